@@ -1,0 +1,141 @@
+"""Balanced N-way K-shot episodes, drawn all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fewshot.episodes.draws import sample_without_replacement, uniform
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
+
+CLASS_STREAM, SHOT_STREAM, QUERY_STREAM = 0, 1, 2
+
+
+def sample_episodes(
+    labels: ArrayLike,
+    ways: int = 5,
+    shots: int = 5,
+    queries: int | str = 15,
+    episodes: int = 600,
+    seed: int = 0,
+    *,
+    classes: ArrayLike | None = None,
+    classnames: Sequence[str] | None = None,
+    min_images: str = "raise",
+) -> EpisodeSet:
+    """Draw balanced episodes: N classes first, then K + Q images of each, without replacement.
+
+    Episode e depends on (labels, classes, seed, e) alone. The classes do not depend on `shots`
+    and the K-shot support is the beginning of the (K+1)-shot support, so that curves over shots
+    are paired.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (M,)
+        Class of every row.
+    ways, shots : int
+        N >= 2 and K >= 1.
+    queries : int or "all"
+        Q >= 1 query images per class, or every image of the class that is not a shot.
+    episodes : int
+        E >= 1.
+    seed : int
+        >= 0.
+    classes : array-like of int, optional
+        Classes to draw from; all that occur in `labels` by default.
+    classnames : sequence of str, optional
+        For messages.
+    min_images : {"raise", "drop"}
+        What to do about a class with too few images.
+
+    Returns
+    -------
+    EpisodeSet
+
+    Raises
+    ------
+    FewshotError
+        Fewer classes than ways, or a class with too few images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fewshot.episodes import sample_episodes
+    >>> drawn = sample_episodes(np.repeat(np.arange(8), 20), ways=5, shots=2, episodes=100)
+    >>> drawn.support.shape, drawn.query.shape
+    ((100, 5, 2), (100, 5, 15))
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    _check_parameters(ways, shots, queries, episodes, seed, min_images)
+    index = ClassIndex.of(labels)
+    pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
+    each = shots + (1 if queries == "all" else int(queries))
+    pool = _large_enough(pool, index, each, shots, queries, classnames, min_images)
+    expect(
+        len(pool) >= ways,
+        "episodes.ways",
+        f"expected at most {len(pool)}, the number of classes to draw from, got {ways}",
+        "Lower episodes.ways or give more classes.",
+    )
+    size = np.full(episodes, len(pool))
+    draws = uniform(seed, (CLASS_STREAM,), 0, episodes, ways).T
+    chosen = pool[sample_without_replacement(draws, size).T]
+    taken = shots if queries == "all" else each
+    rows = _images(chosen, index, shots, taken, seed)
+    query = None if queries == "all" else rows[..., shots:]
+    return EpisodeSet(chosen, rows[..., :shots], query, labels, seed)
+
+
+def _images(chosen: NDArray, index: ClassIndex, shots: int, taken: int, seed: int) -> NDArray:
+    """Row numbers (E, N, taken) of images of the chosen classes (E, N), shots first."""
+    episodes, ways = chosen.shape
+    draws = np.empty((taken, episodes * ways))
+    for i in range(taken):
+        # A stream for each shot: adding a shot leaves the earlier ones as they are.
+        stream = (SHOT_STREAM, i) if i < shots else (QUERY_STREAM, i - shots)
+        draws[i] = uniform(seed, stream, 0, episodes, ways).reshape(-1)
+    place = sample_without_replacement(draws, index.size[chosen].reshape(-1))
+    place = place.T.reshape(episodes, ways, taken)
+    return index.rows[index.start[chosen][..., None] + place]
+
+
+def _large_enough(
+    pool: NDArray,
+    index: ClassIndex,
+    each: int,
+    shots: int,
+    queries: int | str,
+    classnames: Sequence[str] | None,
+    min_images: str,
+) -> NDArray:
+    size = np.zeros(max(len(index.size), int(pool.max(initial=-1)) + 1), dtype=np.int64)
+    size[: len(index.size)] = index.size
+    small = pool[size[pool] < each]
+    if min_images == "drop" or len(small) == 0:
+        return pool[size[pool] >= each]
+    first = int(small[0])
+    name = repr(str(classnames[first])) if classnames is not None else str(first)
+    others = f" (and {len(small) - 1} more classes have too few)" if len(small) > 1 else ""
+    asked = "1 query" if queries == "all" else f"{queries} queries"
+    raise FewshotError(
+        "episodes",
+        f"class {name} has {size[first]} images; {shots} shots + {asked} need {each}{others}",
+        "Lower episodes.shots or episodes.queries, or set episodes.min_images=drop.",
+    )
+
+
+def _check_parameters(
+    ways: int, shots: int, queries: int | str, episodes: int, seed: int, min_images: str
+) -> None:
+    expect_positive_int("episodes.ways", ways, minimum=2)
+    expect_positive_int("episodes.shots", shots)
+    if queries != "all":
+        if isinstance(queries, str):
+            raise FewshotError("episodes.queries", f"expected 'all' or an integer, got {queries!r}")
+        expect_positive_int("episodes.queries", queries)
+    expect_positive_int("episodes.count", episodes)
+    expect_positive_int("seed", seed, minimum=0)
+    expect_choice("episodes.min_images", min_images, ("raise", "drop"))

@@ -1,0 +1,67 @@
+"""Uniform draws that belong to an episode number, whatever else is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def uniform(seed: int, stream: tuple[int, ...], start: int, stop: int, width: int) -> NDArray:
+    """Uniform numbers of episodes ``start`` to ``stop`` in one stream.
+
+    Every episode owns `width` consecutive numbers of the stream, and the generator is moved
+    straight to them, so that episode 17 gets the same ones in any batch and in any process.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the whole episode set, >= 0.
+    stream : tuple of int
+        Names an independent sequence under that seed.
+    start, stop : int
+        Episode numbers.
+    width : int
+        Numbers per episode.
+
+    Returns
+    -------
+    ndarray of shape (stop - start, width), float64 in [0, 1)
+    """
+    bits = np.random.PCG64(np.random.SeedSequence([seed, *stream]))
+    bits.advance(start * width)
+    return np.random.Generator(bits).random((stop - start, width))
+
+
+def sample_without_replacement(draws: NDArray, population: NDArray) -> NDArray:
+    """Ordered samples without replacement, all rows at once.
+
+    A Fisher-Yates shuffle of ``range(population)`` stopped after S steps, in which only the
+    places that were touched are stored: step i swaps place i with place r_i in [i, population),
+    and the content of a place is what the latest step that wrote there left. The cost is
+    O(S^2) per row and does not depend on the population.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (S, R)
+        Uniform numbers in [0, 1): one per step and row.
+    population : ndarray of shape (R,)
+        Size of each row's population, >= S.
+
+    Returns
+    -------
+    ndarray of shape (S, R), int64
+        Distinct numbers in ``range(population)``, in random order, in every column.
+    """
+    steps, rows = draws.shape
+    swapped_with = np.empty((steps, rows), dtype=np.int64)  # r_i
+    left_there = np.empty((steps, rows), dtype=np.int64)  # what step i put at place r_i
+    sample = np.empty((steps, rows), dtype=np.int64)
+    for i in range(steps):
+        r = i + (draws[i] * (population - i)).astype(np.int64)
+        np.minimum(r, population - 1, out=r)  # draws just below 1 may round up
+        at_r, at_i = r.copy(), np.full(rows, i, dtype=np.int64)
+        for j in range(i):  # the latest step wins, so in order of time
+            np.copyto(at_r, left_there[j], where=swapped_with[j] == r)
+            np.copyto(at_i, left_there[j], where=swapped_with[j] == i)
+        sample[i], swapped_with[i], left_there[i] = at_r, r, at_i
+    return sample

@@ -1,0 +1,134 @@
+"""Error from the distribution of the margins between a class and its rivals."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fewshot.errors.base import NO_BASE, ONE_SHOT, ErrorEstimator, Prediction
+from fewshot.errors.held_out import stratified_scores
+from fewshot.errors.orthant import orthant_probability
+from fewshot.heads.base import Head, LinearForm, LinearHead, Support, linear_scores
+
+
+class Margin(ErrorEstimator):
+    r"""P(some rival scores higher), with Gaussian classes and the head as it is.
+
+    For a test point x of class c, the margin over a rival j, ``t_cj = score_c(x) - score_j(x)``,
+    is linear in x. Given the support, ``err_c = P(min_j t_cj < 0)`` for a Gaussian of N - 1
+    dimensions, exactly the normal cdf for two ways. What has to be estimated:
+
+    - Its mean. The margin of the class mean m_c is too large on average by ``r_c tr(S) / K_c``,
+      as the shots that make m_c also make the weights (r_c is 1 for nearest class mean): that
+      much is subtracted.
+    - Its covariance ``(w_c - w_j)' S (w_c - w_i)``. Deviations from the class means, projected
+      on the weights and pooled over classes with sum(K_c - 1) degrees of freedom, are unbiased.
+
+    Where the weights depend on the shots in another way (LDA estimates a covariance from them),
+    both come from held-out scores instead: the k-th shots of all classes are scored by the head
+    refitted without them.
+
+    With one shot of every class, S is the pooled within-class covariance of the base classes,
+    if there are any.
+
+    Parameters
+    ----------
+    points : int
+        Quadrature points of the Gaussian probability for three ways and more.
+    """
+
+    def __init__(self, points: int = 128) -> None:
+        self.points = points
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Mean over the classes of P(min_j t_cj < 0): (E,)."""
+        form = head.linear() if isinstance(head, LinearHead) else None
+        many = (support.counts > 1).any(-1)
+        if form is not None and form.response is not None:
+            return self._closed_form(support, form, many)
+        every = (support.counts > 1).all(-1)
+        if not bool(every.any()):
+            return self._without_shots_to_spare(support, form)
+        mean, covariance = held_out_margins(stratified_scores(head, support), support)
+        error = self._error(mean, covariance).to(support.features.dtype)
+        return Prediction.of(error, every, "held-out margins need two shots of every class")
+
+    def _closed_form(self, support: Support, form: LinearForm, many: Tensor) -> Prediction:
+        base = getattr(self, "base_", NO_BASE).covariance
+        if not bool(many.any()) and base is None:
+            return Prediction.undefined(support, ONE_SHOT)
+        trace, scatter = projected_scatter(support, form.weights)
+        if base is not None and not bool(many.all()):
+            base = base.to(support.features)
+            trace = torch.where(many, trace, base.trace())
+            projected = form.weights @ base @ form.weights.mT
+            scatter = torch.where(many[:, None, None], scatter, projected)
+            many = torch.ones_like(many)
+        mean = margin_means(support, form, trace)
+        error = self._error(mean, scatter).to(support.features.dtype)
+        return Prediction.of(error, many, ONE_SHOT)
+
+    def _without_shots_to_spare(self, support: Support, form: LinearForm | None) -> Prediction:
+        # One shot of every class leaves a linear head only its means (LDA is nearest class mean
+        # there), so that the base covariance gives an answer; other heads have none.
+        one_shot = bool((support.counts == 1).all())
+        if form is None or not one_shot or getattr(self, "base_", NO_BASE).covariance is None:
+            return Prediction.undefined(support, ONE_SHOT)
+        response = torch.ones_like(form.biases)
+        many = torch.zeros(len(support.features), dtype=torch.bool, device=response.device)
+        return self._closed_form(support, form._replace(response=response), many)
+
+    def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:
+        """Mean over classes (E,) for margins (E, N, N) and score covariance (E, N, N)."""
+        return 1 - orthant_probability(
+            rivals(mean), rival_covariance(scatter), self.points
+        ).mean(-1)
+
+
+def projected_scatter(support: Support, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Unbiased pooled trace (E,) and covariance (E, N, N) of the scores ``weights . x``."""
+    deviations = support.deviations()
+    freedom = (support.counts - 1).sum(-1).clamp_min(1)
+    trace = deviations.square().sum((1, 2, 3)) / freedom
+    projections = deviations.flatten(1, 2) @ weights.mT
+    scatter = projections.mT @ projections / freedom[:, None, None]
+    return trace, scatter
+
+
+def margin_means(support: Support, form: LinearForm, trace: Tensor) -> Tensor:
+    """Expected margins (E, N, N) of class c (second axis) over class j (third)."""
+    scores = linear_scores(support.means(), form.weights, form.biases)
+    own = scores.diagonal(dim1=-2, dim2=-1)
+    assert form.response is not None
+    own = own - form.response * trace[:, None] / support.counts
+    return own[..., None] - scores
+
+
+def held_out_margins(scores: Tensor, support: Support) -> tuple[Tensor, Tensor]:
+    """Mean margins (E, N, N) and score covariance (E, N, N) of held-out scores (E, N, K, N)."""
+    known = support.mask[..., None]
+    scores = torch.where(known, scores, 0.0)
+    mean = scores.sum(2) / support.counts[..., None]
+    deviations = (scores - mean[:, :, None]) * known
+    freedom = (support.counts - 1).sum(-1).clamp_min(1)
+    flat = deviations.flatten(1, 2)
+    covariance = flat.mT @ flat / freedom[:, None, None]
+    own = mean.diagonal(dim1=-2, dim2=-1)
+    return own[..., None] - mean, covariance
+
+
+def rivals(margins: Tensor) -> Tensor:
+    """Drop the diagonal of (E, N, N): each class's margins over the others, (E, N, N - 1)."""
+    N = margins.shape[-1]
+    off = ~torch.eye(N, dtype=torch.bool, device=margins.device)
+    return margins[:, off].unflatten(-1, (N, N - 1))
+
+
+def rival_covariance(scatter: Tensor) -> Tensor:
+    """Covariance of the margins, (E, N, N - 1, N - 1), from that of the scores, (E, N, N)."""
+    N = scatter.shape[-1]
+    identity = torch.eye(N, dtype=scatter.dtype, device=scatter.device)
+    contrast = identity[:, None, :] - identity[None]  # (c, j, :) = e_c - e_j
+    off = ~identity.bool()
+    contrast = contrast[off].unflatten(0, (N, N - 1))
+    return torch.einsum("cip,epq,cjq->ecij", contrast, scatter, contrast)

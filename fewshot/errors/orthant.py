@@ -1,0 +1,81 @@
+"""Probability that a Gaussian vector is positive in every coordinate."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+JITTER = 1e-7
+
+
+def orthant_probability(mean: Tensor, covariance: Tensor, points: int = 128) -> Tensor:
+    """P(t > 0) for t ~ N(mean, covariance), by Genz's separation of variables.
+
+    Genz, "Numerical Computation of Multivariate Normal Probabilities", 1992: after a Cholesky
+    factorisation the integral becomes one over a unit cube of n - 1 dimensions, evaluated on
+    fixed scrambled Sobol points. Exact (the normal cdf) for n = 1, and the same points for
+    every episode, so that differences between episodes are not noise.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (..., n)
+    covariance : Tensor of shape (..., n, n)
+        Positive semi-definite; singular ones get a diagonal of 1e-7 of their variances.
+    points : int
+        Sobol points; the error at 128 is about 1e-3 in four dimensions.
+
+    Returns
+    -------
+    Tensor of shape (...), float64, in [0, 1]
+    """
+    mean, covariance = mean.double(), covariance.double()
+    limits, correlation = _standardise(mean, covariance)
+    # The most restrictive coordinate first leaves the least variance to the points.
+    order = limits.argsort(-1)
+    limits = limits.gather(-1, order)
+    correlation = _permute(correlation, order)
+    factor = torch.linalg.cholesky_ex(correlation).L
+    return _separate_variables(limits, factor, points)
+
+
+def _standardise(mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    n = mean.shape[-1]
+    deviation = covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
+    flat = deviation == 0  # no spread: a step function, undecided at zero
+    safe = deviation.masked_fill(flat, 1.0)
+    limits = torch.where(flat, torch.sign(mean) * 40.0, mean / safe).clamp(-40.0, 40.0)
+    correlation = covariance / (safe[..., :, None] * safe[..., None, :])
+    identity = torch.eye(n, dtype=mean.dtype, device=mean.device)
+    correlation = torch.where(identity.bool(), 1.0 + JITTER, correlation)
+    return limits, correlation
+
+
+def _permute(matrix: Tensor, order: Tensor) -> Tensor:
+    rows = order[..., :, None].expand(matrix.shape)
+    columns = order[..., None, :].expand(matrix.shape)
+    return matrix.gather(-2, rows).gather(-1, columns)
+
+
+def _separate_variables(limits: Tensor, factor: Tensor, points: int) -> Tensor:
+    n = limits.shape[-1]
+    first = torch.special.ndtr(limits[..., 0] / factor[..., 0, 0])
+    if n == 1:
+        return first
+    cube = _sobol(n - 1, points).to(limits.device)
+    share = first[..., None].expand(*first.shape, points)
+    probability = share
+    drawn: list[Tensor] = []
+    for i in range(1, n):
+        drawn.append(torch.special.ndtri((share * cube[:, i - 1]).clamp(1e-300, 1 - 1e-16)))
+        shift = sum(factor[..., i, j, None] * drawn[j] for j in range(i))
+        share = torch.special.ndtr((limits[..., i, None] - shift) / factor[..., i, i, None])
+        probability = probability * share
+    return probability.mean(-1)
+
+
+@lru_cache(maxsize=64)
+def _sobol(dimensions: int, points: int) -> Tensor:
+    engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
+    return engine.draw(points, dtype=torch.float64)

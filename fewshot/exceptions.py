@@ -1,0 +1,74 @@
+"""The house form of an error: which argument, what is allowed, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FewshotError(ValueError):
+    """A mistake in what the user gave, told in one line.
+
+    Parameters
+    ----------
+    argument : str
+        The argument or setting at fault, as the user would type it.
+    problem : str
+        What is allowed and what came instead.
+    remedy : str
+        What to do about it.
+    """
+
+    def __init__(self, argument: str, problem: str, remedy: str = "") -> None:
+        self.argument, self.problem, self.remedy = argument, problem, remedy
+        super().__init__(argument, problem, remedy)
+
+    def __str__(self) -> str:
+        text = f"{self.argument}: {self.problem}"
+        if not text.endswith((".", "?", "!")):
+            text += "."
+        return " ".join(f"{text} {self.remedy}".split())
+
+
+class UnknownNameError(FewshotError, LookupError):
+    """A name that no registry entry has, with the nearest ones that exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        problem = f"expected a registered name, got {name!r}"
+        super().__init__(kind, problem, suggestion(name, self.known))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, list[str]]]:
+        return type(self), (self.kind, self.name, self.known)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """'Did you mean ...?' for a near miss, else the list of what there is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}?"
+    return f"Available: {', '.join(known)}."
+
+
+def expect(condition: bool, argument: str, problem: str, remedy: str = "") -> None:
+    """Raise :class:`FewshotError` unless `condition` holds."""
+    if not condition:
+        raise FewshotError(argument, problem, remedy)
+
+
+def expect_choice(argument: str, value: object, choices: Iterable[str]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise FewshotError(
+            argument, f"expected one of {allowed}, got {value!r}", suggestion(str(value), choices)
+        )
+
+
+def expect_positive_int(argument: str, value: object, minimum: int = 1) -> None:
+    """Raise unless `value` is an integer of at least `minimum`."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < minimum:  # type: ignore[operator]
+        raise FewshotError(argument, f"expected an integer >= {minimum}, got {value!r}")

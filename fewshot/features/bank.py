@@ -1,0 +1,220 @@
+"""Features of every image of a data set, with labels and file names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fewshot.exceptions import FewshotError, expect
+
+PARTS = ("base", "validation", "novel")
+ROWS_PER_CHECK = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureBank:
+    """One row per image; in memory or memory-mapped.
+
+    Attributes
+    ----------
+    features : ndarray of shape (M, D), floating
+    labels : ndarray of shape (M,), int64, in 0..C-1
+    classnames : tuple of C str
+    paths : tuple of M str, or None
+        File names, where there are files.
+    parts : tuple of C str, or None
+        "base", "validation" or "novel" for every class; None when all classes serve alike.
+    info : dict
+        Where the bank comes from: dataset, backbone, feature kind, key, skipped images.
+    """
+
+    features: NDArray
+    labels: NDArray
+    classnames: tuple[str, ...]
+    paths: tuple[str, ...] | None = None
+    parts: tuple[str, ...] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dim(self) -> int:
+        """D, the number of feature dimensions."""
+        return self.features.shape[1]
+
+    def tensor(self) -> torch.Tensor:
+        """The features as a tensor on the same memory; a map is not read."""
+        return torch.from_numpy(self.features)
+
+    def classes(self, part: str | None = None) -> NDArray:
+        """Class numbers of one part; all that occur when `part` is None."""
+        if part is None:
+            return np.unique(self.labels)
+        if self.parts is None:
+            return np.empty(0, dtype=np.int64)
+        return np.array([c for c, own in enumerate(self.parts) if own == part], dtype=np.int64)
+
+    def hash(self) -> str:
+        """SHA-256 over the content; the stored key for a bank that was opened from disk."""
+        if "key" in self.info:
+            return str(self.info["key"])
+        digest = hashlib.sha256(f"{self.features.dtype}{self.features.shape}".encode())
+        for start in range(0, len(self), ROWS_PER_CHECK):
+            digest.update(np.ascontiguousarray(self.features[start : start + ROWS_PER_CHECK]).data)
+        digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        return digest.hexdigest()
+
+
+def make_bank(
+    features: Any,
+    labels: Any,
+    classnames: Sequence[str] | None = None,
+    paths: Sequence[str] | None = None,
+    split: Any = None,
+    info: dict[str, Any] | None = None,
+) -> FeatureBank:
+    """Check arrays or tensors from a user and make a bank of them.
+
+    Parameters
+    ----------
+    features : array-like or tensor of shape (M, D)
+        Finite numbers.
+    labels : array-like or tensor of shape (M,)
+        Integers or strings. With `classnames`, integers are positions in it.
+    classnames : sequence of str, optional
+    paths : sequence of M str, optional
+    split : array-like of M str, optional
+        "base", "validation" or "novel" for every row; the same for all rows of a class.
+    info : dict, optional
+
+    Raises
+    ------
+    FewshotError
+        NaN or infinite features, lengths that differ, a class in two parts.
+    """
+    features = _numeric(features)
+    values = as_array(labels)
+    expect(
+        values.shape == features.shape[:1],
+        "labels",
+        f"expected {len(features)} labels, one per row of features, got shape {values.shape}",
+    )
+    numbers, names = encode_labels(values, classnames)
+    check_finite(features)
+    if paths is not None:
+        expect(
+            len(paths) == len(features),
+            "paths",
+            f"expected {len(features)} file names, got {len(paths)}",
+        )
+        paths = tuple(str(path) for path in paths)
+    parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
+    return FeatureBank(features, numbers, names, paths, parts, info or {})
+
+
+def as_array(values: Any) -> NDArray:
+    """A NumPy array of a sequence, an array or a tensor on any device."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
+def _numeric(features: Any) -> NDArray:
+    if isinstance(features, torch.Tensor) and features.dtype == torch.bfloat16:
+        features = features.float()  # NumPy has no bfloat16
+    array = as_array(features)
+    expect(array.ndim == 2, "features", f"expected shape (M, D), got {array.shape}")
+    expect(
+        array.shape[0] > 0 and array.shape[1] > 0, "features", f"got an empty array {array.shape}"
+    )
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float32)
+    expect(
+        array.dtype in (np.float16, np.float32, np.float64),
+        "features",
+        f"expected float16, float32 or float64, got {array.dtype}",
+    )
+    # torch takes neither negative strides nor foreign byte orders
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def encode_labels(
+    labels: NDArray, classnames: Sequence[str] | None
+) -> tuple[NDArray, tuple[str, ...]]:
+    """Integer labels (M,) in 0..C-1 and the C class names."""
+    if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "US" or labels.dtype == object:
+        return _encode_names(labels.astype(str), classnames)
+    expect(labels.dtype.kind in "iu", "labels", f"expected integers or names, got {labels.dtype}")
+    labels = labels.astype(np.int64)
+    if classnames is None:
+        present, labels = np.unique(labels, return_inverse=True)
+        return labels.reshape(-1).astype(np.int64), tuple(str(value) for value in present)
+    expect(
+        labels.min(initial=0) >= 0 and labels.max(initial=0) < len(classnames),
+        "labels",
+        f"expected numbers in 0..{len(classnames) - 1} for {len(classnames)} class names, got "
+        f"{labels.min()}..{labels.max()}",
+    )
+    return labels, tuple(str(name) for name in classnames)
+
+
+def _encode_names(
+    labels: NDArray, classnames: Sequence[str] | None
+) -> tuple[NDArray, tuple[str, ...]]:
+    names = sorted(set(labels.tolist())) if classnames is None else [str(n) for n in classnames]
+    number = {name: i for i, name in enumerate(names)}
+    missing = sorted(set(labels.tolist()) - number.keys())
+    if missing:
+        raise FewshotError("labels", f"label {missing[0]!r} is not among the class names")
+    return np.array([number[name] for name in labels.tolist()], dtype=np.int64), tuple(names)
+
+
+def parts_of_classes(
+    split: NDArray, labels: NDArray, classnames: Sequence[str]
+) -> tuple[str, ...]:
+    """One part per class from one part per row; a class in two parts is an error."""
+    expect(
+        split.shape == labels.shape,
+        "split",
+        f"expected {len(labels)} entries, one per row, got shape {split.shape}",
+    )
+    rows = np.char.decode(split, "utf-8") if split.dtype.kind == "S" else split.astype(str)
+    rows = np.where(rows == "val", "validation", rows)
+    unknown = sorted(set(rows.tolist()) - set(PARTS))
+    if unknown:
+        raise FewshotError("split", f"expected base, validation or novel, got {unknown[0]!r}")
+    parts: list[str] = []
+    for c, name in enumerate(classnames):
+        own = sorted(set(rows[labels == c].tolist()))
+        if len(own) > 1:
+            raise FewshotError(
+                "split",
+                f"class {name!r} is in {' and in '.join(own)}; base and novel classes are "
+                "disjoint",
+                "Put every row of a class in one part.",
+            )
+        parts.append(own[0] if own else "validation")  # a class without rows serves nobody
+    return tuple(parts)
+
+
+def check_finite(features: NDArray, argument: str = "features") -> None:
+    """Raise at the first NaN or infinity, naming its row; a map is read in pieces."""
+    for start in range(0, len(features), ROWS_PER_CHECK):
+        block = features[start : start + ROWS_PER_CHECK]
+        finite = np.isfinite(block)
+        if not finite.all():
+            bad = np.flatnonzero(~finite.all(axis=1))
+            raise FewshotError(
+                argument,
+                f"expected finite numbers, got NaN or infinity in row {start + int(bad[0])}",
+                "Remove such rows, or store the features in a wider type.",
+            )

@@ -1,0 +1,175 @@
+"""What a head receives, what it gives, and what it must declare."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from fewshot.exceptions import expect
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Labelled features of a batch of episodes.
+
+    Attributes
+    ----------
+    features : Tensor of shape (E, N, K, D), floating
+        Shots of every class; padding must be finite.
+    mask : Tensor of shape (E, N, K), bool
+        False where a class has fewer than K shots. Every class has at least one.
+    """
+
+    features: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, mask: Tensor | None = None) -> Support:
+        """Check shapes and zero the padding, so that sums over shots need no mask."""
+        expect(features.ndim == 4, "support", f"expected (E, N, K, D), got {tuple(features.shape)}")
+        expect(features.is_floating_point(), "support", f"expected floats, got {features.dtype}")
+        if mask is None:
+            mask = torch.ones(features.shape[:3], dtype=torch.bool, device=features.device)
+        expect(
+            mask.shape == features.shape[:3] and mask.dtype == torch.bool,
+            "support.mask",
+            f"expected bool of shape {tuple(features.shape[:3])}, got {mask.dtype} of "
+            f"{tuple(mask.shape)}",
+        )
+        expect(bool(mask.any(-1).all()), "support.mask", "a class has no shot")
+        if not bool(mask.all()):
+            features = features.masked_fill(~mask[..., None], 0.0)
+        return cls(features, mask)
+
+    @property
+    def counts(self) -> Tensor:
+        """Shots per class: (E, N), same dtype as the features."""
+        return self.mask.sum(-1).to(self.features.dtype)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every class has K shots."""
+        return bool(self.mask.all())
+
+    def means(self) -> Tensor:
+        """Class means (E, N, D)."""
+        return self.features.sum(2) / self.counts[..., None]
+
+    def deviations(self, means: Tensor | None = None) -> Tensor:
+        """Shots minus their class mean, zero in the padding: (E, N, K, D)."""
+        means = self.means() if means is None else means
+        deviations = self.features - means[:, :, None]
+        return deviations if self.complete else deviations * self.mask[..., None]
+
+    def __getitem__(self, episodes: Any) -> Support:
+        """The same for a selection of episodes."""
+        return Support(self.features[episodes], self.mask[episodes])
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """Unlabelled features to classify. There is no field for labels, so no head can see one.
+
+    Attributes
+    ----------
+    features : Tensor of shape (E, T, D)
+        T = N * Q query features of every episode.
+    mask : Tensor of shape (E, T), bool
+        False in the padding.
+    """
+
+    features: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor, mask: Tensor | None = None) -> Query:
+        """Check shapes; no mask means no padding."""
+        expect(features.ndim == 3, "query", f"expected (E, T, D), got {tuple(features.shape)}")
+        if mask is None:
+            mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        return cls(features, mask)
+
+
+class LinearForm(NamedTuple):
+    """A head seen as linear scores: ``score_c(x) = weights_c . x + biases_c``.
+
+    Attributes
+    ----------
+    weights : Tensor of shape (E, N, D)
+    biases : Tensor of shape (E, N)
+    response : Tensor of shape (E, N), or None
+        r_c when the support enters a class's weights only through its own mean, as
+        ``weights_c = r_c mean_c + something independent of the shots of c``: 1 for nearest
+        class mean, 1 - alpha for means mixed with text. None when the weights depend on the
+        shots in another way (an estimated covariance, say).
+    """
+
+    weights: Tensor
+    biases: Tensor
+    response: Tensor | None
+
+
+class Head(ABC):
+    """A classifier on features, fitted on the supports of a whole batch of episodes.
+
+    The constructor stores its arguments under their own names; ``fit`` learns attributes that
+    end in ``_`` and returns self; ``scores`` changes nothing.
+
+    Class attributes
+    ----------------
+    uses : frozenset of {"text", "queries", "query_prior"}
+        What the head needs beyond the labelled features: class names through a text encoder,
+        the unlabelled queries together (transductive), or an assumption on the share of each
+        class among them.
+    """
+
+    uses: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def fit(self, support: Support) -> Self:
+        """Learn from the supports of E episodes."""
+
+    @abstractmethod
+    def scores(self, query: Query) -> Tensor:
+        """Scores (E, T, N) of every query for every class; the largest wins."""
+
+    def predict(self, query: Query) -> Tensor:
+        """Way numbers (E, T) of the largest scores; the first among equals."""
+        return self.scores(query).argmax(-1)
+
+    def get_params(self) -> dict[str, Any]:
+        """Constructor arguments by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def clone(self) -> Self:
+        """An unfitted head with the same parameters."""
+        return type(self)(**self.get_params())
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({parameters})"
+
+
+class LinearHead(Head):
+    """A head whose scores are linear in the query once it is fitted."""
+
+    weights_: Tensor
+    biases_: Tensor
+
+    def scores(self, query: Query) -> Tensor:
+        """``weights . x + biases``: (E, T, N)."""
+        return linear_scores(query.features, self.weights_, self.biases_)
+
+    @abstractmethod
+    def linear(self) -> LinearForm:
+        """The fitted weights and biases, and how a class's weights follow its mean."""
+
+
+def linear_scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Scores (E, T, N) of features (E, T, D) under weights (E, N, D) and biases (E, N)."""
+    return torch.baddbmm(biases[:, None], features, weights.mT)

@@ -1,0 +1,230 @@
+"""Linear discriminant analysis with a shrunk shared covariance."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.ncm import ncm_weights
+
+
+class LDA(LinearHead):
+    r"""Linear discriminant analysis, one covariance for all classes.
+
+    Score of class c: ``m_c' S^-1 x - m_c' S^-1 m_c / 2 + log p_c``, with S the prior-weighted
+    mean of the shrunk covariances of the classes. The covariance of K shots in D dimensions has
+    rank K - 1, so that S is a diagonal plus a matrix of rank N (K - 1), and S^-1 m is found by
+    Woodbury's identity without ever forming S; where N K >= D, S itself is factorised.
+
+    Parameters
+    ----------
+    shrinkage : "auto" or float in (0, 1]
+        "auto" is the Ledoit-Wolf intensity of every class on its standardised shots (Ledoit and
+        Wolf, "Honey, I Shrunk the Sample Covariance Matrix", 2004), as scikit-learn's
+        ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`` has it. A number is
+        the share of the average variance times the identity.
+    priors : {"uniform", "empirical"}
+        p_c = 1 / N, or the share of the class in the support (scikit-learn's default). The
+        same where all classes have K shots.
+
+    Notes
+    -----
+    Few shots leave cases that scikit-learn refuses or answers degenerately:
+
+    - A class with one shot has no covariance: the others, reweighted, make S. If no class has
+      two shots, or no shot deviates from its class mean, S is the identity and LDA is nearest
+      class mean (with the log priors).
+    - Two standardised shots are +1 and -1 in every dimension, so that the Ledoit-Wolf intensity
+      of a two-shot class is always 0, whatever the data, and S singular. Such a class takes the
+      intensity and target of the deviations of all classes pooled.
+
+    The fit runs in float64 whatever the features are: a near-singular S costs float32 all its
+    digits. Scores come in the features' dtype.
+
+    Attributes
+    ----------
+    weights_ : Tensor of shape (E, N, D)
+    biases_ : Tensor of shape (E, N)
+    """
+
+    def __init__(
+        self,
+        shrinkage: float | Literal["auto"] = "auto",
+        priors: Literal["uniform", "empirical"] = "uniform",
+    ) -> None:
+        self.shrinkage = shrinkage
+        self.priors = priors
+
+    def fit(self, support: Support) -> Self:
+        """Estimate means, shrunk covariance and the weights they give."""
+        self._check_parameters()
+        dtype = support.features.dtype
+        support = Support(support.features.double(), support.mask)
+        means, counts = support.means(), support.counts
+        if self.priors == "uniform":
+            priors = torch.full_like(counts, 1 / counts.shape[1])
+        else:
+            priors = counts / counts.sum(1, keepdim=True)
+        centre = means.mean(1, keepdim=True)
+        covariance = shrunk_covariance(support, means, priors, self.shrinkage)
+        weights = solve(covariance, means - centre)
+        # m' S^-1 m / 2 up to what is common to all classes, with S^-1 centre left out of both
+        biases = -(weights * (means + centre)).sum(-1) / 2
+        plain = ~covariance.defined
+        if bool(plain.any()):
+            ncm = ncm_weights(means)
+            weights = torch.where(plain[:, None, None], ncm[0], weights)
+            biases = torch.where(plain[:, None], ncm[1], biases)
+        self.weights_, self.biases_ = weights.to(dtype), (biases + priors.log()).to(dtype)
+        return self
+
+    def linear(self) -> LinearForm:
+        """Weights that depend on the shots through the covariance as well."""
+        return LinearForm(self.weights_, self.biases_, None)
+
+    def _check_parameters(self) -> None:
+        expect_choice("head.lda.priors", self.priors, ("uniform", "empirical"))
+        if self.shrinkage != "auto" and not (
+            isinstance(self.shrinkage, int | float) and 0 < self.shrinkage <= 1
+        ):
+            raise FewshotError(
+                "head.lda.shrinkage",
+                f"expected 'auto' or a number in (0, 1], got {self.shrinkage!r}",
+                "0 would need more shots than dimensions to be invertible.",
+            )
+
+
+class LowRankCovariance(NamedTuple):
+    """``diag(diagonal) + factor' factor`` for every episode.
+
+    Attributes
+    ----------
+    diagonal : Tensor of shape (E, D)
+    factor : Tensor of shape (E, R, D)
+    defined : Tensor of shape (E,), bool
+        False where no class has two different shots.
+    """
+
+    diagonal: Tensor
+    factor: Tensor
+    defined: Tensor
+
+
+def shrunk_covariance(
+    support: Support, means: Tensor, priors: Tensor, shrinkage: float | Literal["auto"]
+) -> LowRankCovariance:
+    """Prior-weighted mean of the shrunk covariances of classes with two shots or more.
+
+    Parameters
+    ----------
+    support : Support
+    means : Tensor of shape (E, N, D)
+    priors : Tensor of shape (E, N)
+    shrinkage : "auto" or float
+    """
+    deviations = support.deviations(means)
+    counts = support.counts
+    variance = deviations.square().sum(2) / counts[..., None]
+    weight = priors * (counts > 1)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+    if shrinkage == "auto":
+        intensity, target = ledoit_wolf(deviations, means, variance, counts)
+        two = counts <= 2
+        if bool(two.any()):
+            pooled = pooled_ledoit_wolf(deviations, means, counts)
+            intensity = torch.where(two, pooled[0], intensity)
+            target = torch.where(two[..., None], pooled[1], target)
+    else:
+        intensity = torch.full_like(counts, float(shrinkage))
+        target = variance.mean(-1, keepdim=True).expand_as(variance)
+    diagonal = torch.einsum("en,end->ed", weight * intensity, target)
+    scale = (weight * (1 - intensity) / counts).clamp_min(0).sqrt()
+    factor = (deviations * scale[..., None, None]).flatten(1, 2)
+    defined = (weight[..., None] * variance).sum((1, 2)) > 0
+    return LowRankCovariance(diagonal, factor, defined)
+
+
+def ledoit_wolf(
+    deviations: Tensor, means: Tensor, variance: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Ledoit-Wolf shrinkage of every class, on standardised features.
+
+    With Z the standardised shots of a class, its empirical correlation is ``R = Z'Z / K``, the
+    target ``mu I`` with ``mu = tr R / D``, and the intensity ``beta / delta`` with
+    ``delta = |R - mu I|^2 / D`` and ``beta = min(delta, (sum_k |z_k|^4 / K - |R|^2) / (D K))``.
+    Scaled back to features, the target is ``mu`` times the variances. |R|^2 is that of the
+    K x K Gram matrix, so nothing of size D x D appears.
+
+    Parameters
+    ----------
+    deviations : Tensor of shape (E, N, K, D)
+    means, variance : Tensor of shape (E, N, D)
+    counts : Tensor of shape (E, N)
+
+    Returns
+    -------
+    intensity : Tensor of shape (E, N), in [0, 1]
+    target : Tensor of shape (E, N, D)
+        Diagonal of the target in the units of the features.
+    """
+    D = deviations.shape[-1]
+    k = counts
+    eps = torch.finfo(deviations.dtype).eps
+    # A variance that is all rounding counts as zero and the feature keeps its scale, the rule
+    # of scikit-learn's StandardScaler.
+    rounding = k[..., None] * eps * variance + (k[..., None] * means * eps).square()
+    constant = variance <= rounding
+    squared_scale = variance.masked_fill(constant, 1.0)
+    standardised = deviations * squared_scale.rsqrt()[:, :, None]
+    lengths = standardised.square().sum(-1)  # |z_k|^2
+    gram = standardised @ standardised.mT
+    mu = lengths.sum(-1) / (k * D)
+    squared_norm = gram.square().sum((-1, -2)) / k.square()
+    fourth = lengths.square().sum(-1) / k
+    beta = (fourth - squared_norm).clamp_min(0) / (D * k)
+    delta = squared_norm / D - mu.square()
+    beta = torch.minimum(beta, delta)
+    intensity = torch.where(beta > 0, beta / delta, torch.zeros_like(beta))
+    return intensity, mu[..., None] * squared_scale
+
+
+def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Intensity (E, 1) and target (E, 1, D) of all classes' deviations taken as one sample.
+
+    The variances are those of K_c - 1 degrees of freedom per class, so that the target of a
+    class with two shots is not too small by half.
+    """
+    total = counts.sum(1, keepdim=True)
+    freedom = (counts - 1).sum(1, keepdim=True).clamp_min(1)
+    pooled = deviations.flatten(1, 2)[:, None]
+    variance = pooled.square().sum(2) / total[..., None]
+    intensity, target = ledoit_wolf(pooled, means.mean(1, keepdim=True), variance, total)
+    return intensity, target * (total / freedom)[..., None]
+
+
+def solve(covariance: LowRankCovariance, right: Tensor) -> Tensor:
+    """``S^-1 right`` for right (E, N, D): Woodbury for few shots, Cholesky for many.
+
+    A dimension without any variance has weight zero, as in a least-squares solution.
+    """
+    diagonal, factor, _ = covariance
+    rank, D = factor.shape[1:]
+    # Intensity zero leaves no diagonal: a trace of the average variance keeps S invertible.
+    average = (diagonal + factor.square().sum(1)).mean(-1, keepdim=True)
+    least = average * torch.finfo(diagonal.dtype).eps
+    usable = (diagonal + factor.square().sum(1)) > 0
+    inverse = torch.where(usable, 1 / torch.maximum(diagonal, least), torch.zeros_like(diagonal))
+    if rank >= D:
+        full = torch.diag_embed(torch.maximum(diagonal, least.clamp_min(1e-30))) + (
+            factor.mT @ factor
+        )
+        return torch.cholesky_solve(right.mT, torch.linalg.cholesky(full)).mT * usable[:, None]
+    scaled = right * inverse[:, None]
+    inner = (factor * inverse[:, None]) @ factor.mT
+    inner.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    coefficients = torch.cholesky_solve(factor @ scaled.mT, torch.linalg.cholesky(inner))
+    return scaled - (coefficients.mT @ factor) * inverse[:, None]

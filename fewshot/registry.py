@@ -1,0 +1,80 @@
+"""One lazy registry for heads, estimators, data set kinds and backbone loaders."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fewshot.exceptions import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name, where its object lives (``module:attribute``), and one line about it."""
+
+    name: str
+    target: str | Any
+    summary: str
+
+    @property
+    def origin(self) -> str:
+        """The ``module:attribute`` that the name stands for."""
+        if isinstance(self.target, str):
+            return self.target
+        return f"{self.target.__module__}:{self.target.__qualname__}"
+
+    def load(self) -> Any:
+        """The object itself; only this imports its module."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+class Registry:
+    """Names of one kind of thing. Naming a thing imports nothing.
+
+    Examples
+    --------
+    >>> from fewshot.registry import Registry
+    >>> heads = Registry("head")
+    >>> heads.add("ncm", "fewshot.heads.ncm:NCM", "nearest class mean")
+    >>> heads.names("n*")
+    ['ncm']
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, name: str, target: str | Any, summary: str = "") -> None:
+        """Register `target`, an object or a ``module:attribute`` string, as `name`."""
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered already: {self[name].origin}")
+        self._entries[name] = Entry(name, target, summary)
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Registered names that match a shell pattern, sorted."""
+        return sorted(fnmatch.filter(self._entries, pattern))
+
+    def create(self, name: str, **parameters: Any) -> Any:
+        """Load the object called `name` and call it with `parameters`."""
+        return self[name].load()(**parameters)
+
+    def __getitem__(self, name: str) -> Entry:
+        try:
+            return self._entries[name]
+        except (KeyError, TypeError):
+            raise UnknownNameError(self.kind, str(name), self._entries) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self._entries)

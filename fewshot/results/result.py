@@ -1,0 +1,43 @@
+"""The result of one cell: a head, a shot and what was predicted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Rows and summary of one cell.
+
+    Attributes
+    ----------
+    episodes : DataFrame
+        One row per episode; columns of ``EPISODE_COLUMNS``.
+    predictions : DataFrame
+        One row per episode and estimator; columns of ``PREDICTION_COLUMNS``.
+    summary : dict
+        Means, intervals, the estimators' metrics, hashes; JSON types only.
+    """
+
+    episodes: pd.DataFrame
+    predictions: pd.DataFrame
+    summary: dict[str, Any]
+
+    def __repr__(self) -> str:
+        from fewshot.report.table import summary_table
+
+        return summary_table([self.summary])
+
+
+def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All rows of several cells, one after the other."""
+    results = list(results)
+    episodes = pd.concat([result.episodes for result in results], ignore_index=True)
+    predictions = pd.concat([result.predictions for result in results], ignore_index=True)
+    return episodes[list(EPISODE_COLUMNS)], predictions[list(PREDICTION_COLUMNS)]

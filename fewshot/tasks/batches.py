@@ -1,0 +1,102 @@
+"""From row numbers to features, a few episodes at a time, on all cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.heads.base import Query, Support
+
+T = TypeVar("T")
+
+# Chunks are sized by bytes so that they stay in a core's cache, and by nothing else: with the
+# thread count among the causes, rounding would differ from machine to machine.
+QUERY_BYTES = 4 << 20
+SUPPORT_BYTES = 16 << 20
+DEVICE_BYTES = 512 << 20
+
+
+def gather(features: Tensor, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features (..., D) as float32 or wider, and mask (...), of row numbers (...); -1 pads."""
+    index = torch.from_numpy(rows)
+    mask = index >= 0
+    taken = features.index_select(0, index.clamp_min(0).reshape(-1).to(features.device))
+    if taken.dtype in (torch.float16, torch.bfloat16):
+        taken = taken.float()
+    taken = taken.to(device).reshape(*rows.shape, -1)
+    mask = mask.to(device)
+    if not bool(mask.all()):
+        taken.masked_fill_(~mask[..., None], 0.0)
+    return taken, mask
+
+
+def load_support(
+    features: Tensor, episodes: EpisodeSet, start: int, stop: int, device: torch.device
+) -> Support:
+    """Support of episodes start..stop."""
+    return Support(*gather(features, episodes.support[start:stop], device))
+
+
+def load_query(
+    features: Tensor, episodes: EpisodeSet, start: int, stop: int, device: torch.device
+) -> Query:
+    """Queries of episodes start..stop, class after class: (E, N * Q, D), without labels."""
+    rows = episodes.query_rows(start, stop)
+    return Query(*gather(features, rows.reshape(len(rows), -1), device))
+
+
+def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:
+    """Ranges of episodes whose features stay below `limit` bytes (one episode at least)."""
+    size = max(1, limit // max(1, bytes_each))
+    return [(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def map_chunks(
+    work: Callable[[int, int], T],
+    ranges: Sequence[tuple[int, int]],
+    device: torch.device,
+    threads: int | None = None,
+) -> Iterator[T]:
+    """Results of `work` over ranges, in order.
+
+    On a CPU, `threads` threads work on a chunk each with one core: the tensors are too small
+    to share among cores, and a chunk computed by one core gives the same bits on any machine
+    of the kind. On an accelerator the chunks follow each other.
+    """
+    threads = available_cores() if threads is None else threads
+    if device.type != "cpu" or threads == 1 or len(ranges) == 1:
+        with torch_threads(1 if device.type == "cpu" else threads):
+            for start, stop in ranges:
+                yield work(start, stop)
+        return
+    with (
+        torch_threads(1),
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        yield from pool.map(lambda bounds: work(*bounds), ranges)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Set torch's intra-operation threads and put them back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
