@@ -1,2 +1,41 @@
-"""Few-shot vision evaluation, with the error of every episode predicted from its support."""
+"""Few-shot vision evaluation, with the error of every episode predicted from its support alone.
+
+>>> import fewshot
+>>> fewshot.__version__
+'0.1.0'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewshot.api import evaluate
+    from fewshot.episodes import EpisodeSet, sample_episodes
+    from fewshot.exceptions import FewshotError
+    from fewshot.features import FeatureBank
+    from fewshot.results import Result
+
 __version__ = "0.1.0"
+__all__ = ["EpisodeSet", "FeatureBank", "FewshotError", "Result", "evaluate", "sample_episodes"]
+
+# Looked up on first use, so that `import fewshot` and `fewshot --help` do not wait for torch.
+_HOMES = {
+    "evaluate": "fewshot.api",
+    "EpisodeSet": "fewshot.episodes",
+    "sample_episodes": "fewshot.episodes",
+    "FewshotError": "fewshot.exceptions",
+    "FeatureBank": "fewshot.features",
+    "Result": "fewshot.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

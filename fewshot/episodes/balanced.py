@@ -11,7 +11,7 @@ from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
 
-CLASS_STREAM, SHOT_STREAM, QUERY_STREAM = 0, 1, 2
+CLASSES, SHOTS, QUERIES = 0, 1, 2  # what a stream of uniform numbers decides
 
 
 def sample_episodes(
@@ -25,6 +25,7 @@ def sample_episodes(
     classes: ArrayLike | None = None,
     classnames: Sequence[str] | None = None,
     min_images: str = "raise",
+    stream: int = 0,
 ) -> EpisodeSet:
     """Draw balanced episodes: N classes first, then K + Q images of each, without replacement.
 
@@ -50,6 +51,9 @@ def sample_episodes(
         For messages.
     min_images : {"raise", "drop"}
         What to do about a class with too few images.
+    stream : int
+        Another stream gives independent episodes under the same seed (0 for the episodes that
+        are judged, 1 for those of base classes).
 
     Returns
     -------
@@ -77,26 +81,28 @@ def sample_episodes(
     expect(
         len(pool) >= ways,
         "episodes.ways",
-        f"expected at most {len(pool)}, the number of classes to draw from, got {ways}",
+        f"expected at most the {len(pool)} classes to draw from, got {ways}",
         "Lower episodes.ways or give more classes.",
     )
     size = np.full(episodes, len(pool))
-    draws = uniform(seed, (CLASS_STREAM,), 0, episodes, ways).T
+    draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = pool[sample_without_replacement(draws, size).T]
     taken = shots if queries == "all" else each
-    rows = _images(chosen, index, shots, taken, seed)
+    rows = _images(chosen, index, shots, taken, seed, stream)
     query = None if queries == "all" else rows[..., shots:]
     return EpisodeSet(chosen, rows[..., :shots], query, labels, seed)
 
 
-def _images(chosen: NDArray, index: ClassIndex, shots: int, taken: int, seed: int) -> NDArray:
+def _images(
+    chosen: NDArray, index: ClassIndex, shots: int, taken: int, seed: int, stream: int
+) -> NDArray:
     """Row numbers (E, N, taken) of images of the chosen classes (E, N), shots first."""
     episodes, ways = chosen.shape
     draws = np.empty((taken, episodes * ways))
     for i in range(taken):
         # A stream for each shot: adding a shot leaves the earlier ones as they are.
-        stream = (SHOT_STREAM, i) if i < shots else (QUERY_STREAM, i - shots)
-        draws[i] = uniform(seed, stream, 0, episodes, ways).reshape(-1)
+        purpose = (SHOTS, i) if i < shots else (QUERIES, i - shots)
+        draws[i] = uniform(seed, (stream, *purpose), 0, episodes, ways).reshape(-1)
     place = sample_without_replacement(draws, index.size[chosen].reshape(-1))
     place = place.T.reshape(episodes, ways, taken)
     return index.rows[index.start[chosen][..., None] + place]

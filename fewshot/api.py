@@ -1,0 +1,170 @@
+"""The main job on features at hand, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.errors import estimators as estimator_registry
+from fewshot.errors.base import ErrorEstimator
+from fewshot.errors.calibration import CALIBRATIONS
+from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.heads import heads as head_registry
+from fewshot.heads.base import Head
+from fewshot.results.result import Result
+from fewshot.tasks.classification import Settings, evaluate_cell
+
+DEFAULT_ESTIMATORS = ("gaussian", "margin", "loo", "constant")
+
+
+def evaluate(
+    features: Any,
+    labels: Any,
+    split: Any = None,
+    head: str | Head = "ncm",
+    ways: int = 5,
+    shots: int = 5,
+    episodes: int | EpisodeSet = 600,
+    queries: int | str = "all",
+    seed: int = 0,
+    estimators: Iterable[str] | Mapping[str, ErrorEstimator] = DEFAULT_ESTIMATORS,
+    calibration: str = "none",
+    *,
+    classnames: Sequence[str] | None = None,
+    min_images: str = "raise",
+    dataset: str = "features",
+    backbone: str = "unknown",
+    device: str | torch.device = "cpu",
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Result:
+    """How well a few-shot classifier does on these features, and how well that was predicted.
+
+    Parameters
+    ----------
+    features : array or tensor of shape (M, D)
+    labels : array or tensor of shape (M,)
+        Integers or strings.
+    split : array of M str, optional
+        "base", "validation" or "novel" for every row, classes being disjoint. Episodes come
+        from the novel classes; base classes serve the ``constant`` baseline, the one-shot
+        estimates and the calibration. Without it episodes come from all classes.
+    head : str or Head
+        A name of ``fewshot list heads`` or an object.
+    ways, shots : int
+        N >= 2 classes of K >= 1 labelled images.
+    episodes : int or EpisodeSet
+        How many to draw, or drawn ones to replay (`ways`, `shots`, `queries` are then theirs).
+    queries : int or "all"
+        Query images per class, or all the rest, which makes the actual error precise.
+    seed : int
+    estimators : names of ``fewshot list estimators``, or a mapping of names to objects
+    calibration : {"none", "base"}
+        "base" subtracts from every prediction its mean excess on base-class episodes.
+    classnames : sequence of str, optional
+    min_images : {"raise", "drop"}
+        What to do about a class with fewer images than an episode needs.
+    dataset, backbone : str
+        Names for the rows.
+    device : str or torch.device
+    threads : int, optional
+        Cores to use; all by default. The rows do not depend on it.
+    progress : callable, optional
+        Called with the number of episodes that were just finished.
+
+    Returns
+    -------
+    Result
+        ``.episodes`` and ``.predictions`` are data frames, ``.summary`` a dict.
+
+    Raises
+    ------
+    FewshotError
+        In one line: the argument, what is allowed, what came, what to do.
+
+    Examples
+    --------
+    >>> import numpy as np, fewshot
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.repeat(np.arange(10), 50)
+    >>> features = rng.normal(size=(10, 64))[labels] + rng.normal(size=(500, 64))
+    >>> result = fewshot.evaluate(features, labels, ways=5, shots=5, episodes=100)
+    >>> result.episodes.shape[0], bool(result.summary["accuracy"]["mean"] > 0.9)
+    (100, True)
+    """
+    info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
+    settings = Settings(calibration, device=torch.device(device), threads=threads, progress=progress)
+    expect_choice("calibration", calibration, CALIBRATIONS)
+    judge = named_head(head)
+    guessers = named_estimators(estimators)
+    bank = make_bank(features, labels, classnames, split=split, info=info)
+    if isinstance(episodes, EpisodeSet):
+        drawn = check_replay(episodes, bank)
+    else:
+        drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images)
+    return evaluate_cell(bank, drawn, judge, guessers, settings, seed)
+
+
+def draw_episodes(
+    bank: FeatureBank,
+    ways: int,
+    shots: int,
+    queries: int | str,
+    episodes: int,
+    seed: int,
+    min_images: str = "raise",
+) -> EpisodeSet:
+    """Episodes from the novel classes of a bank, or from all where it has no split."""
+    novel = None if bank.parts is None else bank.classes("novel")
+    expect(
+        novel is None or len(novel) > 0,
+        "split",
+        "expected some classes to be novel, got none",
+        "Episodes are drawn from novel classes; mark some, or give no split.",
+    )
+    return sample_episodes(
+        bank.labels,
+        ways,
+        shots,
+        queries,
+        episodes,
+        seed,
+        classes=novel,
+        classnames=bank.classnames,
+        min_images=min_images,
+    )
+
+
+def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
+    """Refuse to replay episodes on rows that they were not drawn from."""
+    expect(
+        episodes.labels.shape == bank.labels.shape and bool((episodes.labels == bank.labels).all()),
+        "episodes",
+        "expected episodes that were drawn from these labels, got others",
+        "Replay them on the data set (and the same version of it) that they were saved with.",
+    )
+    return episodes
+
+
+def named_head(head: str | Head) -> tuple[str, Head]:
+    """A head and its name, from either."""
+    if isinstance(head, str):
+        return head, head_registry.create(head)
+    if not isinstance(head, Head):
+        raise FewshotError("head", f"expected a name or a Head, got {head!r}")
+    return type(head).__name__.lower(), head
+
+
+def named_estimators(
+    estimators: Iterable[str] | Mapping[str, ErrorEstimator],
+) -> dict[str, ErrorEstimator]:
+    """Estimators by name, from names or as they are."""
+    if isinstance(estimators, Mapping):
+        return dict(estimators)
+    if isinstance(estimators, str):
+        estimators = [estimators]
+    return {name: estimator_registry.create(name) for name in estimators}

@@ -1,0 +1,29 @@
+"""What people look at: the table in the terminal, the plots and the page.
+
+Names are looked up when first used: the table needs neither matplotlib nor pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewshot.report.html import render_report
+    from fewshot.report.table import markdown_table, summary_table
+    from fewshot.report.write import write_report
+
+__all__ = ["markdown_table", "render_report", "summary_table", "write_report"]
+
+_HOME = {
+    "markdown_table": "table",
+    "render_report": "html",
+    "summary_table": "table",
+    "write_report": "write",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,166 @@
+"""The table at the end of a run, for the terminal. Standard library only."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fewshot.report.wording import (
+    Cell,
+    best_estimator,
+    estimator_names,
+    group_cells,
+    group_text,
+    known,
+    level_text,
+    missing_notes,
+    percent,
+    percent_interval,
+    plain,
+    protocol_text,
+)
+
+WIDTH = 100
+LONGEST_NAME = 22
+GAP, ESTIMATOR_GAP = "  ", "   "
+
+
+def summary_table(cells: Iterable[dict[str, Any]]) -> str:
+    """Measured and predicted error of every cell, side by side, in aligned plain text.
+
+    Parameters
+    ----------
+    cells : iterable of dict
+        Entries of ``cells`` in ``summary.json``.
+
+    Returns
+    -------
+    str
+        One block per data set and backbone, at most 100 columns wide as long as names are of
+        ordinary length (further estimators continue below), and notes that say what the
+        columns are and why numbers are missing.
+    """
+    cells = list(cells)
+    if not cells:
+        return "No results: there is no cell to show."
+    blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
+    return "\n\n".join([*blocks, _legend(cells)])
+
+
+def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
+    """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
+    blocks = []
+    for group, rows in group_cells(cells).items():
+        names = estimator_names(rows)
+        header = [*_left_header(rows), *(f"{_short(name)}: pred (MAE)" for name in names)]
+        lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+        for cell in rows:
+            pairs = (_estimator_entry(cell, name) for name in names)
+            lines.append([*_left_entries(cell, rows), *(f"{p} ({mae})" for p, mae in pairs)])
+        table = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+        blocks.append(f"**{_markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
+    return "\n\n".join(blocks)
+
+
+def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
+    left = _aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
+    lines = [group_text(group), protocol_text(cells)]
+    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
+        rows = [" " * len(left[0]), *left]
+        for column in columns:
+            rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
+        rule = "-" * max(len(row.rstrip()) for row in rows)
+        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
+    notes = missing_notes(cells)
+    if notes:
+        lines += ["", "No prediction (-):"]
+    for name, where, reason in notes:
+        lines += _wrapped(f"  {name}, {where}: {reason}", "    ")
+    return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
+
+
+def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:
+    """Estimator columns in as few blocks as the width allows, one column each at least."""
+    blocks: list[list[list[str]]] = [[]]
+    used = len(left[0])
+    for column in columns:
+        needed = len(ESTIMATOR_GAP) + len(column[0])
+        if blocks[-1] and used + needed > WIDTH:
+            blocks.append([])
+            used = len(left[0])
+        blocks[-1].append(column)
+        used += needed
+    return blocks
+
+
+def _column(cells: Sequence[Cell], name: str) -> list[str]:
+    """One estimator: its name over two columns, and a place for the star."""
+    entries = [_estimator_entry(cell, name) for cell in cells]
+    # The star stands outside the alignment of the digits.
+    starred = [(predicted, mae if "*" in mae else f"{mae} ") for predicted, mae in entries]
+    lines = _aligned([["pred", "MAE "], *map(list, starred)], left_first=False)
+    title = _short(name)
+    width = max(len(title) + 1, len(lines[0]))
+    return [f"{title} ".rjust(width), *(line.rjust(width) for line in lines)]
+
+
+def _estimator_entry(cell: Cell, name: str) -> tuple[str, str]:
+    row = cell["estimators"].get(name, {})
+    rivals = [known(other.get("mae")) for other in cell["estimators"].values()]
+    star = "*" if sum(rivals) > 1 and best_estimator(cell) == name else ""
+    return percent(row.get("predicted_error")), percent(row.get("mae")) + star
+
+
+def _left_header(cells: Sequence[Cell]) -> list[str]:
+    seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
+    return ["head", "ways", "shots", *seed, "accuracy %", "error %"]
+
+
+def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    numbers = [cell["ways"], cell["shots"]]
+    if "seed" in _left_header(cells):
+        numbers.append(cell["seed"])
+    measured = [percent_interval(cell["accuracy"]), percent(cell["actual_error"]["mean"])]
+    return [_short(cell["head"]), *map(str, numbers), *measured]
+
+
+def _aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
+    """Columns as wide as their widest entry, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        padded = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        if left_first:
+            padded[0] = row[0].ljust(widths[0])
+        lines.append(GAP.join(padded))
+    return lines
+
+
+def _legend(cells: Sequence[Cell]) -> str:
+    meaning = {
+        "accuracy, error": "measured on the queries; ± is the "
+        f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
+        "of these classes. Other images or other classes would differ by more.",
+        "pred": "mean predicted error in %, from the supports alone",
+        "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the lowest",
+    }
+    width = max(map(len, meaning)) + len(GAP)
+    lines = [_wrapped(name.ljust(width) + text, " " * width) for name, text in meaning.items()]
+    return "\n".join(sum(lines, []))
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+
+
+def _short(name: object) -> str:
+    text = plain(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def _markdown(text: str) -> str:
+    for mark in "\\|`*_<[$":
+        # The stars and rules of the table itself are no markup of ours to keep.
+        text = text.replace(mark, f"\\{mark}")
+    return text

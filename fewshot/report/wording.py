@@ -1,0 +1,134 @@
+"""Numbers and names as people read them. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+Cell = Mapping[str, Any]
+
+# One block of the table, one pair of plots: rows that may be compared with each other.
+GROUP = ("dataset", "backbone", "feature")
+
+# Control characters move a terminal's cursor, direction marks reorder a line, lone surrogates
+# (file names that were not UTF-8) cannot be written, and XML allows none of the three.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def plain(name: object) -> str:
+    """`name` as one line of harmless characters."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", str(name))
+
+
+def known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number at all."""
+    return value is not None and math.isfinite(value)
+
+
+def percent(value: float | None, missing: str = "-", *, digits: int = 1, sign: bool = False) -> str:
+    """A share in percent (or a difference of shares in points), without the unit."""
+    if not known(value):
+        return missing
+    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
+    # "-0.0" would claim a direction which the digits do not show.
+    return text if float(text) else f"{0:.{digits}f}"
+
+
+def decimal(value: float | None, missing: str = "-", *, sign: bool = False) -> str:
+    """A pure number with two decimals."""
+    return percent(None if value is None else value / 100, missing, digits=2, sign=sign)
+
+
+def percent_interval(interval: Cell | None, missing: str = "-") -> str:
+    """``63.1 ± 0.8``: a mean and half the width of its interval, in percent."""
+    if interval is None or not known(interval["mean"]):
+        return missing
+    lower, upper = interval.get("lower"), interval.get("upper")
+    if not (known(lower) and known(upper)):
+        return percent(interval["mean"])
+    half = (upper - lower) / 2
+    digits = 1 if half == 0 or half >= 0.0005 else 2
+    return f"{percent(interval['mean'], digits=digits)} ± {percent(half, digits=digits)}"
+
+
+def level_text(cells: Iterable[Cell]) -> str:
+    """The level of the accuracies' intervals: ``95 %``."""
+    levels = sorted({cell["accuracy"].get("level", 0.95) for cell in cells})
+    return " or ".join(f"{100 * level:.4g} %" for level in levels)
+
+
+def shots_text(shots: int) -> str:
+    """``1 shot``, ``5 shots``."""
+    return f"{shots} shot" if shots == 1 else f"{shots} shots"
+
+
+def cell_text(cell: Cell) -> str:
+    """``5-way 1-shot with ncm``."""
+    return f"{cell['ways']}-way {cell['shots']}-shot with {plain(cell['head'])}"
+
+
+def group_text(group: tuple[str, ...]) -> str:
+    """``eurosat · resnet18 (pooled)``."""
+    dataset, backbone, feature = map(plain, group)
+    return f"{dataset} · {backbone} ({feature})"
+
+
+def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:
+    """Cells by data set, backbone and feature kind, in the order in which they came."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(tuple(str(cell[name]) for name in GROUP), []).append(cell)
+    return groups
+
+
+def protocol_text(cells: Iterable[Cell]) -> str:
+    """``600 episodes per row, all queries, seed 0``."""
+    cells = list(cells)
+    episodes = " or ".join(str(number) for number in sorted({cell["episodes"] for cell in cells}))
+    queries = {str(cell["queries"]) for cell in cells}
+    asked = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
+    seeds = sorted({cell["seed"] for cell in cells})
+    return (
+        f"{episodes} episodes per row, {plain(asked)} queries"
+        f"{'' if queries == {'all'} else ' per class'}, "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    )
+
+
+def estimator_names(cells: Iterable[Cell]) -> list[str]:
+    """Estimators of any of the cells, in the order in which they came."""
+    return list(dict.fromkeys(name for cell in cells for name in cell["estimators"]))
+
+
+def missing_count(cell: Cell, estimator: str) -> int:
+    """Episodes of the cell for which the estimator has no number."""
+    return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
+
+
+def best_estimator(cell: Cell) -> str | None:
+    """The estimator with the lowest MAE of those that predicted most episodes."""
+    made = {name: row for name, row in cell["estimators"].items() if known(row.get("mae"))}
+    if not made:
+        return None
+    # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
+    most = max(row["defined"] for row in made.values())
+    rivals = {name: row["mae"] for name, row in made.items() if row["defined"] == most}
+    return min(rivals, key=rivals.__getitem__)
+
+
+def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+    """Why predictions are missing: (estimator, where, reason), alike cells told together."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for name, row in cell["estimators"].items():
+            if missing := missing_count(cell, name):
+                part = missing < cell["episodes"]
+                where = f"{missing} of {cell['episodes']} episodes of " if part else ""
+                reason = plain(row.get("reason") or "no reason was given")
+                places.setdefault((name, reason), []).append(where + cell_text(cell))
+    return [
+        (plain(name), "; ".join(dict.fromkeys(where)), reason)
+        for (name, reason), where in places.items()
+    ]
