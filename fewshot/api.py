@@ -35,6 +35,7 @@ def evaluate(
     calibration: str = "none",
     *,
     classnames: Sequence[str] | None = None,
+    normalize: str = "none",
     min_images: str = "raise",
     dataset: str = "features",
     backbone: str = "unknown",
@@ -66,6 +67,8 @@ def evaluate(
     calibration : {"none", "base"}
         "base" subtracts from every prediction its mean excess on base-class episodes.
     classnames : sequence of str, optional
+    normalize : {"none", "l2"}
+        "l2" gives every feature unit length first, as most few-shot work does.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     dataset, backbone : str
@@ -97,11 +100,13 @@ def evaluate(
     (100, True)
     """
     info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
-    settings = Settings(calibration, device=torch.device(device), threads=threads, progress=progress)
+    settings = Settings(
+        calibration, device=torch.device(device), threads=threads, progress=progress
+    )
     expect_choice("calibration", calibration, CALIBRATIONS)
     judge = named_head(head)
     guessers = named_estimators(estimators)
-    bank = make_bank(features, labels, classnames, split=split, info=info)
+    bank = make_bank(features, labels, classnames, split=split, info=info, normalize=normalize)
     if isinstance(episodes, EpisodeSet):
         drawn = check_replay(episodes, bank)
     else:

@@ -60,7 +60,7 @@ class Registry:
         """Registered names that match a shell pattern, sorted."""
         return sorted(fnmatch.filter(self._entries, pattern))
 
-    def create(self, name: str, **parameters: Any) -> Any:
+    def create(self, name: str, /, **parameters: Any) -> Any:
         """Load the object called `name` and call it with `parameters`."""
         return self[name].load()(**parameters)
 

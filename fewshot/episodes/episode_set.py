@@ -95,9 +95,7 @@ class EpisodeSet:
             "These episodes belong to another data set.",
         )
         real = rows >= 0
-        expect(
-            bool(np.all(real.any(-1))), f"episodes.{name}", "a class of an episode has no image"
-        )
+        expect(bool(np.all(real.any(-1))), f"episodes.{name}", "a class of an episode has no image")
         owner = np.broadcast_to(self.classes[..., None], rows.shape)
         expect(
             bool(np.all(self.labels[rows[real]] == owner[real])),

@@ -46,9 +46,7 @@ class Gaussian(ErrorEstimator):
     authors' code sets the variance to 1 there, which on unit-norm features predicts 1 - 1/N.)
     """
 
-    def __init__(
-        self, covariance: str = "free", samples: int = 512, iterations: int = 50
-    ) -> None:
+    def __init__(self, covariance: str = "free", samples: int = 512, iterations: int = 50) -> None:
         self.covariance = covariance
         self.samples = samples
         self.iterations = iterations

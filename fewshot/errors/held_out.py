@@ -11,17 +11,16 @@ from fewshot.heads.base import Head, Query, Support
 def leave_one_out_scores(head: Head, support: Support) -> Tensor:
     """Score every shot by the head refitted without it.
 
-    A head with a closed form offers ``leave_one_out(support)``; any other is refitted N K
-    times, always on whole batches of episodes.
+    A head with a closed form gives it by ``leave_one_out``; any other is refitted N K times,
+    always on whole batches of episodes.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
         NaN where the class has one shot only, and in the padding.
     """
-    if hasattr(head, "leave_one_out"):
-        scores = head.leave_one_out(support)
-    else:
+    scores = head.leave_one_out(support)
+    if scores is None:
         scores = refitted_scores(head, support)
     known = support.mask & (support.counts > 1)[..., None]
     return torch.where(known[..., None], scores, torch.nan)

@@ -80,9 +80,9 @@ class Margin(ErrorEstimator):
 
     def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:
         """Mean over classes (E,) for margins (E, N, N) and score covariance (E, N, N)."""
-        return 1 - orthant_probability(
-            rivals(mean), rival_covariance(scatter), self.points
-        ).mean(-1)
+        return 1 - orthant_probability(rivals(mean), rival_covariance(scatter), self.points).mean(
+            -1
+        )
 
 
 def projected_scatter(support: Support, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError, expect, expect_choice
 
 PARTS = ("base", "validation", "novel")
+NORMALIZATIONS = ("none", "l2")
 ROWS_PER_CHECK = 65536
 
 
@@ -30,6 +31,9 @@ class FeatureBank:
         File names, where there are files.
     parts : tuple of C str, or None
         "base", "validation" or "novel" for every class; None when all classes serve alike.
+    normalize : {"none", "l2"}
+        "l2" gives every row that is taken unit length, as most few-shot work does; the stored
+        rows stay as the backbone made them.
     info : dict
         Where the bank comes from: dataset, backbone, feature kind, key, skipped images.
     """
@@ -39,6 +43,7 @@ class FeatureBank:
     classnames: tuple[str, ...]
     paths: tuple[str, ...] | None = None
     parts: tuple[str, ...] | None = None
+    normalize: str = "none"
     info: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -49,9 +54,15 @@ class FeatureBank:
         """D, the number of feature dimensions."""
         return self.features.shape[1]
 
-    def tensor(self) -> torch.Tensor:
-        """The features as a tensor on the same memory; a map is not read."""
-        return torch.from_numpy(self.features)
+    def take(self, rows: torch.Tensor) -> torch.Tensor:
+        """Features (len(rows), D) of some rows, float32 or wider, normalised if so set.
+
+        Only these rows are read from a memory map.
+        """
+        taken = torch.from_numpy(self.features).index_select(0, rows)
+        if taken.dtype == torch.float16:
+            taken = taken.float()
+        return torch.nn.functional.normalize(taken, dim=1) if self.normalize == "l2" else taken
 
     def classes(self, part: str | None = None) -> NDArray:
         """Class numbers of one part; all that occur when `part` is None."""
@@ -62,10 +73,11 @@ class FeatureBank:
         return np.array([c for c, own in enumerate(self.parts) if own == part], dtype=np.int64)
 
     def hash(self) -> str:
-        """SHA-256 over the content; the stored key for a bank that was opened from disk."""
+        """SHA-256 over the content; from the stored key for a bank that was opened from disk."""
         if "key" in self.info:
-            return str(self.info["key"])
-        digest = hashlib.sha256(f"{self.features.dtype}{self.features.shape}".encode())
+            return hashlib.sha256(f"{self.info['key']} {self.normalize}".encode()).hexdigest()
+        what = f"{self.features.dtype}{self.features.shape}{self.normalize}"
+        digest = hashlib.sha256(what.encode())
         for start in range(0, len(self), ROWS_PER_CHECK):
             digest.update(np.ascontiguousarray(self.features[start : start + ROWS_PER_CHECK]).data)
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
@@ -79,6 +91,7 @@ def make_bank(
     paths: Sequence[str] | None = None,
     split: Any = None,
     info: dict[str, Any] | None = None,
+    normalize: str = "none",
 ) -> FeatureBank:
     """Check arrays or tensors from a user and make a bank of them.
 
@@ -93,12 +106,14 @@ def make_bank(
     split : array-like of M str, optional
         "base", "validation" or "novel" for every row; the same for all rows of a class.
     info : dict, optional
+    normalize : {"none", "l2"}
 
     Raises
     ------
     FewshotError
         NaN or infinite features, lengths that differ, a class in two parts.
     """
+    expect_choice("normalize", normalize, NORMALIZATIONS)
     features = _numeric(features)
     values = as_array(labels)
     expect(
@@ -116,7 +131,7 @@ def make_bank(
         )
         paths = tuple(str(path) for path in paths)
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
-    return FeatureBank(features, numbers, names, paths, parts, info or {})
+    return FeatureBank(features, numbers, names, paths, parts, normalize, info or {})
 
 
 def as_array(values: Any) -> NDArray:
@@ -178,9 +193,7 @@ def _encode_names(
     return np.array([number[name] for name in labels.tolist()], dtype=np.int64), tuple(names)
 
 
-def parts_of_classes(
-    split: NDArray, labels: NDArray, classnames: Sequence[str]
-) -> tuple[str, ...]:
+def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str]) -> tuple[str, ...]:
     """One part per class from one part per row; a class in two parts is an error."""
     expect(
         split.shape == labels.shape,
@@ -198,8 +211,7 @@ def parts_of_classes(
         if len(own) > 1:
             raise FewshotError(
                 "split",
-                f"class {name!r} is in {' and in '.join(own)}; base and novel classes are "
-                "disjoint",
+                f"class {name!r} is in {' and in '.join(own)}; base and novel classes are disjoint",
                 "Put every row of a class in one part.",
             )
         parts.append(own[0] if own else "validation")  # a class without rows serves nobody

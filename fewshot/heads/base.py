@@ -142,6 +142,13 @@ class Head(ABC):
         """Way numbers (E, T) of the largest scores; the first among equals."""
         return self.scores(query).argmax(-1)
 
+    def leave_one_out(self, support: Support) -> Tensor | None:
+        """Scores (E, N, K, N) of every shot by this head fitted without it, NaN if undefined.
+
+        For heads that know better than to refit N K times; None means that this one does not.
+        """
+        return None
+
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -85,6 +86,15 @@ class LDA(LinearHead):
     def linear(self) -> LinearForm:
         """Weights that depend on the shots through the covariance as well."""
         return LinearForm(self.weights_, self.biases_, None)
+
+    def leave_one_out(self, support: Support) -> Tensor | None:
+        """Scores (E, N, K, N) of every shot by the head without it; None: refit instead."""
+        from fewshot.heads.lda_leave_one_out import lda_leave_one_out
+
+        if self.shrinkage != "auto" or self.priors != "uniform":
+            return None
+        scores = lda_leave_one_out(support)
+        return None if scores is None else scores - math.log(scores.shape[1])
 
     def _check_parameters(self) -> None:
         expect_choice("head.lda.priors", self.priors, ("uniform", "empirical"))

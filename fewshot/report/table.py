@@ -19,6 +19,7 @@ from fewshot.report.wording import (
     percent_interval,
     plain,
     protocol_text,
+    some_missing,
 )
 
 WIDTH = 100
@@ -138,12 +139,14 @@ def _aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
 
 
 def _legend(cells: Sequence[Cell]) -> str:
+    fair = " of those that predicted most episodes" if some_missing(cells) else ""
     meaning = {
         "accuracy, error": "measured on the queries; ± is the "
         f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
         "of these classes. Other images or other classes would differ by more.",
         "pred": "mean predicted error in %, from the supports alone",
-        "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the lowest",
+        "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
+        f"lowest{fair}",
     }
     width = max(map(len, meaning)) + len(GAP)
     lines = [_wrapped(name.ljust(width) + text, " " * width) for name, text in meaning.items()]
@@ -161,6 +164,5 @@ def _short(name: object) -> str:
 
 def _markdown(text: str) -> str:
     for mark in "\\|`*_<[$":
-        # The stars and rules of the table itself are no markup of ours to keep.
         text = text.replace(mark, f"\\{mark}")
     return text

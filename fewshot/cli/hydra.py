@@ -1,0 +1,87 @@
+"""Hydra around the main job, with its errors in the house form."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from fewshot.cli.sweep import SweepReport, record_failure
+from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.resources import resource_dir
+from fewshot.storage import writing
+
+
+def job(config: DictConfig) -> None:
+    """One job of Hydra: a run, or one cell of a multirun, which may fail without the others."""
+    from fewshot.cli.run import run
+
+    mode = HydraConfig.get()
+    folder = Path(mode.runtime.output_dir)
+    if mode.mode != RunMode.MULTIRUN:
+        run(config, folder)
+        return
+    overrides = " ".join(mode.overrides.task)
+    print(f"\n[{mode.job.num}] {overrides}")
+    try:
+        run(config, folder, label=f"{mode.job.num}_{mode.job.override_dirname}")
+    except FewshotError as error:
+        print(f"fewshot: error: {error}", file=sys.stderr)
+        record_failure(folder, overrides, error)
+
+
+def main(arguments: list[str]) -> int:
+    """Hand `arguments` to Hydra; 2 if a cell of a sweep failed."""
+    # Errors shall reach us as exceptions; Hydra would print a traceback and exit.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    before, sys.argv = sys.argv, ["fewshot", *arguments]
+    wrapped = hydra.main(
+        version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
+    )(job)
+    SweepReport.failures = []
+    try:
+        with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
+            wrapped()
+    except MissingConfigException as error:
+        raise _missing(error) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise FewshotError("settings", _one_line(error), "See fewshot --cfg job.") from None
+    finally:
+        sys.argv = before
+    failures = SweepReport.failures
+    for failure in failures:
+        print(f"fewshot: failed: {failure['overrides']}: {failure['error']}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _missing(error: MissingConfigException) -> FewshotError:
+    """An option that a config group does not have."""
+    name = error.missing_cfg_file or ""
+    group, _, option = name.rpartition("/")
+    known = list(error.options or [])
+    if not group or not known:
+        return FewshotError("settings", _one_line(error), "See fewshot --cfg job.")
+    return UnknownNameError(group, option, known)
+
+
+def _one_line(error: Exception) -> str:
+    parts = [str(error)]
+    if error.__cause__ is not None and str(error.__cause__) not in parts[0]:
+        parts.append(str(error.__cause__))
+    lines = [line.strip() for part in parts for line in part.splitlines()]
+    noise = re.compile(r"^(See https?:|full_key:|object_type=|reference_type=|\^+$|$)")
+    return " ".join(line for line in lines if not noise.match(line))
+
+
+def _given(arguments: list[str], key: str) -> Any:
+    values = [a.partition("=")[2] for a in arguments if a.partition("=")[0] == key]
+    return values[-1] if values else None

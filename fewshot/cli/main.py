@@ -1,0 +1,91 @@
+"""``fewshot``: which command, and what its end means to the shell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from fewshot import __version__
+from fewshot.exceptions import FewshotError
+
+HELP = """\
+fewshot: how well will a few-shot classifier do, and how sure is that?
+
+Usage
+  fewshot [run] [SETTING=VALUE ...]      evaluate; with no setting, on data that is built in
+  fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
+  fewshot list KIND [PATTERN]            backbones, datasets, heads or estimators
+  fewshot report DIR ... [--output FILE] one report over the runs in these folders
+  fewshot --version
+
+Examples
+  fewshot                                                    EfficientNet-Lite0 on digits
+  fewshot dataset=folder dataset.root=my_images              a sub-folder of images per class
+  fewshot dataset=features dataset.path=bank.npz             features (M, D) and labels (M,)
+  fewshot dataset=folder dataset.root=my_images backbone=dinov2_vits14
+  fewshot backbone=callable backbone.target=my.module:factory
+  fewshot episodes.ways=3 episodes.shots=[1,2,5] episodes.count=1000 'head=[ncm,lda]'
+  fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
+  fewshot list backbones '*dinov2*'
+
+Settings you may want
+  dataset.split=random      half of the classes base, half novel: adds the constant baseline,
+                            one-shot predictions, and calibration.source=base
+  dataset.on_error=skip     pass over unreadable images, and record them
+  episodes.queries=15       query images per class; all the rest by default
+  episodes.min_images=drop  leave out classes with too few images
+  seed=0  device=auto  threads=2  paths.runs=runs  paths.cache=DIR  paths.weights=DIR
+
+  fewshot --cfg job         prints the whole configuration
+  fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
+
+Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 130 interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except FewshotError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `fewshot list backbones | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else "run"
+    if command in ("-h", "--help", "help") or (
+        command == "run" and any(a in ("-h", "--help") for a in arguments)
+    ):
+        print(HELP, end="")
+        return 0
+    if command == "--version":
+        print(f"fewshot {__version__}")
+        return 0
+    if command == "list":
+        from fewshot.cli.listing import main as listing
+
+        return listing(arguments[1:])
+    if command == "report":
+        from fewshot.cli.report import main as report
+
+        return report(arguments[1:])
+    from fewshot.cli.hydra import main as run
+
+    return run(arguments[1:] if command == "run" else arguments)
+
+
+def _complain(message: str) -> int:
+    print(f"fewshot: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

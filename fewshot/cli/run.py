@@ -1,0 +1,253 @@
+"""The main job: data set, features, episodes, heads, predicted errors, results."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from fewshot.api import check_replay, draw_episodes
+from fewshot.backbones import load_backbone
+from fewshot.backbones.base import Folders
+from fewshot.datasets import load_dataset
+from fewshot.datasets.base import ImageDataset
+from fewshot.episodes import EpisodeSet
+from fewshot.errors import estimators as estimator_registry
+from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
+from fewshot.features.bank import FeatureBank
+from fewshot.heads import heads as head_registry
+from fewshot.registry import Registry
+from fewshot.results.provenance import environment
+from fewshot.results.result import Result, join_rows
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.store import write_tables
+from fewshot.storage import atomic_path, writing
+from fewshot.tasks.batches import available_cores
+from fewshot.tasks.classification import TASK, Settings, evaluate_cell
+
+
+def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
+    """Do what `config` says and write a run folder under `folder`; returns its path."""
+    begun = time.perf_counter()
+    with writing("paths.runs", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    engine = _engine(settings)
+    heads = _objects(head_registry, settings["head"])
+    estimators = _objects(estimator_registry, settings["estimator"])
+    bank = _bank(settings, engine)
+    drawn = _episodes(settings, bank)
+    cells = []
+    total = len(heads) * sum(map(len, drawn))
+    with tqdm(total=total, unit="episode", desc="episodes", disable=None) as bar:
+        for episodes in drawn:
+            for head in heads.items():
+                now = replace(engine, progress=bar.update)
+                cells.append(evaluate_cell(bank, episodes, head, estimators, now, settings["seed"]))
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "duration_s": round(time.perf_counter() - begun, 3),
+        "environment": environment(str(engine.device), engine.threads or available_cores()),
+        "data": _data(bank, drawn),
+        "cells": [cell.summary for cell in cells],
+    }
+    target = folder / (_plain(label) if label else _stamp(bank))
+    return _write(_unused(target), settings, summary, cells, drawn)
+
+
+def _engine(settings: dict[str, Any]) -> Settings:
+    expect_choice("task", settings["task"], (TASK,))
+    expect_choice("calibration.source", settings["calibration"]["source"], ("none", "base"))
+    expect_choice("features.dtype", settings["features"]["dtype"], ("float32", "float16"))
+    expect_choice("features.normalize", settings["features"]["normalize"], ("auto", "none", "l2"))
+    expect_positive_int("features.batch_size", settings["features"]["batch_size"])
+    expect_positive_int("calibration.episodes", settings["calibration"]["episodes"])
+    threads = settings["threads"]
+    if threads is not None:
+        expect_positive_int("threads", threads)
+    torch.set_num_threads(threads or available_cores())
+    return Settings(
+        calibration=settings["calibration"]["source"],
+        base_episodes=settings["calibration"]["episodes"],
+        device=_device(settings["device"]),
+        threads=threads,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise FewshotError("device", f"cannot use {name!r}: {reason}", "Set device=auto.") from None
+
+
+def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Objects of a registry from {name: parameters}."""
+    expect(bool(named), registry.kind, "expected at least one, got none")
+    assert named is not None
+    made = {}
+    for name, parameters in named.items():
+        try:
+            made[name] = registry.create(name, **(parameters or {}))
+        except TypeError as error:
+            reason = str(error).split("__init__() ")[-1]
+            raise FewshotError(f"{registry.kind}.{name}", reason) from None
+    return made
+
+
+def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
+    """The features, found or extracted, after checking that the episodes can be drawn."""
+    cache, weights = _folders(settings["paths"])
+    described = dict(settings["dataset"])
+    if described["kind"] == "folder" and not described.get("name") and described.get("root"):
+        described["name"] = Path(described["root"]).expanduser().resolve().name
+    loaded = load_dataset(described, cache / "digests")
+    wish = settings["features"]["normalize"]
+    if isinstance(loaded, FeatureBank):
+        return replace(loaded, normalize="none" if wish == "auto" else wish)
+    _episodes(settings, _labels_only(loaded), trial=True)
+    folders = Folders(weights, cache / "digests")
+    backbone = load_backbone(settings["backbone"], folders, **loaded.input)
+    from fewshot.features.store import open_or_extract
+
+    bank = open_or_extract(
+        loaded,
+        backbone,
+        cache / "features",
+        device=engine.device,
+        dtype=settings["features"]["dtype"],
+        batch_size=settings["features"]["batch_size"],
+        on_error=described.get("on_error", "raise"),
+        threads=engine.threads,
+    )
+    return replace(bank, normalize="l2" if wish == "auto" else wish)
+
+
+def _folders(paths: dict[str, Any]) -> tuple[Path, Path]:
+    """Folders of the cache and of weights."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    cache = Path(paths["cache"] or f"{base}/fewshot").expanduser()
+    return cache, Path(paths["weights"] or cache / "weights").expanduser()
+
+
+def _labels_only(dataset: ImageDataset) -> FeatureBank:
+    import numpy as np
+
+    empty = np.empty((len(dataset), 0), dtype=np.float32)
+    return FeatureBank(empty, dataset.labels, dataset.classnames, parts=dataset.parts)
+
+
+def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) -> list[EpisodeSet]:
+    """One set of episodes per number of shots; a single episode each on trial."""
+    wanted = settings["episodes"]
+    if wanted["path"]:
+        return [] if trial else [check_replay(EpisodeSet.load(wanted["path"]), bank)]
+    shots = wanted["shots"] if isinstance(wanted["shots"], list) else [wanted["shots"]]
+    expect(len(shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
+    expect_positive_int("episodes.count", wanted["count"])
+    return [
+        draw_episodes(
+            bank,
+            wanted["ways"],
+            each,
+            wanted["queries"],
+            1 if trial else wanted["count"],
+            settings["seed"],
+            wanted["min_images"],
+        )
+        for each in shots
+    ]
+
+
+def _data(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
+    parts = {part: len(bank.classes(part)) for part in ("base", "validation", "novel")}
+    return {
+        "images": len(bank),
+        "classes": len(bank.classes()),
+        "classes_by_part": None if bank.parts is None else parts,
+        "feature_dim": bank.dim,
+        "normalize": bank.normalize,
+        "skipped": bank.info.get("skipped", []),
+        "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
+        "dropped_classes": _dropped(bank, drawn),
+    }
+
+
+def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]:
+    """Names of classes too small for an episode, by shots."""
+    import numpy as np
+
+    pool = bank.classes(None if bank.parts is None else "novel")
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))
+    dropped = {}
+    for episodes in drawn:
+        queries = 1 if episodes.queries == "all" else int(episodes.queries)
+        small = pool[size[pool] < episodes.shots + queries]
+        if len(small):
+            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+    return dropped
+
+
+def _write(
+    target: Path,
+    settings: dict[str, Any],
+    summary: dict[str, Any],
+    cells: list[Result],
+    drawn: list[EpisodeSet],
+) -> Path:
+    """Write the run folder, whole or not at all, and tell the user."""
+    from fewshot.report import summary_table, write_report
+
+    episodes, predictions = join_rows(cells)
+    with writing("paths.runs", target), atomic_path(target) as partial:
+        partial.mkdir(parents=True)
+        (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
+        write_tables(partial, summary, episodes, predictions)
+        (partial / "episodes").mkdir()
+        for one in drawn:
+            one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
+        write_report(partial, summary, episodes, predictions)
+    print(summary_table(summary["cells"]))
+    print(f"\nRows, summary and plots: {target}\nReport: {target / 'report.html'}")
+    return target
+
+
+def _stamp(bank: FeatureBank) -> str:
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return _plain(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.,=-]+", "_", name)[:120]
+
+
+def _unused(target: Path) -> Path:
+    """`target`, or with a number after it if something is there already."""
+    for candidate in _candidates(target):
+        if not candidate.exists():
+            return candidate
+    raise AssertionError("there is always another number")
+
+
+def _candidates(target: Path) -> Iterator[Path]:
+    yield target
+    number = 2
+    while True:
+        yield target.with_name(f"{target.name}-{number}")
+        number += 1

@@ -1,0 +1,138 @@
+"""One's own features: an .npz or .safetensors file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.datasets.fingerprint import file_digest
+from fewshot.exceptions import FewshotError, expect
+from fewshot.features.bank import FeatureBank, make_bank
+
+KNOWN = ("features", "labels", "classnames", "paths", "split")
+
+
+def load_features(name: str, path: str | None) -> FeatureBank:
+    """Read ``features`` (M, D), ``labels`` (M,) and, if given, classnames, paths and split.
+
+    In a ``.safetensors`` file, which holds tensors only, the last three are JSON lists in the
+    metadata (``split`` may also be a tensor of 0, 1, 2 for base, validation, novel). Nothing is
+    unpickled.
+
+    Raises
+    ------
+    FewshotError
+        Not such a file, pickled objects inside, arrays that do not fit each other.
+    """
+    file = _existing(path)
+    arrays = _reader(file)(file)
+    for needed in ("features", "labels"):
+        expect(
+            needed in arrays,
+            "dataset.path",
+            f"{file} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'nothing'}",
+            "Save it with features (M, D) and labels (M,).",
+        )
+    info = {
+        "dataset": file.stem if name == "features" else name,
+        "backbone": str(arrays.get("backbone", "unknown")),
+        "feature": "given",
+        "key": hashlib.sha256(f"features {file_digest(file)}".encode()).hexdigest(),
+    }
+    names, paths = (_strings(arrays.get(key)) for key in ("classnames", "paths"))
+    try:
+        return make_bank(
+            arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info
+        )
+    except FewshotError as error:
+        raise FewshotError(
+            f"dataset.path={file}: {error.argument}", error.problem, error.remedy
+        ) from None
+
+
+def _existing(path: str | None) -> Path:
+    if not path:
+        raise FewshotError(
+            "dataset.path",
+            "expected an .npz or .safetensors file with features and labels, got nothing",
+            "Say for instance: fewshot dataset=features dataset.path=bank.npz.",
+        )
+    file = Path(path).expanduser()
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "nothing there"
+        raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
+    return file
+
+
+def _reader(file: Path) -> Callable[[Path], dict[str, Any]]:
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    if file.suffix.lower() not in readers:
+        raise FewshotError(
+            "dataset.path", f"expected a .npz or .safetensors file, got {file.name!r}"
+        )
+    return readers[file.suffix.lower()]
+
+
+def _read_npz(file: Path) -> dict[str, NDArray]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in (*KNOWN, "backbone") if key in archive.files}
+    except ValueError as error:
+        if "pickle" not in str(error).lower():
+            raise _unreadable(file, error) from None
+        raise FewshotError(
+            "dataset.path",
+            f"{file} holds pickled objects, which could run code and are never loaded",
+            "Save plain arrays: numbers, and names as fixed-width strings (np.array(names)).",
+        ) from None
+    except (OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _read_safetensors(file: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as archive:
+            arrays: dict[str, Any] = {
+                key: archive.get_tensor(key)
+                for key in archive.keys()  # noqa: SIM118  not a dict
+                if key in KNOWN
+            }
+            note = archive.metadata() or {}
+        for key in ("classnames", "paths", "split"):
+            if key in note:
+                arrays[key] = np.array(json.loads(note[key]))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _unreadable(file, error) from None
+    if "backbone" in note:
+        arrays["backbone"] = note["backbone"]
+    if "split" in arrays and not isinstance(arrays["split"], np.ndarray):
+        codes = arrays["split"].numpy()
+        expect(
+            bool(np.isin(codes, (0, 1, 2)).all()),
+            "split",
+            "expected 0, 1, 2 for base, validation, novel",
+        )
+        arrays["split"] = np.array(["base", "validation", "novel"])[codes]
+    return arrays
+
+
+def _unreadable(file: Path, error: Exception) -> FewshotError:
+    return FewshotError("dataset.path", f"cannot read {file}: {error}", "Save the file again.")
+
+
+def _strings(values: Any) -> list[str] | None:
+    if values is None:
+        return None
+    array = np.asarray(values).reshape(-1)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    return [str(value) for value in array]

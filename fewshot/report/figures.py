@@ -1,0 +1,148 @@
+"""Both plots of every data set and backbone, and their way into files and pages."""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from markupsafe import Markup
+
+from fewshot.report.plots import error_vs_shots, predicted_vs_actual
+from fewshot.report.style import house_style
+from fewshot.report.wording import GROUP, group_text
+
+RASTER_DPI = 150
+# matplotlib puts these into a style sheet for "*", which in a page would be every element.
+LINE_STYLE = "stroke-linejoin: round; stroke-linecap: butt"
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A figure with its file name (without suffix) and what it shows, in words."""
+
+    name: str
+    figure: Figure = field(repr=False)
+    title: str
+    description: str
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as an SVG document without a date, the same for the same data."""
+        buffer = io.StringIO()
+        with house_style(salt=self.name):
+            self.figure.savefig(buffer, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+        return buffer.getvalue()
+
+    @property
+    def inline(self) -> Markup:
+        """The figure for an HTML page."""
+        return Markup(inline_svg(self.svg, self.name, self.title, self.description))
+
+    def save(self, folder: Path) -> None:
+        """Write ``<name>.svg`` and ``<name>.png``."""
+        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
+        with house_style(salt=self.name):
+            # The version of matplotlib is no property of the picture.
+            metadata = {"Software": None}
+            self.figure.savefig(folder / f"{self.name}.png", dpi=RASTER_DPI, metadata=metadata)
+
+
+def draw(
+    episodes: pd.DataFrame, predictions: pd.DataFrame
+) -> dict[tuple[str, ...], tuple[Plot, Plot]]:
+    """Predicted against actual, and error against shots, by (dataset, backbone, feature)."""
+    groups = list(dict.fromkeys(zip(*(episodes[name].astype(str) for name in GROUP), strict=True)))
+    plots = {}
+    for group, suffix in zip(groups, _suffixes(groups), strict=True):
+        rows, guesses = _of(episodes, group), _of(predictions, group)
+        about = group_text(group)
+        plots[group] = (
+            Plot(
+                f"predicted_vs_actual{suffix}",
+                predicted_vs_actual(guesses, title=about),
+                f"Predicted against actual error, {about}",
+                "One panel per head and estimator, one point per episode. Points on the diagonal "
+                "were predicted exactly; above it the error was worse than predicted.",
+            ),
+            Plot(
+                f"error_vs_shots{suffix}",
+                error_vs_shots(rows, guesses, title=about),
+                f"Error against shots, {about}",
+                "Mean actual error with its interval and mean predicted error of every "
+                "estimator, by the number of shots per class. The table has the numbers.",
+            ),
+        )
+    return plots
+
+
+def inline_svg(document: str, prefix: str, title: str, description: str) -> str:
+    """An SVG document as an HTML element: no prolog, ids of its own, words for screen readers.
+
+    Parameters
+    ----------
+    document : str
+        As written by matplotlib.
+    prefix : str
+        Put before every id, for several figures share a page.
+    title, description : str
+        Read out in place of the picture.
+    """
+    root = ET.fromstring(document)
+    for element in list(root.iter()):
+        for child in list(element):
+            if _local(child.tag) in ("metadata", "style"):
+                element.remove(child)
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.attrib = {_local(k): _own(k, v, prefix) for k, v in element.attrib.items()}
+    width = float(root.attrib.pop("width").removesuffix("pt")) * 96 / 72
+    del root.attrib["height"]
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        words = ET.Element(tag, {"id": f"{prefix}-{tag}"})
+        words.text = text
+        root.insert(position, words)
+    root.attrib |= {
+        "role": "img",
+        "aria-labelledby": f"{prefix}-title",
+        "aria-describedby": f"{prefix}-desc",
+        "style": f"{LINE_STYLE}; width: {width:.0f}px",
+    }
+    return ET.tostring(root, encoding="unicode")
+
+
+def _own(name: str, value: str, prefix: str) -> str:
+    """The attribute's value with ids, and what refers to them, prefixed."""
+    if name == "id":
+        return f"{prefix}-{value}"
+    if _local(name) == "href" and value.startswith("#"):
+        return f"#{prefix}-{value[1:]}"
+    return re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", value)
+
+
+def _local(name: str) -> str:
+    # An HTML parser knows the namespaces of svg elements by itself.
+    return name.rpartition("}")[2]
+
+
+def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
+    for name, value in zip(GROUP, group, strict=True):
+        rows = rows[rows[name].astype(str) == value]
+    return rows
+
+
+def _suffixes(groups: list[tuple[str, ...]]) -> Iterator[str]:
+    """What tells the files of several groups apart: nothing for one."""
+    used = set()
+    for i, group in enumerate(groups):
+        # No name of a data set may lead out of the folder.
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(group)).strip("-.") or "group"
+        name = f"{name}-{i}" if name.lower() in used else name
+        used.add(name.lower())
+        yield f"_{name}" if len(groups) > 1 else ""

@@ -1,0 +1,107 @@
+"""One page with everything, which opens without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fewshot.report.context import (
+    CARDS,
+    card,
+    facts,
+    headline_cell,
+    setting_rows,
+    table_rows,
+    worst_episodes,
+)
+from fewshot.report.figures import Plot, draw
+from fewshot.report.wording import (
+    group_cells,
+    group_text,
+    level_text,
+    missing_notes,
+    plain,
+    protocol_text,
+)
+
+Plots = Mapping[tuple[str, ...], tuple[Plot, Plot]]
+
+
+def render_report(
+    summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame
+) -> str:
+    """A run as one self-contained HTML page: no script, no request, the same for the same run.
+
+    Parameters
+    ----------
+    summary : dict
+        As in ``summary.json``.
+    episodes, predictions : DataFrame
+        Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
+    """
+    return render_page(summary, episodes, predictions, draw(episodes, predictions))
+
+
+def render_page(
+    summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame, plots: Plots
+) -> str:
+    """`render_report` with plots that have been drawn before."""
+    cells = summary["cells"]
+    sections = []
+    for group, rows in group_cells(cells).items():
+        headline = headline_cell(rows)
+        sections.append(
+            {
+                "title": group_text(group),
+                "protocol": protocol_text(rows),
+                "seeds": len({cell["seed"] for cell in rows}),
+                "cards": [card(cell) for cell in rows[:CARDS]],
+                "cards_left": max(0, len(rows) - CARDS),
+                "plots": plots.get(group, ()),
+                "rows": [(card(cell), table_rows(cell)) for cell in rows],
+                "missing": missing_notes(rows),
+                "worst": worst_episodes(headline, episodes, predictions) if headline else [],
+                "headline": card(headline) if headline else None,
+            }
+        )
+    page = (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            title=_title(cells),
+            summary=summary,
+            sections=sections,
+            level=level_text(cells),
+            settings=setting_rows(cells),
+            data=list(facts(summary.get("data") or {})),
+            environment=list(facts(summary.get("environment") or {})),
+        )
+    )
+    return page
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fewshot.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment
+
+
+def _harmless(value: Any) -> Any:
+    """Names without characters that reorder a line or cannot be encoded."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _title(cells: list[dict[str, Any]]) -> str:
+    names = (dict.fromkeys(plain(cell[kind]) for cell in cells) for kind in ("dataset", "backbone"))
+    return " with ".join(", ".join(kind) for kind in names)

@@ -1,0 +1,126 @@
+"""Runs on disk: written whole, read back one or many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fewshot.exceptions import FewshotError
+from fewshot.results.schema import (
+    CELL_COLUMNS,
+    EPISODE_COLUMNS,
+    PREDICTION_COLUMNS,
+    SCHEMA_VERSION,
+)
+
+ARROW = {
+    "str": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "list<str>": pa.list_(pa.string()),
+}
+
+
+def write_tables(
+    folder: Path, summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame
+) -> None:
+    """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`."""
+    _write_parquet(folder / "episodes.parquet", episodes, EPISODE_COLUMNS)
+    _write_parquet(folder / "predictions.parquet", predictions, PREDICTION_COLUMNS)
+    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> None:
+    schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
+    schema = schema.with_metadata({"fewshot.schema_version": str(SCHEMA_VERSION)})
+    table = pa.Table.from_pandas(rows[list(columns)], schema=schema, preserve_index=False)
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), b"fewshot.schema_version": str(SCHEMA_VERSION).encode()}
+    )
+    pq.write_table(table, path, compression="zstd")
+
+
+def find_runs(folders: Iterable[str | Path]) -> list[Path]:
+    """Run folders at or under each of `folders`, oldest name first.
+
+    Raises
+    ------
+    FewshotError
+        A folder does not exist or has no run in it.
+    """
+    found: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise FewshotError("report", f"expected folders of runs, got {str(folder)!r}")
+        runs = sorted(path.parent for path in folder.rglob("summary.json"))
+        if not runs:
+            raise FewshotError(
+                "report",
+                f"no run under {str(folder)!r} (a run has a summary.json)",
+                "Give a folder that `fewshot` printed.",
+            )
+        found += [run for run in runs if run not in found]
+    return found
+
+
+def read_runs(runs: Sequence[Path]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Join runs: summary, episodes, predictions. Of a cell that was run again, the last counts."""
+    summaries = [_read_summary(run) for run in runs]
+    order = sorted(range(len(runs)), key=lambda i: summaries[i].get("created", ""))
+    cells: dict[tuple, tuple[int, dict[str, Any]]] = {}
+    for i in order:
+        for cell in summaries[i]["cells"]:
+            cells[_identity(cell)] = (i, cell)
+    joined = dict(summaries[order[-1]])
+    joined["cells"] = [cell for _, cell in cells.values()]
+    joined["runs"] = [run.name for run in runs]
+    episodes = _read_rows(runs, cells, "episodes.parquet")
+    predictions = _read_rows(runs, cells, "predictions.parquet")
+    return joined, episodes, predictions
+
+
+def _identity(cell: dict[str, Any] | pd.Series) -> tuple:
+    return tuple(cell[name] for name in CELL_COLUMNS)
+
+
+def _read_summary(run: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        version = int(summary["schema_version"])
+        summary["cells"]  # noqa: B018  a missing key is damage
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FewshotError("report", f"{run / 'summary.json'} cannot be read: {error!r}") from None
+    if version > SCHEMA_VERSION:
+        raise FewshotError(
+            "report",
+            f"{run} has schema version {version}; this fewshot knows up to {SCHEMA_VERSION}",
+            "Update fewshot.",
+        )
+    return summary
+
+
+def _read_rows(
+    runs: Sequence[Path], cells: dict[tuple, tuple[int, dict[str, Any]]], name: str
+) -> pd.DataFrame:
+    """Rows of each cell from the run that counts for it."""
+    pieces = []
+    for i, run in enumerate(runs):
+        wanted = pd.DataFrame(
+            [identity for identity, (owner, _) in cells.items() if owner == i],
+            columns=list(CELL_COLUMNS),
+        )
+        if wanted.empty:
+            continue
+        try:
+            rows = pq.read_table(run / name).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise FewshotError("report", f"{run / name} cannot be read: {error}") from None
+        pieces.append(rows.merge(wanted, on=list(CELL_COLUMNS)))
+    return pd.concat(pieces, ignore_index=True)

@@ -1,0 +1,151 @@
+"""Synthetic runs: as the real ones look, without images, features or heads."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+from fewshot.results.statistics import mean_interval, prediction_metrics
+
+CLASSES = ["AnnualCrop", "Forest", "Highway", "Industrial", "Pasture", "River", "SeaLake"]
+NEED_TWO = "leave-one-out needs two shots of every class"
+# Spread of the estimators around the episode's true error.
+SPREAD = {"constant": None, "gaussian": 0.05, "loo": 0.08, "margin": 0.03}
+
+
+class Run(NamedTuple):
+    """What the report is made from."""
+
+    summary: dict
+    episodes: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
+    """Rows and summary of one cell; `undefined` maps an estimator to (reason, share)."""
+    shots, ways = names["shots"], names["ways"]
+    true = rng.beta(6, 10, episodes) * (1.3 if shots == 1 else 0.5) * (0.9 if ways > 1 else 1)
+    queries = 15 * ways
+    actual = rng.binomial(queries, np.clip(true, 0, 1)) / queries
+    common = {"task": "classification", **names}
+    number = np.arange(episodes)
+    drawn = [list(rng.choice(classes, min(ways, len(classes)), replace=False)) for _ in number]
+    rows = pd.DataFrame(common, index=number).assign(
+        episode=number,
+        classes=drawn,
+        queries=queries,
+        actual_error=actual,
+        accuracy=1 - actual,
+        query_error=actual,
+    )
+    predicted = {}
+    for name in estimators:
+        spread = SPREAD.get(name, 0.1)
+        noise = 0 if spread is None else rng.normal(0, spread, episodes)
+        value = np.full(episodes, true.mean() + 0.01) if spread is None else true + noise
+        value = np.clip(value, 0, 1)
+        if name in undefined:
+            value[: round(undefined[name][1] * episodes)] = np.nan
+        predicted[name] = value
+    tables, metrics = [], {}
+    for name, value in predicted.items():
+        reason = undefined.get(name, (None,))[0]
+        tables.append(
+            pd.DataFrame(common, index=number).assign(
+                episode=number,
+                estimator=name,
+                calibration="none",
+                predicted_error=value,
+                lower=np.nan,
+                upper=np.nan,
+                reason=pd.Series(np.where(np.isnan(value), reason, None), dtype=object),
+                actual_error=actual,
+            )
+        )
+        metrics[name] = {
+            "calibration": "none",
+            "reason": reason,
+            **prediction_metrics(value, actual, predicted.get("constant")),
+            "seconds_per_episode": 0.0004,
+        }
+    summary = {
+        **common,
+        "queries": "all",
+        "episodes": episodes,
+        "head_parameters": {},
+        "accuracy": mean_interval(1 - actual),
+        "actual_error": mean_interval(actual),
+        "base": {"classes": 12, "episodes": 600, "actual_error": float(true.mean()) + 0.01},
+        "estimators": metrics,
+        "hashes": {"features": "9f86d081884c7d65" * 4, "episodes": "60303ae22b998861" * 4},
+        "duration_s": 1.25,
+        "episodes_per_second": episodes / 1.25,
+    }
+    return rows[list(EPISODE_COLUMNS)], pd.concat(tables)[list(PREDICTION_COLUMNS)], summary
+
+
+def make_run(
+    *,
+    pairs=(("eurosat", "resnet18"),),
+    heads=("ncm", "lda"),
+    shots=(1, 5),
+    ways=5,
+    episodes=600,
+    estimators=tuple(SPREAD),
+    classes=tuple(CLASSES),
+    undefined=None,
+):
+    """A run; unless told otherwise, leave-one-out is undefined at one shot."""
+    rng = np.random.default_rng(0)
+    cells = []
+    for dataset, backbone in pairs:
+        for head in heads:
+            for K in shots:
+                default = {"loo": (NEED_TWO, 1.0)} if K == 1 else {}
+                names = {"dataset": dataset, "backbone": backbone, "feature": "pooled"}
+                names |= {"head": head, "ways": ways, "shots": K, "seed": 0}
+                cells.append(
+                    make_cell(
+                        rng,
+                        episodes=episodes,
+                        classes=list(classes),
+                        estimators=estimators,
+                        undefined=default if undefined is None else undefined,
+                        **names,
+                    )
+                )
+    summary = {
+        "schema_version": 1,
+        "created": "2026-03-01T12:00:00+00:00",
+        "duration_s": 4.2,
+        "environment": {"fewshot": "0.1.0", "python": "3.11.7", "torch": "2.5.1", "threads": 2},
+        "data": {
+            "images": 27000,
+            "classes": 10,
+            "classes_per_part": {"base": 5, "validation": 0, "novel": 5},
+            "skipped": [{"file": "River/River_17.jpg", "reason": "truncated image"}],
+            "dropped_classes": ["Residential"],
+        },
+        "cells": [cell[2] for cell in cells],
+    }
+    # What reaches a report has been, or could have been, through summary.json.
+    summary = json.loads(json.dumps(summary))
+    frames = (pd.concat([cell[i] for cell in cells], ignore_index=True) for i in (0, 1))
+    return Run(summary, *frames)
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Two heads, 1 and 5 shots, four estimators, 600 episodes."""
+    return make_run()
+
+
+@pytest.fixture(scope="session")
+def make():
+    """`make_run` for tests that need another one."""
+    return make_run
