@@ -21,6 +21,9 @@ from fewshot.resources import resource_dir
 from fewshot.storage import writing
 
 
+_errors: list[FewshotError] = []
+
+
 def job(config: DictConfig) -> None:
     """One job of Hydra: a run, or one cell of a multirun, which may fail without the others."""
     from fewshot.cli.run import run
@@ -28,7 +31,10 @@ def job(config: DictConfig) -> None:
     mode = HydraConfig.get()
     folder = Path(mode.runtime.output_dir)
     if mode.mode != RunMode.MULTIRUN:
-        run(config, folder)
+        try:
+            run(config, folder)
+        except FewshotError as error:  # Hydra would print a line of its own if it saw it
+            _errors.append(error)
         return
     overrides = " ".join(mode.overrides.task)
     print(f"\n[{mode.job.num}] {overrides}")
@@ -48,6 +54,7 @@ def main(arguments: list[str]) -> int:
         version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
     )(job)
     SweepReport.failures = []
+    _errors.clear()
     try:
         with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
             wrapped()
@@ -57,6 +64,8 @@ def main(arguments: list[str]) -> int:
         raise FewshotError("settings", _one_line(error), "See fewshot --cfg job.") from None
     finally:
         sys.argv = before
+    if _errors:
+        raise _errors.pop()
     failures = SweepReport.failures
     for failure in failures:
         print(f"fewshot: failed: {failure['overrides']}: {failure['error']}", file=sys.stderr)

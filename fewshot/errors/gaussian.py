@@ -125,8 +125,7 @@ def nearest_point_error(points: Tensor, deviation: Tensor, samples: int) -> Tens
 
     Points (E, N, P), deviations (E, N). Coinciding points share their samples evenly.
     """
-    N, P = points.shape[1:]
-    noise = _normal_points(P, samples).to(points)
+    noise = _normal_points(points.shape[-1], samples).to(points)
     # |x - p_j|^2 - |x - p_c|^2 for x = p_c + s_c z, halved
     between = points[:, :, None] - points[:, None]  # (E, c, j, P): p_c - p_j
     slope = torch.einsum("ecjp,sp->ecsj", between, noise) * deviation[..., None, None]

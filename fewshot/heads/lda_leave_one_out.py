@@ -38,7 +38,7 @@ def lda_leave_one_out(support: Support) -> Tensor | None:
 
 
 def _block(features: Tensor) -> Tensor | None:
-    E, N, K, D = features.shape
+    E, N, K, _ = features.shape
     means = features.mean(2)
     features = features - means.mean(1)[:, None, None]  # small numbers lose fewer digits
     means = features.mean(2)

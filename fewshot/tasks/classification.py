@@ -181,8 +181,8 @@ def _prediction_rows(
         table["calibration"] = "offset" if name in calibrated else "none"
         table["predicted_error"] = error
         table["lower"] = table["upper"] = np.nan
-        missing = ~np.isfinite(error)
-        table["reason"] = np.where(missing, guess.reason or "undefined on base classes", None)
+        reason = guess.reason or "undefined on base classes"
+        table["reason"] = [None if known else reason for known in np.isfinite(error)]
         tables.append(table[list(PREDICTION_COLUMNS)])
     if not tables:
         return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
@@ -215,5 +215,6 @@ def _base_summary(base: BaseEpisodes, errors: NDArray | None) -> dict[str, Any]:
     return {
         "classes": base.classes,
         "episodes": len(base.episodes),
-        "actual_error": mean_interval(errors),
+        "actual_error": float(errors.mean()),
+        "actual_error_interval": mean_interval(errors),
     }

@@ -1,0 +1,72 @@
+"""EpisodeSet: hash, files, validation, queries that are worked out."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.exceptions import FewshotError
+
+LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(8), 12))
+
+
+@pytest.fixture(params=[3, "all"])
+def episodes(request):
+    return sample_episodes(LABELS, 4, 2, request.param, 30, seed=5)
+
+
+def test_saved_and_loaded(episodes, tmp_path):
+    again = EpisodeSet.load(episodes.save(tmp_path / "new" / "e.safetensors"))
+    assert again.hash() == episodes.hash()
+    assert (again.ways, again.shots, again.queries, again.seed) == (4, 2, episodes.queries, 5)
+    np.testing.assert_array_equal(again.query_rows(3, 9), episodes.query_rows(3, 9))
+
+
+def test_hash_follows_content(episodes):
+    support = episodes.support.copy()
+    support[0, 0] = support[0, 0, ::-1]
+    other = EpisodeSet(episodes.classes, support, episodes.query, LABELS)
+    assert other.hash() != episodes.hash()
+
+
+def test_all_queries_equal_a_slow_set_difference():
+    drawn = sample_episodes(LABELS, 4, 3, "all", 30, seed=1)
+    rows = drawn.query_rows(10, 30)
+    for e in range(20):
+        for n, c in enumerate(drawn.classes[10 + e]):
+            rest = set(np.flatnonzero(LABELS == c)) - set(drawn.support[10 + e, n])
+            assert set(rows[e, n][rows[e, n] >= 0]) == rest
+    assert drawn.largest_query == rows.shape[-1] == 9
+
+
+def test_overlap_is_refused():
+    with pytest.raises(FewshotError, match="stands twice"):
+        EpisodeSet(np.array([[0, 1]]), np.array([[[0], [2]]]), np.array([[[0], [3]]]), np.array([0, 0, 1, 1]))
+
+
+def test_wrong_labels_are_refused(episodes):
+    with pytest.raises(FewshotError, match="does not carry the label"):
+        EpisodeSet(episodes.classes, episodes.support, episodes.query, np.roll(LABELS, 1))
+
+
+def test_rows_outside_are_refused(episodes):
+    with pytest.raises(FewshotError, match="another data set"):
+        EpisodeSet(episodes.classes, episodes.support + 90, None, LABELS)
+
+
+def test_damaged_files(episodes, tmp_path):
+    path = episodes.save(tmp_path / "e.safetensors")
+    arrays = load_file(path)
+    save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(FewshotError, match="not an episode file"):
+        EpisodeSet.load(tmp_path / "other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:200])
+    with pytest.raises(FewshotError, match="cannot read"):
+        EpisodeSet.load(tmp_path / "cut.safetensors")
+    with pytest.raises(FewshotError, match="cannot read"):
+        EpisodeSet.load(tmp_path / "absent.safetensors")
+    note = {"format": "fewshot-episodes-1", "hash": episodes.hash()}
+    arrays["support"] = arrays["support"][..., ::-1].copy()
+    save_file(arrays, tmp_path / "edited.safetensors", metadata=note)
+    with pytest.raises(FewshotError, match="its own hash"):
+        EpisodeSet.load(tmp_path / "edited.safetensors")

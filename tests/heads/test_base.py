@@ -1,0 +1,38 @@
+"""Supports and queries check what they are given."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from fewshot.exceptions import FewshotError
+from fewshot.heads.base import Query, Support
+
+
+def test_no_head_can_see_labels():
+    assert {field.name for field in fields(Query)} == {"features", "mask"}
+    assert {field.name for field in fields(Support)} == {"features", "mask"}
+
+
+@pytest.mark.parametrize(
+    ("features", "mask", "message"),
+    [
+        (torch.zeros(2, 3, 4), None, "expected"),
+        (torch.zeros(2, 3, 4, 5, dtype=torch.long), None, "expected floats"),
+        (torch.zeros(2, 3, 4, 5), torch.ones(2, 3), "expected bool"),
+        (torch.zeros(2, 3, 4, 5), torch.zeros(2, 3, 4, dtype=torch.bool), "has no shot"),
+    ],
+)
+def test_bad_supports(features, mask, message):
+    with pytest.raises(FewshotError, match=message):
+        Support.of(features, mask)
+
+
+def test_means_and_counts_follow_the_mask():
+    features = torch.arange(12.0).reshape(1, 2, 3, 2)
+    mask = torch.tensor([[[True, True, False], [True, True, True]]])
+    support = Support.of(features, mask)
+    assert support.counts.tolist() == [[2, 3]]
+    assert support.means().tolist() == [[[1.0, 2.0], [8.0, 9.0]]]
+    assert not support.complete
+    assert support.deviations()[0, 0, 2].tolist() == [0.0, 0.0]
