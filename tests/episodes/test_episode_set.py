@@ -41,7 +41,12 @@ def test_all_queries_equal_a_slow_set_difference():
 
 def test_overlap_is_refused():
     with pytest.raises(FewshotError, match="stands twice"):
-        EpisodeSet(np.array([[0, 1]]), np.array([[[0], [2]]]), np.array([[[0], [3]]]), np.array([0, 0, 1, 1]))
+        EpisodeSet(
+            np.array([[0, 1]]),
+            np.array([[[0], [2]]]),
+            np.array([[[0], [3]]]),
+            np.array([0, 0, 1, 1]),
+        )
 
 
 def test_wrong_labels_are_refused(episodes):

@@ -44,7 +44,9 @@ def test_agrees_with_scikit_learn(ways, shots, dim, shrinkage):
             scores_e = scores[e][:, 1] - scores[e][:, 0]
             np.testing.assert_allclose(scores_e, expected[:, 0], rtol=1e-6, atol=1e-6)
         else:
-            np.testing.assert_allclose(relative(scores[e]), relative(expected), rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                relative(scores[e]), relative(expected), rtol=1e-6, atol=1e-6
+            )
 
 
 def test_unequal_shots_agree_with_scikit_learn():
@@ -60,7 +62,9 @@ def test_unequal_shots_agree_with_scikit_learn():
             reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=given)
             reference.fit(support[e].reshape(27, 25)[kept], labels[kept])
             expected = reference.decision_function(query[e])
-            np.testing.assert_allclose(relative(scores[e]), relative(expected), rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                relative(scores[e]), relative(expected), rtol=1e-6, atol=1e-6
+            )
 
 
 def test_intensity_agrees_with_scikit_learn():

@@ -1,0 +1,145 @@
+"""evaluate(): three lines in a notebook."""
+
+import numpy as np
+import pytest
+import torch
+
+import fewshot
+from fewshot.errors.margin import Margin
+from fewshot.heads.lda import LDA
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(12), 25)
+    features = rng.normal(size=(12, 20))[labels] + 1.3 * rng.normal(size=(300, 20))
+    return features.astype(np.float32), labels, np.where(labels < 6, "base", "novel")
+
+
+def run(data, **settings):
+    features, labels, _ = data
+    return fewshot.evaluate(features, labels, **({"episodes": 40} | settings))
+
+
+def test_rows_and_summary(data):
+    result = run(data, split=data[2], estimators=["margin", "loo", "constant"], seed=3)
+    assert list(result.episodes.columns) == list(EPISODE_COLUMNS)
+    assert list(result.predictions.columns) == list(PREDICTION_COLUMNS)
+    assert len(result.episodes) == 40
+    assert len(result.predictions) == 120
+    error = result.episodes["actual_error"]
+    assert result.summary["actual_error"]["mean"] == pytest.approx(error.mean())
+    np.testing.assert_allclose(result.episodes["accuracy"], 1 - error)
+    # Episodes come from the novel classes, 6 to 11.
+    assert {int(name) for names in result.episodes["classes"] for name in names} == {*range(6, 12)}
+    constant = result.predictions.query("estimator == 'constant'")["predicted_error"]
+    assert constant.nunique() == 1
+    assert constant.iloc[0] == pytest.approx(result.summary["base"]["actual_error"])
+    assert result.summary["estimators"]["constant"]["skill"] == pytest.approx(0)
+
+
+def test_same_seed_same_rows_and_another_seed_others(data):
+    one, two, other = (run(data, seed=seed) for seed in (1, 1, 2))
+    assert one.episodes.equals(two.episodes)
+    assert one.predictions.equals(two.predictions)
+    assert not one.episodes.equals(other.episodes)
+
+
+def test_tensors_names_and_types_give_the_same(data):
+    features, labels, split = data
+    names = np.array([f"class {c:02d}" for c in labels])
+    one = run(data, split=split)
+    two = fewshot.evaluate(torch.from_numpy(features), names, list(split), episodes=40)
+    assert one.episodes["actual_error"].equals(two.episodes["actual_error"])
+    three = fewshot.evaluate(features, torch.from_numpy(labels), split.astype("S"), episodes=40)
+    assert one.episodes["actual_error"].equals(three.episodes["actual_error"])
+
+
+def test_heads_and_estimators_as_objects(data):
+    result = run(data, head=LDA(shrinkage=0.5), estimators={"mine": Margin(points=64)})
+    assert result.summary["head"] == "lda"
+    assert result.summary["head_parameters"]["shrinkage"] == 0.5
+    assert set(result.predictions["estimator"]) == {"mine"}
+
+
+def test_undefined_predictions_are_missing_with_a_reason(data):
+    rows = run(data, shots=1, estimators=["loo", "margin", "gaussian", "constant"]).predictions
+    assert rows["predicted_error"].isna().all()
+    assert rows["reason"].notna().all()
+    assert rows.query("estimator == 'loo'")["reason"].iloc[0].startswith("leave-one-out needs two")
+    known = run(data, shots=1, split=data[2], estimators=["margin", "gaussian", "constant"])
+    assert known.predictions["predicted_error"].notna().all()
+    assert known.predictions["reason"].isna().all()
+
+
+def test_calibration_on_base_classes_removes_their_bias(data):
+    raw = run(data, split=data[2], estimators=["loo", "constant"])
+    calibrated = run(data, split=data[2], estimators=["loo", "constant"], calibration="base")
+    assert set(calibrated.predictions.query("estimator == 'loo'")["calibration"]) == {"offset"}
+    assert set(calibrated.predictions.query("estimator == 'constant'")["calibration"]) == {"none"}
+    shift = raw.predictions["predicted_error"] - calibrated.predictions["predicted_error"]
+    assert shift[:40].max() > 0.01
+
+
+def test_replay(data):
+    features, labels, _ = data
+    drawn = fewshot.sample_episodes(labels, 3, 2, 5, 20, seed=8)
+    result = fewshot.evaluate(features, labels, episodes=drawn)
+    assert (result.summary["ways"], result.summary["shots"], len(result.episodes)) == (3, 2, 20)
+    with pytest.raises(fewshot.FewshotError, match="drawn from these labels"):
+        fewshot.evaluate(features, labels[::-1].copy(), episodes=drawn)
+
+
+def test_actual_error_weighs_classes_alike():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [200, 10])
+    features = rng.normal(size=(210, 3)) + labels[:, None]
+    result = fewshot.evaluate(features, labels, ways=2, shots=3, episodes=30, estimators=[])
+    rows = result.episodes
+    assert (rows["queries"] == 204).all()
+    assert not np.allclose(rows["actual_error"], rows["query_error"])
+
+
+def test_nothing_is_printed_and_the_result_reads_well(data, capsys):
+    result = run(data)
+    assert capsys.readouterr() == ("", "")
+    assert "ncm" in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ways": 30}, r"episodes\.ways: expected at most the 12 classes"),
+        ({"shots": 25}, "has 25 images; 25 shots"),
+        ({"head": "ncn"}, "head: expected a registered name, got 'ncn'. Did you mean 'ncm'"),
+        ({"estimators": ["margins"]}, "Did you mean 'margin'"),
+        ({"calibration": "base"}, "expected base classes to calibrate on"),
+        ({"calibration": "some"}, "calibration: expected one of 'none', 'base'"),
+        ({"split": ["base"] * 300}, "expected some classes to be novel"),
+        ({"split": ["base"] * 10}, "expected 300 entries"),
+        ({"split": ["test"] * 300}, "expected base, validation or novel, got 'test'"),
+        ({"split": ["base"] * 10 + ["novel"] * 290}, "class '0' is in base and in novel"),
+        ({"normalize": "l3"}, "normalize: expected one of"),
+        ({"head": 3}, "expected a name or a Head"),
+    ],
+)
+def test_mistakes(data, settings, message):
+    with pytest.raises(fewshot.FewshotError, match=message):
+        run(data, **settings)
+
+
+def test_bad_arrays(data):
+    features, labels, _ = data
+    broken = features.copy()
+    broken[17, 3] = np.nan
+    for bad, expected in (
+        ((broken, labels), "NaN or infinity in row 17"),
+        ((features, labels[:-1]), "expected 300 labels"),
+        ((features[0], labels), r"expected shape \(M, D\)"),
+        ((features.astype(complex), labels), "got complex128"),
+        ((features, labels + 0.5), "expected integers or names"),
+    ):
+        with pytest.raises(fewshot.FewshotError, match=expected):
+            fewshot.evaluate(*bad)
