@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_LIST = 30
+
 
 class FewshotError(ValueError):
     """A mistake in what the user gave, told in one line.
@@ -43,11 +45,13 @@ class UnknownNameError(FewshotError, LookupError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """'Did you mean ...?' for a near miss, else the list of what there is."""
+    """'Did you mean ...?' for a near miss, else what there is."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"
+    if len(known) > LONGEST_LIST:
+        return f"There are {len(known)}, from {known[0]!r} to {known[-1]!r}."
     return f"Available: {', '.join(known)}."
 
 

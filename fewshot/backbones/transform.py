@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.exceptions import expect, expect_choice, expect_positive_int
 
 INTERPOLATION = {
     "nearest": Image.Resampling.NEAREST,
@@ -51,6 +51,20 @@ class Transform:
     def __post_init__(self) -> None:
         expect_positive_int("backbone.size", self.size)
         expect_choice("backbone.interpolation", self.interpolation, INTERPOLATION)
+        expect(
+            _is_number(self.crop_pct) and 0 < self.crop_pct <= 1,
+            "backbone.crop_pct",
+            f"expected a number in (0, 1], got {self.crop_pct!r}",
+        )
+        for name, lowest in (("mean", -math.inf), ("std", 0)):
+            values = getattr(self, name)
+            three = isinstance(values, tuple | list) and len(values) == 3
+            expect(
+                three and all(_is_number(v) and lowest < v < math.inf for v in values),
+                f"backbone.{name}",
+                f"expected three {'positive ' * (name == 'std')}numbers, got {values!r}",
+            )
+            object.__setattr__(self, name, tuple(values))
 
     def pixels(self, image: Image.Image) -> Tensor:
         """Resized and cropped pixels of an RGB image: (3, size, size), uint8."""
@@ -69,3 +83,7 @@ class Transform:
         mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1) * 255
         std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1) * 255
         return (pixels.float() - mean) / std
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.exceptions import expect_choice
+from fewshot.exceptions import FewshotError, expect_choice, suggestion
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ kinds = Registry("dataset.kind")
 kinds.add("digits", "fewshot.datasets.digits:load_digits", "scikit-learn's scans, no download")
 kinds.add("folder", "fewshot.datasets.folder:load_folder", "one sub-folder of images per class")
 kinds.add("features", "fewshot.datasets.features:load_features", "an .npz or .safetensors file")
+
+SETTINGS = (
+    "summary", "kind", "name", "root", "path", "split", "base_fraction", "split_seed", "on_error",
+)  # fmt: skip
 
 
 def load_dataset(
@@ -35,7 +39,11 @@ def load_dataset(
     """
     from fewshot.datasets.splits import assign_parts
 
-    kind, name = settings["kind"], settings.get("name") or settings["kind"]
+    kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
+    for given in sorted(settings.keys() - set(SETTINGS)):
+        raise FewshotError(
+            "dataset", f"there is no setting {given!r}", suggestion(given, SETTINGS)
+        )
     on_error = settings.get("on_error", "raise")
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
     parameters: dict[str, Any] = {"name": name}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.fingerprint import file_digest
 from fewshot.exceptions import FewshotError, expect
-from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.features.bank import PARTS, FeatureBank, as_text, make_bank
 
 KNOWN = ("features", "labels", "classnames", "paths", "split")
 
@@ -46,8 +45,8 @@ def load_features(name: str, path: str | None) -> FeatureBank:
         "feature": "given",
         "key": hashlib.sha256(f"features {file_digest(file)}".encode()).hexdigest(),
     }
-    names, paths = (_strings(arrays.get(key)) for key in ("classnames", "paths"))
     try:
+        names, paths = (_strings(key, arrays.get(key)) for key in ("classnames", "paths"))
         return make_bank(
             arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info
         )
@@ -64,7 +63,7 @@ def _existing(path: str | None) -> Path:
             "expected an .npz or .safetensors file with features and labels, got nothing",
             "Say for instance: fewshot dataset=features dataset.path=bank.npz.",
         )
-    file = Path(path).expanduser()
+    file = Path(str(path)).expanduser()
     if not file.is_file():
         what = "a folder" if file.is_dir() else "nothing there"
         raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
@@ -92,7 +91,7 @@ def _read_npz(file: Path) -> dict[str, NDArray]:
             f"{file} holds pickled objects, which could run code and are never loaded",
             "Save plain arrays: numbers, and names as fixed-width strings (np.array(names)).",
         ) from None
-    except (OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except Exception as error:  # a damaged archive can make its parsers raise anything
         raise _unreadable(file, error) from None
 
 
@@ -118,10 +117,10 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
         codes = arrays["split"].numpy()
         expect(
             bool(np.isin(codes, (0, 1, 2)).all()),
-            "split",
-            "expected 0, 1, 2 for base, validation, novel",
+            f"dataset.path={file}: split",
+            "expected 0, 1, 2 for base, validation, novel, got other numbers",
         )
-        arrays["split"] = np.array(["base", "validation", "novel"])[codes]
+        arrays["split"] = np.array(PARTS)[codes.astype(np.int64)]
     return arrays
 
 
@@ -129,10 +128,5 @@ def _unreadable(file: Path, error: Exception) -> FewshotError:
     return FewshotError("dataset.path", f"cannot read {file}: {error}", "Save the file again.")
 
 
-def _strings(values: Any) -> list[str] | None:
-    if values is None:
-        return None
-    array = np.asarray(values).reshape(-1)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    return [str(value) for value in array]
+def _strings(argument: str, values: Any) -> list[str] | None:
+    return None if values is None else as_text(argument, np.atleast_1d(values)).ravel().tolist()

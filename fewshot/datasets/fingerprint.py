@@ -13,10 +13,16 @@ from pathlib import Path
 from fewshot.storage import atomic_path
 
 
+UNREADABLE = "unreadable"  # in place of a digest; whoever needs the content will complain
+
+
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content, or ``UNREADABLE``."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return UNREADABLE
 
 
 def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
@@ -38,14 +44,18 @@ def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
             for i, digest in zip(missing, fresh, strict=True):
                 digests[i] = digest
         if cache is not None:
-            table = {str(p): {s: d} for p, s, d in zip(paths, stamps, digests, strict=True)}
+            rows = zip(paths, stamps, digests, strict=True)
+            table = {str(path): {s: d} for path, s, d in rows if d != UNREADABLE}
             with suppress(OSError), atomic_path(cache) as partial:
                 partial.write_text(json.dumps(table), encoding="utf-8", errors="surrogatepass")
     return [digest for digest in digests if digest is not None]
 
 
 def _stamp(path: Path) -> str:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError:  # a dangling link
+        return UNREADABLE
     return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
 
 
@@ -56,4 +66,5 @@ def _load(cache: Path | None) -> dict[str, dict[str, str]]:
         table = json.loads(cache.read_text(encoding="utf-8", errors="surrogatepass"))
     except (OSError, ValueError):
         return {}
-    return table if isinstance(table, dict) else {}
+    fine = isinstance(table, dict) and all(isinstance(entry, dict) for entry in table.values())
+    return table if fine else {}

@@ -48,10 +48,10 @@ def load_folder(
             )
         labels += [len(classnames)] * len(own)
         files += own
-        classnames.append(sub.name)
+        classnames.append(_printable(sub.name))
     if not files:
         raise _nothing(folder)
-    paths = tuple(file.relative_to(folder).as_posix() for file in files)
+    paths = tuple(_printable(file.relative_to(folder).as_posix()) for file in files)
 
     def read(row: int) -> Image.Image:
         return read_image(files[row])
@@ -61,7 +61,7 @@ def load_folder(
         index = None if cache is None else cache / f"{known}.json"
         digest = hashlib.sha256()
         for path, content in zip(paths, file_digests(files, index), strict=True):
-            digest.update(path.encode("utf-8", "surrogatepass") + b"\0" + content.encode() + b"\n")
+            digest.update(f"{path}\0{content}\n".encode())
         return digest.hexdigest()
 
     return ImageDataset(
@@ -76,7 +76,7 @@ def _existing(root: str | None) -> Path:
             "expected a folder with one sub-folder per class, got nothing",
             "Say for instance: fewshot dataset=folder dataset.root=my_images.",
         )
-    folder = Path(root).expanduser()
+    folder = Path(str(root)).expanduser()
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing there"
         raise FewshotError(
@@ -90,16 +90,30 @@ def _existing(root: str | None) -> Path:
 def _class_folders(folder: Path) -> list[Path]:
     try:
         return [sub for sub in folder.iterdir() if sub.is_dir() and not sub.name.startswith(".")]
-    except PermissionError:
-        raise FewshotError(
-            "dataset.root", f"cannot list {str(folder)!r}: permission denied"
-        ) from None
+    except OSError as error:
+        _unlistable(error)
+        raise
+
+
+def _unlistable(error: OSError) -> None:
+    raise FewshotError(
+        "dataset.root", f"cannot list {str(error.filename)!r}: {error.strerror}"
+    ) from None
+
+
+def _printable(name: str) -> str:
+    """A file name as text; bytes in it that are not UTF-8 are written as ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """Image files at any depth; links are followed, but no folder is entered twice."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    """Image files at any depth; links are followed, but no folder is entered twice.
+
+    Nor is one that holds `folder`: the images of other classes are not images of this one.
+    """
+    top = Path(os.path.realpath(folder))
+    seen = {str(parent) for parent in top.parents}
+    for parent, folders, names in os.walk(folder, onerror=_unlistable, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import PARTS
 
 
@@ -42,14 +42,16 @@ def assign_parts(
     if spec == "auto":
         return own
     if spec == "random":
+        expect_positive_int("dataset.split_seed", seed, minimum=0)
         return random_parts(len(classnames), base_fraction, seed)
-    return _read_parts(Path(spec).expanduser(), classnames)
+    return _read_parts(Path(str(spec)).expanduser(), classnames)
 
 
 def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ...]:
     """Mark a random share of the classes as base and the others as novel."""
+    number = isinstance(base_fraction, int | float)
     expect(
-        0 < base_fraction < 1,
+        number and 0 < base_fraction < 1,
         "dataset.base_fraction",
         f"expected a number between 0 and 1, got {base_fraction!r}",
     )
@@ -82,7 +84,8 @@ def _read_parts(path: Path, classnames: Sequence[str]) -> tuple[str, ...]:
 def _read_lists(path: Path) -> dict[str, list[Any]]:
     try:
         text = path.read_text(encoding="utf-8")
-        lists = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        # Every name as text, or a class called `no` would be False and `007` would be 7.
+        lists = json.loads(text) if path.suffix == ".json" else yaml.load(text, yaml.BaseLoader)
     except OSError as error:
         raise FewshotError(
             "dataset.split",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from fewshot.heads.base import Head, Support
+from fewshot.heads.base import Head, Support, parameter_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +90,7 @@ class ErrorEstimator(ABC):
 
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in parameter_names(type(self))}
 
     def __repr__(self) -> str:
         parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())

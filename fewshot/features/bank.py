@@ -160,6 +160,14 @@ def _numeric(features: Any) -> NDArray:
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
+def as_text(argument: str, values: NDArray) -> NDArray:
+    """Names as str; bytes are taken as UTF-8."""
+    try:
+        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+    except UnicodeDecodeError as error:
+        raise FewshotError(argument, f"expected text or bytes in UTF-8, got {error}") from None
+
+
 def encode_labels(
     labels: NDArray, classnames: Sequence[str] | None
 ) -> tuple[NDArray, tuple[str, ...]]:
@@ -167,7 +175,7 @@ def encode_labels(
     if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
         labels = labels.astype(np.int64)
     if labels.dtype.kind in "US" or labels.dtype == object:
-        return _encode_names(labels.astype(str), classnames)
+        return _encode_names(as_text("labels", labels), classnames)
     expect(labels.dtype.kind in "iu", "labels", f"expected integers or names, got {labels.dtype}")
     labels = labels.astype(np.int64)
     if classnames is None:
@@ -200,7 +208,7 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
         "split",
         f"expected {len(labels)} entries, one per row, got shape {split.shape}",
     )
-    rows = np.char.decode(split, "utf-8") if split.dtype.kind == "S" else split.astype(str)
+    rows = as_text("split", split)
     rows = np.where(rows == "val", "validation", rows)
     unknown = sorted(set(rows.tolist()) - set(PARTS))
     if unknown:

@@ -75,7 +75,7 @@ def open_or_extract(
     if not (folder / "bank.json").is_file():
         with writing("paths.cache", cache):
             cache.mkdir(parents=True, exist_ok=True)
-            with _exclusive(folder.with_suffix(".lock")):
+            with _exclusive(folder.with_name(f"{folder.name}.lock")):
                 if not (folder / "bank.json").is_file():
                     extract_to(
                         folder, dataset, backbone, {"key": key, "causes": causes}, device=device,
@@ -97,14 +97,17 @@ def open_bank(folder: Path) -> FeatureBank:
         # Copy-on-write: torch wants writable memory, and nothing that is written reaches the file.
         features = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        names, paths = tuple(note.pop("classnames")), tuple(note.pop("paths"))
+        note["skipped"]  # noqa: B018  a missing key is damage
+        if not len(features) == len(labels) == len(paths):
+            raise ValueError(f"{len(features)} features, {len(labels)} labels, {len(paths)} paths")
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise FewshotError(
             "paths.cache",
             f"the feature bank {folder} cannot be read: {error}",
             "Delete that folder; it is extracted again.",
         ) from None
-    paths = tuple(note.pop("paths"))
-    return FeatureBank(features, labels, tuple(note.pop("classnames")), paths, info=note)
+    return FeatureBank(features, labels, names, paths, info=note)
 
 
 def unreadable(path: str, reason: str, count: int = 1) -> FewshotError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -46,18 +47,20 @@ class Support:
             features = features.masked_fill(~mask[..., None], 0.0)
         return cls(features, mask)
 
-    @property
+    @cached_property
     def counts(self) -> Tensor:
         """Shots per class: (E, N), same dtype as the features."""
         return self.mask.sum(-1).to(self.features.dtype)
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         """Whether every class has K shots."""
         return bool(self.mask.all())
 
     def means(self) -> Tensor:
         """Class means (E, N, D)."""
+        if self.complete:
+            return self.features.mean(2)
         return self.features.sum(2) / self.counts[..., None]
 
     def deviations(self, means: Tensor | None = None) -> Tensor:
@@ -151,7 +154,7 @@ class Head(ABC):
 
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in parameter_names(type(self))}
 
     def clone(self) -> Self:
         """An unfitted head with the same parameters."""
@@ -175,6 +178,12 @@ class LinearHead(Head):
     @abstractmethod
     def linear(self) -> LinearForm:
         """The fitted weights and biases, and how a class's weights follow its mean."""
+
+
+@lru_cache(maxsize=256)
+def parameter_names(cls: type) -> tuple[str, ...]:
+    """Names of a constructor's parameters; looked up once, as heads are cloned per chunk."""
+    return tuple(inspect.signature(cls).parameters)
 
 
 def linear_scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from fewshot.report.wording import (
     GROUP,
     Cell,
     best_estimator,
+    compared,
     decimal,
     estimator_names,
     known,
@@ -21,7 +22,7 @@ from fewshot.report.wording import (
 )
 from fewshot.results.schema import CELL_COLUMNS
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 CARDS = 8
 WORST = 5
 LISTED = 12
@@ -31,7 +32,6 @@ def card(cell: Cell) -> dict[str, Any]:
     """A cell in a sentence: how good, what was foretold, by whom, how far off."""
     best = best_estimator(cell)
     row = cell["estimators"][best] if best else {}
-    made = sum(known(other.get("mae")) for other in cell["estimators"].values())
     return {
         "ways": cell["ways"],
         "shots": cell["shots"],
@@ -41,7 +41,7 @@ def card(cell: Cell) -> dict[str, Any]:
         "interval": percent_interval(cell["accuracy"], DASH).partition(" ± ")[2],
         "actual": percent(cell["actual_error"]["mean"], DASH),
         "best": best,
-        "rivals": made,
+        "rivals": len(compared(cell)),
         "predicted": percent(row.get("predicted_error"), DASH),
         "mae": percent(row.get("mae"), DASH),
         "missing": missing_count(cell, best) if best else 0,
@@ -67,9 +67,9 @@ def table_rows(cell: Cell) -> list[dict[str, Any]]:
                 "reason": row.get("reason") or "no reason was given",
                 "predicted": percent(row.get("predicted_error"), DASH),
                 "mae": percent_interval(row.get("mae_interval"), percent(row.get("mae"), DASH)),
-                "bias": percent(row.get("bias"), DASH, sign=True),
-                "spearman": decimal(row.get("spearman"), DASH),
-                "skill": decimal(row.get("skill"), DASH, sign=True),
+                "bias": _minus(percent(row.get("bias"), DASH, sign=True)),
+                "spearman": _minus(decimal(row.get("spearman"), DASH)),
+                "skill": _minus(decimal(row.get("skill"), DASH, sign=True)),
             }
         )
     return rows
@@ -87,7 +87,7 @@ def worst_episodes(
     """Episodes of the cell which its best estimator missed by most, with their classes."""
     rows = _of_cell(predictions, cell)
     rows = rows[rows["estimator"] == best_estimator(cell)].dropna(subset=["predicted_error"])
-    # The gap in whole 1e-12 and a stable sort: ties go by number, not by rounding.
+    # Rounded and sorted stably: equal gaps go by number, whatever the last bit says.
     gap = (rows["predicted_error"] - rows["actual_error"]).astype(float)
     order = gap.abs().round(12).sort_values(ascending=False, kind="stable").index[:count]
     classes = _of_cell(episodes, cell).set_index("episode")["classes"]
@@ -96,7 +96,7 @@ def worst_episodes(
             "episode": rows.at[i, "episode"],
             "predicted": percent(rows.at[i, "predicted_error"], DASH),
             "actual": percent(rows.at[i, "actual_error"], DASH),
-            "gap": percent(gap[i], DASH, sign=True),
+            "gap": _minus(percent(gap[i], DASH, sign=True)),
             "classes": list(classes.get(rows.at[i, "episode"], [])),
         }
         for i in order
@@ -127,8 +127,8 @@ def base_text(base: Cell) -> str:
     """What base classes contributed, or why they did not."""
     if not base or base.get("reason"):
         return f"none: {base.get('reason') or 'no base classes'}"
-    error = percent(base.get("actual_error"), DASH)
-    return f"{base.get('classes')} classes, {base.get('episodes')} episodes, error {error} %"
+    error = percent(base.get("actual_error"), DASH) + "\N{NO-BREAK SPACE}%"
+    return f"{base.get('classes')} classes, {base.get('episodes')} episodes, error {error}"
 
 
 def facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -143,14 +143,15 @@ def facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 def fact_text(value: Any) -> str:
     """A value in words; of a long list its beginning and its length."""
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return "none"
     if isinstance(value, Mapping):
         return facts_text(value)
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(map(fact_text, value[:LISTED]))
+        between = "; " if any(isinstance(item, Mapping) for item in value) else ", "
+        shown = between.join(map(fact_text, value[:LISTED]))
         more = len(value) - LISTED
-        return f"{len(value)}: {shown}, and {more} more" if more > 0 else shown
+        return f"{len(value)}: {shown}{between}and {more} more" if more > 0 else shown
     return number_text(value) if isinstance(value, float) else plain(value)
 
 
@@ -162,6 +163,11 @@ def facts_text(values: Mapping[str, Any]) -> str:
 def number_text(value: float | None) -> str:
     """Up to four digits."""
     return f"{value:.4g}" if known(value) else DASH
+
+
+def _minus(text: str) -> str:
+    """A minus sign as wide as the plus above it."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _of_cell(rows: pd.DataFrame, cell: Cell) -> pd.DataFrame:

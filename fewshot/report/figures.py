@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from fewshot.report.plots import error_vs_shots, predicted_vs_actual
 from fewshot.report.style import house_style
 from fewshot.report.wording import GROUP, group_text
 
-RASTER_DPI = 150
+RASTER_DPI = 180
 # matplotlib puts these into a style sheet for "*", which in a page would be every element.
 LINE_STYLE = "stroke-linejoin: round; stroke-linecap: butt"
 
@@ -112,7 +112,8 @@ def inline_svg(document: str, prefix: str, title: str, description: str) -> str:
         "role": "img",
         "aria-labelledby": f"{prefix}-title",
         "aria-describedby": f"{prefix}-desc",
-        "style": f"{LINE_STYLE}; width: {width:.0f}px",
+        # Below this width the numbers would be too small to read: the page scrolls it instead.
+        "style": f"{LINE_STYLE}; width: {width:.0f}px; min-width: {0.75 * width:.0f}px",
     }
     return ET.tostring(root, encoding="unicode")
 

@@ -58,7 +58,7 @@ def predicted_vs_actual(
             axes.set_xticks(MaxNLocator(5).tick_values(low, high))
             axes.set_yticks(axes.get_xticks())
             axes.set(xlim=(low, high), ylim=(low, high))
-        _outer_labels(panels, heads, "predicted error, %", "actual error, %")
+        _outer_labels(panels, len(estimators), "predicted error, %", "actual error, %")
         handles = [
             Line2D([], [], linestyle="", marker=nth(MARKERS, i), color=nth(COLORS, i), label=label)
             for i, label in enumerate(series.values())
@@ -87,15 +87,16 @@ def error_vs_shots(episodes: pd.DataFrame, predictions: pd.DataFrame, *, title: 
         columns = min(len(panels), 3)
         height = math.ceil(len(panels) / columns)
         figure = Figure((3.9 * columns + 0.5, 3.3 * height + 0.7), layout="constrained")
-        shared = None
+        shared, top = None, 1.0
         for i, (head, ways) in enumerate(panels):
             axes = figure.add_subplot(height, columns, i + 1, sharey=shared)
             shared = shared or axes
-            _shot_lines(axes, _of(episodes, head, ways), _of(finite, head, ways), shots, estimators)
-            axes.set_title(f"{plain(head)}, {ways}-way", loc="left")
+            actual, guessed = _of(episodes, head, ways), _of(finite, head, ways)
+            top = max(top, _shot_lines(axes, actual, guessed, shots, estimators))
+            axes.set_title(_short(f"{head}, {ways}-way"), loc="left")
             axes.set_xlabel("shots per class")
             axes.set_ylabel("error, %" if i % columns == 0 else "")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * top)
         handles = [Line2D([], [], color=INK, marker="o", label="actual error (95 % interval)")]
         handles += [_line(i, f"predicted by {plain(name)}") for i, name in enumerate(estimators)]
         _title(figure, title)
@@ -104,14 +105,14 @@ def error_vs_shots(episodes: pd.DataFrame, predictions: pd.DataFrame, *, title: 
 
 def _scatter(axes: Axes, panel: pd.DataFrame, series: dict[Any, str], points: int) -> None:
     """Points of one panel, and the mean absolute error of each of its series."""
-    lines = []
+    misses = {}
     share = max(1, points // len(series))
     for i, (key, label) in enumerate(series.items()):
         chosen = panel[(panel["ways"] == key[0]) & (panel["shots"] == key[1])]
         if chosen.empty:
             continue
         x, y = chosen["predicted"].to_numpy(float), chosen["actual"].to_numpy(float)
-        lines.append(f"{label}: MAE {np.abs(x - y).mean():.1f}")
+        misses[label] = np.abs(x - y).mean()
         take = np.unique(np.linspace(0, len(x) - 1, min(len(x), share)).astype(int))
         axes.scatter(
             x[take],
@@ -119,14 +120,21 @@ def _scatter(axes: Axes, panel: pd.DataFrame, series: dict[Any, str], points: in
             s=13,
             marker=nth(MARKERS, i),
             color=nth(COLORS, i),
-            alpha=0.4,
+            alpha=0.4 if len(panel) > VECTOR_POINTS else 0.75,
             linewidths=0,
             zorder=2,
             rasterized=len(panel) > VECTOR_POINTS,
         )
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-    place = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
-    axes.text(0.98, 0.03, "\n".join(lines), fontsize=8.5, bbox=box, zorder=4, **place)
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
+    axes.text(0.98, 0.03, _mae_text(misses), fontsize=8.5, bbox=box, zorder=4, **place)
+
+
+def _mae_text(misses: dict[str, float]) -> str:
+    """A line per series, or the range where the lines would hide the points."""
+    if len(misses) <= 3:
+        return "\n".join(f"{label}: MAE {miss:.1f}" for label, miss in misses.items())
+    return f"MAE {min(misses.values()):.1f} to {max(misses.values()):.1f}"
 
 
 def _shot_lines(
@@ -135,10 +143,10 @@ def _shot_lines(
     predictions: pd.DataFrame,
     shots: list[int],
     estimators: list[str],
-) -> None:
-    """Lines of one panel over evenly spaced shots, side by side where they would hide."""
+) -> float:
+    """Lines of one panel, side by side where they would hide each other; their highest point."""
     place = {K: i for i, K in enumerate(shots)}
-    count = len(estimators)
+    count, top = len(estimators), 0.0
     for i, name in enumerate(estimators):
         rows = predictions[predictions["estimator"] == name]
         means = rows.groupby("shots")["predicted_error"].mean().astype(float)
@@ -147,6 +155,7 @@ def _shot_lines(
         line = _line(i)
         line.set_data(x, 100 * means.to_numpy(float))
         axes.add_line(line)
+        top = max([top, *100 * means])
     actual = {K: mean_interval(rows["actual_error"]) for K, rows in episodes.groupby("shots")}
     mean = np.array([100 * row["mean"] for row in actual.values()])
     # One episode has no interval: a bar of no length.
@@ -156,8 +165,7 @@ def _shot_lines(
     axes.set_xticks(range(len(shots)), [str(K) for K in shots])
     axes.set_xlim(-0.5, len(shots) - 0.5)
     axes.grid(axis="x", visible=False)
-    axes.relim()
-    axes.autoscale_view(scalex=False)
+    return max(top, float((mean + half).max()))
 
 
 def _line(i: int, label: str = "") -> Line2D:
@@ -169,26 +177,32 @@ def _grid(
     heads: list[str], estimators: list[str], title: str
 ) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     """Axes by (head, estimator): heads below each other, or one head's panels wrapped."""
-    columns = len(estimators) if len(heads) > 1 else min(len(estimators), COLUMNS)
-    height = math.ceil(len(heads) * len(estimators) / columns)
+    count = len(heads) * len(estimators)
+    columns = _columns(count, len(estimators))
+    height = math.ceil(count / columns)
     figure = Figure((2.75 * columns + 0.6, 2.75 * height + 0.9), layout="constrained")
     panels = {}
     for i, (head, estimator) in enumerate(product(heads, estimators)):
         axes = figure.add_subplot(height, columns, i + 1)
-        if len(heads) == 1 or i < columns:
-            axes.set_title(plain(estimator), loc="left")
+        name = estimator if len(heads) == 1 else f"{head}, {estimator}"
+        axes.set_title(_short(name), loc="left")
         panels[head, estimator] = axes
     _title(figure, title)
     return figure, panels
 
 
-def _outer_labels(panels: dict[tuple[str, str], Axes], heads: list[str], x: str, y: str) -> None:
-    for (head, _), axes in panels.items():
-        place = axes.get_subplotspec()
-        assert place is not None
-        if place.is_first_col():
-            axes.set_ylabel(y if len(heads) == 1 else f"{plain(head)}\n{y}")
-        if place.is_last_row() or len(heads) == 1:
+def _columns(panels: int, estimators: int) -> int:
+    """A column per estimator; a single head's panels are wrapped."""
+    return min(estimators, COLUMNS) if panels == estimators else estimators
+
+
+def _outer_labels(panels: dict[tuple[str, str], Axes], estimators: int, x: str, y: str) -> None:
+    """Label the first column, and the panels that have no panel below."""
+    columns = _columns(len(panels), estimators)
+    for i, axes in enumerate(panels.values()):
+        if i % columns == 0:
+            axes.set_ylabel(y)
+        if i + columns >= len(panels):
             axes.set_xlabel(x)
 
 
@@ -221,6 +235,12 @@ def _predicting(predictions: pd.DataFrame) -> list[str]:
 
 def _of(rows: pd.DataFrame, head: str, ways: int) -> pd.DataFrame:
     return rows[(rows["head"] == head) & (rows["ways"] == ways)]
+
+
+def _short(title: str, longest: int = 26) -> str:
+    """What fits above a panel."""
+    title = plain(title)
+    return title if len(title) <= longest else f"{title[: longest - 1]}…"
 
 
 def _empty(text: str, title: str) -> Figure:

@@ -38,6 +38,8 @@ STYLE: dict[str, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.06,
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
@@ -53,9 +55,10 @@ def house_style(salt: str = "fewshot") -> Iterator[None]:
     salt : str
         Makes the ids within an SVG repeatable.
     """
+    settings: Any = {**STYLE, "svg.hashsalt": salt}
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**STYLE, "svg.hashsalt": salt})
+        matplotlib.rcParams.update(settings)
         # A head may be named in a script which the bundled font lacks; browsers have others.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

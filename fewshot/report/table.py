@@ -9,10 +9,10 @@ from typing import Any
 from fewshot.report.wording import (
     Cell,
     best_estimator,
+    compared,
     estimator_names,
     group_cells,
     group_text,
-    known,
     level_text,
     missing_notes,
     percent,
@@ -108,8 +108,7 @@ def _column(cells: Sequence[Cell], name: str) -> list[str]:
 
 def _estimator_entry(cell: Cell, name: str) -> tuple[str, str]:
     row = cell["estimators"].get(name, {})
-    rivals = [known(other.get("mae")) for other in cell["estimators"].values()]
-    star = "*" if sum(rivals) > 1 and best_estimator(cell) == name else ""
+    star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
     return percent(row.get("predicted_error")), percent(row.get("mae")) + star
 
 
@@ -149,8 +148,11 @@ def _legend(cells: Sequence[Cell]) -> str:
         f"lowest{fair}",
     }
     width = max(map(len, meaning)) + len(GAP)
-    lines = [_wrapped(name.ljust(width) + text, " " * width) for name, text in meaning.items()]
-    return "\n".join(sum(lines, []))
+    return "\n".join(
+        line
+        for name, text in meaning.items()
+        for line in _wrapped(name.ljust(width) + text, " " * width)
+    )
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -86,12 +86,13 @@ def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:
 def protocol_text(cells: Iterable[Cell]) -> str:
     """``600 episodes per row, all queries, seed 0``."""
     cells = list(cells)
-    episodes = " or ".join(str(number) for number in sorted({cell["episodes"] for cell in cells}))
+    numbers = sorted({cell["episodes"] for cell in cells})
+    episodes = f"{' or '.join(map(str, numbers))} episode{'s' if numbers != [1] else ''}"
     queries = {str(cell["queries"]) for cell in cells}
     asked = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
     seeds = sorted({cell["seed"] for cell in cells})
     return (
-        f"{episodes} episodes per row, {plain(asked)} queries"
+        f"{episodes} per row, {plain(asked)} queries"
         f"{'' if queries == {'all'} else ' per class'}, "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
@@ -107,15 +108,18 @@ def missing_count(cell: Cell, estimator: str) -> int:
     return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
 
 
-def best_estimator(cell: Cell) -> str | None:
-    """The estimator with the lowest MAE of those that predicted most episodes."""
+def compared(cell: Cell) -> dict[str, float]:
+    """MAE of the estimators that predicted most episodes of the cell, by name."""
     made = {name: row for name, row in cell["estimators"].items() if known(row.get("mae"))}
-    if not made:
-        return None
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
-    most = max(row["defined"] for row in made.values())
-    rivals = {name: row["mae"] for name, row in made.items() if row["defined"] == most}
-    return min(rivals, key=rivals.__getitem__)
+    most = max((row["defined"] for row in made.values()), default=0)
+    return {name: row["mae"] for name, row in made.items() if row["defined"] == most}
+
+
+def best_estimator(cell: Cell) -> str | None:
+    """The one with the lowest MAE, None where nobody predicted anything."""
+    errors = compared(cell)
+    return min(errors, key=errors.__getitem__, default=None)
 
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:

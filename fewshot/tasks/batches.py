@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,22 +19,23 @@ from fewshot.heads.base import Query, Support
 
 T = TypeVar("T")
 
-# Chunks are sized by bytes so that they stay in a core's cache, and by nothing else: with the
-# thread count among the causes, rounding would differ from machine to machine.
-QUERY_BYTES = 4 << 20
+# Chunks are sized by bytes, and by nothing else: with the thread count among the causes, rounding
+# would differ from machine to machine. Smaller ones stay in cache but pay Python's overhead more
+# often; these were the fastest on two cores.
+QUERY_BYTES = 8 << 20
 SUPPORT_BYTES = 2 << 20
 DEVICE_BYTES = 512 << 20
 
 
 def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features (..., D) and mask (...) of row numbers (...); -1 pads, with zeros."""
-    index = torch.from_numpy(rows)
-    mask = index >= 0
-    taken = bank.take(index.clamp_min(0).reshape(-1)).to(device).reshape(*rows.shape, -1)
-    mask = mask.to(device)
-    if not bool(mask.all()):
-        taken.masked_fill_(~mask[..., None], 0.0)
-    return taken, mask
+    index = torch.from_numpy(np.ascontiguousarray(rows))
+    if rows.min() >= 0:  # the usual case, and every operation counts at 20,000 episodes a second
+        taken = bank.take(index.view(-1)).to(device)
+        return taken.view(*rows.shape, -1), torch.ones(rows.shape, dtype=torch.bool, device=device)
+    mask = (index >= 0).to(device)
+    taken = bank.take(index.clamp_min(0).view(-1)).to(device).view(*rows.shape, -1)
+    return taken.masked_fill_(~mask[..., None], 0.0), mask
 
 
 def load_support(

@@ -77,14 +77,14 @@ def _gathered(
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start, stop, device)
         query = load_query(bank, episodes, start, stop, device)
-        answers = head.clone().fit(support).predict(query)
-        ways = torch.arange(episodes.ways, device=device)
-        shape = (stop - start, episodes.ways, -1)
-        mask = query.mask.reshape(shape)
-        wrong = (answers.reshape(shape) != ways[:, None]) & mask
+        answers = head.clone().fit(support).predict(query).view(stop - start, ways, -1)
+        mask = query.mask.view(answers.shape)
+        wrong = (answers != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
 
-    images = episodes.ways * (episodes.shots + episodes.largest_query)
+    ways = episodes.ways
+    truth = torch.arange(ways, device=device)[:, None]
+    images = ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     wrong, count = [], []

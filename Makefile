@@ -1,0 +1,23 @@
+.PHONY: check format lint types test benchmarks
+
+check: lint types test
+
+format:
+	ruff format .
+	ruff check --fix .
+
+lint:
+	ruff format --check .
+	ruff check .
+
+types:
+	mypy
+
+# Doctests included: pytest collects them from fewshot/ as well.
+test:
+	python -m pytest
+
+benchmarks:
+	python benchmarks/speed.py
+	python benchmarks/memory.py
+	python benchmarks/estimators.py

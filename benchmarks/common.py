@@ -1,0 +1,61 @@
+"""What the benchmarks share: a bank of random features, a clock, a table."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewshot.features import FeatureBank, make_bank
+
+
+def random_bank(
+    classes: int = 64, images: int = 600, dim: int = 640, spread: float = 8.0, seed: int = 0
+) -> FeatureBank:
+    """Gaussian classes: random features time as real ones do, and anyone can make them."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(classes), images)
+    features = rng.normal(size=(classes, dim)).astype(np.float32)[labels]
+    features += spread * rng.normal(size=features.shape).astype(np.float32)
+    return make_bank(features, labels)
+
+
+def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:
+    """Shortest and median seconds of `work`, after one call to warm up."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds), statistics.median(seconds)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as a Markdown table."""
+    names = list(rows[0])
+    lines = [" | ".join(names), " | ".join("---" for _ in names)]
+    lines += [" | ".join(str(row[name]) for name in names) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def write(path: str | None, rows: list[dict[str, Any]]) -> None:
+    """Print the table and, if asked, keep the rows with the machine's description."""
+    import torch
+
+    print(table(rows))
+    machine = {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+    print(f"\n{machine}")
+    if path:
+        Path(path).write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
