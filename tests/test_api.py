@@ -57,6 +57,13 @@ def test_tensors_names_and_types_give_the_same(data):
     assert one.episodes["actual_error"].equals(three.episodes["actual_error"])
 
 
+@pytest.mark.filterwarnings("error")
+def test_read_only_features_are_taken_without_a_warning(data):
+    features = data[0].copy()
+    features.flags.writeable = False
+    assert run((features, *data[1:])).episodes.equals(run(data).episodes)
+
+
 def test_heads_and_estimators_as_objects(data):
     result = run(data, head=LDA(shrinkage=0.5), estimators={"mine": Margin(points=64)})
     assert result.summary["head"] == "lda"

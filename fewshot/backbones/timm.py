@@ -50,6 +50,7 @@ class TimmBackbone(Backbone):
         size: int | None = None,
     ) -> None:
         import timm
+        from timm.models import PretrainedCfg
 
         if not model:
             raise FewshotError(
@@ -67,7 +68,7 @@ class TimmBackbone(Backbone):
         self.folders = folders or Folders(Path())
         self.model, self.feature, self.weights = model, feature, weights
         try:
-            config = timm.get_pretrained_cfg(model)
+            config = timm.get_pretrained_cfg(model) or PretrainedCfg()
         except RuntimeError:  # the tag
             raise FewshotError(
                 "backbone.model", f"timm has no weights {model!r}", suggestion(model, _models())

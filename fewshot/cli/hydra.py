@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from fewshot.cli.mistakes import in_house_form
 from fewshot.cli.sweep import SweepReport, record_failure
-from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.exceptions import FewshotError
 from fewshot.resources import resource_dir
 from fewshot.storage import writing
-
 
 _errors: list[FewshotError] = []
 
@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
     """Hand `arguments` to Hydra; 2 if a cell of a sweep failed."""
     # Errors shall reach us as exceptions; Hydra would print a traceback and exit.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # Hydra takes -m in front of the settings only.
+    arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
     before, sys.argv = sys.argv, ["fewshot", *arguments]
     wrapped = hydra.main(
         version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
@@ -58,10 +60,12 @@ def main(arguments: list[str]) -> int:
     try:
         with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
             wrapped()
-    except MissingConfigException as error:
-        raise _missing(error) from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise FewshotError("settings", _one_line(error), "See fewshot --cfg job.") from None
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise in_house_form(error) from None
+    except ValueError as error:
+        if "override must be" not in str(error):  # Hydra's words for `episodes=3`
+            raise
+        raise in_house_form(error) from None
     finally:
         sys.argv = before
     if _errors:
@@ -70,25 +74,6 @@ def main(arguments: list[str]) -> int:
     for failure in failures:
         print(f"fewshot: failed: {failure['overrides']}: {failure['error']}", file=sys.stderr)
     return 2 if failures else 0
-
-
-def _missing(error: MissingConfigException) -> FewshotError:
-    """An option that a config group does not have."""
-    name = error.missing_cfg_file or ""
-    group, _, option = name.rpartition("/")
-    known = list(error.options or [])
-    if not group or not known:
-        return FewshotError("settings", _one_line(error), "See fewshot --cfg job.")
-    return UnknownNameError(group, option, known)
-
-
-def _one_line(error: Exception) -> str:
-    parts = [str(error)]
-    if error.__cause__ is not None and str(error.__cause__) not in parts[0]:
-        parts.append(str(error.__cause__))
-    lines = [line.strip() for part in parts for line in part.splitlines()]
-    noise = re.compile(r"^(See https?:|full_key:|object_type=|reference_type=|\^+$|$)")
-    return " ".join(line for line in lines if not noise.match(line))
 
 
 def _given(arguments: list[str], key: str) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 from collections.abc import Callable, Sequence
 
+from fewshot.cli.parser import Parser
 from fewshot.exceptions import UnknownNameError
 from fewshot.registry import Registry
 from fewshot.resources import options
@@ -13,7 +13,7 @@ from fewshot.resources import options
 
 def main(argv: Sequence[str]) -> int:
     """Print names and one line about each."""
-    parser = argparse.ArgumentParser(prog="fewshot list", description=__doc__)
+    parser = Parser(prog="fewshot list", description=__doc__)
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("pattern", nargs="?", default="*", help="as in a shell: '*dinov2*'")
     given = parser.parse_args(argv)

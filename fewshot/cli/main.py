@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from fewshot import __version__
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, UnknownNameError
 
 HELP = """\
 fewshot: how well will a few-shot classifier do, and how sure is that?
@@ -77,6 +77,8 @@ def _dispatch(arguments: list[str]) -> int:
         from fewshot.cli.report import main as report
 
         return report(arguments[1:])
+    if command.isidentifier() and command != "run":
+        raise UnknownNameError("command", command, ("run", "list", "report", "help"))
     from fewshot.cli.hydra import main as run
 
     return run(arguments[1:] if command == "run" else arguments)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fewshot.cli.parser import Parser
 from fewshot.results.store import find_runs, read_runs
 from fewshot.storage import atomic_path, writing
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the report and print where it is."""
-    parser = argparse.ArgumentParser(prog="fewshot report", description=__doc__)
+    parser = Parser(prog="fewshot report", description=__doc__)
     parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
     parser.add_argument("--output", metavar="FILE", help="default: report.html in the first DIR")
     given = parser.parse_args(argv)

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
+from fewshot.cli.mistakes import check_sections, in_house_form
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
@@ -31,7 +33,7 @@ from fewshot.results.provenance import environment
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
-from fewshot.storage import atomic_path, writing
+from fewshot.storage import atomic_path, claimed, writing
 from fewshot.tasks.batches import available_cores
 from fewshot.tasks.classification import TASK, Settings, evaluate_cell
 
@@ -42,7 +44,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     with writing("paths.runs", folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    settings = _resolved(config)
     engine = _engine(settings)
     heads = _objects(head_registry, settings["head"])
     estimators = _objects(estimator_registry, settings["estimator"])
@@ -64,7 +66,16 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
         "cells": [cell.summary for cell in cells],
     }
     target = folder / (_plain(label) if label else _stamp(bank))
-    return _write(_unused(target), settings, summary, cells, drawn)
+    return _write(target, settings, summary, cells, drawn)
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    try:
+        settings = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise in_house_form(error) from None
+    check_sections(settings)
+    return settings  # type: ignore[return-value]
 
 
 def _engine(settings: dict[str, Any]) -> Settings:
@@ -103,8 +114,14 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
     assert named is not None
     made = {}
     for name, parameters in named.items():
+        parameters = parameters or {}
+        expect(
+            isinstance(parameters, dict),
+            f"{registry.kind}.{name}",
+            f"expected settings by name, got {parameters!r}",
+        )
         try:
-            made[name] = registry.create(name, **(parameters or {}))
+            made[name] = registry.create(name, **parameters)
         except TypeError as error:
             reason = str(error).split("__init__() ")[-1]
             raise FewshotError(f"{registry.kind}.{name}", reason) from None
@@ -116,7 +133,7 @@ def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     cache, weights = _folders(settings["paths"])
     described = dict(settings["dataset"])
     if described["kind"] == "folder" and not described.get("name") and described.get("root"):
-        described["name"] = Path(described["root"]).expanduser().resolve().name
+        described["name"] = Path(str(described["root"])).expanduser().resolve().name
     loaded = load_dataset(described, cache / "digests")
     wish = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
@@ -142,8 +159,8 @@ def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
 def _folders(paths: dict[str, Any]) -> tuple[Path, Path]:
     """Folders of the cache and of weights."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    cache = Path(paths["cache"] or f"{base}/fewshot").expanduser()
-    return cache, Path(paths["weights"] or cache / "weights").expanduser()
+    cache = Path(str(paths["cache"] or f"{base}/fewshot")).expanduser()
+    return cache, Path(str(paths["weights"] or cache / "weights")).expanduser()
 
 
 def _labels_only(dataset: ImageDataset) -> FeatureBank:
@@ -211,11 +228,11 @@ def _write(
     cells: list[Result],
     drawn: list[EpisodeSet],
 ) -> Path:
-    """Write the run folder, whole or not at all, and tell the user."""
+    """Write the run folder, whole or not at all, and tell the user which one it is."""
     from fewshot.report import summary_table, write_report
 
     episodes, predictions = join_rows(cells)
-    with writing("paths.runs", target), atomic_path(target) as partial:
+    with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
         write_tables(partial, summary, episodes, predictions)
@@ -224,8 +241,8 @@ def _write(
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
         write_report(partial, summary, episodes, predictions)
     print(summary_table(summary["cells"]))
-    print(f"\nRows, summary and plots: {target}\nReport: {target / 'report.html'}")
-    return target
+    print(f"\nRows, summary and plots: {free}\nReport: {free / 'report.html'}")
+    return free
 
 
 def _stamp(bank: FeatureBank) -> str:
@@ -235,19 +252,3 @@ def _stamp(bank: FeatureBank) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^\w.,=-]+", "_", name)[:120]
-
-
-def _unused(target: Path) -> Path:
-    """`target`, or with a number after it if something is there already."""
-    for candidate in _candidates(target):
-        if not candidate.exists():
-            return candidate
-    raise AssertionError("there is always another number")
-
-
-def _candidates(target: Path) -> Iterator[Path]:
-    yield target
-    number = 2
-    while True:
-        yield target.with_name(f"{target.name}-{number}")
-        number += 1

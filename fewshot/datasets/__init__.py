@@ -41,9 +41,7 @@ def load_dataset(
 
     kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
     for given in sorted(settings.keys() - set(SETTINGS)):
-        raise FewshotError(
-            "dataset", f"there is no setting {given!r}", suggestion(given, SETTINGS)
-        )
+        raise FewshotError("dataset", f"there is no setting {given!r}", suggestion(given, SETTINGS))
     on_error = settings.get("on_error", "raise")
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
     parameters: dict[str, Any] = {"name": name}

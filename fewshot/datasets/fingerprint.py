@@ -12,7 +12,6 @@ from pathlib import Path
 
 from fewshot.storage import atomic_path
 
-
 UNREADABLE = "unreadable"  # in place of a digest; whoever needs the content will complain
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,12 @@ class FeatureBank:
     normalize: str = "none"
     info: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        with warnings.catch_warnings():
+            # Rows are only read, so that memory which may not be written is fine.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            object.__setattr__(self, "_tensor", torch.from_numpy(self.features))
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -59,7 +66,7 @@ class FeatureBank:
 
         Only these rows are read from a memory map.
         """
-        taken = torch.from_numpy(self.features).index_select(0, rows)
+        taken: torch.Tensor = self._tensor.index_select(0, rows)  # type: ignore[attr-defined]
         if taken.dtype == torch.float16:
             taken = taken.float()
         return torch.nn.functional.normalize(taken, dim=1) if self.normalize == "l2" else taken

@@ -76,12 +76,14 @@ def extract_to(
     if progress.seen < len(dataset):
         encode = backbone.load(device)
         with raw.open("ab") as file:
-            _append(file, state, progress, dataset, backbone, encode, dtype, batch_size, on_error, threads)  # fmt: skip
+            _append(
+                file, state, progress, dataset, backbone, encode, dtype, batch_size, on_error, threads
+            )  # fmt: skip
     if progress.rows == 0:
         raise unreadable(progress.skipped[0]["path"], "no image can be read", len(dataset))
     _finish(partial, raw, progress, dataset, dtype, note)
     shutil.rmtree(folder, ignore_errors=True)  # without bank.json it was not a bank
-    os.replace(partial, folder)
+    partial.replace(folder)
 
 
 def _append(

@@ -98,7 +98,7 @@ def open_bank(folder: Path) -> FeatureBank:
         features = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
         names, paths = tuple(note.pop("classnames")), tuple(note.pop("paths"))
-        note["skipped"]  # noqa: B018  a missing key is damage
+        note["skipped"]  # a missing key is damage
         if not len(features) == len(labels) == len(paths):
             raise ValueError(f"{len(features)} features, {len(labels)} labels, {len(paths)} paths")
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:

@@ -259,6 +259,8 @@ def _finished(figure: Figure, handles: list[Line2D]) -> Figure:
     """The legend below, and the layout settled once rather than at every save."""
     columns = max(1, min(len(handles), int(figure.get_figwidth() // 1.9)))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
     figure.set_layout_engine("none")
     return figure

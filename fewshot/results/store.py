@@ -59,7 +59,12 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise FewshotError("report", f"expected folders of runs, got {str(folder)!r}")
-        runs = sorted(path.parent for path in folder.rglob("summary.json"))
+        # A hidden folder is the rest of a run that was killed while it wrote.
+        runs = sorted(
+            path.parent
+            for path in folder.rglob("summary.json")
+            if not path.parent.name.startswith(".")
+        )
         if not runs:
             raise FewshotError(
                 "report",
@@ -94,7 +99,8 @@ def _read_summary(run: Path) -> dict[str, Any]:
     try:
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
         version = int(summary["schema_version"])
-        summary["cells"]  # noqa: B018  a missing key is damage
+        if not [_identity(cell) for cell in summary["cells"]]:
+            raise ValueError("no cells")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FewshotError("report", f"{run / 'summary.json'} cannot be read: {error!r}") from None
     if version > SCHEMA_VERSION:
@@ -119,8 +125,9 @@ def _read_rows(
         if wanted.empty:
             continue
         try:
-            rows = pq.read_table(run / name).to_pandas()
-        except (OSError, pa.ArrowException) as error:
+            # No partitions: `head=ncm` in the name of a folder is not a column.
+            rows = pq.read_table(run / name, partitioning=None).to_pandas()
+            pieces.append(rows.merge(wanted, on=list(CELL_COLUMNS)))
+        except (OSError, pa.ArrowException, KeyError) as error:
             raise FewshotError("report", f"{run / name} cannot be read: {error}") from None
-        pieces.append(rows.merge(wanted, on=list(CELL_COLUMNS)))
     return pd.concat(pieces, ignore_index=True)
