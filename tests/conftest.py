@@ -1,10 +1,91 @@
 """Shared by all tests."""
 
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+TINY_NET = '''\
+import torch
+
+
+class Tiny(torch.nn.Module):
+    """Means of 4 x 4 patches through a fixed linear map: (B, 3, 16, 16) to (B, 12)."""
+
+    def __init__(self, seed):
+        super().__init__()
+        weight = torch.randn(48, 12, generator=torch.Generator().manual_seed(seed))
+        self.map = torch.nn.Parameter(weight / 7)
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, images):
+        means = torch.nn.functional.avg_pool2d(images, 4).flatten(1)
+        return self.drop(means @ self.map)
+
+
+def network():
+    return Tiny(0)
+'''
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_torch_thread():
     """Tensors in tests are tiny; sharing them among cores only costs time."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """Tests work in a folder of their own: cache, runs and files go there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FEWSHOT_WEIGHTS", raising=False)
+    return tmp_path
+
+
+def write_images(root, classes=6, images=8, seed=0, ext="png"):
+    """Noisy images of one colour per class, 16 x 16 pixels, under ``root/class_<i>/``."""
+    rng = np.random.default_rng(seed)
+    for c in range(classes):
+        folder = Path(root, f"class_{c}")
+        folder.mkdir(parents=True)
+        colour = rng.integers(40, 215, size=3)
+        for i in range(images):
+            noise = rng.normal(0, 30, size=(16, 16, 3))
+            pixels = (colour + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.{ext}")
+    return Path(root)
+
+
+@pytest.fixture
+def make_images(workplace):
+    """Function that writes a folder of images; see ``write_images``."""
+    return write_images
+
+
+@pytest.fixture
+def photos(workplace):
+    """A folder of images: 6 classes x 8."""
+    return write_images(workplace / "photos")
+
+
+@pytest.fixture
+def tiny_net(workplace, monkeypatch):
+    """``tiny_net.py`` with a network that takes no time, importable from the current folder."""
+    (workplace / "tiny_net.py").write_text(TINY_NET)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    yield workplace / "tiny_net.py"
+    sys.modules.pop("tiny_net", None)
+
+
+@pytest.fixture
+def feature_file(workplace):
+    """``f.npz``: 6 classes x 10 rows of 8 features."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 10)
+    features = rng.normal(size=(6, 8))[labels] * 2 + rng.normal(size=(60, 8))
+    np.savez(workplace / "f.npz", features=features.astype(np.float32), labels=labels)
+    return workplace / "f.npz"

@@ -89,7 +89,7 @@ def run_frozen(model: nn.Module, device: torch.device, encode: Encode | None = N
     """`model` in evaluation mode, without gradients, on `device`."""
     # Channels last makes convolutions up to twice as fast on CPUs and changes no weight.
     layout = torch.channels_last
-    model = model.eval().requires_grad_(False).to(device, memory_format=layout)
+    model = model.eval().requires_grad_(False).to(device).to(memory_format=layout)
     encode = model if encode is None else encode
 
     def features(images: Tensor) -> Tensor:

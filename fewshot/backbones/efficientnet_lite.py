@@ -70,7 +70,7 @@ class EfficientNetLite(Backbone):
         import timm
 
         path = self.weights_file()
-        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         stored = read_state_dict(self.name, path)
         try:
             model.load_state_dict(renamed(stored, model.state_dict()))
@@ -89,7 +89,7 @@ def renamed(stored: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
     if len(stored) != len(expected):
         raise ValueError(f"{len(stored)} tensors where {len(expected)} are expected")
     for ours, theirs in zip(expected, stored, strict=True):
-        same_kind = ours.rsplit(".", 1)[1] == theirs.rsplit(".", 1)[1]
+        same_kind = ours.rpartition(".")[2] == theirs.rpartition(".")[2]
         if not same_kind or expected[ours].shape != stored[theirs].shape:
             raise ValueError(f"{theirs} {tuple(stored[theirs].shape)} does not fit {ours}")
     return dict(zip(expected, stored.values(), strict=True))

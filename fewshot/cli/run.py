@@ -113,8 +113,8 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
     expect(bool(named), registry.kind, "expected at least one, got none")
     assert named is not None
     made = {}
-    for name, parameters in named.items():
-        parameters = parameters or {}
+    for name, given in named.items():
+        parameters = given or {}
         expect(
             isinstance(parameters, dict),
             f"{registry.kind}.{name}",

@@ -59,7 +59,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = _eight_bits(np.asarray(image), 65535.0)
     elif image.mode in ("I", "F"):
         image = _eight_bits(np.asarray(image))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)

@@ -158,13 +158,14 @@ def _numeric(features: Any) -> NDArray:
     )
     if array.dtype.kind in "iub":
         array = array.astype(np.float32)
+    native = array.dtype.newbyteorder("=")
     expect(
-        array.dtype in (np.float16, np.float32, np.float64),
+        native in (np.float16, np.float32, np.float64),
         "features",
         f"expected float16, float32 or float64, got {array.dtype}",
     )
     # torch takes neither negative strides nor foreign byte orders
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(array, dtype=native)
 
 
 def as_text(argument: str, values: NDArray) -> NDArray:

@@ -77,7 +77,8 @@ def extract_to(
         encode = backbone.load(device)
         with raw.open("ab") as file:
             _append(
-                file, state, progress, dataset, backbone, encode, dtype, batch_size, on_error, threads
+                file, state, progress, dataset, backbone,
+                encode, dtype, batch_size, on_error, threads,
             )  # fmt: skip
     if progress.rows == 0:
         raise unreadable(progress.skipped[0]["path"], "no image can be read", len(dataset))
@@ -98,7 +99,7 @@ def _append(
     on_error: str,
     threads: int | None,
 ) -> None:
-    limit = np.finfo(dtype).max
+    limit = float(np.finfo(dtype).max)
     bar = tqdm(
         total=len(dataset), initial=progress.seen, unit="img", disable=None,
         desc=f"{backbone.name} features of {dataset.name}",

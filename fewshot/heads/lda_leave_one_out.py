@@ -30,7 +30,7 @@ def lda_leave_one_out(support: Support) -> Tensor | None:
     block = max(1, BLOCK_BYTES // (N * K * D * 8))
     pieces = []
     for start in range(0, E, block):
-        scores = _block(support.features[start : start + block].double())
+        scores = _block(support.features[start : start + block])
         if scores is None:
             return None
         pieces.append(scores)
@@ -38,17 +38,20 @@ def lda_leave_one_out(support: Support) -> Tensor | None:
 
 
 def _block(features: Tensor) -> Tensor | None:
-    E, N, K, _ = features.shape
+    E, N, K, D = features.shape
+    dtype, features = features.dtype, features.double()
     means = features.mean(2)
     features = features - means.mean(1)[:, None, None]  # small numbers lose fewer digits
     means = features.mean(2)
     deviations = features - means[:, :, None]
     diagonals, factors = _class_terms(deviations, means, N)
     scores = features.new_empty(E, N, K, N)
+    rank = (N - 1) * K
+    rows = features.new_empty(E, rank + K - 1 + N + 1, D, dtype=dtype)
     for n in range(N):
         others = [m for m in range(N) if m != n]
         diagonal = diagonals[:, others].sum(1)
-        factor = factors[:, others].flatten(1, 2)
+        factor = factors[:, others].flatten(1, 2).to(dtype)
         for k in range(K):
             kept = [j for j in range(K) if j != k]
             left = deviations[:, n, k, None] / (K - 1)
@@ -58,10 +61,15 @@ def _block(features: Tensor) -> Tensor | None:
             whole = diagonal + own_diagonal[:, 0]
             if not bool((whole > 0).all()):
                 return None
-            right = torch.cat([means, features[:, n, k, None]], 1)
-            right[:, n] = own_mean
-            rows = torch.cat([factor, own_factor[:, 0], right], 1) * whole.rsqrt()[:, None]
-            scores[:, n, k] = _scores(rows, N)
+            whiten = whole.rsqrt().to(dtype)[:, None]
+            torch.mul(factor, whiten, out=rows[:, :rank])
+            right = [own_factor[:, 0], means[:, :n], own_mean[:, None], means[:, n + 1 :]]
+            right.append(features[:, n, k, None])
+            torch.mul(torch.cat(right, 1).to(dtype), whiten, out=rows[:, rank:])
+            own = _scores(rows, N)
+            if own is None:
+                return None
+            scores[:, n, k] = own
     return scores
 
 
@@ -75,14 +83,21 @@ def _class_terms(deviations: Tensor, means: Tensor, ways: int) -> tuple[Tensor, 
     return (intensity / ways)[..., None] * target, deviations * scale[..., None, None]
 
 
-def _scores(rows: Tensor, ways: int) -> Tensor:
-    """Scores (E, N) from whitened rows: R of the factor, N means, the shot."""
-    gram = rows @ rows.mT
+def _scores(rows: Tensor, ways: int) -> Tensor | None:
+    """Scores (E, N) from whitened rows: R of the factor, N means, the shot.
+
+    The Gram matrix, nearly all of the work, is made in the precision of the rows. The rest is in
+    float64; None if the rounding of the Gram matrix was too much for it.
+    """
+    gram = (rows @ rows.mT).double()
     rank = rows.shape[1] - ways - 1
     inner = gram[:, :rank, :rank].clone()
     inner.diagonal(dim1=-2, dim2=-1).add_(1.0)
     across = gram[:, :rank, rank:]
-    solved = torch.cholesky_solve(across, torch.linalg.cholesky(inner))
+    factor, failed = torch.linalg.cholesky_ex(inner)
+    if bool(failed.any()):
+        return None
+    solved = torch.cholesky_solve(across, factor)
     products = gram[:, rank:, rank:] - across.mT @ solved
     lengths = products[:, :ways, :ways].diagonal(dim1=-2, dim2=-1)
     return products[:, :ways, ways] - lengths / 2

@@ -117,7 +117,7 @@ def setting_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
             "seed": cell["seed"],
             "base": base_text(cell.get("base") or {}),
             "hashes": {name: str(h)[:12] for name, h in (cell.get("hashes") or {}).items()},
-            "seconds": number_text(cell.get("duration_s")),
+            "seconds": decimal(cell.get("duration_s"), DASH),
         }
         for cell in cells
     ]

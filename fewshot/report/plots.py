@@ -180,7 +180,7 @@ def _grid(
     count = len(heads) * len(estimators)
     columns = _columns(count, len(estimators))
     height = math.ceil(count / columns)
-    figure = Figure((2.75 * columns + 0.6, 2.75 * height + 0.9), layout="constrained")
+    figure = Figure((2.75 * columns + 0.6, 2.95 * height + 0.8), layout="constrained")
     panels = {}
     for i, (head, estimator) in enumerate(product(heads, estimators)):
         axes = figure.add_subplot(height, columns, i + 1)

@@ -86,7 +86,8 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
         "duration_s": 1.25,
         "episodes_per_second": episodes / 1.25,
     }
-    return rows[list(EPISODE_COLUMNS)], pd.concat(tables)[list(PREDICTION_COLUMNS)], summary
+    predictions = pd.concat(tables) if tables else pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    return rows[list(EPISODE_COLUMNS)], predictions[list(PREDICTION_COLUMNS)], summary
 
 
 def make_run(
