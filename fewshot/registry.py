@@ -71,7 +71,8 @@ class Registry:
         """
         made = self[name].load()
         known = inspect.signature(made).parameters
-        for given in sorted(parameters.keys() - known.keys()):
+        takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
+        for given in () if takes_any else sorted(parameters.keys() - known.keys()):
             raise FewshotError(
                 self.kind.removesuffix(".kind"),
                 f"{name!r} has no setting {given!r}",

@@ -175,7 +175,7 @@ def _resume(raw: Path, state: Path, itemsize: int) -> Progress:
     try:
         progress = Progress(**json.loads(state.read_text(encoding="utf-8")))
         size = progress.rows * progress.dim * itemsize
-        if raw.stat().st_size < size:
+        if raw.stat().st_size < size or bool(progress.rows) != bool(size):
             raise ValueError("rows are missing")
     except (OSError, ValueError, TypeError):
         raw.unlink(missing_ok=True)

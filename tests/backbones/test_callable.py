@@ -47,7 +47,11 @@ def test_the_key_knows_target_and_version(tiny_net, folders):
     first = described(folders).fingerprint()
     assert described(folders, version=2).fingerprint() != first
     assert described(folders, version="1").fingerprint() == first
-    assert described(folders, target="tiny_net:Tiny.__new__") is not None
+    tiny_net.write_text(f"{tiny_net.read_text()}\n\nsame = network\n")
+    sys.modules.pop("tiny_net")
+    importlib.invalidate_caches()
+    same = described(folders, target="tiny_net:same").fingerprint()
+    assert (same["weights"], same != first) == (first["weights"], True)
 
 
 def test_buffers_and_types_of_every_kind_are_hashed(folders, workplace, monkeypatch):
@@ -56,7 +60,7 @@ def test_buffers_and_types_of_every_kind_are_hashed(folders, workplace, monkeypa
         "def network():\n"
         "    net = torch.nn.BatchNorm2d(3)\n"
         "    net.register_buffer('flags', torch.tensor([True, False]))\n"
-        "    net.register_buffer('half', torch.ones(2, dtype=torch.bfloat16))\n"
+        "    net.register_buffer('halves', torch.ones(2, dtype=torch.bfloat16))\n"
         "    net.register_buffer('none', torch.ones(0))\n"
         "    return net\n"
     )

@@ -18,7 +18,10 @@ def make(request, folders, save_timm):
     settings = {
         "efficientnet_lite": {"size": 64},
         "timm": {"model": "test_vit"},
-        "open_clip": {"model": "tiny-clip", "weights": str(folders.weights / "tiny-clip-local.pth")},
+        "open_clip": {
+            "model": "tiny-clip",
+            "weights": str(folders.weights / "tiny-clip-local.pth"),
+        },
         "callable": {"target": "tiny_net:network", "size": 16},
     }[request.param]
     if request.param == "timm":

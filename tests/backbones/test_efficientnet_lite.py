@@ -22,7 +22,9 @@ def test_photographs_are_classified_correctly(folders):
     encode = backbone.load(CPU)
     stored = torch.load(backbone.weights_file(), weights_only=True)
     classifier, bias = list(stored.values())[-2:]
-    pixels = [backbone.transform.pixels(read_image(PHOTOS / f"{n}.jpg")) for n in ("china", "flower")]
+    pixels = [
+        backbone.transform.pixels(read_image(PHOTOS / f"{n}.jpg")) for n in ("china", "flower")
+    ]
     rows = encode(backbone.transform.normalise(torch.stack(pixels)))
     assert rows.shape == (2, 1280)
     palace, daisy = 698, 985
@@ -43,7 +45,7 @@ def test_tensors_are_renamed_in_order_and_checked():
         {"a": torch.zeros(2, 3), "b": torch.ones(2), "c": torch.ones(3)},
     ]
     for one in wrong:
-        with pytest.raises(ValueError, match="expected|does not fit"):
+        with pytest.raises(ValueError, match=r"expected|does not fit"):
             renamed(one, expected)
 
 
@@ -51,7 +53,7 @@ def test_weights_that_are_damaged(folders, workplace, monkeypatch):
     backbone = EfficientNetLite(folders=folders)
     monkeypatch.setattr(EfficientNetLite, "weights_file", lambda _: workplace / "w.pth")
     torch.save({"a.weight": torch.zeros(2)}, "w.pth")
-    with pytest.raises(FewshotError, match="1 tensors where .* are expected"):
+    with pytest.raises(FewshotError, match=r"1 tensors where .* are expected"):
         backbone.load(CPU)
     (workplace / "w.pth").write_bytes(b"PK\3\4")
     with pytest.raises(FewshotError, match="does not load into 'efficientnet_lite0'"):

@@ -122,6 +122,7 @@ def test_truncated_weights(save_timm, folders, suffix):
         assert str(path) in refusal(lambda one=backbone: one.load(CPU))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_in_a_checkpoint_is_not_run(save_timm, folders, workplace):
     class Bomb:
         def __reduce__(self):
@@ -142,6 +143,7 @@ def test_code_in_a_checkpoint_is_not_run(save_timm, folders, workplace):
     assert not (workplace / "exploded").exists()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_a_program_is_not_a_checkpoint(save_timm, folders, workplace):
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), "program.pt")
     backbone = TimmBackbone(folders=folders, model="test_resnet", weights="program.pt")

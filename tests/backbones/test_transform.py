@@ -55,7 +55,7 @@ def weights(length, size, scale, interpolation):
     return values / values.sum(1, keepdims=True)
 
 
-SHAPES = [(500, 375), (375, 500), (300, 300), (1201, 803), (64, 48), (20, 31)]
+SHAPES = [(500, 375), (375, 500), (300, 300), (601, 403), (64, 48), (20, 31)]
 SIZES = [(96, 0.875), (64, 1.0), (65, 0.9)]
 
 

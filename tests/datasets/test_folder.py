@@ -146,7 +146,7 @@ def test_a_folder_named_by_a_number(make_images):
 def test_settings_of_a_data_set(photos):
     with pytest.raises(FewshotError, match=r"dataset\.on_error: expected one of 'raise', 'skip'"):
         load_dataset({"kind": "folder", "root": "photos", "on_error": "ignore"})
-    with pytest.raises(FewshotError, match="no setting 'rot'.*Did you mean 'root'"):
+    with pytest.raises(FewshotError, match=r"no setting 'rot'.*Did you mean 'root'"):
         load_dataset({"kind": "folder", "rot": "photos"})
     with pytest.raises(FewshotError, match=r"dataset\.kind.*Did you mean 'folder'"):
         load_dataset({"kind": "foldr", "root": "photos"})

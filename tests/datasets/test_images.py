@@ -124,9 +124,7 @@ def test_the_first_frame_of_an_animation(workplace, noise, file):
     first = Image.fromarray(noise)
     options = {"lossless": True} if file == "a.webp" else {}
     others = [Image.new("RGB", first.size, c) for c in ("red", "blue")]
-    assert np.array_equal(
-        saved(first, file, save_all=True, append_images=others, **options), noise
-    )
+    assert np.array_equal(saved(first, file, save_all=True, append_images=others, **options), noise)
 
 
 def jpeg(size=64):

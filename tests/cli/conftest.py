@@ -1,0 +1,105 @@
+"""Running the command line, in this process or in one of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fewshot.cli.main import main
+
+QUICK = ("episodes.count=20", "threads=1")
+GIVEN = ("dataset=features", "dataset.path=f.npz", *QUICK)
+OWN = (
+    "dataset=folder", "dataset.root=photos", "backbone=callable",
+    "backbone.target=tiny_net:network", "backbone.size=16", *QUICK,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_import_path(monkeypatch):
+    """A network of one's own is looked for in the current folder, which changes."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture(autouse=True)
+def no_plots(request, monkeypatch):
+    """Pages without plots, which take most of the time of a small run."""
+    if "plots" not in request.fixturenames:
+        monkeypatch.setattr("fewshot.report.write.draw", lambda *_: {})
+        monkeypatch.setattr("fewshot.report.html.draw", lambda *_: {})
+
+
+@pytest.fixture
+def plots():
+    """The test wants the plots."""
+
+
+@pytest.fixture
+def fewshot(capfd):
+    """Function that runs the command line here: exit code, what was printed, the run folders."""
+
+    def call(*arguments):
+        capfd.readouterr()
+        code = main(list(arguments))
+        out, err = capfd.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err, runs=runs())
+
+    return call
+
+
+@pytest.fixture
+def refusal(fewshot):
+    """Function that runs a command that has to be refused, and returns the one line it gets."""
+
+    def refused(*arguments):
+        before = runs()
+        done = fewshot(*arguments)
+        assert done.code == 2, done.err
+        assert re.fullmatch(r"fewshot: error: [^\n]+\n", done.err), done.err
+        assert done.out == ""
+        assert done.runs == before  # nothing half-written
+        return done.err.removeprefix("fewshot: error: ").strip()
+
+    return refused
+
+
+@pytest.fixture
+def process():
+    """Function that starts ``python -m fewshot`` with some arguments."""
+    started = []
+
+    def start(*arguments, **options):
+        one = subprocess.Popen(
+            [sys.executable, "-m", "fewshot", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"}, **options,
+        )  # fmt: skip
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()
+
+
+def runs():
+    """Everything under runs/, hidden files too."""
+    return sorted(Path("runs").rglob("*"))
+
+
+@pytest.fixture
+def given(feature_file):
+    """Settings of a quick run on features that are given."""
+    return GIVEN
+
+
+@pytest.fixture
+def own(photos, tiny_net):
+    """Settings of a quick run on one's own images with one's own network."""
+    return OWN

@@ -1,0 +1,291 @@
+"""Every mistake gets one line: what was expected, what came, what to do."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewshot.features import extract
+
+PARTS = ["base"] * 30 + ["novel"] * 30
+
+
+def features(**changes):
+    rng = np.random.default_rng(0)
+    arrays = {"features": rng.normal(size=(60, 8)), "labels": np.repeat(np.arange(6), 10)}
+    np.savez("f.npz", **(arrays | changes))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        # Values of the wrong kind
+        ("seed=x", "seed: expected an integer >= 0, got 'x'."),
+        ("seed=null", "seed: expected an integer >= 0, got None."),
+        ("episodes.ways=2.5", "episodes.ways: expected an integer >= 2, got 2.5."),
+        ("episodes.shots=[]", "episodes.shots: expected a number or a list of them, got []."),
+        ("episodes.shots=[1,x]", "episodes.shots: expected an integer >= 1, got 'x'."),
+        ("episodes.queries=some", "episodes.queries: expected 'all' or an integer, got 'some'."),
+        ("episodes.count=0", "episodes.count: expected an integer >= 1, got 0."),
+        ("episodes.count=1e3", "episodes.count: expected an integer >= 1, got 1000.0."),
+        ("episodes.min_images=keep", "episodes.min_images: expected one of 'raise', 'drop'"),
+        ("threads=-1", "threads: expected an integer >= 1, got -1."),
+        ("device=gpu", "device: cannot use 'gpu': "),
+        ("task=segmentation", "task: expected one of 'classification', got 'segmentation'"),
+        ("features.dtype=int8", "features.dtype: expected one of 'float32', 'float16'"),
+        ("features.normalize=l3", "features.normalize: expected one of 'auto', 'none', 'l2'"),
+        ("features.batch_size=0", "features.batch_size: expected an integer >= 1, got 0."),
+        (
+            "calibration.source=bse",
+            "one of 'none', 'base', got 'bse'. Did you mean 'base'",
+        ),
+        ("dataset.split=rnd", "dataset.split: expected auto, none, random or a readable file"),
+        ("head.lda.shrinkage=2", "head.lda.shrinkage: expected 'auto' or a number in (0, 1]"),
+        ("head.ncm=5", "head.ncm: expected settings by name, got 5."),
+        ("episodes.path=no.safetensors", "episodes.path: cannot read no.safetensors"),
+        # Unknown names
+        ("head=lad", "head: expected a registered name, got 'lad'. Did you mean 'lda'?"),
+        ("head=[ncm,lad]", "head: expected a registered name, got 'lad'. Did you mean 'lda'?"),
+        ("estimator=gausian", "estimator: expected a registered name, got 'gausian'. Did you mean"),
+        (
+            "dataset=digit",
+            "dataset: expected a registered name, got 'digit'. Did you mean",
+        ),
+        ("backbone=resnet19", "backbone: expected a registered name, got 'resnet19'. Did you mean"),
+        ("backbone=qqq", "backbone: expected a registered name, got 'qqq'. Available: callable, "),
+        (
+            "dataset.kind=foldr",
+            "dataset.kind: expected a registered name, got 'foldr'. Did you",
+        ),
+        # Mistyped settings
+        ("episodes.way=5", "episodes.way: there is no such setting. Did you mean 'episodes.ways'"),
+        ("sead=5", "sead: there is no such setting. Did you mean 'seed'"),
+        ("head.lda.shrink=1", "there is no such setting. Did you mean 'head.lda.shrinkage'"),
+        ("dataset.root=x", "dataset.root: it is a setting of dataset=folder only. Add dataset="),
+        ("+episodes.way=5", "episodes: there is no setting 'way'. Did you mean 'ways'?"),
+        ("+sead=5", "settings: there is no setting 'sead'. Did you mean 'seed'"),
+        ("+head.ncm.metric=l1", "head: 'ncm' has no setting 'metric'. It has none."),
+        ("+dataset.foo=1", "dataset: there is no setting 'foo'."),
+        # Settings of another shape
+        ("head=[]", "settings: expected a setting 'head', got none."),
+        ("estimator=[]", "settings: expected a setting 'estimator', got none."),
+        ("features=3", "features: expected settings by name, got 3."),
+        ("calibration=base", "calibration: expected settings by name, got 'base'."),
+        ("episodes=3", "settings: Config group override must be a string or a list."),
+        ("~episodes.count", "episodes: expected a setting 'count', got none."),
+        ("seed=${nowhere}", "settings: Interpolation key 'nowhere' not found."),
+        ("paths.runs=null", "settings: "),
+        ("head=ncm,lda", "add --multirun"),
+        ("hydra.foo=1", "settings: Could not override 'hydra.foo'"),
+        ("+x=[1", "settings: "),
+    ],
+)
+def test_a_setting_that_is_wrong(refusal, given, settings, message):
+    assert message in refusal(*given, settings)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("lits", "Did you mean 'list'?"), ("dataset", "Available: help, list, ")]
+)
+def test_a_command_that_does_not_exist(refusal, word, hint):
+    message = refusal(word)
+    assert message.startswith(f"command: expected a registered name, got {word!r}.")
+    assert hint in message
+
+
+def test_fewer_classes_than_ways(refusal, given):
+    message = refusal(*given, "episodes.ways=7")
+    assert message.startswith("episodes.ways: expected at most the 6 classes to draw from, got 7")
+
+
+def test_a_class_with_too_few_images(refusal, fewshot, given, own, photos):
+    message = refusal(*own, "episodes.shots=3", "episodes.queries=6")
+    assert "class 'class_0' has 8 images; 3 shots + 6 queries need 9" in message
+    for file in list((photos / "class_2").iterdir())[:6]:
+        file.unlink()
+    message = refusal(*own, "episodes.shots=3")
+    assert "class 'class_2' has 2 images" in message
+    assert "episodes.min_images=drop" in message
+    assert fewshot(*own, "episodes.shots=3", "episodes.min_images=drop").code == 0
+
+
+def test_mistakes_about_episodes_are_found_before_features_are_extracted(refusal, own, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("features were extracted")
+
+    monkeypatch.setattr(extract, "extract_to", never)
+    assert "episodes.ways" in refusal(*own, "episodes.ways=9")
+
+
+def test_folders_without_images(refusal, workplace):
+    folder = ("dataset=folder",)
+    assert "dataset.root: expected a folder with one sub-folder" in refusal(*folder)
+    assert "got nothing there: 'no'" in refusal(*folder, "dataset.root=no")
+    (workplace / "empty").mkdir()
+    assert "no class folders with images" in refusal(*folder, "dataset.root=empty")
+    (workplace / "empty" / "x.jpg").touch()
+    assert "images but no class folders" in refusal(*folder, "dataset.root=empty")
+    (workplace / "empty" / "cat").mkdir()
+    assert "class folder 'empty/cat' has no image" in refusal(*folder, "dataset.root=empty")
+    assert "got a file" in refusal(*folder, "dataset.root=empty/x.jpg")
+
+
+def test_an_image_that_cannot_be_read(refusal, fewshot, own, photos):
+    whole = (photos / "class_3" / "5.png").read_bytes()
+    (photos / "class_3" / "5.png").write_bytes(whole[:200])
+    message = refusal(*own)
+    assert message.startswith("dataset: cannot read image 'class_3/5.png': ")
+    assert message.endswith("Replace or remove it, or set dataset.on_error=skip.")
+    done = fewshot(*own, "dataset.on_error=skip")
+    assert done.code == 0
+    (summary,) = Path("runs").glob("*/summary.json")
+    assert '"path": "class_3/5.png"' in summary.read_text()
+    assert "class_3/5.png" in refusal(*own)  # though there is a bank now
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": np.full((60, 8), np.nan)}, "features: expected finite numbers, got NaN or"),
+        ({"features": np.full((60, 8), np.inf)}, "features: expected finite numbers, got NaN or"),
+        ({"labels": np.arange(59)}, "labels: expected 60 labels, one per row of features, got"),
+        ({"labels": np.array([object()] * 60)}, "holds pickled objects, which could run code"),
+        ({"split": np.array(PARTS[::-1] + PARTS[:1])}, "split: expected 60 entries"),
+        ({"split": np.roll(PARTS, 1)}, "is in base and in novel"),
+        ({"split": np.array(["base"] * 60)}, "split: expected some classes to be novel, got none"),
+    ],
+)
+def test_features_that_are_wrong(refusal, changes, message):
+    features(**changes)
+    assert message in refusal("dataset=features", "dataset.path=f.npz")
+
+
+def test_feature_files_that_are_none(refusal, workplace):
+    given = ("dataset=features",)
+    assert "got nothing. Say for instance" in refusal(*given)
+    assert "got nothing there: 'no.npz'" in refusal(*given, "dataset.path=no.npz")
+    assert "got nothing there: '7'" in refusal(*given, "dataset.path=7")
+    (workplace / "x.csv").touch()
+    assert "expected a .npz or .safetensors file" in refusal(*given, "dataset.path=x.csv")
+    features()
+    content = (workplace / "f.npz").read_bytes()
+    (workplace / "f.npz").write_bytes(content[: len(content) // 2])
+    assert "dataset.path: cannot read f.npz" in refusal(*given, "dataset.path=f.npz")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["backbone=timm"], "backbone.model: expected the name of a timm model, got nothing."),
+        (["backbone=timm", "backbone.model=resnet1"], "Did you mean 'resnet18'"),
+        (["backbone=open_clip"], "backbone.model: expected a model and the tag of its weights"),
+        (["backbone=callable"], "backbone.target: expected module:factory, got None."),
+        (["backbone=callable", "backbone.target=no_module:f"], "cannot import 'no_module'"),
+        (["backbone.size=0"], "backbone.size: expected an integer >= 1, got 0."),
+        (["backbone.size=big"], "backbone.size: expected an integer >= 1, got 'big'."),
+        (["backbone.feature=cls"], "backbone.feature: efficientnet_lite0 has 'pooled' features"),
+        (["+backbone.foo=1"], "backbone: 'efficientnet_lite' has no setting 'foo'"),
+        (
+            ["backbone=resnet18", "backbone.weights=no.pth"],
+            "backbone.weights: expected a file",
+        ),
+    ],
+)
+def test_backbones_that_are_wrong(refusal, settings, message):
+    assert message in refusal(*settings, "episodes.count=2")
+
+
+def test_weights_that_cannot_be_downloaded(refusal, monkeypatch, workplace):
+    import socket
+
+    from huggingface_hub import constants
+
+    def refuse(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(workplace / "hub"))
+    begun = time.perf_counter()
+    message = refusal("backbone=resnet18")
+    assert time.perf_counter() - begun < 10
+    assert str(workplace / "cache" / "weights" / "resnet18.a1_in1k.safetensors") in message
+    assert "cannot be downloaded" in message
+
+
+def test_runs_that_cannot_be_written(refusal, given, workplace):
+    (workplace / "file").touch()
+    message = refusal(*given, "paths.runs=file")
+    assert "paths.runs: cannot write to file: a file of that name is in the way" in message
+    message = refusal(*given, "paths.runs=file/deeper")
+    assert "paths.runs: cannot write to file/deeper: a part of the path is a file" in message
+    assert (workplace / "file").read_bytes() == b""
+
+
+def test_a_disk_that_is_full_when_the_run_is_written(refusal, given, monkeypatch):
+    from fewshot.results import store
+
+    def full(*_, **__):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(store.pq, "write_table", full)
+    assert ": the disk is full. Free some space" in refusal(*given)
+
+
+def test_a_cache_that_cannot_be_written(refusal, own, workplace):
+    (workplace / "file").touch()
+    assert "paths.cache: cannot write to file/features" in refusal(*own, "paths.cache=file")
+
+
+def test_episodes_of_another_data_set(refusal, fewshot, given):
+    assert fewshot(*given).code == 0
+    (episodes,) = Path("runs").glob("*/episodes/5way_1shot.safetensors")
+    shutil.copy(episodes, "kept.safetensors")
+    shutil.rmtree("runs")
+    features(labels=np.repeat(np.arange(6), 10)[::-1])
+    message = refusal(*given, "episodes.path=kept.safetensors")
+    assert "expected episodes that were drawn from these labels" in message
+
+
+def test_reports_about_nothing(refusal, workplace):
+    assert "the following arguments are required: DIR" in refusal("report")
+    assert "report: expected folders of runs, got 'no'" in refusal("report", "no")
+    (workplace / "empty").mkdir()
+    assert "report: no run under 'empty'" in refusal("report", "empty")
+    assert not list((workplace / "empty").iterdir())
+
+
+def test_lists_of_nothing(refusal):
+    assert "list: expected a registered name, got 'head'. Did you mean 'heads'" in refusal(
+        "list", "head"
+    )
+    assert "heads: expected a registered name, got '*qq*'" in refusal("list", "heads", "*qq*")
+    assert "required: KIND" in refusal("list")
+    assert "unrecognized arguments: --foo" in refusal("list", "heads", "--foo")
+
+
+def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
+    done = process("dataset=features", "dataset.path=f.npz", "episodes.way=3")
+    out, err = done.communicate(timeout=60)
+    assert (done.returncode, out) == (2, "")
+    assert err == (
+        "fewshot: error: episodes.way: there is no such setting. Did you mean 'episodes.ways' or "
+        "'episodes.path' or 'episodes.shots'? See fewshot --cfg job.\n"
+    )
+    assert not Path("runs").exists()
+
+
+def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
+    """Only mistakes are told in one line; for a defect the traceback is wanted."""
+    from fewshot.cli import main, run
+
+    def broken(*_):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(run, "draw_episodes", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        main.main(list(given))
+    assert "fewshot.cli.run" in sys.modules
