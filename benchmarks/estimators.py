@@ -4,8 +4,9 @@
     python benchmarks/estimators.py caltech.npz flowers.npz  # features (M, D) and labels (M,)
 
 Half of the classes are base, half novel (random, by --seed), N-way episodes, all remaining images
-as queries; classes with fewer than 11 images are left out. Shown is the mean of |predicted - actual|
-over the episodes, raw and with the mean excess on base classes removed ("offset").
+as queries; classes with fewer than 11 images are left out. Shown is the mean of
+|predicted - actual| over the episodes, raw and with the mean excess on base classes removed
+("offset").
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ def main() -> None:
                 )
             )  # fmt: skip
         rows.append(
-            compare(bank, 5, "lda", "scikit-learn LDA (lsqr, auto)", sklearn_lda_accuracy, (5000, 60))
+            compare(
+                bank, 5, "lda", "scikit-learn LDA (lsqr, auto)", sklearn_lda_accuracy, (5000, 60)
+            )
         )
         rows += [sampling(bank, shots) for shots in (1, 5)]
     write(given.json, rows)

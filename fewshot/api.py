@@ -10,7 +10,7 @@ import torch
 from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.errors import estimators as estimator_registry
 from fewshot.errors.base import ErrorEstimator
-from fewshot.errors.calibration import CALIBRATIONS
+from fewshot.errors.calibration import SOURCES
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.heads import heads as head_registry
@@ -18,7 +18,7 @@ from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.tasks.classification import Settings, evaluate_cell
 
-DEFAULT_ESTIMATORS = ("gaussian", "margin", "loo", "constant")
+DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
 
 
 def evaluate(
@@ -34,6 +34,9 @@ def evaluate(
     estimators: Iterable[str] | Mapping[str, ErrorEstimator] = DEFAULT_ESTIMATORS,
     calibration: str = "none",
     *,
+    method: str = "slope",
+    level: float = 0.9,
+    calibrator: str | None = None,
     classnames: Sequence[str] | None = None,
     normalize: str = "none",
     min_images: str = "raise",
@@ -64,8 +67,16 @@ def evaluate(
         Query images per class, or all the rest, which makes the actual error precise.
     seed : int
     estimators : names of ``fewshot list estimators``, or a mapping of names to objects
-    calibration : {"none", "base"}
-        "base" subtracts from every prediction its mean excess on base-class episodes.
+    calibration : {"none", "base", "datasets"}
+        ``auto`` is calibrated whatever stands here, on base classes if there are any. "base" and
+        "datasets" calibrate the others as well, on base-class episodes or by what was learned on
+        other data sets, and give them intervals.
+    method : {"slope", "offset", "isotonic"}
+        How raw estimates are calibrated on base classes.
+    level : float
+        Nominal coverage of the prediction intervals.
+    calibrator : str, optional
+        JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
     normalize : {"none", "l2"}
         "l2" gives every feature unit length first, as most few-shot work does.
@@ -101,9 +112,15 @@ def evaluate(
     """
     info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
     settings = Settings(
-        calibration, device=torch.device(device), threads=threads, progress=progress
+        calibration,
+        method,
+        level,
+        calibrator,
+        device=torch.device(device),
+        threads=threads,
+        progress=progress,
     )
-    expect_choice("calibration", calibration, CALIBRATIONS)
+    expect_choice("calibration", calibration, SOURCES)
     judge = named_head(head)
     guessers = named_estimators(estimators)
     bank = make_bank(features, labels, classnames, split=split, info=info, normalize=normalize)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 LONGEST_LIST = 30
 
@@ -72,7 +74,38 @@ def expect_choice(argument: str, value: object, choices: Iterable[str]) -> None:
 
 
 def expect_positive_int(argument: str, value: object, minimum: int = 1) -> None:
-    """Raise unless `value` is an integer of at least `minimum`."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    """Raise unless `value` is an integer, Python's or NumPy's, of at least `minimum`."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < minimum:  # type: ignore[operator]
         raise FewshotError(argument, f"expected an integer >= {minimum}, got {value!r}")
+
+
+def expect_number(
+    argument: str,
+    value: object,
+    low: float,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    remedy: str = "",
+) -> None:
+    """Raise unless `value` is a finite number, Python's or NumPy's, from `low` to `high`.
+
+    With `above`, `low` itself is refused as well.
+
+    Examples
+    --------
+    >>> from fewshot.exceptions import expect_number
+    >>> expect_number("head.lda.shrinkage", 1.5, 0, 1, above=True)
+    Traceback (most recent call last):
+    fewshot.exceptions.FewshotError: head.lda.shrinkage: expected a number in (0, 1], got 1.5.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        number = float(value)
+        if low <= number <= high and not (above and number == low):
+            return
+    if math.isinf(high):
+        allowed = f"{'>' if above else '>='} {low:g}"
+    else:
+        allowed = f"in {'(' if above else '['}{low:g}, {high:g}]"
+    raise FewshotError(argument, f"expected a number {allowed}, got {value!r}", remedy)

@@ -84,10 +84,12 @@ def test_undefined_predictions_are_missing_with_a_reason(data):
 def test_calibration_on_base_classes_removes_their_bias(data):
     raw = run(data, split=data[2], estimators=["loo", "constant"])
     calibrated = run(data, split=data[2], estimators=["loo", "constant"], calibration="base")
-    assert set(calibrated.predictions.query("estimator == 'loo'")["calibration"]) == {"offset"}
+    assert set(calibrated.predictions.query("estimator == 'loo'")["calibration"]) == {"slope"}
     assert set(calibrated.predictions.query("estimator == 'constant'")["calibration"]) == {"none"}
     shift = raw.predictions["predicted_error"] - calibrated.predictions["predicted_error"]
     assert shift[:40].max() > 0.01
+    assert raw.predictions.query("estimator == 'loo'")["lower"].isna().all()
+    assert calibrated.predictions[["lower", "upper"]].notna().all(axis=None)
 
 
 def test_replay(data):

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from fewshot import backbones, datasets, errors, heads, resources
@@ -11,6 +12,7 @@ from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
     expect_choice,
+    expect_number,
     expect_positive_int,
     suggestion,
 )
@@ -147,6 +149,25 @@ def test_a_positive_integer(value):
         expect_positive_int("n", value)
     expect_positive_int("n", 1)
     expect_positive_int("n", 0, minimum=0)
+    expect_positive_int("n", np.int64(3))
+    with pytest.raises(FewshotError, match="n: expected an integer >= 4, got "):
+        expect_positive_int("n", np.int32(3), minimum=4)
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -1, float("nan"), float("inf"), "0.5", None, True])
+def test_a_number(value):
+    with pytest.raises(FewshotError, match=r"n: expected a number in \(0, 1\], got .*\. Why\."):
+        expect_number("n", value, 0, 1, above=True, remedy="Why.")
+
+
+def test_a_number_of_any_kind_and_size():
+    for value in (1, 0.5, np.float32(0.5), np.int64(1)):
+        expect_number("n", value, 0, 1, above=True)
+    expect_number("n", 0, 0)
+    with pytest.raises(FewshotError, match=r"n: expected a number >= 0, got -1\."):
+        expect_number("n", -1, 0)
+    with pytest.raises(FewshotError, match=r"n: expected a number > 2, got 2\."):
+        expect_number("n", 2, 2, above=True)
 
 
 def test_a_choice():

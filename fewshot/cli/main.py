@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from fewshot import __version__
 from fewshot.exceptions import FewshotError, UnknownNameError
 
+# Commands with arguments of their own; none is imported before it is asked for.
+SMALL = {
+    "predict": "fewshot.cli.predict",
+    "calibrate": "fewshot.cli.calibrate",
+    "list": "fewshot.cli.listing",
+    "report": "fewshot.cli.report",
+}
+COMMANDS = ("run", *SMALL, "help")
 HELP = """\
 fewshot: how well will a few-shot classifier do, and how sure is that?
 
 Usage
   fewshot [run] [SETTING=VALUE ...]      evaluate; with no setting, on data that is built in
   fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
+  fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
+  fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot list KIND [PATTERN]            backbones, datasets, heads or estimators
   fewshot report DIR ... [--output FILE] one report over the runs in these folders
   fewshot --version
@@ -27,6 +38,7 @@ Examples
   fewshot backbone=callable backbone.target=my.module:factory
   fewshot episodes.ways=3 episodes.shots=[1,2,5] episodes.count=1000 'head=[ncm,lda]'
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
+  fewshot predict my_images --query unlabelled
   fewshot list backbones '*dinov2*'
 
 Settings you may want
@@ -69,16 +81,11 @@ def _dispatch(arguments: list[str]) -> int:
     if command == "--version":
         print(f"fewshot {__version__}")
         return 0
-    if command == "list":
-        from fewshot.cli.listing import main as listing
-
-        return listing(arguments[1:])
-    if command == "report":
-        from fewshot.cli.report import main as report
-
-        return report(arguments[1:])
+    if command in SMALL:
+        run_small = import_module(SMALL[command]).main
+        return int(run_small(arguments[1:]))
     if command.isidentifier() and command != "run":
-        raise UnknownNameError("command", command, ("run", "list", "report", "help"))
+        raise UnknownNameError("command", command, COMMANDS)
     from fewshot.cli.hydra import main as run
 
     return run(arguments[1:] if command == "run" else arguments)

@@ -25,8 +25,11 @@ from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
+from fewshot.errors.calibration import METHODS, SOURCES
+from fewshot.errors.general import load_general
+from fewshot.errors.intervals import check_level
 from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import NORMALIZATIONS, FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.registry import Registry
 from fewshot.results.provenance import environment
@@ -80,24 +83,34 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
 
 def _engine(settings: dict[str, Any]) -> Settings:
     expect_choice("task", settings["task"], (TASK,))
-    expect_choice("calibration.source", settings["calibration"]["source"], ("none", "base"))
+    calibration = settings["calibration"]
+    expect_choice("calibration.source", calibration["source"], SOURCES)
+    expect_choice("calibration.method", calibration["method"], METHODS[:-1])
+    check_level("calibration.level", calibration["level"])
     expect_choice("features.dtype", settings["features"]["dtype"], ("float32", "float16"))
-    expect_choice("features.normalize", settings["features"]["normalize"], ("auto", "none", "l2"))
+    wishes = ("auto", *NORMALIZATIONS)
+    expect_choice("features.normalize", settings["features"]["normalize"], wishes)
     expect_positive_int("features.batch_size", settings["features"]["batch_size"])
-    expect_positive_int("calibration.episodes", settings["calibration"]["episodes"])
+    expect_positive_int("calibration.episodes", calibration["episodes"])
+    if calibration["calibrator"]:
+        load_general(Path(calibration["calibrator"]))
     threads = settings["threads"]
     if threads is not None:
         expect_positive_int("threads", threads)
     torch.set_num_threads(threads or available_cores())
     return Settings(
-        calibration=settings["calibration"]["source"],
-        base_episodes=settings["calibration"]["episodes"],
-        device=_device(settings["device"]),
+        calibration=calibration["source"],
+        method=calibration["method"],
+        level=calibration["level"],
+        calibrator=calibration["calibrator"],
+        base_episodes=calibration["episodes"],
+        device=device_named(settings["device"]),
         threads=threads,
     )
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """The device of that name; "auto" is an accelerator if there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -130,7 +143,7 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
 
 def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     """The features, found or extracted, after checking that the episodes can be drawn."""
-    cache, weights = _folders(settings["paths"])
+    cache, weights = cache_and_weights(settings["paths"])
     described = dict(settings["dataset"])
     if described["kind"] == "folder" and not described.get("name") and described.get("root"):
         described["name"] = Path(str(described["root"])).expanduser().resolve().name
@@ -156,7 +169,7 @@ def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     return replace(bank, normalize="l2" if wish == "auto" else wish)
 
 
-def _folders(paths: dict[str, Any]) -> tuple[Path, Path]:
+def cache_and_weights(paths: dict[str, Any]) -> tuple[Path, Path]:
     """Folders of the cache and of weights."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     cache = Path(str(paths["cache"] or f"{base}/fewshot")).expanduser()

@@ -6,12 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
 
 from fewshot.heads.base import Head, Support, parameter_names
+
+OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +26,62 @@ class Prediction:
         NaN where the estimator is undefined: a number nobody could know is not made up.
     reason : str or None
         Why it is NaN there; None when every episode has a number.
+    lower, upper : Tensor of shape (E,), or None
+        Prediction interval of the episode's error, where the estimator has one.
+    bands : Tensor of shape (2, L, E), or None
+        Lower and upper bounds at the levels of ``intervals.LEVELS``, to judge intervals by.
+    fallback : Tensor of shape (E,), bool, or None
+        Episodes that another, simpler estimator answered for.
+    fallback_reason : str or None
+        Which one, and why.
     """
 
     error: Tensor
     reason: str | None = None
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+    bands: Tensor | None = None
+    fallback: Tensor | None = None
+    fallback_reason: str | None = None
 
     @classmethod
-    def of(cls, error: Tensor, defined: Tensor, reason: str) -> Prediction:
+    def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:
         """Blank the undefined episodes, and give the reason only if there are any."""
         if bool(defined.all()):
-            return cls(error)
-        return cls(torch.where(defined, error, torch.nan), reason)
+            return cls(error, **others)
+        return cls(torch.where(defined, error, torch.nan), reason, **others)
 
     @classmethod
     def undefined(cls, support: Support, reason: str) -> Prediction:
         """NaN for every episode."""
         features = support.features
         return cls(features.new_full((len(features),), torch.nan), reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """First and second moments of the features of base classes.
+
+    Attributes
+    ----------
+    means : Tensor of shape (C, D), float64
+        Class means; classes with one image are left out.
+    counts : Tensor of shape (C,), float64
+        Images per class.
+    covariance : Tensor of shape (D, D), float64
+        Unbiased pooled within-class covariance, sum(counts) - C degrees of freedom.
+    """
+
+    means: Tensor
+    counts: Tensor
+    covariance: Tensor
+
+    @cached_property
+    def prior(self) -> Any:
+        """:class:`~fewshot.errors.prior.ClassPrior` that these moments suggest, made once."""
+        from fewshot.errors.prior import ClassPrior
+
+        return ClassPrior.of(self)
 
 
 class BaseClasses:
@@ -51,7 +92,17 @@ class BaseClasses:
     errors : Tensor of shape (B,), or None
         Actual errors of the same head in base-class episodes of the same ways and shots.
     covariance : callable returning a Tensor of shape (D, D), optional
-        Pooled within-class covariance of base-class features, worked out when first needed.
+        Pooled within-class covariance of base-class features, worked out when first needed; that
+        of the moments by default.
+    moments : callable returning Moments, optional
+        Their class means and covariance.
+    map : callable, optional
+        ``map(function)`` calls ``function(support, head)`` on the B base-class episodes, a few at
+        a time, with the head fitted, and joins what it returns along the first axis: (B, ...).
+    errors_by_class : Tensor of shape (B, N), optional
+        What `errors` are the means of.
+    members : Tensor of shape (B, N), optional
+        Which base classes the episodes are of.
     reason : str, optional
         Why there are no errors.
     """
@@ -60,16 +111,43 @@ class BaseClasses:
         self,
         errors: Tensor | None = None,
         covariance: Callable[[], Tensor] | None = None,
+        moments: Callable[[], Moments] | None = None,
+        map: Callable[[OnEpisodes], Tensor] | None = None,
+        errors_by_class: Tensor | None = None,
+        members: Tensor | None = None,
         reason: str = "no base classes: the data set has no base/novel split",
     ) -> None:
+        if errors is None and errors_by_class is not None:
+            errors = errors_by_class.mean(-1)
         self.errors = errors
+        self.errors_by_class = errors_by_class
+        self.members = members
         self.reason = reason
         self._covariance = covariance
+        self._moments = moments
+        self._map = map
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """Class means and covariance, None without base classes."""
+        return None if self._moments is None else self._moments()
 
     @cached_property
     def covariance(self) -> Tensor | None:
         """Pooled within-class covariance (D, D), None without base classes."""
-        return None if self._covariance is None else self._covariance()
+        if self._covariance is not None:
+            return self._covariance()
+        return None if self.moments is None else self.moments.covariance
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether there are base-class episodes with known errors to learn from."""
+        return self.errors is not None and self._map is not None
+
+    def map(self, function: OnEpisodes) -> Tensor:
+        """``function(support, fitted head)`` of every base-class episode, joined: (B, ...)."""
+        assert self._map is not None, "no base-class episodes"
+        return self._map(function)
 
 
 class ErrorEstimator(ABC):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fewshot.errors.base import NO_BASE, ErrorEstimator, Prediction
+from fewshot.errors.calibrated import bounded, inflation
+from fewshot.errors.calibration import Offset
+from fewshot.errors.intervals import LEVEL, Residuals, check_level
 from fewshot.heads.base import Head, Support
 
 
@@ -10,13 +15,31 @@ class Constant(ErrorEstimator):
     """Mean actual error of base-class episodes with the same ways, shots and head.
 
     It knows how hard the data set is on average and nothing about the episode. An estimator
-    with a larger mean absolute error than this one has added nothing.
+    with a larger mean absolute error than this one has added nothing. Its interval is that of
+    the base-class errors, widened for other classes.
+
+    Parameters
+    ----------
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
     """
+
+    def __init__(self, level: float = LEVEL) -> None:
+        self.level = level
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """The mean error of the base-class episodes, E times."""
         base = getattr(self, "base_", NO_BASE)
         if base.errors is None:
             return Prediction.undefined(support, base.reason)
-        mean = base.errors.to(support.features).mean()
-        return Prediction(mean.expand(len(support.features)).clone())
+        actual = base.errors.double().numpy()
+        mean = np.full(len(actual), actual.mean())
+        residuals = Residuals.of(mean, actual, inflation(mean, base))
+        raw = np.full((len(support.features), 1), actual.mean())
+        return bounded(
+            support,
+            raw,
+            Offset(0.0),
+            residuals,
+            check_level("estimator.constant.level", self.level),
+        )

@@ -1,8 +1,13 @@
-"""Scores of every shot under a head that has not seen it."""
+"""Shots judged by a head that has not seen them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.heads.base import Head, Query, Support
@@ -64,3 +69,90 @@ def stratified_scores(head: Head, support: Support) -> Tensor:
         known = spare & mask[:, :, k]
         scores[:, :, k] = torch.where(known[..., None], held, torch.nan)
     return scores
+
+
+def mistakes(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
+    """Which shots the fitted head gets wrong; to the head, they are the queries.
+
+    Parameters
+    ----------
+    head : Head
+    shots : Tensor of shape (E, N, J, D)
+    mask : Tensor of shape (E or 1, N, J), bool
+        False where there is nothing to classify.
+
+    Returns
+    -------
+    Tensor of shape (E, N, J), bool
+    """
+    own = torch.arange(shots.shape[1], device=shots.device)[:, None]
+    query = Query(shots.flatten(1, 2), mask.expand(shots.shape[:3]).flatten(1, 2))
+    return (head.predict(query).view(shots.shape[:3]) != own) & mask
+
+
+def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
+    """Shots at chosen places of their class, also several times the same.
+
+    Parameters
+    ----------
+    support : Support
+    positions : Tensor of shape (E or 1, N, J), int64
+        In 0..K - 1.
+    mask : Tensor of shape (E or 1, N, J), bool
+        False where fewer than J shots of a class are chosen. A class may have none, if no head
+        is to be fitted.
+    """
+    E, N, K, D = support.features.shape
+    # Whole rows by one index, several times as fast as gathering element by element.
+    rows = torch.arange(E * N, device=positions.device).view(E, N, 1) * K + positions
+    taken = support.features.reshape(-1, D).index_select(0, rows.flatten()).view(*rows.shape, D)
+    if not bool(mask.all()):
+        taken.masked_fill_(~mask[..., None], 0.0)
+    return Support(taken, mask.expand(rows.shape))
+
+
+def places(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Places of the shots that masks (P, E, N, K) choose, as `take` wants them, P times.
+
+    Yields
+    ------
+    positions : Tensor of shape (E, N, J), int64
+        J is the largest number of shots that the p-th mask chooses in a class.
+    taken : Tensor of shape (E, N, J), bool
+    """
+    order = torch.argsort((~mask).int(), dim=-1, stable=True)
+    counts = mask.sum(-1, keepdim=True)
+    steps = torch.arange(mask.shape[-1], device=mask.device)
+    for p, most in enumerate(counts.flatten(1).amax(1).tolist()):
+        yield order[p, ..., :most], steps[:most] < counts[p]
+
+
+def packed(support: Support) -> Support:
+    """The same shots with those of every class in front and no more padding than needed."""
+    return support if support.complete else take(support, *next(places(support.mask[None])))
+
+
+def pattern_mask(support: Support) -> Tensor:
+    """The mask, (1, N, K) if no episode has padding: what is drawn for one is drawn for all."""
+    return support.mask[:1] if support.complete else support.mask
+
+
+def class_mean(shares: Tensor, support: Support) -> Tensor:
+    """Mean over classes of the mean over their shots of (E, N, K), zero in the padding: (E,)."""
+    return (shares.sum(-1) / support.counts).mean(-1)
+
+
+def uniform_draws(seed: int, numbers: int, support: Support) -> Tensor:
+    """Uniform numbers (P, 1, N, K) in [0, 1) for P partitions or resamples.
+
+    They belong to the seed, the number of the partition and the place of a shot, whatever the
+    batch, and those of K shots are the beginning of those of K + 1.
+    """
+    ways, shots = support.mask.shape[1:]
+    return torch.from_numpy(_draws(seed, numbers, ways, shots)).to(support.mask.device)
+
+
+@lru_cache(maxsize=32)
+def _draws(seed: int, numbers: int, ways: int, shots: int) -> NDArray[np.float64]:
+    each = (np.random.default_rng((seed, p)).random((shots, ways)).T for p in range(numbers))
+    return np.stack(list(each))[:, None]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fewshot.errors.base import ErrorEstimator, Prediction
-from fewshot.errors.held_out import leave_one_out_scores, stratified_scores
+from fewshot.errors.held_out import class_mean, leave_one_out_scores, stratified_scores
 from fewshot.exceptions import expect_choice
 from fewshot.heads.base import Head, Support
 
@@ -44,5 +44,4 @@ class LeaveOneOut(ErrorEstimator):
 def held_out_error(scores: Tensor, support: Support) -> Tensor:
     """Mean over classes of the share of their shots whose best score (E, N, K, N) is another's."""
     own = torch.arange(scores.shape[1], device=scores.device)[:, None]
-    wrong = (scores.argmax(-1) != own) & support.mask
-    return (wrong.sum(-1) / support.counts).mean(-1)
+    return class_mean((scores.argmax(-1) != own) & support.mask, support)

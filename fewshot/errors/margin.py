@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from fewshot.errors.base import NO_BASE, ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.errors.held_out import stratified_scores
 from fewshot.errors.orthant import orthant_probability
+from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, LinearForm, LinearHead, Support, linear_scores
 
 
@@ -37,11 +40,14 @@ class Margin(ErrorEstimator):
         Quadrature points of the Gaussian probability for three ways and more.
     """
 
+    name = "margin"
+
     def __init__(self, points: int = 128) -> None:
         self.points = points
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Mean over the classes of P(min_j t_cj < 0): (E,)."""
+        expect_positive_int(f"estimator.{self.name}.points", self.points)
         form = head.linear() if isinstance(head, LinearHead) else None
         many = (support.counts > 1).any(-1)
         if form is not None and form.response is not None:
@@ -80,9 +86,14 @@ class Margin(ErrorEstimator):
 
     def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:
         """Mean over classes (E,) for margins (E, N, N) and score covariance (E, N, N)."""
-        return 1 - orthant_probability(rivals(mean), rival_covariance(scatter), self.points).mean(
-            -1
+        right = orthant_probability(
+            rivals(mean), rival_covariance(scatter), self.points, self._freedom()
         )
+        return 1 - right.mean(-1)
+
+    def _freedom(self) -> float:
+        """Degrees of freedom of the margins; infinite for normal ones."""
+        return math.inf
 
 
 def projected_scatter(support: Support, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,10 +109,13 @@ def projected_scatter(support: Support, weights: Tensor) -> tuple[Tensor, Tensor
 def margin_means(support: Support, form: LinearForm, trace: Tensor) -> Tensor:
     """Expected margins (E, N, N) of class c (second axis) over class j (third)."""
     scores = linear_scores(support.means(), form.weights, form.biases)
-    own = scores.diagonal(dim1=-2, dim2=-1)
     assert form.response is not None
-    own = own - form.response * trace[:, None] / support.counts
-    return own[..., None] - scores
+    return margins_of(scores) - (form.response * trace[:, None] / support.counts)[..., None]
+
+
+def margins_of(scores: Tensor) -> Tensor:
+    """What each class's own score is above the others': (E, N, N), zero on the diagonal."""
+    return scores.diagonal(dim1=-2, dim2=-1)[..., None] - scores
 
 
 def held_out_margins(scores: Tensor, support: Support) -> tuple[Tensor, Tensor]:
@@ -113,8 +127,7 @@ def held_out_margins(scores: Tensor, support: Support) -> tuple[Tensor, Tensor]:
     freedom = (support.counts - 1).sum(-1).clamp_min(1)
     flat = deviations.flatten(1, 2)
     covariance = flat.mT @ flat / freedom[:, None, None]
-    own = mean.diagonal(dim1=-2, dim2=-1)
-    return own[..., None] - mean, covariance
+    return margins_of(mean), covariance
 
 
 def rivals(margins: Tensor) -> Tensor:
@@ -125,10 +138,18 @@ def rivals(margins: Tensor) -> Tensor:
 
 
 def rival_covariance(scatter: Tensor) -> Tensor:
-    """Covariance of the margins, (E, N, N - 1, N - 1), from that of the scores, (E, N, N)."""
+    """Covariance of the margins (E, N, N - 1, N - 1) from that of the scores.
+
+    `scatter` is (E, N, N) for all classes alike, or (E, N, N, N) with the class of x second.
+    """
     N = scatter.shape[-1]
-    identity = torch.eye(N, dtype=scatter.dtype, device=scatter.device)
-    contrast = identity[:, None, :] - identity[None]  # (c, j, :) = e_c - e_j
-    off = ~identity.bool()
-    contrast = contrast[off].unflatten(0, (N, N - 1))
-    return torch.einsum("cip,epq,cjq->ecij", contrast, scatter, contrast)
+    if scatter.ndim == 3:
+        scatter = scatter[:, None].expand(-1, N, -1, -1)
+    own = torch.arange(N, device=scatter.device)
+    # cov(s_c - s_i, s_c - s_j) = S_cc + S_ij - S_ci - S_cj
+    with_own = scatter[:, own, own]  # (E, c, j): S_cj
+    itself = with_own[:, own, own]
+    covariance = itself[..., None, None] + scatter - with_own[..., None] - with_own[..., None, :]
+    off = ~torch.eye(N, dtype=torch.bool, device=scatter.device)
+    kept = off[:, :, None] & off[:, None, :]
+    return covariance[:, kept].unflatten(1, (N, N - 1, N - 1))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fewshot.errors.intervals import LEVELS
+
 LEVEL = 0.95
+# Bounds went through float32 on their way; an error of exactly 0.2 is inside [0.2, 0.3].
+ROUNDING = 1e-6
 
 
 def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
@@ -83,3 +89,53 @@ def prediction_metrics(
         baseline = float(np.abs(constant[known] - a).mean())
         metrics["skill"] = 1 - metrics["mae"] / baseline if baseline > 0 else None
     return metrics
+
+
+def interval_metrics(lower: NDArray, upper: NDArray, actual: NDArray) -> dict[str, Any]:
+    """How often intervals (E,) hold the actual error, and how wide they are on average.
+
+    Returns
+    -------
+    dict
+        ``coverage`` and ``width``; None without intervals.
+    """
+    known = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(actual)
+    if not known.any():
+        return {"coverage": None, "width": None}
+    low, high, a = lower[known], upper[known], actual[known]
+    inside = (a >= low - ROUNDING) & (a <= high + ROUNDING)
+    return {"coverage": float(inside.mean()), "width": float((high - low).mean())}
+
+
+def coverage_curve(bands: NDArray, actual: NDArray) -> list[list[float]] | None:
+    """Pairs of nominal and measured coverage for bounds (E, 2, L); None without intervals."""
+    measured = [
+        interval_metrics(bands[:, 0, i], bands[:, 1, i], actual)["coverage"]
+        for i in range(len(LEVELS))
+    ]
+    if any(one is None for one in measured):
+        return None
+    return [[level, one] for level, one in zip(LEVELS, measured, strict=True)]
+
+
+def compare_estimators(predicted: Mapping[str, NDArray], actual: NDArray) -> list[dict[str, Any]]:
+    """Paired differences of |predicted - actual| between every two estimators.
+
+    On the episodes for which both have a number. The interval is over episodes.
+
+    Returns
+    -------
+    list of dict
+        ``first``, ``second``, ``difference`` (an interval of the mean of first minus second:
+        negative where the first is nearer) and ``episodes``.
+    """
+    rows = []
+    for first, second in itertools.combinations(predicted, 2):
+        gap = np.abs(predicted[first] - actual) - np.abs(predicted[second] - actual)
+        gap = gap[np.isfinite(gap)]
+        if len(gap) > 1:
+            difference = mean_interval(gap)
+            rows.append(
+                {"first": first, "second": second, "difference": difference, "episodes": len(gap)}
+            )
+    return rows

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.episodes.episode_set import ClassIndex
-from fewshot.errors.base import BaseClasses
+from fewshot.errors.base import BaseClasses, Moments, OnEpisodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head
+from fewshot.tasks.judging import actual_errors
+from fewshot.tasks.supports import map_supports
 
 BASE_STREAM = 1
 
@@ -38,18 +40,18 @@ class BaseEpisodes:
 
 
 def draw_base_episodes(
-    bank: FeatureBank, judged: EpisodeSet, count: int, seed: int
+    bank: FeatureBank, ways: int, shots: int, queries: int | str, count: int, seed: int
 ) -> BaseEpisodes:
-    """Draw `count` base-class episodes like `judged`; small base classes are left out."""
+    """Draw `count` base-class episodes; base classes with too few images are left out."""
     classes = bank.classes("base")
     if len(classes) == 0:
         return BaseEpisodes(None, BaseClasses().reason, 0)
     try:
         episodes = sample_episodes(
             bank.labels,
-            judged.ways,
-            judged.shots,
-            judged.queries,
+            ways,
+            shots,
+            queries,
             count,
             seed,
             classes=classes,
@@ -58,32 +60,57 @@ def draw_base_episodes(
         )
     except FewshotError:
         reason = (
-            f"no {judged.ways}-way {judged.shots}-shot episodes of base classes: only "
+            f"no {ways}-way {shots}-shot episodes of base classes: only "
             f"{len(classes)} base classes, or too few images in them"
         )
         return BaseEpisodes(None, reason, len(classes))
     return BaseEpisodes(episodes, "", len(classes))
 
 
-def within_class_covariance(bank: FeatureBank) -> Callable[[], Tensor] | None:
-    """A function that pools the covariance (D, D) of the base classes; None without any."""
+def known_of_base(
+    bank: FeatureBank,
+    base: BaseEpisodes,
+    head: Head,
+    *,
+    device: torch.device,
+    threads: int | None = None,
+) -> BaseClasses:
+    """Errors of `head` on base-class episodes, a way to look at them, and the base moments."""
     classes = bank.classes("base")
     index = ClassIndex.of(bank.labels, len(bank.classnames))
-    if len(classes) == 0 or index.size[classes].max() < 2:
-        return None
-    return lambda: pooled_covariance(bank, index, classes)
+    enough = len(classes) > 0 and index.size[classes].max() > 1
+    moments = (lambda: base_moments(bank)) if enough else None
+    episodes = base.episodes
+    if episodes is None:
+        return BaseClasses(moments=moments, reason=base.reason)
+    errors, _ = actual_errors(bank, episodes, head, device=device, threads=threads)
+
+    def over_episodes(function: OnEpisodes) -> Tensor:
+        pieces = map_supports(bank, episodes, head, function, device=device, threads=threads)
+        return torch.cat(list(pieces))
+
+    return BaseClasses(
+        moments=moments,
+        map=over_episodes,
+        errors_by_class=torch.from_numpy(errors),
+        members=torch.from_numpy(episodes.classes),
+    )
 
 
-def pooled_covariance(bank: FeatureBank, index: ClassIndex, classes: NDArray) -> Tensor:
-    """Unbiased pooled within-class covariance (D, D), float64, one class in memory at a time."""
+@lru_cache(maxsize=1)  # the same for every head, shot and seed of a run
+def base_moments(bank: FeatureBank) -> Moments:
+    """Moments of the base classes, one class in memory at a time."""
+    index = ClassIndex.of(bank.labels, len(bank.classnames))
     scatter = torch.zeros(bank.dim, bank.dim, dtype=torch.float64)
-    freedom = 0
-    for c in classes:
+    means, counts = [], []
+    for c in bank.classes("base"):
         rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
         if len(rows) < 2:
             continue
         own = bank.take(torch.from_numpy(np.sort(rows)))
+        means.append(own.mean(0).double())
+        counts.append(float(len(rows)))
         own = own - own.mean(0)
         scatter += (own.mT @ own).double()
-        freedom += len(rows) - 1
-    return scatter / freedom
+    count = torch.tensor(counts, dtype=torch.float64)
+    return Moments(torch.stack(means), count, scatter / (count - 1).sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,27 +14,50 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.errors.auto import Auto
 from fewshot.errors.base import BaseClasses, ErrorEstimator
-from fewshot.errors.calibration import CALIBRATIONS, Offset
+from fewshot.errors.calibrated import Calibrated, Transferred
+from fewshot.errors.calibration import METHODS, SOURCES
+from fewshot.errors.constant import Constant
+from fewshot.errors.davies_bouldin import DaviesBouldin
+from fewshot.errors.general import General, load_general
+from fewshot.errors.intervals import LEVEL, check_level
+from fewshot.errors.oracle import OracleEstimator
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
-from fewshot.results.statistics import mean_interval, prediction_metrics
-from fewshot.tasks.base_classes import BaseEpisodes, draw_base_episodes, within_class_covariance
+from fewshot.results.statistics import (
+    compare_estimators,
+    coverage_curve,
+    interval_metrics,
+    mean_interval,
+    prediction_metrics,
+)
+from fewshot.tasks.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
 from fewshot.tasks.judging import Predicted, actual_errors, predicted_errors
 
 TASK = "classification"
+# Estimators that learn their own calibration from base classes.
+CALIBRATED = Constant | DaviesBouldin | Calibrated
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a cell is computed; nothing in here but `calibration` and `base_episodes` changes rows.
+    """How a cell is computed. Device, threads and progress change no row.
 
     Attributes
     ----------
-    calibration : {"none", "base"}
+    calibration : {"none", "base", "datasets"}
+        What raw estimates are corrected by. ``auto`` is always calibrated, on base classes if there
+        are any; "base" and "datasets" decide it.
+    method : {"offset", "slope", "isotonic"}
+        How, on base classes.
+    level : float
+        Nominal coverage of prediction intervals.
+    calibrator : str, optional
+        JSON of ``fewshot calibrate`` for "datasets" and ``auto``; the package's own by default.
     base_episodes : int
         Episodes of base classes for the constant baseline and the calibration.
     device : torch.device
@@ -44,6 +68,9 @@ class Settings:
     """
 
     calibration: str = "none"
+    method: str = "slope"
+    level: float = LEVEL
+    calibrator: str | None = None
     base_episodes: int = 600
     device: torch.device = torch.device("cpu")  # noqa: RUF009  a device is immutable
     threads: int | None = None
@@ -70,24 +97,23 @@ def evaluate_cell(
     FewshotError
         Calibration on base classes that the bank does not have.
     """
-    expect_choice("calibration", settings.calibration, CALIBRATIONS)
+    check_calibration(settings, bank)
     begun = time.perf_counter()
     name, classifier = head
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
     judged = time.perf_counter() - begun
-    base = draw_base_episodes(bank, episodes, settings.base_episodes, seed)
-    base_errors = _base_errors(bank, base, classifier, settings)
-    known = BaseClasses(
-        None if base_errors is None else torch.from_numpy(base_errors),
-        within_class_covariance(bank),
-        base.reason,
+    base = draw_base_episodes(
+        bank, episodes.ways, episodes.shots, episodes.queries, settings.base_episodes, seed
     )
-    for estimator in estimators.values():
+    known = known_of_base(bank, base, classifier, **settings.engine)
+    base_errors = None if known.errors is None else known.errors.numpy()
+    wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}
+    for estimator in wrapped.values():
         estimator.fit(known)
-    predicted = predicted_errors(bank, episodes, classifier, estimators, **settings.engine)
-    calibrated = _calibrate(bank, base, base_errors, classifier, estimators, settings)
+    predicted = predicted_errors(bank, episodes, classifier, wrapped, **settings.engine)
+    calibrated = {key: calibration_name(one) for key, one in wrapped.items()}
     cell = _cell_columns(bank, name, episodes, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     guesses = _prediction_rows(cell, rows, predicted, calibrated)
@@ -99,7 +125,10 @@ def evaluate_cell(
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),
         "base": _base_summary(base, base_errors),
-        "estimators": _estimator_summaries(guesses, predicted, calibrated),
+        "estimators": _estimator_summaries(rows["actual_error"].to_numpy(), predicted, calibrated),
+        "comparisons": compare_estimators(
+            {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
+        ),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / judged,
@@ -107,34 +136,60 @@ def evaluate_cell(
     return Result(rows, guesses, summary)
 
 
-def _base_errors(
-    bank: FeatureBank, base: BaseEpisodes, head: Head, settings: Settings
-) -> NDArray | None:
-    if base.episodes is None:
-        return None
-    return actual_errors(bank, base.episodes, head, **settings.engine)[0].mean(-1)
-
-
-def _calibrate(
-    bank: FeatureBank,
-    base: BaseEpisodes,
-    actual: NDArray | None,
-    head: Head,
-    estimators: Mapping[str, ErrorEstimator],
-    settings: Settings,
-) -> dict[str, Offset]:
-    """Calibrators by estimator; empty without calibration. The constant needs none."""
-    if settings.calibration == "none":
-        return {}
-    if base.episodes is None or actual is None:
+def check_calibration(settings: Settings, bank: FeatureBank) -> None:
+    """Refuse what cannot be calibrated before anything is computed."""
+    expect_choice("calibration", settings.calibration, SOURCES)
+    expect_choice("calibration.method", settings.method, METHODS[:-1])
+    check_level("calibration.level", settings.level)
+    if settings.calibration == "base" and len(bank.classes("base")) == 0:
         raise FewshotError(
             "calibration",
-            f"expected base classes to calibrate on, got none ({base.reason})",
-            "Give a base/novel split, or set calibration to none.",
+            f"expected base classes to calibrate on, got none ({BaseClasses().reason})",
+            "Give a base/novel split, or set calibration to datasets or none.",
         )
-    others = {name: one for name, one in estimators.items() if name != "constant"}
-    guesses = predicted_errors(bank, base.episodes, head, others, **settings.engine)
-    return {name: Offset.fit(guess.error, actual) for name, guess in guesses.items()}
+    if settings.calibration == "datasets" or settings.calibrator:
+        _general(settings).check_space(bank.info)
+
+
+def calibrate(
+    name: str, estimator: ErrorEstimator, head: str, bank: FeatureBank, settings: Settings
+) -> ErrorEstimator:
+    """The estimator with its calibrator around it, where it has not got its own."""
+    if isinstance(estimator, Auto):
+        return _auto(estimator, settings)
+    if settings.calibration == "none" or isinstance(estimator, CALIBRATED | OracleEstimator):
+        return estimator
+    if settings.calibration == "base":
+        return Calibrated({name: estimator}, settings.method, settings.level)
+    return Transferred(estimator, _general(settings).steps(name, head), settings.level)
+
+
+def calibration_name(estimator: ErrorEstimator) -> str:
+    """What stands in the rows."""
+    if isinstance(estimator, Auto):
+        return "base" if estimator.fitted_ else "datasets"
+    if isinstance(estimator, Transferred):
+        return "datasets"
+    if isinstance(estimator, Calibrated):
+        return estimator.method
+    return "none"
+
+
+def _auto(given: Auto, settings: Settings) -> Auto:
+    """``auto`` with the calibration of the run, where it has no other of its own."""
+    source = settings.calibration if settings.calibration != "none" else "auto"
+    changes: dict[str, Any] = {"level": settings.level}
+    if given.source == "auto":
+        changes["source"] = source
+    if given.calibrator is None:
+        changes["calibrator"] = settings.calibrator
+    if given.level != LEVEL:
+        del changes["level"]
+    return Auto(**(given.get_params() | changes))
+
+
+def _general(settings: Settings) -> General:
+    return load_general(None if settings.calibrator is None else Path(settings.calibrator))
 
 
 def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
@@ -172,17 +227,15 @@ def _prediction_rows(
     cell: dict[str, Any],
     rows: pd.DataFrame,
     predicted: Mapping[str, Predicted],
-    calibrated: Mapping[str, Offset],
+    calibrated: Mapping[str, str],
 ) -> pd.DataFrame:
     tables = []
     for name, guess in predicted.items():
-        error = calibrated[name](guess.error) if name in calibrated else guess.error
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
-        table["calibration"] = "offset" if name in calibrated else "none"
-        table["predicted_error"] = error
-        table["lower"] = table["upper"] = np.nan
-        reason = guess.reason or "undefined on base classes"
-        table["reason"] = [None if known else reason for known in np.isfinite(error)]
+        table["calibration"] = calibrated[name]
+        table["predicted_error"] = guess.error
+        table["lower"], table["upper"] = guess.lower, guess.upper
+        table["reason"] = guess.reasons
         tables.append(table[list(PREDICTION_COLUMNS)])
     if not tables:
         return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
@@ -190,21 +243,21 @@ def _prediction_rows(
 
 
 def _estimator_summaries(
-    guesses: pd.DataFrame, predicted: Mapping[str, Predicted], calibrated: Mapping[str, Offset]
+    actual: NDArray, predicted: Mapping[str, Predicted], calibrated: Mapping[str, str]
 ) -> dict[str, Any]:
-    by_name = {name: guesses[guesses["estimator"] == name] for name in predicted}
-    constant = by_name.get("constant")
-    baseline = None if constant is None else constant["predicted_error"].to_numpy()
+    constant = predicted.get("constant")
+    baseline = None if constant is None else constant.error
     summaries = {}
-    for name, rows in by_name.items():
-        metrics = prediction_metrics(
-            rows["predicted_error"].to_numpy(), rows["actual_error"].to_numpy(), baseline
-        )
+    for name, guess in predicted.items():
+        fell_back = np.isfinite(guess.error) & (guess.reasons != None)  # noqa: E711  elementwise
         summaries[name] = {
-            "calibration": "offset" if name in calibrated else "none",
-            "reason": next(iter(rows["reason"].dropna()), None),
-            **metrics,
-            "seconds_per_episode": predicted[name].seconds / max(1, len(rows)),
+            "calibration": calibrated[name],
+            "reason": next((reason for reason in guess.reasons if reason), None),
+            "fallbacks": int(fell_back.sum()),
+            **prediction_metrics(guess.error, actual, baseline),
+            **interval_metrics(guess.lower, guess.upper, actual),
+            "coverage_curve": coverage_curve(guess.bands, actual),
+            "seconds_per_episode": guess.seconds / max(1, len(actual)),
         }
     return summaries
 

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.errors.base import ErrorEstimator
+from fewshot.errors.base import ErrorEstimator, Prediction
+from fewshot.errors.intervals import LEVELS
+from fewshot.errors.oracle import OracleEstimator
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, LinearHead
+from fewshot.heads.base import Head, LinearHead, Support
 from fewshot.tasks.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
     SUPPORT_BYTES,
     chunks,
+    gather,
     load_query,
     load_support,
     map_chunks,
@@ -31,10 +34,25 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Predicted errors (E,), why some are missing, and the seconds that one core spent."""
+    """What one estimator said of E episodes.
+
+    Attributes
+    ----------
+    error, lower, upper : ndarray of shape (E,)
+        NaN where there is none.
+    reasons : ndarray of shape (E,), str or None
+        Why there is no prediction, or why a simpler estimator made it.
+    bands : ndarray of shape (E, 2, L)
+        Lower and upper bounds at several levels, NaN without intervals.
+    seconds : float
+        Spent by one core.
+    """
 
     error: NDArray
-    reason: str | None
+    lower: NDArray
+    upper: NDArray
+    reasons: NDArray
+    bands: NDArray
     seconds: float
 
 
@@ -106,21 +124,25 @@ def predicted_errors(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Predicted]:
-    """What every estimator makes of every support. No query is loaded."""
+    """What every estimator makes of every support.
 
-    def work(start: int, stop: int) -> dict[str, tuple[NDArray, str | None, float]]:
+    No query is loaded, unless one of the estimators is an oracle; only the oracles get them.
+    """
+
+    def work(start: int, stop: int) -> dict[str, Predicted]:
         support = load_support(bank, episodes, start, stop, device)
         fitted = head.clone().fit(support)
         rows = {}
         for name, estimator in estimators.items():
-            begun = time.perf_counter()
-            prediction = estimator.predict(support, fitted)
-            error = prediction.error.double().cpu().numpy()
-            rows[name] = (error, prediction.reason, time.perf_counter() - begun)
+            if name not in oracles:
+                rows[name] = _timed(estimator.predict, support, fitted)
+        if oracles:
+            rows |= _told(bank, episodes, head, oracles, (start, stop), device)
         if progress:
             progress(stop - start)
         return rows
 
+    oracles = {n: one for n, one in estimators.items() if isinstance(one, OracleEstimator)}
     images = episodes.ways * episodes.shots
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
@@ -128,10 +150,53 @@ def predicted_errors(
     return {name: _join([piece[name] for piece in pieces]) for name in estimators}
 
 
-def _join(pieces: list[tuple[NDArray, str | None, float]]) -> Predicted:
-    reasons = [reason for _, reason, _ in pieces if reason is not None]
+def _told(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    oracles: Mapping[str, OracleEstimator],
+    bounds: tuple[int, int],
+    device: torch.device,
+) -> dict[str, Predicted]:
+    """What oracles make of a chunk of supports, in smaller chunks with their labelled queries."""
+    pieces: dict[str, list[Predicted]] = {name: [] for name in oracles}
+    images = episodes.ways * (episodes.shots + episodes.largest_query)
+    limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
+    begin, end = bounds
+    for first, last in chunks(end - begin, images * bank.dim * 4, limit):
+        start, stop = begin + first, begin + last
+        support = load_support(bank, episodes, start, stop, device)
+        queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
+        fitted = head.clone().fit(support)
+        for name, oracle in oracles.items():
+            pieces[name].append(_timed(oracle.predict_knowing, support, fitted, queries))
+    return {name: _join(own) for name, own in pieces.items()}
+
+
+def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
+    begun = time.perf_counter()
+    prediction = predict(*given)
+    error = prediction.error.double().cpu().numpy()
+    reasons = np.full(len(error), None, dtype=object)
+    reasons[~np.isfinite(error)] = prediction.reason
+    if prediction.fallback is not None:
+        reasons[prediction.fallback.cpu().numpy()] = prediction.fallback_reason
+    lower, upper = (
+        np.full(len(error), np.nan) if bound is None else bound.double().cpu().numpy()
+        for bound in (prediction.lower, prediction.upper)
+    )
+    bands = np.full((len(error), 2, len(LEVELS)), np.nan)
+    if prediction.bands is not None:
+        bands = prediction.bands.double().cpu().numpy().transpose(2, 0, 1)
+    return Predicted(error, lower, upper, reasons, bands, time.perf_counter() - begun)
+
+
+def _join(pieces: list[Predicted]) -> Predicted:
     return Predicted(
-        np.concatenate([error for error, _, _ in pieces]),
-        reasons[0] if reasons else None,
-        sum(seconds for _, _, seconds in pieces),
+        error=np.concatenate([piece.error for piece in pieces]),
+        lower=np.concatenate([piece.lower for piece in pieces]),
+        upper=np.concatenate([piece.upper for piece in pieces]),
+        reasons=np.concatenate([piece.reasons for piece in pieces]),
+        bands=np.concatenate([piece.bands for piece in pieces]),
+        seconds=sum(piece.seconds for piece in pieces),
     )

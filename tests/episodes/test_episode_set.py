@@ -34,7 +34,7 @@ def test_all_queries_equal_a_slow_set_difference():
     rows = drawn.query_rows(10, 30)
     for e in range(20):
         for n, c in enumerate(drawn.classes[10 + e]):
-            rest = set(np.flatnonzero(LABELS == c)) - set(drawn.support[10 + e, n])
+            rest = set(np.flatnonzero(c == LABELS)) - set(drawn.support[10 + e, n])
             assert set(rows[e, n][rows[e, n] >= 0]) == rest
     assert drawn.largest_query == rows.shape[-1] == 9
 

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from fewshot.errors import estimators
-from fewshot.errors.base import BaseClasses, ErrorEstimator
+from fewshot.errors.base import BaseClasses, ErrorEstimator, Moments
 from fewshot.heads import heads
 from fewshot.heads.base import Support
 
 E, N, K, D = 8, 4, 5, 20
 
 
-def draw(shots=K, ways=N, seed=0, dtype=torch.float64, spread=1.2):
+def draw(shots=K, ways=N, seed=0, dtype=torch.float64, spread=1.2, episodes=E):
     generator = torch.Generator().manual_seed(seed)
-    means = torch.randn(E, ways, 1, D, generator=generator, dtype=torch.float64)
-    noise = torch.randn(E, ways, shots, D, generator=generator, dtype=torch.float64)
+    means = torch.randn(episodes, ways, 1, D, generator=generator, dtype=torch.float64)
+    noise = torch.randn(episodes, ways, shots, D, generator=generator, dtype=torch.float64)
     return Support.of((means + spread * noise).to(dtype))
 
 
@@ -27,11 +27,24 @@ def head(request):
 
 @pytest.fixture(params=list(estimators))
 def estimator(request):
-    base = BaseClasses(
-        torch.tensor([0.1, 0.3], dtype=torch.float64),
-        lambda: 1.44 * torch.eye(D, dtype=torch.float64),
+    return estimators.create(request.param).fit(base_classes())
+
+
+def base_classes():
+    """Twelve base classes like those of `draw`, 60 episodes of them and nearest class mean."""
+    rng = torch.Generator().manual_seed(99)
+    means = torch.randn(12, D, generator=rng, dtype=torch.float64)
+    support = draw(seed=98, episodes=60)
+    errors = torch.rand(60, N, generator=rng, dtype=torch.float64) / 3
+    moments = Moments(
+        means, torch.full((12,), 30.0).double(), 1.44 * torch.eye(D, dtype=torch.float64)
     )
-    return estimators.create(request.param).fit(base)
+    return BaseClasses(
+        moments=lambda: moments,
+        map=lambda function: function(support, heads.create("ncm").fit(support)),
+        errors_by_class=errors,
+        members=torch.stack([torch.randperm(12, generator=rng)[:N] for _ in range(60)]),
+    )
 
 
 def predict(estimator, head, support):

@@ -6,13 +6,13 @@ import torch
 from sklearn.neighbors import NearestCentroid
 
 from fewshot.episodes import sample_episodes
+from fewshot.episodes.episode_set import ClassIndex
 from fewshot.errors import estimators
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.heads.ncm import NCM
 from fewshot.tasks import batches, judging, linear_all
 from fewshot.tasks.base_classes import pooled_covariance
-from fewshot.episodes.episode_set import ClassIndex
 
 CPU = torch.device("cpu")
 

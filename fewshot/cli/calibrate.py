@@ -1,0 +1,79 @@
+"""``fewshot calibrate``: learn, from data sets with labels, what predictions get wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewshot.cli.parser import Parser
+from fewshot.exceptions import FewshotError, expect_positive_int
+
+DESCRIPTION = """\
+Fit a calibrator on features of three data sets or more (.npz or .safetensors files as
+for dataset=features). Files of the same images under several backbones go together,
+with commas: they are left out together when the fit is tested.
+
+  fewshot calibrate a.npz b.npz c_clip.npz,c_dinov2.npz --output mine.json
+  fewshot calibration.source=datasets calibration.calibrator=mine.json ...
+  fewshot calibrate --show mine.json
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fit, save and describe, or describe a saved one."""
+    parser = Parser(
+        prog="fewshot calibrate",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE[,FILE]", help="features with labels")
+    parser.add_argument("--output", metavar="FILE", help="JSON to write")
+    parser.add_argument("--backbone", default="unknown", help="name of their backbone, if only one")
+    parser.add_argument("--normalize", choices=("l2", "none"), default="l2")
+    parser.add_argument("--episodes", type=int, default=120, help="per cell (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--notes", default="", help="kept in the file")
+    parser.add_argument(
+        "--show", nargs="?", const="", metavar="FILE", help="describe one; the package's by default"
+    )
+    given = parser.parse_args(argv)
+    from fewshot.errors.general import load_general
+    from fewshot.report.calibrator import calibrator_text
+
+    if given.show is not None:
+        print(calibrator_text(load_general(Path(given.show) if given.show else None)))
+        return 0
+    if not given.files or not given.output:
+        raise FewshotError("fewshot calibrate", "expected files and --output", "See --help.")
+    expect_positive_int("--episodes", given.episodes, minimum=20)
+    _fit(given)
+    print(calibrator_text(load_general(Path(given.output))))
+    print(f"\nCalibrator: {given.output}")
+    return 0
+
+
+def _fit(given: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from fewshot.datasets.features import load_features
+    from fewshot.storage import writing
+    from fewshot.tasks.transfer import Plan, fit_general
+
+    groups = {}
+    for together in given.files:
+        banks = []
+        for path in together.split(","):
+            bank = load_features("features", path)
+            info = bank.info | {"backbone": given.backbone}
+            banks.append(replace(bank, normalize=given.normalize, info=info))
+        groups[str(banks[0].info["dataset"])] = banks
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    plan = Plan(episodes=given.episodes, seed=given.seed)
+    fitted = fit_general(groups, plan, given.notes, say)
+    with writing("--output", Path(given.output)):
+        fitted.save(Path(given.output))

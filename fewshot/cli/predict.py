@@ -1,0 +1,187 @@
+"""``fewshot predict``: how well a classifier of one's own few images will do."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewshot.cli.parser import Parser
+from fewshot.exceptions import expect
+
+if TYPE_CHECKING:
+    from fewshot.features.bank import FeatureBank
+    from fewshot.tasks.prediction import Forecast
+
+EPILOG = """\
+examples:
+  fewshot predict my_images
+  fewshot predict my_images --backbone efficientnet_lite0,dinov2_vits14 --head ncm,lda
+  fewshot predict my_images --base other_labelled_classes
+  fewshot predict my_images --query unlabelled --output labels.csv
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print what to expect, and labels for query images."""
+    given = _parser().parse_args(argv)
+    backbones, heads = _names(given.backbone), _names(given.head)
+    banks = {name: _banks(given, name) for name in backbones}
+    rows, best = _forecasts(given, banks, heads)
+    labels = _labels(given, banks[best.backbone], best) if given.query else []
+    sizes = _sizes(banks[backbones[0]]["support"])
+    if given.json:
+        print(json.dumps(_as_json(rows, best, sizes, labels, banks), indent=2, ensure_ascii=False))
+        return 0
+    from fewshot.report.outlook import outlook_text
+
+    print(outlook_text(rows, sizes, given.level, labels))
+    if given.output and labels:
+        print(f"\nLabels: {given.output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="fewshot predict",
+        description="Predict the error of a classifier fitted on a few labelled images: a folder "
+        "with one sub-folder per class. No validation set is needed.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("support", metavar="DIR", help="one sub-folder of images per class")
+    parser.add_argument(
+        "--backbone", metavar="NAMES", default="efficientnet_lite0",
+        help="one or more, with commas; `fewshot list backbones` (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--head", metavar="NAMES", default="ncm,lda",
+        help="one or more, with commas; `fewshot list heads` (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--query", nargs="+", metavar="PATH", help="images or folders to label")
+    parser.add_argument("--output", metavar="FILE", help="write the labels as CSV")
+    parser.add_argument(
+        "--base", metavar="DIR",
+        help="other classes with labels, of the same kind of images: a sharper prediction",
+    )  # fmt: skip
+    parser.add_argument("--calibrator", metavar="FILE", help="JSON of `fewshot calibrate`")
+    parser.add_argument("--level", type=float, default=0.9, help="of the interval (%(default)s)")
+    parser.add_argument("--skip-unreadable", action="store_true", help="pass over bad images")
+    parser.add_argument("--weights", metavar="DIR", help="where weights are looked for first")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of words")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
+    """Features of the support, of base classes and of queries under one backbone."""
+    from dataclasses import replace
+
+    from fewshot.backbones import load_backbone
+    from fewshot.backbones.base import Folders
+    from fewshot.cli.run import cache_and_weights, device_named
+    from fewshot.datasets import load_dataset
+    from fewshot.datasets.files import load_files
+    from fewshot.features.store import open_or_extract
+
+    cache, weights = cache_and_weights({"cache": None, "weights": given.weights})
+    on_error = "skip" if given.skip_unreadable else "raise"
+
+    def folder(root: str) -> Any:
+        name = Path(root).expanduser().resolve().name
+        return load_dataset(
+            {"kind": "folder", "name": name, "root": root, "split": "none", "on_error": on_error},
+            cache / "digests",
+        )
+
+    datasets = {"support": folder(given.support)}
+    if given.base:
+        datasets["base"] = folder(given.base)
+    if given.query:
+        datasets["query"] = load_files(given.query)
+    folders = Folders(weights, cache / "digests")
+    network = load_backbone(backbone, folders)
+    return {
+        kind: replace(
+            open_or_extract(
+                dataset, network, cache / "features",
+                device=device_named(given.device), on_error=on_error,
+            ),
+            normalize="l2",
+        )
+        for kind, dataset in datasets.items()
+    }  # fmt: skip
+
+
+def _forecasts(
+    given: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
+) -> tuple[list[Forecast], Forecast]:
+    from fewshot.errors.auto import Auto
+    from fewshot.heads import heads as registry
+    from fewshot.tasks.prediction import forecast
+
+    made = {name: registry.create(name) for name in heads}
+    estimator = Auto(calibrator=given.calibrator, level=given.level)
+    rows: list[Forecast] = []
+    for own in banks.values():
+        estimator.general().check_space(own["support"].info)
+        rows += forecast(own["support"], made, base=own.get("base"), estimator=estimator)
+    expect(bool(rows), "--head", "expected at least one, got none")
+    rows.sort(key=lambda one: one.error)
+    return rows, rows[0]
+
+
+def _labels(
+    given: argparse.Namespace, banks: dict[str, FeatureBank], best: Forecast
+) -> list[dict[str, Any]]:
+    from fewshot.heads import heads as registry
+    from fewshot.tasks.prediction import classify
+
+    labels = classify(banks["support"], banks["query"], registry.create(best.head))
+    if given.output:
+        from fewshot.storage import atomic_path, writing
+
+        target = Path(given.output)
+        with (
+            writing("--output", target),
+            atomic_path(target) as partial,
+            partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            table = csv.DictWriter(file, ["file", "label", "runner_up", "lead"])
+            table.writeheader()
+            table.writerows(labels)
+    return labels
+
+
+def _sizes(bank: FeatureBank) -> dict[str, int]:
+    import numpy as np
+
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))
+    return {name: int(size[c]) for c, name in enumerate(bank.classnames) if size[c]}
+
+
+def _as_json(
+    rows: list[Forecast],
+    best: Forecast,
+    sizes: dict[str, int],
+    labels: list[dict[str, Any]],
+    banks: dict[str, dict[str, FeatureBank]],
+) -> dict[str, Any]:
+    from fewshot import __version__
+
+    return {
+        "fewshot": __version__,
+        "images": sizes,
+        "skipped": [s for own in banks.values() for b in own.values() for s in b.info["skipped"]],
+        "best": {"backbone": best.backbone, "head": best.head},
+        "forecasts": [asdict(row) for row in rows],
+        "labels": labels,
+    }

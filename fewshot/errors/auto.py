@@ -1,0 +1,177 @@
+"""The recommended estimate: calibrated on base classes, or on other data sets without any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from torch import Tensor
+
+from fewshot.errors.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction
+from fewshot.errors.evidence import Evidence
+from fewshot.errors.general import General, Model, load_general
+from fewshot.errors.intervals import LEVEL, LEVELS, Residuals, check_level, new_classes
+from fewshot.errors.probit import fit_probit
+from fewshot.errors.regimes import ONE_SHOT_ALONE, REGIMES, regime_of
+from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.heads.base import Head, Support
+
+# Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
+PRECISION = (0.3, 3.0)
+SOURCES = ("auto", "base", "datasets")
+GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
+
+
+class Auto(ErrorEstimator):
+    r"""Probit regression of each class's error on what the support shows of it.
+
+    ``err = mean_c Phi(b_0 + b . x_c)``, with per-class covariates x_c of
+    :class:`~fewshot.errors.evidence.Evidence`: two or three of them, chosen by what is given
+    (:mod:`~fewshot.errors.regimes`). The coefficients come from
+
+    - other data sets, if there are no base classes: the general-purpose calibrator that comes with
+      the package, or one of your own;
+    - base-class episodes of the same data set otherwise, with the transferred ones as the mean of a
+      Gaussian prior. All base-class episodes together weigh as much as one Bernoulli trial per
+      base class: five base classes move the coefficients a little, five hundred decide them.
+
+    The interval is conformal: quantiles of the standardised residuals of those same episodes,
+    widened for classes that were not among them.
+
+    Parameters
+    ----------
+    source : {"auto", "base", "datasets"}
+        "base" insists on base classes, "datasets" calibrates on other data sets only (base
+        classes, if any, still lend their covariance).
+    calibrator : str, optional
+        Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+
+    Attributes
+    ----------
+    fitted_ : dict
+        :class:`~fewshot.errors.general.Model` by regime, fitted on base classes.
+    """
+
+    def __init__(
+        self, source: str = "auto", calibrator: str | None = None, level: float = LEVEL
+    ) -> None:
+        self.source = source
+        self.calibrator = calibrator
+        self.level = level
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Calibrate on base-class episodes, unless other data sets are asked for."""
+        super().fit(base)
+        self.general()
+        self.fitted_: dict[str, Model] = {}
+        if self.source == "base" and not base.has_episodes:
+            raise FewshotError(
+                "estimator.auto.source",
+                f"expected base classes to calibrate on, got none ({base.reason})",
+                "Give a base/novel split, or let source be auto.",
+            )
+        if self.source != "datasets" and base.has_episodes:
+            self._calibrate(base)
+        return self
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Predicted errors (E,) with their intervals."""
+        base = getattr(self, "base_", NO_BASE)
+        general, fitted = self.general(), getattr(self, "fitted_", {})
+        regimes = np.array(regime_of(support, head, base))
+        shots = support.counts.mean(-1).double().cpu().numpy()
+        rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
+        for regime, count in sorted(set(zip(regimes, shots, strict=True))):
+            own = (regimes == regime) & (shots == count)
+            model = fitted.get(regime) or general.model(regime)
+            some, one = _part(support, head, own)
+            x = Evidence(some, one, base).stack(REGIMES[regime]).cpu().numpy()
+            predicted = model.predict(x, shots[own])
+            residuals = model.residuals_at(count)
+            bounds = residuals.interval(predicted, self.level)
+            bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
+            rows[:, own] = np.stack([predicted, *bounds, *bands])
+        said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
+        alone = torch.from_numpy(regimes == ONE_SHOT_ALONE).to(said.device)
+        return Prediction(
+            said[0],
+            lower=said[1],
+            upper=said[2],
+            bands=said[3:].view(2, len(LEVELS), -1),
+            fallback=alone if bool(alone.any()) else None,
+            fallback_reason=GUESS,
+        )
+
+    def general(self) -> General:
+        """The transferred calibrator."""
+        expect_choice("estimator.auto.source", self.source, SOURCES)
+        check_level("estimator.auto.level", self.level)
+        return load_general(None if self.calibrator is None else Path(self.calibrator))
+
+    def _calibrate(self, base: BaseClasses) -> None:
+        seen: dict[str, None] = {}
+
+        def look(support: Support, head: Head) -> Tensor:
+            regime = regime_of(support, head, base)[0]
+            seen[regime] = None
+            evidence = Evidence(support, head, base).stack(REGIMES[regime])
+            shots = support.counts.mean(-1)[:, None, None].expand(-1, evidence.shape[1], 1)
+            return torch.cat([evidence, shots.double()], -1)
+
+        looked = base.map(look).numpy()
+        (regime,) = seen  # base-class episodes are balanced: one number of shots
+        assert base.errors_by_class is not None and base.members is not None
+        transferred = self.general().model(regime)
+        self.fitted_[regime] = refit(
+            transferred,
+            looked[..., :-1],
+            float(looked[0, 0, -1]),
+            base.errors_by_class.numpy(),
+            base.members.numpy(),
+        )
+
+
+def _part(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
+    """Some of the episodes, and the head fitted on them."""
+    if rows.all():
+        return support, head
+    some = support[torch.from_numpy(rows).to(support.mask.device)]
+    return some, head.clone().fit(some)
+
+
+def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:
+    """Coefficients and residuals for base-class episodes of one number of shots.
+
+    Parameters
+    ----------
+    model : Model
+        The transferred one: the mean of the prior.
+    x : ndarray of shape (B, N, P)
+    shots : float
+    actual : ndarray of shape (B, N)
+        Error of every class.
+    members : ndarray of shape (B, N)
+        Class numbers.
+    """
+    z = model.standardise(x)
+    classes = len(np.unique(members))
+    precision = np.full(z.shape[-1] + 1, PRECISION[1])
+    precision[0] = PRECISION[0]
+    coefficients = fit_probit(
+        z.reshape(-1, z.shape[-1]),
+        actual.reshape(-1),
+        np.full(actual.size, classes / actual.size),
+        model.coefficients_at(np.array([shots]))[0],
+        precision,
+    )
+    by_class = ndtr(coefficients[0] + z @ coefficients[1:])
+    predicted = by_class.mean(-1)
+    inflation = new_classes(predicted, actual, members, by_class)
+    residuals = Residuals.of(predicted, actual.mean(-1), inflation)
+    return model.at_one(shots, coefficients, residuals)

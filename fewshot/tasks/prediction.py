@@ -1,0 +1,213 @@
+"""One's own few images: which error to expect, of which head, and what more images would bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+from torch import Tensor
+
+from fewshot.errors.auto import Auto
+from fewshot.errors.base import NO_BASE, BaseClasses
+from fewshot.errors.calibration import probit
+from fewshot.errors.general import Curve, General
+from fewshot.exceptions import FewshotError, expect
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head, Query, Support
+from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
+
+MORE = (1, 5)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Predicted error after `more` further images of every class.
+
+    Attributes
+    ----------
+    more : int
+    error, lower, upper : float
+        The bounds take in how differently the error falls from data set to data set.
+    """
+
+    more: int
+    error: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What to expect of one head on one backbone.
+
+    Attributes
+    ----------
+    backbone, head : str
+    error : float
+        Predicted share of new images that will be classified wrongly, all classes alike.
+    lower, upper : float
+        Bounds of the prediction interval.
+    calibrated_on : {"datasets", "base"}
+    note : str or None
+        Why the number says little, where it does.
+    outlook : tuple of Outlook
+        Empty for a head whose learning curve is not known.
+    """
+
+    backbone: str
+    head: str
+    error: float
+    lower: float
+    upper: float
+    calibrated_on: str
+    note: str | None
+    outlook: tuple[Outlook, ...]
+
+
+def one_support(bank: FeatureBank) -> Support:
+    """All images of a bank as the support of one episode; classes may differ in size.
+
+    Raises
+    ------
+    FewshotError
+        Fewer than two classes.
+    """
+    classes = bank.classes()
+    expect(
+        len(classes) > 1,
+        "support",
+        f"expected two classes or more, got {len(classes)}",
+        "Give a sub-folder of images per class.",
+    )
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))[classes]
+    features = torch.zeros(1, len(classes), int(size.max()), bank.dim)
+    mask = torch.zeros(features.shape[:3], dtype=torch.bool)
+    for n, c in enumerate(classes):
+        rows = np.flatnonzero(bank.labels == c)
+        features[0, n, : len(rows)] = bank.take(torch.from_numpy(rows)).float()
+        mask[0, n, : len(rows)] = True
+    return Support.of(features, mask)
+
+
+def forecast(
+    bank: FeatureBank,
+    heads: Mapping[str, Head],
+    *,
+    base: FeatureBank | None = None,
+    estimator: Auto | None = None,
+    episodes: int = 600,
+    seed: int = 0,
+    more: Sequence[int] = MORE,
+) -> list[Forecast]:
+    """Predicted error of every head fitted on all images of `bank`, the best first.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+        The few labelled images.
+    heads : mapping of str to Head
+    base : FeatureBank, optional
+        Other classes with labels, under the same backbone: the calibration then rests on them.
+    estimator : Auto, optional
+    episodes : int
+        Base-class episodes to calibrate on.
+    seed : int
+    more : sequence of int
+        Further images per class to look ahead to.
+    """
+    support = one_support(bank)
+    made = []
+    for name, head in heads.items():
+        auto = Auto(**(estimator or Auto()).get_params())
+        auto.fit(_known(bank, base, support, head, episodes, seed))
+        said = auto.predict(support, head.clone().fit(support))
+        assert said.lower is not None and said.upper is not None
+        guess = said.fallback is not None
+        error, lower, upper = (float(one[0]) for one in (said.error, said.lower, said.upper))
+        general = auto.general()
+        made.append(
+            Forecast(
+                str(bank.info.get("backbone", "unknown")),
+                name,
+                error,
+                lower,
+                upper,
+                "base" if auto.fitted_ else "datasets",
+                said.fallback_reason if guess else None,
+                tuple(_ahead(general, name, support, (error, lower, upper), n) for n in more)
+                if name in general.curves and not guess
+                else (),
+            )
+        )
+    return sorted(made, key=lambda one: one.error)
+
+
+def _known(
+    bank: FeatureBank,
+    base: FeatureBank | None,
+    support: Support,
+    head: Head,
+    episodes: int,
+    seed: int,
+) -> BaseClasses:
+    """What other labelled classes say, drawn like the support in ways and shots."""
+    if base is None:
+        return NO_BASE
+    shared = sorted(set(base.classnames) & set(bank.classnames))
+    if shared:
+        raise FewshotError(
+            "--base",
+            f"expected other classes than those of the support, both have {', '.join(shared[:5])}",
+            "An error on classes that were learned from is no guide to others.",
+        )
+    if base.dim != bank.dim:
+        raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
+    marked = replace(base, parts=("base",) * len(base.classnames))
+    ways = support.counts.shape[1]
+    shots = max(1, round(float(support.counts.mean())))
+    drawn = draw_base_episodes(marked, ways, shots, "all", episodes, seed)
+    return known_of_base(marked, drawn, head, device=torch.device("cpu"))
+
+
+def _ahead(
+    general: General, head: str, support: Support, numbers: Sequence[float], more: int
+) -> Outlook:
+    curve: Curve = general.curves[head]
+    shots = float(support.counts.mean())
+    change, deviation = curve.step(shots, shots + more)
+    error, lower, upper = (float(probit(one)) + change for one in numbers)
+    # The interval of the error now, and how differently it may fall, added in quadrature.
+    lower = error - float(np.hypot(error - lower, 1.645 * deviation))
+    upper = error + float(np.hypot(upper - error, 1.645 * deviation))
+    return Outlook(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
+
+
+def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[str, Any]]:
+    """Label and runner-up of every query image, by a head fitted on all images of `bank`.
+
+    Returns
+    -------
+    list of dict
+        ``file``, ``label``, ``runner_up``, and ``lead``: by how much the label's score is ahead,
+        in the head's own units.
+    """
+    support = one_support(bank)
+    names = [bank.classnames[c] for c in bank.classes()]
+    rows = torch.arange(len(queries))
+    scores: Tensor = head.clone().fit(support).scores(Query.of(queries.take(rows).float()[None]))[0]
+    best = scores.topk(2, -1)
+    lead = (best.values[:, 0] - best.values[:, 1]).tolist()
+    paths = queries.paths or tuple(map(str, range(len(queries))))
+    return [
+        {
+            "file": paths[i],
+            "label": names[int(best.indices[i, 0])],
+            "runner_up": names[int(best.indices[i, 1])],
+            "lead": lead[i],
+        }
+        for i in range(len(queries))
+    ]
