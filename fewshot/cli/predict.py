@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.parser import Parser
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.resources import option
 
 if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
@@ -30,9 +32,18 @@ def main(argv: Sequence[str]) -> int:
     """Print what to expect, and labels for query images."""
     given = _parser().parse_args(argv)
     backbones, heads = _names(given.backbone), _names(given.head)
+    expect(bool(backbones), "--backbone", "expected at least one, got none")
+    expect(bool(heads), "--head", "expected at least one, got none")
+    if _is_file(given.support):
+        expect(
+            not given.query, "--query", "expected a folder of images to go with it, got features"
+        )
+        backbones = backbones[:1]
     banks = {name: _banks(given, name) for name in backbones}
-    rows, best = _forecasts(given, banks, heads)
-    labels = _labels(given, banks[best.backbone], best) if given.query else []
+    rows = _forecasts(given, banks, heads)
+    best = rows[0]
+    by_name = {str(own["support"].info.get("backbone", "unknown")): own for own in banks.values()}
+    labels = _labels(given, by_name[best.backbone], best) if given.query else []
     sizes = _sizes(banks[backbones[0]]["support"])
     if given.json:
         print(json.dumps(_as_json(rows, best, sizes, labels, banks), indent=2, ensure_ascii=False))
@@ -53,10 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("support", metavar="DIR", help="one sub-folder of images per class")
+    parser.add_argument(
+        "support",
+        metavar="DIR",
+        help="one sub-folder of images per class; or a .npz file of features and labels",
+    )
     parser.add_argument(
         "--backbone", metavar="NAMES", default="efficientnet_lite0",
-        help="one or more, with commas; `fewshot list backbones` (default: %(default)s)",
+        help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
+        "open_clip:MODEL/PRETRAINED, callable:MODULE:FUNCTION (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--head", metavar="NAMES", default="ncm,lda",
@@ -72,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--level", type=float, default=0.9, help="of the interval (%(default)s)")
     parser.add_argument("--skip-unreadable", action="store_true", help="pass over bad images")
     parser.add_argument("--weights", metavar="DIR", help="where weights are looked for first")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="input of the network")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of words")
     return parser
@@ -83,8 +100,9 @@ def _names(text: str) -> list[str]:
 
 def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     """Features of the support, of base classes and of queries under one backbone."""
-    from dataclasses import replace
-
+    places = {"support": given.support, "base": given.base}
+    if _is_file(given.support):
+        return {kind: _from_file(place, kind) for kind, place in places.items() if place}
     from fewshot.backbones import load_backbone
     from fewshot.backbones.base import Folders
     from fewshot.cli.run import cache_and_weights, device_named
@@ -92,38 +110,73 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     from fewshot.datasets.files import load_files
     from fewshot.features.store import open_or_extract
 
-    cache, weights = cache_and_weights({"cache": None, "weights": given.weights})
+    weights = given.weights or os.environ.get("FEWSHOT_WEIGHTS")
+    cache, weights = cache_and_weights(
+        {"cache": os.environ.get("FEWSHOT_CACHE"), "weights": weights}
+    )
     on_error = "skip" if given.skip_unreadable else "raise"
-
-    def folder(root: str) -> Any:
-        name = Path(root).expanduser().resolve().name
-        return load_dataset(
-            {"kind": "folder", "name": name, "root": root, "split": "none", "on_error": on_error},
-            cache / "digests",
-        )
-
-    datasets = {"support": folder(given.support)}
-    if given.base:
-        datasets["base"] = folder(given.base)
+    datasets: dict[str, Any] = {}
+    for kind, root in places.items():
+        if root:
+            name = Path(root).expanduser().resolve().name
+            settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
+            datasets[kind] = load_dataset(settings | {"on_error": on_error}, cache / "digests")
     if given.query:
         datasets["query"] = load_files(given.query)
-    folders = Folders(weights, cache / "digests")
-    network = load_backbone(backbone, folders)
-    return {
-        kind: replace(
-            open_or_extract(
-                dataset, network, cache / "features",
-                device=device_named(given.device), on_error=on_error,
-            ),
-            normalize="l2",
+    settings = backbone_settings(backbone)
+    if given.size is not None:
+        expect_positive_int("--size", given.size)
+        settings["size"] = given.size
+    network = load_backbone(settings, Folders(weights, cache / "digests"))
+    device = device_named(given.device)
+    banks = {}
+    for kind, dataset in datasets.items():
+        bank = open_or_extract(
+            dataset, network, cache / "features", device=device, on_error=on_error
         )
-        for kind, dataset in datasets.items()
-    }  # fmt: skip
+        banks[kind] = replace(bank, normalize="l2")
+    return banks
+
+
+def backbone_settings(text: str) -> dict[str, Any]:
+    """The settings of the group ``backbone`` for a name of ``fewshot list backbones``.
+
+    Or for ``timm:MODEL``, ``open_clip:MODEL/PRETRAINED`` or ``callable:MODULE:FUNCTION``.
+    """
+    kind, _, rest = text.partition(":")
+    settings = option("backbone", kind)
+    if not rest:
+        return settings
+    if kind == "timm":
+        return settings | {"model": rest}
+    if kind == "open_clip":
+        model, _, pretrained = rest.partition("/")
+        return settings | {"model": model, "pretrained": pretrained or None}
+    if kind == "callable":
+        return settings | {"target": rest}
+    raise FewshotError(
+        "--backbone",
+        f"expected timm:..., open_clip:... or callable:..., got {text!r}",
+        "Others go by their name alone.",
+    )
+
+
+def _is_file(place: str) -> bool:
+    return Path(place).suffix in (".npz", ".safetensors")
+
+
+def _from_file(place: str, kind: str) -> FeatureBank:
+    from fewshot.datasets.features import load_features
+
+    expect(_is_file(place), f"--{kind}", f"expected a file of features, as the support is: {place}")
+    bank = load_features("features", place)
+    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": []})
 
 
 def _forecasts(
     given: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
-) -> tuple[list[Forecast], Forecast]:
+) -> list[Forecast]:
+    """Of every head on every backbone, the lowest predicted error first."""
     from fewshot.errors.auto import Auto
     from fewshot.heads import heads as registry
     from fewshot.tasks.prediction import forecast
@@ -134,9 +187,7 @@ def _forecasts(
     for own in banks.values():
         estimator.general().check_space(own["support"].info)
         rows += forecast(own["support"], made, base=own.get("base"), estimator=estimator)
-    expect(bool(rows), "--head", "expected at least one, got none")
-    rows.sort(key=lambda one: one.error)
-    return rows, rows[0]
+    return sorted(rows, key=lambda one: one.error)
 
 
 def _labels(

@@ -109,7 +109,8 @@ class Evidence:
         apart = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
         eye = torch.eye(means.shape[1], dtype=torch.bool, device=means.device)
         ratio = (size[:, :, None] + size[:, None]) / apart.masked_fill(eye, torch.inf)
-        return ratio.amax(-1).clamp(1e-3, 1e3).log()
+        # No spread and no distance (0 / 0): the same image in two classes cannot be told apart.
+        return ratio.nan_to_num(nan=1e3).amax(-1).clamp(1e-3, 1e3).log()
 
     @cached_property
     def _shots(self) -> tuple[Tensor, Tensor]:

@@ -51,13 +51,24 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
 def stratified_scores(head: Head, support: Support) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
-    K refits instead of N K. Every class with two shots or more gives one up at a time.
+    K refits instead of N K. Every class with two shots or more gives one up at a time. Several
+    estimators ask for the same scores, so that the support remembers them.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
         NaN where a class has one shot only, and in the padding.
     """
+    remembered = support.memory.get("stratified")
+    if remembered is not None and remembered[0] is head:
+        scores: Tensor = remembered[1]
+        return scores
+    scores = _stratified(head, support)
+    support.memory["stratified"] = (head, scores)
+    return scores
+
+
+def _stratified(head: Head, support: Support) -> Tensor:
     features, mask = support.features, support.mask
     E, N, K, _ = features.shape
     spare = support.counts > 1

@@ -13,6 +13,8 @@ from fewshot.errors.orthant import orthant_probability
 from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, LinearForm, LinearHead, Support, linear_scores
 
+NEEDS_TWO = "held-out margins need two shots of every class"
+
 
 class Margin(ErrorEstimator):
     r"""P(some rival scores higher), with Gaussian classes and the head as it is.
@@ -52,12 +54,7 @@ class Margin(ErrorEstimator):
         many = (support.counts > 1).any(-1)
         if form is not None and form.response is not None:
             return self._closed_form(support, form, many)
-        every = (support.counts > 1).all(-1)
-        if not bool(every.any()):
-            return self._without_shots_to_spare(support, form)
-        mean, covariance = held_out_margins(stratified_scores(head, support), support)
-        error = self._error(mean, covariance).to(support.features.dtype)
-        return Prediction.of(error, every, "held-out margins need two shots of every class")
+        return self._held_out(support, head, form)
 
     def _closed_form(self, support: Support, form: LinearForm, many: Tensor) -> Prediction:
         base = getattr(self, "base_", NO_BASE).covariance
@@ -74,15 +71,22 @@ class Margin(ErrorEstimator):
         error = self._error(mean, scatter).to(support.features.dtype)
         return Prediction.of(error, many, ONE_SHOT)
 
-    def _without_shots_to_spare(self, support: Support, form: LinearForm | None) -> Prediction:
-        # One shot of every class leaves a linear head only its means (LDA is nearest class mean
-        # there), so that the base covariance gives an answer; other heads have none.
-        one_shot = bool((support.counts == 1).all())
-        if form is None or not one_shot or getattr(self, "base_", NO_BASE).covariance is None:
-            return Prediction.undefined(support, ONE_SHOT)
-        response = torch.ones_like(form.biases)
-        many = torch.zeros(len(support.features), dtype=torch.bool, device=response.device)
-        return self._closed_form(support, form._replace(response=response), many)
+    def _held_out(self, support: Support, head: Head, form: LinearForm | None) -> Prediction:
+        """Held-out margins where every class has two shots; base classes where each has one."""
+        error = torch.full_like(support.counts[:, 0], torch.nan)
+        every, single = (support.counts > 1).all(-1), (support.counts == 1).all(-1)
+        if bool(every.any()):
+            mean, covariance = held_out_margins(stratified_scores(head, support), support)
+            error = torch.where(every, self._error(mean, covariance).to(error), error)
+        known = getattr(self, "base_", NO_BASE).covariance is not None
+        if form is not None and known and bool(single.any()):
+            # One shot of every class leaves a linear head only its means (LDA is nearest class
+            # mean there), so that the base covariance gives an answer; other heads have none.
+            means_only = form._replace(response=torch.ones_like(form.biases))
+            alone = self._closed_form(support, means_only, torch.zeros_like(single)).error
+            error = torch.where(single, alone, error)
+        reason = ONE_SHOT if bool(single.all()) else NEEDS_TWO
+        return Prediction.of(error, error.isfinite(), reason)
 
     def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:
         """Mean over classes (E,) for margins (E, N, N) and score covariance (E, N, N)."""

@@ -53,6 +53,11 @@ class Support:
         return self.mask.sum(-1).to(self.features.dtype)
 
     @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What was worked out of these shots and may be asked for again."""
+        return {}
+
+    @cached_property
     def complete(self) -> bool:
         """Whether every class has K shots."""
         return bool(self.mask.all())

@@ -12,6 +12,9 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.ncm import ncm_weights
 
+# A pooled Ledoit-Wolf intensity below this is rounding.
+LEAST_INTENSITY = 1e-12
+
 
 class LDA(LinearHead):
     r"""Linear discriminant analysis, one covariance for all classes.
@@ -41,7 +44,8 @@ class LDA(LinearHead):
       class mean (with the log priors).
     - Two standardised shots are +1 and -1 in every dimension, so that the Ledoit-Wolf intensity
       of a two-shot class is always 0, whatever the data, and S singular. Such a class takes the
-      intensity and target of the deviations of all classes pooled.
+      intensity and target of the deviations of all classes pooled. If these are a single pair of
+      shots as well, or copies of it, S is the identity.
 
     The fit runs in float64 whatever the features are: a near-singular S costs float32 all its
     digits. Scores come in the features' dtype.
@@ -116,7 +120,8 @@ class LowRankCovariance(NamedTuple):
     diagonal : Tensor of shape (E, D)
     factor : Tensor of shape (E, R, D)
     defined : Tensor of shape (E,), bool
-        False where no class has two different shots.
+        False where no class has two different shots, or where the only ones are a pair of shots
+        or copies of it.
     """
 
     diagonal: Tensor
@@ -136,11 +141,11 @@ def shrunk_covariance(
     priors : Tensor of shape (E, N)
     shrinkage : "auto" or float
     """
-    deviations = support.deviations(means)
     counts = support.counts
-    variance = deviations.square().sum(2) / counts[..., None]
+    deviations, variance = spread_of(support.deviations(means), means, counts)
     weight = priors * (counts > 1)
     weight = weight / weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+    defined = (weight[..., None] * variance).sum((1, 2)) > 0
     if shrinkage == "auto":
         intensity, target = ledoit_wolf(deviations, means, variance, counts)
         two = counts <= 2
@@ -148,14 +153,33 @@ def shrunk_covariance(
             pooled = pooled_ledoit_wolf(deviations, means, counts)
             intensity = torch.where(two, pooled[0], intensity)
             target = torch.where(two[..., None], pooled[1], target)
+            # One pair of shots says nothing of an intensity: pooling has to find another.
+            defined &= ~two.all(1) | (pooled[0][:, 0] > LEAST_INTENSITY)
     else:
         intensity = torch.full_like(counts, float(shrinkage))
         target = variance.mean(-1, keepdim=True).expand_as(variance)
     diagonal = torch.einsum("en,end->ed", weight * intensity, target)
     scale = (weight * (1 - intensity) / counts).clamp_min(0).sqrt()
     factor = (deviations * scale[..., None, None]).flatten(1, 2)
-    defined = (weight[..., None] * variance).sum((1, 2)) > 0
     return LowRankCovariance(diagonal, factor, defined)
+
+
+def spread_of(deviations: Tensor, means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviations (E, N, K, D) from class means and their variances (E, N, D), without rounding.
+
+    The mean of K equal numbers may differ from them in its last digit; such a deviation counts as
+    none, or copies of one shot would pass for a class of next to no variance.
+    """
+    variance = deviations.square().sum(2) / counts[..., None]
+    noise = (variance <= rounding_variance(means, counts)) & (variance > 0)
+    if not bool(noise.any()):
+        return deviations, variance
+    return deviations.masked_fill(noise[:, :, None], 0.0), variance.masked_fill(noise, 0.0)
+
+
+def rounding_variance(means: Tensor, counts: Tensor) -> Tensor:
+    """Variances (E, N, D) that rounding may have made of equal shots with these means."""
+    return (counts[..., None] * means * torch.finfo(means.dtype).eps).square()
 
 
 def ledoit_wolf(
@@ -186,7 +210,7 @@ def ledoit_wolf(
     eps = torch.finfo(deviations.dtype).eps
     # A variance that is all rounding counts as zero and the feature keeps its scale, the rule
     # of scikit-learn's StandardScaler.
-    rounding = k[..., None] * eps * variance + (k[..., None] * means * eps).square()
+    rounding = k[..., None] * eps * variance + rounding_variance(means, k)
     constant = variance <= rounding
     squared_scale = variance.masked_fill(constant, 1.0)
     standardised = deviations * squared_scale.rsqrt()[:, :, None]
@@ -208,7 +232,7 @@ def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tup
     The variances are those of K_c - 1 degrees of freedom per class, so that the target of a
     class with two shots is not too small by half.
     """
-    total = counts.sum(1, keepdim=True)
+    total = (counts * (counts > 1)).sum(1, keepdim=True).clamp_min(1)  # one shot deviates by nothing
     freedom = (counts - 1).sum(1, keepdim=True).clamp_min(1)
     pooled = deviations.flatten(1, 2)[:, None]
     variance = pooled.square().sum(2) / total[..., None]
@@ -223,15 +247,15 @@ def solve(covariance: LowRankCovariance, right: Tensor) -> Tensor:
     """
     diagonal, factor, _ = covariance
     rank, D = factor.shape[1:]
-    # Intensity zero leaves no diagonal: a trace of the average variance keeps S invertible.
-    average = (diagonal + factor.square().sum(1)).mean(-1, keepdim=True)
-    least = average * torch.finfo(diagonal.dtype).eps
-    usable = (diagonal + factor.square().sum(1)) > 0
-    inverse = torch.where(usable, 1 / torch.maximum(diagonal, least), torch.zeros_like(diagonal))
+    # Intensity zero leaves no diagonal: a trace of each variance, large enough for Cholesky to
+    # survive its own rounding, keeps S invertible.
+    total = diagonal + factor.square().sum(1)
+    least = total * (10 * rank * D * torch.finfo(diagonal.dtype).eps)
+    usable = total > 0
+    diagonal = torch.maximum(diagonal, least).masked_fill(~usable, 1.0)
+    inverse = torch.where(usable, 1 / diagonal, torch.zeros_like(diagonal))
     if rank >= D:
-        full = torch.diag_embed(torch.maximum(diagonal, least.clamp_min(1e-30))) + (
-            factor.mT @ factor
-        )
+        full = torch.diag_embed(diagonal) + factor.mT @ factor
         return torch.cholesky_solve(right.mT, torch.linalg.cholesky(full)).mT * usable[:, None]
     scaled = right * inverse[:, None]
     inner = (factor * inverse[:, None]) @ factor.mT

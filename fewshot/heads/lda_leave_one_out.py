@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Support
-from fewshot.heads.lda import ledoit_wolf
+from fewshot.heads.lda import ledoit_wolf, spread_of
 
 # Episodes per block: the working set of one fold should stay in a core's cache.
 BLOCK_BYTES = 4 << 20
@@ -76,8 +76,8 @@ def _block(features: Tensor) -> Tensor | None:
 def _class_terms(deviations: Tensor, means: Tensor, ways: int) -> tuple[Tensor, Tensor]:
     """What classes add to the diagonal, (E, n, D), and to the factor, (E, n, K, D)."""
     K = deviations.shape[2]
-    variance = deviations.square().mean(2)
-    counts = torch.full_like(variance[..., 0], K)
+    counts = torch.full_like(means[..., 0], K)
+    deviations, variance = spread_of(deviations, means, counts)
     intensity, target = ledoit_wolf(deviations, means, variance, counts)
     scale = ((1 - intensity) / (ways * K)).clamp_min(0).sqrt()
     return (intensity / ways)[..., None] * target, deviations * scale[..., None, None]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fewshot.report.wording import (
+    ORACLE_MARK,
     Cell,
     best_estimator,
     compared,
+    coverage,
     estimator_names,
+    fallback_notes,
     group_cells,
     group_text,
+    interval_levels_text,
+    known,
     level_text,
     missing_notes,
+    oracle_names,
     percent,
     percent_interval,
     plain,
@@ -25,6 +31,7 @@ from fewshot.report.wording import (
 WIDTH = 100
 LONGEST_NAME = 22
 GAP, ESTIMATOR_GAP = "  ", "   "
+SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
 def summary_table(cells: Iterable[dict[str, Any]]) -> str:
@@ -54,13 +61,19 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
     blocks = []
     for group, rows in group_cells(cells).items():
         names = estimator_names(rows)
-        header = [*_left_header(rows), *(f"{_short(name)}: pred (MAE)" for name in names)]
+        titles = (f"{_title(rows, name)}: {_meaning(rows, name)}" for name in names)
+        header = [*_left_header(rows), *titles]
         lines = [header, ["---", *["---:"] * (len(header) - 1)]]
         for cell in rows:
-            pairs = (_estimator_entry(cell, name) for name in names)
-            lines.append([*_left_entries(cell, rows), *(f"{p} ({mae})" for p, mae in pairs)])
+            entries = (_estimator_entry(cell, name, _covered(rows, name)) for name in names)
+            texts = (f"{pred} ({'; '.join(rest)})" for pred, *rest in entries)
+            lines.append([*_left_entries(cell, rows), *texts])
         table = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
         blocks.append(f"**{_markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
+        notes = [f"- {_markdown(' '.join(part))}" for part in _notes(rows)]
+        if oracle_names(rows):
+            notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
+        blocks += ["\n".join(notes)] if notes else []
     return "\n\n".join(blocks)
 
 
@@ -73,12 +86,20 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
             rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
         rule = "-" * max(len(row.rstrip()) for row in rows)
         lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
-    notes = missing_notes(cells)
-    if notes:
-        lines += ["", "No prediction (-):"]
-    for name, where, reason in notes:
-        lines += _wrapped(f"  {name}, {where}: {reason}", "    ")
+    said = ""
+    for what, note in _notes(cells):
+        lines += ["", what] if what != said else []
+        lines += _wrapped(f"  {note}", "    ")
+        said = what
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
+
+
+def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+    """What a gap or a borrowed number is due to: a heading, and a note below it."""
+    for name, where, reason in missing_notes(cells):
+        yield "No prediction (-):", f"{name}, {where}: {reason}"
+    for name, where, reason in fallback_notes(cells):
+        yield "Answered by a simpler estimator:", f"{name}, {where}: {reason}"
 
 
 def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:
@@ -96,20 +117,40 @@ def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]
 
 
 def _column(cells: Sequence[Cell], name: str) -> list[str]:
-    """One estimator: its name over two columns, and a place for the star."""
-    entries = [_estimator_entry(cell, name) for cell in cells]
-    # The star stands outside the alignment of the digits.
-    starred = [(predicted, mae if "*" in mae else f"{mae} ") for predicted, mae in entries]
-    lines = _aligned([["pred", "MAE "], *map(list, starred)], left_first=False)
-    title = _short(name)
-    width = max(len(title) + 1, len(lines[0]))
-    return [f"{title} ".rjust(width), *(line.rjust(width) for line in lines)]
+    """One estimator: its name over two or three columns, and a place for the star."""
+    covered = _covered(cells, name)
+    header = ["pred", "MAE ", *["cov"] * covered]
+    rows = [header]
+    for cell in cells:
+        predicted, mae, *rest = _estimator_entry(cell, name, covered)
+        # The star stands outside the alignment of the digits.
+        rows.append([predicted, mae if "*" in mae else f"{mae} ", *rest])
+    lines = _aligned(rows, left_first=False)
+    # What stands last ends where the title ends; without coverage that is the star's place.
+    title = _title(cells, name) + " " * (not covered)
+    width = max(len(title), len(lines[0]))
+    return [title.rjust(width), *(line.rjust(width) for line in lines)]
 
 
-def _estimator_entry(cell: Cell, name: str) -> tuple[str, str]:
+def _title(cells: Sequence[Cell], name: str) -> str:
+    mark = f" {ORACLE_MARK}" if name in oracle_names(cells) else ""
+    return _short(name) + mark
+
+
+def _meaning(cells: Sequence[Cell], name: str) -> str:
+    return "pred (MAE; cov)" if _covered(cells, name) else "pred (MAE)"
+
+
+def _covered(cells: Sequence[Cell], name: str) -> bool:
+    """Whether the estimator has intervals in any of the cells."""
+    return any(known(coverage(cell["estimators"].get(name, {}))) for cell in cells)
+
+
+def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
     row = cell["estimators"].get(name, {})
     star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
-    return percent(row.get("predicted_error")), percent(row.get("mae")) + star
+    entry = [percent(row.get("predicted_error")), percent(row.get("mae")) + star]
+    return entry + [percent(coverage(row), digits=0)] * covered
 
 
 def _left_header(cells: Sequence[Cell]) -> list[str]:
@@ -139,14 +180,23 @@ def _aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
 
 def _legend(cells: Sequence[Cell]) -> str:
     fair = " of those that predicted most episodes" if some_missing(cells) else ""
+    told, level = oracle_names(cells), interval_levels_text(cells)
+    unseen = f"made without a query{f', except {ORACLE_MARK}' if told else ''}"
     meaning = {
         "accuracy, error": "measured on the queries; ± is the "
         f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
         "of these classes. Other images or other classes would differ by more.",
-        "pred": "mean predicted error in %, from the supports alone",
+        "pred": f"mean predicted error in %, {unseen}",
         "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
         f"lowest{fair}",
     }
+    if level:
+        meaning["cov"] = (
+            "share of episodes in % whose actual error lay in the estimator's interval: "
+            f"{level} if the interval is right"
+        )
+    if told:
+        meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     width = max(map(len, meaning)) + len(GAP)
     return "\n".join(
         line

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard
 
 Cell = Mapping[str, Any]
 
 # One block of the table, one pair of plots: rows that may be compared with each other.
 GROUP = ("dataset", "backbone", "feature")
+
+# The one that the package recommends; and those that runs without the key ``sees_queries`` had.
+RECOMMENDED = "auto"
+ORACLES = ("oracle", "oracle_sigma")
+ORACLE_MARK = "\N{DAGGER}"
+# What runs used that did not say.
+INTERVAL_LEVEL = 0.9
 
 # Control characters move a terminal's cursor, direction marks reorder a line, lone surrogates
 # (file names that were not UTF-8) cannot be written, and XML allows none of the three.
@@ -99,8 +106,21 @@ def protocol_text(cells: Iterable[Cell]) -> str:
 
 
 def estimator_names(cells: Iterable[Cell]) -> list[str]:
-    """Estimators of any of the cells, in the order in which they came."""
-    return list(dict.fromkeys(name for cell in cells for name in cell["estimators"]))
+    """Estimators of any of the cells: the recommended one, others as they came, oracles."""
+    cells = list(cells)
+    told = oracle_names(cells)
+    names = dict.fromkeys(name for cell in cells for name in cell["estimators"])
+    return sorted(names, key=lambda name: (name in told, name != RECOMMENDED))
+
+
+def oracle_names(cells: Iterable[Cell]) -> set[str]:
+    """Those that saw the queries: upper bounds, which are no estimators."""
+    return {
+        name
+        for cell in cells
+        for name, row in cell["estimators"].items()
+        if row.get("sees_queries", name in ORACLES)
+    }
 
 
 def missing_count(cell: Cell, estimator: str) -> int:
@@ -108,9 +128,24 @@ def missing_count(cell: Cell, estimator: str) -> int:
     return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
 
 
+def fallback_count(cell: Cell, estimator: str) -> int:
+    """Episodes of the cell for which a simpler estimator answered in its place."""
+    return int(cell["estimators"][estimator].get("fallbacks") or 0)
+
+
+def fallback_reason(row: Cell) -> str:
+    """Why it did, and which."""
+    return plain(row.get("fallback_reason") or row.get("reason") or "no reason was given")
+
+
 def compared(cell: Cell) -> dict[str, float]:
-    """MAE of the estimators that predicted most episodes of the cell, by name."""
-    made = {name: row for name, row in cell["estimators"].items() if known(row.get("mae"))}
+    """MAE of the estimators that predicted most episodes of the cell, by name; no oracles."""
+    told = oracle_names([cell])
+    made = {
+        name: row
+        for name, row in cell["estimators"].items()
+        if known(row.get("mae")) and name not in told
+    }
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
     most = max((row["defined"] for row in made.values()), default=0)
     return {name: row["mae"] for name, row in made.items() if row["defined"] == most}
@@ -122,16 +157,54 @@ def best_estimator(cell: Cell) -> str | None:
     return min(errors, key=errors.__getitem__, default=None)
 
 
+def shown_estimator(cell: Cell) -> str | None:
+    """Who speaks for the cell: the recommended one, chosen beforehand, else the nearest."""
+    own = cell["estimators"].get(RECOMMENDED, {})
+    return RECOMMENDED if known(own.get("mae")) else best_estimator(cell)
+
+
+def coverage(row: Cell) -> float | None:
+    """Share of an estimator's intervals that held the actual error, None without intervals."""
+    return row.get("coverage")
+
+
+def interval_level(row: Cell) -> float:
+    """Nominal coverage of an estimator's intervals."""
+    level = row.get("level")
+    return level if known(level) else INTERVAL_LEVEL
+
+
+def interval_levels_text(cells: Iterable[Cell]) -> str:
+    """Of all estimators with intervals: ``90 %``; empty where nobody has any."""
+    levels = {
+        interval_level(row)
+        for cell in cells
+        for row in cell["estimators"].values()
+        if known(coverage(row))
+    }
+    return " or ".join(f"{100 * level:.4g} %" for level in sorted(levels))
+
+
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Why predictions are missing: (estimator, where, reason), alike cells told together."""
+    return _notes(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
+
+
+def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+    """Why simpler estimators answered: as `missing_notes`."""
+    return _notes(cells, fallback_count, fallback_reason)
+
+
+def _notes(
+    cells: Iterable[Cell], count: Callable[[Cell, str], int], why: Callable[[Cell], str]
+) -> list[tuple[str, str, str]]:
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name, row in cell["estimators"].items():
-            if missing := missing_count(cell, name):
-                part = f"{missing} of {cell['episodes']} episodes of "
-                where = f"{part if missing < cell['episodes'] else ''}{_setting_text(cell)}"
-                reason = plain(row.get("reason") or "no reason was given")
-                heads = places.setdefault((name, reason), {}).setdefault(where, [])
+            if number := count(cell, name):
+                part = f"{number} of {cell['episodes']} episodes of "
+                where = f"{part if number < cell['episodes'] else ''}{_setting_text(cell)}"
+                heads = places.setdefault((name, plain(why(row))), {}).setdefault(where, [])
                 heads.append(plain(cell["head"]))
     return [
         (plain(name), "; ".join(f"{w} with {_listed(heads)}" for w, heads in where.items()), reason)

@@ -125,7 +125,7 @@ def evaluate_cell(
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),
         "base": _base_summary(base, base_errors),
-        "estimators": _estimator_summaries(rows["actual_error"].to_numpy(), predicted, calibrated),
+        "estimators": _estimator_summaries(rows["actual_error"].to_numpy(), predicted, wrapped),
         "comparisons": compare_estimators(
             {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
         ),
@@ -185,7 +185,7 @@ def _auto(given: Auto, settings: Settings) -> Auto:
         changes["calibrator"] = settings.calibrator
     if given.level != LEVEL:
         del changes["level"]
-    return Auto(**(given.get_params() | changes))
+    return type(given)(**(given.get_params() | changes))
 
 
 def _general(settings: Settings) -> General:
@@ -243,17 +243,25 @@ def _prediction_rows(
 
 
 def _estimator_summaries(
-    actual: NDArray, predicted: Mapping[str, Predicted], calibrated: Mapping[str, str]
+    actual: NDArray,
+    predicted: Mapping[str, Predicted],
+    estimators: Mapping[str, ErrorEstimator],
 ) -> dict[str, Any]:
     constant = predicted.get("constant")
     baseline = None if constant is None else constant.error
     summaries = {}
     for name, guess in predicted.items():
-        fell_back = np.isfinite(guess.error) & (guess.reasons != None)  # noqa: E711  elementwise
+        there = np.isfinite(guess.error)
+        fell_back = there & (guess.reasons != None)  # noqa: E711  elementwise
+        why, why_simpler = (next(iter(guess.reasons[some]), None) for some in (~there, fell_back))
+        has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
-            "calibration": calibrated[name],
-            "reason": next((reason for reason in guess.reasons if reason), None),
+            "calibration": calibration_name(estimators[name]),
+            "sees_queries": isinstance(estimators[name], OracleEstimator),
+            "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
+            "fallback_reason": why_simpler,
+            "level": getattr(estimators[name], "level", None) if has_interval else None,
             **prediction_metrics(guess.error, actual, baseline),
             **interval_metrics(guess.lower, guess.upper, actual),
             "coverage_curve": coverage_curve(guess.bands, actual),

@@ -100,6 +100,7 @@ def fit_general(
         Fewer than three groups: nothing could be said about one left out.
     """
     plan = plan or Plan()
+    _enough(groups)
     return from_cells(gather_cells(groups, plan, progress), groups, plan, notes)
 
 
@@ -121,7 +122,7 @@ def from_cells(
     cells: list[Cell], groups: Mapping[str, Sequence[FeatureBank]], plan: Plan, notes: str = ""
 ) -> General:
     """The calibrator that the cells of these groups give."""
-    expect(len(groups) >= 3, "calibrate", f"expected three data sets or more, got {len(groups)}")
+    _enough(groups)
     cells = [cell for cell in cells if cell.group in groups]
     models, left_out = {}, []
     for regime, names in REGIMES.items():
@@ -136,6 +137,10 @@ def from_cells(
     return General(
         models, _others(cells), _curves(cells), _shared_space(banks), described, left_out, notes
     )
+
+
+def _enough(groups: Mapping[str, Any]) -> None:
+    expect(len(groups) >= 3, "calibrate", f"expected three data sets or more, got {len(groups)}")
 
 
 def halved(bank: FeatureBank, seed: int) -> FeatureBank:

@@ -156,19 +156,13 @@ def test_duplicates_and_no_variance_give_numbers(head, dtype, shots, monkeypatch
     support = draw(shots, dim=20)
     constant = support.features.clone()
     constant[..., :3] = 2.0
-    cases = [support.features, constant]
-    if not (isinstance(head, LDA) and head.shrinkage == "auto"):  # which refuses some of these
-        cases.append(support.features[:, :, :1].expand_as(support.features))
-        cases.append(support.features[:, :1].expand_as(support.features))
-    for features in cases:
+    copies = support.features[:, :, :1].expand_as(support.features)
+    same = support.features[:, :1].expand_as(support.features)
+    for features in (support.features, constant, copies, same):
         error = predict(Support.of(features.to(dtype)), head).error
         assert error.dtype == dtype and bool(((error >= 0) & (error <= 1)).all())
 
 
-@pytest.mark.xfail(
-    raises=torch.linalg.LinAlgError,
-    reason="LDA takes the rounding of the mean of three equal shots for variance",
-)
 def test_lda_survives_resamples_of_one_shot_of_every_class():
     support = Support.of(draw(3, dim=60).features[:, :2])
     assert bool(predict(support, LDA(), resamples=200).error.isfinite().all())

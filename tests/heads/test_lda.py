@@ -6,6 +6,7 @@ import torch
 from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from fewshot.errors.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Query, Support
 from fewshot.heads.lda import LDA, ledoit_wolf
@@ -110,6 +111,74 @@ def test_two_shots_beat_nearest_class_mean_where_scikit_learn_degenerates():
         for head in (LDA(), NCM())
     }
     assert right["LDA"] > right["NCM"]
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 0.2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("dim", [5, 30])
+@pytest.mark.parametrize("shots", [2, 3, 5, 7, 9])
+def test_copies_of_one_shot_are_nearest_class_mean(shots, dim, offset, dtype, shrinkage):
+    support, query = (torch.from_numpy(a + offset).to(dtype) for a in draw(6, 4, 1, dim))
+    copies = Support.of(support.expand(-1, -1, shots, -1).clone())
+    lda, ncm = LDA(shrinkage).fit(copies), NCM().fit(copies)
+    one, other = (relative(h.scores(Query.of(query)).numpy()) for h in (lda, ncm))
+    atol = (1e-5 if dtype == torch.float32 else 1e-12) * (1 + offset)
+    np.testing.assert_allclose(one, other, atol=atol)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_a_class_of_copies_adds_nothing_to_the_covariance(rounded):
+    support, query = (torch.from_numpy(a) for a in draw(6, 3, 5, 30))
+    support[:, 0] = support[:, 0, :1]
+    if rounded:  # a mean of five equal numbers that is off by its last digit
+        assert bool((support[:, 0].mean(1) != support[:, 0, 0]).any())
+    scores = LDA().fit(Support.of(support)).scores(Query.of(query))
+    others = LDA().fit(Support.of(support[:, 1:])).scores(Query.of(query))
+    gap = (scores[..., 2] - scores[..., 1]) * 2 / 3 - (others[..., 1] - others[..., 0])
+    np.testing.assert_allclose(gap, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("ways", [2, 4, 5])
+@pytest.mark.parametrize("dim", [3, 20, 200])
+def test_one_pair_of_shots_is_nearest_class_mean(dim, ways, dtype):
+    """A pair has a Ledoit-Wolf intensity of 0, and copies of it in all classes no other."""
+    support, query = (torch.from_numpy(a).to(dtype) for a in draw(6, ways, 2, dim))
+    mask = torch.ones(6, ways, 2, dtype=torch.bool)
+    mask[:, 1:, 1] = False
+    pair = Support.of(support, mask)
+    assert torch.equal(LDA().fit(pair).weights_, NCM().fit(pair).weights_)
+    same = Support.of(support[:, :1].expand_as(support))
+    scores = LDA().fit(same).scores(Query.of(query))
+    assert float((scores - scores[..., :1]).abs().max()) < 1e-5  # undecided, not undefined
+
+
+@pytest.mark.parametrize("shots", [4, 6])
+@pytest.mark.parametrize("dim", [5, 60])
+def test_classes_of_two_places_give_numbers(shots, dim):
+    """As many copies of one image as of another: intensity 0 for every class, S singular."""
+    support, query = (torch.from_numpy(a) for a in draw(6, 4, 2, dim))
+    support = support.repeat(1, 1, shots // 2, 1)
+    for one in (support, support[:, :1].expand_as(support)):
+        head = LDA().fit(Support.of(one))
+        assert bool(head.scores(Query.of(query)).isfinite().all())
+    right = LDA().fit(Support.of(support)).predict(Query.of(support.flatten(1, 2)))
+    if dim == 60:
+        assert bool((right == torch.arange(4).repeat_interleave(shots)).all())
+
+
+def test_leave_one_out_of_copies_equals_refits():
+    rng = np.random.default_rng(0)
+    support = torch.from_numpy(rng.normal(size=(5, 3, 4, 40)))
+    support[0] = support[0, :, :1]
+    support[1, 0] = support[1, 0, :1]
+    support[2, :, 1:] = support[2, :, :1]  # copies once the first is left out
+    support[2, :, 0] += 1
+    for one in (support, support[:1], support[2:3]):
+        given = Support.of(one)
+        fast = leave_one_out_scores(LDA().fit(given), given)
+        np.testing.assert_allclose(fast, refitted_scores(LDA(), given), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [{"shrinkage": 0}, {"shrinkage": "some"}, {"priors": "best"}])

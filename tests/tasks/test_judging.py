@@ -6,22 +6,22 @@ import torch
 from sklearn.neighbors import NearestCentroid
 
 from fewshot.episodes import sample_episodes
-from fewshot.episodes.episode_set import ClassIndex
 from fewshot.errors import estimators
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.heads.ncm import NCM
 from fewshot.tasks import batches, judging, linear_all
-from fewshot.tasks.base_classes import pooled_covariance
+from fewshot.tasks.base_classes import base_moments
 
 CPU = torch.device("cpu")
 
 
-def make(sizes=(9, 14, 20, 12, 16, 11), dim=12, dtype=np.float32, normalize="none", seed=0):
+def make(sizes=(9, 14, 20, 12, 16, 11), dim=12, dtype=np.float32, normalize="none", seed=0, base=()):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     features = rng.normal(size=(len(sizes), dim))[labels] + rng.normal(size=(len(labels), dim))
-    return make_bank(features.astype(dtype), labels, normalize=normalize)
+    split = np.where(np.isin(labels, base), "base", "novel") if len(base) else None
+    return make_bank(features.astype(dtype), labels, split=split, normalize=normalize)
 
 
 @pytest.mark.parametrize("queries", [4, "all"])
@@ -112,10 +112,18 @@ def test_progress_counts_every_episode():
         assert sum(seen) == 45
 
 
-def test_pooled_covariance_is_that_of_numpy():
-    bank = make(dtype=np.float64)
-    classes = np.array([1, 3])
-    index = ClassIndex.of(bank.labels)
-    own = [bank.features[bank.labels == c] for c in classes]
-    expected = sum(np.cov(x.T) * (len(x) - 1) for x in own) / sum(len(x) - 1 for x in own)
-    np.testing.assert_allclose(pooled_covariance(bank, index, classes), expected, atol=1e-10)
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+@pytest.mark.parametrize(("dtype", "atol"), [(np.float64, 1e-10), (np.float32, 1e-5)])
+def test_base_moments_are_those_of_numpy(dtype, atol, normalize):
+    sizes = (9, 14, 1, 12, 16, 11)  # nothing is known of the spread of a class with one image
+    bank = make(sizes, dtype=dtype, base=(1, 2, 3), normalize=normalize)
+    x = bank.features
+    if normalize == "l2":
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    own = [x[bank.labels == c] for c in (1, 3)]
+    pooled = sum(np.cov(x.T) * (len(x) - 1) for x in own) / sum(len(x) - 1 for x in own)
+    moments = base_moments(bank)
+    np.testing.assert_allclose(moments.covariance, pooled, atol=atol)
+    np.testing.assert_allclose(moments.means, [x.mean(0) for x in own], atol=atol)
+    assert moments.counts.tolist() == [14, 12]
+    assert base_moments(bank) is moments  # found again

@@ -1,0 +1,167 @@
+"""``fewshot predict`` and ``fewshot calibrate`` on images and features, good and bad."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16")
+
+
+@pytest.fixture
+def support(photos, tiny_net):
+    """Twelve classes of noise in colours of their own."""
+    return "photos"
+
+
+def hues(folder, classes, images, seed=0):
+    """Plain images whose colour tells the class, more or less."""
+    rng = np.random.default_rng(seed)
+    for c in range(classes):
+        centre = rng.integers(40, 215, 3)
+        (folder / f"class{seed}_{c}").mkdir(parents=True)
+        for i in range(images):
+            colour = np.clip(centre + rng.normal(0, 12, 3), 0, 255)
+            pixels = np.clip(rng.normal(colour, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"class{seed}_{c}" / f"{i}.png")
+
+
+def test_words(fewshot, support):
+    done = fewshot("predict", support, *NETWORK)
+    assert done.code == 0, done.err
+    assert "90 % interval" in done.out
+    assert "Take " in done.out
+    assert "1 more image per class: about" in done.out
+    assert "other data sets" in done.out
+
+
+def test_json_is_json_and_agrees_with_python(fewshot, support):
+    done = fewshot("predict", support, *NETWORK, "--json", "--head", "ncm")
+    answer = json.loads(done.out)
+    (row,) = answer["forecasts"]
+    assert 0 <= row["lower"] <= row["error"] <= row["upper"] <= 1
+    assert (row["head"], row["calibrated_on"], row["note"]) == ("ncm", "datasets", None)
+    steps = [row["error"], *(one["error"] for one in row["outlook"])]
+    assert steps == sorted(steps, reverse=True)
+    assert answer["best"]["head"] == "ncm"
+    assert sum(answer["images"].values()) == len(list(Path(support).rglob("*.png")))
+
+
+def test_wider_level_is_wider(fewshot, support):
+    def width(level):
+        out = fewshot("predict", support, *NETWORK, "--json", "--level", level).out
+        row = json.loads(out)["forecasts"][0]
+        return row["upper"] - row["lower"]
+
+    assert width("0.5") < width("0.9") < width("0.95")
+
+
+def test_queries_are_labelled(fewshot, tmp_path, tiny_net):
+    hues(tmp_path / "own", 4, 5)
+    hues(tmp_path / "new", 4, 3)
+    target = tmp_path / "labels.csv"
+    done = fewshot(
+        "predict", str(tmp_path / "own"), *NETWORK, "--query", str(tmp_path / "new"),
+        "--output", str(target),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    rows = list(csv.DictReader(target.open()))
+    right = [Path(row["file"]).parent.name == row["label"] for row in rows]
+    assert len(rows) == 12
+    assert np.mean(right) > 0.8  # the same colours
+    assert all(row["label"] != row["runner_up"] for row in rows)
+
+
+def test_base_classes_give_an_answer_at_one_shot(fewshot, tmp_path, tiny_net):
+    hues(tmp_path / "own", 3, 1, seed=1)
+    hues(tmp_path / "others", 12, 8, seed=2)
+    alone = fewshot("predict", str(tmp_path / "own"), *NETWORK)
+    assert "no more than an average" in alone.out
+    known = fewshot(
+        "predict", str(tmp_path / "own"), *NETWORK, "--base", str(tmp_path / "others"), "--json"
+    )
+    row = json.loads(known.out)["forecasts"][0]
+    assert (row["calibrated_on"], row["note"]) == ("base", None)
+
+
+def test_features_instead_of_images(fewshot, feature_file):
+    done = fewshot("predict", "f.npz", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["forecasts"]
+
+
+def test_refusals(refusal, support, tmp_path):
+    assert refusal("predict", "nowhere").startswith("dataset.root: expected a folder")
+    assert refusal("predict", support, "--backbone", "resnet19").startswith("backbone: ")
+    assert refusal("predict", support, "--backbone", "jax:x").startswith("backbone: ")
+    assert refusal("predict", support, *NETWORK, "--head", "lad").endswith("Did you mean 'lda'?")
+    assert "--head: expected at least one" in refusal("predict", support, "--head", ",")
+    assert "level" in refusal("predict", support, *NETWORK, "--level", "1.5")
+    assert "nothing at none.png" in refusal("predict", support, *NETWORK, "--query", "none.png")
+    assert "cannot be read" in refusal("predict", support, *NETWORK, "--calibrator", "no.json")
+    shutil.copytree(support, tmp_path / "again")
+    both = refusal("predict", support, *NETWORK, "--base", str(tmp_path / "again"))
+    assert "expected other classes" in both
+
+
+def test_one_class_is_refused(refusal, tmp_path, tiny_net):
+    hues(tmp_path / "own", 1, 5)
+    assert "two classes or more" in refusal("predict", str(tmp_path / "own"), *NETWORK)
+
+
+def test_damaged_image(fewshot, refusal, tmp_path, tiny_net):
+    hues(tmp_path / "own", 2, 4)
+    (tmp_path / "own" / "class0_0" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "torn.png" in refusal("predict", str(tmp_path / "own"), *NETWORK)
+    done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--skip-unreadable", "--json")
+    assert [one["path"] for one in json.loads(done.out)["skipped"]] == ["class0_0/torn.png"]
+
+
+def banks(folder, count=3):
+    """Feature files of simulated data sets of unlike difficulty."""
+    names = []
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        labels = np.repeat(np.arange(24), 16)
+        means = rng.normal(size=(24, 30))
+        features = means[labels] + (1 + 0.7 * i) * rng.standard_t(5, size=(384, 30))
+        name = str(folder / f"set{i}.npz")
+        np.savez(name, features=features, labels=labels)
+        names.append(name)
+    return names
+
+
+def test_calibrate_and_use_it(fewshot, refusal, tmp_path, feature_file):
+    target = str(tmp_path / "mine.json")
+    done = fewshot(
+        "calibrate", *banks(tmp_path), "--output", target, "--episodes", "30",
+        "--backbone", "net_a",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "Fitted on set0 (net_a), set1 (net_a), set2 (net_a)." in done.out
+    assert "coverage" in fewshot("calibrate", "--show", target).out
+    message = refusal(
+        "dataset=features", "dataset.path=f.npz", "calibration.source=datasets",
+        f"calibration.calibrator={target}", "estimator=[auto]", "episodes.ways=2",
+        "episodes.shots=2", "episodes.count=10",
+    )  # fmt: skip
+    assert "backbone 'net_a', got" in message
+
+
+def test_calibrate_refuses(refusal, tmp_path):
+    two = banks(tmp_path, 2)
+    target = str(tmp_path / "mine.json")
+    assert "three data sets or more" in refusal("calibrate", *two, "--output", target)
+    assert "expected files and --output" in refusal("calibrate", *two)
+    (tmp_path / "broken.json").write_text("{")
+    assert "cannot be read" in refusal("calibrate", "--show", str(tmp_path / "broken.json"))
+
+
+def test_show_describes_the_one_of_the_package(fewshot):
+    out = fewshot("calibrate", "--show").out
+    assert out.startswith("For any backbone. Fitted on ")
+    assert "one shot, base classes" in out
