@@ -33,6 +33,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--backbone", default="unknown", help="name of their backbone, if only one")
     parser.add_argument("--normalize", choices=("l2", "none"), default="l2")
     parser.add_argument("--episodes", type=int, default=120, help="per cell (%(default)s)")
+    parser.add_argument(
+        "--weight", action="append", default=[], metavar="NAME=W",
+        help="let a data set (the name of its first file) count for more or less than 1",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--notes", default="", help="kept in the file")
     parser.add_argument(
@@ -73,7 +77,20 @@ def _fit(given: argparse.Namespace) -> None:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    plan = Plan(episodes=given.episodes, seed=given.seed)
+    plan = Plan(episodes=given.episodes, seed=given.seed, weights=_weights(given.weight))
     fitted = fit_general(groups, plan, given.notes, say)
     with writing("--output", Path(given.output)):
         fitted.save(Path(given.output))
+
+
+def _weights(pairs: Sequence[str]) -> dict[str, float]:
+    weights = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            weights[name] = float(text)
+        except ValueError:
+            weights[name] = 0.0
+        if not 0 < weights[name] < float("inf"):
+            raise FewshotError("--weight", f"expected NAME=NUMBER above 0, got {pair!r}")
+    return weights

@@ -11,7 +11,7 @@ from fewshot.report.wording import (
     Cell,
     best_estimator,
     compared,
-    coverage,
+    display_name,
     estimator_names,
     fallback_notes,
     group_cells,
@@ -133,8 +133,7 @@ def _column(cells: Sequence[Cell], name: str) -> list[str]:
 
 
 def _title(cells: Sequence[Cell], name: str) -> str:
-    mark = f" {ORACLE_MARK}" if name in oracle_names(cells) else ""
-    return _short(name) + mark
+    return display_name(_short(name), name in oracle_names(cells))
 
 
 def _meaning(cells: Sequence[Cell], name: str) -> str:
@@ -143,14 +142,14 @@ def _meaning(cells: Sequence[Cell], name: str) -> str:
 
 def _covered(cells: Sequence[Cell], name: str) -> bool:
     """Whether the estimator has intervals in any of the cells."""
-    return any(known(coverage(cell["estimators"].get(name, {}))) for cell in cells)
+    return any(known(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
 
 
 def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
     row = cell["estimators"].get(name, {})
     star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
     entry = [percent(row.get("predicted_error")), percent(row.get("mae")) + star]
-    return entry + [percent(coverage(row), digits=0)] * covered
+    return entry + [percent(row.get("coverage"), digits=0)] * covered
 
 
 def _left_header(cells: Sequence[Cell]) -> list[str]:

@@ -163,11 +163,6 @@ def shown_estimator(cell: Cell) -> str | None:
     return RECOMMENDED if known(own.get("mae")) else best_estimator(cell)
 
 
-def coverage(row: Cell) -> float | None:
-    """Share of an estimator's intervals that held the actual error, None without intervals."""
-    return row.get("coverage")
-
-
 def interval_level(row: Cell) -> float:
     """Nominal coverage of an estimator's intervals."""
     level = row.get("level")
@@ -180,9 +175,14 @@ def interval_levels_text(cells: Iterable[Cell]) -> str:
         interval_level(row)
         for cell in cells
         for row in cell["estimators"].values()
-        if known(coverage(row))
+        if known(row.get("coverage"))
     }
     return " or ".join(f"{100 * level:.4g} %" for level in sorted(levels))
+
+
+def display_name(name: str, oracle: bool) -> str:
+    """An estimator's name as figures and the page show it."""
+    return f"{name} {ORACLE_MARK}" if oracle else name
 
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:

@@ -57,6 +57,8 @@ class Plan:
     episodes : int
         Per bank, head, ways and shots.
     seed : int
+    weights : dict of str to float
+        Of groups that count for more or less than 1.
     """
 
     ways: tuple[int, ...] = WAYS
@@ -64,6 +66,7 @@ class Plan:
     heads: tuple[str, ...] = HEADS
     episodes: int = 120
     seed: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,7 @@ class Cell:
     actual: NDArray = field(repr=False)  # (E, N)
     constant: float
     raw: dict[str, NDArray] = field(repr=False)  # predictions (E,) by estimator
+    weight: float = 1.0
 
 
 def fit_general(
@@ -123,7 +127,9 @@ def from_cells(
 ) -> General:
     """The calibrator that the cells of these groups give."""
     _enough(groups)
-    cells = [cell for cell in cells if cell.group in groups]
+    for name in sorted(plan.weights.keys() - groups.keys()):
+        raise FewshotError("calibrate", f"no group {name!r} to weigh; there are {', '.join(groups)}")
+    cells = _weighed([cell for cell in cells if cell.group in groups], plan.weights)
     models, left_out = {}, []
     for regime, names in REGIMES.items():
         own = [cell for cell in cells if cell.regime == regime]
@@ -141,6 +147,10 @@ def from_cells(
 
 def _enough(groups: Mapping[str, Any]) -> None:
     expect(len(groups) >= 3, "calibrate", f"expected three data sets or more, got {len(groups)}")
+
+
+def _weighed(cells: list[Cell], weights: Mapping[str, float]) -> list[Cell]:
+    return [replace(cell, weight=weights.get(cell.group, 1.0)) for cell in cells]
 
 
 def halved(bank: FeatureBank, seed: int) -> FeatureBank:
@@ -330,7 +340,7 @@ def _step(name: str, cells: list[Cell]) -> tuple[Slope, Residuals]:
             np.concatenate([c.raw[name] for c in some])[:, None],
             np.concatenate([c.actual.mean(-1) for c in some]),
             np.concatenate(
-                [np.full(len(c.actual), 1 / len(c.actual) / size[c.group]) for c in some]
+                [np.full(len(c.actual), c.weight / len(c.actual) / size[c.group]) for c in some]
             ),
         )
 
@@ -348,7 +358,7 @@ def _fit(cells: list[Cell], centre: NDArray, scale: NDArray) -> NDArray:
     x = np.concatenate([((c.x - centre) / scale).reshape(-1, len(centre)) for c in cells])
     y = np.concatenate([c.actual.reshape(-1) for c in cells])
     weight = np.concatenate(
-        [np.full(c.actual.size, GROUP_WEIGHT / per_group[c.group] / c.actual.size) for c in cells]
+        [np.full(c.actual.size, GROUP_WEIGHT * c.weight / per_group[c.group] / c.actual.size) for c in cells]
     )
     prior = np.zeros(len(centre) + 1)
     prior[0] = ndtri(np.clip(np.average(y, weights=weight), 1e-3, 1 - 1e-3))
@@ -366,7 +376,7 @@ def _pooled(groups: list[list[tuple[NDArray, Cell]]]) -> Residuals:
     for group in groups:
         for predicted, cell in group:
             scores.append((cell.actual.mean(-1) - predicted) / spread(predicted))
-            weights.append(np.full(len(predicted), 1 / (len(predicted) * len(group))))
+            weights.append(np.full(len(predicted), cell.weight / (len(predicted) * len(group))))
     score, weight = np.concatenate(scores), np.concatenate(weights)
     order = np.argsort(score, kind="stable")
     cumulated = np.cumsum(weight[order]) / weight.sum()
@@ -412,6 +422,7 @@ def describe(bank: FeatureBank, group: str, plan: Plan) -> dict[str, Any]:
         "classes": len(bank.classnames),
         "dimensions": bank.dim,
         "features": bank.hash(),
+        "weight": plan.weights.get(group, 1.0),
         "episodes": plan.episodes,
         "seed": plan.seed,
     }

@@ -148,7 +148,7 @@ def test_one_pair_of_shots_is_nearest_class_mean(dim, ways, dtype):
     mask = torch.ones(6, ways, 2, dtype=torch.bool)
     mask[:, 1:, 1] = False
     pair = Support.of(support, mask)
-    assert torch.equal(LDA().fit(pair).weights_, NCM().fit(pair).weights_)
+    torch.testing.assert_close(LDA().fit(pair).weights_, NCM().fit(pair).weights_)
     same = Support.of(support[:, :1].expand_as(support))
     scores = LDA().fit(same).scores(Query.of(query))
     assert float((scores - scores[..., :1]).abs().max()) < 1e-5  # undecided, not undefined
@@ -178,7 +178,8 @@ def test_leave_one_out_of_copies_equals_refits():
     for one in (support, support[:1], support[2:3]):
         given = Support.of(one)
         fast = leave_one_out_scores(LDA().fit(given), given)
-        np.testing.assert_allclose(fast, refitted_scores(LDA(), given), rtol=1e-6, atol=1e-6)
+        slow = refitted_scores(LDA(), given)  # the same up to what all classes have in common
+        np.testing.assert_allclose(relative(fast.numpy()), relative(slow.numpy()), atol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [{"shrinkage": 0}, {"shrinkage": "some"}, {"priors": "best"}])

@@ -1,0 +1,66 @@
+"""Rows as figures need them: numbers in percent, groups in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fewshot.report.wording import shots_text
+
+
+def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Rows that have a prediction, with ``predicted``, ``actual``, ``low`` and ``high`` in %."""
+    rows = predictions.assign(
+        predicted=100 * numbers(predictions["predicted_error"]),
+        actual=100 * numbers(predictions["actual_error"]),
+        low=100 * numbers(predictions["lower"]),
+        high=100 * numbers(predictions["upper"]),
+    )
+    return rows.dropna(subset=["predicted", "actual"])
+
+
+def numbers(column: pd.Series) -> NDArray:
+    """As float64, NaN where there is none."""
+    return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def unique(column: pd.Series) -> list[str]:
+    """Names in the order in which they come."""
+    return [str(name) for name in column.unique()]
+
+
+def settings(rows: pd.DataFrame) -> dict[tuple[int, int], str]:
+    """(ways, shots) in order, with a label that says the ways only if they differ."""
+    return setting_labels(set(zip(rows["ways"].tolist(), rows["shots"].tolist(), strict=True)))
+
+
+def setting_labels(keys: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """As `settings`."""
+    if len({ways for ways, _ in keys}) == 1:
+        return {key: shots_text(key[1]) for key in sorted(keys)}
+    return {key: f"{key[0]}-way {key[1]}-shot" for key in sorted(keys)}
+
+
+def where(rows: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows whose columns have these values."""
+    chosen = np.ones(len(rows), dtype=bool)
+    for name, value in values.items():
+        chosen &= (rows[name] == value).to_numpy(dtype=bool)
+    return rows[chosen]
+
+
+def equal_bins(x: NDArray, count: int) -> NDArray:
+    """Bin numbers (E,) of about equally many values each, equal values in one bin."""
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, count + 1)[1:-1]))
+    return np.searchsorted(edges, x, side="left")
+
+
+def bin_means(bins: NDArray, *columns: NDArray) -> tuple[NDArray, ...]:
+    """Means of every column by bin, bins without a value left out."""
+    sizes = np.bincount(bins)
+    some = sizes > 0
+    return tuple(np.bincount(bins, column)[some] / sizes[some] for column in columns)
