@@ -20,4 +20,5 @@ test:
 benchmarks:
 	python benchmarks/speed.py
 	python benchmarks/memory.py
-	python benchmarks/estimators.py
+	python benchmarks/predicted_error.py
+	python benchmarks/estimator_speed.py

@@ -77,6 +77,25 @@ class Moments:
     covariance: Tensor
 
     @cached_property
+    def _converted(self) -> dict[Any, Any]:
+        return {}
+
+    def covariance_like(self, features: Tensor) -> Tensor:
+        """The covariance on the device and in the dtype of `features`, converted once."""
+        key = ("covariance", features.device, features.dtype)
+        if key not in self._converted:
+            self._converted[key] = self.covariance.to(features)
+        found: Tensor = self._converted[key]
+        return found
+
+    def prior_like(self, features: Tensor) -> Any:
+        """The prior on the device and in the dtype of `features`, converted once."""
+        key = ("prior", features.device, features.dtype)
+        if key not in self._converted:
+            self._converted[key] = self.prior.to(features)
+        return self._converted[key]
+
+    @cached_property
     def prior(self) -> Any:
         """:class:`~fewshot.errors.prior.ClassPrior` that these moments suggest, made once."""
         from fewshot.errors.prior import ClassPrior

@@ -179,9 +179,16 @@ class Steps:
         residuals = np.array(content["residuals"], dtype=np.float64)
         if residuals.shape != (len(shots), len(GRID)) or len(calibrators) != len(shots):
             raise ValueError("calibrators and residuals do not go with the shots")
-        if not (np.isfinite(residuals).all() and (shots > 0).all()):
-            raise ValueError("residuals are not finite or shots not positive")
+        check_shots(shots)
+        if not np.isfinite(residuals).all() or (np.diff(residuals) < 0).any():
+            raise ValueError("residuals are not finite or do not ascend")
         return cls(shots, calibrators, [Residuals(row) for row in residuals])
+
+
+def check_shots(shots: NDArray) -> None:
+    """Raise ValueError unless there are some, positive and ascending."""
+    if shots.ndim != 1 or len(shots) == 0 or not (shots > 0).all() or (np.diff(shots) <= 0).any():
+        raise ValueError("shots are not ascending positive numbers")
 
 
 def bounded(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,6 +38,9 @@ class Calibrator(ABC):
     def to_json(self) -> dict[str, Any]:
         """Parameters as JSON types."""
         return {"method": self.method, **asdict(self)}
+
+    def check(self) -> None:
+        """Raise ValueError where parameters do not go together."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,12 @@ class Isotonic(Calibrator):
         model.fit(_one(cls, predicted), actual, sample_weight=weight)
         return cls(tuple(model.X_thresholds_.tolist()), tuple(model.y_thresholds_.tolist()))
 
+    def check(self) -> None:
+        """As many places as values, ascending."""
+        ascending = len(self.predicted) > 0 and (np.diff(self.predicted) >= 0).all()
+        if len(self.predicted) != len(self.actual) or not ascending:
+            raise ValueError("isotonic: the knots are not ascending pairs")
+
     def __call__(self, predicted: NDArray) -> NDArray:
         """Calibrated errors (E,)."""
         known = np.interp(predicted[:, 0], self.predicted, self.actual)
@@ -137,6 +146,12 @@ class Ridge(Calibrator):
         b = fit_probit((x - centre) / scale, actual, _share(actual, weight), prior, precision)
         return cls(tuple(centre.tolist()), tuple(scale.tolist()), tuple(b.tolist()))
 
+    def check(self) -> None:
+        """A centre, a positive scale and a coefficient of each, and the intercept."""
+        P = len(self.centre)
+        if (len(self.scale), len(self.coefficients)) != (P, P + 1) or min(self.scale) <= 0:
+            raise ValueError("ridge: centre, positive scale and coefficients do not go together")
+
     def __call__(self, predicted: NDArray) -> NDArray:
         """Calibrated errors (E,)."""
         z = (probit(predicted) - np.array(self.centre)) / np.array(self.scale)
@@ -161,11 +176,23 @@ def from_json(content: dict[str, Any]) -> Calibrator:
     kind = CALIBRATORS.get(str(content.pop("method", None)))
     if kind is None:
         raise ValueError(f"expected a method among {', '.join(CALIBRATORS)}")
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    made = kind(**given)
-    if not np.isfinite(np.concatenate([np.atleast_1d(v) for v in given.values()])).all():
-        raise ValueError("a calibrator's numbers must be finite")
+    # Annotations are text: "float" or "tuple[float, ...]".
+    ranks = {one.name: 0 if one.type == "float" else 1 for one in fields(kind)}
+    if content.keys() != ranks.keys():
+        raise ValueError(f"{kind.method} takes {', '.join(ranks)}, got {', '.join(content)}")
+    given = {name: np.asarray(value, dtype=np.float64) for name, value in content.items()}
+    for name, value in given.items():
+        if isinstance(content[name], str) or value.ndim != ranks[name]:
+            raise ValueError(f"{kind.method}: {name} is not of its shape")
+        if not np.isfinite(value).all():
+            raise ValueError("a calibrator's numbers must be finite")
+    made = kind(**{name: _plain(value) for name, value in given.items()})
+    made.check()
     return made
+
+
+def _plain(value: NDArray) -> Any:
+    return tuple(value.tolist()) if value.ndim else float(value)
 
 
 def probit(error: Any) -> NDArray:

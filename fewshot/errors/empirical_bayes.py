@@ -12,6 +12,12 @@ from fewshot.errors.prior import ClassPrior
 from fewshot.exceptions import FewshotError, expect_positive_int
 from fewshot.heads.base import Head, LinearHead, Support, linear_scores
 
+# What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
+# class that is a third wider or narrower than the average one.
+CHANCE, SLACK = 10.0, 0.05
+# So much weight that the scatter of the shots has none.
+ALONE = 1e9
+
 
 class EmpiricalBayes(ErrorEstimator):
     """P(some rival scores higher) for classes drawn from the prior of the base classes.
@@ -34,7 +40,8 @@ class EmpiricalBayes(ErrorEstimator):
     Parameters
     ----------
     nu : float
-        Weight of W in a class's covariance, in shots; >= 0.
+        Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
+        scatter of the shots (LDA) are judged by W alone.
     points : int
         Quadrature points of the Gaussian probability for three ways and more.
     """
@@ -58,7 +65,7 @@ class EmpiricalBayes(ErrorEstimator):
                 f"{base.moments.means.shape[1]}",
                 "The prior must come from the same backbone and features.",
             )
-        prior = base.moments.prior.to(support.features)
+        prior = base.moments.prior_like(support.features)
         error = self._under(prior, support, head)
         fits = agrees(prior, support)
         if bool(fits.all()):
@@ -74,7 +81,9 @@ class EmpiricalBayes(ErrorEstimator):
         )
 
     def _under(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
-        margins, scatter = posterior_margins(prior, support, head, self.nu)
+        # LDA shapes its weights by the scatter of these shots, along which they vary too little.
+        nu = self.nu if head.linear().response is not None else ALONE
+        margins, scatter = posterior_margins(prior, support, head, nu)
         right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
@@ -126,7 +135,8 @@ def agrees(prior: ClassPrior, support: Support) -> Tensor:
     Deviations from the class means against N(0, W), or, where every class has one shot,
     deviations of the shots from their mean against N(0, B + W); the rival is N(0, s^2 I) with the
     s^2 that suits these very shots best. Features of another backbone lose: W expects their
-    variance in other directions.
+    variance in other directions. The rival has its advantage of having been fitted allowed for:
+    where W itself is a multiple of the identity it could not lose otherwise.
     """
     several = (support.counts > 1).any(-1)
     within = support.deviations().flatten(1, 2)
@@ -145,4 +155,5 @@ def _likelier(rows: Tensor, variance: Tensor, freedom: Tensor) -> Tensor:
     isotropic = energy.mean(-1) / freedom.clamp_min(1)
     cost = (energy / variance.clamp_min(tiny)).mean(-1) / freedom.clamp_min(1)
     cost = cost + variance.clamp_min(tiny).log().mean()
-    return cost < 1 + isotropic.clamp_min(tiny).log()
+    advantage = SLACK + CHANCE / (rows.shape[-1] * freedom.clamp_min(1))
+    return cost < 1 + isotropic.clamp_min(tiny).log() + advantage

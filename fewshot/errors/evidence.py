@@ -119,15 +119,15 @@ class Evidence:
 
     @cached_property
     def _base(self) -> tuple[Tensor, Tensor]:
-        assert self.form is not None and self.base.covariance is not None
+        assert self.form is not None and self.base.moments is not None
         weights = self.form.weights
-        covariance = self.base.covariance.to(weights)
+        covariance = self.base.moments.covariance_like(weights)
         return covariance.trace(), weights @ covariance @ weights.mT
 
     @cached_property
     def _prior(self):  # type: ignore[no-untyped-def]
         assert self.base.moments is not None
-        return self.base.moments.prior.to(self.support.features)
+        return self.base.moments.prior_like(self.support.features)
 
 
 def risk(margins: Tensor, scatter: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fewshot.errors.calibrated import Steps
+from fewshot.errors.calibrated import Steps, check_shots
 from fewshot.errors.intervals import GRID, Residuals
 from fewshot.errors.regimes import REGIMES
 from fewshot.exceptions import FewshotError
@@ -231,13 +231,16 @@ def _read(path: Path, modified: float) -> General:
             for name, heads in content.get("others", {}).items()
         }
         curves = {name: _curve(one) for name, one in content.get("curves", {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        space = _space(content.get("space"))
+    except KeyError as error:
+        raise FewshotError("calibrator", f"{path} cannot be read: it has no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise FewshotError("calibrator", f"{path} cannot be read: {error}") from None
     return General(
         models,
         others,
         curves,
-        content.get("space"),
+        space,
         content.get("fitted_on", []),
         content.get("left_out", []),
         str(content.get("notes", "")),
@@ -261,6 +264,9 @@ def _from_json(regime: str, content: dict[str, Any]) -> Model:
     for key, shape in shapes.items():
         if arrays[key].shape != shape or not np.isfinite(arrays[key]).all():
             raise ValueError(f"{regime}: {key} is not finite numbers of shape {shape}")
+    check_shots(arrays["shots"])
+    if (arrays["scale"] <= 0).any() or (np.diff(arrays["residuals"]) < 0).any():
+        raise ValueError(f"{regime}: a scale is not positive, or residuals do not ascend")
     return Model(names, **arrays)
 
 
@@ -270,7 +276,14 @@ def _curve(content: dict[str, Any]) -> Curve:
     shapes = curve.change.shape == (S,) and curve.deviation.shape == (S - 1,) and S > 2
     if not shapes or not all(np.isfinite(getattr(curve, key)).all() for key in CURVE):
         raise ValueError("a curve is not finite numbers for three numbers of shots or more")
+    check_shots(curve.shots)
     return curve
+
+
+def _space(content: Any) -> dict[str, str] | None:
+    if content is not None and not isinstance(content, dict):
+        raise ValueError("space is neither null nor an object")
+    return content
 
 
 def load_general(path: Path | None = None) -> General:

@@ -95,6 +95,8 @@ def new_classes(
         Ratio of the standard deviations.
     """
     known = np.isfinite(predicted)
+    if not known.any():
+        return 1.0
     N = members.shape[1]
     width = spread(predicted[known])
     by_class = (actual_by_class[known] - expected[known]) / width[:, None]

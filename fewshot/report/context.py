@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fewshot.report.wording import (
@@ -13,12 +14,17 @@ from fewshot.report.wording import (
     best_estimator,
     compared,
     decimal,
+    display_name,
     estimator_names,
+    fallback_count,
+    interval_level,
     known,
     missing_count,
+    oracle_names,
     percent,
     percent_interval,
     plain,
+    shown_estimator,
 )
 from fewshot.results.schema import CELL_COLUMNS
 
@@ -30,8 +36,8 @@ LISTED = 12
 
 def card(cell: Cell) -> dict[str, Any]:
     """A cell in a sentence: how good, what was foretold, by whom, how far off."""
-    best = best_estimator(cell)
-    row = cell["estimators"][best] if best else {}
+    who, best = shown_estimator(cell), best_estimator(cell)
+    row = cell["estimators"][who] if who else {}
     return {
         "ways": cell["ways"],
         "shots": cell["shots"],
@@ -40,67 +46,125 @@ def card(cell: Cell) -> dict[str, Any]:
         "right": percent(cell["accuracy"]["mean"], DASH),
         "interval": percent_interval(cell["accuracy"], DASH).partition(" ± ")[2],
         "actual": percent(cell["actual_error"]["mean"], DASH),
+        "who": who,
         "best": best,
+        "best_mae": percent(cell["estimators"][best]["mae"], DASH) if best else DASH,
         "rivals": len(compared(cell)),
         "predicted": percent(row.get("predicted_error"), DASH),
         "mae": percent(row.get("mae"), DASH),
-        "missing": missing_count(cell, best) if best else 0,
+        "coverage": percent(row.get("coverage"), "", digits=0),
+        "level": f"{100 * interval_level(row):.4g}",
+        "missing": missing_count(cell, who) if who else 0,
+        "fallbacks": fallback_count(cell, who) if who else 0,
         "episodes": cell["episodes"],
     }
 
 
 def table_rows(cell: Cell) -> list[dict[str, Any]]:
     """One dict of finished texts per estimator of a cell."""
-    rows = []
-    best = best_estimator(cell)
-    for name in estimator_names([cell]):
-        row = cell["estimators"][name]
-        missing = missing_count(cell, name)
-        calibration = row.get("calibration") or "none"
-        rows.append(
-            {
-                "name": name,
-                "calibration": "" if calibration == "none" else calibration,
-                "best": name == best,
-                "defined": missing < cell["episodes"],
-                "missing": missing,
-                "reason": row.get("reason") or "no reason was given",
-                "predicted": percent(row.get("predicted_error"), DASH),
-                "mae": percent_interval(row.get("mae_interval"), percent(row.get("mae"), DASH)),
-                "bias": _minus(percent(row.get("bias"), DASH, sign=True)),
-                "spearman": _minus(decimal(row.get("spearman"), DASH)),
-                "skill": _minus(decimal(row.get("skill"), DASH, sign=True)),
-            }
-        )
-    return rows
+    best, told = best_estimator(cell), oracle_names([cell])
+    return [
+        {
+            "name": name,
+            "best": name == best,
+            "oracle": name in told,
+            "missing": missing_count(cell, name),
+            "defined": missing_count(cell, name) < cell["episodes"],
+            "fallbacks": fallback_count(cell, name),
+            **_numbers(cell["estimators"][name]),
+        }
+        for name in estimator_names([cell])
+    ]
+
+
+def _numbers(row: Cell) -> dict[str, str]:
+    calibration = row.get("calibration") or "none"
+    return {
+        "calibration": "" if calibration == "none" else calibration,
+        "reason": row.get("reason") or "no reason was given",
+        "predicted": percent(row.get("predicted_error"), DASH),
+        "mae": percent_interval(row.get("mae_interval"), percent(row.get("mae"), DASH)),
+        "rmse": percent(row.get("rmse"), DASH),
+        "bias": _minus(percent(row.get("bias"), DASH, sign=True)),
+        "spearman": _minus(decimal(row.get("spearman"), DASH)),
+        "slope": _minus(decimal(row.get("slope"), DASH)),
+        "relative": percent(row.get("relative_error"), DASH),
+        "skill": _minus(decimal(row.get("skill"), DASH, sign=True)),
+        "coverage": percent(row.get("coverage"), DASH),
+        "level": f"{100 * interval_level(row):.4g}" if known(row.get("coverage")) else "",
+        "width": percent(row.get("width"), DASH),
+    }
+
+
+def comparison_table(cell: Cell) -> dict[str, Any] | None:
+    """Row minus column of |predicted - actual|, finished texts; None for fewer than two."""
+    pairs = {}
+    for row in cell.get("comparisons") or []:
+        pairs[row["first"], row["second"]] = _difference(row, 1, cell["episodes"])
+        pairs[row["second"], row["first"]] = _difference(row, -1, cell["episodes"])
+    told = oracle_names([cell])
+    names = [name for name in estimator_names([cell]) if any(name in pair for pair in pairs)]
+    if not names:
+        return None
+    return {
+        "names": [display_name(name, name in told) for name in names],
+        "rows": [
+            (display_name(first, first in told), [pairs.get((first, second)) for second in names])
+            for first in names
+        ],
+    }
+
+
+def _difference(row: Cell, sign: int, episodes: int) -> dict[str, Any]:
+    """A paired difference in points; `clear` where its interval excludes zero."""
+    gap = row["difference"]
+    lower, upper = gap["lower"], gap["upper"]
+    half = (upper - lower) / 2
+    digits = 1 if half == 0 or half >= 0.0005 else 2
+    mean = _minus(percent(sign * gap["mean"], digits=digits, sign=True))
+    return {
+        "text": f"{mean} ± {percent(half, digits=digits)}",
+        "clear": lower > 0 or upper < 0,
+        "episodes": row["episodes"] if row["episodes"] < episodes else 0,
+    }
 
 
 def headline_cell(cells: Sequence[Cell]) -> Cell | None:
     """Of the cells that anyone predicted, the first of those with the most shots."""
-    predicted = [cell for cell in cells if best_estimator(cell)]
+    predicted = [cell for cell in cells if shown_estimator(cell)]
     return max(predicted, key=lambda cell: cell["shots"], default=None)
 
 
 def worst_episodes(
     cell: Cell, episodes: pd.DataFrame, predictions: pd.DataFrame, count: int = WORST
 ) -> list[dict[str, Any]]:
-    """Episodes of the cell which its best estimator missed by most, with their classes."""
+    """Episodes which the estimator that speaks for the cell missed by most, with their classes."""
     rows = _of_cell(predictions, cell)
-    rows = rows[rows["estimator"] == best_estimator(cell)].dropna(subset=["predicted_error"])
+    rows = rows[rows["estimator"] == shown_estimator(cell)].dropna(subset=["predicted_error"])
+    names = ("predicted_error", "actual_error", "lower", "upper")
+    predicted, actual, lower, upper = (
+        rows[name].to_numpy(dtype=float, na_value=np.nan) for name in names
+    )
     # Rounded and sorted stably: equal gaps go by number, whatever the last bit says.
-    gap = (rows["predicted_error"] - rows["actual_error"]).astype(float)
-    order = gap.abs().round(12).sort_values(ascending=False, kind="stable").index[:count]
+    order = np.argsort(-np.abs(predicted - actual).round(12), kind="stable")[:count]
     classes = _of_cell(episodes, cell).set_index("episode")["classes"]
     return [
         {
-            "episode": rows.at[i, "episode"],
-            "predicted": percent(rows.at[i, "predicted_error"], DASH),
-            "actual": percent(rows.at[i, "actual_error"], DASH),
-            "gap": _minus(percent(gap[i], DASH, sign=True)),
-            "classes": list(classes.get(rows.at[i, "episode"], [])),
+            "episode": rows["episode"].iloc[i],
+            "predicted": percent(predicted[i], DASH),
+            "interval": _range(lower[i], upper[i]),
+            "actual": percent(actual[i], DASH),
+            "gap": _minus(percent(predicted[i] - actual[i], DASH, sign=True)),
+            "classes": list(classes.get(rows["episode"].iloc[i], [])),
         }
-        for i in order
+        for i in order.tolist()
     ]
+
+
+def _range(lower: float, upper: float) -> str:
+    if not (known(lower) and known(upper)):
+        return ""
+    return f"{percent(lower)} to {percent(upper)}"
 
 
 def setting_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:

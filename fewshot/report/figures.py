@@ -1,11 +1,11 @@
-"""Both plots of every data set and backbone, and their way into files and pages."""
+"""The plots of every data set and backbone, and their way into files and pages."""
 
 from __future__ import annotations
 
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,22 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fewshot.report.plots import error_vs_shots, predicted_vs_actual
+from fewshot.report.plots import (
+    calibration_curve,
+    coverage_vs_nominal,
+    error_vs_shots,
+    mae_vs_shots,
+    predicted_vs_actual,
+)
 from fewshot.report.style import house_style
-from fewshot.report.wording import GROUP, group_text
+from fewshot.report.wording import (
+    GROUP,
+    Cell,
+    display_name,
+    group_cells,
+    group_text,
+    oracle_names,
+)
 
 RASTER_DPI = 180
 # matplotlib puts these into a style sheet for "*", which in a page would be every element.
@@ -25,9 +38,21 @@ LINE_STYLE = "stroke-linejoin: round; stroke-linecap: butt"
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A figure with its file name (without suffix) and what it shows, in words."""
+    """A figure with its file name (without suffix) and what it shows, in words.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, without suffix.
+    kind : str
+        Of the plot: one of `KINDS`.
+    figure : Figure
+    title, description : str
+        For those who do not see it.
+    """
 
     name: str
+    kind: str
     figure: Figure = field(repr=False)
     title: str
     description: str
@@ -54,30 +79,58 @@ class Plot:
             self.figure.savefig(folder / f"{self.name}.png", dpi=RASTER_DPI, metadata=metadata)
 
 
+# Title and description of every kind of plot, in the order of the page.
+KINDS = {
+    "predicted_vs_actual": (
+        "Predicted against actual error",
+        "One panel per head and estimator, one point per episode. Points on the diagonal were "
+        "predicted exactly; above it the error was worse than predicted. A light band shows the "
+        "prediction intervals of estimators that have them.",
+    ),
+    "error_vs_shots": (
+        "Error against shots",
+        "Mean actual error with its interval and mean predicted error of every estimator, by the "
+        "number of shots per class. The table has the numbers.",
+    ),
+    "mae_vs_shots": (
+        "Error of the predictions against shots",
+        "Mean of |predicted - actual| of every estimator with its interval, by the number of shots "
+        "per class; the constant baseline is a plain line. The table has the numbers.",
+    ),
+    "calibration_curve": (
+        "Calibration",
+        "Mean actual against mean predicted error in about ten bins of equally many episodes, a "
+        "panel per head and shots, a line per estimator. On the diagonal both are equal.",
+    ),
+    "coverage_vs_nominal": (
+        "Coverage of the prediction intervals",
+        "Share of intervals that held the actual error against the share they promise, a panel "
+        "per estimator, a line per head and shots. Below the diagonal intervals are too narrow.",
+    ),
+}
+Plots = Mapping[tuple[str, ...], tuple[Plot, ...]]
+
+
 def draw(
-    episodes: pd.DataFrame, predictions: pd.DataFrame
-) -> dict[tuple[str, ...], tuple[Plot, Plot]]:
-    """Predicted against actual, and error against shots, by (dataset, backbone, feature)."""
-    groups = list(dict.fromkeys(zip(*(episodes[name].astype(str) for name in GROUP), strict=True)))
+    cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
+) -> dict[tuple[str, ...], tuple[Plot, ...]]:
+    """The plots that have something to show, by (dataset, backbone, feature)."""
+    groups = group_cells(cells)
     plots = {}
-    for group, suffix in zip(groups, _suffixes(groups), strict=True):
-        rows, guesses = _of(episodes, group), _of(predictions, group)
+    for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
+        rows, guesses = _of(episodes, group), _named(_of(predictions, group), oracle_names(own))
         about = group_text(group)
-        plots[group] = (
-            Plot(
-                f"predicted_vs_actual{suffix}",
-                predicted_vs_actual(guesses, title=about),
-                f"Predicted against actual error, {about}",
-                "One panel per head and estimator, one point per episode. Points on the diagonal "
-                "were predicted exactly; above it the error was worse than predicted.",
-            ),
-            Plot(
-                f"error_vs_shots{suffix}",
-                error_vs_shots(rows, guesses, title=about),
-                f"Error against shots, {about}",
-                "Mean actual error with its interval and mean predicted error of every "
-                "estimator, by the number of shots per class. The table has the numbers.",
-            ),
+        figures = {
+            "predicted_vs_actual": predicted_vs_actual(guesses, title=about),
+            "error_vs_shots": error_vs_shots(rows, guesses, title=about),
+            "mae_vs_shots": mae_vs_shots(guesses, title=about),
+            "calibration_curve": calibration_curve(guesses, title=about),
+            "coverage_vs_nominal": coverage_vs_nominal(own, title=about),
+        }
+        plots[group] = tuple(
+            Plot(f"{kind}{suffix}", kind, figure, f"{KINDS[kind][0]}, {about}", KINDS[kind][1])
+            for kind, figure in figures.items()
+            if figure is not None
         )
     return plots
 
@@ -136,6 +189,12 @@ def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
     for name, value in zip(GROUP, group, strict=True):
         rows = rows[rows[name].astype(str) == value]
     return rows
+
+
+def _named(predictions: pd.DataFrame, told: set[str]) -> pd.DataFrame:
+    """Rows with oracles marked as such."""
+    names = [display_name(name, name in told) for name in predictions["estimator"]]
+    return predictions.assign(estimator=names) if told else predictions
 
 
 def _suffixes(groups: list[tuple[str, ...]]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,23 +11,28 @@ from markupsafe import Markup
 from fewshot.report.context import (
     CARDS,
     card,
+    comparison_table,
     facts,
     headline_cell,
     setting_rows,
     table_rows,
     worst_episodes,
 )
-from fewshot.report.figures import Plot, draw
+from fewshot.report.figures import KINDS, Plots, draw
 from fewshot.report.wording import (
+    ORACLE_MARK,
+    Cell,
+    fallback_notes,
     group_cells,
     group_text,
+    interval_levels_text,
     level_text,
     missing_notes,
+    oracle_names,
     plain,
     protocol_text,
+    queries_text,
 )
-
-Plots = Mapping[tuple[str, ...], tuple[Plot, Plot]]
 
 
 def render_report(
@@ -43,7 +47,9 @@ def render_report(
     episodes, predictions : DataFrame
         Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
     """
-    return render_page(summary, episodes, predictions, draw(episodes, predictions))
+    return render_page(
+        summary, episodes, predictions, draw(summary["cells"], episodes, predictions)
+    )
 
 
 def render_page(
@@ -62,8 +68,13 @@ def render_page(
                 "cards": [card(cell) for cell in rows[:CARDS]],
                 "cards_left": max(0, len(rows) - CARDS),
                 "plots": plots.get(group, ()),
+                "queries": queries_text(rows),
                 "rows": [(card(cell), table_rows(cell)) for cell in rows],
+                "comparisons": _comparisons(rows),
                 "missing": missing_notes(rows),
+                "fallbacks": fallback_notes(rows),
+                "intervals": interval_levels_text(rows),
+                "oracles": bool(oracle_names(rows)),
                 "worst": worst_episodes(headline, episodes, predictions) if headline else [],
                 "headline": card(headline) if headline else None,
             }
@@ -76,12 +87,21 @@ def render_page(
             summary=summary,
             sections=sections,
             level=level_text(cells),
+            intervals=interval_levels_text(cells),
+            oracles=bool(oracle_names(cells)),
+            kinds=KINDS,
+            mark=ORACLE_MARK,
             settings=setting_rows(cells),
             data=list(facts(summary.get("data") or {})),
             environment=list(facts(summary.get("environment") or {})),
         )
     )
     return page
+
+
+def _comparisons(cells: list[Cell]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    tables = ((card(cell), comparison_table(cell)) for cell in cells)
+    return [(about, table) for about, table in tables if table]
 
 
 def _environment() -> Environment:

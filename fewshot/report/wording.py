@@ -95,14 +95,18 @@ def protocol_text(cells: Iterable[Cell]) -> str:
     cells = list(cells)
     numbers = sorted({cell["episodes"] for cell in cells})
     episodes = f"{' or '.join(map(str, numbers))} episode{'s' if numbers != [1] else ''}"
-    queries = {str(cell["queries"]) for cell in cells}
-    asked = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
     seeds = sorted({cell["seed"] for cell in cells})
     return (
-        f"{episodes} per row, {plain(asked)} queries"
-        f"{'' if queries == {'all'} else ' per class'}, "
+        f"{episodes} per row, {queries_text(cells)}, "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
+
+
+def queries_text(cells: Iterable[Cell]) -> str:
+    """``all queries``, ``15 queries per class``."""
+    queries = {str(cell["queries"]) for cell in cells}
+    asked = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
+    return f"{plain(asked)} queries{'' if queries == {'all'} else ' per class'}"
 
 
 def estimator_names(cells: Iterable[Cell]) -> list[str]:

@@ -31,9 +31,9 @@ def write_report(
     Path
         Of ``report.html``.
     """
-    plots = draw(episodes, predictions)
-    for pair in plots.values():
-        for plot in pair:
+    plots = draw(summary["cells"], episodes, predictions)
+    for own in plots.values():
+        for plot in own:
             plot.save(folder)
     path = folder / "report.html"
     page = render_page(summary, episodes, predictions, plots)

@@ -41,7 +41,7 @@ def features(**changes):
         ("features.batch_size=0", "features.batch_size: expected an integer >= 1, got 0."),
         (
             "calibration.source=bse",
-            "one of 'none', 'base', got 'bse'. Did you mean 'base'",
+            "one of 'none', 'base', 'datasets', got 'bse'. Did you mean 'base'",
         ),
         ("dataset.split=rnd", "dataset.split: expected auto, none, random or a readable file"),
         ("head.lda.shrinkage=2", "head.lda.shrinkage: expected 'auto' or a number in (0, 1]"),
@@ -89,7 +89,7 @@ def test_a_setting_that_is_wrong(refusal, given, settings, message):
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("lits", "Did you mean 'list'?"), ("dataset", "Available: help, list, ")]
+    ("word", "hint"), [("lits", "Did you mean 'list'?"), ("dataset", "Available: calibrate, help, list, predict, ")]
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)

@@ -21,8 +21,7 @@ def support(photos, tiny_net):
 def hues(folder, classes, images, seed=0):
     """Plain images whose colour tells the class, more or less."""
     rng = np.random.default_rng(seed)
-    for c in range(classes):
-        centre = rng.integers(40, 215, 3)
+    for c, centre in enumerate(rng.integers(40, 215, (classes, 3))):
         (folder / f"class{seed}_{c}").mkdir(parents=True)
         for i in range(images):
             colour = np.clip(centre + rng.normal(0, 12, 3), 0, 255)

@@ -116,7 +116,7 @@ def test_small_bias_on_classes_drawn_from_the_prior(shots, head):
     predicted = EmpiricalBayes().fit(known(prior)).predict(support, head)
     assert predicted.fallback is None or float(predicted.fallback.double().mean()) < 0.02
     gap = predicted.error.numpy() - truth
-    assert truth.mean() > 0.1
+    assert truth.mean() > 0.07
     assert abs(gap.mean()) < 0.015
     # Nearer to the truth than the mean error, which knows the answer on average.
     assert np.abs(gap).mean() < 0.9 * np.abs(truth - truth.mean()).mean()
@@ -176,7 +176,7 @@ def test_margin_answers_for_a_disagreeing_episode_and_the_prediction_says_so():
     assert not torch.allclose(prediction.error[:3], margin[:3])
 
 
-def bank(classes=30, images=30, shots=5, rotate=False, seed=0):
+def bank(classes=30, images=30, rotate=False, seed=0):
     """Base classes from one prior, novel ones from the same or in rotated features."""
     prior = make_prior(seed, separation=2.0)
     _, support = draw_episodes(prior, 1, classes, images, seed)

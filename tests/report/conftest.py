@@ -9,13 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fewshot.errors.intervals import LEVELS
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
-from fewshot.results.statistics import mean_interval, prediction_metrics
+from fewshot.results.statistics import (
+    compare_estimators,
+    coverage_curve,
+    interval_metrics,
+    mean_interval,
+    prediction_metrics,
+)
 
 CLASSES = ["AnnualCrop", "Forest", "Highway", "Industrial", "Pasture", "River", "SeaLake"]
 NEED_TWO = "leave-one-out needs two shots of every class"
 # Spread of the estimators around the episode's true error.
 SPREAD = {"constant": None, "gaussian": 0.05, "loo": 0.08, "margin": 0.03}
+OTHERS = {"auto": 0.035, "oracle": 0.001, "oracle_sigma": 0.01}
+GUESS = "margin answered: the shots disagree with the base classes"
+# What summaries of version 0.1 did not have.
+NEW = ("fallbacks", "fallback_reason", "sees_queries", "coverage", "width", "level")
 
 
 class Run(NamedTuple):
@@ -26,8 +37,11 @@ class Run(NamedTuple):
     predictions: pd.DataFrame
 
 
-def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
-    """Rows and summary of one cell; `undefined` maps an estimator to (reason, share)."""
+def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, intervals, **names):
+    """Rows and summary of one cell.
+
+    `undefined` and `fallbacks` map an estimator to (reason, share), `intervals` to half a width.
+    """
     shots, ways = names["shots"], names["ways"]
     true = rng.beta(6, 10, episodes) * (1.3 if shots == 1 else 0.5) * (0.9 if ways > 1 else 1)
     queries = 15 * ways
@@ -45,7 +59,7 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
     )
     predicted = {}
     for name in estimators:
-        spread = SPREAD.get(name, 0.1)
+        spread = (SPREAD | OTHERS).get(name, 0.1)
         noise = 0 if spread is None else rng.normal(0, spread, episodes)
         value = np.full(episodes, true.mean() + 0.01) if spread is None else true + noise
         value = np.clip(value, 0, 1)
@@ -55,22 +69,35 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
     tables, metrics = [], {}
     for name, value in predicted.items():
         reason = undefined.get(name, (None,))[0]
+        simpler, share = fallbacks.get(name, (None, 0.0))
+        fell_back = (number >= episodes - round(share * episodes)) & np.isfinite(value)
+        half = intervals.get(name, np.nan)
+        steps = half * np.array(LEVELS) / 0.9
+        lower, upper = np.clip(value - half, 0, 1), np.clip(value + half, 0, 1)
+        reasons = np.where(np.isnan(value), reason, np.where(fell_back, simpler, None))
         tables.append(
             pd.DataFrame(common, index=number).assign(
                 episode=number,
                 estimator=name,
                 calibration="none",
                 predicted_error=value,
-                lower=np.nan,
-                upper=np.nan,
-                reason=pd.Series(np.where(np.isnan(value), reason, None), dtype=object),
+                lower=lower,
+                upper=upper,
+                reason=pd.Series(reasons, dtype=object),
                 actual_error=actual,
             )
         )
+        bands = np.stack([value[:, None] - steps, value[:, None] + steps], 1)
         metrics[name] = {
             "calibration": "none",
-            "reason": reason,
+            "sees_queries": name.startswith("oracle"),
+            "reason": reason or simpler,
+            "fallbacks": int(fell_back.sum()),
+            "fallback_reason": simpler,
+            "level": 0.9 if name in intervals else None,
             **prediction_metrics(value, actual, predicted.get("constant")),
+            **interval_metrics(lower, upper, actual),
+            "coverage_curve": coverage_curve(bands, actual),
             "seconds_per_episode": 0.0004,
         }
     summary = {
@@ -82,6 +109,7 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, **names):
         "actual_error": mean_interval(actual),
         "base": {"classes": 12, "episodes": 600, "actual_error": float(true.mean()) + 0.01},
         "estimators": metrics,
+        "comparisons": compare_estimators(predicted, actual),
         "hashes": {"features": "9f86d081884c7d65" * 4, "episodes": "60303ae22b998861" * 4},
         "duration_s": 1.25,
         "episodes_per_second": episodes / 1.25,
@@ -100,6 +128,8 @@ def make_run(
     estimators=tuple(SPREAD),
     classes=tuple(CLASSES),
     undefined=None,
+    fallbacks=None,
+    intervals=None,
 ):
     """A run; unless told otherwise, leave-one-out is undefined at one shot."""
     rng = np.random.default_rng(0)
@@ -117,6 +147,8 @@ def make_run(
                         classes=list(classes),
                         estimators=estimators,
                         undefined=default if undefined is None else undefined,
+                        fallbacks=fallbacks or {},
+                        intervals=intervals or {},
                         **names,
                     )
                 )
@@ -144,6 +176,34 @@ def make_run(
 def run():
     """Two heads, 1 and 5 shots, four estimators, 600 episodes."""
     return make_run()
+
+
+@pytest.fixture(scope="session")
+def judged():
+    """All that can be judged: ``auto`` last, intervals, oracles, fall-backs."""
+    return make_run(
+        estimators=("oracle", *SPREAD, "oracle_sigma", "auto"),
+        episodes=200,
+        fallbacks={"gaussian": (GUESS, 0.25)},
+        intervals={"auto": 0.1, "margin": 0.02},
+    )
+
+
+def without_judging(run):
+    """The same run as version 0.1 would have left it."""
+    summary = json.loads(json.dumps(run.summary))
+    for cell in summary["cells"]:
+        del cell["comparisons"]
+        for row in cell["estimators"].values():
+            for name in (*NEW, "coverage_curve"):
+                row.pop(name)
+    return Run(summary, run.episodes, run.predictions.assign(lower=np.nan, upper=np.nan))
+
+
+@pytest.fixture(scope="session")
+def old():
+    """`without_judging`."""
+    return without_judging
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from fewshot.report import render_report, write_report
-from fewshot.report.context import facts, headline_cell, worst_episodes
+from fewshot.report.context import (
+    comparison_table,
+    facts,
+    headline_cell,
+    table_rows,
+    worst_episodes,
+)
 from fewshot.report.html import render_page
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -66,14 +72,15 @@ def test_is_well_formed_and_accessible(page):
     assert not page.open
     assert page.of("html") == [{"lang": "en"}]
     assert any(meta.get("name") == "viewport" for meta in page.of("meta"))
-    assert [svg["role"] for svg in page.of("svg")] == ["img", "img"]
+    assert [svg["role"] for svg in page.of("svg")] == ["img"] * 4
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in page.tags:
         for name in ("aria-labelledby", "aria-describedby"):
             assert attributes.get(name, ids[0]) in ids
     regions = [div for div in page.of("div") if div.get("class") in ("plot", "scroll")]
-    assert len(regions) == 5
+    # Four plots, four tables of comparisons, and numbers, worst episodes, settings.
+    assert len(regions) == 11
     assert all(div["tabindex"] == "0" and div["aria-label"] for div in regions)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and max(np.diff(levels)) <= 1
@@ -235,12 +242,10 @@ def test_files(run, tmp_path):
     path = write_report(tmp_path, *run)
     assert path == tmp_path / "report.html"
     assert path.read_text(encoding="utf-8") == render_report(*run)
+    kinds = ("predicted_vs_actual", "error_vs_shots", "mae_vs_shots", "calibration_curve")
     assert {file.name for file in tmp_path.iterdir()} == {
         "report.html",
-        "predicted_vs_actual.svg",
-        "predicted_vs_actual.png",
-        "error_vs_shots.svg",
-        "error_vs_shots.png",
+        *(f"{kind}.{suffix}" for kind in kinds for suffix in ("svg", "png")),
     }
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     write_report(tmp_path, *run)
@@ -253,4 +258,107 @@ def test_files_of_several_pairs(make, tmp_path):
     names = {file.name for file in tmp_path.iterdir()}
     assert "predicted_vs_actual_a-b-pooled.svg" in names
     assert "error_vs_shots_c-d-pooled.png" in names
-    assert len(names) == 9
+    assert len(names) == 1 + 2 * 2 * 4
+
+
+def test_old_runs_still_have_a_report(run, old):
+    page = Page(render_report(*old(run)))
+    assert not page.open and len(page.of("svg")) == 4
+    assert not page.of("strong") and "Coverage" not in page.text
+    assert "How to read the prediction intervals" not in page.text
+    assert not re.search(r"\b(nan|None)\b", page.text)
+
+
+def test_auto_speaks_for_the_cell(judged):
+    page = Page(render_report(*judged))
+    cell = judged.summary["cells"][1]
+    auto, margin = (cell["estimators"][name] for name in ("auto", "margin"))
+    assert margin["mae"] < auto["mae"]
+    assert (
+        f"auto predicted {100 * auto['predicted_error']:.1f} % error where "
+        f"{100 * cell['actual_error']['mean']:.1f} % was measured, off by {100 * auto['mae']:.1f} "
+        f"points per episode on average; the nearest of 5 was margin, off by "
+        f"{100 * margin['mae']:.1f}. Its 90 % intervals held the error of "
+        f"{100 * auto['coverage']:.0f} % of the episodes."
+    ) in page.text
+    assert "where auto was furthest" in page.text
+
+
+def test_intervals_are_judged_and_explained(judged):
+    text = Page(render_report(*judged)).text
+    auto = judged.summary["cells"][1]["estimators"]["auto"]
+    assert f"{100 * auto['coverage']:.1f} of 90 {100 * auto['width']:.1f}" in text
+    assert "in 90 % of the episodes. Measured here means on all queries" in text
+    assert f"{100 * auto['rmse']:.1f}" in text and f"{auto['slope']:.2f}" in text
+    assert f"{100 * auto['relative_error']:.1f}" in text
+
+
+def test_oracles_are_marked_and_never_win(judged):
+    page = Page(render_report(*judged))
+    for cell in judged.summary["cells"]:
+        rows = {row["name"]: row for row in table_rows(cell)}
+        assert rows["oracle"]["oracle"] and not rows["oracle"]["best"]
+        assert min(cell["estimators"], key=lambda n: cell["estimators"][n]["mae"] or 1) == "oracle"
+        assert next(iter(rows)) == "auto" and list(rows)[-2:] == ["oracle", "oracle_sigma"]
+    assert page.text.count("oracle †sees the queries") == 4
+    assert "are upper bounds rather than estimates, and are not ranked" in page.text
+
+
+def test_fall_backs_are_told(judged):
+    text = Page(render_report(*judged)).text
+    assert "Answered by a simpler estimator" in text and "50 of 200 by another" in text
+    assert (
+        "gaussian 50 of 200 episodes of 5-way 1-shot with ncm and lda; 50 of 200 episodes of "
+        "5-way 5-shot with ncm and lda: margin answered"
+    ) in text
+
+
+def test_comparisons_are_antisymmetric_and_bold_where_clear(judged):
+    cell = judged.summary["cells"][1]
+    table = comparison_table(cell)
+    assert table["names"][0] == "auto" and table["names"][-1] == "oracle_sigma †"
+    entries = {
+        (row, column): entry
+        for row, values in table["rows"]
+        for column, entry in zip(table["names"], values, strict=True)
+    }
+    given = {(row["first"], row["second"]): row["difference"] for row in cell["comparisons"]}
+    gap = given["gaussian", "margin"]
+    half = (gap["upper"] - gap["lower"]) / 2
+    assert entries["gaussian", "margin"]["text"] == f"{100 * gap['mean']:+.1f} ± {100 * half:.1f}"
+    assert entries["gaussian", "margin"]["clear"] and entries["auto", "auto"] is None
+    other = entries["margin", "gaussian"]["text"]
+    assert other == f"\N{MINUS SIGN}{100 * gap['mean']:.1f} ± {100 * half:.1f}"
+    for (first, second), gap in given.items():
+        if "oracle" not in first + second:
+            assert entries[first, second]["clear"] == (gap["lower"] > 0 or gap["upper"] < 0)
+    assert comparison_table({**cell, "comparisons": []}) is None
+    page = Page(render_report(*judged))
+    assert "Row minus column" in page.text and page.of("strong")
+
+
+def test_pairs_that_met_in_fewer_episodes_say_so(make):
+    run = make(heads=("ncm",), shots=(5,), undefined={"margin": ("too few", 0.25)})
+    assert "450 episodes" in Page(render_report(*run)).text
+
+
+def test_more_than_a_dozen_estimators(make):
+    names = tuple(f"e{i}<b>" for i in range(13))
+    run = make(estimators=names, shots=(5,), episodes=20, intervals=dict.fromkeys(names, 0.1))
+    page = Page(render_report(*run))
+    assert not page.open and not page.of("b")
+    assert "the nearest of 13 estimators" in page.text
+
+
+def test_hostile_reasons_are_text(make):
+    run = make(
+        heads=("ncm",),
+        shots=(5,),
+        episodes=20,
+        estimators=(HOSTILE[0], "margin"),
+        fallbacks={HOSTILE[0]: (HOSTILE[1], 0.5)},
+        intervals={HOSTILE[0]: 0.1},
+    )
+    page = Page(render_report(*run))
+    assert_no_requests(page)
+    assert not page.open and HOSTILE[1] in page.text

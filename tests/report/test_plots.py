@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from fewshot.report.figures import draw, inline_svg
-from fewshot.report.plots import error_vs_shots, predicted_vs_actual
+from fewshot.report.plots import (
+    calibration_curve,
+    coverage_vs_nominal,
+    error_vs_shots,
+    mae_vs_shots,
+    predicted_vs_actual,
+)
+from fewshot.report.plots.rows import bin_means, equal_bins
 from fewshot.results.statistics import mean_interval
 
 HOSTILE = ("$x_1$ <b>&", "_y %", "\\frac", "a$b", "url(#x)", "\x00\x1b\u202e")
@@ -21,13 +28,23 @@ def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
+def plots_of(run):
+    """The plots of a run with one data set and backbone, by kind."""
+    (plots,) = draw(run.summary["cells"], run.episodes, run.predictions).values()
+    return {plot.kind: plot for plot in plots}
+
+
 def svg_of(run):
-    """All text of both plots, as a browser would show it."""
-    (plots,) = draw(run.episodes, run.predictions).values()
-    return [
-        ["".join(node.itertext()) for node in ET.fromstring(plot.inline).iter("text")]
-        for plot in plots
-    ]
+    """All text of every plot, as a browser would show it, by kind."""
+    return {
+        kind: ["".join(node.itertext()) for node in ET.fromstring(plot.inline).iter("text")]
+        for kind, plot in plots_of(run).items()
+    }
+
+
+def lines_of(axes):
+    """Points of lines that are estimators or cells, not the diagonal."""
+    return [line for line in axes.lines if line.get_marker() != "None"]
 
 
 def test_panels_show_every_estimator_of_every_head(run):
@@ -96,16 +113,15 @@ def test_nothing_is_cut_off(run):
     ids=["single", "one episode", "many"],
 )
 def test_other_sizes(make, options):
-    (plots,) = draw(*make(**options)[1:]).values()
-    for plot in plots:
+    for plot in plots_of(make(**options)).values():
         assert plot.svg.count("<svg") == 1
 
 
 def test_nobody_predicted(make):
     run = make(shots=(1,), estimators=("loo",), episodes=10)
     figure = predicted_vs_actual(run.predictions)
-    assert not figure.axes
-    assert [text.get_text() for text in figure.texts] == ["No estimator made a prediction."]
+    assert figure is None
+    assert list(plots_of(run)) == ["error_vs_shots"]
     figure = error_vs_shots(run.episodes, run.predictions)
     interval = mean_interval(run.episodes["actual_error"][:10])
     drawn = figure.axes[0].containers[0].lines[0].get_ydata()
@@ -124,17 +140,15 @@ def test_ways_are_told_apart(make):
 
 def test_names_are_never_formulas(make):
     run = make(heads=HOSTILE[:3], estimators=HOSTILE[2:], shots=(5,), episodes=12)
-    scatter, lines = svg_of(run)
+    shown = svg_of(run)
+    scatter, lines = shown["predicted_vs_actual"], shown["error_vs_shots"]
     assert "$x_1$ <b>&, \\frac" in scatter and "_y %, url(#x)" in scatter
     assert "_y %, 5-way" in lines and "predicted by a$b" in lines
     assert "predicted by \ufffd\ufffd\ufffd" in lines
 
 
 def test_ids_are_repeatable_and_belong_to_one_figure(run):
-    first, second = (
-        [plot.inline for plot in next(iter(draw(run.episodes, run.predictions).values()))]
-        for _ in range(2)
-    )
+    first, second = ([plot.inline for plot in plots_of(run).values()] for _ in range(2))
     assert first == second
     ids = [e.attrib["id"] for text in first for e in ET.fromstring(text).iter() if "id" in e.attrib]
     assert len(ids) == len(set(ids))
@@ -142,7 +156,7 @@ def test_ids_are_repeatable_and_belong_to_one_figure(run):
 
 
 def test_references_within_a_figure_still_lead_somewhere(run):
-    for plot in next(iter(draw(run.episodes, run.predictions).values())):
+    for plot in plots_of(run).values():
         root = ET.fromstring(plot.inline)
         ids = {element.attrib.get("id") for element in root.iter()}
         values = [value for element in root.iter() for value in element.attrib.values()]
@@ -167,8 +181,8 @@ def test_inline_svg_says_what_it_shows():
 
 def test_user_settings_stay_out_and_come_back(run):
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black"}):
-        (plots,) = draw(run.episodes, run.predictions).values()
-        assert "<svg" in plots[1].svg and "#000000; opacity" not in plots[1].svg
+        svg = plots_of(run)["error_vs_shots"].svg
+        assert "<svg" in svg and "#000000; opacity" not in svg
         assert matplotlib.rcParams["text.usetex"] is True
         assert matplotlib.rcParams["axes.facecolor"] == "black"
 
@@ -182,6 +196,110 @@ def test_no_pyplot():
 def test_file_names_are_safe_and_distinct(make):
     pairs = (("../../etc", "a/b"), ("../../etc", "a\\b"), ("CUB", "x"), ("cub", "x"))
     run = make(pairs=pairs, heads=("ncm",), shots=(5,), estimators=("margin",), episodes=5)
-    names = [plot.name for pair in draw(run.episodes, run.predictions).values() for plot in pair]
-    assert len({name.lower() for name in names}) == 8
+    plots = draw(run.summary["cells"], run.episodes, run.predictions).values()
+    names = [plot.name for own in plots for plot in own]
+    # Five episodes are too few for a calibration curve, and nobody gave intervals.
+    assert len({name.lower() for name in names}) == len(names) == 4 * 3
     assert not any(set(name) & set("/\\") for name in names)
+
+
+def test_auto_comes_first_and_oracles_last_with_their_mark(judged):
+    titles = svg_of(judged)["predicted_vs_actual"]
+    names = ["auto", "constant", "gaussian", "loo", "margin", "oracle †", "oracle_sigma †"]
+    assert [text for text in titles if text.startswith("ncm, ")] == [f"ncm, {n}" for n in names]
+    assert "oracle †" in svg_of(judged)["mae_vs_shots"]
+
+
+def test_bands_are_the_mean_bounds(judged):
+    figure = predicted_vs_actual(judged.predictions)
+    bands = [len(axes.lines) - 1 for axes in figure.axes]
+    # Two edges per number of shots, for auto and margin of two heads.
+    assert sorted(bands) == [0] * 10 + [4] * 4
+    rows = judged.predictions.query("head == 'ncm' and estimator == 'auto' and shots == 5")
+    low, high = figure.axes[0].lines[2:4]
+    assert low.get_ydata().min() >= 100 * rows["lower"].min() - 1e-9
+    assert high.get_ydata().max() <= 100 * rows["upper"].max() + 1e-9
+    np.testing.assert_allclose((high.get_ydata() - low.get_ydata()).max(), 20, atol=1e-6)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-1] == "prediction interval"
+
+
+def test_equal_predictions_have_a_bar(make):
+    run = make(heads=("ncm",), shots=(5,), estimators=("constant",), intervals={"constant": 0.1})
+    (axes,) = predicted_vs_actual(run.predictions).axes
+    assert len(axes.containers) == 2
+
+
+def test_mae_over_shots_is_that_of_the_table(run):
+    figure = mae_vs_shots(run.predictions)
+    lines = dict(zip(run.summary["cells"][0]["estimators"], figure.axes[0].lines, strict=True))
+    for i, cell in enumerate(run.summary["cells"][:2]):
+        for name in ("constant", "gaussian", "margin"):
+            interval = cell["estimators"][name]["mae_interval"]
+            assert lines[name].get_ydata()[i] == pytest.approx(100 * interval["mean"])
+    assert len(lines["loo"].get_xdata()) == 1
+    assert lines["constant"].get_marker() == "None" and lines["margin"].get_marker() != "None"
+    ends = np.concatenate([b.get_segments() for b in figure.axes[0].collections])[:, :, 1]
+    margin = run.summary["cells"][1]["estimators"]["margin"]["mae_interval"]
+    bounds = 100 * np.array([margin["lower"], margin["upper"]])
+    assert any(np.allclose(end, bounds) for end in ends)
+
+
+def test_calibration_curve_is_binned_means(run):
+    figure = calibration_curve(run.predictions)
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        f"{head}, {shots}" for head in ("ncm", "lda") for shots in ("1 shot", "5 shots")
+    ]
+    rows = run.predictions.query("head == 'ncm' and shots == 5 and estimator == 'margin'")
+    ordered = rows.sort_values("predicted_error")
+    pieces = [ordered.iloc[i : i + 60] for i in range(0, 600, 60)]
+    lines = lines_of(figure.axes[1])
+    # constant, gaussian, loo, margin: a point for the first.
+    assert [len(line.get_xdata()) for line in lines] == [1, 10, 10, 10]
+    for drawn, name in zip(lines[3].get_data(), ("predicted_error", "actual_error"), strict=True):
+        np.testing.assert_allclose(drawn, [100 * p[name].mean() for p in pieces], rtol=1e-6)
+
+
+def test_equal_predictions_share_a_bin():
+    x = np.array([0.0] * 7 + [0.2] * 2 + [0.4])
+    bins = equal_bins(x, 5)
+    assert len(set(bins[:7])) == 1
+    centres, counts = bin_means(bins, x, np.ones(10))
+    assert list(centres) == pytest.approx([0.0, 0.2, 0.4]) and list(counts) == [1, 1, 1]
+
+
+def test_coverage_is_that_of_the_summary(judged):
+    figure = coverage_vs_nominal(judged.summary["cells"])
+    assert [axes.get_title("left") for axes in figure.axes] == ["auto", "margin"]
+    for line, cell in zip(lines_of(figure.axes[0]), judged.summary["cells"], strict=True):
+        curve = 100 * np.array(cell["estimators"]["auto"]["coverage_curve"])
+        np.testing.assert_allclose(line.get_xydata(), curve)
+    again = [cell | {"seed": 1} for cell in judged.summary["cells"]]
+    both = coverage_vs_nominal([*judged.summary["cells"], *again])
+    assert len(lines_of(both.axes[0])) == 4
+
+
+def test_nothing_is_drawn_where_it_would_be_empty(run, make, old):
+    assert list(plots_of(run)) == [
+        "predicted_vs_actual",
+        "error_vs_shots",
+        "mae_vs_shots",
+        "calibration_curve",
+    ]
+    assert "coverage_vs_nominal" not in plots_of(old(run))
+    few = make(heads=("ncm",), shots=(5,), episodes=9)
+    assert "calibration_curve" not in plots_of(few)
+    assert coverage_vs_nominal(run.summary["cells"]) is None
+    nobody = run.predictions[:0]
+    assert mae_vs_shots(nobody) is calibration_curve(nobody) is None
+    assert error_vs_shots(run.episodes[:0], nobody) is None
+
+
+def test_many_estimators_are_wrapped(make):
+    names = tuple(f"estimator_{i}" for i in range(13))
+    run = make(estimators=names, shots=(1, 5), episodes=20, intervals=dict.fromkeys(names, 0.1))
+    for plot in plots_of(run).values():
+        assert plot.figure.get_figwidth() <= 12
+    shown = svg_of(run)
+    assert all(set(names) <= set(shown[kind]) for kind in ("mae_vs_shots", "calibration_curve"))
+    assert set(names) <= set(shown["coverage_vs_nominal"])

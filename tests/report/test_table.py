@@ -8,7 +8,15 @@ import sys
 import pytest
 
 from fewshot.report.table import markdown_table, summary_table
-from fewshot.report.wording import compared, decimal, missing_notes, percent, percent_interval
+from fewshot.report.wording import (
+    best_estimator,
+    compared,
+    decimal,
+    missing_notes,
+    percent,
+    percent_interval,
+    shown_estimator,
+)
 
 
 def line_of(table, *words):
@@ -138,3 +146,74 @@ def test_the_table_needs_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_auto_is_first_and_coverage_stands_beside_the_error(judged):
+    cells = judged.summary["cells"]
+    table = summary_table(cells)
+    assert max(map(len, table.splitlines())) <= 100
+    header = next(line for line in table.splitlines() if "auto" in line)
+    assert header.split()[0] == "auto"
+    rows = [line.split() for line in table.splitlines() if line.startswith("ncm")]
+    auto = cells[0]["estimators"]["auto"]
+    assert rows[0][7:10] == [
+        f"{100 * auto['predicted_error']:.1f}",
+        f"{100 * auto['mae']:.1f}",
+        f"{100 * auto['coverage']:.0f}",
+    ]
+    words = " ".join(table.split())
+    assert "90 % if the interval is right" in words
+
+
+def test_no_intervals_no_coverage(run, old):
+    for cells in (run.summary["cells"], old(run).summary["cells"]):
+        words = summary_table(cells).split()
+        assert "cov" not in words and "†" not in words
+        assert "cov" not in markdown_table(cells)
+    assert summary_table(run.summary["cells"]) == summary_table(old(run).summary["cells"])
+
+
+def test_oracles_are_last_marked_and_unranked(judged, old):
+    for cells in (judged.summary["cells"], old(judged).summary["cells"]):
+        for cell in cells:
+            assert not {"oracle", "oracle_sigma"} & set(compared(cell))
+            assert best_estimator(cell) in ("auto", "margin")
+        table = summary_table(cells)
+        titles = " ".join(line for line in table.splitlines() if "†" in line)
+        assert titles.index("oracle †") < titles.index("oracle_sigma †")
+        words = " ".join(table.split())
+        assert "made without a query, except †" in words
+        assert "† sees the labelled queries: an upper bound, not an estimate" in words
+        assert "oracle †: pred" in markdown_table(cells)
+        assert "- † sees the labelled queries" in markdown_table(cells)
+
+
+def test_an_oracle_alone_is_not_best(make):
+    (cell,) = make(heads=("ncm",), shots=(5,), estimators=("oracle",)).summary["cells"]
+    assert best_estimator(cell) is shown_estimator(cell) is None
+    assert "*" not in line_of(summary_table([cell]), "ncm")
+
+
+def test_an_oracle_is_known_by_what_it_sees(make):
+    (cell,) = make(heads=("ncm",), shots=(5,), estimators=("margin", "mine")).summary["cells"]
+    cell["estimators"]["mine"]["sees_queries"] = True
+    assert "mine †" in summary_table([cell])
+    assert best_estimator(cell) == "margin"
+
+
+def test_fall_backs_have_a_note(judged):
+    note = (
+        "gaussian, 50 of 200 episodes of 5-way 1-shot with ncm and lda; 50 of 200 episodes of "
+        "5-way 5-shot with ncm and lda: margin answered: the shots disagree with the base classes"
+    )
+    table = summary_table(judged.summary["cells"])
+    assert "Answered by a simpler estimator:" in table and note in " ".join(table.split())
+    assert note in markdown_table(judged.summary["cells"]).replace("\\_", "_")
+
+
+def test_markdown_has_coverage(judged):
+    auto = judged.summary["cells"][0]["estimators"]["auto"]
+    text = markdown_table(judged.summary["cells"])
+    assert "auto: pred (MAE; cov)" in text and "gaussian: pred (MAE)" in text
+    numbers = [f"{100 * auto[name]:.1f}" for name in ("predicted_error", "mae")]
+    assert f"{numbers[0]} ({numbers[1]}; {100 * auto['coverage']:.0f})" in text

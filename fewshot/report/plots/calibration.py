@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fewshot.report.plots.panels import diagonal, estimator_line, panels, square, wrapped
-from fewshot.report.plots.rows import bin_means, equal_bins, in_percent, settings, unique, where
+from fewshot.report.plots.rows import (
+    bin_means,
+    equal_bins,
+    in_percent,
+    predicting,
+    settings,
+    unique,
+    where,
+)
 from fewshot.report.style import house_style
 from fewshot.report.wording import plain
 
@@ -37,46 +47,46 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
         None if nobody predicted enough episodes for two bins.
     """
     rows = in_percent(predictions)
-    curves = {}
-    keys = [(head, key) for head in unique(rows["head"]) for key in settings(rows)]
-    for head, (ways, shots) in keys:
-        cell = where(rows, {"head": head, "ways": ways, "shots": shots})
-        for name in unique(cell["estimator"]):
-            own = cell[(cell["estimator"] == name).to_numpy(dtype=bool)]
-            if len(own) >= 2 * PER_BIN:
-                x, y = own["predicted"].to_numpy(float), own["actual"].to_numpy(float)
-                curves[head, (ways, shots), name] = _curve(x, y)
+    curves = _curves(rows)
     if not curves:
         return None
-    drawn = {name for _, _, name in curves}
-    estimators = {name: i for i, name in enumerate(unique(rows["estimator"])) if name in drawn}
-    shown = [key for key in keys if any(curve[:2] == key for curve in curves)]
     labels = settings(rows)
-    titles = [f"{head}, {labels[key]}" for head, key in shown]
-    handles = [estimator_line(i, plain(name)) for name, i in estimators.items()]
+    drawn = {name for own in curves.values() for name in own}
+    # The same looks as in the other figures, where all estimators are drawn.
+    places = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
+    handles = [estimator_line(i, plain(name)) for name, i in places.items()]
     with house_style():
         figure, axes = panels(
-            titles,
-            wrapped(len(shown), COLUMNS),
+            [f"{head}, {labels[key]}" for head, key in curves],
+            wrapped(len(curves), COLUMNS),
             [*handles, diagonal("predicted = actual")],
             title=title,
             labels=("mean predicted error, %", "mean actual error, %"),
             largest=3.0,
         )
-        low, high = _limits(list(curves.values()))
-        for (head, key), panel in zip(shown, axes, strict=True):
-            for name, i in estimators.items():
-                if (head, key, name) in curves:
-                    line = estimator_line(i)
-                    line.set_data(*curves[head, key, name])
-                    panel.add_line(line)
+        low, high = _limits([curve for own in curves.values() for curve in own.values()])
+        for panel, own in zip(axes, curves.values(), strict=True):
+            for name, curve in own.items():
+                line = estimator_line(places[name])
+                line.set_data(*curve)
+                panel.add_line(line)
             square(panel, low, high)
     return figure
 
 
-def _curve(predicted: NDArray, actual: NDArray) -> tuple[NDArray, ...]:
-    count = min(BINS, len(predicted) // PER_BIN)
-    return bin_means(equal_bins(predicted, count), predicted, actual)
+def _curves(rows: pd.DataFrame) -> dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]]:
+    """Binned means by (head, (ways, shots)) and estimator, those with enough episodes."""
+    curves: dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]] = {}
+    for head, (ways, shots) in product(unique(rows["head"]), settings(rows)):
+        cell = where(rows, {"head": head, "ways": ways, "shots": shots})
+        for name in unique(cell["estimator"]):
+            own = where(cell, {"estimator": name})
+            count = min(BINS, len(own) // PER_BIN)
+            if count > 1:
+                x, y = own["predicted"].to_numpy(float), own["actual"].to_numpy(float)
+                means = bin_means(equal_bins(x, count), x, y)
+                curves.setdefault((head, (ways, shots)), {})[name] = means
+    return curves
 
 
 def _limits(curves: list[tuple[NDArray, ...]]) -> tuple[float, float]:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from fewshot.report.plots.panels import diagonal, panels, square, wrapped
+from fewshot.report.plots.panels import diagonal, panels, wrapped
 from fewshot.report.plots.rows import setting_labels
-from fewshot.report.style import COLORS, DASHES, MARKERS, house_style, nth
+from fewshot.report.style import COLORS, DASHES, INK, MARKERS, house_style, nth
 from fewshot.report.wording import Cell, display_name, estimator_names, oracle_names, plain
 
 COLUMNS = 4
@@ -35,13 +35,7 @@ def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | N
     Figure or None
         None if nobody gave intervals.
     """
-    lines: dict[str, dict[Any, list[NDArray]]] = {}
-    for name in estimator_names(cells):
-        for cell in cells:
-            curve = cell["estimators"].get(name, {}).get("coverage_curve")
-            if curve:
-                key = (cell["head"], (cell["ways"], cell["shots"]))
-                lines.setdefault(name, {}).setdefault(key, []).append(100 * np.array(curve))
+    lines = _curves(cells)
     if not lines:
         return None
     told = oracle_names(cells)
@@ -56,16 +50,29 @@ def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | N
             largest=3.0,
         )
         for panel, curves in zip(axes, lines.values(), strict=True):
-            square(panel, 0.0, 100.0)
-            for key, look in styles.items():
-                for mean in [np.mean(curves[key], axis=0)] if key in curves else []:
-                    line = _line(look)
-                    line.set_data(mean[:, 0], mean[:, 1])
-                    panel.add_line(line)
-            # Marks at 0 and 100 % would be cut in half.
-            panel.set(xlim=(40, 102), ylim=(-2, 102), aspect="auto")
-            panel.set_xticks(range(40, 101, 20))
+            panel.plot([0, 100], [0, 100], color=INK, linewidth=0.9, zorder=3)
+            for key in filter(curves.__contains__, styles):
+                line = _line(styles[key])
+                line.set_data(*curves[key].T)
+                panel.add_line(line)
+            # No level below half is measured; marks at 0 and 100 % would be cut in half.
+            panel.set(xlim=(46, 100), ylim=(-2, 102), xticks=range(50, 101, 10))
     return figure
+
+
+def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
+    """Pairs (L, 2) of nominal and measured coverage by estimator, head, ways and shots."""
+    found: dict[str, dict[Any, list[Any]]] = {}
+    for name in estimator_names(cells):
+        for cell in cells:
+            curve = cell["estimators"].get(name, {}).get("coverage_curve")
+            if curve:
+                key = (cell["head"], (cell["ways"], cell["shots"]))
+                found.setdefault(name, {}).setdefault(key, []).append(curve)
+    return {
+        name: {key: 100 * np.mean(some, axis=0) for key, some in curves.items()}
+        for name, curves in found.items()
+    }
 
 
 def _styles(keys: set[Any], cells: Sequence[Cell]) -> dict[Any, dict[str, Any]]:

@@ -71,17 +71,17 @@ def panels(
         _say_outside(panel, labels, left=column == 0, below=i + columns >= len(titles))
         axes.append(panel)
     if title:
-        place = {"x": 0.12 / width, "y": 1 - 0.08 / height, "ha": "left", "va": "top"}
-        figure.text(**place, s=plain(title), color=GREY)
+        figure.text(0.12 / width, 1 - 0.08 / height, plain(title), ha="left", va="top", color=GREY)
     spot = (0.5, 0.05 / height)
     figure.legend(handles=handles, loc="lower center", bbox_to_anchor=spot, ncols=keys)
     return figure, axes
 
 
-def square(axes: Axes, low: float, high: float, label: str = "") -> None:
+def square(axes: Axes, low: float, high: float) -> None:
     """The same numbers on both axes, and the diagonal, where they are equal."""
-    axes.plot([low, high], [low, high], color=INK, linewidth=0.9, zorder=3, label=label)
-    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.9, zorder=3)
+    round_numbers = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = [tick for tick in round_numbers if low <= tick <= high]
     axes.set_xticks(ticks)
     axes.set_yticks(ticks)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.report.wording import shots_text
+from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, shots_text
 
 
 def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +31,14 @@ def numbers(column: pd.Series) -> NDArray:
 def unique(column: pd.Series) -> list[str]:
     """Names in the order in which they come."""
     return [str(name) for name in column.unique()]
+
+
+def predicting(predictions: pd.DataFrame) -> list[str]:
+    """Estimators with any number, in the order of the table, where they may start without."""
+    finite = np.isfinite(numbers(predictions["predicted_error"]))
+    some = set(predictions["estimator"][finite])
+    names = [name for name in unique(predictions["estimator"]) if name in some]
+    return sorted(names, key=lambda name: (name.endswith(ORACLE_MARK), name != RECOMMENDED))
 
 
 def settings(rows: pd.DataFrame) -> dict[tuple[int, int], str]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fewshot.report.plots.panels import diagonal, panels, square
-from fewshot.report.plots.rows import bin_means, equal_bins, in_percent, settings, unique, where
+from fewshot.report.plots.rows import bin_means, in_percent, predicting, settings, unique, where
 from fewshot.report.style import COLORS, GREY, MARKERS, house_style, nth
 
 POINTS = 2000
@@ -21,6 +21,7 @@ POINTS = 2000
 VECTOR_POINTS = 300
 COLUMNS = 5
 BAND_BINS = 16
+NARROW = 2.0
 
 
 def predicted_vs_actual(
@@ -48,7 +49,7 @@ def predicted_vs_actual(
     rows = in_percent(predictions)
     if rows.empty:
         return None
-    heads, estimators, series = unique(rows["head"]), unique(rows["estimator"]), settings(rows)
+    heads, estimators, series = unique(rows["head"]), predicting(predictions), settings(rows)
     keys = list(product(heads, estimators))
     titles = [name if len(heads) == 1 else f"{head}, {name}" for head, name in keys]
     with house_style():
@@ -102,11 +103,18 @@ def _band(axes: Axes, rows: pd.DataFrame, color: str) -> None:
     if rows.empty:
         return
     x, low, high = (rows[name].to_numpy(float) for name in ("predicted", "low", "high"))
-    x, low, high = bin_means(equal_bins(x, BAND_BINS), x, low, high)
+    # A band narrower than this would be lost under its points.
+    bins = BAND_BINS if np.ptp(x) > NARROW else 1
+    edges = np.linspace(x.min(), x.max(), bins + 1)[1:-1]
+    x, low, high = bin_means(np.searchsorted(edges, x), x, low, high)
+    # Above the points, which may hide what lies below them.
+    style: dict[str, Any] = {"color": color, "linewidth": 1.0, "zorder": 2.5}
     if len(x) > 1:
-        axes.fill_between(x, low, high, color=color, alpha=0.13, linewidth=0, zorder=1)
+        axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0, zorder=1)
+        axes.plot(x, low, x, high, **style)
     else:
-        axes.vlines(x, low, high, color=color, alpha=0.3, linewidth=5, zorder=1)
+        axes.errorbar(x, low, yerr=[np.zeros_like(x), high - low], fmt="none", capsize=5, **style)
+        axes.errorbar(x, low, xerr=1.5, fmt="none", **style)
 
 
 def _handles(series: dict[Any, str], banded: bool) -> list[Line2D]:

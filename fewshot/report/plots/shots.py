@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from fewshot.report.plots.panels import estimator_line, panels, wrapped
-from fewshot.report.plots.rows import in_percent, unique, where
+from fewshot.report.plots.rows import in_percent, predicting, where
 from fewshot.report.style import INK, house_style
 from fewshot.report.wording import plain
 from fewshot.results.statistics import mean_interval
@@ -41,7 +41,7 @@ def error_vs_shots(
     if episodes.empty:
         return None
     rows = in_percent(predictions)
-    estimators = unique(rows["estimator"])
+    estimators = predicting(predictions)
     handles = [Line2D([], [], color=INK, marker="o", label="actual error (95 % interval)")]
     handles += [
         estimator_line(i, f"predicted by {plain(name)}") for i, name in enumerate(estimators)
@@ -50,11 +50,6 @@ def error_vs_shots(
         figure, axes, place = _by_head(episodes, handles, title, "error, %")
         top = 1.0
         for panel, own in axes:
-            x, mean, half = _means(100 * where(episodes, own).set_index("shots")["actual_error"])
-            x = [place[K] for K in x]
-            style: dict[str, Any] = {"color": INK, "marker": "o", "linewidth": 1.8, "zorder": 4}
-            panel.errorbar(x, mean, yerr=half, capsize=4, **style)
-            top = max(top, float((mean + half).max()))
             for i, name in enumerate(estimators):
                 guesses = where(rows, own | {"estimator": name}).set_index("shots")["predicted"]
                 x, mean, _ = _means(guesses)
@@ -62,6 +57,10 @@ def error_vs_shots(
                 line.set_data([place[K] + _aside(i, len(estimators)) for K in x], mean)
                 panel.add_line(line)
                 top = max([top, *mean])
+            x, mean, half = _means(100 * where(episodes, own).set_index("shots")["actual_error"])
+            style: dict[str, Any] = {"color": INK, "marker": "o", "linewidth": 1.8, "zorder": 4}
+            panel.errorbar([place[K] for K in x], mean, yerr=half, capsize=4, **style)
+            top = max(top, float((mean + half).max()))
         _finish(axes, place, top)
     return figure
 
@@ -87,7 +86,7 @@ def mae_vs_shots(predictions: pd.DataFrame, *, title: str = "") -> Figure | None
     if rows.empty:
         return None
     rows = rows.assign(miss=(rows["predicted"] - rows["actual"]).abs())
-    estimators = unique(rows["estimator"])
+    estimators = predicting(predictions)
     handles = [_mae_line(i, name, plain(name)) for i, name in enumerate(estimators)]
     with house_style():
         figure, axes, place = _by_head(rows, handles, title, "MAE, points")
