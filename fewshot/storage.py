@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fewshot.exceptions import FewshotError
+
+
+def plain_name(name: str, longest: int = 120) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^\w.,=-]+", "_", name)[:longest]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ from fewshot.results.provenance import environment
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
-from fewshot.storage import atomic_path, claimed, writing
+from fewshot.storage import atomic_path, claimed, plain_name, writing
 from fewshot.tasks.batches import available_cores
 from fewshot.tasks.classification import TASK, Settings, evaluate_cell
 
@@ -68,7 +67,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
         "data": _data(bank, drawn),
         "cells": [cell.summary for cell in cells],
     }
-    target = folder / (_plain(label) if label else _stamp(bank))
+    target = folder / (plain_name(label) if label else _stamp(bank))
     return _write(target, settings, summary, cells, drawn)
 
 
@@ -260,8 +259,4 @@ def _write(
 
 def _stamp(bank: FeatureBank) -> str:
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return _plain(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w.,=-]+", "_", name)[:120]
+    return plain_name(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")

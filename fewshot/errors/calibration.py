@@ -39,7 +39,7 @@ class Calibrator(ABC):
         """Parameters as JSON types."""
         return {"method": self.method, **asdict(self)}
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027  most have nothing to check
         """Raise ValueError where parameters do not go together."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.storage import writing
+from fewshot.storage import plain_name, writing
 
 FORMAT = 1
 
@@ -71,7 +70,7 @@ def open_or_extract(
 
     causes = bank_causes(dataset, backbone, dtype)
     key = bank_key(causes)
-    folder = cache / f"{_plain(dataset.name)}-{_plain(backbone.name)}-{key[:16]}"
+    folder = cache / f"{plain_name(dataset.name, 60)}-{plain_name(backbone.name, 60)}-{key[:16]}"
     if not (folder / "bank.json").is_file():
         with writing("paths.cache", cache):
             cache.mkdir(parents=True, exist_ok=True)
@@ -135,8 +134,3 @@ class _exclusive:  # noqa: N801  used as a function
 
     def __exit__(self, *_: object) -> None:
         self.lock.release()
-
-
-def _plain(name: str) -> str:
-    """A name that any file system takes."""
-    return re.sub(r"[^\w.-]+", "_", name)[:60]

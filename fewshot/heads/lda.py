@@ -232,7 +232,9 @@ def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tup
     The variances are those of K_c - 1 degrees of freedom per class, so that the target of a
     class with two shots is not too small by half.
     """
-    total = (counts * (counts > 1)).sum(1, keepdim=True).clamp_min(1)  # one shot deviates by nothing
+    total = (
+        (counts * (counts > 1)).sum(1, keepdim=True).clamp_min(1)
+    )  # one shot deviates by nothing
     freedom = (counts - 1).sum(1, keepdim=True).clamp_min(1)
     pooled = deviations.flatten(1, 2)[:, None]
     variance = pooled.square().sum(2) / total[..., None]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from fewshot.errors.intervals import LEVELS
 
@@ -31,7 +32,7 @@ def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
     mean = float(values.mean())
     half = float("nan")
     if len(values) > 1:
-        z = float(stats.norm.ppf(0.5 + level / 2))
+        z = NormalDist().inv_cdf(0.5 + level / 2)
         half = z * float(values.std(ddof=1)) / len(values) ** 0.5
     return {
         "mean": mean,
@@ -81,14 +82,19 @@ def prediction_metrics(
     if right.any():
         metrics["relative_error"] = float(np.mean(miss[right] / (1 - a[right])))
     if np.ptp(p) > 0 and np.ptp(a) > 0:
-        metrics["spearman"] = float(stats.spearmanr(p, a).statistic)
+        metrics["spearman"] = float(np.corrcoef(_ranks(p), _ranks(a))[0, 1])
     if np.ptp(p) > 1e-12:
-        fit = stats.linregress(p, a)
-        metrics["slope"], metrics["intercept"] = float(fit.slope), float(fit.intercept)
+        slope = float(np.cov(p, a, bias=True)[0, 1] / np.var(p))
+        metrics["slope"], metrics["intercept"] = slope, float(a.mean() - slope * p.mean())
     if constant is not None and np.isfinite(constant[known]).all():
         baseline = float(np.abs(constant[known] - a).mean())
         metrics["skill"] = 1 - metrics["mae"] / baseline if baseline > 0 else None
     return metrics
+
+
+def _ranks(values: NDArray) -> NDArray:
+    """Ranks, the mean of theirs for equal values."""
+    return pd.Series(values).rank().to_numpy()
 
 
 def interval_metrics(lower: NDArray, upper: NDArray, actual: NDArray) -> dict[str, Any]:

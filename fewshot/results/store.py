@@ -39,7 +39,6 @@ def write_tables(
 
 def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> None:
     schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
-    schema = schema.with_metadata({"fewshot.schema_version": str(SCHEMA_VERSION)})
     table = pa.Table.from_pandas(rows[list(columns)], schema=schema, preserve_index=False)
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), b"fewshot.schema_version": str(SCHEMA_VERSION).encode()}

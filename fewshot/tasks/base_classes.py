@@ -76,10 +76,7 @@ def known_of_base(
     threads: int | None = None,
 ) -> BaseClasses:
     """Errors of `head` on base-class episodes, a way to look at them, and the base moments."""
-    classes = bank.classes("base")
-    index = ClassIndex.of(bank.labels, len(bank.classnames))
-    enough = len(classes) > 0 and index.size[classes].max() > 1
-    moments = (lambda: base_moments(bank)) if enough else None
+    moments = (lambda: base_moments(bank)) if has_moments(bank) else None
     episodes = base.episodes
     if episodes is None:
         return BaseClasses(moments=moments, reason=base.reason)
@@ -95,6 +92,13 @@ def known_of_base(
         errors_by_class=torch.from_numpy(errors),
         members=torch.from_numpy(episodes.classes),
     )
+
+
+def has_moments(bank: FeatureBank) -> bool:
+    """Whether some base class has two images."""
+    classes = bank.classes("base")
+    index = ClassIndex.of(bank.labels, len(bank.classnames))
+    return len(classes) > 0 and bool(index.size[classes].max() > 1)
 
 
 @lru_cache(maxsize=1)  # the same for every head, shot and seed of a run

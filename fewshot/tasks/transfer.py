@@ -27,7 +27,7 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head, LinearHead, Support
-from fewshot.tasks.base_classes import base_moments, draw_base_episodes
+from fewshot.tasks.base_classes import base_moments, draw_base_episodes, has_moments
 from fewshot.tasks.judging import actual_errors
 from fewshot.tasks.supports import map_supports
 
@@ -128,7 +128,9 @@ def from_cells(
     """The calibrator that the cells of these groups give."""
     _enough(groups)
     for name in sorted(plan.weights.keys() - groups.keys()):
-        raise FewshotError("calibrate", f"no group {name!r} to weigh; there are {', '.join(groups)}")
+        raise FewshotError(
+            "calibrate", f"no group {name!r} to weigh; there are {', '.join(groups)}"
+        )
     cells = _weighed([cell for cell in cells if cell.group in groups], plan.weights)
     models, left_out = {}, []
     for regime, names in REGIMES.items():
@@ -196,8 +198,7 @@ def _head_cells(
     constant = float("nan")
     if base.episodes is not None:
         constant = float(actual_errors(bank, base.episodes, head, device=device)[0].mean())
-    moments = base_moments(bank)
-    known = BaseClasses(moments=lambda: moments)
+    known = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
     regimes: dict[str, None] = {}
 
     def look(support: Support, fitted: Head) -> Tensor:
@@ -358,7 +359,10 @@ def _fit(cells: list[Cell], centre: NDArray, scale: NDArray) -> NDArray:
     x = np.concatenate([((c.x - centre) / scale).reshape(-1, len(centre)) for c in cells])
     y = np.concatenate([c.actual.reshape(-1) for c in cells])
     weight = np.concatenate(
-        [np.full(c.actual.size, GROUP_WEIGHT * c.weight / per_group[c.group] / c.actual.size) for c in cells]
+        [
+            np.full(c.actual.size, GROUP_WEIGHT * c.weight / per_group[c.group] / c.actual.size)
+            for c in cells
+        ]
     )
     prior = np.zeros(len(centre) + 1)
     prior[0] = ndtri(np.clip(np.average(y, weights=weight), 1e-3, 1 - 1e-3))

@@ -89,7 +89,8 @@ def test_a_setting_that_is_wrong(refusal, given, settings, message):
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("lits", "Did you mean 'list'?"), ("dataset", "Available: calibrate, help, list, predict, ")]
+    ("word", "hint"),
+    [("lits", "Did you mean 'list'?"), ("dataset", "Available: calibrate, help, list, predict, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)

@@ -87,7 +87,7 @@ def test_episodes_without_a_prediction_are_not_learnt_from():
 
 
 def test_nothing_predicted_on_base_classes_is_a_reason():
-    told, actual, members = example()
+    _, actual, members = example()
     estimator = Calibrated({"told": Told()}).fit(base_of(np.full(200, np.nan), actual, members))
     prediction = said(estimator, [0.2])
     assert bool(prediction.error.isnan().all())
@@ -169,7 +169,9 @@ def test_the_interval_of_the_constant_is_that_of_base_errors():
     few = np.stack([rng.permutation(5)[:4] for _ in range(400)])
     effect = np.array([-0.1, -0.05, 0, 0.05, 0.1])[few]
     wider = said(Constant(0.8).fit(base_of(np.zeros(400), actual + effect, few)), [0])
-    assert float(wider.upper - wider.lower) > 1.15 * float(prediction.upper[0] - prediction.lower[0])
+    assert float(wider.upper - wider.lower) > 1.15 * float(
+        prediction.upper[0] - prediction.lower[0]
+    )
 
 
 @pytest.mark.parametrize("level", [0, 1.0, "wide"])

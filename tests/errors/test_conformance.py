@@ -169,7 +169,11 @@ def test_unequal_shots(estimator, head):
 def test_one_shot_is_a_number_or_a_reason(name, head):
     judged = type(head).__name__.lower()
     learned = fitted(name, judged), fitted(name, judged, shots=1)
-    for estimator in (*learned, estimators.create(name).fit(BaseClasses()), estimators.create(name)):
+    for estimator in (
+        *learned,
+        estimators.create(name).fit(BaseClasses()),
+        estimators.create(name),
+    ):
         prediction = predict(estimator, head, draw(shots=1))
         check(prediction)
         finite = prediction.error.isfinite()
@@ -207,8 +211,7 @@ DEGENERATE = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shots", [2, K])
+@pytest.mark.parametrize(("shots", "dtype"), [(2, torch.float64), (K, torch.float32)])
 @pytest.mark.parametrize("kind", DEGENERATE)
 def test_degenerate_supports(estimator, head, kind, shots, dtype):
     features = DEGENERATE[kind](draw(shots=shots).features).clone().to(dtype)

@@ -38,9 +38,10 @@ def draw_episodes(prior, episodes, ways, shots, seed=0):
     rng = np.random.default_rng(seed)
     basis = prior.basis.numpy()
     D = len(basis)
-    means = prior.mean.numpy() + (
-        rng.normal(size=(episodes, ways, D)) * prior.between.numpy() ** 0.5
-    ) @ basis.T
+    means = (
+        prior.mean.numpy()
+        + (rng.normal(size=(episodes, ways, D)) * prior.between.numpy() ** 0.5) @ basis.T
+    )
     noise = (rng.normal(size=(episodes, ways, shots, D)) * prior.within.numpy() ** 0.5) @ basis.T
     return torch.from_numpy(means), Support.of(torch.from_numpy(means[:, :, None] + noise))
 

@@ -49,7 +49,9 @@ def slow_parts(shots, covariance=None, share=1.0):
 def draw(shots=(K,) * N, seed=0, spread=1.0, dim=D):
     rng = np.random.default_rng(seed)
     stretch = np.geomspace(2, 0.2, dim)
-    x = rng.normal(size=(E, N, 1, dim)) + spread * stretch * rng.normal(size=(E, N, max(shots), dim))
+    x = rng.normal(size=(E, N, 1, dim)) + spread * stretch * rng.normal(
+        size=(E, N, max(shots), dim)
+    )
     mask = np.broadcast_to(np.arange(max(shots)) < np.array(shots)[:, None], x.shape[:3])
     support = Support.of(torch.from_numpy(x), torch.from_numpy(mask.copy()))
     return support, [[x[e, c, :k] for c, k in enumerate(shots)] for e in range(E)]

@@ -200,7 +200,7 @@ def test_two_ways_against_the_normal_distribution():
     variance = x.var(2, ddof=1).mean(-1)
     corrected = (length - 40 / 12 * variance.sum(1) / length).clip(0)
     exact = norm.cdf(-corrected[:, None] / 2 / np.sqrt(variance)).mean(1)
-    fast = predict(x, samples=4096).error.numpy()
+    fast = predict(x, variance="features", samples=4096).error.numpy()
     np.testing.assert_allclose(fast, exact, atol=2e-3)
 
 
@@ -321,7 +321,7 @@ def test_full_sees_that_the_classes_differ_where_they_vary():
         score = draws @ m.T - (m**2).sum(1) / 2
         actual.append(np.mean(score.argmax(-1) != np.arange(4)[:, None]))
     wrong = {
-        c: abs(float(predict(x, covariance=c).error.mean()) - np.mean(actual))
+        c: abs(float(predict(x, covariance=c, variance="features").error.mean()) - np.mean(actual))
         for c in ("shared", "full")
     }
     assert wrong["full"] < 0.5 * wrong["shared"]
@@ -350,6 +350,6 @@ def test_bad_settings_are_named(parameter, value):
 def test_constructor_stores_its_arguments():
     estimator = Gaussian("full", "tabulated", samples=np.int64(64))
     assert estimator.get_params() == {
-        "covariance": "full", "distances": "tabulated", "variance": "features", "samples": 64,
+        "covariance": "full", "distances": "tabulated", "variance": "decisions", "samples": 64,
         "iterations": 50,
     }  # fmt: skip

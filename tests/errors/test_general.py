@@ -31,7 +31,11 @@ def whole(make_model):
     return General(
         {name: make_model(name) for name in REGIMES},
         {"margin": {"ncm": steps}},
-        {"ncm": Curve(np.array([1.0, 2.0, 5.0]), np.array([0.0, -0.3, -0.6]), np.array([0.1, 0.2]))},
+        {
+            "ncm": Curve(
+                np.array([1.0, 2.0, 5.0]), np.array([0.0, -0.3, -0.6]), np.array([0.1, 0.2])
+            )
+        },
         SPACE,
         [{"dataset": "birds", "images": 10}],
         [{"dataset": "birds", "mae": 0.05, "mae_loo": None}],

@@ -41,7 +41,7 @@ def test_quantiles_are_ranks_rounded_outwards():
     residuals = Residuals.of(predicted, predicted + scores * spread(predicted))
     expected = {0.01: -0.49, 0.05: -0.45, 0.25: -0.25, 0.5: 0.0, 0.75: 0.25, 0.95: 0.45, 0.99: 0.49}
     for level, quantile in expected.items():
-        at = np.flatnonzero(GRID == level)[0]
+        at = np.flatnonzero(level == GRID)[0]
         assert residuals.quantiles[at] == pytest.approx(quantile)
 
 
@@ -143,7 +143,9 @@ def test_nothing_to_inflate():
 
 @pytest.mark.parametrize("bad", [0, 1, 0.995, -0.5, True, "0.9", None, float("nan")])
 def test_bad_levels(bad):
-    with pytest.raises(FewshotError, match=r"calibration\.level: expected a number in \(0, 0\.99\]"):
+    with pytest.raises(
+        FewshotError, match=r"calibration\.level: expected a number in \(0, 0\.99\]"
+    ):
         check_level("calibration.level", bad)
 
 

@@ -1,4 +1,4 @@
-"""Leave-one-out against scikit-learn; the constant; the offset calibrator."""
+"""Leave-one-out against scikit-learn; the constant."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import NearestCentroid
 
 from fewshot.errors.base import BaseClasses
-from fewshot.errors.calibration import Offset
 from fewshot.errors.constant import Constant
 from fewshot.errors.loo import LeaveOneOut
 from fewshot.exceptions import FewshotError
@@ -71,10 +70,3 @@ def test_constant_is_the_mean_of_base_errors():
     prediction = Constant().predict(support, head)
     assert bool(prediction.error.isnan().all())
     assert "no base classes" in prediction.reason
-
-
-def test_offset_removes_the_mean_excess_and_stays_a_probability():
-    offset = Offset.fit(np.array([0.3, 0.5, np.nan]), np.array([0.2, 0.2, 0.9]))
-    assert offset.shift == pytest.approx(0.2)
-    np.testing.assert_allclose(offset(np.array([0.1, 0.5, 1.0])), [0.0, 0.3, 0.8])
-    assert np.isnan(Offset.fit(np.array([np.nan]), np.array([0.2]))(np.array([0.5])))

@@ -25,7 +25,7 @@ NEED_TWO = "leave-one-out needs two shots of every class"
 SPREAD = {"constant": None, "gaussian": 0.05, "loo": 0.08, "margin": 0.03}
 OTHERS = {"auto": 0.035, "oracle": 0.001, "oracle_sigma": 0.01}
 GUESS = "margin answered: the shots disagree with the base classes"
-# What summaries of version 0.1 did not have.
+# What summaries did not have at first.
 NEW = ("fallbacks", "fallback_reason", "sees_queries", "coverage", "width", "level")
 
 
@@ -190,7 +190,7 @@ def judged():
 
 
 def without_judging(run):
-    """The same run as version 0.1 would have left it."""
+    """The same run as it would have been left before there were these keys."""
     summary = json.loads(json.dumps(run.summary))
     for cell in summary["cells"]:
         del cell["comparisons"]

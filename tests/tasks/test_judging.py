@@ -16,7 +16,9 @@ from fewshot.tasks.base_classes import base_moments
 CPU = torch.device("cpu")
 
 
-def make(sizes=(9, 14, 20, 12, 16, 11), dim=12, dtype=np.float32, normalize="none", seed=0, base=()):
+def make(
+    sizes=(9, 14, 20, 12, 16, 11), dim=12, dtype=np.float32, normalize="none", seed=0, base=()
+):
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     features = rng.normal(size=(len(sizes), dim))[labels] + rng.normal(size=(len(labels), dim))
