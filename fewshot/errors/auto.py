@@ -173,5 +173,9 @@ def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDAr
     by_class = ndtr(coefficients[0] + z @ coefficients[1:])
     predicted = by_class.mean(-1)
     inflation = new_classes(predicted, actual, members, by_class)
-    residuals = Residuals.of(predicted, actual.mean(-1), inflation)
-    return model.at_one(shots, coefficients, residuals)
+    own = Residuals.of(predicted, actual.mean(-1), inflation)
+    # Episodes that have all their classes in common show nothing of how episodes differ: to that
+    # extent the residuals are those of other data sets.
+    shared = actual.shape[1] / classes
+    quantiles = (1 - shared) * own.quantiles + shared * model.residuals_at(shots).quantiles
+    return model.at_one(shots, coefficients, Residuals(quantiles))

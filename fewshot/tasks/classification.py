@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.errors.auto import Auto
 from fewshot.errors.base import BaseClasses, ErrorEstimator
-from fewshot.errors.calibrated import Calibrated, Transferred
+from fewshot.errors.calibrated import Calibrated, Stack, Transferred
 from fewshot.errors.calibration import METHODS, SOURCES
 from fewshot.errors.constant import Constant
 from fewshot.errors.davies_bouldin import DaviesBouldin
@@ -157,6 +157,8 @@ def calibrate(
     """The estimator with its calibrator around it, where it has not got its own."""
     if isinstance(estimator, Auto):
         return _auto(estimator, settings)
+    if isinstance(estimator, Constant | Stack) and estimator.level == LEVEL:
+        estimator = type(estimator)(**(estimator.get_params() | {"level": settings.level}))
     if settings.calibration == "none" or isinstance(estimator, CALIBRATED | OracleEstimator):
         return estimator
     if settings.calibration == "base":

@@ -11,8 +11,14 @@ from fewshot.errors.general import Curve, load_general
 from fewshot.errors.regimes import REGIMES
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
-from fewshot.tasks import transfer
-from fewshot.tasks.transfer import Plan, fit_general, from_cells, gather_cells, halved
+from fewshot.tasks.transfer import (
+    Plan,
+    fit_general,
+    from_cells,
+    gather_cells,
+    halved,
+    regression,
+)
 
 PLAN = Plan(ways=(2, 5), shots=(1, 2, 4), episodes=25, seed=3)
 NAMES = ("birds", "cars", "rocks", "signs")
@@ -133,16 +139,16 @@ def test_same_seed_same_calibrator_and_another_seed_another():
 def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monkeypatch):
     def predictions(cells):
         seen = {}
-        original = transfer._figures
+        original = regression._figures
 
         def record(predicted, cell, residuals):
             seen[cell.group, cell.head, cell.ways, cell.shots] = (predicted, residuals.quantiles)
             return original(predicted, cell, residuals)
 
         with monkeypatch.context() as patch:
-            patch.setattr(transfer, "_figures", record)
-            patch.setattr(transfer, "SHOWN", 5, raising=False)
-            transfer._fit_regime(REGIMES["closed"], cells)
+            patch.setattr(regression, "_figures", record)
+            patch.setattr(regression, "SHOWN", 5)
+            regression.fit_regime(REGIMES["closed"], cells)
         return seen
 
     own = [cell for cell in cells if cell.regime == "closed"]
@@ -157,16 +163,16 @@ def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monke
 def test_groups_weigh_alike_whatever_their_banks(cells):
     own = [c for c in cells if c.regime == "closed" and c.shots == 2]
     centre, scale = np.zeros(3), np.ones(3)
-    once = transfer._fit(own, centre, scale)
+    once = regression._fit(own, centre, scale)
     doubled = own + [replace(c, dataset="copy") for c in own if c.group == "cars"]
-    np.testing.assert_allclose(transfer._fit(doubled, centre, scale), once, atol=1e-6)
+    np.testing.assert_allclose(regression._fit(doubled, centre, scale), once, atol=1e-6)
     # Twice the weight is what a twin would bring.
     twin = own + [replace(c, group="twin") for c in own if c.group == "cars"]
     weighed = [replace(c, weight=2.0) if c.group == "cars" else c for c in own]
     np.testing.assert_allclose(
-        transfer._fit(weighed, centre, scale), transfer._fit(twin, centre, scale), atol=1e-6
+        regression._fit(weighed, centre, scale), regression._fit(twin, centre, scale), atol=1e-6
     )
-    assert np.abs(transfer._fit(weighed, centre, scale) - once).max() > 1e-3
+    assert np.abs(regression._fit(weighed, centre, scale) - once).max() > 1e-3
 
 
 def test_too_little_is_refused():
