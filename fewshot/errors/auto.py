@@ -39,8 +39,8 @@ class Auto(ErrorEstimator):
       Gaussian prior. All base-class episodes together weigh as much as one Bernoulli trial per
       base class: five base classes move the coefficients a little, five hundred decide them.
 
-    The interval is conformal: quantiles of the standardised residuals of those same episodes,
-    widened for classes that were not among them.
+    The interval is made of quantiles of the standardised residuals of those same episodes, widened
+    for classes that were not among them; the few coefficients make little of having seen them.
 
     Parameters
     ----------

@@ -73,10 +73,16 @@ def _stratified(head: Head, support: Support) -> Tensor:
     E, N, K, _ = features.shape
     spare = support.counts > 1
     scores = features.new_full((E, N, K, N), torch.nan)
+    if not bool(spare.any()):
+        return scores
     for k in range(K):
-        kept = mask.clone()
-        kept[:, :, k] &= ~spare
-        held = head.clone().fit(Support.of(features, kept)).scores(Query.of(features[:, :, k]))
+        if support.complete:  # fewer rows are faster than rows that are masked
+            rest = Support.of(torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2))
+        else:
+            kept = mask.clone()
+            kept[:, :, k] &= ~spare
+            rest = Support.of(features, kept)
+        held = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
         known = spare & mask[:, :, k]
         scores[:, :, k] = torch.where(known[..., None], held, torch.nan)
     return scores

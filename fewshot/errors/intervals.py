@@ -45,7 +45,8 @@ class Residuals:
         """From B predictions and actual errors; `inflation` stretches it about its median.
 
         The quantile q of B residuals is the one of rank ``q (B + 1)``, rounded away from the
-        middle, which makes the coverage of exchangeable episodes at least nominal.
+        middle, which makes the coverage of exchangeable episodes at least nominal, as long as
+        there are residuals enough to have that rank (39 at level 0.95).
         """
         known = np.isfinite(predicted)
         scores = np.sort((actual[known] - predicted[known]) / spread(predicted[known]))

@@ -71,7 +71,7 @@ class Settings:
     method: str = "slope"
     level: float = LEVEL
     calibrator: str | None = None
-    base_episodes: int = 600
+    base_episodes: int = 300
     device: torch.device = torch.device("cpu")  # noqa: RUF009  a device is immutable
     threads: int | None = None
     progress: Callable[[int], object] | None = None

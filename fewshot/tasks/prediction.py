@@ -99,7 +99,7 @@ def forecast(
     *,
     base: FeatureBank | None = None,
     estimator: Auto | None = None,
-    episodes: int = 600,
+    episodes: int = 300,
     seed: int = 0,
     more: Sequence[int] = MORE,
 ) -> list[Forecast]:

@@ -73,7 +73,7 @@ def test_a_run_writes_everything(fewshot, own, plots):
     episodes = pd.read_parquet(folder / "episodes.parquet")
     predictions = pd.read_parquet(folder / "predictions.parquet")
     assert len(episodes) == 2 * 2 * 20
-    assert set(predictions["estimator"]) == {"gaussian", "margin", "loo", "constant"}
+    assert set(predictions["estimator"]) == {"auto", "gaussian", "margin", "loo", "constant"}
     assert set(episodes["dataset"]) == {"photos"}
     assert set(episodes["backbone"]) == {"tiny_net:network"}
     assert set(episodes["seed"]) == {4}
