@@ -9,7 +9,7 @@ from fewshot.errors.base import NO_BASE, ErrorEstimator, Prediction
 from fewshot.errors.margin import Margin, margins_of, rival_covariance, rivals
 from fewshot.errors.orthant import orthant_probability
 from fewshot.errors.prior import ClassPrior
-from fewshot.exceptions import FewshotError, expect_positive_int
+from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, LinearHead, Support, linear_scores
 
 # What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
@@ -99,11 +99,7 @@ class EmpiricalBayes(ErrorEstimator):
 
     def _check(self) -> None:
         expect_positive_int("estimator.empirical_bayes.points", self.points)
-        number = isinstance(self.nu, int | float) and not isinstance(self.nu, bool)
-        if not number or not 0 <= self.nu < float("inf"):
-            raise FewshotError(
-                "estimator.empirical_bayes.nu", f"expected a number >= 0, got {self.nu!r}"
-            )
+        expect_number("estimator.empirical_bayes.nu", self.nu, 0)
 
 
 def posterior_margins(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import expect_number
 
 LEVEL = 0.9
 # Residuals are kept as quantiles, so that a saved calibrator is small and can be read.
@@ -114,7 +114,5 @@ def new_classes(
 
 def check_level(argument: str, level: Any) -> float:
     """A level in (0, 0.99]; beyond, the tails of a few hundred episodes say nothing."""
-    number = isinstance(level, int | float) and not isinstance(level, bool)
-    if not number or not 0 < level <= 0.99:
-        raise FewshotError(argument, f"expected a number in (0, 0.99], got {level!r}")
+    expect_number(argument, level, 0, 0.99, above=True)
     return float(level)

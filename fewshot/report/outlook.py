@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.prediction import Forecast
 
 LISTED = 20
+WIDTH = 100
 SHOWN_CLASSES = 8
 
 
@@ -31,9 +33,11 @@ def outlook_text(
         What ``classify`` gave; empty without queries.
     """
     best = rows[0]
-    parts = [_support(sizes), _table(rows, level), _advice(rows, sizes)]
+    wrapped = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows, sizes)))
+    support, advice = wrapped
+    parts = [support, _table(rows, level), advice]
     if best.outlook:
-        parts.append(_more(best, level))
+        parts.append(_more(best))
     if labels:
         parts.append(_labels(labels, best))
     return "\n\n".join(parts)
@@ -92,7 +96,7 @@ def _advice(rows: Sequence[Forecast], sizes: dict[str, int]) -> str:
     return text
 
 
-def _more(best: Forecast, level: float) -> str:
+def _more(best: Forecast) -> str:
     steps = [
         f"{one.more} more image{'s' * (one.more > 1)} per class: about {_percent(one.error)} "
         f"({_percent(one.lower)} to {_percent(one.upper)})"
@@ -116,4 +120,4 @@ def _labels(labels: list[dict[str, Any]], best: Forecast) -> str:
 
 def _percent(share: float) -> str:
     percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
+    return f"{percent:.0f} %" if percent >= 9.95 or percent < 0.05 else f"{percent:.1f} %"

@@ -71,11 +71,6 @@ def shots_text(shots: int) -> str:
     return f"{shots} shot" if shots == 1 else f"{shots} shots"
 
 
-def cell_text(cell: Cell) -> str:
-    """``5-way 1-shot with ncm``."""
-    return f"{_setting_text(cell)} with {plain(cell['head'])}"
-
-
 def group_text(group: tuple[str, ...]) -> str:
     """``eurosat · resnet18 (pooled)``."""
     dataset, backbone, feature = map(plain, group)
