@@ -152,3 +152,22 @@ def test_bad_arrays(data):
     ):
         with pytest.raises(fewshot.FewshotError, match=expected):
             fewshot.evaluate(*bad)
+
+
+def test_what_was_learned_on_base_classes_can_be_kept(data, tmp_path):
+    names = ["auto", "margin", "loo"]
+    learned = run(data, split=data[2], estimators=names, calibration="base", backbone="net")
+    assert learned.calibrator is not None
+    learned.calibrator.save(tmp_path / "mine.json")
+    kept = {"calibration": "datasets", "calibrator": str(tmp_path / "mine.json")}
+    again = run(data, split=data[2], estimators=names, backbone="net", **kept)
+    for name in names:
+        one, two = (
+            rows.loc[rows["estimator"] == name, ["predicted_error", "lower", "upper"]]
+            for rows in (learned.predictions, again.predictions)
+        )
+        np.testing.assert_allclose(one, two, atol=2e-3)  # JSON keeps five digits
+    assert again.calibrator is None  # nothing was learned here
+    with pytest.raises(fewshot.FewshotError, match="backbone 'net', got 'other'"):
+        run(data, split=data[2], estimators=names, backbone="other", **kept)
+    assert run(data, estimators=["auto"]).calibrator is None

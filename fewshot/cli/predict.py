@@ -179,13 +179,14 @@ def _forecasts(
     """Of every head on every backbone, the lowest predicted error first."""
     from fewshot.errors.auto import Auto
     from fewshot.heads import heads as registry
+    from fewshot.tasks.calibrating import space_of
     from fewshot.tasks.prediction import forecast
 
     made = {name: registry.create(name) for name in heads}
     estimator = Auto(calibrator=given.calibrator, level=given.level)
     rows: list[Forecast] = []
     for own in banks.values():
-        estimator.general().check_space(own["support"].info)
+        estimator.general().check_space(space_of(own["support"]))
         rows += forecast(own["support"], made, base=own.get("base"), estimator=estimator)
     return sorted(rows, key=lambda one: one.error)
 

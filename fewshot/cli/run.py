@@ -251,10 +251,19 @@ def _write(
         (partial / "episodes").mkdir()
         for one in drawn:
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
+        _write_calibrators(partial / "calibrators", cells)
         write_report(partial, summary, episodes, predictions)
     print(summary_table(summary["cells"]))
     print(f"\nRows, summary and plots: {free}\nReport: {free / 'report.html'}")
     return free
+
+
+def _write_calibrators(folder: Path, cells: list[Result]) -> None:
+    """What was learned on base classes, a file per cell; no folder without any."""
+    for cell in cells:
+        if cell.calibrator is not None:
+            name = "{head}_{ways}way_{shots}shot.json".format(**cell.summary)
+            cell.calibrator.save(folder / plain_name(name))
 
 
 def _stamp(bank: FeatureBank) -> str:

@@ -138,7 +138,7 @@ class General:
     models: dict[str, Model]
     others: dict[str, dict[str, Steps]] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
-    space: dict[str, str] | None = None
+    space: dict[str, Any] | None = None
     fitted_on: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     notes: str = ""

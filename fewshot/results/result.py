@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fewshot.errors.general import General
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 
 
@@ -23,11 +24,14 @@ class Result:
         One row per episode and estimator; columns of ``PREDICTION_COLUMNS``.
     summary : dict
         Means, intervals, the estimators' metrics, hashes; JSON types only.
+    calibrator : General or None
+        What was learned on base classes; ``.save(path)`` keeps it for features of the same kind.
     """
 
     episodes: pd.DataFrame
     predictions: pd.DataFrame
     summary: dict[str, Any]
+    calibrator: General | None = None
 
     def __repr__(self) -> str:
         from fewshot.report.table import summary_table

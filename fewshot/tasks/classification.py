@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.errors.auto import Auto
-from fewshot.errors.base import BaseClasses, ErrorEstimator
-from fewshot.errors.calibrated import Calibrated, Stack, Transferred
-from fewshot.errors.calibration import METHODS, SOURCES
-from fewshot.errors.constant import Constant
-from fewshot.errors.davies_bouldin import DaviesBouldin
-from fewshot.errors.general import General, load_general
-from fewshot.errors.intervals import LEVEL, check_level
+from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.oracle import OracleEstimator
-from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
@@ -36,50 +25,16 @@ from fewshot.results.statistics import (
     prediction_metrics,
 )
 from fewshot.tasks.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
+from fewshot.tasks.calibrating import (
+    calibrate,
+    calibration_name,
+    check_calibration,
+    fitted_calibrator,
+)
 from fewshot.tasks.judging import Predicted, actual_errors, predicted_errors
+from fewshot.tasks.settings import Settings
 
 TASK = "classification"
-# Estimators that learn their own calibration from base classes.
-CALIBRATED = Constant | DaviesBouldin | Calibrated
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a cell is computed. Device, threads and progress change no row.
-
-    Attributes
-    ----------
-    calibration : {"none", "base", "datasets"}
-        What raw estimates are corrected by. ``auto`` is always calibrated, on base classes if there
-        are any; "base" and "datasets" decide it.
-    method : {"offset", "slope", "isotonic"}
-        How, on base classes.
-    level : float
-        Nominal coverage of prediction intervals.
-    calibrator : str, optional
-        JSON of ``fewshot calibrate`` for "datasets" and ``auto``; the package's own by default.
-    base_episodes : int
-        Episodes of base classes for the constant baseline and the calibration.
-    device : torch.device
-    threads : int or None
-        None: all cores that the process may use.
-    progress : callable, optional
-        Called with the number of episodes that were just finished.
-    """
-
-    calibration: str = "none"
-    method: str = "slope"
-    level: float = LEVEL
-    calibrator: str | None = None
-    base_episodes: int = 300
-    device: torch.device = torch.device("cpu")  # noqa: RUF009  a device is immutable
-    threads: int | None = None
-    progress: Callable[[int], object] | None = None
-
-    @property
-    def engine(self) -> dict[str, Any]:
-        """What the engine takes."""
-        return {"device": self.device, "threads": self.threads}
 
 
 def evaluate_cell(
@@ -133,65 +88,8 @@ def evaluate_cell(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / judged,
     }
-    return Result(rows, guesses, summary)
-
-
-def check_calibration(settings: Settings, bank: FeatureBank) -> None:
-    """Refuse what cannot be calibrated before anything is computed."""
-    expect_choice("calibration", settings.calibration, SOURCES)
-    expect_choice("calibration.method", settings.method, METHODS[:-1])
-    check_level("calibration.level", settings.level)
-    if settings.calibration == "base" and len(bank.classes("base")) == 0:
-        raise FewshotError(
-            "calibration",
-            f"expected base classes to calibrate on, got none ({BaseClasses().reason})",
-            "Give a base/novel split, or set calibration to datasets or none.",
-        )
-    if settings.calibration == "datasets" or settings.calibrator:
-        _general(settings).check_space(bank.info)
-
-
-def calibrate(
-    name: str, estimator: ErrorEstimator, head: str, bank: FeatureBank, settings: Settings
-) -> ErrorEstimator:
-    """The estimator with its calibrator around it, where it has not got its own."""
-    if isinstance(estimator, Auto):
-        return _auto(estimator, settings)
-    if isinstance(estimator, Constant | Stack) and estimator.level == LEVEL:
-        estimator = type(estimator)(**(estimator.get_params() | {"level": settings.level}))
-    if settings.calibration == "none" or isinstance(estimator, CALIBRATED | OracleEstimator):
-        return estimator
-    if settings.calibration == "base":
-        return Calibrated({name: estimator}, settings.method, settings.level)
-    return Transferred(estimator, _general(settings).steps(name, head), settings.level)
-
-
-def calibration_name(estimator: ErrorEstimator) -> str:
-    """What stands in the rows."""
-    if isinstance(estimator, Auto):
-        return "base" if estimator.fitted_ else "datasets"
-    if isinstance(estimator, Transferred):
-        return "datasets"
-    if isinstance(estimator, Calibrated):
-        return estimator.method
-    return "none"
-
-
-def _auto(given: Auto, settings: Settings) -> Auto:
-    """``auto`` with the calibration of the run, where it has no other of its own."""
-    source = settings.calibration if settings.calibration != "none" else "auto"
-    changes: dict[str, Any] = {"level": settings.level}
-    if given.source == "auto":
-        changes["source"] = source
-    if given.calibrator is None:
-        changes["calibrator"] = settings.calibrator
-    if given.level != LEVEL:
-        del changes["level"]
-    return type(given)(**(given.get_params() | changes))
-
-
-def _general(settings: Settings) -> General:
-    return load_general(None if settings.calibrator is None else Path(settings.calibrator))
+    calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
+    return Result(rows, guesses, summary, calibrator)
 
 
 def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:

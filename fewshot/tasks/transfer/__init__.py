@@ -10,6 +10,7 @@ from fewshot.errors.general import General
 from fewshot.errors.regimes import REGIMES
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
+from fewshot.tasks.calibrating import space_of
 from fewshot.tasks.transfer.cells import Cell, Plan, gather_cells, halved
 from fewshot.tasks.transfer.regression import fit_regime
 from fewshot.tasks.transfer.simple import learning_curves, slope_calibrators
@@ -91,14 +92,8 @@ def describe(bank: FeatureBank, group: str, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _shared_space(banks: list[FeatureBank]) -> dict[str, str] | None:
-    spaces = [
-        {
-            "backbone": str(bank.info.get("backbone", "unknown")),
-            "feature": str(bank.info.get("feature", "given")),
-        }
-        for bank in banks
-    ]
+def _shared_space(banks: list[FeatureBank]) -> dict[str, Any] | None:
+    spaces = [space_of(bank) for bank in banks]
     same = all(space == spaces[0] for space in spaces) and spaces[0]["backbone"] != "unknown"
     return spaces[0] if same else None
 
