@@ -31,6 +31,19 @@ examples:
 def main(argv: Sequence[str]) -> int:
     """Print what to expect, and labels for query images."""
     given = _parser().parse_args(argv)
+    try:
+        return _predict(given)
+    except FewshotError as error:
+        # The settings of a run go by other names here.
+        words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
+        words |= {"estimator.auto.level": "--level"}
+        texts = [error.argument, error.problem, error.remedy]
+        for run, here in words.items():
+            texts = [text.replace(run, here) for text in texts]
+        raise FewshotError(*texts) from None
+
+
+def _predict(given: argparse.Namespace) -> int:
     backbones, heads = _names(given.backbone), _names(given.head)
     expect(bool(backbones), "--backbone", "expected at least one, got none")
     expect(bool(heads), "--head", "expected at least one, got none")

@@ -23,6 +23,7 @@ from fewshot.heads.base import Head, Support
 # Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
 PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
+COPIES = "shots that are copies of each other, which show nothing of how images differ"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
 
 
@@ -85,11 +86,11 @@ class Auto(ErrorEstimator):
         base = getattr(self, "base_", NO_BASE)
         general, fitted = self.general(), getattr(self, "fitted_", {})
         regimes = np.array(regime_of(support, head, base))
-        shots = support.counts.mean(-1).double().cpu().numpy()
+        shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
         for regime, count in sorted(set(zip(regimes, shots, strict=True))):
             own = (regimes == regime) & (shots == count)
-            model = fitted.get(regime) or general.model(regime)
+            model = fitted.get(str(regime)) or general.model(str(regime))
             some, one = _part(support, head, own)
             x = Evidence(some, one, base).stack(REGIMES[regime]).cpu().numpy()
             predicted = model.predict(x, shots[own])
@@ -98,14 +99,15 @@ class Auto(ErrorEstimator):
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
             rows[:, own] = np.stack([predicted, *bounds, *bands])
         said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
-        alone = torch.from_numpy(regimes == ONE_SHOT_ALONE).to(said.device)
+        guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
+        doubtful = torch.from_numpy(guessed).to(said.device) | has_copies(support).to(said.device)
         return Prediction(
             said[0],
             lower=said[1],
             upper=said[2],
             bands=said[3:].view(2, len(LEVELS), -1),
-            fallback=alone if bool(alone.any()) else None,
-            fallback_reason=GUESS,
+            fallback=doubtful if bool(doubtful.any()) else None,
+            fallback_reason=GUESS if guessed.any() else COPIES,
         )
 
     def general(self) -> General:
@@ -115,26 +117,39 @@ class Auto(ErrorEstimator):
         return load_general(None if self.calibrator is None else Path(self.calibrator))
 
     def _calibrate(self, base: BaseClasses) -> None:
-        seen: dict[str, None] = {}
+        # Base-class episodes are balanced, so that each kind of knowledge has one regime. That
+        # without base classes is for those who keep what was learned and use it elsewhere.
+        seen: dict[tuple[str, str], None] = {}
 
         def look(support: Support, head: Head) -> Tensor:
-            regime = regime_of(support, head, base)[0]
-            seen[regime] = None
+            regime, without = (regime_of(support, head, one)[0] for one in (base, NO_BASE))
+            seen[regime, without] = None
             evidence = Evidence(support, head, base).stack(REGIMES[regime])
-            shots = support.counts.mean(-1)[:, None, None].expand(-1, evidence.shape[1], 1)
-            return torch.cat([evidence, shots.double()], -1)
+            alone = Evidence(support, head, NO_BASE).stack(REGIMES[without])
+            shots = support.typical_shots[:, None, None].expand(-1, evidence.shape[1], 1)
+            return torch.cat([evidence, alone, shots.double()], -1)
 
         looked = base.map(look).numpy()
-        (regime,) = seen  # base-class episodes are balanced: one number of shots
+        ((regime, without),) = seen
         assert base.errors_by_class is not None and base.members is not None
-        transferred = self.general().model(regime)
-        self.fitted_[regime] = refit(
-            transferred,
-            looked[..., :-1],
-            float(looked[0, 0, -1]),
-            base.errors_by_class.numpy(),
-            base.members.numpy(),
-        )
+        actual, members = base.errors_by_class.numpy(), base.members.numpy()
+        shots, width = round(float(looked[0, 0, -1]), 6), len(REGIMES[regime])
+        columns = {without: looked[..., width:-1], regime: looked[..., :width]}
+        for one, x in columns.items():
+            if one != regime and one not in self.general().models:
+                continue  # a calibrator of one's own may lack it
+            self.fitted_[one] = refit(self.general().model(one), x, shots, actual, members)
+
+
+def has_copies(support: Support) -> Tensor:
+    """Whether an episode has the same shot twice: (E,), bool."""
+    features = support.features.flatten(1, 2).double()
+    numbers = torch.arange(1, features.shape[-1] + 1, dtype=torch.float64, device=features.device)
+    # Different shots all but never have the same product with an irregular vector.
+    irregular = torch.sin(numbers**2)
+    marks = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
+    ordered = marks.sort(-1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).any(-1)
 
 
 def _part(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
@@ -178,4 +193,4 @@ def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDAr
     # extent the residuals are those of other data sets.
     shared = actual.shape[1] / classes
     quantiles = (1 - shared) * own.quantiles + shared * model.residuals_at(shots).quantiles
-    return model.at_one(shots, coefficients, Residuals(quantiles))
+    return model.with_row(shots, coefficients, quantiles)

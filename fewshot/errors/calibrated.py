@@ -139,7 +139,7 @@ class Transferred(ErrorEstimator):
         """Calibrated errors (E,) with their intervals."""
         said = self.inner.predict(support, head)
         raw = said.error.double().cpu().numpy()[:, None]
-        nearest = self.steps.nearest(float(support.counts.mean()))
+        nearest = self.steps.nearest(float(support.typical_shots.mean()))
         calibrator, residuals = self.steps.calibrators[nearest], self.steps.residuals[nearest]
         return bounded(support, raw, calibrator, residuals, self.level, said.reason, said)
 

@@ -65,13 +65,15 @@ class Model:
         """Residuals between those of the neighbouring numbers of shots."""
         return Residuals(_interpolate(np.array([shots]), self.shots, self.residuals)[0])
 
-    def at_one(self, shots: float, coefficients: NDArray, residuals: Residuals) -> Model:
-        """The same covariates with what was fitted at one number of shots."""
+    def with_row(self, shots: float, coefficients: NDArray, residuals: NDArray) -> Model:
+        """The same with what was fitted at one number of shots in place of what stood there."""
+        others = self.shots != shots
+        order = np.argsort(np.append(self.shots[others], shots))
         return replace(
             self,
-            shots=np.array([shots]),
-            coefficients=coefficients[None],
-            residuals=residuals.quantiles[None],
+            shots=np.append(self.shots[others], shots)[order],
+            coefficients=np.vstack([self.coefficients[others], coefficients])[order],
+            residuals=np.vstack([self.residuals[others], residuals])[order],
         )
 
 
@@ -221,9 +223,9 @@ ARRAYS = ("centre", "scale", "shots", "coefficients", "residuals")
 def _read(path: Path, modified: float) -> General:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["kind"] != "fewshot.calibrator":
-            raise ValueError("not a calibrator")
-        if content["format"] > FORMAT:
+        if not isinstance(content, dict) or content.get("kind") != "fewshot.calibrator":
+            raise ValueError("it is not a calibrator")
+        if not isinstance(content["format"], int) or content["format"] > FORMAT:
             raise ValueError(f"format {content['format']}; this fewshot knows up to {FORMAT}")
         models = {name: _from_json(name, one) for name, one in content["models"].items()}
         others = {
@@ -232,6 +234,14 @@ def _read(path: Path, modified: float) -> General:
         }
         curves = {name: _curve(one) for name, one in content.get("curves", {}).items()}
         space = _space(content.get("space"))
+        fitted_on = _rows(content, "fitted_on", ("dataset",))
+        left_out = _rows(content, "left_out", ())
+        if not models:
+            raise ValueError("it has no model")
+    except json.JSONDecodeError:
+        raise FewshotError("calibrator", f"{path} cannot be read: it is not JSON") from None
+    except RecursionError:
+        raise FewshotError("calibrator", f"{path} cannot be read: nested too deeply") from None
     except KeyError as error:
         raise FewshotError("calibrator", f"{path} cannot be read: it has no {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -241,8 +251,8 @@ def _read(path: Path, modified: float) -> General:
         others,
         curves,
         space,
-        content.get("fitted_on", []),
-        content.get("left_out", []),
+        fitted_on,
+        left_out,
         str(content.get("notes", "")),
         str(path) if path != SHIPPED else "the general-purpose calibrator",
     )
@@ -274,6 +284,8 @@ def _curve(content: dict[str, Any]) -> Curve:
     curve = Curve(*(np.array(content[key], dtype=np.float64) for key in CURVE))
     S = len(curve.shots)
     shapes = curve.change.shape == (S,) and curve.deviation.shape == (S - 1,) and S > 2
+    if shapes and (curve.deviation < 0).any():
+        raise ValueError("a curve has a negative deviation")
     if not shapes or not all(np.isfinite(getattr(curve, key)).all() for key in CURVE):
         raise ValueError("a curve is not finite numbers for three numbers of shots or more")
     check_shots(curve.shots)
@@ -281,9 +293,20 @@ def _curve(content: dict[str, Any]) -> Curve:
 
 
 def _space(content: Any) -> dict[str, str] | None:
-    if content is not None and not isinstance(content, dict):
-        raise ValueError("space is neither null nor an object")
+    if content is not None and not (isinstance(content, dict) and "backbone" in content):
+        raise ValueError("space is neither null nor an object with a backbone")
     return content
+
+
+def _rows(content: dict[str, Any], key: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    rows = content.get(key, [])
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and set(names) <= row.keys() for row in rows
+    ):
+        raise ValueError(
+            f"{key} is not a list of objects{' with ' * bool(names)}{', '.join(names)}"
+        )
+    return rows
 
 
 def load_general(path: Path | None = None) -> General:

@@ -77,9 +77,9 @@ def new_classes(
     r"""How much wider residuals are for other classes than for those they were measured on.
 
     A class has an effect rho_c on the residual of its episodes. Episodes of N out of C base classes
-    show ``var(rho) / N (C - N) / (C - 1)`` of it, and a mean over the C that the calibration has
-    taken away; other classes bring ``var(rho) (1 / N + 1 / C)``. With C = N, say, the base classes
-    show nothing of it at all.
+    show ``var(rho) / N (1 - N / C)`` of it, and a mean over the C that the calibration has taken
+    away; other classes bring ``var(rho) (1 / N + 1 / C)``: ``2 var(rho) / C`` more. With C = N,
+    say, the base classes show nothing of it at all.
 
     Parameters
     ----------
@@ -93,23 +93,22 @@ def new_classes(
     Returns
     -------
     float, >= 1
-        Ratio of the standard deviations.
+        Ratio of the standard deviations, 10 at most.
     """
     known = np.isfinite(predicted)
     if not known.any():
         return 1.0
-    N = members.shape[1]
     width = spread(predicted[known])
     by_class = (actual_by_class[known] - expected[known]) / width[:, None]
     numbers, place = np.unique(members[known], return_inverse=True)
     C = len(numbers)
     total = float(by_class.mean(-1).var())
-    if C < 2 or total == 0:
+    if C < 2:
         return 1.0
     counts = np.bincount(place.ravel(), minlength=C)
     effects = np.bincount(place.ravel(), by_class.ravel(), minlength=C) / counts
-    missing = float(effects.var(ddof=1)) * (1 / C + (N - 1) / (N * (C - 1)))
-    return float(np.sqrt(1 + missing / total))
+    missing = 2 * float(effects.var(ddof=1)) / C
+    return float(np.sqrt(1 + missing / max(total, missing / 99))) if missing > 0 else 1.0
 
 
 def check_level(argument: str, level: Any) -> float:

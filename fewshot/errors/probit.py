@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 LARGEST = 5.0
 # Variance of an error that is not binomial: without it a class that was thought safe and is not
@@ -41,6 +41,10 @@ def fit_probit(
     """
     design = np.column_stack([np.ones(len(x)), x])
     b = prior.astype(np.float64).copy()
+    # From the mean of y: far out, where the prior may lie, the gradient vanishes.
+    if weight.sum() > 0:
+        average = np.clip(np.average(y, weights=weight), 0.01, 0.99)
+        b[0] += ndtri(average) - np.average(design @ b, weights=weight)
     for _ in range(iterations):
         eta = np.clip(design @ b, -LARGEST, LARGEST)
         mean = ndtr(eta)

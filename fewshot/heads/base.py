@@ -53,6 +53,14 @@ class Support:
         return self.mask.sum(-1).to(self.features.dtype)
 
     @cached_property
+    def typical_shots(self) -> Tensor:
+        """Harmonic mean of the shots of the classes: (E,).
+
+        What few shots cost falls with 1 / K, so that the classes with the fewest decide.
+        """
+        return 1 / (1 / self.counts).mean(-1)
+
+    @cached_property
     def memory(self) -> dict[str, Any]:
         """What was worked out of these shots and may be asked for again."""
         return {}

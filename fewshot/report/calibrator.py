@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def calibrator_text(calibrator: General) -> str:
     """Data sets, then figures on data sets that were left out of the fit, by regime and shots."""
-    names = [f"{plain(one['dataset'])} ({plain(one['backbone'])})" for one in calibrator.fitted_on]
+    names = [
+        f"{plain(one['dataset'])} ({plain(one.get('backbone'))})" for one in calibrator.fitted_on
+    ]
     space = calibrator.space
     fits = "any backbone" if space is None else f"features of {plain(space['backbone'])} only"
     lines = [f"For {fits}. Fitted on {', '.join(names)}.", ""]
@@ -31,7 +33,8 @@ def calibrator_text(calibrator: General) -> str:
 def _rows(left_out: Sequence[dict[str, Any]]) -> list[list[str]]:
     cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in left_out:
-        cells.setdefault((row["regime"], row["head"], row["shots"]), []).append(row)
+        key = (str(row.get("regime")), row.get("head"), row.get("shots"))
+        cells.setdefault(key, []).append(row)
     made = []
     for (regime, head, shots), rows in cells.items():
         means = [_mean(rows, key) for key in ("actual", "mae", "mae_constant", "mae_loo")]
@@ -42,10 +45,10 @@ def _rows(left_out: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def _mean(rows: Sequence[dict[str, Any]], key: str) -> float | None:
     """Mean over groups, in each of which all backbones and ways count alike."""
-    groups: dict[str, list[float]] = {}
+    groups: dict[Any, list[float]] = {}
     for row in rows:
-        if row[key] is not None:
-            groups.setdefault(row["group"], []).append(row[key])
+        if row.get(key) is not None:
+            groups.setdefault(row.get("group"), []).append(row[key])
     return fmean(fmean(values) for values in groups.values()) if groups else None
 
 

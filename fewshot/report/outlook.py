@@ -36,6 +36,8 @@ def outlook_text(
     wrapped = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows, sizes)))
     support, advice = wrapped
     parts = [support, _table(rows, level), advice]
+    doubts = dict.fromkeys(text for row in rows for text in row.warnings)
+    parts += [textwrap.fill(f"Note: {plain(text)}.", WIDTH) for text in doubts]
     if best.outlook:
         parts.append(_more(best))
     if labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,17 @@ def write_tables(
     """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`."""
     _write_parquet(folder / "episodes.parquet", episodes, EPISODE_COLUMNS)
     _write_parquet(folder / "predictions.parquet", predictions, PREDICTION_COLUMNS)
-    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_without_nan(summary), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a number that does not exist, as the interval of one episode, is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> None:

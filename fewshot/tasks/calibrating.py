@@ -45,7 +45,9 @@ def calibrate(
 ) -> ErrorEstimator:
     """The estimator with its calibrator around it, where it has not got its own."""
     if isinstance(estimator, Auto):
-        return _auto(estimator, settings)
+        auto = _auto(estimator, settings)
+        auto.general().check_space(space_of(bank))
+        return auto
     if isinstance(estimator, Constant | Stack) and estimator.level == LEVEL:
         estimator = type(estimator)(**(estimator.get_params() | {"level": settings.level}))
     if settings.calibration == "none" or isinstance(estimator, CALIBRATED | OracleEstimator):
@@ -89,6 +91,7 @@ def space_of(bank: FeatureBank) -> dict[str, Any]:
     return {
         "backbone": str(bank.info.get("backbone", "unknown")),
         "feature": str(bank.info.get("feature", "given")),
+        "normalize": bank.normalize,
         "dimensions": bank.dim,
     }
 
@@ -98,7 +101,8 @@ def fitted_calibrator(
 ) -> General | None:
     """What the estimators learned on the base classes of `bank`, to be kept and used elsewhere.
 
-    Only for features of the same kind: other regimes and numbers of shots stay as transferred.
+    Only for features of the same kind, with base classes or without; other regimes and numbers of
+    shots stay as transferred.
     """
     models: dict[str, Model] = {}
     others: dict[str, dict[str, Steps]] = {}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.oracle import OracleEstimator
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
@@ -55,13 +56,19 @@ def evaluate_cell(
     check_calibration(settings, bank)
     begun = time.perf_counter()
     name, classifier = head
+    base = draw_base_episodes(
+        bank, episodes.ways, episodes.shots, episodes.queries, settings.base_episodes, seed
+    )
+    if settings.calibration == "base" and base.episodes is None:
+        raise FewshotError(
+            "calibration",
+            f"expected base-class episodes to calibrate on, got {base.reason}",
+            "Mark more classes as base, or set calibration to datasets or none.",
+        )
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
     judged = time.perf_counter() - begun
-    base = draw_base_episodes(
-        bank, episodes.ways, episodes.shots, episodes.queries, settings.base_episodes, seed
-    )
     known = known_of_base(bank, base, classifier, **settings.engine)
     base_errors = None if known.errors is None else known.errors.numpy()
     wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}

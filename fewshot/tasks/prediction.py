@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from fewshot.errors.auto import Auto
 from fewshot.errors.base import NO_BASE, BaseClasses
 from fewshot.errors.calibration import probit
 from fewshot.errors.general import Curve, General
+from fewshot.errors.regimes import regime_of
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
@@ -56,6 +57,8 @@ class Forecast:
         Why the number says little, where it does.
     outlook : tuple of Outlook
         Empty for a head whose learning curve is not known.
+    warnings : tuple of str
+        What about the images makes the number doubtful, and what could not be used.
     """
 
     backbone: str
@@ -66,6 +69,7 @@ class Forecast:
     calibrated_on: str
     note: str | None
     outlook: tuple[Outlook, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def one_support(bank: FeatureBank) -> Support:
@@ -120,10 +124,14 @@ def forecast(
         Further images per class to look ahead to.
     """
     support = one_support(bank)
+    doubts = tuple(_doubts(bank, support))
     made = []
     for name, head in heads.items():
         auto = Auto(**(estimator or Auto()).get_params())
-        auto.fit(_known(bank, base, support, head, episodes, seed))
+        known = _known(bank, base, support, head, episodes, seed)
+        auto.fit(known)
+        regime = regime_of(support, head.clone().fit(support), known)[0]
+        unused = base is not None and not known.has_episodes
         said = auto.predict(support, head.clone().fit(support))
         assert said.lower is not None and said.upper is not None
         guess = said.fallback is not None
@@ -136,11 +144,15 @@ def forecast(
                 error,
                 lower,
                 upper,
-                "base" if auto.fitted_ else "datasets",
+                "base" if regime in auto.fitted_ else "datasets",
                 said.fallback_reason if guess else None,
-                tuple(_ahead(general, name, support, (error, lower, upper), n) for n in more)
+                tuple(
+                    _ahead(general, name, support, (error, lower, upper), n, auto.level)
+                    for n in more
+                )
                 if name in general.curves and not guess
                 else (),
+                (*doubts, f"base classes were not used: {known.reason}") if unused else doubts,
             )
         )
     return sorted(made, key=lambda one: one.error)
@@ -166,24 +178,56 @@ def _known(
         )
     if base.dim != bank.dim:
         raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
+    copies = _rows_of(bank) & _rows_of(base)
+    if copies:
+        raise FewshotError(
+            "--base",
+            f"expected other images than those of the support, got {len(copies)} that are in both",
+            "An error on images that were learned from is no guide to others.",
+        )
     marked = replace(base, parts=("base",) * len(base.classnames))
     ways = support.counts.shape[1]
-    shots = max(1, round(float(support.counts.mean())))
+    # More than one image of any class is another kind of knowledge than one of each.
+    least = 2 if bool((support.counts > 1).any()) else 1
+    shots = max(least, round(float(support.typical_shots)))
     drawn = draw_base_episodes(marked, ways, shots, "all", episodes, seed)
     return known_of_base(marked, drawn, head, device=torch.device("cpu"))
 
 
 def _ahead(
-    general: General, head: str, support: Support, numbers: Sequence[float], more: int
+    general: General,
+    head: str,
+    support: Support,
+    numbers: Sequence[float],
+    more: int,
+    level: float,
 ) -> Outlook:
     curve: Curve = general.curves[head]
-    shots = float(support.counts.mean())
+    shots = float(support.typical_shots)
+    z = float(ndtri(0.5 + level / 2))
     change, deviation = curve.step(shots, shots + more)
     error, lower, upper = (float(probit(one)) + change for one in numbers)
     # The interval of the error now, and how differently it may fall, added in quadrature.
-    lower = error - float(np.hypot(error - lower, 1.645 * deviation))
-    upper = error + float(np.hypot(upper - error, 1.645 * deviation))
+    lower = error - float(np.hypot(error - lower, z * deviation))
+    upper = error + float(np.hypot(upper - error, z * deviation))
     return Outlook(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
+
+
+def _rows_of(bank: FeatureBank) -> set[bytes]:
+    """Features of every image, as something that can be compared."""
+    return {row.tobytes() for row in bank.take(torch.arange(len(bank))).float().numpy()}
+
+
+def _doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
+    copies = len(bank) - len(_rows_of(bank))
+    if copies:
+        what = f"{copies} images are copies" if copies > 1 else "an image is a copy"
+        yield f"{what} of others, which hides how images differ: the number may be far off"
+    if float(support.counts.max() / support.counts.min()) > 3:
+        yield (
+            "classes differ much in their number of images; intervals were measured on classes "
+            "with equally many"
+        )
 
 
 def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[str, Any]]:

@@ -93,7 +93,9 @@ def test_types_are_forced_even_where_all_values_are_missing(workplace):
 
 def test_a_summary_is_plain_json(workplace):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_tables(workplace, {"mean": float("nan")}, *rows([CELL]))
+        write_tables(workplace, {"mean": float("inf")}, *rows([CELL]))
+    write_tables(workplace, {"cells": [{"lower": float("nan")}]}, *rows([CELL]))
+    assert json.loads(Path("summary.json").read_text()) == {"cells": [{"lower": None}]}
 
 
 def test_runs_are_found_at_any_depth_and_once(workplace):

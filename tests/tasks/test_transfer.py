@@ -92,7 +92,7 @@ def test_a_data_set_is_described(fitted):
     assert [one["group"] for one in fitted.fitted_on] == list(NAMES)
     one = fitted.fitted_on[0]
     assert (one["images"], one["classes"], one["dimensions"]) == (24 * 14, 24, 12)
-    assert fitted.space == {"backbone": "net", "feature": "last", "dimensions": 12}
+    assert fitted.space["backbone"] == "net" and fitted.space["dimensions"] == 12
     assert fitted.notes == "simulated"
 
 
