@@ -99,7 +99,7 @@ def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
     for name, where, reason in missing_notes(cells):
         yield "No prediction (-):", f"{name}, {where}: {reason}"
     for name, where, reason in fallback_notes(cells):
-        yield "Answered by a simpler estimator:", f"{name}, {where}: {reason}"
+        yield "With a reservation:", f"{name}, {where}: {reason}"
 
 
 def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:

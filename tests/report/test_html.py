@@ -306,7 +306,7 @@ def test_oracles_are_marked_and_never_win(judged):
 
 def test_fall_backs_are_told(judged):
     text = Page(render_report(*judged)).text
-    assert "Answered by a simpler estimator" in text and "50 of 200 by another" in text
+    assert "With a reservation" in text and "50 of 200 by another" in text
     assert (
         "gaussian 50 of 200 episodes of 5-way 1-shot with ncm and lda; 50 of 200 episodes of "
         "5-way 5-shot with ncm and lda: margin answered"

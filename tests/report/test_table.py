@@ -207,7 +207,7 @@ def test_fall_backs_have_a_note(judged):
         "5-way 5-shot with ncm and lda: margin answered: the shots disagree with the base classes"
     )
     table = summary_table(judged.summary["cells"])
-    assert "Answered by a simpler estimator:" in table and note in " ".join(table.split())
+    assert "With a reservation:" in table and note in " ".join(table.split())
     assert note in markdown_table(judged.summary["cells"]).replace("\\_", "_")
 
 
