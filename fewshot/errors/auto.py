@@ -83,7 +83,7 @@ class Auto(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Predicted errors (E,) with their intervals."""
-        base = getattr(self, "base_", NO_BASE)
+        base = self.base_
         general, fitted = self.general(), getattr(self, "fitted_", {})
         regimes = np.array(regime_of(support, head, base))
         shots = np.round(support.typical_shots.double().cpu().numpy(), 6)

@@ -31,9 +31,10 @@ class Prediction:
     bands : Tensor of shape (2, L, E), or None
         Lower and upper bounds at the levels of ``intervals.LEVELS``, to judge intervals by.
     fallback : Tensor of shape (E,), bool, or None
-        Episodes that another, simpler estimator answered for.
+        Episodes whose number is to be taken with a reservation: another, simpler estimator
+        answered, say.
     fallback_reason : str or None
-        Which one, and why.
+        Which reservation, and why.
     """
 
     error: Tensor
@@ -169,12 +170,17 @@ class BaseClasses:
         return self._map(function)
 
 
+NO_BASE = BaseClasses()
+
+
 class ErrorEstimator(ABC):
     """Predicts the error that a fitted head will make, from its support alone.
 
     Queries and their labels are in nothing that it is given. ``fit`` learns from base classes,
     where there are any; ``predict`` changes nothing.
     """
+
+    base_: BaseClasses = NO_BASE  # until fitted
 
     def fit(self, base: BaseClasses) -> Self:
         """Keep what the base classes have to say; attributes learned end in ``_``."""
@@ -194,7 +200,6 @@ class ErrorEstimator(ABC):
         return f"{type(self).__name__}({parameters})"
 
 
-NO_BASE = BaseClasses()
 ONE_SHOT = (
     "one shot per class shows no within-class variance and there are no base classes to take it "
     "from"

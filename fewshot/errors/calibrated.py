@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction
+from fewshot.errors.base import BaseClasses, ErrorEstimator, Prediction
 from fewshot.errors.calibration import CALIBRATORS, METHODS, Calibrator, from_json
 from fewshot.errors.intervals import GRID, LEVEL, Residuals, check_level, new_classes
 from fewshot.exceptions import expect, expect_choice
@@ -71,7 +71,7 @@ class Calibrated(ErrorEstimator):
         raw = [one.predict(support, head) for one in self.inner.values()]
         calibrator = getattr(self, "calibrator_", None)
         if calibrator is None or self.residuals_ is None:
-            return Prediction.undefined(support, getattr(self, "reason_", NO_BASE.reason))
+            return Prediction.undefined(support, getattr(self, "reason_", self.base_.reason))
         stacked = np.stack([one.error.double().cpu().numpy() for one in raw], -1)
         reason = next((one.reason for one in raw if one.reason), None)
         fallback = next((one for one in raw if one.fallback is not None), None)

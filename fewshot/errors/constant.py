@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
-from fewshot.errors.base import NO_BASE, ErrorEstimator, Prediction
+from fewshot.errors.base import BaseClasses, ErrorEstimator, Prediction
 from fewshot.errors.calibrated import bounded, inflation
 from fewshot.errors.calibration import Offset
 from fewshot.errors.intervals import LEVEL, Residuals, check_level
@@ -22,24 +24,30 @@ class Constant(ErrorEstimator):
     ----------
     level : float
         Nominal coverage of the interval, in (0, 0.99].
+
+    Attributes
+    ----------
+    mean_ : float
+    residuals_ : Residuals
     """
 
     def __init__(self, level: float = LEVEL) -> None:
         self.level = level
 
+    def fit(self, base: BaseClasses) -> Self:
+        """Take mean and residuals of the base-class errors."""
+        super().fit(base)
+        if base.errors is not None:
+            actual = base.errors.double().numpy()
+            mean = np.full(len(actual), actual.mean())
+            self.mean_ = float(actual.mean())
+            self.residuals_ = Residuals.of(mean, actual, inflation(mean, base))
+        return self
+
     def predict(self, support: Support, head: Head) -> Prediction:
         """The mean error of the base-class episodes, E times."""
-        base = getattr(self, "base_", NO_BASE)
-        if base.errors is None:
-            return Prediction.undefined(support, base.reason)
-        actual = base.errors.double().numpy()
-        mean = np.full(len(actual), actual.mean())
-        residuals = Residuals.of(mean, actual, inflation(mean, base))
-        raw = np.full((len(support.features), 1), actual.mean())
-        return bounded(
-            support,
-            raw,
-            Offset(0.0),
-            residuals,
-            check_level("estimator.constant.level", self.level),
-        )
+        level = check_level("estimator.constant.level", self.level)
+        if self.base_.errors is None:
+            return Prediction.undefined(support, self.base_.reason)
+        raw = np.full((len(support.features), 1), self.mean_)
+        return bounded(support, raw, Offset(0.0), self.residuals_, level)

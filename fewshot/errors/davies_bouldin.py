@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction
+from fewshot.errors.base import BaseClasses, ErrorEstimator, Prediction
 from fewshot.heads.base import Head, Support
 
 
@@ -43,7 +43,7 @@ class DaviesBouldin(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Errors (E,) on the line, clipped to [0, 1]."""
-        base = getattr(self, "base_", NO_BASE)
+        base = self.base_
         if not base.has_episodes:
             return Prediction.undefined(support, base.reason)
         index = davies_bouldin_index(support)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, ErrorEstimator, Prediction
+from fewshot.errors.base import ErrorEstimator, Prediction
 from fewshot.errors.margin import Margin, margins_of, rival_covariance, rivals
 from fewshot.errors.orthant import orthant_probability
 from fewshot.errors.prior import ClassPrior
@@ -55,7 +55,7 @@ class EmpiricalBayes(ErrorEstimator):
         self._check()
         if not isinstance(head, LinearHead):
             return self._instead(support, head, "this head is not linear in its queries")
-        base = getattr(self, "base_", NO_BASE)
+        base = self.base_
         if base.moments is None:
             return self._instead(support, head, f"no prior ({base.reason})")
         if base.moments.means.shape[1] != support.features.shape[-1]:
@@ -89,7 +89,7 @@ class EmpiricalBayes(ErrorEstimator):
 
     def _instead(self, support: Support, head: Head, why: str) -> Prediction:
         """What ``margin`` says, marked as such."""
-        other = Margin(self.points).fit(getattr(self, "base_", NO_BASE)).predict(support, head)
+        other = Margin(self.points).fit(self.base_).predict(support, head)
         return Prediction(
             other.error,
             other.reason,

@@ -12,6 +12,7 @@ from fewshot.errors.base import BaseClasses
 from fewshot.errors.empirical_bayes import posterior_margins
 from fewshot.errors.held_out import stratified_scores
 from fewshot.errors.margin import held_out_margins, margin_means, projected_scatter
+from fewshot.errors.prior import ClassPrior
 from fewshot.heads.base import Head, LinearForm, LinearHead, Support
 
 # Weight of the base covariance against the shots', in degrees of freedom.
@@ -125,9 +126,10 @@ class Evidence:
         return covariance.trace(), weights @ covariance @ weights.mT
 
     @cached_property
-    def _prior(self):  # type: ignore[no-untyped-def]
+    def _prior(self) -> ClassPrior:
         assert self.base.moments is not None
-        return self.base.moments.prior_like(self.support.features)
+        prior: ClassPrior = self.base.moments.prior_like(self.support.features)
+        return prior
 
 
 def risk(margins: Tensor, scatter: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, ONE_SHOT, ErrorEstimator, Prediction
+from fewshot.errors.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.errors.decision_space import DecisionSpace
 from fewshot.errors.distances import DISTANCES, unbiased_distances
 from fewshot.errors.scaling import scale_metrically
@@ -95,7 +95,7 @@ class Gaussian(ErrorEstimator):
         defined = (support.counts > 1).any(-1)
         base = None
         if not bool(defined.all()):
-            base = getattr(self, "base_", NO_BASE).covariance
+            base = self.base_.covariance
             if base is not None:
                 defined = torch.ones_like(defined)
             elif not bool(defined.any()):

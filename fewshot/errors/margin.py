@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, ONE_SHOT, ErrorEstimator, Prediction
+from fewshot.errors.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.errors.held_out import stratified_scores
 from fewshot.errors.orthant import orthant_probability
 from fewshot.exceptions import expect_positive_int
@@ -57,7 +57,7 @@ class Margin(ErrorEstimator):
         return self._held_out(support, head, form)
 
     def _closed_form(self, support: Support, form: LinearForm, many: Tensor) -> Prediction:
-        base = getattr(self, "base_", NO_BASE).covariance
+        base = self.base_.covariance
         if not bool(many.any()) and base is None:
             return Prediction.undefined(support, ONE_SHOT)
         trace, scatter = projected_scatter(support, form.weights)
@@ -78,7 +78,7 @@ class Margin(ErrorEstimator):
         if bool(every.any()):
             mean, covariance = held_out_margins(stratified_scores(head, support), support)
             error = torch.where(every, self._error(mean, covariance).to(error), error)
-        known = getattr(self, "base_", NO_BASE).covariance is not None
+        known = self.base_.covariance is not None
         if form is not None and known and bool(single.any()):
             # One shot of every class leaves a linear head only its means (LDA is nearest class
             # mean there), so that the base covariance gives an answer; other heads have none.

@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,10 @@ class FeatureBank:
 
     def hash(self) -> str:
         """SHA-256 over the content; from the stored key for a bank that was opened from disk."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:  # every cell of a run states it, and a bank does not change
         if "key" in self.info:
             return hashlib.sha256(f"{self.info['key']} {self.normalize}".encode()).hexdigest()
         what = f"{self.features.dtype}{self.features.shape}{self.normalize}"

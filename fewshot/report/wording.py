@@ -128,7 +128,7 @@ def missing_count(cell: Cell, estimator: str) -> int:
 
 
 def fallback_count(cell: Cell, estimator: str) -> int:
-    """Episodes of the cell for which a simpler estimator answered in its place."""
+    """Episodes of the cell whose prediction comes with a reservation."""
     return int(cell["estimators"][estimator].get("fallbacks") or 0)
 
 
@@ -190,7 +190,7 @@ def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
 
 
 def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
-    """Why simpler estimators answered: as `missing_notes`."""
+    """Reservations about predictions: as `missing_notes`."""
     return _notes(cells, fallback_count, fallback_reason)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fewshot.errors.general import General
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+
+if TYPE_CHECKING:
+    from fewshot.errors.general import General
 
 
 @dataclass(frozen=True, eq=False)

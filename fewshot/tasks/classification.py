@@ -55,7 +55,6 @@ def evaluate_cell(
     """
     check_calibration(settings, bank)
     begun = time.perf_counter()
-    name, classifier = head
     base = draw_base_episodes(
         bank, episodes.ways, episodes.shots, episodes.queries, settings.base_episodes, seed
     )
@@ -65,13 +64,15 @@ def evaluate_cell(
             f"expected base-class episodes to calibrate on, got {base.reason}",
             "Mark more classes as base, or set calibration to datasets or none.",
         )
+    name, classifier = head
+    wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}
+    judging = time.perf_counter()
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
-    judged = time.perf_counter() - begun
+    judged = time.perf_counter() - judging
     known = known_of_base(bank, base, classifier, **settings.engine)
     base_errors = None if known.errors is None else known.errors.numpy()
-    wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}
     for estimator in wrapped.values():
         estimator.fit(known)
     predicted = predicted_errors(bank, episodes, classifier, wrapped, **settings.engine)

@@ -41,7 +41,7 @@ class Predicted:
     error, lower, upper : ndarray of shape (E,)
         NaN where there is none.
     reasons : ndarray of shape (E,), str or None
-        Why there is no prediction, or why a simpler estimator made it.
+        Why there is no prediction, or with which reservation.
     bands : ndarray of shape (E, 2, L)
         Lower and upper bounds at several levels, NaN without intervals.
     seconds : float

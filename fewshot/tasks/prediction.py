@@ -11,7 +11,8 @@ import torch
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from fewshot.errors.auto import Auto
+from fewshot.episodes.episode_set import PADDING
+from fewshot.errors.auto import GUESS, Auto
 from fewshot.errors.base import NO_BASE, BaseClasses
 from fewshot.errors.calibration import probit
 from fewshot.errors.general import Curve, General
@@ -20,6 +21,7 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
 from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
+from fewshot.tasks.batches import gather
 
 MORE = (1, 5)
 
@@ -87,14 +89,12 @@ def one_support(bank: FeatureBank) -> Support:
         f"expected two classes or more, got {len(classes)}",
         "Give a sub-folder of images per class.",
     )
-    size = np.bincount(bank.labels, minlength=len(bank.classnames))[classes]
-    features = torch.zeros(1, len(classes), int(size.max()), bank.dim)
-    mask = torch.zeros(features.shape[:3], dtype=torch.bool)
-    for n, c in enumerate(classes):
-        rows = np.flatnonzero(bank.labels == c)
-        features[0, n, : len(rows)] = bank.take(torch.from_numpy(rows)).float()
-        mask[0, n, : len(rows)] = True
-    return Support.of(features, mask)
+    own = [np.flatnonzero(bank.labels == c) for c in classes]
+    rows = np.full((1, len(classes), max(map(len, own))), PADDING)
+    for n, images in enumerate(own):
+        rows[0, n, : len(images)] = images
+    features, mask = gather(bank, rows, torch.device("cpu"))
+    return Support.of(features.float(), mask)
 
 
 def forecast(
@@ -124,17 +124,21 @@ def forecast(
         Further images per class to look ahead to.
     """
     support = one_support(bank)
+    if base is not None:
+        _check_base(bank, base)
     doubts = tuple(_doubts(bank, support))
     made = []
     for name, head in heads.items():
         auto = Auto(**(estimator or Auto()).get_params())
-        known = _known(bank, base, support, head, episodes, seed)
+        known = _known(base, support, head, episodes, seed)
         auto.fit(known)
-        regime = regime_of(support, head.clone().fit(support), known)[0]
+        fitted = head.clone().fit(support)
+        regime = regime_of(support, fitted, known)[0]
         unused = base is not None and not known.has_episodes
-        said = auto.predict(support, head.clone().fit(support))
+        said = auto.predict(support, fitted)
         assert said.lower is not None and said.upper is not None
-        guess = said.fallback is not None
+        # Copies among the images are a doubt of their own and leave the number its meaning.
+        guess = said.fallback_reason == GUESS and said.fallback is not None
         error, lower, upper = (float(one[0]) for one in (said.error, said.lower, said.upper))
         general = auto.general()
         made.append(
@@ -158,17 +162,8 @@ def forecast(
     return sorted(made, key=lambda one: one.error)
 
 
-def _known(
-    bank: FeatureBank,
-    base: FeatureBank | None,
-    support: Support,
-    head: Head,
-    episodes: int,
-    seed: int,
-) -> BaseClasses:
-    """What other labelled classes say, drawn like the support in ways and shots."""
-    if base is None:
-        return NO_BASE
+def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
+    """Refuse base classes that are not other classes, of other images, in the same features."""
     shared = sorted(set(base.classnames) & set(bank.classnames))
     if shared:
         raise FewshotError(
@@ -185,6 +180,14 @@ def _known(
             f"expected other images than those of the support, got {len(copies)} that are in both",
             "An error on images that were learned from is no guide to others.",
         )
+
+
+def _known(
+    base: FeatureBank | None, support: Support, head: Head, episodes: int, seed: int
+) -> BaseClasses:
+    """What other labelled classes say, drawn like the support in ways and shots."""
+    if base is None:
+        return NO_BASE
     marked = replace(base, parts=("base",) * len(base.classnames))
     ways = support.counts.shape[1]
     # More than one image of any class is another kind of knowledge than one of each.

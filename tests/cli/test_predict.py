@@ -164,3 +164,13 @@ def test_show_describes_the_one_of_the_package(fewshot):
     out = fewshot("calibrate", "--show").out
     assert out.startswith("For any backbone. Fitted on ")
     assert "one shot, base classes" in out
+
+
+def test_copies_are_told_and_leave_the_rest_of_the_answer(fewshot, tmp_path, tiny_net):
+    hues(tmp_path / "own", 3, 4)
+    shutil.copy(tmp_path / "own/class0_0/0.png", tmp_path / "own/class0_0/copy.png")
+    done = fewshot("predict", str(tmp_path / "own"), *NETWORK)
+    words = " ".join(done.out.split())
+    assert "Note: an image is a copy of others" in words
+    assert "Take " in words and "more images per class" in words
+    assert "no more than an average" not in words

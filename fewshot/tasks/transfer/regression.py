@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import ndtri
 from fewshot.errors.general import Model
 from fewshot.errors.intervals import GRID, Residuals, spread
 from fewshot.errors.probit import fit_probit
+from fewshot.results.statistics import interval_metrics
 from fewshot.tasks.transfer.cells import Cell
 
 # Every data set weighs as much as this many Bernoulli trials, whatever its size: what is to be
@@ -57,9 +59,7 @@ def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[d
 
 
 def _fit(cells: list[Cell], centre: NDArray, scale: NDArray) -> NDArray:
-    per_group = {
-        name: sum(cell.group == name for cell in cells) for name in {c.group for c in cells}
-    }
+    per_group = Counter(cell.group for cell in cells)
     x = np.concatenate([((c.x - centre) / scale).reshape(-1, len(centre)) for c in cells])
     y = np.concatenate([c.actual.reshape(-1) for c in cells])
     weight = np.concatenate(
@@ -94,7 +94,6 @@ def pooled_residuals(groups: list[list[tuple[NDArray, Cell]]]) -> Residuals:
 def _figures(predicted: NDArray, cell: Cell, residuals: Residuals) -> dict[str, Any]:
     actual = cell.actual.mean(-1)
     lower, upper = residuals.interval(predicted)
-    inside = (actual >= lower) & (actual <= upper)
     loo = float(np.abs(cell.raw["loo"] - actual).mean())
     row = {
         "regime": cell.regime,
@@ -108,7 +107,7 @@ def _figures(predicted: NDArray, cell: Cell, residuals: Residuals) -> dict[str, 
         "mae": float(np.abs(predicted - actual).mean()),
         "mae_constant": float(np.abs(cell.constant - actual).mean()),
         "mae_loo": loo,
-        "coverage": float(inside.mean()),
+        "coverage": interval_metrics(lower, upper, actual)["coverage"],
     }
     return {
         key: round(value, 4) if isinstance(value, float) and np.isfinite(value) else _known(value)

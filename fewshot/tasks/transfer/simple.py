@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -40,7 +41,7 @@ def slope_calibrators(cells: list[Cell]) -> dict[str, dict[str, Steps]]:
 
 def _step(name: str, cells: list[Cell]) -> tuple[Slope, Residuals]:
     def fit(some: list[Cell]) -> Slope:
-        size = {g: sum(c.group == g for c in some) for g in {c.group for c in some}}
+        size = Counter(c.group for c in some)
         return Slope.fit(
             np.concatenate([c.raw[name] for c in some])[:, None],
             np.concatenate([c.actual.mean(-1) for c in some]),
