@@ -21,9 +21,9 @@ from fewshot.api import draw_episodes
 from fewshot.datasets.splits import random_parts
 from fewshot.errors import estimators
 from fewshot.errors.oracle import OracleEstimator
+from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
 from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
-from fewshot.tasks.batches import available_cores, torch_threads
 from fewshot.tasks.judging import predicted_errors
 
 

@@ -21,8 +21,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.features import FeatureBank
+from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.tasks.batches import available_cores, torch_threads
 from fewshot.tasks.judging import actual_errors
 
 CPU = torch.device("cpu")

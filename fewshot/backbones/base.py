@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from fewshot.datasets.fingerprint import file_digests
 from fewshot.exceptions import FewshotError
 
 Encode = Callable[[Tensor], Tensor]
+EncodeText = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,31 @@ class Folders:
 
     weights: Path
     cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class DualEncoder:
+    """Images and texts in one space: what zero-shot classification needs.
+
+    Attributes
+    ----------
+    encode_image : callable
+        Network input (B, 3, S, S) to features (B, D), not normalised.
+    encode_text : callable
+        A sequence of T str to features (T, D), not normalised, float32, on the CPU.
+    logit_scale : float
+        What the model multiplies cosines by before a softmax (CLIP's exp(logit_scale), near 100).
+    logit_bias : float
+        What it adds to them (SigLIP); 0 elsewhere.
+    context_length : int
+        Tokens after which the encoder cuts a text off.
+    """
+
+    encode_image: Encode
+    encode_text: EncodeText
+    logit_scale: float
+    logit_bias: float
+    context_length: int
 
 
 class Backbone(ABC):
@@ -41,11 +67,14 @@ class Backbone(ABC):
     feature : str
         Which features: "pooled", "cls", "mean", "cls+mean", "projection".
     transform : Transform
+    has_text : bool
+        Whether ``load_dual`` gives a text encoder in the same space.
     """
 
     name: str
     feature: str
     transform: Transform
+    has_text: bool = False
 
     @abstractmethod
     def weights_file(self) -> Path:
@@ -60,6 +89,20 @@ class Backbone(ABC):
         """What else than weights and transform decides the features."""
 
     folders: Folders
+
+    def load_dual(self, device: torch.device) -> DualEncoder:
+        """Image and text encoder together, where there are both.
+
+        Raises
+        ------
+        FewshotError
+            The backbone sees images only.
+        """
+        raise FewshotError(
+            "backbone",
+            f"{self.name!r} has no text encoder",
+            "Take a dual encoder, for instance backbone=clip_vitb32 or backbone=conse_lite0.",
+        )
 
     @cached_property
     def weights_digest(self) -> str:

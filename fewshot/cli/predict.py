@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -113,40 +112,36 @@ def _names(text: str) -> list[str]:
 
 def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     """Features of the support, of base classes and of queries under one backbone."""
-    places = {"support": given.support, "base": given.base}
+    roots = {"support": given.support, "base": given.base}
     if _is_file(given.support):
-        return {kind: _from_file(place, kind) for kind, place in places.items() if place}
+        return {kind: _from_file(place, kind) for kind, place in roots.items() if place}
     from fewshot.backbones import load_backbone
     from fewshot.backbones.base import Folders
-    from fewshot.cli.run import cache_and_weights, device_named
     from fewshot.datasets import load_dataset
     from fewshot.datasets.files import load_files
     from fewshot.features.store import open_or_extract
+    from fewshot.hardware import device_named
+    from fewshot.places import places_of_environment
 
-    weights = given.weights or os.environ.get("FEWSHOT_WEIGHTS")
-    cache, weights = cache_and_weights(
-        {"cache": os.environ.get("FEWSHOT_CACHE"), "weights": weights}
-    )
+    places = places_of_environment(weights=given.weights)
     on_error = "skip" if given.skip_unreadable else "raise"
     datasets: dict[str, Any] = {}
-    for kind, root in places.items():
+    for kind, root in roots.items():
         if root:
             name = Path(root).expanduser().resolve().name
             settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
-            datasets[kind] = load_dataset(settings | {"on_error": on_error}, cache / "digests")
+            datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
     if given.query:
         datasets["query"] = load_files(given.query)
     settings = backbone_settings(backbone)
     if given.size is not None:
         expect_positive_int("--size", given.size)
         settings["size"] = given.size
-    network = load_backbone(settings, Folders(weights, cache / "digests"))
+    network = load_backbone(settings, Folders(places.weights, places.digests))
     device = device_named(given.device)
     banks = {}
     for kind, dataset in datasets.items():
-        bank = open_or_extract(
-            dataset, network, cache / "features", device=device, on_error=on_error
-        )
+        bank = open_or_extract(dataset, network, places.banks, device=device, on_error=on_error)
         banks[kind] = replace(bank, normalize="l2")
     return banks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -29,14 +28,15 @@ from fewshot.errors.general import load_general
 from fewshot.errors.intervals import check_level
 from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS, FeatureBank
+from fewshot.hardware import available_cores, device_named
 from fewshot.heads import heads as head_registry
+from fewshot.places import places_of
 from fewshot.registry import Registry
 from fewshot.results.provenance import environment
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, claimed, plain_name, writing
-from fewshot.tasks.batches import available_cores
 from fewshot.tasks.classification import TASK, Settings, evaluate_cell
 
 
@@ -108,18 +108,6 @@ def _engine(settings: dict[str, Any]) -> Settings:
     )
 
 
-def device_named(name: str) -> torch.device:
-    """The device of that name; "auto" is an accelerator if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise FewshotError("device", f"cannot use {name!r}: {reason}", "Set device=auto.") from None
-
-
 def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
     """Objects of a registry from {name: parameters}."""
     expect(bool(named), registry.kind, "expected at least one, got none")
@@ -142,23 +130,23 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
 
 def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     """The features, found or extracted, after checking that the episodes can be drawn."""
-    cache, weights = cache_and_weights(settings["paths"])
+    places = places_of(settings["paths"])
     described = dict(settings["dataset"])
     if described["kind"] == "folder" and not described.get("name") and described.get("root"):
         described["name"] = Path(str(described["root"])).expanduser().resolve().name
-    loaded = load_dataset(described, cache / "digests")
+    loaded = load_dataset(described, places)
     wish = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
         return replace(loaded, normalize="none" if wish == "auto" else wish)
     _episodes(settings, _labels_only(loaded), trial=True)
-    folders = Folders(weights, cache / "digests")
+    folders = Folders(places.weights, places.digests)
     backbone = load_backbone(settings["backbone"], folders, **loaded.input)
     from fewshot.features.store import open_or_extract
 
     bank = open_or_extract(
         loaded,
         backbone,
-        cache / "features",
+        places.banks,
         device=engine.device,
         dtype=settings["features"]["dtype"],
         batch_size=settings["features"]["batch_size"],
@@ -166,13 +154,6 @@ def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
         threads=engine.threads,
     )
     return replace(bank, normalize="l2" if wish == "auto" else wish)
-
-
-def cache_and_weights(paths: dict[str, Any]) -> tuple[Path, Path]:
-    """Folders of the cache and of weights."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    cache = Path(str(paths["cache"] or f"{base}/fewshot")).expanduser()
-    return cache, Path(str(paths["weights"] or cache / "weights")).expanduser()
 
 
 def _labels_only(dataset: ImageDataset) -> FeatureBank:

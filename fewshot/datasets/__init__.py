@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.exceptions import FewshotError, expect_choice, suggestion
+from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
+    from fewshot.places import Places
 
 kinds = Registry("dataset.kind")
 kinds.add("digits", "fewshot.datasets.digits:load_digits", "scikit-learn's scans, no download")
 kinds.add("folder", "fewshot.datasets.folder:load_folder", "one sub-folder of images per class")
 kinds.add("features", "fewshot.datasets.features:load_features", "an .npz or .safetensors file")
 
-SETTINGS = (
-    "summary", "kind", "name", "root", "path", "split", "base_fraction", "split_seed", "on_error",
+# What any kind of data set may be told; everything else goes to its loader.
+COMMON = (
+    "summary", "kind", "name", "split", "base_fraction", "split_seed", "subset", "on_error",
 )  # fmt: skip
+SUBSETS = ("all", "train", "validation", "test")
 
 
 def load_dataset(
-    settings: Mapping[str, Any], cache: Path | None = None
+    settings: Mapping[str, Any], places: Places | None = None
 ) -> ImageDataset | FeatureBank:
     """Load what the settings of the group ``dataset`` describe.
 
     Parameters
     ----------
     settings : mapping
-        ``kind``, ``name``, ``root`` or ``path`` as the kind needs, ``split``,
-        ``base_fraction``, ``split_seed``, ``on_error``.
-    cache : Path, optional
-        Folder where content hashes of image files are remembered.
+        ``kind``, ``name``, ``split``, ``base_fraction``, ``split_seed``, ``subset``, ``on_error``
+        and what the loader of that kind takes.
+    places : Places, optional
+        Where data sets lie and where content hashes of image files are remembered.
     """
     from fewshot.datasets.splits import assign_parts
 
     kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
-    for given in sorted(settings.keys() - set(SETTINGS)):
-        raise FewshotError("dataset", f"there is no setting {given!r}", suggestion(given, SETTINGS))
-    on_error = settings.get("on_error", "raise")
+    on_error, subset = settings.get("on_error", "raise"), settings.get("subset") or "all"
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
-    parameters: dict[str, Any] = {"name": name}
-    if kind == "folder":
-        parameters |= {"root": settings.get("root"), "on_error": on_error, "cache": cache}
-    elif kind == "features":
-        parameters["path"] = settings.get("path")
-    loaded = kinds.create(kind, **parameters)
+    expect_choice("dataset.subset", subset, SUBSETS)
+    loader = kinds[kind].load()
+    takes = inspect.signature(loader).parameters
+    given = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
+    surroundings = {
+        "on_error": on_error,
+        "cache": places and places.digests,
+        "data": places and places.data,
+    }
+    given |= {key: value for key, value in surroundings.items() if key in takes}
+    loaded = kinds.create(kind, **given)
+    if subset != "all":
+        loaded = _only(loaded, subset)
     parts = assign_parts(
         settings.get("split", "auto"),
         loaded.classnames,
@@ -58,6 +66,19 @@ def load_dataset(
         settings.get("split_seed", 0),
     )
     return replace(loaded, parts=parts)
+
+
+def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | FeatureBank:
+    """The images of one subset."""
+    import numpy as np
+
+    known = () if loaded.subset is None else sorted(set(loaded.subset.tolist()))
+    if subset not in known:
+        there = f"has {', '.join(known)}" if known else "does not come split by image"
+        raise FewshotError(
+            "dataset.subset", f"expected one that the data set has, got {subset!r}; it {there}"
+        )
+    return loaded.take_rows(np.flatnonzero(loaded.subset == subset))
 
 
 __all__ = ["kinds", "load_dataset"]

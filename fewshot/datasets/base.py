@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class ImageDataset:
         Hash of names, labels and content of all images.
     parts : tuple of C str, or None
         "base", "validation" or "novel" for every class, where the data set says so.
+    subset : ndarray of shape (M,), str, or None
+        "train", "validation" or "test" for every image, where the data set comes split by image.
     input : dict
         What the images ask of a transform (``size``, ``crop_pct``), as 8 x 8 scans do.
     """
@@ -39,11 +42,29 @@ class ImageDataset:
     read: Callable[[int], Image.Image]
     fingerprint: Callable[[], str]
     parts: tuple[str, ...] | None = None
+    subset: NDArray | None = None
     input: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def counts(self) -> NDArray:
-        """Images of every class: (C,)."""
-        return np.bincount(self.labels, minlength=len(self.classnames))
+    def take_rows(self, rows: NDArray) -> ImageDataset:
+        """The data set of some images, given by their row numbers, in that order.
+
+        All class names stay, so that class numbers mean the same.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+
+        def fingerprint() -> str:
+            whole = hashlib.sha256(self.fingerprint().encode())
+            whole.update(chosen.astype("<i8").tobytes())
+            return whole.hexdigest()
+
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            paths=tuple(self.paths[row] for row in chosen),
+            read=lambda row: self.read(int(chosen[row])),
+            fingerprint=fingerprint,
+            subset=None if self.subset is None else self.subset[chosen],
+        )

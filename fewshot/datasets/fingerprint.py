@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from fewshot.hardware import available_cores
 from fewshot.storage import atomic_path
 
 UNREADABLE = "unreadable"  # in place of a digest; whoever needs the content will complain
@@ -38,7 +38,7 @@ def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
     ]
     missing = [i for i, digest in enumerate(digests) if digest is None]
     if missing:
-        with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
+        with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
             fresh = pool.map(file_digest, [paths[i] for i in missing])
             for i, digest in zip(missing, fresh, strict=True):
                 digests[i] = digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,10 +29,12 @@ class FeatureBank:
     features : ndarray of shape (M, D), floating
     labels : ndarray of shape (M,), int64, in 0..C-1
     classnames : tuple of C str
-    paths : tuple of M str, or None
+    paths : sequence of M str, or None
         File names, where there are files.
     parts : tuple of C str, or None
         "base", "validation" or "novel" for every class; None when all classes serve alike.
+    subset : ndarray of shape (M,), str, or None
+        "train", "validation" or "test" for every row, where the data set comes split by image.
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
@@ -43,9 +45,10 @@ class FeatureBank:
     features: NDArray
     labels: NDArray
     classnames: tuple[str, ...]
-    paths: tuple[str, ...] | None = None
+    paths: Sequence[str] | None = None
     parts: tuple[str, ...] | None = None
     normalize: str = "none"
+    subset: NDArray | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,6 +74,18 @@ class FeatureBank:
         if taken.dtype == torch.float16:
             taken = taken.float()
         return torch.nn.functional.normalize(taken, dim=1) if self.normalize == "l2" else taken
+
+    def take_rows(self, rows: NDArray) -> FeatureBank:
+        """The bank of some rows, given by their numbers; all class names stay."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            features=self.features[chosen],
+            labels=self.labels[chosen],
+            paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
+            subset=None if self.subset is None else self.subset[chosen],
+            info={key: value for key, value in self.info.items() if key != "key"},
+        )
 
     def classes(self, part: str | None = None) -> NDArray:
         """Class numbers of one part; all that occur when `part` is None."""
@@ -143,7 +158,7 @@ def make_bank(
         )
         paths = tuple(str(path) for path in paths)
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
-    return FeatureBank(features, numbers, names, paths, parts, normalize, info or {})
+    return FeatureBank(features, numbers, names, paths, parts, normalize, info=info or {})
 
 
 def as_array(values: Any) -> NDArray:

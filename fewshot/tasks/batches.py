@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
+from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads.base import Query, Support
 
 T = TypeVar("T")
@@ -82,21 +81,3 @@ def map_chunks(
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         yield from pool.map(lambda bounds: work(*bounds), ranges)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Set torch's intra-operation threads and put them back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

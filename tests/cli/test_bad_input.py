@@ -69,7 +69,7 @@ def features(**changes):
         ("+episodes.way=5", "episodes: there is no setting 'way'. Did you mean 'ways'?"),
         ("+sead=5", "settings: there is no setting 'sead'. Did you mean 'seed'"),
         ("+head.ncm.metric=l1", "head: 'ncm' has no setting 'metric'. It has none."),
-        ("+dataset.foo=1", "dataset: there is no setting 'foo'."),
+        ("+dataset.foo=1", "dataset: 'features' has no setting 'foo'"),
         # Settings of another shape
         ("head=[]", "settings: expected a setting 'head', got none."),
         ("estimator=[]", "settings: expected a setting 'estimator', got none."),
