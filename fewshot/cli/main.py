@@ -12,6 +12,8 @@ from fewshot.exceptions import FewshotError, UnknownNameError
 
 # Commands with arguments of their own; none is imported before it is asked for.
 SMALL = {
+    "extract": "fewshot.cli.extract",
+    "bank": "fewshot.cli.bank",
     "predict": "fewshot.cli.predict",
     "calibrate": "fewshot.cli.calibrate",
     "list": "fewshot.cli.listing",
@@ -26,6 +28,8 @@ Usage
   fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
+  fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
+  fewshot bank list|show|verify|export|gc   features on disk
   fewshot list KIND [PATTERN]            backbones, datasets, heads or estimators
   fewshot report DIR ... [--output FILE] one report over the runs in these folders
   fewshot --version

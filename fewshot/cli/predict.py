@@ -119,6 +119,7 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     from fewshot.backbones.base import Folders
     from fewshot.datasets import load_dataset
     from fewshot.datasets.files import load_files
+    from fewshot.features.settings import Extraction
     from fewshot.features.store import open_or_extract
     from fewshot.hardware import device_named
     from fewshot.places import places_of_environment
@@ -138,10 +139,10 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
         expect_positive_int("--size", given.size)
         settings["size"] = given.size
     network = load_backbone(settings, Folders(places.weights, places.digests))
-    device = device_named(given.device)
+    how = Extraction(device_named(given.device), on_error=on_error)
     banks = {}
     for kind, dataset in datasets.items():
-        bank = open_or_extract(dataset, network, places.banks, device=device, on_error=on_error)
+        bank = open_or_extract(dataset, network, places.banks, how)
         banks[kind] = replace(bank, normalize="l2")
     return banks
 

@@ -16,10 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
 from fewshot.cli.mistakes import check_sections, in_house_form
-from fewshot.datasets import load_dataset
+from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
 from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
@@ -46,7 +44,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     with writing("paths.runs", folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
-    settings = _resolved(config)
+    settings = resolved(config)
     engine = _engine(settings)
     heads = _objects(head_registry, settings["head"])
     estimators = _objects(estimator_registry, settings["estimator"])
@@ -71,7 +69,8 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     return _write(target, settings, summary, cells, drawn)
 
 
-def _resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Plain settings, with the shape of ``conf/config.yaml``."""
     try:
         settings = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
@@ -86,10 +85,8 @@ def _engine(settings: dict[str, Any]) -> Settings:
     expect_choice("calibration.source", calibration["source"], SOURCES)
     expect_choice("calibration.method", calibration["method"], METHODS[:-1])
     check_level("calibration.level", calibration["level"])
-    expect_choice("features.dtype", settings["features"]["dtype"], ("float32", "float16"))
     wishes = ("auto", *NORMALIZATIONS)
     expect_choice("features.normalize", settings["features"]["normalize"], wishes)
-    expect_positive_int("features.batch_size", settings["features"]["batch_size"])
     expect_positive_int("calibration.episodes", calibration["episodes"])
     if calibration["calibrator"]:
         load_general(Path(calibration["calibrator"]))
@@ -130,29 +127,16 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
 
 def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     """The features, found or extracted, after checking that the episodes can be drawn."""
-    places = places_of(settings["paths"])
-    described = dict(settings["dataset"])
-    if described["kind"] == "folder" and not described.get("name") and described.get("root"):
-        described["name"] = Path(str(described["root"])).expanduser().resolve().name
-    loaded = load_dataset(described, places)
+    how = extraction_settings(settings, engine.device)
+    loaded = load_images(settings)
     wish = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
         return replace(loaded, normalize="none" if wish == "auto" else wish)
     _episodes(settings, _labels_only(loaded), trial=True)
-    folders = Folders(places.weights, places.digests)
-    backbone = load_backbone(settings["backbone"], folders, **loaded.input)
     from fewshot.features.store import open_or_extract
 
-    bank = open_or_extract(
-        loaded,
-        backbone,
-        places.banks,
-        device=engine.device,
-        dtype=settings["features"]["dtype"],
-        batch_size=settings["features"]["batch_size"],
-        on_error=described.get("on_error", "raise"),
-        threads=engine.threads,
-    )
+    backbone = described_backbone(settings, loaded)
+    bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
     return replace(bank, normalize="l2" if wish == "auto" else wish)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from fewshot.datasets.fingerprint import file_digest
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import PARTS, FeatureBank, as_text, make_bank
+from fewshot.features.files import NOTE
+from fewshot.features.store import open_bank
 
 KNOWN = ("features", "labels", "classnames", "paths", "split")
 
@@ -23,7 +26,7 @@ def load_features(name: str, path: str | None) -> FeatureBank:
 
     In a ``.safetensors`` file, which holds tensors only, the last three are JSON lists in the
     metadata (``split`` may also be a tensor of 0, 1, 2 for base, validation, novel). Nothing is
-    unpickled.
+    unpickled. A folder that ``fewshot extract`` made is opened as it is, without reading it.
 
     Raises
     ------
@@ -31,6 +34,9 @@ def load_features(name: str, path: str | None) -> FeatureBank:
         Not such a file, pickled objects inside, arrays that do not fit each other.
     """
     file = _existing(path)
+    if file.is_dir():
+        bank = open_bank(file)
+        return bank if name == "features" else replace(bank, info=bank.info | {"dataset": name})
     arrays = _reader(file)(file)
     for needed in ("features", "labels"):
         expect(
@@ -64,8 +70,8 @@ def _existing(path: str | None) -> Path:
             "Say for instance: fewshot dataset=features dataset.path=bank.npz.",
         )
     file = Path(str(path)).expanduser()
-    if not file.is_file():
-        what = "a folder" if file.is_dir() else "nothing there"
+    if not file.is_file() and not (file / NOTE).is_file():
+        what = "a folder that is no feature bank" if file.is_dir() else "nothing there"
         raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
     return file
 

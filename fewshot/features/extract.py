@@ -1,14 +1,13 @@
-"""Run a backbone over all images and write a bank, resuming where an earlier try ended."""
+"""Run a backbone over all images and write a bank, resuming where earlier tries ended."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,212 +17,184 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from fewshot.backbones.base import Backbone
+from fewshot.backbones.base import Backbone, Encode
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
-from fewshot.features.store import unreadable
-from fewshot.storage import atomic_path
+from fewshot.features.chunks import IMAGES_PER_CHUNK, Chunk, Chunks, Plan
+from fewshot.features.decode import decode
+from fewshot.features.files import NOTE
+from fewshot.features.messages import unreadable
+from fewshot.features.pipeline import encode_batches
+from fewshot.features.precision import at_precision, compare, resolve, verdict
+from fewshot.features.settings import Extraction
 
-AHEAD = 3  # batches that are decoded while the network works on one
+SECONDS_BETWEEN_LOOKS = 0.3  # at the chunks that other processes work on
 
 
-@dataclass
-class Progress:
-    """How far an extraction got; on disk after every batch.
+class Extractor:
+    """One process's part in extracting a bank.
 
-    Attributes
+    Any number of processes may do the same at the same time, on one machine or on several that
+    share the disk: each takes chunks that nobody has taken.
+
+    Parameters
     ----------
-    seen : int
-        Images done, the skipped ones among them.
-    skipped : list of dict
-        ``row``, ``path`` and ``reason`` of every unreadable image.
-    dim : int
-        Feature dimensions.
+    folder : Path
+        Where the bank is going to be; chunks are kept in ``<folder>.partial``.
+    dataset : ImageDataset
+    backbone : Backbone
+    how : Extraction
+    rehearsal : bool
+        Leave nothing on disk: for an estimate of the time.
     """
 
-    seen: int = 0
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    dim: int = 0
+    def __init__(
+        self,
+        folder: Path,
+        dataset: ImageDataset,
+        backbone: Backbone,
+        how: Extraction,
+        rehearsal: bool = False,
+    ) -> None:
+        self.folder, self.dataset, self.backbone, self.how = folder, dataset, backbone, how
+        self.chunks = Chunks(folder.with_name(folder.name + ".partial"))
+        self.rehearsal = rehearsal
+        self.mine = range(how.part()[0], self.plan.chunks, how.part()[1])
 
-    @property
-    def rows(self) -> int:
-        """Rows in the file of features."""
-        return self.seen - len(self.skipped)
+    @cached_property
+    def plan(self) -> Plan:
+        """What whoever began has decided; that may be us."""
+        known = self.chunks.plan()
+        if known is not None:
+            return known
+        new = self._new_plan()
+        return new if self.rehearsal else self.chunks.begin(new)
 
+    @cached_property
+    def encode(self) -> Encode:
+        """The network, loaded when the first chunk needs it."""
+        how = self.how
+        encode = at_precision(self._loaded, self.plan.precision, how.device)
+        return compiled(encode, self.plan.batch) if how.compile else encode
 
-def extract_to(
-    folder: Path,
-    dataset: ImageDataset,
-    backbone: Backbone,
-    note: dict[str, Any],
-    *,
-    device: torch.device,
-    dtype: str,
-    batch_size: int,
-    on_error: str,
-    threads: int | None,
-) -> None:
-    """Write the bank `folder`. The caller holds its lock.
+    def missing(self) -> list[int]:
+        """Chunks of ours that are not on disk; none once the bank is there."""
+        if self._finished():
+            return []
+        done = self.chunks.done()
+        return [number for number in self.mine if number not in done]
 
-    Rows are appended to ``<folder>.partial``, which becomes `folder` when it is complete; a
-    later try goes on from the last batch that an interrupted one finished.
-    """
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(exist_ok=True)
-    raw, state = partial / "features.raw", partial / "progress.json"
-    progress = _resume(raw, state, np.dtype(dtype).itemsize)
-    if progress.seen < len(dataset):
-        encode = backbone.load(device)
-        with raw.open("ab") as file:
-            _append(
-                file, state, progress, dataset, backbone,
-                encode, dtype, batch_size, on_error, threads,
+    def run(self) -> None:
+        """Extract until no chunk of ours is missing, waiting for those that others hold."""
+        missing = self.missing()
+        if not missing:
+            return
+        bar = tqdm(
+            total=self._images(self.mine), unit="img", disable=None, smoothing=0.1,
+            desc=f"{self.backbone.name} features of {self.dataset.name}",
+        )  # fmt: skip
+        with bar:
+            while missing := self.missing():
+                bar.n = bar.total - self._images(missing)
+                bar.refresh()
+                if not self._extract(missing, bar):
+                    bar.set_postfix_str("waiting for another process")
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _finished(self) -> bool:
+        """Whether another process has made a bank of the chunks, and removed them."""
+        return (self.folder / NOTE).is_file()
+
+    def _images(self, numbers: Any) -> int:
+        return sum(len(self.plan.rows(number)) for number in numbers)
+
+    def _extract(self, missing: list[int], bar: Any) -> int:
+        """Compute those chunks that nobody holds; how many."""
+        claims: deque[tuple[int, ExitStack]] = deque()
+        finished = 0
+        try:
+            results = encode_batches(
+                self._claimed(missing, claims), self.dataset, self.backbone.transform,
+                self.encode, self.how.device, self.how.cores,
             )  # fmt: skip
-    if progress.rows == 0:
-        raise unreadable(progress.skipped[0]["path"], "no image can be read", len(dataset))
-    _finish(partial, raw, progress, dataset, dtype, note)
-    shutil.rmtree(folder, ignore_errors=True)  # without bank.json it was not a bank
-    partial.replace(folder)
-
-
-def _append(
-    file: Any,
-    state: Path,
-    progress: Progress,
-    dataset: ImageDataset,
-    backbone: Backbone,
-    encode: Callable[[Tensor], Tensor],
-    dtype: str,
-    batch_size: int,
-    on_error: str,
-    threads: int | None,
-) -> None:
-    limit = float(np.finfo(dtype).max)
-    bar = tqdm(
-        total=len(dataset), initial=progress.seen, unit="img", disable=None,
-        desc=f"{backbone.name} features of {dataset.name}",
-    )  # fmt: skip
-    with bar:
-        for start, stop, pixels, failures in _batches(
-            dataset, backbone, progress.seen, batch_size, threads
-        ):
-            if failures and on_error == "raise":
-                raise unreadable(failures[0]["path"], failures[0]["reason"])
-            if len(pixels):
-                rows = encode(backbone.transform.normalise(pixels)).float().cpu().numpy()
-                _check(rows, limit, dtype, dataset.paths[start], backbone.name)
-                progress.dim = rows.shape[1]
-                file.write(np.ascontiguousarray(rows, dtype=dtype).tobytes())
-                file.flush()
-            progress.seen = stop
-            progress.skipped += failures
-            with atomic_path(state) as text:
-                text.write_text(json.dumps(vars(progress)), encoding="utf-8")
-            bar.update(stop - start)
-
-
-def _check(rows: NDArray, limit: float, dtype: str, first: str, name: str) -> None:
-    if not np.isfinite(rows).all() or np.abs(rows).max() > limit:
-        raise FewshotError(
-            "backbone",
-            f"{name} gives features that are not finite as {dtype} in the batch that begins with "
-            f"{first!r}",
-            "Set features.dtype=float32, or check the weights.",
-        )
-
-
-Batch = tuple[int, int, Tensor, list[dict[str, Any]]]
-
-
-def _batches(
-    dataset: ImageDataset, backbone: Backbone, first: int, batch_size: int, threads: int | None
-) -> Iterator[Batch]:
-    """Decoded batches in order, some of them ahead of time, from `threads` threads."""
-
-    def decode(row: int) -> Tensor | dict[str, Any]:
-        try:
-            return backbone.transform.pixels(dataset.read(row))
-        except UnreadableImageError as error:
-            return {"row": row, "path": dataset.paths[row], "reason": str(error)}
-
-    starts = iter(range(first, len(dataset), batch_size))
-    waiting: list[tuple[int, int, list[Future]]] = []
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        try:
-            while True:
-                for start in starts:
-                    stop = min(start + batch_size, len(dataset))
-                    waiting.append(
-                        (start, stop, [pool.submit(decode, row) for row in range(start, stop)])
-                    )
-                    if len(waiting) > AHEAD:
-                        break
-                if not waiting:
-                    return
-                start, stop, futures = waiting.pop(0)
-                done = [future.result() for future in futures]
-                pixels = [item for item in done if isinstance(item, Tensor)]
-                failures = [item for item in done if isinstance(item, dict)]
-                yield start, stop, torch.stack(pixels) if pixels else torch.empty(0), failures
+            parts: list[tuple[Tensor, list[dict[str, Any]]]] = []
+            images = 0
+            for rows, failures in results:
+                number, claim = claims[0]
+                self._check(rows, failures, number)
+                parts.append((rows, failures))
+                images += len(rows) + len(failures)
+                if images == len(self.plan.rows(number)):
+                    self.chunks.write(number, _chunk(parts, self.how.dtype))
+                    claims.popleft()
+                    claim.close()
+                    finished, images, parts = finished + 1, 0, []
+                bar.update(len(rows) + len(failures))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for _, claim in claims:
+                claim.close()
+        return finished
+
+    def _claimed(self, missing: list[int], claims: deque[tuple[int, ExitStack]]) -> Iterator[range]:
+        """Batches of the chunks that could be claimed; the claims go to the end of `claims`."""
+        for number in missing:
+            claim = ExitStack()
+            if self._finished() or not claim.enter_context(self.chunks.claim(number)):
+                claim.close()
+                continue
+            claims.append((number, claim))
+            rows = self.plan.rows(number)
+            for start in range(rows.start, rows.stop, self.plan.batch):
+                yield range(start, min(start + self.plan.batch, rows.stop))
+
+    def _check(self, rows: Tensor, failures: list[dict[str, Any]], number: int) -> None:
+        """Raise for unreadable images, unless to be skipped, and for features beyond the dtype."""
+        if failures and self.how.on_error == "raise":
+            raise unreadable(failures[0]["path"], failures[0]["reason"])
+        limit = torch.finfo(getattr(torch, self.how.dtype)).max
+        if rows.numel() and not bool((rows.abs() <= limit).all()):  # NaN is not
+            first = self.dataset.paths[self.plan.rows(number).start]
+            raise FewshotError(
+                "backbone",
+                f"{self.backbone.name} gives features that are not finite as {self.how.dtype} "
+                f"in the {len(self.plan.rows(number))} images from {first!r} on",
+                "Set features.dtype=float32 and features.precision=float32, or check the weights.",
+            )
+
+    @cached_property
+    def _loaded(self) -> Encode:
+        return self.backbone.load(self.how.device)
+
+    def _new_plan(self) -> Plan:
+        """Choose batches and precision; a lower one is compared with float32 on the first batch."""
+        how, images = self.how, len(self.dataset)
+        precision, check = resolve(how.precision, how.device), {}
+        if precision != "float32":
+            pixels = decode(self.dataset, self.backbone.transform, range(min(how.batch, images)))
+            if len(pixels.images):
+                first = self.backbone.transform.normalise(pixels.images.to(how.device))
+                check = compare(self._loaded, first, precision, how.device)
+                check["asked"] = precision
+                precision = verdict(check, how.precision, precision)
+        size = how.batch * math.ceil(IMAGES_PER_CHUNK / how.batch)
+        return Plan(images, how.batch, size, precision, check)
 
 
-def _resume(raw: Path, state: Path, itemsize: int) -> Progress:
-    """What an earlier try finished; bytes of an unfinished batch are cut off."""
-    try:
-        progress = Progress(**json.loads(state.read_text(encoding="utf-8")))
-        size = progress.rows * progress.dim * itemsize
-        if raw.stat().st_size < size or bool(progress.rows) != bool(size):
-            raise ValueError("rows are missing")
-    except (OSError, ValueError, TypeError):
-        raw.unlink(missing_ok=True)
-        return Progress()
-    with raw.open("r+b") as file:
-        file.truncate(size)
-    return progress
+def compiled(encode: Encode, batch: int) -> Encode:
+    """`encode` through ``torch.compile``; short batches are padded, not compiled anew."""
+    fast: Encode = torch.compile(encode, dynamic=False)
+
+    def padded(images: Tensor) -> Tensor:
+        lacking = batch - len(images)
+        if lacking == 0:
+            return fast(images)
+        filler = images[-1:].expand(lacking, -1, -1, -1)
+        return fast(torch.cat([images, filler]))[: len(images)]
+
+    return padded
 
 
-def _finish(
-    partial: Path,
-    raw: Path,
-    progress: Progress,
-    dataset: ImageDataset,
-    dtype: str,
-    note: dict[str, Any],
-) -> None:
-    """Turn raw rows into ``features.npy`` and add labels and the note."""
-    kept = np.ones(len(dataset), dtype=bool)
-    kept[[item["row"] for item in progress.skipped]] = False
-    mapped = np.memmap(raw, dtype=dtype, mode="r", shape=(progress.rows, progress.dim))
-    _copy_npy(partial / "features.npy", mapped)
-    del mapped
-    np.save(partial / "labels.npy", dataset.labels[kept], allow_pickle=False)
-    import timm
-
-    note = note | {
-        "classnames": list(dataset.classnames),
-        "paths": [path for path, keep in zip(dataset.paths, kept, strict=True) if keep],
-        "skipped": [{"path": s["path"], "reason": s["reason"]} for s in progress.skipped],
-        "feature": note["causes"]["backbone"]["feature"],
-        "versions": {"torch": torch.__version__, "timm": timm.__version__},
-        "platform": platform.platform(),
-    }
-    raw.unlink()
-    (partial / "progress.json").unlink()
-    # Last, because a folder with this file is a bank.
-    (partial / "bank.json").write_text(json.dumps(note), encoding="utf-8")
-
-
-def _copy_npy(path: Path, rows: NDArray) -> None:
-    """Write rows as .npy by ordinary writes: a full disk then is an error, not a crash."""
-    header = {
-        "descr": np.lib.format.dtype_to_descr(rows.dtype),
-        "fortran_order": False,
-        "shape": rows.shape,
-    }
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(rows), 65536):
-            file.write(np.ascontiguousarray(rows[start : start + 65536]).tobytes())
+def _chunk(parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str) -> Chunk:
+    features: list[NDArray] = [rows.numpy().astype(dtype) for rows, _ in parts if len(rows)]
+    failures = [failure for _, own in parts for failure in own]
+    return Chunk(np.concatenate(features) if features else np.empty((0, 0), dtype), failures)

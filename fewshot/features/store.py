@@ -10,25 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
+from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
+from fewshot.features.messages import unreadable
+from fewshot.features.paths import StoredPaths
+from fewshot.features.precision import resolve
+from fewshot.features.settings import Extraction
 from fewshot.storage import plain_name, writing
 
-FORMAT = 1
+FORMAT = 2
 
 
-def bank_causes(dataset: ImageDataset, backbone: Backbone, dtype: str) -> dict[str, Any]:
-    """Everything that changes the content of a bank."""
+def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:
+    """Everything that changes the content of a bank.
+
+    The precision that the device computes in is among them before it has been checked: a hit
+    loads no network.
+    """
     return {
         "format": FORMAT,
         "dataset": dataset.fingerprint(),
         "backbone": backbone.fingerprint(),
-        "dtype": dtype,
+        "dtype": how.dtype,
+        "precision": resolve(how.precision, how.device),
     }
 
 
@@ -37,21 +47,18 @@ def bank_key(causes: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()
 
 
+def bank_folder(cache: Path, dataset: ImageDataset, backbone: Backbone, key: str) -> Path:
+    """Where the bank with that key is or is going to be."""
+    return cache / f"{plain_name(dataset.name, 60)}-{plain_name(backbone.name, 60)}-{key[:16]}"
+
+
 def open_or_extract(
-    dataset: ImageDataset,
-    backbone: Backbone,
-    cache: Path,
-    *,
-    device: torch.device,
-    dtype: str = "float32",
-    batch_size: int = 64,
-    on_error: str = "raise",
-    threads: int | None = None,
+    dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction | None = None
 ) -> FeatureBank:
     """The features of `dataset` under `backbone`, memory-mapped.
 
-    A bank that exists is opened: no network is loaded and no image decoded. Otherwise one
-    process extracts it, and others that want the same bank meanwhile wait for it.
+    A bank that exists is opened: no network is loaded and no image decoded. Otherwise it is
+    extracted, together with any other process that wants the same bank meanwhile.
 
     Parameters
     ----------
@@ -59,64 +66,78 @@ def open_or_extract(
     backbone : Backbone
     cache : Path
         Folder of banks.
-    device : torch.device
-    dtype : {"float16", "float32"}
-    batch_size : int
-    on_error : {"raise", "skip"}
-        What to do about an unreadable image; skipped ones are listed in ``info["skipped"]``.
-    threads : int, optional
+    how : Extraction, optional
+        ``how.shard`` is left aside: whoever wants a bank wants all of it.
     """
-    from fewshot.features.extract import extract_to
-
-    causes = bank_causes(dataset, backbone, dtype)
-    key = bank_key(causes)
-    folder = cache / f"{plain_name(dataset.name, 60)}-{plain_name(backbone.name, 60)}-{key[:16]}"
-    if not (folder / "bank.json").is_file():
-        with writing("paths.cache", cache):
-            cache.mkdir(parents=True, exist_ok=True)
-            with _exclusive(folder.with_name(f"{folder.name}.lock")):
-                if not (folder / "bank.json").is_file():
-                    extract_to(
-                        folder, dataset, backbone, {"key": key, "causes": causes}, device=device,
-                        dtype=dtype, batch_size=batch_size, on_error=on_error, threads=threads,
-                    )  # fmt: skip
+    how = replace(how or Extraction(), shard=None)
+    folder = extract(dataset, backbone, cache, how)
+    assert folder is not None
     bank = open_bank(folder)
     skipped = bank.info["skipped"]
-    if skipped and on_error == "raise":
-        first = skipped[0]
-        raise unreadable(first["path"], first["reason"], len(skipped))
+    if skipped and how.on_error == "raise":
+        raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
     info = bank.info | {"dataset": dataset.name, "backbone": backbone.name}
-    return replace(bank, classnames=dataset.classnames, parts=dataset.parts, info=info)
+    return replace(
+        bank,
+        classnames=dataset.classnames,
+        parts=dataset.parts,
+        subset=None if dataset.subset is None else np.delete(dataset.subset, _rows(skipped)),
+        info=info,
+    )
+
+
+def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Path | None:
+    """The folder of the bank, extracted if it must be; None while other shards are missing."""
+    causes = bank_causes(dataset, backbone, how)
+    key = bank_key(causes)
+    folder = bank_folder(cache, dataset, backbone, key)
+    if (folder / NOTE).is_file():
+        return folder
+    from fewshot.features.assemble import assemble
+    from fewshot.features.extract import Extractor
+
+    with writing("paths.cache", cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        extractor = Extractor(folder, dataset, backbone, how)
+        extractor.run()
+        with _exclusive(folder.with_name(f"{folder.name}.lock")):
+            if not (folder / NOTE).is_file():  # another process may have been faster
+                if len(extractor.chunks.done()) < extractor.plan.chunks:
+                    return None
+                note = {"key": key, "causes": causes, "backbone": backbone.name}
+                assemble(folder, extractor.chunks, extractor.plan, dataset, note)
+            extractor.chunks.remove()
+    return folder
 
 
 def open_bank(folder: Path) -> FeatureBank:
-    """Open a stored bank; its features are mapped, not read."""
+    """Open a stored bank; features are mapped, and file names read when they are asked for."""
     try:
-        note = json.loads((folder / "bank.json").read_text(encoding="utf-8"))
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         # Copy-on-write: torch wants writable memory, and nothing that is written reaches the file.
-        features = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
-        names, paths = tuple(note.pop("classnames")), tuple(note.pop("paths"))
+        features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
+        labels = np.load(folder / LABELS, allow_pickle=False)
+        names, parts = tuple(note.pop("classnames")), note.pop("parts")
         note["skipped"]  # a missing key is damage
-        if not len(features) == len(labels) == len(paths):
-            raise ValueError(f"{len(features)} features, {len(labels)} labels, {len(paths)} paths")
+        if features.shape != (note["images"], note["dim"]) or len(labels) != len(features):
+            raise ValueError(
+                f"{features.shape} features and {len(labels)} labels, where the note says "
+                f"({note['images']}, {note['dim']})"
+            )
+        if not (folder / PATHS).is_file():
+            raise ValueError(f"{PATHS} is missing")
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         raise FewshotError(
             "paths.cache",
             f"the feature bank {folder} cannot be read: {error}",
             "Delete that folder; it is extracted again.",
         ) from None
-    return FeatureBank(features, labels, names, paths, info=note)
+    paths = StoredPaths(folder / PATHS, len(features))
+    return FeatureBank(features, labels, names, paths, parts and tuple(parts), info=note)
 
 
-def unreadable(path: str, reason: str, count: int = 1) -> FewshotError:
-    """The message for an image that cannot be read."""
-    more = f" (and {count - 1} more)" if count > 1 else ""
-    return FewshotError(
-        "dataset",
-        f"cannot read image {path!r}{more}: {reason}",
-        "Replace or remove it, or set dataset.on_error=skip.",
-    )
+def _rows(skipped: list[dict[str, Any]]) -> NDArray:
+    return np.array([one["row"] for one in skipped], dtype=np.int64)
 
 
 class _exclusive:  # noqa: N801  used as a function
@@ -129,7 +150,7 @@ class _exclusive:  # noqa: N801  used as a function
         try:
             self.lock.acquire(timeout=0.2)
         except Timeout:
-            print("Another process extracts these features; waiting for it.", file=sys.stderr)
+            print("Another process writes this bank; waiting for it.", file=sys.stderr)
             self.lock.acquire()
 
     def __exit__(self, *_: object) -> None:

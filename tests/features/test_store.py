@@ -1,14 +1,13 @@
 """Feature banks: extracted once, whole or not at all, known by what made them."""
 
 import errno
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,9 @@ from fewshot.backbones.callable import CallableBackbone
 from fewshot.datasets import folder as folder_module
 from fewshot.datasets.folder import load_folder
 from fewshot.exceptions import FewshotError
-from fewshot.features import extract
-from fewshot.features.store import open_or_extract
+from fewshot.features import chunks, extract, store
+from fewshot.features.settings import Extraction
+from fewshot.features.store import open_bank, open_or_extract
 
 CPU = torch.device("cpu")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -35,8 +35,11 @@ from pathlib import Path
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.datasets.folder import load_folder
+from fewshot.features import extract
+from fewshot.features.settings import Extraction
 from fewshot.features.store import open_or_extract
 
+extract.IMAGES_PER_CHUNK = 8
 name, pause = sys.argv[1], float(sys.argv[2])
 backbone = load_backbone(
     {"kind": "callable", "target": "tiny_net:network", "size": 16}, Folders(Path("w"))
@@ -56,11 +59,17 @@ def slowly(device):
 backbone.load = slowly
 print("ready", flush=True)
 bank = open_or_extract(
-    load_folder("photos", "photos"), backbone, Path("banks"), device=torch.device("cpu"),
-    batch_size=8, threads=1,
+    load_folder("photos", "photos"), backbone, Path("banks"),
+    Extraction(batch_size=8, threads=1),
 )
 print(len(bank), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """A batch of these tests is a chunk."""
+    monkeypatch.setattr(extract, "IMAGES_PER_CHUNK", 8)
 
 
 @pytest.fixture
@@ -84,10 +93,8 @@ def run(describe):
 
     def opened(on_error="raise", dtype="float32", batch_size=8, threads=1, **settings):
         dataset, backbone = describe(**settings)
-        return open_or_extract(
-            dataset, backbone, Path("banks"), device=CPU, dtype=dtype, batch_size=batch_size,
-            on_error=on_error, threads=threads,
-        )  # fmt: skip
+        how = Extraction(dtype=dtype, batch_size=batch_size, on_error=on_error, threads=threads)
+        return open_or_extract(dataset, backbone, Path("banks"), how)
 
     return opened
 
@@ -157,7 +164,8 @@ def test_rows_are_what_the_network_gives_for_each_image(run, describe):
     assert bank.features.shape == (48, 12)
     assert np.allclose(bank.features, torch.stack(rows).numpy(), atol=1e-6)
     assert bank.labels.tolist() == dataset.labels.tolist()
-    assert (bank.classnames, bank.paths) == (dataset.classnames, dataset.paths)
+    assert bank.classnames == dataset.classnames
+    assert tuple(bank.paths) == dataset.paths
     assert bank.info["dataset"] == "photos"
     assert bank.info["skipped"] == []
     assert isinstance(bank.features, np.memmap)
@@ -171,10 +179,10 @@ def test_a_bank_that_exists_loads_no_network_and_decodes_no_image(run, monkeypat
 
     monkeypatch.setattr(CallableBackbone, "load", never)
     monkeypatch.setattr(folder_module, "read_image", never)
-    monkeypatch.setattr(extract, "extract_to", never)
+    monkeypatch.setattr(extract, "Extractor", never)
     again = run()
     assert np.array_equal(again.features, first.features)
-    assert again.paths == first.paths
+    assert list(again.paths) == list(first.paths)
     assert again.hash() == first.hash()
     assert len(banks()) == 1
 
@@ -273,49 +281,68 @@ def test_resuming_after_a_kill_gives_the_same_bank_bit_for_bit(run, slow, workpl
     process.wait()
     assert banks() == []
     (partial,) = Path("banks").glob("*.partial")
-    done = json.loads((partial / "progress.json").read_text())["seen"]
-    assert 0 < done < 48
-    with (partial / "features.raw").open("ab") as file:
-        file.write(b"half a row")  # as if it had been killed a moment later
+    done = 8 * len(list(partial.glob("chunk_*.npz")))
+    assert 16 <= done < 48  # at most one chunk is lost
+    (partial / ".chunk_000005.npz.1.abc.partial").write_bytes(b"half a chunk")
     assert len(run()) == 48
     assert sum(encoded) == 48 - done
     assert rows() == undisturbed
     assert not list(Path("banks").glob("*.partial"))
 
 
-def test_two_processes_at_once_make_one_extraction(slow, workplace):
-    both = [slow(name, 0.15) for name in ("one", "two")]
+def test_two_processes_at_once_share_one_extraction(slow, workplace, run):
+    both = [slow(name, 0.4) for name in ("one", "two")]
     answers = [process.communicate() for process in both]
     assert [out.split() for out, _ in answers] == [["ready", "48"]] * 2
-    worked = [lines(workplace / f"{name}.log") for name in ("one", "two")]
-    assert sorted(worked) == [[], ["8"] * 6]
-    waited = answers[worked.index([])][1]
-    assert waited in ("", "Another process extracts these features; waiting for it.\n")
+    worked = [len(lines(workplace / f"{name}.log")) for name in ("one", "two")]
+    assert sum(worked) == 6
     assert len(banks()) == 1
+    assert not list(Path("banks").glob("*.partial"))
+    shared = np.array(run().features)
+    shutil.rmtree("banks")
+    assert np.array_equal(run().features, shared)
 
 
-def test_whoever_waits_for_another_extraction_is_told_so(run, monkeypatch, capfd):
-    inside, go_on = threading.Event(), threading.Event()
-    load = CallableBackbone.load
-    loads = []
-
-    def waits(self, device):
-        loads.append(self)
-        inside.set()
-        assert go_on.wait(20)
-        return load(self, device)
-
-    monkeypatch.setattr(CallableBackbone, "load", waits)
-    threads = [threading.Thread(target=run), threading.Thread(target=run)]
-    threads[0].start()
-    assert inside.wait(20)
-    threads[1].start()
+def test_a_chunk_of_a_killed_process_is_taken_over(slow, workplace):
+    killed = slow("killed", 60)
+    until(lambda: list(Path("banks").glob("*.partial/chunk_*.lock")))
+    other = slow("other", 0)
+    until(lambda: len(list(Path("banks").glob("*.partial/chunk_*.npz"))) == 4)  # of six
     time.sleep(0.5)
-    go_on.set()
-    for thread in threads:
-        thread.join(20)
-    assert "Another process extracts these features; waiting for it." in capfd.readouterr().err
-    assert len(loads) == 1
+    assert other.poll() is None  # it waits for the chunks that are held
+    killed.kill()
+    assert other.communicate()[0].split() == ["ready", "48"]
+    assert len(lines(workplace / "other.log")) == 6
+
+
+def test_shards_make_the_same_bank(describe, run):
+    undisturbed = np.array(run().features)
+    shutil.rmtree("banks")
+    dataset, backbone = describe()
+    hows = [Extraction(batch_size=8, threads=1, shard=f"{i}/4") for i in range(4)]
+    for how in hows[:3]:
+        assert store.extract(dataset, backbone, Path("banks"), how) is None
+    (partial,) = Path("banks").glob("*.partial")
+    assert len(list(partial.glob("chunk_*.npz"))) == 5
+    folder = store.extract(dataset, backbone, Path("banks"), hows[3])
+    assert np.array_equal(open_bank(folder).features, undisturbed)
+
+
+@pytest.mark.parametrize("shard", ["4/4", "1", "a/b", "-1/2", "0/0", 3])
+def test_a_shard_that_is_none(shard):
+    with pytest.raises(FewshotError, match="--shard: expected I/N"):
+        Extraction(shard=shard)
+
+
+def test_another_process_finishes_the_bank_meanwhile(describe, run):
+    """Its chunks are gone; they are not extracted again, and nothing is left behind."""
+    run()
+    folder = next(Path("banks").glob("*/bank.json")).parent
+    dataset, backbone = describe()
+    late = extract.Extractor(folder, dataset, backbone, Extraction(batch_size=8, threads=1))
+    assert late.missing() == []
+    late.run()
+    assert len(run()) == 48
 
 
 def test_banks_whose_names_have_dots_have_locks_of_their_own(run):
@@ -327,14 +354,14 @@ def test_banks_whose_names_have_dots_have_locks_of_their_own(run):
 def fail_writing(monkeypatch, after, code):
     """Let `after` batches be written, then fail as a full disk does."""
     count = iter(range(10**6))
-    save = extract.atomic_path
+    save = chunks.atomic_path
 
     def full(path):
         if next(count) >= after:
             raise OSError(code, os.strerror(code))
         return save(path)
 
-    monkeypatch.setattr(extract, "atomic_path", full)
+    monkeypatch.setattr(chunks, "atomic_path", full)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +375,7 @@ def fail_writing(monkeypatch, after, code):
 )
 def test_a_disk_that_takes_no_more(run, encoded, monkeypatch, code, words):
     with monkeypatch.context() as patch:
-        fail_writing(patch, 2, code)
+        fail_writing(patch, 3, code)  # the plan is the first
         with pytest.raises(FewshotError, match=rf"paths\.cache: cannot write to banks: .*{words}"):
             run()
     assert banks() == []
@@ -366,14 +393,15 @@ def test_a_disk_that_is_full_indeed(describe, workplace):
         pytest.skip("may not mount a small file system")
     try:
         dataset, backbone = describe()
+        how = Extraction(batch_size=4, threads=1)
         (disk / "ballast").write_bytes(b"x" * 4096)
         with pytest.raises(
             FewshotError, match=r"paths\.cache: cannot write to .*: the disk is full"
         ):
-            open_or_extract(dataset, backbone, disk, device=CPU, batch_size=4, threads=1)
+            open_or_extract(dataset, backbone, disk, how)
         assert not list(disk.glob("*/bank.json"))
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
-        bank = open_or_extract(dataset, backbone, disk, device=CPU, batch_size=4, threads=1)
+        bank = open_or_extract(dataset, backbone, disk, how)
         assert len(bank) == 48
         del bank
     finally:
@@ -409,8 +437,8 @@ def test_unreadable_images_stop_or_are_recorded(run, photos):
     bank = run("skip")
     assert len(bank) == 46
     assert bank.info["skipped"] == [
-        {"path": "class_1/3.png", "reason": "not a JPEG, PNG, WebP, BMP or TIFF image"},
-        {"path": "class_4/0.png", "reason": "No such file or directory"},
+        {"row": 11, "path": "class_1/3.png", "reason": bank.info["skipped"][0]["reason"]},
+        {"row": 32, "path": "class_4/0.png", "reason": "No such file or directory"},
     ]
     assert "class_1/3.png" not in bank.paths
     assert np.bincount(bank.labels).tolist() == [8, 7, 8, 8, 7, 8]
@@ -426,7 +454,7 @@ def test_rows_after_a_skipped_image_are_in_their_place(run, photos):
     skipped = run("skip")
     keep = [i for i, path in enumerate(whole.paths) if path != "class_0/2.png"]
     assert np.allclose(skipped.features, whole.features[keep], atol=1e-6)
-    assert skipped.paths == tuple(whole.paths[i] for i in keep)
+    assert tuple(skipped.paths) == tuple(whole.paths[i] for i in keep)
 
 
 def test_no_image_at_all_can_be_read(run, photos):
@@ -445,6 +473,7 @@ def test_no_image_at_all_can_be_read(run, photos):
         ("features.npy", lambda path: np.save(path, np.zeros((3, 12), np.float32))),
         ("labels.npy", lambda path: path.write_bytes(b"")),
         ("labels.npy", lambda path: path.unlink()),
+        ("paths.arrow", lambda path: path.unlink()),
         ("bank.json", lambda path: path.write_text("{")),
         ("bank.json", lambda path: path.write_text("[]")),
         ("bank.json", lambda path: path.write_text("{}")),
@@ -461,16 +490,43 @@ def test_a_damaged_bank_is_named_and_can_be_deleted(run, file, damage):
     assert len(run()) == 48
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"seen": 16}', '{"seen": 16, "dim": 999}',
-                                    '{"foo": 1}'])  # fmt: skip
-def test_damaged_progress_starts_again(run, monkeypatch, damage):
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("plan.json", "{"), ("plan.json", '{"foo": 1}'), ("chunk_000001.npz", "PK")],
+)
+def test_a_damaged_chunk_is_named(run, monkeypatch, file, content):
     with monkeypatch.context() as patch:
-        fail_writing(patch, 2, errno.ENOSPC)
+        fail_writing(patch, 5, errno.ENOSPC)
         with pytest.raises(FewshotError):
             run()
-    (state,) = Path("banks").glob("*/progress.json")
-    state.write_text(damage)
-    bank = run()
-    shutil.rmtree("banks")
-    assert np.array_equal(np.array(run().features), bank.features)
+    (partial,) = Path("banks").glob("*.partial")
+    (partial / file).write_text(content)
+    with pytest.raises(FewshotError, match=rf"unfinished feature bank {partial} cannot be read"):
+        run()
+    shutil.rmtree(partial)
+    assert len(run()) == 48
     assert leftovers() == []
+
+
+def test_file_names_are_read_when_asked_for(run, photos):
+    bank = run()
+    folder = next(Path("banks").glob("*/bank.json")).parent
+    assert bank.paths[3] == "class_0/3.png"
+    assert bank.paths[-1] == "class_5/7.png"
+    assert bank.paths[1:3] == ("class_0/1.png", "class_0/2.png")
+    with pytest.raises(IndexError):
+        bank.paths[48]
+    again = run()
+    (folder / "paths.arrow").write_bytes(b"ARROW1")
+    assert len(again.paths) == 48
+    with pytest.raises(FewshotError, match=r"file names .* cannot be read"):
+        again.paths[0]
+
+
+def test_a_subset_by_image_goes_with_the_rows(describe, photos):
+    (photos / "class_1" / "3.png").write_bytes(b"no image")
+    dataset, backbone = describe()
+    subset = np.array(["train", "test"] * 24)
+    dataset = replace(dataset, subset=subset)
+    bank = open_or_extract(dataset, backbone, Path("banks"), Extraction(on_error="skip"))
+    assert bank.subset.tolist() == np.delete(subset, 11).tolist()

@@ -1,0 +1,99 @@
+"""``fewshot extract``: the features, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fewshot.cli.parser import Parser
+from fewshot.exceptions import FewshotError, expect
+
+EPILOG = """\
+The settings are those of a run: fewshot --cfg job.
+
+examples:
+  fewshot extract dataset=folder dataset.root=my_images backbone=dinov2_vits14
+  fewshot extract --dry-run dataset=flowers102 backbone=clip_vitl14
+  fewshot extract -m dataset=flowers102,dtd backbone=resnet50,dinov2_vits14
+  fewshot extract --shard 0/4 dataset=imagenet     on the first of four machines with one disk
+
+An extraction that was stopped goes on where it was. Several processes that extract the same
+features at once share the work; --shard is for machines whose disk has no file locks.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Extract, or say how long it would take; 2 if one of several combinations failed."""
+    given, overrides = _parser().parse_known_args(argv)
+    for word in overrides:
+        expect("=" in word, "fewshot extract", f"expected SETTING=VALUE, got {word!r}")
+    from fewshot.cli.compose import combinations, settings_from
+
+    if not given.multirun:
+        _one(settings_from(overrides), given)
+        return 0
+    failed = 0
+    for chosen in combinations(overrides):
+        try:
+            _one(settings_from(chosen), given)
+        except FewshotError as error:
+            print(f"fewshot: error: {' '.join(chosen)}: {error}", file=sys.stderr)
+            failed = 2
+    return failed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="fewshot extract",
+        usage="fewshot extract [--dry-run] [--shard I/N] [-m] [SETTING=VALUE ...]",
+        description="Run a backbone over all images of a data set and keep the features.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true",
+        help="try a few batches and say how long it would take",
+    )  # fmt: skip
+    parser.add_argument("--shard", metavar="I/N", help="the I-th of N parts, counted from 0")
+    parser.add_argument("-m", "--multirun", action="store_true", help="every combination")
+    return parser
+
+
+def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
+    from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
+    from fewshot.features.bank import FeatureBank
+    from fewshot.features.estimate import estimate
+    from fewshot.features.store import extract
+    from fewshot.hardware import device_named
+    from fewshot.places import places_of
+
+    how = extraction_settings(settings, device_named(settings["device"]), given.shard)
+    dataset = load_images(settings)
+    if isinstance(dataset, FeatureBank):
+        raise FewshotError("dataset", "expected images, got features that are extracted already")
+    backbone = described_backbone(settings, dataset)
+    banks = places_of(settings["paths"]).banks
+    if given.dry_run:
+        print(estimate(dataset, backbone, banks, how))
+        return
+    begun = time.perf_counter()
+    folder = extract(dataset, backbone, banks, how)
+    if folder is None:
+        print(
+            f"Shard {how.shard} of {backbone.name} features of {dataset.name} is done; the bank is "
+            "made when the others are."
+        )
+        return
+    print(_summary(folder, time.perf_counter() - begun))
+
+
+def _summary(folder: Path, seconds: float) -> str:
+    from fewshot.features.shelf import Entry
+
+    bank = Entry.read(folder)
+    skipped = f"; {bank.skipped} unreadable images skipped" if bank.skipped else ""
+    return f"{bank}{skipped}; {seconds:.1f} s\n{folder}"

@@ -1,0 +1,121 @@
+"""How long an extraction would take, from a few batches of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from fewshot.backbones.base import Backbone
+from fewshot.datasets.base import ImageDataset
+from fewshot.features.extract import Extractor
+from fewshot.features.files import NOTE
+from fewshot.features.pipeline import encode_batches
+from fewshot.features.settings import Extraction
+from fewshot.features.store import bank_causes, bank_folder, bank_key
+from fewshot.units import duration, size
+
+WAVES = 3  # batches per thread that are timed, after one that warms up
+LONGEST = 60.0  # seconds; a slow network is timed on fewer batches
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an extraction would take.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the bank would be.
+    images, remaining : int
+        All, and those whose features are not on disk.
+    rate : float
+        Images per second; NaN where nothing remains.
+    dim : int
+    bytes : int
+        Of the bank; twice as much is needed while it is made.
+    free : int
+        Bytes that the disk has left.
+    note : str
+        Device, precision, batch and whether an earlier try is continued.
+    """
+
+    folder: Path
+    images: int
+    remaining: int
+    rate: float
+    dim: int
+    bytes: int
+    free: int
+    note: str
+
+    def __str__(self) -> str:
+        if not self.remaining:
+            return f"Nothing to do: all {self.images:,} images are in {self.folder}"
+        room = (
+            ""
+            if 2 * self.bytes < self.free
+            else f" The disk has {size(self.free)} left: TOO LITTLE."
+        )
+        return (
+            f"{self.remaining:,} of {self.images:,} images at {self.rate:,.1f} images/s: about "
+            f"{duration(self.remaining / self.rate)}.\n{self.note}\n{self.dim} dimensions, "
+            f"{size(self.bytes)}, twice that while it is made.{room}\n{self.folder}"
+        )
+
+
+def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Estimate:
+    """Time some batches, spread over what remains, and keep nothing of them."""
+    folder = bank_folder(cache, dataset, backbone, bank_key(bank_causes(dataset, backbone, how)))
+    images = len(dataset)
+    if (folder / NOTE).is_file():
+        return Estimate(folder, images, 0, float("nan"), 0, 0, 0, "")
+    extractor = Extractor(folder, dataset, backbone, how, rehearsal=True)
+    rows = np.concatenate([[*extractor.plan.rows(number)] for number in extractor.missing()])
+    rate, dim = _timed(extractor, rows)
+    item = np.dtype(how.dtype).itemsize
+    place = next(parent for parent in (cache, *cache.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    return Estimate(
+        folder, images, len(rows), rate, dim, images * dim * item, free, _note(extractor)
+    )
+
+
+def _note(extractor: Extractor) -> str:
+    how, plan = extractor.how, extractor.plan
+    words = [
+        f"{extractor.backbone.name} on {how.device}, {how.cores} threads",
+        f"{plan.precision}, batches of {plan.batch}",
+    ]
+    if plan.check:
+        told = "{asked} gives a cosine of {cosine} to float32 and is {speedup} times as fast"
+        words.append(told.format(**plan.check))
+    return "; ".join(words)
+
+
+def _timed(extractor: Extractor, rows: np.ndarray) -> tuple[float, int]:
+    """Images per second once all threads are at work, and the feature dimensions."""
+    threads, batch = extractor.how.cores, extractor.plan.batch
+    starts = range(0, len(rows), batch)
+    wanted = min(len(starts), threads * (1 + WAVES))
+    spread = [starts[int(i)] for i in np.linspace(0, len(starts) - 1, wanted)]
+    results = encode_batches(
+        (rows[start : start + batch].tolist() for start in spread),
+        extractor.dataset, extractor.backbone.transform, extractor.encode,
+        extractor.how.device, threads,
+    )  # fmt: skip
+    dim = done = 0
+    # A batch that warms up per thread, unless there are no more than these.
+    for features, _ in islice(results, min(threads, wanted // 2)):
+        dim = features.shape[1] or dim
+    begun = time.perf_counter()
+    for features, failures in results:
+        done += len(features) + len(failures)
+        dim = features.shape[1] or dim
+        if time.perf_counter() - begun > LONGEST:
+            break
+    return done / (time.perf_counter() - begun), dim
