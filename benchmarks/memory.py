@@ -15,13 +15,13 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from common import write
+from large_bank import make
 
 from fewshot.episodes import sample_episodes
 from fewshot.errors import estimators
-from fewshot.features import FeatureBank
+from fewshot.features.store import open_bank
 from fewshot.heads import heads
 from fewshot.tasks.judging import actual_errors, predicted_errors
 
@@ -58,16 +58,6 @@ class Peak:
         return self.highest - self.start
 
 
-def make_file(path: Path, rows: int, dim: int) -> None:
-    """Random rows, written a piece at a time."""
-    rng = np.random.default_rng(0)
-    features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(rows, dim))
-    for start in range(0, rows, 10_000):
-        block = rng.standard_normal((10_000, dim), dtype=np.float32)
-        features[start : start + 10_000] = block
-    features.flush()
-
-
 def main() -> None:
     """Measure peak memory and time for 15 queries and for all queries."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,16 +66,13 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        path = Path(folder, "features.npy")
-        make_file(path, 1_000_000, 768)
-        labels = np.repeat(np.arange(1000), 1000)
+        make(Path(folder, "bank"), 1_000_000, 768, 1000)
         for queries in (15, "all"):
             with Peak() as peak:
                 begun = time.perf_counter()
-                features = np.load(path, mmap_mode="c")
-                bank = FeatureBank(features, labels, tuple(map(str, range(1000))))
+                bank = open_bank(Path(folder, "bank"))
                 opened = time.perf_counter() - begun
-                episodes = sample_episodes(labels, 5, 5, queries, 10_000)
+                episodes = sample_episodes(bank.labels, 5, 5, queries, 10_000)
                 head = heads.create("ncm")
                 actual_errors(bank, episodes, head, device=CPU)
                 named = {name: estimators.create(name) for name in ("gaussian", "margin", "loo")}

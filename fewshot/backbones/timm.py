@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import torch
 from torch import Tensor
 
 from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.blocks import block_features, check_blocks
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
+    check_sha256,
+    checked,
     from_hub,
     local_weights,
     out_of_reach,
@@ -34,8 +38,12 @@ class TimmBackbone(Backbone):
         timm's name with the tag of the weights, as ``vit_small_patch14_dinov2.lvd142m``.
     feature : {"pooled", "cls", "mean", "cls+mean"}
         "pooled" is what timm's classifier would see; the others are tokens of a transformer.
+    blocks : list of int, optional
+        Features of these blocks, concatenated; from 0, negative from the end. See ``blocks.py``.
     weights : str, optional
         A local checkpoint (``.safetensors``, or a ``.pth`` without code in it).
+    sha256 : str, optional
+        What the weights file must hash to.
     size : int, optional
         Input pixels; the model's own by default.
     """
@@ -46,7 +54,9 @@ class TimmBackbone(Backbone):
         folders: Folders | None = None,
         model: str | None = None,
         feature: str = "pooled",
+        blocks: Sequence[int] | None = None,
         weights: str | None = None,
+        sha256: str | None = None,
         size: int | None = None,
     ) -> None:
         import timm
@@ -67,6 +77,8 @@ class TimmBackbone(Backbone):
         self.name = name if name != "timm" else model
         self.folders = folders or Folders(Path())
         self.model, self.feature, self.weights = model, feature, weights
+        self.blocks, self.sha256 = check_blocks(blocks), sha256
+        check_sha256(sha256)
         try:
             config = timm.get_pretrained_cfg(model) or PretrainedCfg()
         except RuntimeError:  # the tag
@@ -83,19 +95,19 @@ class TimmBackbone(Backbone):
         )
 
     def architecture(self) -> dict[str, Any]:
-        """timm's name of the network."""
-        return {"timm": self.model.split(".")[0]}
+        """timm's name of the network, and the blocks if it is not the last output."""
+        own: dict[str, Any] = {"timm": self.model.split(".")[0]}
+        return own if self.blocks is None else own | {"blocks": self.blocks}
 
     def weights_file(self) -> Path:
         """Given, in the folder of weights, in the hub's cache, or downloaded from the hub."""
-        found = local_weights(self.model, self.weights, self.folders.weights)
-        if found:
-            return found
-        repository = self.config.hf_hub_id
-        if not repository:
+        repository, folder = self.config.hf_hub_id or "", self.folders.weights
+        found = local_weights(self.model, self.weights, folder, repository, HUB_FILES)
+        if not (found or repository):
             error = FileNotFoundError("timm knows no hub repository for it")
-            raise out_of_reach(self.model, "a checkpoint", self.folders.weights, error)
-        return from_hub(repository, HUB_FILES, self.model, self.folders.weights)
+            raise out_of_reach(self.model, "a checkpoint", folder, error)
+        found = found or from_hub(repository, HUB_FILES, self.model, folder)
+        return checked(found, self.sha256, self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier, giving the features asked for."""
@@ -107,6 +119,9 @@ class TimmBackbone(Backbone):
             model = self._build(stored)
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise unfit(self.model, path, error) from None
+        if self.blocks is not None:
+            encode = block_features(model, self.model, self.blocks, self.feature)
+            return run_frozen(model, device, encode)
         if self.feature == "pooled":
             return run_frozen(model, device)
         return run_frozen(model, device, self._tokens(model))

@@ -2,31 +2,87 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fewshot.exceptions import FewshotError
+from fewshot.datasets.fingerprint import file_digests
+from fewshot.exceptions import FewshotError, expect
 
 SECONDS_FOR_THE_HUB = 5
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
-def local_weights(name: str, given: str | None, folder: Path) -> Path | None:
-    """A weights file that the user put somewhere: `given`, or ``folder/name.*``."""
+def candidates(
+    name: str, folder: Path, repository: str = "", files: Sequence[str] = ()
+) -> list[Path]:
+    """Where weights that the user fetched are looked for, the first choice first.
+
+    ``folder/name.*``, then what ``huggingface-cli download OWNER/NAME --local-dir`` gives for
+    ``folder/OWNER/NAME`` or ``folder/NAME``.
+    """
+    places = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+    roots = [folder / repository, folder / repository.rpartition("/")[2]] if repository else []
+    return places + [root / file for root in roots for file in files]
+
+
+def local_weights(
+    name: str, given: str | None, folder: Path, repository: str = "", files: Sequence[str] = ()
+) -> Path | None:
+    """A weights file that the user put somewhere: `given`, or one of the ``candidates``."""
     if given:
         path = Path(str(given)).expanduser()
         if not path.is_file():
             what = "a folder" if path.is_dir() else "nothing there"
             raise FewshotError("backbone.weights", f"expected a file, got {what}: {str(path)!r}")
         return path
-    for suffix in (".safetensors", ".pth", ".pt", ".bin"):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    return None
+    places = candidates(name, folder, repository, files)
+    return next((path for path in places if path.is_file()), None)
+
+
+def torch_cache() -> Path:
+    """Where torch.hub keeps what it downloaded, by its environment variables."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{base}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def content_digest(path: Path, cache: Path | None) -> str:
+    """SHA-256 of a file, remembered in the folder `cache` under the file's place."""
+    known = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return file_digests([path], None if cache is None else cache / f"{known}.json")[0]
+
+
+def check_sha256(sha256: object) -> None:
+    """Raise unless the setting ``backbone.sha256`` is null or 64 hexadecimal digits."""
+    fine = sha256 is None or (
+        isinstance(sha256, str) and re.fullmatch("[0-9a-fA-F]{64}", sha256) is not None
+    )
+    expect(fine, "backbone.sha256", f"expected 64 hexadecimal digits, got {sha256!r}")
+
+
+def checked(path: Path, sha256: str | None, cache: Path | None, remedy: str = "") -> Path:
+    """`path`, if its SHA-256 is, or begins with, `sha256`; None lets every file pass.
+
+    Raises
+    ------
+    FewshotError
+        Other content: names the file and what to do.
+    """
+    if sha256 is None:
+        return path
+    digest = content_digest(path, cache)
+    expect(
+        digest.startswith(sha256.lower()),
+        "backbone.weights",
+        f"{path} is truncated, or another file: expected SHA-256 {sha256}, got {digest}",
+        remedy or "Delete it and fetch it again; or, if it is meant, set backbone.sha256=null.",
+    )
+    return path
 
 
 def from_hub(repository: str, files: Sequence[str], name: str, folder: Path) -> Path:
@@ -64,14 +120,16 @@ def _call_hub() -> None:
     get_session().head(constants.ENDPOINT, timeout=SECONDS_FOR_THE_HUB)
 
 
-def out_of_reach(name: str, source: str, folder: Path, error: Exception) -> FewshotError:
+def out_of_reach(
+    name: str, source: str, folder: Path, error: Exception, file: str = ""
+) -> FewshotError:
     """The message for weights that are neither here nor to be had."""
+    place = str(folder / file) if file else f"{folder / name}.safetensors (or .pth, .bin)"
     return FewshotError(
         "backbone",
         f"the weights of {name!r} are not on this machine and cannot be downloaded "
         f"({type(error).__name__}: {_brief(error)})",
-        f"Get {source} on a machine that can and put it at {folder / (name + '.safetensors')} (or "
-        ".pth, .bin), or set backbone.weights=FILE.",
+        f"Get {source} on a machine that can and put it at {place}, or set backbone.weights=FILE.",
     )
 
 
@@ -83,6 +141,8 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
     FewshotError
         Damaged, or not tensors alone.
     """
+    import torch
+
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from fewshot.cli.parser import Parser
 from fewshot.exceptions import UnknownNameError
 from fewshot.registry import Registry
-from fewshot.resources import options
+from fewshot.resources import card, options
+
+Facts = dict[str, Any]
+# What a card says of these is in the table, in these words; the rest is for --long.
+COLUMNS = {
+    "backbones": {"dim": "{}-d", "parameters": "{}"},
+    "datasets": {"images": "{} images", "classes": "{} classes"},
+}
+LONGEST = 70
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print names and one line about each."""
+    """Print names and one line about each; or all that is known of them."""
     parser = Parser(prog="fewshot list", description=__doc__)
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("pattern", nargs="?", default="*", help="as in a shell: '*dinov2*'")
+    parser.add_argument("--long", action="store_true", help="the whole card of each")
+    parser.add_argument("--json", action="store_true", help="the cards as JSON")
     given = parser.parse_args(argv)
     if given.kind not in KINDS:
         raise UnknownNameError("list", given.kind, KINDS)
@@ -23,35 +35,116 @@ def main(argv: Sequence[str]) -> int:
     chosen = fnmatch.filter(sorted(table), given.pattern)
     if not chosen:
         raise UnknownNameError(given.kind, given.pattern, table)
-    width = max(map(len, chosen))
-    for name in chosen:
-        print(f"{name:<{width}}  {table[name]}".rstrip())
+    rows = {name: table[name] for name in chosen}
+    if given.json:
+        print(json.dumps(_whole(given.kind, rows), indent=2, ensure_ascii=False))
+    elif given.long:
+        print("\n\n".join(_card(*row) for row in _whole(given.kind, rows).items()))
+    else:
+        print(_table(rows, COLUMNS.get(given.kind, {})))
     return 0
 
 
-def _group(name: str) -> Callable[[], dict[str, str]]:
-    return lambda: {key: str(one.get("summary", "")) for key, one in options(name).items()}
+def _table(rows: Mapping[str, Facts], columns: Mapping[str, str]) -> str:
+    """Names to the left, numbers to the right, summaries."""
+    lines = [
+        [name, *(_cell(facts.get(key), words) for key, words in columns.items())]
+        for name, facts in rows.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = []
+    for line, facts in zip(lines, rows.values(), strict=True):
+        numbers = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)][1:]
+        parts = [line[0].ljust(widths[0]), *numbers, str(facts.get("summary", ""))]
+        text.append("  ".join(parts).rstrip())
+    return "\n".join(text)
 
 
-def _registered(registry: Registry) -> dict[str, str]:
-    return {name: registry[name].summary for name in registry}
+def _cell(value: Any, words: str) -> str:
+    """The number that a fact begins with: 86M of "86M image tower, 150M in all"."""
+    number = _text(value).split()
+    return words.format(number[0]) if number else ""
 
 
-def _heads() -> dict[str, str]:
+def _card(name: str, facts: Facts) -> str:
+    """A paragraph: the name, then a line per fact."""
+    facts = dict(facts)
+    if places := facts.pop("weights_looked_for", None):
+        facts["weights_looked_for"] = places[0]  # docs/backbones.md has the others
+    width = max((len(key) for key in facts), default=0)
+    return "\n".join(
+        [name, *(f"  {key:<{width}}  {_text(value)}".rstrip() for key, value in facts.items())]
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if value >= 10000 else str(value)
+    if isinstance(value, Mapping):
+        value = [f"{key}: {_text(inner)}" for key, inner in value.items()]
+    if isinstance(value, list):
+        joined = ", ".join(map(_text, value))
+        return joined if len(joined) <= LONGEST else f"{joined[: LONGEST - 3]}..."
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
+    """The rows; for backbones with where their weights are, which takes a look at the disk."""
+    if kind != "backbones":
+        return dict(rows)
+    from fewshot.backbones.lookup import whereabouts
+    from fewshot.places import places_of_environment
+
+    folder = places_of_environment().weights
+    whole = {}
+    for name, facts in rows.items():
+        here = whereabouts(facts, folder)
+        whole[name] = {key: value for key, value in facts.items() if value is not None}
+        if here.found or here.places:
+            whole[name]["weights_found"] = str(here.found) if here.found else False
+            whole[name]["weights_looked_for"] = [str(place) for place in here.places]
+    return whole
+
+
+def _backbones() -> dict[str, Facts]:
+    return options("backbone")
+
+
+def _datasets() -> dict[str, Facts]:
+    """Facts from the data set's card; of data sets without one, their settings."""
+    found = {}
+    for name, settings in options("dataset").items():
+        facts = card(str(settings.get("card") or name)) or settings
+        if "classnames" in facts:
+            facts.setdefault("classes", len(facts["classnames"]))
+        found[name] = {"summary": ""} | facts | {"summary": settings.get("summary", "")}
+    return found
+
+
+def _registered(registry: Registry) -> dict[str, Facts]:
+    return {
+        name: {"summary": registry[name].summary, "code": registry[name].origin}
+        for name in registry
+    }
+
+
+def _heads() -> dict[str, Facts]:
     from fewshot.heads import heads
 
     return _registered(heads)
 
 
-def _estimators() -> dict[str, str]:
+def _estimators() -> dict[str, Facts]:
     from fewshot.errors import estimators
 
     return _registered(estimators)
 
 
-KINDS: dict[str, Callable[[], dict[str, str]]] = {
-    "backbones": _group("backbone"),
-    "datasets": _group("dataset"),
+KINDS: dict[str, Callable[[], dict[str, Facts]]] = {
+    "backbones": _backbones,
+    "datasets": _datasets,
     "heads": _heads,
     "estimators": _estimators,
 }

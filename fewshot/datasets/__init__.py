@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 kinds = Registry("dataset.kind")
 kinds.add("digits", "fewshot.datasets.digits:load_digits", "scikit-learn's scans, no download")
 kinds.add("folder", "fewshot.datasets.folder:load_folder", "one sub-folder of images per class")
+kinds.add("torchvision", "fewshot.datasets.torchvision:load_torchvision", "a set of torchvision's")
+kinds.add("cub", "fewshot.datasets.cub:load_cub", "CUB-200-2011 in its own layout")
+kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub name or folder")
 kinds.add("features", "fewshot.datasets.features:load_features", "an .npz or .safetensors file")
+kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
 
 # What any kind of data set may be told; everything else goes to its loader.
 COMMON = (

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+
+from numpy.typing import NDArray
 
 from fewshot.hardware import available_cores
 from fewshot.storage import atomic_path
@@ -22,6 +25,38 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return UNREADABLE
+
+
+def images_digest(
+    names: Sequence[str],
+    files: Sequence[Path],
+    index: Path | None = None,
+    labels: NDArray | None = None,
+) -> str:
+    """Hash of the names and contents of images, in that order, and of their labels if given.
+
+    Parameters
+    ----------
+    names : sequence of M str
+    files : sequence of M Path
+    index : Path, optional
+        File where content hashes are remembered.
+    labels : ndarray of shape (M,), int, optional
+        Where the names do not tell the classes.
+    """
+    digest = hashlib.sha256()
+    for row, (name, content) in enumerate(zip(names, file_digests(files, index), strict=True)):
+        label = "" if labels is None else f"\0{labels[row]}"
+        digest.update(f"{name}\0{content}{label}\n".encode())
+    return digest.hexdigest()
+
+
+def index_of(folder: Path, cache: Path | None, use: str = "") -> Path | None:
+    """Where the content hashes of a folder's files are remembered, for one way of using it."""
+    if cache is None:
+        return None
+    known = hashlib.sha256(os.fsencode(folder.resolve()) + use.encode()).hexdigest()[:16]
+    return cache / f"{known}.json"
 
 
 def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:

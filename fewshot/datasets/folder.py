@@ -2,70 +2,75 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.fingerprint import file_digests
-from fewshot.datasets.images import EXTENSIONS, read_image
-from fewshot.exceptions import FewshotError
+from fewshot.datasets.classnames import expect_distinct, reported
+from fewshot.datasets.fingerprint import images_digest, index_of
+from fewshot.datasets.images import read_image
+from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
+from fewshot.datasets.walk import is_folder, printable
+from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.features.bank import PARTS
 
 
 def load_folder(
-    name: str, root: str | None, on_error: str = "raise", cache: Path | None = None
+    name: str,
+    root: str | None,
+    on_error: str = "raise",
+    same_names: str = "raise",
+    cache: Path | None = None,
 ) -> ImageDataset:
     """List the images under ``root/<class>/``, at any depth, in order of their names.
 
-    Files with another extension than JPEG, PNG, WebP, BMP and TIFF have, and hidden ones, are
-    passed over. An empty class folder is an error, or passed over with ``on_error="skip"``.
+    Under ``root/<train, val, test>/<class>/`` they come split: by image where a class is in
+    several of the three, else by class into base, validation and novel. Files with another
+    extension than JPEG, PNG, WebP, BMP, TIFF, GIF and PNM have, and hidden ones, are passed over.
 
     Parameters
     ----------
     name : str
     root : str
     on_error : {"raise", "skip"}
+        What to do about an empty class folder.
+    same_names : {"raise", "keep"}
+        What to do about classes whose names differ only in case, Unicode form, ``_``, ``-`` and
+        spaces. Class names are in composed Unicode form (NFC).
     cache : Path, optional
         Folder for remembered content hashes.
+
+    Raises
+    ------
+    FewshotError
+        No such folder, or one whose classes are not where they are expected.
     """
+    expect_choice("dataset.same_names", same_names, ("raise", "keep"))
     folder = _existing(root)
-    files: list[Path] = []
-    labels: list[int] = []
-    classnames: list[str] = []
-    for sub in sorted(_class_folders(folder), key=lambda path: path.name):
-        own = sorted(_images(sub))
-        if not own:
-            if on_error == "skip":
-                continue
-            raise FewshotError(
-                "dataset.root",
-                f"class folder {str(sub)!r} has no image ({', '.join(sorted(EXTENSIONS))})",
-                "Remove it or set dataset.on_error=skip.",
-            )
-        labels += [len(classnames)] * len(own)
-        files += own
-        classnames.append(_printable(sub.name))
-    if not files:
-        raise _nothing(folder)
-    paths = tuple(_printable(file.relative_to(folder).as_posix()) for file in files)
+    classes = _named(class_folders(folder, on_error), folder, same_names)
+    files = [file for one in classes for file in one.files]
+    classnames = tuple(dict.fromkeys(one.name for one in classes))
+    number = {classname: c for c, classname in enumerate(classnames)}
+    labels = np.repeat([number[one.name] for one in classes], [len(one.files) for one in classes])
+    paths = tuple(printable(file.relative_to(folder).as_posix()) for file in files)
+    split = classes[0].subset is not None
 
     def read(row: int) -> Image.Image:
         return read_image(files[row])
 
     def fingerprint() -> str:
-        known = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-        index = None if cache is None else cache / f"{known}.json"
-        digest = hashlib.sha256()
-        for path, content in zip(paths, file_digests(files, index), strict=True):
-            digest.update(f"{path}\0{content}\n".encode())
-        return digest.hexdigest()
+        # Without subsets, the paths tell the classes.
+        return images_digest(paths, files, index_of(folder, cache), labels if split else None)
 
     return ImageDataset(
-        name, np.array(labels, dtype=np.int64), tuple(classnames), paths, read, fingerprint
+        name, labels.astype(np.int64), classnames, paths, read, fingerprint, *_split(classes)
     )
 
 
@@ -77,8 +82,8 @@ def _existing(root: str | None) -> Path:
             "Say for instance: fewshot dataset=folder dataset.root=my_images.",
         )
     folder = Path(str(root)).expanduser()
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "nothing there"
+    if not is_folder(folder):
+        what = "a file" if os.path.lexists(folder) else "nothing there"
         raise FewshotError(
             "dataset.root",
             f"expected a folder with one sub-folder per class, got {what}: {str(folder)!r}",
@@ -87,49 +92,33 @@ def _existing(root: str | None) -> Path:
     return folder
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    try:
-        return [sub for sub in folder.iterdir() if sub.is_dir() and not sub.name.startswith(".")]
-    except OSError as error:
-        _unlistable(error)
-        raise
+def _named(found: list[ClassFolder], folder: Path, same_names: str) -> list[ClassFolder]:
+    """The class folders in order of their names, those of one class side by side."""
+    classes: list[ClassFolder] = []
+    for _, group in groupby(found, key=lambda one: one.subset):
+        own = list(group)
+        names = [one.name for one in own]
+        if same_names == "raise":
+            expect_distinct("dataset.root", names, str(folder))
+        classes += [replace(one, name=n) for one, n in zip(own, reported(names), strict=True)]
+    if same_names == "raise":
+        expect_distinct("dataset.root", sorted({one.name for one in classes}), str(folder))
+    order = {subset: i for i, subset in enumerate((None, *SUBSET_ORDER))}
+    return sorted(classes, key=lambda one: (one.name, order[one.subset]))
 
 
-def _unlistable(error: OSError) -> None:
-    raise FewshotError(
-        "dataset.root", f"cannot list {str(error.filename)!r}: {error.strerror}"
-    ) from None
-
-
-def _printable(name: str) -> str:
-    """A file name as text; bytes in it that are not UTF-8 are written as ``\\xe9``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    """Image files at any depth; links are followed, but no folder is entered twice.
-
-    Nor is one that holds `folder`: the images of other classes are not images of this one.
-    """
-    top = Path(os.path.realpath(folder))
-    seen = {str(parent) for parent in top.parents}
-    for parent, folders, names in os.walk(folder, onerror=_unlistable, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(sub for sub in folders if not sub.startswith("."))
-        for name in names:
-            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("."):
-                yield Path(parent, name)
-
-
-def _nothing(folder: Path) -> FewshotError:
-    loose = any(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
-    problem = "has images but no class folders" if loose else "has no class folders with images"
-    return FewshotError(
-        "dataset.root",
-        f"{str(folder)!r} {problem}; expected {folder.name}/<class>/<image>",
-        "Put the images of every class in a sub-folder named after it.",
-    )
+def _split(
+    classes: Sequence[ClassFolder],
+) -> tuple[tuple[str, ...] | None, np.ndarray | None]:
+    """Part of every class, or subset of every image, or neither."""
+    if classes[0].subset is None:
+        return None, None
+    subsets = defaultdict(set)
+    for one in classes:
+        subsets[one.name].add(one.subset)
+    several = len({one.subset for one in classes}) > 1
+    if several and all(len(own) == 1 for own in subsets.values()):
+        part = dict(zip(SUBSET_ORDER, PARTS, strict=True))
+        return tuple(part[str(one.subset)] for one in classes), None
+    counts = [len(one.files) for one in classes]
+    return None, np.repeat([str(one.subset) for one in classes], counts)

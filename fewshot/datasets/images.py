@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Pillow tries no other parser than these, so that a file of another kind cannot reach one.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+# JPEG 2000 is left out: not every Pillow has its decoder, and few need it.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+EXTENSIONS = frozenset({
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
+    ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+})  # fmt: skip
+EXPECTED = "JPEG, PNG, WebP, BMP, TIFF, GIF or PNM"
 
 _filters = threading.Lock()  # the filters of warnings are global, and images are read by threads
 
@@ -20,11 +27,12 @@ class UnreadableImageError(ValueError):
     """An image that cannot be decoded, and why."""
 
 
-def read_image(path: Path) -> Image.Image:
-    """Decode an image file to RGB.
+def read_image(source: Path | bytes | BinaryIO) -> Image.Image:
+    """Decode an image to RGB: a file, its bytes, or an open binary file.
 
     The orientation that a camera noted is applied, transparency is laid on white, 16-bit and
-    floating greys are brought to 8 bits, and of an animation the first frame is taken.
+    floating greys are brought to 8 bits, and of an animation the first frame is taken. Colour
+    profiles are not applied, as training pipelines do not.
 
     Raises
     ------
@@ -32,11 +40,13 @@ def read_image(path: Path) -> Image.Image:
         Truncated, damaged, too large for Pillow's limit, or not an image.
     """
     try:
-        with _open(path) as image:
+        with _open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            # These formats say how deep they are; elsewhere mode I may hold anything.
+            full = 65535.0 if image.mode == "I" and image.format in ("PNG", "PPM") else None
+            return to_rgb(ImageOps.exif_transpose(image), full)
     except UnidentifiedImageError:
-        raise UnreadableImageError("not a JPEG, PNG, WebP, BMP or TIFF image") from None
+        raise UnreadableImageError(f"not {_article(source)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError("more than 90 million pixels") from None
     except OSError as error:
@@ -45,20 +55,44 @@ def read_image(path: Path) -> Image.Image:
         raise UnreadableImageError(str(error) or type(error).__name__) from None
 
 
-def _open(path: Path) -> Image.Image:
+def _open(source: Path | BinaryIO) -> Image.Image:
     """Read the header; an image that is too large is refused before its pixels are touched."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        return Image.open(source, formats=FORMATS)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An 8-bit RGB image from any mode of Pillow."""
+def _article(source: Path | bytes | BinaryIO) -> str:
+    """What was expected, and why this is not it where the first bytes tell."""
+    if isinstance(source, bytes):
+        start = source[:4]
+    elif isinstance(source, Path):
+        with source.open("rb") as file:
+            start = file.read(4)
+    else:
+        source.seek(0)
+        start = source.read(4)
+    if not start:
+        return f"a {EXPECTED} image: the file is empty"
+    if start in (b"II*\0", b"MM\0*"):
+        return "a kind of TIFF that can be read, or damaged; RGB in floating point, for one, cannot"
+    return f"a {EXPECTED} image"
+
+
+def to_rgb(image: Image.Image, full: float | None = None) -> Image.Image:
+    """An 8-bit RGB image from any mode of Pillow.
+
+    Parameters
+    ----------
+    image : Image
+    full : float, optional
+        White of the modes I and F, where the file's format fixes it.
+    """
     if image.mode.startswith("I;16"):
         image = _eight_bits(np.asarray(image), 65535.0)
     elif image.mode in ("I", "F"):
-        image = _eight_bits(np.asarray(image))
+        image = _eight_bits(np.asarray(image), full)
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

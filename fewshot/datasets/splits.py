@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
+from fewshot.datasets.classnames import composed, nearest
+from fewshot.datasets.split_files import read_class_split
+from fewshot.datasets.walk import is_file, is_folder
 from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
-from fewshot.features.bank import PARTS
+
+WORDS = ("auto", "none", "random")
 
 
 def assign_parts(
@@ -27,8 +28,8 @@ def assign_parts(
     ----------
     spec : str or None
         "auto" (what the data set itself says, if anything), "none" (all classes serve alike),
-        "random" (`base_fraction` of the classes are base, the rest novel), or a YAML or JSON file
-        that lists class names under ``base``, ``validation`` and ``novel``.
+        "random" (`base_fraction` of the classes are base, the rest novel), or a file (or
+        a folder) of class names that :func:`~fewshot.datasets.split_files.read_class_split` reads.
     classnames : sequence of C str
     own : tuple of C str, or None
         What the data set says.
@@ -61,40 +62,22 @@ def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ..
 
 
 def _read_parts(path: Path, classnames: Sequence[str]) -> tuple[str, ...]:
-    listed = _read_lists(path)
-    part_of: dict[str, str] = {}
-    for part, names in listed.items():
-        for name in names:
-            other = part_of.setdefault(str(name), part)
-            if other != part:
-                raise FewshotError(
-                    "dataset.split", f"class {name!r} is in {other} and in {part} of {path}"
-                )
-    unknown = sorted(part_of.keys() - set(classnames))
-    if unknown:
+    if not is_file(path) and not is_folder(path):
         raise FewshotError(
             "dataset.split",
-            f"{path} names class {unknown[0]!r}, which the data set does not have",
-            suggestion(unknown[0], classnames),
+            f"expected auto, none, random or a readable file, got {str(path)!r}: nothing is there",
+            suggestion(str(path), WORDS) if path.name == str(path) else "",
+        )
+    listed = read_class_split(path)
+    part_of = {name: part for part, names in listed.items() for name in names}
+    known = [composed(name) for name in classnames]
+    unknown = sorted(part_of.keys() - set(known))
+    if unknown:
+        more = f" (nor {len(unknown) - 1} more that it names)" if len(unknown) > 1 else ""
+        raise FewshotError(
+            "dataset.split",
+            f"{path} names class {unknown[0]!r}, which the data set does not have{more}",
+            nearest(unknown[0], classnames),
         )
     # Classes that the file leaves out serve neither side.
-    return tuple(part_of.get(name, "validation") for name in classnames)
-
-
-def _read_lists(path: Path) -> dict[str, list[Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        # Every name as text, or a class called `no` would be False and `007` would be 7.
-        lists = json.loads(text) if path.suffix == ".json" else yaml.load(text, yaml.BaseLoader)
-    except OSError as error:
-        raise FewshotError(
-            "dataset.split",
-            f"expected auto, none, random or a readable file, got {str(path)!r}: {error.strerror}",
-        ) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise FewshotError("dataset.split", f"cannot parse {path}: {error}") from None
-    fine = isinstance(lists, dict) and all(
-        key in PARTS and isinstance(names, list) for key, names in lists.items()
-    )
-    expect(fine, "dataset.split", f"{path} should list class names under {', '.join(PARTS)}")
-    return lists
+    return tuple(part_of.get(name, "validation") for name in known)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.mapping import prefetch
 
 PARTS = ("base", "validation", "novel")
 NORMALIZATIONS = ("none", "l2")
@@ -70,6 +71,7 @@ class FeatureBank:
 
         Only these rows are read from a memory map.
         """
+        prefetch(self.features, rows)
         taken: torch.Tensor = self._tensor.index_select(0, rows)  # type: ignore[attr-defined]
         if taken.dtype == torch.float16:
             taken = taken.float()

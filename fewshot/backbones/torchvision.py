@@ -1,0 +1,204 @@
+"""Any classification model of torchvision."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.transform import Transform
+from fewshot.backbones.weights import (
+    check_sha256,
+    checked,
+    local_weights,
+    out_of_reach,
+    read_state_dict,
+    torch_cache,
+    unfit,
+)
+from fewshot.exceptions import FewshotError, expect_choice, suggestion
+
+SECONDS_FOR_THE_SERVER = 5
+# torchvision adds these to networks with trained weights: their input and the classifiers aside.
+WITH_WEIGHTS = {"transform_input": True, "aux_logits": True, "init_weights": False}
+
+
+class TorchvisionBackbone(Backbone):
+    """A model of torchvision without its classifier, with the weights' own transform.
+
+    The features are what the last linear layer sees: pooled, and after the hidden layers of
+    those classifiers that have some (AlexNet, VGG, MobileNetV3).
+
+    Parameters
+    ----------
+    name : str
+    folders : Folders
+    model : str
+        As ``torchvision.models`` calls it: ``resnet18``.
+    pretrained : str, optional
+        Name of the weights, ``IMAGENET1K_V1``; torchvision's default if None.
+    weights : str, optional
+        A local checkpoint instead of the published one.
+    sha256 : str, optional
+        What the weights file must hash to. The digits in the names of torchvision's own files
+        are always held against their content.
+    size : int, optional
+        Input pixels; those of the weights by default.
+    """
+
+    def __init__(
+        self,
+        name: str = "torchvision",
+        folders: Folders | None = None,
+        model: str | None = None,
+        pretrained: str | None = None,
+        feature: str = "pooled",
+        weights: str | None = None,
+        sha256: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        expect_choice("backbone.feature", feature, ["pooled"])
+        check_sha256(sha256)
+        entry = _entry(model, pretrained)
+        self.model, self.pretrained = str(model), entry.name
+        self.name = name if name != "torchvision" else self.model
+        self.folders = folders or Folders(Path())
+        self.feature, self.weights, self.sha256 = feature, weights, sha256
+        self.url: str = entry.url
+        preset = entry.transforms()
+        own = preset.crop_size[0]
+        self.transform = Transform(
+            own if size is None else size,
+            own / preset.resize_size[0],
+            preset.interpolation.value,
+            tuple(preset.mean),
+            tuple(preset.std),
+        )
+
+    def architecture(self) -> dict[str, Any]:
+        """torchvision's name of the network."""
+        return {"torchvision": self.model}
+
+    def weights_file(self) -> Path:
+        """Given, in the folder of weights, in torch's cache, or downloaded into it."""
+        folder, file = self.folders.weights, self.url.rpartition("/")[2]
+        published = [folder / file, torch_cache() / file]
+        found = None if self.weights else next((p for p in published if p.is_file()), None)
+        found = found or local_weights(self.model, self.weights, folder)
+        found = found or _download(self.url, self.model, folder)
+        return checked(found, self.sha256 or self._digits(found), self.folders.cache)
+
+    def load(self, device: torch.device) -> Encode:
+        """The network with an identity in place of its last linear layer."""
+        path = self.weights_file()
+        stored = read_state_dict(self.model, path)
+        network = self._network()
+        last = without_classifier(network)
+        kept = {
+            _of_today(name): values
+            for name, values in stored.items()
+            if name not in (f"{last}.weight", f"{last}.bias")
+        }
+        try:
+            network.load_state_dict(self._at_this_size(kept, network))
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise unfit(self.model, path, error) from None
+        return run_frozen(network, device)
+
+    def _digits(self, path: Path) -> str | None:
+        """The beginning of the SHA-256 that the name of a file of torchvision carries."""
+        digits = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
+        ours = path.name == self.url.rpartition("/")[2] or path.name.startswith(f"{self.model}-")
+        return digits[1] if digits and ours else None
+
+    def _network(self) -> nn.Module:
+        from torchvision import models
+
+        settings: dict[str, Any] = {}
+        if self.model in ("googlenet", "inception_v3"):
+            settings = WITH_WEIGHTS
+        elif self.model.startswith("vit_"):
+            settings = {"image_size": self.transform.size}
+        elif self.model.startswith("maxvit_"):
+            settings = {"input_size": (self.transform.size,) * 2}
+        try:
+            network: nn.Module = models.get_model(self.model, weights=None, **settings)
+        except (AssertionError, ValueError) as error:
+            raise FewshotError(
+                "backbone.size", f"{self.model!r} does not take {self.transform.size} px: {error}"
+            ) from None
+        return network
+
+    def _at_this_size(self, stored: dict[str, Any], network: nn.Module) -> dict[str, Any]:
+        if not self.model.startswith("vit_"):
+            return stored
+        from torchvision.models.vision_transformer import interpolate_embeddings
+
+        patch: Any = network.patch_size
+        return dict(interpolate_embeddings(self.transform.size, patch, dict(stored)))
+
+
+def without_classifier(network: nn.Module) -> str:
+    """Put an identity in place of the last linear layer, and say what it was called.
+
+    A 1 x 1 convolution (SqueezeNet) is a linear layer at every position.
+    """
+    linear = nn.Linear | nn.Conv2d
+    last = [name for name, module in network.named_modules() if isinstance(module, linear)][-1]
+    parent, _, child = last.rpartition(".")
+    setattr(network.get_submodule(parent), child, nn.Identity())
+    return last
+
+
+def _entry(model: object, pretrained: object) -> Any:
+    """The member of torchvision's enumeration of weights."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if model not in known:
+        raise FewshotError(
+            "backbone.model",
+            f"expected the name of a classification model of torchvision, got {model!r}",
+            suggestion(str(model or "resnet18"), known),
+        )
+    # Weights for other tasks (vgg16's IMAGENET1K_FEATURES) have NaN in the layers before the last.
+    table = {
+        name: entry
+        for name, entry in models.get_model_weights(str(model)).__members__.items()
+        if entry.meta.get("categories")
+    }
+    expect_choice("backbone.pretrained", pretrained or "DEFAULT", table)
+    return table[str(pretrained or "DEFAULT")]
+
+
+def _of_today(name: str) -> str:
+    """DenseNet's published files keep names with dots that modules may no longer have."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+
+
+def _download(url: str, name: str, folder: Path) -> Path:
+    """The file in torch's cache, checked against the digits in its name."""
+    file = url.rpartition("/")[2]
+    target = torch_cache() / file
+    digits = re.search(r"-([0-9a-f]{8,})\.", file)
+    try:
+        _call(url)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        prefix = digits[1] if digits else None
+        torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
+    except Exception as error:  # whatever the transport raises
+        raise out_of_reach(name, url, folder, error, file) from None
+    return target
+
+
+def _call(url: str) -> None:
+    """Raise soon if the server does not answer; torch would wait for as long as the system does."""
+    from urllib.request import Request, urlopen
+
+    with urlopen(Request(url, method="HEAD"), timeout=SECONDS_FOR_THE_SERVER):
+        pass

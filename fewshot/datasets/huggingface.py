@@ -1,0 +1,167 @@
+"""Image sets in the format of Hugging Face's ``datasets``: from the hub or from a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.huggingface_columns import image_column, label_column, numbered, package
+from fewshot.datasets.images import UnreadableImageError, read_image
+from fewshot.exceptions import FewshotError, expect
+
+SAVED = ("dataset_dict.json", "state.json")  # what ``save_to_disk`` leaves behind
+SUBSETS = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+def load_huggingface(
+    name: str,
+    path: str | None,
+    config: str | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    hf_split: str | None = None,
+    revision: str | None = None,
+) -> ImageDataset:
+    """Join splits of a set with an image column and a label column; no image is decoded.
+
+    No code of a data set is ever run: releases 4 and later of ``datasets`` know none.
+
+    Parameters
+    ----------
+    name : str
+    path : str
+        Name on the hub, or a folder: saved by ``save_to_disk``, Parquet files, or images.
+    config : str, optional
+        Configuration, where the set has several.
+    image, label : str, optional
+        Columns; by default found by their types (Image, ClassLabel).
+    hf_split : str, optional
+        Splits to join, such as ``train+test``; by default all.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+
+    Notes
+    -----
+    The fingerprint is made of the fingerprints that ``datasets`` keeps of its tables, which change
+    with the files that they were made from, of the numbers of rows and of the labels. Images are
+    not read for it.
+
+    Raises
+    ------
+    FewshotError
+        Not there, no connection, columns or labels that cannot be told, ``datasets`` missing.
+    """
+    tables = _chosen(_tables(path, config, revision), hf_split)
+    first = next(iter(tables.values()))
+    picture, kind = image_column(first, image), label_column(first, label)
+    labels, classnames = numbered(tables, kind)
+    readers = [_reader(table, picture) for table in tables.values()]
+    sizes = [len(table) for table in tables.values()]
+    starts = np.cumsum([0, *sizes])
+    title = str(path).rstrip("/").rpartition("/")[2] if name == "huggingface" else name
+
+    def read(row: int) -> Image.Image:
+        split = int(np.searchsorted(starts, row, side="right")) - 1
+        return readers[split](int(row - starts[split]))
+
+    def fingerprint() -> str:
+        whole = hashlib.sha256("\n".join((picture, kind, *classnames)).encode())
+        for split, table in tables.items():
+            whole.update(f"{split}\0{table._fingerprint}\0{len(table)}\n".encode())
+        whole.update(labels.astype("<i8").tobytes())
+        return whole.hexdigest()
+
+    return ImageDataset(
+        title,
+        labels,
+        classnames,
+        tuple(f"{split}/{row:06d}" for split, table in tables.items() for row in range(len(table))),
+        read,
+        fingerprint,
+        subset=_subset(list(tables), sizes),
+    )
+
+
+def _tables(path: str | None, config: str | None, revision: str | None) -> dict[str, Any]:
+    """Tables by the names of their splits."""
+    expect(
+        bool(path),
+        "dataset.path",
+        "expected a name on the Hugging Face hub or a folder, got nothing",
+        "Say for instance: fewshot dataset=huggingface dataset.path=NAME.",
+    )
+    datasets = package()
+    folder = Path(str(path)).expanduser()
+    where = str(folder) if folder.exists() else str(path)
+    try:
+        if any((folder / file).is_file() for file in SAVED):
+            loaded = datasets.load_from_disk(where)
+        else:
+            loaded = datasets.load_dataset(where, name=config, revision=revision)
+    except Exception as error:  # the hub, the file system, builders: each has errors of its own
+        raise _unloadable(where, folder.exists(), error) from None
+    if isinstance(loaded, Mapping):
+        return dict(loaded)
+    return {str(loaded.split or "all"): loaded}
+
+
+def _unloadable(path: str, local: bool, error: Exception) -> FewshotError:
+    text = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    offline = isinstance(error, ConnectionError | TimeoutError) or any(
+        word in f"{type(error).__name__} {text}".lower()
+        for word in ("offline", "connect", "timeout", "couldn't reach", "resolve")
+    )
+    if local:
+        remedy = "Expected: a folder by save_to_disk, with Parquet files, or with images."
+    elif offline:
+        remedy = (
+            "The hub cannot be reached: check the network, or name a folder that was saved "
+            "elsewhere with `load_dataset(NAME).save_to_disk(FOLDER)`."
+        )
+    else:
+        remedy = "Check the name, dataset.config and, for a set with conditions, your HF_TOKEN."
+    return FewshotError("dataset.path", f"cannot load {path!r}: {text}", remedy)
+
+
+def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
+    """The splits that ``train+test`` names, in that order."""
+    wanted = [one.strip() for one in str(hf_split).split("+")] if hf_split else list(tables)
+    for one in wanted:
+        if one not in tables:
+            raise FewshotError(
+                "dataset.hf_split",
+                f"expected {', '.join(tables)} or several joined by +, got {hf_split!r}",
+            )
+    return {one: tables[one] for one in wanted}
+
+
+def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
+    """A function from row number to image, by the suite's own way of decoding."""
+    encoded = table.select_columns([column]).cast_column(column, package().Image(decode=False))
+
+    def read(row: int) -> Image.Image:
+        cell = encoded[row][column]
+        if not cell or not (cell["bytes"] or cell["path"]):
+            raise UnreadableImageError("the cell is empty")
+        return read_image(cell["bytes"] or Path(cell["path"]))
+
+    return read
+
+
+def _subset(splits: list[str], sizes: list[int]) -> NDArray | None:
+    """Subset of every image, by the names of the splits; None where they say nothing."""
+    known = [SUBSETS.get(split.lower()) for split in splits]
+    if None in known or len(splits) == 1:
+        return None
+    return np.repeat(np.array(known, dtype=str), sizes)

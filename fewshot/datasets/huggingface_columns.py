@@ -1,0 +1,107 @@
+"""Which columns of a Hugging Face table are the images and the labels."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.exceptions import FewshotError, suggestion
+
+LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is a ClassLabel
+
+
+def package() -> Any:
+    """The package ``datasets``, which is an extra."""
+    try:
+        return importlib.import_module("datasets")
+    except ImportError:
+        raise FewshotError(
+            "dataset.kind",
+            "huggingface needs the package `datasets`, which is not installed",
+            "Run: pip install 'fewshot[hf]'",
+        ) from None
+
+
+def image_column(table: Any, given: str | None) -> str:
+    """The column of images: `given`, or the only one of type Image."""
+    if given is not None:
+        return _existing("dataset.image", given, table)
+    found = [name for name, kind in table.features.items() if isinstance(kind, package().Image)]
+    return _only("dataset.image", "Image", found, table)
+
+
+def label_column(table: Any, given: str | None) -> str:
+    """The column of labels: `given`, or the only ClassLabel, or one called ``label``."""
+    if given is not None:
+        return _existing("dataset.label", given, table)
+    kinds = table.features.items()
+    found = [name for name, kind in kinds if isinstance(kind, package().ClassLabel)]
+    if not found:
+        found = [name for name in LABEL_NAMES if name in table.features][:1]
+    return _only("dataset.label", "ClassLabel", found, table)
+
+
+def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str, ...]]:
+    """Class number of every row of all tables, and the names of the classes.
+
+    Names are those of the ClassLabel; other columns (text, whole numbers) are sorted values.
+
+    Raises
+    ------
+    FewshotError
+        Rows without a label, as hidden test sets have; splits with different classes.
+    """
+    listed = {tuple(getattr(table.features[column], "names", None) or ()) for table in
+              tables.values() if _has(table, column)}  # fmt: skip
+    if len(listed) != 1:
+        raise FewshotError(
+            "dataset.label",
+            f"{column!r} has different classes in the splits {', '.join(tables)}",
+            "Choose one with dataset.hf_split.",
+        )
+    values: list[Any] = []
+    for split, table in tables.items():
+        own = table.select_columns([column])[:][column] if _has(table, column) else [None]
+        if any(value is None or value == -1 for value in own):
+            raise FewshotError(
+                "dataset.hf_split",
+                f"split {split!r} has images without a label",
+                f"Leave it out: there are {'+'.join(tables)}.",
+            )
+        values += own
+    names = listed.pop()
+    if names:
+        return np.array(values, dtype=np.int64), names
+    if not all(isinstance(value, str | int) for value in values):
+        raise FewshotError(
+            "dataset.label", f"expected a column of class names or numbers, got {column!r}"
+        )
+    known = sorted(set(values))
+    number = {value: i for i, value in enumerate(known)}
+    return np.array([number[value] for value in values], dtype=np.int64), tuple(map(str, known))
+
+
+def _has(table: Any, column: str) -> bool:
+    return column in table.features
+
+
+def _existing(argument: str, given: str, table: Any) -> str:
+    if given not in table.features:
+        names = list(table.features)
+        raise FewshotError(
+            argument, f"expected a column of {', '.join(names)}, got {given!r}",
+            suggestion(given, names),
+        )  # fmt: skip
+    return given
+
+
+def _only(argument: str, kind: str, found: list[str], table: Any) -> str:
+    if len(found) != 1:
+        problem = f"several columns are of type {kind}" if found else f"no column of type {kind}"
+        columns = found or list(table.features)
+        raise FewshotError(argument, f"{problem}: {', '.join(columns)}", "Name the one to use.")
+    return found[0]

@@ -1,0 +1,99 @@
+"""Which image files lie below a folder, whatever links, names and other things lie there, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fewshot.datasets.images import EXTENSIONS
+from fewshot.exceptions import FewshotError
+
+
+def image_files(folder: Path, argument: str = "dataset.root") -> list[Path]:
+    """Image files at any depth, sorted.
+
+    Links are followed, but no folder is entered twice, nor one that holds `folder`: the images of
+    other classes are not images of this one. Hidden files and folders, pipes and devices are
+    passed over; a link that leads nowhere stays, to be reported when it is read.
+
+    Raises
+    ------
+    FewshotError
+        A folder cannot be listed.
+    """
+    top = Path(os.path.realpath(folder))
+    seen = {str(parent) for parent in top.parents}
+    waiting, found = [folder], []
+    while waiting:
+        current = waiting.pop()
+        real = os.path.realpath(current)
+        if real in seen:
+            continue
+        seen.add(real)
+        subs = []
+        for entry in _entries(current, argument):
+            if _is_folder(entry):
+                subs.append(current / entry.name)
+            elif _is_image(entry):
+                found.append(current / entry.name)
+        waiting += sorted(subs, reverse=True)  # so that the first of them is the next one
+    return sorted(found)
+
+
+def direct_images(folder: Path, argument: str = "dataset.root") -> list[Path]:
+    """Image files right in a folder, sorted."""
+    entries = _entries(folder, argument)
+    return sorted(folder / one.name for one in entries if not _is_folder(one) and _is_image(one))
+
+
+def sub_folders(folder: Path, argument: str = "dataset.root") -> list[Path]:
+    """Folders right in a folder, and links to such, in order of their names."""
+    return sorted(folder / one.name for one in _entries(folder, argument) if _is_folder(one))
+
+
+def printable(name: str) -> str:
+    """A file name as text; bytes in it that are not UTF-8 are written as ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; names that no file can have are no error."""
+    try:
+        return path.is_dir()
+    except OSError:  # too long a name, or a folder above that is closed
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; names that no file can have are no error."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _entries(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder, without hidden things."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        where = printable(str(error.filename or folder))
+        raise FewshotError(argument, f"cannot list {where!r}: {error.strerror}") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    if Path(entry.name).suffix.lower() not in EXTENSIONS:
+        return False
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except OSError:  # a link to itself
+        return True

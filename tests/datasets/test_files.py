@@ -1,0 +1,77 @@
+"""Images without labels, as a user names them on the command line."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewshot.datasets.files import load_files
+from fewshot.exceptions import FewshotError
+
+
+def red(path, colour="red"):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (2, 2), colour).save(path)
+
+
+def test_the_order_is_that_of_the_user(workplace):
+    for name in ("b.png", "d/2.png", "d/10.png", "d/deep/1.PNG", "a.png", "d/.x/3.png"):
+        red(name)
+    found = load_files(["b.png", "d", "a.png"])
+    assert found.paths == ("b.png", "d/10.png", "d/2.png", "d/deep/1.PNG", "a.png")
+    assert found.labels.tolist() == [0] * 5
+    assert np.asarray(found.read(4)).tolist() == [[[255, 0, 0]] * 2] * 2
+
+
+def test_a_file_given_twice_is_one_image(workplace):
+    for name in ("d/1.png", "d/2.png", "other.png"):
+        red(name)
+    Path("link.png").symlink_to("d/1.png")
+    Path("folder").symlink_to("d")
+    found = load_files(["d/2.png", "d", "./d/../d/1.png", str(workplace / "d"), "link.png",
+                        "folder", "other.png"])  # fmt: skip
+    assert found.paths == ("d/2.png", "d/1.png", "other.png")
+    assert load_files(["link.png"]).paths == ("link.png",)
+    shutil.copy("other.png", "copy.png")  # the same content is not the same file
+    assert len(load_files(["other.png", "copy.png"])) == 2
+
+
+def test_names_that_are_not_utf8(workplace):
+    red("a.png")
+    Path("a.png").rename(os.fsdecode(b"caf\xe9.png"))
+    found = load_files(["."])
+    assert found.paths == (r"caf\xe9.png",)
+    assert found.read(0).size == (2, 2)
+    assert len(found.fingerprint()) == 64
+
+
+def test_the_fingerprint_follows_the_content(workplace):
+    red("a.png")
+    before = load_files(["a.png"]).fingerprint()
+    red("a.png", "blue")
+    assert load_files(["a.png"]).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere.png", "got nothing at nowhere.png"),
+        ("gone.png", "got nothing at gone.png"),
+        ("n" * 5000, "got nothing at"),
+        ("note.txt", "no image in note.txt"),
+        ("empty", "no image in empty"),
+        ("loop", "got nothing at loop"),
+    ],
+)
+def test_places_without_images(workplace, place, message):
+    Path("gone.png").symlink_to("elsewhere.png")
+    Path("note.txt").touch()
+    Path("empty/.hidden").mkdir(parents=True)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(FewshotError, match=message) as caught:
+        load_files([place], "query")
+    assert caught.value.argument == "query"
