@@ -9,7 +9,7 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(7.2), duration(95), duration(9000), duration(200_000)
-    ('7 s', '1 min 35 s', '2 h 30 min', '2 d 8 h')
+    ('7 s', '1 min 35 s', '2 h 30 min', '2 d 7 h')
     """
     steps = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
     left = max(1, round(seconds))

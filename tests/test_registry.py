@@ -119,7 +119,8 @@ def test_every_option_of_the_configuration_names_a_registered_kind():
 
 
 def test_options_and_cards():
-    assert list(resources.options("backbone", "dinov2*")) == ["dinov2_vitb14", "dinov2_vits14"]
+    names = ["dinov2_vitb14", "dinov2_vitg14", "dinov2_vitl14", "dinov2_vits14"]
+    assert list(resources.options("backbone", "dinov2_vit?14")) == names
     assert resources.option("backbone", "resnet18")["kind"] == "timm"
     with pytest.raises(UnknownNameError, match=r"backbone: .* Did you mean 'resnet18'"):
         resources.option("backbone", "resnet19")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.backbones.transform import Transform
-from fewshot.datasets.fingerprint import file_digests
+from fewshot.backbones.weights import content_digest
 from fewshot.exceptions import FewshotError
 
 Encode = Callable[[Tensor], Tensor]
@@ -107,10 +105,7 @@ class Backbone(ABC):
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 of the weights file."""
-        file = self.weights_file()
-        known = hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:16]
-        index = None if self.folders.cache is None else self.folders.cache / f"{known}.json"
-        return file_digests([file], index)[0]
+        return content_digest(self.weights_file(), self.folders.cache)
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything about the backbone that changes features, JSON types only."""

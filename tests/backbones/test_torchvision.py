@@ -197,7 +197,7 @@ def test_without_a_network_it_says_what_to_fetch(folders, monkeypatch):
     begun = time.perf_counter()
     message = refusal(described(folders, "resnet18").weights_file)
     assert time.perf_counter() - begun < 5
-    assert "Get https://download.pytorch.org/models/resnet18-f37072fd.pth" in message
+    assert f"Get {models.ResNet18_Weights.IMAGENET1K_V1.url}" in message
     assert f"put it at {folders.weights / 'resnet18-f37072fd.pth'}, or set" in message
 
 

@@ -56,7 +56,7 @@ def features(**changes):
             "dataset: expected a registered name, got 'digit'. Did you mean",
         ),
         ("backbone=resnet19", "backbone: expected a registered name, got 'resnet19'. Did you mean"),
-        ("backbone=qqq", "backbone: expected a registered name, got 'qqq'. Available: callable, "),
+        ("backbone=qqq", "backbone: expected a registered name, got 'qqq'. There are "),
         (
             "dataset.kind=foldr",
             "dataset.kind: expected a registered name, got 'foldr'. Did you",
@@ -65,7 +65,7 @@ def features(**changes):
         ("episodes.way=5", "episodes.way: there is no such setting. Did you mean 'episodes.ways'"),
         ("sead=5", "sead: there is no such setting. Did you mean 'seed'"),
         ("head.lda.shrink=1", "there is no such setting. Did you mean 'head.lda.shrinkage'"),
-        ("dataset.root=x", "dataset.root: it is a setting of dataset=folder only. Add dataset="),
+        ("dataset.root=x", "dataset.root: it is a setting of dataset=folder, dataset=listed"),
         ("+episodes.way=5", "episodes: there is no setting 'way'. Did you mean 'ways'?"),
         ("+sead=5", "settings: there is no setting 'sead'. Did you mean 'seed'"),
         ("+head.ncm.metric=l1", "head: 'ncm' has no setting 'metric'. It has none."),
@@ -90,7 +90,7 @@ def test_a_setting_that_is_wrong(refusal, given, settings, message):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("lits", "Did you mean 'list'?"), ("dataset", "Available: calibrate, help, list, predict, ")],
+    [("lits", "Did you mean 'list'?"), ("dataset", "Available: bank, calibrate, extract, help, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)
@@ -118,7 +118,7 @@ def test_mistakes_about_episodes_are_found_before_features_are_extracted(refusal
     def never(*_, **__):
         raise AssertionError("features were extracted")
 
-    monkeypatch.setattr(extract, "extract_to", never)
+    monkeypatch.setattr(extract, "Extractor", never)
     assert "episodes.ways" in refusal(*own, "episodes.ways=9")
 
 
@@ -131,8 +131,11 @@ def test_folders_without_images(refusal, workplace):
     (workplace / "empty" / "x.jpg").touch()
     assert "images but no class folders" in refusal(*folder, "dataset.root=empty")
     (workplace / "empty" / "cat").mkdir()
-    assert "class folder 'empty/cat' has no image" in refusal(*folder, "dataset.root=empty")
+    assert "images but no class folders" in refusal(*folder, "dataset.root=empty")
     assert "got a file" in refusal(*folder, "dataset.root=empty/x.jpg")
+    (workplace / "empty" / "dog").mkdir()
+    (workplace / "empty" / "x.jpg").rename(workplace / "empty" / "dog" / "x.jpg")
+    assert "class folder 'empty/cat' has no image" in refusal(*folder, "dataset.root=empty")
 
 
 def test_an_image_that_cannot_be_read(refusal, fewshot, own, photos):
@@ -188,8 +191,8 @@ def test_feature_files_that_are_none(refusal, workplace):
         (["backbone=callable", "backbone.target=no_module:f"], "cannot import 'no_module'"),
         (["backbone.size=0"], "backbone.size: expected an integer >= 1, got 0."),
         (["backbone.size=big"], "backbone.size: expected an integer >= 1, got 'big'."),
-        (["backbone.feature=cls"], "backbone.feature: efficientnet_lite0 has 'pooled' features"),
-        (["+backbone.foo=1"], "backbone: 'efficientnet_lite' has no setting 'foo'"),
+        (["backbone.feature=cls"], "backbone.feature: expected one of 'pooled', got 'cls'"),
+        (["+backbone.foo=1"], "backbone: 'packaged' has no setting 'foo'"),
         (
             ["backbone=resnet18", "backbone.weights=no.pth"],
             "backbone.weights: expected a file",

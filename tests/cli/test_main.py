@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +54,9 @@ def test_lists(fewshot, kind):
 
 
 def test_lists_of_what_matches(fewshot):
-    done = fewshot("list", "backbones", "*dinov2*")
-    assert [line.split()[0] for line in done.out.splitlines()] == ["dinov2_vitb14", "dinov2_vits14"]
+    done = fewshot("list", "backbones", "*dinov2_vit?14")
+    names = ["dinov2_vitb14", "dinov2_vitg14", "dinov2_vitl14", "dinov2_vits14"]
+    assert [line.split()[0] for line in done.out.splitlines()] == names
     assert fewshot("list", "heads", "ncm").out.startswith("ncm ")
 
 
@@ -98,7 +97,7 @@ def test_a_second_run_reuses_the_features_and_gives_the_same_rows(fewshot, own, 
     def never(*_, **__):
         raise AssertionError("features were extracted again")
 
-    monkeypatch.setattr(extract, "extract_to", never)
+    monkeypatch.setattr(extract, "Extractor", never)
     assert fewshot("run", *own).code == 0
     (second,) = set(run_folders()) - {first}
     for name in ("episodes", "predictions"):
@@ -199,36 +198,6 @@ def test_runs_in_the_same_second_do_not_meet(workplace):
     with pytest.raises(KeyError), claimed(target) as three:
         raise KeyError
     assert not three.exists()
-
-
-def test_an_interrupted_extraction_can_go_on(process, fewshot, own, tiny_net):
-    """Ctrl-C in the middle: exit code 130, and what was extracted is kept."""
-    network = tiny_net.read_text()
-    slow = network.replace("means = ", "__import__('time').sleep(0.3)\n        means = ")
-    tiny_net.write_text(slow)
-    one = process(*own, "features.batch_size=4")
-    end = time.monotonic() + 60
-
-    def progress():
-        states = list(Path("cache").glob("features/*.partial/progress.json"))
-        return json.loads(states[0].read_text())["seen"] if states else 0
-
-    while progress() < 8:
-        assert one.poll() is None, one.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    one.send_signal(signal.SIGINT)
-    out, err = one.communicate(timeout=30)
-    assert one.returncode == 130
-    assert out == ""
-    assert err == "\nfewshot: interrupted. Features extracted so far are kept.\n"
-    assert not run_folders()
-    done = progress()
-    assert 8 <= done < 48
-    tiny_net.write_text(network)  # the same weights
-    assert fewshot(*own, "features.batch_size=4").code == 0
-    assert not list(Path("cache").glob("features/*.partial"))
-    assert len(run_folders()) == 1
 
 
 def test_a_process_whose_reader_goes_away(process):

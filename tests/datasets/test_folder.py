@@ -14,6 +14,7 @@ from fewshot.datasets.classnames import folded, nearest, reported
 from fewshot.datasets.folder import load_folder
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
+from fewshot.places import Places
 
 
 def tree(root, *files):
@@ -144,6 +145,14 @@ def test_a_folder_named_by_a_number(make_images):
     make_images("2024", classes=2, images=1)
     dataset = load_dataset({"kind": "folder", "root": 2024, "name": 7})
     assert (len(dataset), dataset.name) == (2, "7")
+
+
+def test_the_usual_place_of_a_data_set(make_images, workplace):
+    make_images("data/birds", classes=2, images=1)
+    places = Places(workplace / "cache", workplace / "weights", workplace / "data")
+    assert len(load_dataset({"kind": "folder", "name": "birds", "root": None}, places)) == 2
+    with pytest.raises(FewshotError, match=r"got nothing.*or put the data set at .*data/fish\."):
+        load_dataset({"kind": "folder", "name": "fish"}, places)
 
 
 def test_settings_of_a_data_set(photos):
