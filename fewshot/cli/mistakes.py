@@ -47,9 +47,11 @@ def _mistyped(key: str) -> FewshotError:
 
 
 def _general_first(group: str, names: list[str]) -> list[str]:
-    """Options that are a kind of their own before those that are one of many of a kind."""
-    kinds = {name: options(group)[name].get("kind") for name in names}
-    return sorted(names, key=lambda name: (kinds[name] != name, name))
+    """Options for data and networks of one's own before those with a name."""
+    known = options(group)
+    own = {name: known[name].get("name") is None for name in names}
+    wild = {name: known[name].get("kind") == name for name in names}
+    return sorted(names, key=lambda name: (not own[name], not wild[name], name))
 
 
 def _settings() -> Iterator[tuple[str, list[str]]]:
