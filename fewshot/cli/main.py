@@ -9,6 +9,7 @@ from importlib import import_module
 
 from fewshot import __version__
 from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.hardware import freed_memory_kept
 
 # Commands with arguments of their own; none is imported before it is asked for.
 SMALL = {
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        with freed_memory_kept():  # before any thread has a heap of its own
+            return _dispatch(arguments)
     except FewshotError as error:
         return _complain(str(error))
     except KeyboardInterrupt:

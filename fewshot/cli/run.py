@@ -50,9 +50,10 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     estimators = _objects(estimator_registry, settings["estimator"])
     bank = _bank(settings, engine)
     drawn = _episodes(settings, bank)
-    cells = []
+    cells: list[Result] = []
     total = len(heads) * sum(map(len, drawn))
-    with tqdm(total=total, unit="episode", desc="episodes", disable=None) as bar:
+    bar = tqdm(total=total, unit="episode", desc="episodes", disable=None)
+    with bar:
         for episodes in drawn:
             for head in heads.items():
                 now = replace(engine, progress=bar.update)

@@ -17,6 +17,7 @@ from fewshot.features.files import NOTE
 from fewshot.features.pipeline import encode_batches
 from fewshot.features.settings import Extraction
 from fewshot.features.store import bank_causes, bank_folder, bank_key
+from fewshot.hardware import freed_memory_kept
 from fewshot.units import duration, size
 
 WAVES = 3  # batches per thread that are timed, after one that warms up
@@ -76,7 +77,8 @@ def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extrac
         return Estimate(folder, images, 0, float("nan"), 0, 0, 0, "")
     extractor = Extractor(folder, dataset, backbone, how, rehearsal=True)
     rows = np.concatenate([[*extractor.plan.rows(number)] for number in extractor.missing()])
-    rate, dim = _timed(extractor, rows)
+    with freed_memory_kept():
+        rate, dim = _timed(extractor, rows)
     item = np.dtype(how.dtype).itemsize
     place = next(parent for parent in (cache, *cache.parents) if parent.exists())
     free = shutil.disk_usage(place).free

@@ -27,6 +27,7 @@ from fewshot.features.messages import unreadable
 from fewshot.features.pipeline import encode_batches
 from fewshot.features.precision import at_precision, compare, resolve, verdict
 from fewshot.features.settings import Extraction
+from fewshot.hardware import freed_memory_kept
 
 SECONDS_BETWEEN_LOOKS = 0.3  # at the chunks that other processes work on
 
@@ -93,7 +94,7 @@ class Extractor:
             total=self._images(self.mine), unit="img", disable=None, smoothing=0.1,
             desc=f"{self.backbone.name} features of {self.dataset.name}",
         )  # fmt: skip
-        with bar:
+        with bar, freed_memory_kept():
             while missing := self.missing():
                 bar.n = bar.total - self._images(missing)
                 bar.refresh()
