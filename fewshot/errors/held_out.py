@@ -42,7 +42,7 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
                 continue
             mask = support.mask[held].clone()
             mask[:, n, k] = False
-            rest = Support.of(support.features[held], mask)
+            rest = Support.of(support.features[held], mask, support.context[held])
             query = Query.of(support.features[held][:, n, k : k + 1])
             scores[held, n, k] = head.clone().fit(rest).scores(query)[:, 0]
     return scores
@@ -77,11 +77,12 @@ def _stratified(head: Head, support: Support) -> Tensor:
         return scores
     for k in range(K):
         if support.complete:  # fewer rows are faster than rows that are masked
-            rest = Support.of(torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2))
+            left = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
+            rest = Support.of(left, None, support.context)
         else:
             kept = mask.clone()
             kept[:, :, k] &= ~spare
-            rest = Support.of(features, kept)
+            rest = Support.of(features, kept, support.context)
         held = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
         known = spare & mask[:, :, k]
         scores[:, :, k] = torch.where(known[..., None], held, torch.nan)
@@ -125,7 +126,7 @@ def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
     taken = support.features.reshape(-1, D).index_select(0, rows.flatten()).view(*rows.shape, D)
     if not bool(mask.all()):
         taken.masked_fill_(~mask[..., None], 0.0)
-    return Support(taken, mask.expand(rows.shape))
+    return Support(taken, mask.expand(rows.shape), support.context)
 
 
 def places(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -4,14 +4,52 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a head may know beside the shots; what it declares in ``uses`` is there.
+
+    Attributes
+    ----------
+    text : Tensor of shape (E, N, D), or None
+        Unit-length text vectors of the classes, in the space of the features ("text").
+    logit_scale : float
+        What the dual encoder multiplies cosines of image and text by.
+    base_mean : Tensor of shape (D,), or None
+        Mean of the features of the base classes, classes alike ("base").
+    base_covariance : Tensor of shape (D, D), or None
+        Their pooled covariance within classes ("base").
+    base_images : int
+        How many images these two come from.
+    """
+
+    text: Tensor | None = None
+    logit_scale: float = 100.0
+    base_mean: Tensor | None = None
+    base_covariance: Tensor | None = None
+    base_images: int = 0
+
+    def to(self, dtype: torch.dtype) -> Context:
+        """The same with tensors of another dtype."""
+        tensors = (self.text, self.base_mean, self.base_covariance)
+        text, mean, covariance = (None if one is None else one.to(dtype) for one in tensors)
+        return replace(self, text=text, base_mean=mean, base_covariance=covariance)
+
+    def __getitem__(self, episodes: Any) -> Context:
+        """The same for a selection of episodes, or of episodes and ways."""
+        return self if self.text is None else replace(self, text=self.text[episodes])
+
+
+NOTHING_MORE = Context()
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +62,18 @@ class Support:
         Shots of every class; padding must be finite.
     mask : Tensor of shape (E, N, K), bool
         False where a class has fewer than K shots. Every class has at least one.
+    context : Context
+        What else the head may know: text vectors of the classes, moments of base classes.
     """
 
     features: Tensor
     mask: Tensor
+    context: Context = NOTHING_MORE
 
     @classmethod
-    def of(cls, features: Tensor, mask: Tensor | None = None) -> Support:
+    def of(
+        cls, features: Tensor, mask: Tensor | None = None, context: Context = NOTHING_MORE
+    ) -> Support:
         """Check shapes and zero the padding, so that sums over shots need no mask."""
         expect(features.ndim == 4, "support", f"expected (E, N, K, D), got {tuple(features.shape)}")
         expect(features.is_floating_point(), "support", f"expected floats, got {features.dtype}")
@@ -45,7 +88,18 @@ class Support:
         expect(bool(mask.any(-1).all()), "support.mask", "a class has no shot")
         if not bool(mask.all()):
             features = features.masked_fill(~mask[..., None], 0.0)
-        return cls(features, mask)
+        if context.text is not None:
+            expect(
+                context.text.shape == (*features.shape[:2], features.shape[-1]),
+                "support.context.text",
+                f"expected (E, N, D) = {(*features.shape[:2], features.shape[-1])}, got "
+                f"{tuple(context.text.shape)}",
+            )
+        return cls(features, mask, context)
+
+    def to(self, dtype: torch.dtype) -> Support:
+        """The same in another dtype."""
+        return Support(self.features.to(dtype), self.mask, self.context.to(dtype))
 
     @cached_property
     def counts(self) -> Tensor:
@@ -83,8 +137,8 @@ class Support:
         return deviations if self.complete else deviations * self.mask[..., None]
 
     def __getitem__(self, episodes: Any) -> Support:
-        """The same for a selection of episodes."""
-        return Support(self.features[episodes], self.mask[episodes])
+        """The same for a selection of episodes, or of episodes and ways."""
+        return Support(self.features[episodes], self.mask[episodes], self.context[episodes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,15 +190,17 @@ class Head(ABC):
     The constructor stores its arguments under their own names; ``fit`` learns attributes that
     end in ``_`` and returns self; ``scores`` changes nothing.
 
-    Class attributes
-    ----------------
-    uses : frozenset of {"text", "queries", "query_prior"}
-        What the head needs beyond the labelled features: class names through a text encoder,
-        the unlabelled queries together (transductive), or an assumption on the share of each
-        class among them.
     """
 
-    uses: ClassVar[frozenset[str]] = frozenset()
+    @property
+    def uses(self) -> frozenset[str]:
+        """What the head needs beyond the labelled features; empty by default.
+
+        "text": class names through a text encoder. "base": moments of base classes. "queries":
+        the unlabelled queries together (transductive; ``scores`` of a query depends on the
+        others). "query_prior": an assumption on the share of each class among the queries.
+        """
+        return frozenset()
 
     @abstractmethod
     def fit(self, support: Support) -> Self:

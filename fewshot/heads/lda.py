@@ -68,7 +68,7 @@ class LDA(LinearHead):
         """Estimate means, shrunk covariance and the weights they give."""
         self._check_parameters()
         dtype = support.features.dtype
-        support = Support(support.features.double(), support.mask)
+        support = support.to(torch.float64)
         means, counts = support.means(), support.counts
         if self.priors == "uniform":
             priors = torch.full_like(counts, 1 / counts.shape[1])
