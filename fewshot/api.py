@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.episodes import EpisodeSet, sample_all_way, sample_episodes
 from fewshot.errors import estimators as estimator_registry
 from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.calibration import SOURCES
@@ -18,6 +18,7 @@ from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.tasks.classification import Settings, evaluate_cell
 
+SAMPLERS = ("balanced", "all_way")
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
 
 
@@ -40,6 +41,9 @@ def evaluate(
     classnames: Sequence[str] | None = None,
     normalize: str = "none",
     min_images: str = "raise",
+    text: Any = None,
+    subset: Any = None,
+    sampler: str = "balanced",
     dataset: str = "features",
     backbone: str = "unknown",
     device: str | torch.device = "cpu",
@@ -82,6 +86,13 @@ def evaluate(
         "l2" gives every feature unit length first, as most few-shot work does.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
+    text : array or tensor of shape (C, D), optional
+        A vector per class name in the space of the features, for heads that read class names.
+    subset : array of M str, optional
+        "train", "validation" or "test" for every row, for the sampler "all_way".
+    sampler : {"balanced", "all_way"}
+        "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
+        test images as queries; `ways` and `queries` are left aside.
     dataset, backbone : str
         Names for the rows.
     device : str or torch.device
@@ -123,24 +134,29 @@ def evaluate(
     expect_choice("calibration", calibration, SOURCES)
     judge = named_head(head)
     guessers = named_estimators(estimators)
-    bank = make_bank(features, labels, classnames, split=split, info=info, normalize=normalize)
+    bank = make_bank(
+        features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
+        subset=subset,
+    )  # fmt: skip
     if isinstance(episodes, EpisodeSet):
         drawn = check_replay(episodes, bank)
     else:
-        drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images)
+        drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images, sampler)
     return evaluate_cell(bank, drawn, judge, guessers, settings, seed)
 
 
 def draw_episodes(
     bank: FeatureBank,
-    ways: int,
+    ways: int | None,
     shots: int,
     queries: int | str,
     episodes: int,
     seed: int,
-    min_images: str = "raise",
+    min_images: str,
+    sampler: str = "balanced",
 ) -> EpisodeSet:
     """Episodes from the novel classes of a bank, or from all where it has no split."""
+    expect_choice("episodes.sampler", sampler, SAMPLERS)
     novel = None if bank.parts is None else bank.classes("novel")
     expect(
         novel is None or len(novel) > 0,
@@ -148,17 +164,13 @@ def draw_episodes(
         "expected some classes to be novel, got none",
         "Episodes are drawn from novel classes; mark some, or give no split.",
     )
-    return sample_episodes(
-        bank.labels,
-        ways,
-        shots,
-        queries,
-        episodes,
-        seed,
-        classes=novel,
-        classnames=bank.classnames,
-        min_images=min_images,
-    )
+    pool: dict[str, Any] = {
+        "classes": novel, "classnames": bank.classnames, "min_images": min_images,
+    }  # fmt: skip
+    if sampler == "all_way":
+        return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
+    expect(ways is not None, "episodes.ways", "expected a number, got none")
+    return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
 
 
 def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:

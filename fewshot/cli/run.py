@@ -145,7 +145,9 @@ def _labels_only(dataset: ImageDataset) -> FeatureBank:
     import numpy as np
 
     empty = np.empty((len(dataset), 0), dtype=np.float32)
-    return FeatureBank(empty, dataset.labels, dataset.classnames, parts=dataset.parts)
+    return FeatureBank(
+        empty, dataset.labels, dataset.classnames, parts=dataset.parts, subset=dataset.subset
+    )
 
 
 def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) -> list[EpisodeSet]:
@@ -165,6 +167,7 @@ def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) 
             1 if trial else wanted["count"],
             settings["seed"],
             wanted["min_images"],
+            wanted["sampler"],
         )
         for each in shots
     ]

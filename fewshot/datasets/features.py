@@ -18,15 +18,17 @@ from fewshot.features.bank import PARTS, FeatureBank, as_text, make_bank
 from fewshot.features.files import NOTE
 from fewshot.features.store import open_bank
 
-KNOWN = ("features", "labels", "classnames", "paths", "split")
+KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")
 
 
 def load_features(name: str, path: str | None) -> FeatureBank:
-    """Read ``features`` (M, D), ``labels`` (M,) and, if given, classnames, paths and split.
+    """Read ``features`` (M, D), ``labels`` (M,) and, if given, names, paths, splits and text.
 
-    In a ``.safetensors`` file, which holds tensors only, the last three are JSON lists in the
-    metadata (``split`` may also be a tensor of 0, 1, 2 for base, validation, novel). Nothing is
-    unpickled. A folder that ``fewshot extract`` made is opened as it is, without reading it.
+    ``split`` is the part of every row's class, ``subset`` the row's own (train, validation, test),
+    ``text`` (C, D) a vector per class name. In a ``.safetensors`` file, which holds tensors only,
+    ``classnames``, ``paths``, ``split`` and ``subset`` are JSON lists in the metadata (``split``
+    may also be a tensor of 0, 1, 2 for base, validation, novel). Nothing is unpickled. A folder
+    that ``fewshot extract`` made is opened as it is, without reading it.
 
     Raises
     ------
@@ -54,8 +56,9 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     try:
         names, paths = (_strings(key, arrays.get(key)) for key in ("classnames", "paths"))
         return make_bank(
-            arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info
-        )
+            arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info,
+            text=arrays.get("text"), subset=arrays.get("subset"),
+        )  # fmt: skip
     except FewshotError as error:
         raise FewshotError(
             f"dataset.path={file}: {error.argument}", error.problem, error.remedy
@@ -112,7 +115,7 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
                 if key in KNOWN
             }
             note = archive.metadata() or {}
-        for key in ("classnames", "paths", "split"):
+        for key in ("classnames", "paths", "split", "subset"):
             if key in note:
                 arrays[key] = np.array(json.loads(note[key]))
     except (OSError, ValueError, SafetensorError) as error:

@@ -17,6 +17,7 @@ from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.mapping import prefetch
 
 PARTS = ("base", "validation", "novel")
+SUBSETS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "l2")
 ROWS_PER_CHECK = 65536
 
@@ -36,6 +37,10 @@ class FeatureBank:
         "base", "validation" or "novel" for every class; None when all classes serve alike.
     subset : ndarray of shape (M,), str, or None
         "train", "validation" or "test" for every row, where the data set comes split by image.
+    text : ndarray of shape (C, D), or None
+        A unit-length vector per class name, in the space of the features.
+    logit_scale : float
+        What the dual encoder multiplies cosines of image and text by.
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
@@ -50,6 +55,8 @@ class FeatureBank:
     parts: tuple[str, ...] | None = None
     normalize: str = "none"
     subset: NDArray | None = None
+    text: NDArray | None = None
+    logit_scale: float = 100.0
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -121,6 +128,8 @@ def make_bank(
     split: Any = None,
     info: dict[str, Any] | None = None,
     normalize: str = "none",
+    text: Any = None,
+    subset: Any = None,
 ) -> FeatureBank:
     """Check arrays or tensors from a user and make a bank of them.
 
@@ -136,11 +145,17 @@ def make_bank(
         "base", "validation" or "novel" for every row; the same for all rows of a class.
     info : dict, optional
     normalize : {"none", "l2"}
+    text : array-like or tensor of shape (C, D), optional
+        A vector per class name in the space of the features; given unit length here.
+
+    subset : array-like of M str, optional
+        "train", "validation" or "test" for every row.
 
     Raises
     ------
     FewshotError
-        NaN or infinite features, lengths that differ, a class in two parts.
+        NaN or infinite features, lengths that differ, a class in two parts, text vectors that do
+        not fit.
     """
     expect_choice("normalize", normalize, NORMALIZATIONS)
     features = _numeric(features)
@@ -160,7 +175,35 @@ def make_bank(
         )
         paths = tuple(str(path) for path in paths)
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
-    return FeatureBank(features, numbers, names, paths, parts, normalize, info=info or {})
+    vectors = None if text is None else _unit_text(text, len(names), features.shape[1])
+    own = None if subset is None else _subset_of_rows(as_array(subset), len(features))
+    return FeatureBank(
+        features, numbers, names, paths, parts, normalize, own, vectors, info=info or {}
+    )
+
+
+def _subset_of_rows(subset: NDArray, rows: int) -> NDArray:
+    expect(subset.shape == (rows,), "subset", f"expected {rows} entries, got shape {subset.shape}")
+    names = as_text("subset", subset)
+    unknown = sorted(set(names.tolist()) - set(SUBSETS))
+    if unknown:
+        allowed = ", ".join(SUBSETS)
+        raise FewshotError("subset", f"expected {allowed}, got {unknown[0]!r}")
+    return names
+
+
+def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
+    vectors = as_array(text)
+    expect(
+        vectors.shape == (classes, dim),
+        "text",
+        f"expected a vector per class in the space of the features, ({classes}, {dim}), got "
+        f"{vectors.shape}",
+    )
+    check_finite(vectors, "text")
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    expect(bool(lengths.all()), "text", "a vector of length zero says nothing of its class")
+    return (vectors / lengths).astype(np.float32)
 
 
 def as_array(values: Any) -> NDArray:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot.episodes import EpisodeSet, sample_episodes
-from fewshot.episodes.episode_set import ClassIndex
-from fewshot.errors.base import BaseClasses, Moments, OnEpisodes
+from fewshot.errors.base import BaseClasses, OnEpisodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.tasks.judging import actual_errors
+from fewshot.tasks.moments import base_moments, has_moments
 from fewshot.tasks.supports import map_supports
 
 BASE_STREAM = 1
@@ -92,29 +90,3 @@ def known_of_base(
         errors_by_class=torch.from_numpy(errors),
         members=torch.from_numpy(episodes.classes),
     )
-
-
-def has_moments(bank: FeatureBank) -> bool:
-    """Whether some base class has two images."""
-    classes = bank.classes("base")
-    index = ClassIndex.of(bank.labels, len(bank.classnames))
-    return len(classes) > 0 and bool(index.size[classes].max() > 1)
-
-
-@lru_cache(maxsize=1)  # the same for every head, shot and seed of a run
-def base_moments(bank: FeatureBank) -> Moments:
-    """Moments of the base classes, one class in memory at a time."""
-    index = ClassIndex.of(bank.labels, len(bank.classnames))
-    scatter = torch.zeros(bank.dim, bank.dim, dtype=torch.float64)
-    means, counts = [], []
-    for c in bank.classes("base"):
-        rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
-        if len(rows) < 2:
-            continue
-        own = bank.take(torch.from_numpy(np.sort(rows)))
-        means.append(own.mean(0).double())
-        counts.append(float(len(rows)))
-        own = own - own.mean(0)
-        scatter += (own.mT @ own).double()
-    count = torch.tensor(counts, dtype=torch.float64)
-    return Moments(torch.stack(means), count, scatter / (count - 1).sum())

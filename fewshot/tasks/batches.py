@@ -15,6 +15,7 @@ from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads.base import Query, Support
+from fewshot.tasks.context import context_of
 
 T = TypeVar("T")
 
@@ -38,10 +39,16 @@ def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tens
 
 
 def load_support(
-    bank: FeatureBank, episodes: EpisodeSet, start: int, stop: int, device: torch.device
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    start: int,
+    stop: int,
+    device: torch.device,
+    uses: frozenset[str] = frozenset(),
 ) -> Support:
-    """Support of episodes start..stop."""
-    return Support(*gather(bank, episodes.support[start:stop], device))
+    """Support of episodes start..stop, with the context that a head says it `uses`."""
+    context = context_of(bank, episodes.classes[start:stop], uses, device)
+    return Support(*gather(bank, episodes.support[start:stop], device), context)
 
 
 def load_query(

@@ -27,6 +27,7 @@ from fewshot.tasks.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.disorder import answers_in_disorder
 from fewshot.tasks.linear_all import linear_errors_on_all
 
 Progress = Callable[[int], object]
@@ -93,9 +94,15 @@ def _gathered(
     """Misclassified queries (E, N) and queries (E, N), a few episodes at a time."""
 
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
-        support = load_support(bank, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device, head.uses)
         query = load_query(bank, episodes, start, stop, device)
-        answers = head.clone().fit(support).predict(query).view(stop - start, ways, -1)
+        fitted = head.clone().fit(support)
+        if "queries" in head.uses:
+            seed = 0 if episodes.seed is None else episodes.seed
+            answers = answers_in_disorder(fitted, query, seed, start)
+        else:
+            answers = fitted.predict(query)
+        answers = answers.view(stop - start, ways, -1)
         mask = query.mask.view(answers.shape)
         wrong = (answers != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
@@ -130,7 +137,7 @@ def predicted_errors(
     """
 
     def work(start: int, stop: int) -> dict[str, Predicted]:
-        support = load_support(bank, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device, head.uses)
         fitted = head.clone().fit(support)
         rows = {}
         for name, estimator in estimators.items():
@@ -165,7 +172,7 @@ def _told(
     begin, end = bounds
     for first, last in chunks(end - begin, images * bank.dim * 4, limit):
         start, stop = begin + first, begin + last
-        support = load_support(bank, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device, head.uses)
         queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
         fitted = head.clone().fit(support)
         for name, oracle in oracles.items():

@@ -81,7 +81,7 @@ def _fit(
     """Weights (E, N, D) and biases (E, N) of episodes start..stop."""
 
     def work(first: int, last: int) -> tuple[Tensor, Tensor]:
-        support = load_support(bank, episodes, start + first, start + last, device)
+        support = load_support(bank, episodes, start + first, start + last, device, head.uses)
         fitted = head.clone().fit(support)
         return fitted.weights_, fitted.biases_
 

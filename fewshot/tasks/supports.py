@@ -26,7 +26,7 @@ def map_supports(
     """``function(support, fitted head)`` of a few episodes at a time, in order, on the CPU."""
 
     def work(start: int, stop: int) -> Tensor:
-        support = load_support(bank, episodes, start, stop, device)
+        support = load_support(bank, episodes, start, stop, device, head.uses)
         return function(support, head.clone().fit(support)).cpu()
 
     images = episodes.ways * episodes.shots

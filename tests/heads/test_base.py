@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Query, Support
+from fewshot.heads.base import Context, Query, Support
 
 
 def test_no_head_can_see_labels():
     assert {field.name for field in fields(Query)} == {"features", "mask"}
-    assert {field.name for field in fields(Support)} == {"features", "mask"}
+    assert {field.name for field in fields(Support)} == {"features", "mask", "context"}
+    known = {"text", "logit_scale", "base_mean", "base_covariance", "base_images"}
+    assert {field.name for field in fields(Context)} == known
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""All classes at once: K shots of each, several draws, the whole test set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fewshot.episodes.balanced import SHOTS
+from fewshot.episodes.draws import sample_without_replacement, uniform
+from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
+
+TRAIN, TEST = "train", "test"
+STREAM = 2  # beside 0 for judged episodes and 1 for those of base classes
+
+
+def sample_all_way(
+    labels: ArrayLike,
+    shots: int = 16,
+    episodes: int = 3,
+    seed: int = 0,
+    *,
+    subset: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    classnames: Sequence[str] | None = None,
+    min_images: str = "raise",
+) -> EpisodeSet:
+    """Draw `episodes` supports of K shots of every class, in the protocol of CLIP's linear probes.
+
+    Where the images come split, shots are training images and every test image is a query;
+    elsewhere every image that is not a shot is one. Draw e depends on (labels, seed, e) alone, and
+    K shots are the beginning of K + 1 shots.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (M,)
+    shots : int
+        K >= 1.
+    episodes : int
+        Draws ("seeds" in papers), >= 1.
+    seed : int
+    subset : array-like of str, shape (M,), optional
+        "train", "validation" or "test" for every image; validation images serve nobody.
+    classes : array-like of int, optional
+        All that occur by default.
+    classnames : sequence of str, optional
+        For messages.
+    min_images : {"raise", "drop"}
+        What to do about a class with too few images.
+
+    Returns
+    -------
+    EpisodeSet
+        N = C ways, in the order of the class numbers.
+
+    Raises
+    ------
+    FewshotError
+        A class with too few images to draw from, or without one to test on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fewshot.episodes import sample_all_way
+    >>> drawn = sample_all_way(np.repeat(np.arange(8), 20), shots=4, episodes=3)
+    >>> drawn.support.shape, drawn.queries
+    ((3, 8, 4), 'all')
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    expect_positive_int("episodes.shots", shots)
+    expect_positive_int("episodes.count", episodes)
+    expect_positive_int("seed", seed, minimum=0)
+    expect_choice("episodes.min_images", min_images, ("raise", "drop"))
+    pool = np.unique(labels[labels >= 0]) if classes is None else np.unique(classes)
+    total = int(max(labels.max(initial=-1), pool.max(initial=-1))) + 1
+    parts = None if subset is None else np.asarray(subset)
+    index = _index(labels, parts, TRAIN, total)
+    tests = None if parts is None else _index(labels, parts, TEST, total)
+    fine = index.size[pool] >= shots + (tests is None)
+    if tests is not None:
+        fine &= tests.size[pool] > 0
+    if min_images == "raise" and not fine.all():
+        raise _too_few(int(pool[~fine][0]), index, tests, shots, classnames)
+    pool = pool[fine]
+    expect(len(pool) > 1, "episodes", f"expected two classes or more, got {len(pool)}")
+    support = np.stack([_draw(index, pool, shots, e, seed) for e in range(episodes)])
+    query = None if tests is None else np.stack([_rows(tests, pool)] * episodes)
+    return EpisodeSet(np.tile(pool, (episodes, 1)), support, query, labels, seed)
+
+
+def _index(labels: NDArray, parts: NDArray | None, part: str, total: int) -> ClassIndex:
+    """Images of every class in one subset, of all where there are none."""
+    return ClassIndex.of(labels if parts is None else np.where(parts == part, labels, -1), total)
+
+
+def _draw(index: ClassIndex, pool: NDArray, shots: int, episode: int, seed: int) -> NDArray:
+    """Row numbers (C, K) of one draw; a stream for each shot, as in balanced episodes."""
+    draws = np.stack(
+        [
+            uniform(seed, (STREAM, SHOTS, i), episode, episode + 1, len(pool))[0]
+            for i in range(shots)
+        ]
+    )
+    place = sample_without_replacement(draws, index.size[pool]).T
+    return index.rows[index.start[pool][:, None] + place]
+
+
+def _rows(index: ClassIndex, pool: NDArray) -> NDArray:
+    """All row numbers (C, Q) of the classes, padded."""
+    place = np.arange(index.size[pool].max())
+    member = place < index.size[pool][:, None]
+    return np.where(
+        member, index.rows[np.where(member, index.start[pool][:, None] + place, 0)], PADDING
+    )
+
+
+def _too_few(
+    c: int,
+    index: ClassIndex,
+    tests: ClassIndex | None,
+    shots: int,
+    classnames: Sequence[str] | None,
+) -> FewshotError:
+    name = repr(str(classnames[c])) if classnames is not None else str(c)
+    if tests is None:
+        have = f"{index.size[c]} images; {shots} shots + 1 query need {shots + 1}"
+    else:
+        have = (
+            f"{index.size[c]} training and {tests.size[c]} test images; {shots} shots and a query "
+            "are needed"
+        )
+    return FewshotError(
+        "episodes",
+        f"class {name} has {have}",
+        "Lower episodes.shots or set episodes.min_images=drop.",
+    )
