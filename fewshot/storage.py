@@ -58,7 +58,7 @@ def claimed(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(setting: str, path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission or a read-only disk into the house form."""
+    """Turn a full disk, a missing permission, a disk without locks ... into the house form."""
     reasons = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
@@ -69,6 +69,8 @@ def writing(setting: str, path: Path) -> Iterator[None]:
         errno.EEXIST: "a file of that name is in the way",
         errno.EISDIR: "a folder of that name is in the way",
         errno.ENAMETOOLONG: "the name is too long",
+        errno.ENOLCK: "the file system has no file locks",
+        errno.EOPNOTSUPP: "the file system has no file locks",
     }
     try:
         yield

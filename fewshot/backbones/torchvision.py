@@ -160,11 +160,17 @@ def _entry(model: object, pretrained: object) -> Any:
     from torchvision import models
 
     known = models.list_models(module=models)
+    if not model:
+        raise FewshotError(
+            "backbone.model",
+            "expected the name of a classification model of torchvision, got nothing",
+            "Say for instance: fewshot backbone=torchvision backbone.model=resnet34.",
+        )
     if model not in known:
         raise FewshotError(
             "backbone.model",
             f"expected the name of a classification model of torchvision, got {model!r}",
-            suggestion(str(model or "resnet18"), known),
+            suggestion(str(model), known),
         )
     # Weights for other tasks (vgg16's IMAGENET1K_FEATURES) have NaN in the layers before the last.
     table = {

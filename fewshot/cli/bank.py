@@ -13,6 +13,7 @@ from fewshot.exceptions import expect_number
 from fewshot.features import shelf
 from fewshot.features.shelf import Entry
 from fewshot.places import places_of_environment
+from fewshot.storage import writing
 from fewshot.units import size
 
 Action = Callable[[argparse.Namespace, Path], int]
@@ -100,9 +101,9 @@ def _verify(given: argparse.Namespace, cache: Path) -> int:
     bad = 0
     for entry in wanted:
         found = shelf.faults(entry)
-        unfinished = entry.state == "unfinished"
+        fine = entry.state in ("unfinished", "outdated")
         print(f"{entry.name}: {'; '.join(found) or 'ok'}")
-        bad += bool(found) and not unfinished
+        bad += bool(found) and not fine
     if bad:
         remedy = "delete them with fewshot bank gc BANK, and they are extracted again."
         print(f"fewshot: {bad} of {len(wanted)} banks are damaged; {remedy}", file=sys.stderr)
@@ -130,7 +131,8 @@ def _collect(given: argparse.Namespace, cache: Path) -> int:
     going: list[Entry] = named or list(shelf.leftovers(cache, given.unfinished, given.unused))
     for entry in going:
         if not given.dry_run:
-            shelf.remove(entry)
+            with writing("paths.cache", entry.folder):
+                shelf.remove(entry)
         print(
             f"{'would delete' if given.dry_run else 'deleted'} {entry.name} "
             f"({entry.state}, {size(entry.bytes)})"

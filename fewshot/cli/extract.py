@@ -22,7 +22,7 @@ examples:
   fewshot extract --shard 0/4 dataset=imagenet     on the first of four machines with one disk
 
 An extraction that was stopped goes on where it was. Several processes that extract the same
-features at once share the work; --shard is for machines whose disk has no file locks.
+features at once share the work; --shard says beforehand which part is whose.
 """
 
 
@@ -67,6 +67,8 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
     from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
     from fewshot.features.bank import FeatureBank
     from fewshot.features.estimate import estimate
+    from fewshot.features.messages import unreadable
+    from fewshot.features.shelf import Entry
     from fewshot.features.store import extract
     from fewshot.hardware import device_named
     from fewshot.places import places_of
@@ -88,6 +90,9 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
             "made when the others are."
         )
         return
+    skipped = Entry.read(folder).note.get("skipped", [])
+    if skipped and how.on_error == "raise":  # another run has passed over them
+        raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
     print(_summary(folder, time.perf_counter() - begun))
 
 
@@ -95,5 +100,5 @@ def _summary(folder: Path, seconds: float) -> str:
     from fewshot.features.shelf import Entry
 
     bank = Entry.read(folder)
-    skipped = f"; {bank.skipped} unreadable images skipped" if bank.skipped else ""
+    skipped = f"; unreadable images skipped: {bank.skipped}" if bank.skipped else ""
     return f"{bank}{skipped}; {seconds:.1f} s\n{folder}"

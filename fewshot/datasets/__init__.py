@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.registry import Registry
+from fewshot.resources import card
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset
@@ -59,7 +60,7 @@ def load_dataset(
         "data": places and places.data,
     }
     given |= {key: value for key, value in surroundings.items() if key in takes}
-    loaded = kinds.create(kind, **given)
+    loaded = _loaded(kind, given)
     if subset != "all":
         loaded = _only(loaded, subset)
     parts = assign_parts(
@@ -70,6 +71,18 @@ def load_dataset(
         settings.get("split_seed", 0),
     )
     return replace(loaded, parts=parts)
+
+
+def _loaded(kind: str, given: dict[str, Any]) -> ImageDataset | FeatureBank:
+    """What the loader makes of it; a set that has to be brought along says how to get it."""
+    try:
+        made: ImageDataset | FeatureBank = kinds.create(kind, **given)
+    except FewshotError as error:
+        how = card(given["name"]).get("obtain")
+        if how and error.argument in ("dataset.root", "dataset.split_file"):
+            raise FewshotError(error.argument, error.problem, str(how)) from None
+        raise
+    return made
 
 
 def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | FeatureBank:

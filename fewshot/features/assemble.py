@@ -31,6 +31,8 @@ def assemble(
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
     kept[[failure["row"] for failure in failures]] = False
+    for left in folder.parent.glob(f".{folder.name}.*.partial"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with atomic_path(folder) as partial:
         partial.mkdir()
         blocks = (chunk.features for chunk in _read(chunks, plan) if len(chunk.features))
@@ -57,7 +59,8 @@ def assemble(
         }
         # Last, because a folder with this file is a bank.
         (partial / NOTE).write_text(json.dumps(whole), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # without a note it was not a bank
+        if not (folder / NOTE).is_file():  # else a machine that no lock keeps out was faster
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -116,7 +117,7 @@ class Chunks:
         try:
             with np.load(self._file(number), allow_pickle=False) as stored:
                 return Chunk(stored["features"], json.loads(stored["failures"].tobytes()))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise self._damaged(error) from None
 
     @contextmanager

@@ -42,7 +42,7 @@ class Estimate:
     free : int
         Bytes that the disk has left.
     note : str
-        Device, precision, batch and whether an earlier try is continued.
+        Device, threads, precision and batch; or why there is nothing to compute.
     """
 
     folder: Path
@@ -56,7 +56,8 @@ class Estimate:
 
     def __str__(self) -> str:
         if not self.remaining:
-            return f"Nothing to do: all {self.images:,} images are in {self.folder}"
+            why = self.note or f"all {self.images:,} images are in {self.folder}"
+            return f"Nothing to do: {why}"
         room = (
             ""
             if 2 * self.bytes < self.free
@@ -76,7 +77,11 @@ def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extrac
     if (folder / NOTE).is_file():
         return Estimate(folder, images, 0, float("nan"), 0, 0, 0, "")
     extractor = Extractor(folder, dataset, backbone, how, rehearsal=True)
-    rows = np.concatenate([[*extractor.plan.rows(number)] for number in extractor.missing()])
+    missing = extractor.missing()
+    if not missing:
+        made = "the features are computed, but the bank is not made of them yet"
+        return Estimate(folder, images, 0, float("nan"), 0, 0, 0, made)
+    rows = np.concatenate([[*extractor.plan.rows(number)] for number in missing])
     with freed_memory_kept():
         rate, dim = _timed(extractor, rows)
     item = np.dtype(how.dtype).itemsize

@@ -15,11 +15,15 @@ from filelock import FileLock, Timeout
 
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.features.bank import check_finite
-from fewshot.features.files import FEATURES, LABELS, NOTE
-from fewshot.features.store import open_bank
+from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
+from fewshot.features.store import FORMAT, open_bank
 from fewshot.units import size
 
 SECONDS_PER_DAY = 86400.0
+PARTIAL = ".partial"
+NOTED = {
+    "key", "causes", "dataset", "backbone", "feature", "images", "dim", "precision", "sha256",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Entry:
     Attributes
     ----------
     folder : Path
-    state : {"ready", "unfinished", "damaged"}
+    state : {"ready", "unfinished", "outdated", "damaged"}
+        "outdated": of an earlier format, which no run uses any more.
     note : dict
         Content of ``bank.json``; empty unless the bank is ready.
     bytes : int
@@ -50,10 +55,10 @@ class Entry:
         stats = [path.stat() for path in files]
         newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
         state, note = "unfinished", {}
-        if not folder.name.endswith(".partial"):
+        if not folder.name.endswith(PARTIAL):
             try:
                 note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-                state = "ready" if isinstance(note, dict) and "sha256" in note else "damaged"
+                state = _state_of(note)
             except (OSError, ValueError):
                 state = "damaged"
         return cls(
@@ -96,12 +101,23 @@ class Entry:
         }  # fmt: skip
 
 
+def _state_of(note: Any) -> str:
+    if not isinstance(note, dict) or "key" not in note:
+        return "damaged"
+    causes = note.get("causes")
+    if isinstance(causes, dict) and causes.get("format") != FORMAT:
+        return "outdated"
+    return "ready" if note.keys() >= NOTED else "damaged"
+
+
 def entries(cache: Path) -> list[Entry]:
     """All banks in a folder of banks, by name."""
     if not cache.is_dir():
         return []
-    folders = sorted(path for path in cache.iterdir() if path.is_dir() and path.name[0] != ".")
-    return [Entry.read(folder) for folder in folders]
+    folders = sorted(path for path in cache.iterdir() if path.is_dir())
+    # A killed process leaves a hidden folder of the bank that it was about to make.
+    shown = [one for one in folders if one.name[0] != "." or one.name.endswith(PARTIAL)]
+    return [Entry.read(folder) for folder in shown]
 
 
 def find(cache: Path, wanted: str) -> Entry:
@@ -114,7 +130,10 @@ def find(cache: Path, wanted: str) -> Entry:
     """
     there = Path(wanted).expanduser()
     if (there / NOTE).is_file():
-        return Entry.read(there)
+        entry = Entry.read(there)
+        if entry.state == "damaged" and there.resolve().parent != cache.resolve():
+            raise FewshotError("bank", f"expected a feature bank, got {str(there)!r}")
+        return entry
     known = entries(cache)
     for matches in (
         [one for one in known if one.name == wanted],
@@ -157,7 +176,8 @@ def in_work(entry: Entry) -> bool:
     """Whether a process is extracting it now."""
     if entry.state != "unfinished":
         return False
-    for lock in entry.folder.glob("*.lock"):
+    # That of a chunk, or of the whole bank while it is made of the chunks.
+    for lock in (*entry.folder.glob("*.lock"), *entry.folder.parent.glob(f"{_bank(entry)}.lock")):
         try:
             with FileLock(lock).acquire(timeout=0):
                 pass
@@ -166,25 +186,38 @@ def in_work(entry: Entry) -> bool:
     return False
 
 
+def _bank(entry: Entry) -> str:
+    """The X of ``X``, ``X.partial`` and ``.X.12.beef.partial``."""
+    name = entry.name.removesuffix(PARTIAL)
+    return name[1:].rsplit(".", 2)[0] if name[0] == "." else name
+
+
 def remove(entry: Entry) -> None:
     """Delete a bank and its lock."""
     shutil.rmtree(entry.folder)
-    lock = entry.folder.with_name(f"{entry.name.removesuffix('.partial')}.lock")
-    lock.unlink(missing_ok=True)
+    entry.folder.with_name(f"{_bank(entry)}.lock").unlink(missing_ok=True)
 
 
 def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) -> Iterator[Entry]:
     """Banks that nobody needs.
 
-    Damaged ones, unfinished ones that no process works on or has worked on for `unfinished_days`,
-    and, if given, those that nobody opened for `unused_days`.
+    Damaged ones (but no folder with files of another kind), unfinished ones that no process works
+    on or has worked on for `unfinished_days`, and, if given, those that nobody opened for
+    `unused_days`.
     """
     for entry in entries(cache):
         abandoned = entry.state == "unfinished" and entry.age >= unfinished_days
-        if entry.state == "damaged" or (abandoned and not in_work(entry)):
+        damaged = entry.state == "damaged" and _nothing_else(entry.folder)
+        if damaged or (abandoned and not in_work(entry)):
             yield entry
         elif entry.state == "ready" and unused_days is not None:
-            stat = (entry.folder / FEATURES).stat()
+            features = entry.folder / FEATURES
+            stat = (features if features.is_file() else entry.folder).stat()
             opened = max(stat.st_atime, stat.st_mtime)
             if (time.time() - opened) / SECONDS_PER_DAY >= unused_days:
                 yield entry
+
+
+def _nothing_else(folder: Path) -> bool:
+    """Whether a folder holds a bank's files only, so that it may go unasked."""
+    return {path.name for path in folder.iterdir()} <= {FEATURES, LABELS, PATHS, NOTE}

@@ -79,6 +79,8 @@ def test_shards(fewshot, monkeypatch):
     assert first.code == 0
     assert "Shard 0/2 of tiny_net:network features of photos is done; the bank is made" in first.out
     assert banks() == []
+    again = fewshot("extract", "--dry-run", "--shard", "0/2", *IMAGES)
+    assert again.out.startswith("Nothing to do: the features are computed, but the bank is not")
     assert fewshot("extract", "--shard", "1/2", *IMAGES).code == 0
     assert len(banks()) == 1
 

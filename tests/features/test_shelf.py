@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
@@ -128,6 +130,49 @@ def test_only_what_nobody_needs_is_left_over(bank):
     shelf.remove(shelf.Entry.read(ready))
     assert not list(CACHE.glob(f"{ready.name}*"))
     assert fresh.folder.exists()
+
+
+def test_what_was_half_written_when_a_process_was_killed_can_go(bank):
+    left = CACHE / ".photos-net-abc.12.beef.partial"
+    left.mkdir(parents=True)
+    (left / "features.npy").write_bytes(b"half")
+    assert [(one.name, one.state) for one in shelf.entries(CACHE)] == [(left.name, "unfinished")]
+    with FileLock(CACHE / "photos-net-abc.lock"):
+        assert list(shelf.leftovers(CACHE, 0, None)) == []
+    assert [one.folder for one in shelf.leftovers(CACHE, 0, None)] == [left]
+    ready = bank()
+    again = CACHE / f".{ready.name}.12.beef.partial"
+    shutil.copytree(ready, again)
+    (ready / "bank.json").unlink()
+    bank()
+    assert left.exists()
+    assert not again.exists()
+
+
+def test_chunks_stay_while_a_bank_is_made_of_them():
+    abandon("photos-net-abc.partial")
+    with FileLock(CACHE / "photos-net-abc.lock"):
+        assert list(shelf.leftovers(CACHE, 0, None)) == []
+    assert len(list(shelf.leftovers(CACHE, 0, None))) == 1
+
+
+def test_folders_of_something_else_are_never_deleted_unasked():
+    (CACHE / "holidays").mkdir(parents=True)
+    (CACHE / "holidays" / "beach.jpg").touch()
+    assert list(shelf.leftovers(CACHE, 0, 0)) == []
+
+
+def test_notes_that_lack_something_are_damage(bank):
+    folder = bank()
+    (folder / "bank.json").write_text('{"sha256": {}}')
+    (entry,) = shelf.entries(CACHE)
+    assert str(entry).startswith(f"{folder.name}: damaged, ")
+
+
+def test_a_bank_without_its_features_can_go(bank):
+    folder = bank()
+    (folder / "features.npy").unlink()
+    assert [one.folder for one in shelf.leftovers(CACHE, 0, 0)] == [folder]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

@@ -371,6 +371,7 @@ def fail_writing(monkeypatch, after, code):
         (errno.EDQUOT, "quota"),
         (errno.EACCES, "permission denied"),
         (errno.EROFS, "read-only"),
+        (errno.ENOLCK, "no file locks"),
     ],
 )
 def test_a_disk_that_takes_no_more(run, encoded, monkeypatch, code, words):
@@ -492,7 +493,12 @@ def test_a_damaged_bank_is_named_and_can_be_deleted(run, file, damage):
 
 @pytest.mark.parametrize(
     ("file", "content"),
-    [("plan.json", "{"), ("plan.json", '{"foo": 1}'), ("chunk_000001.npz", "PK")],
+    [
+        ("plan.json", "{"),
+        ("plan.json", '{"foo": 1}'),
+        ("chunk_000001.npz", "PK"),
+        ("chunk_000001.npz", "PK\3\4 and no more of it"),
+    ],
 )
 def test_a_damaged_chunk_is_named(run, monkeypatch, file, content):
     with monkeypatch.context() as patch:
