@@ -14,6 +14,8 @@ from fewshot.heads.ncm import ncm_weights
 
 # A pooled Ledoit-Wolf intensity below this is rounding.
 LEAST_INTENSITY = 1e-12
+# Weight of the average variance against those of single dimensions, in degrees of freedom.
+PRIOR_FREEDOM = 2.0
 
 
 class LDA(LinearHead):
@@ -44,8 +46,10 @@ class LDA(LinearHead):
       class mean (with the log priors).
     - Two standardised shots are +1 and -1 in every dimension, so that the Ledoit-Wolf intensity
       of a two-shot class is always 0, whatever the data, and S singular. Such a class takes the
-      intensity and target of the deviations of all classes pooled. If these are a single pair of
-      shots as well, or copies of it, S is the identity.
+      intensity of the deviations of all classes pooled, and as target their variances drawn
+      towards the average over the dimensions: with so few degrees of freedom a small variance is
+      often chance, and its inverse would decide alone. If the pooled deviations are a single pair
+      of shots as well, or copies of it, S is the identity.
 
     The fit runs in float64 whatever the features are: a near-singular S costs float32 all its
     digits. Scores come in the features' dtype.
@@ -152,7 +156,7 @@ def shrunk_covariance(
         if bool(two.any()):
             pooled = pooled_ledoit_wolf(deviations, means, counts)
             intensity = torch.where(two, pooled[0], intensity)
-            target = torch.where(two[..., None], pooled[1], target)
+            target = torch.where(two[..., None], towards_average(pooled[1], counts), target)
             # One pair of shots says nothing of an intensity: pooling has to find another.
             defined &= ~two.all(1) | (pooled[0][:, 0] > LEAST_INTENSITY)
     else:
@@ -240,6 +244,17 @@ def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tup
     variance = pooled.square().sum(2) / total[..., None]
     intensity, target = ledoit_wolf(pooled, means.mean(1, keepdim=True), variance, total)
     return intensity, target * (total / freedom)[..., None]
+
+
+def towards_average(variance: Tensor, counts: Tensor) -> Tensor:
+    """Variances (E, 1, D) of few shots, with the average over the dimensions as a prior.
+
+    The posterior scale of an inverse-gamma prior that is worth ``PRIOR_FREEDOM`` degrees of freedom:
+    ``(f v_d + f_0 mean(v)) / (f + f_0)`` with ``f = sum_c (K_c - 1)``.
+    """
+    freedom = (counts - 1).sum(1)[:, None, None]
+    average = variance.mean(-1, keepdim=True)
+    return (freedom * variance + PRIOR_FREEDOM * average) / (freedom + PRIOR_FREEDOM)
 
 
 def solve(covariance: LowRankCovariance, right: Tensor) -> Tensor:
