@@ -61,7 +61,7 @@ def from_images(folder: str | None) -> Data:
     dataset = load_dataset(settings | {"name": name, "split": "none"})
     cache = Path.home() / ".cache/fewshot"
     backbone = load_backbone("efficientnet_lite0", Folders(cache), **dataset.input)
-    bank = open_or_extract(dataset, backbone, cache / "features", device=torch.device("cpu"))
+    bank = open_or_extract(dataset, backbone, cache / "features")
     return name, np.asarray(bank.features), bank.labels
 
 

@@ -7,18 +7,23 @@ from typing import Any
 
 import torch
 
-from fewshot.episodes import EpisodeSet, sample_all_way, sample_episodes
+from fewshot.episodes import (
+    EpisodeSet,
+    sample_all_way,
+    sample_episodes,
+    sample_imbalanced_episodes,
+)
 from fewshot.errors import estimators as estimator_registry
 from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.calibration import SOURCES
-from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.tasks.classification import Settings, evaluate_cell
 
-SAMPLERS = ("balanced", "all_way")
+SAMPLERS = ("balanced", "imbalanced", "all_way")
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
 
 
@@ -90,7 +95,9 @@ def evaluate(
         A vector per class name in the space of the features, for heads that read class names.
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way".
-    sampler : {"balanced", "all_way"}
+    sampler : {"balanced", "imbalanced", "all_way"}
+        "imbalanced" draws the share of each class among `ways` times `queries` queries from a
+        Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are left aside.
     dataset, backbone : str
@@ -154,6 +161,7 @@ def draw_episodes(
     seed: int,
     min_images: str,
     sampler: str = "balanced",
+    alpha: float = 2.0,
 ) -> EpisodeSet:
     """Episodes from the novel classes of a bank, or from all where it has no split."""
     expect_choice("episodes.sampler", sampler, SAMPLERS)
@@ -169,6 +177,13 @@ def draw_episodes(
     }  # fmt: skip
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
+    if sampler == "imbalanced":
+        expect_positive_int("episodes.ways", ways, minimum=2)
+        expect_positive_int("episodes.queries", queries)
+        total = int(ways or 0) * int(queries)
+        return sample_imbalanced_episodes(
+            bank.labels, int(ways or 0), shots, total, episodes, seed, alpha, **pool
+        )
     expect(ways is not None, "episodes.ways", "expected a number, got none")
     return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
 

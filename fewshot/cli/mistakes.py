@@ -81,7 +81,9 @@ def check_sections(settings: Any) -> None:
     """
     expected = read_yaml(resource_dir("conf") / "config.yaml")
     expected = {key: value for key, value in expected.items() if key not in ("defaults", "hydra")}
-    expected["episodes"] = options("episodes")["balanced"]
+    samplers, episodes = options("episodes"), settings.get("episodes")
+    sampler = episodes.get("sampler") if isinstance(episodes, dict) else None
+    expected["episodes"] = samplers.get(str(sampler), samplers["balanced"])
     _check_keys("settings", settings, {*expected, *GROUPS})
     for key, value in expected.items():
         if isinstance(value, dict):

@@ -46,3 +46,21 @@ def extraction_settings(
         threads=settings["threads"],
         shard=shard,
     )
+
+
+def class_text(
+    settings: dict[str, Any], dataset: ImageDataset, backbone: Backbone, device: torch.device
+) -> dict[str, Any]:
+    """Text vectors of the classes and their scale, as a bank takes them; kept in the cache."""
+    from fewshot.text.features import class_text_features
+    from fewshot.text.prompts import templates_of
+
+    templates = settings["text"]["templates"] or templates_of(dataset.name)
+    found = class_text_features(
+        backbone,
+        dataset.classnames,
+        templates,
+        cache=places_of(settings["paths"]).cache / "text",
+        device=device,
+    )
+    return {"text": found.vectors.numpy(), "logit_scale": found.logit_scale}

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
 from fewshot.cli.mistakes import check_sections, in_house_form
-from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
+from fewshot.cli.nouns import class_text, described_backbone, extraction_settings, load_images
 from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
@@ -36,6 +36,7 @@ from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, claimed, plain_name, writing
 from fewshot.tasks.classification import TASK, Settings, evaluate_cell
+from fewshot.tasks.context import check_uses
 
 
 def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
@@ -48,7 +49,10 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     engine = _engine(settings)
     heads = _objects(head_registry, settings["head"])
     estimators = _objects(estimator_registry, settings["estimator"])
-    bank = _bank(settings, engine)
+    uses = frozenset().union(*(head.uses for head in heads.values()))
+    bank = _bank(settings, engine, uses)
+    for name, head in heads.items():
+        check_uses(bank, name, head.uses)
     drawn = _episodes(settings, bank)
     cells: list[Result] = []
     total = len(heads) * sum(map(len, drawn))
@@ -126,8 +130,11 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
     return made
 
 
-def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
-    """The features, found or extracted, after checking that the episodes can be drawn."""
+def _bank(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> FeatureBank:
+    """The features, found or extracted, after checking that the episodes can be drawn.
+
+    With text vectors of the classes, if a head uses them.
+    """
     how = extraction_settings(settings, engine.device)
     loaded = load_images(settings)
     wish = settings["features"]["normalize"]
@@ -137,8 +144,9 @@ def _bank(settings: dict[str, Any], engine: Settings) -> FeatureBank:
     from fewshot.features.store import open_or_extract
 
     backbone = described_backbone(settings, loaded)
+    text = class_text(settings, loaded, backbone, engine.device) if "text" in uses else {}
     bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
-    return replace(bank, normalize="l2" if wish == "auto" else wish)
+    return replace(bank, normalize="l2" if wish == "auto" else wish, **text)
 
 
 def _labels_only(dataset: ImageDataset) -> FeatureBank:
@@ -168,6 +176,7 @@ def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) 
             settings["seed"],
             wanted["min_images"],
             wanted["sampler"],
+            wanted.get("alpha", 2.0),
         )
         for each in shots
     ]
@@ -195,7 +204,7 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
     size = np.bincount(bank.labels, minlength=len(bank.classnames))
     dropped = {}
     for episodes in drawn:
-        queries = 1 if episodes.queries == "all" else int(episodes.queries)
+        queries = 1 if episodes.queries == "all" else int(episodes.mean_queries)
         small = pool[size[pool] < episodes.shots + queries]
         if len(small):
             dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]

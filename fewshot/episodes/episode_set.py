@@ -52,9 +52,9 @@ class EpisodeSet:
     support : ndarray of shape (E, N, K), int64
         Row numbers; -1 pads classes with fewer than K shots.
     query : ndarray of shape (E, N, Q), int64, or None
-        Row numbers, -1 where a class has fewer than Q; None means every row of the class that
-        is not in its support, worked out when needed (a stored list of *all* queries would be
-        as large as the bank times the number of episodes).
+        Row numbers, -1 where a class has fewer than Q, possibly none; None means every row of
+        the class that is not in its support, worked out when needed (a stored list of *all*
+        queries would be as large as the bank times the number of episodes).
     labels : ndarray of shape (M,), int64
         Labels that the rows were drawn from.
     seed : int or None
@@ -95,7 +95,11 @@ class EpisodeSet:
             "These episodes belong to another data set.",
         )
         real = rows >= 0
-        expect(bool(np.all(real.any(-1))), f"episodes.{name}", "a class of an episode has no image")
+        if name == "support":
+            filled, what = real.any(-1), "a class of an episode has no image"
+        else:  # a class may be absent from imbalanced queries
+            filled, what = real.any((-2, -1)), "an episode has no image"
+        expect(bool(np.all(filled)), f"episodes.{name}", what)
         owner = np.broadcast_to(self.classes[..., None], rows.shape)
         expect(
             bool(np.all(self.labels[rows[real]] == owner[real])),
@@ -121,6 +125,13 @@ class EpisodeSet:
     def queries(self) -> int | str:
         """Q, query images per class, or ``"all"``."""
         return "all" if self.query is None else self.query.shape[2]
+
+    @property
+    def mean_queries(self) -> int | str:
+        """Query images per class on average, rounded, or ``"all"``."""
+        if self.query is None:
+            return "all"
+        return max(1, round(float((self.query >= 0).sum(-1).mean())))
 
     @property
     def largest_query(self) -> int:

@@ -249,7 +249,7 @@ def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tup
 def towards_average(variance: Tensor, counts: Tensor) -> Tensor:
     """Variances (E, 1, D) of few shots, with the average over the dimensions as a prior.
 
-    The posterior scale of an inverse-gamma prior that is worth ``PRIOR_FREEDOM`` degrees of freedom:
+    The posterior scale of an inverse-gamma prior worth ``PRIOR_FREEDOM`` degrees of freedom:
     ``(f v_d + f_0 mean(v)) / (f + f_0)`` with ``f = sum_c (K_c - 1)``.
     """
     freedom = (counts - 1).sum(1)[:, None, None]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
+from fewshot.exceptions import expect_choice
 from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.transforms import Center, centre_of, check_center, unit_length
 
 
 class NCM(LinearHead):
-    """Nearest class mean in Euclidean distance.
+    r"""Nearest class mean.
 
     Mensink et al., "Distance-Based Image Classification", PAMI 2013; the classifier of
     Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017, on frozen
@@ -19,29 +21,64 @@ class NCM(LinearHead):
     nearest one. As |x|^2 is common to all classes, ``argmin |x - m_c|^2`` is the largest
     ``m_c . x - |m_c|^2 / 2``.
 
+    By cosine the largest ``(m_c - o) . (x - o) / |m_c - o|`` wins, with o the origin that
+    `center` chooses: the cosine times |x - o|, which is common to all classes of a query and
+    keeps the scores linear. A power transform or unit length before Euclidean distances does
+    not: see :class:`fewshot.heads.transformed_ncm.TransformedNCM`.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "cosine"}
+    center : {"none", "base", "support"}
+        Origin of the cosine: zero, the mean of the base classes, the mean of the class means.
+        Changes nothing for Euclidean distances.
+
     Attributes
     ----------
     weights_ : Tensor of shape (E, N, D)
-        Class means less their average over the classes, which changes no decision and keeps
-        the numbers small.
+        Euclidean: class means less their average over the classes, which changes no decision
+        and keeps the numbers small. Cosine: directions of the class means.
     biases_ : Tensor of shape (E, N)
     """
 
+    def __init__(
+        self, metric: Literal["euclidean", "cosine"] = "euclidean", center: Center = "none"
+    ) -> None:
+        self.metric = metric
+        self.center = center
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Base classes if their mean is the origin."""
+        base = self.metric == "cosine" and self.center == "base"
+        return frozenset({"base"} if base else ())
+
     def fit(self, support: Support) -> Self:
         """Average the shots of every class."""
-        self.weights_, self.biases_ = ncm_weights(support.means())
+        check_metric(self.metric, "head.ncm")
+        check_center(self.center, "head.ncm")
+        means = support.means()
+        if self.metric == "euclidean":
+            self.weights_, self.biases_ = ncm_weights(means)
+        else:
+            centre = centre_of(support, self.center, "head.ncm")
+            self.weights_, self.biases_ = cosine_weights(means, centre)
         return self
 
     def linear(self) -> LinearForm:
-        """Weights that follow the class mean one to one."""
-        return LinearForm(self.weights_, self.biases_, torch.ones_like(self.biases_))
+        """Weights that follow the class mean one to one, or its direction only (cosine)."""
+        response = torch.ones_like(self.biases_) if self.metric == "euclidean" else None
+        return LinearForm(self.weights_, self.biases_, response)
 
-    def leave_one_out(self, support: Support) -> Tensor:
+    def leave_one_out(self, support: Support) -> Tensor | None:
         """Scores (E, N, K, N) of every shot under the means that leave it out.
 
         The other classes keep their means; the own one becomes ``(K m_c - x) / (K - 1)``, whose
         score follows from |x|^2, m_c . x and |m_c|^2. Undefined (NaN) where a class has one shot.
+        None for cosines, which are refitted.
         """
+        if self.metric != "euclidean":
+            return None
         means, counts = support.means(), support.counts
         centre = means.mean(1, keepdim=True)
         shots, means = support.features - centre[:, :, None], means - centre
@@ -66,3 +103,16 @@ def ncm_weights(means: Tensor) -> tuple[Tensor, Tensor]:
     # (|m|^2 - |centre|^2) / 2 without subtracting two large numbers
     biases = -(weights * (means + centre)).sum(-1) / 2
     return weights, biases
+
+
+def cosine_weights(means: Tensor, centre: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Linear form of the largest cosine with means (E, N, D), seen from centre (1 or E, 1, D)."""
+    if centre is None:
+        return unit_length(means), means.new_zeros(means.shape[:2])
+    weights = unit_length(means - centre)
+    return weights, -(weights * centre).sum(-1)
+
+
+def check_metric(metric: object, setting: str) -> None:
+    """Raise unless `metric` is "euclidean" or "cosine"."""
+    expect_choice(f"{setting}.metric", metric, ("euclidean", "cosine"))

@@ -16,6 +16,7 @@ from fewshot.report.wording import (
     fallback_notes,
     group_cells,
     group_text,
+    half_width,
     interval_levels_text,
     known,
     level_text,
@@ -30,6 +31,7 @@ from fewshot.report.wording import (
 
 WIDTH = 100
 LONGEST_NAME = 22
+OTHER_CLASSES = "classes ±"
 GAP, ESTIMATOR_GAP = "  ", "   "
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
@@ -154,15 +156,24 @@ def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
 
 def _left_header(cells: Sequence[Cell]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
-    return ["head", "ways", "shots", *seed, "accuracy %", "error %"]
+    classes = [OTHER_CLASSES] if _has_classes(cells) else []
+    return ["head", "ways", "shots", *seed, "accuracy %", *classes, "error %"]
+
+
+def _has_classes(cells: Sequence[Cell]) -> bool:
+    """Whether any cell has an interval for other classes."""
+    return any(half_width(cell, "classes", "") for cell in cells)
 
 
 def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     numbers = [cell["ways"], cell["shots"]]
     if "seed" in _left_header(cells):
         numbers.append(cell["seed"])
-    measured = [percent_interval(cell["accuracy"]), percent(cell["actual_error"]["mean"])]
-    return [_short(cell["head"]), *map(str, numbers), *measured]
+    measured = [percent_interval(cell["accuracy"])]
+    if _has_classes(cells):
+        measured.append(half_width(cell, "classes"))
+    error = percent(cell["actual_error"]["mean"])
+    return [_short(cell["head"]), *map(str, numbers), *measured, error]
 
 
 def _aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
@@ -185,10 +196,14 @@ def _legend(cells: Sequence[Cell]) -> str:
         "accuracy, error": "measured on the queries; ± is the "
         f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
         "of these classes. Other images or other classes would differ by more.",
+        OTHER_CLASSES: "the same interval for other classes and images; "
+        "- where every episode has all classes",
         "pred": f"mean predicted error in %, {unseen}",
         "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
         f"lowest{fair}",
     }
+    if not _has_classes(cells):
+        del meaning[OTHER_CLASSES]
     if level:
         meaning["cov"] = (
             "share of episodes in % whose actual error lay in the estimator's interval: "

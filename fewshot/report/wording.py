@@ -60,6 +60,13 @@ def percent_interval(interval: Cell | None, missing: str = "-") -> str:
     return f"{percent(interval['mean'], digits=digits)} ± {percent(half, digits=digits)}"
 
 
+def half_width(cell: Cell, population: str, missing: str = "-") -> str:
+    """``4.5``: half the width of the accuracy's interval for other classes or images."""
+    interval = cell.get("accuracy_intervals", {}).get(population) or {}
+    lower, upper = interval.get("lower"), interval.get("upper")
+    return percent((upper - lower) / 2) if known(lower) and known(upper) else missing
+
+
 def level_text(cells: Iterable[Cell]) -> str:
     """The level of the accuracies' intervals: ``95 %``."""
     levels = sorted({cell["accuracy"].get("level", 0.95) for cell in cells})

@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
-from fewshot.heads.base import Query, Support
+from fewshot.heads.base import Support
 from fewshot.tasks.context import context_of
 
 T = TypeVar("T")
@@ -47,16 +47,9 @@ def load_support(
     uses: frozenset[str] = frozenset(),
 ) -> Support:
     """Support of episodes start..stop, with the context that a head says it `uses`."""
+    features, mask = gather(bank, episodes.support[start:stop], device)
     context = context_of(bank, episodes.classes[start:stop], uses, device)
-    return Support(*gather(bank, episodes.support[start:stop], device), context)
-
-
-def load_query(
-    bank: FeatureBank, episodes: EpisodeSet, start: int, stop: int, device: torch.device
-) -> Query:
-    """Queries of episodes start..stop, class after class: (E, N * Q, D), without labels."""
-    rows = episodes.query_rows(start, stop)
-    return Query(*gather(bank, rows.reshape(len(rows), -1), device))
+    return Support(features, mask, context.to(features.dtype))
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

@@ -16,6 +16,7 @@ from fewshot.errors.oracle import OracleEstimator
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
+from fewshot.results.populations import population_intervals
 from fewshot.results.result import Result
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 from fewshot.results.statistics import (
@@ -32,6 +33,7 @@ from fewshot.tasks.calibrating import (
     check_calibration,
     fitted_calibrator,
 )
+from fewshot.tasks.context import check_uses
 from fewshot.tasks.judging import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.settings import Settings
 
@@ -56,7 +58,7 @@ def evaluate_cell(
     check_calibration(settings, bank)
     begun = time.perf_counter()
     base = draw_base_episodes(
-        bank, episodes.ways, episodes.shots, episodes.queries, settings.base_episodes, seed
+        bank, episodes.ways, episodes.shots, episodes.mean_queries, settings.base_episodes, seed
     )
     if settings.calibration == "base" and base.episodes is None:
         raise FewshotError(
@@ -65,6 +67,7 @@ def evaluate_cell(
             "Mark more classes as base, or set calibration to datasets or none.",
         )
     name, classifier = head
+    check_uses(bank, name, classifier.uses)
     wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}
     judging = time.perf_counter()
     by_class, queries = actual_errors(
@@ -86,6 +89,13 @@ def evaluate_cell(
         "episodes": len(episodes),
         "head_parameters": classifier.get_params(),
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
+        "accuracy_intervals": population_intervals(
+            1 - _filled(by_class),
+            episodes.classes,
+            episodes.labels,
+            episodes.support,
+            episodes.query,
+        ),
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(rows["actual_error"].to_numpy(), predicted, wrapped),
@@ -113,6 +123,17 @@ def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int)
     }
 
 
+def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Any]:
+    """Intervals of the mean accuracy by population, from errors (E, N).
+
+    A class without queries takes the mean of the others, which leaves the episode's mean as it is.
+    """
+    there = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
+    return population_intervals(
+        1 - there, episodes.classes, episodes.labels, episodes.support, episodes.query
+    )
+
+
 def _episode_rows(
     cell: dict[str, Any],
     bank: FeatureBank,
@@ -120,14 +141,14 @@ def _episode_rows(
     by_class: NDArray,
     queries: NDArray,
 ) -> pd.DataFrame:
-    error = by_class.mean(-1)
+    error = np.nanmean(by_class, -1)  # of the classes that have queries
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
     rows["classes"] = list(names[episodes.classes].tolist())
     rows["queries"] = queries.sum(-1)
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
-    rows["query_error"] = (by_class * queries).sum(-1) / queries.sum(-1)
+    rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
     return rows[list(EPISODE_COLUMNS)]
 
 

@@ -16,18 +16,17 @@ from fewshot.errors.base import ErrorEstimator, Prediction
 from fewshot.errors.intervals import LEVELS
 from fewshot.errors.oracle import OracleEstimator
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, LinearHead, Support
+from fewshot.heads.base import Head, LinearHead, Query, Support
 from fewshot.tasks.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
     SUPPORT_BYTES,
     chunks,
     gather,
-    load_query,
     load_support,
     map_chunks,
 )
-from fewshot.tasks.disorder import answers_in_disorder
+from fewshot.tasks.disorder import random_order
 from fewshot.tasks.linear_all import linear_errors_on_all
 
 Progress = Callable[[int], object]
@@ -79,7 +78,8 @@ def actual_errors(
         wrong, queries = _gathered(
             bank, episodes, head, device=device, threads=threads, progress=progress
         )
-    return wrong / queries, queries
+    with np.errstate(invalid="ignore"):  # NaN where a class has no query
+        return wrong / queries, queries
 
 
 def _gathered(
@@ -95,19 +95,22 @@ def _gathered(
 
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
-        query = load_query(bank, episodes, start, stop, device)
         fitted = head.clone().fit(support)
-        if "queries" in head.uses:
-            seed = 0 if episodes.seed is None else episodes.seed
-            answers = answers_in_disorder(fitted, query, seed, start)
-        else:
-            answers = fitted.predict(query)
+        rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+        order = random_order(rows.shape, episodes.seed or 0, start) if shuffle else None
+        given = rows if order is None else np.take_along_axis(rows, order, 1)
+        query = Query(*gather(bank, given, device))
+        answers, mask = fitted.predict(query), query.mask
+        if order is not None:
+            place = torch.from_numpy(order).to(device)
+            answers = torch.empty_like(answers).scatter_(1, place, answers)
+            mask = torch.empty_like(mask).scatter_(1, place, mask)
         answers = answers.view(stop - start, ways, -1)
-        mask = query.mask.view(answers.shape)
+        mask = mask.view(answers.shape)
         wrong = (answers != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
 
-    ways = episodes.ways
+    ways, shuffle = episodes.ways, "queries" in head.uses
     truth = torch.arange(ways, device=device)[:, None]
     images = ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from fewshot.report.html import render_report
 from fewshot.report.table import markdown_table, summary_table
 from fewshot.report.wording import (
     best_estimator,
@@ -217,3 +218,20 @@ def test_markdown_has_coverage(judged):
     assert "auto: pred (MAE; cov)" in text and "gaussian: pred (MAE)" in text
     numbers = [f"{100 * auto[name]:.1f}" for name in ("predicted_error", "mae")]
     assert f"{numbers[0]} ({numbers[1]}; {100 * auto['coverage']:.0f})" in text
+
+
+def test_the_interval_for_other_classes_stands_beside_the_usual_one(make):
+    run = make(heads=("ncm",), shots=(1, 5), estimators=("margin",))
+    cells = run.summary["cells"]
+    assert "classes ±" not in summary_table(cells)
+    unknown = {"lower": None, "upper": None, "reason": "every episode has all classes"}
+    cells[0]["accuracy_intervals"] = {"classes": {"lower": 0.51, "upper": 0.57}}
+    cells[1]["accuracy_intervals"] = {"classes": unknown}
+    table = summary_table(cells)
+    assert "accuracy %  classes ±  error %" in table
+    assert line_of(table, "ncm", "5", "1").split()[6] == "3.0"
+    assert line_of(table, "ncm", "5", "5").split()[6] == "-"
+    assert " ± 3.0 " not in table and "other classes and images" in table
+    assert "classes ±" in markdown_table(cells)
+    page = render_report(run.summary, run.episodes, run.predictions)
+    assert page.count("other classes ±") == 2

@@ -1,58 +1,67 @@
 """Transductive heads get the queries in random order, and their answers come back in place."""
 
+import numpy as np
 import torch
 
-from fewshot.heads.base import Head, Query
-from fewshot.tasks.disorder import answers_in_disorder
+from fewshot.episodes import sample_episodes
+from fewshot.features import make_bank
+from fewshot.heads.base import Head
+from fewshot.heads.ncm import NCM
+from fewshot.tasks.disorder import random_order
+from fewshot.tasks.judging import actual_errors
+
+CPU = torch.device("cpu")
 
 
 class Remembers(Head):
-    """Answers with the sign of a query's first feature, and keeps what it was shown."""
+    """Nearest class mean that keeps what it was shown; `seen` is shared by its clones."""
 
-    def __init__(self):
-        self.seen = []
+    uses = frozenset({"queries"})
+    seen: list = []  # noqa: RUF012
 
     def fit(self, support):
+        self.ncm = NCM().fit(support)
         return self
 
     def scores(self, query):
         self.seen.append(query)
-        return torch.stack([query.features[..., 0], -query.features[..., 0]], -1)
+        return self.ncm.scores(query)
 
 
-def queries(episodes=40, count=30):
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(episodes, count, 3, generator=generator)
-    mask = torch.rand(episodes, count, generator=generator) < 0.8
-    return Query(features, mask)
+def make():
+    rng = np.random.default_rng(0)
+    sizes = (9, 14, 20, 12, 16, 11)
+    labels = rng.permutation(np.repeat(np.arange(6), sizes))
+    features = rng.normal(size=(6, 8))[labels] + rng.normal(size=(len(labels), 8))
+    return make_bank(features.astype(np.float32), labels)
 
 
-def test_answers_belong_to_their_queries():
-    query = queries()
-    answers = answers_in_disorder(Remembers(), query, 0, 0)
-    assert torch.equal(answers, (query.features[..., 0] < 0).long())
+def test_errors_are_those_in_order_although_the_head_saw_another():
+    bank = make()
+    for queries in (4, "all"):
+        drawn = sample_episodes(bank.labels, 4, 3, queries, 30)
+        Remembers.seen.clear()
+        errors, counts = actual_errors(bank, drawn, Remembers(), device=CPU, threads=1)
+        expected = actual_errors(bank, drawn, NCM(), device=CPU)
+        np.testing.assert_array_equal(errors, expected[0])
+        np.testing.assert_array_equal(counts, expected[1])
+        shown = torch.cat([query.features for query in Remembers.seen])
+        rows = drawn.query_rows(0, 30).reshape(30, -1)
+        given = bank.take(torch.from_numpy(rows.clip(0)).flatten()).view(*rows.shape, 8)
+        given[rows < 0] = 0
+        assert not torch.equal(shown, given)
+        for e in range(30):
+            assert sorted(shown[e].tolist()) == sorted(given[e].tolist())
 
 
-def test_every_order_is_another_and_the_mask_goes_along():
-    query, head = queries(), Remembers()
-    answers_in_disorder(head, query, 0, 0)
-    (shown,) = head.seen
-    assert not torch.equal(shown.features, query.features)
-    for e in range(len(query.features)):
-        both = torch.cat([shown.features[e], shown.mask[e, :, None].float()], 1)
-        given = torch.cat([query.features[e], query.mask[e, :, None].float()], 1)
-        assert sorted(both.tolist()) == sorted(given.tolist())
-    # Where the first query of an episode goes is uniform: mean and spread over episodes.
-    first = (shown.features == query.features[:, :1]).all(-1).float().argmax(1).double()
-    assert abs(first.mean() - 14.5) < 3 * 8.66 / 40**0.5
-    assert 6 < first.std() < 11
+def test_every_order_is_as_likely():
+    order = random_order((4000, 5), 0, 0)
+    assert (np.sort(order, 1) == np.arange(5)).all()
+    counts = np.array([[(order[:, place] == q).sum() for q in range(5)] for place in range(5)])
+    assert ((counts - 800) ** 2 / 800).sum() < 45  # chi-square, 16 degrees of freedom
 
 
 def test_the_order_depends_on_seed_and_episode_alone():
-    query = queries()
-    whole, part, other = Remembers(), Remembers(), Remembers()
-    answers_in_disorder(whole, query, 5, 100)
-    answers_in_disorder(part, Query(query.features[10:20], query.mask[10:20]), 5, 110)
-    answers_in_disorder(other, query, 6, 100)
-    assert torch.equal(whole.seen[0].features[10:20], part.seen[0].features)
-    assert not torch.equal(whole.seen[0].features, other.seen[0].features)
+    whole = random_order((20, 30), 5, 100)
+    assert np.array_equal(whole[10:], random_order((10, 30), 5, 110))
+    assert not np.array_equal(whole, random_order((20, 30), 6, 100))

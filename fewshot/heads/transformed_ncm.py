@@ -1,0 +1,100 @@
+"""Nearest class mean of transformed features."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from torch import Tensor
+
+from fewshot.heads.base import Head, Query, Support, linear_scores
+from fewshot.heads.ncm import NCM, check_metric, cosine_weights, ncm_weights
+from fewshot.heads.transforms import (
+    Center,
+    centre_of,
+    check_center,
+    check_power,
+    length_of,
+    power_transform,
+    unit_length,
+)
+
+
+class TransformedNCM(Head):
+    """Nearest class mean after a power transform, centring and unit length, in this order.
+
+    The transform is applied to shots and queries, and the mean of the transformed shots is the
+    prototype. Not a linear head: unit length depends on the query.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "cosine"}
+        Distance between transformed features.
+    center : {"none", "base", "support"}
+        Subtract nothing, the mean of the base classes or the mean of the class means.
+    power : float in (0, 1], or None
+        Exponent of :func:`fewshot.heads.transforms.power_transform` (Hu et al. 2021 take 0.5).
+    l2 : bool
+        Unit length after centring (Wang et al. 2019).
+
+    Attributes
+    ----------
+    weights_, biases_ : Tensor of shape (E, N, D) and (E, N)
+        For transformed queries.
+    """
+
+    _setting = "head.ncm"
+
+    def __init__(
+        self,
+        metric: Literal["euclidean", "cosine"] = "euclidean",
+        center: Center = "none",
+        power: float | None = None,
+        l2: bool = True,
+    ) -> None:
+        self.metric = metric
+        self.center = center
+        self.power = power
+        self.l2 = l2
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Base classes if their mean is subtracted."""
+        return frozenset({"base"} if self.center == "base" else ())
+
+    def fit(self, support: Support) -> Self:
+        """Average the transformed shots of every class."""
+        check_metric(self.metric, self._setting)
+        check_center(self.center, self._setting)
+        check_power(self.power, self.center, self._setting)
+        powered = Support.of(self._powered(support.features), support.mask, support.context)
+        centre = centre_of(powered, self.center, self._setting)
+        self.centre_ = centre
+        shots = powered.features if centre is None else powered.features - centre[:, None]
+        means = Support.of(unit_length(shots) if self.l2 else shots, support.mask).means()
+        weights = ncm_weights if self.metric == "euclidean" else cosine_weights
+        self.weights_, self.biases_ = weights(means)
+        return self
+
+    def scores(self, query: Query) -> Tensor:
+        """Minus half the squared distance, or the cosine times the query's length: (E, T, N)."""
+        points = self._powered(query.features)
+        if self.centre_ is not None:
+            points = points - self.centre_
+        if not self.l2:
+            return linear_scores(points, self.weights_, self.biases_)
+        return points @ self.weights_.mT / length_of(points) + self.biases_[:, None]
+
+    def _powered(self, features: Tensor) -> Tensor:
+        return features if self.power is None else power_transform(features, self.power)
+
+
+def nearest_class_mean(
+    metric: Literal["euclidean", "cosine"] = "euclidean",
+    center: Center = "none",
+    power: float | None = None,
+    l2: bool = False,
+) -> NCM | TransformedNCM:
+    """`NCM` if the features stay as they are, so that scores are linear, else `TransformedNCM`."""
+    if power is None and not l2:
+        return NCM(metric, center)
+    return TransformedNCM(metric, center, power, l2)

@@ -1,0 +1,1 @@
+"""Class names as vectors in the space of a dual encoder's image features."""

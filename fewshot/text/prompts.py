@@ -1,0 +1,130 @@
+"""Class names as prompts, and prompts as one vector per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.backbones.base import DualEncoder
+from fewshot.exceptions import FewshotError, expect
+from fewshot.resources import card
+
+PLACE = "{}"
+DEFAULT_TEMPLATES = ("a photo of a {}.",)
+# Prompts that are encoded before their vectors are averaged; bounds the memory of large sets.
+PROMPTS_AT_ONCE = 4096
+
+
+def templates_of(dataset: str) -> tuple[str, ...]:
+    """Templates that the card of a data set recommends, or the default one."""
+    return tuple(card(dataset).get("templates") or DEFAULT_TEMPLATES)
+
+
+def readable(classname: str) -> str:
+    """A class name as one would write it: no underscores, single spaces.
+
+    Examples
+    --------
+    >>> from fewshot.text.prompts import readable
+    >>> readable("sea_horse ")
+    'sea horse'
+    """
+    return " ".join(classname.replace("_", " ").split())
+
+
+def prompts(classname: str, templates: Sequence[str]) -> list[str]:
+    """The templates with the class name in place of every ``{}``.
+
+    Other braces stay as they are.
+
+    Examples
+    --------
+    >>> from fewshot.text.prompts import prompts
+    >>> prompts("sea_horse", ["a photo of a {}.", "a drawing of a {}."])
+    ['a photo of a sea horse.', 'a drawing of a sea horse.']
+
+    Raises
+    ------
+    FewshotError
+        No template, or one without a place for the name.
+    """
+    check_templates(templates)
+    return [template.replace(PLACE, readable(classname)) for template in templates]
+
+
+def class_vectors(
+    dual: DualEncoder, classnames: Sequence[str], templates: Sequence[str] = DEFAULT_TEMPLATES
+) -> Tensor:
+    """A unit vector per class, the direction of the mean of its prompts' unit vectors.
+
+    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML
+    2021, Sec. 3.1.4: an ensemble over prompts in the space of vectors, so that it costs as much as
+    a single prompt once it is made.
+
+    Returns
+    -------
+    Tensor of shape (C, D), float32, on the CPU
+
+    Raises
+    ------
+    FewshotError
+        Names or templates that cannot be used, or an encoder that gives no direction.
+    """
+    check_templates(templates)
+    check_classnames(classnames)
+    at_once = max(1, PROMPTS_AT_ONCE // len(templates))
+    rows = []
+    for start in range(0, len(classnames), at_once):
+        some = classnames[start : start + at_once]
+        texts = [text for name in some for text in prompts(name, templates)]
+        vectors = normalize(dual.encode_text(texts).float(), dim=-1)
+        rows.append(normalize(vectors.view(len(some), len(templates), -1).mean(1), dim=-1))
+    vectors = torch.cat(rows)
+    lost = ~(vectors.isfinite().all(-1) & vectors.any(-1))
+    if bool(lost.any()):
+        name = classnames[int(lost.nonzero()[0])]
+        raise FewshotError("backbone", f"the text encoder gave no direction for class {name!r}")
+    return vectors
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Raise unless `templates` is a list of at least one text with a ``{}`` in it."""
+    several = not isinstance(templates, str) and len(templates) > 0
+    expect(several, "templates", f"expected a list of at least one template, got {templates!r}")
+    for template in templates:
+        if not isinstance(template, str) or PLACE not in template:
+            raise FewshotError(
+                "templates",
+                f"expected a text with {PLACE} where the class name goes, got {template!r}",
+                f"For instance {DEFAULT_TEMPLATES[0]!r}.",
+            )
+
+
+def check_classnames(classnames: Sequence[str]) -> None:
+    """Raise on no name, an empty one, or two that text encoders cannot tell apart.
+
+    Names that differ by case or underscores only give the same prompt: CLIP's tokenizer reads
+    lower case.
+    """
+    expect(len(classnames) > 0, "classnames", "expected at least one class name, got none")
+    first: dict[str, int] = {}
+    for number, name in enumerate(classnames):
+        key = readable(name).casefold()
+        if not key:
+            raise FewshotError(
+                "classnames",
+                f"class {number} has an empty name, {name!r}; text encoders need one",
+                "Name it, or take a head that does not read class names.",
+            )
+        if key in first:
+            raise FewshotError(
+                "classnames",
+                f"classes {first[key]} ({classnames[first[key]]!r}) and {number} ({name!r}) have "
+                "the same name to a text encoder",
+                "Rename one so that it says the difference (crane bird, crane machine), or take a "
+                "head that does not read class names.",
+            )
+        first[key] = number
