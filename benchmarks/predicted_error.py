@@ -27,7 +27,6 @@ from statistics import fmean
 from typing import Any, Self
 
 import numpy as np
-import torch
 from common import write
 
 import fewshot
