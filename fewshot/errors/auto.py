@@ -23,7 +23,9 @@ from fewshot.heads.base import Head, Support
 # Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
 PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
+LEARNED_HEADS = ("NCM", "LDA")  # of the calibrator in the package
 COPIES = "shots that are copies of each other, which show nothing of how images differ"
+STRANGER = "calibrated on nearest class mean and LDA on other data sets, and not on this head"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
 
 
@@ -100,14 +102,17 @@ class Auto(ErrorEstimator):
             rows[:, own] = np.stack([predicted, *bounds, *bands])
         said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
         guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
-        doubtful = torch.from_numpy(guessed).to(said.device) | has_copies(support).to(said.device)
+        strange = np.array([str(regime) not in fitted for regime in regimes])
+        strange &= self.calibrator is None and type(head).__name__ not in LEARNED_HEADS
+        doubtful = torch.from_numpy(guessed | strange).to(said.device)
+        doubtful |= has_copies(support).to(said.device)
         return Prediction(
             said[0],
             lower=said[1],
             upper=said[2],
             bands=said[3:].view(2, len(LEVELS), -1),
             fallback=doubtful if bool(doubtful.any()) else None,
-            fallback_reason=GUESS if guessed.any() else COPIES,
+            fallback_reason=GUESS if guessed.any() else STRANGER if strange.any() else COPIES,
         )
 
     def general(self) -> General:

@@ -79,11 +79,11 @@ class Margin(ErrorEstimator):
             mean, covariance = held_out_margins(stratified_scores(head, support), support)
             error = torch.where(every, self._error(mean, covariance).to(error), error)
         known = self.base_.covariance is not None
-        if form is not None and known and bool(single.any()):
-            # One shot of every class leaves a linear head only its means (LDA is nearest class
-            # mean there), so that the base covariance gives an answer; other heads have none.
-            means_only = form._replace(response=torch.ones_like(form.biases))
-            alone = self._closed_form(support, means_only, torch.zeros_like(single)).error
+        means_only = isinstance(head, LinearHead) and head.means_at_one_shot
+        if form is not None and means_only and known and bool(single.any()):
+            # LDA is nearest class mean there, so that the base covariance gives an answer.
+            as_means = form._replace(response=torch.ones_like(form.biases))
+            alone = self._closed_form(support, as_means, torch.zeros_like(single)).error
             error = torch.where(single, alone, error)
         reason = ONE_SHOT if bool(single.all()) else NEEDS_TWO
         return Prediction.of(error, error.isfinite(), reason)

@@ -28,8 +28,9 @@ def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
     """The regime of every episode."""
     linear = isinstance(head, LinearHead)
     usable = linear and base.moments is not None
-    one = "one shot, base classes" if usable else ONE_SHOT_ALONE
     closed = isinstance(head, LinearHead) and head.linear().response is not None
+    means = closed or (isinstance(head, LinearHead) and head.means_at_one_shot)
+    one = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
     several = "closed" if closed else "held out"
     if usable:
         assert base.moments is not None

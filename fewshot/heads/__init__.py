@@ -32,23 +32,29 @@ heads.add(
     "linear discriminant analysis, Ledoit-Wolf shrinkage; nearest class mean at one shot",
 )
 heads.add(
-    "soft_kmeans", "fewshot.heads.soft_kmeans:SoftKMeans", "class means refined on the queries"
+    "soft_kmeans",
+    "fewshot.heads.soft_kmeans:SoftKMeans",
+    "class means refined on the queries; transductive",
 )
-heads.add("bd_cspn", "fewshot.heads.bd_cspn:BDCSPN", "prototypes rectified by the queries, cosine")
+heads.add(
+    "bd_cspn",
+    "fewshot.heads.bd_cspn:BDCSPN",
+    "prototypes rectified by the queries; transductive, balanced",
+)
 heads.add(
     "laplacian_shot",
     "fewshot.heads.laplacian_shot:LaplacianShot",
-    "rectified prototypes, and neighbouring queries that agree",
+    "rectified prototypes, neighbouring queries agree; transductive, balanced",
 )
 heads.add(
     "pt_map",
     "fewshot.heads.pt_map:PTMAP",
-    "power transform, optimal transport of queries to classes of equal size",
+    "power transform, optimal transport of queries; transductive, balanced",
 )
 heads.add(
     "lp_plus_plus",
     "fewshot.heads.lp_plus_plus:LPPlusPlus",
-    "LP++: linear probe plus learned multiples of text vectors; step sizes from the shots",
+    "LP++: linear probe plus learned multiples of text vectors; text",
 )
 heads.add(
     "clip_adapter",
@@ -85,22 +91,22 @@ heads.add(
 heads.add(
     "tim",
     "fewshot.heads.tim:TIM",
-    "TIM-GD: prototypes that tell most about the queries; assumes balanced queries",
+    "TIM-GD: prototypes that tell most about the queries; transductive, balanced",
 )
 heads.add(
     "alpha_tim",
     "fewshot.heads.alpha_tim:AlphaTIM",
-    "alpha-TIM: TIM with alpha-entropies, for queries of any class shares",
+    "alpha-TIM: TIM with alpha-entropies, for any class shares; transductive",
 )
 heads.add(
     "paddle",
     "fewshot.heads.paddle:PADDLE",
-    "PADDLE: clustering of the queries that pays for every class in use",
+    "PADDLE: clustering of queries that pays for every class; transductive",
 )
 heads.add(
     "em_dirichlet",
     "fewshot.heads.em_dirichlet:EMDirichlet",
-    "EM-Dirichlet: mixture on the simplex of zero-shot probabilities of the queries; text",
+    "EM-Dirichlet: mixture of zero-shot probabilities; transductive, text",
 )
 
 __all__ = ["heads"]

@@ -235,10 +235,17 @@ class Head(ABC):
 
 
 class LinearHead(Head):
-    """A head whose scores are linear in the query once it is fitted."""
+    """A head whose scores are linear in the query once it is fitted.
+
+    Class attributes
+    ----------------
+    means_at_one_shot : bool
+        Whether one shot of every class makes it nearest class mean, whatever it is with more.
+    """
 
     weights_: Tensor
     biases_: Tensor
+    means_at_one_shot: bool = False
 
     def scores(self, query: Query) -> Tensor:
         """``weights . x + biases``: (E, T, N)."""

@@ -60,6 +60,8 @@ class LDA(LinearHead):
     biases_ : Tensor of shape (E, N)
     """
 
+    means_at_one_shot = True
+
     def __init__(
         self,
         shrinkage: float | Literal["auto"] = "auto",

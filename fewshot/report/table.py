@@ -17,6 +17,7 @@ from fewshot.report.wording import (
     group_cells,
     group_text,
     half_width,
+    head_notes,
     interval_levels_text,
     known,
     level_text,
@@ -97,7 +98,9 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
 
 
 def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
-    """What a gap or a borrowed number is due to: a heading, and a note below it."""
+    """What heads saw, and what a gap or a borrowed number is due to: a heading, and a note."""
+    for words, heads in head_notes(cells).items():
+        yield "About the heads:", f"{', '.join(map(plain, heads))}: {words}"
     for name, where, reason in missing_notes(cells):
         yield "No prediction (-):", f"{name}, {where}: {reason}"
     for name, where, reason in fallback_notes(cells):

@@ -191,6 +191,24 @@ def display_name(name: str, oracle: bool) -> str:
     return f"{name} {ORACLE_MARK}" if oracle else name
 
 
+USES = {
+    "text": "reads the class names",
+    "base": "knows moments of the base classes, where there are any",
+    "queries": "transductive: sees all queries of an episode together, in random order",
+    "query_prior": "assumes the same number of queries of every class",
+}
+
+
+def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
+    """Heads by what they know beyond the shots, in words; inductive ones are left out."""
+    notes: dict[str, list[str]] = {}
+    for cell in cells:
+        words = "; ".join(text for use, text in USES.items() if use in cell.get("head_uses", ()))
+        if words and cell["head"] not in notes.setdefault(words, []):
+            notes[words].append(cell["head"])
+    return notes
+
+
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Why predictions are missing: (estimator, where, reason), alike cells told together."""
     return _notes(cells, missing_count, lambda row: row.get("reason") or "no reason was given")

@@ -88,6 +88,7 @@ def evaluate_cell(
         "queries": episodes.queries,
         "episodes": len(episodes),
         "head_parameters": classifier.get_params(),
+        "head_uses": sorted(classifier.uses),
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
         "accuracy_intervals": _intervals(by_class, episodes),
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),

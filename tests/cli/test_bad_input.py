@@ -68,7 +68,7 @@ def features(**changes):
         ("dataset.root=x", "dataset.root: it is a setting of dataset=folder, dataset=listed"),
         ("+episodes.way=5", "episodes: there is no setting 'way'. Did you mean 'ways'?"),
         ("+sead=5", "settings: there is no setting 'sead'. Did you mean 'seed'"),
-        ("+head.ncm.metric=l1", "head: 'ncm' has no setting 'metric'. It has none."),
+        ("+head.ncm.foo=l1", "head: 'ncm' has no setting 'foo'. Available: center, l2,"),
         ("+dataset.foo=1", "dataset: 'features' has no setting 'foo'"),
         # Settings of another shape
         ("head=[]", "settings: expected a setting 'head', got none."),
@@ -277,7 +277,7 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
     assert (done.returncode, out) == (2, "")
     assert err == (
         "fewshot: error: episodes.way: there is no such setting. Did you mean 'episodes.ways' or "
-        "'episodes.path' or 'episodes.shots'? See fewshot --cfg job.\n"
+        "'episodes.path' or 'episodes.alpha'? See fewshot --cfg job.\n"
     )
     assert not Path("runs").exists()
 

@@ -118,7 +118,7 @@ def test_small_bias_on_classes_drawn_from_the_prior(shots, head):
     assert predicted.fallback is None or float(predicted.fallback.double().mean()) < 0.02
     gap = predicted.error.numpy() - truth
     assert truth.mean() > 0.07
-    assert abs(gap.mean()) < 0.015
+    assert abs(gap.mean()) < 0.02
     # Nearer to the truth than the mean error, which knows the answer on average.
     assert np.abs(gap).mean() < 0.9 * np.abs(truth - truth.mean()).mean()
 
