@@ -17,6 +17,8 @@ LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is
 def package() -> Any:
     """The package ``datasets``, which is an extra."""
     try:
+        # A folder of that name in the current one passes for a package, but has nothing in it.
+        importlib.import_module("datasets.config")
         return importlib.import_module("datasets")
     except ImportError:
         raise FewshotError(

@@ -1,5 +1,6 @@
 """Sets in the formats of Hugging Face's ``datasets``, all from folders, never from the hub."""
 
+import importlib
 import io
 import sys
 
@@ -12,7 +13,8 @@ from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
 from fewshot.resources import option
 
-hf = pytest.importorskip("datasets")
+pytest.importorskip("datasets.config", reason="the extra hf is not installed")
+hf = importlib.import_module("datasets")
 RNG = np.random.default_rng(0)
 
 
@@ -187,7 +189,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(tmp_path):
 
 
 def test_without_the_package_the_error_says_how_to_get_it(saved, monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.setitem(sys.modules, "datasets.config", None)
     with pytest.raises(FewshotError, match=r"pip install 'fewshot\[hf\]'"):
         loaded(saved)
 
