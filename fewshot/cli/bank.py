@@ -45,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def action(
-        name: str, act: Callable[[argparse.Namespace, Path], int]
-    ) -> argparse.ArgumentParser:
+    def action(name: str, act: Action) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = actions.add_parser(name, help=act.__doc__)
         made.set_defaults(act=act)
         made.add_argument("--cache", metavar="DIR", help="paths.cache of the runs")

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fewshot.cli.parser import Parser
@@ -90,15 +89,9 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
             "made when the others are."
         )
         return
-    skipped = Entry.read(folder).note.get("skipped", [])
+    bank = Entry.read(folder)
+    skipped = bank.note.get("skipped", [])
     if skipped and how.on_error == "raise":  # another run has passed over them
         raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
-    print(_summary(folder, time.perf_counter() - begun))
-
-
-def _summary(folder: Path, seconds: float) -> str:
-    from fewshot.features.shelf import Entry
-
-    bank = Entry.read(folder)
-    skipped = f"; unreadable images skipped: {bank.skipped}" if bank.skipped else ""
-    return f"{bank}{skipped}; {seconds:.1f} s\n{folder}"
+    passed_over = f"; unreadable images skipped: {len(skipped)}" if skipped else ""
+    print(f"{bank}{passed_over}; {time.perf_counter() - begun:.1f} s\n{folder}")

@@ -18,10 +18,15 @@ def class_text(support: Support, name: str) -> Tensor:
         The support comes without text vectors.
     """
     if support.context.text is None:
-        raise FewshotError(
-            f"head={name}",
-            "this head reads class names, and these features come without text vectors",
-            "Take a dual encoder (backbone=clip_vitb32, backbone=conse_lite0), or give features "
-            "with an array `text` (C, D).",
-        )
+        raise no_text(name)
     return normalize(support.context.text, dim=-1)
+
+
+def no_text(name: str) -> FewshotError:
+    """The message for features without text vectors."""
+    return FewshotError(
+        f"head={name}",
+        "this head reads class names, and these features come without text vectors",
+        "Take a dual encoder (backbone=clip_vitb32, backbone=conse_lite0), or give features "
+        "with an array `text` (C, D).",
+    )

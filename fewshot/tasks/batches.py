@@ -48,8 +48,8 @@ def load_support(
 ) -> Support:
     """Support of episodes start..stop, with the context that a head says it `uses`."""
     features, mask = gather(bank, episodes.support[start:stop], device)
-    context = context_of(bank, episodes.classes[start:stop], uses, device)
-    return Support(features, mask, context.to(features.dtype))
+    context = context_of(bank, episodes.classes[start:stop], uses, features)
+    return Support(features, mask, context)
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:
