@@ -69,7 +69,7 @@ def evaluate(
     head : str or Head
         A name of ``fewshot list heads`` or an object.
     ways, shots : int
-        N >= 2 classes of K >= 1 labelled images.
+        N >= 2 classes of K labelled images; K = 0 for heads that know classes by their names.
     episodes : int or EpisodeSet
         How many to draw, or drawn ones to replay (`ways`, `shots`, `queries` are then theirs).
     queries : int or "all"

@@ -18,6 +18,7 @@ from fewshot.exceptions import FewshotError
 
 Encode = Callable[[Tensor], Tensor]
 EncodeText = Callable[[Sequence[str]], Tensor]
+CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class DualEncoder:
         What it adds to them (SigLIP); 0 elsewhere.
     context_length : int
         Tokens after which the encoder cuts a text off.
+    count_tokens : callable, optional
+        A sequence of T str to their T numbers of tokens, those for start and end included, as if
+        there were no limit.
     """
 
     encode_image: Encode
@@ -51,6 +55,7 @@ class DualEncoder:
     logit_scale: float
     logit_bias: float
     context_length: int
+    count_tokens: CountTokens | None = None
 
 
 class Backbone(ABC):

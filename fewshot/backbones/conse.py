@@ -108,7 +108,12 @@ class ConseBackbone(Backbone):
             return combination(network(images).softmax(-1), vectors, self.top)
 
         return DualEncoder(
-            run_frozen(network, device, encode), encode_text, LOGIT_SCALE, 0.0, CONTEXT_LENGTH
+            run_frozen(network, device, encode),
+            encode_text,
+            LOGIT_SCALE,
+            0.0,
+            CONTEXT_LENGTH,
+            sentences.count_tokens,
         )
 
     def _classifier(self, path: Path) -> Any:

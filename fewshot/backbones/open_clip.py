@@ -11,7 +11,7 @@ import torch
 from fewshot.backbones.base import Backbone, DualEncoder, Encode, Folders, run_frozen
 from fewshot.backbones.blocks import check_blocks
 from fewshot.backbones.open_clip_features import FEATURES, image_features
-from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder
+from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder, token_counter
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
 from fewshot.backbones.squash import Squash
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
@@ -131,6 +131,7 @@ class OpenClipBackbone(Backbone):
             float(model.logit_scale.exp()),
             0.0 if bias is None else float(bias),
             tokenizer.context_length,
+            token_counter(tokenizer),
         )
 
     def _build(self) -> Any:

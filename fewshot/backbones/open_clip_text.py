@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot.backbones.base import EncodeText
-from fewshot.backbones.texts import encode_in_batches
+from fewshot.backbones.base import CountTokens, EncodeText
+from fewshot.backbones.texts import encode_in_batches, text_list
 from fewshot.backbones.weights import from_hub
 from fewshot.exceptions import FewshotError
 
@@ -33,6 +33,26 @@ def text_encoder(model: Any, tokenizer: Any, device: torch.device) -> EncodeText
         return encode_in_batches(encode, texts)
 
     return features
+
+
+def token_counter(tokenizer: Any) -> CountTokens:
+    """A function from T texts to their numbers of tokens, with those that `tokenizer` adds."""
+    if not hasattr(tokenizer, "tokenizer"):  # CLIP's own: a start and an end
+        return lambda texts: [len(tokenizer.encode(text)) + 2 for text in text_list(texts)]
+    # "clips" adds a start, an end and a class token by itself.
+    by_itself = 3 if tokenizer.tokenizer_mode == "clips" else 0
+
+    def count(texts: Sequence[str]) -> list[int]:
+        codes = tokenizer.tokenizer(
+            [tokenizer.clean_fn(text) for text in text_list(texts)],
+            add_special_tokens=not by_itself,
+            padding=False,
+            truncation=False,
+            verbose=False,  # of texts that are too long
+        )
+        return [len(code) + by_itself for code in codes["input_ids"]]
+
+    return count
 
 
 def load_tokenizer(model: str, label: str, repository: str, folder: Path) -> Any:

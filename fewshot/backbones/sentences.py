@@ -9,6 +9,7 @@ and ``tokenizers`` its word pieces, so that nothing larger is imported and no hu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class SentenceEncoder:
         except (RuntimeError, KeyError) as error:
             raise unfit(NAME, weights, error) from None
         self.model.eval().requires_grad_(False).to(device)
-        self.device, self.tokenizer = device, _tokenizer(words)
+        self.device, self.tokenizer, self._words = device, _tokenizer(words), words
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Vectors (T, 384) of `texts`; what comes after 256 tokens is cut off."""
@@ -57,6 +58,16 @@ class SentenceEncoder:
         rows = torch.empty(len(texts), WIDTH)
         rows[order] = encode_in_batches(self._encode, [texts[i] for i in order])
         return rows
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, start and end included, before anything is cut off."""
+        return [len(code.ids) for code in self._uncut.encode_batch(text_list(texts))]
+
+    @cached_property
+    def _uncut(self) -> Any:
+        tokenizer = _tokenizer(self._words)
+        tokenizer.no_truncation()
+        return tokenizer
 
     def _encode(self, texts: list[str]) -> Tensor:
         pieces = [torch.tensor(code.ids) for code in self.tokenizer.encode_batch(texts)]

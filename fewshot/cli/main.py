@@ -17,6 +17,7 @@ SMALL = {
     "bank": "fewshot.cli.bank",
     "predict": "fewshot.cli.predict",
     "calibrate": "fewshot.cli.calibrate",
+    "text": "fewshot.cli.text",
     "list": "fewshot.cli.listing",
     "report": "fewshot.cli.report",
 }
@@ -31,6 +32,7 @@ Usage
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
+  fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
   fewshot list KIND [PATTERN]            backbones, datasets, heads or estimators
   fewshot report DIR ... [--output FILE] one report over the runs in these folders
   fewshot --version
@@ -42,6 +44,7 @@ Examples
   fewshot dataset=folder dataset.root=my_images backbone=dinov2_vits14
   fewshot backbone=callable backbone.target=my.module:factory
   fewshot episodes.ways=3 episodes.shots=[1,2,5] episodes.count=1000 'head=[ncm,lda]'
+  fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
   fewshot predict my_images --query unlabelled
   fewshot list backbones '*dinov2*'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,9 +13,15 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
+from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
 from fewshot.features.settings import Extraction
 from fewshot.places import places_of
+
+if TYPE_CHECKING:  # only runs with texts need them
+    from fewshot.text.class_texts import ClassTexts
+    from fewshot.text.features import TextFeatures
+    from fewshot.text.gaussians import TextGaussians
 
 
 def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
@@ -48,19 +56,88 @@ def extraction_settings(
     )
 
 
+def features_of(
+    settings: dict[str, Any],
+    device: torch.device,
+    uses: frozenset[str],
+    check: Callable[[ImageDataset], object] = lambda _: None,
+) -> FeatureBank:
+    """The features that a configuration describes, found or extracted.
+
+    With text vectors of the classes, if heads that use them are among those to come.
+
+    Parameters
+    ----------
+    settings : dict
+    device : torch.device
+    uses : frozenset of str
+        What the heads use.
+    check : callable, optional
+        Called with a data set of images before anything is extracted.
+    """
+    how = extraction_settings(settings, device)
+    predictor = named_predictor(settings["text"]["predictor"])
+    loaded = load_images(settings)
+    wish = settings["features"]["normalize"]
+    if isinstance(loaded, FeatureBank):
+        wish = "none" if wish == "auto" else wish
+        return replace(loaded, normalize=wish, predictor=predictor)
+    check(loaded)
+    from fewshot.features.store import open_or_extract
+
+    backbone = described_backbone(settings, loaded)
+    text = class_text(settings, loaded, backbone, device) if "text" in uses else None
+    bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
+    bank = bank if text is None else with_text(bank, text)
+    return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
+
+
 def class_text(
     settings: dict[str, Any], dataset: ImageDataset, backbone: Backbone, device: torch.device
-) -> dict[str, Any]:
-    """Text vectors of the classes and their scale, as a bank takes them; kept in the cache."""
-    from fewshot.text.features import class_text_features
-    from fewshot.text.prompts import templates_of
+) -> TextFeatures:
+    """Text vectors of the classes, with the record of their texts; kept in the cache."""
+    from fewshot.text.features import text_features
 
-    templates = settings["text"]["templates"] or templates_of(dataset.name)
-    found = class_text_features(
-        backbone,
-        dataset.classnames,
-        templates,
-        cache=places_of(settings["paths"]).cache / "text",
-        device=device,
+    texts = texts_of_classes(settings, dataset.name, dataset.classnames)
+    cache = places_of(settings["paths"]).cache / "text"
+    return text_features(backbone, texts, cache=cache, device=device)
+
+
+def with_text(bank: FeatureBank, found: TextFeatures) -> FeatureBank:
+    """The bank with text vectors, and the record of their texts in ``info["text"]``."""
+    return replace(
+        bank,
+        text=found.vectors.numpy(),
+        logit_scale=found.logit_scale,
+        info=bank.info | {"text": found.record},
     )
-    return {"text": found.vectors.numpy(), "logit_scale": found.logit_scale}
+
+
+def texts_of_classes(
+    settings: dict[str, Any], dataset: str, classnames: Sequence[str]
+) -> ClassTexts:
+    """The texts that the settings ``text`` want for the classes of a data set."""
+    from fewshot.text.class_texts import class_texts
+    from fewshot.text.descriptions import load_descriptions, usual_file
+    from fewshot.text.template_sets import template_set
+
+    wanted, described = settings["text"], None
+    templates = template_set(wanted["templates"], dataset)
+    if wanted["source"] in ("descriptions", "both"):
+        folder = places_of(settings["paths"]).cache / "descriptions"
+        given = wanted["descriptions"]
+        model = settings["llm"]["model"]
+        file = Path(str(given)).expanduser() if given else usual_file(folder, dataset, model)
+        described = load_descriptions(file)
+    return class_texts(classnames, templates, described, wanted["source"], wanted["missing"])
+
+
+def named_predictor(wanted: Any) -> str | TextGaussians:
+    """A name of ``fewshot.text.predictors``, or what a file of ``fewshot text fit`` holds."""
+    from fewshot.text.gaussians import load_text_gaussians
+    from fewshot.text.predictors import predictors
+
+    expect(isinstance(wanted, str), "text.predictor", f"expected a name or a file, got {wanted!r}")
+    if Path(wanted).suffix == ".safetensors":
+        return load_text_gaussians(Path(wanted).expanduser())
+    return predictors[wanted].name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,8 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
+from fewshot.cli.data_facts import data_facts
 from fewshot.cli.mistakes import check_sections, in_house_form
-from fewshot.cli.nouns import class_text, described_backbone, extraction_settings, load_images
+from fewshot.cli.nouns import features_of
 from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
@@ -28,15 +30,18 @@ from fewshot.exceptions import FewshotError, expect, expect_choice, expect_posit
 from fewshot.features.bank import NORMALIZATIONS, FeatureBank
 from fewshot.hardware import available_cores, device_named
 from fewshot.heads import heads as head_registry
-from fewshot.places import places_of
 from fewshot.registry import Registry
+from fewshot.report.left_out import left_out_text
 from fewshot.results.provenance import environment
-from fewshot.results.result import Result, join_rows
+from fewshot.results.result import Result, join_rows, join_verification
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, claimed, plain_name, writing
-from fewshot.tasks.classification import TASK, Settings, evaluate_cell
 from fewshot.tasks.context import check_uses
+from fewshot.tasks.evaluating import TASKS, check_heads, evaluate_all
+from fewshot.tasks.least_shots import left_out
+from fewshot.tasks.settings import Settings
+from fewshot.text.llm_settings import check_no_secret
 
 
 def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
@@ -49,26 +54,34 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     engine = _engine(settings)
     heads = _objects(head_registry, settings["head"])
     estimators = _objects(estimator_registry, settings["estimator"])
+    check_heads(settings["task"], heads)
+    out = left_out(heads, _shots(settings))  # before features are extracted
     uses = frozenset().union(*(head.uses for head in heads.values()))
     bank = _bank(settings, engine, uses)
     for name, head in heads.items():
         check_uses(bank, name, head.uses)
-    drawn = _episodes(settings, bank)
-    cells: list[Result] = []
-    total = len(heads) * sum(map(len, drawn))
+    if out:
+        print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
+    pairs = [
+        (episodes, (name, head))
+        for episodes in _episodes(settings, bank)
+        for name, head in heads.items()
+        if head.least_shots <= episodes.fewest_shots
+    ]
+    drawn = list(dict.fromkeys(episodes for episodes, _ in pairs))
+    total = sum(len(episodes) for episodes, _ in pairs)
     bar = tqdm(total=total, unit="episode", desc="episodes", disable=None)
     with bar:
-        for episodes in drawn:
-            for head in heads.items():
-                now = replace(engine, progress=bar.update)
-                cells.append(evaluate_cell(bank, episodes, head, estimators, now, settings["seed"]))
+        now = replace(engine, progress=bar.update)
+        cells = evaluate_all(settings["task"], bank, pairs, estimators, now, settings["seed"])
     summary = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "duration_s": round(time.perf_counter() - begun, 3),
         "environment": environment(str(engine.device), engine.threads or available_cores()),
-        "data": _data(bank, drawn),
+        "data": data_facts(bank, drawn),
         "cells": [cell.summary for cell in cells],
+        "left_out": out,
     }
     target = folder / (plain_name(label) if label else _stamp(bank))
     return _write(target, settings, summary, cells, drawn)
@@ -77,15 +90,17 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Plain settings, with the shape of ``conf/config.yaml``."""
     try:
-        settings = OmegaConf.to_container(config, resolve=True)
+        settings: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         raise in_house_form(error) from None
     check_sections(settings)
-    return settings  # type: ignore[return-value]
+    check_no_secret(settings["llm"])  # before anything is written
+    plain: dict[str, Any] = settings
+    return plain
 
 
 def _engine(settings: dict[str, Any]) -> Settings:
-    expect_choice("task", settings["task"], (TASK,))
+    expect_choice("task", settings["task"], TASKS)
     calibration = settings["calibration"]
     expect_choice("calibration.source", calibration["source"], SOURCES)
     expect_choice("calibration.method", calibration["method"], METHODS[:-1])
@@ -130,23 +145,25 @@ def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, A
     return made
 
 
+def _shots(settings: dict[str, Any]) -> list[int]:
+    """The numbers of shots that are asked for."""
+    wanted = settings["episodes"]
+    if wanted["path"]:
+        return [EpisodeSet.load(wanted["path"]).fewest_shots]
+    shots = wanted["shots"] if isinstance(wanted["shots"], list) else [wanted["shots"]]
+    expect(len(shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
+    for each in shots:
+        expect_positive_int("episodes.shots", each, minimum=0)
+    return shots
+
+
 def _bank(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> FeatureBank:
-    """The features, found or extracted, after checking that the episodes can be drawn.
+    """The features, found or extracted, after checking that the episodes can be drawn."""
 
-    With text vectors of the classes, if a head uses them.
-    """
-    how = extraction_settings(settings, engine.device)
-    loaded = load_images(settings)
-    wish = settings["features"]["normalize"]
-    if isinstance(loaded, FeatureBank):
-        return replace(loaded, normalize="none" if wish == "auto" else wish)
-    _episodes(settings, _labels_only(loaded), trial=True)
-    from fewshot.features.store import open_or_extract
+    def check(dataset: ImageDataset) -> None:
+        _episodes(settings, _labels_only(dataset), trial=True)
 
-    backbone = described_backbone(settings, loaded)
-    text = class_text(settings, loaded, backbone, engine.device) if "text" in uses else {}
-    bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
-    return replace(bank, normalize="l2" if wish == "auto" else wish, **text)
+    return features_of(settings, engine.device, uses, check)
 
 
 def _labels_only(dataset: ImageDataset) -> FeatureBank:
@@ -163,8 +180,6 @@ def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) 
     wanted = settings["episodes"]
     if wanted["path"]:
         return [] if trial else [check_replay(EpisodeSet.load(wanted["path"]), bank)]
-    shots = wanted["shots"] if isinstance(wanted["shots"], list) else [wanted["shots"]]
-    expect(len(shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
     expect_positive_int("episodes.count", wanted["count"])
     return [
         draw_episodes(
@@ -178,37 +193,8 @@ def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) 
             wanted["sampler"],
             wanted.get("alpha", 2.0),
         )
-        for each in shots
+        for each in _shots(settings)
     ]
-
-
-def _data(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
-    parts = {part: len(bank.classes(part)) for part in ("base", "validation", "novel")}
-    return {
-        "images": len(bank),
-        "classes": len(bank.classes()),
-        "classes_by_part": None if bank.parts is None else parts,
-        "feature_dim": bank.dim,
-        "normalize": bank.normalize,
-        "skipped": bank.info.get("skipped", []),
-        "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
-        "dropped_classes": _dropped(bank, drawn),
-    }
-
-
-def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]:
-    """Names of classes too small for an episode, by shots."""
-    import numpy as np
-
-    pool = bank.classes(None if bank.parts is None else "novel")
-    size = np.bincount(bank.labels, minlength=len(bank.classnames))
-    dropped = {}
-    for episodes in drawn:
-        queries = 1 if episodes.queries == "all" else int(episodes.mean_queries)
-        small = pool[size[pool] < episodes.shots + queries]
-        if len(small):
-            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
-    return dropped
 
 
 def _write(
@@ -225,7 +211,7 @@ def _write(
     with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        write_tables(partial, summary, episodes, predictions)
+        write_tables(partial, summary, episodes, predictions, join_verification(cells))
         (partial / "episodes").mkdir()
         for one in drawn:
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")

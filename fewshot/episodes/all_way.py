@@ -37,7 +37,7 @@ def sample_all_way(
     ----------
     labels : array-like of int, shape (M,)
     shots : int
-        K >= 1.
+        K >= 0; without shots a draw has nothing to draw, and all are the same.
     episodes : int
         Draws ("seeds" in papers), >= 1.
     seed : int
@@ -69,7 +69,7 @@ def sample_all_way(
     ((3, 8, 4), 'all')
     """
     labels = np.asarray(labels, dtype=np.int64)
-    expect_positive_int("episodes.shots", shots)
+    expect_positive_int("episodes.shots", shots, minimum=0)
     expect_positive_int("episodes.count", episodes)
     expect_positive_int("seed", seed, minimum=0)
     expect_choice("episodes.min_images", min_images, ("raise", "drop"))
@@ -97,6 +97,8 @@ def _index(labels: NDArray, parts: NDArray | None, part: str, total: int) -> Cla
 
 def _draw(index: ClassIndex, pool: NDArray, shots: int, episode: int, seed: int) -> NDArray:
     """Row numbers (C, K) of one draw; a stream for each shot, as in balanced episodes."""
+    if shots == 0:
+        return np.empty((len(pool), 0), dtype=np.int64)
     draws = np.stack(
         [
             uniform(seed, (STREAM, SHOTS, i), episode, episode + 1, len(pool))[0]

@@ -31,14 +31,15 @@ def sample_episodes(
 
     Episode e depends on (labels, classes, seed, e) alone. The classes do not depend on `shots`
     and the K-shot support is the beginning of the (K+1)-shot support, so that curves over shots
-    are paired.
+    are paired. Zero shots, for heads that know the classes by name, have the queries of one shot:
+    one image of every class is kept aside, unless all are queries.
 
     Parameters
     ----------
     labels : array-like of int, shape (M,)
         Class of every row.
     ways, shots : int
-        N >= 2 and K >= 1.
+        N >= 2 and K >= 0.
     queries : int or "all"
         Q >= 1 query images per class, or every image of the class that is not a shot.
     episodes : int
@@ -76,7 +77,7 @@ def sample_episodes(
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
     index = ClassIndex.of(labels)
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
-    each = shots + (1 if queries == "all" else int(queries))
+    each = images_needed(shots, queries)
     pool = _large_enough(pool, index, each, shots, queries, classnames, min_images)
     expect(
         len(pool) >= ways,
@@ -87,10 +88,21 @@ def sample_episodes(
     size = np.full(episodes, len(pool))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = pool[sample_without_replacement(draws, size).T]
+    before = shots if queries == "all" else places_before(shots)
     taken = shots if queries == "all" else each
-    rows = _images(chosen, index, shots, taken, seed, stream)
-    query = None if queries == "all" else rows[..., shots:]
+    rows = _images(chosen, index, before, taken, seed, stream)
+    query = None if queries == "all" else rows[..., before:]
     return EpisodeSet(chosen, rows[..., :shots], query, labels, seed)
+
+
+def places_before(shots: int) -> int:
+    """Images drawn before the queries: where zero shots keep one aside, they have those of one."""
+    return max(shots, 1)
+
+
+def images_needed(shots: int, queries: int | str) -> int:
+    """Images that a class has to have."""
+    return shots + 1 if queries == "all" else places_before(shots) + int(queries)
 
 
 def _images(
@@ -126,6 +138,8 @@ def _large_enough(
     name = repr(str(classnames[first])) if classnames is not None else str(first)
     others = f" (and {len(small) - 1} more classes have too few)" if len(small) > 1 else ""
     asked = "1 query" if queries == "all" else f"{queries} queries"
+    if shots == 0 and queries != "all":
+        asked += " (those of 1 shot, whose image is kept aside)"
     raise FewshotError(
         "episodes",
         f"class {name} has {size[first]} images; {shots} shots + {asked} need {each}{others}",
@@ -137,7 +151,7 @@ def _check_parameters(
     ways: int, shots: int, queries: int | str, episodes: int, seed: int, min_images: str
 ) -> None:
     expect_positive_int("episodes.ways", ways, minimum=2)
-    expect_positive_int("episodes.shots", shots)
+    expect_positive_int("episodes.shots", shots, minimum=0)
     if queries != "all":
         if isinstance(queries, str):
             raise FewshotError("episodes.queries", f"expected 'all' or an integer, got {queries!r}")

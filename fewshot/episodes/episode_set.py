@@ -40,6 +40,11 @@ class ClassIndex:
         size = np.bincount(labels[labels >= 0], minlength=classes or 0).astype(np.int64)
         return cls(order, np.cumsum(size) - size, size)
 
+    def rows_of(self, c: int) -> NDArray:
+        """Row numbers of class c."""
+        found: NDArray = self.rows[self.start[c] : self.start[c] + self.size[c]]
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class EpisodeSet:
@@ -50,7 +55,8 @@ class EpisodeSet:
     classes : ndarray of shape (E, N), int64
         Class of each way.
     support : ndarray of shape (E, N, K), int64
-        Row numbers; -1 pads classes with fewer than K shots.
+        Row numbers; -1 pads classes with fewer than K shots. K = 0 for episodes without shots, in
+        which classes are known by their names alone.
     query : ndarray of shape (E, N, Q), int64, or None
         Row numbers, -1 where a class has fewer than Q, possibly none; None means every row of
         the class that is not in its support, worked out when needed (a stored list of *all*
@@ -96,6 +102,8 @@ class EpisodeSet:
         )
         real = rows >= 0
         if name == "support":
+            if rows.shape[-1] == 0:
+                return
             filled, what = real.any(-1), "a class of an episode has no image"
         else:  # a class may be absent from imbalanced queries
             filled, what = real.any((-2, -1)), "an episode has no image"
@@ -122,6 +130,11 @@ class EpisodeSet:
         return self.support.shape[2]
 
     @property
+    def fewest_shots(self) -> int:
+        """The smallest number of support images of a class in any episode."""
+        return int((self.support >= 0).sum(-1).min())
+
+    @property
     def queries(self) -> int | str:
         """Q, query images per class, or ``"all"``."""
         return "all" if self.query is None else self.query.shape[2]
@@ -138,8 +151,8 @@ class EpisodeSet:
         """Upper bound of the query images per class in any episode."""
         if self.query is not None:
             return self.query.shape[2]
-        fewest = int((self.support >= 0).sum(-1).min())
-        return int(self._index.size[self.classes].max()) - fewest  # type: ignore[attr-defined]
+        largest = int(self._index.size[self.classes].max())  # type: ignore[attr-defined]
+        return largest - self.fewest_shots
 
     def query_rows(self, start: int, stop: int) -> NDArray:
         """Query row numbers of episodes start..stop: (stop - start, N, Q'), -1 pads."""

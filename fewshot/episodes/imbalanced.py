@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import QUERIES, SHOTS, sample_episodes
+from fewshot.episodes.balanced import QUERIES, SHOTS, places_before, sample_episodes
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
 from fewshot.exceptions import expect_number, expect_positive_int
@@ -44,7 +44,7 @@ def sample_imbalanced_episodes(
     labels : array-like of int, shape (M,)
         Class of every row.
     ways, shots : int
-        N >= 2 and K >= 1.
+        N >= 2 and K >= 0.
     queries_total : int
         Queries of an episode, all classes together, >= 1.
     episodes : int
@@ -58,7 +58,8 @@ def sample_imbalanced_episodes(
     classnames : sequence of str, optional
         For messages.
     min_images : {"raise", "drop"}
-        What to do about a class with fewer than ``shots + ceil(queries_total / ways)`` images.
+        What to do about a class with fewer than ``shots + ceil(queries_total / ways)`` images
+        (one more at zero shots, as in balanced episodes).
 
     Returns
     -------
@@ -93,7 +94,7 @@ def sample_imbalanced_episodes(
         min_images=min_images,
     )
     index = ClassIndex.of(balanced.labels)
-    room = index.size[balanced.classes] - shots
+    room = index.size[balanced.classes] - places_before(shots)
     counts = apportioned(dirichlet(seed, episodes, ways, alpha), queries_total, room)
     query = _queries(balanced, index, counts, seed)
     return EpisodeSet(balanced.classes, balanced.support, query, balanced.labels, seed)
@@ -134,7 +135,8 @@ def apportioned(shares: NDArray, total: int, room: NDArray) -> NDArray:
 
 def _queries(balanced: EpisodeSet, index: ClassIndex, counts: NDArray, seed: int) -> NDArray:
     """Row numbers (E, N, Qmax) of the first `counts` (E, N) queries of every class."""
-    E, N, K = balanced.support.shape
+    E, N = balanced.classes.shape
+    K = places_before(balanced.shots)
     most = int(counts.max())
     size = index.size[balanced.classes].reshape(-1)
     purposes = [(SHOTS, i) for i in range(K)] + [(QUERIES, i) for i in range(most)]

@@ -178,8 +178,15 @@ class ErrorEstimator(ABC):
 
     Queries and their labels are in nothing that it is given. ``fit`` learns from base classes,
     where there are any; ``predict`` changes nothing.
+
+    Class attributes
+    ----------------
+    least_shots : int
+        How many shots of every class it needs. With fewer it is neither fitted nor asked, and has
+        no prediction.
     """
 
+    least_shots: int = 1
     base_: BaseClasses = NO_BASE  # until fitted
 
     def fit(self, base: BaseClasses) -> Self:

@@ -31,6 +31,8 @@ class Constant(ErrorEstimator):
     residuals_ : Residuals
     """
 
+    least_shots = 0
+
     def __init__(self, level: float = LEVEL) -> None:
         self.level = level
 

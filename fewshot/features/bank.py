@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.mapping import prefetch
+
+if TYPE_CHECKING:
+    from fewshot.text.gaussians import TextGaussians
 
 PARTS = ("base", "validation", "novel")
 SUBSETS = ("train", "validation", "test")
@@ -41,6 +44,9 @@ class FeatureBank:
         A unit-length vector per class name, in the space of the features.
     logit_scale : float
         What the dual encoder multiplies cosines of image and text by.
+    predictor : str or TextGaussians
+        What predicts Gaussians of classes from `text`: a name of ``fewshot.text.predictors``, which
+        learns from the base classes, or one that was fitted elsewhere.
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
@@ -57,6 +63,7 @@ class FeatureBank:
     subset: NDArray | None = None
     text: NDArray | None = None
     logit_scale: float = 100.0
+    predictor: str | TextGaussians = "ridge"
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

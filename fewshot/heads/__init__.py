@@ -74,6 +74,11 @@ heads.add(
 heads.add("svm", "fewshot.heads.svm:SVM", "linear support vector machine, one against the rest")
 heads.add("zero_shot", "fewshot.heads.zero_shot:ZeroShot", "class names alone; text")
 heads.add(
+    "text_gaussian",
+    "fewshot.heads.text_gaussian:TextGaussian",
+    "Gaussians predicted from class names and mixed with the shots; text and base classes",
+)
+heads.add(
     "gda",
     "fewshot.heads.gda:GDA",
     "Gaussian discriminant analysis, added to zero-shot logits; text",

@@ -6,12 +6,15 @@ import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect
+
+if TYPE_CHECKING:
+    from fewshot.text.class_gaussians import ClassGaussians
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,8 @@ class Context:
         Their pooled covariance within classes ("base").
     base_images : int
         How many images these two come from.
+    gaussians : ClassGaussians, or None
+        Gaussians of the classes that were predicted from text, (E, N, D) ("text_gaussians").
     """
 
     text: Tensor | None = None
@@ -37,16 +42,23 @@ class Context:
     base_mean: Tensor | None = None
     base_covariance: Tensor | None = None
     base_images: int = 0
+    gaussians: ClassGaussians | None = None
 
     def to(self, dtype: torch.dtype) -> Context:
         """The same with tensors of another dtype."""
         tensors = (self.text, self.base_mean, self.base_covariance)
         text, mean, covariance = (None if one is None else one.to(dtype) for one in tensors)
-        return replace(self, text=text, base_mean=mean, base_covariance=covariance)
+        gaussians = None if self.gaussians is None else self.gaussians.to(dtype)
+        return replace(
+            self, text=text, base_mean=mean, base_covariance=covariance, gaussians=gaussians
+        )
 
     def __getitem__(self, episodes: Any) -> Context:
         """The same for a selection of episodes, or of episodes and ways."""
-        return self if self.text is None else replace(self, text=self.text[episodes])
+        if self.text is None:
+            return self
+        gaussians = None if self.gaussians is None else self.gaussians[episodes]
+        return replace(self, text=self.text[episodes], gaussians=gaussians)
 
 
 NOTHING_MORE = Context()
@@ -61,7 +73,9 @@ class Support:
     features : Tensor of shape (E, N, K, D), floating
         Shots of every class; padding must be finite.
     mask : Tensor of shape (E, N, K), bool
-        False where a class has fewer than K shots. Every class has at least one.
+        False where a class has fewer than K shots. Every class has at least one, unless K = 0:
+        heads whose `Head.least_shots` is 0 may get features (E, N, 0, D) and mask (E, N, 0), which
+        tell shapes, device and dtype; what they know of the classes is in the context.
     context : Context
         What else the head may know: text vectors of the classes, moments of base classes.
     """
@@ -72,9 +86,16 @@ class Support:
 
     @classmethod
     def of(
-        cls, features: Tensor, mask: Tensor | None = None, context: Context = NOTHING_MORE
+        cls,
+        features: Tensor,
+        mask: Tensor | None = None,
+        context: Context = NOTHING_MORE,
+        least_shots: int = 1,
     ) -> Support:
-        """Check shapes and zero the padding, so that sums over shots need no mask."""
+        """Check shapes and zero the padding, so that sums over shots need no mask.
+
+        With `least_shots` 0, as heads say it, K may be 0.
+        """
         expect(features.ndim == 4, "support", f"expected (E, N, K, D), got {tuple(features.shape)}")
         expect(features.is_floating_point(), "support", f"expected floats, got {features.dtype}")
         if mask is None:
@@ -85,7 +106,8 @@ class Support:
             f"expected bool of shape {tuple(features.shape[:3])}, got {mask.dtype} of "
             f"{tuple(mask.shape)}",
         )
-        expect(bool(mask.any(-1).all()), "support.mask", "a class has no shot")
+        empty = least_shots == 0 and features.shape[2] == 0
+        expect(empty or bool(mask.any(-1).all()), "support.mask", "a class has no shot")
         if not bool(mask.all()):
             features = features.masked_fill(~mask[..., None], 0.0)
         if context.text is not None:
@@ -126,6 +148,7 @@ class Support:
 
     def means(self) -> Tensor:
         """Class means (E, N, D)."""
+        expect(self.features.shape[2] > 0, "support", "without shots there are no class means")
         if self.complete:
             return self.features.mean(2)
         return self.features.sum(2) / self.counts[..., None]
@@ -196,11 +219,23 @@ class Head(ABC):
     def uses(self) -> frozenset[str]:
         """What the head needs beyond the labelled features; empty by default.
 
-        "text": class names through a text encoder. "base": moments of base classes. "queries":
-        the unlabelled queries together (transductive; ``scores`` of a query depends on the
-        others). "query_prior": an assumption on the share of each class among the queries.
+        "text": class names through a text encoder. "text_gaussians": Gaussians predicted from them,
+        which takes base classes, or a predictor that was fitted on some. "base": moments of base
+        classes. "queries": the unlabelled queries together (transductive; ``scores`` of a query
+        depends on the others). "query_prior": an assumption on the share of each class among the
+        queries.
         """
         return frozenset()
+
+    @property
+    def least_shots(self) -> int:
+        """How many shots of every class the head needs; 1 by default.
+
+        Heads that say 0 are asked for the zero-shot end of curves as well. With K = 0 they get
+        support features of shape (E, N, 0, D), whose device and dtype hold, a mask (E, N, 0), and
+        ``context.text`` for the rest. No other head ever gets such a support.
+        """
+        return 1
 
     @abstractmethod
     def fit(self, support: Support) -> Self:

@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_choice
-from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.base import LinearForm, LinearHead, Query, Support
 from fewshot.heads.transforms import Center, centre_of, check_center, unit_length
+from fewshot.heads.verification import (
+    Verifier,
+    check_own_origin,
+    cosine,
+    negative_squared_distance,
+)
 
 
-class NCM(LinearHead):
+class NCM(LinearHead, Verifier):
     r"""Nearest class mean.
 
     Mensink et al., "Distance-Based Image Classification", PAMI 2013; the classifier of
@@ -39,6 +45,10 @@ class NCM(LinearHead):
         Euclidean: class means less their average over the classes, which changes no decision
         and keeps the numbers small. Cosine: directions of the class means.
     biases_ : Tensor of shape (E, N)
+    means_ : Tensor of shape (E, N, D)
+        Class means.
+    centre_ : Tensor of shape (1 or E, 1, D), or None
+        Origin of the cosine.
     """
 
     def __init__(
@@ -57,13 +67,21 @@ class NCM(LinearHead):
         """Average the shots of every class."""
         check_metric(self.metric, "head.ncm")
         check_center(self.center, "head.ncm")
-        means = support.means()
+        self.means_, self.centre_ = support.means(), None
         if self.metric == "euclidean":
-            self.weights_, self.biases_ = ncm_weights(means)
+            self.weights_, self.biases_ = ncm_weights(self.means_)
         else:
-            centre = centre_of(support, self.center, "head.ncm")
-            self.weights_, self.biases_ = cosine_weights(means, centre)
+            self.centre_ = centre_of(support, self.center, "head.ncm")
+            self.weights_, self.biases_ = cosine_weights(self.means_, self.centre_)
         return self
+
+    def verify(self, query: Query) -> Tensor:
+        """Minus the squared distance to the class mean, or the cosine with it: (E, T, N)."""
+        if self.metric == "euclidean":
+            return negative_squared_distance(query.features, self.means_)
+        check_own_origin(self.center, "head.ncm")
+        origin = 0.0 if self.centre_ is None else self.centre_
+        return cosine(query.features - origin, self.means_ - origin)
 
     def linear(self) -> LinearForm:
         """Weights that follow the class mean one to one, or its direction only (cosine)."""

@@ -17,9 +17,15 @@ from fewshot.heads.transforms import (
     power_transform,
     unit_length,
 )
+from fewshot.heads.verification import (
+    Verifier,
+    check_own_origin,
+    cosine,
+    negative_squared_distance,
+)
 
 
-class TransformedNCM(Head):
+class TransformedNCM(Head, Verifier):
     """Nearest class mean after a power transform, centring and unit length, in this order.
 
     The transform is applied to shots and queries, and the mean of the transformed shots is the
@@ -40,6 +46,8 @@ class TransformedNCM(Head):
     ----------
     weights_, biases_ : Tensor of shape (E, N, D) and (E, N)
         For transformed queries.
+    means_ : Tensor of shape (E, N, D)
+        Of transformed shots.
     """
 
     _setting = "head.ncm"
@@ -70,19 +78,29 @@ class TransformedNCM(Head):
         centre = centre_of(powered, self.center, self._setting)
         self.centre_ = centre
         shots = powered.features if centre is None else powered.features - centre[:, None]
-        means = Support.of(unit_length(shots) if self.l2 else shots, support.mask).means()
+        self.means_ = Support.of(unit_length(shots) if self.l2 else shots, support.mask).means()
         weights = ncm_weights if self.metric == "euclidean" else cosine_weights
-        self.weights_, self.biases_ = weights(means)
+        self.weights_, self.biases_ = weights(self.means_)
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Minus half the squared distance, or the cosine times the query's length: (E, T, N)."""
-        points = self._powered(query.features)
-        if self.centre_ is not None:
-            points = points - self.centre_
+        points = self._centred(query)
         if not self.l2:
             return linear_scores(points, self.weights_, self.biases_)
         return points @ self.weights_.mT / length_of(points) + self.biases_[:, None]
+
+    def verify(self, query: Query) -> Tensor:
+        """Minus the squared distance to the class mean, or the cosine with it: (E, T, N)."""
+        check_own_origin(self.center, self._setting)
+        points = self._centred(query)
+        if self.metric == "cosine":
+            return cosine(points, self.means_)
+        return negative_squared_distance(unit_length(points) if self.l2 else points, self.means_)
+
+    def _centred(self, query: Query) -> Tensor:
+        points = self._powered(query.features)
+        return points if self.centre_ is None else points - self.centre_
 
     def _powered(self, features: Tensor) -> Tensor:
         return features if self.power is None else power_transform(features, self.power)

@@ -7,11 +7,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
+from fewshot.heads.base import LinearForm, LinearHead, Query, Support, linear_scores
 from fewshot.heads.texts import class_text
+from fewshot.heads.verification import Verifier, cosine
 
 
-class ZeroShot(LinearHead):
+class ZeroShot(LinearHead, Verifier):
     """Cosine of image and class text, times the dual encoder's scale; the shots are ignored.
 
     The zero-shot classifier of Radford et al., "Learning Transferable Visual Models From Natural
@@ -27,6 +28,11 @@ class ZeroShot(LinearHead):
     """
 
     @property
+    def least_shots(self) -> int:
+        """None: class names are enough."""
+        return 0
+
+    @property
     def uses(self) -> frozenset[str]:
         """Class names."""
         return frozenset({"text"})
@@ -36,6 +42,10 @@ class ZeroShot(LinearHead):
         self.weights_ = support.context.logit_scale * class_text(support, "zero_shot")
         self.biases_ = torch.zeros_like(self.weights_[..., 0])
         return self
+
+    def verify(self, query: Query) -> Tensor:
+        """Cosine of image and class text: (E, T, N)."""
+        return cosine(query.features, self.weights_)
 
     def linear(self) -> LinearForm:
         """Weights on which the shots have no influence."""

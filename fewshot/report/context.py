@@ -173,6 +173,7 @@ def setting_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """How every cell was made."""
     return [
         {
+            "task": cell.get("task", "classification"),
             "group": tuple(str(cell[name]) for name in GROUP),
             "head": cell["head"],
             "parameters": facts_text(cell.get("head_parameters") or {}) or "defaults",

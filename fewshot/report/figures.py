@@ -21,7 +21,9 @@ from fewshot.report.plots import (
     mae_vs_shots,
     predicted_vs_actual,
 )
+from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.report.style import house_style
+from fewshot.report.verification import of_task
 from fewshot.report.wording import (
     GROUP,
     Cell,
@@ -111,6 +113,11 @@ KINDS = {
         "Share of intervals that held the actual error against the share they promise, a panel "
         "per estimator, a line per head and shots. Below the diagonal intervals are too narrow.",
     ),
+    "verification_vs_shots": (
+        "Verification against shots",
+        "Mean AUROC, average precision and false positives at 95 % recall of every head with their "
+        "intervals, by the number of shots per class. The table has the numbers.",
+    ),
 }
 Plots = Mapping[tuple[str, ...], tuple[Plot, ...]]
 
@@ -119,7 +126,7 @@ def draw(
     cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
 ) -> dict[tuple[str, ...], tuple[Plot, ...]]:
     """The plots that have something to show, by (dataset, backbone, feature)."""
-    groups = group_cells(cells)
+    groups = group_cells(of_task(cells, verification=False))
     plots = {}
     for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
         rows, guesses = _of(episodes, group), _named(_of(predictions, group), oracle_names(own))
@@ -136,6 +143,19 @@ def draw(
             for kind, figure in figures.items()
             if figure is not None
         )
+    return plots
+
+
+def draw_verification(cells: Iterable[Cell]) -> dict[tuple[str, ...], tuple[Plot, ...]]:
+    """The plot of verification, by (dataset, backbone, feature)."""
+    groups = group_cells(of_task(cells, verification=True))
+    plots: dict[tuple[str, ...], tuple[Plot, ...]] = {}
+    kind = "verification_vs_shots"
+    title, text = KINDS[kind]
+    for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
+        about = group_text(group)
+        figure = verification_vs_shots(own, title=about)
+        plots[group] = (Plot(f"{kind}{suffix}", kind, figure, f"{title}, {about}", text),)
     return plots
 
 

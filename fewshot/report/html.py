@@ -18,7 +18,9 @@ from fewshot.report.context import (
     table_rows,
     worst_episodes,
 )
-from fewshot.report.figures import KINDS, Plots, draw
+from fewshot.report.figures import KINDS, Plots, draw, draw_verification
+from fewshot.report.left_out import left_out_text
+from fewshot.report.verification import of_task, sections_of
 from fewshot.report.wording import (
     ORACLE_MARK,
     Cell,
@@ -47,16 +49,20 @@ def render_report(
     episodes, predictions : DataFrame
         Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
     """
-    return render_page(
-        summary, episodes, predictions, draw(summary["cells"], episodes, predictions)
-    )
+    cells = summary["cells"]
+    plots = draw(cells, episodes, predictions)
+    return render_page(summary, episodes, predictions, plots, draw_verification(cells))
 
 
 def render_page(
-    summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame, plots: Plots
+    summary: dict[str, Any],
+    episodes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    plots: Plots,
+    verification_plots: Plots | None = None,
 ) -> str:
     """`render_report` with plots that have been drawn before."""
-    cells = summary["cells"]
+    cells = of_task(summary["cells"], verification=False)
     sections = []
     for group, rows in group_cells(cells).items():
         headline = headline_cell(rows)
@@ -83,15 +89,17 @@ def render_page(
         _environment()
         .get_template("template.html.j2")
         .render(
-            title=_title(cells),
+            title=_title(summary["cells"]),
             summary=summary,
             sections=sections,
+            verification=sections_of(summary["cells"], verification_plots or {}),
             level=level_text(cells),
             intervals=interval_levels_text(cells),
             oracles=bool(oracle_names(cells)),
             kinds=KINDS,
             mark=ORACLE_MARK,
-            settings=setting_rows(cells),
+            settings=setting_rows(summary["cells"]),
+            left_out=left_out_text(summary.get("left_out") or []),
             data=list(facts(summary.get("data") or {})),
             environment=list(facts(summary.get("environment") or {})),
         )

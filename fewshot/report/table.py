@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from fewshot.report.aligned import WIDTH, aligned, legend, markdown, short, wrapped
+from fewshot.report.verification import of_task
+from fewshot.report.verification_table import verification_markdown, verification_text
 from fewshot.report.wording import (
     ORACLE_MARK,
     Cell,
@@ -30,10 +32,8 @@ from fewshot.report.wording import (
     some_missing,
 )
 
-WIDTH = 100
-LONGEST_NAME = 22
 OTHER_CLASSES = "classes ±"
-GAP, ESTIMATOR_GAP = "  ", "   "
+ESTIMATOR_GAP = "   "
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
@@ -55,12 +55,17 @@ def summary_table(cells: Iterable[dict[str, Any]]) -> str:
     cells = list(cells)
     if not cells:
         return "No results: there is no cell to show."
+    checks, cells = of_task(cells, verification=True), of_task(cells, verification=False)
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
-    return "\n\n".join([*blocks, _legend(cells)])
+    blocks += [_legend(cells)] if cells else []
+    blocks += [verification_text(checks)] if checks else []
+    return "\n\n".join(blocks)
 
 
 def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
+    cells = list(cells)
+    checks, cells = of_task(cells, verification=True), of_task(cells, verification=False)
     blocks = []
     for group, rows in group_cells(cells).items():
         names = estimator_names(rows)
@@ -71,17 +76,18 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
             entries = (_estimator_entry(cell, name, _covered(rows, name)) for name in names)
             texts = (f"{pred} ({'; '.join(rest)})" for pred, *rest in entries)
             lines.append([*_left_entries(cell, rows), *texts])
-        table = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
-        blocks.append(f"**{_markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
-        notes = [f"- {_markdown(' '.join(part))}" for part in _notes(rows)]
+        table = "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines)
+        blocks.append(f"**{markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
+        notes = [f"- {markdown(' '.join(part))}" for part in _notes(rows)]
         if oracle_names(rows):
             notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
         blocks += ["\n".join(notes)] if notes else []
+    blocks += [verification_markdown(checks)] if checks else []
     return "\n\n".join(blocks)
 
 
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
-    left = _aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
+    left = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
     lines = [group_text(group), protocol_text(cells)]
     for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
         rows = [" " * len(left[0]), *left]
@@ -92,7 +98,7 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
     said = ""
     for what, note in _notes(cells):
         lines += ["", what] if what != said else []
-        lines += _wrapped(f"  {note}", "    ")
+        lines += wrapped(f"  {note}", "    ")
         said = what
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
 
@@ -130,7 +136,7 @@ def _column(cells: Sequence[Cell], name: str) -> list[str]:
         predicted, mae, *rest = _estimator_entry(cell, name, covered)
         # The star stands outside the alignment of the digits.
         rows.append([predicted, mae if "*" in mae else f"{mae} ", *rest])
-    lines = _aligned(rows, left_first=False)
+    lines = aligned(rows, left_first=False)
     # What stands last ends where the title ends; without coverage that is the star's place.
     title = _title(cells, name) + " " * (not covered)
     width = max(len(title), len(lines[0]))
@@ -138,7 +144,7 @@ def _column(cells: Sequence[Cell], name: str) -> list[str]:
 
 
 def _title(cells: Sequence[Cell], name: str) -> str:
-    return display_name(_short(name), name in oracle_names(cells))
+    return display_name(short(name), name in oracle_names(cells))
 
 
 def _meaning(cells: Sequence[Cell], name: str) -> str:
@@ -176,19 +182,7 @@ def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     if _has_classes(cells):
         measured.append(half_width(cell, "classes"))
     error = percent(cell["actual_error"]["mean"])
-    return [_short(cell["head"]), *map(str, numbers), *measured, error]
-
-
-def _aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
-    """Columns as wide as their widest entry, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        padded = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
-        if left_first:
-            padded[0] = row[0].ljust(widths[0])
-        lines.append(GAP.join(padded))
-    return lines
+    return [short(cell["head"]), *map(str, numbers), *measured, error]
 
 
 def _legend(cells: Sequence[Cell]) -> str:
@@ -214,24 +208,4 @@ def _legend(cells: Sequence[Cell]) -> str:
         )
     if told:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
-    width = max(map(len, meaning)) + len(GAP)
-    return "\n".join(
-        line
-        for name, text in meaning.items()
-        for line in _wrapped(name.ljust(width) + text, " " * width)
-    )
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
-
-
-def _short(name: object) -> str:
-    text = plain(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
-
-
-def _markdown(text: str) -> str:
-    for mark in "\\|`*_<[$":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return legend(meaning)

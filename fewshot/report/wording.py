@@ -193,6 +193,7 @@ def display_name(name: str, oracle: bool) -> str:
 
 USES = {
     "text": "reads the class names",
+    "text_gaussians": "knows what texts of base classes say about their images",
     "base": "knows moments of the base classes, where there are any",
     "queries": "transductive: sees all queries of an episode together, in random order",
     "query_prior": "assumes the same number of queries of every class",

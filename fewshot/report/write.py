@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fewshot.report.figures import draw
+from fewshot.report.figures import draw, draw_verification
 from fewshot.report.html import render_page
 
 
@@ -32,10 +32,11 @@ def write_report(
         Of ``report.html``.
     """
     plots = draw(summary["cells"], episodes, predictions)
-    for own in plots.values():
+    checks = draw_verification(summary["cells"])
+    for own in (*plots.values(), *checks.values()):
         for plot in own:
             plot.save(folder)
     path = folder / "report.html"
-    page = render_page(summary, episodes, predictions, plots)
+    page = render_page(summary, episodes, predictions, plots, checks)
     path.write_text(page, encoding="utf-8", newline="\n")
     return path

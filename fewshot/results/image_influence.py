@@ -12,24 +12,27 @@ def image_variance(
     labels: NDArray,
     support: NDArray,
     query: NDArray | None,
+    *,
+    impostors: bool = False,
 ) -> float | None:
     """Variance of the mean over all episodes, were other images of these classes drawn.
 
     An image acts on an episode as a shot, through the values of all ways, and as a query, through
-    the value of its own way. Each action is seen in the episodes that have the image in that
-    role. What chance alone would make of it is subtracted: the image's episodes are a simple
-    random sample of those of its class.
+    the value of its own way, or of all ways if it is an impostor to them. Each action is seen in
+    the episodes that have the image in that role. What chance alone would make of it is
+    subtracted: the image's episodes are a simple random sample of those of its class.
 
     Parameters
     ----------
-    values, classes, labels, support, query
+    values, classes, labels, support, query, impostors
         As in `population_intervals`.
 
     Returns
     -------
     float or None
         Unbiased, and so possibly below 0; None when every image of a class is in each of its
-        episodes, as with all images as queries: nothing is seen of a query then.
+        episodes, as with all images as queries, or every query is in each, as with a test set:
+        nothing is seen of a query then.
     """
     rows = support if query is None else np.concatenate([support, query], axis=-1)
     size = np.bincount(labels[labels >= 0], minlength=int(classes.max()) + 1)
@@ -41,8 +44,10 @@ def image_variance(
     own = values - _class_means(values, classes, len(size))
     whole = np.broadcast_to(own.mean(1, keepdims=True), own.shape)
     whole = whole - _class_means(whole, classes, len(size))
-    own = own / values.shape[1]
+    own = whole.copy() if impostors else own / values.shape[1]
     asked = _Role(own, query, classes, labels, len(size))
+    if asked.always(with_class):
+        return None
     # An image that is in an episode keeps others out: its own effect is that much larger than
     # what is seen, and what it did to its own class as a shot is seen in its queries, reversed.
     free = np.where(present, size - used, 1)
@@ -70,6 +75,12 @@ class _Role:
         self.sums = np.bincount(rows[real], spread, minlength=len(labels))
         episodes = np.maximum(np.bincount(classes.reshape(-1), minlength=many), 1)
         self.each = _per_class(classes, real.sum(-1), many) / episodes
+
+    def always(self, with_class: NDArray) -> bool:
+        """Whether the images that have the role have it in every episode of their class."""
+        own = self.times > 0
+        possible = with_class[self.labels[own]]
+        return bool(np.all(self.times[own] == possible) and np.any(possible > 1))
 
 
 def _products(first: _Role, second: _Role, with_class: NDArray) -> NDArray:

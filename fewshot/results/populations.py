@@ -31,6 +31,8 @@ def population_intervals(
     support: NDArray,
     query: NDArray | None,
     level: float = LEVEL,
+    *,
+    impostors: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Intervals of the mean of `values` for other episodes, other images, other classes.
 
@@ -46,6 +48,8 @@ def population_intervals(
         Row numbers, -1 pads.
     query : ndarray of shape (E, N, Q) or None
         Row numbers, -1 pads; None when all images are queries that are not shots.
+    impostors : bool
+        Whether a query acts on the values of all ways, as in verification, not on its own only.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def population_intervals(
     if len(values) == 1:
         return {one: _interval(mean, None, ONE_EPISODE, one, level) for one in POPULATIONS}
     draw = float(values.mean(1).var(ddof=1)) / len(values)
-    images = image_variance(values, classes, labels, support, query)
+    images = image_variance(values, classes, labels, support, query, impostors=impostors)
     within = None if images is None else draw + max(images, 0.0)
     between = class_variance(values.mean(1), classes)
     # Other classes come with other images.

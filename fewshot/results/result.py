@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, VERIFICATION_COLUMNS
 
 if TYPE_CHECKING:
     from fewshot.errors.general import General
@@ -28,12 +28,18 @@ class Result:
         Means, intervals, the estimators' metrics, hashes; JSON types only.
     calibrator : General or None
         What was learned on base classes; ``.save(path)`` keeps it for features of the same kind.
+    verification : DataFrame
+        One row per episode and target class of the task "verification", whose results have no
+        other rows; columns of ``VERIFICATION_COLUMNS``.
     """
 
     episodes: pd.DataFrame
     predictions: pd.DataFrame
     summary: dict[str, Any]
     calibrator: General | None = None
+    verification: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=list(VERIFICATION_COLUMNS))
+    )
 
     def __repr__(self) -> str:
         from fewshot.report.table import summary_table
@@ -47,3 +53,8 @@ def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
     episodes = pd.concat([result.episodes for result in results], ignore_index=True)
     predictions = pd.concat([result.predictions for result in results], ignore_index=True)
     return episodes[list(EPISODE_COLUMNS)], predictions[list(PREDICTION_COLUMNS)]
+
+
+def join_verification(results: Iterable[Result]) -> pd.DataFrame:
+    """All rows of verification of several cells; empty where no cell has any."""
+    return pd.concat([result.verification for result in results], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Columns of the two tables of rows, and the version of their meaning."""
+"""Columns of the tables of rows, and the version of their meaning."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ EPISODE_COLUMNS = {
     "actual_error": "float64",
     "accuracy": "float64",
     "query_error": "float64",
+}
+
+# The other task; its cells have measures by target class in place of errors.
+VERIFICATION = "verification"
+MEASURES = ("auroc", "average_precision", "fpr95")
+
+VERIFICATION_COLUMNS = {
+    **CELL_COLUMNS,
+    "episode": "int64",
+    "target": "str",
+    "positives": "int64",
+    "negatives": "int64",
+    **dict.fromkeys(MEASURES, "float64"),
 }
 
 PREDICTION_COLUMNS = {

@@ -18,6 +18,8 @@ from fewshot.results.schema import (
     EPISODE_COLUMNS,
     PREDICTION_COLUMNS,
     SCHEMA_VERSION,
+    VERIFICATION,
+    VERIFICATION_COLUMNS,
 )
 
 ARROW = {
@@ -29,9 +31,18 @@ ARROW = {
 
 
 def write_tables(
-    folder: Path, summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame
+    folder: Path,
+    summary: dict[str, Any],
+    episodes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    verification: pd.DataFrame | None = None,
 ) -> None:
-    """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`."""
+    """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`.
+
+    And ``verification.parquet``, where there are such rows.
+    """
+    if verification is not None and len(verification):
+        _write_parquet(folder / "verification.parquet", verification, VERIFICATION_COLUMNS)
     _write_parquet(folder / "episodes.parquet", episodes, EPISODE_COLUMNS)
     _write_parquet(folder / "predictions.parquet", predictions, PREDICTION_COLUMNS)
     text = json.dumps(_without_nan(summary), indent=2, ensure_ascii=False, allow_nan=False)
@@ -87,17 +98,36 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
 def read_runs(runs: Sequence[Path]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Join runs: summary, episodes, predictions. Of a cell that was run again, the last counts."""
     summaries = [_read_summary(run) for run in runs]
-    order = sorted(range(len(runs)), key=lambda i: summaries[i].get("created", ""))
+    order, cells = _newest(summaries)
+    joined = dict(summaries[order[-1]])
+    joined["cells"] = [cell for _, cell in cells.values()]
+    joined["runs"] = [run.name for run in runs]
+    left_out = [one for i in order for one in summaries[i].get("left_out", [])]
+    joined["left_out"] = [one for i, one in enumerate(left_out) if one not in left_out[:i]]
+    episodes = _read_rows(runs, cells, "episodes.parquet")
+    predictions = _read_rows(runs, cells, "predictions.parquet")
+    return joined, episodes, predictions
+
+
+def read_verification(runs: Sequence[Path]) -> pd.DataFrame:
+    """Join the rows of verification of runs, as `read_runs` does; empty where there are none."""
+    _, cells = _newest([_read_summary(run) for run in runs])
+    own = {key: one for key, one in cells.items() if one[1]["task"] == VERIFICATION}
+    if not own:
+        return pd.DataFrame(columns=list(VERIFICATION_COLUMNS))
+    return _read_rows(runs, own, "verification.parquet")
+
+
+def _newest(
+    summaries: Sequence[dict[str, Any]],
+) -> tuple[list[int], dict[tuple, tuple[int, dict[str, Any]]]]:
+    """Runs from old to new, and of every cell the run that counts for it, with the cell."""
+    order = sorted(range(len(summaries)), key=lambda i: summaries[i].get("created", ""))
     cells: dict[tuple, tuple[int, dict[str, Any]]] = {}
     for i in order:
         for cell in summaries[i]["cells"]:
             cells[_identity(cell)] = (i, cell)
-    joined = dict(summaries[order[-1]])
-    joined["cells"] = [cell for _, cell in cells.values()]
-    joined["runs"] = [run.name for run in runs]
-    episodes = _read_rows(runs, cells, "episodes.parquet")
-    predictions = _read_rows(runs, cells, "predictions.parquet")
-    return joined, episodes, predictions
+    return order, cells
 
 
 def _identity(cell: dict[str, Any] | pd.Series) -> tuple:

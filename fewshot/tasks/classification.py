@@ -35,6 +35,7 @@ from fewshot.tasks.calibrating import (
 )
 from fewshot.tasks.context import check_uses
 from fewshot.tasks.judging import Predicted, actual_errors, predicted_errors
+from fewshot.tasks.least_shots import check_least_shots
 from fewshot.tasks.settings import Settings
 
 TASK = "classification"
@@ -53,8 +54,10 @@ def evaluate_cell(
     Raises
     ------
     FewshotError
-        Calibration on base classes that the bank does not have.
+        Calibration on base classes that the bank does not have, or fewer shots than `head` needs.
     """
+    name, classifier = head
+    check_least_shots({name: classifier}, episodes.fewest_shots)
     check_calibration(settings, bank)
     begun = time.perf_counter()
     base = draw_base_episodes(
@@ -66,9 +69,13 @@ def evaluate_cell(
             f"expected base-class episodes to calibrate on, got {base.reason}",
             "Mark more classes as base, or set calibration to datasets or none.",
         )
-    name, classifier = head
     check_uses(bank, name, classifier.uses)
-    wrapped = {key: calibrate(key, one, name, bank, settings) for key, one in estimators.items()}
+    wrapped = {
+        key: calibrate(key, one, name, bank, settings)
+        for key, one in estimators.items()
+        if one.least_shots <= episodes.fewest_shots
+    }
+    everyone = {**estimators, **wrapped}  # the others stay unfitted, and say nothing
     judging = time.perf_counter()
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
@@ -78,8 +85,9 @@ def evaluate_cell(
     base_errors = None if known.errors is None else known.errors.numpy()
     for estimator in wrapped.values():
         estimator.fit(known)
-    predicted = predicted_errors(bank, episodes, classifier, wrapped, **settings.engine)
-    calibrated = {key: calibration_name(one) for key, one in wrapped.items()}
+    predicted = predicted_errors(bank, episodes, classifier, everyone, **settings.engine)
+    calibrated = dict.fromkeys(everyone, "none")
+    calibrated |= {key: calibration_name(one) for key, one in wrapped.items()}
     cell = _cell_columns(bank, name, episodes, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     guesses = _prediction_rows(cell, rows, predicted, calibrated)
@@ -93,7 +101,9 @@ def evaluate_cell(
         "accuracy_intervals": _intervals(by_class, episodes),
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),
         "base": _base_summary(base, base_errors),
-        "estimators": _estimator_summaries(rows["actual_error"].to_numpy(), predicted, wrapped),
+        "estimators": _estimator_summaries(
+            rows["actual_error"].to_numpy(), predicted, everyone, calibrated
+        ),
         "comparisons": compare_estimators(
             {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
         ),
@@ -170,6 +180,7 @@ def _estimator_summaries(
     actual: NDArray,
     predicted: Mapping[str, Predicted],
     estimators: Mapping[str, ErrorEstimator],
+    calibrated: Mapping[str, str],
 ) -> dict[str, Any]:
     constant = predicted.get("constant")
     baseline = None if constant is None else constant.error
@@ -180,7 +191,7 @@ def _estimator_summaries(
         why, why_simpler = (next(iter(guess.reasons[some]), None) for some in (~there, fell_back))
         has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
-            "calibration": calibration_name(estimators[name]),
+            "calibration": calibrated[name],
             "sees_queries": isinstance(estimators[name], OracleEstimator),
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),

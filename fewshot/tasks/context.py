@@ -10,6 +10,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import NOTHING_MORE, Context
 from fewshot.heads.texts import no_text
 from fewshot.tasks.moments import base_moments, has_moments
+from fewshot.tasks.text_gaussians import class_gaussians
 
 
 def check_uses(bank: FeatureBank, name: str, uses: frozenset[str]) -> None:
@@ -18,10 +19,13 @@ def check_uses(bank: FeatureBank, name: str, uses: frozenset[str]) -> None:
     Raises
     ------
     FewshotError
-        A head that reads class names, and features without text vectors.
+        A head that reads class names, and features without text vectors; or one that wants
+        Gaussians predicted from them where there is nothing to learn that from.
     """
     if "text" in uses and bank.text is None:
         raise no_text(name)
+    if "text_gaussians" in uses:
+        class_gaussians(bank)  # the first to ask fits them
 
 
 def context_of(bank: FeatureBank, classes: NDArray, uses: frozenset[str], like: Tensor) -> Context:
@@ -32,6 +36,7 @@ def context_of(bank: FeatureBank, classes: NDArray, uses: frozenset[str], like: 
     if not uses & {"text", "base"}:
         return NOTHING_MORE
     text = mean = covariance = None
+    gaussians = None
     images = 0
     if "text" in uses and bank.text is not None:
         text = torch.from_numpy(bank.text)[torch.from_numpy(classes)].to(like)
@@ -40,4 +45,6 @@ def context_of(bank: FeatureBank, classes: NDArray, uses: frozenset[str], like: 
         mean = moments.means.mean(0).to(like)
         covariance = moments.covariance_like(like)
         images = int(moments.counts.sum())
-    return Context(text, bank.logit_scale, mean, covariance, images)
+    if "text_gaussians" in uses:
+        gaussians = class_gaussians(bank)[torch.from_numpy(classes)].to(like)
+    return Context(text, bank.logit_scale, mean, covariance, images, gaussians)

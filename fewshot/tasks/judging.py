@@ -30,6 +30,8 @@ from fewshot.tasks.disorder import random_order
 from fewshot.tasks.linear_all import linear_errors_on_all
 
 Progress = Callable[[int], object]
+NO_SHOTS = "no shots to judge by"
+FEW_SHOTS = "fewer shots than it needs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,30 @@ def predicted_errors(
     """What every estimator makes of every support.
 
     No query is loaded, unless one of the estimators is an oracle; only the oracles get them.
+    Estimators that need more shots than there are get nothing and predict nothing.
     """
+    shots = episodes.fewest_shots
+    asked = {name: one for name, one in estimators.items() if one.least_shots <= shots}
+    said = {}
+    if asked:
+        said = _predicted(
+            bank, episodes, head, asked, device=device, threads=threads, progress=progress
+        )
+    nothing = _nothing(len(episodes), FEW_SHOTS if shots else NO_SHOTS)
+    return {name: said.get(name, nothing) for name in estimators}
+
+
+def _predicted(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    estimators: Mapping[str, ErrorEstimator],
+    *,
+    device: torch.device,
+    threads: int | None,
+    progress: Progress | None,
+) -> dict[str, Predicted]:
+    """What they make of every support, a few episodes at a time."""
 
     def work(start: int, stop: int) -> dict[str, Predicted]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
@@ -153,11 +178,18 @@ def predicted_errors(
         return rows
 
     oracles = {n: one for n, one in estimators.items() if isinstance(one, OracleEstimator)}
-    images = episodes.ways * episodes.shots
+    images = episodes.ways * max(episodes.shots, 1)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     pieces = list(map_chunks(work, ranges, device, threads))
     return {name: _join([piece[name] for piece in pieces]) for name in estimators}
+
+
+def _nothing(episodes: int, reason: str) -> Predicted:
+    """No prediction for any of E episodes."""
+    none = np.full(episodes, np.nan)
+    bands = np.full((episodes, 2, len(LEVELS)), np.nan)
+    return Predicted(none, none, none, np.full(episodes, reason, dtype=object), bands, 0.0)
 
 
 def _told(

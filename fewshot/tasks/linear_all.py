@@ -85,7 +85,7 @@ def _fit(
         fitted = head.clone().fit(support)
         return fitted.weights_, fitted.biases_
 
-    bytes_each = episodes.ways * episodes.shots * bank.dim * 4
+    bytes_each = episodes.ways * max(episodes.shots, 1) * bank.dim * 4
     ranges = chunks(stop - start, bytes_each, QUERY_BYTES)
     pieces = list(map_chunks(work, ranges, device, threads))
     return torch.cat([weights for weights, _ in pieces]), torch.cat([bias for _, bias in pieces])

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewshot.backbones.base import Backbone
 from fewshot.storage import atomic_path, plain_name, writing
-from fewshot.text.prompts import (
-    DEFAULT_TEMPLATES,
-    check_classnames,
-    check_templates,
-    class_vectors,
-    prompts,
-)
+from fewshot.text.class_texts import ClassTexts, class_texts, text_vectors
+from fewshot.text.template_sets import template_set
 
-FORMAT = 1
+# Changes with the way in which texts become vectors.
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,36 +32,35 @@ class TextFeatures:
         Unit length, on the CPU.
     logit_scale, logit_bias : float
         Of the dual encoder: logits are ``logit_scale * cosine + logit_bias``.
-    templates : tuple of str
     key : str
         SHA-256 of everything that decides the vectors.
+    record : dict
+        Which texts they are of, and what of them was cut off; JSON types only.
     """
 
     vectors: Tensor
     logit_scale: float
     logit_bias: float
-    templates: tuple[str, ...]
     key: str
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 def class_text_features(
     backbone: Backbone,
     classnames: Sequence[str],
-    templates: Sequence[str] = DEFAULT_TEMPLATES,
+    templates: str | Sequence[str] = "photo",
     *,
     cache: Path,
     device: torch.device,
 ) -> TextFeatures:
-    """Text vectors of `classnames` under `backbone`, from the cache if they are there.
-
-    A hit loads no network. A file that cannot be read is computed again.
+    """Text vectors of class names in prompts; :func:`text_features` of other texts.
 
     Parameters
     ----------
     backbone : Backbone
     classnames : sequence of C str
-    templates : sequence of str
-        With ``{}`` where the name goes.
+    templates : str or sequence of str
+        A set of templates by name, or templates with ``{}`` where the name goes.
     cache : Path
         Folder of such files, made if it is missing.
     device : torch.device
@@ -74,28 +71,48 @@ def class_text_features(
     FewshotError
         No text encoder, weights that are not there, names or templates that cannot be used.
     """
-    check_templates(templates)
-    check_classnames(classnames)
+    texts = class_texts(classnames, template_set(templates, ""))
+    return text_features(backbone, texts, cache=cache, device=device)
+
+
+def text_features(
+    backbone: Backbone, texts: ClassTexts, *, cache: Path, device: torch.device
+) -> TextFeatures:
+    """Text vectors of classes under `backbone`, from the cache if they are there.
+
+    A hit loads no network. A file that cannot be read is computed again. What the encoder has to
+    cut off is recorded, and one line on the standard error stream says so.
+
+    Raises
+    ------
+    FewshotError
+        No text encoder, or weights that are not there.
+    """
     if not backbone.has_text:
         backbone.load_dual(device)  # it says why, and what to take instead
-    templates = tuple(templates)
-    key = text_key(backbone, classnames, templates)
+    key = text_key(backbone, texts)
     path = cache / f"{plain_name(backbone.name, 60)}-{key[:16]}.safetensors"
-    found = _read(path, key, len(classnames), templates)
+    found = _read(path, key, texts)
     if found is None:
         dual = backbone.load_dual(device)
-        vectors = class_vectors(dual, classnames, templates)
-        found = TextFeatures(vectors, dual.logit_scale, dual.logit_bias, templates, key)
+        vectors, made = text_vectors(dual, texts)
+        record = texts.record | made | {"key": key}
+        found = TextFeatures(vectors, dual.logit_scale, dual.logit_bias, key, record)
         _write(path, found)
+    cut = found.record["cut"]
+    if cut:
+        what = f"{len(cut)} text{'s' * (len(cut) > 1)}, for instance of {cut[0]['class']!r}"
+        print(f"fewshot: the text encoder cuts off the end of {what}", file=sys.stderr)
     return found
 
 
-def text_key(backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> str:
-    """SHA-256 of the backbone's fingerprint and of the prompts, in their order."""
+def text_key(backbone: Backbone, texts: ClassTexts) -> str:
+    """SHA-256 of the backbone's fingerprint and of all texts, in their order."""
     causes = {
         "format": FORMAT,
         "backbone": backbone.fingerprint(),
-        "prompts": [prompts(name, templates) for name in classnames],
+        "prompts": texts.prompts,
+        "descriptions": texts.descriptions,
     }
     return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()
 
@@ -107,13 +124,15 @@ def _write(path: Path, features: TextFeatures) -> None:
         "key": features.key,
         "logit_scale": features.logit_scale,
         "logit_bias": features.logit_bias,
+        "pieces": features.record["pieces"],
+        "cut": features.record["cut"],
     }
     with writing("paths.cache", path.parent), atomic_path(path) as partial:
         stored = {"vectors": features.vectors.contiguous()}
         save_file(stored, partial, metadata={"note": json.dumps(note)})
 
 
-def _read(path: Path, key: str, classes: int, templates: tuple[str, ...]) -> TextFeatures | None:
+def _read(path: Path, key: str, texts: ClassTexts) -> TextFeatures | None:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -123,7 +142,9 @@ def _read(path: Path, key: str, classes: int, templates: tuple[str, ...]) -> Tex
             note = json.loads((file.metadata() or {})["note"])
             vectors = file.get_tensor("vectors")
         scale, bias = float(note["logit_scale"]), float(note["logit_bias"])
-        sound = note["key"] == key and len(vectors) == classes and bool(vectors.isfinite().all())
+        record = {"pieces": int(note["pieces"]), "cut": list(note["cut"]), "key": key}
+        sound = note["key"] == key and len(vectors) == len(texts.classnames)
+        sound = sound and bool(vectors.isfinite().all())
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return TextFeatures(vectors, scale, bias, templates, key) if sound else None
+    return TextFeatures(vectors, scale, bias, key, texts.record | record) if sound else None

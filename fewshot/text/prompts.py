@@ -1,8 +1,8 @@
-"""Class names as prompts, and prompts as one vector per class."""
+"""Class names as prompts, and texts as one vector per class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -75,24 +75,50 @@ def class_vectors(
     """
     check_templates(templates)
     check_classnames(classnames)
-    at_once = max(1, PROMPTS_AT_ONCE // len(templates))
-    rows = []
-    for start in range(0, len(classnames), at_once):
-        some = classnames[start : start + at_once]
-        texts = [text for name in some for text in prompts(name, templates)]
+    vectors = mean_directions(dual, [prompts(name, templates) for name in classnames])
+    check_directions(vectors, classnames)
+    return vectors
+
+
+def mean_directions(dual: DualEncoder, lists: Sequence[Sequence[str]]) -> Tensor:
+    """The direction (C, D) of the mean of the texts' unit vectors, for each of C lists.
+
+    Zero for an empty list.
+    """
+    rows: list[Tensor] = []
+    for some in _in_batches(lists):
+        texts = [text for one in some for text in one]
         vectors = normalize(dual.encode_text(texts).float(), dim=-1)
-        rows.append(normalize(vectors.view(len(some), len(templates), -1).mean(1), dim=-1))
-    vectors = torch.cat(rows)
+        rows += [part.sum(0) for part in vectors.split([len(one) for one in some])]
+    return normalize(torch.stack(rows), dim=-1)
+
+
+def check_directions(vectors: Tensor, classnames: Sequence[str]) -> None:
+    """Raise unless every class has a finite vector that is not zero."""
     lost = ~(vectors.isfinite().all(-1) & vectors.any(-1))
     if bool(lost.any()):
         name = classnames[int(lost.nonzero()[0])]
         raise FewshotError("backbone", f"the text encoder gave no direction for class {name!r}")
-    return vectors
+
+
+def _in_batches(lists: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Neighbouring lists with at most PROMPTS_AT_ONCE texts together, or a single longer one."""
+    batch: list[Sequence[str]] = []
+    size = 0
+    for one in lists:
+        if size and size + len(one) > PROMPTS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += len(one)
+    if size:
+        yield batch
 
 
 def check_templates(templates: Sequence[str]) -> None:
     """Raise unless `templates` is a list of at least one text with a ``{}`` in it."""
-    several = not isinstance(templates, str) and len(templates) > 0
+    listed = isinstance(templates, Sequence) and not isinstance(templates, str)
+    several = listed and len(templates) > 0
     expect(several, "templates", f"expected a list of at least one template, got {templates!r}")
     for template in templates:
         if not isinstance(template, str) or PLACE not in template:

@@ -28,14 +28,14 @@ def features(**changes):
         ("seed=null", "seed: expected an integer >= 0, got None."),
         ("episodes.ways=2.5", "episodes.ways: expected an integer >= 2, got 2.5."),
         ("episodes.shots=[]", "episodes.shots: expected a number or a list of them, got []."),
-        ("episodes.shots=[1,x]", "episodes.shots: expected an integer >= 1, got 'x'."),
+        ("episodes.shots=[1,x]", "episodes.shots: expected an integer >= 0, got 'x'."),
         ("episodes.queries=some", "episodes.queries: expected 'all' or an integer, got 'some'."),
         ("episodes.count=0", "episodes.count: expected an integer >= 1, got 0."),
         ("episodes.count=1e3", "episodes.count: expected an integer >= 1, got 1000.0."),
         ("episodes.min_images=keep", "episodes.min_images: expected one of 'raise', 'drop'"),
         ("threads=-1", "threads: expected an integer >= 1, got -1."),
         ("device=gpu", "device: cannot use 'gpu': "),
-        ("task=segmentation", "task: expected one of 'classification', got 'segmentation'"),
+        ("task=segmentation", "task: expected one of 'classification', 'verification', got 's"),
         ("features.dtype=int8", "features.dtype: expected one of 'float32', 'float16'"),
         ("features.normalize=l3", "features.normalize: expected one of 'auto', 'none', 'l2'"),
         ("features.batch_size=0", "features.batch_size: expected an integer >= 1, got 0."),
@@ -90,7 +90,7 @@ def test_a_setting_that_is_wrong(refusal, given, settings, message):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("lits", "Did you mean 'list'?"), ("dataset", "Available: bank, calibrate, extract, help, ")],
+    [("lits", "Did you mean 'list'?"), ("xyz", "Available: bank, calibrate, extract, help, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)

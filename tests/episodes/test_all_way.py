@@ -66,7 +66,7 @@ def test_every_training_image_is_drawn_alike(labels, subset):
             {"shots": 12},
             r"class 'zero' has 12 images; 12 shots \+ 1 query need 13",
         ),
-        ({"shots": 0}, "episodes.shots"),
+        ({"shots": -1}, "episodes.shots"),
         ({"episodes": 0}, "episodes.count"),
         ({"min_images": "ask"}, "episodes.min_images"),
         ({"shots": 40, "min_images": "drop"}, "two classes or more, got 0"),

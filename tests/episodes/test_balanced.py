@@ -120,7 +120,7 @@ def test_class_without_any_image_is_named():
     [
         ("ways", 1),
         ("ways", 2.5),
-        ("shots", 0),
+        ("shots", -1),
         ("queries", "some"),
         ("queries", 0),
         ("episodes", 0),

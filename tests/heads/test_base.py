@@ -30,6 +30,19 @@ def test_bad_supports(features, mask, message):
         Support.of(features, mask)
 
 
+def test_only_those_who_say_so_get_no_shots():
+    nothing = torch.zeros(2, 3, 0, 5)
+    with pytest.raises(FewshotError, match="has no shot"):
+        Support.of(nothing)
+    support = Support.of(nothing, least_shots=0)
+    assert support.mask.shape == (2, 3, 0)
+    assert support.counts.tolist() == [[0, 0, 0]] * 2
+    with pytest.raises(FewshotError, match="without shots there are no class means"):
+        support.means()
+    with pytest.raises(FewshotError, match="has no shot"):
+        Support.of(torch.zeros(2, 3, 1, 5), torch.zeros(2, 3, 1, dtype=torch.bool), least_shots=0)
+
+
 def test_means_and_counts_follow_the_mask():
     features = torch.arange(12.0).reshape(1, 2, 3, 2)
     mask = torch.tensor([[[True, True, False], [True, True, True]]])

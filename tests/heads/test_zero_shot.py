@@ -33,6 +33,14 @@ def test_shots_are_ignored():
     assert not bool(one.linear().response.any())
 
 
+def test_no_shot_is_needed():
+    shots, text, query = draw()
+    none = Support.of(shots[:, :, :0], context=Context(text), least_shots=ZeroShot().least_shots)
+    some = Support.of(shots, context=Context(text))
+    scores = [ZeroShot().fit(one).scores(Query.of(query)) for one in (none, some)]
+    assert torch.equal(*scores)
+
+
 def test_without_text():
     with pytest.raises(FewshotError, match=r"head=zero_shot: this head reads class names.*encoder"):
         ZeroShot().fit(Support.of(draw()[0]))

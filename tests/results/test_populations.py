@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.episodes import sample_episodes
+from fewshot.episodes import sample_all_way, sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.heads.ncm import NCM
@@ -39,7 +39,7 @@ def test_variance_of_class_effects_is_found_without_bias():
     assert np.median(noise) < 0.05 * 0.1**2 / 12
 
 
-@pytest.mark.parametrize(("shots", "queries"), [(1, 3), (2, 6)])
+@pytest.mark.parametrize(("shots", "queries"), [(0, 4), (1, 3), (2, 6)])
 def test_variance_of_image_effects_is_found_without_bias(shots, queries):
     """A shot moves its own way and the others in opposite directions, as a prototype does."""
     images, ways = 16, 3
@@ -59,6 +59,18 @@ def test_variance_of_image_effects_is_found_without_bias(shots, queries):
     shot = shots * (own + (ways - 1) * others) / ways
     whole = (shot + 0.6 * asked / ways) ** 2 + (0.8 * asked / ways) ** 2
     assert near(found, 6 * 0.5**2 * whole / images)
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_nothing_is_seen_of_queries_that_are_always_the_same(shots):
+    labels = np.repeat(np.arange(4), 10)
+    subset = np.where(np.arange(40) % 10 < 5, "train", "test")
+    drawn = sample_all_way(labels, shots, 6, subset=subset)
+    values = np.random.default_rng(0).normal(size=(6, 4))
+    found = population_intervals(values, drawn.classes, labels, drawn.support, drawn.query)
+    assert found["images"]["reason"] == ALL_IMAGES
+    assert found["images"]["upper"] is None
+    assert found["episodes"]["upper"] is not None
 
 
 def draw(rng, means, images, seed):

@@ -7,7 +7,10 @@ import torch
 
 from fewshot.backbones.base import Backbone, DualEncoder
 from fewshot.exceptions import FewshotError
-from fewshot.text.features import class_text_features
+from fewshot.text.class_texts import class_texts
+from fewshot.text.descriptions import Descriptions
+from fewshot.text.features import class_text_features, text_features
+from fewshot.text.template_sets import template_set
 
 CPU = torch.device("cpu")
 NAMES, TEMPLATES = ["sea_horse", "crab", "ant"], ["a photo of a {}.", "{}"]
@@ -35,7 +38,10 @@ class Letters(Backbone):
 
     def load_dual(self, device):
         self.loads += 1
-        return DualEncoder(lambda images: images, self.encode, 37.5, -1.25, 77)
+        return DualEncoder(lambda images: images, self.encode, 37.5, -1.25, 8, self.count)
+
+    def count(self, texts):
+        return [len(text.split()) + 2 for text in texts]
 
     def encode(self, texts):
         counts = [[text.lower().count(chr(97 + i)) for i in range(26)] for text in texts]
@@ -55,8 +61,10 @@ def test_a_hit_loads_no_network():
     assert torch.allclose(first.vectors.norm(dim=1), torch.ones(3))
     for one in (first, again):
         assert (one.logit_scale, one.logit_bias) == (37.5, -1.25)
-        assert one.templates == tuple(TEMPLATES)
-        assert one.key == first.key
+        assert one.record["source"] == "templates"
+        assert one.record["templates"]["prompts"] == TEMPLATES
+        assert (one.record["pieces"], one.record["cut"]) == (6, [])
+        assert one.record["key"] == one.key == first.key
     assert [path.suffix for path in Path("cache/text").iterdir()] == [".safetensors"]
 
 
@@ -121,3 +129,41 @@ def test_refusals():
     Path("file").write_text("in the way")
     with pytest.raises(FewshotError, match=r"paths\.cache: cannot write to"):
         features(Letters(), cache=Path("file/text"))
+
+
+def described(backbone, texts, source="descriptions", cache=Path("cache/text")):
+    given = Descriptions({name: [text] for name, text in zip(NAMES, texts, strict=True)})
+    wanted = class_texts(NAMES, template_set(TEMPLATES, ""), given, source)
+    return text_features(backbone, wanted, cache=cache, device=CPU)
+
+
+def test_descriptions_have_files_of_their_own():
+    texts = ["A fish. " * 5, "Red and hard.", "Black and very small."]
+    found = described(Letters(), texts)
+    assert found.record["pieces"] == 4  # three sentences of two words fit eight tokens, and two
+    backbone = Letters()
+    assert described(backbone, texts).key == found.key
+    assert backbone.loads == 0
+    keys = {
+        found.key,
+        features(Letters()).key,
+        described(Letters(), texts, "both").key,
+        described(Letters(), ["A fish.", *texts[1:]]).key,
+        described(Letters(), texts[::-1]).key,
+    }
+    assert len(keys) == len(list(Path("cache/text").iterdir())) == 5
+
+
+def test_what_is_cut_off_is_told_each_time(capfd):
+    long = [f"a photo of {'very ' * 9}big {{}}."]
+    for loads in (1, 0):
+        backbone = Letters()
+        found = features(backbone, templates=long)
+        assert backbone.loads == loads
+        assert [one["class"] for one in found.record["cut"]] == NAMES
+        assert found.record["cut"][1]["tokens"] == 16
+        assert capfd.readouterr().err == (
+            "fewshot: the text encoder cuts off the end of 3 texts, for instance of 'sea_horse'\n"
+        )
+    features(Letters())
+    assert capfd.readouterr().err == ""

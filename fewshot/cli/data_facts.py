@@ -1,0 +1,50 @@
+"""What a run says of its images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fewshot.episodes import EpisodeSet
+from fewshot.episodes.balanced import images_needed
+from fewshot.features.bank import FeatureBank
+
+
+def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
+    """Images, classes, features, and what was skipped or dropped."""
+    parts = {part: len(bank.classes(part)) for part in ("base", "validation", "novel")}
+    return {
+        "images": len(bank),
+        "classes": len(bank.classes()),
+        "classes_by_part": None if bank.parts is None else parts,
+        "feature_dim": bank.dim,
+        "normalize": bank.normalize,
+        "skipped": bank.info.get("skipped", []),
+        "text": bank.info.get("text"),
+        "predictor": _predictor(bank),
+        "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
+        "dropped_classes": _dropped(bank, drawn),
+    }
+
+
+def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]:
+    """Names of classes too small for an episode, by shots."""
+    pool = bank.classes(None if bank.parts is None else "novel")
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))
+    dropped = {}
+    for episodes in drawn:
+        small = pool[size[pool] < images_needed(episodes.shots, episodes.mean_queries)]
+        if len(small):
+            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+    return dropped
+
+
+def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
+    """Which predictor was brought along, and which evaluated classes it had learned from."""
+    if isinstance(bank.predictor, str):
+        return None
+    judged = bank.classes(None if bank.parts is None else "novel")
+    known = {name.casefold() for name in bank.predictor.classnames}
+    shared = [bank.classnames[c] for c in judged if bank.classnames[c].casefold() in known]
+    return {**bank.predictor.record, "classes_in_common": shared}

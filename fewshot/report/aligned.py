@@ -1,0 +1,51 @@
+"""Columns and paragraphs of plain text. Standard library only."""
+
+from __future__ import annotations
+
+import textwrap
+
+from fewshot.report.wording import plain
+
+WIDTH = 100
+LONGEST_NAME = 22
+GAP = "  "
+
+
+def aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
+    """Columns as wide as their widest entry, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        padded = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        if left_first:
+            padded[0] = row[0].ljust(widths[0])
+        lines.append(GAP.join(padded))
+    return lines
+
+
+def wrapped(text: str, indent: str) -> list[str]:
+    """Lines of at most `WIDTH`, all but the first one indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+
+
+def legend(meanings: dict[str, str]) -> str:
+    """A paragraph per name, side by side with the names."""
+    width = max(map(len, meanings)) + len(GAP)
+    return "\n".join(
+        line
+        for name, text in meanings.items()
+        for line in wrapped(name.ljust(width) + text, " " * width)
+    )
+
+
+def short(name: object) -> str:
+    """A name of at most `LONGEST_NAME` harmless characters."""
+    text = plain(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def markdown(text: str) -> str:
+    """`text` with nothing in it that Markdown would read."""
+    for mark in "\\|`*_<[$":
+        text = text.replace(mark, f"\\{mark}")
+    return text

@@ -1,0 +1,117 @@
+"""Verification in words and finished texts. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fewshot.report.wording import (
+    Cell,
+    group_cells,
+    group_text,
+    head_notes,
+    known,
+    percent,
+    percent_interval,
+    plain,
+    protocol_text,
+)
+
+VERIFICATION = "verification"  # the task, as in `fewshot.results.schema`
+TITLES = {"auroc": "AUROC", "average_precision": "AP", "fpr95": "FPR95"}
+MEASURES = tuple(TITLES)
+MEANINGS = {
+    "auroc": "probability that a query of the class scores above one of another class; 50 by "
+    "chance, whatever the number of classes",
+    "average_precision": "average precision; by chance about the share of queries that are of the "
+    "class",
+    "fpr95": "share of other queries that are accepted with 95 % of those of the class; lower is "
+    "better",
+}
+QUESTION = (
+    "is this image of class c? One class at a time, the other classes of the episode are impostors"
+)
+
+
+def of_task(cells: Iterable[Cell], *, verification: bool) -> list[Any]:
+    """Cells of verification, or all others."""
+    return [cell for cell in cells if (cell.get("task") == VERIFICATION) == verification]
+
+
+def header(cells: Sequence[Cell]) -> list[str]:
+    """Names of the columns."""
+    seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
+    measured = [title for one in MEASURES for title in (f"{TITLES[one]} %", "classes ±")]
+    share = ["positive %"] if len(_shares(cells)) > 1 else []
+    return ["head", "ways", "shots", *seed, *measured, *share]
+
+
+def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    """Texts of one row: each measure with its interval over episodes, and that over classes."""
+    columns = header(cells)
+    numbers = [cell[one] for one in ("ways", "shots", "seed") if one in columns]
+    measured = [text for one in MEASURES for text in _texts(cell[one])]
+    share = [percent(cell["prevalence"])] if "positive %" in columns else []
+    return [plain(cell["head"]), *map(str, numbers), *measured, *share]
+
+
+def about(cells: Sequence[Cell]) -> str:
+    """``600 episodes per row, all queries, seed 0; 20.0 % of the queries are of the class``."""
+    shares = _shares(cells)
+    rest = f"; {shares[0]} % of the queries are of the class" if len(shares) == 1 else ""
+    return protocol_text(cells) + rest
+
+
+def _shares(cells: Iterable[Cell]) -> list[str]:
+    """Different shares of positives."""
+    return sorted({percent(cell["prevalence"]) for cell in cells})
+
+
+def _texts(intervals: Cell | None) -> tuple[str, str]:
+    if intervals is None:
+        return "-", "-"
+    return percent_interval(intervals["episodes"]), half(intervals["classes"])
+
+
+def half(interval: Cell) -> str:
+    """``1.5``: half the width of an interval, in points."""
+    lower, upper = interval["lower"], interval["upper"]
+    return percent((upper - lower) / 2) if known(lower) and known(upper) else "-"
+
+
+def differences(cells: Iterable[Cell]) -> list[tuple[str, list[str]]]:
+    """Paired differences of heads: what is compared, and a text for each measure."""
+    rows = []
+    for cell in cells:
+        for pair in cell.get("comparisons") or []:
+            where = f"{cell['ways']}-way {cell['shots']}-shot"
+            what = f"{plain(pair['first'])} less {plain(pair['second'])}, {where}"
+            rows.append((what, [_difference(pair[one]) for one in MEASURES]))
+    return rows
+
+
+def _difference(intervals: Cell | None) -> str:
+    """``+1.5 ± 0.2 (2.1)``: mean and both half widths, in points."""
+    if intervals is None:
+        return "-"
+    mean = percent(intervals["episodes"]["mean"], sign=True)
+    return f"{mean} ± {half(intervals['episodes'])} ({half(intervals['classes'])})"
+
+
+def sections_of(
+    cells: Iterable[Cell], plots: Mapping[tuple[str, ...], Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """What the page says of verification, a section per data set and backbone."""
+    return [
+        {
+            "title": group_text(group),
+            "protocol": about(rows),
+            "plots": plots.get(group, ()),
+            "header": header(rows),
+            "rows": [entries(cell, rows) for cell in rows],
+            "differences": differences(rows),
+            "measures": list(TITLES.values()),
+            "notes": [(", ".join(heads), words) for words, heads in head_notes(rows).items()],
+        }
+        for group, rows in group_cells(of_task(cells, verification=True)).items()
+    ]

@@ -1,0 +1,45 @@
+"""Which heads work with how few shots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fewshot.exceptions import FewshotError
+from fewshot.heads.base import Head
+
+
+def check_least_shots(heads: Mapping[str, Head], shots: int) -> None:
+    """Raise if `shots` of every class are too few for all of `heads`.
+
+    Raises
+    ------
+    FewshotError
+        Naming the heads and what they need.
+    """
+    if not heads or any(head.least_shots <= shots for head in heads.values()):
+        return
+    least = min(head.least_shots for head in heads.values())
+    raise FewshotError(
+        "episodes.shots",
+        f"expected {least} or more for head={','.join(heads)}, got {shots}",
+        "Raise it, or take a head that knows the classes by their names, as zero_shot does.",
+    )
+
+
+def left_out(heads: Mapping[str, Head], shots: Sequence[int]) -> list[dict[str, Any]]:
+    """Combinations with too few shots: ``head``, ``shots`` and ``reason`` of each.
+
+    Raises
+    ------
+    FewshotError
+        Nothing is left: all combinations are such.
+    """
+    check_least_shots(heads, max(shots, default=0))
+    out = []
+    for each in dict.fromkeys(shots):
+        for name, head in heads.items():
+            if (least := head.least_shots) > each:
+                reason = f"needs {least} shot{'s' * (least > 1)} of every class"
+                out.append({"head": name, "shots": each, "reason": reason})
+    return out

@@ -1,0 +1,176 @@
+"""Descriptions of classes on disk: one JSON file per data set, model and prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fewshot.exceptions import FewshotError, expect
+from fewshot.storage import atomic_path, plain_name, writing
+from fewshot.text.prompts import readable
+
+FORMAT = 1
+KIND = "descriptions"
+# Characters of one text, texts of one class, and bytes of a file.
+LONGEST, MOST, LARGEST = 20_000, 100, 256 * 2**20
+SETTING = "text.descriptions"
+
+
+@dataclass
+class Descriptions:
+    """Texts about classes, and where they come from.
+
+    Attributes
+    ----------
+    classes : dict of str to list of str
+        Texts by class name.
+    dataset, model, prompt, created : str
+        Data set, language model, name and version of the prompt, time; "unknown" if not told.
+    question : dict
+        The prompt in full.
+    settings : dict
+        How the model was asked.
+    refused : dict of str to list of str
+        Why answers were not used, by class name.
+    sha256 : str
+        Of the file it was read from; empty for none.
+    """
+
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    dataset: str = "unknown"
+    model: str = "unknown"
+    prompt: str = "unknown"
+    created: str = "unknown"
+    question: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    sha256: str = ""
+
+    def of(self, classnames: Sequence[str]) -> list[list[str]]:
+        """Texts of each of these classes, [] for one without; spelling counts as in prompts."""
+        found = {_key(name): texts for name, texts in self.classes.items()}
+        return [found.get(_key(name), []) for name in classnames]
+
+    def foreign(self, classnames: Sequence[str]) -> list[str]:
+        """Classes of the file that are none of these."""
+        known = {_key(name) for name in classnames}
+        return [name for name in self.classes if _key(name) not in known]
+
+    def save(self, path: Path, setting: str = SETTING) -> None:
+        """Write the file whole or not at all."""
+        note = {"format": FORMAT, "kind": KIND} | vars(self)
+        del note["sha256"]
+        with writing(setting, path), atomic_path(path) as partial:
+            partial.write_text(json.dumps(note, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def place_of(folder: Path, dataset: str, model: str, prompt: str) -> Path:
+    """The usual file: ``<folder>/<dataset>-<model>-<prompt>.json``."""
+    return folder / f"{'-'.join(plain_name(part, 60) for part in (dataset, model, prompt))}.json"
+
+
+def usual_file(folder: Path, dataset: str, model: str | None = None) -> Path:
+    """The one file of descriptions of a data set in `folder`, of a model if it is told.
+
+    Raises
+    ------
+    FewshotError
+        None, or several.
+    """
+    fitting = []
+    for path in sorted(folder.glob(f"{plain_name(dataset, 60)}-*.json")):
+        found = load_descriptions(path)
+        if found.dataset == dataset and model in (None, found.model):
+            fitting.append(path)
+    whose = f"{dataset!r}" + (f" by {model!r}" if model else "")
+    if not fitting:
+        problem = f"there are no descriptions of {whose} in {folder}"
+        remedy = f"Make them with: fewshot text describe dataset={dataset} llm.model=..."
+        raise FewshotError(SETTING, problem, remedy)
+    if len(fitting) > 1:
+        names = ", ".join(path.name for path in fitting)
+        problem = f"there are several descriptions of {whose} in {folder}: {names}"
+        raise FewshotError(SETTING, problem, f"Name one: {SETTING}={fitting[0]}.")
+    return fitting[0]
+
+
+def load_descriptions(path: Path, setting: str = SETTING) -> Descriptions:
+    """Read and check such a file.
+
+    Written by hand, it needs ``format``, ``kind`` and ``classes`` only.
+
+    Raises
+    ------
+    FewshotError
+        No such file, no JSON, another kind of file, or a text that cannot be used.
+    """
+    try:
+        expect(path.stat().st_size <= LARGEST, setting, f"{path} is too large for descriptions")
+        raw = path.read_bytes()
+        note = json.loads(raw, object_pairs_hook=_once)
+    except OSError as error:
+        remedy = "Make one with: fewshot text describe dataset=... llm.model=..."
+        raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
+    _check(note, path, setting)
+    known = {key: note[key] for key in vars(Descriptions()) if key in note and key != "sha256"}
+    known["classes"] = {
+        name: [" ".join(text.split()) for text in texts] for name, texts in note["classes"].items()
+    }
+    return Descriptions(**known, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def fault(text: object) -> str | None:
+    """What keeps a text from being a description that an encoder can read; None if it is one."""
+    if not isinstance(text, str):
+        return "it is no text"
+    if not text.strip():
+        return "it is empty"
+    if len(text) > LONGEST:
+        return f"it has {len(text)} characters, more than {LONGEST}"
+    # Cc, Cf, Co, Cs, Cn: nothing that anyone can see.
+    odd = [c for c in text if unicodedata.category(c).startswith("C") and c not in "\n\r\t"]
+    return f"it has the character U+{ord(odd[0]):04X}" if odd else None
+
+
+def _check(note: Any, path: Path, setting: str) -> None:
+    def demand(condition: bool, problem: str) -> None:
+        expect(condition, setting, f"{path}: {problem}")
+
+    fine = isinstance(note, dict) and note.get("kind") == KIND
+    demand(fine, f"expected a file of kind {KIND!r}")
+    demand(note.get("format") == FORMAT, f"expected format {FORMAT}, got {note.get('format')!r}")
+    for key, default in vars(Descriptions()).items():
+        same = isinstance(note.get(key, default), type(default))
+        demand(same, f"expected {key!r} to be a {type(default).__name__}")
+    first: dict[str, str] = {}
+    for name, texts in note["classes"].items() if "classes" in note else ():
+        demand(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
+        same_name = first.setdefault(_key(name), name)
+        demand(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
+        several = isinstance(texts, list) and 0 < len(texts) <= MOST
+        demand(several, f"class {name!r}: expected a list of 1 to {MOST} texts")
+        for text in texts:
+            why = fault(text)
+            demand(why is None, f"class {name!r}: a text cannot be used: {why}")
+    demand("classes" in note, "expected 'classes', texts by class name")
+
+
+def _key(name: str) -> str:
+    return readable(name).casefold()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object without a name that comes twice; the last would silently count."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} comes twice")
+    return made

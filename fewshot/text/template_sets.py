@@ -1,0 +1,100 @@
+"""Sets of prompts by name and version; a version never changes once it is published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fewshot.exceptions import UnknownNameError
+from fewshot.resources import card
+from fewshot.text.prompts import DEFAULT_TEMPLATES, PLACE, check_templates
+
+SETS: dict[str, dict[int, tuple[str, ...]]] = {
+    "name": {1: ("{}",)},
+    "photo": {1: DEFAULT_TEMPLATES},
+    # One prompt for each way in which images of one class differ most: distance, sharpness, light,
+    # number, surroundings and medium.
+    "ensemble": {
+        1: (
+            "a photo of a {}.",
+            "a close-up photo of a {}.",
+            "a {} seen from far away.",
+            "a blurry, badly lit photo of a {}.",
+            "a bright photo of one {} against a plain background.",
+            "a photo of several of the {}.",
+            "a {} in its usual surroundings.",
+            "a drawing of a {}.",
+        )
+    },
+}
+CARD = "card"
+
+
+@dataclass(frozen=True)
+class TemplateSet:
+    """Templates and where they come from.
+
+    Attributes
+    ----------
+    name : str
+        "ensemble@1", "card" (those of the data set's card) or "own".
+    templates : tuple of str
+        With ``{}`` where the class name goes.
+    """
+
+    name: str
+    templates: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the templates in their order."""
+        return hashlib.sha256(json.dumps(self.templates).encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """Everything that tells one set from another, JSON types only."""
+        return {"name": self.name, "sha256": self.digest, "prompts": list(self.templates)}
+
+
+def template_set(wanted: str | Sequence[str] | None, dataset: str) -> TemplateSet:
+    """The set that the setting ``text.templates`` means.
+
+    Parameters
+    ----------
+    wanted : str, sequence of str or None
+        A name, with ``@version`` or in its newest version; templates of one's own; None or
+        "card": those of the data set's card, ``photo@1`` if it has none.
+    dataset : str
+        Name of the data set.
+
+    Raises
+    ------
+    FewshotError
+        No such set, or templates without a place for the name.
+
+    Examples
+    --------
+    >>> from fewshot.text.template_sets import template_set
+    >>> template_set("photo", "digits").name
+    'photo@1'
+    """
+    if wanted is None or wanted == CARD:
+        own = card(dataset).get("templates")
+        return TemplateSet(CARD, tuple(own)) if own else _named("photo")
+    if isinstance(wanted, str) and PLACE not in wanted:
+        return _named(wanted)
+    templates = [wanted] if isinstance(wanted, str) else wanted
+    check_templates(templates)
+    return TemplateSet("own", tuple(templates))
+
+
+def _named(wanted: str) -> TemplateSet:
+    name, _, version = wanted.partition("@")
+    newest = max(SETS.get(name, {0: ()}))
+    full = f"{name}@{version or newest}"
+    known = {f"{one}@{n}": texts for one, of in SETS.items() for n, texts in of.items()}
+    if full not in known:
+        raise UnknownNameError("text.templates", wanted, [*known, CARD])
+    return TemplateSet(full, known[full])

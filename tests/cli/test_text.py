@@ -1,0 +1,195 @@
+"""``fewshot text``: from a data set to a file of descriptions, and from there to vectors."""
+
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fewshot.backbones.base import Backbone, DualEncoder
+from fewshot.cli.compose import settings_from
+from fewshot.cli.nouns import class_text, with_text
+from fewshot.datasets.base import ImageDataset
+from fewshot.exceptions import FewshotError
+from fewshot.features.bank import FeatureBank
+from fewshot.text.descriptions import Descriptions, load_descriptions
+
+KEY = "sk-test-9f8e7d6c5b4a"
+SERVER = Path(__file__).parent.parent / "text" / "language_server.py"
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+@pytest.fixture
+def server(monkeypatch):
+    pytest.importorskip("openai")
+    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    tools = SimpleNamespace(**runpy.run_path(str(SERVER)))
+    made = tools.LanguageServer()
+    made.tools = tools
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def asking(server):
+    quick = ("llm.backoff=0.001", "llm.retries=1")
+    return ("text", "describe", "llm.model=a/b", f"llm.base_url={server.url}", *quick)
+
+
+def test_describe_and_show(server, asking, fewshot):
+    done = fewshot(*asking)
+    assert done.code == 0, done.err
+    file = Path("cache/descriptions/digits-a_b-visual_1.json").resolve()
+    assert (
+        done.out == f"10 classes of digits are described, 10 of them now.\nDescriptions: {file}\n"
+    )
+    assert load_descriptions(file).of(DIGITS)[3][0].startswith("The three is round")
+    said = json.loads(fewshot(*asking, "--json").out)
+    assert said == {"file": str(file), "classes": 10, "asked": 0}
+
+    shown = fewshot("text", "show", str(file))
+    assert "digits: 10 descriptions of 10 classes, 15 words each" in shown.out
+    assert "model a/b, prompt visual@1, 20" in shown.out
+    assert "zero: The zero is round" in shown.out
+    assert "... and 5 more classes" in shown.out
+    few = Descriptions({"Zero": ["Round."], "crab": ["Red."]}, refused={"one": ["it is empty"]})
+    few.save(Path("few.json"))
+    facts = json.loads(fewshot("text", "show", "few.json", "--json", "dataset=digits").out)
+    assert (facts["missing"], facts["other_classes"]) == (DIGITS[1:], ["crab"])
+    assert "without a description: 'one', 'two'" in fewshot(
+        "text", "show", "few.json", "dataset=digits"
+    ).out  # fmt: skip
+
+
+def test_a_partial_run_and_the_key(server, asking, fewshot):
+    def reply(number, body):
+        if "seven" in body["messages"][1]["content"]:
+            return server.tools.error(f"no {KEY}", 500)
+        return server.tools.described(body)
+
+    server.reply = reply
+    done = fewshot(*asking, "--output", "mine.json")
+    assert done.code == 2
+    last = done.err.splitlines()[-1]
+    assert last.startswith("fewshot: error: llm: 1 answer is missing: status 500 (")
+    assert last.endswith("What came is kept in mine.json; the same command asks for the rest.")
+    assert all(one["authorization"] == f"Bearer {KEY}" for one in server.headers)
+    files = [path for path in Path.cwd().rglob("*") if path.is_file()]
+    assert Path("mine.json").resolve() in files
+    assert KEY not in done.out + done.err + "".join(path.read_text() for path in files)
+    server.reply = lambda number, body: server.tools.described(body)
+    assert "1 of them now" in fewshot(*asking, "--output", "mine.json").out
+
+
+def test_dry_run(server, asking, fewshot):
+    done = fewshot(*asking, "--dry-run")
+    assert done.out.startswith("10 questions (visual@1) for 10 classes of digits: ")
+    assert '{"category": "zero", "images": "1,797 scans' in done.out
+    facts = json.loads(fewshot("text", "describe", "-n", "--json").out)  # needs no model
+    assert facts["questions"] == 10
+    assert facts["first"][0]["role"] == "system"
+    assert server.requests == []
+    assert not Path("cache").exists()
+
+
+def test_refusals(refusal, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert "expected an action, got none" in refusal("text")
+    assert "Did you mean 'show'?" in refusal("text", "shwo")
+    assert "expected SETTING=VALUE, got 'digits'" in refusal("text", "describe", "digits")
+    assert "there is no such setting" in refusal("text", "describe", "llm.modle=x")
+    assert "llm.model: expected the name" in refusal("text", "describe")
+    assert "secret" not in refusal("text", "describe", "llm.model=x", "llm.key=sk-secret")
+    assert "secret" not in refusal("text", "describe", "-n", "llm.base_url=http://me:secret@x")
+    assert "cannot read no.json" in refusal("text", "show", "no.json")
+    pytest.importorskip("openai")
+    assert "variable OPENAI_API_KEY, got none" in refusal("text", "describe", "llm.model=x")
+    assert not Path("cache").exists()
+
+
+def test_help(fewshot):
+    out = fewshot("text", "--help").out
+    assert all(action in out for action in ("describe", "show", "fit"))
+
+
+class Letters(Backbone):
+    name, feature, transform, has_text = "letters", "projection", None, True
+
+    def weights_file(self):
+        raise NotImplementedError
+
+    def load(self, device):
+        raise NotImplementedError
+
+    def architecture(self):
+        return {}
+
+    def fingerprint(self):
+        return {}
+
+    def load_dual(self, device):
+        def encode(texts):
+            counts = [[text.lower().count(chr(97 + i)) for i in range(26)] for text in texts]
+            return torch.tensor(counts, dtype=torch.float32)
+
+        def count(texts):
+            return [len(text.split()) for text in texts]
+
+        return DualEncoder(lambda images: images, encode, 9.0, 0.0, 20, count)
+
+
+@pytest.fixture
+def vectors(workplace):
+    """Function from settings ``text`` to the vectors of three digits, and what a bank takes."""
+    plain = settings_from([f"paths.cache={workplace / 'cache'}"])
+    names, labels = ("zero", "one", "two"), torch.arange(3).numpy()
+    dataset = ImageDataset("digits", labels, names, ("a", "b", "c"), None, None)
+
+    def make(**text):
+        settings = plain | {"text": plain["text"] | text}
+        given = settings, dataset, Letters(), torch.device("cpu")
+        return class_text(*given)
+
+    return make
+
+
+def test_settings_of_texts(vectors):
+    found = vectors()
+    assert found.record["templates"]["name"] == "card"
+    assert (found.logit_scale, found.vectors.shape) == (9.0, (3, 26))
+    assert vectors(templates="ensemble").record["pieces"] == 24
+    assert vectors(templates=["{}", "one {}"]).record["pieces"] == 6
+    with pytest.raises(FewshotError, match=r"text\.source: .*Did you mean 'both'"):
+        vectors(source="bot")
+    with pytest.raises(FewshotError, match="no descriptions of 'digits'"):
+        vectors(source="both")
+
+    made = Descriptions({"zero": ["A ring."], "one": ["A line."]}, "digits", "tiny")
+    made.save(Path("cache/descriptions/digits-tiny.json"))
+    with pytest.raises(FewshotError, match="1 of 3 classes have no description: 'two'"):
+        vectors(source="descriptions")
+    found = vectors(source="descriptions", missing="templates")
+    assert found.record["without_description"] == ["two"]
+    assert found.record["descriptions"]["model"] == "tiny"
+    with pytest.raises(FewshotError, match=r"text\.descriptions: cannot read mine\.json"):
+        vectors(source="both", descriptions="mine.json")
+
+
+def test_the_record_goes_with_the_bank(vectors):
+    found, _ = vectors(templates="name")
+    bare = FeatureBank(
+        torch.zeros(3, 26).numpy(),
+        torch.arange(3).numpy(),
+        ("zero", "one", "two"),
+        info={"key": "k"},
+    )
+    bank = with_text(bare, found)
+    assert bank.info == {"key": "k", "text": found.record}
+    assert json.loads(json.dumps(bank.info)) == bank.info
+    assert (bank.text == found.vectors.numpy()).all()
+    assert bank.logit_scale == 9.0

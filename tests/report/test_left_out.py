@@ -1,0 +1,46 @@
+"""What a run left out, in words; tables and curves that begin at no shot."""
+
+import pytest
+
+from fewshot.report import render_report, summary_table
+from fewshot.report.left_out import left_out_text
+from fewshot.report.plots import error_vs_shots
+
+ONE, TWO = "needs 1 shot of every class", "needs 2 shots of every class"
+
+
+@pytest.mark.parametrize(
+    ("out", "text"),
+    [
+        ([], ""),
+        ([("ncm", 0, ONE)], f"ncm with 0 shots ({ONE})"),
+        (
+            [("ncm", 0, ONE), ("lda", 0, ONE), ("qda", 1, TWO)],
+            f"ncm, lda with 0 shots ({ONE}); qda with 1 shot ({TWO})",
+        ),
+        ([("a\nb", 0, ONE)], f"a\N{REPLACEMENT CHARACTER}b with 0 shots ({ONE})"),
+    ],
+)
+def test_words(out, text):
+    keys = ("head", "shots", "reason")
+    assert left_out_text(dict(zip(keys, one, strict=True)) for one in out) == text
+
+
+@pytest.fixture
+def curve(make):
+    return make(heads=("zero_shot",), shots=(0, 1, 5), episodes=20, estimators=("constant",))
+
+
+def test_the_page_says_it(curve, monkeypatch):
+    monkeypatch.setattr("fewshot.report.html.draw", lambda *_: {})
+    assert "Left out" not in render_report(*curve)
+    out = [{"head": "<b>", "shots": 0, "reason": ONE}]
+    page = render_report(curve.summary | {"left_out": out}, *curve[1:])
+    assert f"Left out: &lt;b&gt; with 0 shots ({ONE})." in page
+
+
+def test_the_axis_begins_at_no_shot(curve):
+    (panel,) = error_vs_shots(curve.episodes, curve.predictions).axes
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0", "1", "5"]
+    line = " ".join(summary_table(curve.summary["cells"]).splitlines()[6].split()[:3])
+    assert line == "zero_shot 5 0"
