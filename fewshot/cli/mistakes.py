@@ -28,7 +28,7 @@ def in_house_form(error: Exception) -> FewshotError:
 def _missing(error: MissingConfigException) -> FewshotError:
     """An option that a config group does not have."""
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    known = list(error.options or (options(group) if group in GROUPS else ()))
+    known = list(error.options or (options(group) if group in (*GROUPS, "sweep") else ()))
     if not known:
         return FewshotError("settings", _one_line(error), REMEDY)
     return UnknownNameError(group, option, known)

@@ -16,6 +16,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
 from fewshot.features.settings import Extraction
+from fewshot.heads.texts import no_text
 from fewshot.places import places_of
 
 if TYPE_CHECKING:  # only runs with texts need them
@@ -76,8 +77,8 @@ def features_of(
         Called with a data set of images before anything is extracted.
     """
     how = extraction_settings(settings, device)
-    predictor = named_predictor(settings["text"]["predictor"])
     loaded = load_images(settings)
+    predictor = predictor_of(settings, device, uses)
     wish = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
         wish = "none" if wish == "auto" else wish
@@ -141,3 +142,42 @@ def named_predictor(wanted: Any) -> str | TextGaussians:
     if Path(wanted).suffix == ".safetensors":
         return load_text_gaussians(Path(wanted).expanduser())
     return predictors[wanted].name
+
+
+def predictor_of(
+    settings: dict[str, Any], device: torch.device, uses: frozenset[str]
+) -> str | TextGaussians:
+    """What predicts class Gaussians from text: a name, a file, or one learned from other data."""
+    wanted, source = settings["text"]["predictor"], settings["text"]["learn_from"]
+    predictor = named_predictor(wanted)
+    if source is None or "text_gaussians" not in uses:
+        return predictor
+    expect(
+        isinstance(predictor, str),
+        "text.learn_from",
+        f"expected text.predictor to be a name with it, got the file {wanted}",
+        "Give one of the two.",
+    )
+    return learned_from(settings, str(source), device)
+
+
+def learned_from(settings: dict[str, Any], source: str, device: torch.device) -> TextGaussians:
+    """A predictor fitted on another data set under the same backbone."""
+    from fewshot.resources import option
+    from fewshot.tasks.text_gaussians import fit_text_gaussians
+
+    if Path(source).suffix in (".npz", ".safetensors"):
+        dataset = option("dataset", "features") | {"path": source}
+    else:
+        dataset = option("dataset", source)
+    dataset |= {"on_error": settings["dataset"].get("on_error", "raise")}
+    text = settings["text"] | {"learn_from": None}
+    bank = features_of(settings | {"dataset": dataset, "text": text}, device, frozenset({"text"}))
+    return fit_text_gaussians(as_base(bank))
+
+
+def as_base(bank: FeatureBank) -> FeatureBank:
+    """The bank with all classes as base classes, unless it comes with a split."""
+    if bank.text is None:
+        raise no_text("text_gaussian")
+    return replace(bank, parts=bank.parts or ("base",) * len(bank.classnames))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,13 @@ def main(argv: Sequence[str]) -> int:
 def _bank(overrides: Sequence[str]) -> FeatureBank:
     """Features with text vectors; every class is a base class where there is no split."""
     from fewshot.cli.compose import settings_from
-    from fewshot.cli.nouns import features_of
+    from fewshot.cli.nouns import as_base, features_of
     from fewshot.hardware import device_named
-    from fewshot.tasks.context import check_uses
 
     settings = settings_from(overrides)
     if Path(str(settings["text"]["predictor"])).suffix:
         raise FewshotError("text.predictor", "expected a name to fit anew, got a file")
-    bank = features_of(settings, device_named(settings["device"]), frozenset({"text"}))
-    check_uses(bank, "text_gaussian", frozenset({"text"}))
-    parts = bank.parts or ("base",) * len(bank.classnames)
-    return replace(bank, parts=parts)
+    return as_base(features_of(settings, device_named(settings["device"]), frozenset({"text"})))
 
 
 def facts_of(fitted: TextGaussians) -> dict[str, Any]:

@@ -24,26 +24,23 @@ def grid_form(
     of (1 - beta) s 1 + beta sigma, where g and sigma are predicted from text and s is the standard
     deviation of the base classes, the same in every dimension. alpha and beta are those of 21 x 21
     values with the fewest mistakes on held-out shots; among equals the ones that trust text most.
-    The last half of the shots, four per class at most, are held out and stay out of m.
+    The last half of the shots of a class, four at most, are held out and stay out of m.
 
     Returns
     -------
     weights (E, N, D), biases (E, N), alpha (E, 1)
     """
-    E, _, K, _ = support.features.shape
     steps = torch.linspace(1, 0, VALUES).to(support.features)
-    tuning = min(K // 2, MOST_TUNING)
-    if tuning == 0:
-        best = steps.new_full((E, 2), 1.0 if K == 0 else WITHOUT_TUNING)
-        means = support.means() if K else gaussians.means
-    else:
-        train = Support.of(support.features[:, :, :-tuning], support.mask[:, :, :-tuning])
-        means = train.means()
-        held = Support(support.features[:, :, -tuning:], support.mask[:, :, -tuning:])
-        assert not bool((train.mask.sum(-1) + held.mask.sum(-1) > support.mask.sum(-1)).any())
-        mistakes = [_mistakes(means, held, gaussians, beta, steps) for beta in _betas(steps, mode)]
+    betas = steps[-1:] if mode == "mean" else steps
+    shots = support.features.shape[2]
+    train, held = split_shots(support)
+    means = train.means() if shots else gaussians.means
+    best = steps.new_full((len(support.features), 2), WITHOUT_TUNING if shots else 1.0)
+    if held.features.shape[2]:
+        mistakes = [_mistakes(means, held, gaussians, beta, steps) for beta in betas]
         order = torch.stack(mistakes, 1).flatten(1).argmin(1)  # (E,): the first of the least
-        best = torch.stack([steps[order % VALUES], _betas(steps, mode)[order // VALUES]], 1)
+        found = torch.stack([steps[order % VALUES], betas[order // VALUES]], 1)
+        best = torch.where(held.mask.flatten(1).any(1)[:, None], found, best)
     alpha, beta = best[:, 0, None, None], best[:, 1, None, None]
     if mode == "mean":
         beta = torch.zeros_like(beta)
@@ -52,8 +49,15 @@ def grid_form(
     return weights, biases, alpha[:, 0]
 
 
-def _betas(steps: Tensor, mode: str) -> Tensor:
-    return steps[-1:] if mode == "mean" else steps
+def split_shots(support: Support) -> tuple[Support, Support]:
+    """The shots that means are made of, and the last ones of every class, to tune on."""
+    mask = support.mask
+    own = mask.sum(-1, keepdim=True)
+    tuning = (own // 2).clamp_max(MOST_TUNING)
+    held = mask & (mask.cumsum(-1) > own - tuning)
+    used = held.flatten(0, 1).any(0)  # places without any would only cost time
+    train = Support.of(support.features, mask & ~held, least_shots=0)
+    return train, Support(support.features[:, :, used], held[:, :, used])
 
 
 def _variances(gaussians: ClassGaussians, beta: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +17,24 @@ from fewshot.text.mixing import posterior_means, share_of_text
 
 MODES = ("mean_std", "mean", "std")
 MIXINGS = ("pooled", "posterior", "grid")
+
+
+class Mixed(NamedTuple):
+    """Linear form of shots and text: weights (E, N, D), biases (E, N).
+
+    Attributes
+    ----------
+    weights, biases : Tensor
+    share : Tensor of shape (E, 1 or N)
+        alpha.
+    response : Tensor of shape (E, 1 or N), or None
+        See :class:`~fewshot.heads.base.LinearForm`.
+    """
+
+    weights: Tensor
+    biases: Tensor
+    share: Tensor
+    response: Tensor | None = None
 
 
 class TextGaussian(LinearHead, Verifier):
@@ -96,18 +114,24 @@ class TextGaussian(LinearHead, Verifier):
         self._support, self._gaussians = support, _gaussians_of(support)
         variances = self._gaussians.common_variances(self._kind, *_measured(support))
         shots = support.typical_shots if support.features.shape[2] else support.counts[:, 0]
-        self.weights_, self.biases_ = self._form(variances, shots[:, None, None])
+        mixed = self._form(variances, shots[:, None, None])
+        self.weights_, self.biases_, self.share_, self._response = mixed
         return self
 
     def linear(self) -> LinearForm:
-        """Weights that follow the mean of the shots; that variances do too is left out."""
-        response = self._response if self.mixing == "pooled" or self.mode == "std" else None
+        """Weights that follow the mean of the shots; that variances do too is left out.
+
+        The response is the average over dimensions, weighted by their variances.
+        """
+        response = self._response
         if response is not None:
             response = response.expand_as(self.biases_)
         return LinearForm(self.weights_, self.biases_, response)
 
     def verify(self, query: Query) -> Tensor:
         """The same scores (E, T, N) with variances and shares of each class on its own.
+
+        With "low_rank" the variances are those of base classes.
 
         Scores are log-ratios to a Gaussian around the mean of the base classes, which makes them
         comparable between queries.
@@ -130,33 +154,30 @@ class TextGaussian(LinearHead, Verifier):
             variances = gaussians.common_variances(self._kind, None, None)
             if self._kind == "low_rank":
                 variances = gaussians.within.expand_as(variances)
-        return linear_scores(query.features, *self._form(variances, support.counts[..., None]))
+        mixed = self._form(variances, support.counts[..., None])
+        return linear_scores(query.features, mixed.weights, mixed.biases)
 
     @property
     def _kind(self) -> str:
         return "identity" if self.mode == "mean" else self.covariance
 
-    def _form(self, variances: Tensor, shots: Tensor) -> tuple[Tensor, Tensor]:
+    def _form(self, variances: Tensor, shots: Tensor) -> Mixed:
         """Linear form for variances (E, 1 or N, D) and numbers of shots (E, 1 or N, 1)."""
-        means = self._support.means() if self._support.features.shape[2] else None
+        own, support = self._gaussians, self._support
+        means = support.means() if support.features.shape[2] else None
         if self.mode == "std":
             assert means is not None
-            self.share_ = torch.zeros_like(shots[:, 0])
-            self._response = 1 / variances.mean(-1)
-            return self._gaussians.form(means, variances, self._kind)
+            form = own.form(means, variances, self._kind)
+            return Mixed(*form, torch.zeros_like(shots[..., 0]), 1 / variances.mean(-1))
         if self.mixing == "pooled":
             return self._pooled(means, variances, shots)
         if self.mixing == "grid":
-            weights, biases, self.share_ = grid_form(self._support, self._gaussians, self.mode)
-            return weights, biases
-        own = self._gaussians
+            return Mixed(*grid_form(support, own, self.mode))
         share = share_of_text(own.within, own.doubt, shots)
-        self.share_ = share.mean(-1)
-        return own.form(posterior_means(means, own.means, share), variances, self._kind)
+        form = own.form(posterior_means(means, own.means, share), variances, self._kind)
+        return Mixed(*form, share.mean(-1))
 
-    def _pooled(
-        self, means: Tensor | None, variances: Tensor, shots: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _pooled(self, means: Tensor | None, variances: Tensor, shots: Tensor) -> Mixed:
         own = self._gaussians
         pool = own.pools[self._kind, self.prior]
         share = share_of_text(shots.new_ones(()), shots.new_tensor(pool.doubt * own.ratio), shots)
@@ -164,13 +185,11 @@ class TextGaussian(LinearHead, Verifier):
         weights, biases = own.form(own.means, variances, self._kind)
         part = share * (pool.temper * pool.regression)
         weights, biases = part * weights + share * pool.names * text, part[..., 0] * biases
+        part = (1 - share) * pool.temper
         if means is not None:
             ahead, bias = own.form(means, variances, self._kind)
-            part = (1 - share) * pool.temper
             weights, biases = weights + part * ahead, biases + part[..., 0] * bias
-        self.share_ = share[..., 0]
-        self._response = (1 - self.share_) * pool.temper / variances.mean(-1)
-        return weights, biases
+        return Mixed(weights, biases, share[..., 0], part[..., 0] / variances.mean(-1))
 
     def _check_parameters(self) -> None:
         expect_choice("head.text_gaussian.mode", self.mode, MODES)

@@ -50,9 +50,17 @@ def class_gaussians(bank: FeatureBank) -> ClassGaussians:
     text = text_of(bank)
     if isinstance(bank.predictor, TextGaussians):
         check_space(bank.predictor, bank)
-        return bank.predictor.predict(text)
+        return bank.predictor.predict(text, _learned_from(bank.predictor, bank))
     fitted, classes = _fitted(bank)
     return fitted.predict(text, {int(c): place for place, c in enumerate(classes)})
+
+
+def _learned_from(predictor: TextGaussians, bank: FeatureBank) -> dict[int, int]:
+    """Classes of this very data set that a predictor from elsewhere was fitted on: their places."""
+    if predictor.record.get("dataset") != bank.info.get("dataset", "features"):
+        return {}
+    places = {name: place for place, name in enumerate(predictor.classnames)}
+    return {c: places[name] for c, name in enumerate(bank.classnames) if name in places}
 
 
 def fit_text_gaussians(bank: FeatureBank, **parameters: Any) -> TextGaussians:

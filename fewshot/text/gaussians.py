@@ -22,6 +22,7 @@ from fewshot.text.predictors import predictors
 from fewshot.text.predictors.base import LEAST, BaseMoments, TextPredictor
 
 FORMAT = 1
+HELD_OUT = ("held_out_means", "held_out_log_variances")
 SHARED = ("origin", "within", "doubt", "factor")
 # Residual variance of predicted means is at least this share of the variance within classes.
 LEAST_DOUBT = 1e-3
@@ -91,6 +92,7 @@ class TextGaussians:
 
         tensors = {f"predictor.{key}": one for key, one in self.predictor.tensors().items()}
         tensors |= {name: getattr(self, name) for name in SHARED}
+        tensors |= {name: getattr(self.predictor, f"{name}_").float() for name in HELD_OUT}
         note = {
             "format": FORMAT,
             "predictor": self.predictor.name,
@@ -133,21 +135,35 @@ def load_text_gaussians(path: Path) -> TextGaussians:
         pools = {(one, two): Pool(**numbers) for one, two, numbers in note["pools"]}
         finite = all(bool(one.isfinite().all()) for one in tensors.values())
         expect(finite, "text.predictor", f"{path} holds numbers that are not finite")
+        predictor.load(own)
+        for name in HELD_OUT:
+            setattr(predictor, f"{name}_", tensors[name].double())
+        _check_shapes(tensors, len(note["classnames"]), path)
         return TextGaussians(
-            predictor.load(own),
+            predictor,
             **{name: tensors[name] for name in SHARED},
             freedom=float(note["freedom"]),
             pools=pools,
-            space=note["space"],
+            space=dict(note["space"]),
             classnames=tuple(note["classnames"]),
             record=note["record"],
         )
+    except FewshotError:
+        raise
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise FewshotError(
             "text.predictor",
             f"{path} is no file of fewshot text fit: {type(error).__name__} {error}",
             "Write it again.",
         ) from None
+
+
+def _check_shapes(tensors: Mapping[str, Tensor], classes: int, path: Path) -> None:
+    dim = len(tensors["origin"])
+    fine = all(tensors[name].shape == (dim,) for name in ("within", "doubt"))
+    fine &= tensors["factor"].ndim == 2 and len(tensors["factor"]) == dim
+    fine &= all(tensors[name].shape == (classes, dim) for name in HELD_OUT)
+    expect(fine, "text.predictor", f"{path} holds tensors that do not fit each other")
 
 
 def residual_variances(held_out: Tensor, moments: BaseMoments) -> Tensor:

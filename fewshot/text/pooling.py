@@ -48,7 +48,7 @@ def fit_pool(
     """The pool with the lowest cross-entropy over the tasks, each counting alike.
 
     The logarithms of its numbers are drawn towards those of ``START`` by a penalty that weighs as
-    much as one class, so that a handful of base classes cannot lead far astray. L-BFGS on four
+    much as one class, so that a handful of base classes cannot lead far astray. BFGS on four
     numbers, deterministic.
 
     Parameters
@@ -78,8 +78,9 @@ def fit_pool(
         (slope,) = torch.autograd.grad(total, moves)
         return total.item(), slope.numpy()
 
-    # SciPy's, as the first optimiser of torch takes seconds to import its compiler.
-    found = minimize(loss, np.zeros(4), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    # SciPy's, as the first optimiser of torch takes seconds to import its compiler. Not L-BFGS-B:
+    # it wakes a thread of BLAS per core for four numbers, milliseconds each on a busy machine.
+    found = minimize(loss, np.zeros(4), jac=True, method="BFGS", options={"maxiter": STEPS})
     return Pool(*((default + torch.from_numpy(found.x)).exp() * there).tolist())
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect
+from fewshot.exceptions import expect, expect_positive_int
 
 # Relative to the mean square of the singular values of the inputs.
 PENALTIES = tuple(10.0 ** (power / 2) for power in range(-6, 9))
+FOLDS = 5
 
 
 class RidgeFit(NamedTuple):
@@ -66,13 +67,16 @@ def ridge(
     rank : int, optional
         Reduced-rank regression (Izenman, "Reduced-rank regression for the multivariate linear
         model", JMVA 1975, identity weighting): predictions are projected on the `rank` main
-        directions of the fitted values. The left-out predictions are projected alike.
+        directions of the fitted values; left-out predictions on those of a fit without a fifth
+        of the classes, theirs included.
 
     Raises
     ------
     FewshotError
         Fewer than three classes, or a rank below one.
     """
+    if rank is not None:
+        expect_positive_int("text.rank", rank)
     expect(len(inputs) > 2, "text.predictor", f"expected 3 base classes or more, got {len(inputs)}")
     mean, centre = inputs.mean(0), targets.mean(0)
     U, s, Vh = torch.linalg.svd(inputs - mean, full_matrices=False)
@@ -89,10 +93,9 @@ def ridge(
     _, penalty, held_out = best
     coefficients = (Vh.T * (s / (s.square() + penalty * typical))) @ projected
     if rank is not None:
-        expect(rank > 0, "text.rank", f"expected a positive number, got {rank}")
         main = _main_directions((inputs - mean) @ coefficients, rank)
         coefficients = coefficients @ main @ main.T
-        held_out = centre + (held_out - centre) @ main @ main.T
+        held_out = _held_out_low_rank(inputs, targets, penalty * typical, rank, held_out)
     return RidgeFit(coefficients, mean, centre, penalty, held_out)
 
 
@@ -102,6 +105,22 @@ def _held_out(U: Tensor, s: Tensor, projected: Tensor, targets: Tensor, penalty:
     residuals = targets - targets.mean(0) - (U * shrunk) @ projected
     leverage = (U.square() * shrunk).sum(1) + 1 / len(targets)
     return targets - residuals / (1 - leverage).clamp_min(1e-6)[:, None]
+
+
+def _held_out_low_rank(
+    inputs: Tensor, targets: Tensor, penalty: Tensor, rank: int, held_out: Tensor
+) -> Tensor:
+    """Left-out predictions (C, D) on main directions that do not know their classes either."""
+    fold = torch.arange(len(inputs), device=inputs.device) % FOLDS
+    made = held_out.clone()
+    for own in range(min(FOLDS, len(inputs))):
+        rest = fold != own
+        mean, centre = inputs[rest].mean(0), targets[rest].mean(0)
+        U, s, _ = torch.linalg.svd(inputs[rest] - mean, full_matrices=False)
+        shrunk = s.square() / (s.square() + penalty)
+        main = _main_directions((U * shrunk) @ (U.T @ (targets[rest] - centre)), rank)
+        made[~rest] = centre + (held_out[~rest] - centre) @ main @ main.T
+    return made
 
 
 def _main_directions(fitted: Tensor, rank: int) -> Tensor:

@@ -181,7 +181,7 @@ def test_settings_of_texts(vectors):
 
 
 def test_the_record_goes_with_the_bank(vectors):
-    found, _ = vectors(templates="name")
+    found = vectors(templates="name")
     bare = FeatureBank(
         torch.zeros(3, 26).numpy(),
         torch.arange(3).numpy(),

@@ -10,7 +10,9 @@ from fewshot.errors import estimators
 from fewshot.errors.base import BaseClasses, ErrorEstimator, Moments
 from fewshot.errors.oracle import OracleEstimator
 from fewshot.heads import heads
-from fewshot.heads.base import Support
+from fewshot.heads.base import Context, Support
+from fewshot.text.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
+from fewshot.text.mixing import Pool
 
 E, N, K, D = 8, 4, 5, 20
 # Oracles see the queries and have tests of their own.
@@ -21,12 +23,26 @@ def draw(shots=K, ways=N, seed=0, dtype=torch.float64, spread=1.2, episodes=E, d
     generator = torch.Generator().manual_seed(seed)
     means = torch.randn(episodes, ways, 1, dim, generator=generator, dtype=torch.float64)
     noise = torch.randn(episodes, ways, shots, dim, generator=generator, dtype=torch.float64)
-    return Support.of((means + spread * noise).to(dtype))
+    context = context_of(means[:, :, 0], generator).to(dtype)
+    return Support.of((means + spread * noise).to(dtype), None, context)
 
 
-@pytest.fixture(params=["ncm", "lda"])
+def context_of(means, generator):
+    """Text near the class means, and Gaussians as if they had been predicted from it."""
+    near = means + torch.randn(means.shape, generator=generator, dtype=torch.float64)
+    one = torch.ones(means.shape[-1], dtype=torch.float64)
+    pools = {(kind, prior): Pool(1.0, 0.3, 2.0, 1.0) for kind in COVARIANCES for prior in PRIORS}
+    gaussians = ClassGaussians(
+        near, 1.44 * torch.ones_like(means), 0 * one, 1.44 * one, one, 20.0, one[:, None], pools
+    )
+    return Context(torch.nn.functional.normalize(near, dim=-1), 10.0, gaussians=gaussians)
+
+
+@pytest.fixture(params=["ncm", "lda", "text_gaussian"])
 def head(request):
-    return heads.create(request.param)
+    made = heads.create(request.param)
+    made.name = request.param
+    return made
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +54,7 @@ def calibrator(hand_made):
 
 @pytest.fixture(params=NAMES)
 def estimator(request, head):
-    return fitted(request.param, type(head).__name__.lower())
+    return fitted(request.param, head.name)
 
 
 @functools.cache
@@ -108,7 +124,7 @@ def test_shape_range_and_reason(estimator, head):
 
 @pytest.mark.parametrize("name", ["auto", "constant", "stack"])
 def test_calibrated_estimators_have_intervals(name, head):
-    prediction = predict(fitted(name, type(head).__name__.lower()), head, draw())
+    prediction = predict(fitted(name, head.name), head, draw())
     assert bool((prediction.lower < prediction.upper).all())
 
 
@@ -117,7 +133,7 @@ def test_batch_equals_loop(estimator, head):
     mask = support.mask.clone()
     mask[::2, 0, 3:] = mask[::3, 2, 2:] = False  # some episodes have fewer shots of some classes
     mask[5, :, 1:] = False  # and one has a single shot of each
-    for mixed in (support, Support.of(support.features, mask)):
+    for mixed in (support, Support.of(support.features, mask, support.context)):
         whole = predict(estimator, head, mixed)
         each = [predict(estimator, head, mixed[e : e + 1]) for e in range(E)]
         for name in ("error", "lower", "upper", "bands"):
@@ -132,7 +148,8 @@ def test_batch_equals_loop(estimator, head):
 def test_order_of_classes_and_shots_does_not_matter(estimator, head):
     support = draw()
     error = predict(estimator, head, support).error
-    shuffled = Support.of(support.features[:, [2, 0, 3, 1]].flip(2))
+    other = support[:, [2, 0, 3, 1]]
+    shuffled = Support.of(other.features.flip(2), None, other.context)
     # Quadrature points meet the classes in another order; random partitions deal other shots.
     atol = 0.06 if "seed" in estimator.get_params() else 0.02
     torch.testing.assert_close(predict(estimator, head, shuffled).error, error, rtol=0, atol=atol)
@@ -155,19 +172,20 @@ def test_unequal_shots(estimator, head):
     support = draw()
     mask = support.mask.clone()
     mask[:, 0, 3:] = mask[:, 2, 2:] = False
-    prediction = predict(estimator, head, Support.of(support.features, mask))
+    prediction = predict(estimator, head, Support.of(support.features, mask, support.context))
     check(prediction)
     assert bool(prediction.error.isfinite().all())
     padded = Support.of(
         torch.cat([support.features, torch.full_like(support.features, 9e3)], 2),
         torch.cat([mask, torch.zeros_like(mask)], 2),
+        support.context,
     )
     torch.testing.assert_close(predict(estimator, head, padded).error, prediction.error)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_shot_is_a_number_or_a_reason(name, head):
-    judged = type(head).__name__.lower()
+    judged = head.name
     learned = fitted(name, judged), fitted(name, judged, shots=1)
     for estimator in (
         *learned,
@@ -214,8 +232,9 @@ DEGENERATE = {
 @pytest.mark.parametrize(("shots", "dtype"), [(2, torch.float64), (K, torch.float32)])
 @pytest.mark.parametrize("kind", DEGENERATE)
 def test_degenerate_supports(estimator, head, kind, shots, dtype):
-    features = DEGENERATE[kind](draw(shots=shots).features).clone().to(dtype)
-    check(predict(estimator, head, Support.of(features)))
+    support = draw(shots=shots, dtype=dtype)
+    features = DEGENERATE[kind](support.features).clone()
+    check(predict(estimator, head, Support.of(features, None, support.context)))
 
 
 @pytest.mark.parametrize("name", NAMES)

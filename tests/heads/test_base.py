@@ -12,7 +12,7 @@ from fewshot.heads.base import Context, Query, Support
 def test_no_head_can_see_labels():
     assert {field.name for field in fields(Query)} == {"features", "mask"}
     assert {field.name for field in fields(Support)} == {"features", "mask", "context"}
-    known = {"text", "logit_scale", "base_mean", "base_covariance", "base_images"}
+    known = {"text", "logit_scale", "base_mean", "base_covariance", "base_images", "gaussians"}
     assert {field.name for field in fields(Context)} == known
 
 

@@ -35,6 +35,7 @@ NOT_SHIFTED: set[str] = {
     "lp_plus_plus",
     "clip_adapter",
     "taskres",
+    "text_gaussian",
 }
 
 
@@ -46,7 +47,7 @@ def head(request):
 
 
 @pytest.fixture(params=["complete", "unequal", "one shot", "many dimensions", "many shots"])
-def case(request):
+def case(request, make_gaussians):
     """Support and query of random classes, in float64."""
     generator = torch.Generator().manual_seed(len(request.param))
     shots = {"one shot": 1, "many shots": 20}.get(request.param, K)
@@ -58,18 +59,18 @@ def case(request):
     if request.param == "unequal":
         mask = torch.rand(E, N, shots, generator=generator) < 0.6
         mask[..., 0] = True
-    context = context_of(means[:, :, 0], generator)
+    context = context_of(means[:, :, 0], generator, make_gaussians)
     return Support.of(support, mask, context), Query.of(query.flatten(1, 2))
 
 
-def context_of(means, generator):
+def context_of(means, generator, make_gaussians):
     """Everything that a head may know: text near the class means, moments of other classes."""
     dim = means.shape[-1]
     text = means + torch.randn(means.shape, generator=generator, dtype=torch.float64) / 2
     base = torch.randn(200, dim, generator=generator, dtype=torch.float64)
-    return Context(
-        torch.nn.functional.normalize(text, dim=-1), 10.0, base.mean(0), base.T.cov(), len(base)
-    )
+    text = torch.nn.functional.normalize(text, dim=-1)
+    gaussians = make_gaussians(means, generator)
+    return Context(text, 10.0, base.mean(0), base.T.cov(), len(base), gaussians)
 
 
 def relative(scores):
@@ -204,7 +205,7 @@ def test_parameters_are_stored_under_their_names(head):
 
 
 @pytest.mark.parametrize("kind", ["constant", "duplicates", "equal classes"])
-def test_degenerate_supports_give_finite_scores(head, kind):
+def test_degenerate_supports_give_finite_scores(head, kind, make_gaussians):
     rng = np.random.default_rng(0)
     features = torch.from_numpy(rng.normal(size=(E, N, K, D)))
     if kind == "constant":
@@ -214,7 +215,8 @@ def test_degenerate_supports_give_finite_scores(head, kind):
     else:
         features = features[:, :1].expand(E, N, K, D).clone()
     query = Query.of(torch.from_numpy(rng.normal(size=(E, T, D))))
-    context = context_of(torch.from_numpy(rng.normal(size=(E, N, D))), torch.Generator())
+    means = torch.from_numpy(rng.normal(size=(E, N, D)))
+    context = context_of(means, torch.Generator(), make_gaussians)
     for dtype in (torch.float32, torch.float64):
         fitted = head.fit(Support.of(features.to(dtype), None, context.to(dtype)))
         assert bool(fitted.scores(Query.of(query.features.to(dtype))).isfinite().all())
@@ -230,7 +232,8 @@ def test_same_on_an_accelerator(head, case):
             support.context.text, support.context.base_mean, support.context.base_covariance
         )
     )  # fmt: skip
-    context = Context(text, support.context.logit_scale, mean, covariance, 200)
+    gaussians = support.context.gaussians.to("cuda")
+    context = Context(text, support.context.logit_scale, mean, covariance, 200, gaussians)
     moved = Support.of(support.features.cuda(), support.mask.cuda(), context)
     close(head.fit(moved).scores(Query.of(query.features.cuda())).cpu(), scores, 1e-6)
 

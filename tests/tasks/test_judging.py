@@ -30,7 +30,7 @@ def make(
 
 def make_for_any_head():
     """With base classes, for heads that ask for them, and text vectors."""
-    return make((9, 14, 20, 12, 16, 11, 9, 8, 10), base=(6, 7, 8))
+    return make((9, 14, 20, 12, 16, 11, 9, 8, 10, 7, 8), base=(6, 7, 8, 9, 10))
 
 
 @pytest.mark.parametrize("queries", [4, "all"])

@@ -114,8 +114,8 @@ def test_a_prediction_is_that_of_modules_at_rest():
 
 
 def test_a_planted_linear_map_is_found():
-    text, moments = planted(classes=60)
-    predictor = NetworkPredictor(epochs=60, learning_rate=1e-2, batch=20).fit(text, moments)
+    text, moments = planted(classes=50)
+    predictor = NetworkPredictor(epochs=40, learning_rate=1e-2, batch=20).fit(text, moments)
     log_variances = moments.log_variances()
     for found, truth in (
         (predictor.held_out_means_, moments.means),
@@ -192,7 +192,7 @@ def test_deviations_are_clamped():
     tensors["deviations.outer_bias"] = torch.full((D,), -1e6)
     _, log_variances = predictor.load(tensors).predict(text[:2])
     pooled = moments.variances.mean(0)  # counts are alike
-    torch.testing.assert_close(log_variances, (1e-6 * pooled).log().expand(2, D))
+    torch.testing.assert_close(log_variances, (1e-3 * pooled).log().expand(2, D))
 
 
 def test_constant_dimensions():

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import Ridge
 
 from fewshot.text.predictors import predictors
-from fewshot.text.predictors.base import BaseMoments
+from fewshot.text.predictors.base import LEAST, BaseMoments
 from fewshot.text.predictors.ridge import RidgePredictor
 from fewshot.text.regression import ridge
 
@@ -84,12 +84,12 @@ def test_dimensions_without_variance_stay_finite():
     moments.variances[3, 1] = 0
     freedom = (moments.counts - 1)[:, None]
     pooled = (moments.variances * freedom).sum(0) / freedom.sum()
-    torch.testing.assert_close(moments.pooled[0], 1e-6 * pooled.mean())
+    torch.testing.assert_close(moments.pooled[0], LEAST * pooled.mean())
     torch.testing.assert_close(moments.pooled[1:], pooled[1:])
     logs = moments.log_variances()
     assert logs.isfinite().all()
     bias = logs[3, 2] - moments.variances[3, 2].log()
-    torch.testing.assert_close(logs[3, 1], (1e-5 * moments.pooled[1]).log() + bias)
+    torch.testing.assert_close(logs[3, 1], (LEAST * moments.pooled[1]).log() + bias)
 
 
 def test_both_regressions_are_those_of_scikit_learn():
@@ -118,8 +118,8 @@ def test_both_regressions_are_those_of_scikit_learn():
 
 def test_penalties_are_chosen_apart_and_means_count_in_units_of_spread():
     text, moments, _ = drawn()
-    moments.means[:, 0] = 1e3 * torch.randn(C, generator=torch.Generator().manual_seed(2))
-    moments.variances[:, 0] *= 1e12  # noise in units of features, next to nothing in spreads
+    moments.means[:, 0] = 10 * torch.randn(C, generator=torch.Generator().manual_seed(2))
+    moments.variances[:, 0] *= 1e6  # noise in units of features, next to nothing in spreads
     predictor = RidgePredictor().fit(text, moments)
     alone = ridge(text.double(), moments.means[:, 1:], weights=1 / moments.pooled[1:])
     unweighted = ridge(text.double(), moments.means)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from fewshot.exceptions import expect
 from fewshot.heads.base import parameter_names
 
 # Of a variance, in units of what is typical.
@@ -44,7 +45,12 @@ class BaseMoments:
         """
         freedom = (self.counts - 1)[:, None]
         pooled = (self.variances * freedom).sum(0) / freedom.sum()
-        return pooled.clamp_min(LEAST * pooled.mean().clamp_min(torch.finfo(pooled.dtype).tiny))
+        expect(
+            bool(pooled.any()),
+            "text.predictor",
+            "expected images of a base class to differ, got copies only",
+        )
+        return pooled.clamp_min(LEAST * pooled.mean())
 
     def log_variances(self) -> Tensor:
         """Unbiased logarithms of the variances (C, D).
@@ -62,13 +68,13 @@ class BaseMoments:
 class TextPredictor(ABC):
     """Class means and log-variances from text vectors; fitted on base classes.
 
-    ``fit`` learns attributes that end in ``_``; all of them are tensors, and ``tensors`` and
-    ``load`` carry them to a file and back.
+    ``fit`` learns attributes that end in ``_``; ``tensors`` and ``load`` carry them to a file and
+    back.
 
     Attributes
     ----------
     held_out_means_, held_out_log_variances_ : Tensor of shape (C, D), float64
-        Of the base classes, each predicted by a fit without it. Not kept in a file.
+        Of the base classes, each predicted by a fit without it.
     """
 
     name: ClassVar[str]

@@ -10,12 +10,10 @@ from torch import Generator, Tensor
 
 from fewshot.exceptions import expect, expect_number, expect_positive_int
 from fewshot.text.network_regression import Regressor, train
-from fewshot.text.predictors.base import BaseMoments, TextPredictor
+from fewshot.text.predictors.base import LEAST, BaseMoments, TextPredictor
 
 FEWEST_CLASSES = 8
 FOLDS = 5
-# Predicted standard deviations below this part of the pooled one count as that.
-LEAST_DEVIATION = 1e-3
 
 
 class Pair(NamedTuple):
@@ -39,7 +37,7 @@ class NetworkPredictor(TextPredictor):
     standardised over base classes; squared error, AdamW.
 
     The paper regresses standard deviations, and so does this. What is predicted is the logarithm of
-    their square, after those below a thousandth of the pooled standard deviation, negative ones
+    their square, after those whose square is below a thousandth of the pooled variance, negative ones
     included, have been raised to that. So log-variances are not unbiased, in contrast to
     ``BaseMoments.log_variances``; with many images per base class it makes no difference.
 
@@ -142,7 +140,7 @@ class NetworkPredictor(TextPredictor):
         del settings["seed"]
         means = train(text, moments.means, generator, **settings)
         deviations = train(text, moments.variances.sqrt(), generator, **settings)
-        return Pair(means, deviations, LEAST_DEVIATION * moments.pooled.sqrt())
+        return Pair(means, deviations, (LEAST * moments.pooled).sqrt())
 
     def _expect_parameters(self) -> None:
         expect_positive_int("text.epochs", self.epochs)
