@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_dir(name: str) -> Path:
-    """The folder ``conf`` or ``datasets/cards``.
+    """The folder ``conf``, ``datasets/cards`` or ``datasets/confusers``.
 
     A wheel carries them inside the package; a clone has them at its top.
     """

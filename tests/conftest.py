@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 TINY_NET = '''\
 import torch
@@ -32,9 +33,11 @@ def network():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_torch_thread():
-    """Tensors in tests are tiny; sharing them among cores only costs time."""
+def one_thread():
+    """Arrays in tests are tiny; sharing them among cores only costs time."""
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ def test_settings_cards_and_template_are_inside(unpacked):
     inside = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
     assert "fewshot/_resources/conf/config.yaml" in inside
     assert "fewshot/_resources/datasets/cards/digits.yaml" in inside
+    assert "fewshot/_resources/datasets/confusers/digits.json" in inside
     assert "fewshot/report/template.html.j2" in inside
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"fewshot/_resources/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in inside

@@ -16,6 +16,7 @@ SMALL = {
     "extract": "fewshot.cli.extract",
     "bank": "fewshot.cli.bank",
     "predict": "fewshot.cli.predict",
+    "oneclass": "fewshot.cli.oneclass",
     "calibrate": "fewshot.cli.calibrate",
     "text": "fewshot.cli.text",
     "list": "fewshot.cli.listing",
@@ -29,6 +30,7 @@ Usage
   fewshot [run] [SETTING=VALUE ...]      evaluate; with no setting, on data that is built in
   fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
+  fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
@@ -44,6 +46,7 @@ Examples
   fewshot dataset=folder dataset.root=my_images backbone=dinov2_vits14
   fewshot backbone=callable backbone.target=my.module:factory
   fewshot episodes.ways=3 episodes.shots=[1,2,5] episodes.count=1000 'head=[ncm,lda]'
+  fewshot task=one_class ...                                 yes or no from a class's name alone
   fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
   fewshot predict my_images --query unlabelled

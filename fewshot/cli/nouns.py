@@ -163,17 +163,23 @@ def predictor_of(
 
 def learned_from(settings: dict[str, Any], source: str, device: torch.device) -> TextGaussians:
     """A predictor fitted on another data set under the same backbone."""
-    from fewshot.resources import option
     from fewshot.tasks.text_gaussians import fit_text_gaussians
+
+    dataset = other_dataset(settings, source)
+    text = settings["text"] | {"learn_from": None}
+    bank = features_of(settings | {"dataset": dataset, "text": text}, device, frozenset({"text"}))
+    return fit_text_gaussians(as_base(bank))
+
+
+def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
+    """The settings ``dataset`` of another data set, by its name or a file of features."""
+    from fewshot.resources import option
 
     if Path(source).suffix in (".npz", ".safetensors"):
         dataset = option("dataset", "features") | {"path": source}
     else:
         dataset = option("dataset", source)
-    dataset |= {"on_error": settings["dataset"].get("on_error", "raise")}
-    text = settings["text"] | {"learn_from": None}
-    bank = features_of(settings | {"dataset": dataset, "text": text}, device, frozenset({"text"}))
-    return fit_text_gaussians(as_base(bank))
+    return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}
 
 
 def as_base(bank: FeatureBank) -> FeatureBank:

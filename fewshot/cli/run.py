@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
 from fewshot.cli.data_facts import data_facts
+from fewshot.cli.labels import labels_only
 from fewshot.cli.mistakes import check_sections, in_house_form
 from fewshot.cli.nouns import features_of
 from fewshot.datasets.base import ImageDataset
@@ -33,8 +34,8 @@ from fewshot.heads import heads as head_registry
 from fewshot.registry import Registry
 from fewshot.report.left_out import left_out_text
 from fewshot.results.provenance import environment
-from fewshot.results.result import Result, join_rows, join_verification
-from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.result import Result, join_one_class, join_rows, join_verification
+from fewshot.results.schema import ONE_CLASS, SCHEMA_VERSION
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, claimed, plain_name, writing
 from fewshot.tasks.context import check_uses
@@ -42,6 +43,15 @@ from fewshot.tasks.evaluating import TASKS, check_heads, evaluate_all
 from fewshot.tasks.least_shots import left_out
 from fewshot.tasks.settings import Settings
 from fewshot.text.llm_settings import check_no_secret
+
+
+class Judged(NamedTuple):
+    """What a task comes to: features, cells, episodes to keep, what was left out."""
+
+    bank: FeatureBank
+    cells: list[Result]
+    drawn: list[EpisodeSet]
+    left_out: list[dict[str, Any]]
 
 
 def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
@@ -52,6 +62,23 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
         tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
     settings = resolved(config)
     engine = _engine(settings)
+    judge = _one_class if settings["task"] == ONE_CLASS else _episodic
+    bank, cells, drawn, out = judge(settings, engine)
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "duration_s": round(time.perf_counter() - begun, 3),
+        "environment": environment(str(engine.device), engine.threads or available_cores()),
+        "data": data_facts(bank, drawn),
+        "cells": [cell.summary for cell in cells],
+        "left_out": out,
+    }
+    target = folder / (plain_name(label) if label else _stamp(bank))
+    return _write(target, settings, summary, cells, drawn)
+
+
+def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
+    """Heads on episodes: classification and verification."""
     heads = _objects(head_registry, settings["head"])
     estimators = _objects(estimator_registry, settings["estimator"])
     check_heads(settings["task"], heads)
@@ -70,21 +97,18 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
     ]
     drawn = list(dict.fromkeys(episodes for episodes, _ in pairs))
     total = sum(len(episodes) for episodes, _ in pairs)
-    bar = tqdm(total=total, unit="episode", desc="episodes", disable=None)
-    with bar:
+    with tqdm(total=total, unit="episode", desc="episodes", disable=None) as bar:
         now = replace(engine, progress=bar.update)
         cells = evaluate_all(settings["task"], bank, pairs, estimators, now, settings["seed"])
-    summary = {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "duration_s": round(time.perf_counter() - begun, 3),
-        "environment": environment(str(engine.device), engine.threads or available_cores()),
-        "data": data_facts(bank, drawn),
-        "cells": [cell.summary for cell in cells],
-        "left_out": out,
-    }
-    target = folder / (plain_name(label) if label else _stamp(bank))
-    return _write(target, settings, summary, cells, drawn)
+    return Judged(bank, cells, drawn, out)
+
+
+def _one_class(settings: dict[str, Any], engine: Settings) -> Judged:
+    """Rules on one-class tasks, which have names in place of heads and shots."""
+    from fewshot.cli.one_class_run import one_class_run
+
+    bank, result, out = one_class_run(settings, engine)
+    return Judged(bank, result.cells, [], out)
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -128,9 +152,8 @@ def _engine(settings: dict[str, Any]) -> Settings:
 def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
     """Objects of a registry from {name: parameters}."""
     expect(bool(named), registry.kind, "expected at least one, got none")
-    assert named is not None
     made = {}
-    for name, given in named.items():
+    for name, given in (named or {}).items():
         parameters = given or {}
         expect(
             isinstance(parameters, dict),
@@ -161,18 +184,9 @@ def _bank(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> F
     """The features, found or extracted, after checking that the episodes can be drawn."""
 
     def check(dataset: ImageDataset) -> None:
-        _episodes(settings, _labels_only(dataset), trial=True)
+        _episodes(settings, labels_only(dataset), trial=True)
 
     return features_of(settings, engine.device, uses, check)
-
-
-def _labels_only(dataset: ImageDataset) -> FeatureBank:
-    import numpy as np
-
-    empty = np.empty((len(dataset), 0), dtype=np.float32)
-    return FeatureBank(
-        empty, dataset.labels, dataset.classnames, parts=dataset.parts, subset=dataset.subset
-    )
 
 
 def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) -> list[EpisodeSet]:
@@ -211,7 +225,8 @@ def _write(
     with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        write_tables(partial, summary, episodes, predictions, join_verification(cells))
+        others = join_verification(cells), join_one_class(cells)
+        write_tables(partial, summary, episodes, predictions, *others)
         (partial / "episodes").mkdir()
         for one in drawn:
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")

@@ -10,6 +10,7 @@ from fewshot.exceptions import FewshotError, UnknownNameError
 # None is imported before it is asked for.
 ACTIONS = {
     "describe": "fewshot.cli.text_describe",
+    "confusers": "fewshot.cli.text_confusers",
     "show": "fewshot.cli.text_show",
     "fit": "fewshot.cli.text_fit",
 }
@@ -17,7 +18,8 @@ HELP = """\
 usage: fewshot text ACTION ...
 
   describe   ask a language model what the classes of a data set look like
-  show       what a file of descriptions holds
+  confusers  ask a language model what could be taken for the classes of a data set
+  show       what a file of descriptions or confusers holds
   fit        learn from base classes what texts say about image features
 
 fewshot text ACTION --help says more.

@@ -194,8 +194,10 @@ def base_text(base: Cell) -> str:
     """What base classes contributed, or why they did not."""
     if not base or base.get("reason"):
         return f"none: {base.get('reason') or 'no base classes'}"
-    error = percent(base.get("actual_error"), DASH) + "\N{NO-BREAK SPACE}%"
-    return f"{base.get('classes')} classes, {base.get('episodes')} episodes, error {error}"
+    told = f"{base.get('classes')} classes, {base.get('episodes')} episodes"
+    if "actual_error" not in base:  # one-class tasks
+        return told
+    return f"{told}, error {percent(base['actual_error'], DASH)}\N{NO-BREAK SPACE}%"
 
 
 def facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

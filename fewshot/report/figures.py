@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from fewshot.report.one_class import of_one_class
 from fewshot.report.plots import (
     calibration_curve,
     coverage_vs_nominal,
@@ -21,8 +21,10 @@ from fewshot.report.plots import (
     mae_vs_shots,
     predicted_vs_actual,
 )
+from fewshot.report.plots.one_class import macro_f1_vs_prevalence
 from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.report.style import house_style
+from fewshot.report.svg import inline_svg
 from fewshot.report.verification import of_task
 from fewshot.report.wording import (
     GROUP,
@@ -36,8 +38,6 @@ from fewshot.report.wording import (
 RASTER_DPI = 180
 # A third of the time of drawing is spent on making files a tenth smaller.
 QUICK = {"compress_level": 1}
-# matplotlib puts these into a style sheet for "*", which in a page would be every element.
-LINE_STYLE = "stroke-linejoin: round; stroke-linecap: butt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +118,11 @@ KINDS = {
         "Mean AUROC, average precision and false positives at 95 % recall of every head with their "
         "intervals, by the number of shots per class. The table has the numbers.",
     ),
+    "macro_f1_vs_prevalence": (
+        "One-class tasks against the share of positives",
+        "Mean macro F1 of every rule with its interval over classes, by the share of positives, a "
+        "panel per source of confusers. The table has the numbers.",
+    ),
 }
 Plots = Mapping[tuple[str, ...], tuple[Plot, ...]]
 
@@ -148,65 +153,27 @@ def draw(
 
 def draw_verification(cells: Iterable[Cell]) -> dict[tuple[str, ...], tuple[Plot, ...]]:
     """The plot of verification, by (dataset, backbone, feature)."""
-    groups = group_cells(of_task(cells, verification=True))
+    own = of_task(cells, verification=True)
+    return _one_each(own, "verification_vs_shots", verification_vs_shots)
+
+
+def draw_one_class(cells: Iterable[Cell]) -> dict[tuple[str, ...], tuple[Plot, ...]]:
+    """The plot of one-class tasks, by (dataset, backbone, feature)."""
+    return _one_each(of_one_class(cells), "macro_f1_vs_prevalence", macro_f1_vs_prevalence)
+
+
+def _one_each(
+    cells: Iterable[Cell], kind: str, plot: Callable[..., Figure]
+) -> dict[tuple[str, ...], tuple[Plot, ...]]:
+    """One plot of a kind per data set and backbone."""
+    groups = group_cells(cells)
     plots: dict[tuple[str, ...], tuple[Plot, ...]] = {}
-    kind = "verification_vs_shots"
     title, text = KINDS[kind]
     for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
         about = group_text(group)
-        figure = verification_vs_shots(own, title=about)
+        figure = plot(own, title=about)
         plots[group] = (Plot(f"{kind}{suffix}", kind, figure, f"{title}, {about}", text),)
     return plots
-
-
-def inline_svg(document: str, prefix: str, title: str, description: str) -> str:
-    """An SVG document as an HTML element: no prolog, ids of its own, words for screen readers.
-
-    Parameters
-    ----------
-    document : str
-        As written by matplotlib.
-    prefix : str
-        Put before every id, for several figures share a page.
-    title, description : str
-        Read out in place of the picture.
-    """
-    root = ET.fromstring(document)
-    for element in list(root.iter()):
-        for child in list(element):
-            if _local(child.tag) in ("metadata", "style"):
-                element.remove(child)
-    for element in root.iter():
-        element.tag = _local(element.tag)
-        element.attrib = {_local(k): _own(k, v, prefix) for k, v in element.attrib.items()}
-    width = float(root.attrib.pop("width").removesuffix("pt")) * 96 / 72
-    del root.attrib["height"]
-    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
-        words = ET.Element(tag, {"id": f"{prefix}-{tag}"})
-        words.text = text
-        root.insert(position, words)
-    root.attrib |= {
-        "role": "img",
-        "aria-labelledby": f"{prefix}-title",
-        "aria-describedby": f"{prefix}-desc",
-        # Below this width the numbers would be too small to read: the page scrolls it instead.
-        "style": f"{LINE_STYLE}; width: {width:.0f}px; min-width: {0.75 * width:.0f}px",
-    }
-    return ET.tostring(root, encoding="unicode")
-
-
-def _own(name: str, value: str, prefix: str) -> str:
-    """The attribute's value with ids, and what refers to them, prefixed."""
-    if name == "id":
-        return f"{prefix}-{value}"
-    if _local(name) == "href" and value.startswith("#"):
-        return f"#{prefix}-{value[1:]}"
-    return re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}-\1)", value)
-
-
-def _local(name: str) -> str:
-    # An HTML parser knows the namespaces of svg elements by itself.
-    return name.rpartition("}")[2]
 
 
 def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:

@@ -18,8 +18,9 @@ from fewshot.report.context import (
     table_rows,
     worst_episodes,
 )
-from fewshot.report.figures import KINDS, Plots, draw, draw_verification
+from fewshot.report.figures import KINDS, Plots, draw, draw_one_class, draw_verification
 from fewshot.report.left_out import left_out_text
+from fewshot.report.one_class import sections_of as one_class_sections
 from fewshot.report.verification import of_task, sections_of
 from fewshot.report.wording import (
     ORACLE_MARK,
@@ -51,7 +52,8 @@ def render_report(
     """
     cells = summary["cells"]
     plots = draw(cells, episodes, predictions)
-    return render_page(summary, episodes, predictions, plots, draw_verification(cells))
+    others = draw_verification(cells), draw_one_class(cells)
+    return render_page(summary, episodes, predictions, plots, *others)
 
 
 def render_page(
@@ -60,6 +62,7 @@ def render_page(
     predictions: pd.DataFrame,
     plots: Plots,
     verification_plots: Plots | None = None,
+    one_class_plots: Plots | None = None,
 ) -> str:
     """`render_report` with plots that have been drawn before."""
     cells = of_task(summary["cells"], verification=False)
@@ -93,6 +96,7 @@ def render_page(
             summary=summary,
             sections=sections,
             verification=sections_of(summary["cells"], verification_plots or {}),
+            one_class=one_class_sections(summary["cells"], one_class_plots or {}),
             level=level_text(cells),
             intervals=interval_levels_text(cells),
             oracles=bool(oracle_names(cells)),

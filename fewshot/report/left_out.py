@@ -14,13 +14,15 @@ def left_out_text(out: Iterable[Mapping[str, Any]]) -> str:
     Parameters
     ----------
     out : iterable of mapping
-        With ``head``, ``shots`` and ``reason``, as in ``left_out`` of ``summary.json``.
+        With ``head``, ``shots`` (None where there is no such thing) and ``reason``, as in
+        ``left_out`` of ``summary.json``.
     """
-    together: dict[tuple[int, str], list[str]] = {}
+    together: dict[tuple[int | None, str], list[str]] = {}
     for one in out:
-        where = int(one["shots"]), plain(one["reason"])
+        shots = one["shots"]
+        where = None if shots is None else int(shots), plain(one["reason"])
         together.setdefault(where, []).append(plain(one["head"]))
     return "; ".join(
-        f"{', '.join(heads)} with {shots_text(shots)} ({reason})"
+        f"{', '.join(heads)}{'' if shots is None else f' with {shots_text(shots)}'} ({reason})"
         for (shots, reason), heads in together.items()
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fewshot.report.aligned import WIDTH, aligned, legend, markdown, short, wrapped
+from fewshot.report.one_class import of_one_class
+from fewshot.report.one_class_table import one_class_markdown, one_class_text
 from fewshot.report.verification import of_task
 from fewshot.report.verification_table import verification_markdown, verification_text
 from fewshot.report.wording import (
@@ -55,16 +57,19 @@ def summary_table(cells: Iterable[dict[str, Any]]) -> str:
     cells = list(cells)
     if not cells:
         return "No results: there is no cell to show."
+    named = of_one_class(cells)
     checks, cells = of_task(cells, verification=True), of_task(cells, verification=False)
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
     blocks += [_legend(cells)] if cells else []
     blocks += [verification_text(checks)] if checks else []
+    blocks += [one_class_text(named)] if named else []
     return "\n\n".join(blocks)
 
 
 def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     cells = list(cells)
+    named = of_one_class(cells)
     checks, cells = of_task(cells, verification=True), of_task(cells, verification=False)
     blocks = []
     for group, rows in group_cells(cells).items():
@@ -83,6 +88,7 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
             notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
         blocks += ["\n".join(notes)] if notes else []
     blocks += [verification_markdown(checks)] if checks else []
+    blocks += [one_class_markdown(named)] if named else []
     return "\n\n".join(blocks)
 
 

@@ -17,7 +17,8 @@ from fewshot.report.wording import (
     protocol_text,
 )
 
-VERIFICATION = "verification"  # the task, as in `fewshot.results.schema`
+VERIFICATION = "verification"  # the tasks, as in `fewshot.results.schema`
+ONE_CLASS = "one_class"
 TITLES = {"auroc": "AUROC", "average_precision": "AP", "fpr95": "FPR95"}
 MEASURES = tuple(TITLES)
 MEANINGS = {
@@ -34,8 +35,13 @@ QUESTION = (
 
 
 def of_task(cells: Iterable[Cell], *, verification: bool) -> list[Any]:
-    """Cells of verification, or all others."""
-    return [cell for cell in cells if (cell.get("task") == VERIFICATION) == verification]
+    """Cells of verification, or those of classification."""
+    others = (VERIFICATION, ONE_CLASS)
+    return [
+        cell
+        for cell in cells
+        if (cell.get("task") == VERIFICATION if verification else cell.get("task") not in others)
+    ]
 
 
 def header(cells: Sequence[Cell]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fewshot.report.figures import draw, draw_verification
+from fewshot.report.figures import draw, draw_one_class, draw_verification
 from fewshot.report.html import render_page
 
 
@@ -33,10 +33,11 @@ def write_report(
     """
     plots = draw(summary["cells"], episodes, predictions)
     checks = draw_verification(summary["cells"])
-    for own in (*plots.values(), *checks.values()):
+    named = draw_one_class(summary["cells"])
+    for own in (*plots.values(), *checks.values(), *named.values()):
         for plot in own:
             plot.save(folder)
     path = folder / "report.html"
-    page = render_page(summary, episodes, predictions, plots, checks)
+    page = render_page(summary, episodes, predictions, plots, checks, named)
     path.write_text(page, encoding="utf-8", newline="\n")
     return path

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, VERIFICATION_COLUMNS
+from fewshot.results.schema import (
+    EPISODE_COLUMNS,
+    ONE_CLASS_COLUMNS,
+    PREDICTION_COLUMNS,
+    VERIFICATION_COLUMNS,
+)
 
 if TYPE_CHECKING:
     from fewshot.errors.general import General
@@ -31,6 +36,9 @@ class Result:
     verification : DataFrame
         One row per episode and target class of the task "verification", whose results have no
         other rows; columns of ``VERIFICATION_COLUMNS``.
+    one_class : DataFrame
+        One row per task and prevalence of the task "one_class", whose results have no other rows;
+        columns of ``ONE_CLASS_COLUMNS``.
     """
 
     episodes: pd.DataFrame
@@ -39,6 +47,9 @@ class Result:
     calibrator: General | None = None
     verification: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=list(VERIFICATION_COLUMNS))
+    )
+    one_class: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=list(ONE_CLASS_COLUMNS))
     )
 
     def __repr__(self) -> str:
@@ -58,3 +69,8 @@ def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def join_verification(results: Iterable[Result]) -> pd.DataFrame:
     """All rows of verification of several cells; empty where no cell has any."""
     return pd.concat([result.verification for result in results], ignore_index=True)
+
+
+def join_one_class(results: Iterable[Result]) -> pd.DataFrame:
+    """All rows of one-class tasks of several cells; empty where no cell has any."""
+    return pd.concat([result.one_class for result in results], ignore_index=True)

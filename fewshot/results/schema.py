@@ -39,6 +39,24 @@ VERIFICATION_COLUMNS = {
     **dict.fromkeys(MEASURES, "float64"),
 }
 
+# The third task: a cell has a rule as head; where confusers and negatives come from names it too.
+ONE_CLASS = "one_class"
+ONE_CLASS_KEYS = ("source", "against")
+ONE_CLASS_MEASURES = (
+    "macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret",
+)  # fmt: skip
+
+ONE_CLASS_COLUMNS = {
+    **CELL_COLUMNS,
+    **dict.fromkeys(ONE_CLASS_KEYS, "str"),
+    "episode": "int64",
+    "target": "str",
+    "prevalence": "float64",
+    "positives": "int64",
+    "negatives": "int64",
+    **dict.fromkeys(ONE_CLASS_MEASURES, "float64"),
+}
+
 PREDICTION_COLUMNS = {
     **CELL_COLUMNS,
     "episode": "int64",

@@ -16,12 +16,17 @@ from fewshot.exceptions import FewshotError
 from fewshot.results.schema import (
     CELL_COLUMNS,
     EPISODE_COLUMNS,
+    ONE_CLASS,
+    ONE_CLASS_COLUMNS,
+    ONE_CLASS_KEYS,
     PREDICTION_COLUMNS,
     SCHEMA_VERSION,
     VERIFICATION,
     VERIFICATION_COLUMNS,
 )
 
+# What names a cell of any task.
+IDENTITY = (*CELL_COLUMNS, *ONE_CLASS_KEYS)
 ARROW = {
     "str": pa.string(),
     "int64": pa.int64(),
@@ -36,11 +41,14 @@ def write_tables(
     episodes: pd.DataFrame,
     predictions: pd.DataFrame,
     verification: pd.DataFrame | None = None,
+    one_class: pd.DataFrame | None = None,
 ) -> None:
     """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`.
 
-    And ``verification.parquet``, where there are such rows.
+    And ``verification.parquet`` and ``one_class.parquet``, where there are such rows.
     """
+    if one_class is not None and len(one_class):
+        _write_parquet(folder / "one_class.parquet", one_class, ONE_CLASS_COLUMNS)
     if verification is not None and len(verification):
         _write_parquet(folder / "verification.parquet", verification, VERIFICATION_COLUMNS)
     _write_parquet(folder / "episodes.parquet", episodes, EPISODE_COLUMNS)
@@ -111,11 +119,21 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, Any], pd.DataFrame, pd.Da
 
 def read_verification(runs: Sequence[Path]) -> pd.DataFrame:
     """Join the rows of verification of runs, as `read_runs` does; empty where there are none."""
+    return _read_task(runs, VERIFICATION, VERIFICATION_COLUMNS)
+
+
+def read_one_class(runs: Sequence[Path]) -> pd.DataFrame:
+    """Join the rows of one-class tasks of runs, as `read_runs` does; empty where there are none."""
+    return _read_task(runs, ONE_CLASS, ONE_CLASS_COLUMNS)
+
+
+def _read_task(runs: Sequence[Path], task: str, columns: dict[str, str]) -> pd.DataFrame:
+    """Rows of one task, from ``<task>.parquet``."""
     _, cells = _newest([_read_summary(run) for run in runs])
-    own = {key: one for key, one in cells.items() if one[1]["task"] == VERIFICATION}
+    own = {key: one for key, one in cells.items() if one[1]["task"] == task}
     if not own:
-        return pd.DataFrame(columns=list(VERIFICATION_COLUMNS))
-    return _read_rows(runs, own, "verification.parquet")
+        return pd.DataFrame(columns=list(columns))
+    return _read_rows(runs, own, f"{task}.parquet")
 
 
 def _newest(
@@ -131,7 +149,10 @@ def _newest(
 
 
 def _identity(cell: dict[str, Any] | pd.Series) -> tuple:
-    return tuple(cell[name] for name in CELL_COLUMNS)
+    return (
+        *(cell[name] for name in CELL_COLUMNS),
+        *(cell.get(name, "") for name in ONE_CLASS_KEYS),
+    )
 
 
 def _read_summary(run: Path) -> dict[str, Any]:
@@ -159,14 +180,15 @@ def _read_rows(
     for i, run in enumerate(runs):
         wanted = pd.DataFrame(
             [identity for identity, (owner, _) in cells.items() if owner == i],
-            columns=list(CELL_COLUMNS),
+            columns=list(IDENTITY),
         )
         if wanted.empty:
             continue
         try:
             # No partitions: `head=ncm` in the name of a folder is not a column.
             rows = pq.read_table(run / name, partitioning=None).to_pandas()
-            pieces.append(rows.merge(wanted, on=list(CELL_COLUMNS)))
+            names = [*CELL_COLUMNS, *(name for name in ONE_CLASS_KEYS if name in rows)]
+            pieces.append(rows.merge(wanted[names].drop_duplicates(), on=names))
         except (OSError, pa.ArrowException, KeyError) as error:
             raise FewshotError("report", f"{run / name} cannot be read: {error}") from None
     return pd.concat(pieces, ignore_index=True)

@@ -10,12 +10,12 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verification import verifier
 from fewshot.results.result import Result
-from fewshot.results.schema import VERIFICATION
+from fewshot.results.schema import ONE_CLASS, VERIFICATION
 from fewshot.tasks.classification import TASK, evaluate_cell
 from fewshot.tasks.settings import Settings
 from fewshot.tasks.verification import evaluate_verification, note_comparisons
 
-TASKS = (TASK, VERIFICATION)
+TASKS = (TASK, VERIFICATION, ONE_CLASS)  # the last one has neither heads nor episodes
 
 
 def check_heads(task: str, heads: Mapping[str, Head]) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.storage import writing
 from fewshot.text.answers import AnswerError, object_schema
-from fewshot.text.descriptions import Descriptions, fault, load_descriptions
+from fewshot.text.descriptions import Descriptions, fault, load_answers
 from fewshot.text.llm import Client, Question
 from fewshot.text.llm_settings import LanguageModel
 from fewshot.text.prompts import readable
-from fewshot.text.questions import Outcome, ask
+from fewshot.text.questions import Check, Outcome, ask
+
+Form = TypeVar("Form", bound=Descriptions)
 
 # Change the wording and it is another version: files say which one they were made with.
 PROMPT = "visual@1"
@@ -73,21 +76,27 @@ def usable(question: Question, answer: Any) -> str:
 
 
 def opened(file: Path, dataset: str, model: str | None) -> Descriptions:
-    """What `file` holds so far; a new one if it is not there.
+    """What `file` holds so far; see :func:`opened_as`."""
+    return opened_as(file, Descriptions(dataset=dataset, prompt=PROMPT), model)
+
+
+def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
+    """What `file` holds so far; `fresh`, with the name of the model, if it is not there.
 
     Raises
     ------
     FewshotError
         It was made by another model (None: any), with another prompt or for another data set.
     """
-    fresh = Descriptions(dataset=dataset, model=str(model), prompt=PROMPT)
+    fresh.model = str(model)
     if not file.exists():
         return fresh
-    found = load_descriptions(file, "--output")
+    found = load_answers(file, type(fresh), "--output")
     for name in ("dataset", "prompt", *(["model"] if model else [])):
         old, new = getattr(found, name), getattr(fresh, name)
         remedy = "Choose another --output, or delete the file."
         expect(old == new, "--output", f"{file} has {name} {old!r}, not {new!r}", remedy)
+    found.question = fresh.question
     return found
 
 
@@ -115,10 +124,40 @@ def describe(
     FewshotError
         No client, no key, another file in the way, another process at work on it.
     """
+    question = {"system": SYSTEM, "images": images, "schema": SCHEMA}
+    fresh = Descriptions(dataset=dataset, prompt=PROMPT, question=question)
+    question_of = partial(question_for, images=images)
+    return complete(classnames, file, fresh, settings, question_of, usable)
+
+
+def complete(
+    classnames: Sequence[str],
+    file: Path,
+    fresh: Form,
+    settings: LanguageModel,
+    question_of: Callable[[str], Question],
+    check: Check,
+) -> tuple[Form, Outcome]:
+    """Ask for what a file of answers does not have yet of these classes.
+
+    Parameters
+    ----------
+    classnames : sequence of str
+    file : Path
+    fresh : Descriptions
+        An empty one of its kind, with data set, prompt and question.
+    settings : LanguageModel
+    question_of : callable
+        Class name to question.
+    check : callable
+        Question and answer to the text or texts that are kept; see :func:`ask`.
+    """
     client = Client(settings)
     with _alone(file):
-        found = opened(file, dataset, settings.model)
-        return found, _ask(found, classnames, file, client, images)
+        found = opened_as(file, fresh, settings.model)
+        known = zip(classnames, found.of(classnames), strict=True)
+        questions = [question_of(name) for name, texts in known if not texts]
+        return found, _ask(found, questions, file, client, check)
 
 
 @contextmanager
@@ -141,16 +180,9 @@ def _alone(file: Path) -> Iterator[None]:
 
 
 def _ask(
-    found: Descriptions,
-    classnames: Sequence[str],
-    file: Path,
-    client: Client,
-    images: str | None,
+    found: Descriptions, questions: Sequence[Question], file: Path, client: Client, check: Check
 ) -> Outcome:
     """Ask and write: every few seconds, and in the end in any case."""
-    texts = found.of(classnames)
-    wanted = [name for name, known in zip(classnames, texts, strict=True) if not known]
-    found.question = {"system": SYSTEM, "images": images, "schema": SCHEMA}
     asked = ("temperature", "seed", "max_tokens")
     found.settings = {name: getattr(client.settings, name) for name in asked}
     written = time.monotonic()
@@ -161,17 +193,17 @@ def _ask(
         found.save(file, "--output")
         written = time.monotonic()
 
-    def keep(question: Question, text: str) -> None:
-        found.classes[question.name] = [text]
+    def keep(question: Question, kept: str | list[str]) -> None:
+        found.classes[question.name] = [kept] if isinstance(kept, str) else kept
         found.refused.pop(question.name, None)
         if time.monotonic() - written > PAUSE:
             save()
 
-    if not wanted:
+    if not questions:
         return Outcome()
     before = len(found.classes)
     try:
-        outcome = ask(client, [question_for(name, images) for name in wanted], usable, keep)
+        outcome = ask(client, questions, check, keep)
         found.refused |= {n: r for n, r in outcome.refused.items() if n not in found.classes}
     finally:
         if len(found.classes) > before or found.refused:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.storage import atomic_path, plain_name, writing
@@ -19,6 +19,20 @@ KIND = "descriptions"
 # Characters of one text, texts of one class, and bytes of a file.
 LONGEST, MOST, LARGEST = 20_000, 100, 256 * 2**20
 SETTING = "text.descriptions"
+Form = TypeVar("Form", bound="Descriptions")
+
+
+def fault(text: object) -> str | None:
+    """What keeps a text from being a description that an encoder can read; None if it is one."""
+    if not isinstance(text, str):
+        return "it is no text"
+    if not text.strip():
+        return "it is empty"
+    if len(text) > LONGEST:
+        return f"it has {len(text)} characters, more than {LONGEST}"
+    # Cc, Cf, Co, Cs, Cn: nothing that anyone can see.
+    odd = [c for c in text if unicodedata.category(c).startswith("C") and c not in "\n\r\t"]
+    return f"it has the character U+{ord(odd[0]):04X}" if odd else None
 
 
 @dataclass
@@ -41,6 +55,13 @@ class Descriptions:
         Of the file it was read from; empty for none.
     """
 
+    # What other files of answers about classes have of their own: kind, the command that makes
+    # them, the setting that names them, and what keeps a text from being one of theirs.
+    kind: ClassVar[str] = KIND
+    command: ClassVar[str] = "fewshot text describe"
+    setting: ClassVar[str] = SETTING
+    fault: ClassVar[Any] = staticmethod(fault)
+
     classes: dict[str, list[str]] = field(default_factory=dict)
     dataset: str = "unknown"
     model: str = "unknown"
@@ -61,11 +82,11 @@ class Descriptions:
         known = {_key(name) for name in classnames}
         return [name for name in self.classes if _key(name) not in known]
 
-    def save(self, path: Path, setting: str = SETTING) -> None:
+    def save(self, path: Path, setting: str | None = None) -> None:
         """Write the file whole or not at all."""
-        note = {"format": FORMAT, "kind": KIND} | vars(self)
+        note = {"format": FORMAT, "kind": self.kind} | vars(self)
         del note["sha256"]
-        with writing(setting, path), atomic_path(path) as partial:
+        with writing(setting or self.setting, path), atomic_path(path) as partial:
             partial.write_text(json.dumps(note, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -74,33 +95,50 @@ def place_of(folder: Path, dataset: str, model: str, prompt: str) -> Path:
     return folder / f"{'-'.join(plain_name(part, 60) for part in (dataset, model, prompt))}.json"
 
 
-def usual_file(folder: Path, dataset: str, model: str | None = None) -> Path:
+def fitting_files(
+    folder: Path, dataset: str, model: str | None = None, form: type[Descriptions] = Descriptions
+) -> list[Path]:
+    """The files of a data set in `folder`, of a model if it is told."""
+    fitting = []
+    for path in sorted(folder.glob(f"{plain_name(dataset, 60)}-*.json")):
+        found = load_answers(path, form)
+        if found.dataset == dataset and model in (None, found.model):
+            fitting.append(path)
+    return fitting
+
+
+def usual_file(
+    folder: Path, dataset: str, model: str | None = None, form: type[Descriptions] = Descriptions
+) -> Path:
     """The one file of descriptions of a data set in `folder`, of a model if it is told.
+
+    `form` is the kind of file, descriptions or another one with answers about classes.
 
     Raises
     ------
     FewshotError
         None, or several.
     """
-    fitting = []
-    for path in sorted(folder.glob(f"{plain_name(dataset, 60)}-*.json")):
-        found = load_descriptions(path)
-        if found.dataset == dataset and model in (None, found.model):
-            fitting.append(path)
+    fitting = fitting_files(folder, dataset, model, form)
     whose = f"{dataset!r}" + (f" by {model!r}" if model else "")
     if not fitting:
-        problem = f"there are no descriptions of {whose} in {folder}"
-        remedy = f"Make them with: fewshot text describe dataset={dataset} llm.model=..."
-        raise FewshotError(SETTING, problem, remedy)
+        problem = f"there are no {form.kind} of {whose} in {folder}"
+        remedy = f"Make them with: {form.command} dataset={dataset} llm.model=..."
+        raise FewshotError(form.setting, problem, remedy)
     if len(fitting) > 1:
         names = ", ".join(path.name for path in fitting)
-        problem = f"there are several descriptions of {whose} in {folder}: {names}"
-        raise FewshotError(SETTING, problem, f"Name one: {SETTING}={fitting[0]}.")
+        problem = f"there are several {form.kind} of {whose} in {folder}: {names}"
+        raise FewshotError(form.setting, problem, f"Name one: {form.setting}={fitting[0]}.")
     return fitting[0]
 
 
 def load_descriptions(path: Path, setting: str = SETTING) -> Descriptions:
-    """Read and check such a file.
+    """Read and check a file of descriptions; see :func:`load_answers`."""
+    return load_answers(path, Descriptions, setting)
+
+
+def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Form:
+    """Read and check a file of answers about classes, of the kind `form`.
 
     Written by hand, it needs ``format``, ``kind`` and ``classes`` only.
 
@@ -109,44 +147,32 @@ def load_descriptions(path: Path, setting: str = SETTING) -> Descriptions:
     FewshotError
         No such file, no JSON, another kind of file, or a text that cannot be used.
     """
+    setting = setting or form.setting
     try:
-        expect(path.stat().st_size <= LARGEST, setting, f"{path} is too large for descriptions")
+        expect(path.stat().st_size <= LARGEST, setting, f"{path} is too large for {form.kind}")
         raw = path.read_bytes()
         note = json.loads(raw, object_pairs_hook=_once)
     except OSError as error:
-        remedy = "Make one with: fewshot text describe dataset=... llm.model=..."
+        remedy = f"Make one with: {form.command} dataset=... llm.model=..."
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
     except (ValueError, RecursionError) as error:
         raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
-    _check(note, path, setting)
-    known = {key: note[key] for key in vars(Descriptions()) if key in note and key != "sha256"}
+    _check(note, path, setting, form)
+    known = {key: note[key] for key in vars(form()) if key in note and key != "sha256"}
     known["classes"] = {
         name: [" ".join(text.split()) for text in texts] for name, texts in note["classes"].items()
     }
-    return Descriptions(**known, sha256=hashlib.sha256(raw).hexdigest())
+    return form(**known, sha256=hashlib.sha256(raw).hexdigest())
 
 
-def fault(text: object) -> str | None:
-    """What keeps a text from being a description that an encoder can read; None if it is one."""
-    if not isinstance(text, str):
-        return "it is no text"
-    if not text.strip():
-        return "it is empty"
-    if len(text) > LONGEST:
-        return f"it has {len(text)} characters, more than {LONGEST}"
-    # Cc, Cf, Co, Cs, Cn: nothing that anyone can see.
-    odd = [c for c in text if unicodedata.category(c).startswith("C") and c not in "\n\r\t"]
-    return f"it has the character U+{ord(odd[0]):04X}" if odd else None
-
-
-def _check(note: Any, path: Path, setting: str) -> None:
+def _check(note: Any, path: Path, setting: str, form: type[Descriptions]) -> None:
     def demand(condition: bool, problem: str) -> None:
         expect(condition, setting, f"{path}: {problem}")
 
-    fine = isinstance(note, dict) and note.get("kind") == KIND
-    demand(fine, f"expected a file of kind {KIND!r}")
+    fine = isinstance(note, dict) and note.get("kind") == form.kind
+    demand(fine, f"expected a file of kind {form.kind!r}")
     demand(note.get("format") == FORMAT, f"expected format {FORMAT}, got {note.get('format')!r}")
-    for key, default in vars(Descriptions()).items():
+    for key, default in vars(form()).items():
         same = isinstance(note.get(key, default), type(default))
         demand(same, f"expected {key!r} to be a {type(default).__name__}")
     first: dict[str, str] = {}
@@ -157,7 +183,7 @@ def _check(note: Any, path: Path, setting: str) -> None:
         several = isinstance(texts, list) and 0 < len(texts) <= MOST
         demand(several, f"class {name!r}: expected a list of 1 to {MOST} texts")
         for text in texts:
-            why = fault(text)
+            why = form.fault(text)
             demand(why is None, f"class {name!r}: a text cannot be used: {why}")
     demand("classes" in note, "expected 'classes', texts by class name")
 

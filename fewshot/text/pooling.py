@@ -13,9 +13,10 @@ from torch import Tensor
 
 from fewshot.text.mixing import Pool, share_of_text
 
-# Where base classes say nothing: residual variances as they are, a Gaussian likelihood tempered to
-# a tenth, names as the encoder scales them, regression like the shots.
-START = Pool(doubt=1.0, temper=0.1, names=1.0, regression=1.0)
+# Where base classes say nothing: residual variances as they are, a Gaussian likelihood tempered as
+# CLIP's and ConSE's features want it (docs/text-gaussians.md), names as the encoder scales them,
+# regression like the shots. It matters below ten base classes.
+START = Pool(doubt=1.0, temper=0.03, names=1.0, regression=1.0)
 # Standard deviation of logarithms around that, as sure as one base class.
 SPREAD = 2.0
 STEPS = 60

@@ -35,7 +35,7 @@ def features(**changes):
         ("episodes.min_images=keep", "episodes.min_images: expected one of 'raise', 'drop'"),
         ("threads=-1", "threads: expected an integer >= 1, got -1."),
         ("device=gpu", "device: cannot use 'gpu': "),
-        ("task=segmentation", "task: expected one of 'classification', 'verification', got 's"),
+        ("task=segmentation", "task: expected one of 'classification', 'verification', 'one"),
         ("features.dtype=int8", "features.dtype: expected one of 'float32', 'float16'"),
         ("features.normalize=l3", "features.normalize: expected one of 'auto', 'none', 'l2'"),
         ("features.batch_size=0", "features.batch_size: expected an integer >= 1, got 0."),

@@ -19,6 +19,7 @@ REQUIRED = {"name", "version", "summary", "licence", "citation", "images", "temp
 NAMED = REQUIRED | {"sources", "checksums", "classes", "layout"}
 OPTIONAL = {
     "obtain", "note", "torchvision", "classnames", "split", "other_splits", "input", "source",
+    "taxonomy",
 }  # fmt: skip
 CLIP_ELEVEN = {
     "imagenet", "caltech101", "oxford_pets", "stanford_cars", "flowers102", "food101",

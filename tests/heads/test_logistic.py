@@ -102,7 +102,8 @@ def test_the_search_finds_what_a_slow_bisection_finds():
 
         def loss(step, losses=losses, shots=support[e]):
             step = int(np.clip(step, -48, 48))
-            losses.setdefault(step, slow_loss(shots, 10 ** (step / 8)))
+            if step not in losses:
+                losses[step] = slow_loss(shots, 10 ** (step / 8))
             return losses[step]
 
         best = min(range(-48, 49, 16), key=loss)

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from fewshot.report.figures import draw, inline_svg
+from fewshot.report.figures import draw
 from fewshot.report.plots import (
     calibration_curve,
     coverage_vs_nominal,
@@ -19,6 +19,7 @@ from fewshot.report.plots import (
     predicted_vs_actual,
 )
 from fewshot.report.plots.rows import bin_means, equal_bins
+from fewshot.report.svg import inline_svg
 from fewshot.results.statistics import mean_interval
 
 HOSTILE = ("$x_1$ <b>&", "_y %", "\\frac", "a$b", "url(#x)", "\x00\x1b\u202e")

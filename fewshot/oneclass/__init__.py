@@ -1,0 +1,1 @@
+"""Is this image a t? Decisions from class names alone."""

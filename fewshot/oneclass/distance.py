@@ -1,0 +1,96 @@
+"""How far apart two classes are in a taxonomy: levels up to their lowest common ancestor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.datasets.taxonomy import taxonomy_of
+from fewshot.exceptions import FewshotError
+from fewshot.text.prompts import readable
+
+SETTING = "one_class.negatives"
+Ancestors = tuple[tuple[str, ...], ...]
+
+
+def ancestors_of(
+    classnames: Sequence[str], taxonomy: Mapping[str, Sequence[str]] | None = None
+) -> Ancestors:
+    """The ancestors of every class, from the root down to the group it is in.
+
+    Parameters
+    ----------
+    classnames : sequence of C str
+    taxonomy : mapping of str to sequence of str, optional
+        Ancestors by class name, as a data set's card has them; case, underscores and hyphens of
+        names do not count. Without it, names of iNaturalist 2021's form say theirs.
+
+    Raises
+    ------
+    FewshotError
+        No taxonomy, a class that it lacks, or lists of unequal length.
+    """
+    if not taxonomy:
+        lineages = taxonomy_of(classnames)
+        if lineages is None:
+            raise FewshotError(
+                SETTING,
+                "distance needs a taxonomy; the data set's card has none, and these names are not "
+                "of iNaturalist 2021's form",
+                "Write `taxonomy:` into its card, or set one_class.negatives=uniform.",
+            )
+        return tuple(one.down_to("genus") for one in lineages)
+    known = {_key(name): _checked(name, value) for name, value in taxonomy.items()}
+    missing = [name for name in classnames if _key(name) not in known]
+    if missing:
+        raise FewshotError(
+            SETTING, f"{len(missing)} of {len(classnames)} classes are not in the taxonomy, for "
+            f"instance {missing[0]!r}", "Add them to `taxonomy:` of the data set's card.",
+        )  # fmt: skip
+    found = tuple(known[_key(name)] for name in classnames)
+    for name, one in zip(classnames, found, strict=True):
+        if len(one) != len(found[0]):
+            raise FewshotError(
+                SETTING, f"expected all classes at one depth of the taxonomy; {classnames[0]!r} "
+                f"has {len(found[0])} ancestors and {name!r} has {len(one)}",
+            )  # fmt: skip
+    return found
+
+
+def _key(name: str) -> str:
+    return readable(str(name).replace("-", " ")).casefold()
+
+
+def _checked(name: str, value: Any) -> tuple[str, ...]:
+    fine = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+    if not fine or not all(isinstance(one, str) and one for one in value):
+        raise FewshotError(
+            SETTING, f"expected a list of names for {name!r} in the taxonomy, got {value!r}"
+        )
+    return tuple(value)
+
+
+def distances(ancestors: Ancestors) -> NDArray:
+    """Levels up to the lowest common ancestor of every two of C classes.
+
+    Parameters
+    ----------
+    ancestors : tuple of C tuples of L str
+
+    Returns
+    -------
+    ndarray of shape (C, C), int64
+        0 for a class and itself, 1 within one group, L + 1 where nothing is shared.
+    """
+    depth = len(ancestors[0])
+    shared = np.zeros((len(ancestors), len(ancestors)), dtype=np.int64)
+    for level in range(1, depth + 1):
+        number: dict[tuple[str, ...], int] = {}
+        branch = np.array([number.setdefault(one[:level], len(number)) for one in ancestors])
+        shared += branch[:, None] == branch
+    found = depth + 1 - shared
+    np.fill_diagonal(found, 0)
+    return found

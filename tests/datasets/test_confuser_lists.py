@@ -1,0 +1,110 @@
+"""Confuser lists that the package ships, and the taxonomy of Caltech-101."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fewshot.datasets.cards import card_names
+from fewshot.oneclass.distance import ancestors_of, distances
+from fewshot.resources import card, resource_dir
+from fewshot.text.confusers import confusers_of
+from fewshot.text.confusers.asking import COUNT, PROMPT, SCHEMA, SYSTEM
+from fewshot.text.confusers.files import ConfuserFile
+from fewshot.text.confusers.spelling import spelled
+from fewshot.text.descriptions import load_answers
+
+FILES = sorted(resource_dir("datasets/confusers").glob("*.json"))
+NUMBER = {
+    "caltech101": 105, "cifar10": 10, "digits": 10, "fashion_mnist": 10, "flowers102": 102,
+    "food101": 101, "oxford_pets": 37,
+}  # fmt: skip
+# Four classes of Caltech-101 have names of their own in CoOp's lists.
+COOP = {"airplane": "airplanes", "face": "Faces", "leopard": "Leopards", "motorbike": "Motorbikes"}
+
+
+def lists_of(name):
+    path = resource_dir("datasets/confusers") / f"{name}.json"
+    return load_answers(path, ConfuserFile)
+
+
+def own_names(name):
+    """Class names where torchvision or the card has them without the data."""
+    import torchvision.datasets as known
+
+    if name in ("flowers102", "fashion_mnist"):
+        return getattr(known, card(name)["torchvision"]["class"]).classes
+    return card(name).get("classnames")
+
+
+def test_they_are_all_there():
+    assert {path.stem: len(lists_of(path.stem).classes) for path in FILES} == NUMBER
+    assert set(NUMBER) <= set(card_names())
+
+
+@pytest.mark.parametrize("name", NUMBER)
+def test_a_list_says_what_was_asked_and_of_whom(name):
+    found = lists_of(name)
+    assert (found.dataset, found.model, found.prompt) == (name, "claude", PROMPT)
+    assert found.question == {
+        "system": SYSTEM, "images": card(name)["summary"], "number": COUNT, "schema": SCHEMA,
+    }  # fmt: skip
+    assert "Claude" in found.provenance and found.created
+
+
+@pytest.mark.parametrize("name", NUMBER)
+def test_every_class_has_enough_names_after_hygiene(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("fewshot.text.confusers.wordnet.USUAL", ())
+    classes = lists_of(name).classes
+    for own in classes.values():
+        assert len(own) == len({spelled(one) for one in own}) == COUNT
+        assert all(one == " ".join(one.split()) and len(one.split()) <= 4 for one in own)
+    lists = confusers_of({"k": 10}, name, tuple(classes), "llm", tmp_path)
+    assert all(len(own) == 10 for own in lists.names)
+
+
+@pytest.mark.parametrize("name", NUMBER)
+def test_names_are_those_of_the_data_set(name):
+    classes = lists_of(name).classes
+    others = len(COOP) if name == "caltech101" else 0
+    assert len(classes) - others == card(name).get("classes", 10)
+    if own := own_names(name):
+        assert set(classes) == set(own)
+
+
+def test_folder_spellings_are_found(tmp_path):
+    folders = ("Faces_easy", "water_lilly", "Sea Horse", "car_side", "BRAIN")
+    assert not confusers_of({}, "caltech101", folders, "llm", tmp_path).record["missing"]
+    assert not confusers_of({}, "food101", ("apple_pie",), "llm", tmp_path).record["missing"]
+    lists = lists_of("caltech101").classes
+    assert all(lists[new] == lists[old] for new, old in COOP.items())
+
+
+def test_the_taxonomy_of_caltech101_has_every_class_at_one_depth():
+    taxonomy = card("caltech101")["taxonomy"]
+    names = tuple(lists_of("caltech101").classes)
+    assert set(taxonomy) == set(names)
+    assert all(taxonomy[new] == taxonomy[old] for new, old in COOP.items())
+    ancestors = ancestors_of(names, taxonomy)
+    assert {len(one) for one in ancestors} == {3}
+    # A group has one parent, and no class is alone in its own.
+    parents = {}
+    for root, kind, group in ancestors:
+        assert parents.setdefault(kind, root) == root
+        assert parents.setdefault(group, kind) == kind
+    apart = distances(ancestors)
+    assert {1, 2, 3, 4} == set(apart[apart > 0].tolist())
+    assert (apart == 1).any(1).all()
+    place = {name: i for i, name in enumerate(names)}
+    assert apart[place["ketch"], place["schooner"]] == 1
+    assert apart[place["panda"], place["lobster"]] == 2
+    assert apart[place["panda"], place["lotus"]] == 3
+    assert apart[place["panda"], place["anchor"]] == 4
+
+
+@pytest.mark.skipif("FEWSHOT_SHARED_DATA" not in os.environ, reason="needs shared data")
+def test_folders_of_caltech101_have_lists_and_ancestors(tmp_path):
+    root = Path(os.environ["FEWSHOT_SHARED_DATA"], "caltech101")
+    folders = sorted(path.name for path in root.iterdir())
+    assert not confusers_of({}, "caltech101", folders, "llm", tmp_path).record["missing"]
+    assert len(ancestors_of(folders, card("caltech101")["taxonomy"])) == len(folders)
