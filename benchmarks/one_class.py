@@ -58,7 +58,7 @@ def measure(given: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 
 
 def _asked(cell: dict[str, Any]) -> dict[str, Any]:
-    """The cell with blends against a fixed threshold and the closest confuser, and a language model against chance, alone."""
+    """The cell with comparisons of blends with their parts, and of sources with chance, alone."""
     kept = []
     for one in cell["comparisons"]:
         rules = {one["first"], one["second"]}

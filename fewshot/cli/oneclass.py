@@ -31,9 +31,10 @@ similar it is to the word's confusers: things that could be taken for it. Confus
 first of these that has the word: a list of a language model (in the cache or in the package),
 WordNet, the nearest class names of ImageNet.
 
-rules (default: posterior with --threshold-from, anp_and_ft with --fixed, else anp)
-  fixed, max, anp, anp_ft, anp_ft_fitted, anp_and_ft, lme, generic, posterior:
-  docs/one-class.md
+rules (default: posterior with --threshold-from, anp_and_ft with --fixed, else
+anp_and_random)
+  fixed, max, anp, anp_ft, anp_ft_fitted, anp_and_ft, anp_and_random, lme, generic,
+  posterior: docs/one-class.md
 
 examples:
   fewshot oneclass dalmatian holiday_photos
@@ -196,7 +197,7 @@ def _best(learned: Learned, confusers: bool) -> str:
     """What did best, where it was measured, with as much knowledge (docs/one-class.md)."""
     if learned.posterior is not None and confusers:
         return "posterior"
-    return "anp" if learned.fixed is None else "anp_and_ft"
+    return "anp_and_random" if learned.fixed is None else "anp_and_ft"
 
 
 def _asked(given: argparse.Namespace, settings: Sequence[str], cache: Path) -> Path:

@@ -27,12 +27,14 @@ from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.oneclass.deciding import Decisions, decide, learned_from
 from fewshot.oneclass.finding import confusers_for
-from fewshot.oneclass.rules import GENERIC, Learned, Rule
+from fewshot.oneclass.rules import GENERIC, RANDOM, Learned, Rule
 from fewshot.oneclass.scores import NameVectors, confusers_from
 from fewshot.places import places_of_environment
 from fewshot.text.confusers.lists import ConfuserLists
 from fewshot.text.features import class_text_features
 
+# Random names that an image has to be less like than the word.
+RANDOM_NAMES = 50
 TEMPLATES = "photo"
 
 
@@ -117,9 +119,13 @@ class Nouns:
         """What the rule says of every image."""
         images = bank.take(torch.arange(len(bank))).float()
         target, generic = self.encode([word])[0], self.encode([GENERIC])[0]
+        random = None
+        if RANDOM in rule.needs:
+            some = confusers_for([word], "random", {"k": RANDOM_NAMES}, self.cache, self.encode)
+            random = self.encode(some.names[0])
         names = lists.names[0]
         confusers = self.encode(names) if names else target.new_zeros(0, len(target))
-        return decide(images, target, confusers, rule, learned, generic)
+        return decide(images, target, confusers, rule, learned, generic, random)
 
     def learn(
         self, root: str, word: str, source: str, wanted: Mapping[str, Any], told: Learned

@@ -48,6 +48,7 @@ def decide(
     rule: Rule,
     learned: Learned | None = None,
     generic: Tensor | None = None,
+    random: Tensor | None = None,
 ) -> Decisions:
     """Decide for every image by itself.
 
@@ -64,6 +65,8 @@ def decide(
     learned : Learned, optional
     generic : Tensor of shape (D,), optional
         Of the generic name.
+    random : Tensor of shape (R, D), optional
+        Of random names.
     """
     learned = learned or Learned()
     mask = torch.ones(max(len(confusers), 1), dtype=torch.bool)
@@ -74,6 +77,7 @@ def decide(
         features @ confusers.T,
         mask,
         None if generic is None else features @ generic,
+        None if random is None else (features @ random.T).amax(-1),
     )
     level = thresholds(rule, given, learned)
     score = given.target - level

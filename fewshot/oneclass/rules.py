@@ -23,7 +23,7 @@ from fewshot.oneclass.thresholds import (
 # A name for anything; its vector is made with the templates of the class names.
 GENERIC = "object"
 CONFUSERS, FIXED, LEVEL, TAU = "confusers", "fixed", "level", "tau"
-POSTERIOR, ANYTHING = "posterior", "generic"
+POSTERIOR, ANYTHING, RANDOM = "posterior", "generic", "random"
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,15 @@ class Similarities:
         False in the padding.
     generic : Tensor of shape (..., n), optional
         With the name `GENERIC`.
+    random : Tensor of shape (..., n), optional
+        With the closest of some random names.
     """
 
     target: Tensor
     confusers: Tensor
     mask: Tensor
     generic: Tensor | None = None
+    random: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ NEEDS = {
     TAU: "tau (from base classes, one_class.learn_from or one_class.tau)",
     POSTERIOR: "base classes to learn from (a split, or one_class.learn_from)",
     ANYTHING: "a text encoder",
+    RANDOM: "random names beside the confusers, as fewshot oneclass takes them",
 }
 
 
@@ -150,6 +154,12 @@ RULES = {
             lambda given, know: know.gamma * _average(given) + _known(know.level),
             "ANP+FT with the constant that is best for the sum on base classes",
         ),
+        Rule(
+            "anp_and_random",
+            frozenset({CONFUSERS, RANDOM}),
+            lambda given, _: torch.maximum(_average(given), _known(given.random)),
+            "the higher one of ANP and the closest of random names",
+        ),
         Rule("lme", frozenset({CONFUSERS, TAU}), _level, "log-mean-exp, between max and ANP"),
         Rule("generic", frozenset({ANYTHING}), lambda given, _: _known(given.generic),
              f'the word "{GENERIC}" in place of confusers'),
@@ -176,7 +186,12 @@ def rules_named(names: Sequence[str]) -> list[Rule]:
 
 
 def lacking_of(
-    rules: Sequence[Rule], learned: Learned, *, confusers: bool, generic: bool
+    rules: Sequence[Rule],
+    learned: Learned,
+    *,
+    confusers: bool,
+    generic: bool,
+    random: bool = False,
 ) -> dict[str, str]:
     """What rules lack, in words, by name; rules that have all they need are not in it.
 
@@ -184,12 +199,13 @@ def lacking_of(
     ----------
     rules : sequence of Rule
     learned : Learned
-    confusers, generic : bool
-        Whether there are confusers and a vector of the generic name.
+    confusers, generic, random : bool
+        Whether there are confusers, a vector of the generic name, and random names.
     """
     there = {
         CONFUSERS: confusers,
         ANYTHING: generic,
+        RANDOM: random,
         FIXED: learned.fixed is not None,
         LEVEL: learned.level is not None,
         TAU: learned.tau is not None,

@@ -23,6 +23,7 @@ RULES = {
     "anp_ft": "between ANP and FT",
     "anp_ft_fitted": "the same with the constant that is best for the sum on base classes",
     "anp_and_ft": "the higher one of ANP and FT",
+    "anp_and_random": "the higher one of ANP and the closest of random names",
     "lme": "log-mean-exp of the confusers, between max and ANP",
     "generic": 'the word "object" in place of confusers',
     "posterior": "log-odds of similarity and confusers, fitted on base classes",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 NO_FIXED = (
-    "No fixed threshold is known, so that images of anything else than the word and its confusers "
-    "may pass. --threshold-from DIR learns one from labelled images of other classes."
+    "No fixed threshold is known, so that images of something else altogether are held against "
+    "random names at best. --threshold-from DIR learns one from labelled images of other classes."
 )
 
 

@@ -125,7 +125,8 @@ def seen(path):
 
 
 def test_scores_are_similarity_less_the_average_of_the_confusers(judged, images, lists):
-    said = judged("cherry", images, *lists)
+    assert judged("cherry", images, *lists)["rule"] == "anp_and_random"
+    said = judged("cherry", images, *lists, "--rule", "anp")
     assert (said["class"], said["rule"], said["fixed"]) == ("cherry", "anp", None)
     assert said["confusers"]["used"] == ["tomato", "plum", "lime"]
     (dropped,) = said["confusers"]["dropped"]
@@ -159,7 +160,7 @@ def test_a_threshold_from_other_classes(judged, images, lists, others, fewshot):
     assert said["learned"]["classes"] == ["lemon", "lime", "olive", "plum", "sky"]
     assert said["rule"] == "posterior"
     assert 0.5 < said["fixed"] < 1
-    words = fewshot("oneclass", "cherry", images, *lists, *others).out
+    words = fewshot("oneclass", "cherry", images, *lists, *others, "--rule", "fixed").out
     assert "(learned on 5 other classes)" in words
     assert "No fixed threshold" not in words
 

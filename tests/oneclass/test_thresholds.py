@@ -25,10 +25,11 @@ def given(sizes=(3, 1, 0), n=7):
     confusers = torch.rand(3, n, max(sizes), generator=made)
     mask = torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
     confusers[~mask[:, None].expand(confusers.shape)] = 9.0
-    return Similarities(target, confusers, mask, generic)
+    random = torch.rand(3, n, generator=made)
+    return Similarities(target, confusers, mask, generic, random)
 
 
-def by_hand(name, s, confusers, generic):
+def by_hand(name, s, confusers, generic, closest):
     """The threshold of one image, from plain numbers."""
     mean = np.mean(confusers)
     level = KNOW.tau * np.log(np.mean(np.exp(np.array(confusers) / KNOW.tau)))
@@ -39,6 +40,7 @@ def by_hand(name, s, confusers, generic):
         "anp_ft": 0.25 * mean + 0.75 * 0.3,
         "anp_ft_fitted": 0.25 * mean + 0.2,
         "anp_and_ft": max(mean, 0.3),
+        "anp_and_random": max(mean, closest),
         "lme": level,
         "generic": generic,
         "posterior": s - (4 * s - 2 * level + 0.5),
@@ -52,7 +54,8 @@ def test_every_rule_equals_plain_arithmetic(name):
     for c, size in enumerate((3, 1)):
         for i in range(7):
             own = one.confusers[c, i, :size].tolist()
-            expected = by_hand(name, float(one.target[c, i]), own, float(one.generic[c, i]))
+            numbers = (float(x[c, i]) for x in (one.generic, one.random))
+            expected = by_hand(name, float(one.target[c, i]), own, *numbers)
             assert float(found[c, i]) == pytest.approx(expected, abs=1e-5)
 
 
@@ -76,7 +79,7 @@ def test_a_class_without_confusers_falls_back(name):
         return
     know = Learned(level=0.1, tau=0.05, posterior=(1.0, 1.0, 0.0))
     torch.testing.assert_close(thresholds(RULES[name], one, know)[2], one.generic[2])
-    bare = Similarities(one.target, one.confusers, one.mask)
+    bare = Similarities(one.target, one.confusers, one.mask, random=one.random)
     found = thresholds(RULES[name], bare, know)
     assert found[2].isnan().all()
     assert found[:2].isfinite().all()
@@ -86,8 +89,8 @@ def test_what_rules_lack():
     def lacking(know, **there):
         return lacking_of(list(RULES.values()), know, **there)
 
-    assert lacking(KNOW, confusers=True, generic=True) == {}
-    found = lacking(Learned(), confusers=True, generic=True)
+    assert lacking(KNOW, confusers=True, generic=True, random=True) == {}
+    found = lacking(Learned(), confusers=True, generic=True, random=True)
     assert set(found) == {"fixed", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "posterior"}
     assert "one_class.fixed" in found["fixed"]
     assert set(lacking(KNOW, confusers=False, generic=False)) == set(RULES) - {"fixed"}

@@ -11,9 +11,8 @@ from sklearn.metrics import f1_score
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.oneclass import scores
-from fewshot.oneclass.rules import RULES
 from fewshot.oneclass.scores import NameVectors, confusers_from
-from fewshot.oneclass.settings import OneClassSettings
+from fewshot.oneclass.settings import BENCHMARKED, OneClassSettings
 from fewshot.results.schema import ONE_CLASS_COLUMNS
 from fewshot.tasks.one_class import evaluate_one_class
 from fewshot.tasks.one_class_plan import Base
@@ -75,7 +74,7 @@ def cell(result, rule, source):
 def test_every_rule_and_source_has_a_cell(result):
     keys = [(one.summary["head"], one.summary["source"]) for one in result.cells]
     alone = {"fixed", "generic"}
-    expected = {(rule, source) for rule in RULES for source in ("llm", "random")
+    expected = {(rule, source) for rule in BENCHMARKED for source in ("llm", "random")
                 if rule not in alone} | {(rule, "none") for rule in alone}  # fmt: skip
     assert set(keys) == expected
     assert len(keys) == len(expected)
@@ -151,7 +150,7 @@ def test_without_base_classes():
     assert "fixed" in {one["head"] for one in out.left_out}
     told = judge(bank, named(bank), replace(WANTED, fixed=0.3, tau=0.1), base=False)
     heads = {one.summary["head"] for one in told.cells}
-    assert heads == RULES.keys() - {"anp_ft_fitted", "posterior"}
+    assert heads == set(BENCHMARKED) - {"anp_ft_fitted", "posterior"}
     with pytest.raises(FewshotError, match=r"no rule has all it needs \(fixed: it needs a fixed"):
         judge(bank, named(bank), replace(WANTED, rules=("fixed",)), base=False)
 

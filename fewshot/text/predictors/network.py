@@ -37,8 +37,8 @@ class NetworkPredictor(TextPredictor):
     standardised over base classes; squared error, AdamW.
 
     The paper regresses standard deviations, and so does this. What is predicted is the logarithm of
-    their square, after those whose square is below a thousandth of the pooled variance, negative ones
-    included, have been raised to that. So log-variances are not unbiased, in contrast to
+    their square, after squares below a thousandth of the pooled variance, and those of negative
+    ones, have been raised to that. So log-variances are not unbiased, in contrast to
     ``BaseMoments.log_variances``; with many images per base class it makes no difference.
 
     Parameters
