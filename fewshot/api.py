@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,6 +48,8 @@ def evaluate(
     normalize: str = "none",
     min_images: str = "raise",
     text: Any = None,
+    logit_scale: float = 100.0,
+    predictor: Any = "ridge",
     subset: Any = None,
     sampler: str = "balanced",
     dataset: str = "features",
@@ -93,6 +96,12 @@ def evaluate(
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional
         A vector per class name in the space of the features, for heads that read class names.
+    logit_scale : float
+        What the encoder of `text` multiplies cosines by; CLIP's by default.
+    predictor : str, TextPredictor or TextGaussians
+        What predicts class Gaussians from `text` for ``text_gaussian``: "ridge" or "network", which
+        learn from the base classes, or what ``fewshot text fit`` wrote
+        (``fewshot.text.gaussians.load_text_gaussians``).
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way".
     sampler : {"balanced", "imbalanced", "all_way"}
@@ -145,6 +154,7 @@ def evaluate(
         features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
         subset=subset,
     )  # fmt: skip
+    bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
     if isinstance(episodes, EpisodeSet):
         drawn = check_replay(episodes, bank)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import FeatureBank
+from fewshot.text.gaussians import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
 
 def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
     """Which predictor was brought along, and which evaluated classes it had learned from."""
-    if isinstance(bank.predictor, str):
+    if not isinstance(bank.predictor, TextGaussians):
         return None
     judged = bank.classes(None if bank.parts is None else "novel")
     known = {name.casefold() for name in bank.predictor.classnames}

@@ -13,7 +13,7 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
-from fewshot.exceptions import expect
+from fewshot.exceptions import expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.settings import Extraction
 from fewshot.heads.texts import no_text
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # only runs with texts need them
     from fewshot.text.class_texts import ClassTexts
     from fewshot.text.features import TextFeatures
     from fewshot.text.gaussians import TextGaussians
+    from fewshot.text.predictors.base import TextPredictor
 
 
 def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
@@ -133,27 +134,31 @@ def texts_of_classes(
     return class_texts(classnames, templates, described, wanted["source"], wanted["missing"])
 
 
-def named_predictor(wanted: Any) -> str | TextGaussians:
-    """A name of ``fewshot.text.predictors``, or what a file of ``fewshot text fit`` holds."""
+def named_predictor(wanted: Any, rank: Any = None) -> TextPredictor | TextGaussians:
+    """One of ``fewshot.text.predictors``, or what a file of ``fewshot text fit`` holds."""
     from fewshot.text.gaussians import load_text_gaussians
     from fewshot.text.predictors import predictors
 
     expect(isinstance(wanted, str), "text.predictor", f"expected a name or a file, got {wanted!r}")
     if Path(wanted).suffix == ".safetensors":
         return load_text_gaussians(Path(wanted).expanduser())
-    return predictors[wanted].name
+    if rank is not None:
+        expect_positive_int("text.rank", rank)
+        expect(wanted == "ridge", "text.rank", f"expected null for text.predictor={wanted}")
+    made: TextPredictor = predictors.create(wanted, **({} if rank is None else {"rank": rank}))
+    return made
 
 
 def predictor_of(
     settings: dict[str, Any], device: torch.device, uses: frozenset[str]
-) -> str | TextGaussians:
+) -> TextPredictor | TextGaussians:
     """What predicts class Gaussians from text: a name, a file, or one learned from other data."""
     wanted, source = settings["text"]["predictor"], settings["text"]["learn_from"]
-    predictor = named_predictor(wanted)
+    predictor = named_predictor(wanted, settings["text"]["rank"])
     if source is None or "text_gaussians" not in uses:
         return predictor
     expect(
-        isinstance(predictor, str),
+        Path(wanted).suffix != ".safetensors",
         "text.learn_from",
         f"expected text.predictor to be a name with it, got the file {wanted}",
         "Give one of the two.",

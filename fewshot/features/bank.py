@@ -18,6 +18,7 @@ from fewshot.features.mapping import prefetch
 
 if TYPE_CHECKING:
     from fewshot.text.gaussians import TextGaussians
+    from fewshot.text.predictors.base import TextPredictor
 
 PARTS = ("base", "validation", "novel")
 SUBSETS = ("train", "validation", "test")
@@ -44,9 +45,9 @@ class FeatureBank:
         A unit-length vector per class name, in the space of the features.
     logit_scale : float
         What the dual encoder multiplies cosines of image and text by.
-    predictor : str or TextGaussians
-        What predicts Gaussians of classes from `text`: a name of ``fewshot.text.predictors``, which
-        learns from the base classes, or one that was fitted elsewhere.
+    predictor : str, TextPredictor or TextGaussians
+        What predicts Gaussians of classes from `text`: one of ``fewshot.text.predictors``, by name
+        or as it is, which learns from the base classes, or what was fitted elsewhere.
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
@@ -63,7 +64,7 @@ class FeatureBank:
     subset: NDArray | None = None
     text: NDArray | None = None
     logit_scale: float = 100.0
-    predictor: str | TextGaussians = "ridge"
+    predictor: str | TextPredictor | TextGaussians = "ridge"
     info: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ from fewshot.text.gaussians import (
 from fewshot.text.mixing import Pool
 from fewshot.text.pooling import TaskScores, fit_pool
 from fewshot.text.predictors import predictors
-from fewshot.text.predictors.base import BaseMoments
+from fewshot.text.predictors.base import BaseMoments, TextPredictor
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 DRAWS = 2
@@ -63,21 +63,20 @@ def _learned_from(predictor: TextGaussians, bank: FeatureBank) -> dict[int, int]
     return {c: places[name] for c, name in enumerate(bank.classnames) if name in places}
 
 
-def fit_text_gaussians(bank: FeatureBank, **parameters: Any) -> TextGaussians:
-    """Fit the predictor that ``bank.predictor`` names on the base classes of a bank."""
-    return _fit(bank, parameters)[0]
+def fit_text_gaussians(bank: FeatureBank) -> TextGaussians:
+    """Fit the predictor that ``bank.predictor`` is, or names, on the base classes of a bank."""
+    return _fit(bank)[0]
 
 
 @lru_cache(maxsize=2)
 def _fitted(bank: FeatureBank) -> tuple[TextGaussians, Tensor]:
-    return _fit(bank, {})
+    return _fit(bank)
 
 
-def _fit(bank: FeatureBank, parameters: dict[str, Any]) -> tuple[TextGaussians, Tensor]:
+def _fit(bank: FeatureBank) -> tuple[TextGaussians, Tensor]:
     text = text_of(bank)
-    name = str(bank.predictor)
     moments = class_moments(bank)
-    predictor = predictors.create(name, **parameters).fit(text[moments.classes], moments)
+    predictor = _predictor(bank.predictor).fit(text[moments.classes], moments)
     means, logs = predictor.held_out_means_, predictor.held_out_log_variances_
     parts: dict[str, Any] = {
         "origin": moments.means.mean(0),
@@ -99,6 +98,15 @@ def _fit(bank: FeatureBank, parameters: dict[str, Any]) -> tuple[TextGaussians, 
     fitted = TextGaussians(predictor, **parts, pools=pools, space=alone.space,
                            classnames=names, record=record)  # fmt: skip
     return fitted, moments.classes
+
+
+def _predictor(wanted: object) -> TextPredictor:
+    """A new predictor, of that name or with the parameters of that one."""
+    if isinstance(wanted, TextPredictor):
+        return type(wanted)(**wanted.get_params())
+    expect(isinstance(wanted, str), "predictor", f"expected a name or a predictor, got {wanted!r}")
+    made: TextPredictor = predictors.create(str(wanted))
+    return made
 
 
 def text_of(bank: FeatureBank) -> Tensor:

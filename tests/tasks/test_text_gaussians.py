@@ -23,6 +23,7 @@ from fewshot.tasks.text_gaussians import (
 )
 from fewshot.text.class_gaussians import COVARIANCES, PRIORS
 from fewshot.text.gaussians import load_text_gaussians
+from fewshot.text.predictors.ridge import RidgePredictor
 from fewshot.text.regression import ridge
 
 BASE, NOVEL, IMAGES, D = 24, 12, 16, 12
@@ -245,3 +246,18 @@ def test_a_file_knows_its_own_base_classes_only_without_themselves(tmp_path):
     elsewhere = replace(again, info=again.info | {"dataset": "another"})
     c = int(own.classes("base")[0])
     assert not torch.allclose(class_gaussians(elsewhere).means[c], class_gaussians(own).means[c])
+
+
+def test_evaluate_takes_a_predictor_of_one_s_own():
+    settings = {"ways": 5, "shots": 1, "queries": 5, "episodes": 40, "threads": 1}
+    names = {"dataset": "toy", "classnames": NAMES, "head": "text_gaussian", "estimators": []}
+
+    def right(**own):
+        return fewshot.evaluate(**world(), **settings, **names, **own).episodes["accuracy"]
+
+    assert (right(predictor=fitted()) == right()).all()
+    assert (right(predictor=RidgePredictor(rank=1)) != right()).any()
+    with pytest.raises(FewshotError, match="Did you mean 'ridge'"):
+        right(predictor="rigde")
+    with pytest.raises(FewshotError, match="predictor: expected a name or a predictor, got 3"):
+        right(predictor=3)
