@@ -45,7 +45,24 @@ def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
     """Which predictor was brought along, and which evaluated classes it had learned from."""
     if not isinstance(bank.predictor, TextGaussians):
         return None
+    return {**bank.predictor.record, "classes_in_common": _in_common(bank, bank.predictor)}
+
+
+def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
+    """Evaluated classes that have the name of one that a predictor has learned from."""
     judged = bank.classes(None if bank.parts is None else "novel")
-    known = {name.casefold() for name in bank.predictor.classnames}
-    shared = [bank.classnames[c] for c in judged if bank.classnames[c].casefold() in known]
-    return {**bank.predictor.record, "classes_in_common": shared}
+    known = {name.casefold() for name in predictor.classnames}
+    return [bank.classnames[c] for c in judged if bank.classnames[c].casefold() in known]
+
+
+def seen_before(bank: FeatureBank) -> str | None:
+    """A warning if a predictor has learned from the data set and the classes that are evaluated."""
+    predictor = bank.predictor
+    own = bank.info.get("dataset", "features")
+    if not isinstance(predictor, TextGaussians) or predictor.record.get("dataset") != own:
+        return None
+    names = _in_common(bank, predictor)
+    if not names:
+        return None
+    what = f"{len(names)} of the classes that are evaluated, for instance {names[0]!r}"
+    return f"text.predictor: it has learned from images of {what}"

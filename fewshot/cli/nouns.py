@@ -82,6 +82,8 @@ def features_of(
     predictor = predictor_of(settings, device, uses)
     wish = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
+        if "text" in uses:
+            _expect_templates(settings)
         wish = "none" if wish == "auto" else wish
         return replace(loaded, normalize=wish, predictor=predictor)
     check(loaded)
@@ -92,6 +94,18 @@ def features_of(
     bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
     bank = bank if text is None else with_text(bank, text)
     return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
+
+
+def _expect_templates(settings: dict[str, Any]) -> None:
+    """Raise if other texts are wanted than those that features of a file bring along."""
+    source = settings["text"]["source"]
+    expect(
+        source == "templates",
+        "text.source",
+        f"expected templates for features of a file, whose array `text` is what counts, got "
+        f"{source!r}",
+        "Leave it out, or give images and a dual encoder.",
+    )
 
 
 def class_text(
@@ -172,6 +186,8 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 
     dataset = other_dataset(settings, source)
     text = settings["text"] | {"learn_from": None}
+    if dataset["kind"] == "features":
+        text["source"] = "templates"  # that of the data set at hand; a file has its own vectors
     bank = features_of(settings | {"dataset": dataset, "text": text}, device, frozenset({"text"}))
     return fit_text_gaussians(as_base(bank))
 

@@ -127,6 +127,8 @@ def _named_bank(
     if bank.text is None:
         raise without_text(bank)
     if not seen:
+        if check is not None:
+            check(bank)
         return bank, None
     backbone = described_backbone(settings, seen[0])
     return bank, encoder_of(settings, seen[0].name, backbone, device)
@@ -146,6 +148,12 @@ def _base(
         return _base_of(settings, wanted, bank, classes, names, encode) if len(classes) else None
     dataset = other_dataset(settings, str(wanted.learn_from))
     other, own_encode = _named_bank(settings | {"dataset": dataset}, device)
+    if other.hash() == bank.hash():
+        raise FewshotError(
+            "one_class.learn_from",
+            f"expected other images than those that are judged, got these: {wanted.learn_from}",
+            "Leave it null, and mark classes as base: dataset.split=random.",
+        )
     if other.dim != bank.dim:
         raise FewshotError("one_class.learn_from", f"expected features of {bank.dim} dimensions, "
                            f"as those that are judged, got {other.dim}")  # fmt: skip

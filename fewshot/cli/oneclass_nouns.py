@@ -17,7 +17,6 @@ from fewshot.backbones.base import Folders
 from fewshot.cli.predict import backbone_settings
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.classnames import folded
 from fewshot.datasets.files import load_files
 from fewshot.datasets.walk import printable
 from fewshot.exceptions import FewshotError, expect
@@ -31,6 +30,7 @@ from fewshot.oneclass.rules import GENERIC, RANDOM, Learned, Rule
 from fewshot.oneclass.scores import NameVectors, confusers_from
 from fewshot.places import places_of_environment
 from fewshot.text.confusers.lists import ConfuserLists
+from fewshot.text.confusers.spelling import alike
 from fewshot.text.features import class_text_features
 
 # Random names that an image has to be less like than the word.
@@ -132,7 +132,7 @@ class Nouns:
     ) -> tuple[Learned, list[str]]:
         """What rules learn from a folder of other classes, and the names of these.
 
-        A class of the word's own name is left out.
+        A class of the word's own name, in any form, is left out.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Nouns:
         settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
         dataset = load_dataset(settings | {"on_error": "skip"}, self._places)
         assert isinstance(dataset, ImageDataset)
-        other = np.array([folded(one) != folded(word) for one in dataset.classnames])
+        other = np.array([not alike(one, word) for one in dataset.classnames])
         bank = self.features(dataset)
         bank = bank.take_rows(np.flatnonzero(other[bank.labels]))
         there = np.unique(bank.labels)

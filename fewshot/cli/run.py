@@ -17,11 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
-from fewshot.cli.data_facts import data_facts
+from fewshot.cli.data_facts import data_facts, seen_before
 from fewshot.cli.labels import labels_only
 from fewshot.cli.mistakes import check_sections, in_house_form
 from fewshot.cli.nouns import features_of
-from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
 from fewshot.errors.calibration import METHODS, SOURCES
@@ -89,6 +88,8 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
         check_uses(bank, name, head.uses)
     if out:
         print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
+    if "text_gaussians" in uses and (warning := seen_before(bank)):
+        print(f"fewshot: {warning}", file=sys.stderr)
     pairs = [
         (episodes, (name, head))
         for episodes in _episodes(settings, bank)
@@ -182,11 +183,8 @@ def _shots(settings: dict[str, Any]) -> list[int]:
 
 def _bank(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> FeatureBank:
     """The features, found or extracted, after checking that the episodes can be drawn."""
-
-    def check(dataset: ImageDataset) -> None:
-        _episodes(settings, labels_only(dataset), trial=True)
-
-    return features_of(settings, engine.device, uses, check)
+    return features_of(settings, engine.device, uses,
+                       lambda own: _episodes(settings, labels_only(own), trial=True))  # fmt: skip
 
 
 def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) -> list[EpisodeSet]:

@@ -28,7 +28,7 @@ class Decisions(NamedTuple):
     score : Tensor
         Similarity less threshold; the log-odds with the rule ``posterior``.
     similarity, threshold : Tensor
-        Cosines.
+        Cosines; with the rule ``posterior`` the threshold is similarity less log-odds.
     posterior : Tensor or None
         Probability of "yes" where as many images are of the class as are not; None where nothing
         was learned on other classes, or there are no confusers.

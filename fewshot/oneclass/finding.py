@@ -14,7 +14,7 @@ from fewshot.text.confusers import confusers_of
 from fewshot.text.confusers.files import ConfuserFile
 from fewshot.text.confusers.kinship import meaning
 from fewshot.text.confusers.lists import ConfuserLists, Dropped
-from fewshot.text.confusers.spelling import forms, same, spelled
+from fewshot.text.confusers.spelling import alike, forms, same, spelled
 from fewshot.text.confusers.wordnet import find_wordnet, open_wordnet
 from fewshot.text.descriptions import load_answers
 from fewshot.text.prompts import readable
@@ -70,10 +70,10 @@ def listed_in(word: str, names: Mapping[str, Sequence[str]]) -> Origin | None:
     >>> listed_in("Sea horse", {"a.json": ["crab"], "b.json": ["sea_horses"]})
     Origin(source='llm', name='sea_horses', file='b.json')
     """
-    for alike in (_equal, _related):
+    for fits in (_equal, _related):
         for file, own in names.items():
             for name in own:
-                if alike(word, name):
+                if fits(word, name):
                     return Origin("llm", name, file)
     return None
 
@@ -131,7 +131,7 @@ def with_own(lists: ConfuserLists, own: Sequence[str]) -> ConfuserLists:
     for name in own:
         if not spelled(name):
             out.append(Dropped(name, "no word in it"))
-        elif any(same(form, other) for form in forms(word) for other in forms(name)):
+        elif alike(word, name):
             out.append(Dropped(name, "the class's own name in another form"))
         else:
             taken.setdefault(spelled(name), readable(name))

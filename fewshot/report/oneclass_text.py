@@ -92,7 +92,7 @@ def in_words(verdict: Verdict) -> str:
     if skipped:
         parts.append("\n".join(["Not judged:", *(f"  {plain(one)}" for one in skipped)]))
     parts.append(_confusers(verdict))
-    if verdict.learned.fixed is None:
+    if verdict.learned.fixed is None and "random" in verdict.rule.needs | {verdict.rule.name}:
         parts.append(textwrap.fill(NO_FIXED, WIDTH))
     return "\n\n".join(filter(None, parts))
 

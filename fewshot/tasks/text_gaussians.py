@@ -33,6 +33,8 @@ DRAWS = 2
 WAYS = 64
 QUERIES = 8
 LEAST_CLASSES = 5
+# What features of a file do not say of themselves cannot differ.
+UNTOLD = frozenset({None, "unknown", "given"})
 
 
 @lru_cache(maxsize=2)  # the same for every head, shot and chunk of a run
@@ -57,7 +59,7 @@ def class_gaussians(bank: FeatureBank) -> ClassGaussians:
 
 def _learned_from(predictor: TextGaussians, bank: FeatureBank) -> dict[int, int]:
     """Classes of this very data set that a predictor from elsewhere was fitted on: their places."""
-    if predictor.record.get("dataset") != bank.info.get("dataset", "features"):
+    if predictor.record.get("features") != bank.hash():
         return {}
     places = {name: place for place, name in enumerate(predictor.classnames)}
     return {c: places[name] for c, name in enumerate(bank.classnames) if name in places}
@@ -90,6 +92,7 @@ def _fit(bank: FeatureBank) -> tuple[TextGaussians, Tensor]:
         "classes": len(moments.classes),
         "images": int(moments.counts.sum()),
         "text": bank.info.get("text", {}),
+        "features": bank.hash(),
     }
     names = tuple(bank.classnames[c] for c in moments.classes.tolist())
     alone = TextGaussians(predictor, **parts, pools={}, space=feature_space(bank),
@@ -169,7 +172,7 @@ def check_space(predictor: TextGaussians, bank: FeatureBank) -> None:
     """Raise unless a predictor was fitted on features of the same kind."""
     own = feature_space(bank)
     for key, value in predictor.space.items():
-        if value != own.get(key) and None not in (value, own.get(key)):
+        if value != own.get(key) and UNTOLD.isdisjoint((value, own.get(key))):
             raise FewshotError(
                 "text.predictor",
                 f"it was fitted on features with {key} {value!r}, and these have {own.get(key)!r}",

@@ -82,14 +82,22 @@ def test_base_classes_are_the_vocabulary_of_features(fewshot, refusal, named_fea
 def test_learning_from_another_file(fewshot, named_features):
     with np.load("f.npz") as old:
         arrays = {key: old[key] for key in ("features", "labels", "text")}
-        np.savez("other.npz", **arrays)
         np.savez("f.npz", **arrays)
+        arrays["features"] = arrays["features"][::-1]
+        np.savez("other.npz", **arrays | {"labels": arrays["labels"][::-1]})
     done = fewshot(*named_features, "one_class.sources=[oracle]")
     assert "fixed, anp_ft" in done.err or "fixed (" in done.err
     wish = ["one_class.learn_from=other.npz", "one_class.sources=[oracle]"]
     done = fewshot(*named_features, *wish)
     assert done.code == 0, done.err
     assert "learned on 6 base classes of other" in done.out
+
+
+def test_nothing_is_learned_on_what_is_judged(refusal, named_features):
+    Path("same.npz").write_bytes(Path("f.npz").read_bytes())
+    wish = ["one_class.learn_from=same.npz", "one_class.sources=[oracle]"]
+    message = refusal(*named_features, *wish)
+    assert message.startswith("one_class.learn_from: expected other images than those")
 
 
 def test_refusals_come_before_any_work(refusal, named_features):
@@ -99,7 +107,7 @@ def test_refusals_come_before_any_work(refusal, named_features):
     assert "Did you mean 'anp'" in refused("one_class.rules=[amp]")
     assert refused("one_class.prevalences=[0]").startswith("one_class.prevalences: expected a num")
     assert "without a text encoder" in refused("one_class.sources=[llm]")
-    message = refused("one_class.negatives=distance", "one_class.sources=[oracle]")
+    message = refused("one_class.negatives=distance", "one_class.sources=[llm,oracle]")
     assert "distance needs a taxonomy" in message
     assert refused("text.source=both").startswith("text.source: expected templates")
     assert "Did you mean" in refused("one_class.confusers.kk=3")

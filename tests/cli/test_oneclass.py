@@ -156,7 +156,8 @@ def test_rules_and_a_fixed_threshold(judged, images, lists):
 
 def test_a_threshold_from_other_classes(judged, images, lists, others, fewshot):
     said = judged("cherry", images, *lists, *others, "--source", "auto")
-    # The word's own class teaches nothing.
+    # The word's own class teaches nothing, in whatever number.
+    assert judged("Cherries", images, *lists, *others)["learned"] == said["learned"]
     assert said["learned"]["classes"] == ["lemon", "lime", "olive", "plum", "sky"]
     assert said["rule"] == "posterior"
     assert 0.5 < said["fixed"] < 1

@@ -71,6 +71,14 @@ def test_a_run_learns_from_its_own_base_classes(fewshot, named):
     assert summary()["data"]["predictor"] is None
 
 
+def test_a_run_on_what_its_predictor_has_learned_from(fewshot, named):
+    done = fewshot(*given("base", *RUN, "text.learn_from=base.npz"))
+    told = f"fewshot: text.predictor: it has learned from images of {C} of the classes"
+    assert done.code == 0 and told in done.err
+    done = fewshot(*given("new", *RUN, "text.learn_from=base.npz"))
+    assert done.code == 0 and "it has learned" not in done.err
+
+
 def test_refusals_of_fit(refusal, named):
     def refused(*words):
         return refusal("text", "fit", *given("base"), *words)

@@ -48,6 +48,11 @@ def test_a_curve_from_no_shot_on(process, joint):
     assert (folder / "error_vs_shots.png").is_file()
 
 
+def test_features_have_their_own_texts(refusal, joint):
+    words = (*joint, "episodes.shots=0", "text.source=descriptions")
+    assert "text.source: expected templates for features" in refusal(*words, "head=zero_shot")
+
+
 def test_left_out_in_a_report_of_several_runs_and_replayed(fewshot, joint):
     for head in ("ncm", "lda"):
         assert fewshot(*joint, "episodes.shots=[0,2]", f"head=[{head},zero_shot]").code == 0

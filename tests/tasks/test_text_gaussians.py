@@ -177,7 +177,8 @@ def test_a_file_gives_the_same_scores_as_the_base_classes(workplace):
     loaded = load_text_gaussians(workplace / "p.safetensors")
     brought = replace(bank(), predictor=loaded, parts=None)
     assert torch.equal(scores_of(brought), scores_of(bank()))
-    assert loaded.record == {"dataset": "toy", "classes": BASE, "images": BASE * IMAGES, "text": {}}
+    facts = {"dataset": "toy", "classes": BASE, "images": BASE * IMAGES, "text": {}}
+    assert loaded.record == {**facts, "features": bank().hash()}
     assert loaded.classnames == tuple(NAMES[:BASE])
 
 
@@ -200,8 +201,10 @@ def test_a_run_says_which_evaluated_classes_were_learned_from():
 def test_a_predictor_for_other_features_is_refused(key, other):
     space = {**feature_space(bank()), "fingerprint": None}
     check_space(replace(fitted(), space=space), bank())
-    info = {"causes": {"backbone": {"weights": "0123"}}}
-    own = replace(bank(), info=info if key == "fingerprint" else bank().info)
+    # A file of features does not say which backbone it is of.
+    check_space(replace(fitted(), space=space | {"backbone": "clip"}), bank())
+    info = {"causes": {"backbone": {"weights": "0123"}}, "backbone": "resnet18"}
+    own = replace(bank(), info=info if key in ("fingerprint", "backbone") else bank().info)
     brought = replace(own, predictor=replace(fitted(), space=space | {key: other}))
     words = rf"^text\.predictor: it was fitted on features with {key} {other!r}"
     with pytest.raises(FewshotError, match=words):
@@ -243,7 +246,7 @@ def test_a_file_knows_its_own_base_classes_only_without_themselves(tmp_path):
     fitted().save(tmp_path / "own.safetensors")
     again = replace(own, predictor=load_text_gaussians(tmp_path / "own.safetensors"))
     torch.testing.assert_close(class_gaussians(again).means, class_gaussians(own).means)
-    elsewhere = replace(again, info=again.info | {"dataset": "another"})
+    elsewhere = replace(again, features=again.features + np.float32(0.01))
     c = int(own.classes("base")[0])
     assert not torch.allclose(class_gaussians(elsewhere).means[c], class_gaussians(own).means[c])
 

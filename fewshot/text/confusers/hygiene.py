@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from fewshot.text.confusers.lists import ConfuserLists, Dropped
-from fewshot.text.confusers.spelling import forms, is_kind_by_words, same, spelled
+from fewshot.text.confusers.spelling import alike, forms, is_kind_by_words, same, spelled
 from fewshot.text.prompts import readable
 
 # Target and name to what WordNet says: a reason to drop the name, "" for no relation in any sense,
@@ -69,7 +69,7 @@ def _why_not(target: str, name: str, kept: list[str], kinship: Kinship | None) -
     own, other = forms(target), spelled(name)
     if not other:
         return "no word in it"
-    if any(same(one, form) for one in own for form in forms(name)):
+    if alike(target, name):
         return "the class's own name in another form"
     again = next((one for one in kept if same(spelled(one), other)), None)
     if again is not None:

@@ -86,6 +86,18 @@ def same(first: str, second: str) -> bool:
     )
 
 
+def alike(first: str, second: str) -> bool:
+    """Whether two names, as they are written, are the same in one of their :func:`forms`.
+
+    Examples
+    --------
+    >>> from fewshot.text.confusers.spelling import alike
+    >>> alike("Sea horses", "sea_horse"), alike("crab", "hermit crab")
+    (True, False)
+    """
+    return any(same(one, other) for one in forms(first) for other in forms(second))
+
+
 def is_kind_by_words(name: str, general: str) -> bool:
     """Whether `name` is a kind of `general` going by its head noun; both as by :func:`spelled`.
 
