@@ -18,10 +18,12 @@ from yaml import YAMLError
 from fewshot.cli.mistakes import in_house_form
 from fewshot.cli.sweep import SweepReport, record_failure
 from fewshot.exceptions import FewshotError
+from fewshot.report.left_out import failure_text
 from fewshot.resources import resource_dir
 from fewshot.storage import writing
 
 _errors: list[FewshotError] = []
+_failed: list[dict[str, Any]] = []  # cells within a run
 
 
 def job(config: DictConfig) -> None:
@@ -32,17 +34,19 @@ def job(config: DictConfig) -> None:
     folder = Path(mode.runtime.output_dir)
     if mode.mode != RunMode.MULTIRUN:
         try:
-            run(config, folder)
+            _failed.extend(run(config, folder).failed)
         except FewshotError as error:  # Hydra would print a line of its own if it saw it
             _errors.append(error)
         return
     overrides = " ".join(mode.overrides.task)
     print(f"\n[{mode.job.num}] {overrides}")
     try:
-        run(config, folder, label=f"{mode.job.num}_{mode.job.override_dirname}")
+        done = run(config, folder, label=f"{mode.job.num}_{mode.job.override_dirname}")
+        for one in done.failed:
+            record_failure(folder, overrides, failure_text(one))
     except FewshotError as error:
         print(f"fewshot: error: {error}", file=sys.stderr)
-        record_failure(folder, overrides, error)
+        record_failure(folder, overrides, str(error))
 
 
 def main(arguments: list[str]) -> int:
@@ -57,6 +61,7 @@ def main(arguments: list[str]) -> int:
     )(job)
     SweepReport.failures = []
     _errors.clear()
+    _failed.clear()
     try:
         with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
             wrapped()
@@ -73,7 +78,7 @@ def main(arguments: list[str]) -> int:
     failures = SweepReport.failures
     for failure in failures:
         print(f"fewshot: failed: {failure['overrides']}: {failure['error']}", file=sys.stderr)
-    return 2 if failures else 0
+    return 2 if failures or _failed else 0
 
 
 def _given(arguments: list[str], key: str) -> Any:

@@ -11,58 +11,64 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
 from fewshot.cli.data_facts import data_facts, seen_before
+from fewshot.cli.engine import engine_of
 from fewshot.cli.labels import labels_only
 from fewshot.cli.mistakes import check_sections, in_house_form
 from fewshot.cli.nouns import features_of
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
-from fewshot.errors.calibration import METHODS, SOURCES
-from fewshot.errors.general import load_general
-from fewshot.errors.intervals import check_level
-from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
-from fewshot.features.bank import NORMALIZATIONS, FeatureBank
-from fewshot.hardware import available_cores, device_named
+from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.features.bank import FeatureBank
+from fewshot.hardware import available_cores
 from fewshot.heads import heads as head_registry
 from fewshot.registry import Registry
-from fewshot.report.left_out import left_out_text
+from fewshot.report.left_out import failure_text, left_out_text, reused_text
+from fewshot.results.cells import forget_cells, write_cells
 from fewshot.results.provenance import environment
-from fewshot.results.result import Result, join_one_class, join_rows, join_verification
-from fewshot.results.schema import ONE_CLASS, SCHEMA_VERSION
-from fewshot.results.store import write_tables
+from fewshot.results.result import Result
+from fewshot.results.schema import ONE_CLASS, SCHEMA_VERSION, VERIFICATION
 from fewshot.storage import atomic_path, claimed, plain_name, writing
+from fewshot.tasks.calibrating import check_calibration
 from fewshot.tasks.context import check_uses
-from fewshot.tasks.evaluating import TASKS, check_heads, evaluate_all
+from fewshot.tasks.evaluating import check_heads, evaluate_missing
 from fewshot.tasks.least_shots import left_out
 from fewshot.tasks.settings import Settings
 from fewshot.text.llm_settings import check_no_secret
 
 
 class Judged(NamedTuple):
-    """What a task comes to: features, cells, episodes to keep, what was left out."""
+    """What a task comes to: features, cells, episodes to keep, what was left out or failed."""
 
     bank: FeatureBank
     cells: list[Result]
     drawn: list[EpisodeSet]
     left_out: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
 
 
-def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
-    """Do what `config` says and write a run folder under `folder`; returns its path."""
+class Finished(NamedTuple):
+    """The run folder, and the cells that are not in it because they failed."""
+
+    folder: Path
+    failed: list[dict[str, Any]]
+
+
+def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
+    """Do what `config` says and write a run folder under `folder`."""
     begun = time.perf_counter()
     with writing("paths.runs", folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
     settings = resolved(config)
-    engine = _engine(settings)
+    engine = engine_of(settings)
     judge = _one_class if settings["task"] == ONE_CLASS else _episodic
-    bank, cells, drawn, out = judge(settings, engine)
+    bank, cells, drawn, out, failed = judge(settings, engine)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,9 +77,12 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Path:
         "data": data_facts(bank, drawn),
         "cells": [cell.summary for cell in cells],
         "left_out": out,
+        "failed": failed,
     }
     target = folder / (plain_name(label) if label else _stamp(bank))
-    return _write(target, settings, summary, cells, drawn)
+    written = _write(target, settings, summary, cells, drawn)
+    forget_cells(_runs(settings), [cell.summary["key"] for cell in cells if "key" in cell.summary])
+    return Finished(written, failed)
 
 
 def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
@@ -86,6 +95,8 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
     bank = _bank(settings, engine, uses)
     for name, head in heads.items():
         check_uses(bank, name, head.uses)
+    if settings["task"] != VERIFICATION:
+        check_calibration(engine, bank)
     if out:
         print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
     if "text_gaussians" in uses and (warning := seen_before(bank)):
@@ -100,16 +111,35 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
     total = sum(len(episodes) for episodes, _ in pairs)
     with tqdm(total=total, unit="episode", desc="episodes", disable=None) as bar:
         now = replace(engine, progress=bar.update)
-        cells = evaluate_all(settings["task"], bank, pairs, estimators, now, settings["seed"])
-    return Judged(bank, cells, drawn, out)
+        cells, failed = evaluate_missing(
+            settings["task"],
+            bank,
+            pairs,
+            estimators,
+            now,
+            settings["seed"],
+            runs=_runs(settings),
+            policy=settings["results"]["policy"],
+            tell=lambda one: tqdm.write(f"fewshot: failed: {failure_text(one)}", file=sys.stderr),
+        )
+    return Judged(bank, cells, drawn, out, failed)
+
+
+def _runs(settings: dict[str, Any]) -> Path:
+    return Path(str(settings["paths"]["runs"]))
 
 
 def _one_class(settings: dict[str, Any], engine: Settings) -> Judged:
     """Rules on one-class tasks, which have names in place of heads and shots."""
     from fewshot.cli.one_class_run import one_class_run
 
+    expect(
+        settings["results"]["policy"] != "never",
+        "results.policy",
+        "expected only-missing or always for task=one_class, which reuses no cells, got never",
+    )
     bank, result, out = one_class_run(settings, engine)
-    return Judged(bank, result.cells, [], out)
+    return Judged(bank, result.cells, [], out, [])
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -122,32 +152,6 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     check_no_secret(settings["llm"])  # before anything is written
     plain: dict[str, Any] = settings
     return plain
-
-
-def _engine(settings: dict[str, Any]) -> Settings:
-    expect_choice("task", settings["task"], TASKS)
-    calibration = settings["calibration"]
-    expect_choice("calibration.source", calibration["source"], SOURCES)
-    expect_choice("calibration.method", calibration["method"], METHODS[:-1])
-    check_level("calibration.level", calibration["level"])
-    wishes = ("auto", *NORMALIZATIONS)
-    expect_choice("features.normalize", settings["features"]["normalize"], wishes)
-    expect_positive_int("calibration.episodes", calibration["episodes"])
-    if calibration["calibrator"]:
-        load_general(Path(calibration["calibrator"]))
-    threads = settings["threads"]
-    if threads is not None:
-        expect_positive_int("threads", threads)
-    torch.set_num_threads(threads or available_cores())
-    return Settings(
-        calibration=calibration["source"],
-        method=calibration["method"],
-        level=calibration["level"],
-        calibrator=calibration["calibrator"],
-        base_episodes=calibration["episodes"],
-        device=device_named(settings["device"]),
-        threads=threads,
-    )
 
 
 def _objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -219,28 +223,17 @@ def _write(
     """Write the run folder, whole or not at all, and tell the user which one it is."""
     from fewshot.report import summary_table, write_report
 
-    episodes, predictions = join_rows(cells)
     with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        others = join_verification(cells), join_one_class(cells)
-        write_tables(partial, summary, episodes, predictions, *others)
+        episodes, predictions = write_cells(partial, summary, cells)
         (partial / "episodes").mkdir()
         for one in drawn:
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
-        _write_calibrators(partial / "calibrators", cells)
         write_report(partial, summary, episodes, predictions)
-    print(summary_table(summary["cells"]))
+    print(summary_table(summary["cells"]) + reused_text(summary["cells"]))
     print(f"\nRows, summary and plots: {free}\nReport: {free / 'report.html'}")
     return free
-
-
-def _write_calibrators(folder: Path, cells: list[Result]) -> None:
-    """What was learned on base classes, a file per cell; no folder without any."""
-    for cell in cells:
-        if cell.calibrator is not None:
-            name = "{head}_{ways}way_{shots}shot.json".format(**cell.summary)
-            cell.calibrator.save(folder / plain_name(name))
 
 
 def _stamp(bank: FeatureBank) -> str:

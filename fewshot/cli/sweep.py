@@ -40,7 +40,7 @@ class SweepReport(Callback):
         join_report(runs, folder / "report.html")
 
 
-def record_failure(folder: Path, overrides: str, error: FewshotError) -> None:
+def record_failure(folder: Path, overrides: str, error: str) -> None:
     """Note that a cell failed; cells of other processes append to the same file."""
     with (folder / FAILURES).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"overrides": overrides, "error": str(error)}) + "\n")
+        file.write(json.dumps({"overrides": overrides, "error": error}) + "\n")

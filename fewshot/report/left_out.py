@@ -1,4 +1,4 @@
-"""Combinations of head and shots that a run left out. Standard library only."""
+"""Combinations of head and shots that a run left out, and others that failed or were there."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def left_out_text(out: Iterable[Mapping[str, Any]]) -> str:
         f"{', '.join(heads)}{'' if shots is None else f' with {shots_text(shots)}'} ({reason})"
         for (shots, reason), heads in together.items()
     )
+
+
+def failure_text(one: Mapping[str, Any]) -> str:
+    """``lda with 5 shots: ...``, of an entry of ``failed`` in ``summary.json``."""
+    return f"{plain(one['head'])} with {shots_text(int(one['shots']))}: {plain(one['error'])}"
+
+
+def reused_text(summaries: Iterable[Mapping[str, Any]]) -> str:
+    """How many cells come from earlier runs; empty where none does."""
+    taken = [one.get("reused_from") is not None for one in summaries]
+    if not any(taken):
+        return ""
+    many = sum(taken)
+    cells = f"{many} cell{'s' * (many > 1)}"
+    return f"\n\n{cells} taken from earlier runs, {len(taken) - many} computed"

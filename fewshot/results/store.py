@@ -87,11 +87,11 @@ def find_runs(folders: Iterable[str | Path]) -> list[Path]:
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise FewshotError("report", f"expected folders of runs, got {str(folder)!r}")
-        # A hidden folder is the rest of a run that was killed while it wrote.
+        # A hidden folder is the rest of a run that was killed, or cells of one that goes on.
         runs = sorted(
             path.parent
             for path in folder.rglob("summary.json")
-            if not path.parent.name.startswith(".")
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
         )
         if not runs:
             raise FewshotError(

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.errors.base import ErrorEstimator
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verification import verifier
+from fewshot.results.cells import find_cells, keep_cell
 from fewshot.results.result import Result
 from fewshot.results.schema import ONE_CLASS, VERIFICATION
+from fewshot.tasks.cell_keys import cell_key
 from fewshot.tasks.classification import TASK, evaluate_cell
 from fewshot.tasks.settings import Settings
 from fewshot.tasks.verification import evaluate_verification, note_comparisons
 
 TASKS = (TASK, VERIFICATION, ONE_CLASS)  # the last one has neither heads nor episodes
+POLICIES = ("only-missing", "always", "never")
+
+Pair = tuple[EpisodeSet, tuple[str, Head]]
+
+
+class Evaluated(NamedTuple):
+    """Cells in order, and those that failed: ``head``, ``ways``, ``shots`` and ``error``."""
+
+    cells: list[Result]
+    failed: list[dict[str, Any]]
 
 
 def check_heads(task: str, heads: Mapping[str, Head]) -> None:
@@ -28,15 +43,106 @@ def check_heads(task: str, heads: Mapping[str, Head]) -> None:
 def evaluate_all(
     task: str,
     bank: FeatureBank,
-    pairs: Sequence[tuple[EpisodeSet, tuple[str, Head]]],
+    pairs: Sequence[Pair],
     estimators: Mapping[str, ErrorEstimator],
     settings: Settings,
     seed: int,
 ) -> list[Result]:
     """A cell per pair of episodes and head; estimators predict errors of classification only."""
+    cells = [_evaluate(task, bank, pair, estimators, settings, seed) for pair in pairs]
     if task == VERIFICATION:
-        cells = [evaluate_verification(bank, *pair, settings, seed) for pair in pairs]
-        episodes = [drawn for drawn, _ in pairs]
-        note_comparisons(zip(episodes, cells, strict=True))
-        return cells
-    return [evaluate_cell(bank, *pair, estimators, settings, seed) for pair in pairs]
+        note_comparisons(zip([drawn for drawn, _ in pairs], cells, strict=True))
+    return cells
+
+
+def evaluate_missing(
+    task: str,
+    bank: FeatureBank,
+    pairs: Sequence[Pair],
+    estimators: Mapping[str, ErrorEstimator],
+    settings: Settings,
+    seed: int,
+    *,
+    runs: Path,
+    policy: str = "only-missing",
+    tell: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> Evaluated:
+    """As `evaluate_all`, but cells of earlier runs are taken and finished ones kept at once.
+
+    Parameters
+    ----------
+    runs : Path
+        Where earlier runs are looked for, and finished cells are kept until
+        `fewshot.results.cells.forget_cells` is called.
+    policy : {"only-missing", "always", "never"}
+        Which cells to compute.
+    tell : callable
+        Called with each cell that fails, when it does. The others go on.
+
+    Raises
+    ------
+    FewshotError
+        A cell is missing that is not to be computed, or every cell failed.
+    """
+    keys = [cell_key(task, bank, *pair, estimators, settings, seed) for pair in pairs]
+    found = {} if policy == "always" else find_cells(runs, keys)
+    if policy == "never":
+        _check_all_there(pairs, [key in found for key in keys])
+    done: list[tuple[EpisodeSet, Result]] = []
+    failed, errors = [], []
+    for key, (episodes, head) in zip(keys, pairs, strict=True):
+        if key in found:
+            cell = found[key]
+            if settings.progress:
+                settings.progress(len(episodes))
+        else:
+            try:
+                cell = _evaluate(task, bank, (episodes, head), estimators, settings, seed)
+            except FewshotError as error:
+                if len(pairs) == 1:
+                    raise
+                errors.append(error)
+                failed.append(_failure(episodes, head[0], error))
+                tell(failed[-1])
+                continue
+            cell.summary.update(key=key, reused_from=None)
+            keep_cell(runs, cell)
+        done.append((episodes, cell))
+    if errors and not done:
+        raise errors[0]
+    if task == VERIFICATION:  # an earlier run may have had other heads
+        for _, cell in done:
+            cell.summary["comparisons"] = []
+        note_comparisons(done)
+    return Evaluated([cell for _, cell in done], failed)
+
+
+def _evaluate(
+    task: str,
+    bank: FeatureBank,
+    pair: Pair,
+    estimators: Mapping[str, ErrorEstimator],
+    settings: Settings,
+    seed: int,
+) -> Result:
+    if task == VERIFICATION:
+        return evaluate_verification(bank, *pair, settings, seed)
+    return evaluate_cell(bank, *pair, estimators, settings, seed)
+
+
+def _failure(episodes: EpisodeSet, head: str, error: FewshotError) -> dict[str, Any]:
+    return {"head": head, "ways": episodes.ways, "shots": episodes.shots, "error": str(error)}
+
+
+def _check_all_there(pairs: Sequence[Pair], there: Sequence[bool]) -> None:
+    missing = [
+        f"{head} with {episodes.shots} shot{'s' * (episodes.shots != 1)}"
+        for (episodes, (head, _)), known in zip(pairs, there, strict=True)
+        if not known
+    ]
+    if missing:
+        raise FewshotError(
+            "results.policy",
+            f"never to compute, but no earlier run has {', '.join(missing)}",
+            "Set results.policy=only-missing to compute what is missing.",
+        )

@@ -44,7 +44,6 @@ def features(**changes):
             "one of 'none', 'base', 'datasets', got 'bse'. Did you mean 'base'",
         ),
         ("dataset.split=rnd", "dataset.split: expected auto, none, random or a readable file"),
-        ("head.lda.shrinkage=2", "head.lda.shrinkage: expected 'auto' or a number in (0, 1]"),
         ("head.ncm=5", "head.ncm: expected settings by name, got 5."),
         ("episodes.path=no.safetensors", "episodes.path: cannot read no.safetensors"),
         # Unknown names

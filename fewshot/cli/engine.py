@@ -1,0 +1,45 @@
+"""How cells are computed, as the configuration says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewshot.errors.calibration import METHODS, SOURCES
+from fewshot.errors.general import load_general
+from fewshot.errors.intervals import check_level
+from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.features.bank import NORMALIZATIONS
+from fewshot.hardware import available_cores, device_named
+from fewshot.tasks.evaluating import POLICIES, TASKS
+from fewshot.tasks.settings import Settings
+
+
+def engine_of(settings: dict[str, Any]) -> Settings:
+    """Check the settings that all tasks share, and limit the threads as they say."""
+    expect_choice("task", settings["task"], TASKS)
+    expect_choice("results.policy", settings["results"]["policy"], POLICIES)
+    calibration = settings["calibration"]
+    expect_choice("calibration.source", calibration["source"], SOURCES)
+    expect_choice("calibration.method", calibration["method"], METHODS[:-1])
+    check_level("calibration.level", calibration["level"])
+    wishes = ("auto", *NORMALIZATIONS)
+    expect_choice("features.normalize", settings["features"]["normalize"], wishes)
+    expect_positive_int("calibration.episodes", calibration["episodes"])
+    if calibration["calibrator"]:
+        load_general(Path(calibration["calibrator"]))
+    threads = settings["threads"]
+    if threads is not None:
+        expect_positive_int("threads", threads)
+    torch.set_num_threads(threads or available_cores())
+    return Settings(
+        calibration=calibration["source"],
+        method=calibration["method"],
+        level=calibration["level"],
+        calibrator=calibration["calibrator"],
+        base_episodes=calibration["episodes"],
+        device=device_named(settings["device"]),
+        threads=threads,
+    )

@@ -1,0 +1,173 @@
+"""Cells by their key: found in earlier runs, read back, and kept while a run goes on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fewshot.errors.general import General, load_general
+from fewshot.exceptions import FewshotError
+from fewshot.results.result import Result, join_one_class, join_rows, join_verification
+from fewshot.results.schema import SCHEMA_VERSION, VERIFICATION
+from fewshot.results.store import write_tables
+from fewshot.storage import atomic_path, plain_name, writing
+
+# Beside the runs: finished cells of runs that are not complete, a small run folder each.
+KEPT = ".cells"
+KEY = re.compile(r'"key": "([0-9a-f]{64})"')
+# Seconds after which what a killed process was writing is taken for abandoned.
+ABANDONED = 3600
+
+
+def write_cells(
+    folder: Path, summary: dict[str, Any], cells: Sequence[Result]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write rows, summary and calibrators of `cells`; gives back episodes and predictions."""
+    episodes, predictions = join_rows(cells)
+    others = join_verification(cells), join_one_class(cells)
+    write_tables(folder, summary, episodes, predictions, *others)
+    for cell in cells:  # no folder without any
+        if cell.calibrator is not None:
+            cell.calibrator.save(_calibrator(folder, cell.summary))
+    return episodes, predictions
+
+
+def _calibrator(folder: Path, cell: dict[str, Any]) -> Path:
+    return folder / "calibrators" / plain_name("{head}_{ways}way_{shots}shot.json".format(**cell))
+
+
+def find_cells(runs: Path, keys: Iterable[str]) -> dict[str, Result]:
+    """The cells with these keys in the runs under `runs`, as far as there are any.
+
+    ``summary["reused_from"]`` says which run it was, as a path under `runs`; ``.cells`` stands for
+    a run that was interrupted. What cannot be read is not there.
+    """
+    wanted = set(keys)
+    found: dict[str, Result] = {}
+    for folder in _run_folders(runs):
+        for key in sorted(_keys(folder) & (wanted - found.keys())):
+            cell = read_cell(folder, key)
+            if cell is not None:
+                kept = folder.parent.name == KEPT
+                cell.summary["reused_from"] = KEPT if kept else _name(folder, runs)
+                found[key] = cell
+    return found
+
+
+def _name(folder: Path, runs: Path) -> str:
+    return folder.relative_to(runs).as_posix() if folder != runs else folder.resolve().name
+
+
+def _run_folders(runs: Path) -> Iterator[Path]:
+    """Folders with a summary: complete runs, then what others have kept."""
+    kept = []
+    for here, below, files in os.walk(runs):
+        if "summary.json" in files:
+            folder = Path(here)
+            if folder.parent.name == KEPT:
+                kept.append(folder)
+            else:
+                yield folder
+            if folder != runs:
+                below.clear()
+        # Other hidden folders are the rest of a run that was killed while it wrote.
+        below[:] = sorted(name for name in below if name == KEPT or not name.startswith("."))
+    yield from kept
+
+
+def _keys(folder: Path) -> set[str]:
+    """Keys that stand in a summary, without parsing it: most have none that is wanted."""
+    try:
+        return set(KEY.findall((folder / "summary.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return set()
+
+
+def read_cell(folder: Path, key: str) -> Result | None:
+    """One cell of a run folder; None if it is damaged or from another version."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["schema_version"] != SCHEMA_VERSION:
+            return None
+        (cell,) = (one for one in summary["cells"] if one.get("key") == key)
+        names = ("episodes", "predictions")
+        tables = {name: _rows(folder / f"{name}.parquet", cell) for name in names}
+        expected = {"episodes": cell["episodes"]}
+        if cell["task"] == VERIFICATION:
+            tables[VERIFICATION] = _rows(folder / f"{VERIFICATION}.parquet", cell)
+            expected = {VERIFICATION: cell["episodes"] * cell["ways"]}
+        else:
+            expected["predictions"] = cell["episodes"] * len(cell["estimators"])
+        if any(len(table) != expected.get(name, 0) for name, table in tables.items()):
+            return None
+        return Result(summary=cell, calibrator=_learned(folder, cell), **tables)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+        return None  # of these FewshotError is a ValueError
+
+
+def _rows(path: Path, cell: dict[str, Any]) -> pd.DataFrame:
+    """Rows of one cell; within a run the head, ways and shots name it."""
+    filters = [(name, "==", cell[name]) for name in ("head", "ways", "shots")]
+    # No partitions: `head=ncm` in the name of a folder is not a column.
+    return pq.read_table(path, partitioning=None, filters=filters).to_pandas()
+
+
+def _learned(folder: Path, cell: dict[str, Any]) -> General | None:
+    """What the cell learned on base classes, where it learned anything."""
+    path = _calibrator(folder, cell)
+    return load_general(path) if path.is_file() else None
+
+
+def keep_cell(runs: Path, cell: Result) -> None:
+    """Write a finished cell to ``<runs>/.cells/<key>/``, whole or not at all.
+
+    Raises
+    ------
+    FewshotError
+        The disk is full, or may not be written.
+    """
+    folder = runs / KEPT / cell.summary["key"]
+    summary = {"schema_version": SCHEMA_VERSION, "cells": [cell.summary]}
+    try:
+        with writing("paths.runs", runs), _rivals_allowed(), atomic_path(folder) as partial:
+            partial.mkdir(parents=True)
+            write_cells(partial, summary, [cell])
+            shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would have been used
+    except FewshotError:
+        forget_cells(runs, [])
+        raise
+
+
+@contextmanager
+def _rivals_allowed() -> Iterator[None]:
+    """Let it pass that another process wrote the same cell in the same moment."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def forget_cells(runs: Path, keys: Iterable[str]) -> None:
+    """Remove kept cells, as a complete run has them now, and what killed processes left of them."""
+    folder = runs / KEPT
+    for key in keys:
+        shutil.rmtree(folder / key, ignore_errors=True)
+        for partial in folder.glob(f".{key}.*.partial"):
+            with suppress(OSError):
+                if time.time() - partial.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(partial, ignore_errors=True)
+    with suppress(OSError):  # not there, or not empty: other runs go on
+        folder.rmdir()
