@@ -1,0 +1,254 @@
+"""Cells that were computed before are taken; runs that were killed go on where they were."""
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewshot.cli.main import main
+from fewshot.heads.ncm import NCM
+from fewshot.tasks import evaluating
+
+ROWS = ("episodes", "predictions")
+QUICK = ("estimator=[margin,constant]",)
+
+
+def summaries(folder="runs"):
+    found = sorted(Path(folder).rglob("summary.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(path.read_text()) | {"folder": path.parent} for path in found]
+
+
+def reused(summary):
+    return [cell["reused_from"] for cell in summary["cells"]]
+
+
+def assert_same_rows(one, two, names=ROWS):
+    for name in names:
+        first, second = (pd.read_parquet(folder / f"{name}.parquet") for folder in (one, two))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Nothing may be computed."""
+
+    def never(*_, **__):
+        raise AssertionError("a cell was computed")
+
+    monkeypatch.setattr(evaluating, "evaluate_cell", never)
+    monkeypatch.setattr(evaluating, "evaluate_verification", never)
+
+
+def test_the_same_run_again_takes_every_cell(fewshot, given, request):
+    assert "taken from" not in fewshot(*given, *QUICK).out
+    request.getfixturevalue("no_work")
+    done = fewshot(*given, *QUICK)
+    assert done.code == 0, done.err
+    assert "4 cells taken from earlier runs, 0 computed" in done.out
+    first, second = summaries()
+    assert reused(first) == [None] * 4
+    assert reused(second) == [first["folder"].name] * 4
+    assert [one["key"] for one in first["cells"]] == [one["key"] for one in second["cells"]]
+    assert len({one["key"] for one in first["cells"]}) == 4
+    for one, two in zip(first["cells"], second["cells"], strict=True):
+        assert {**one, "reused_from": ""} == {**two, "reused_from": ""}
+    assert_same_rows(first["folder"], second["folder"])
+    assert not Path("runs/.cells").exists()
+
+
+def test_only_what_is_missing_is_computed(fewshot, given):
+    fewshot(*given, *QUICK, "episodes.shots=1")
+    done = fewshot(*given, *QUICK, "episodes.shots=[1,2]", "head=[lda,knn]")
+    assert "1 cell taken from earlier runs, 3 computed" in done.out
+    before, after = summaries()
+    taken = [(one["head"], one["shots"]) for one in after["cells"] if one["reused_from"]]
+    assert taken == [("lda", 1)]
+    fewshot(*given, *QUICK, "episodes.shots=[1,2]", "head=[lda,knn]", "paths.runs=other")
+    assert_same_rows(after["folder"], summaries("other")[0]["folder"])
+    assert before["folder"].name in reused(after)
+
+
+def test_a_sweep_takes_cells_of_runs_and_runs_those_of_sweeps(fewshot, given):
+    fewshot("-m", *given, *QUICK, "head=ncm,lda", "episodes.shots=1")
+    done = fewshot(*given, *QUICK, "episodes.shots=1")
+    assert "2 cells taken from earlier runs, 0 computed" in done.out
+    assert all(name.split("/")[0].endswith("_sweep") for name in reused(summaries()[-1]))
+
+
+def test_policies(fewshot, refusal, given):
+    message = refusal(*given, *QUICK, "results.policy=never", "head=ncm")
+    assert "no earlier run has ncm with 1 shot, ncm with 5 shots" in message
+    assert "results.policy: expected one of" in refusal(*given, "results.policy=sometimes")
+    fewshot(*given, *QUICK, "head=ncm")
+    assert reused(summaries()[0]) == [None, None]
+    fewshot(*given, *QUICK, "head=ncm", "results.policy=always")
+    assert reused(summaries()[-1]) == [None, None]
+    assert fewshot(*given, *QUICK, "head=ncm", "results.policy=never").code == 0
+    message = refusal(*given, *QUICK, "results.policy=never")
+    assert "no earlier run has lda with 1 shot, lda with 5 shots." in message
+
+
+def test_one_class_runs_are_computed_whole(refusal):
+    message = refusal("task=one_class", "results.policy=never")
+    assert message.startswith("results.policy: expected only-missing or always")
+
+
+def test_verification_compares_the_heads_of_this_run(fewshot, given, feature_file):
+    with np.load(feature_file) as old:
+        text = np.random.default_rng(1).normal(size=(6, 8)).astype(np.float32)
+        np.savez(feature_file, **old, text=text)
+    task = (*given, "task=verification", "episodes.shots=2", "episodes.queries=4")
+    fewshot(*task, "head=[ncm,zero_shot]")
+    fewshot(*task, "head=[zero_shot,ncm]", "paths.runs=other")
+    fewshot(*task, "head=[zero_shot,ncm]")
+    first, second = summaries()
+    assert reused(second) == [first["folder"].name] * 2
+    (fresh,) = summaries("other")
+    assert second["cells"][0]["comparisons"] == fresh["cells"][0]["comparisons"] != []
+    assert second["cells"][1]["comparisons"] == []
+    assert_same_rows(second["folder"], fresh["folder"], ["verification"])
+
+
+def test_what_was_learned_on_base_classes_comes_along(fewshot, own):
+    wish = (*own, "dataset.split=random", "episodes.ways=3", "head=ncm", "estimator=auto")
+    fewshot(*wish)
+    fewshot(*wish)
+    first, second = summaries()
+    assert all(reused(second))
+    files = sorted((first["folder"] / "calibrators").iterdir())
+    assert len(files) == 2
+    for file in files:
+        assert (second["folder"] / "calibrators" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_damaged_run_is_passed_over(fewshot, given):
+    fewshot(*given, *QUICK, "head=ncm")
+    (first,) = summaries()
+    table = first["folder"] / "predictions.parquet"
+    table.write_bytes(table.read_bytes()[:100])
+    (Path("runs") / "odd").mkdir()
+    (Path("runs") / "odd" / "summary.json").write_bytes(b"\xff{")
+    done = fewshot(*given, *QUICK, "head=ncm")
+    assert done.code == 0, done.err
+    assert "taken from" not in done.out
+
+
+def test_a_cell_that_fails_leaves_the_others(fewshot, given):
+    done = fewshot(*given, *QUICK, "head.lda.shrinkage=2")
+    problem = "head.lda.shrinkage: expected 'auto' or a number in (0, 1], got 2."
+    lines = done.err.splitlines()
+    assert done.code == 2
+    assert len(lines) == 2
+    assert lines[0].startswith(f"fewshot: failed: lda with 1 shot: {problem}")
+    (summary,) = summaries()
+    assert [one["head"] for one in summary["cells"]] == ["ncm", "ncm"]
+    assert [(one["head"], one["shots"]) for one in summary["failed"]] == [("lda", 1), ("lda", 5)]
+    assert summary["failed"][0]["error"].startswith(problem)
+    assert fewshot(*given, *QUICK).code == 0  # what failed before is forgotten
+    done = fewshot("-m", *given, *QUICK, "head.lda.shrinkage=2", "seed=0,1")
+    assert done.code == 2
+    assert "fewshot: failed: " in done.err.splitlines()[-1]
+    assert "lda with 5 shots: head.lda.shrinkage" in done.err.splitlines()[-1]
+
+
+def test_a_run_of_failures_is_none(fewshot, given):
+    done = fewshot(*given, *QUICK, "head=lda", "head.lda.shrinkage=2")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("fewshot: error: head.lda.shrinkage: ")
+    assert summaries() == []
+
+
+def test_a_defect_keeps_what_was_finished(fewshot, given, monkeypatch):
+    wish = (*given, *QUICK, "episodes.shots=[1,2,3]", "head=ncm")
+    fit = NCM.fit
+
+    def broken(self, support):
+        if support.features.shape[2] == 3:
+            raise RuntimeError("a defect")
+        return fit(self, support)
+
+    monkeypatch.setattr(NCM, "fit", broken)
+    with pytest.raises(RuntimeError):
+        main(list(wish))
+    assert len(list(Path("runs/.cells").iterdir())) == 2
+    assert "no run under" in fewshot("report", "runs").err  # cells are not runs
+    monkeypatch.setattr(NCM, "fit", fit)
+    assert "2 cells taken from earlier runs, 1 computed" in fewshot(*wish).out
+    assert not Path("runs/.cells").exists()
+
+
+MANY = (
+    "episodes.shots=[1,2,3,4]", "head=[ncm,lda,qda,knn,ridge,matching]",
+    "estimator=[margin,loo,constant]", "episodes.count=150",
+)  # fmt: skip
+
+
+def kept():
+    """When each cell was kept; written anew it would be another time."""
+    found = Path("runs/.cells").glob("[0-9a-f]*/summary.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in found}
+
+
+def killed_soon(begin, rng):
+    """Start a run and kill it at some moment; whether it was killed, not complete."""
+    enough = len(kept()) + rng.randint(0, 1)
+    pid = begin()
+    while len(kept()) < enough and os.waitpid(pid, os.WNOHANG) == (0, 0):
+        time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.1))
+    try:
+        os.kill(pid, signal.SIGKILL)
+        return os.waitpid(pid, 0)[1] == signal.SIGKILL
+    except (ProcessLookupError, ChildProcessError):
+        return False
+
+
+def kill_and_continue(begin, fewshot, arguments, kills, cells):
+    """Kill up to `kills` times, finish, compare with an undisturbed run."""
+    rng, done, before = random.Random(), 0, {}
+    while done < kills and killed_soon(begin, rng):
+        done += 1
+        now = kept()
+        assert before.items() <= now.items()  # nothing that was there was computed again
+        before = now
+    ended = fewshot(*arguments)
+    assert ended.code == 0, ended.err
+    last = summaries()[-1]
+    taken = {cell["key"] for cell in last["cells"] if cell["reused_from"]}
+    assert taken >= before.keys()
+    assert len(last["cells"]) == cells
+    assert not kept()
+    fewshot(*arguments, "paths.runs=undisturbed")
+    assert_same_rows(last["folder"], summaries("undisturbed")[0]["folder"])
+    return done
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_run_that_is_killed_twice(fewshot, given):
+    arguments = (*given, *MANY, "head=[ncm,lda]", "estimator=margin", "episodes.count=100")
+
+    def begin():
+        pid = os.fork()
+        if pid == 0:  # a process that need not import anything
+            os.setsid()
+            os._exit(main(list(arguments)))
+        return pid
+
+    assert kill_and_continue(begin, fewshot, arguments, 2, cells=8) == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twenty_times(fewshot, process, given):
+    started = []
+
+    def begin():
+        started.append(process(*given, *MANY))
+        return started[-1].pid
+
+    assert kill_and_continue(begin, fewshot, (*given, *MANY), 20, cells=24) >= 10

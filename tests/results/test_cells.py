@@ -1,0 +1,176 @@
+"""Cells that are kept, found and read back."""
+
+import json
+import os
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewshot.exceptions import FewshotError
+from fewshot.results import cells, store
+from fewshot.results.cells import ABANDONED, find_cells, forget_cells, keep_cell, write_cells
+from fewshot.results.result import Result
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
+
+KEY, OTHER = "a" * 64, "b" * 64
+
+
+def make_cell(key, head="ncm", episodes=3):
+    named = {"task": "classification", "dataset": "d", "backbone": "b", "feature": "f",
+             "head": head, "ways": 2, "shots": 1, "seed": 0}  # fmt: skip
+    rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**named, queries=4)
+    rows["classes"] = [["x", "y"]] * episodes
+    rows["actual_error"] = rows["query_error"] = np.arange(episodes) / 7 + (head == "lda") / 3
+    rows["accuracy"] = 1 - rows["actual_error"]
+    guesses = rows.assign(estimator="loo", calibration="none", lower=np.nan, upper=np.nan,
+                          predicted_error=[np.nan] + [0.1] * (episodes - 1),
+                          reason=["none"] + [None] * (episodes - 1))  # fmt: skip
+    summary = {**named, "episodes": episodes, "estimators": {"loo": {}}, "key": key}
+    summary |= {"comparisons": [], "reused_from": None}
+    return Result(rows[list(EPISODE_COLUMNS)], guesses[list(PREDICTION_COLUMNS)], summary)
+
+
+def make_run(folder, *made, version=SCHEMA_VERSION):
+    folder.mkdir(parents=True)
+    summary = {"schema_version": version, "cells": [one.summary for one in made]}
+    write_cells(folder, summary, made)
+    return folder
+
+
+def assert_same(one, two):
+    first, second = (cell.episodes.assign(classes=cell.episodes["classes"].map(list))
+                     for cell in (one, two))  # fmt: skip
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    pd.testing.assert_frame_equal(one.predictions, two.predictions, check_exact=True)
+
+
+def test_one_cell_of_many_comes_back(workplace):
+    ncm, lda = make_cell(KEY), make_cell(OTHER, "lda")
+    make_run(workplace / "runs" / "s" / "head=ncm", ncm, lda)
+    found = find_cells(workplace / "runs", [OTHER, "c" * 64])
+    assert list(found) == [OTHER]
+    assert_same(found[OTHER], lda)
+    assert found[OTHER].summary == lda.summary | {"reused_from": "s/head=ncm"}
+    assert find_cells(workplace / "nowhere", [KEY]) == {}
+
+
+def test_a_cell_is_kept_until_it_is_forgotten(workplace):
+    keep_cell(workplace, make_cell(KEY))
+    keep_cell(workplace, make_cell(OTHER, "lda"))
+    found = find_cells(workplace, [KEY, OTHER])
+    assert {one.summary["reused_from"] for one in found.values()} == {".cells"}
+    assert_same(found[KEY], make_cell(KEY))
+    forget_cells(workplace, [KEY])
+    assert find_cells(workplace, [KEY, OTHER]).keys() == {OTHER}
+    forget_cells(workplace, [KEY, OTHER])
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_complete_run_goes_before_a_kept_cell(workplace):
+    keep_cell(workplace, make_cell(KEY))
+    make_run(workplace / "zzz", make_cell(KEY))
+    assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "zzz"
+
+
+@pytest.mark.parametrize("name", ["episodes.parquet", "predictions.parquet", "summary.json"])
+def test_damage_is_passed_over_for_the_next_run(workplace, name):
+    path = make_run(workplace / "a", make_cell(KEY)) / name
+    make_run(workplace / "b", make_cell(KEY))
+    whole = path.read_bytes()
+    assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "a"
+    for damage in (whole[:-9], b"", whole[: len(whole) // 2]):
+        path.write_bytes(damage)
+        assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "b"
+    path.unlink()
+    assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "b"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"estimators": {}},
+        {"episodes": 4},
+        {"head": "lda"},
+        {"ways": None},
+        {"task": "verification"},
+    ],
+)
+def test_rows_that_do_not_fit_the_summary(workplace, change):
+    cell = make_cell(KEY)
+    make_run(workplace / "a", Result(cell.episodes, cell.predictions, cell.summary | change))
+    assert find_cells(workplace, [KEY]) == {}
+
+
+@pytest.mark.parametrize(
+    "content", [[KEY], {"cells": KEY}, {"cells": [{"key": KEY}]}, {"key": KEY}]
+)
+def test_summaries_that_are_none(workplace, content):
+    (workplace / "a").mkdir()
+    odd = {"schema_version": SCHEMA_VERSION, "key": KEY, "x": content}
+    (workplace / "a" / "summary.json").write_text(json.dumps(odd))
+    (workplace / "b").mkdir()
+    (workplace / "b" / "summary.json").write_text(json.dumps(content))
+    assert find_cells(workplace, [KEY]) == {}
+
+
+def test_other_schemas_and_hidden_folders_are_not_read(workplace):
+    make_run(workplace / "a", make_cell(KEY), version=SCHEMA_VERSION + 1)
+    make_run(workplace / ".run.1.ab.partial", make_cell(KEY))
+    make_run(workplace / ".cells" / f".{KEY}.1.ab.partial", make_cell(KEY))
+    assert find_cells(workplace, [KEY]) == {}
+
+
+def test_kept_cells_are_no_runs(workplace):
+    keep_cell(workplace, make_cell(KEY))
+    with pytest.raises(FewshotError, match="no run under"):
+        store.find_runs([workplace])
+
+
+def test_what_a_killed_process_was_writing_goes_in_time(workplace):
+    old, new = (workplace / ".cells" / f".{KEY}.{n}.ab.partial" for n in (1, 2))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    then = old.stat().st_mtime - ABANDONED - 10
+    os.utime(old, (then, then))
+    forget_cells(workplace, [KEY])
+    assert [path.name for path in (workplace / ".cells").iterdir()] == [new.name]
+
+
+def test_a_damaged_kept_cell_is_replaced(workplace):
+    keep_cell(workplace, make_cell(KEY))
+    (workplace / ".cells" / KEY / "episodes.parquet").unlink()
+    assert find_cells(workplace, [KEY]) == {}
+    keep_cell(workplace, make_cell(KEY))
+    assert_same(find_cells(workplace, [KEY])[KEY], make_cell(KEY))
+
+
+def test_several_may_keep_the_same_cell_at_once(workplace):
+    errors = []
+
+    def work():
+        try:
+            for _ in range(5):
+                keep_cell(workplace, make_cell(KEY))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert errors == []
+    assert_same(find_cells(workplace, [KEY])[KEY], make_cell(KEY))
+    assert [path.name for path in (workplace / ".cells").iterdir()] == [KEY]
+
+
+def test_a_full_disk_leaves_nothing(workplace, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(cells, "write_cells", full)
+    with pytest.raises(FewshotError, match="the disk is full"):
+        keep_cell(workplace, make_cell(KEY))
+    assert list(workplace.iterdir()) == []
