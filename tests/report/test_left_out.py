@@ -3,7 +3,7 @@
 import pytest
 
 from fewshot.report import render_report, summary_table
-from fewshot.report.left_out import left_out_text
+from fewshot.report.left_out import failure_text, left_out_text, reused_text
 from fewshot.report.plots import error_vs_shots
 
 ONE, TWO = "needs 1 shot of every class", "needs 2 shots of every class"
@@ -44,3 +44,14 @@ def test_the_axis_begins_at_no_shot(curve):
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0", "1", "5"]
     line = " ".join(summary_table(curve.summary["cells"]).splitlines()[6].split()[:3])
     assert line == "zero_shot 5 0"
+
+
+def test_failures_are_one_harmless_line():
+    one = {"head": "l\x1bda", "ways": 5, "shots": 1, "error": "a: b\nc"}
+    assert failure_text(one) == "l\ufffdda with 1 shot: a: b\ufffdc"
+
+
+def test_what_was_taken_from_earlier_runs_is_counted():
+    assert reused_text([{}, {"reused_from": None}]) == ""
+    cells = [{"reused_from": "a"}, {"reused_from": None}, {"reused_from": ".cells"}]
+    assert reused_text(cells) == "\n\n2 cells taken from earlier runs, 1 computed"
