@@ -2,139 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from fewshot.cli.parser import Parser
-from fewshot.exceptions import expect
+from fewshot.cli.text_asking import Asking, ask_or_say, asking_parser
 
-EPILOG = """\
-The settings are those of a run (fewshot --cfg job); those of the language model begin with llm.
-The key stands in the environment variable OPENAI_API_KEY, nowhere else. A server that is named
-by llm.base_url needs none.
-
-examples:
+EXAMPLES = """\
   fewshot text describe dataset=flowers102 llm.model=gpt-4o-mini
   fewshot text describe dataset=dtd llm.model=qwen3 llm.base_url=http://localhost:11434/v1
   fewshot text describe --dry-run dataset=flowers102
   fewshot dataset=flowers102 backbone=clip_vitb32 head=zero_shot text.source=descriptions
-
-Every answer is kept as soon as it is there; the same command asks for what is missing.
 """
 
 
 def main(argv: Sequence[str]) -> int:
     """Ask for descriptions of the classes of a data set that have none yet."""
-    given, overrides = _parser().parse_known_args(argv)
-    for word in overrides:
-        expect("=" in word, "fewshot text describe", f"expected SETTING=VALUE, got {word!r}")
-    from fewshot.cli.compose import settings_from
-    from fewshot.text.llm_settings import check_no_secret
-
-    settings = settings_from(overrides)
-    check_no_secret(settings["llm"])
-    name, classnames = classes_of(settings)
-    if given.dry_run:
-        _say_what_would_be_asked(settings, given, name, classnames)
-        return 0
-    _describe(settings, given, name, classnames)
-    return 0
+    given, overrides = asking_parser("describe", "", main.__doc__, EXAMPLES).parse_known_args(argv)
+    return ask_or_say(given, overrides, "describe", _asking)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="fewshot text describe",
-        usage="fewshot text describe [--output FILE] [--dry-run] [--json] [SETTING=VALUE ...]",
-        description=main.__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _asking() -> Asking:
+    from fewshot.text.describing import PROMPT, describe, question_for
+    from fewshot.text.descriptions import Descriptions
+
+    return Asking(
+        answers="descriptions",
+        done="are described",
+        prompt=PROMPT,
+        fresh=lambda name: Descriptions(dataset=name, prompt=PROMPT),
+        question=question_for,
+        ask=describe,
     )
-    parser.add_argument(
-        "--output", metavar="FILE", help="JSON to write or to complete; a place in the cache"
-    )
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true",
-        help="how many questions there are, and the first; nothing is asked",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
-
-
-def classes_of(settings: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Name and class names of the data set of a configuration."""
-    from fewshot.cli.nouns import load_images
-    from fewshot.datasets.base import ImageDataset
-    from fewshot.text.prompts import check_classnames
-
-    dataset = load_images(settings)
-    name = dataset.name if isinstance(dataset, ImageDataset) else dataset.info.get("dataset")
-    check_classnames(dataset.classnames)
-    return str(name), tuple(dataset.classnames)
-
-
-def _say_what_would_be_asked(
-    settings: dict[str, Any], given: argparse.Namespace, name: str, classnames: Sequence[str]
-) -> None:
-    from fewshot.text.describing import PROMPT, opened, question_for
-
-    file = _file(settings, given, name)
-    known = opened(file, name, settings["llm"]["model"]).of(classnames)
-    wanted = [one for one, texts in zip(classnames, known, strict=True) if not texts]
-    first = question_for(wanted[0], _images(name)).messages() if wanted else []
-    if given.json:
-        facts = {"file": str(file), "prompt": PROMPT, "questions": len(wanted), "first": first}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
-        return
-    print(f"{len(wanted)} questions ({PROMPT}) for {len(classnames)} classes of {name}: {file}")
-    for message in first:
-        print(f"\n{message['role']}:\n{message['content']}")
-
-
-def _describe(
-    settings: dict[str, Any], given: argparse.Namespace, name: str, classnames: Sequence[str]
-) -> None:
-    from fewshot.text.describing import describe
-    from fewshot.text.llm_settings import LanguageModel
-    from fewshot.text.questions import incomplete
-
-    model = LanguageModel(**settings["llm"])
-    file = _file(settings, given, name)
-    try:
-        found, outcome = describe(classnames, file, name, model, _images(name))
-    except KeyboardInterrupt:
-        print(f"\nDescriptions so far are kept in {file}.", file=sys.stderr)
-        raise
-    missing = [one for one, has in zip(classnames, found.of(classnames), strict=True) if not has]
-    if missing:
-        raise incomplete(outcome, len(missing), file)
-    if given.json:
-        facts = {"file": str(file), "classes": len(classnames), "asked": outcome.answered}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
-        return
-    print(f"{len(classnames)} classes of {name} are described, {outcome.answered} of them now.")
-    print(f"Descriptions: {file}")
-
-
-def _file(settings: dict[str, Any], given: argparse.Namespace, name: str) -> Path:
-    """Where the descriptions go."""
-    from fewshot.places import places_of
-    from fewshot.text.describing import PROMPT
-    from fewshot.text.descriptions import place_of
-
-    if given.output:
-        return Path(given.output).expanduser()
-    folder = places_of(settings["paths"]).cache / "descriptions"
-    return place_of(folder, name, str(settings["llm"]["model"] or "MODEL"), PROMPT)
-
-
-def _images(name: str) -> str | None:
-    """What the data set's card says the images are; None without a card."""
-    from fewshot.resources import card
-
-    said = card(name).get("summary")
-    return None if said is None else str(said)

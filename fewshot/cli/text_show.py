@@ -68,7 +68,7 @@ def _facts(found: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
     }
     if overrides:
         from fewshot.cli.compose import settings_from
-        from fewshot.cli.text_describe import classes_of
+        from fewshot.cli.text_asking import classes_of
 
         _, names = classes_of(settings_from(overrides))
         has = found.of(names)

@@ -75,11 +75,6 @@ def usable(question: Question, answer: Any) -> str:
     return " ".join(text.split())
 
 
-def opened(file: Path, dataset: str, model: str | None) -> Descriptions:
-    """What `file` holds so far; see :func:`opened_as`."""
-    return opened_as(file, Descriptions(dataset=dataset, prompt=PROMPT), model)
-
-
 def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
     """What `file` holds so far; `fresh`, with the name of the model, if it is not there.
 
