@@ -23,6 +23,7 @@ from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.tasks.classification import Settings, evaluate_cell
+from fewshot.tasks.judged_part import check_judged, judged_part
 
 SAMPLERS = ("balanced", "imbalanced", "all_way")
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
@@ -52,6 +53,7 @@ def evaluate(
     predictor: Any = "ridge",
     subset: Any = None,
     sampler: str = "balanced",
+    part: str = "novel",
     dataset: str = "features",
     backbone: str = "unknown",
     device: str | torch.device = "cpu",
@@ -109,6 +111,10 @@ def evaluate(
         Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are left aside.
+    part : {"novel", "validation", "base"}
+        Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
+        "base" or "validation" ones, which are then nobody's base classes; the rows' data set says
+        so.
     dataset, backbone : str
         Names for the rows.
     device : str or torch.device
@@ -155,8 +161,9 @@ def evaluate(
         subset=subset,
     )  # fmt: skip
     bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
+    bank = judged_part(bank, part)
     if isinstance(episodes, EpisodeSet):
-        drawn = check_replay(episodes, bank)
+        drawn = check_judged(check_replay(episodes, bank), bank)
     else:
         drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images, sampler)
     return evaluate_cell(bank, drawn, judge, guessers, settings, seed)

@@ -8,17 +8,20 @@ import numpy as np
 
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import PARTS, FeatureBank
+from fewshot.tasks.judged_part import NOVEL
 from fewshot.text.gaussians import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
     """Images, classes, features, and what was skipped or dropped."""
-    parts = {part: len(bank.classes(part)) for part in ("base", "validation", "novel")}
+    own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
+    parts = {part: (own or ()).count(part) for part in PARTS}
     return {
         "images": len(bank),
         "classes": len(bank.classes()),
-        "classes_by_part": None if bank.parts is None else parts,
+        "classes_by_part": None if own is None else parts,
+        "part": bank.info.get("part", NOVEL),
         "feature_dim": bank.dim,
         "normalize": bank.normalize,
         "skipped": bank.info.get("skipped", []),
@@ -26,6 +29,17 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
         "dropped_classes": _dropped(bank, drawn),
+    }
+
+
+def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
+    """What the features cost, whenever it was; null where it is not known."""
+    seconds = bank.info.get("seconds")
+    return {
+        "seconds": seconds,
+        "images_per_second": round(len(bank) / seconds, 2) if seconds else None,
+        "parameters": backbone.get("parameters") if "causes" in bank.info else None,
+        "platform": bank.info.get("platform"),
     }
 
 

@@ -16,6 +16,17 @@ from fewshot.hardware import available_cores, device_named
 from fewshot.tasks.evaluating import POLICIES, TASKS
 from fewshot.tasks.settings import Settings
 
+FIGURES = ("svg", "png", "pdf")
+
+
+def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The kinds of files that figures are wanted as."""
+    wanted = settings["report"]["figures"]
+    kinds = wanted if isinstance(wanted, list) else [wanted]
+    for kind in kinds:
+        expect_choice("report.figures", kind, FIGURES)
+    return tuple(kinds)
+
 
 def engine_of(settings: dict[str, Any]) -> Settings:
     """Check the settings that all tasks share, and limit the threads as they say."""

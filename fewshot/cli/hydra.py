@@ -16,37 +16,29 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fewshot.cli.mistakes import in_house_form
-from fewshot.cli.sweep import SweepReport, record_failure
+from fewshot.cli.sweep_job import sweep_job
+from fewshot.cli.sweep_process import multirun
 from fewshot.exceptions import FewshotError
-from fewshot.report.left_out import failure_text
 from fewshot.resources import resource_dir
 from fewshot.storage import writing
+from fewshot.tuning.checks import check_tuning
 
 _errors: list[FewshotError] = []
 _failed: list[dict[str, Any]] = []  # cells within a run
 
 
-def job(config: DictConfig) -> None:
-    """One job of Hydra: a run, or one cell of a multirun, which may fail without the others."""
+def job(config: DictConfig) -> float | None:
+    """One job of Hydra: a run, or one of many, which may give back what a search makes small."""
+    mode = HydraConfig.get()
+    if mode.mode == RunMode.MULTIRUN:
+        return sweep_job(config)
     from fewshot.cli.run import run
 
-    mode = HydraConfig.get()
-    folder = Path(mode.runtime.output_dir)
-    if mode.mode != RunMode.MULTIRUN:
-        try:
-            _failed.extend(run(config, folder).failed)
-        except FewshotError as error:  # Hydra would print a line of its own if it saw it
-            _errors.append(error)
-        return
-    overrides = " ".join(mode.overrides.task)
-    print(f"\n[{mode.job.num}] {overrides}")
     try:
-        done = run(config, folder, label=f"{mode.job.num}_{mode.job.override_dirname}")
-        for one in done.failed:
-            record_failure(folder, overrides, failure_text(one))
-    except FewshotError as error:
-        print(f"fewshot: error: {error}", file=sys.stderr)
-        record_failure(folder, overrides, str(error))
+        _failed.extend(run(config, Path(mode.runtime.output_dir)).failed)
+    except FewshotError as error:  # Hydra would print a line of its own if it saw it
+        _errors.append(error)
+    return None
 
 
 def main(arguments: list[str]) -> int:
@@ -55,19 +47,23 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra takes -m in front of the settings only.
     arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    check_tuning(arguments)
     before, sys.argv = sys.argv, ["fewshot", *arguments]
     wrapped = hydra.main(
         version_base="1.3", config_path=str(resource_dir("conf")), config_name="config"
     )(job)
-    SweepReport.failures = []
     _errors.clear()
     _failed.clear()
     try:
         with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
-            wrapped()
+            code = multirun(wrapped, arguments)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise in_house_form(error) from None
     except ValueError as error:
+        if "No trials are completed" in str(error):  # Optuna's
+            raise FewshotError("tune", "every trial failed") from None
+        if str(error).startswith("Only one of --run"):  # -m --cfg job
+            raise FewshotError("arguments", str(error)) from None
         if "override must be" not in str(error):  # Hydra's words for `episodes=3`
             raise
         raise in_house_form(error) from None
@@ -75,10 +71,7 @@ def main(arguments: list[str]) -> int:
         sys.argv = before
     if _errors:
         raise _errors.pop()
-    failures = SweepReport.failures
-    for failure in failures:
-        print(f"fewshot: failed: {failure['overrides']}: {failure['error']}", file=sys.stderr)
-    return 2 if failures or _failed else 0
+    return 2 if _failed else code
 
 
 def _given(arguments: list[str], key: str) -> Any:

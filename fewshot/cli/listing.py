@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fewshot.cli.parser import Parser
+from fewshot.cli.ready_sweeps import ready_sweeps
 from fewshot.exceptions import UnknownNameError
 from fewshot.registry import Registry
 from fewshot.resources import card, options
@@ -142,9 +143,17 @@ def _estimators() -> dict[str, Facts]:
     return _registered(estimators)
 
 
+def _loggers() -> dict[str, Facts]:
+    from fewshot.loggers import loggers
+
+    return _registered(loggers)
+
+
 KINDS: dict[str, Callable[[], dict[str, Facts]]] = {
     "backbones": _backbones,
     "datasets": _datasets,
     "heads": _heads,
     "estimators": _estimators,
+    "sweeps": ready_sweeps,
+    "loggers": _loggers,
 }

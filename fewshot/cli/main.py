@@ -21,6 +21,7 @@ SMALL = {
     "text": "fewshot.cli.text",
     "list": "fewshot.cli.listing",
     "report": "fewshot.cli.report",
+    "results": "fewshot.cli.results",
 }
 COMMANDS = ("run", *SMALL, "help")
 HELP = """\
@@ -29,14 +30,18 @@ fewshot: how well will a few-shot classifier do, and how sure is that?
 Usage
   fewshot [run] [SETTING=VALUE ...]      evaluate; with no setting, on data that is built in
   fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
+  fewshot -m sweep=NAME                  a ready sweep: fewshot list sweeps
+  fewshot -m tune=optuna ...             hyper-parameters, chosen on base classes
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
-  fewshot list KIND [PATTERN]            backbones, datasets, heads or estimators
+  fewshot list KIND [PATTERN]            backbones, datasets, heads, estimators,
+                                         sweeps or loggers
   fewshot report DIR ... [--output FILE] one report over the runs in these folders
+  fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version
 
 Examples

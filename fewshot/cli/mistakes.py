@@ -8,10 +8,11 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
+from fewshot.cli.launching import missing_launcher
 from fewshot.exceptions import FewshotError, UnknownNameError, expect, suggestion
 from fewshot.resources import options, read_yaml, resource_dir
 
-GROUPS = ("dataset", "backbone", "episodes", "head", "estimator")
+GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")
 REMEDY = "See fewshot --cfg job."
 
 
@@ -28,7 +29,9 @@ def in_house_form(error: Exception) -> FewshotError:
 def _missing(error: MissingConfigException) -> FewshotError:
     """An option that a config group does not have."""
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    known = list(error.options or (options(group) if group in (*GROUPS, "sweep") else ()))
+    if group in ("launcher", "hydra/launcher"):
+        return missing_launcher(group, option, list(error.options or ()))
+    known = list(error.options or (options(group) if group in (*GROUPS, "sweep", "tune") else ()))
     if not known:
         return FewshotError("settings", _one_line(error), REMEDY)
     return UnknownNameError(group, option, known)
@@ -86,7 +89,7 @@ def check_sections(settings: Any) -> None:
     expected["episodes"] = samplers.get(str(sampler), samplers["balanced"])
     _check_keys("settings", settings, {*expected, *GROUPS})
     for key, value in expected.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:  # what a logger is told is its own affair
             _check_keys(key, settings[key], value)
     for group in GROUPS:
         given = settings[group]

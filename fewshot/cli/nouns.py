@@ -13,7 +13,7 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
-from fewshot.exceptions import expect, expect_positive_int
+from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.settings import Extraction
 from fewshot.heads.texts import no_text
@@ -87,11 +87,19 @@ def features_of(
         wish = "none" if wish == "auto" else wish
         return replace(loaded, normalize=wish, predictor=predictor)
     check(loaded)
-    from fewshot.features.store import open_or_extract
+    from fewshot.features.store import is_extracted, open_or_extract
 
     backbone = described_backbone(settings, loaded)
+    banks = places_of(settings["paths"]).banks
+    if settings["results"]["policy"] == "never" and not is_extracted(loaded, backbone, banks, how):
+        raise FewshotError(
+            "results.policy",
+            f"never to compute, but the features of {loaded.name} under {backbone.name} are not "
+            f"in {banks}",
+            "Set results.policy=only-missing to extract them.",
+        )
     text = class_text(settings, loaded, backbone, device) if "text" in uses else None
-    bank = open_or_extract(loaded, backbone, places_of(settings["paths"]).banks, how)
+    bank = open_or_extract(loaded, backbone, banks, how)
     bank = bank if text is None else with_text(bank, text)
     return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
 

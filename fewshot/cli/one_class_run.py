@@ -27,7 +27,8 @@ from fewshot.oneclass.scores import NameVectors
 from fewshot.oneclass.settings import OneClassSettings
 from fewshot.report.left_out import left_out_text
 from fewshot.resources import card
-from fewshot.tasks.one_class import OneClassResult, evaluate_one_class
+from fewshot.tasks.judged_part import judged_part
+from fewshot.tasks.one_class import OneClassResult, Recall, evaluate_one_class
 from fewshot.tasks.one_class_plan import Base, judged_classes, tasks_of
 from fewshot.tasks.settings import Settings
 
@@ -58,9 +59,9 @@ class OneClassNouns(NamedTuple):
 
 
 def one_class_run(
-    settings: dict[str, Any], engine: Settings
+    settings: dict[str, Any], engine: Settings, recall: Recall
 ) -> tuple[FeatureBank, OneClassResult, list[dict[str, Any]]]:
-    """Judge what the configuration describes.
+    """Judge what the configuration describes, unless `recall` has it from earlier runs.
 
     Returns
     -------
@@ -73,8 +74,9 @@ def one_class_run(
     with tqdm(total=wanted.tasks, unit="task", desc="tasks", disable=None) as bar:
         now = replace(engine, progress=bar.update)
         result = evaluate_one_class(
-            bank, names, wanted, now, settings["seed"], base=base, taxonomy=taxonomy
-        )
+            bank, names, wanted, now, settings["seed"],
+            base=base, taxonomy=taxonomy, recall=recall,
+        )  # fmt: skip
     if result.left_out:
         print(f"fewshot: left out: {left_out_text(result.left_out)}", file=sys.stderr)
     gone = [{"head": f"source {one}", "shots": None, "reason": why} for one, why in absent.items()]
@@ -94,7 +96,9 @@ def one_class_nouns(settings: dict[str, Any], device: torch.device) -> OneClassN
     def check(bank: FeatureBank) -> None:
         tasks_of(bank, wanted, settings["seed"], _taxonomy(bank))
 
-    bank, encode = _named_bank(settings, device, check)
+    part = settings["episodes"]["part"]
+    bank, encode = _named_bank(settings, device, lambda own: check(judged_part(own, part)))
+    bank = judged_part(bank, part)
     names, absent = name_vectors(settings, wanted, bank, judged_classes(bank), encode)
     say_left_out(absent)
     base = _base(settings, wanted, device, bank, names, encode)

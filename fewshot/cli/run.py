@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,27 +16,31 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fewshot.api import check_replay, draw_episodes
-from fewshot.cli.data_facts import data_facts, seen_before
-from fewshot.cli.engine import engine_of
+from fewshot.cli.data_facts import data_facts, extraction_facts, seen_before
+from fewshot.cli.engine import engine_of, figures_of
 from fewshot.cli.labels import labels_only
 from fewshot.cli.mistakes import check_sections, in_house_form
 from fewshot.cli.nouns import features_of
+from fewshot.datasets.base import ImageDataset
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores
 from fewshot.heads import heads as head_registry
+from fewshot.loggers.telling import loggers_of, tell
 from fewshot.registry import Registry
 from fewshot.report.left_out import failure_text, left_out_text, reused_text
 from fewshot.results.cells import forget_cells, write_cells
+from fewshot.results.images import write_images
 from fewshot.results.provenance import environment
 from fewshot.results.result import Result
 from fewshot.results.schema import ONE_CLASS, SCHEMA_VERSION, VERIFICATION
 from fewshot.storage import atomic_path, claimed, plain_name, writing
 from fewshot.tasks.calibrating import check_calibration
 from fewshot.tasks.context import check_uses
-from fewshot.tasks.evaluating import check_heads, evaluate_missing
+from fewshot.tasks.evaluating import check_heads, evaluate_missing, recalled
+from fewshot.tasks.judged_part import check_judged, judged_part
 from fewshot.tasks.least_shots import left_out
 from fewshot.tasks.settings import Settings
 from fewshot.text.llm_settings import check_no_secret
@@ -53,10 +57,12 @@ class Judged(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The run folder, and the cells that are not in it because they failed."""
+    """The run folder, the cells that failed, and how many were computed and taken."""
 
     folder: Path
     failed: list[dict[str, Any]]
+    computed: int = 0
+    taken: int = 0
 
 
 def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
@@ -66,6 +72,8 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
     settings = resolved(config)
+    figures_of(settings)  # before any work
+    told = loggers_of(settings["logger"])
     engine = engine_of(settings)
     judge = _one_class if settings["task"] == ONE_CLASS else _episodic
     bank, cells, drawn, out, failed = judge(settings, engine)
@@ -74,15 +82,18 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "duration_s": round(time.perf_counter() - begun, 3),
         "environment": environment(str(engine.device), engine.threads or available_cores()),
-        "data": data_facts(bank, drawn),
+        "data": data_facts(bank, drawn)
+        | {"extraction": extraction_facts(bank, settings["backbone"])},
         "cells": [cell.summary for cell in cells],
         "left_out": out,
         "failed": failed,
     }
     target = folder / (plain_name(label) if label else _stamp(bank))
-    written = _write(target, settings, summary, cells, drawn)
+    written = _write(target, settings, summary, bank, cells, drawn)
     forget_cells(_runs(settings), [cell.summary["key"] for cell in cells if "key" in cell.summary])
-    return Finished(written, failed)
+    tell(told, written, summary, settings)
+    taken = sum(cell.summary.get("reused_from") is not None for cell in cells)
+    return Finished(written, failed, len(cells) - taken, taken)
 
 
 def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
@@ -133,12 +144,10 @@ def _one_class(settings: dict[str, Any], engine: Settings) -> Judged:
     """Rules on one-class tasks, which have names in place of heads and shots."""
     from fewshot.cli.one_class_run import one_class_run
 
-    expect(
-        settings["results"]["policy"] != "never",
-        "results.policy",
-        "expected only-missing or always for task=one_class, which reuses no cells, got never",
-    )
-    bank, result, out = one_class_run(settings, engine)
+    def recall(keys: Sequence[str]) -> Mapping[str, Result] | None:
+        return recalled(keys, _runs(settings), settings["results"]["policy"])
+
+    bank, result, out = one_class_run(settings, engine, recall)
     return Judged(bank, result.cells, [], out, [])
 
 
@@ -187,15 +196,23 @@ def _shots(settings: dict[str, Any]) -> list[int]:
 
 def _bank(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> FeatureBank:
     """The features, found or extracted, after checking that the episodes can be drawn."""
-    return features_of(settings, engine.device, uses,
-                       lambda own: _episodes(settings, labels_only(own), trial=True))  # fmt: skip
+    part = settings["episodes"]["part"]
+
+    def check(own: ImageDataset) -> None:
+        _episodes(settings, judged_part(labels_only(own), part), trial=True)
+
+    return judged_part(features_of(settings, engine.device, uses, check), part)
+
+
+def _replayed(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
+    return check_judged(check_replay(episodes, bank), bank)
 
 
 def _episodes(settings: dict[str, Any], bank: FeatureBank, trial: bool = False) -> list[EpisodeSet]:
     """One set of episodes per number of shots; a single episode each on trial."""
     wanted = settings["episodes"]
     if wanted["path"]:
-        return [] if trial else [check_replay(EpisodeSet.load(wanted["path"]), bank)]
+        return [] if trial else [_replayed(EpisodeSet.load(wanted["path"]), bank)]
     expect_positive_int("episodes.count", wanted["count"])
     return [
         draw_episodes(
@@ -217,6 +234,7 @@ def _write(
     target: Path,
     settings: dict[str, Any],
     summary: dict[str, Any],
+    bank: FeatureBank,
     cells: list[Result],
     drawn: list[EpisodeSet],
 ) -> Path:
@@ -230,9 +248,10 @@ def _write(
         (partial / "episodes").mkdir()
         for one in drawn:
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
-        write_report(partial, summary, episodes, predictions)
+        write_images(partial, bank, drawn)
+        write_report(partial, summary, episodes, predictions, figures_of(settings))
     print(summary_table(summary["cells"]) + reused_text(summary["cells"]))
-    print(f"\nRows, summary and plots: {free}\nReport: {free / 'report.html'}")
+    print(f"\nRows and summary: {free}\nReport: {free / 'report.html'}")
     return free
 
 

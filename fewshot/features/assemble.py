@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def assemble(
     folder: Path, chunks: Chunks, plan: Plan, dataset: ImageDataset, note: dict[str, Any]
 ) -> None:
     """Write the bank `folder` from its chunks, whole or not at all. The caller holds its lock."""
-    failures, shape, dtype = _survey(chunks, plan)
+    failures, shape, dtype, seconds = _survey(chunks, plan)
     if not shape[0]:
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
@@ -50,6 +51,8 @@ def assemble(
             "precision": plan.precision,
             "precision_check": plan.check,
             "batch": plan.batch,
+            # Of all processes together; null where one did not note it.
+            "seconds": None if math.isnan(seconds) else round(seconds, 3),
             "sha256": {
                 "features": digest,
                 "labels": hashlib.sha256((partial / LABELS).read_bytes()).hexdigest(),
@@ -69,16 +72,17 @@ def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:
 
 def _survey(
     chunks: Chunks, plan: Plan
-) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any]]:
-    """Failures, the shape (M, D) of all features, and their dtype."""
+) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float]:
+    """Failures, the shape (M, D) of all features, their dtype, and what they took in seconds."""
     failures: list[dict[str, Any]] = []
-    rows, dim, dtype = 0, 0, np.dtype("float32")
+    rows, dim, dtype, seconds = 0, 0, np.dtype("float32"), 0.0
     for chunk in _read(chunks, plan):
         failures += chunk.failures
+        seconds += chunk.seconds
         if len(chunk.features):
             rows, dim = rows + len(chunk.features), chunk.features.shape[1]
             dtype = chunk.features.dtype
-    return failures, (rows, dim), dtype
+    return failures, (rows, dim), dtype, seconds
 
 
 def write_npy(

@@ -67,10 +67,13 @@ class Chunk:
     features : ndarray of shape (m, D)
     failures : list of dict
         ``row``, ``path`` and ``reason`` of every unreadable image.
+    seconds : float
+        What it took the process that computed it; NaN where nobody noted it.
     """
 
     features: NDArray
     failures: list[dict[str, Any]]
+    seconds: float = math.nan
 
 
 class Chunks:
@@ -110,13 +113,17 @@ class Chunks:
         """Store a chunk; it is there whole or not at all."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
         with atomic_path(self._file(number)) as partial, partial.open("wb") as file:
-            np.savez(file, features=chunk.features, failures=failures)
+            np.savez(
+                file, features=chunk.features, failures=failures, seconds=chunk.seconds
+            )
 
     def read(self, number: int) -> Chunk:
         """A chunk that is on disk."""
         try:
             with np.load(self._file(number), allow_pickle=False) as stored:
-                return Chunk(stored["features"], json.loads(stored["failures"].tobytes()))
+                failures = json.loads(stored["failures"].tobytes())
+                seconds = float(stored["seconds"]) if "seconds" in stored else math.nan
+                return Chunk(stored["features"], failures, seconds)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise self._damaged(error) from None
 

@@ -119,14 +119,16 @@ class Extractor:
                 self.encode, self.how.device, self.how.cores,
             )  # fmt: skip
             parts: list[tuple[Tensor, list[dict[str, Any]]]] = []
-            images = 0
+            images, since = 0, time.perf_counter()
             for rows, failures in results:
                 number, claim = claims[0]
                 self._check(rows, failures, number)
                 parts.append((rows, failures))
                 images += len(rows) + len(failures)
                 if images == len(self.plan.rows(number)):
-                    self.chunks.write(number, _chunk(parts, self.how.dtype))
+                    seconds = time.perf_counter() - since
+                    self.chunks.write(number, _chunk(parts, self.how.dtype, seconds))
+                    since += seconds
                     claims.popleft()
                     claim.close()
                     finished, images, parts = finished + 1, 0, []
@@ -196,7 +198,10 @@ def compiled(encode: Encode, batch: int) -> Encode:
     return padded
 
 
-def _chunk(parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str) -> Chunk:
+def _chunk(
+    parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str, seconds: float
+) -> Chunk:
     features: list[NDArray] = [rows.numpy().astype(dtype) for rows, _ in parts if len(rows)]
     failures = [failure for _, own in parts for failure in own]
-    return Chunk(np.concatenate(features) if features else np.empty((0, 0), dtype), failures)
+    rows = np.concatenate(features) if features else np.empty((0, 0), dtype)
+    return Chunk(rows, failures, seconds)

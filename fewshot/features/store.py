@@ -87,6 +87,12 @@ def open_or_extract(
     )
 
 
+def is_extracted(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> bool:
+    """Whether the bank is there, so that opening it needs neither network nor images."""
+    key = bank_key(bank_causes(dataset, backbone, how))
+    return (bank_folder(cache, dataset, backbone, key) / NOTE).is_file()
+
+
 def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Path | None:
     """The folder of the bank, extracted if it must be; None while other shards are missing."""
     causes = bank_causes(dataset, backbone, how)

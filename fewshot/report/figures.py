@@ -1,16 +1,14 @@
-"""The plots of every data set and backbone, and their way into files and pages."""
+"""The figures for papers, one set per data set and backbone and some over all, as files."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fewshot.report.one_class import of_one_class
@@ -21,10 +19,10 @@ from fewshot.report.plots import (
     mae_vs_shots,
     predicted_vs_actual,
 )
+from fewshot.report.plots.joint import joint_figures
 from fewshot.report.plots.one_class import macro_f1_vs_prevalence
 from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.report.style import house_style
-from fewshot.report.svg import inline_svg
 from fewshot.report.verification import of_task
 from fewshot.report.wording import (
     GROUP,
@@ -36,103 +34,62 @@ from fewshot.report.wording import (
 )
 
 RASTER_DPI = 180
-# A third of the time of drawing is spent on making files a tenth smaller.
-QUICK = {"compress_level": 1}
+# Neither dates nor versions of matplotlib are properties of a picture. A third of the time of
+# drawing would be spent on making PNG files a tenth smaller.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 1}},
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A figure with its file name (without suffix) and what it shows, in words.
-
-    Attributes
-    ----------
-    name : str
-        Of the file, without suffix.
-    kind : str
-        Of the plot: one of `KINDS`.
-    figure : Figure
-    title, description : str
-        For those who do not see it.
-    """
+    """A figure with its kind and the name of its files, without suffix."""
 
     name: str
     kind: str
     figure: Figure = field(repr=False)
-    title: str
-    description: str
 
-    @cached_property
-    def svg(self) -> str:
-        """The figure as an SVG document without a date, the same for the same data."""
-        buffer = io.StringIO()
-        with house_style(salt=self.name):
-            self.figure.savefig(buffer, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-        return buffer.getvalue()
-
-    @property
-    def inline(self) -> Markup:
-        """The figure for an HTML page."""
-        return Markup(inline_svg(self.svg, self.name, self.title, self.description))
-
-    def save(self, folder: Path) -> None:
-        """Write ``<name>.svg`` and ``<name>.png``."""
-        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
-        with house_style(salt=self.name):
-            # The version of matplotlib is no property of the picture.
-            metadata = {"Software": None}
-            self.figure.savefig(
-                folder / f"{self.name}.png", dpi=RASTER_DPI, metadata=metadata, pil_kwargs=QUICK
-            )
+    def save(self, folder: Path, formats: Sequence[str]) -> list[Path]:
+        """Write ``<name>.<format>`` for each format, the same for the same data."""
+        paths = [folder / f"{self.name}.{one}" for one in formats]
+        for path, one in zip(paths, formats, strict=True):
+            with house_style(salt=self.name):
+                self.figure.savefig(path, format=one, dpi=RASTER_DPI, **OPTIONS[one])
+        return paths
 
 
-# Title and description of every kind of plot, in the order of the page.
-KINDS = {
-    "predicted_vs_actual": (
-        "Predicted against actual error",
-        "One panel per head and estimator, one point per episode. Points on the diagonal were "
-        "predicted exactly; above it the error was worse than predicted. A light band shows the "
-        "prediction intervals of estimators that have them.",
-    ),
-    "error_vs_shots": (
-        "Error against shots",
-        "Mean actual error with its interval and mean predicted error of every estimator, by the "
-        "number of shots per class. The table has the numbers.",
-    ),
-    "mae_vs_shots": (
-        "Error of the predictions against shots",
-        "Mean of |predicted - actual| of every estimator with its interval, by the number of shots "
-        "per class; the constant baseline is a plain line. The table has the numbers.",
-    ),
-    "calibration_curve": (
-        "Calibration",
-        "Mean actual against mean predicted error in about ten bins of equally many episodes, a "
-        "panel per head and shots, a line per estimator. On the diagonal both are equal.",
-    ),
-    "coverage_vs_nominal": (
-        "Coverage of the prediction intervals",
-        "Share of intervals that held the actual error against the share they promise, a panel "
-        "per estimator, a line per head and shots. Below the diagonal intervals are too narrow.",
-    ),
-    "verification_vs_shots": (
-        "Verification against shots",
-        "Mean AUROC, average precision and false positives at 95 % recall of every head with their "
-        "intervals, by the number of shots per class. The table has the numbers.",
-    ),
-    "macro_f1_vs_prevalence": (
-        "One-class tasks against the share of positives",
-        "Mean macro F1 of every rule with its interval over classes, by the share of positives, a "
-        "panel per source of confusers. The table has the numbers.",
-    ),
-}
-Plots = Mapping[tuple[str, ...], tuple[Plot, ...]]
+def write_figures(
+    folder: Path,
+    cells: Iterable[Cell],
+    episodes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    formats: Sequence[str],
+) -> list[Path]:
+    """Draw all figures that have something to show, and write them into `folder`.
+
+    With several data sets or backbones the names of the files end in
+    ``_<dataset>-<backbone>-<feature>``.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+    cells, episodes, predictions
+        As for :func:`fewshot.report.render_report`.
+    formats : sequence of {"svg", "pdf", "png"}
+    """
+    cells = list(cells)
+    plots = [*draw(cells, episodes, predictions), *draw_verification(cells), *draw_one_class(cells)]
+    plots += [Plot(name, name, figure) for name, figure in joint_figures(cells).items()]
+    return [path for plot in plots for path in plot.save(folder, formats)]
 
 
-def draw(
-    cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
-) -> dict[tuple[str, ...], tuple[Plot, ...]]:
-    """The plots that have something to show, by (dataset, backbone, feature)."""
+def draw(cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame) -> list[Plot]:
+    """The figures of classification that have something to show."""
     groups = group_cells(of_task(cells, verification=False))
-    plots = {}
+    plots = []
     for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
         rows, guesses = _of(episodes, group), _named(_of(predictions, group), oracle_names(own))
         about = group_text(group)
@@ -143,37 +100,32 @@ def draw(
             "calibration_curve": calibration_curve(guesses, title=about),
             "coverage_vs_nominal": coverage_vs_nominal(own, title=about),
         }
-        plots[group] = tuple(
-            Plot(f"{kind}{suffix}", kind, figure, f"{KINDS[kind][0]}, {about}", KINDS[kind][1])
+        plots += [
+            Plot(f"{kind}{suffix}", kind, figure)
             for kind, figure in figures.items()
             if figure is not None
-        )
+        ]
     return plots
 
 
-def draw_verification(cells: Iterable[Cell]) -> dict[tuple[str, ...], tuple[Plot, ...]]:
-    """The plot of verification, by (dataset, backbone, feature)."""
+def draw_verification(cells: Iterable[Cell]) -> list[Plot]:
+    """The figure of verification of each data set and backbone."""
     own = of_task(cells, verification=True)
     return _one_each(own, "verification_vs_shots", verification_vs_shots)
 
 
-def draw_one_class(cells: Iterable[Cell]) -> dict[tuple[str, ...], tuple[Plot, ...]]:
-    """The plot of one-class tasks, by (dataset, backbone, feature)."""
+def draw_one_class(cells: Iterable[Cell]) -> list[Plot]:
+    """The figure of one-class tasks of each data set and backbone."""
     return _one_each(of_one_class(cells), "macro_f1_vs_prevalence", macro_f1_vs_prevalence)
 
 
-def _one_each(
-    cells: Iterable[Cell], kind: str, plot: Callable[..., Figure]
-) -> dict[tuple[str, ...], tuple[Plot, ...]]:
-    """One plot of a kind per data set and backbone."""
+def _one_each(cells: Iterable[Cell], kind: str, plot: Callable[..., Figure]) -> list[Plot]:
+    """One figure of a kind per data set and backbone."""
     groups = group_cells(cells)
-    plots: dict[tuple[str, ...], tuple[Plot, ...]] = {}
-    title, text = KINDS[kind]
-    for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
-        about = group_text(group)
-        figure = plot(own, title=about)
-        plots[group] = (Plot(f"{kind}{suffix}", kind, figure, f"{title}, {about}", text),)
-    return plots
+    return [
+        Plot(f"{kind}{suffix}", kind, plot(own, title=group_text(group)))
+        for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True)
+    ]
 
 
 def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
@@ -184,7 +136,7 @@ def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
 
 def _named(predictions: pd.DataFrame, told: set[str]) -> pd.DataFrame:
     """Rows with oracles marked as such."""
-    names = [display_name(name, name in told) for name in predictions["estimator"]]
+    names = [display_name(str(name), name in told) for name in predictions["estimator"]]
     return predictions.assign(estimator=names) if told else predictions
 
 

@@ -2,123 +2,91 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fewshot.report.context import (
-    CARDS,
-    card,
-    comparison_table,
-    facts,
-    headline_cell,
-    setting_rows,
-    table_rows,
-    worst_episodes,
-)
-from fewshot.report.figures import KINDS, Plots, draw, draw_one_class, draw_verification
-from fewshot.report.left_out import left_out_text
-from fewshot.report.one_class import sections_of as one_class_sections
-from fewshot.report.verification import of_task, sections_of
-from fewshot.report.wording import (
-    ORACLE_MARK,
-    Cell,
-    fallback_notes,
-    group_cells,
-    group_text,
-    interval_levels_text,
-    level_text,
-    missing_notes,
-    oracle_names,
-    plain,
-    protocol_text,
-    queries_text,
-)
+from fewshot.report.json_text import json_text
+from fewshot.report.payload import Payload, payload
+from fewshot.report.thumbnails import THUMBNAIL_BYTES
+from fewshot.report.wording import plain
+
+NAMED = 3  # of each kind in the title
 
 
 def render_report(
-    summary: dict[str, Any], episodes: pd.DataFrame, predictions: pd.DataFrame
+    summary: Mapping[str, Any],
+    episodes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    runs: Sequence[Path] = (),
+    *,
+    thumbnail_bytes: int = THUMBNAIL_BYTES,
 ) -> str:
-    """A run as one self-contained HTML page: no script, no request, the same for the same run.
+    """One or many runs as one self-contained HTML page, which makes no request.
 
     Parameters
     ----------
-    summary : dict
-        As in ``summary.json``.
+    summary : mapping
+        As in ``summary.json``, or as `fewshot.results.store.read_runs` joins several.
     episodes, predictions : DataFrame
         Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
+    runs : sequence of Path
+        The run's folder, which knows the file names of the shots; joined summaries name theirs.
+    thumbnail_bytes : int
+        How much of the page thumbnails may take; 0 for none.
+
+    Returns
+    -------
+    str
+        The same for the same runs.
     """
-    cells = summary["cells"]
-    plots = draw(cells, episodes, predictions)
-    others = draw_verification(cells), draw_one_class(cells)
-    return render_page(summary, episodes, predictions, plots, *others)
+    found = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
+    return page_text(summary, found)
 
 
-def render_page(
-    summary: dict[str, Any],
-    episodes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    plots: Plots,
-    verification_plots: Plots | None = None,
-    one_class_plots: Plots | None = None,
-) -> str:
-    """`render_report` with plots that have been drawn before."""
-    cells = of_task(summary["cells"], verification=False)
-    sections = []
-    for group, rows in group_cells(cells).items():
-        headline = headline_cell(rows)
-        sections.append(
-            {
-                "title": group_text(group),
-                "protocol": protocol_text(rows),
-                "seeds": len({cell["seed"] for cell in rows}),
-                "cards": [card(cell) for cell in rows[:CARDS]],
-                "cards_left": max(0, len(rows) - CARDS),
-                "plots": plots.get(group, ()),
-                "queries": queries_text(rows),
-                "rows": [(card(cell), table_rows(cell)) for cell in rows],
-                "comparisons": _comparisons(rows),
-                "missing": missing_notes(rows),
-                "fallbacks": fallback_notes(rows),
-                "intervals": interval_levels_text(rows),
-                "oracles": bool(oracle_names(rows)),
-                "worst": worst_episodes(headline, episodes, predictions) if headline else [],
-                "headline": card(headline) if headline else None,
-            }
-        )
-    page = (
+def page_text(summary: Mapping[str, Any], found: Payload) -> str:
+    """The page around what was collected for it."""
+    css, script = page_parts()
+    digest = hashlib.sha256(script.encode()).digest()
+    return (
         _environment()
-        .get_template("template.html.j2")
+        .get_template("page.html.j2")
         .render(
-            title=_title(summary["cells"]),
-            summary=summary,
-            sections=sections,
-            verification=sections_of(summary["cells"], verification_plots or {}),
-            one_class=one_class_sections(summary["cells"], one_class_plots or {}),
-            level=level_text(cells),
-            intervals=interval_levels_text(cells),
-            oracles=bool(oracle_names(cells)),
-            kinds=KINDS,
-            mark=ORACLE_MARK,
-            settings=setting_rows(summary["cells"]),
-            left_out=left_out_text(summary.get("left_out") or []),
-            data=list(facts(summary.get("data") or {})),
-            environment=list(facts(summary.get("environment") or {})),
+            title=title(summary["cells"]),
+            created=_created(summary),
+            counts=counts(summary),
+            answer=found.answer,
+            css=Markup(css),
+            script=Markup(script),
+            script_hash=base64.b64encode(digest).decode("ascii"),
+            data=Markup(json_text(found.data)),
         )
     )
-    return page
 
 
-def _comparisons(cells: list[Cell]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    tables = ((card(cell), comparison_table(cell)) for cell in cells)
-    return [(about, table) for about, table in tables if table]
+def page_parts() -> tuple[str, str]:
+    """Style sheet and script, from the files that ``page/order.txt`` lists."""
+    folder = files("fewshot.report") / "page"
+    names = (folder / "order.txt").read_text(encoding="utf-8").split()
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    css, script = (
+        "\n".join(text for name, text in texts.items() if name.endswith(suffix))
+        for suffix in (".css", ".js")
+    )
+    # One scope of its own: nothing of the page reaches the window.
+    return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fewshot.report", ""),
+    return Environment(
+        loader=PackageLoader("fewshot.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_harmless,
@@ -126,7 +94,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment
 
 
 def _harmless(value: Any) -> Any:
@@ -134,6 +101,29 @@ def _harmless(value: Any) -> Any:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _title(cells: list[dict[str, Any]]) -> str:
-    names = (dict.fromkeys(plain(cell[kind]) for cell in cells) for kind in ("dataset", "backbone"))
-    return " with ".join(", ".join(kind) for kind in names)
+def title(cells: Sequence[Mapping[str, Any]]) -> str:
+    """``digits, eurosat with resnet18``; of many names their number."""
+    parts = []
+    for kind, words in (("dataset", "data sets"), ("backbone", "backbones")):
+        names = list(dict.fromkeys(plain(cell[kind]) for cell in cells))
+        parts.append(", ".join(names) if len(names) <= NAMED else f"{len(names)} {words}")
+    return " with ".join(parts)
+
+
+def counts(summary: Mapping[str, Any]) -> str:
+    """``12 runs, 96 cells: 2 data sets, 4 backbones, 6 heads``."""
+    cells = summary["cells"]
+    runs = len(summary.get("runs") or [""])
+    kinds = (("data set", "dataset"), ("backbone", "backbone"), ("head", "head"))
+    what = (_many(len({str(cell[key]) for cell in cells}), word) for word, key in kinds)
+    return f"{_many(runs, 'run')}, {_many(len(cells), 'cell')}: {', '.join(what)}"
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def _created(summary: Mapping[str, Any]) -> str:
+    """``2026-03-01 12:00 UTC``, empty where it is not said."""
+    created = str(summary.get("created") or "")
+    return f"{created[:16].replace('T', ' ')} UTC" if created else ""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fewshot.report.verification import ONE_CLASS, half
+from fewshot.report.verification import ONE_CLASS
 from fewshot.report.wording import (
     Cell,
-    group_cells,
-    group_text,
-    percent,
     percent_interval,
     plain,
 )
@@ -113,73 +110,3 @@ def _learned(base: Cell) -> str:
     if base.get("reason"):
         return "nothing learned from base classes"
     return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
-
-
-def differences(cells: Iterable[Cell]) -> list[tuple[str, list[str]]]:
-    """Paired differences: what is compared, and a text for each share of positives."""
-    rows = []
-    for cell in cells:
-        for pair in cell.get("comparisons") or []:
-            names = (_named(pair[one], pair[f"{one}_source"]) for one in ("first", "second"))
-            what = " less ".join(names)
-            rows.append((what, [_difference(one["macro_f1"]) for one in pair["prevalences"]]))
-    return rows
-
-
-def _named(rule: str, source: str) -> str:
-    return plain(rule) if source == "none" else f"{plain(rule)} ({plain(source)})"
-
-
-def _difference(interval: Cell) -> str:
-    """``+1.5 ± 0.2``, in points."""
-    mean = percent(interval["mean"], sign=True)
-    return f"{mean} ± {half(interval)}" if interval["lower"] is not None else mean
-
-
-def sections_of(
-    cells: Iterable[Cell], plots: Mapping[tuple[str, ...], Sequence[Any]]
-) -> list[dict[str, Any]]:
-    """What the page says of one-class tasks, a section per data set and backbone."""
-    return [
-        {
-            "title": group_text(group),
-            "protocol": about(rows),
-            "plots": plots.get(group, ()),
-            "header": header(rows),
-            "rows": [entries(cell, rows) for cell in rows],
-            "shares": [f"{100 * share:.3g} %" for share in shares(rows)],
-            "measures": [name for key, name in TITLES.items() if key != "macro_f1"],
-            "others": [(_named(cell["head"], cell["source"]), _others(cell)) for cell in rows],
-            "differences": differences(rows),
-            "rules": [(one, RULES.get(one, "")) for one in dict.fromkeys(c["head"] for c in rows)],
-            "confusers": [_confusers(cell) for cell in rows if cell.get("confusers")],
-            "dropped_targets": list(map(plain, rows[0].get("dropped_targets") or [])),
-        }
-        for group, rows in group_cells(of_one_class(cells)).items()
-    ]
-
-
-def _others(cell: Cell) -> list[tuple[str, list[str]]]:
-    """Per share of positives the measures that the first table leaves out."""
-    return [
-        (
-            f"{100 * one['prevalence']:.3g} %",
-            [percent_interval(one[key]) for key in TITLES if key != "macro_f1"],
-        )
-        for one in cell["prevalences"]
-    ]
-
-
-def _confusers(cell: Cell) -> dict[str, Any]:
-    """What a source gave, what was dropped and which classes fell back."""
-    used = cell["confusers"]
-    return {
-        "source": plain(cell["source"]),
-        "mean": f"{used['mean']:.1f}",
-        "names": [(plain(c), ", ".join(map(plain, own))) for c, own in used["names"].items()],
-        "dropped": [
-            (plain(c), "; ".join(f"{plain(name)} ({plain(why)})" for name, why in own))
-            for c, own in used["dropped"].items()
-        ],
-        "fallbacks": [(plain(c), plain(what)) for c, what in used["fallbacks"].items()],
-    }

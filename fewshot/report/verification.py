@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fewshot.report.wording import (
     Cell,
-    group_cells,
-    group_text,
-    head_notes,
     known,
     percent,
     percent_interval,
@@ -83,41 +80,3 @@ def half(interval: Cell) -> str:
     """``1.5``: half the width of an interval, in points."""
     lower, upper = interval["lower"], interval["upper"]
     return percent((upper - lower) / 2) if known(lower) and known(upper) else "-"
-
-
-def differences(cells: Iterable[Cell]) -> list[tuple[str, list[str]]]:
-    """Paired differences of heads: what is compared, and a text for each measure."""
-    rows = []
-    for cell in cells:
-        for pair in cell.get("comparisons") or []:
-            where = f"{cell['ways']}-way {cell['shots']}-shot"
-            what = f"{plain(pair['first'])} less {plain(pair['second'])}, {where}"
-            rows.append((what, [_difference(pair[one]) for one in MEASURES]))
-    return rows
-
-
-def _difference(intervals: Cell | None) -> str:
-    """``+1.5 ± 0.2 (2.1)``: mean and both half widths, in points."""
-    if intervals is None:
-        return "-"
-    mean = percent(intervals["episodes"]["mean"], sign=True)
-    return f"{mean} ± {half(intervals['episodes'])} ({half(intervals['classes'])})"
-
-
-def sections_of(
-    cells: Iterable[Cell], plots: Mapping[tuple[str, ...], Sequence[Any]]
-) -> list[dict[str, Any]]:
-    """What the page says of verification, a section per data set and backbone."""
-    return [
-        {
-            "title": group_text(group),
-            "protocol": about(rows),
-            "plots": plots.get(group, ()),
-            "header": header(rows),
-            "rows": [entries(cell, rows) for cell in rows],
-            "differences": differences(rows),
-            "measures": list(TITLES.values()),
-            "notes": [(", ".join(heads), words) for words, heads in head_notes(rows).items()],
-        }
-        for group, rows in group_cells(of_task(cells, verification=True)).items()
-    ]

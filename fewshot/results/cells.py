@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from fewshot.errors.general import General, load_general
 from fewshot.exceptions import FewshotError
+from fewshot.results.migration import migrated_summary
 from fewshot.results.result import Result, join_one_class, join_rows, join_verification
-from fewshot.results.schema import SCHEMA_VERSION, VERIFICATION
+from fewshot.results.schema import ONE_CLASS, ONE_CLASS_KEYS, SCHEMA_VERSION, VERIFICATION
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, plain_name, writing
 
@@ -96,11 +97,10 @@ def _keys(folder: Path) -> set[str]:
 
 
 def read_cell(folder: Path, key: str) -> Result | None:
-    """One cell of a run folder; None if it is damaged or from another version."""
+    """One cell of a run folder; None if it is damaged or from a newer version."""
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["schema_version"] != SCHEMA_VERSION:
-            return None
+        raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = migrated_summary(raw, folder)
         (cell,) = (one for one in summary["cells"] if one.get("key") == key)
         names = ("episodes", "predictions")
         tables = {name: _rows(folder / f"{name}.parquet", cell) for name in names}
@@ -108,6 +108,9 @@ def read_cell(folder: Path, key: str) -> Result | None:
         if cell["task"] == VERIFICATION:
             tables[VERIFICATION] = _rows(folder / f"{VERIFICATION}.parquet", cell)
             expected = {VERIFICATION: cell["episodes"] * cell["ways"]}
+        elif cell["task"] == ONE_CLASS:
+            tables[ONE_CLASS] = _rows(folder / f"{ONE_CLASS}.parquet", cell, ONE_CLASS_KEYS)
+            expected = {ONE_CLASS: cell["episodes"] * len(cell["prevalences"])}
         else:
             expected["predictions"] = cell["episodes"] * len(cell["estimators"])
         if any(len(table) != expected.get(name, 0) for name, table in tables.items()):
@@ -117,9 +120,9 @@ def read_cell(folder: Path, key: str) -> Result | None:
         return None  # of these FewshotError is a ValueError
 
 
-def _rows(path: Path, cell: dict[str, Any]) -> pd.DataFrame:
-    """Rows of one cell; within a run the head, ways and shots name it."""
-    filters = [(name, "==", cell[name]) for name in ("head", "ways", "shots")]
+def _rows(path: Path, cell: dict[str, Any], further: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of one cell; within a run the head, ways, shots and what is `further` name it."""
+    filters = [(name, "==", cell[name]) for name in ("head", "ways", "shots", *further)]
     # No partitions: `head=ncm` in the name of a folder is not a column.
     return pq.read_table(path, partitioning=None, filters=filters).to_pandas()
 
@@ -167,7 +170,29 @@ def forget_cells(runs: Path, keys: Iterable[str]) -> None:
         shutil.rmtree(folder / key, ignore_errors=True)
         for partial in folder.glob(f".{key}.*.partial"):
             with suppress(OSError):
-                if time.time() - partial.stat().st_mtime > ABANDONED:
+                if _abandoned(partial):
                     shutil.rmtree(partial, ignore_errors=True)
     with suppress(OSError):  # not there, or not empty: other runs go on
         folder.rmdir()
+
+
+def _abandoned(partial: Path) -> bool:
+    """Whether no process of this machine is writing it, and none elsewhere can be.
+
+    Clocks jump, and differ among machines: a time to come is as old as one that has passed.
+    """
+    age = abs(time.time() - partial.stat().st_mtime)
+    return age > ABANDONED and not _alive(partial.name.split(".")[-3])
+
+
+def _alive(process: str) -> bool:
+    """Whether there is a process of that number; elsewhere than on POSIX, asking would end it."""
+    if os.name != "posix" or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True

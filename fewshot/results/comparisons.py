@@ -24,6 +24,8 @@ def compare_on_episodes(
     query: NDArray | None,
     level: float = LEVEL,
     seed: int = 0,
+    *,
+    impostors: bool = False,
 ) -> dict[str, Any]:
     """Mean of first minus second on the same episodes, with the interval of each population.
 
@@ -35,6 +37,9 @@ def compare_on_episodes(
         As in `population_intervals`: what both were judged on.
     seed : int
         Of the random signs.
+    impostors : bool
+        As in `population_intervals`; also where all that is known is the mean over the ways,
+        which every query of the episode then acts on.
 
     Returns
     -------
@@ -60,7 +65,9 @@ def compare_on_episodes(
     # Sums of equal shares in another order differ in the last digit.
     by_episode[np.abs(by_episode) < 1e-12] = 0
     return {
-        "intervals": population_intervals(difference, classes, labels, support, query, level),
+        "intervals": population_intervals(
+            difference, classes, labels, support, query, level, impostors=impostors
+        ),
         "better": int((by_episode > 0).sum()),
         "equal": int((by_episode == 0).sum()),
         "worse": int((by_episode < 0).sum()),

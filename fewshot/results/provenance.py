@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from typing import Any
 
@@ -13,7 +14,7 @@ PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "scikit-
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """Versions, platform, device, threads and, in a clone, the git commit."""
+    """Versions, platform, device, threads, memory and, in a clone, the git commit."""
     import fewshot
 
     versions = {name: _version(name) for name in PACKAGES}
@@ -24,8 +25,19 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device,
         "threads": threads,
+        "peak_memory_mib": peak_memory(),
         "git_commit": _git_commit(),
     }
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had so far, in MiB; None where no one counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _version(name: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # What names a cell: rows of one cell differ only in the episode.
 CELL_COLUMNS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
+from fewshot.results.arrow import ARROW
+from fewshot.results.joining import Store
+from fewshot.results.migration import VERSION_KEY
 from fewshot.results.schema import (
-    CELL_COLUMNS,
     EPISODE_COLUMNS,
     ONE_CLASS,
     ONE_CLASS_COLUMNS,
-    ONE_CLASS_KEYS,
     PREDICTION_COLUMNS,
     SCHEMA_VERSION,
     VERIFICATION,
     VERIFICATION_COLUMNS,
 )
 
-# What names a cell of any task.
-IDENTITY = (*CELL_COLUMNS, *ONE_CLASS_KEYS)
-ARROW = {
-    "str": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "list<str>": pa.list_(pa.string()),
-}
+# Beside the runs: finished cells of runs that are not complete, a small run folder each.
+KEPT = ".cells"
+# Files that a run folder has.
+MARKS = {"summary.json", "episodes.parquet", "predictions.parquet"}
 
 
 def write_tables(
@@ -70,125 +68,127 @@ def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> N
     schema = pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
     table = pa.Table.from_pandas(rows[list(columns)], schema=schema, preserve_index=False)
     table = table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), b"fewshot.schema_version": str(SCHEMA_VERSION).encode()}
+        {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
     )
     pq.write_table(table, path, compression="zstd")
 
 
-def find_runs(folders: Iterable[str | Path]) -> list[Path]:
-    """Run folders at or under each of `folders`, oldest name first.
+def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[Path]:
+    """Run folders at or under each of `folders`, in the order of their names.
+
+    A folder with tables and no summary is one of them, and so is one that may not be listed:
+    whoever reads it will say what is wrong.
 
     Raises
     ------
     FewshotError
-        A folder does not exist or has no run in it.
+        A folder does not exist, or has no run in it.
     """
-    found: list[Path] = []
+    found: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise FewshotError("report", f"expected folders of runs, got {str(folder)!r}")
-        # A hidden folder is the rest of a run that was killed, or cells of one that goes on.
-        runs = sorted(
-            path.parent
-            for path in folder.rglob("summary.json")
-            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        )
+            raise FewshotError(argument, f"expected folders of runs, got {str(folder)!r}")
+        runs = sorted(_runs_under(folder))
         if not runs:
             raise FewshotError(
-                "report",
+                argument,
                 f"no run under {str(folder)!r} (a run has a summary.json)",
                 "Give a folder that `fewshot` printed.",
             )
-        found += [run for run in runs if run not in found]
-    return found
+        found |= dict.fromkeys(runs)
+    return list(found)
 
 
-def read_runs(runs: Sequence[Path]) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Join runs: summary, episodes, predictions. Of a cell that was run again, the last counts."""
-    summaries = [_read_summary(run) for run in runs]
-    order, cells = _newest(summaries)
-    joined = dict(summaries[order[-1]])
-    joined["cells"] = [cell for _, cell in cells.values()]
-    joined["runs"] = [run.name for run in runs]
-    left_out = [one for i in order for one in summaries[i].get("left_out", [])]
-    joined["left_out"] = [one for i, one in enumerate(left_out) if one not in left_out[:i]]
-    episodes = _read_rows(runs, cells, "episodes.parquet")
-    predictions = _read_rows(runs, cells, "predictions.parquet")
-    return joined, episodes, predictions
+def runs_and_kept(folder: Path, argument: str = "report") -> list[Path]:
+    """Run folders at or under `folder`, then the cells that interrupted runs keep there.
+
+    Raises
+    ------
+    FewshotError
+        As of `find_runs`, if there is neither.
+    """
+    kept = [
+        one
+        for cells in sorted(folder.rglob(KEPT))
+        for one in sorted(cells.iterdir())
+        if not one.name.startswith(".")
+    ]
+    try:
+        return find_runs([folder], argument) + kept
+    except FewshotError:
+        if not kept:
+            raise
+        return kept
+
+
+def _runs_under(folder: Path) -> Iterator[Path]:
+    """Folders with a summary or a table, and those that may not be listed."""
+    denied: list[OSError] = []
+    for here, below, files in os.walk(folder, onerror=denied.append):
+        if MARKS & set(files):
+            yield Path(here)
+            if Path(here) != folder:
+                below.clear()
+        # A hidden folder is the rest of a run that was killed, or cells of one that goes on.
+        below[:] = [name for name in below if not name.startswith(".")]
+    # Others that cannot be listed have gone since their parent was.
+    yield from (Path(one.filename) for one in denied if isinstance(one, PermissionError))
+
+
+def read_runs(
+    runs: Sequence[Path],
+    columns: Mapping[str, Sequence[str]] | None = None,
+    argument: str = "report",
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Join runs: summary, episodes, predictions. Of a cell that was run again, the last counts.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Of `find_runs`.
+    columns : mapping, optional
+        By table, ``episodes`` or ``predictions``, the columns that are wanted; all by default.
+        A million rows of ``classes`` take longer than all others together.
+    argument : str
+        What errors name.
+
+    Returns
+    -------
+    dict
+        As `fewshot.results.joining.Store.summary` says: ``unreadable`` lists runs that were left
+        out because they are damaged or of a newer version.
+    DataFrame, DataFrame
+        Names are categories.
+
+    Raises
+    ------
+    FewshotError
+        No run can be read.
+    """
+    store = Store(runs, argument)
+    wanted = columns or {}
+    while True:
+        before = len(store.runs)
+        tables = [store.rows(name, wanted.get(name)) for name in ("episodes", "predictions")]
+        if len(store.runs) == before:  # or one was found damaged after the first table was read
+            return store.summary(), tables[0], tables[1]
 
 
 def read_verification(runs: Sequence[Path]) -> pd.DataFrame:
     """Join the rows of verification of runs, as `read_runs` does; empty where there are none."""
-    return _read_task(runs, VERIFICATION, VERIFICATION_COLUMNS)
+    return Store(runs).rows(VERIFICATION)
 
 
 def read_one_class(runs: Sequence[Path]) -> pd.DataFrame:
     """Join the rows of one-class tasks of runs, as `read_runs` does; empty where there are none."""
-    return _read_task(runs, ONE_CLASS, ONE_CLASS_COLUMNS)
+    return Store(runs).rows(ONE_CLASS)
 
 
-def _read_task(runs: Sequence[Path], task: str, columns: dict[str, str]) -> pd.DataFrame:
-    """Rows of one task, from ``<task>.parquet``."""
-    _, cells = _newest([_read_summary(run) for run in runs])
-    own = {key: one for key, one in cells.items() if one[1]["task"] == task}
-    if not own:
-        return pd.DataFrame(columns=list(columns))
-    return _read_rows(runs, own, f"{task}.parquet")
-
-
-def _newest(
-    summaries: Sequence[dict[str, Any]],
-) -> tuple[list[int], dict[tuple, tuple[int, dict[str, Any]]]]:
-    """Runs from old to new, and of every cell the run that counts for it, with the cell."""
-    order = sorted(range(len(summaries)), key=lambda i: summaries[i].get("created", ""))
-    cells: dict[tuple, tuple[int, dict[str, Any]]] = {}
-    for i in order:
-        for cell in summaries[i]["cells"]:
-            cells[_identity(cell)] = (i, cell)
-    return order, cells
-
-
-def _identity(cell: dict[str, Any] | pd.Series) -> tuple:
-    return (
-        *(cell[name] for name in CELL_COLUMNS),
-        *(cell.get(name, "") for name in ONE_CLASS_KEYS),
-    )
-
-
-def _read_summary(run: Path) -> dict[str, Any]:
-    try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-        version = int(summary["schema_version"])
-        if not [_identity(cell) for cell in summary["cells"]]:
-            raise ValueError("no cells")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FewshotError("report", f"{run / 'summary.json'} cannot be read: {error!r}") from None
-    if version > SCHEMA_VERSION:
-        raise FewshotError(
-            "report",
-            f"{run} has schema version {version}; this fewshot knows up to {SCHEMA_VERSION}",
-            "Update fewshot.",
-        )
-    return summary
-
-
-def _read_rows(
-    runs: Sequence[Path], cells: dict[tuple, tuple[int, dict[str, Any]]], name: str
-) -> pd.DataFrame:
-    """Rows of each cell from the run that counts for it."""
-    pieces = []
-    for i, run in enumerate(runs):
-        wanted = pd.DataFrame(
-            [identity for identity, (owner, _) in cells.items() if owner == i],
-            columns=list(IDENTITY),
-        )
-        if wanted.empty:
-            continue
-        try:
-            # No partitions: `head=ncm` in the name of a folder is not a column.
-            rows = pq.read_table(run / name, partitioning=None).to_pandas()
-            names = [*CELL_COLUMNS, *(name for name in ONE_CLASS_KEYS if name in rows)]
-            pieces.append(rows.merge(wanted[names].drop_duplicates(), on=names))
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise FewshotError("report", f"{run / name} cannot be read: {error}") from None
-    return pd.concat(pieces, ignore_index=True)
+def store_warnings(joined: Mapping[str, Any]) -> list[str]:
+    """Lines for standard error: runs that were left out, and clocks that are ahead."""
+    lines = [f"left out: {one['run']}: {one['reason']}" for one in joined["unreadable"]]
+    return lines + [
+        f"{one['run']} says that it was made at {one['created']}, which is to come: of cells that "
+        "were run again with other settings, the last by the clock counts"
+        for one in joined["ahead"]
+    ]

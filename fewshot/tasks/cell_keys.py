@@ -17,13 +17,14 @@ from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.general import SHIPPED
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
-from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.tasks.classification import TASK
+from fewshot.tasks.judged_part import judged_name
 from fewshot.tasks.settings import Settings
 from fewshot.text.gaussians import SHARED, TextGaussians
 from fewshot.text.predictors.base import TextPredictor
 
 # To be raised whenever a formula changes, so that cells of earlier versions are computed anew.
+# The version of the schema is no cause: rows of earlier ones are read as the present one's.
 CELL_VERSION = 1
 
 
@@ -43,10 +44,10 @@ def cell_key(
     """
     name, classifier = head
     causes = {
-        "versions": [SCHEMA_VERSION, CELL_VERSION],
+        "version": CELL_VERSION,
         "task": task,
         "seed": seed,
-        "features": _features(bank),
+        "features": feature_causes(bank),
         "text": _text(bank, classifier.uses),
         "episodes": episodes.hash(),
         "head": _parameters(name, classifier),
@@ -70,9 +71,9 @@ def _never_again(_: object) -> str:
     return secrets.token_hex()
 
 
-def _features(bank: FeatureBank) -> list[Any]:
+def feature_causes(bank: FeatureBank) -> list[Any]:
     """Content, the names that stand in the rows, and the parts, as base classes teach."""
-    named = [bank.info.get(key) for key in ("dataset", "backbone", "feature")]
+    named = [judged_name(bank), *(bank.info.get(key) for key in ("backbone", "feature"))]
     return [bank.hash(), *named, list(bank.classnames), bank.parts]
 
 
@@ -80,7 +81,7 @@ def _text(bank: FeatureBank, uses: frozenset[str]) -> list[Any] | None:
     """Text vectors and what predicts from them, where the head uses them."""
     if bank.text is None or not uses & {"text", "text_gaussians"}:
         return None
-    vectors = [_digest(bank.text), bank.logit_scale]
+    vectors = [array_digest(bank.text), bank.logit_scale]
     return [*vectors, _predictor(bank.predictor)] if "text_gaussians" in uses else vectors
 
 
@@ -94,8 +95,8 @@ def _predictor(given: str | TextPredictor | TextGaussians) -> Any:
     tensors = [*given.predictor.tensors().items(), *((one, getattr(given, one)) for one in SHARED)]
     return [
         _predictor(given.predictor),
-        [(key, _digest(one)) for key, one in tensors],
-        [_digest(one) for one in held_out],
+        [(key, array_digest(one)) for key, one in tensors],
+        [array_digest(one) for one in held_out],
         given.freedom,
         [[*key, repr(pool)] for key, pool in sorted(given.pools.items())],
         list(given.classnames),
@@ -121,7 +122,7 @@ def _file(path: str | Path | None) -> str | None:
         return None
 
 
-def _digest(values: np.ndarray | torch.Tensor) -> str:
+def array_digest(values: np.ndarray | torch.Tensor) -> str:
     """Hash of the content of an array."""
     array = np.ascontiguousarray(torch.as_tensor(values).cpu().numpy())
     return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()

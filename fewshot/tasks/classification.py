@@ -34,6 +34,7 @@ from fewshot.tasks.calibrating import (
     fitted_calibrator,
 )
 from fewshot.tasks.context import check_uses
+from fewshot.tasks.judged_part import judged_name
 from fewshot.tasks.judging import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.least_shots import check_least_shots
 from fewshot.tasks.settings import Settings
@@ -118,7 +119,7 @@ def evaluate_cell(
 def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
     return {
         "task": TASK,
-        "dataset": bank.info.get("dataset", "features"),
+        "dataset": judged_name(bank),
         "backbone": bank.info.get("backbone", "unknown"),
         "feature": bank.info.get("feature", "unknown"),
         "head": head,

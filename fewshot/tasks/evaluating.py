@@ -12,6 +12,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verification import verifier
+from fewshot.results.cell_lock import alone_with
 from fewshot.results.cells import find_cells, keep_cell
 from fewshot.results.result import Result
 from fewshot.results.schema import ONE_CLASS, VERIFICATION
@@ -95,7 +96,12 @@ def evaluate_missing(
             cell = found[key]
             if settings.progress:
                 settings.progress(len(episodes))
-        else:
+            done.append((episodes, cell))
+            continue
+        with alone_with(runs, key, policy) as there:
+            if there is not None:
+                done.append((episodes, there))
+                continue
             try:
                 cell = _evaluate(task, bank, (episodes, head), estimators, settings, seed)
             except FewshotError as error:
@@ -107,7 +113,7 @@ def evaluate_missing(
                 continue
             cell.summary.update(key=key, reused_from=None)
             keep_cell(runs, cell)
-        done.append((episodes, cell))
+            done.append((episodes, cell))
     if errors and not done:
         raise errors[0]
     if task == VERIFICATION:  # an earlier run may have had other heads
@@ -132,6 +138,26 @@ def _evaluate(
 
 def _failure(episodes: EpisodeSet, head: str, error: FewshotError) -> dict[str, Any]:
     return {"head": head, "ways": episodes.ways, "shots": episodes.shots, "error": str(error)}
+
+
+def recalled(keys: Sequence[str], runs: Path, policy: str) -> dict[str, Result] | None:
+    """Cells that only come together, from earlier runs; None where they are to be computed.
+
+    Raises
+    ------
+    FewshotError
+        They are not there and not to be computed.
+    """
+    found = {} if policy == "always" else find_cells(runs, keys)
+    if keys and len(found) == len(set(keys)):
+        return found
+    if policy == "never":
+        raise FewshotError(
+            "results.policy",
+            f"never to compute, but no earlier run has {len(keys)} cells such as these",
+            "Set results.policy=only-missing to compute them.",
+        )
+    return None
 
 
 def _check_all_there(pairs: Sequence[Pair], there: Sequence[bool]) -> None:

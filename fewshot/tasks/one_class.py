@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,14 @@ from fewshot.results.schema import (
     ONE_CLASS_MEASURES,
     PREDICTION_COLUMNS,
 )
+from fewshot.tasks.judged_part import judged_name
 from fewshot.tasks.one_class_judging import judged
+from fewshot.tasks.one_class_keys import one_class_keys
 from fewshot.tasks.one_class_plan import Base, Plan, about_base, learned_from, plan_of, tasks_of
 from fewshot.tasks.one_class_summary import Key, comparisons, confusers_used, measured
 from fewshot.tasks.settings import Settings
+
+Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,7 @@ def evaluate_one_class(
     *,
     base: Base | None = None,
     taxonomy: Mapping[str, Any] | None = None,
+    recall: Recall = lambda _: None,
 ) -> OneClassResult:
     """Every rule with every source of confusers on the same one-class tasks.
 
@@ -83,6 +88,9 @@ def evaluate_one_class(
         What to learn the fixed threshold, tau and the posterior on.
     taxonomy : mapping, optional
         Ancestors by class name, for negatives at a distance.
+    recall : callable, optional
+        Given the keys of all cells, cells of earlier runs by key, or None to compute all of them:
+        each is compared with the others, so that they come together.
 
     Returns
     -------
@@ -98,6 +106,10 @@ def evaluate_one_class(
     with torch_threads(1):
         learned = learned_from(base, wanted, seed)
     plan, out = plan_of(rules_named(wanted.rules), names, learned)
+    keys = one_class_keys(bank, names, wanted, tasks, plan, seed, about_base(base, wanted))
+    known = recall(list(keys.values()))
+    if known is not None:
+        return OneClassResult([known[key] for key in keys.values()], tasks, learned, out)
     found = judged(batches(bank, tasks, names), plan, settings.threads, settings.progress)
     seconds = time.perf_counter() - begun
     common = {
@@ -115,7 +127,8 @@ def evaluate_one_class(
     for key, values in found.items():
         cell = _cell_columns(bank, key, wanted.against, seed)
         rows = _rows(cell, bank, tasks, values)
-        cells.append(_result({**cell, **common, **summaries[key]}, rows))
+        own = {"key": keys[key], "reused_from": None}
+        cells.append(_result({**cell, **common, **summaries[key], **own}, rows))
     return OneClassResult(cells, tasks, learned, out)
 
 
@@ -148,7 +161,7 @@ def _summaries(
 def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[str, Any]:
     return {
         "task": ONE_CLASS,
-        "dataset": bank.info.get("dataset", "features"),
+        "dataset": judged_name(bank),
         "backbone": bank.info.get("backbone", "unknown"),
         "feature": bank.info.get("feature", "unknown"),
         "head": key[0],

@@ -25,6 +25,7 @@ from fewshot.results.schema import (
     VERIFICATION_COLUMNS,
 )
 from fewshot.tasks.context import check_uses
+from fewshot.tasks.judged_part import judged_name
 from fewshot.tasks.least_shots import check_least_shots
 from fewshot.tasks.settings import Settings
 from fewshot.tasks.verifying import Verified, verified
@@ -98,7 +99,7 @@ def evaluate_verification(
 def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
     return {
         "task": VERIFICATION,
-        "dataset": bank.info.get("dataset", "features"),
+        "dataset": judged_name(bank),
         "backbone": bank.info.get("backbone", "unknown"),
         "feature": bank.info.get("feature", "unknown"),
         "head": head,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,19 +24,6 @@ OWN = (
 def own_import_path(monkeypatch):
     """A network of one's own is looked for in the current folder, which changes."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-
-
-@pytest.fixture(autouse=True)
-def no_plots(request, monkeypatch):
-    """Pages without plots, which take most of the time of a small run."""
-    if "plots" not in request.fixturenames:
-        monkeypatch.setattr("fewshot.report.write.draw", lambda *_: {})
-        monkeypatch.setattr("fewshot.report.html.draw", lambda *_: {})
-
-
-@pytest.fixture
-def plots():
-    """The test wants the plots."""
 
 
 @pytest.fixture
@@ -103,3 +91,18 @@ def given(feature_file):
 def own(photos, tiny_net):
     """Settings of a quick run on one's own images with one's own network."""
     return OWN
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A language model on this machine, and a key for it in the environment: ``server.key``."""
+    pytest.importorskip("openai")
+    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    file = Path(__file__).parent.parent / "text" / "language_server.py"
+    tools = SimpleNamespace(**runpy.run_path(str(file)))
+    made = tools.LanguageServer()
+    made.tools, made.key = tools, "sk-test-9f8e7d6c5b4a"
+    monkeypatch.setenv("OPENAI_API_KEY", made.key)
+    yield made
+    made.close()

@@ -13,13 +13,6 @@ from fewshot.backbones.base import Backbone, DualEncoder
 from fewshot.backbones.transform import Transform
 
 
-@pytest.fixture(autouse=True)
-def no_plot(monkeypatch):
-    """The plot has tests of its own."""
-    for place in ("write", "html"):
-        monkeypatch.setattr(f"fewshot.report.{place}.draw_one_class", lambda *_: {})
-
-
 @pytest.fixture
 def named_features(feature_file):
     """``f.npz`` with a text vector per class and a split."""
@@ -49,7 +42,36 @@ def test_features_with_text_have_the_names_of_classes(fewshot, named_features):
     assert "One-class: " in done.out
     done = fewshot("report", "runs", "--output", "all.html")
     assert done.code == 0
-    assert "One-class: " in Path("all.html").read_text()
+    assert '"task":"one_class"' in Path("all.html").read_text()
+
+
+def test_the_same_run_again_takes_all_its_cells(fewshot, refusal, named_features, monkeypatch):
+    quick = [*named_features, "one_class.sources=[oracle,random]"]
+    message = refusal(*quick, "results.policy=never")
+    assert message.startswith("results.policy: never to compute, but no earlier run has")
+    fewshot(*quick)
+    (first,) = Path("runs").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("fewshot.tasks.one_class.judged", None)
+        done = fewshot(*quick, "results.policy=never", "paths.runs=runs")
+        assert done.code == 0, done.err
+        assert "15 cells taken from earlier runs, 0 computed" in done.out
+    (second,) = set(Path("runs").iterdir()) - {first}
+    one, two = (pd.read_parquet(run / "one_class.parquet") for run in (first, second))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    cells = [json.loads((run / "summary.json").read_text())["cells"] for run in (first, second)]
+    assert {cell.pop("reused_from") for cell in cells[0]} == {None}
+    assert {cell.pop("reused_from") for cell in cells[1]} == {first.name}
+    assert cells[0] == cells[1]
+
+
+@pytest.mark.parametrize("change", ["one_class.gamma=0.4", "one_class.draws=40", "seed=1"])
+def test_other_settings_are_other_cells(fewshot, named_features, change):
+    quick = [*named_features, "one_class.rules=[max,anp_ft]", "one_class.sources=[random]"]
+    fewshot(*quick)
+    done = fewshot(*quick, change)
+    assert done.code == 0, done.err
+    assert "taken from earlier runs" not in done.out
 
 
 def test_base_classes_are_the_vocabulary_of_features(fewshot, refusal, named_features):
@@ -157,7 +179,7 @@ def test_images_with_a_vocabulary_and_the_cache(fewshot, photos, monkeypatch):
     assert done.code == 0, done.err
     assert "left out" not in done.err
     loaded = Reader.loaded
-    assert fewshot(*wish).code == 0
+    assert fewshot(*wish, "results.policy=always").code == 0
     assert Reader.loaded == loaded  # features and texts came from the cache
     tables = [pd.read_parquet(path) for path in sorted(Path("runs").rglob("one_class.parquet"))]
     assert len(tables) == 2

@@ -2,11 +2,9 @@
 
 import csv
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
@@ -17,8 +15,6 @@ from PIL import Image
 from fewshot.backbones.base import Backbone, DualEncoder
 from fewshot.backbones.transform import Transform
 
-SERVER = Path(__file__).parent.parent / "text" / "language_server.py"
-KEY = "sk-test-9f8e7d6c5b4a"
 COLOURS = {
     "cherry": (200, 20, 30), "tomato": (230, 120, 30), "plum": (90, 20, 110),
     "olive": (90, 110, 20), "lime": (60, 200, 40), "sky": (60, 120, 230),
@@ -261,19 +257,6 @@ def test_a_word_that_no_list_has(judged, refusal, images, monkeypatch):
     assert "no 'zorblax' in the lists" in refusal("oneclass", "zorblax", images, "--source", "llm")
 
 
-@pytest.fixture
-def server(monkeypatch):
-    pytest.importorskip("openai")
-    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    tools = SimpleNamespace(**runpy.run_path(str(SERVER)))
-    made = tools.LanguageServer()
-    made.tools = tools
-    yield made
-    made.close()
-
-
 def test_ask_once(server, judged, images):
     names = ["tomato", "plum", "lime", "olive", "lemon", "crab", "bead", "button", "berry", "rose"]
     server.reply = lambda *_: server.tools.completion(json.dumps({"confusers": [*names, "a", "b"]}))
@@ -288,7 +271,7 @@ def test_ask_once(server, judged, images):
     assert judged(word, images)["confusers"] == first["confusers"]  # from the cache
     assert len(server.requests) == 1
     kept = "".join(path.read_text() for path in Path("cache/confusers").glob("*.json"))
-    assert KEY not in kept and word.replace('"', '\\"') in kept
+    assert server.key not in kept and word.replace('"', '\\"') in kept
 
 
 def test_useless_answers_are_refused(server, refusal, images):

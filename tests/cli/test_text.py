@@ -1,9 +1,7 @@
 """``fewshot text``: from a data set to a file of descriptions, and from there to vectors."""
 
 import json
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,22 +14,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.text.descriptions import Descriptions, load_descriptions
 
-KEY = "sk-test-9f8e7d6c5b4a"
-SERVER = Path(__file__).parent.parent / "text" / "language_server.py"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-
-
-@pytest.fixture
-def server(monkeypatch):
-    pytest.importorskip("openai")
-    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    tools = SimpleNamespace(**runpy.run_path(str(SERVER)))
-    made = tools.LanguageServer()
-    made.tools = tools
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -68,7 +51,7 @@ def test_describe_and_show(server, asking, fewshot):
 def test_a_partial_run_and_the_key(server, asking, fewshot):
     def reply(number, body):
         if "seven" in body["messages"][1]["content"]:
-            return server.tools.error(f"no {KEY}", 500)
+            return server.tools.error(f"no {server.key}", 500)
         return server.tools.described(body)
 
     server.reply = reply
@@ -77,10 +60,10 @@ def test_a_partial_run_and_the_key(server, asking, fewshot):
     last = done.err.splitlines()[-1]
     assert last.startswith("fewshot: error: llm: 1 answer is missing: status 500 (")
     assert last.endswith("What came is kept in mine.json; the same command asks for the rest.")
-    assert all(one["authorization"] == f"Bearer {KEY}" for one in server.headers)
+    assert all(one["authorization"] == f"Bearer {server.key}" for one in server.headers)
     files = [path for path in Path.cwd().rglob("*") if path.is_file()]
     assert Path("mine.json").resolve() in files
-    assert KEY not in done.out + done.err + "".join(path.read_text() for path in files)
+    assert server.key not in done.out + done.err + "".join(path.read_text() for path in files)
     server.reply = lambda number, body: server.tools.described(body)
     assert "1 of them now" in fewshot(*asking, "--output", "mine.json").out
 

@@ -1,34 +1,23 @@
 """``fewshot text confusers``: from a data set to a file of names, and what is in it."""
 
 import json
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from fewshot.text.confusers.files import ConfuserFile
 from fewshot.text.descriptions import load_answers
 
-KEY = "sk-test-9f8e7d6c5b4a"
-SERVER = Path(__file__).parent.parent / "text" / "language_server.py"
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 NAMES = ["ring", "coin", "wheel", "hoop", "plate", "egg"]
 
 
 @pytest.fixture
-def server(monkeypatch):
-    pytest.importorskip("openai")
-    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    tools = SimpleNamespace(**runpy.run_path(str(SERVER)))
-    made = tools.LanguageServer()
-    made.tools = tools
-    made.fine = tools.completion(json.dumps({"confusers": NAMES}))
-    made.in_turn(made.fine)
-    yield made
-    made.close()
+def server(server):
+    """One that names confusers."""
+    server.fine = server.tools.completion(json.dumps({"confusers": NAMES}))
+    server.in_turn(server.fine)
+    return server
 
 
 @pytest.fixture
@@ -62,7 +51,7 @@ def test_ask_and_show(server, asking, fewshot):
 def test_a_partial_run_and_the_key(server, asking, fewshot):
     def reply(number, body):
         if "seven" in body["messages"][1]["content"]:
-            return server.tools.error(f"no {KEY}", 500)
+            return server.tools.error(f"no {server.key}", 500)
         return server.fine
 
     server.reply = reply
@@ -73,7 +62,7 @@ def test_a_partial_run_and_the_key(server, asking, fewshot):
     assert last.endswith("What came is kept in mine.json; the same command asks for the rest.")
     files = [path for path in Path.cwd().rglob("*") if path.is_file()]
     assert Path("mine.json").resolve() in files
-    assert KEY not in done.out + done.err + "".join(path.read_text() for path in files)
+    assert server.key not in done.out + done.err + "".join(path.read_text() for path in files)
     server.in_turn(server.fine)
     assert "1 of them now" in fewshot(*asking, "--output", "mine.json").out
 

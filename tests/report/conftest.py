@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -210,3 +211,10 @@ def old():
 def make():
     """`make_run` for tests that need another one."""
     return make_run
+
+
+@pytest.fixture(scope="session")
+def data_of():
+    """Function that gives what the script of a page gets."""
+    element = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+    return lambda page: json.loads(element.search(page)[1])

@@ -8,6 +8,7 @@ from fewshot.features import make_bank
 from fewshot.oneclass.scores import NameVectors, confusers_from
 from fewshot.oneclass.settings import OneClassSettings
 from fewshot.report import markdown_table, render_report, summary_table, write_report
+from fewshot.report.payload import payload
 from fewshot.report.plots.one_class import macro_f1_vs_prevalence
 from fewshot.results.result import join_rows
 from fewshot.tasks.one_class import evaluate_one_class
@@ -61,22 +62,41 @@ def test_the_table_has_rules_by_sources(summary):
     assert "<script>" not in table.replace("\\<", "")
 
 
-def test_the_page(cells, summary, tmp_path):
-    write_report(tmp_path, summary, *join_rows(cells))
+def test_the_page(cells, summary, tmp_path, data_of):
+    write_report(tmp_path, summary, *join_rows(cells), figures=["png"])
     page = (tmp_path / "report.html").read_text()
-    assert page == render_report(summary, *join_rows(cells))  # the same every time
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "report.html", "macro_f1_vs_prevalence.svg", "macro_f1_vs_prevalence.png",
-    }  # fmt: skip
-    assert HOSTILE not in page
-    assert "<i>synonym" not in page
-    assert "&lt;i&gt;synonym" in page
-    assert "anp (llm) less anp (random)" in page
-    assert "fixed less anp_ft (llm)" in page
-    assert "Without confusers, took instead" in page
-    assert "it is not at hand" in page
-    for tag in ("section", "table", "details", "dl"):
-        assert page.count(f"<{tag}") == page.count(f"</{tag}>")
+    assert page == render_report(summary, *join_rows(cells), [tmp_path])  # the same every time
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.html", "macro_f1_vs_prevalence.png"}
+    assert HOSTILE not in page and "<i>synonym" not in page
+    data = data_of(page)
+    assert data["left_out"] == [f"source {HOSTILE} (it is not at hand)"]
+    given = {(one.summary["head"], one.summary["source"]): one.summary for one in cells}
+    for cell in data["cells"]:
+        own = given[cell["head"], cell["source"]]
+        assert cell["against"] == own["against"] and cell["task"] == "one_class"
+        first, second = cell["measures"][:2]
+        assert (first["name"], first["at"], second["at"]) == ("macro_f1", 0.5, 0.2)
+        wanted = own["prevalences"][1]["macro_f1"]
+        assert second["mean"] == pytest.approx(wanted["mean"], rel=1e-5)
+        assert second["intervals"]["episodes"] is None and second["reasons"]["episodes"]
+        bounds = [wanted["lower"], wanted["upper"]]
+        assert second["intervals"]["classes"] == pytest.approx(bounds, rel=1e-5)
+        by_name = {one["name"]: one["better"] for one in cell["measures"]}
+        assert by_name["regret"] == "lower" and by_name["auroc"] == "higher"
+    pairs = {(one["first"], one["second"]) for cell in data["cells"] for one in cell["comparisons"]}
+    assert {("anp (llm)", "anp (random)"), ("fixed", "anp_ft (llm)")} <= pairs
+    told = [dict(cell["made"]["more"]) for cell in data["cells"]]
+    assert any(f"dropped for {HOSTILE} 0" in one for one in told)
+    assert any(f"without confusers: {HOSTILE} 0" in one for one in told)
+
+
+def test_the_answer_names_the_best_rule_and_how_clear_it_is(cells, summary):
+    (part, _) = payload(summary, *join_rows(cells)).answer
+    best = max(summary["cells"], key=lambda one: one["prevalences"][0]["macro_f1"]["mean"])
+    assert part["lines"][0].startswith(f"50 % positives: net with {best['head']}")
+    assert "ahead of the next rule that it was compared with" in part["lines"][0]
+    assert len(part["lines"]) == 2
 
 
 def test_the_plot_shows_the_means(summary):

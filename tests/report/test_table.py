@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from fewshot.report.html import render_report
 from fewshot.report.table import markdown_table, summary_table
 from fewshot.report.wording import (
     best_estimator,
@@ -233,5 +232,3 @@ def test_the_interval_for_other_classes_stands_beside_the_usual_one(make):
     assert line_of(table, "ncm", "5", "5").split()[6] == "-"
     assert " ± 3.0 " not in table and "other classes and images" in table
     assert "classes ±" in markdown_table(cells)
-    page = render_report(run.summary, run.episodes, run.predictions)
-    assert page.count("other classes ±") == 2

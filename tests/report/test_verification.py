@@ -8,6 +8,7 @@ from fewshot.episodes import sample_episodes
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.report import markdown_table, render_report, summary_table, write_report
+from fewshot.report.payload import payload
 from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.results.result import join_rows
 from fewshot.tasks.evaluating import evaluate_all
@@ -64,29 +65,63 @@ def test_the_table_has_every_measure_and_interval(results):
     assert "<script>" not in table.replace("\\<", "")
 
 
-def test_both_tasks_stand_side_by_side(both):
+def test_both_tasks_stand_side_by_side(both, data_of):
     text = summary_table([one.summary for one in both])
     assert text.index("accuracy %") < text.index("Verification: ")
     page = render_report({"cells": [one.summary for one in both]}, *join_rows(both))
-    assert "What the columns mean" in page
-    assert '<section aria-label="Verification, ' in page
-    assert '<th scope="col" class="left">Task</th>' in page
-    assert page.count('<td class="left">verification</td>') == 5
+    cells = data_of(page)["cells"]
+    assert [cell["task"] for cell in cells] == ["classification", *["verification"] * 5]
+    assert [cell["points"] for cell in cells] == [0, *[None] * 5]
+    assert ": classification</h3>" in page and ": verification</h3>" in page
 
 
-def test_the_page_of_verification_alone(results, tmp_path):
+def test_the_page_of_verification_alone(results, tmp_path, data_of):
     summary = {"cells": [one.summary for one in results]}
-    write_report(tmp_path, summary, *join_rows(results))
+    write_report(tmp_path, summary, *join_rows(results), figures=["svg"])
     page = (tmp_path / "report.html").read_text()
-    assert page == render_report(summary, *join_rows(results))  # the same every time
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "report.html", "verification_vs_shots.svg", "verification_vs_shots.png",
-    }  # fmt: skip
+    assert page == render_report(summary, *join_rows(results), [tmp_path])  # the same every time
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.html", "verification_vs_shots.svg"}
     assert HOSTILE not in page
-    assert "estimators get the support" not in page
-    assert "ncm less zero_shot, 3-way 4-shot" in page
-    assert page.count("<section") == page.count("</section>") == 2
-    assert page.count("<table") == page.count("</table>") == 3
+    data = data_of(page)
+    given = {(one.summary["head"], one.summary["shots"]): one.summary for one in results}
+    for cell in data["cells"]:
+        own = given[cell["head"], cell["shots"]]
+        names = ["auroc", "average_precision", "fpr95"]
+        assert [one["name"] for one in cell["measures"]] == names
+        assert [one["better"] for one in cell["measures"]] == ["higher", "higher", "lower"]
+        for one in cell["measures"]:
+            for population in ("episodes", "images", "classes"):
+                interval = own[one["name"]][population]
+                bounds = one["intervals"][population]
+                assert (bounds is None) == (interval["lower"] is None)
+                if bounds:
+                    assert bounds == pytest.approx([interval["lower"], interval["upper"]], rel=1e-5)
+                else:
+                    assert one["reasons"][population] == interval["reason"]
+        assert cell["estimators"] == [] and cell["spokesman"] is None and cell["points"] is None
+        assert cell["made"]["more"][0] == ["share of positives", "33.3 % of the queries"]
+    (pairs,) = (cell["comparisons"] for cell in data["cells"] if cell["comparisons"]
+                and cell["shots"] == 4)  # fmt: skip
+    assert [(one["first"], one["second"], one["measure"]) for one in pairs] == [
+        ("ncm", "zero_shot", name) for name in names
+    ]
+
+
+def test_the_answer_names_the_best_and_how_clear_it_is(results):
+    cells = [one.summary for one in results]
+    (part, _) = payload({"cells": cells}, *join_rows(results)).answer
+    assert len(part["lines"]) == 3
+    four = {cell["head"]: cell for cell in cells if cell["shots"] == 4}
+    best = max(four, key=lambda head: four[head]["auroc"]["episodes"]["mean"])
+    (other,) = set(four) - {best}
+    line = part["lines"][2]
+    assert line.startswith(f"3-way, 4 shots: net with {best}, AUROC ")
+    (gap,) = four["ncm"]["comparisons"]
+    interval = gap["auroc"]["episodes"]
+    clear = (interval["upper"] < 0) if best == "zero_shot" else (interval["lower"] > 0)
+    words = "clearly" if clear else "not clearly"
+    assert f"; {words} ahead of the next head, {other} (+" in line
 
 
 def test_the_plot_shows_the_means(results):

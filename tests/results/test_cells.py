@@ -1,8 +1,12 @@
 """Cells that are kept, found and read back."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -128,14 +132,56 @@ def test_kept_cells_are_no_runs(workplace):
         store.find_runs([workplace])
 
 
-def test_what_a_killed_process_was_writing_goes_in_time(workplace):
-    old, new = (workplace / ".cells" / f".{KEY}.{n}.ab.partial" for n in (1, 2))
-    for folder in (old, new):
-        folder.mkdir(parents=True)
-    then = old.stat().st_mtime - ABANDONED - 10
-    os.utime(old, (then, then))
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("shift", [-ABANDONED - 10, ABANDONED + 10])
+def test_what_a_killed_process_was_writing_goes_in_time(workplace, dead, shift):
+    """Whichever way the clock was put since."""
+    folder = workplace / ".cells"
+    old, new, written = (
+        f".{KEY}.{n}.partial" for n in (f"{dead}.ab", f"{dead}.cd", f"{os.getpid()}.ef")
+    )
+    for name in (old, new, written):
+        (folder / name).mkdir(parents=True)
+    for name in (old, written):
+        then = (folder / name).stat().st_mtime + shift
+        os.utime(folder / name, (then, then))
     forget_cells(workplace, [KEY])
-    assert [path.name for path in (workplace / ".cells").iterdir()] == [new.name]
+    assert {path.name for path in folder.iterdir()} == {new, written}
+
+
+def test_cells_of_version_1_are_taken_as_those_of_2(workplace):
+    make_run(workplace / "a", make_cell(KEY), version=1)
+    found = find_cells(workplace, [KEY])[KEY]
+    assert_same(found, make_cell(KEY))
+    assert found.summary["head_uses"] == []
+
+
+def test_a_full_disk_leaves_what_was_finished(workplace, monkeypatch):
+    """The second cell does not fit; the first one is read, and the second written later."""
+    keep_cell(workplace, make_cell(KEY))
+    real = store.pq.write_table
+
+    def half(table, path, **options):
+        if "predictions" in str(path):
+            Path(path).write_bytes(b"PAR1")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        real(table, path, **options)
+
+    monkeypatch.setattr(store.pq, "write_table", half)
+    with pytest.raises(FewshotError, match="the disk is full"):
+        keep_cell(workplace, make_cell(OTHER, "lda"))
+    assert find_cells(workplace, [KEY, OTHER]).keys() == {KEY}
+    assert [path.name for path in (workplace / ".cells").iterdir()] == [KEY]
+    monkeypatch.undo()
+    keep_cell(workplace, make_cell(OTHER, "lda"))
+    assert find_cells(workplace, [KEY, OTHER]).keys() == {KEY, OTHER}
 
 
 def test_a_damaged_kept_cell_is_replaced(workplace):

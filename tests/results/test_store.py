@@ -58,8 +58,12 @@ def test_rows_come_back_as_they_went(workplace):
     assert list(episodes) == list(EPISODE_COLUMNS)
     assert list(predictions) == list(PREDICTION_COLUMNS)
     episodes["classes"] = episodes["classes"].map(list)
-    pd.testing.assert_frame_equal(episodes, expected_episodes, check_dtype=False)
-    pd.testing.assert_frame_equal(predictions, expected_predictions, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        episodes, expected_episodes, check_dtype=False, check_categorical=False
+    )
+    pd.testing.assert_frame_equal(
+        predictions, expected_predictions, check_dtype=False, check_categorical=False
+    )
     assert episodes["ways"].dtype == np.int64
     assert episodes["actual_error"].dtype == np.float64
     assert predictions["predicted_error"].isna().tolist() == [False, True, False] * 2

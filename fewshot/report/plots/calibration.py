@@ -11,16 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fewshot.report.bins import bin_means, equal_bins
 from fewshot.report.plots.panels import diagonal, estimator_line, panels, square, wrapped
-from fewshot.report.plots.rows import (
-    bin_means,
-    equal_bins,
-    in_percent,
-    predicting,
-    settings,
-    unique,
-    where,
-)
+from fewshot.report.plots.rows import in_percent, predicting, settings, unique, where
 from fewshot.report.style import house_style
 from fewshot.report.wording import plain
 

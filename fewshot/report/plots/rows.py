@@ -59,16 +59,3 @@ def where(rows: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
     for name, value in values.items():
         chosen &= (rows[name] == value).to_numpy(dtype=bool)
     return rows[chosen]
-
-
-def equal_bins(x: NDArray, count: int) -> NDArray:
-    """Bin numbers (E,) of about equally many values each, equal values in one bin."""
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, count + 1)[1:-1]))
-    return np.searchsorted(edges, x, side="left")
-
-
-def bin_means(bins: NDArray, *columns: NDArray) -> tuple[NDArray, ...]:
-    """Means of every column by bin, bins without a value left out."""
-    sizes = np.bincount(bins)
-    some = sizes > 0
-    return tuple(np.bincount(bins, column)[some] / sizes[some] for column in columns)

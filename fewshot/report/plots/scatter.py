@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fewshot.report.bins import bin_means
 from fewshot.report.plots.panels import diagonal, panels, square
-from fewshot.report.plots.rows import bin_means, in_percent, predicting, settings, unique, where
+from fewshot.report.plots.rows import in_percent, predicting, settings, unique, where
 from fewshot.report.style import COLORS, GREY, MARKERS, house_style, nth
 
 POINTS = 2000

@@ -1,0 +1,67 @@
+"""``fewshot results export``: a table for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fewshot.cli.results_common import (
+    add_filters,
+    add_folders,
+    check_format,
+    emit,
+    ended,
+    filters_of,
+    listed,
+    opened,
+    parser_of,
+)
+
+FORMATS = ("csv", "markdown", "latex")
+EXAMPLES = """\
+  fewshot results export runs --format latex --output table.tex
+  fewshot results export runs --rows head --columns dataset,shots --backbone resnet18
+  fewshot results export runs --measure mae --estimator auto --rows dataset,head --columns shots
+  fewshot results export runs --format csv --measure mae --rows estimator --columns head,shots
+
+measures: accuracy, error; of estimators mae, rmse, bias, predicted_error, coverage, width, skill,
+spearman, slope; of task=verification auroc, average_precision, fpr95; of task=one_class macro_f1,
+f1, balanced_accuracy, auroc, average_precision, regret.
+Numbers are means over the seeds. The best of a column is bold, what is not clearly worse on the
+same episodes is underlined. A note says how all was made; LaTeX needs \\usepackage{booktabs}."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print a table with a row per head and backbone and a column per data set and shots."""
+    parser = parser_of("export", main.__doc__ or "", EXAMPLES)
+    add_folders(parser)
+    parser.add_argument("--format", default="markdown", help=", ".join(FORMATS))
+    rows, columns = ["head", "backbone"], ["dataset", "shots"]
+    parser.add_argument(
+        "--rows", type=listed, default=rows, metavar="A,B", help="default: head,backbone"
+    )
+    parser.add_argument(
+        "--columns", type=listed, default=columns, metavar="A,B", help="default: dataset,shots"
+    )
+    parser.add_argument("--measure", metavar="NAME", help="default: accuracy, or the task's own")
+    parser.add_argument(
+        "--interval", default="episodes", metavar="NAME", help="episodes, images, classes or none"
+    )
+    add_filters(parser)
+    parser.add_argument("--output", metavar="FILE")
+    given = parser.parse_args(argv)
+    check_format(given.format, FORMATS)
+    filters = filters_of(given)
+    estimators = filters.pop("estimator", None)
+    store = opened(given.folders, "export")
+    from fewshot.results import export
+
+    table = export.pivot(
+        store, given.rows, given.columns, given.measure, estimators, given.interval, filters
+    )
+    write = {
+        "csv": export.csv_table,
+        "markdown": export.markdown_table,
+        "latex": export.latex_table,
+    }[given.format]
+    emit(write(table), given.output)
+    return ended(store)

@@ -1,0 +1,46 @@
+"""``fewshot results migrate``: rewrite runs of earlier versions in the present form."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewshot.cli.results_common import add_folders, parser_of
+from fewshot.exceptions import FewshotError
+
+EXAMPLES = """\
+  fewshot results migrate runs
+
+No command needs this: earlier versions are read as they are. Other programs may. Files are
+replaced one by one, each whole or not at all; an interrupted migration is continued by the same
+command. Rows stay what they are, bit for bit."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Rewrite run folders of earlier versions, and cells that interrupted runs kept."""
+    parser = parser_of("migrate", main.__doc__ or "", EXAMPLES)
+    add_folders(parser)
+    given = parser.parse_args(argv)
+    from fewshot.results.migration import migrate_run
+    from fewshot.results.schema import SCHEMA_VERSION
+    from fewshot.results.store import runs_and_kept
+
+    found = (runs_and_kept(Path(one), parser.prog) for one in given.folders)
+    folders = list(dict.fromkeys(run for runs in found for run in runs))
+    counted, refused = 0, 0
+    for folder in folders:
+        try:
+            before = migrate_run(folder)
+        except FewshotError as error:
+            if error.remedy.startswith("Free some space"):
+                raise
+            refused += 1
+            print(f"fewshot: refused: {folder}: {error.problem}. {error.remedy}", file=sys.stderr)
+            continue
+        if before is not None:
+            counted += 1
+            print(f"{folder}: version {before} to {SCHEMA_VERSION}")
+    alike = len(folders) - counted - refused
+    print(f"{counted} rewritten, {alike} of version {SCHEMA_VERSION} already, {refused} refused.")
+    return 2 if refused else 0

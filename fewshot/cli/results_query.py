@@ -1,0 +1,88 @@
+"""``fewshot results query``: rows that are wanted, or SQL over them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fewshot.cli.results_common import (
+    add_filters,
+    add_folders,
+    check_format,
+    emit,
+    ended,
+    filters_of,
+    listed,
+    opened,
+    parser_of,
+)
+from fewshot.exceptions import expect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("table", "csv", "json", "markdown")
+# Rows that a person looks at; --limit asks for others.
+SHOWN = 100
+EXAMPLES = """\
+  fewshot results query runs --sort accuracy:desc --limit 10
+  fewshot results query runs --head ncm,lda --shots 1,5 --columns dataset,head,shots,accuracy
+  fewshot results query runs --table episodes --dataset eurosat --format csv --output rows.csv
+  fewshot results query runs --sql 'SELECT head, avg(accuracy) FROM episodes GROUP BY head'
+
+tables: cells (a row per cell: means, intervals, each estimator's numbers as auto_mae ...),
+episodes, predictions, verification, one_class; their columns are in docs/results.md.
+--sql needs the extra: pip install 'fewshot[sql]'. It sees these tables and no file."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the rows of runs that are wanted."""
+    parser = parser_of("query", main.__doc__ or "", EXAMPLES)
+    add_folders(parser)
+    parser.add_argument("--table", default="cells", metavar="NAME", help="default: cells")
+    add_filters(parser)
+    parser.add_argument("--columns", type=listed, metavar="A,B", help="default: all")
+    parser.add_argument("--sort", metavar="COLUMN[:desc]")
+    parser.add_argument("--limit", type=int, metavar="N", help=f"a table shows {SHOWN} by default")
+    parser.add_argument("--sql", metavar="STATEMENT", help="in place of all these")
+    parser.add_argument("--format", default="table", help=", ".join(FORMATS))
+    parser.add_argument("--output", metavar="FILE")
+    given = parser.parse_args(argv)
+    check_format(given.format, FORMATS)
+    expect(given.limit is None or given.limit > 0, "--limit", f"expected > 0, got {given.limit}")
+    chosen = filters_of(given)
+    if given.sql is not None:
+        others = [*chosen, *(one for one in ("columns", "sort") if getattr(given, one))]
+        expect(
+            not others,
+            "--sql",
+            f"says all itself, got --{' --'.join(others)} too",
+            "Write that into the statement.",
+        )
+    store = opened(given.folders, "query")
+    if given.sql is not None:
+        from fewshot.results.sql import query_sql
+
+        rows = query_sql(store, given.sql)
+        rows = rows if given.limit is None else rows.head(given.limit)
+    else:
+        from fewshot.results.querying import query
+
+        rows = query(store, given.table, chosen, given.columns, given.sort, given.limit)
+    shorten = given.limit is None and given.output is None and given.format == "table"
+    emit(_text(rows.head(SHOWN) if shorten else rows, given.format), given.output)
+    if shorten and len(rows) > SHOWN:
+        print(f"... and {len(rows) - SHOWN:,} more rows; --limit shows more", file=sys.stderr)
+    return ended(store)
+
+
+def _text(rows: pd.DataFrame, form: str) -> str:
+    from fewshot.results import rows_text
+
+    return {
+        "table": rows_text.table_text,
+        "csv": rows_text.csv_text,
+        "json": rows_text.json_text,
+        "markdown": rows_text.markdown_text,
+    }[form](rows)

@@ -1,0 +1,12 @@
+"""Experiment trackers that are told of finished runs. Naming one imports nothing of it."""
+
+from __future__ import annotations
+
+from fewshot.registry import Registry
+
+loggers = Registry("logger")
+loggers.add("tensorboard", "fewshot.loggers.tensorboard:TensorBoard", "event files for TensorBoard")
+loggers.add("mlflow", "fewshot.loggers.mlflow:MLflow", "runs in an MLflow store")
+loggers.add("wandb", "fewshot.loggers.wandb:WeightsAndBiases", "Weights & Biases, offline at first")
+
+__all__ = ["loggers"]

@@ -1,0 +1,147 @@
+"""Which backbone, how many shots, how sure: the sentences at the top of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fewshot.report.answer_tasks import one_class_lines, verification_lines
+from fewshot.report.candidates import Candidate, Setting, candidates, runner_up
+from fewshot.report.foretold import foretold
+from fewshot.report.over_all import over_all
+from fewshot.report.paired import Judged, compare
+from fewshot.report.payload_measures import task_of
+from fewshot.report.verification import ONE_CLASS, VERIFICATION
+from fewshot.report.wording import percent, plain, shots_text
+
+DATASETS = 8
+SETTINGS = 4
+ALIKE = 5e-4  # what one decimal of a percentage does not show
+MANY = 2  # from here on the best of the combinations is a choice
+
+Part = dict[str, Any]
+
+
+def answer(judged: Iterable[Judged]) -> list[Part]:
+    """A heading and a few sentences per data set and task, then how far to believe them.
+
+    Parameters
+    ----------
+    judged : iterable of (cell, rows)
+        In the order of the page.
+
+    Returns
+    -------
+    list of dict
+        ``heading`` and ``lines``, plain text.
+    """
+    groups: dict[tuple[str, str], list[Judged]] = {}
+    for cell, rows in judged:
+        groups.setdefault((str(cell["dataset"]), task_of(cell)), []).append((cell, rows))
+    tasks = {task for _, task in groups}
+    parts = []
+    for (dataset, task), own in list(groups.items())[:DATASETS]:
+        title = plain(dataset) if len(tasks) == 1 else f"{plain(dataset)}: {TASKS[task]}"
+        lines = LINES.get(task, classification_lines)(own)
+        parts.append({"heading": title, "lines": [plain(line) for line in lines]})
+    left = len(groups) - len(parts)
+    if not parts:
+        return []
+    caution = _caution(groups, tasks)
+    if left:
+        caution.insert(0, f"{left} more data set{'s are' if left > 1 else ' is'} in the table.")
+    joint = over_all([own for (_, task), own in groups.items() if task == "classification"])
+    first = [{"heading": "Over all data sets", "lines": joint}] if joint else []
+    return [*first, *parts, {"heading": "How far to believe this", "lines": caution}]
+
+
+def classification_lines(judged: Sequence[Judged]) -> list[str]:
+    """The best at some numbers of shots, what more shots bring, how near predictions came."""
+    ranked = candidates(judged)
+    several = len({ways for ways, _ in ranked}) > 1
+    chosen = _spread(list(ranked))
+    lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
+    return [*lines, *_more_shots(ranked), *foretold([cell for cell, _ in judged])]
+
+
+def _spread(settings: Sequence[Setting]) -> list[Setting]:
+    """At most a few of the settings, the first and the last among them."""
+    if len(settings) <= SETTINGS:
+        return list(settings)
+    places = (round(i * (len(settings) - 1) / (SETTINGS - 1)) for i in range(SETTINGS))
+    return [settings[i] for i in places]
+
+
+def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
+    best = ranked[0]
+    where = f"{setting[0]}-way, {shots_text(setting[1])}"
+    rivals = [
+        _rival_text(best, runner_up(ranked, backbone=backbone), "backbone" if backbone else "head")
+        for backbone in (True, False)
+    ]
+    told = "; ".join(text for text in rivals if text)
+    name = best.name + (" (transductive)" if best.transductive else "")
+    return f"{where}: {name} is right in {best.text()}" + (f"; {told}." if told else ".")
+
+
+def _rival_text(best: Candidate, other: Candidate | None, what: str) -> str:
+    """Whether the best is clearly ahead of the next one."""
+    if other is None:
+        return ""
+    name = other.head if what == "head" and other.backbone == best.backbone else other.name
+    gap = compare(best.judged, other.judged)
+    if gap is None:
+        return f"the next {what}, {name}, has {percent(other.mean)} %, but on other episodes"
+    if abs(gap.mean) + gap.half < ALIKE:
+        return f"the next {what}, {name}, is as good in these episodes"
+    told = f"{percent(gap.mean, sign=True)} ± {percent(gap.half)} points on the same episodes"
+    if not gap.clear:
+        return f"not clearly ahead of the next {what}, {name} ({told})"
+    if gap.clear_elsewhere is False:
+        elsewhere = f"± {percent(gap.classes)} for other classes, where it is not clear"
+        return f"ahead of the next {what}, {name}, on these classes ({told}; {elsewhere})"
+    return f"clearly ahead of the next {what}, {name} ({told})"
+
+
+def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
+    """What the next number of shots adds, for the combination that is best with the most."""
+    most = max(ways for ways, _ in ranked)
+    own = {shots: found for (ways, shots), found in ranked.items() if ways == most}
+    best = own[max(own)][0]
+    means = {}
+    for shots, found in own.items():
+        same = [one for one in found if one.name == best.name]
+        if same:
+            means[shots] = same[0].mean
+    steps = [
+        f"{percent(means[after] - means[before], sign=True)} points from {before} to {after}"
+        for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
+    ]
+    return [f"More shots ({best.name}): {', '.join(steps)}."] if steps else []
+
+
+def _caution(groups: dict[tuple[str, str], list[Judged]], tasks: set[str]) -> list[str]:
+    """What the sentences above do not say."""
+    lines = []
+    most = max(len({(c["backbone"], c["head"], c.get("source")) for c, _ in g})
+               for g in groups.values())  # fmt: skip
+    if most >= MANY:
+        lines.append(
+            f"The best of {most} combinations was chosen on the episodes that it is judged on, and "
+            "is flattered by it: the more were tried and the closer they are, the more. Another "
+            "seed, or other classes, would put it a little lower."
+        )
+    if tasks - {ONE_CLASS}:
+        lines.append(
+            "± over episodes: other draws from these images of these classes, as papers print it. "
+            "For other classes: such as were not drawn, with images of their own. Both at 95 %."
+        )
+    return lines
+
+
+TASKS = {
+    "classification": "classification",
+    VERIFICATION: "verification",
+    ONE_CLASS: "one class by its name",
+}
+LINES = {VERIFICATION: verification_lines, ONE_CLASS: one_class_lines}

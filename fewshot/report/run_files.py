@@ -1,0 +1,128 @@
+"""What run folders know beyond the rows: how they were made, which images were shots."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from fewshot.report.wording import Cell
+
+# What conf/config.yaml says of Hydra's own folders, which is not in the configuration of a run.
+AS_USUAL = ("hydra.output_subdir=null", "hydra.run.dir=${paths.runs}")
+ABOUT = ("created", "duration_s", "environment", "data")
+
+
+class RunFolder:
+    """A run, and its folder if it has one; what is missing or damaged there is just not there.
+
+    Parameters
+    ----------
+    path : Path or None
+    name : str
+    about : mapping
+        ``created``, ``duration_s``, ``environment`` and ``data`` of its summary.
+    """
+
+    def __init__(self, path: Path | None, name: str, about: Mapping[str, Any]) -> None:
+        self.path, self.name, self.about = path, name, about
+
+    @cached_property
+    def files(self) -> dict[int, str]:
+        """Names of the images that were shots, by row of the features."""
+        if self.path is None:
+            return {}
+        try:
+            table = pq.read_table(self.path / "images.parquet", partitioning=None)
+            rows, files = (table.column(name).to_pylist() for name in ("row", "file"))
+        except (OSError, KeyError, pa.ArrowException):
+            return {}
+        return dict(zip(rows, files, strict=True))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The run's configuration."""
+        if self.path is None:
+            return {}
+        try:
+            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            settings = yaml.safe_load(text)
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return settings if isinstance(settings, dict) else {}
+
+    @property
+    def command(self) -> str | None:
+        """The line that makes the run again, from its own configuration."""
+        if self.path is None or not (self.path / "config.yaml").is_file():
+            return None
+        given = ["--config-path", str(final_path(self.path.resolve())), "--config-name", "config"]
+        return shlex.join(["fewshot", *given, *AS_USUAL])
+
+    def support(self, cell: Cell, count: int) -> NDArray | None:
+        """Rows (E, N, K) of the shots of a cell's first `count` episodes, -1 pads."""
+        from safetensors import SafetensorError, safe_open
+
+        if self.path is None:
+            return None
+        path = self.path / "episodes" / "{ways}way_{shots}shot.safetensors".format(**cell)
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                if (file.metadata() or {}).get("hash") != (cell.get("hashes") or {})["episodes"]:
+                    return None  # of another seed
+                rows: NDArray = np.asarray(file.get_slice("support")[:count])
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+        return rows
+
+
+def final_path(folder: Path) -> Path:
+    """Where a run folder will be that is still being written."""
+    name = re.sub(r"^\.(.+)\.\d+\.[0-9a-f]+\.partial$", r"\1", folder.resolve().name)
+    return folder.with_name(name) if folder.name else folder.resolve()
+
+
+class RunFolders:
+    """The run folders of a page, and which of them a cell is from.
+
+    Parameters
+    ----------
+    summary : mapping
+        As in ``summary.json``, or joined by `fewshot.results.store.read_runs`, which names the
+        folders in ``made`` and the number of its own in every cell.
+    paths : sequence of Path
+        The folder of the run, where the summary is that of one run.
+    """
+
+    def __init__(self, summary: Mapping[str, Any], paths: Sequence[Path]) -> None:
+        made = summary.get("made")
+        self._joined = made is not None
+        if made is not None:
+            self.runs = [RunFolder(Path(one["folder"]), one["name"], one) for one in made]
+        else:
+            folder = Path(paths[0]) if len(paths) == 1 else None
+            name = final_path(folder).name if folder else ""
+            self.runs = [RunFolder(folder, name, summary)]
+
+    def number(self, cell: Cell) -> int:
+        """Of the run that a cell is from."""
+        return int(cell["run"]) if self._joined else 0
+
+    def of(self, cell: Cell) -> RunFolder:
+        """The run that a cell is from."""
+        return self.runs[self.number(cell)]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Name, time, environment and data of every run."""
+        return [
+            {"name": run.name} | {one: run.about.get(one) for one in ABOUT} for run in self.runs
+        ]

@@ -1,0 +1,149 @@
+"""Heads or backbones against each other: on the same episodes, and over data sets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.results.comparisons import compare_on_episodes, rank_test, signed_rank
+from fewshot.results.joining import Store
+from fewshot.results.measures import CLASSIFICATION
+from fewshot.results.pairing import Values, episode_values, key_of, same_episodes
+from fewshot.storage import plain_name
+
+OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
+# Fewer data sets than these cannot make Wilcoxon's test say anything at 5 %.
+FEWEST_SETS = 6
+
+
+def compare(store: Store, of: str, names: Sequence[str]) -> dict[str, Any]:
+    """Paired differences of accuracy, and tests over data sets.
+
+    Parameters
+    ----------
+    of : {"head", "backbone"}
+    names : sequence of str
+        Two or more of them.
+
+    Returns
+    -------
+    dict
+        ``pairs``, one per pair and whatever else they share: ``first``, ``second``, `OTHERS`
+        less `of`, ``episodes``, ``mean``, ``lower`` and ``upper`` (over episodes),
+        ``intervals`` by population, ``better``, ``equal``, ``worse``, ``p``;
+        ``over_datasets``: the test, its ``p``, ``datasets`` and ``means`` or ``ranks``, or the
+        ``reason`` why there is none; ``left_out``: pairs that were not on the same episodes.
+
+    Raises
+    ------
+    FewshotError
+        Fewer than two names, an unknown one, or nothing that they share.
+    """
+    expect(len(set(names)) > 1, f"--{of}s", f"expected two or more, got {', '.join(names)}")
+    cells = [cell for cell in store.summary()["cells"] if cell["task"] == CLASSIFICATION]
+    there = {cell[of] for cell in cells}
+    for name in names:
+        if name not in there:
+            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, there))
+    values = episode_values(store, "accuracy")
+    pairs, left_out = [], []
+    drawn = _Drawn(store)
+    for context, own in _contexts(cells, of, names).items():
+        for first, second in itertools.combinations([name for name in names if name in own], 2):
+            named = {"first": first, "second": second, **dict(context)}
+            if not same_episodes(own[first], own[second]):
+                left_out.append({**named, "reason": "they were not judged on the same episodes"})
+                continue
+            try:
+                episodes = drawn.of(own[first])
+            except FewshotError as error:
+                left_out.append({**named, "reason": error.problem})
+                continue
+            pairs.append({**named, **_paired(own[first], own[second], values, episodes)})
+    over = _over_datasets(cells, of, names)
+    return {"pairs": pairs, "over_datasets": over, "left_out": left_out}
+
+
+def _contexts(
+    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
+) -> dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]]:
+    """By what else names a cell, the cells by name; a feature kind belongs to its backbone."""
+    shared = [key for key in OTHERS if key != of and not (of == "backbone" and key == "feature")]
+    found: dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]] = {}
+    for cell in cells:
+        if cell[of] in names:
+            context = tuple((key, cell[key]) for key in shared)
+            found.setdefault(context, {})[cell[of]] = cell
+    return found
+
+
+class _Drawn:
+    """Episodes of cells, from the run folders, each read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.folders = [run.folder for run in store.runs]
+        self.read: dict[str, EpisodeSet] = {}
+
+    def of(self, cell: Mapping[str, Any]) -> EpisodeSet:
+        key = cell["hashes"]["episodes"]
+        if key not in self.read:
+            name = plain_name(f"{cell['ways']}way_{cell['shots']}shot.safetensors")
+            path: Path = self.folders[cell["run"]] / "episodes" / name
+            episodes = EpisodeSet.load(path)
+            expect(episodes.hash() == key, "episodes", f"{path} has other episodes than its run")
+            self.read[key] = episodes
+        return self.read[key]
+
+
+def _paired(
+    first: dict[str, Any], second: dict[str, Any], values: Values, episodes: EpisodeSet
+) -> dict[str, Any]:
+    """Rows have an accuracy per episode, so that a query counts for the whole of its episode."""
+    order = np.arange(len(episodes))
+    one, other = (values[key_of(cell, "accuracy")].reindex(order) for cell in (first, second))
+    shape = episodes.classes.shape
+    found = compare_on_episodes(
+        np.broadcast_to(one.to_numpy()[:, None], shape),
+        np.broadcast_to(other.to_numpy()[:, None], shape),
+        episodes.classes,
+        episodes.labels,
+        episodes.support,
+        episodes.query,
+        impostors=True,
+    )
+    known = found["intervals"]["episodes"]
+    bounds = {key: known[key] for key in ("mean", "lower", "upper")}
+    return {"episodes": len(episodes), **bounds, **found}
+
+
+def _over_datasets(
+    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
+) -> dict[str, Any]:
+    """Mean accuracies by data set, over the contexts that all names share."""
+    by_set: dict[str, list[list[float]]] = {}
+    for context, own in _contexts(cells, of, names).items():
+        if set(names) <= own.keys():
+            means = [own[name]["accuracy"]["mean"] for name in names]
+            by_set.setdefault(dict(context)["dataset"], []).append(means)
+    table = [[fmean(column) for column in zip(*rows, strict=True)] for rows in by_set.values()]
+    facts: dict[str, Any] = {"datasets": list(by_set)}
+    if table:
+        facts["means"] = dict(zip(names, map(fmean, zip(*table, strict=True)), strict=True))
+    if len(table) < 2:
+        return {**facts, "test": None, "p": None, "reason": "needs two data sets that all share"}
+    if len(names) == 2:
+        few = len(table) < FEWEST_SETS
+        note = f"with fewer than {FEWEST_SETS} data sets p cannot be below 0.05" if few else None
+        p = signed_rank(*zip(*table, strict=True))
+        return {**facts, "test": "Wilcoxon's signed ranks", "p": p, "reason": note}
+    test = rank_test(table)
+    ranks = dict(zip(names, map(float, test.average_ranks), strict=True))
+    return {**facts, "test": "Friedman", "p": test.p, "ranks": ranks, "reason": None,
+            "critical_difference": test.critical_difference}  # fmt: skip

@@ -1,0 +1,239 @@
+"""Many runs as one: which run counts for a cell, what was left out, and the rows of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from fewshot.exceptions import FewshotError
+from fewshot.results.reading import (
+    IDENTITY,
+    TABLE_COLUMNS,
+    Cell,
+    Run,
+    identity,
+    open_run,
+    rows_expected,
+)
+from fewshot.results.segments import segments
+
+# A clock that is ahead by more than this is said to be.
+AHEAD = timedelta(minutes=10)
+# Of a table: the cell, first row and one past the last, as of `segments`.
+Spans = list[tuple[tuple[Any, ...], int, int]]
+# What stands in the list of runs of a joined summary.
+RUN_FACTS = ("created", "duration_s", "environment", "data")
+
+
+class Store:
+    """Runs that were opened together; rows are read when they are asked for.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Run folders, of `find_runs`.
+    argument : str
+        What errors name.
+
+    Attributes
+    ----------
+    runs : list of Run
+        Those that can be read.
+    unreadable : list of dict
+        ``run`` and ``reason`` of each that cannot.
+
+    Raises
+    ------
+    FewshotError
+        No run can be read.
+    """
+
+    def __init__(self, runs: Sequence[Path], argument: str = "report") -> None:
+        self.runs: list[Run] = []
+        self.unreadable: list[dict[str, str]] = []
+        self.argument = argument
+        for folder in runs:
+            try:
+                self.runs.append(open_run(folder, argument))
+            except FewshotError as error:
+                self.unreadable.append({"run": str(folder), "reason": error.problem})
+                self._check_any_left(error)
+        self._check_any_left()
+
+    def _check_any_left(self, error: FewshotError | None = None) -> None:
+        """A newer version has a remedy of its own, which the first error keeps."""
+        self._first: FewshotError | None = getattr(self, "_first", None) or error
+        if error is None and not self.runs and self._first is not None:
+            first, more = self._first, len(self.unreadable) - 1
+            others = f", and {more} more run{'s' * (more > 1)} neither" if more else ""
+            raise FewshotError(first.argument, first.problem + others, first.remedy)
+
+    def counting(self) -> dict[tuple[Any, ...], tuple[int, Cell]]:
+        """Of every cell the run that counts for it, as an index of `runs`, and the cell.
+
+        The one made last. Where clocks are equal, or were changed, names decide; cells with one
+        key have the same rows, so that it does not matter which of them is taken.
+        """
+        cells: dict[tuple[Any, ...], tuple[int, Cell]] = {}
+        for i in self._by_age():
+            for cell in self.runs[i].summary["cells"]:
+                cells[identity(cell)] = (i, cell)
+        return cells
+
+    def _by_age(self) -> list[int]:
+        return sorted(
+            range(len(self.runs)),
+            key=lambda i: (
+                _seconds(self.runs[i].summary.get("created")),
+                self.runs[i].folder.name,
+                str(self.runs[i].folder),
+            ),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The summary of the last run, with the cells, gaps and names of all.
+
+        ``cells`` have ``run``, an index of ``made``, which has a dict per run: ``name``,
+        ``folder``, ``created``, ``duration_s``, ``environment`` and ``data``. ``unreadable`` has
+        a dict per run that was left out, ``ahead`` one per run made in the future.
+        """
+        counting = self.counting()
+        folders = [run.summary for run in (self.runs[i] for i in self._by_age())]
+        joined = dict(folders[-1])
+        joined["cells"] = [{**cell, "run": i} for i, cell in counting.values()]
+        joined["runs"] = [run.folder.name for run in self.runs]
+        joined["made"] = [
+            {"name": run.folder.name, "folder": str(run.folder)}
+            | {key: run.summary.get(key) for key in RUN_FACTS}
+            for run in self.runs
+        ]
+        joined["left_out"] = _once(one for own in folders for one in own.get("left_out") or [])
+        joined["failed"] = _once(
+            one
+            for run in self.runs
+            for one in run.summary.get("failed") or []
+            if not _made_since(one, run, counting)
+        )
+        joined["unreadable"] = list(self.unreadable)
+        joined["ahead"] = [
+            {"run": one["folder"], "created": one["created"]}
+            for one in joined["made"]
+            if _seconds(one["created"]) > (datetime.now(UTC) + AHEAD).timestamp()
+        ]
+        return joined
+
+    def rows(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Rows of the table `name` of all cells, each from the run that counts for it.
+
+        A run whose table turns out to be damaged joins `unreadable`, and what other runs have of
+        its cells counts.
+
+        Parameters
+        ----------
+        name : {"episodes", "predictions", "verification", "one_class"}
+        columns : sequence of str, optional
+            All of the table by default.
+
+        Returns
+        -------
+        DataFrame
+            Names and reasons as categories, which a million rows of them call for.
+        """
+        wanted = list(TABLE_COLUMNS[name] if columns is None else columns)
+        own = [one for one in IDENTITY if one in TABLE_COLUMNS[name]]
+        read: dict[Path, tuple[pa.Table, Spans]] = {}
+        while True:
+            before = len(self.runs)
+            counting = self.counting()
+            owners = {i for i, cell in counting.values() if rows_expected(cell, name) != 0}
+            for run in [self.runs[i] for i in sorted(owners)]:
+                if run.folder not in read:
+                    self._read(run, name, list(dict.fromkeys([*own, *wanted])), read)
+            if len(self.runs) == before:
+                break
+        parts = [(i, *read[self.runs[i].folder]) for i in sorted(owners)]
+        return _selected(parts, counting, wanted)
+
+    def _read(
+        self, run: Run, name: str, columns: list[str], read: dict[Path, tuple[pa.Table, Spans]]
+    ) -> None:
+        try:
+            table = run.table(name, columns)
+            spans = list(segments(table))
+            _check_cells(run, name, spans)
+            read[run.folder] = table, spans
+        except FewshotError as error:
+            self.runs.remove(run)
+            self.unreadable.append({"run": str(run.folder), "reason": error.problem})
+            self._check_any_left(error)
+            self._check_any_left()
+
+
+def _identity_of(run: Run) -> dict[str, Any]:
+    """What all cells of a run share, from its first one."""
+    return {name: run.summary["cells"][0].get(name) for name in IDENTITY}
+
+
+def _made_since(failed: dict[str, Any], run: Run, counting: dict[tuple[Any, ...], Any]) -> bool:
+    """Whether a cell that failed in one run is there from another."""
+    return identity({**_identity_of(run), **failed}) in counting
+
+
+def _check_cells(run: Run, name: str, spans: Spans) -> None:
+    """Raise unless every cell has its rows, and nothing else has any."""
+    cells = run.summary["cells"]
+    expected = {identity(cell): rows_expected(cell, name) for cell in cells}
+    counted: dict[tuple[Any, ...], int] = dict.fromkeys(expected, 0)
+    for key, start, stop in spans:
+        counted[key] = counted.get(key, 0) + stop - start
+    for key, found in counted.items():
+        wanted = expected.get(key, 0)
+        if wanted is not None and found != wanted:
+            head, ways, shots = key[4:7]
+            raise FewshotError(
+                run.argument,
+                f"{run.folder / name}.parquet has {found} rows of {head} ({ways}-way {shots}-shot) "
+                f"where the summary has {wanted}",
+            )
+
+
+def _selected(
+    parts: Sequence[tuple[int, pa.Table, Spans]],
+    counting: dict[tuple[Any, ...], tuple[int, Cell]],
+    wanted: Sequence[str],
+) -> pd.DataFrame:
+    """Rows of the runs' own cells, one run after the other."""
+    pieces = []
+    for i, table, spans in parts:
+        own = [(start, stop) for key, start, stop in spans if counting.get(key, (None,))[0] == i]
+        if sum(stop - start for start, stop in own) == len(table):
+            pieces.append(table)
+        else:
+            pieces += [table.slice(start, stop - start) for start, stop in own]
+    if not pieces:
+        return pd.DataFrame(columns=list(wanted))
+    joined = pa.concat_tables([piece.select(wanted) for piece in pieces])
+    rows = joined.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
+    for column in rows.select_dtypes("category"):  # in the order of first occurrence so far
+        rows[column] = rows[column].cat.reorder_categories(sorted(rows[column].cat.categories))
+    return rows
+
+
+def _once(entries: Any) -> list[dict[str, Any]]:
+    """Without repetitions, in order."""
+    return list({json.dumps(one, sort_keys=True): one for one in entries}.values())
+
+
+def _seconds(created: Any) -> float:
+    """Seconds since 1970; the beginning of time for what is no time."""
+    try:
+        when = datetime.fromisoformat(str(created))
+    except ValueError:
+        return float("-inf")
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

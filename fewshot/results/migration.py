@@ -1,0 +1,161 @@
+"""What earlier versions wrote, brought to the present form: a step per version.
+
+A step is a pure function from one version to the next. Readers take the steps in memory;
+`migrate_run` writes their outcome.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fewshot.exceptions import FewshotError
+from fewshot.results.arrow import without_dictionaries
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.storage import atomic_path, writing
+
+Summary = dict[str, Any]
+
+VERSION_KEY = b"fewshot.schema_version"
+TABLES = ("episodes", "predictions", "verification", "one_class")
+ORACLES = ("oracle", "oracle_sigma")
+UNTOLD = "the run is from before this was recorded"
+
+
+def _summary_of_2(summary: Summary) -> Summary:
+    """Version 2 always has what runs of version 1 learned to say one after the other."""
+    data = {"extraction": None, "part": "novel", **(summary.get("data") or {})}
+    environment = {"peak_memory_mib": None, **(summary.get("environment") or {})}
+    cells = [_cell_of_2(cell) for cell in summary["cells"]]
+    changed = {"data": data, "environment": environment, "cells": cells}
+    return {"left_out": [], "failed": [], **summary, **changed}
+
+
+def _cell_of_2(cell: Mapping[str, Any]) -> Summary:
+    told: Summary = {"head_uses": [], "comparisons": [], "key": None, "reused_from": None, **cell}
+    if "accuracy" in cell and "accuracy_intervals" not in cell:
+        told["accuracy_intervals"] = _intervals_of_2(cell["accuracy"])
+    if isinstance(cell.get("estimators"), Mapping):
+        told["estimators"] = {
+            name: {**_estimator_of_2(name), **row} for name, row in cell["estimators"].items()
+        }
+    return told
+
+
+def _intervals_of_2(known: Mapping[str, Any]) -> Summary:
+    """The interval over episodes is all that there was."""
+    gap = {**known, "lower": None, "upper": None, "reason": UNTOLD}
+    others = {one: {**gap, "population": one} for one in ("images", "classes")}
+    return {"episodes": {**known, "reason": None}, **others}
+
+
+def _estimator_of_2(name: str) -> Summary:
+    row = dict.fromkeys(("fallback_reason", "level", "coverage", "width", "coverage_curve"))
+    return {"sees_queries": name in ORACLES, "fallbacks": 0, **row}
+
+
+def _unchanged(name: str, table: pa.Table) -> pa.Table:
+    return table
+
+
+# By the version that a step starts from.
+SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2}
+TABLE_STEPS: dict[int, Callable[[str, pa.Table], pa.Table]] = {1: _unchanged}
+
+
+def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> Summary:
+    """A summary as the present version would have written it; `summary` itself stays as it is.
+
+    Raises
+    ------
+    FewshotError
+        It is of a newer version.
+    ValueError, KeyError, TypeError, AttributeError
+        It is no summary.
+    """
+    version = summary["schema_version"]
+    _check_version(version, where, argument)
+    for step in range(version, SCHEMA_VERSION):
+        summary = {**SUMMARY_STEPS[step](summary), "schema_version": step + 1}
+    found: Summary = summary
+    return found
+
+
+def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str) -> pa.Table:
+    """Rows of the table `name` as the present version would have written them.
+
+    Raises
+    ------
+    FewshotError
+        They are of a newer version.
+    """
+    version = table_version(table.schema)
+    _check_version(version, where, argument)
+    for step in range(version, SCHEMA_VERSION):
+        table = TABLE_STEPS[step](name, table)
+    noted = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
+    return table.replace_schema_metadata(noted)
+
+
+def table_version(schema: pa.Schema) -> int:
+    """The version that stands in a Parquet file; 1 if none does."""
+    return int((schema.metadata or {}).get(VERSION_KEY, b"1"))
+
+
+def _check_version(version: Any, where: Path | str, argument: str) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"schema_version is {version!r}")
+    if version > SCHEMA_VERSION:
+        raise FewshotError(
+            argument,
+            f"{where} has schema version {version}; this fewshot knows up to {SCHEMA_VERSION}",
+            "Update fewshot.",
+        )
+
+
+def migrate_run(folder: Path) -> int | None:
+    """Rewrite a run folder in the present form; gives back the version that it had.
+
+    File by file, each whole or not at all, the summary last. Every file says its own version, so
+    that a folder whose migration was interrupted reads as before, and the next call goes on.
+
+    Returns
+    -------
+    int or None
+        None when there was nothing to do.
+
+    Raises
+    ------
+    FewshotError
+        The run is of a newer version, damaged (nothing is changed then), or may not be written.
+    """
+    from fewshot.results.reading import open_run
+
+    run = open_run(folder, "fewshot results migrate")
+    raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    old = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
+    if raw["schema_version"] == SCHEMA_VERSION and not old:
+        return None
+    # All of them, before any is written.
+    tables = {path: without_dictionaries(run.table(path.stem)) for path in old}
+    with writing("fewshot results migrate", folder):
+        for path, table in tables.items():
+            with atomic_path(path) as partial:
+                pq.write_table(table, partial, compression="zstd")
+        with atomic_path(folder / "summary.json") as partial:
+            text = json.dumps(run.summary, indent=2, ensure_ascii=False, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+    return int(raw["schema_version"])
+
+
+def _files() -> list[str]:
+    return [f"{name}.parquet" for name in TABLES]
+
+
+def _is_old(path: Path) -> bool:
+    return table_version(pq.read_schema(path)) < SCHEMA_VERSION

@@ -1,0 +1,96 @@
+"""Rows as text: for the eye, for spreadsheets, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fewshot.report.aligned import aligned, markdown
+from fewshot.report.wording import plain
+
+DASH = "-"
+
+
+def table_text(rows: pd.DataFrame) -> str:
+    """Columns as wide as their entries, numbers to the right."""
+    if not len(rows.columns) or not len(rows):
+        return "no rows\n"
+    columns = [_column(rows, i) for i in range(len(rows.columns))]
+    lines = aligned([list(line) for line in zip(*columns, strict=True)], left_first=False)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _column(rows: pd.DataFrame, place: int) -> list[str]:
+    """Title and entries of a column; texts padded, since they start at the left."""
+    entries = [plain(rows.columns[place]), *map(_shown, rows.iloc[:, place].tolist())]
+    if _numeric(rows.iloc[:, place]):
+        return entries
+    width = max(map(len, entries))
+    return [entry.ljust(width) for entry in entries]
+
+
+def markdown_text(rows: pd.DataFrame) -> str:
+    """A GitHub-flavoured Markdown table."""
+    lines = [[markdown(plain(name)) for name in rows.columns]]
+    numeric = [_numeric(rows.iloc[:, i]) for i in range(len(rows.columns))]
+    lines.append(["---:" if one else "---" for one in numeric])
+    columns = [map(_shown, rows.iloc[:, i].tolist()) for i in range(len(rows.columns))]
+    lines += [list(map(markdown, line)) for line in zip(*columns, strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def csv_text(rows: pd.DataFrame) -> str:
+    """Comma-separated values with all digits; a list is JSON."""
+    plain_rows = rows.copy(deep=False)
+    for name in rows.columns:
+        if rows[name].dtype == object and any(map(_is_list, rows[name])):
+            plain_rows[name] = [
+                json.dumps(_json(one), ensure_ascii=False) for one in rows[name].tolist()
+            ]
+    text: str = plain_rows.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def json_text(rows: pd.DataFrame) -> str:
+    """A list with an object per row, one a line; what is missing is null."""
+    columns = [list(map(_json, rows.iloc[:, i].tolist())) for i in range(len(rows.columns))]
+    names = [str(name) for name in rows.columns]
+    lines = [
+        json.dumps(dict(zip(names, line, strict=True)), ensure_ascii=False)
+        for line in zip(*columns, strict=True)
+    ]
+    return "[" + ",\n ".join(lines) + "]\n"
+
+
+def _numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray))
+
+
+def _shown(value: Any) -> str:
+    """Up to four digits after the point."""
+    if _is_list(value):
+        return ", ".join(map(plain, value))
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return DASH
+    if isinstance(value, float):
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
+    return plain(value)
+
+
+def _json(value: Any) -> Any:
+    """With JSON's own types."""
+    if _is_list(value):
+        return [_json(one) for one in value]
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, bool)) else str(value)

@@ -1,0 +1,62 @@
+"""SQL over the rows of a store, which reaches neither files nor the network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from fewshot.exceptions import FewshotError
+from fewshot.results.arrow import without_dictionaries
+from fewshot.results.joining import Store
+from fewshot.results.querying import CELLS, TABLES, cells_table
+
+# In this order: the last one forbids to change the others.
+LOCKS = (
+    "SET enable_external_access = false",
+    "SET python_enable_replacements = false",
+    "SET autoload_known_extensions = false",
+    "SET autoinstall_known_extensions = false",
+    "SET lock_configuration = true",
+)
+
+
+def query_sql(store: Store, statement: str) -> pd.DataFrame:
+    """What DuckDB answers; the tables are views that bear their names.
+
+    Parameters
+    ----------
+    statement : str
+        As ``SELECT head, avg(accuracy) FROM episodes GROUP BY head``. Only tables whose names
+        occur in it are read.
+
+    Raises
+    ------
+    FewshotError
+        DuckDB is not installed, or refuses the statement.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise FewshotError(
+            "--sql", "needs the package duckdb", "pip install 'fewshot[sql]'"
+        ) from None
+    named = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+    connection: Any = duckdb.connect(":memory:")
+    try:
+        for name in named:
+            rows = cells_table(store.summary()) if name == CELLS else store.rows(name)
+            # As Arrow: older versions do not know all types of newer pandas.
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            connection.register(name, without_dictionaries(table))
+        for lock in LOCKS:
+            connection.execute(lock)
+        return connection.execute(statement).df()
+    except duckdb.Error as error:
+        said = " ".join(str(error).split("LINE 1:")[0].split())
+        tables = f"Tables: {', '.join(TABLES)}."
+        raise FewshotError("--sql", said, tables) from None
+    finally:
+        connection.close()

@@ -1,0 +1,1 @@
+"""Hyper-parameters, chosen on classes that are not the judged ones."""

@@ -1,0 +1,324 @@
+"""Multiruns in processes of their own: joblib, submitit and Ray, and what ends them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fewshot.cli import launching
+from fewshot.cli.job_lines import Follower, printing_to_file
+from fewshot.cli.job_notes import Note, read_notes
+from fewshot.cli.just_that import arguments_of_cell, shell_line
+from fewshot.cli.sweep_lock import hold, let_go
+from fewshot.exceptions import FewshotError
+from fewshot.hardware import available_cores
+
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+}
+WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
+
+
+def rows(folder="runs"):
+    """Rows of all cells of all runs, sorted by what names them."""
+    tables = [pd.read_parquet(path) for path in sorted(Path(folder).rglob("episodes.parquet"))]
+    keys = ["head", "ways", "shots", "seed", "episode"]
+    return pd.concat(tables).sort_values(keys).reset_index(drop=True)
+
+
+def ended(one, seconds=120):
+    out, err = one.communicate(timeout=seconds)
+    return one.returncode, out, err
+
+
+def assert_as_one_by_one(fewshot, given, out, err):
+    """What a sweep of `THREE` leaves and says, beside the same one by one."""
+    done = fewshot("-m", *given, *WISH, THREE, "paths.runs=alone", "hydra.sweep.dir=alone/s")
+    assert done.code == 2
+    pd.testing.assert_frame_equal(rows(), rows("alone"), check_exact=True)
+    mine, others = (
+        [json.loads(line) for line in Path(folder, "failures.jsonl").read_text().splitlines()]
+        for folder in ("runs/s", "alone/s")
+    )
+    assert [one["error"] for one in mine] == [one["error"] for one in others]
+    assert "3 jobs: 8 cells computed, 0 taken from earlier runs, 1 failed" in out
+    for number in range(3):
+        log = Path(f"runs/s/jobs/{number}.log").read_text().splitlines()
+        assert [f"[{number}] {line}".rstrip() for line in log] == [
+            line for line in out.splitlines() if line.startswith(f"[{number}]")
+        ]
+    assert "Traceback" not in err
+    assert "\r" not in out + err  # no progress bars
+
+
+THREE = "episodes.ways=4,5,30"  # jobs, the last of which fails
+
+
+def test_two_processes_of_joblib(fewshot, given):
+    pytest.importorskip(PLUGINS["joblib"])
+    from joblib.externals.loky import get_reusable_executor
+
+    settings = (*WISH, THREE, "launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = fewshot("-m", *given[:-1], *settings)
+    get_reusable_executor().shutdown(kill_workers=True)
+    assert done.code == 2, done.err
+    assert_as_one_by_one(fewshot, given, done.out, done.err)
+    share = max(1, available_cores() // 2)
+    texts = [path.read_text() for path in Path("runs").rglob("config.yaml")]
+    assert len(texts) == 2
+    assert all(f"\nthreads: {share}\n" in text for text in texts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_other_launchers(fewshot, process, given, launcher):
+    pytest.importorskip(PLUGINS[launcher])
+    before = set(Path().iterdir())
+    one = process("-m", *given, *WISH, THREE, f"launcher={launcher}")
+    code, out, err = ended(one)
+    assert code == 2, err
+    assert {path.name for path in set(Path().iterdir()) - before} == {"runs"}
+    assert_as_one_by_one(fewshot, given, out, err)
+
+
+@pytest.mark.slow
+def test_the_launcher_of_hydra_typed_directly(process, given):
+    pytest.importorskip(PLUGINS["joblib"])
+    one = process("-m", *given[:-1], *WISH, "seed=0,1", "hydra/launcher=joblib")
+    code, out, err = ended(one)
+    assert code == 0, err
+    assert "2 jobs: 8 cells computed" in out
+    assert all("\nthreads: 1\n" in path.read_text() for path in Path("runs").rglob("config.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
+    pytest.importorskip(PLUGINS[launcher])
+    sweep = ("-m", *given, *WISH, "seed=0,1,2,3", "episodes.count=30000", f"launcher={launcher}")
+    one = process(*sweep, start_new_session=True)
+    kept = Path("runs/.cells")
+    assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
+    workers = [note.process for note in read_notes(Path("runs/s"))]
+    os.kill(one.pid, getattr(signal, ending))
+    code, _, err = ended(one)
+    assert until(lambda: not any(living(pid) for pid in workers), 20)
+    if ending == "SIGKILL":
+        assert code == -signal.SIGKILL
+        return
+    assert code == {"SIGINT": 130, "SIGTERM": 143}[ending]
+    assert "fewshot: interrupted. " in err
+    assert "To go on: fewshot -m " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+def test_a_process_that_is_killed_costs_no_finished_cell(process, fewshot, given, launcher):
+    pytest.importorskip(PLUGINS[launcher])
+    sweep = ("-m", *given, *WISH, "seed=0,1,2", "episodes.count=20000")
+    one = process(*sweep, f"launcher={launcher}")
+    kept = Path("runs/.cells")
+    assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
+    first = {path.name for path in kept.glob("[0-9a-f]*") if path.is_dir()}
+    victim = next(note for note in read_notes(Path("runs/s")) if not note.ended)
+    os.kill(victim.process, signal.SIGKILL)
+    code, _, err = ended(one)
+    if launcher == "ray":  # gives the job to another process
+        assert code == 0, err
+    else:
+        assert code == 2, err
+        assert "its process is gone" in err
+        assert fewshot(*sweep).code == 0
+    taken = {
+        cell["key"]
+        for path in Path("runs").rglob("summary.json")
+        for cell in json.loads(path.read_text())["cells"]
+        if cell["reused_from"]
+    }
+    assert launcher == "ray" or first <= taken
+    found = rows().drop_duplicates(["head", "shots", "seed", "episode"])
+    fewshot(*sweep, "paths.runs=alone", "hydra.sweep.dir=alone/s")
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), rows("alone"), check_exact=True)
+
+
+def until(done, seconds=60):
+    """Whether something comes true before the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if done():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def living(pid):
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_names_that_do_not_exist(refusal, given, monkeypatch):
+    assert "Did you mean 'joblib'?" in refusal("-m", *given, "launcher=jobli", "seed=0,1")
+    assert "Did you mean 'joblib'?" in refusal("-m", *given, "hydra/launcher=jobli", "seed=0,1")
+
+
+@pytest.mark.parametrize("name", ["joblib", "submitit_slurm", "ray"])
+def test_a_launcher_whose_package_is_missing(name):
+    message = str(launching.missing_launcher("hydra/launcher", name, ["basic"]))
+    assert "which is not installed" in message
+    assert f"Run: pip install 'fewshot[{launching.EXTRAS[name]}]'." in message
+
+
+@pytest.mark.parametrize(
+    ("launcher", "batch", "cores", "each"),
+    [
+        ({"_target_": "a.JoblibLauncher", "n_jobs": 4}, None, 16, 4),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": -1}, None, 16, 1),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": -2}, None, 16, 1),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": 32}, None, 16, 1),
+        ({"_target_": "a.RayLauncher", "ray": {"remote": {"num_cpus": 2}}}, None, 16, 2),
+        ({"_target_": "a.RayLauncher", "ray": {"remote": {}}}, None, 16, 1),
+        ({"_target_": "a.LocalLauncher"}, 4, 16, 4),
+        ({"_target_": "a.LocalLauncher"}, None, 16, 1),
+        ({"_target_": "a.LocalLauncher", "cpus_per_task": 3}, 4, 16, 3),
+        ({"_target_": "a.SlurmLauncher", "cpus_per_task": 8}, None, 16, 8),
+        ({"_target_": "a.SlurmLauncher"}, None, 16, 16),
+    ],
+)
+def test_shares_of_the_cores(launcher, batch, cores, each, monkeypatch):
+    monkeypatch.setattr(launching, "available_cores", lambda: cores)
+    assert launching.cores_each(launcher, batch) == each
+
+
+def test_two_sweeps_in_one_folder_at_the_same_time(refusal, given):
+    lock = hold(Path("runs/s"))
+    Path("runs/s/failures.jsonl").write_text("of the other\n")
+    message = refusal("-m", *given, *WISH, "seed=0,1")
+    let_go(lock)
+    assert message.startswith("hydra.sweep.dir: another sweep goes on in runs/s.")
+    assert Path("runs/s/failures.jsonl").read_text() == "of the other\n"
+    assert not Path("runs/s/.sweep.lock").exists()
+
+
+def test_two_sweeps_in_one_folder_one_after_the_other(fewshot, given):
+    done = fewshot("-m", *given, *WISH, "episodes.ways=5,30")
+    assert done.code == 2
+    done = fewshot("-m", *given, *WISH, "episodes.ways=4,5")
+    assert done.code == 0, done.err
+    assert "2 jobs: 4 cells computed, 4 taken from earlier runs, 0 failed" in done.out
+    assert "failed: " not in done.err
+    assert not Path("runs/s/failures.jsonl").exists()
+    assert "Report over 3 runs" in done.out
+
+
+def test_a_secret_is_not_written_down(refusal, given):
+    message = refusal("-m", *given, "seed=0,1", "llm.key=sk-1234")
+    assert "1234" not in message
+
+
+def test_how_to_run_just_what_failed(fewshot, given):
+    wish = (*given, *WISH, "head.lda.shrinkage=2", "episodes.shots=[1,2]")
+    done = fewshot("-m", *wish, "seed=3,4", "text.templates=['a {} b']")
+    assert done.code == 2
+    failures = Path("runs/s/failures.jsonl").read_text().splitlines()
+    assert len(failures) == 4
+    one = json.loads(failures[-1])
+    assert "seed=4" in one["overrides"]
+    line = next(x for x in reversed(done.err.splitlines()) if x.startswith("  just that: "))
+    line = line.removeprefix("  just that: fewshot ")
+    words = subprocess.run(  # as a shell takes the line apart
+        f"printf '%s\\n' {line}", shell=True, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    again = fewshot(*words, "head.lda.shrinkage=auto", "paths.runs=mended")
+    assert again.code == 0, again.err
+    (summary,) = (json.loads(path.read_text()) for path in Path("mended").rglob("summary.json"))
+    assert [(x["head"], x["shots"], x["seed"]) for x in summary["cells"]] == [("lda", 2, 4)]
+    assert "only what is missing: fewshot -m dataset=features" in done.err
+
+
+def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
+    from fewshot.heads.ncm import NCM
+
+    fit = NCM.fit
+
+    def broken(self, support):
+        if support.features.shape[1] == 4:
+            raise RuntimeError("a defect")
+        return fit(self, support)
+
+    monkeypatch.setattr(NCM, "fit", broken)
+    done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.ways=4,5")
+    assert done.code == 1
+    assert "RuntimeError: a defect" in done.err
+    assert "2 jobs: 2 cells computed, 0 taken from earlier runs, 1 failed" in done.out
+
+
+def test_arguments_of_one_cell():
+    settings = {"head": {"ncm": {}, "lda": {}}, "episodes": {"shots": [1, 5], "path": None}}
+    overrides = [
+        "+head.ncm.x=1",
+        "head=[ncm,lda]",
+        "head.lda.shrinkage=2",
+        "launcher=joblib",
+        "a=b c",
+    ]
+    arguments = arguments_of_cell(overrides, settings, {"head": "lda", "shots": 5})
+    assert arguments == ["head.lda.shrinkage=2", "a=b c", "head=lda", "episodes.shots=5"]
+    settings["episodes"]["path"] = "x"
+    arguments = arguments_of_cell(overrides, settings, {"head": "mine", "shots": 5})
+    assert arguments == [x for x in overrides if x != "launcher=joblib"]
+    line = shell_line(["a=b c"], ["-m", "--config-dir", "my conf", "-cn=x", "head=ncm"])
+    assert line == "fewshot --config-dir 'my conf' -cn=x 'a=b c'"
+
+
+def test_lines_are_whole(workplace, capfd):
+    follower = Follower(workplace)
+    with printing_to_file(workplace, 3):
+        print("one", end="")
+        time.sleep(0.5)  # half a line may be seen now
+        assert capfd.readouterr().out == ""
+        print("\ntwo\n\nsurrogate \udce9", file=sys.stderr)
+        sys.stdout.write("the rest")
+    follower.stop()
+    lines = capfd.readouterr().out.splitlines()
+    assert lines == ["[3] one", "[3] two", "[3]", "[3] surrogate \\udce9", "[3] the rest"]
+
+
+def test_notes(workplace):
+    note = Note(2, ["a=1"])
+    note.write(workplace)
+    assert read_notes(workplace) == [note]
+    assert note.at_work()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert not Note(2, [], process=gone.pid).at_work()
+    assert not Note(2, [], machine=f"not-{socket.gethostname()}").at_work()
+    (workplace / "jobs" / "3.json").write_text("{")
+    assert len(read_notes(workplace)) == 1
+
+
+def test_a_lock_is_let_go_when_its_process_is_killed(workplace):
+    code = "import sys; from fewshot.cli.sweep_lock import hold; from pathlib import Path\n"
+    code += "lock = hold(Path('s')); print('held', flush=True); sys.stdin.read()"
+    one = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    one.stdout.readline()
+    with pytest.raises(FewshotError, match="another sweep goes on"):
+        hold(Path("s"))
+    one.kill()
+    one.communicate()
+    let_go(hold(Path("s")))

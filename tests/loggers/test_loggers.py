@@ -1,0 +1,160 @@
+"""Real libraries write, their own readers read; nothing leaves the machine."""
+
+import json
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+
+from fewshot.exceptions import FewshotError
+from fewshot.loggers import base, loggers
+from fewshot.loggers.mlflow import plain
+from fewshot.loggers.telling import loggers_of, tell
+from fewshot.resources import options
+
+
+@pytest.fixture
+def made(workplace):
+    """Function that makes a logger with the settings of conf/logger."""
+
+    def make(name, **changes):
+        settings = options("logger")[name][name] | {"folder": str(workplace / "runs")} | changes
+        return loggers_of({name: settings})[0]
+
+    return make
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Connections to anywhere but this machine fail the test."""
+    connect, tried = socket.socket.connect, []
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            tried.append(address)
+            raise OSError("no network in tests")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+    assert not tried
+
+
+def test_every_logger_has_settings_and_every_setting_a_logger():
+    assert set(options("logger")) == set(loggers)
+
+
+def test_tensorboard(made, folder, summary, settings):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logger = made("tensorboard", folder="events")
+    assert tell([logger, logger], folder, summary, settings) == []
+    assert sorted(path.name for path in Path("events").iterdir()) == ["one_run", "one_run-2"]
+    events = EventAccumulator("events/one_run-2")
+    events.Reload()
+    curve = [(one.step, one.value) for one in events.Scalars("ncm/accuracy")]
+    assert curve == [(1, 0.75), (5, pytest.approx(0.9))]
+    text = events.Tensors("parameters/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "| head.lda.shrinkage | auto |" in text
+
+
+@pytest.mark.slow  # it makes the tables of a database
+def test_mlflow(made, folder, summary, settings, no_network, monkeypatch):
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    from mlflow import MlflowClient
+
+    summary["cells"][0]["dataset"] = "d (base classes)"
+    logger = made("mlflow")
+    assert tell([logger, logger], folder, summary, settings) == []
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder.parent / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'fewshot'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    run = runs[0]
+    assert run.info.run_name == "one_run"
+    assert run.data.params["head.lda.shrinkage"] == "auto"
+    assert run.data.tags["fewshot.fewshot"] == "0.1.0"
+    (last,) = client.get_metric_history(run.info.run_id, "d _base classes_/ncm/accuracy")
+    assert (last.step, last.value) == (5, 0.9)
+    (artifact,) = client.list_artifacts(run.info.run_id)
+    assert artifact.path == "report.html"
+    assert (folder.parent / "mlflow" / run.info.run_id / "artifacts" / "report.html").is_file()
+
+
+def test_mlflow_takes_no_password(made, monkeypatch):
+    pytest.importorskip("mlflow")
+    with pytest.raises(FewshotError, match="without a password"):
+        made("mlflow", uri="https://me:secret@example.org")
+    assert plain("a/b (c)·1-shot") == "a/b _c__1-shot"
+
+
+def records_of(path):
+    """What a .wandb file holds: blocks of 32 KiB, pieces with checksum, length and kind."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, at, whole = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        whole += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or last
+            record = Record()
+            record.ParseFromString(whole)
+            yield record
+            whole = b""
+
+
+def test_wandb_offline(made, folder, summary, settings, no_network):
+    pytest.importorskip("wandb")
+    assert tell([made("wandb")], folder, summary, settings) == []
+    (file,) = (folder.parent / "wandb").glob("offline-run-*/*.wandb")
+    records = list(records_of(file))
+    history = [
+        {item.key or "/".join(item.nested_key): json.loads(item.value_json)
+         for item in one.history.item}
+        for one in records if one.HasField("history")
+    ]  # fmt: skip
+    curve = {one["shots"]: one.get("ncm/accuracy") for one in history}
+    assert curve == {1: 0.75, 5: 0.9}
+    (run,) = (one.run for one in records if one.HasField("run"))
+    config = {item.key or "/".join(item.nested_key): item.value_json for item in run.config.update}
+    assert config["head.lda.shrinkage"] == '"auto"'
+    assert run.display_name == "one_run"
+    assert any(one.HasField("artifact") for one in records) or b"report-" in file.read_bytes()
+
+
+def test_wandb_modes(made):
+    with pytest.raises(FewshotError, match=r"logger.wandb.mode: expected one of 'offline', 'onlin"):
+        made("wandb", mode="onlne")
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
+def test_a_package_that_is_missing(made, name, monkeypatch):
+    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    with pytest.raises(FewshotError, match=rf"{name} needs .*pip install 'fewshot\[{name}\]'"):
+        made(name)
+
+
+def test_a_logger_that_fails_loses_nothing(folder, summary, settings, capsys):
+    class Broken(base.Logger):
+        name, modules = "broken", ()
+
+        def log(self, record):
+            raise ConnectionError("nobody\nanswers")
+
+    assert tell([Broken(), Broken()], folder, summary, settings) == ["broken", "broken"]
+    (line, _) = capsys.readouterr().err.splitlines()
+    assert line == f"fewshot: warning: logger broken: nobody answers ({folder} is complete)"
+
+
+def test_settings_that_a_logger_does_not_have():
+    with pytest.raises(FewshotError, match=r"'tensorboard' has no setting 'foldr'.*'folder'"):
+        loggers_of({"tensorboard": {"foldr": "x"}})

@@ -1,0 +1,57 @@
+"""Which numbers trackers get, under which names."""
+
+from fewshot.loggers.record import Metric, Record, metrics_of, parameters_of, tags_of
+
+
+def test_curves_by_shots(summary):
+    found = metrics_of(summary["cells"])
+    assert [one.step for one in found] == sorted(one.step for one in found)
+    curve = [(one.step, one.value) for one in found if one.name == "ncm/accuracy"]
+    assert curve == [(1, 0.75), (5, 0.9)]
+    assert Metric("lda/error", 1, 0.5) in found
+    assert Metric("ncm/margin/mae", 5, 0.05) in found
+    assert not [one for one in found if "loo" in one.name]  # predicted nothing
+
+
+def test_names_say_what_differs(make_cell):
+    cells = [make_cell(dataset=name, ways=ways) for name, ways in (("d", 5), ("e", 2))]
+    names = {one.name for one in metrics_of(cells)}
+    assert {"d/5-way/ncm/accuracy", "e/2-way/ncm/accuracy"} <= names
+    assert all("/b/" not in name for name in names)
+
+
+def test_no_two_numbers_have_one_name(make_cell):
+    cells = [
+        make_cell(dataset=d, backbone=b, head=h, shots=k, seed=s)
+        for d in "xy" for b in "pq" for h in "mn" for k in (1, 5) for s in (0, 1)
+    ]  # fmt: skip
+    found = metrics_of(cells)
+    assert len({(one.name, one.step) for one in found}) == len(found) == 32 * 5
+
+
+def test_other_tasks(make_cell):
+    bare = {key: value for key, value in make_cell(shots=2).items()
+            if key not in ("accuracy", "actual_error", "estimators")}  # fmt: skip
+    verified = bare | {"auroc": {"episodes": {"mean": 0.8}, "images": None}}
+    assert metrics_of([verified]) == [Metric("ncm/auroc", 2, 0.8)]
+    measures = ("macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret")
+    entry = {"prevalence": 0.2} | {name: {"mean": 0.5} for name in measures}
+    found = metrics_of([bare | {"prevalences": [entry | {"regret": {"mean": float("nan")}}]}])
+    assert Metric("ncm/macro_f1", 20, 0.5) in found
+    assert len(found) == 5
+
+
+def test_parameters_are_flat_and_name_no_server(settings):
+    assert parameters_of(settings) == {"seed": "0", "head.lda.shrinkage": "auto"}
+
+
+def test_tags(summary, folder, settings):
+    tags = tags_of(summary)
+    assert tags["fewshot.fewshot"] == "0.1.0"
+    assert tags["fewshot.hash.features"] == "a" * 16
+    assert "fewshot.git_commit" not in tags
+    record = Record.of(folder, summary, settings, "run")
+    assert record.tags["fewshot.kind"] == "run"
+    assert record.page.read_text() == "<p>a page</p>"
+    (folder / "report.html").unlink()
+    assert Record.of(folder, summary, settings, "run").page is None

@@ -1,0 +1,117 @@
+"""A browser, pages to show in it, and eyes for them."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+SMALL = {"datasets": ("eurosat",), "backbones": ("resnet50",), "heads": ("ncm", "lda")}
+SMALL |= {"shots": (1, 5), "points": 60}
+
+
+def _payloads():
+    path = Path(__file__).with_name("payloads.py")
+    specification = importlib.util.spec_from_file_location("page_payloads", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def payloads():
+    """The module that makes payloads and writes pages."""
+    return _payloads()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's chromium. Of a module: a loop left running would be in the way of other tests."""
+    if CHROMIUM is None:
+        pytest.skip("needs Debian's chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Where pages are written."""
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="session")
+def few():
+    """Arguments of four cells: two heads at 1 and 5 shots."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def small(folder, payloads):
+    """A page of four cells."""
+    return payloads.write_page(folder / "small.html", payloads.make_payload(**SMALL))
+
+
+@pytest.fixture(scope="session")
+def many(folder, payloads):
+    """1,000 cells of classification, and some of the other tasks."""
+    payload = payloads.make_payload(datasets=payloads.DATASETS, points=100)
+    payload["cells"] += payloads.other_tasks()
+    return payloads.write_page(folder / "many.html", payload)
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page; at the end nothing was complained about and nothing but the file was read."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(path, hash="", **settings):
+        context = browser.new_context(**settings)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri() + hash)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert len({url.split("#")[0] for url in requests if url.startswith("file:")}) <= 1
+
+
+@pytest.fixture(scope="session")
+def column():
+    """Texts of a column of the leaderboard."""
+
+    def texts(page, title):
+        heads = page.locator(".leaderboard thead th").all_inner_texts()
+        place = next(i for i, text in enumerate(heads) if text.startswith(title))
+        return page.locator(f".leaderboard tbody tr > :nth-child({place + 1})").all_inner_texts()
+
+    return texts
+
+
+@pytest.fixture(scope="session")
+def numbers(column):
+    """The first number of every text of a column."""
+    return lambda page, title: [float(text.split()[0]) for text in column(page, title)]
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Draws all sections, without scrolling to them."""
+
+    def draw(page):
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        return page
+
+    return draw

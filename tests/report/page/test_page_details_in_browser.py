@@ -1,0 +1,100 @@
+"""Charts and files of the page: what points tell, what is saved."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def expected_episode(path, number):
+    """Classes and files of an episode of the best cell, read from the page's own data."""
+    text = path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0]
+    payload = json.loads(text)
+    best = max(payload["cells"], key=lambda cell: cell["measures"][0]["mean"])
+    own = payload["sets"][payload["points"][best["points"]]["set"]]
+    classes = np.frombuffer(base64.b64decode(own["classes"]), "<u2").reshape(-1, 5)[number]
+    support = np.frombuffer(base64.b64decode(own["support"]), "<u4").reshape(-1, 5, own["shots"])
+    data = payload["datasets"][own["dataset"]]
+    names = [data["classnames"][i] for i in classes]
+    return names, sorted(data["files"][i] for i in support[number].ravel())
+
+
+def shown_episode(page):
+    panel = page.locator(".episode")
+    number = int(panel.locator("h4").inner_text().split()[1])
+    files = panel.locator(".shots bdi, .files bdi").all_inner_texts()
+    return number, panel.locator(".classes strong").all_inner_texts(), sorted(files)
+
+
+def test_episodes_are_told_by_keyboard_and_by_pointing(visit, folder, payloads, few, drawn):
+    path = folder / "pictures.html"
+    payload = payloads.make_payload(**few, files=[f"a/{i}.jpg" for i in range(30)], thumbnails=30)
+    page = drawn(visit(payloads.write_page(path, payload)))
+    chart = page.locator("section:has(> #scatter) svg[tabindex='0']")
+    chart.focus()
+    seen = set()
+    for key in ("Home", "ArrowRight", "ArrowUp", "End", "ArrowLeft"):
+        page.keyboard.press(key)
+        number, classes, files = shown_episode(page)
+        assert (classes, files) == expected_episode(path, number)
+        seen.add(number)
+    assert len(seen) >= 4
+    pictures = page.locator(".episode img")
+    assert pictures.count() == 25
+    assert pictures.evaluate_all("all => all.every(one => one.naturalWidth === 64)")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    for x in range(10, 90, 5):
+        page.mouse.move(box["x"] + box["width"] * x / 100, box["y"] + box["height"] * (1 - x / 100))
+    pointed, classes, files = shown_episode(page)
+    assert pointed != number
+    number = pointed
+    assert (classes, files) == expected_episode(path, number)
+    page.get_by_role("tab", name="constant").click()
+    assert "predicted by constant" in page.locator(".episode h4").inner_text()
+
+
+def test_lines_are_toggled_and_read(visit, small, drawn):
+    page = drawn(visit(small))
+    section = page.locator("section:has(> #shots)")
+    assert section.locator("svg .whisker").count() == 4
+    assert section.locator("svg[role] .dashed").count() == 1
+    section.get_by_role("button", name="lda").click()
+    assert section.get_by_role("button", name="lda").get_attribute("aria-pressed") == "false"
+    assert section.locator("svg .whisker").count() == 2
+    section.locator("svg[role=application]").focus()
+    page.keyboard.press("End")
+    assert "ncm, 5 shots" in section.locator(".readout").inner_text()
+
+
+def test_dark_mode_and_a_saved_chart_that_is_light(visit, small, drawn):
+    page = drawn(visit(small, color_scheme="dark"))
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert dark == "rgb(15, 20, 25)"
+    with page.expect_download() as download:
+        page.locator("section:has(> #scatter) .save").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    assert download.value.suggested_filename.endswith(".svg")
+    assert 'xmlns="http://www.w3.org/2000/svg"' in text and "class=" not in text
+    assert "rgb(0, 114, 178)" in text and "#ffffff" in text
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+
+
+def test_the_filtered_rows_as_csv(visit, small, numbers):
+    page = visit(small, "#head=ncm")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save CSV").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["head"], row["shots"]) for row in rows] == [("ncm", "5"), ("ncm", "1")]
+    shown = numbers(page, "Accuracy")
+    assert [round(100 * float(row["accuracy"]), 1) for row in rows] == shown
+    half = (float(rows[0]["accuracy_classes_upper"]) - float(rows[0]["accuracy_classes_lower"])) / 2
+    assert half == pytest.approx(0.03)
+    assert rows[0]["accuracy_images_lower"] == ""

@@ -1,0 +1,220 @@
+"""The sentences at the top of the page: they say "clearly" when it is clear, and else not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewshot.report.payload import payload
+from fewshot.results.schema import PREDICTION_COLUMNS
+from fewshot.results.statistics import mean_interval
+
+EPISODES, WAYS, CLASSES = 400, 5, 40
+
+
+def made(*cells):
+    """Answer for cells given as dicts: names, ``error`` (E,), and ``drawn``, the episodes' name."""
+    tables, summaries = [], []
+    for given in cells:
+        cell = {
+            "task": "classification", "dataset": "birds", "backbone": "resnet", "feature": "pooled",
+            "head": "ncm", "ways": WAYS, "shots": 5, "seed": 0,
+        }  # fmt: skip
+        cell |= {key: value for key, value in given.items() if key in cell}
+        error = given["error"]
+        drawn = given.get("drawn", "same")
+        tables.append(
+            pd.DataFrame({"episode": np.arange(len(error))}).assign(
+                **cell, classes=given.get("classes", CLASS_NAMES), actual_error=error
+            )
+        )
+        classes = given.get("interval")
+        summaries.append({
+            **cell, "queries": 15, "episodes": len(error), "estimators": given.get("said", {}),
+            "head_uses": given.get("uses", []),
+            "accuracy": mean_interval(1 - error), "actual_error": mean_interval(error),
+            "accuracy_intervals": {"classes": classes} if classes else {},
+            "comparisons": given.get("comparisons", []), "hashes": {"episodes": drawn},
+        })  # fmt: skip
+    empty = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    return payload({"cells": summaries}, pd.concat(tables), empty).answer
+
+
+def lines(*cells):
+    return made(*cells)[0]["lines"]
+
+
+rng = np.random.default_rng(0)
+DRAWN = rng.random((EPISODES, CLASSES)).argsort(1)[:, :WAYS]
+CLASS_NAMES = [[f"class {c}" for c in own] for own in DRAWN.tolist()]
+BASE = 0.3 + 0.08 * rng.standard_normal(EPISODES)
+NOISE = 0.02 * rng.standard_normal(EPISODES)
+
+
+def test_clearly_ahead_of_backbone_and_head():
+    (line,) = lines(
+        {"error": BASE},
+        {"head": "lda", "error": BASE - 0.02 + NOISE},
+        {"backbone": "vit", "head": "lda", "error": BASE - 0.05 - NOISE},
+        {"backbone": "vit", "error": BASE - 0.04 - NOISE * 0.5},
+    )
+    right = 100 * (1 - (BASE - 0.05 - NOISE).mean())
+    assert line.startswith(f"5-way, 5 shots: vit with lda is right in {right:.1f} %")
+    gap = (BASE - 0.02 + NOISE) - (BASE - 0.05 - NOISE)
+    half = 1.96 * gap.std(ddof=1) / EPISODES**0.5
+    assert (
+        f"clearly ahead of the next backbone, resnet with lda (+{100 * gap.mean():.1f} ± "
+        f"{100 * half:.1f} points on the same episodes)"
+    ) in line
+    assert "clearly ahead of the next head, ncm (+1.0 ± 0.1 points" in line
+    assert "not clearly" not in line
+
+
+def test_not_clearly_ahead():
+    wild = 0.2 * rng.standard_normal(EPISODES)
+    wild -= wild.mean()
+    (line,) = lines({"error": BASE}, {"backbone": "vit", "error": BASE - 0.002 + wild})
+    assert "not clearly ahead of the next backbone, resnet with ncm (+0.2 ± 1.9 points" in line
+    assert "next head" not in line  # there is one head only
+
+
+def test_ahead_on_these_classes_only():
+    """What a class adds is the same in all its episodes: other classes could turn it round."""
+    by_class = np.random.default_rng(1).standard_normal(CLASSES) * 0.2
+    gap = by_class[DRAWN].mean(1)
+    gap += 0.03 - gap.mean()
+    (line,) = lines({"error": BASE}, {"backbone": "vit", "error": BASE - gap})
+    assert "ahead of the next backbone, resnet with ncm, on these classes (+3.0 ± 0." in line
+    assert "for other classes, where it is not clear" in line
+    assert "; clearly" not in line
+
+
+def test_every_episode_with_all_classes_says_nothing_of_others():
+    all_same = [["a", "b", "c", "d", "e"]] * EPISODES
+    (line,) = lines(
+        {"error": BASE, "classes": all_same},
+        {"backbone": "vit", "error": BASE - 0.05 + NOISE, "classes": all_same},
+    )
+    assert "clearly ahead of the next backbone" in line and "other classes" not in line
+
+
+def test_other_episodes_are_not_compared():
+    (line,) = lines({"error": BASE}, {"backbone": "vit", "error": BASE - 0.1, "drawn": "others"})
+    assert "the next backbone, resnet with ncm, has 7" in line and "but on other episodes" in line
+    assert "ahead" not in line
+
+
+def test_equal_heads_are_as_good():
+    (line,) = lines({"error": BASE}, {"head": "lda", "error": BASE + 1e-15})
+    assert "the next head, ncm, is as good" in line or "the next head, lda, is as good" in line
+
+
+def test_seeds_are_averaged_and_paired():
+    other = BASE[::-1]
+    (line,) = lines(
+        {"error": BASE}, {"error": other, "seed": 1, "drawn": "1"},
+        {"backbone": "vit", "error": BASE - 0.04 + NOISE},
+        {"backbone": "vit", "error": other - 0.02 - NOISE, "seed": 1, "drawn": "1"},
+        # Judged under one seed only, it does not take part.
+        {"backbone": "lucky", "error": BASE - 0.2},
+    )  # fmt: skip
+    assert "vit with ncm" in line and "(mean of 2 seeds)" in line and "lucky" not in line
+    assert "(+3.0 ± 0.1 points" in line
+
+
+def test_intervals_and_transduction_are_told():
+    interval = {"mean": 0.7, "lower": 0.655, "upper": 0.745}
+    (line,) = lines({"error": BASE, "uses": ["queries"], "interval": interval})
+    assert "resnet with ncm (transductive) is right in 7" in line
+    assert "over episodes, ± 4.5 for other classes)" in line
+
+
+def test_more_shots_are_followed_with_one_combination():
+    given = [
+        {"backbone": name, "shots": K, "error": BASE - gain, "drawn": str(K)}
+        for name, gains in {"resnet": (0.08, 0.1, 0.12), "vit": (0.0, 0.15, 0.2)}.items()
+        for K, gain in zip((1, 5, 10), gains, strict=True)
+    ]
+    told = lines(*given)
+    assert told[0].startswith("5-way, 1 shot: resnet")
+    assert told[2].startswith("5-way, 10 shots: vit")
+    assert (
+        told[3] == "More shots (vit with ncm): +15.0 points from 1 to 5, +5.0 points from 5 to 10."
+    )
+
+
+def test_few_lines_for_many_shots_and_many_data_sets():
+    told = lines(*({"shots": K, "error": BASE, "drawn": str(K)} for K in range(1, 9)))
+    assert [line.split(":")[0] for line in told[:4]] == [
+        "5-way, 1 shot", "5-way, 3 shots", "5-way, 6 shots", "5-way, 8 shots",
+    ]  # fmt: skip
+    assert len(told) <= 6
+    parts = made(*({"dataset": f"d{i}", "error": BASE} for i in range(11)))
+    assert [part["heading"] for part in parts[:8]] == [f"d{i}" for i in (0, 1, 10, 2, 3, 4, 5, 6)]
+    assert parts[-1]["lines"][0] == "3 more data sets are in the table."
+
+
+def said(mae, constant, lower, upper):
+    row = {"defined": EPISODES, "sees_queries": False}
+    return {
+        "said": {
+            "auto": row | {"mae": mae, "coverage": 0.91, "level": 0.9},
+            "constant": row | {"mae": constant},
+            "oracle": row | {"mae": 0.001, "sees_queries": True},
+        },
+        "comparisons": [
+            {"first": "constant", "second": "auto", "episodes": EPISODES,
+             "difference": {"mean": constant - mae, "lower": lower, "upper": upper}}
+        ],
+    }  # fmt: skip
+
+
+def test_predictions_beside_the_constant():
+    told = lines(
+        {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)},
+        {"head": "lda", "error": BASE, **said(0.04, 0.05, -0.01, 0.03)},
+    )
+    assert told[-1] == (
+        "auto predicted the error of each episode from its shots alone, off by 3.5 points on "
+        "average; saying the same of all would be off by 5.0 (clearly nearer in 1 of 2 cells). Its "
+        "90 % intervals held 91 % of the errors."
+    )
+    (_, last) = lines({"error": BASE, **said(0.03, 0.05, 0.01, 0.03)})
+    assert "(clearly nearer)" in last
+
+
+def test_a_worse_prediction_is_never_clearly_nearer():
+    (_, last) = lines({"error": BASE, **said(0.06, 0.05, -0.02, -0.001)})
+    assert "off by 6.0 points" in last and "off by 5.0 (not clearly nearer)" in last
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_best_of_many_is_said_to_be_flattered(several):
+    cells = [{"error": BASE}, {"head": "lda", "error": BASE - 0.01}]
+    words = " ".join(made(*cells[: 1 + several])[-1]["lines"])
+    assert ("best of 2 combinations" in words) == several
+
+
+def test_the_best_over_all_data_sets():
+    gains = {"d1": {"ncm": 0.05, "lda": 0.0}, "d2": {"ncm": 0.0, "lda": 0.03}, "d3": {"ncm": 0.01}}
+    cells = [
+        {"dataset": name, "head": head, "error": BASE - gain, "drawn": name}
+        for name, own in gains.items()
+        for head, gain in own.items()
+    ]
+    first = made(*cells[:4])[0]
+    mean = 100 * (1 - BASE.mean() + 0.025)
+    assert first["heading"] == "Over all data sets"
+    assert first["lines"][0].startswith(
+        f"5-way, 5 shots: resnet with ncm is right in {mean:.1f} % on average over 2 data sets"
+    )
+    assert first["lines"][0].endswith("it is the best one on 1 of them.")
+    assert made(*cells)[0]["heading"] == "d1"  # all have one combination only
+
+
+def test_nothing_to_say():
+    empty = pd.DataFrame(columns=["episode", "actual_error", "classes"])
+    assert (
+        payload({"cells": []}, empty, pd.DataFrame(columns=list(PREDICTION_COLUMNS))).answer == []
+    )

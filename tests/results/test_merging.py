@@ -1,0 +1,155 @@
+"""Stores of several machines become one."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fewshot.exceptions import FewshotError
+from fewshot.results import merging
+from fewshot.results.merging import COPIED, REFUSED, THERE, content_hash, merge
+from fewshot.results.store import find_runs, read_runs
+
+
+@pytest.fixture
+def machines(workplace, run_of, made):
+    run_of("one/sweep/0_head=ncm", made())
+    run_of("one/sweep/1_head=lda", made(head="lda"))
+    run_of("two/sweep/0_head=ncm", made(head="svm"))  # another run of the same name
+    run_of("two/late", made(shots=2))
+    return [workplace / "one", workplace / "two"]
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() if path.is_file() else None
+            for path in Path(folder).rglob("*")}  # fmt: skip
+
+
+def done(sources, into="all", **options):
+    return [(one.what, one.target) for one in merge(sources, Path(into), **options)]
+
+
+def test_all_runs_of_all_machines(machines):
+    expected = [(COPIED, Path("all") / name) for name in
+                ("sweep/0_head=ncm", "sweep/1_head=lda", "late", "sweep/0_head=ncm-2")]  # fmt: skip
+    assert done(machines, dry_run=True) == expected
+    assert not Path("all").exists()
+    before = [tree(one) for one in machines]
+    assert done(machines) == expected
+    assert [tree(one) for one in machines] == before
+    assert tree("all/late") == tree("two/late")
+    assert tree("all/sweep/0_head=ncm-2") == tree("two/sweep/0_head=ncm")
+    _, episodes, _ = read_runs(find_runs(["all"]))
+    _, own, _ = read_runs(find_runs(machines))
+    assert len(episodes) == len(own) == 80
+    assert set(episodes["head"]) == {"ncm", "lda", "svm"}
+
+
+def test_a_second_time_there_is_nothing_to_do(machines):
+    done(machines)
+    before = tree("all")
+    assert {what for what, _ in done(machines)} == {THERE}
+    assert tree("all") == before
+
+
+def test_the_same_run_under_another_name(machines, workplace):
+    shutil.copytree("one/sweep/1_head=lda", "three/renamed")
+    (workplace / "three/renamed/report.html").write_text("drawn anew")
+    found = done([*machines, workplace / "three"])
+    assert found[-1] == (THERE, Path("all/sweep/1_head=lda"))
+
+
+def test_a_run_itself_may_be_the_source(machines):
+    assert done(["two/late"]) == [(COPIED, Path("all/late"))]
+
+
+def test_one_row_makes_another_run(machines):
+    one = Path("one/sweep/1_head=lda")
+    before = content_hash(one)
+    path = one / "episodes.parquet"
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(data)
+    assert content_hash(one) != before
+
+
+def test_damaged_runs_are_refused_and_others_go_on(machines):
+    path = Path("one/sweep/0_head=ncm/episodes.parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+    found = list(merge(machines, Path("all")))
+    assert [one.what for one in found] == [REFUSED, COPIED, COPIED, COPIED]
+    assert "episodes.parquet cannot be read" in found[0].reason
+    assert "all/sweep/0_head=ncm" in str(found[3].target)
+    assert len(find_runs(["all"])) == 3
+
+
+def test_cells_of_interrupted_runs_come_along(machines, run_of, made, workplace):
+    key = "a" * 64
+    run_of(f"one/.cells/{key}", made(head="kept"))
+    (workplace / "one/.cells/.bbb.1.ab.partial").mkdir()
+    run_of(f"three/.cells/{key}", made(head="kept"))
+    found = done([*machines, workplace / "three"])
+    assert (COPIED, Path(f"all/.cells/{key}")) in found
+    assert found[-1] == (THERE, Path(f"all/.cells/{key}"))
+    assert [path.name for path in Path("all/.cells").iterdir()] == [key]
+    Path(f"all/.cells/{key}/episodes.parquet").unlink()  # damaged in the store: copied anew
+    assert done([workplace / "three"]) == [(COPIED, Path(f"all/.cells/{key}"))]
+    assert Path(f"all/.cells/{key}/episodes.parquet").is_file()
+
+
+def test_a_full_disk(machines, monkeypatch):
+    real, copied = shutil.copy2, []
+
+    def copy(source, target):
+        if len(copied) == 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        copied.append(target)
+        return real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(merging.shutil, "copy2", copy)
+        with pytest.raises(FewshotError, match=r"--into: cannot write to .* the disk is full"):
+            done(machines)
+    assert len(find_runs(["all"])) == 1  # the first, whole
+    assert read_runs(find_runs(["all"]))[0]["unreadable"] == []
+    assert not [path for path in Path("all").rglob("*") if path.name.endswith(".partial")]
+    assert [what for what, _ in done(machines)] == [THERE, COPIED, COPIED, COPIED]
+
+
+def test_a_source_that_may_not_be_read_is_refused(machines, monkeypatch):
+    real = shutil.copy2
+
+    def copy(source, target):
+        if "1_head=lda" in str(source):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source))
+        return real(source, target)
+
+    monkeypatch.setattr(merging.shutil, "copy2", copy)
+    found = list(merge(machines, Path("all")))
+    assert [one.what for one in found] == [COPIED, REFUSED, COPIED, COPIED]
+    assert "Permission denied" in found[1].reason
+
+
+def test_links_do_not_lead_out(machines, workplace):
+    (workplace / "secret").write_text("s")
+    (workplace / "two/late/link").symlink_to(workplace / "secret")
+    done(machines)
+    assert not Path("all/late/link").exists()
+
+
+@pytest.mark.parametrize(
+    ("sources", "into", "words"),
+    [
+        (["nowhere"], "all", "expected folders of runs, got 'nowhere'"),
+        (["empty"], "all", "no run under 'empty'"),
+        (["one"], "one", "lies in one"),
+        (["one"], "one/below", "lies in one"),
+    ],
+)
+def test_mistakes(machines, workplace, sources, into, words):
+    (workplace / "empty").mkdir()
+    with pytest.raises(FewshotError) as caught:
+        done(sources, into)
+    assert words in str(caught.value)
