@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.errors.intervals import LEVELS
@@ -43,6 +44,30 @@ HEADS, SEEDS = tuple(f"head_{i}" for i in range(10)), (0, 1)
 SPREAD = {"auto": 0.03, "loo": 0.08, "constant": 0.0}
 
 
+def predictions_of(
+    names: dict[str, Any], rows: pd.DataFrame, true: NDArray, rng: np.random.Generator
+) -> Any:
+    """What estimators said, by name: numbers, rows and metrics."""
+    actual = rows["actual_error"].to_numpy()
+    predicted, tables, metrics = {}, [], {}
+    for name, spread in SPREAD.items():
+        guess = np.clip(true + rng.normal(0, spread, len(true)), 0, 1)
+        predicted[name] = guess = guess if spread else np.full(len(true), true.mean())
+        lower, upper = np.clip(guess - 0.1, 0, 1), np.clip(guess + 0.1, 0, 1)
+        said = rows[["episode", "actual_error"]].assign(**names, estimator=name, calibration="none")
+        tables.append(said.assign(predicted_error=guess, lower=lower, upper=upper, reason=None))
+        steps = np.array(LEVELS) / 9
+        bands = np.stack([guess[:, None] - steps, guess[:, None] + steps], 1)
+        metrics[name] = {
+            "calibration": "none", "sees_queries": False, "reason": None, "fallbacks": 0,
+            "fallback_reason": None, "level": 0.9,
+            **prediction_metrics(guess, actual, np.full(len(true), true.mean())),
+            **interval_metrics(lower, upper, actual),
+            "coverage_curve": coverage_curve(bands, actual), "seconds_per_episode": 1e-4,
+        }  # fmt: skip
+    return predicted, tables, metrics
+
+
 def one_cell(names: dict[str, Any], drawn: EpisodeSet, rng: np.random.Generator) -> Any:
     """Rows and summary of a cell that no one computed."""
     episodes = len(drawn)
@@ -54,22 +79,7 @@ def one_cell(names: dict[str, Any], drawn: EpisodeSet, rng: np.random.Generator)
     rows = rows.assign(
         queries=WAYS * QUERIES, actual_error=actual, accuracy=1 - actual, query_error=actual
     )
-    predicted, tables, metrics = {}, [], {}
-    for name, spread in SPREAD.items():
-        guess = np.clip(true + rng.normal(0, spread, episodes), 0, 1)
-        predicted[name] = guess = guess if spread else np.full(episodes, true.mean())
-        lower, upper = np.clip(guess - 0.1, 0, 1), np.clip(guess + 0.1, 0, 1)
-        said = rows[["episode", "actual_error"]].assign(**names, estimator=name, calibration="none")
-        tables.append(said.assign(predicted_error=guess, lower=lower, upper=upper, reason=None))
-        steps = np.array(LEVELS) / 9
-        bands = np.stack([guess[:, None] - steps, guess[:, None] + steps], 1)
-        metrics[name] = {
-            "calibration": "none", "sees_queries": False, "reason": None, "fallbacks": 0,
-            "fallback_reason": None, "level": 0.9,
-            **prediction_metrics(guess, actual, np.full(episodes, true.mean())),
-            **interval_metrics(lower, upper, actual),
-            "coverage_curve": coverage_curve(bands, actual), "seconds_per_episode": 1e-4,
-        }  # fmt: skip
+    predicted, tables, metrics = predictions_of(names, rows, true, rng)
     interval = mean_interval(1 - actual)
     summary = {
         **names, "queries": QUERIES, "episodes": episodes, "head_parameters": {"shrinkage": "auto"},

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.hardware import available_cores
@@ -32,7 +32,13 @@ def cores_at_most(limit: int) -> int:
     return min(available_cores(), int(limit))
 
 
+def share(jobs: int) -> int:
+    """Cores for each of at most that many jobs at a time: ``${fewshot.share:8}``."""
+    return available_cores() // cores_at_most(jobs)
+
+
 OmegaConf.register_new_resolver("fewshot.cores", cores_at_most, replace=True)
+OmegaConf.register_new_resolver("fewshot.share", share, replace=True)
 
 
 def missing_launcher(group: str, name: str, known: list[str]) -> FewshotError:
@@ -74,16 +80,8 @@ def on_this_machine(launcher: Mapping[str, Any] | None) -> bool:
     return kind_of(launcher) in ("joblib", "ray", "local")
 
 
-def cores_each(launcher: Mapping[str, Any], batch: int | None) -> int:
-    """Cores for one job, so that those that run at a time do not take them from each other.
-
-    Parameters
-    ----------
-    launcher : mapping
-        ``hydra.launcher``.
-    batch : int or None
-        ``hydra.sweeper.max_batch_size``, the most jobs at a time where the launcher sets no bound.
-    """
+def cores_each(launcher: Mapping[str, Any]) -> int:
+    """Cores for one job, so that those that run at a time do not take them from each other."""
     cores = available_cores()
     kind = kind_of(launcher)
     if kind == "joblib":
@@ -93,7 +91,14 @@ def cores_each(launcher: Mapping[str, Any], batch: int | None) -> int:
         return max(1, min(cores, int(remote.get("num_cpus") or 1)))
     if launcher.get("cpus_per_task"):
         return max(1, min(cores, int(launcher["cpus_per_task"])))
-    return max(1, cores // (batch or cores)) if kind == "local" else cores
+    return share(8) if kind == "local" else cores
+
+
+def bound(config: DictConfig) -> None:
+    """Let submitit's local launcher, which starts all jobs at once, have a few at a time."""
+    sweeper, launcher = config.hydra.sweeper, config.hydra.launcher
+    if kind_of(launcher) == "local" and sweeper.get("max_batch_size", 0) is None:
+        sweeper.max_batch_size = max(1, available_cores() // cores_each(launcher))
 
 
 def processes(jobs: int, cores: int) -> int:
@@ -129,7 +134,11 @@ def start_ray(launcher: Any) -> None:
     settings.setdefault("logging_level", "ERROR")
     if settings.get("address") is None:
         settings.setdefault("object_store_memory", 80_000_000)  # nothing large goes through it
-    ray.init(**settings)
+    try:
+        ray.init(**settings)
+    except Exception as error:  # Ray has many ways to say that it cannot
+        reason = " ".join(str(error).split())[:300]
+        raise FewshotError("hydra.launcher.ray.init", f"Ray does not start: {reason}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
 
@@ -139,6 +148,6 @@ def is_a_death(error: BaseException) -> bool:
     return any(kind.__module__.startswith(DEATHS) for kind in type(error).__mro__)
 
 
-def sweep_folder(mode: Mapping[str, Any]) -> Path:
+def sweep_folder(mode: Any) -> Path:
     """The folder of the sweep, wherever a launcher has its working folder."""
     return Path(mode["runtime"]["cwd"], mode["sweep"]["dir"])

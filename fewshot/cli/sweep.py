@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Sweep:
         check_no_secret(config.llm)  # launchers and Hydra write the configuration down
         launching.check(config.hydra.launcher)
         _check_loggers(config)
+        self.report_code = 0
         self.launcher = config.hydra.launcher
         self.runs = Path(str(config.paths.runs))
         self.folder = Path(str(config.hydra.sweep.dir))
@@ -51,8 +53,8 @@ class Sweep:
         forget_notes(self.folder)
         (self.folder / FAILURES).unlink(missing_ok=True)
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
-        batch = OmegaConf.select(config, "hydra.sweeper.max_batch_size")
-        each = launching.cores_each(self.launcher, batch)
+        launching.bound(config)
+        each = launching.cores_each(self.launcher)
         self.variables = launching.prepare(self.launcher, each)
 
     def jobs_are_over(self) -> None:
@@ -129,7 +131,16 @@ def report_over(folder: Path) -> None:
         runs = find_runs([folder])
     except FewshotError:  # every cell failed
         return
-    join_report(runs, folder / "report.html")
+    try:
+        code = 2 if join_report(runs, folder / "report.html") else 0  # left some out
+    except FewshotError as error:
+        print(f"fewshot: error: {error}", file=sys.stderr)
+        code = 2
+    except Exception:  # Hydra would make a warning of it
+        traceback.print_exc()
+        code = 1
+    if Sweeping.now:
+        Sweeping.now.report_code = code
 
 
 def conclude(sweep: Sweep, typed: Sequence[str], lost: BaseException | None = None) -> int:
@@ -161,7 +172,7 @@ def conclude(sweep: Sweep, typed: Sequence[str], lost: BaseException | None = No
         flush=True,
     )
     if not failures:
-        return 0
+        return sweep.report_code
     _write_failures(sweep.folder, failures)
     for one in failures:
         error = " ".join(one["error"].split())
@@ -169,7 +180,7 @@ def conclude(sweep: Sweep, typed: Sequence[str], lost: BaseException | None = No
         if one["arguments"]:
             print(f"  just that: {shell_line(one['arguments'], typed)}", file=sys.stderr)
     print(f"fewshot: only what is missing: {_again(typed)}", file=sys.stderr)
-    return 1 if any(note.defect for note in notes) else 2
+    return 1 if sweep.report_code == 1 or any(note.defect for note in notes) else 2
 
 
 def interrupted(sweep: Sweep, typed: Sequence[str]) -> None:

@@ -76,8 +76,7 @@ def _surroundings(config: DictConfig, mode: Any, sweep: Path, note: Note) -> Ite
         yield
         return
     if config.threads is None:
-        batch = OmegaConf.select(mode, "sweeper.max_batch_size")
-        config.threads = launching.cores_each(mode.launcher, batch)
+        config.threads = launching.cores_each(mode.launcher)
     os.chdir(mode.runtime.cwd)  # a launcher may have begun elsewhere
     tqdm.set_lock(threading.RLock())  # its own would be left behind by a process that is killed
     with printing_to_file(sweep, note.number):

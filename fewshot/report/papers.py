@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fewshot.report.wording import oracle_names
 from fewshot.results.export import KEYS, Pivot, latex_table, markdown_table, pivot
 from fewshot.results.joining import Store
-from fewshot.results.measures import CLASSIFICATION, entries
+from fewshot.results.measures import CLASSIFICATION, FIRST, entries
 
 # Who is compared stands in rows, where in columns; of other keys those that differ.
 ROWS = ("backbone", "feature", "head", "source", "estimator")
@@ -44,19 +45,18 @@ def _foretold(cell: Any) -> bool:
 
 def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
     own = [cell for cell in cells if cell["task"] == task]
-    names = list(dict.fromkeys(name for cell in own for name in cell.get("estimators") or {}))
-    estimators = names if measure == MAE else None
-    shown = list(entries(own, measure or _first(own[0]), estimators))
+    estimators = _honest(own) if measure == MAE else None
+    shown = list(entries(own, measure or FIRST[task], estimators))
     rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
     if measure == MAE and "estimator" not in rows:
         rows = (*rows, "estimator")
     return pivot(store, rows, columns, measure, estimators, filters={"task": [task]})
 
 
-def _first(cell: Any) -> str:
-    from fewshot.results.measures import FIRST
-
-    return FIRST[cell["task"]]
+def _honest(cells: Sequence[Any]) -> list[str]:
+    """Estimators without oracles, which are told the labels that they are to do without."""
+    names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
+    return [name for name in names if name not in oracle_names(cells)]
 
 
 def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:

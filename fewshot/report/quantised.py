@@ -31,11 +31,5 @@ def file_numbers(values: ArrayLike) -> str:
     return _text(np.where(given < 0, NO_FILE, given).astype("<u4"))
 
 
-def read_shares(text: str) -> NDArray:
-    """What `shares` wrote, NaN where there was nothing."""
-    steps = np.frombuffer(base64.b64decode(text), dtype="<u2")
-    return np.where(steps == MISSING, np.nan, steps / STEPS)
-
-
 def _text(values: NDArray) -> str:
     return base64.b64encode(values.tobytes()).decode("ascii")

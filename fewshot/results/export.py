@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 from fewshot.results.joining import Store
 from fewshot.results.measures import (
     BETTER,
@@ -101,16 +101,8 @@ def pivot(
     FewshotError
         An unknown name, or cells that differ in something that names neither row nor column.
     """
-    for name in (*rows, *columns):
-        if name not in KEYS:
-            raise FewshotError("--rows", f"no cell has {name!r}", suggestion(name, KEYS))
-    expect(bool(rows) and bool(columns), "--rows", "expected at least one row and column key")
-    expect(
-        not set(rows) & set(columns),
-        "--columns",
-        f"{', '.join(sorted(set(rows) & set(columns)))} names rows already",
-    )
-    expect(interval in INTERVALS, "--interval", f"expected one of {', '.join(INTERVALS)}")
+    _check_keys(rows, columns)
+    expect_choice("--interval", interval, INTERVALS)
     cells = _filtered(store.summary()["cells"], filters or {})
     measure = measure or FIRST[cells[0]["task"]]
     if measure in OF_ESTIMATORS and estimators is None and "estimator" not in (*rows, *columns):
@@ -136,6 +128,16 @@ def pivot(
         max((level for level in levels if level is not None), default=None),
         bool(values),
     )
+
+
+def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
+    for option, names in (("--rows", rows), ("--columns", columns)):
+        expect(bool(names), option, "expected at least one name, got none")
+        for name in names:
+            if name not in KEYS:
+                raise FewshotError(option, f"no cell has {name!r}", suggestion(name, KEYS))
+    both = sorted(set(rows) & set(columns))
+    expect(not both, "--columns", f"{', '.join(both)} names rows already")
 
 
 def _filtered(

@@ -22,6 +22,7 @@ from fewshot.results.reading import (
     rows_expected,
 )
 from fewshot.results.segments import segments
+from fewshot.results.variants import Labels, renamed, variant_labels
 
 # A clock that is ahead by more than this is said to be.
 AHEAD = timedelta(minutes=10)
@@ -57,20 +58,26 @@ class Store:
     def __init__(self, runs: Sequence[Path], argument: str = "report") -> None:
         self.runs: list[Run] = []
         self.unreadable: list[dict[str, str]] = []
-        self.argument = argument
+        self._errors: list[FewshotError] = []
         for folder in runs:
             try:
                 self.runs.append(open_run(folder, argument))
             except FewshotError as error:
-                self.unreadable.append({"run": str(folder), "reason": error.problem})
-                self._check_any_left(error)
+                self._leave_out(folder, error)
         self._check_any_left()
+        self._labels: dict[Path, Labels] = {}
+        for run, labels in zip(self.runs, variant_labels(self.runs), strict=True):
+            self._labels[run.folder] = labels
+            for cell in run.summary["cells"]:
+                cell["head"] = labels.get(cell["head"], cell["head"])
 
-    def _check_any_left(self, error: FewshotError | None = None) -> None:
-        """A newer version has a remedy of its own, which the first error keeps."""
-        self._first: FewshotError | None = getattr(self, "_first", None) or error
-        if error is None and not self.runs and self._first is not None:
-            first, more = self._first, len(self.unreadable) - 1
+    def _leave_out(self, folder: Path, error: FewshotError) -> None:
+        self.unreadable.append({"run": str(folder), "reason": error.problem})
+        self._errors.append(error)
+
+    def _check_any_left(self) -> None:
+        if not self.runs and self._errors:
+            first, more = self._errors[0], len(self._errors) - 1
             others = f", and {more} more run{'s' * (more > 1)} neither" if more else ""
             raise FewshotError(first.argument, first.problem + others, first.remedy)
 
@@ -164,14 +171,13 @@ class Store:
         self, run: Run, name: str, columns: list[str], read: dict[Path, tuple[pa.Table, Spans]]
     ) -> None:
         try:
-            table = run.table(name, columns)
+            table = renamed(run.table(name, columns), self._labels[run.folder])
             spans = list(segments(table))
             _check_cells(run, name, spans)
             read[run.folder] = table, spans
         except FewshotError as error:
             self.runs.remove(run)
-            self.unreadable.append({"run": str(run.folder), "reason": error.problem})
-            self._check_any_left(error)
+            self._leave_out(run.folder, error)
             self._check_any_left()
 
 

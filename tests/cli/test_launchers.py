@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from fewshot.cli import launching
 from fewshot.cli.job_lines import Follower, printing_to_file
@@ -19,9 +21,12 @@ from fewshot.cli.just_that import arguments_of_cell, shell_line
 from fewshot.cli.sweep_lock import hold, let_go
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
+from fewshot.resources import resource_dir
 
+CONF = resource_dir("conf")
 PLUGINS = {
     "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit": "hydra_plugins.hydra_submitit_launcher",
     "submitit_local": "hydra_plugins.hydra_submitit_launcher",
     "ray": "hydra_plugins.hydra_ray_launcher",
 }
@@ -183,24 +188,46 @@ def test_a_launcher_whose_package_is_missing(name):
 
 
 @pytest.mark.parametrize(
-    ("launcher", "batch", "cores", "each"),
+    ("launcher", "each"),
     [
-        ({"_target_": "a.JoblibLauncher", "n_jobs": 4}, None, 16, 4),
-        ({"_target_": "a.JoblibLauncher", "n_jobs": -1}, None, 16, 1),
-        ({"_target_": "a.JoblibLauncher", "n_jobs": -2}, None, 16, 1),
-        ({"_target_": "a.JoblibLauncher", "n_jobs": 32}, None, 16, 1),
-        ({"_target_": "a.RayLauncher", "ray": {"remote": {"num_cpus": 2}}}, None, 16, 2),
-        ({"_target_": "a.RayLauncher", "ray": {"remote": {}}}, None, 16, 1),
-        ({"_target_": "a.LocalLauncher"}, 4, 16, 4),
-        ({"_target_": "a.LocalLauncher"}, None, 16, 1),
-        ({"_target_": "a.LocalLauncher", "cpus_per_task": 3}, 4, 16, 3),
-        ({"_target_": "a.SlurmLauncher", "cpus_per_task": 8}, None, 16, 8),
-        ({"_target_": "a.SlurmLauncher"}, None, 16, 16),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": 4}, 4),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": -1}, 1),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": -9}, 2),
+        ({"_target_": "a.JoblibLauncher", "n_jobs": 32}, 1),
+        ({"_target_": "a.RayLauncher", "ray": {"remote": {"num_cpus": 2}}}, 2),
+        ({"_target_": "a.RayLauncher", "ray": {"remote": {}}}, 1),
+        ({"_target_": "a.LocalLauncher"}, 2),
+        ({"_target_": "a.LocalLauncher", "cpus_per_task": 3}, 3),
+        ({"_target_": "a.SlurmLauncher", "cpus_per_task": 8}, 8),
+        ({"_target_": "a.SlurmLauncher"}, 16),
     ],
 )
-def test_shares_of_the_cores(launcher, batch, cores, each, monkeypatch):
-    monkeypatch.setattr(launching, "available_cores", lambda: cores)
-    assert launching.cores_each(launcher, batch) == each
+def test_shares_of_sixteen_cores(launcher, each, monkeypatch):
+    monkeypatch.setattr(launching, "available_cores", lambda: 16)
+    assert launching.cores_each(launcher) == each
+
+
+def test_jobs_at_a_time_of_a_launcher_without_bound(monkeypatch):
+    monkeypatch.setattr(launching, "available_cores", lambda: 16)
+    launcher = {"_target_": "a.LocalLauncher", "cpus_per_task": 5}
+    config = OmegaConf.create(
+        {"hydra": {"launcher": launcher, "sweeper": {"max_batch_size": None}}}
+    )
+    launching.bound(config)
+    assert config.hydra.sweeper.max_batch_size == 3
+    config.hydra.sweeper = {"n_jobs": 1}  # Optuna's
+    launching.bound(config)
+    assert config.hydra.sweeper == {"n_jobs": 1}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in Path(CONF, "launcher").glob("*.yaml")])
+def test_ready_launchers_compose(name):
+    pytest.importorskip(PLUGINS[name.partition("_")[0]])
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[f"launcher={name}"], return_hydra_config=True)
+    assert launching.in_parallel(config.hydra.launcher)
+    assert launching.cores_each(config.hydra.launcher) >= 1
+    assert str(config.hydra.launcher.get("submitit_folder", "runs")).startswith("runs")
 
 
 def test_two_sweeps_in_one_folder_at_the_same_time(refusal, given):
@@ -264,6 +291,17 @@ def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
     assert done.code == 1
     assert "RuntimeError: a defect" in done.err
     assert "2 jobs: 2 cells computed, 0 taken from earlier runs, 1 failed" in done.out
+
+
+def test_a_report_that_cannot_be_made_is_no_warning(fewshot, given, monkeypatch):
+    def refused(*_, **__):
+        raise FewshotError("--output", "cannot write")
+
+    monkeypatch.setattr("fewshot.cli.report.join_report", refused)
+    done = fewshot("-m", *given, *WISH, "seed=0,1")
+    assert done.code == 2
+    assert done.err == "fewshot: error: --output: cannot write.\n"
+    assert "2 jobs: 8 cells computed" in done.out
 
 
 def test_arguments_of_one_cell():

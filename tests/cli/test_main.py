@@ -65,8 +65,7 @@ def test_a_run_writes_everything(fewshot, own):
     assert done.code == 0
     (folder,) = run_folders()
     names = {path.name for path in folder.iterdir()}
-    assert names >= FILES | {"episodes"}
-    assert {Path(name).suffix for name in names} >= {".png", ".svg"}
+    assert names == FILES | {"episodes", "images.parquet", "calibrators"}
     assert str(folder) in done.out
     assert {"ncm", "lda"} <= set(done.out.split())
     episodes = pd.read_parquet(folder / "episodes.parquet")
@@ -88,6 +87,15 @@ def test_a_run_writes_everything(fewshot, own):
 def own(own):
     """Three ways are enough for a split of six classes."""
     return (*own, "episodes.ways=3")
+
+
+def test_figures_are_drawn_when_asked_for(fewshot, refusal, given):
+    quick = (*given, "head=ncm", "estimator=margin", "episodes.shots=2")
+    assert "Did you mean 'svg'" in refusal(*quick, "report.figures=[svgg]")
+    assert fewshot(*quick, "report.figures=[svg,pdf]").code == 0
+    (folder,) = run_folders()
+    drawn = {path.suffix for path in folder.rglob("predicted_vs_actual*")}
+    assert drawn == {".svg", ".pdf"}
 
 
 def test_a_second_run_reuses_the_features_and_gives_the_same_rows(fewshot, own, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -112,11 +113,21 @@ def records_of(path):
             whole = b""
 
 
+def whole_file(path):
+    """Records of a file whose last piece a process of wandb may still be writing."""
+    for _ in range(300):
+        records = list(records_of(path))
+        if any(one.HasField("exit") for one in records):
+            break
+        time.sleep(0.1)
+    return records
+
+
 def test_wandb_offline(made, folder, summary, settings, no_network):
     pytest.importorskip("wandb")
     assert tell([made("wandb")], folder, summary, settings) == []
     (file,) = (folder.parent / "wandb").glob("offline-run-*/*.wandb")
-    records = list(records_of(file))
+    records = whole_file(file)
     history = [
         {item.key or "/".join(item.nested_key): json.loads(item.value_json)
          for item in one.history.item}

@@ -13,7 +13,7 @@ from fewshot.report.json_text import json_text, lean
 from fewshot.report.payload import payload
 from fewshot.report.payload_cells import number_of
 from fewshot.report.payload_points import share_budget
-from fewshot.report.quantised import file_numbers, read_shares, shares
+from fewshot.report.quantised import MISSING, STEPS, file_numbers, shares
 
 
 def of(run, **options):
@@ -29,6 +29,11 @@ def rows_of(table, cell):
 
 def integers(text, kind="<u2"):
     return np.frombuffer(base64.b64decode(text), dtype=kind)
+
+
+def read_shares(text):
+    steps = integers(text)
+    return np.where(steps == MISSING, np.nan, steps / STEPS)
 
 
 def test_shares_come_back_within_half_a_step():

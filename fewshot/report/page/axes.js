@@ -4,14 +4,18 @@ function niceTicks(low, high, about = 5) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((one) => one * power >= rough - 1e-12) * power;
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++)
+    ticks.push(i * step);
   return ticks;
 }
 
 function niceDomain(values, { zero = false, top = Infinity } = {}) {
   const numbers = values.filter(known);
   if (!numbers.length) return [0, 1];
-  let [low, high] = numbers.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+  let [low, high] = numbers.reduce(
+    ([a, b], v) => [Math.min(a, v), Math.max(b, v)],
+    [Infinity, -Infinity],
+  );
   if (zero) low = Math.min(0, low);
   if (high - low < 1e-9) [low, high] = zero ? [low, high + 0.01] : [low - 0.01, high + 0.01];
   const margin = 0.04 * (high - low);
@@ -22,7 +26,8 @@ function linear([low, high], [from, to]) {
   return (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 }
 
-const percentTick = (value) => decimal(100 * value, Math.abs(100 * value - Math.round(100 * value)) > 1e-6 ? 1 : 0);
+const percentTick = (value) =>
+  decimal(100 * value, Math.abs(100 * value - Math.round(100 * value)) > 1e-6 ? 1 : 0);
 
 // x and y: {domain, ticks, text, title, map (a monotone function, e.g. Math.log)}.
 // `inset`: room within the axis on both sides, for marks that stand aside.
@@ -36,23 +41,35 @@ function frame({ width, height, x, y, label, left = 44, inset = 0 }) {
   const X = scale(x, [left + inset, width - right - inset]);
   const Y = scale(y, [height - bottom, top]);
   const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  const ticksOf = (axis) => (axis.ticks ?? niceTicks(...axis.domain)).filter((one) => one >= axis.domain[0] - 1e-9 && one <= axis.domain[1] + 1e-9);
+  const ticksOf = (axis) =>
+    (axis.ticks ?? niceTicks(...axis.domain)).filter(
+      (one) => one >= axis.domain[0] - 1e-9 && one <= axis.domain[1] + 1e-9,
+    );
   const text = (axis, value) => (axis.text ?? percentTick)(value);
   for (const tick of ticksOf(y)) {
-    svg.append(shape("path", { class: "grid", d: `M${left},${Y(tick).toFixed(1)}H${width - right}` }),
-      shape("text", { x: left - 7, y: Y(tick) + 4, "text-anchor": "end" }, text(y, tick)));
+    svg.append(
+      shape("path", { class: "grid", d: `M${left},${Y(tick).toFixed(1)}H${width - right}` }),
+      shape("text", { x: left - 7, y: Y(tick) + 4, "text-anchor": "end" }, text(y, tick)),
+    );
   }
   let last = -Infinity;
   for (const tick of ticksOf(x)) {
-    svg.append(shape("path", { class: "grid", d: `M${X(tick).toFixed(1)},${top}V${height - bottom}` }));
+    svg.append(
+      shape("path", { class: "grid", d: `M${X(tick).toFixed(1)},${top}V${height - bottom}` }),
+    );
     const words = text(x, tick);
     // Labels that would run into each other are left out.
     if (X(tick) - last < 7 * words.length + 6) continue;
     last = X(tick);
-    svg.append(shape("text", { x: X(tick), y: height - bottom + 17, "text-anchor": "middle" }, words));
+    svg.append(
+      shape("text", { x: X(tick), y: height - bottom + 17, "text-anchor": "middle" }, words),
+    );
   }
   svg.append(shape("path", { class: "axis", d: `M${left},${height - bottom}H${width - right}` }));
-  svg.append(shape("text", { x: 4, y: 13 }, y.title), shape("text", { x: width - right, y: height - 5, "text-anchor": "end" }, x.title));
+  svg.append(
+    shape("text", { x: 4, y: 13 }, y.title),
+    shape("text", { x: width - right, y: height - 5, "text-anchor": "end" }, x.title),
+  );
   return { svg, X, Y, left, right: width - right, top, bottom: height - bottom };
 }
 

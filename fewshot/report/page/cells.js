@@ -1,12 +1,30 @@
 // Cells: their names, their measures, their place in a curve.
 const NAMES = {
-  task: "Task", dataset: "Data set", backbone: "Backbone", feature: "Feature", head: "Head",
-  source: "Confusers", against: "Negatives", ways: "Ways", shots: "Shots", seed: "Seed",
+  task: "Task",
+  dataset: "Data set",
+  backbone: "Backbone",
+  feature: "Feature",
+  head: "Head",
+  source: "Confusers",
+  against: "Negatives",
+  ways: "Ways",
+  shots: "Shots",
+  seed: "Seed",
 };
-const TASKS = { classification: "Classification", verification: "Verification", one_class: "One class" };
+const TASKS = {
+  classification: "Classification",
+  verification: "Verification",
+  one_class: "One class",
+};
 const MEASURES = {
-  accuracy: "Accuracy", error: "Error", auroc: "AUROC", average_precision: "AP", ap: "AP", fpr95: "FPR95",
-  macro_f1: "Macro F1", regret: "Regret",
+  accuracy: "Accuracy",
+  error: "Error",
+  auroc: "AUROC",
+  average_precision: "AP",
+  ap: "AP",
+  fpr95: "FPR95",
+  macro_f1: "Macro F1",
+  regret: "Regret",
 };
 const TAGS = {
   queries: ["transductive", "sees all queries of an episode together, in random order"],
@@ -44,11 +62,17 @@ function measureOf(cell, name, at) {
   return own.find((one) => one.at === at) ?? (known(at) ? undefined : own[0]);
 }
 
-const mainName = (task) => payload.cells.find((cell) => cell.task === task)?.measures[0]?.name ?? "accuracy";
+const mainName = (task) =>
+  payload.cells.find((cell) => cell.task === task)?.measures[0]?.name ?? "accuracy";
 
 const boundsOf = (measure, population) => measure?.intervals?.[population] ?? null;
 
-const lower = new Set(payload.cells.flatMap((cell) => cell.measures).filter((one) => one.better === "lower").map((one) => one.name));
+const lower = new Set(
+  payload.cells
+    .flatMap((cell) => cell.measures)
+    .filter((one) => one.better === "lower")
+    .map((one) => one.name),
+);
 const lowerIsBetter = (name) => lower.has(name);
 
 const estimatorOf = (cell, name) => cell.estimators.find((one) => one.name === name);
@@ -62,7 +86,8 @@ function estimatorsOf(cell) {
 }
 
 function place(cell) {
-  if (cell.task === "one_class") return `${cell.head}${cell.source ? ` with confusers ${cell.source}` : ""}`;
+  if (cell.task === "one_class")
+    return `${cell.head}${cell.source ? ` with confusers ${cell.source}` : ""}`;
   return `${cell.ways}-way ${cell.shots}-shot with ${cell.head}`;
 }
 
@@ -77,6 +102,9 @@ const SERIES = ["backbone", "feature", "head", "source", "against"];
 
 function seriesName(cell, cells) {
   const names = SERIES.filter((name) => name === "head" || several(cells, name));
-  return names.map((name) => cell[name]).filter((text) => text !== null && text !== "").join(" · ");
+  return names
+    .map((name) => cell[name])
+    .filter((text) => text !== null && text !== "")
+    .join(" · ");
 }
 const seriesKey = (cell) => JSON.stringify(SERIES.map((name) => cell[name]));

@@ -10,8 +10,11 @@ function heightOf(measure) {
 }
 
 function placesOf(cell) {
-  if (state.task !== "one_class") return [[cell.shots, measureOf(cell, currentMeasure(), currentAt())]];
-  return cell.measures.filter((one) => one.name === currentMeasure() && known(one.at)).map((one) => [one.at, one]);
+  if (state.task !== "one_class")
+    return [[cell.shots, measureOf(cell, currentMeasure(), currentAt())]];
+  return cell.measures
+    .filter((one) => one.name === currentMeasure() && known(one.at))
+    .map((one) => [one.at, one]);
 }
 
 const panelOf = (cell, cells) =>
@@ -39,9 +42,16 @@ function curvesOf(cells) {
 }
 
 function lineOf(cells) {
-  const pairs = cells.flatMap((cell) => placesOf(cell).map(([x, measure]) => ({ x, cell, height: heightOf(measure) })));
-  const places = grouped(pairs.filter((one) => one.height), (one) => one.x);
-  return [...places].map(([x, at]) => ({ x, cell: at[0].cell, ...joined(at) })).sort((a, b) => a.x - b.x);
+  const pairs = cells.flatMap((cell) =>
+    placesOf(cell).map(([x, measure]) => ({ x, cell, height: heightOf(measure) })),
+  );
+  const places = grouped(
+    pairs.filter((one) => one.height),
+    (one) => one.x,
+  );
+  return [...places]
+    .map(([x, at]) => ({ x, cell: at[0].cell, ...joined(at) }))
+    .sort((a, b) => a.x - b.x);
 }
 
 function joined(at) {
@@ -59,7 +69,9 @@ function rankedSeries(panels) {
     const points = [...lines].flatMap(([key, line]) => line.map((point) => ({ key, ...point })));
     for (const [, at] of grouped(points, (point) => point.x)) {
       at.sort((a, b) => (lower ? a.mean - b.mean : b.mean - a.mean));
-      at.forEach((point, i) => ranks.set(point.key, [...(ranks.get(point.key) ?? []), (i + 1) / at.length]));
+      at.forEach((point, i) =>
+        ranks.set(point.key, [...(ranks.get(point.key) ?? []), (i + 1) / at.length]),
+      );
     }
   }
   const mean = (key) => ranks.get(key).reduce((sum, one) => sum + one, 0) / ranks.get(key).length;

@@ -7,21 +7,39 @@ function curveAxes(panels) {
   const oneClass = state.task === "one_class";
   const map = oneClass ? Math.log : shotPlace;
   const room = xs.length > 1 ? 0 : 0.5;
-  const heights = points.flatMap((point) => [point.mean, ...(point.bounds ?? []), isError() ? point.predicted : null]);
+  const heights = points.flatMap((point) => [
+    point.mean,
+    ...(point.bounds ?? []),
+    isError() ? point.predicted : null,
+  ]);
   const domain = niceDomain(heights, { zero: isError(), top: 1 });
   return {
     x: {
-      domain: room ? [xs[0] / 2, xs[0] * 2] : [xs[0], xs.at(-1)], ticks: xs, map,
-      text: oneClass ? percentTick : String, title: oneClass ? "positives, %" : "shots per class",
+      domain: room ? [xs[0] / 2, xs[0] * 2] : [xs[0], xs.at(-1)],
+      ticks: xs,
+      map,
+      text: oneClass ? percentTick : String,
+      title: oneClass ? "positives, %" : "shots per class",
     },
-    y: { domain: [Math.max(0, domain[0]), domain[1]], title: isError() ? "error, %" : `${measureName(currentMeasure())}, %` },
+    y: {
+      domain: [Math.max(0, domain[0]), domain[1]],
+      title: isError() ? "error, %" : `${measureName(currentMeasure())}, %`,
+    },
   };
 }
 
 function curvePanel(title, lines, axes, looks, names, width, tell) {
-  const { svg, X, Y } = frame({ width, height: Math.round(Math.min(360, 0.72 * width)), ...axes, inset: 22, label: `${axes.y.title} against ${axes.x.title}, ${title}` });
+  const { svg, X, Y } = frame({
+    width,
+    height: Math.round(Math.min(360, 0.72 * width)),
+    ...axes,
+    inset: 22,
+    label: `${axes.y.title} against ${axes.x.title}, ${title}`,
+  });
   svg.append(shape("text", { class: "name", x: width - 14, y: 13, "text-anchor": "end" }, title));
-  const faint = [...lines].filter(([key]) => !looks.has(key)).map(([, line]) => pathThrough(line.map((p) => [X(p.x), Y(p.mean)])));
+  const faint = [...lines]
+    .filter(([key]) => !looks.has(key))
+    .map(([, line]) => pathThrough(line.map((p) => [X(p.x), Y(p.mean)])));
   if (faint.length) svg.append(shape("path", { class: "others", d: faint.join("") }));
   const selected = selectedCell() && seriesKey(selectedCell());
   const there = [...looks].filter(([key]) => lines.has(key));
@@ -31,19 +49,42 @@ function curvePanel(title, lines, axes, looks, names, width, tell) {
     const aside = (i - (there.length - 1) / 2) * 3;
     const line = lines.get(key);
     svg.append(curveMarks(line, look, (x) => X(x) + aside, Y, key === selected && isError()));
-    for (const point of line) points.push({ x: X(point.x) + aside, y: Y(point.mean), title, name: names.get(key), point });
+    for (const point of line)
+      points.push({ x: X(point.x) + aside, y: Y(point.mean), title, name: names.get(key), point });
   });
-  readable(svg, points, tell, `${axes.y.title} against ${axes.x.title}, ${title}, ${plural(there.length, "line")}.`);
+  readable(
+    svg,
+    points,
+    tell,
+    `${axes.y.title} against ${axes.x.title}, ${title}, ${plural(there.length, "line")}.`,
+  );
   return svg;
 }
 
 function curveMarks(line, look, X, Y, predicted) {
   const color = colorOf(look);
   const group = shape("g");
-  group.append(shape("path", { class: `line s${color}`, d: pathThrough(line.map((p) => [X(p.x), Y(p.mean)])) }));
-  if (predicted) group.append(shape("path", { class: `line dashed s${color}`, d: brokenPath(line.map((p) => [X(p.x), known(p.predicted) ? Y(p.predicted) : NaN])) }));
+  group.append(
+    shape("path", {
+      class: `line s${color}`,
+      d: pathThrough(line.map((p) => [X(p.x), Y(p.mean)])),
+    }),
+  );
+  if (predicted)
+    group.append(
+      shape("path", {
+        class: `line dashed s${color}`,
+        d: brokenPath(line.map((p) => [X(p.x), known(p.predicted) ? Y(p.predicted) : NaN])),
+      }),
+    );
   for (const p of line) {
-    if (p.bounds) group.append(shape("path", { class: `whisker s${color}`, d: `M${X(p.x).toFixed(1)},${Y(p.bounds[0]).toFixed(1)}V${Y(p.bounds[1]).toFixed(1)}` }));
+    if (p.bounds)
+      group.append(
+        shape("path", {
+          class: `whisker s${color}`,
+          d: `M${X(p.x).toFixed(1)},${Y(p.bounds[0]).toFixed(1)}V${Y(p.bounds[1]).toFixed(1)}`,
+        }),
+      );
     group.append(marker(look, X(p.x), Y(p.mean)));
   }
   return group;
@@ -53,6 +94,7 @@ function curveWords({ title, name, point }) {
   const x = state.task === "one_class" ? `${percent(point.x, 0)} % positives` : shotsText(point.x);
   const half = halfOf(point.bounds);
   const seeds = point.seeds > 1 ? ` over ${point.seeds} seeds` : "";
-  const predicted = isError() && known(point.predicted) ? `, predicted ${percent(point.predicted)} %` : "";
+  const predicted =
+    isError() && known(point.predicted) ? `, predicted ${percent(point.predicted)} %` : "";
   return `${title} · ${name}, ${x}: ${percent(point.mean)}${known(half) ? ` ± ${plusMinus(half)}` : ""} %${seeds}${predicted}`;
 }

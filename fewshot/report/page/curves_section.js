@@ -24,7 +24,8 @@ function drawCurves(body) {
     fore.set(key, !looks.visible.has(key));
     keepingFocus(body, () => drawCurves(body));
   };
-  const hint = "Point at a line's marker, or go through the markers with the arrow keys, to read its numbers.";
+  const hint =
+    "Point at a line's marker, or go through the markers with the arrow keys, to read its numbers.";
   const words = readout(hint);
   const tell = (point) => (words.textContent = point ? curveWords(point) : hint);
   const titles = [...panels.keys()].slice(0, drawCurves.all ? Infinity : FIRST_PANELS);
@@ -32,38 +33,97 @@ function drawCurves(body) {
   const axes = curveAxes(panels);
   const charts = titles.map((title) => {
     const svg = curvePanel(title, panels.get(title), axes, looks.visible, names, width, tell);
-    return make("div", { class: "plot" }, svg, saveButton(svg, `${isError() ? "error" : currentMeasure()} ${title}`));
+    return make(
+      "div",
+      { class: "plot" },
+      svg,
+      saveButton(svg, `${isError() ? "error" : currentMeasure()} ${title}`),
+    );
   });
-  replace(body, curveLegend(ranked, looks, names, toggle), make("figure", null,
-    make("div", { class: titles.length > 1 ? "panels" : "wide" }, charts), words, morePanels(body, panels), make("figcaption", { class: "caption" }, curveCaption(ranked, looks))));
+  replace(
+    body,
+    curveLegend(ranked, looks, names, toggle),
+    make(
+      "figure",
+      null,
+      make("div", { class: titles.length > 1 ? "panels" : "wide" }, charts),
+      words,
+      morePanels(body, panels),
+      make("figcaption", { class: "caption" }, curveCaption(ranked, looks)),
+    ),
+  );
 }
 
 function morePanels(body, panels) {
   if (drawCurves.all || panels.size <= FIRST_PANELS) return null;
-  return make("button", { type: "button", click: () => { drawCurves.all = true; drawCurves(body); } }, `Show all ${panels.size} panels`);
+  return make(
+    "button",
+    {
+      type: "button",
+      click: () => {
+        drawCurves.all = true;
+        drawCurves(body);
+      },
+    },
+    `Show all ${panels.size} panels`,
+  );
 }
 
 function curveLegend(ranked, looks, names, toggle) {
-  const entry = (key) => make("li", null, make("button", { type: "button", "aria-pressed": String(looks.visible.has(key)), click: () => toggle(key) },
-    looks.visible.has(key) && sample(looks.all.get(key)), named(names.get(key))));
+  const entry = (key) =>
+    make(
+      "li",
+      null,
+      make(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(looks.visible.has(key)),
+          click: () => toggle(key),
+        },
+        looks.visible.has(key) && sample(looks.all.get(key)),
+        named(names.get(key)),
+      ),
+    );
   const own = ranked.filter((key) => looks.all.has(key));
   const others = ranked.filter((key) => !looks.all.has(key));
-  if (ranked.length < 2) return make("ul", { class: "legend" }, own.map((key) => make("li", { class: "entry" }, sample(0), named(names.get(key)))));
+  if (ranked.length < 2)
+    return make(
+      "ul",
+      { class: "legend" },
+      own.map((key) => make("li", { class: "entry" }, sample(0), named(names.get(key)))),
+    );
   const list = make("ul", { class: "legend", "aria-label": "Lines" }, own.map(entry));
   if (!others.length) return list;
   const rest = make("ul", { class: "legend" });
-  return make("div", null, list, make("details", {
-    toggle: (event) => event.target.open && !rest.children.length && rest.append(...others.map(entry)),
-  }, make("summary", null, `${plural(others.length, "fainter line")}: choose more`), rest));
+  return make(
+    "div",
+    null,
+    list,
+    make(
+      "details",
+      {
+        toggle: (event) =>
+          event.target.open && !rest.children.length && rest.append(...others.map(entry)),
+      },
+      make("summary", null, `${plural(others.length, "fainter line")}: choose more`),
+      rest,
+    ),
+  );
 }
 
 function curveCaption(ranked, looks) {
   const faint = ranked.length - looks.visible.size;
-  const seeds = several(taskCells(), "seed") ? `; where several seeds were run, of the mean over seeds (t interval)` : "";
+  const seeds = several(taskCells(), "seed")
+    ? `; where several seeds were run, of the mean over seeds (t interval)`
+    : "";
   return [
     `Means with their ${levelText()} intervals for other ${currentPopulation()}${seeds}. `,
     faint > 0 && "In colour: the best by mean rank, and the selected; the others faint. ",
-    isError() && selectedCell() && speaker(selectedCell()) && `Dashed: the mean error that ${selectedCell().spokesman} predicted for the selected line. `,
+    isError() &&
+      selectedCell() &&
+      speaker(selectedCell()) &&
+      `Dashed: the mean error that ${selectedCell().spokesman} predicted for the selected line. `,
     "Points stand slightly aside so that none hides another.",
   ];
 }

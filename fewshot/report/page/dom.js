@@ -25,7 +25,8 @@ const hiddenWord = (text) => make("span", { class: "hidden" }, text);
 // A name from the data: kept from changing the direction of what stands beside it.
 const named = (text) => make("bdi", null, text);
 
-const replace = (node, ...children) => node.replaceChildren(...children.flat(Infinity).filter(Boolean));
+const replace = (node, ...children) =>
+  node.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
 // A box that scrolls sideways, with the keyboard too.
 const scrolling = (label, ...children) =>

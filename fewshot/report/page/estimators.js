@@ -8,9 +8,23 @@ const ESTIMATOR_COLUMNS = [
   ["Slope", "1 is right", (one) => spoken(decimal(one.slope))],
   ["Relative", "%", (one) => spoken(percent(one.relative_error))],
   ["Skill", "to constant", (one) => spoken(decimal(one.skill))],
-  ["Coverage", "%, of nominal", (one) => [spoken(percent(one.coverage)), known(one.coverage) && known(one.level) && make("span", { class: "pm" }, ` of ${percent(one.level, 0)}`)]],
+  [
+    "Coverage",
+    "%, of nominal",
+    (one) => [
+      spoken(percent(one.coverage)),
+      known(one.coverage) &&
+        known(one.level) &&
+        make("span", { class: "pm" }, ` of ${percent(one.level, 0)}`),
+    ],
+  ],
   ["Width", "points", (one) => spoken(percent(one.width))],
-  ["Time", "ms per episode", (one) => spoken(known(one.seconds_per_episode) ? seconds(1000 * one.seconds_per_episode) : MISSING)],
+  [
+    "Time",
+    "ms per episode",
+    (one) =>
+      spoken(known(one.seconds_per_episode) ? seconds(1000 * one.seconds_per_episode) : MISSING),
+  ],
 ];
 
 // A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
@@ -24,20 +38,46 @@ function nearestOf(cell) {
 function estimatorHead(cell, one) {
   const notes = [
     one.sees_queries && "sees the queries",
-    one.defined > 0 && one.defined < cell.episodes && `${whole(one.defined)} of ${whole(cell.episodes)} episodes`,
+    one.defined > 0 &&
+      one.defined < cell.episodes &&
+      `${whole(one.defined)} of ${whole(cell.episodes)} episodes`,
     one.fallbacks > 0 && `${whole(one.fallbacks)} of ${whole(cell.episodes)} by another`,
   ].filter(Boolean);
-  return make("th", { scope: "row", class: "left" }, named(shownName(one)), one.calibration && one.calibration !== "none" && make("span", { class: "pm" }, ` (${one.calibration})`),
-    notes.map((note) => make("small", { class: "soft" }, note)));
+  return make(
+    "th",
+    { scope: "row", class: "left" },
+    named(shownName(one)),
+    one.calibration &&
+      one.calibration !== "none" &&
+      make("span", { class: "pm" }, ` (${one.calibration})`),
+    notes.map((note) => make("small", { class: "soft" }, note)),
+  );
 }
 
 function estimatorRow(cell, one, best) {
   const head = estimatorHead(cell, one);
   if (!one.defined) {
-    return make("tr", null, head, make("td", { class: "reason", colspan: ESTIMATOR_COLUMNS.length }, spoken(MISSING), ` no prediction: ${one.reason ?? "no reason was given"}`));
+    return make(
+      "tr",
+      null,
+      head,
+      make(
+        "td",
+        { class: "reason", colspan: ESTIMATOR_COLUMNS.length },
+        spoken(MISSING),
+        ` no prediction: ${one.reason ?? "no reason was given"}`,
+      ),
+    );
   }
   const star = one === best ? ["*", hiddenWord(" lowest")] : null;
-  return make("tr", { class: one === best && "best" }, head, ESTIMATOR_COLUMNS.map(([title, , fill]) => make("td", null, fill(one), title === "MAE" && star)));
+  return make(
+    "tr",
+    { class: one === best && "best" },
+    head,
+    ESTIMATOR_COLUMNS.map(([title, , fill]) =>
+      make("td", null, fill(one), title === "MAE" && star),
+    ),
+  );
 }
 
 function drawEstimators(body) {
@@ -46,12 +86,59 @@ function drawEstimators(body) {
   const main = cell.measures[0];
   const measured = `Measured: ${percent(known(main?.mean) ? 1 - main.mean : null)} % error. `;
   const reserved = cell.estimators.filter((one) => one.fallbacks > 0);
-  replace(body, make("p", null, measured, "Each row is one estimator's mean prediction and how near it came, episode by episode."),
-    scrolling("Estimators of the selected cell", make("table", { class: "stuck" },
-      make("thead", null, make("tr", null, make("th", { scope: "col", class: "left" }, "Estimator"), ESTIMATOR_COLUMNS.map(([title, unit]) => make("th", { scope: "col" }, title, make("small", null, unit))))),
-      make("tbody", null, estimatorsOf(cell).map((one) => estimatorRow(cell, one, best))))),
-    reserved.length ? make("dl", null, reserved.map((one) => [make("dt", null, named(one.name)), make("dd", null, `In ${whole(one.fallbacks)} of ${whole(cell.episodes)} episodes the number is another's: ${one.fallback_reason ?? "no reason was given"}.`)])) : null,
-    comparisonTable(cell, estimatorsOf(cell).map((one) => one.name), "mae", null));
+  replace(
+    body,
+    make(
+      "p",
+      null,
+      measured,
+      "Each row is one estimator's mean prediction and how near it came, episode by episode.",
+    ),
+    scrolling(
+      "Estimators of the selected cell",
+      make(
+        "table",
+        { class: "stuck" },
+        make(
+          "thead",
+          null,
+          make(
+            "tr",
+            null,
+            make("th", { scope: "col", class: "left" }, "Estimator"),
+            ESTIMATOR_COLUMNS.map(([title, unit]) =>
+              make("th", { scope: "col" }, title, make("small", null, unit)),
+            ),
+          ),
+        ),
+        make(
+          "tbody",
+          null,
+          estimatorsOf(cell).map((one) => estimatorRow(cell, one, best)),
+        ),
+      ),
+    ),
+    reserved.length
+      ? make(
+          "dl",
+          null,
+          reserved.map((one) => [
+            make("dt", null, named(one.name)),
+            make(
+              "dd",
+              null,
+              `In ${whole(one.fallbacks)} of ${whole(cell.episodes)} episodes the number is another's: ${one.fallback_reason ?? "no reason was given"}.`,
+            ),
+          ]),
+        )
+      : null,
+    comparisonTable(
+      cell,
+      estimatorsOf(cell).map((one) => one.name),
+      "mae",
+      null,
+    ),
+  );
 }
 
 section("estimators", "Estimators", {

@@ -36,7 +36,9 @@ const spoken = (text) => (text === MISSING ? [MISSING, hiddenWord(" undefined")]
 const cellOf = (text, attributes) => make("td", attributes, spoken(text));
 
 const withInterval = (value, half) =>
-  known(half) ? [percent(value), make("span", { class: "pm" }, ` ± ${plusMinus(half)}`)] : spoken(percent(value));
+  known(half)
+    ? [percent(value), make("span", { class: "pm" }, ` ± ${plusMinus(half)}`)]
+    : spoken(percent(value));
 
 const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 

@@ -18,31 +18,70 @@ function drawLeaderboard(body) {
   });
   const ordered = () => {
     const now = leaderboardSort(columns);
-    return sortedRows(shownCells(), columns.find((one) => one.key === now.key), now.descending);
+    return sortedRows(
+      shownCells(),
+      columns.find((one) => one.key === now.key),
+      now.descending,
+    );
   };
   const fill = () => {
     fillRows(table, ordered(), FIRST_ROWS, (cell, i) => leaderboardRow(cell, i, columns));
     oneTabStop(table);
   };
-  replace(body, leaderboardTools(columns, ordered),
-    make("div", null, put(scrolling("Leaderboard", make("table", { class: "leaderboard" }, head, table)), { class: "scroll tall" }, []), make("div", { class: "rows-more", hidden: true })),
-    make("p", { class: "caption" }, `± is half the ${levelText()} interval for other `, make("b", null, currentPopulation()),
-      ". A row's number shows its details below; arrow keys go from row to row."));
-  table.addEventListener("keydown", (event) => arrows(event, [...table.querySelectorAll("button")], ["ArrowUp", "ArrowDown"]));
+  replace(
+    body,
+    leaderboardTools(columns, ordered),
+    make(
+      "div",
+      null,
+      put(
+        scrolling("Leaderboard", make("table", { class: "leaderboard" }, head, table)),
+        { class: "scroll tall" },
+        [],
+      ),
+      make("div", { class: "rows-more", hidden: true }),
+    ),
+    make(
+      "p",
+      { class: "caption" },
+      `± is half the ${levelText()} interval for other `,
+      make("b", null, currentPopulation()),
+      ". A row's number shows its details below; arrow keys go from row to row.",
+    ),
+  );
+  table.addEventListener("keydown", (event) =>
+    arrows(event, [...table.querySelectorAll("button")], ["ArrowUp", "ArrowDown"]),
+  );
   fill();
-  if (!shownCells().length) table.append(make("tr", null, make("td", { class: "left", colspan: columns.length + 1 }, "No cell passes the filters.")));
+  if (!shownCells().length)
+    table.append(
+      make(
+        "tr",
+        null,
+        make("td", { class: "left", colspan: columns.length + 1 }, "No cell passes the filters."),
+      ),
+    );
 }
 
 function leaderboardRow(cell, i, columns) {
   const take = () => change("cell", { cell: cell.id, estimator: "" });
-  const button = make("button", { type: "button", "aria-label": `Details of ${fullPlace(cell)}`, click: take }, i + 1);
-  const row = make("tr", {
-    "data-cell": cell.id,
-    click: (event) => {
-      // A click that ends a selection of text is none on the row.
-      if (event.target !== button && !String(getSelection())) take();
+  const button = make(
+    "button",
+    { type: "button", "aria-label": `Details of ${fullPlace(cell)}`, click: take },
+    i + 1,
+  );
+  const row = make(
+    "tr",
+    {
+      "data-cell": cell.id,
+      click: (event) => {
+        // A click that ends a selection of text is none on the row.
+        if (event.target !== button && !String(getSelection())) take();
+      },
     },
-  }, make("td", null, button), columns.map((column) => column.fill(cell)));
+    make("td", null, button),
+    columns.map((column) => column.fill(cell)),
+  );
   markRow(row);
   return row;
 }
@@ -69,9 +108,18 @@ function remarkLeaderboard(body) {
 }
 
 function chosenLink() {
-  const details = sections.find((one) => one.id === "scatter" && !one.node.hidden) ?? sections.find((one) => one.id === "made");
+  const details =
+    sections.find((one) => one.id === "scatter" && !one.node.hidden) ??
+    sections.find((one) => one.id === "made");
   if (!details || !selectedCell() || shownCells().length < 2) return [];
-  return ["Details of ", make("a", { href: `#${details.id}`, click: (event) => jump(event, details) }, named(fullPlace(selectedCell())))];
+  return [
+    "Details of ",
+    make(
+      "a",
+      { href: `#${details.id}`, click: (event) => jump(event, details) },
+      named(fullPlace(selectedCell())),
+    ),
+  ];
 }
 
 function leaderboardTools(columns, ordered) {
@@ -79,16 +127,49 @@ function leaderboardTools(columns, ordered) {
   const ats = prevalences();
   const view = (name) => (value) => change("view", { [name]: value });
   const exported = columns.flatMap((column) => column.export);
-  return make("div", { class: "row" },
-    populations().length > 1 && chooser("± for other", populations().map((one) => [one, one]), currentPopulation(), view("population")),
-    names.length > 1 && chooser("Measure", names.map((one) => [one, measureName(one)]), currentMeasure(), (measure) => change("view", { measure, sort: "", order: "" })),
-    ats.length > 1 && chooser("Share of positives", ats.map((at) => [at, `${percent(at, 0)} %`]), currentAt(), view("at")),
+  return make(
+    "div",
+    { class: "row" },
+    populations().length > 1 &&
+      chooser(
+        "± for other",
+        populations().map((one) => [one, one]),
+        currentPopulation(),
+        view("population"),
+      ),
+    names.length > 1 &&
+      chooser(
+        "Measure",
+        names.map((one) => [one, measureName(one)]),
+        currentMeasure(),
+        (measure) => change("view", { measure, sort: "", order: "" }),
+      ),
+    ats.length > 1 &&
+      chooser(
+        "Share of positives",
+        ats.map((at) => [at, `${percent(at, 0)} %`]),
+        currentAt(),
+        view("at"),
+      ),
     make("span", { class: "soft chosen-link" }, chosenLink()),
-    make("button", {
-      type: "button", class: "right",
-      click: () => download("leaderboard.csv", "text/csv",
-        csv([exported.map((one) => one[0]), ...ordered().map((cell) => exported.map((one) => one[1](cell)))])),
-    }, "Save CSV"));
+    make(
+      "button",
+      {
+        type: "button",
+        class: "right",
+        click: () =>
+          download(
+            "leaderboard.csv",
+            "text/csv",
+            csv([
+              exported.map((one) => one[0]),
+              ...ordered().map((cell) => exported.map((one) => one[1](cell))),
+            ]),
+          ),
+      },
+      "Save CSV",
+    ),
+  );
 }
 
 section("leaderboard", "Leaderboard", {

@@ -1,7 +1,10 @@
 // Columns of the leaderboard, those only that tell rows apart.
 function textColumn(key, fill) {
   return {
-    key, title: NAMES[key], left: true, value: (cell) => cell[key],
+    key,
+    title: NAMES[key],
+    left: true,
+    value: (cell) => cell[key],
     fill: fill ?? ((cell) => make("td", { class: "left" }, named(cell[key] ?? MISSING))),
     export: [[key, (cell) => cell[key]]],
   };
@@ -9,16 +12,23 @@ function textColumn(key, fill) {
 
 function countColumn(key) {
   return {
-    key, title: NAMES[key], value: (cell) => cell[key], fill: (cell) => cellOf(known(cell[key]) ? cell[key] : cell[key] ?? MISSING),
+    key,
+    title: NAMES[key],
+    value: (cell) => cell[key],
+    fill: (cell) => cellOf(known(cell[key]) ? cell[key] : (cell[key] ?? MISSING)),
     export: [[key, (cell) => cell[key]]],
   };
 }
 
-const tags = (cell) => cell.uses.filter((use) => TAGS[use]).map((use) =>
-  make("span", { class: "tag", title: TAGS[use][1] }, TAGS[use][0]));
+const tags = (cell) =>
+  cell.uses
+    .filter((use) => TAGS[use])
+    .map((use) => make("span", { class: "tag", title: TAGS[use][1] }, TAGS[use][0]));
 
 function headColumn() {
-  const column = textColumn("head", (cell) => make("th", { scope: "row", class: "left" }, named(cell.head), tags(cell)));
+  const column = textColumn("head", (cell) =>
+    make("th", { scope: "row", class: "left" }, named(cell.head), tags(cell)),
+  );
   column.export.push(["uses", (cell) => cell.uses.join(" ")]);
   if (state.task === "one_class") column.title = "Rule";
   return column;
@@ -29,15 +39,28 @@ function measureColumn(name, at, main) {
   const of = (cell) => measureOf(cell, name, at);
   const half = (cell) => halfOf(boundsOf(of(cell), currentPopulation()));
   return {
-    key: `measure:${name}`, title: measureName(name), unit: `% ± ${currentPopulation()}`,
+    key: `measure:${name}`,
+    title: measureName(name),
+    unit: `% ± ${currentPopulation()}`,
     better: lowerIsBetter(name) ? "lower" : "higher",
     value: (cell) => of(cell)?.mean ?? null,
-    fill: (cell) => make("td", { class: main && "main", title: half(cell) === null ? of(cell)?.reasons?.[currentPopulation()] : null },
-      withInterval(of(cell)?.mean ?? null, half(cell))),
+    fill: (cell) =>
+      make(
+        "td",
+        {
+          class: main && "main",
+          title: half(cell) === null ? of(cell)?.reasons?.[currentPopulation()] : null,
+        },
+        withInterval(of(cell)?.mean ?? null, half(cell)),
+      ),
     export: [
       [name, (cell) => of(cell)?.mean],
-      ...POPULATIONS.flatMap((population) => ["lower", "upper"].map((end, i) =>
-        [`${name}_${population}_${end}`, (cell) => boundsOf(of(cell), population)?.[i]])),
+      ...POPULATIONS.flatMap((population) =>
+        ["lower", "upper"].map((end, i) => [
+          `${name}_${population}_${end}`,
+          (cell) => boundsOf(of(cell), population)?.[i],
+        ]),
+      ),
     ],
   };
 }
@@ -45,17 +68,28 @@ function measureColumn(name, at, main) {
 // The interval as a picture, on a scale that all shown rows share.
 function rangeColumn(name, at) {
   const of = (cell) => measureOf(cell, name, at);
-  const bounds = (cell) => boundsOf(of(cell), currentPopulation()) ?? [of(cell)?.mean, of(cell)?.mean];
-  const ends = shownCells().flatMap(bounds).filter(known).sort((a, b) => a - b);
+  const bounds = (cell) =>
+    boundsOf(of(cell), currentPopulation()) ?? [of(cell)?.mean, of(cell)?.mean];
+  const ends = shownCells()
+    .flatMap(bounds)
+    .filter(known)
+    .sort((a, b) => a - b);
   const [low, high] = [ends[0], ends.at(-1)];
-  const put100 = (value) => `${(4 + 92 * (high > low ? (value - low) / (high - low) : 0.5)).toFixed(1)}%`;
+  const put100 = (value) =>
+    `${(4 + 92 * (high > low ? (value - low) / (high - low) : 0.5)).toFixed(1)}%`;
   return {
-    key: "range", title: hiddenWord("Interval as a picture"),
+    key: "range",
+    title: hiddenWord("Interval as a picture"),
     fill: (cell) => {
       if (!known(of(cell)?.mean)) return make("td");
       const mark = make("i");
       const [from, to] = bounds(cell);
-      for (const [end, value] of [["--from", from], ["--at", of(cell).mean], ["--to", to]]) mark.style.setProperty(end, put100(value));
+      for (const [end, value] of [
+        ["--from", from],
+        ["--at", of(cell).mean],
+        ["--to", to],
+      ])
+        mark.style.setProperty(end, put100(value));
       return make("td", { class: "range", "aria-hidden": "true" }, mark);
     },
     export: [],
@@ -65,25 +99,55 @@ function rangeColumn(name, at) {
 function estimatorColumns() {
   const own = (name) => (cell) => speaker(cell)?.[name] ?? null;
   const column = (key, title, unit, better, text) => ({
-    key, title, unit, better, value: own(key), fill: (cell) => make("td", null, text(cell)), export: [[key, own(key)]],
+    key,
+    title,
+    unit,
+    better,
+    value: own(key),
+    fill: (cell) => make("td", null, text(cell)),
+    export: [[key, own(key)]],
   });
   // One who speaks for all cells is named in the head, several are named in their rows.
-  const speakers = unique(taskCells().map((cell) => cell.spokesman).filter(Boolean));
+  const speakers = unique(
+    taskCells()
+      .map((cell) => cell.spokesman)
+      .filter(Boolean),
+  );
   const by = speakers.length === 1 ? ` by ${speakers[0]}` : "";
   return [
-    { ...column("predicted", "Predicted", `error, %${by}`, "lower", (cell) =>
-      [spoken(percent(own("predicted")(cell))), !by && cell.spokesman && make("span", { class: "pm" }, " ", named(cell.spokesman))]),
-      export: [["estimator", (cell) => cell.spokesman], ["predicted_error", own("predicted")]] },
+    {
+      ...column("predicted", "Predicted", `error, %${by}`, "lower", (cell) => [
+        spoken(percent(own("predicted")(cell))),
+        !by && cell.spokesman && make("span", { class: "pm" }, " ", named(cell.spokesman)),
+      ]),
+      export: [
+        ["estimator", (cell) => cell.spokesman],
+        ["predicted_error", own("predicted")],
+      ],
+    },
     column("mae", "MAE", "points", "lower", (cell) =>
-      withInterval(own("mae")(cell), halfOf(speaker(cell)?.mae_interval))),
-    column("coverage", "Coverage", "%, of nominal", "higher", (cell) =>
-      [spoken(percent(own("coverage")(cell))), known(own("coverage")(cell)) && known(own("level")(cell)) && make("span", { class: "pm" }, ` of ${percent(own("level")(cell), 0)}`)]),
+      withInterval(own("mae")(cell), halfOf(speaker(cell)?.mae_interval)),
+    ),
+    column("coverage", "Coverage", "%, of nominal", "higher", (cell) => [
+      spoken(percent(own("coverage")(cell))),
+      known(own("coverage")(cell)) &&
+        known(own("level")(cell)) &&
+        make("span", { class: "pm" }, ` of ${percent(own("level")(cell), 0)}`),
+    ]),
   ];
 }
 
 function timeColumn() {
   const time = (cell) => cell.cost?.seconds ?? null;
-  return { key: "time", title: "Time", unit: "s", better: "lower", value: time, fill: (cell) => cellOf(seconds(time(cell))), export: [["seconds", time]] };
+  return {
+    key: "time",
+    title: "Time",
+    unit: "s",
+    better: "lower",
+    value: time,
+    fill: (cell) => cellOf(seconds(time(cell))),
+    export: [["seconds", time]],
+  };
 }
 
 function leaderboardColumns() {
@@ -93,10 +157,16 @@ function leaderboardColumns() {
   const optional = (key) => (several(cells, key) ? [key] : []);
   const oneClass = state.task === "one_class";
   return [
-    textColumn("dataset"), textColumn("backbone"), ...optional("feature").map((key) => textColumn(key)), headColumn(),
+    textColumn("dataset"),
+    textColumn("backbone"),
+    ...optional("feature").map((key) => textColumn(key)),
+    headColumn(),
     ...["source", "against"].flatMap(optional).map((key) => textColumn(key)),
-    ...(oneClass ? [] : [countColumn("ways"), countColumn("shots")]), ...optional("seed").map(countColumn),
-    measureColumn(name, at, true), rangeColumn(name, at), ...others.map((one) => measureColumn(one, at, false)),
+    ...(oneClass ? [] : [countColumn("ways"), countColumn("shots")]),
+    ...optional("seed").map(countColumn),
+    measureColumn(name, at, true),
+    rangeColumn(name, at),
+    ...others.map((one) => measureColumn(one, at, false)),
     ...(cells.some((cell) => cell.estimators.length) ? estimatorColumns() : []),
     timeColumn(),
   ];

@@ -7,8 +7,17 @@ function factText(value) {
   return pairs.length ? pairs.map(([key, one]) => `${key} ${factText(one)}`).join(", ") : "none";
 }
 
-const facts = (pairs) => make("dl", null, pairs.filter(([, value]) => value !== undefined).map(([key, value]) => [
-  make("dt", null, named(key)), make("dd", null, value instanceof Node ? value : named(factText(value)))]));
+const facts = (pairs) =>
+  make(
+    "dl",
+    null,
+    pairs
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => [
+        make("dt", null, named(key)),
+        make("dd", null, value instanceof Node ? value : named(factText(value))),
+      ]),
+  );
 
 const folded = (title, pairs, open = false) =>
   pairs.length ? make("details", { open }, make("summary", null, title), facts(pairs)) : null;
@@ -20,19 +29,45 @@ function drawMade(body) {
   const made = cell.made ?? {};
   const run = payload.runs[made.run] ?? {};
   const own = [
-    ["Run", run.name], ["Made", run.created && `${run.created.slice(0, 16).replace("T", " ")} UTC`],
-    ["Rows taken from", made.reused_from ?? undefined], ["Key", made.key ? make("code", null, made.key) : undefined],
+    ["Run", run.name],
+    ["Made", run.created && `${run.created.slice(0, 16).replace("T", " ")} UTC`],
+    ["Rows taken from", made.reused_from ?? undefined],
+    ["Key", made.key ? make("code", null, made.key) : undefined],
     ["Command", made.command ? make("pre", null, make("code", null, made.command)) : undefined],
-    ["Episodes", cell.episodes], [state.task === "one_class" ? "Rule" : "Head", cell.head], ["Head parameters", made.head_parameters],
-    ["Queries per class", cell.queries], ["Seed", cell.seed], ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],
-    ...Object.entries(made.hashes ?? {}).map(([name, hash]) => [`Hash of ${words(name)}`, make("code", null, hash)]),
+    ["Episodes", cell.episodes],
+    [state.task === "one_class" ? "Rule" : "Head", cell.head],
+    ["Head parameters", made.head_parameters],
+    ["Queries per class", cell.queries],
+    ["Seed", cell.seed],
+    ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],
+    ...Object.entries(made.hashes ?? {}).map(([name, hash]) => [
+      `Hash of ${words(name)}`,
+      make("code", null, hash),
+    ]),
     ["Base classes", made.base && Object.keys(made.base).length ? factText(made.base) : undefined],
     ...(made.more ?? []),
   ];
-  const entries = (object) => Object.entries(object ?? {}).map(([key, value]) => [words(key), value]);
-  replace(body, facts(own.filter(([, value]) => value !== undefined && value !== null)),
-    make("p", { class: "soft" }, "In the run's folder, ", make("code", null, "config.yaml"), " holds all settings, ", make("code", null, "episodes.parquet"), " and ", make("code", null, "predictions.parquet"), " the rows behind this page, ", make("code", null, "summary.json"), " its numbers and hashes in full."),
-    folded("Images and classes", entries(run.data)), folded("Versions and machine", entries(run.environment)));
+  const entries = (object) =>
+    Object.entries(object ?? {}).map(([key, value]) => [words(key), value]);
+  replace(
+    body,
+    facts(own.filter(([, value]) => value !== undefined && value !== null)),
+    make(
+      "p",
+      { class: "soft" },
+      "In the run's folder, ",
+      make("code", null, "config.yaml"),
+      " holds all settings, ",
+      make("code", null, "episodes.parquet"),
+      " and ",
+      make("code", null, "predictions.parquet"),
+      " the rows behind this page, ",
+      make("code", null, "summary.json"),
+      " its numbers and hashes in full.",
+    ),
+    folded("Images and classes", entries(run.data)),
+    folded("Versions and machine", entries(run.environment)),
+  );
 }
 
 section("made", "How the number was made", {

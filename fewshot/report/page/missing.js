@@ -8,7 +8,21 @@ const ABSENT = [
 section("missing", "Left out, failed, unreadable", {
   when: [],
   needed: () => ABSENT.some(([name]) => (payload[name] ?? []).length),
-  draw: (body) => replace(body, ABSENT.filter(([name]) => (payload[name] ?? []).length).map(([name, title, note]) => make("details", { open: payload[name].length <= 10 },
-    make("summary", null, `${title} (${whole(payload[name].length)})`), make("p", { class: "soft" }, note),
-    make("ul", null, payload[name].map((text) => make("li", null, named(text))))))),
+  draw: (body) =>
+    replace(
+      body,
+      ABSENT.filter(([name]) => (payload[name] ?? []).length).map(([name, title, note]) =>
+        make(
+          "details",
+          { open: payload[name].length <= 10 },
+          make("summary", null, `${title} (${whole(payload[name].length)})`),
+          make("p", { class: "soft" }, note),
+          make(
+            "ul",
+            null,
+            payload[name].map((text) => make("li", null, named(text))),
+          ),
+        ),
+      ),
+    ),
 });

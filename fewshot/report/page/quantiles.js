@@ -4,7 +4,14 @@ function logGamma(x) {
   // Stirling's series is exact enough from 7 on.
   let shift = 0;
   for (; x < 7; x += 1) shift += Math.log(x);
-  return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + 1 / (12 * x) - 1 / (360 * x ** 3) - shift;
+  return (
+    (x - 0.5) * Math.log(x) -
+    x +
+    0.5 * Math.log(2 * Math.PI) +
+    1 / (12 * x) -
+    1 / (360 * x ** 3) -
+    shift
+  );
 }
 
 // P(0 < T < t) by Simpson's rule after t = tan(u) sqrt(df), which makes the tail finite.

@@ -2,9 +2,23 @@
 // points: [{x, y, ...}] in the chart's own units; `tell` gets the point, or null.
 function readable(svg, points, tell, label) {
   if (!points.length) return { go: () => {} };
-  const cursor = shape("circle", { class: "cursor", r: 7, "data-cursor": "", visibility: "hidden" });
+  const cursor = shape("circle", {
+    class: "cursor",
+    r: 7,
+    "data-cursor": "",
+    visibility: "hidden",
+  });
   svg.append(cursor);
-  put(svg, { tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": `${label} Arrow keys go from point to point.` }, []);
+  put(
+    svg,
+    {
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "chart",
+      "aria-label": `${label} Arrow keys go from point to point.`,
+    },
+    [],
+  );
   let here = null;
   const go = (point) => {
     if (point === here) return;
@@ -17,7 +31,9 @@ function readable(svg, points, tell, label) {
   const order = (axis) => {
     const other = axis === "x" ? "y" : "x";
     const sign = axis === "x" ? 1 : -1;
-    return (orders[axis] ??= [...points].sort((a, b) => sign * (a[axis] - b[axis]) || a[other] - b[other]));
+    return (orders[axis] ??= [...points].sort(
+      (a, b) => sign * (a[axis] - b[axis]) || a[other] - b[other],
+    ));
   };
   const step = (axis, by) => {
     const all = order(axis);
@@ -25,8 +41,14 @@ function readable(svg, points, tell, label) {
     go(all[Math.min(Math.max(at, 0), all.length - 1)]);
   };
   const moves = {
-    ArrowRight: () => step("x", 1), ArrowLeft: () => step("x", -1), ArrowUp: () => step("y", 1), ArrowDown: () => step("y", -1),
-    Home: () => go(order("x")[0]), End: () => go(order("x").at(-1)), PageUp: () => step("y", 10), PageDown: () => step("y", -10),
+    ArrowRight: () => step("x", 1),
+    ArrowLeft: () => step("x", -1),
+    ArrowUp: () => step("y", 1),
+    ArrowDown: () => step("y", -1),
+    Home: () => go(order("x")[0]),
+    End: () => go(order("x").at(-1)),
+    PageUp: () => step("y", 10),
+    PageDown: () => step("y", -10),
   };
   svg.addEventListener("keydown", (event) => {
     if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -34,10 +56,11 @@ function readable(svg, points, tell, label) {
     moves[event.key]();
   });
   svg.addEventListener("focus", () => here || (svg.matches(":focus-visible") && go(order("x")[0])));
-  for (const kind of ["pointermove", "pointerdown"]) svg.addEventListener(kind, (event) => {
-    const near = nearest(svg, points, event, kind === "pointerdown" ? 40 : 24);
-    if (near) go(near);
-  });
+  for (const kind of ["pointermove", "pointerdown"])
+    svg.addEventListener(kind, (event) => {
+      const near = nearest(svg, points, event, kind === "pointerdown" ? 40 : 24);
+      if (near) go(near);
+    });
   return { go };
 }
 

@@ -17,7 +17,17 @@ function csvField(value) {
 
 const csv = (rows) => rows.map((row) => row.map(csvField).join(",")).join("\r\n") + "\r\n";
 
-const DRAWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size", "font-weight", "text-anchor"];
+const DRAWN = [
+  "fill",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "stroke-linejoin",
+  "opacity",
+  "font-size",
+  "font-weight",
+  "text-anchor",
+];
 
 // A chart that stands without the page: light colours written into every element.
 function standalone(svg) {
@@ -28,7 +38,8 @@ function standalone(svg) {
   here.forEach((node, i) => {
     const style = getComputedStyle(node);
     for (const name of DRAWN) there[i].setAttribute(name, style.getPropertyValue(name));
-    for (const name of ["class", "tabindex", "role", "aria-label", "aria-roledescription"]) there[i].removeAttribute(name);
+    for (const name of ["class", "tabindex", "role", "aria-label", "aria-roledescription"])
+      there[i].removeAttribute(name);
   });
   const paper = getComputedStyle(root).getPropertyValue("--card").trim();
   root.classList.remove("light");
@@ -39,10 +50,20 @@ function standalone(svg) {
   return new XMLSerializer().serializeToString(copy);
 }
 
-const fileName = (text) => text.replace(/[^\w.-]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 100) || "chart";
+const fileName = (text) =>
+  text
+    .replace(/[^\w.-]+/g, "_")
+    .replace(/^_+|_+$/g, "")
+    .slice(0, 100) || "chart";
 
 const saveButton = (svg, name) =>
-  make("button", {
-    type: "button", class: "save", "aria-label": `Save SVG: ${name}`,
-    click: () => download(`${fileName(name)}.svg`, "image/svg+xml", standalone(svg)),
-  }, "Save SVG");
+  make(
+    "button",
+    {
+      type: "button",
+      class: "save",
+      "aria-label": `Save SVG: ${name}`,
+      click: () => download(`${fileName(name)}.svg`, "image/svg+xml", standalone(svg)),
+    },
+    "Save SVG",
+  );

@@ -6,19 +6,36 @@ function episodesOf(points, name) {
   const set = payload.sets[points.set];
   const own = points.estimators.find((one) => one.name === name);
   if (!own) return [];
-  const [actual, predicted, lower, upper] = [points.actual, own.predicted, own.lower, own.upper].map(shares);
+  const [actual, predicted, lower, upper] = [
+    points.actual,
+    own.predicted,
+    own.lower,
+    own.upper,
+  ].map(shares);
   return set.episodes
-    .map((episode, index) => ({ episode, index, predicted: predicted[index], actual: actual[index], lower: lower?.[index], upper: upper?.[index] }))
+    .map((episode, index) => ({
+      episode,
+      index,
+      predicted: predicted[index],
+      actual: actual[index],
+      lower: lower?.[index],
+      upper: upper?.[index],
+    }))
     .filter((one) => known(one.predicted) && known(one.actual));
 }
 
 // Mean bounds of the intervals in bins of equally many episodes by predicted error.
 function bandOf(episodes) {
-  const held = episodes.filter((one) => known(one.lower) && known(one.upper)).sort((a, b) => a.predicted - b.predicted);
+  const held = episodes
+    .filter((one) => known(one.lower) && known(one.upper))
+    .sort((a, b) => a.predicted - b.predicted);
   const bins = Math.min(BAND_BINS, Math.floor(held.length / 5));
   const mean = (own, name) => own.reduce((sum, one) => sum + one[name], 0) / own.length;
   return Array.from({ length: bins }, (_, i) => {
-    const own = held.slice(Math.floor((i * held.length) / bins), Math.floor(((i + 1) * held.length) / bins));
+    const own = held.slice(
+      Math.floor((i * held.length) / bins),
+      Math.floor(((i + 1) * held.length) / bins),
+    );
     return [mean(own, "predicted"), mean(own, "lower"), mean(own, "upper")];
   });
 }
@@ -31,7 +48,13 @@ function squareDomain(values, slack = 0.03) {
 
 function scatterChart(episodes, color, width, label) {
   const domain = squareDomain(episodes.flatMap((one) => [one.predicted, one.actual]));
-  const chart = frame({ width, height: width, x: { domain, title: "predicted error, %" }, y: { domain, title: "actual error, %" }, label });
+  const chart = frame({
+    width,
+    height: width,
+    x: { domain, title: "predicted error, %" },
+    y: { domain, title: "actual error, %" },
+    label,
+  });
   const { svg, X, Y } = chart;
   const inside = (value) => Math.min(Math.max(value, domain[0]), domain[1]);
   const band = bandOf(episodes);
@@ -40,12 +63,22 @@ function scatterChart(episodes, color, width, label) {
     const outline = `${pathThrough(along(1, band))}${pathThrough(along(2, [...band].reverse())).replace("M", "L")}Z`;
     svg.append(shape("path", { class: `band f${color}`, d: outline }));
   }
-  svg.append(shape("path", { class: "diagonal", d: `M${X(domain[0])},${Y(domain[0])}L${X(domain[1])},${Y(domain[1])}` }));
+  svg.append(
+    shape("path", {
+      class: "diagonal",
+      d: `M${X(domain[0])},${Y(domain[0])}L${X(domain[1])},${Y(domain[1])}`,
+    }),
+  );
   const radius = episodes.length > 600 ? 2 : 3;
   const dot = `a${radius},${radius} 0 1,0 ${2 * radius},0a${radius},${radius} 0 1,0 ${-2 * radius},0`;
   const points = episodes.map((one) => ({ x: X(one.predicted), y: Y(one.actual), one }));
   // All points are one path: thousands of elements would make the page slow.
-  svg.append(shape("path", { class: `cloud f${color}`, d: points.map((p) => `M${(p.x - radius).toFixed(1)},${p.y.toFixed(1)}${dot}`).join("") }));
+  svg.append(
+    shape("path", {
+      class: `cloud f${color}`,
+      d: points.map((p) => `M${(p.x - radius).toFixed(1)},${p.y.toFixed(1)}${dot}`).join(""),
+    }),
+  );
   return { svg, points };
 }
 
@@ -53,11 +86,14 @@ function drawScatter(body) {
   const cell = selectedCell();
   const points = payload.points[cell.points];
   const set = payload.sets[points.set];
-  const names = estimatorsOf(cell).filter((one) => episodesOf(points, one.name).length).map((one) => one.name);
+  const names = estimatorsOf(cell)
+    .filter((one) => episodesOf(points, one.name).length)
+    .map((one) => one.name);
   const current = names.includes(state.estimator) ? state.estimator : names[0];
   const shown = (name) => shownName(estimatorOf(cell, name));
   const [list, content] = tabs("Estimators", names, current, shown, (name, panel) => {
-    if (name !== state.estimator && (state.estimator || name !== names[0])) change("tab", { estimator: name });
+    if (name !== state.estimator && (state.estimator || name !== names[0]))
+      change("tab", { estimator: name });
     scatterPanel(panel, body.clientWidth, cell, points, set, name);
   });
   replace(body, names.length > 1 && list, content);
@@ -70,7 +106,12 @@ function scatterPanel(content, room, cell, points, set, name) {
   const label = `Predicted against actual error of ${plural(episodes.length, "episode")}, ${name}, ${place(cell)}.`;
   const width = Math.round(Math.max(260, Math.min(520, room > 830 ? 0.47 * room : room - 24)));
   const { svg, points: marks } = scatterChart(episodes, colorOf(lookOf(cell, name)), width, label);
-  const reader = readable(svg, marks, (mark) => mark && fillEpisode(panel, mark.one, set, mark.one.index, name), label);
+  const reader = readable(
+    svg,
+    marks,
+    (mark) => mark && fillEpisode(panel, mark.one, set, mark.one.index, name),
+    label,
+  );
   const show = (one) => {
     const mark = marks.find((other) => other.one.episode === one.episode);
     if (mark) reader.go(mark);
@@ -78,23 +119,47 @@ function scatterPanel(content, room, cell, points, set, name) {
     panel.scrollIntoView({ block: "nearest" });
   };
   // Something to see from the start: the episode that was missed by most.
-  const first = worstOf(cell, own, episodes).map((one) => marks.find((mark) => mark.one.episode === one.episode)).find(Boolean);
+  const first = worstOf(cell, own, episodes)
+    .map((one) => marks.find((mark) => mark.one.episode === one.episode))
+    .find(Boolean);
   if (first) reader.go(first);
-  replace(content, make("div", { class: "pair" },
-    make("div", { class: "plot" }, svg, saveButton(svg, `predicted against actual, ${name}, ${fullPlace(cell)}`)), panel),
-    make("p", { class: "caption" }, scatterCaption(own, set, episodes)), worstTable(cell, own, episodes, show));
+  replace(
+    content,
+    make(
+      "div",
+      { class: "pair" },
+      make(
+        "div",
+        { class: "plot" },
+        svg,
+        saveButton(svg, `predicted against actual, ${name}, ${fullPlace(cell)}`),
+      ),
+      panel,
+    ),
+    make("p", { class: "caption" }, scatterCaption(own, set, episodes)),
+    worstTable(cell, own, episodes, show),
+  );
 }
 
 function scatterCaption(own, set, episodes) {
-  const some = set.episodes.length < set.of ? ` The points are the first ${whole(set.episodes.length)} of ${whole(set.of)} episodes; all numbers are of all of them.` : "";
-  const band = own.level && episodes.some((one) => known(one.lower)) ? ` The band is the mean bounds of the ${percent(own.level, 0)} % prediction intervals: as large a share of the points should lie within.` : "";
-  const seen = own.sees_queries ? " † sees the labelled queries: an upper bound, not an estimate." : "";
+  const some =
+    set.episodes.length < set.of
+      ? ` The points are the first ${whole(set.episodes.length)} of ${whole(set.of)} episodes; all numbers are of all of them.`
+      : "";
+  const band =
+    own.level && episodes.some((one) => known(one.lower))
+      ? ` The band is the mean bounds of the ${percent(own.level, 0)} % prediction intervals: as large a share of the points should lie within.`
+      : "";
+  const seen = own.sees_queries
+    ? " † sees the labelled queries: an upper bound, not an estimate."
+    : "";
   return `On the diagonal the prediction was exact; above it the episode went worse than predicted, below it better. MAE ${percent(own.mae)} points.${band}${some}${seen}`;
 }
 
 section("scatter", "Predicted against actual error", {
   when: ["filter", "cell"],
-  needed: () => known(selectedCell()?.points) && payload.points[selectedCell().points].estimators.length > 0,
+  needed: () =>
+    known(selectedCell()?.points) && payload.points[selectedCell().points].estimators.length > 0,
   draw: drawScatter,
   about: () => fullPlace(selectedCell()),
 });

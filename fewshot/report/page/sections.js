@@ -3,25 +3,48 @@ const sections = [];
 
 // `when`: the changes that matter; `needed`: whether there is anything to show.
 // `remark`: what is enough when only the selected cell changed.
-function section(id, title, { when = ["filter", "view"], needed = () => true, draw, about, remark }) {
-  sections.push({ id, title, when: [...when, "task", "width"], needed, draw, about, remark, fresh: false, near: false });
+function section(
+  id,
+  title,
+  { when = ["filter", "view"], needed = () => true, draw, about, remark },
+) {
+  sections.push({
+    id,
+    title,
+    when: [...when, "task", "width"],
+    needed,
+    draw,
+    about,
+    remark,
+    fresh: false,
+    near: false,
+  });
 }
 
 const titleOf = (one) => (typeof one.title === "function" ? one.title() : one.title);
 
 function buildSections(host) {
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      const own = sections.find((one) => one.node === entry.target);
-      own.near = entry.isIntersecting;
-      if (own.near) drawSection(own);
-    }
-  }, { rootMargin: "500px" });
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        const own = sections.find((one) => one.node === entry.target);
+        own.near = entry.isIntersecting;
+        if (own.near) drawSection(own);
+      }
+    },
+    { rootMargin: "500px" },
+  );
   for (const one of sections) {
     one.heading = make("h2", { id: one.id }, titleOf(one));
     one.subject = make("p", { class: "soft subject" });
     one.body = make("div", { class: "waiting" });
-    one.node = make("section", { class: "part", "aria-labelledby": one.id }, one.heading, one.subject, one.body);
+    one.node = make(
+      "section",
+      { class: "part", "aria-labelledby": one.id },
+      one.heading,
+      one.subject,
+      one.body,
+    );
     host.append(one.node);
   }
   refreshSections("task");
@@ -64,8 +87,14 @@ const drawAll = () => sections.forEach(drawSection);
 function contents() {
   const nav = document.getElementById("contents");
   const there = sections.filter((one) => !one.node.hidden);
-  const links = there.map((one) => make("a", { href: `#${one.id}`, click: (event) => jump(event, one) }, titleOf(one)));
-  const last = make("a", { href: "#reading", click: (event) => jump(event, null) }, "How to read the numbers");
+  const links = there.map((one) =>
+    make("a", { href: `#${one.id}`, click: (event) => jump(event, one) }, titleOf(one)),
+  );
+  const last = make(
+    "a",
+    { href: "#reading", click: (event) => jump(event, null) },
+    "How to read the numbers",
+  );
   replace(nav, links, last);
   nav.hidden = false;
 }
@@ -74,7 +103,9 @@ function contents() {
 function jump(event, one) {
   event.preventDefault();
   const heading = one ? one.heading : document.getElementById("reading");
-  if (one) drawSection(one);
+  // What is drawn above later would push the place away.
+  for (const each of sections.slice(0, one ? sections.indexOf(one) + 1 : sections.length))
+    drawSection(each);
   heading.setAttribute("tabindex", "-1");
   heading.focus({ preventScroll: true });
   heading.scrollIntoView();

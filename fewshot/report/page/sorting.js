@@ -4,7 +4,9 @@ function sortedRows(rows, column, descending) {
   const sign = descending ? -1 : 1;
   const compare = (a, b) => {
     const [first, second] = [column.value(a), column.value(b)];
-    const [none, nothing] = [first, second].map((one) => one === null || one === undefined || Number.isNaN(one));
+    const [none, nothing] = [first, second].map(
+      (one) => one === null || one === undefined || Number.isNaN(one),
+    );
     // What is missing comes last, whichever way.
     if (none || nothing) return none - nothing;
     return sign * (typeof first === "number" ? first - second : byText(first, second));
@@ -14,18 +16,29 @@ function sortedRows(rows, column, descending) {
 
 function sortHead(columns, sort, resort) {
   const heads = columns.map((column) => {
-    if (!column.value) return make("th", { scope: "col", class: column.left && "left" }, column.title);
+    if (!column.value)
+      return make("th", { scope: "col", class: column.left && "left" }, column.title);
     const button = make("button", { type: "button", click: () => resort(column) }, column.title);
     const direction = column.key === sort.key && (sort.descending ? "descending" : "ascending");
-    return make("th", { scope: "col", class: column.left && "left", "aria-sort": direction, "data-key": column.key },
-      button, column.unit && make("small", null, column.unit));
+    return make(
+      "th",
+      {
+        scope: "col",
+        class: column.left && "left",
+        "aria-sort": direction,
+        "data-key": column.key,
+      },
+      button,
+      column.unit && make("small", null, column.unit),
+    );
   });
   return make("thead", null, make("tr", null, heads));
 }
 
 function markSorted(head, sort) {
   for (const th of head.querySelectorAll("th[data-key]")) {
-    if (th.dataset.key === sort.key) th.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
+    if (th.dataset.key === sort.key)
+      th.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
     else th.removeAttribute("aria-sort");
   }
 }
@@ -45,15 +58,22 @@ function fillRows(body, rows, first, rowOf) {
   replace(foot);
   foot.hidden = rows.length <= first;
   if (foot.hidden) return;
-  foot.append(`${whole(first)} of ${whole(rows.length)} rows. `, make("button", {
-    type: "button",
-    click: () => {
-      const there = body.children.length;
-      body.append(...rows.slice(there).map((row, i) => rowOf(row, there + i)));
-      foot.hidden = true;
-      body.children[there].querySelector("button")?.focus();
-    },
-  }, "Show all"));
+  foot.append(
+    `${whole(first)} of ${whole(rows.length)} rows. `,
+    make(
+      "button",
+      {
+        type: "button",
+        click: () => {
+          const there = body.children.length;
+          body.append(...rows.slice(there).map((row, i) => rowOf(row, there + i)));
+          foot.hidden = true;
+          body.children[there].querySelector("button")?.focus();
+        },
+      },
+      "Show all",
+    ),
+  );
 }
 
 // A sortable table on its own, for everything but the leaderboard.
@@ -62,15 +82,25 @@ function sortableTable(label, columns, rows, first = FIRST_ROWS, start = null) {
   const body = make("tbody");
   const draw = () => {
     const column = columns.find((one) => one.key === sort.key);
-    fillRows(body, column ? sortedRows(rows, column, sort.descending) : rows, first,
-      (row) => make("tr", null, columns.map((one) => one.fill(row))));
+    fillRows(body, column ? sortedRows(rows, column, sort.descending) : rows, first, (row) =>
+      make(
+        "tr",
+        null,
+        columns.map((one) => one.fill(row)),
+      ),
+    );
   };
   const head = sortHead(columns, sort, (column) => {
     sort = nextSort(sort, column);
     markSorted(head, sort);
     draw();
   });
-  const holder = make("div", null, scrolling(label, make("table", { class: "stuck" }, head, body)), make("div", { class: "rows-more", hidden: true }));
+  const holder = make(
+    "div",
+    null,
+    scrolling(label, make("table", { class: "stuck" }, head, body)),
+    make("div", { class: "rows-more", hidden: true }),
+  );
   draw();
   return holder;
 }

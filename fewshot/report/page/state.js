@@ -1,6 +1,26 @@
 // What is shown: filters and choices, kept in the address so that a link shows the same.
-const FILTERS = ["dataset", "backbone", "feature", "head", "source", "against", "ways", "shots", "seed"];
-const PLAIN = ["task", "search", "sort", "order", "population", "measure", "at", "cell", "estimator"];
+const FILTERS = [
+  "dataset",
+  "backbone",
+  "feature",
+  "head",
+  "source",
+  "against",
+  "ways",
+  "shots",
+  "seed",
+];
+const PLAIN = [
+  "task",
+  "search",
+  "sort",
+  "order",
+  "population",
+  "measure",
+  "at",
+  "cell",
+  "estimator",
+];
 const tasks = unique(payload.cells.map((cell) => cell.task));
 const state = {};
 const listeners = [];
@@ -29,17 +49,24 @@ const haystacks = new Map();
 function haystack(cell) {
   if (!haystacks.has(cell)) {
     const words = FILTERS.map((name) => cell[name] ?? "");
-    words.push(`${cell.ways}-way`, `${cell.shots}-shot`, ...cell.uses.map((use) => TAGS[use]?.[0] ?? use));
+    words.push(
+      `${cell.ways}-way`,
+      `${cell.shots}-shot`,
+      ...cell.uses.map((use) => TAGS[use]?.[0] ?? use),
+    );
     haystacks.set(cell, words.join(" ").toLowerCase());
   }
   return haystacks.get(cell);
 }
 
 function passes(cell, without) {
-  const chosen = (name) => name === without || !state.chosen[name].size || state.chosen[name].has(String(cell[name]));
+  const chosen = (name) =>
+    name === without || !state.chosen[name].size || state.chosen[name].has(String(cell[name]));
   const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
   return (
-    cell.task === state.task && FILTERS.every(chosen) && words.every((word) => haystack(cell).includes(word))
+    cell.task === state.task &&
+    FILTERS.every(chosen) &&
+    words.every((word) => haystack(cell).includes(word))
   );
 }
 
@@ -62,16 +89,25 @@ const measureNames = remembered(() => unique(taskMeasures().map((one) => one.nam
 
 // The measure that is looked at, and the share of positives where there are several.
 const currentMeasure = remembered(() =>
-  measureNames().includes(state.measure) ? state.measure : mainName(state.task));
+  measureNames().includes(state.measure) ? state.measure : mainName(state.task),
+);
 const prevalences = remembered(() =>
-  unique(taskMeasures().map((one) => one.at)).filter(known).sort((a, b) => b - a));
-const currentAt = remembered(() =>
-  prevalences().find((at) => String(at) === state.at) ?? prevalences()[0] ?? null);
+  unique(taskMeasures().map((one) => one.at))
+    .filter(known)
+    .sort((a, b) => b - a),
+);
+const currentAt = remembered(
+  () => prevalences().find((at) => String(at) === state.at) ?? prevalences()[0] ?? null,
+);
 const currentOf = (cell) => measureOf(cell, currentMeasure(), currentAt());
 const populations = remembered(() =>
-  POPULATIONS.filter((one) => taskCells().some((cell) => boundsOf(currentOf(cell), one))));
+  POPULATIONS.filter((one) => taskCells().some((cell) => boundsOf(currentOf(cell), one))),
+);
 const currentPopulation = remembered(() =>
-  populations().includes(state.population) ? state.population : populations()[0] ?? state.population);
+  populations().includes(state.population)
+    ? state.population
+    : (populations()[0] ?? state.population),
+);
 
 // The cell that the detail sections are about: the chosen one, else the best of those shown.
 const selectedCell = remembered(() => {

@@ -1,13 +1,27 @@
 // A row of tabs, one per estimator: one tab stop, arrow keys change it.
 function tabs(label, names, current, shown, panel) {
-  const buttons = names.map((name) => make("button", {
-    type: "button", role: "tab", "aria-selected": String(name === current), tabindex: name === current ? 0 : -1,
-    click: () => show(name),
-  }, shown(name)));
-  const list = make("div", {
-    role: "tablist", "aria-label": label,
-    keydown: (event) => arrows(event, buttons)?.click(),
-  }, buttons);
+  const buttons = names.map((name) =>
+    make(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        "aria-selected": String(name === current),
+        tabindex: name === current ? 0 : -1,
+        click: () => show(name),
+      },
+      shown(name),
+    ),
+  );
+  const list = make(
+    "div",
+    {
+      role: "tablist",
+      "aria-label": label,
+      keydown: (event) => arrows(event, buttons)?.click(),
+    },
+    buttons,
+  );
   const content = make("div", { role: "tabpanel" });
   const show = (name) => {
     buttons.forEach((button, i) => {

@@ -1,0 +1,60 @@
+"""One head with several parameters: neither loses its rows to the other."""
+
+import pytest
+
+import fewshot
+from fewshot.results.cells import write_cells
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.store import read_runs
+
+
+@pytest.fixture
+def run(tmp_path, rng_features):
+    def make(name, created, **parameters):
+        from fewshot.heads.lda import LDA
+
+        result = fewshot.evaluate(
+            *rng_features, head=LDA(**parameters), ways=3, shots=2, episodes=5, queries=3
+        )
+        result.summary["key"] = name
+        folder = tmp_path / name
+        folder.mkdir()
+        summary = {"schema_version": SCHEMA_VERSION, "created": created, "environment": {},
+                   "data": {}, "cells": [result.summary]}  # fmt: skip
+        write_cells(folder, summary, [result])
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def rng_features():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 8)
+    return rng.normal(size=(32, 6)).astype("float32"), labels
+
+
+def test_a_sweep_over_parameters_keeps_all(run):
+    runs = [
+        run("a", "2026-01-01T00:00:00+00:00", shrinkage=0.1),
+        run("b", "2026-01-02T00:00:00+00:00", shrinkage=0.9),
+        run("c", "2026-01-03T00:00:00+00:00", shrinkage=0.9),  # again
+    ]
+    summary, episodes, predictions = read_runs(runs)
+    names = ["lda (shrinkage=0.1)", "lda (shrinkage=0.9)"]
+    assert sorted(cell["head"] for cell in summary["cells"]) == names
+    assert {cell["head"]: cell["key"] for cell in summary["cells"]} == dict(zip(names, "ac", strict=True))
+    assert episodes.groupby("head", observed=True).size().to_dict() == dict.fromkeys(names, 5)
+    assert set(predictions["head"]) == set(names)
+    for cell in summary["cells"]:
+        rows = episodes[episodes["head"] == cell["head"]]
+        assert rows["accuracy"].mean() == pytest.approx(cell["accuracy"]["mean"])
+
+
+def test_without_a_clash_names_stay(run):
+    runs = [run("a", "2026-01-01T00:00:00+00:00", shrinkage=0.1)]
+    summary, episodes, _ = read_runs(runs)
+    assert [cell["head"] for cell in summary["cells"]] == ["lda"]
+    assert set(episodes["head"]) == {"lda"}
