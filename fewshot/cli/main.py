@@ -40,7 +40,7 @@ Usage
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
   fewshot list KIND [PATTERN]            backbones, datasets, heads, estimators,
                                          sweeps or loggers
-  fewshot report DIR ... [--output FILE] one report over the runs in these folders
+  fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version
 

@@ -169,11 +169,16 @@ def forget_cells(runs: Path, keys: Iterable[str]) -> None:
     for key in keys:
         shutil.rmtree(folder / key, ignore_errors=True)
         for partial in folder.glob(f".{key}.*.partial"):
-            with suppress(OSError):
-                if _abandoned(partial):
-                    shutil.rmtree(partial, ignore_errors=True)
+            forget_abandoned(partial)
     with suppress(OSError):  # not there, or not empty: other runs go on
         folder.rmdir()
+
+
+def forget_abandoned(partial: Path) -> None:
+    """Remove a partial folder if whoever wrote it was killed."""
+    with suppress(OSError):
+        if _abandoned(partial):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _abandoned(partial: Path) -> bool:

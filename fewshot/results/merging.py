@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from fewshot.exceptions import FewshotError, expect
+from fewshot.results.cells import forget_abandoned
 from fewshot.results.reading import open_run
-from fewshot.results.store import KEPT, find_runs, runs_and_kept
-from fewshot.storage import atomic_path, claimed, writing
+from fewshot.results.store import KEPT, find_runs, is_run, runs_and_kept
+from fewshot.storage import atomic_path, writing
 
 COMMAND = "fewshot results merge"
 COPIED, THERE, REFUSED = "copied", "there", "refused"
@@ -51,7 +53,7 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
     Raises
     ------
     FewshotError
-        A source does not exist, has nothing to merge or holds `into`; the disk is full.
+        A source does not exist, has nothing to merge or holds `into`, which is a run; the disk is full.
     """
     own = into.resolve()
     found = [(source, runs_and_kept(source, COMMAND)) for source in map(Path, sources)]
@@ -63,11 +65,13 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
             f"{into} lies in {source}, which shall be merged into it",
             "Give another folder.",
         )
+    expect(not is_run(into), "--into", f"{into} is a run itself", "Give a folder of runs.")
     known = _Known(into)
-    taken: set[Path] = set()
     for source, runs in found:
-        for run in runs:
-            yield _merged(run, _place(run, source, into), known, taken, dry_run)
+        places = [_place(run, source, into) for run in runs]
+        _forget_rests(places)
+        for run, place in zip(runs, places, strict=True):
+            yield _merged(run, known.outside_runs(place, into), known, dry_run)
 
 
 def _place(run: Path, source: Path, into: Path) -> Path:
@@ -78,7 +82,7 @@ def _place(run: Path, source: Path, into: Path) -> Path:
 
 
 class _Known:
-    """Content of the store, by a hash that is made when first asked for."""
+    """Content of the store, by a hash that is made when first asked for, and its names."""
 
     def __init__(self, into: Path) -> None:
         try:
@@ -86,19 +90,53 @@ class _Known:
         except FewshotError:  # nothing there yet
             runs = []
         self.by_size: dict[tuple[int, ...], list[Path]] = {}
+        self.folders: set[Path] = set()
+        self.runs: set[Path] = set()
         for run in runs:
-            self.add(run)
+            self.add(run, run)
 
-    def add(self, run: Path) -> None:
+    def add(self, run: Path, place: Path) -> None:
+        """The content of `run` is, or would be, at `place`."""
         self.by_size.setdefault(_sizes(run), []).append(run)
+        self.runs.add(place)
+        self.folders |= {place, *place.parents}
 
     def twin(self, run: Path) -> Path | None:
         """A run of the store with the same content, under whatever name."""
         rivals = self.by_size.get(_sizes(run), [])
         if not rivals:
             return None
-        own = content_hash(run)
-        return next((other for other in rivals if content_hash(other) == own), None)
+        try:
+            own = content_hash(run)
+        except OSError as error:
+            raise FewshotError(COMMAND, f"{error.filename}: {error.strerror}") from None
+        return next((other for other in rivals if _has(other, own)), None)
+
+    def outside_runs(self, place: Path, into: Path) -> Path:
+        """`place`, not in a run of the store, where nobody would look for another one."""
+        folder = into
+        for name in place.relative_to(into).parts[:-1]:
+            folder = _numbered(folder / name, self.runs.__contains__)
+        return folder / place.name
+
+    def free(self, place: Path) -> Path:
+        """A name that nothing has and nothing would have."""
+        return _numbered(place, lambda folder: folder in self.folders or folder.exists())
+
+
+def _numbered(folder: Path, taken: Callable[[Path], bool]) -> Path:
+    number, free = 1, folder
+    while taken(free):
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
+
+
+def _has(run: Path, content: str) -> bool:
+    """Whether a run has that content; what cannot be read has not."""
+    with suppress(OSError):
+        return content_hash(run) == content
+    return False
 
 
 def _files(run: Path) -> list[Path]:
@@ -120,28 +158,46 @@ def content_hash(run: Path) -> str:
     return digest.hexdigest()
 
 
-def _merged(run: Path, target: Path, known: _Known, taken: set[Path], dry_run: bool) -> Merged:
+def _merged(run: Path, place: Path, known: _Known, dry_run: bool) -> Merged:
     try:
         open_run(run, COMMAND)
         if run.parent.name == KEPT:
-            return _keep(run, target, dry_run)
+            return _keep(run, place, dry_run)
         twin = known.twin(run)
         if twin is not None:
             return Merged(run, THERE, twin)
-        free = _free(target, taken) if dry_run else _added(run, target)
+        free = known.free(place) if dry_run else _added(run, place, known)
     except FewshotError as error:
         if error.argument == "--into":  # the store is at fault, and would be for all
             raise
         return Merged(run, REFUSED, None, error.problem)
-    taken.add(free)
-    known.add(run if dry_run else free)
+    known.add(run if dry_run else free, free)
     return Merged(run, COPIED, free)
 
 
-def _added(run: Path, target: Path) -> Path:
-    with _from(run), writing("--into", target), claimed(target) as free:
-        _copy(run, free)
-    return free
+def _added(run: Path, place: Path, known: _Known) -> Path:
+    """Copy a run to `place`, or the next free name; a rival may take that in the meantime."""
+    while True:
+        free = known.free(place)
+        with _from(run), writing("--into", free):
+            try:
+                _copy(run, free)
+                return free
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not free.is_dir():
+                    raise
+
+
+def _forget_rests(places: Iterable[Path]) -> None:
+    """Remove what merges that were killed have left of these runs."""
+    names: dict[Path, set[str]] = {}
+    for place in places:
+        names.setdefault(place.parent, set()).add(place.name)
+    for folder, own in names.items():
+        for rest in folder.glob(".*.partial"):
+            name = rest.name[1:].rsplit(".", 3)[0]
+            if {name, name.rpartition("-")[0]} & own:
+                forget_abandoned(rest)
 
 
 @contextmanager
@@ -154,15 +210,6 @@ def _from(run: Path) -> Iterator[None]:
         if isinstance(cause, OSError) and str(cause.filename).startswith(str(run)):
             raise FewshotError(COMMAND, f"{cause.filename}: {cause.strerror}") from None
         raise
-
-
-def _free(target: Path, taken: set[Path]) -> Path:
-    """The name that `claimed` would give."""
-    number, free = 1, target
-    while free.exists() or free in taken:
-        number += 1
-        free = target.with_name(f"{target.name}-{number}")
-    return free
 
 
 def _keep(cell: Path, target: Path, dry_run: bool) -> Merged:

@@ -99,6 +99,11 @@ def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[P
     return list(found)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a summary or rows lie in the folder itself."""
+    return any((folder / name).exists() for name in MARKS)
+
+
 def runs_and_kept(folder: Path, argument: str = "report") -> list[Path]:
     """Run folders at or under `folder`, then the cells that interrupted runs keep there.
 

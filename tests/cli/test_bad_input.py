@@ -276,19 +276,19 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
     assert (done.returncode, out) == (2, "")
     assert err == (
         "fewshot: error: episodes.way: there is no such setting. Did you mean 'episodes.ways' or "
-        "'episodes.path' or 'episodes.alpha'? See fewshot --cfg job.\n"
+        "'episodes.path' or 'episodes.part'? See fewshot --cfg job.\n"
     )
     assert not Path("runs").exists()
 
 
 def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
     """Only mistakes are told in one line; for a defect the traceback is wanted."""
-    from fewshot.cli import main, run
+    from fewshot.cli import main, run_nouns
 
     def broken(*_):
         raise ValueError("a defect")
 
-    monkeypatch.setattr(run, "draw_episodes", broken)
+    monkeypatch.setattr(run_nouns, "draw_episodes", broken)
     with pytest.raises(ValueError, match="a defect"):
         main.main(list(given))
     assert "fewshot.cli.run" in sys.modules

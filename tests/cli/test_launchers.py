@@ -110,7 +110,7 @@ def test_the_launcher_of_hydra_typed_directly(process, given):
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
     pytest.importorskip(PLUGINS[launcher])
-    sweep = ("-m", *given, *WISH, "seed=0,1,2,3", "episodes.count=30000", f"launcher={launcher}")
+    sweep = ("-m", *given, *WISH, "seed=0,1,2,3", "episodes.count=5000", f"launcher={launcher}")
     one = process(*sweep, start_new_session=True)
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
@@ -131,7 +131,7 @@ def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_a_process_that_is_killed_costs_no_finished_cell(process, fewshot, given, launcher):
     pytest.importorskip(PLUGINS[launcher])
-    sweep = ("-m", *given, *WISH, "seed=0,1,2", "episodes.count=20000")
+    sweep = ("-m", *given, *WISH, "seed=0,1,2", "episodes.count=5000")
     one = process(*sweep, f"launcher={launcher}")
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))

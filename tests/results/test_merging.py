@@ -3,12 +3,16 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.results import merging
+from fewshot.results.cells import ABANDONED
 from fewshot.results.merging import COPIED, REFUSED, THERE, content_hash, merge
 from fewshot.results.store import find_runs, read_runs
 
@@ -139,6 +143,70 @@ def test_links_do_not_lead_out(machines, workplace):
     assert not Path("all/late/link").exists()
 
 
+def test_a_run_and_a_folder_of_runs_with_one_name(workplace, run_of, made):
+    """Runs inside a run would be found by nobody."""
+    run_of("one/x", made())
+    run_of("two/x/0", made(head="lda"))
+    run_of("two/x/1", made(head="svm"))
+    for sources, places in ((["one", "two"], ("x", "x-2/0", "x-2/1")),
+                            (["two", "one"], ("x/0", "x/1", "x-2"))):  # fmt: skip
+        into = "_".join(sources)
+        expected = [(COPIED, Path(into) / place) for place in places]
+        assert done(sources, into, dry_run=True) == expected
+        assert done(sources, into) == expected
+        assert len(find_runs([into])) == 3
+        assert {what for what, _ in done(sources, into)} == {THERE}
+
+
+def test_killed_in_the_middle(machines, workplace):
+    """The same command goes on: no name is spent, and what was half there goes in time."""
+    killed = (
+        "import os, shutil; from pathlib import Path; from fewshot.results import merging\n"
+        "real, copied = shutil.copy2, []\n"
+        "def copy(source, target):\n"
+        "    if len(copied) == 6: os._exit(9)\n"
+        "    copied.append(real(source, target))\n"
+        "merging.shutil.copy2 = copy\n"
+        "list(merging.merge(['one', 'two'], Path('all')))"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], cwd=workplace, check=False).returncode
+    (rest,) = Path("all/sweep").glob(".*.partial")
+    assert len(find_runs(["all"])) == 1
+    assert done(["one", "two"])[1] == (COPIED, Path("all/sweep/1_head=lda"))
+    assert {path.name for path in Path("all").rglob("*head=*") if path != rest} == {
+        "0_head=ncm", "0_head=ncm-2", "1_head=lda"}  # fmt: skip
+    long_ago = time.time() - 2 * ABANDONED
+    os.utime(rest, (long_ago, long_ago))
+    done(["one", "two"])
+    assert not rest.exists()
+
+
+def test_a_rival_takes_the_name(machines, run_of, made, monkeypatch):
+    real = merging._copy
+
+    def copy(run, target):
+        if target == Path("all/late"):
+            run_of("all/late", made(head="rival"))
+        real(run, target)
+
+    monkeypatch.setattr(merging, "_copy", copy)
+    assert done(["two/late"]) == [(COPIED, Path("all/late-2"))]
+    assert len(find_runs(["all"])) == 2
+    assert not list(Path("all").glob(".*"))
+
+
+def test_what_cannot_be_compared_is_refused(machines, monkeypatch):
+    done(["two/late"])
+
+    def denied(run):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(run))
+
+    monkeypatch.setattr(merging, "content_hash", denied)
+    (one,) = merge(["two/late"], Path("all"))
+    assert one.what == REFUSED
+    assert "Permission denied" in one.reason
+
+
 @pytest.mark.parametrize(
     ("sources", "into", "words"),
     [
@@ -146,6 +214,7 @@ def test_links_do_not_lead_out(machines, workplace):
         (["empty"], "all", "no run under 'empty'"),
         (["one"], "one", "lies in one"),
         (["one"], "one/below", "lies in one"),
+        (["one"], "two/late", "two/late is a run itself"),
     ],
 )
 def test_mistakes(machines, workplace, sources, into, words):
