@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from hydra.errors import MissingConfigException
@@ -82,9 +83,8 @@ def check_sections(settings: Any) -> None:
 
     Hydra lets ``episodes.count`` be deleted, ``features`` be a number and ``+foo`` be added.
     """
-    expected = read_yaml(resource_dir("conf") / "config.yaml")
-    expected = {key: value for key, value in expected.items() if key not in ("defaults", "hydra")}
-    samplers, episodes = options("episodes"), settings.get("episodes")
+    sections, samplers = _expected()
+    expected, episodes = dict(sections), settings.get("episodes")
     sampler = episodes.get("sampler") if isinstance(episodes, dict) else None
     expected["episodes"] = samplers.get(str(sampler), samplers["balanced"])
     _check_keys("settings", settings, {*expected, *GROUPS})
@@ -96,6 +96,14 @@ def check_sections(settings: Any) -> None:
         expect(isinstance(given, dict), group, f"expected settings by name, got {given!r}", REMEDY)
     for group in ("dataset", "backbone"):
         expect("kind" in settings[group], group, "expected a 'kind', got none", REMEDY)
+
+
+@cache  # for every job of a sweep
+def _expected() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Sections of ``conf/config.yaml``, and the settings of every sampler."""
+    whole = read_yaml(resource_dir("conf") / "config.yaml")
+    sections = {key: value for key, value in whole.items() if key not in ("defaults", "hydra")}
+    return sections, options("episodes")
 
 
 def _check_keys(argument: str, given: Any, expected: Mapping[str, Any] | set[str]) -> None:

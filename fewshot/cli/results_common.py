@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.parser import Parser
-from fewshot.exceptions import expect_choice
+from fewshot.exceptions import expect, expect_choice
 from fewshot.storage import atomic_path, writing
 
 if TYPE_CHECKING:
     from fewshot.results.joining import Store
 
-FILTERS = ("task", "dataset", "backbone", "feature", "head", "estimator", "ways", "shots", "seed")
+FILTERS = (
+    "task", "dataset", "backbone", "feature", "head", "estimator", "ways", "shots", "seed",
+    "queries", "source", "against",
+)  # fmt: skip
 
 
 def parser_of(action: str, description: str, examples: str) -> Parser:
@@ -34,42 +39,44 @@ def add_folders(parser: Parser) -> None:
     parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
 
 
-def add_filters(parser: Parser) -> None:
-    """``--head a,b`` and the like."""
-    for name in FILTERS:
-        parser.add_argument(
-            f"--{name}", type=listed, metavar="A,B", help=f"only these: {name}" if name == "task"
-            else argparse.SUPPRESS,
-        )  # fmt: skip
-    names = ", ".join(f"--{name}" for name in FILTERS[1:])
+def add_filters(parser: Parser, filters: Sequence[str] = FILTERS) -> None:
+    """``--head a,b`` and the like; one stands for all in the help."""
+    first, *others = filters
+    parser.add_argument(f"--{first}", type=listed, metavar="A,B", help=f"only these: {first}")
+    for name in others:
+        parser.add_argument(f"--{name}", type=listed, metavar="A,B", help=argparse.SUPPRESS)
+    names = ", ".join(f"--{name}" for name in others)
     parser.epilog = f"{names} work alike.\n\n{parser.epilog}"
 
 
 def filters_of(given: argparse.Namespace) -> dict[str, list[str]]:
     """What was given of `FILTERS`."""
-    return {name: value for name in FILTERS if (value := getattr(given, name))}
+    return {name: value for name in FILTERS if (value := getattr(given, name, None))}
 
 
 def listed(text: str) -> list[str]:
-    """``a,b`` as a list."""
-    return [one for one in (part.strip() for part in text.split(",")) if one]
+    """``a,b`` as a list; names of variants of a head have commas in parentheses."""
+    parts = re.split(r",(?![^()]*\))", text)
+    return [one for one in (part.strip() for part in parts) if one]
 
 
-def opened(folders: Sequence[str], action: str) -> Store:
-    """All runs under the folders."""
+@contextmanager
+def opened(folders: Sequence[str], action: str) -> Iterator[Store]:
+    """All runs under the folders; what was left out is said in the end, after mistakes too."""
     from fewshot.results.joining import Store
-    from fewshot.results.store import find_runs
+    from fewshot.results.store import find_runs, store_warnings
 
     argument = f"fewshot results {action}"
-    return Store(find_runs(folders, argument), argument)
+    store = Store(find_runs(folders, argument), argument)
+    try:
+        yield store
+    finally:
+        for line in store_warnings(store.summary()) if store.runs else ():
+            print(f"fewshot: {line}", file=sys.stderr)
 
 
-def ended(store: Store) -> int:
-    """Say what was left out, and give the exit code."""
-    from fewshot.results.store import store_warnings
-
-    for line in store_warnings(store.summary()):
-        print(f"fewshot: {line}", file=sys.stderr)
+def exit_code(store: Store) -> int:
+    """2 where runs were left out."""
     return 2 if store.unreadable else 0
 
 
@@ -81,10 +88,12 @@ def check_format(given: str, formats: Sequence[str]) -> None:
 def emit(text: str, output: str | None) -> None:
     """Print `text`, or write the file `output`, whole or not at all."""
     if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()  # here, where a closed pipe is expected
+        with writing("stdout", Path("standard output")):
+            sys.stdout.write(text)
+            sys.stdout.flush()  # here, where a closed pipe is expected
         return
     path = Path(output).expanduser()
+    expect(bool(path.name), "--output", f"expected a file, got {output!r}")
     with writing("--output", path), atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
     print(f"Written: {path}", file=sys.stderr)

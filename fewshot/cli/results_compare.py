@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewshot.cli.results_common import (
+    add_filters,
     add_folders,
     check_format,
     emit,
-    ended,
+    exit_code,
+    filters_of,
     listed,
     opened,
     parser_of,
@@ -19,6 +21,7 @@ from fewshot.cli.results_common import (
 from fewshot.exceptions import expect
 from fewshot.report.wording import percent
 
+FILTERS = ("dataset", "head", "backbone", "feature", "ways", "shots", "seed")
 FORMATS = ("table", "csv", "json", "markdown")
 EXAMPLES = """\
   fewshot results compare runs --heads ncm,lda
@@ -37,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
     add_folders(parser)
     parser.add_argument("--heads", type=listed, metavar="A,B")
     parser.add_argument("--backbones", type=listed, metavar="A,B")
+    add_filters(parser, FILTERS)
     parser.add_argument("--format", default="table", help=", ".join(FORMATS))
     parser.add_argument("--output", metavar="FILE")
     given = parser.parse_args(argv)
@@ -46,15 +50,15 @@ def main(argv: Sequence[str]) -> int:
         "fewshot results compare",
         "expected one of --heads A,B and --backbones A,B",
     )
-    store = opened(given.folders, "compare")
     from fewshot.results.comparing import compare
 
     of = "backbone" if given.heads is None else "head"
-    found = compare(store, of, given.heads or given.backbones)
-    emit(_text(found, given.format), given.output)
-    for line in _left_out(found["left_out"]):
-        print(f"fewshot: not compared: {line}", file=sys.stderr)
-    return ended(store)
+    with opened(given.folders, "compare") as store:
+        found = compare(store, of, given.heads or given.backbones, filters_of(given))
+        emit(_text(found, given.format), given.output)
+        for line in _left_out(found["left_out"]):
+            print(f"fewshot: not compared: {line}", file=sys.stderr)
+    return exit_code(store)
 
 
 def _text(found: Mapping[str, Any], form: str) -> str:
@@ -117,8 +121,9 @@ def _left_out(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     counted: dict[str, list[str]] = {}
     for one in entries:
         shots = f"{one['dataset']} {one['ways']}-way {one['shots']}-shot"
+        other = one.get("backbone") or one.get("head")
         counted.setdefault(one["reason"], []).append(
-            f"{one['first']} and {one['second']} on {shots}"
+            f"{one['first']} and {one['second']} ({other}) on {shots}"
         )
     return [
         f"{', '.join(own[:3])}{f' and {len(own) - 3} more' if len(own) > 3 else ''}: {reason}"

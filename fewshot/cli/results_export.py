@@ -9,7 +9,7 @@ from fewshot.cli.results_common import (
     add_folders,
     check_format,
     emit,
-    ended,
+    exit_code,
     filters_of,
     listed,
     opened,
@@ -52,16 +52,16 @@ def main(argv: Sequence[str]) -> int:
     check_format(given.format, FORMATS)
     filters = filters_of(given)
     estimators = filters.pop("estimator", None)
-    store = opened(given.folders, "export")
     from fewshot.results import export
 
-    table = export.pivot(
-        store, given.rows, given.columns, given.measure, estimators, given.interval, filters
-    )
     write = {
         "csv": export.csv_table,
         "markdown": export.markdown_table,
         "latex": export.latex_table,
     }[given.format]
-    emit(write(table), given.output)
-    return ended(store)
+    with opened(given.folders, "export") as store:
+        table = export.pivot(
+            store, given.rows, given.columns, given.measure, estimators, given.interval, filters
+        )
+        emit(write(table), given.output)
+    return exit_code(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from fewshot.cli.results_common import (
     add_folders,
     check_format,
     emit,
-    ended,
+    exit_code,
     filters_of,
     listed,
     opened,
@@ -21,6 +22,8 @@ from fewshot.exceptions import expect
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fewshot.results.joining import Store
 
 FORMATS = ("table", "csv", "json", "markdown")
 # Rows that a person looks at; --limit asks for others.
@@ -40,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the rows of runs that are wanted."""
     parser = parser_of("query", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
-    parser.add_argument("--table", default="cells", metavar="NAME", help="default: cells")
+    parser.add_argument("--table", metavar="NAME", help="default: cells")
     add_filters(parser)
     parser.add_argument("--columns", type=listed, metavar="A,B", help="default: all")
     parser.add_argument("--sort", metavar="COLUMN[:desc]")
@@ -53,28 +56,32 @@ def main(argv: Sequence[str]) -> int:
     expect(given.limit is None or given.limit > 0, "--limit", f"expected > 0, got {given.limit}")
     chosen = filters_of(given)
     if given.sql is not None:
-        others = [*chosen, *(one for one in ("columns", "sort") if getattr(given, one))]
+        others = [*chosen, *(one for one in ("table", "columns", "sort") if getattr(given, one))]
         expect(
             not others,
             "--sql",
             f"says all itself, got --{' --'.join(others)} too",
             "Write that into the statement.",
         )
-    store = opened(given.folders, "query")
+    with opened(given.folders, "query") as store:
+        rows = _rows(store, given, chosen)
+        shorten = given.limit is None and given.output is None and given.format == "table"
+        emit(_text(rows.head(SHOWN) if shorten else rows, given.format), given.output)
+        if shorten and len(rows) > SHOWN:
+            print(f"... and {len(rows) - SHOWN:,} more rows; --limit shows more", file=sys.stderr)
+    return exit_code(store)
+
+
+def _rows(store: Store, given: argparse.Namespace, chosen: dict[str, list[str]]) -> pd.DataFrame:
     if given.sql is not None:
         from fewshot.results.sql import query_sql
 
         rows = query_sql(store, given.sql)
-        rows = rows if given.limit is None else rows.head(given.limit)
-    else:
-        from fewshot.results.querying import query
+        return rows if given.limit is None else rows.head(given.limit)
+    from fewshot.results.querying import CELLS, query
 
-        rows = query(store, given.table, chosen, given.columns, given.sort, given.limit)
-    shorten = given.limit is None and given.output is None and given.format == "table"
-    emit(_text(rows.head(SHOWN) if shorten else rows, given.format), given.output)
-    if shorten and len(rows) > SHOWN:
-        print(f"... and {len(rows) - SHOWN:,} more rows; --limit shows more", file=sys.stderr)
-    return ended(store)
+    table = given.table or CELLS
+    return query(store, table, chosen, given.columns, given.sort, given.limit)
 
 
 def _text(rows: pd.DataFrame, form: str) -> str:

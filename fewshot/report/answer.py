@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
-from fewshot.report.answer_tasks import one_class_lines, verification_lines
+from fewshot.report.ahead import ahead_text, evenly
+from fewshot.report.answer_one_class import one_class_lines
+from fewshot.report.answer_verification import verification_lines
 from fewshot.report.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.foretold import foretold
 from fewshot.report.over_all import over_all
@@ -13,10 +16,11 @@ from fewshot.report.paired import Judged, compare
 from fewshot.report.payload_measures import task_of
 from fewshot.report.verification import ONE_CLASS, VERIFICATION
 from fewshot.report.wording import percent, plain, shots_text
+from fewshot.results.parts import of_one_part
 
 DATASETS = 8
-SETTINGS = 4
 ALIKE = 5e-4  # what one decimal of a percentage does not show
+COMBINATION = ("backbone", "feature", "head", "source")
 MANY = 2  # from here on the best of the combinations is a choice
 
 Part = dict[str, Any]
@@ -50,7 +54,8 @@ def answer(judged: Iterable[Judged]) -> list[Part]:
     caution = _caution(groups, tasks)
     if left:
         caution.insert(0, f"{left} more data set{'s are' if left > 1 else ' is'} in the table.")
-    joint = over_all([own for (_, task), own in groups.items() if task == "classification"])
+    sets = of_one_part((key for key in groups if key[1] == "classification"), itemgetter(0))
+    joint = over_all([groups[key] for key in sets])
     first = [{"heading": "Over all data sets", "lines": joint}] if joint else []
     return [*first, *parts, {"heading": "How far to believe this", "lines": caution}]
 
@@ -59,17 +64,9 @@ def classification_lines(judged: Sequence[Judged]) -> list[str]:
     """The best at some numbers of shots, what more shots bring, how near predictions came."""
     ranked = candidates(judged)
     several = len({ways for ways, _ in ranked}) > 1
-    chosen = _spread(list(ranked))
+    chosen = evenly(list(ranked))
     lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
     return [*lines, *_more_shots(ranked), *foretold([cell for cell, _ in judged])]
-
-
-def _spread(settings: Sequence[Setting]) -> list[Setting]:
-    """At most a few of the settings, the first and the last among them."""
-    if len(settings) <= SETTINGS:
-        return list(settings)
-    places = (round(i * (len(settings) - 1) / (SETTINGS - 1)) for i in range(SETTINGS))
-    return [settings[i] for i in places]
 
 
 def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
@@ -94,13 +91,7 @@ def _rival_text(best: Candidate, other: Candidate | None, what: str) -> str:
         return f"the next {what}, {name}, has {percent(other.mean)} %, but on other episodes"
     if abs(gap.mean) + gap.half < ALIKE:
         return f"the next {what}, {name}, is as good in these episodes"
-    told = f"{percent(gap.mean, sign=True)} ± {percent(gap.half)} points on the same episodes"
-    if not gap.clear:
-        return f"not clearly ahead of the next {what}, {name} ({told})"
-    if gap.clear_elsewhere is False:
-        elsewhere = f"± {percent(gap.classes)} for other classes, where it is not clear"
-        return f"ahead of the next {what}, {name}, on these classes ({told}; {elsewhere})"
-    return f"clearly ahead of the next {what}, {name} ({told})"
+    return ahead_text(gap, what, name)
 
 
 def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
@@ -123,7 +114,7 @@ def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
 def _caution(groups: dict[tuple[str, str], list[Judged]], tasks: set[str]) -> list[str]:
     """What the sentences above do not say."""
     lines = []
-    most = max(len({(c["backbone"], c["head"], c.get("source")) for c, _ in g})
+    most = max(len({tuple(c.get(name) for name in COMBINATION) for c, _ in g})
                for g in groups.values())  # fmt: skip
     if most >= MANY:
         lines.append(

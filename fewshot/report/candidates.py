@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fewshot.report.contexts import backbone_name, feature_kinds
@@ -62,10 +62,15 @@ def _classes(cell: Cell) -> str:
     return half_width(cell, "classes", "")
 
 
-def candidates(judged: Iterable[Judged]) -> dict[Setting, list[Candidate]]:
-    """Candidates by ways and shots, best first; those with fewer seeds than others left out."""
+def candidates(
+    judged: Iterable[Judged], kinds: Mapping[str, set[str]] | None = None
+) -> dict[Setting, list[Candidate]]:
+    """Candidates by ways and shots, best first; those with fewer seeds than others left out.
+
+    `kinds` are the features of each backbone where they are not those of `judged` alone.
+    """
     judged = [pair for pair in judged if known(pair[0]["accuracy"]["mean"])]
-    kinds = feature_kinds(cell for cell, _ in judged)
+    kinds = feature_kinds(cell for cell, _ in judged) if kinds is None else kinds
     groups: dict[Setting, dict[tuple[str, str], list[Judged]]] = {}
     for cell, rows in judged:
         names = backbone_name(cell, kinds), str(cell["head"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fewshot.report.candidates import Candidate, Setting, candidates
+from fewshot.report.contexts import feature_kinds
 from fewshot.report.paired import Judged
 from fewshot.report.wording import percent, plain, shots_text
 
@@ -19,7 +20,9 @@ def over_all(datasets: Sequence[Sequence[Judged]]) -> list[str]:
     datasets : sequence of sequences of (cell, rows)
         Of classification, one per data set.
     """
-    tables: list[Table] = [candidates(judged) for judged in datasets]
+    # A backbone must be called the same everywhere, whatever features a data set has of it.
+    kinds = feature_kinds(cell for judged in datasets for cell, _ in judged)
+    tables: list[Table] = [candidates(judged, kinds) for judged in datasets]
     if len(tables) < 2:
         return []
     shared = set.intersection(*(set(table) for table in tables))

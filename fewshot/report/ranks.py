@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fewshot.report.contexts import BACKBONE, BOTH, HEAD, Context, complete, scores, table_of
 from fewshot.report.wording import Cell
 from fewshot.results.comparisons import rank_test, signed_rank
+from fewshot.results.parts import of_one_part
 
 # Below this number of data sets Friedman's approximation and the critical difference mean nothing.
 ENOUGH = 5
@@ -23,9 +24,9 @@ def ranks(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     With five data sets and more, a block is a data set: accuracies are averaged over the contexts
     (other factor, ways, shots, seed) that all treatments share, ranked, and tested by Friedman's
     test and Nemenyi's critical difference (Demsar 2006). With fewer, ranks are averaged over the
-    contexts and nothing is tested.
+    contexts and nothing is tested. Cells on base classes take no part where there are others.
     """
-    cells = list(cells)
+    cells = of_one_part(cells, lambda cell: str(cell["dataset"]))
     found = (_ranks_of(cells, of) for of in (HEAD, BACKBONE, BOTH))
     both = [one for one in found if one is not None]
     # With one head, or one backbone, the third says the same as another.
@@ -48,6 +49,7 @@ def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
         "mean_ranks": average[order].tolist(),
         "critical_difference": critical,
         "p": p,
+        "test": "Wilcoxon's signed-rank test" if len(names) == 2 else "Friedman test",
         "blocks": len(means) if enough else len(rows),
         "note": _note(len(means), names, dropped, enough),
     }

@@ -7,9 +7,9 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fewshot.errors.general import General, load_general
 from fewshot.exceptions import FewshotError
+from fewshot.results.abandoned import forget_abandoned
 from fewshot.results.migration import migrated_summary
 from fewshot.results.result import Result, join_one_class, join_rows, join_verification
 from fewshot.results.schema import ONE_CLASS, ONE_CLASS_KEYS, SCHEMA_VERSION, VERIFICATION
@@ -28,8 +29,6 @@ from fewshot.storage import atomic_path, plain_name, writing
 # Beside the runs: finished cells of runs that are not complete, a small run folder each.
 KEPT = ".cells"
 KEY = re.compile(r'"key": "([0-9a-f]{64})"')
-# Seconds after which what a killed process was writing is taken for abandoned.
-ABANDONED = 3600
 
 
 def write_cells(
@@ -56,10 +55,19 @@ def find_cells(runs: Path, keys: Iterable[str]) -> dict[str, Result]:
     a run that was interrupted. What cannot be read is not there.
     """
     wanted = set(keys)
+    kept = {key for key in wanted if (runs / KEPT / key).is_dir()}
+    found = _find(runs, wanted)
+    gone = kept - found.keys()  # damaged, or moved to a run that was completed since we looked there
+    return found | _find(runs, gone) if gone else found
+
+
+def _find(runs: Path, wanted: set[str]) -> dict[str, Result]:
     found: dict[str, Result] = {}
     for folder in _run_folders(runs):
-        for key in sorted(_keys(folder) & (wanted - found.keys())):
-            cell = read_cell(folder, key)
+        here = _keys(folder) & (wanted - found.keys())
+        summaries = _summaries(folder) if here else {}
+        for key in sorted(here & summaries.keys()):
+            cell = _read(folder, summaries[key])
             if cell is not None:
                 kept = folder.parent.name == KEPT
                 cell.summary["reused_from"] = KEPT if kept else _name(folder, runs)
@@ -88,20 +96,41 @@ def _run_folders(runs: Path) -> Iterator[Path]:
     yield from kept
 
 
-def _keys(folder: Path) -> set[str]:
-    """Keys that stand in a summary, without parsing it: most have none that is wanted."""
+def _keys(folder: Path) -> frozenset[str]:
+    """Keys that stand in a summary."""
+    path = folder / "summary.json"
     try:
-        return set(KEY.findall((folder / "summary.json").read_text(encoding="utf-8")))
+        now = path.stat()
+        return _keys_in(path, now.st_dev, now.st_ino, now.st_mtime_ns, now.st_size)
     except (OSError, ValueError):
-        return set()
+        return frozenset()
+
+
+@cache  # every job of a sweep looks through all runs
+def _keys_in(path: Path, *_: int) -> frozenset[str]:
+    """The same without parsing it: most have none that is wanted."""
+    return frozenset(KEY.findall(path.read_text(encoding="utf-8")))
+
+
+def _summaries(folder: Path) -> dict[str, dict[str, Any]]:
+    """Summaries of the cells of a run by key; none if it is damaged or from a newer version."""
+    try:
+        raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        cells = migrated_summary(raw, folder)["cells"]
+        keys = [one.get("key") for one in cells]
+        return {k: one for k, one in zip(keys, cells, strict=True) if k and keys.count(k) == 1}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # of these FewshotError is a ValueError
 
 
 def read_cell(folder: Path, key: str) -> Result | None:
     """One cell of a run folder; None if it is damaged or from a newer version."""
+    summary = _summaries(folder).get(key)
+    return None if summary is None else _read(folder, summary)
+
+
+def _read(folder: Path, cell: dict[str, Any]) -> Result | None:
     try:
-        raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        summary = migrated_summary(raw, folder)
-        (cell,) = (one for one in summary["cells"] if one.get("key") == key)
         names = ("episodes", "predictions")
         tables = {name: _rows(folder / f"{name}.parquet", cell) for name in names}
         expected = {"episodes": cell["episodes"]}
@@ -117,7 +146,7 @@ def read_cell(folder: Path, key: str) -> Result | None:
             return None
         return Result(summary=cell, calibrator=_learned(folder, cell), **tables)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
-        return None  # of these FewshotError is a ValueError
+        return None
 
 
 def _rows(path: Path, cell: dict[str, Any], further: Sequence[str] = ()) -> pd.DataFrame:
@@ -172,32 +201,3 @@ def forget_cells(runs: Path, keys: Iterable[str]) -> None:
             forget_abandoned(partial)
     with suppress(OSError):  # not there, or not empty: other runs go on
         folder.rmdir()
-
-
-def forget_abandoned(partial: Path) -> None:
-    """Remove a partial folder if whoever wrote it was killed."""
-    with suppress(OSError):
-        if _abandoned(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _abandoned(partial: Path) -> bool:
-    """Whether no process of this machine is writing it, and none elsewhere can be.
-
-    Clocks jump, and differ among machines: a time to come is as old as one that has passed.
-    """
-    age = abs(time.time() - partial.stat().st_mtime)
-    return age > ABANDONED and not _alive(partial.name.split(".")[-3])
-
-
-def _alive(process: str) -> bool:
-    """Whether there is a process of that number; elsewhere than on POSIX, asking would end it."""
-    if os.name != "posix" or not process.isdecimal():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # another user's, or no number of a process
-        return True
-    return True

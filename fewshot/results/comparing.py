@@ -12,10 +12,12 @@ import numpy as np
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.results.choosing import chosen_cells
 from fewshot.results.comparisons import compare_on_episodes, rank_test, signed_rank
 from fewshot.results.joining import Store
 from fewshot.results.measures import CLASSIFICATION
 from fewshot.results.pairing import Values, episode_values, key_of, same_episodes
+from fewshot.results.parts import of_one_part
 from fewshot.storage import plain_name
 
 OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
@@ -23,7 +25,12 @@ OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
 FEWEST_SETS = 6
 
 
-def compare(store: Store, of: str, names: Sequence[str]) -> dict[str, Any]:
+def compare(
+    store: Store,
+    of: str,
+    names: Sequence[str],
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """Paired differences of accuracy, and tests over data sets.
 
     Parameters
@@ -31,6 +38,8 @@ def compare(store: Store, of: str, names: Sequence[str]) -> dict[str, Any]:
     of : {"head", "backbone"}
     names : sequence of str
         Two or more of them.
+    filters : mapping of str to sequence of str, optional
+        Values that are wanted, by key of a cell.
 
     Returns
     -------
@@ -44,15 +53,17 @@ def compare(store: Store, of: str, names: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     FewshotError
-        Fewer than two names, an unknown one, or nothing that they share.
+        Fewer than two names, an unknown one, or a backbone with several feature kinds.
     """
     expect(len(set(names)) > 1, f"--{of}s", f"expected two or more, got {', '.join(names)}")
+    names = list(dict.fromkeys(names))
+    values = episode_values(store, "accuracy")  # before the summary: damaged tables join those
     cells = [cell for cell in store.summary()["cells"] if cell["task"] == CLASSIFICATION]
+    cells = chosen_cells(cells, filters or {})
     there = {cell[of] for cell in cells}
     for name in names:
         if name not in there:
             raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, there))
-    values = episode_values(store, "accuracy")
     pairs, left_out = [], []
     drawn = _Drawn(store)
     for context, own in _contexts(cells, of, names).items():
@@ -80,7 +91,12 @@ def _contexts(
     for cell in cells:
         if cell[of] in names:
             context = tuple((key, cell[key]) for key in shared)
-            found.setdefault(context, {})[cell[of]] = cell
+            own = found.setdefault(context, {})
+            if cell[of] in own:
+                kinds = sorted({own[cell[of]]["feature"], cell["feature"]})
+                problem = f"{cell[of]} has several features: {', '.join(kinds)}"
+                raise FewshotError("--backbones", problem, "Choose with --feature.")
+            own[cell[of]] = cell
     return found
 
 
@@ -126,9 +142,10 @@ def _paired(
 def _over_datasets(
     cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Mean accuracies by data set, over the contexts that all names share."""
+    """Mean accuracies by data set, over the contexts that all names share; novel classes alone."""
     by_set: dict[str, list[list[float]]] = {}
-    for context, own in _contexts(cells, of, names).items():
+    alike = of_one_part(cells, lambda cell: str(cell["dataset"]))
+    for context, own in _contexts(alike, of, names).items():
         if set(names) <= own.keys():
             means = [own[name]["accuracy"]["mean"] for name in names]
             by_set.setdefault(dict(context)["dataset"], []).append(means)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.results.choosing import chosen_cells
 from fewshot.results.joining import Store
 from fewshot.results.measures import (
     BETTER,
@@ -103,20 +104,27 @@ def pivot(
     """
     _check_keys(rows, columns)
     expect_choice("--interval", interval, INTERVALS)
-    cells = _filtered(store.summary()["cells"], filters or {})
-    measure = measure or FIRST[cells[0]["task"]]
+    cells = chosen_cells(store.summary()["cells"], filters or {})
+    measure = measure or _main({cell["task"] for cell in cells})
     if measure in OF_ESTIMATORS and estimators is None and "estimator" not in (*rows, *columns):
         estimators = ["auto"]
+    values = (
+        {}
+        if BETTER.get(measure, NEITHER) == NEITHER
+        else episode_values(store, measure, estimators)
+    )
+    # Again: a table that turned out to be damaged took its run's cells along.
+    cells = chosen_cells(store.summary()["cells"], filters or {})
     found = list(entries(cells, measure, estimators))
     _check_alike(found, (*rows, *columns))
-    grouped = _grouped(found, rows, columns)
-    made = {place: _entry(own, measure, interval) for place, own in grouped.items()}
-    table: dict[tuple[Place, Place], Entry] = {
-        place: entry[0] for place, entry in made.items() if entry is not None
+    made = {
+        place: entry
+        for place, own in _grouped(found, rows, columns).items()
+        if (entry := _entry(own, measure, interval)) is not None
     }
-    expect(bool(table), "--measure", f"{measure} is missing in all cells that were chosen")
-    values = {} if BETTER[measure] == NEITHER else episode_values(store, measure, estimators)
-    levels = {entry[1] for entry in made.values() if entry is not None}
+    expect(bool(made), "--measure", f"{measure} is missing in all cells that were chosen")
+    table = {place: entry for place, (entry, _) in made.items()}
+    levels = [level for _, level in made.values() if level is not None]
     return Pivot(
         tuple(rows),
         tuple(columns),
@@ -125,9 +133,14 @@ def pivot(
         _marked(table, values, measure),
         measure,
         interval,
-        max((level for level in levels if level is not None), default=None),
+        max(levels, default=None),
         bool(values),
     )
+
+
+def _main(tasks: Collection[str]) -> str:
+    """The measure of the first of these tasks."""
+    return next(measure for task, measure in FIRST.items() if task in tasks)
 
 
 def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -140,28 +153,21 @@ def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
     expect(not both, "--columns", f"{', '.join(both)} names rows already")
 
 
-def _filtered(
-    cells: Iterable[dict[str, Any]], filters: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
-    found = list(cells)
-    for name, values in filters.items():
-        there = {str(cell.get(name)) for cell in found}
-        for value in values:
-            if value not in there:
-                raise FewshotError(f"--{name}", f"no cell has {value!r}", suggestion(value, there))
-        found = [cell for cell in found if not values or str(cell.get(name)) in values]
-    return found
-
-
 def _check_alike(found: Sequence[Mapping[str, Any]], named: Sequence[str]) -> None:
-    """An average over different things means nothing."""
+    """An average over different things means nothing; a feature kind belongs to its backbone."""
     for name in KEYS:
-        values = sorted({str(one.get(name)) for one in found}, key=lambda text: (len(text), text))
+        own = "backbone" if name == "feature" and "backbone" in named else None
+        groups: dict[Any, set[str]] = {None: set()}
+        for one in found:
+            groups.setdefault(own and one[own], set()).add(str(one.get(name)))
+        most = max(groups, key=lambda group: len(groups[group]))
+        values = sorted(groups[most], key=lambda text: (len(text), text))
         if name not in (*named, *AVERAGED) and len(values) > 1:
             raise FewshotError(
                 "--rows",
                 f"the cells have several values of {name}: {', '.join(values)}",
-                f"Name it in --rows or --columns, or choose with --{name}.",
+                "Name it in --rows or --columns"
+                + ("." if name == "prevalence" else f", or choose with --{name}."),
             )
 
 

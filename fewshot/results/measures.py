@@ -55,7 +55,7 @@ def measure_of(cell: Mapping[str, Any], measure: str, interval: str) -> Value | 
         Whose interval is wanted; there is none where the summary has none of that population.
     """
     if measure == "accuracy":
-        found = (cell.get("accuracy_intervals") or {}).get(interval) or cell["accuracy"]
+        found = (cell.get("accuracy_intervals") or {}).get(interval) or cell.get("accuracy")
     elif measure == "error":
         turned = measure_of(cell, "accuracy", interval)
         return turned and Value(1 - turned.mean, turned.half, turned.level)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.results.cells import forget_abandoned
+from fewshot.results.abandoned import forget_abandoned
 from fewshot.results.reading import open_run
 from fewshot.results.store import KEPT, find_runs, is_run, runs_and_kept
 from fewshot.storage import atomic_path, writing
@@ -53,7 +53,8 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
     Raises
     ------
     FewshotError
-        A source does not exist, has nothing to merge or holds `into`, which is a run; the disk is full.
+        A source does not exist, has nothing to merge or holds `into`; `into` is a run; the disk
+        is full.
     """
     own = into.resolve()
     found = [(source, runs_and_kept(source, COMMAND)) for source in map(Path, sources)]

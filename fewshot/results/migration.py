@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.arrow import without_dictionaries
+from fewshot.results.json_values import without_nan
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.storage import atomic_path, writing
 
@@ -28,7 +29,11 @@ UNTOLD = "the run is from before this was recorded"
 
 
 def _summary_of_2(summary: Summary) -> Summary:
-    """Version 2 always has what runs of version 1 learned to say one after the other."""
+    """Version 2 always has what runs of version 1 learned to say one after the other.
+
+    The first of them wrote NaN where there was no number.
+    """
+    summary = without_nan(summary)
     data = {"extraction": None, "part": "novel", **(summary.get("data") or {})}
     environment = {"peak_memory_mib": None, **(summary.get("environment") or {})}
     cells = [_cell_of_2(cell) for cell in summary["cells"]]
@@ -79,7 +84,7 @@ def migrated_summary(summary: Any, where: Path | str, argument: str = "report") 
         It is no summary.
     """
     version = summary["schema_version"]
-    _check_version(version, where, argument)
+    check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
         summary = {**SUMMARY_STEPS[step](summary), "schema_version": step + 1}
     found: Summary = summary
@@ -95,7 +100,7 @@ def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str)
         They are of a newer version.
     """
     version = table_version(table.schema)
-    _check_version(version, where, argument)
+    check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
         table = TABLE_STEPS[step](name, table)
     noted = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
@@ -107,7 +112,8 @@ def table_version(schema: pa.Schema) -> int:
     return int((schema.metadata or {}).get(VERSION_KEY, b"1"))
 
 
-def _check_version(version: Any, where: Path | str, argument: str) -> None:
+def check_version(version: Any, where: Path | str, argument: str) -> None:
+    """Raise FewshotError for a newer version, ValueError for what is none."""
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"schema_version is {version!r}")
     if version > SCHEMA_VERSION:

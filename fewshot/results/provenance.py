@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -40,6 +41,7 @@ def peak_memory() -> int | None:
     return most // (2**20 if sys.platform == "darwin" else 2**10)
 
 
+@cache  # the jobs of a sweep ask again and again
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -47,6 +49,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache  # of the code that was loaded, whatever is checked out since
 def _git_commit() -> str | None:
     """The commit of the clone that this package is run from; None for an installed wheel."""
     root = PACKAGE.parent

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.migration import migrated_summary, migrated_table
+from fewshot.results.migration import check_version, migrated_summary, migrated_table
 from fewshot.results.schema import (
     CELL_COLUMNS,
     EPISODE_COLUMNS,
@@ -87,7 +87,9 @@ def open_run(folder: Path, argument: str = "report") -> Run:
     path = folder / "summary.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        if not [identity(cell) for cell in raw["cells"]]:
+        # First of all: what a newer version has in place of cells is not damaged.
+        check_version(raw["schema_version"], folder, argument)
+        if not {identity(cell) for cell in raw["cells"]}:
             raise ValueError("no cells")
         summary = migrated_summary(raw, folder, argument)
     except FewshotError:

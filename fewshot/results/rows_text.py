@@ -87,6 +87,8 @@ def _shown(value: Any) -> str:
 
 def _json(value: Any) -> Any:
     """With JSON's own types."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if _is_list(value):
         return [_json(one) for one in value]
     if value is None or value is pd.NA or value is pd.NaT:

@@ -46,14 +46,18 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
     named = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
     connection: Any = duckdb.connect(":memory:")
     try:
-        for name in named:
+        # Cells last: a table that turns out to be damaged takes its run's cells along.
+        for name in sorted(named, key=CELLS.__eq__):
             rows = cells_table(store.summary()) if name == CELLS else store.rows(name)
             # As Arrow: older versions do not know all types of newer pandas.
             table = pa.Table.from_pandas(rows, preserve_index=False)
             connection.register(name, without_dictionaries(table))
         for lock in LOCKS:
             connection.execute(lock)
-        return connection.execute(statement).df()
+        answer = connection.execute(statement)
+        if answer is None:
+            raise FewshotError("--sql", "expected a statement, got none", "As 'FROM cells'.")
+        return answer.df()
     except duckdb.Error as error:
         said = " ".join(str(error).split("LINE 1:")[0].split())
         tables = f"Tables: {', '.join(TABLES)}."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from fewshot.exceptions import FewshotError
 from fewshot.results.arrow import ARROW
 from fewshot.results.joining import Store
+from fewshot.results.json_values import without_nan
 from fewshot.results.migration import VERSION_KEY
 from fewshot.results.schema import (
     EPISODE_COLUMNS,
@@ -51,17 +51,8 @@ def write_tables(
         _write_parquet(folder / "verification.parquet", verification, VERIFICATION_COLUMNS)
     _write_parquet(folder / "episodes.parquet", episodes, EPISODE_COLUMNS)
     _write_parquet(folder / "predictions.parquet", predictions, PREDICTION_COLUMNS)
-    text = json.dumps(_without_nan(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(summary), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: a number that does not exist, as the interval of one episode, is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> None:

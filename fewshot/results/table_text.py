@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import decimal, percent, plain
-from fewshot.results.measures import BETTER, NEITHER, OF_ESTIMATORS, PLAIN
+from fewshot.results.measures import BETTER, NEITHER, OF_ESTIMATORS, OF_HEADS, PLAIN
 
 if TYPE_CHECKING:
     from fewshot.results.export import Entry, Pivot
@@ -21,6 +21,7 @@ TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\"": r"\textquotedbl{}",
+    "[": "{[}", "*": "{*}",  # which belong to the command before them
 }  # fmt: skip
 LONGEST_HASH = 12
 POPULATIONS = {
@@ -32,7 +33,7 @@ POPULATIONS = {
 
 def latex(text: object) -> str:
     """`text` with nothing in it that TeX would read."""
-    return re.sub(r"[\\{}&%$#_~^<>|\"]", lambda found: TEX[found[0]], plain(text))
+    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda found: TEX[found[0]], plain(text))
 
 
 def latex_table(table: Pivot) -> str:
@@ -145,9 +146,15 @@ def how_made(table: Pivot) -> list[str]:
     ]
     if len({cell["seed"] for cell in cells}) > 1:
         lines.append("Means over the seeds.")
+    if (
+        len({frozenset(cell["seed"] for cell in entry.cells) for entry in table.entries.values()})
+        > 1
+    ):
+        lines.append("Not every number is over all of these seeds.")
     if any(entry.half is not None for entry in table.entries.values()):
         level = f"{100 * (table.level or 0.95):.4g} %"
         lines.append(f"±: half the {level} interval {POPULATIONS[table.interval]}.")
+    lines += [f"No ±: {reason}" for reason in _reasons(table)]
     if BETTER[table.measure] != NEITHER:
         lines.append(
             "Bold: best of the column. The best of many on the same episodes is flattered."
@@ -157,6 +164,12 @@ def how_made(table: Pivot) -> list[str]:
             "Underlined: not clearly worse, as the 95 % interval over episodes of the paired "
             "difference holds 0. Cells on other episodes are not compared."
         )
+    return [plain(line) for line in [*lines, *_hashes(cells)]]
+
+
+def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
+    """Of which episodes and which features the numbers are."""
+    lines = []
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
         hashes = {
@@ -165,7 +178,23 @@ def how_made(table: Pivot) -> list[str]:
             if (cell.get("hashes") or {}).get(kind)
         }
         lines += [f"{kind} of {_title_of(named, key)}: {key[-1]}" for key in hashes]
-    return [plain(line) for line in lines]
+    return lines
+
+
+def _reasons(table: Pivot) -> list[str]:
+    """Why numbers have no interval of the population that was asked for."""
+    name = "accuracy_intervals" if table.measure in OF_HEADS else table.measure
+    name = "mae_interval" if name == "mae" else name
+    bare = [cell for entry in table.entries.values() if entry.half is None for cell in entry.cells]
+    reasons = set()
+    for known in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
+        only = known.get("population", table.interval)
+        if only != table.interval != "none":
+            reasons.add(f"there is an interval over {only} only (--interval {only})")
+        own = known.get(table.interval)
+        if isinstance(own, dict) and own.get("reason"):
+            reasons.add(own["reason"])
+    return sorted(reasons)
 
 
 def _estimated(table: Pivot) -> bool:

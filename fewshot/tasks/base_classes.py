@@ -17,6 +17,7 @@ from fewshot.tasks.moments import base_moments, has_moments
 from fewshot.tasks.supports import map_supports
 
 BASE_STREAM = 1
+JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,8 @@ def draw_base_episodes(
     """Draw `count` base-class episodes; base classes with too few images are left out."""
     classes = bank.classes("base")
     if len(classes) == 0:
-        return BaseEpisodes(None, BaseClasses().reason, 0)
+        judged = bank.info.get("part") == "base"
+        return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
     try:
         episodes = sample_episodes(
             bank.labels,

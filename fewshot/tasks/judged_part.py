@@ -9,8 +9,9 @@ import numpy as np
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import PARTS, FeatureBank
+from fewshot.results.parts import NOVEL, name_with_part
 
-NOVEL = "novel"
+__all__ = ["NOVEL", "check_judged", "judged_name", "judged_part"]
 
 
 def judged_part(bank: FeatureBank, part: str | None) -> FeatureBank:
@@ -52,7 +53,7 @@ def judged_name(bank: FeatureBank) -> str:
     for one of the same data set's novel classes, or average the two.
     """
     name = str(bank.info.get("dataset", "features"))
-    return f"{name} ({bank.info['part']} classes)" if "part" in bank.info else name
+    return name_with_part(name, str(bank.info.get("part", NOVEL)))
 
 
 def check_judged(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:

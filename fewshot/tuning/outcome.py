@@ -53,12 +53,14 @@ class Outcome:
         values = ", ".join(f"{key}={value}" for key, value in self.best.items())
         lines = [
             f"\nBest of {self.trials} trials on {self.part} classes: {values}",
-            f"  error on {self.part} classes    {_text(self.error)}",
+            f"  {f'error on {self.part} classes':<30}  {_text(self.error)}",
         ]
         if self.default is not None:
-            lines.append(f"  with the settings as they were  {_text(self.default)}")
+            lines.append(f"  {'with the settings as they were':<30}  {_text(self.default)}")
         if self.difference is not None:
-            lines.append(f"  difference, same episodes       {_text(self.difference, sign=True)}")
+            lines.append(
+                f"  {'difference, same episodes':<30}  {_text(self.difference, sign=True)}"
+            )
         return "\n".join(
             [
                 *lines,

@@ -89,7 +89,7 @@ def test_a_setting_that_is_wrong(refusal, given, settings, message):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("lits", "Did you mean 'list'?"), ("xyz", "Available: bank, calibrate, extract, help, ")],
+    [("lits", "Did you mean 'list'"), ("xyz", "Available: bank, calibrate, extract, help, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)

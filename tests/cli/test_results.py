@@ -94,6 +94,40 @@ def test_sql(fewshot, store, refusal):
     assert "says all itself" in refusal("results", "query", str(store), "--sql", "x", "--head", "a")
 
 
+def test_mistakes_do_not_hide_what_was_left_out(fewshot, copied):
+    spoilt = damaged(copied)
+    done = results(fewshot, "query", copied, "--head", "ncn")
+    assert done.code == 2
+    assert f"left out: {spoilt}" in done.err
+    assert "Did you mean 'ncm'" in done.err
+
+
+def test_places_that_cannot_be_written(refusal, fewshot, store, workplace):
+    assert "expected a file, got '/'" in refusal("results", "query", str(store), "--output", "/")
+    assert "is in the way" in refusal("results", "query", str(store), "--output", str(workplace))
+    assert "says all itself" in refusal(
+        "results", "query", str(store), "--sql", "x", "--table", "cells"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_a_redirection(store):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fewshot", "results", "query", str(store)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode not in (0, 120)
+    assert "stdout: cannot write to standard output: the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_with_commas():
+    from fewshot.cli.results_common import listed
+
+    assert listed("ncm, lda (a=1, b=2),x") == ["ncm", "lda (a=1, b=2)", "x"]
+
+
 def test_sql_without_duckdb(refusal, store, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     said = refusal("results", "query", str(store), "--sql", "SELECT 1")

@@ -8,6 +8,7 @@ from fewshot.episodes import sample_episodes
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.report import markdown_table, render_report, summary_table, write_report
+from fewshot.report.answer_verification import verification_lines
 from fewshot.report.payload import payload
 from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.results.result import join_rows
@@ -119,9 +120,9 @@ def test_the_answer_names_the_best_and_how_clear_it_is(results):
     assert line.startswith(f"3-way, 4 shots: net with {best}, AUROC ")
     (gap,) = four["ncm"]["comparisons"]
     interval = gap["auroc"]["episodes"]
-    clear = (interval["upper"] < 0) if best == "zero_shot" else (interval["lower"] > 0)
-    words = "clearly" if clear else "not clearly"
-    assert f"; {words} ahead of the next head, {other} (+" in line
+    excludes = [one["lower"] > 0 or one["upper"] < 0 for one in (interval, gap["auroc"]["classes"])]
+    assert excludes == [True, False]  # clear over episodes, not for other classes
+    assert f"; ahead of the next head, {other}, on these classes (+" in line
 
 
 def test_the_plot_shows_the_means(results):
@@ -141,3 +142,23 @@ def test_shares_that_differ_have_a_column(results):
     text = summary_table([first | {"prevalence": 0.5, "auroc": None}, *rest])
     assert "positive %" in text
     assert "of the queries are of the class" not in text
+
+
+def test_the_answer_follows_the_mean_over_seeds(results):
+    one = next(one.summary for one in results if one.summary["comparisons"])
+    first, second = one["comparisons"][0]["first"], one["comparisons"][0]["second"]
+    lucky, gap = one | {"seed": 1}, one["comparisons"][0]["auroc"]["episodes"]
+
+    def judged(head, mean, seed):
+        interval = {"mean": mean, "lower": mean - 0.01, "upper": mean + 0.01}
+        own = {"episodes": interval, "classes": {"lower": None, "upper": None}}
+        pairs = [one["comparisons"][0]] if head == first else []
+        return lucky | {"head": head, "seed": seed, "auroc": own, "comparisons": pairs}, None
+
+    line, *_ = verification_lines([
+        judged(first, 0.90, 0), judged(first, 0.70, 1),
+        judged(second, 0.85, 0), judged(second, 0.85, 1), judged("third", 0.99, 0),
+    ])  # fmt: skip
+    assert f"with {second}, AUROC 85.0 % (mean of 2 seeds);" in line and first in line
+    half = 100 * (gap["upper"] - gap["lower"]) / 2 / 2**0.5
+    assert f"± {half:.1f} points on the same episodes" in line

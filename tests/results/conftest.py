@@ -83,6 +83,20 @@ def edit_summary(folder, change):
     path.write_text(json.dumps(summary), encoding="utf-8")
 
 
+def spoil_pages(path):
+    """Zeros where the rows are; the footer of a Parquet file stays."""
+    data = bytearray(Path(path).read_bytes())
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    data[4:-footer] = bytes(len(data) - footer - 4)
+    Path(path).write_bytes(data)
+
+
+@pytest.fixture
+def hole():
+    """Function that spoils the rows of a table; see ``spoil_pages``."""
+    return spoil_pages
+
+
 @pytest.fixture
 def made():
     """Function that makes a cell; see ``make_cell``."""

@@ -14,7 +14,8 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.results import cells, store
-from fewshot.results.cells import ABANDONED, find_cells, forget_cells, keep_cell, write_cells
+from fewshot.results.abandoned import ABANDONED
+from fewshot.results.cells import find_cells, forget_cells, keep_cell, write_cells
 from fewshot.results.result import Result
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
 
@@ -220,3 +221,39 @@ def test_a_full_disk_leaves_nothing(workplace, monkeypatch):
     with pytest.raises(FewshotError, match="the disk is full"):
         keep_cell(workplace, make_cell(KEY))
     assert list(workplace.iterdir()) == []
+
+
+def test_a_summary_is_read_again_only_when_it_changes(workplace, monkeypatch):
+    """Every job of a sweep looks through all runs."""
+    path = make_run(workplace / "a", make_cell(KEY)) / "summary.json"
+    read, real = [], Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda p, **how: read.append(p) or real(p, **how))
+    for _ in range(3):
+        assert find_cells(workplace, [OTHER]) == {}
+    assert read == [path]
+    path.write_text(real(path).replace(KEY, "c" * 64))  # of the same size
+    assert find_cells(workplace, [KEY]) == {}
+    assert find_cells(workplace, ["c" * 64]).keys() == {"c" * 64}
+
+
+def test_a_run_that_is_completed_while_one_looks(workplace, monkeypatch):
+    keep_cell(workplace, make_cell(KEY))
+    real = cells._run_folders
+
+    def looked(runs):
+        found = list(real(runs))
+        if not (workplace / "a").exists():
+            make_run(workplace / "a", make_cell(KEY))
+            forget_cells(workplace, [KEY])
+        return found
+
+    monkeypatch.setattr(cells, "_run_folders", looked)
+    assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "a"
+
+
+def test_cells_of_one_run_are_parsed_once(workplace, monkeypatch):
+    make_run(workplace / "a", make_cell(KEY), make_cell(OTHER, "lda"))
+    parsed, real = [], json.loads
+    monkeypatch.setattr(cells.json, "loads", lambda text: parsed.append(text) or real(text))
+    assert find_cells(workplace, [KEY, OTHER]).keys() == {KEY, OTHER}
+    assert sum(KEY in str(text) for text in parsed) == 1

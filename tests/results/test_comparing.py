@@ -99,6 +99,38 @@ def test_three_over_data_sets(workplace, run_of, made):
     assert len(found["pairs"]) == 9
 
 
+def test_a_table_that_turns_out_to_be_damaged(workplace, run_of, made, hole):
+    """Episodes are read from the runs that are left, whatever their numbers were."""
+    run_of("runs/0", made(head="svm"))
+    run_of("runs/1", made())
+    run_of("runs/2", made(head="lda"), created="2026-02-02")
+    run_of("runs/3", made(head="lda", worse=0.1))
+    hole("runs/0/episodes.parquet")
+    hole("runs/2/episodes.parquet")
+    store = opened()
+    assert len(store.runs) == 4
+    found = compare(store, "head", ["ncm", "lda"])
+    assert found["left_out"] == []
+    assert found["pairs"][0]["mean"] > 0.05
+    with pytest.raises(FewshotError, match="no cell has 'svm'"):
+        compare(opened(), "head", ["ncm", "svm"])
+
+
+def test_a_name_counts_once(workplace, run_of, made):
+    run_of("runs/a", made(), made(head="lda"))
+    (pair,) = compare(opened(), "head", ["ncm", "ncm", "lda"])["pairs"]
+    assert (pair["first"], pair["second"]) == ("ncm", "lda")
+
+
+def test_of_several_features_one_has_to_be_chosen(workplace, run_of, made):
+    run_of("runs/a", made(backbone="x"), made(backbone="x", feature="cls", worse=0.1),
+           made(backbone="y"))  # fmt: skip
+    with pytest.raises(FewshotError, match="x has several features: cls, pooled"):
+        compare(opened(), "backbone", ["x", "y"])
+    (pair,) = compare(opened(), "backbone", ["x", "y"], {"feature": ["pooled"]})["pairs"]
+    assert pair["mean"] == 0
+
+
 @pytest.mark.parametrize(
     ("of", "names", "words"),
     [

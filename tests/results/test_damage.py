@@ -174,6 +174,18 @@ def test_a_newer_version(two, edited):
         read(two)
 
 
+@pytest.mark.parametrize("cells", ["in another form", [], {}])
+def test_a_newer_version_in_another_form(two, edited, cells):
+    newer = SCHEMA_VERSION + 1
+    edited(two / "bad", lambda summary: summary.update(schema_version=newer, cells=cells))
+    only_good(two, f"has schema version {newer}")
+
+
+def test_names_that_are_lists(two, edited):
+    edited(two / "bad", lambda summary: summary["cells"][0].update(head=["lda"]))
+    only_good(two, "unhashable")
+
+
 def test_many_damaged_runs_and_no_other(two, workplace):
     for name in ("bad", "good"):
         (two / name / "summary.json").write_text("{")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.export import csv_table, latex_table, markdown_table, pivot
+from fewshot.results.export import _main, csv_table, latex_table, markdown_table, pivot
 from fewshot.results.joining import Store
 from fewshot.results.store import find_runs
 
@@ -132,6 +132,13 @@ def test_latex(store):
     assert f"{50 * (mean + other):.1f}" in rows[1 if "ncm" in rows[1] else 2]
 
 
+def test_brackets_are_no_arguments(workplace, run_of, made):
+    """`\\\\` and `\\midrule` would take what begins the next line for theirs."""
+    run_of("runs/a", made(head="[2em] x"), made(head="*y"))
+    rows = latex_table(pivot(opened())).splitlines()
+    assert [row[:8] for row in rows if " x &" in row or "y &" in row] == ["{*}y & n", "{[}2em] "]
+
+
 def test_names_do_no_harm(workplace, run_of, made):
     run_of("runs/a", made(head="a\\b{c}_#$~^&%\n\\input{x}", dataset="x|y*<b>`"))
     table = pivot(opened())
@@ -148,6 +155,53 @@ def test_csv_has_all_digits(store):
     entry = table.entries[("ncm",), (10,)]
     assert float(read[1]["10 shots"]) == entry.mean
     assert float(read[1]["10 shots ±"]) == entry.half
+
+
+def test_a_feature_kind_belongs_to_its_backbone(workplace, run_of, made):
+    run_of("runs/a", made(backbone="x"), made(backbone="y", feature="cls"))
+    assert len(pivot(opened()).rows) == 2
+    run_of("runs/b", made(backbone="y", feature="avg"))
+    with pytest.raises(FewshotError, match="several values of feature: avg, cls"):
+        pivot(opened())
+
+
+def test_means_over_other_seeds_are_said(workplace, run_of, made):
+    run_of("runs/a", made(), made(seed=1), made(head="lda"), made(head="lda", seed=1))
+    words = "Not every number is over all of these seeds."
+    assert words not in markdown_table(pivot(opened()))
+    run_of("runs/b", made(head="svm"))
+    assert words in markdown_table(pivot(opened()))
+
+
+def test_why_there_is_no_interval(workplace, run_of, made, edited):
+    run_of("runs/a", made())
+    gap = {"lower": None, "upper": None, "reason": "all images are queries"}
+    edited("runs/a", lambda one: one["cells"][0]["accuracy_intervals"]["images"].update(gap))
+    assert "- No ±: all images are queries" in markdown_table(pivot(opened(), interval="images"))
+    assert "No ±" not in markdown_table(pivot(opened()))
+    assert "No ±" not in markdown_table(pivot(opened(), interval="none"))
+    text = markdown_table(pivot(opened(), measure="mae", interval="classes"))
+    assert "over episodes only (--interval episodes)" in text
+
+
+def test_accuracy_comes_first_whichever_run_is_the_oldest():
+    assert _main({"verification", "classification"}) == "accuracy"
+    assert _main({"one_class", "verification"}) == "auroc"
+
+
+def test_a_table_that_turns_out_to_be_damaged(workplace, run_of, made, hole):
+    """Numbers are of the runs that the rows come from."""
+    run_of("runs/a", made(worse=0.3), created="2026-02-02")
+    run_of("runs/b", made(), made(head="svm"))
+    run_of("runs/c", made(head="lda"))
+    for name in "ac":
+        hole(f"runs/{name}/episodes.parquet")
+    store = opened()
+    assert len(store.runs) == 3
+    table = pivot(store, ["head"], ["shots"])
+    assert table.rows == [("ncm",), ("svm",)]
+    assert table.entries[("ncm",), (1,)].mean > 0.6
+    assert len(store.unreadable) == 2
 
 
 def test_gaps_are_dashes(workplace, run_of, made):

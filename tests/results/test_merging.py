@@ -12,7 +12,7 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.results import merging
-from fewshot.results.cells import ABANDONED
+from fewshot.results.abandoned import ABANDONED
 from fewshot.results.merging import COPIED, REFUSED, THERE, content_hash, merge
 from fewshot.results.store import find_runs, read_runs
 

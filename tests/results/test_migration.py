@@ -156,6 +156,15 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
     assert files(old) == after
 
 
+def test_numbers_that_were_none(old):
+    """The first runs wrote NaN, which is no JSON."""
+    path = old / "summary.json"
+    path.write_text(path.read_text().replace('"lower": 0.6', '"lower": NaN'))
+    assert read_runs(find_runs(["runs"]))[0]["cells"][0]["accuracy"]["lower"] is None
+    assert migrate_run(old) == 1
+    assert json.loads(path.read_text())["cells"][0]["accuracy"]["lower"] is None
+
+
 def test_an_interrupted_migration_is_readable_and_goes_on(old, monkeypatch):
     before = read_runs(find_runs(["runs"]))[1:]
     real = pq.write_table

@@ -6,6 +6,7 @@ import pytest
 from fewshot.exceptions import FewshotError
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table, query
+from fewshot.results.rows_text import json_text
 from fewshot.results.sql import query_sql
 from fewshot.results.store import find_runs
 
@@ -95,6 +96,30 @@ def test_sql(store):
     assert rows["n"].tolist() == expected.count().sort_index().tolist()
     joined = query_sql(store, "SELECT max(p.auto_mae) FROM cells p JOIN episodes e USING (dataset)")
     assert joined.iloc[0, 0] == cells_table(store.summary())["auto_mae"].max()
+
+
+@pytest.mark.parametrize("statement", ["", ";", "-- nothing"])
+def test_sql_that_says_nothing(store, statement):
+    pytest.importorskip("duckdb")
+    with pytest.raises(FewshotError, match="expected a statement, got none"):
+        query_sql(store, statement)
+
+
+def test_sql_over_a_damaged_table(workplace, run_of, made, hole):
+    """Cells and rows are of the same runs."""
+    pytest.importorskip("duckdb")
+    run_of("runs/a", made())
+    run_of("runs/b", made(head="lda"))
+    hole("runs/b/episodes.parquet")
+    statement = "SELECT head, (SELECT count(*) FROM episodes e WHERE e.head = c.head) FROM cells c"
+    assert query_sql(Store(find_runs(["runs"])), statement).to_numpy().tolist() == [["ncm", 20]]
+
+
+def test_numbers_in_lists_stay_numbers(store):
+    pytest.importorskip("duckdb")
+    assert (
+        json_text(query_sql(store, "SELECT [1, 2] AS a, 1.5 AS b")) == '[{"a": [1, 2], "b": 1.5}]\n'
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_a_sweep_over_parameters_keeps_all(run):
     summary, episodes, predictions = read_runs(runs)
     names = ["lda (shrinkage=0.1)", "lda (shrinkage=0.9)"]
     assert sorted(cell["head"] for cell in summary["cells"]) == names
-    assert {cell["head"]: cell["key"] for cell in summary["cells"]} == dict(zip(names, "ac", strict=True))
+    assert {cell["head"]: cell["key"] for cell in summary["cells"]} == dict(
+        zip(names, "ac", strict=True)
+    )
     assert episodes.groupby("head", observed=True).size().to_dict() == dict.fromkeys(names, 5)
     assert set(predictions["head"]) == set(names)
     for cell in summary["cells"]:

@@ -85,7 +85,7 @@ def test_evaluate_draws_from_the_part(data, part):
     constant = result.summary["estimators"]["constant"]
     if part == "base":
         assert constant["defined"] == 0
-        assert "no base classes" in constant["reason"]
+        assert "they are the judged ones (episodes.part=base)" in constant["reason"]
         assert "reason" in result.summary["base"]
     else:
         assert constant["defined"] == 30

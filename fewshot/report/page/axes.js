@@ -26,8 +26,11 @@ function linear([low, high], [from, to]) {
   return (value) => from + ((value - low) / (high - low || 1)) * (to - from);
 }
 
-const percentTick = (value) =>
-  decimal(100 * value, Math.abs(100 * value - Math.round(100 * value)) > 1e-6 ? 1 : 0);
+// As many digits as the number has: 97.25 between 97 and 97.5 is not 97.3.
+function percentTick(value) {
+  const digits = [0, 1, 2, 3].find((n) => Math.abs(100 * value - (100 * value).toFixed(n)) < 1e-6);
+  return decimal(100 * value, digits ?? 4);
+}
 
 // x and y: {domain, ticks, text, title, map (a monotone function, e.g. Math.log)}.
 // `inset`: room within the axis on both sides, for marks that stand aside.

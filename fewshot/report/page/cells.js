@@ -24,6 +24,8 @@ const MEASURES = {
   ap: "AP",
   fpr95: "FPR95",
   macro_f1: "Macro F1",
+  f1: "F1 of yes",
+  balanced_accuracy: "Balanced accuracy",
   regret: "Regret",
 };
 const TAGS = {

@@ -18,7 +18,10 @@ function comparisonOf(pairs, row, column) {
 function comparisonCell(cell, one) {
   if (!one || !known(one.mean)) return make("td");
   const half = halfOf([one.lower, one.upper]);
-  const text = `${percent(one.mean, 1, true)}${known(half) ? ` ± ${plusMinus(half)}` : ""}`;
+  // A digit more where one would not show which of the two is larger.
+  const digits = known(half) && percent(Math.abs(one.mean)) === percent(half) ? 2 : 1;
+  const width = known(half) ? ` ± ${digits > 1 ? percent(half, 2) : plusMinus(half)}` : "";
+  const text = `${percent(one.mean, digits, true)}${width}`;
   const clear = known(half) && (one.lower > 0 || one.upper < 0);
   const fewer = known(one.episodes) && one.episodes < cell.episodes;
   return make(

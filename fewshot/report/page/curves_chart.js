@@ -78,11 +78,13 @@ function curveMarks(line, look, X, Y, predicted) {
       }),
     );
   for (const p of line) {
-    if (p.bounds)
+    // The t interval of a few seeds may reach below 0 and above 1, where the chart ends.
+    const ends = p.bounds?.map((one) => Y(Math.min(Math.max(one, 0), 1)).toFixed(1));
+    if (ends)
       group.append(
         shape("path", {
           class: `whisker s${color}`,
-          d: `M${X(p.x).toFixed(1)},${Y(p.bounds[0]).toFixed(1)}V${Y(p.bounds[1]).toFixed(1)}`,
+          d: `M${X(p.x).toFixed(1)},${ends[0]}V${ends[1]}`,
         }),
       );
     group.append(marker(look, X(p.x), Y(p.mean)));

@@ -10,6 +10,9 @@ function rankGroups(ranks, difference) {
   return groups;
 }
 
+// Where the axis ends: ranks are among all, of whom only the best may be shown.
+const lastRank = (ranks) => Math.max(2, ranks.names.length, ...ranks.mean_ranks.filter(known));
+
 function rankChart(ranks, width) {
   const order = ranks.names
     .map((name, i) => [ranks.mean_ranks[i], name])
@@ -25,10 +28,9 @@ function rankChart(ranks, width) {
   const longest = Math.max(...order.map(([, name]) => name.length));
   const left = Math.min(0.48 * width, 7 * longest + 20);
   const height = top + row * order.length + 12;
-  const ticks = niceTicks(1, Math.max(2, ranks.names.length), 8).filter((one) =>
-    Number.isInteger(one),
-  );
-  const X = linear([1, Math.max(2, ranks.names.length)], [left + 8, width - bars - 48]);
+  const last = lastRank(ranks);
+  const ticks = niceTicks(1, last, 8).filter((one) => Number.isInteger(one));
+  const X = linear([1, last], [left + 8, width - bars - 48]);
   const svg = shape("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
@@ -68,7 +70,7 @@ function rankChart(ranks, width) {
 
 function criticalBar(svg, X, ranks, top) {
   // Wider than the axis: nothing is told apart, and the line ends where the axis does.
-  const end = X(Math.min(1 + ranks.critical_difference, Math.max(2, ranks.names.length)));
+  const end = X(Math.min(1 + ranks.critical_difference, lastRank(ranks)));
   svg.append(
     shape("path", {
       class: "line s1",
@@ -106,7 +108,7 @@ function drawRanks(body) {
       .map((ranks) => {
         const svg = rankChart(ranks, width);
         const test = known(ranks.p)
-          ? ` Friedman test: p ${ranks.p < 0.001 ? "< 0.001" : `= ${decimal(ranks.p, 3)}`}.`
+          ? ` ${ranks.test}: p ${ranks.p < 0.001 ? "< 0.001" : `= ${decimal(ranks.p, 3)}`}.`
           : "";
         const bars = known(ranks.critical_difference)
           ? " A bar on the right joins what is not told apart."

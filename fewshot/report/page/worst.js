@@ -50,10 +50,12 @@ function worstTable(cell, own, episodes, show) {
     );
   const head = (title, unit, left) =>
     make("th", { scope: "col", class: left && "left" }, title, unit && make("small", null, unit));
+  // The spokesman's are of all episodes, those of the others of what the page holds.
+  const some = rows !== cell.worst && set.episodes.length < set.of;
   return make(
     "div",
     null,
-    make("h3", null, "Missed by most"),
+    make("h3", null, some ? "Missed by most of these points" : "Missed by most"),
     scrolling(
       "Episodes that were predicted worst",
       make(
