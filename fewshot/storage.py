@@ -62,6 +62,7 @@ def writing(setting: str, path: Path) -> Iterator[None]:
     reasons = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
+        errno.EFBIG: "the file is larger than a limit (ulimit -f) or the file system allows",
         errno.EACCES: "permission denied",
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",

@@ -42,7 +42,7 @@ def job(config: DictConfig) -> float | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Hand `arguments` to Hydra; 2 if a cell of a sweep failed."""
+    """Hand `arguments` to Hydra; 2 if a cell failed, 1 after a defect."""
     # Errors shall reach us as exceptions; Hydra would print a traceback and exit.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra takes -m in front of the settings only.
@@ -71,7 +71,11 @@ def main(arguments: list[str]) -> int:
         sys.argv = before
     if _errors:
         raise _errors.pop()
-    return 2 if _failed else code
+    if _failed:
+        from fewshot.cli.cell_failures import exit_code
+
+        return exit_code(_failed)
+    return code
 
 
 def _given(arguments: list[str], key: str) -> Any:

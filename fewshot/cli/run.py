@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
+from fewshot.cli.cell_failures import FailureTeller
 from fewshot.cli.data_facts import data_facts, extraction_facts, seen_before
 from fewshot.cli.engine import engine_of, figures_of
 from fewshot.cli.mistakes import check_sections, in_house_form
@@ -26,7 +27,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores
 from fewshot.heads import heads as head_registry
 from fewshot.loggers.telling import loggers_of, tell
-from fewshot.report.left_out import failure_text, left_out_text
+from fewshot.report.left_out import left_out_text
 from fewshot.results.cells import forget_cells
 from fewshot.results.provenance import environment
 from fewshot.results.result import Result
@@ -125,7 +126,7 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
             settings["seed"],
             runs=_runs(settings),
             policy=settings["results"]["policy"],
-            tell=lambda one: tqdm.write(f"fewshot: failed: {failure_text(one)}", file=sys.stderr),
+            tell=FailureTeller(),
         )
     return Judged(bank, cells, drawn, out, failed)
 

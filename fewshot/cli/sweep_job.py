@@ -60,6 +60,7 @@ def _work(config: DictConfig, mode: Any, sweep: Path, note: Note) -> float | Non
         return error
     done = run(config, folder, label=label)
     note.computed, note.taken = done.computed, done.taken
+    note.defect = any(one["defect"] for one in done.failed)
     if done.failed:
         settings: Any = OmegaConf.to_container(config, resolve=True)
         for one in done.failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ def hold(folder: Path) -> FileLock:
                 f"another sweep goes on in {folder}",
                 "Wait for it, or leave hydra.sweep.dir out: every sweep gets a folder of its own.",
             ) from None
+        except NotImplementedError:  # of some versions of filelock
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from None
     return lock
 
 

@@ -184,11 +184,11 @@ class EpisodeSet:
 
     def save(self, path: str | Path) -> Path:
         """Write a ``.safetensors`` file; `load` gives equal episodes back."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         note = {"format": FORMAT, "seed": json.dumps(self.seed), "hash": self.hash()}
         with atomic_path(Path(path)) as partial:
-            save_file(self._arrays(), partial, metadata=note)
+            partial.write_bytes(save(self._arrays(), metadata=note))  # its own OSErrors are none
         return Path(path)
 
     @classmethod

@@ -86,9 +86,13 @@ def _paired(best: Cell, other: Cell) -> Difference | None:
 
 
 def _difference(by_population: Mapping[str, Any], sign: int) -> Difference | None:
-    gaps = {name: signed(by_population[name], sign) for name in ("episodes", "classes")}
-    halves = {name: gap and (gap["upper"] - gap["lower"]) / 2 for name, gap in gaps.items()}
-    episodes, over = gaps["episodes"], halves["episodes"]
-    if episodes is None or over is None:
+    episodes, classes = (signed(by_population[one], sign) for one in ("episodes", "classes"))
+    if episodes is None:
         return None
-    return Difference(episodes["mean"], over, halves["classes"])
+    return Difference(
+        episodes["mean"], _half(episodes), None if classes is None else _half(classes)
+    )
+
+
+def _half(gap: Mapping[str, float]) -> float:
+    return (gap["upper"] - gap["lower"]) / 2

@@ -62,6 +62,8 @@ def payload(
     pairs = [(cell, _rows(tables, cell)) for cell in sorted(summary["cells"], key=_order)]
     points, sets, places = pack_points(pairs, folders, names, point_bytes)
     cells = []
+    for cell, _ in pairs:
+        names.lay(cell["dataset"], folders.of(cell))
     for cell, rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
         entry = cell_entry(cell, rows, folders.number(cell), folders.of(cell))
         cells.append(entry | {"points": places.get(id(cell))})

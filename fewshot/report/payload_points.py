@@ -17,7 +17,9 @@ from fewshot.report.wording import Cell, estimator_names, known
 from fewshot.results.schema import CELL_COLUMNS
 
 # Of base64 for all points of a page together, classes and file numbers of episodes included.
-POINT_BYTES = 9_000_000
+POINT_BYTES = 7_000_000
+# Of the names of files, which large data sets have more of than a page can hold.
+NAME_BYTES = 3_000_000
 # With more shots than this an episode is shown without its files.
 LARGEST_SUPPORT = 512
 BASE64 = 4 / 3
@@ -114,6 +116,8 @@ def pack_points(
     places: dict[int, int] = {}
     for group in groups:
         episodes = group.rows.episode[:most]
+        # Every set has its share, and what those before left of theirs.
+        names.bytes_left += NAME_BYTES / len(groups)
         sets.append(_set(group, episodes, folders, names))
         for cell, rows in group.cells:
             places[id(cell)] = len(points)

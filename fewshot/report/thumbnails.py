@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PIXELS = 64
 QUALITY = 60
-# Of base64 for all pictures of a page together: some three thousand.
-THUMBNAIL_BYTES = 4_000_000
+# Of base64 for all pictures of a page together: some two thousand.
+THUMBNAIL_BYTES = 3_000_000
 NO_FILE = 0xFFFFFFFF
 PREFIX = "data:image/webp;base64,"
 
@@ -37,7 +37,7 @@ def thumbnails(
     """Pictures by data set and number of the file, as many as the budget holds.
 
     Those of the worst episodes come first, then episode after episode of every set. A data set
-    that cannot be opened here, or not without a download, has none.
+    that cannot be opened here, or not without a download, has none, nor have two of one name.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ def open_again(own: DatasetNames) -> ImageDataset | None:
     from fewshot.datasets.base import ImageDataset
     from fewshot.places import places_of
 
+    if len(own.places) > 1:
+        return None  # two data sets of one name: no one knows whose picture it would be
     settings = own.run.settings if own.run else {}
     described = settings.get("dataset")
     if not isinstance(described, dict) or described.get("kind") == "features":

@@ -38,12 +38,15 @@ def alone_with(runs: Path, key: str, policy: str = "only-missing") -> Iterator[R
 
 def _acquired(lock: FileLock) -> bool:
     """Acquire the lock; whether another process had it."""
-    with suppress(OSError):  # a full disk, or one without locks
+    with suppress(OSError, NotImplementedError):  # a full disk, or one without locks
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print("Another process computes this cell; waiting for it.", file=sys.stderr)
+            print(
+                f"Another process computes this cell; waiting for it ({lock.lock_file}).",
+                file=sys.stderr,
+            )
             lock.acquire()
             return True
     return False

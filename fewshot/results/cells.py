@@ -57,7 +57,7 @@ def find_cells(runs: Path, keys: Iterable[str]) -> dict[str, Result]:
     wanted = set(keys)
     kept = {key for key in wanted if (runs / KEPT / key).is_dir()}
     found = _find(runs, wanted)
-    gone = kept - found.keys()  # damaged, or moved to a run that was completed since we looked there
+    gone = kept - found.keys()  # damaged, or in a run that was completed while we looked
     return found | _find(runs, gone) if gone else found
 
 
@@ -197,6 +197,8 @@ def forget_cells(runs: Path, keys: Iterable[str]) -> None:
     folder = runs / KEPT
     for key in keys:
         shutil.rmtree(folder / key, ignore_errors=True)
+        with suppress(OSError):  # there where a process was killed, or a disk has no locks
+            (folder / f"{key}.lock").unlink()
         for partial in folder.glob(f".{key}.*.partial"):
             forget_abandoned(partial)
     with suppress(OSError):  # not there, or not empty: other runs go on

@@ -22,7 +22,7 @@ from fewshot.results.reading import (
     rows_expected,
 )
 from fewshot.results.segments import segments
-from fewshot.results.variants import Labels, renamed, variant_labels
+from fewshot.results.variants import Labels, rename_heads, renamed, variant_labels
 
 # A clock that is ahead by more than this is said to be.
 AHEAD = timedelta(minutes=10)
@@ -68,8 +68,7 @@ class Store:
         self._labels: dict[Path, Labels] = {}
         for run, labels in zip(self.runs, variant_labels(self.runs), strict=True):
             self._labels[run.folder] = labels
-            for cell in run.summary["cells"]:
-                cell["head"] = labels.get(cell["head"], cell["head"])
+            rename_heads(run.summary["cells"], labels)
 
     def _leave_out(self, folder: Path, error: FewshotError) -> None:
         self.unreadable.append({"run": str(folder), "reason": error.problem})

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from fewshot.results.reading import Run, identity
-from fewshot.results.schema import ONE_CLASS
+from fewshot.results.schema import ONE_CLASS, VERIFICATION
 
 Labels = dict[str, str]  # head to what it is called in a report
 
@@ -20,18 +20,24 @@ def variant_labels(runs: Sequence[Run]) -> list[Labels]:
 
     A head keeps its name unless the same cell stands in several runs with different parameters, as
     in a sweep over ``head.lda.shrinkage``: then it is ``lda (shrinkage=0.1)``, with the parameters
-    that differ. Rules of one-class tasks have learned their parameters and keep their names.
+    that differ. Numbers of query images are told apart in the same way. Rules of one-class tasks
+    have learned their parameters and keep their names.
     """
     found: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for run in runs:
         for cell in run.summary["cells"]:
             if cell["task"] != ONE_CLASS:
-                given = cell.get("head_parameters") or {}
+                given = _given(cell)
                 found[identity(cell)][json.dumps(given, sort_keys=True, default=str)] = given
     told: dict[str, set[str]] = defaultdict(set)
     for key, variants in found.items():
         told[key[4]] |= _differing(list(variants.values()))
     return [_labels(run, told) for run in runs]
+
+
+def _given(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What may differ between cells of one name, and changes what is measured."""
+    return {**(cell.get("head_parameters") or {}), "queries": cell.get("queries")}
 
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -46,11 +52,22 @@ def _labels(run: Run, told: Mapping[str, set[str]]) -> Labels:
     labels = {}
     for cell in run.summary["cells"]:
         names = told.get(cell["head"], set()) if cell["task"] != ONE_CLASS else set()
-        given = cell.get("head_parameters") or {}
+        given = _given(cell)
         said = ", ".join(f"{name}={given[name]}" for name in sorted(names & given.keys()))
         if said:
             labels[cell["head"]] = f"{cell['head']} ({said})"
     return labels
+
+
+def rename_heads(cells: Sequence[dict[str, Any]], labels: Labels) -> None:
+    """Call the heads of `cells` as `labels` say, also where they are compared with each other."""
+    for cell in cells:
+        cell["head"] = labels.get(cell["head"], cell["head"])
+        if cell["task"] == VERIFICATION:
+            cell["comparisons"] = [
+                one | {who: labels.get(one[who], one[who]) for who in ("first", "second")}
+                for one in cell.get("comparisons") or []
+            ]
 
 
 def renamed(table: pa.Table, labels: Labels) -> pa.Table:

@@ -28,7 +28,10 @@ Pair = tuple[EpisodeSet, tuple[str, Head]]
 
 
 class Evaluated(NamedTuple):
-    """Cells in order, and those that failed: ``head``, ``ways``, ``shots`` and ``error``."""
+    """Cells in order, and those that failed.
+
+    Of the latter ``head``, ``ways``, ``shots``, ``error``, and whether it was a ``defect``.
+    """
 
     cells: list[Result]
     failed: list[dict[str, Any]]
@@ -66,7 +69,7 @@ def evaluate_missing(
     *,
     runs: Path,
     policy: str = "only-missing",
-    tell: Callable[[dict[str, Any]], object] = lambda _: None,
+    tell: Callable[[dict[str, Any], Exception], object] = lambda *_: None,
 ) -> Evaluated:
     """As `evaluate_all`, but cells of earlier runs are taken and finished ones kept at once.
 
@@ -78,19 +81,22 @@ def evaluate_missing(
     policy : {"only-missing", "always", "never"}
         Which cells to compute.
     tell : callable
-        Called with each cell that fails, when it does. The others go on.
+        Called with each cell that fails and its exception, when it does. The others go on, also
+        after a defect, say of a head of one's own, or when memory does not suffice for one.
 
     Raises
     ------
     FewshotError
-        A cell is missing that is not to be computed, or every cell failed.
+        A cell is missing that is not to be computed.
+    Exception
+        The first one, if every cell failed.
     """
     keys = [cell_key(task, bank, *pair, estimators, settings, seed) for pair in pairs]
     found = {} if policy == "always" else find_cells(runs, keys)
     if policy == "never":
         _check_all_there(pairs, [key in found for key in keys])
     done: list[tuple[EpisodeSet, Result]] = []
-    failed, errors = [], []
+    failed, errors = list[dict[str, Any]](), list[Exception]()
     for key, (episodes, head) in zip(keys, pairs, strict=True):
         if key in found:
             cell = found[key]
@@ -104,12 +110,12 @@ def evaluate_missing(
                 continue
             try:
                 cell = _evaluate(task, bank, (episodes, head), estimators, settings, seed)
-            except FewshotError as error:
+            except Exception as error:
                 if len(pairs) == 1:
                     raise
                 errors.append(error)
                 failed.append(_failure(episodes, head[0], error))
-                tell(failed[-1])
+                tell(failed[-1], error)
                 continue
             cell.summary.update(key=key, reused_from=None)
             keep_cell(runs, cell)
@@ -136,8 +142,11 @@ def _evaluate(
     return evaluate_cell(bank, *pair, estimators, settings, seed)
 
 
-def _failure(episodes: EpisodeSet, head: str, error: FewshotError) -> dict[str, Any]:
-    return {"head": head, "ways": episodes.ways, "shots": episodes.shots, "error": str(error)}
+def _failure(episodes: EpisodeSet, head: str, error: Exception) -> dict[str, Any]:
+    defect = not isinstance(error, FewshotError)
+    text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
+    cell = {"head": head, "ways": episodes.ways, "shots": episodes.shots}
+    return {**cell, "error": text, "defect": defect}
 
 
 def recalled(keys: Sequence[str], runs: Path, policy: str) -> dict[str, Result] | None:

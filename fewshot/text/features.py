@@ -118,7 +118,7 @@ def text_key(backbone: Backbone, texts: ClassTexts) -> str:
 
 
 def _write(path: Path, features: TextFeatures) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     note = {
         "key": features.key,
@@ -129,7 +129,7 @@ def _write(path: Path, features: TextFeatures) -> None:
     }
     with writing("paths.cache", path.parent), atomic_path(path) as partial:
         stored = {"vectors": features.vectors.contiguous()}
-        save_file(stored, partial, metadata={"note": json.dumps(note)})
+        partial.write_bytes(save(stored, metadata={"note": json.dumps(note)}))
 
 
 def _read(path: Path, key: str, texts: ClassTexts) -> TextFeatures | None:

@@ -88,7 +88,7 @@ class TextGaussians:
 
     def save(self, path: Path) -> None:
         """Write a ``.safetensors`` file."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {f"predictor.{key}": one for key, one in self.predictor.tensors().items()}
         tensors |= {name: getattr(self, name) for name in SHARED}
@@ -105,7 +105,7 @@ class TextGaussians:
         }
         with atomic_path(path) as partial:
             stored = {key: one.contiguous() for key, one in tensors.items()}
-            save_file(stored, partial, metadata={"text_gaussians": json.dumps(note)})
+            partial.write_bytes(save(stored, metadata={"text_gaussians": json.dumps(note)}))
 
 
 def load_text_gaussians(path: Path) -> TextGaussians:

@@ -51,16 +51,12 @@ class Outcome:
 
     def __str__(self) -> str:
         values = ", ".join(f"{key}={value}" for key, value in self.best.items())
-        lines = [
-            f"\nBest of {self.trials} trials on {self.part} classes: {values}",
-            f"  {f'error on {self.part} classes':<30}  {_text(self.error)}",
-        ]
+        lines = [f"\nBest of {self.trials} trials on {self.part} classes: {values}"]
+        lines.append(_line(f"error on {self.part} classes", self.error))
         if self.default is not None:
-            lines.append(f"  {'with the settings as they were':<30}  {_text(self.default)}")
+            lines.append(_line("with the settings as they were", self.default))
         if self.difference is not None:
-            lines.append(
-                f"  {'difference, same episodes':<30}  {_text(self.difference, sign=True)}"
-            )
+            lines.append(_line("difference, same episodes", self.difference, sign=True))
         return "\n".join(
             [
                 *lines,
@@ -71,9 +67,9 @@ class Outcome:
         )
 
 
-def _text(found: Mapping[str, Any], sign: bool = False) -> str:
+def _line(what: str, found: Mapping[str, Any], sign: bool = False) -> str:
     half = (found["upper"] - found["lower"]) / 2
-    return f"{100 * found['mean']:{'+' if sign else ''}.2f} ± {100 * half:.2f} %"
+    return f"  {what:<30}  {100 * found['mean']:{'+' if sign else ''}.2f} ± {100 * half:.2f} %"
 
 
 def outcome(

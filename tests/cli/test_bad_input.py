@@ -8,8 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from fewshot.cli.run import run
+from fewshot.exceptions import FewshotError
 from fewshot.features import extract
+from fewshot.resources import resource_dir
 
 PARTS = ["base"] * 30 + ["novel"] * 30
 
@@ -20,11 +25,16 @@ def features(**changes):
     np.savez("f.npz", **(arrays | changes))
 
 
+@pytest.fixture(scope="module")
+def composed():
+    """The configuration of a quick run on features, made once, as that takes longer than a run."""
+    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        return compose("config", ["dataset=features", "dataset.path=f.npz", "threads=1"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        # Values of the wrong kind
-        ("seed=x", "seed: expected an integer >= 0, got 'x'."),
         ("seed=null", "seed: expected an integer >= 0, got None."),
         ("episodes.ways=2.5", "episodes.ways: expected an integer >= 2, got 2.5."),
         ("episodes.shots=[]", "episodes.shots: expected a number or a list of them, got []."),
@@ -46,6 +56,25 @@ def features(**changes):
         ("dataset.split=rnd", "dataset.split: expected auto, none, random or a readable file"),
         ("head.ncm=5", "head.ncm: expected settings by name, got 5."),
         ("episodes.path=no.safetensors", "episodes.path: cannot read no.safetensors"),
+        (
+            "dataset.kind=foldr",
+            "dataset.kind: expected a registered name, got 'foldr'. Did you",
+        ),
+    ],
+)
+def test_a_value_that_is_wrong(composed, feature_file, settings, message):
+    wrong = OmegaConf.merge(composed, OmegaConf.from_dotlist([settings]))
+    with pytest.raises(FewshotError) as caught:
+        run(wrong, Path("runs"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(Path("runs").rglob("*"))  # nothing half-written
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("seed=x", "seed: expected an integer >= 0, got 'x'."),
         # Unknown names
         ("head=lad", "head: expected a registered name, got 'lad'. Did you mean 'lda'?"),
         ("head=[ncm,lad]", "head: expected a registered name, got 'lad'. Did you mean 'lda'?"),
@@ -56,10 +85,6 @@ def features(**changes):
         ),
         ("backbone=resnet19", "backbone: expected a registered name, got 'resnet19'. Did you mean"),
         ("backbone=qqq", "backbone: expected a registered name, got 'qqq'. There are "),
-        (
-            "dataset.kind=foldr",
-            "dataset.kind: expected a registered name, got 'foldr'. Did you",
-        ),
         # Mistyped settings
         ("episodes.way=5", "episodes.way: there is no such setting. Did you mean 'episodes.ways'"),
         ("sead=5", "sead: there is no such setting. Did you mean 'seed'"),

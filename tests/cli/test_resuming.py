@@ -1,17 +1,12 @@
 """Cells that were computed before are taken; runs that were killed go on where they were."""
 
 import json
-import os
-import random
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fewshot.cli.main import main
 from fewshot.heads.ncm import NCM
 from fewshot.tasks import evaluating
 
@@ -160,91 +155,61 @@ def test_a_run_of_failures_is_none(fewshot, given):
     assert summaries() == []
 
 
-def test_a_defect_keeps_what_was_finished(fewshot, given, monkeypatch):
-    wish = (*given, *QUICK, "episodes.shots=[1,2,3]", "head=ncm")
+@pytest.fixture
+def broken(monkeypatch):
+    """Function that makes ``ncm`` raise something with these numbers of shots."""
     fit = NCM.fit
 
-    def broken(self, support):
-        if support.features.shape[2] == 3:
-            raise RuntimeError("a defect")
-        return fit(self, support)
+    def breaking(error, *shots):
+        def fit_or_not(self, support):
+            if support.features.shape[2] in shots:
+                raise error
+            return fit(self, support)
 
-    monkeypatch.setattr(NCM, "fit", broken)
-    with pytest.raises(RuntimeError):
-        main(list(wish))
+        monkeypatch.setattr(NCM, "fit", fit_or_not)
+
+    return breaking
+
+
+def test_a_defect_leaves_the_other_cells(fewshot, given, broken):
+    """Of a head of one's own, say, or memory that does not suffice for one."""
+    wish = (*given, *QUICK, "episodes.shots=[1,2,3,4]", "head=ncm")
+    broken(RuntimeError("a\ndefect"), 2, 3)
+    done = fewshot(*wish)
+    assert done.code == 1
+    assert done.err.count("Traceback (most recent call last)") == 1
+    lines = [line for line in done.err.splitlines() if line.startswith("fewshot: ")]
+    assert lines == [
+        f"fewshot: failed: ncm with {shots} shots: RuntimeError: a defect" for shots in (2, 3)
+    ]
+    (summary,) = summaries()
+    assert [one["shots"] for one in summary["cells"]] == [1, 4]
+    assert [one["defect"] for one in summary["failed"]] == [True, True]
+    assert fewshot("-m", *wish, "seed=0,1").code == 1
+    broken(None)
+    assert "2 cells taken from earlier runs, 2 computed" in fewshot(*wish).out
+
+
+def test_ctrl_c_keeps_what_was_finished(fewshot, given, broken):
+    wish = (*given, *QUICK, "episodes.shots=[1,2,3]", "head=ncm")
+    broken(KeyboardInterrupt(), 3)
+    assert fewshot(*wish).code == 130
     assert len(list(Path("runs/.cells").iterdir())) == 2
     assert "no run under" in fewshot("report", "runs").err  # cells are not runs
-    monkeypatch.setattr(NCM, "fit", fit)
+    broken(None)
     assert "2 cells taken from earlier runs, 1 computed" in fewshot(*wish).out
     assert not Path("runs/.cells").exists()
 
 
-MANY = (
-    "episodes.shots=[1,2,3,4]", "head=[ncm,lda,qda,knn,ridge,matching]",
-    "estimator=[margin,loo,constant]", "episodes.count=150",
-)  # fmt: skip
-
-
-def kept():
-    """When each cell was kept; written anew it would be another time."""
-    found = Path("runs/.cells").glob("[0-9a-f]*/summary.json")
-    return {path.parent.name: path.stat().st_mtime_ns for path in found}
-
-
-def killed_soon(begin, rng):
-    """Start a run and kill it at some moment; whether it was killed, not complete."""
-    enough = len(kept()) + rng.randint(0, 1)
-    pid = begin()
-    while len(kept()) < enough and os.waitpid(pid, os.WNOHANG) == (0, 0):
-        time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.1))
-    try:
-        os.kill(pid, signal.SIGKILL)
-        return os.waitpid(pid, 0)[1] == signal.SIGKILL
-    except (ProcessLookupError, ChildProcessError):
-        return False
-
-
-def kill_and_continue(begin, fewshot, arguments, kills, cells):
-    """Kill up to `kills` times, finish, compare with an undisturbed run."""
-    rng, done, before = random.Random(), 0, {}
-    while done < kills and killed_soon(begin, rng):
-        done += 1
-        now = kept()
-        assert before.items() <= now.items()  # nothing that was there was computed again
-        before = now
-    ended = fewshot(*arguments)
-    assert ended.code == 0, ended.err
-    last = summaries()[-1]
-    taken = {cell["key"] for cell in last["cells"] if cell["reused_from"]}
-    assert taken >= before.keys()
-    assert len(last["cells"]) == cells
-    assert not kept()
-    fewshot(*arguments, "paths.runs=undisturbed")
-    assert_same_rows(last["folder"], summaries("undisturbed")[0]["folder"])
-    return done
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-def test_a_run_that_is_killed_twice(fewshot, given):
-    arguments = (*given, *MANY, "head=[ncm,lda]", "estimator=margin", "episodes.count=100")
-
-    def begin():
-        pid = os.fork()
-        if pid == 0:  # a process that need not import anything
-            os.setsid()
-            os._exit(main(list(arguments)))
-        return pid
-
-    assert kill_and_continue(begin, fewshot, arguments, 2, cells=8) == 2
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_twenty_times(fewshot, process, given):
-    started = []
-
-    def begin():
-        started.append(process(*given, *MANY))
-        return started[-1].pid
-
-    assert kill_and_continue(begin, fewshot, (*given, *MANY), 20, cells=24) >= 10
+def test_ctrl_c_in_a_sweep(fewshot, given, broken):
+    sweep = ("-m", *given, *QUICK, "episodes.shots=[1,2]", "head=ncm", "seed=0,1",
+             "hydra.sweep.dir=runs/s")  # fmt: skip
+    fewshot(*sweep[:-2], "seed=0", sweep[-1])
+    broken(KeyboardInterrupt(), 2)
+    done = fewshot(*sweep)
+    assert done.code == 130
+    assert "fewshot: interrupted. 1 job complete, 3 cells kept" in done.err
+    assert f"To go on: fewshot {' '.join(sweep)}" in done.err.replace("'", "")
+    assert not Path("runs/s/.sweep.lock").exists()
+    broken(None)
+    assert "2 jobs: 1 cell computed, 3 taken from earlier runs, 0 failed" in fewshot(*sweep).out

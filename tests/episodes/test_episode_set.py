@@ -22,6 +22,18 @@ def test_saved_and_loaded(episodes, tmp_path):
     np.testing.assert_array_equal(again.query_rows(3, 9), episodes.query_rows(3, 9))
 
 
+def test_a_disk_that_takes_no_more(episodes, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):  # which callers know how to explain
+            episodes.save(tmp_path / "e.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_hash_follows_content(episodes):
     support = episodes.support.copy()
     support[0, 0] = support[0, 0, ::-1]

@@ -369,6 +369,7 @@ def fail_writing(monkeypatch, after, code):
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "quota"),
+        (errno.EFBIG, "larger than a limit"),
         (errno.EACCES, "permission denied"),
         (errno.EROFS, "read-only"),
         (errno.ENOLCK, "no file locks"),

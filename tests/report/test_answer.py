@@ -213,6 +213,24 @@ def test_the_best_over_all_data_sets():
     assert made(*cells)[0]["heading"] == "d1"  # all have one combination only
 
 
+def test_a_digit_more_where_one_would_not_show_what_is_clear():
+    worse = BASE + 0.0022 + 0.0173 * (-1) ** np.arange(EPISODES)
+    (line,) = lines({"error": BASE}, {"head": "lda", "error": worse})
+    assert "clearly ahead of the next head, lda (+0.22 ± 0.17 points" in line
+
+
+def test_a_backbone_with_more_features_on_one_data_set_is_still_the_same():
+    cells = [
+        {"dataset": name, "head": head, "error": BASE - 0.01 * (head == "lda"), "drawn": name}
+        for name in ("d1", "d2")
+        for head in ("ncm", "lda")
+    ]
+    more = {"dataset": "d1", "feature": "patches", "error": BASE, "drawn": "d1"}
+    first = made(*cells, more)[0]
+    assert first["heading"] == "Over all data sets"
+    assert "resnet (pooled) with lda" in first["lines"][0]
+
+
 def test_nothing_to_say():
     empty = pd.DataFrame(columns=["episode", "actual_error", "classes"])
     assert (

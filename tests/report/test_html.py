@@ -191,7 +191,7 @@ def test_little_in_the_summary_is_enough(make, old, data_of):
 
 
 def test_a_run_writes_the_page_and_figures_on_request_only(make, tmp_path):
-    run = make(heads=("ncm",), shots=(5,), episodes=20)
+    run = make(heads=("ncm",), shots=(5,), episodes=20, estimators=("loo",))
     path = write_report(tmp_path, *run)
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"] == [path.name]
     write_report(tmp_path, *run, figures=["svg", "pdf"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from fewshot.report.bins import bin_means, equal_bins
 from fewshot.report.figures import draw
@@ -116,7 +117,7 @@ def test_nothing_is_cut_off(run):
     [
         {"heads": ("ncm",), "shots": (5,), "estimators": ("margin",)},
         {"heads": ("ncm",), "shots": (5,), "episodes": 1},
-        {"shots": (0, 1, 2, 4, 8, 16, 32), "estimators": tuple("abcdefgh"), "episodes": 10},
+        {"shots": (0, 1, 4, 32), "estimators": tuple("abcde"), "episodes": 10},
     ],
     ids=["single", "one episode", "many"],
 )
@@ -190,10 +191,11 @@ def test_file_names_are_safe_and_distinct(make):
 
 
 def test_auto_comes_first_and_oracles_last_with_their_mark(judged):
-    titles = svg_of(judged)["predicted_vs_actual"]
+    shown = svg_of(judged)
+    titles = shown["predicted_vs_actual"]
     names = ["auto", "constant", "gaussian", "loo", "margin", "oracle †", "oracle_sigma †"]
     assert [text for text in titles if text.startswith("ncm, ")] == [f"ncm, {n}" for n in names]
-    assert "oracle †" in svg_of(judged)["mae_vs_shots"]
+    assert "oracle †" in shown["mae_vs_shots"]
 
 
 def test_bands_are_the_mean_bounds(judged):
@@ -284,8 +286,9 @@ def test_nothing_is_drawn_where_it_would_be_empty(run, make, old):
 def test_many_estimators_are_wrapped(make):
     names = tuple(f"estimator_{i}" for i in range(13))
     run = make(estimators=names, shots=(1, 5), episodes=20, intervals=dict.fromkeys(names, 0.1))
-    for plot in plots_of(run).values():
+    shown = {}
+    for kind, plot in plots_of(run).items():
         assert plot.figure.get_figwidth() <= 12
-    shown = svg_of(run)
-    assert all(set(names) <= set(shown[kind]) for kind in ("mae_vs_shots", "calibration_curve"))
-    assert set(names) <= set(shown["coverage_vs_nominal"])
+        shown[kind] = {text.get_text() for text in plot.figure.findobj(Text)}
+    assert all(set(names) <= shown[kind] for kind in ("mae_vs_shots", "calibration_curve"))
+    assert set(names) <= shown["coverage_vs_nominal"]

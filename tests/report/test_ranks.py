@@ -39,6 +39,7 @@ def test_blocks_are_data_sets_and_values_means_over_the_rest():
     assert one["names"] == [HEADS[i] for i in order]
     assert one["mean_ranks"] == pytest.approx(expected[order])
     assert one["p"] == pytest.approx(friedmanchisquare(*means.T).pvalue)
+    assert one["test"] == "Friedman test"
     # Demsar's table: q = 2.569 for four at 0.05.
     assert one["critical_difference"] == pytest.approx(2.569 * (4 * 5 / (6 * 7)) ** 0.5, rel=1e-3)
     assert one["blocks"] == 7 and one["over"].startswith("7 data sets")
@@ -59,7 +60,7 @@ def test_two_are_compared_by_signed_ranks():
     accuracy = np.linspace(0.5, 0.6, 12).reshape(6, 1, 1, 2)
     (one,) = ranks(cells(accuracy, datasets="uvwxyz", heads=HEADS[:2]))
     assert one["names"] == ["ncm", "lda"] and one["critical_difference"] is None
-    assert one["p"] == pytest.approx(2 / 2**6)
+    assert one["p"] == pytest.approx(2 / 2**6) and one["test"].startswith("Wilcoxon")
     assert "signed-rank" in one["note"]
 
 

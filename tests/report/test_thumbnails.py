@@ -16,6 +16,7 @@ from PIL import Image
 
 from fewshot.episodes import sample_episodes
 from fewshot.report.payload import payload
+from fewshot.report.quantised import NO_FILE
 from fewshot.report.thumbnails import thumbnail
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 from fewshot.results.statistics import mean_interval
@@ -135,6 +136,21 @@ def test_a_data_set_that_could_be_downloaded_is_not(photos, workplace, monkeypat
     assert [one["download"] for one in asked] == [False]
 
 
+def test_two_data_sets_of_one_name_have_no_pictures(photos, workplace):
+    for name, where in (("a", photos), ("b", workplace / "elsewhere")):
+        run = workplace / "runs" / name
+        write_run(run, photos, root=str(where))
+        # Another backbone's, so that both count.
+        for path in run.glob("*.parquet"):
+            if path.stem != "images":
+                pd.read_parquet(path).assign(backbone=name).to_parquet(path)
+        text = (run / "summary.json").read_text()
+        (run / "summary.json").write_text(text.replace('"net"', f'"{name}"'))
+    assert len(data_of("runs/a")["datasets"]["photos"]["thumbnails"])
+    data = data_of("runs")
+    assert len(data["cells"]) == 2 and data["datasets"]["photos"]["thumbnails"] == {}
+
+
 def test_other_images_under_the_same_root_are_not_shown(photos, workplace):
     write_run(workplace / "runs" / "a", photos)
     for path in list(photos.rglob("*.png")):
@@ -177,3 +193,14 @@ def test_the_page_has_a_command_that_makes_the_run_again(photos, workplace):
     made = data_of("runs")["cells"][0]["made"]
     words = shlex.split(made["command"])
     assert words[:3] == ["fewshot", "--config-path", str(workplace / "runs" / "a b")]
+
+
+def test_names_of_files_have_a_budget(photos, workplace, monkeypatch):
+    drawn, files = write_run(workplace / "runs" / "a", photos)
+    monkeypatch.setattr("fewshot.report.payload_points.NAME_BYTES", 5 * (len(files[0]) + 3))
+    data = data_of("runs")
+    named, shown = data["datasets"]["photos"]["files"], support_of(data)
+    assert len(named) == 5
+    for row, number in zip(drawn.support.ravel(), shown.ravel(), strict=True):
+        assert number == NO_FILE or named[number] == files[row]
+    assert (shown.ravel()[:5] != NO_FILE).all()  # the first episode has its names

@@ -6,15 +6,16 @@ import fewshot
 from fewshot.results.cells import write_cells
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import read_runs
+from fewshot.results.variants import rename_heads
 
 
 @pytest.fixture
 def run(tmp_path, rng_features):
-    def make(name, created, **parameters):
+    def make(name, created, queries=3, **parameters):
         from fewshot.heads.lda import LDA
 
         result = fewshot.evaluate(
-            *rng_features, head=LDA(**parameters), ways=3, shots=2, episodes=5, queries=3
+            *rng_features, head=LDA(**parameters), ways=3, shots=2, episodes=5, queries=queries
         )
         result.summary["key"] = name
         folder = tmp_path / name
@@ -60,3 +61,22 @@ def test_without_a_clash_names_stay(run):
     summary, episodes, _ = read_runs(runs)
     assert [cell["head"] for cell in summary["cells"]] == ["lda"]
     assert set(episodes["head"]) == {"lda"}
+
+
+def test_numbers_of_queries_are_told_apart(run):
+    runs = [
+        run("a", "2026-01-01T00:00:00+00:00"),
+        run("b", "2026-01-02T00:00:00+00:00", queries=2),
+    ]
+    summary, episodes, _ = read_runs(runs)
+    names = {"lda (queries=2)", "lda (queries=3)"}
+    assert {cell["head"] for cell in summary["cells"]} == set(episodes["head"]) == names
+
+
+def test_comparisons_of_verification_follow():
+    cells = [{"task": "verification", "head": "lda",
+              "comparisons": [{"first": "lda", "second": "ncm", "auroc": 1}]}]  # fmt: skip
+    rename_heads(cells, {"lda": "lda (shrinkage=1)"})
+    (one,) = cells
+    assert one["head"] == "lda (shrinkage=1)"
+    assert one["comparisons"] == [{"first": "lda (shrinkage=1)", "second": "ncm", "auroc": 1}]

@@ -179,7 +179,7 @@ def make_ranks(heads: list[str]) -> list[dict[str, Any]]:
         return []
     known = {"of": "head", "over": "data sets", "names": heads, "blocks": 6, "note": "",
              "mean_ranks": [1.2 + 0.8 * i for i in range(len(heads))], "p": 0.0004,
-             "critical_difference": 2.1}  # fmt: skip
+             "test": "Friedman test", "critical_difference": 2.1}  # fmt: skip
     note = "Too few data sets for a critical difference: contexts of one are not independent."
     few = {"of": "backbone", "names": ["resnet50", "mobilenet_v2"], "mean_ranks": [1.3, 1.7]}
     return [known, {**known, **few, "critical_difference": None, "p": None, "note": note}]

@@ -73,6 +73,50 @@ def test_lines_are_toggled_and_read(visit, small, drawn):
     assert "ncm, 5 shots" in section.locator(".readout").inner_text()
 
 
+def test_charts_hold_what_they_show(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few | {"seeds": (0, 1)})
+    for cell in payload["cells"]:  # two seeds far apart: a t interval wider than all errors
+        cell["measures"][0]["mean"] = 0.97 + 0.02 * cell["seed"]
+    names = [f"head {i}" for i in range(4)]
+    rank = payload["ranks"][0] | {"names": names, "mean_ranks": [3.0, 5.0, 6.0, 9.0]}
+    payload["ranks"] = [rank | {"test": "Wilcoxon's signed-rank test"}]
+    page = drawn(visit(payloads.write_page(folder / "wide.html", payload)))
+    inside = """all => all.every(one => { const own = one.getBBox(),
+        box = one.closest("svg").viewBox.baseVal;
+        return own.x >= 0 && own.y >= 0 && own.x + own.width <= box.width + 1
+            && own.y + own.height <= box.height - 39; })"""
+    assert page.locator("section:has(> #shots) .whisker").count() == 4
+    assert page.locator("section:has(> #shots) .whisker").evaluate_all(inside)
+    ranks = page.locator("section:has(> #ranks) figure")
+    marker = ranks.locator(".marker").last.get_attribute("transform")
+    width = float(ranks.locator("svg").get_attribute("viewBox").split()[2])
+    assert float(marker.split("(")[1].split(",")[0]) < width
+    assert "Wilcoxon's signed-rank test: p" in ranks.inner_text()
+
+
+def test_ticks_say_where_they_are(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    for i, cell in enumerate(payload["cells"]):
+        cell["measures"][0] |= {"mean": 0.97 + 0.004 * i, "intervals": {}}
+    page = drawn(visit(payloads.write_page(folder / "ticks.html", payload)))
+    ticks = page.locator("section:has(> #cost) svg[role] text[text-anchor=end]").all_text_contents()
+    steps = np.diff([float(text) for text in ticks if text.replace(".", "").isdigit()])
+    assert len(steps) >= 3 and np.ptp(steps) < 1e-9
+
+
+def test_the_worst_of_a_sample_are_said_to_be(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    for cell in payload["cells"]:
+        cell["worst"] = [{"episode": 7, "predicted": 0.1, "actual": 0.5, "classes": ["a"]}]
+    for one in payload["sets"]:
+        one["of"] = 10 * len(one["episodes"])
+    page = drawn(visit(payloads.write_page(folder / "sample.html", payload)))
+    section = page.locator("section:has(> #scatter)")
+    assert section.get_by_role("heading", name="Missed by most", exact=True).count() == 1
+    page.get_by_role("tab", name="constant").click()
+    assert section.get_by_role("heading", name="Missed by most of these points").count() == 1
+
+
 def test_dark_mode_and_a_saved_chart_that_is_light(visit, small, drawn):
     page = drawn(visit(small, color_scheme="dark"))
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")

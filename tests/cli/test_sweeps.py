@@ -1,0 +1,150 @@
+"""Multiruns one job after the other: their folder, their last lines, what is kept of each job."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fewshot.cli.job_lines import Follower, printing_to_file
+from fewshot.cli.job_notes import Note, read_notes
+from fewshot.cli.just_that import arguments_of_cell, shell_line
+from fewshot.cli.sweep_lock import hold, let_go
+from fewshot.exceptions import FewshotError
+
+WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
+
+
+def test_two_sweeps_in_one_folder_at_the_same_time(refusal, given):
+    lock = hold(Path("runs/s"))
+    Path("runs/s/failures.jsonl").write_text("of the other\n")
+    message = refusal("-m", *given, *WISH, "seed=0,1")
+    let_go(lock)
+    assert message.startswith("hydra.sweep.dir: another sweep goes on in runs/s.")
+    assert Path("runs/s/failures.jsonl").read_text() == "of the other\n"
+    assert not Path("runs/s/.sweep.lock").exists()
+
+
+def test_two_sweeps_in_one_folder_one_after_the_other(fewshot, given):
+    done = fewshot("-m", *given, *WISH, "episodes.ways=5,30")
+    assert done.code == 2
+    done = fewshot("-m", *given, *WISH, "episodes.ways=5", "head=[ncm,lda,knn]")
+    assert done.code == 0, done.err
+    assert "1 job: 2 cells computed, 4 taken from earlier runs, 0 failed" in done.out
+    assert "failed: " not in done.err
+    assert not Path("runs/s/failures.jsonl").exists()
+    assert "Report over 2 runs" in done.out
+
+
+def test_a_secret_is_not_written_down(refusal, given):
+    message = refusal("-m", *given, "seed=0,1", "llm.key=sk-1234")
+    assert "1234" not in message
+
+
+def test_how_to_run_just_what_failed(fewshot, given):
+    wish = (*given, *WISH, "head.lda.shrinkage=2", "episodes.shots=[1,2]")
+    done = fewshot("-m", *wish, "seed=3,4", "text.templates=['a {} b']")
+    assert done.code == 2
+    failures = Path("runs/s/failures.jsonl").read_text().splitlines()
+    assert len(failures) == 4
+    one = json.loads(failures[-1])
+    assert "seed=4" in one["overrides"]
+    line = next(x for x in reversed(done.err.splitlines()) if x.startswith("  just that: "))
+    line = line.removeprefix("  just that: fewshot ")
+    words = subprocess.run(  # as a shell takes the line apart
+        f"printf '%s\\n' {line}", shell=True, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    again = fewshot(*words, "head.lda.shrinkage=auto", "paths.runs=mended")
+    assert again.code == 0, again.err
+    (summary,) = (json.loads(path.read_text()) for path in Path("mended").rglob("summary.json"))
+    assert [(x["head"], x["shots"], x["seed"]) for x in summary["cells"]] == [("lda", 2, 4)]
+    assert "only what is missing: fewshot -m dataset=features" in done.err
+
+
+def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
+    from fewshot.heads.ncm import NCM
+
+    fit = NCM.fit
+
+    def broken(self, support):
+        if support.features.shape[1] == 4:
+            raise RuntimeError("a defect")
+        return fit(self, support)
+
+    monkeypatch.setattr(NCM, "fit", broken)
+    done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.ways=4,5")
+    assert done.code == 1
+    assert "RuntimeError: a defect" in done.err
+    assert "2 jobs: 2 cells computed, 0 taken from earlier runs, 1 failed" in done.out
+
+
+def test_a_report_that_cannot_be_made_is_no_warning(fewshot, given, monkeypatch):
+    def refused(*_, **__):
+        raise FewshotError("--output", "cannot write")
+
+    monkeypatch.setattr("fewshot.cli.report.join_report", refused)
+    done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.shots=1,2")
+    assert done.code == 2
+    assert done.err == "fewshot: error: --output: cannot write.\n"
+    assert "2 jobs: 2 cells computed" in done.out
+
+
+def test_arguments_of_one_cell():
+    settings = {"head": {"ncm": {}, "lda": {}}, "episodes": {"shots": [1, 5], "path": None}}
+    overrides = [
+        "+head.ncm.x=1",
+        "head=[ncm,lda]",
+        "head.lda.shrinkage=2",
+        "launcher=joblib",
+        "a=b c",
+    ]
+    arguments = arguments_of_cell(overrides, settings, {"head": "lda", "shots": 5})
+    assert arguments == ["head.lda.shrinkage=2", "a=b c", "head=lda", "episodes.shots=5"]
+    settings["episodes"]["path"] = "x"
+    arguments = arguments_of_cell(overrides, settings, {"head": "mine", "shots": 5})
+    assert arguments == [x for x in overrides if x != "launcher=joblib"]
+    line = shell_line(["a=b c"], ["-m", "--config-dir", "my conf", "-cn=x", "head=ncm"])
+    assert line == "fewshot --config-dir 'my conf' -cn=x 'a=b c'"
+
+
+def test_lines_are_whole(workplace, capfd):
+    follower = Follower(workplace)
+    with printing_to_file(workplace, 3):
+        print("one", end="")
+        time.sleep(0.5)  # half a line may be seen now
+        assert capfd.readouterr().out == ""
+        print("\ntwo\n\nsurrogate \udce9", file=sys.stderr)
+        sys.stdout.write("the rest")
+    follower.stop()
+    lines = capfd.readouterr().out.splitlines()
+    assert lines == ["[3] one", "[3] two", "[3]", "[3] surrogate \\udce9", "[3] the rest"]
+
+
+def test_notes(workplace):
+    note = Note(2, ["a=1"])
+    note.write(workplace)
+    assert read_notes(workplace) == [note]
+    assert note.at_work()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert not Note(2, [], process=gone.pid).at_work()
+    assert not Note(2, [], machine=f"not-{socket.gethostname()}").at_work()
+    (workplace / "jobs" / "3.json").write_text("{")
+    assert len(read_notes(workplace)) == 1
+
+
+def test_a_lock_is_let_go_when_its_process_is_killed(workplace):
+    code = "import sys; from fewshot.cli.sweep_lock import hold; from pathlib import Path\n"
+    code += "lock = hold(Path('s')); print('held', flush=True); sys.stdin.read()"
+    one = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    one.stdout.readline()
+    with pytest.raises(FewshotError, match="another sweep goes on"):
+        hold(Path("s"))
+    one.kill()
+    one.communicate()
+    let_go(hold(Path("s")))
