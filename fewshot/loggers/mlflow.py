@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from filelock import FileLock
 
@@ -21,6 +21,7 @@ from fewshot.loggers.record import Record
 PLAIN = "_-. :/"
 LONGEST = 500
 BATCH = 100
+SECRETS = {"password", "passwd", "pwd", "token", "access_token", "api_key", "key", "secret"}
 
 
 class MLflow(Logger):
@@ -44,7 +45,7 @@ class MLflow(Logger):
     def check(self) -> None:
         """As for all loggers; a password belongs into the environment, not into the settings."""
         super().check()
-        if self.uri is not None and urlsplit(self.uri).password:
+        if self.uri is not None and _tells_a_secret(self.uri):
             raise FewshotError(
                 "logger.mlflow.uri",
                 "expected a URI without a password, as settings are saved with every run",
@@ -95,6 +96,13 @@ class MLflow(Logger):
         self._place().mkdir(parents=True, exist_ok=True)
         with FileLock(self._place() / ".mlflow.lock"):
             yield
+
+
+def _tells_a_secret(uri: str) -> bool:
+    """Whether a URI has a password, a token in its place, or one among its parameters."""
+    parts = urlsplit(uri)
+    token = parts.username if parts.scheme in ("http", "https") else None
+    return bool(parts.password or token or SECRETS & {key.lower() for key in parse_qs(parts.query)})
 
 
 def _write(client: Any, run: str, record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,11 +58,16 @@ def tell(
         try:
             logger.log(Record.of(folder, summary, settings, kind))
         except Exception as error:  # others' code, servers and disks: anything may come
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = _without_secrets(" ".join(str(error).split())) or type(error).__name__
             print(f"fewshot: warning: logger {logger.name}: {reason} ({folder} is complete)",
                   file=sys.stderr)  # fmt: skip
             failed.append(logger.name)
     return failed
+
+
+def _without_secrets(text: str) -> str:
+    """Without what URIs, of the environment for instance, have in front of an @."""
+    return re.sub(r"://[^/\s@]+@", "://***@", text)
 
 
 def tell_of_sweep(config: DictConfig) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fewshot.cli.sweep import SweepReport
 from fewshot.exceptions import FewshotError
-from fewshot.tuning.outcome import outcome, save
+from fewshot.tuning.outcome import outcome, save, trials
 
 FOUND = "optimization_results.yaml"  # written by the sweeper
 OUTCOME = "tuning.json"
@@ -27,6 +27,7 @@ class TuningReport(SweepReport):
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.earlier = trials(Path(config.hydra.sweep.dir))
         super().on_multirun_start(config, **given)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -35,7 +36,8 @@ class TuningReport(SweepReport):
         best: Any = OmegaConf.to_container(OmegaConf.load(folder / FOUND))
         default = run_unchanged(config, folder)
         overrides = list(config.hydra.overrides.task)
-        found = outcome(folder, best["best_params"], overrides, str(config.episodes.part), default)
+        part = str(config.episodes.part)
+        found = outcome(folder, best["best_params"], overrides, part, default, self.earlier)
         save(found, folder / OUTCOME)
         print(f"{found}\n\nTrials: {folder}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,12 @@ def _line(what: str, found: Mapping[str, Any], sign: bool = False) -> str:
 
 
 def outcome(
-    folder: Path, best: Mapping[str, Any], overrides: Sequence[str], part: str, default: Path | None
+    folder: Path,
+    best: Mapping[str, Any],
+    overrides: Sequence[str],
+    part: str,
+    default: Path | None,
+    earlier: Collection[Path] = (),
 ) -> Outcome:
     """Read the trials of a search.
 
@@ -88,8 +93,10 @@ def outcome(
     part : str
     default : Path, optional
         Run folder of the settings as they were, on the same episodes.
+    earlier : collection of Path
+        Run folders of an earlier search in the same folder, perhaps for something else.
     """
-    runs = [run for run in trials(folder) if run != default]
+    runs = [run for run in trials(folder) if run != default and run not in earlier]
     first = min(runs, key=lambda run: mean_error(cells_of(run)))  # of equal ones, as Optuna does
     values, others = episode_errors(first), None if default is None else episode_errors(default)
     comparable = others is not None and len(values) == len(others)

@@ -185,7 +185,6 @@ def test_a_defect_leaves_the_other_cells(fewshot, given, broken):
     (summary,) = summaries()
     assert [one["shots"] for one in summary["cells"]] == [1, 4]
     assert [one["defect"] for one in summary["failed"]] == [True, True]
-    assert fewshot("-m", *wish, "seed=0,1").code == 1
     broken(None)
     assert "2 cells taken from earlier runs, 2 computed" in fewshot(*wish).out
 
@@ -211,5 +210,3 @@ def test_ctrl_c_in_a_sweep(fewshot, given, broken):
     assert "fewshot: interrupted. 1 job complete, 3 cells kept" in done.err
     assert f"To go on: fewshot {' '.join(sweep)}" in done.err.replace("'", "")
     assert not Path("runs/s/.sweep.lock").exists()
-    broken(None)
-    assert "2 jobs: 1 cell computed, 3 taken from earlier runs, 0 failed" in fewshot(*sweep).out

@@ -75,10 +75,10 @@ def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
         return fit(self, support)
 
     monkeypatch.setattr(NCM, "fit", broken)
-    done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.ways=4,5")
+    done = fewshot("-m", *given, *WISH, "episodes.ways=4,5", "episodes.shots=1")
     assert done.code == 1
     assert "RuntimeError: a defect" in done.err
-    assert "2 jobs: 2 cells computed, 0 taken from earlier runs, 1 failed" in done.out
+    assert "2 jobs: 3 cells computed, 0 taken from earlier runs, 1 failed" in done.out
 
 
 def test_a_report_that_cannot_be_made_is_no_warning(fewshot, given, monkeypatch):

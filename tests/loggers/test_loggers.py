@@ -87,9 +87,13 @@ def test_mlflow(made, folder, summary, settings, no_network, monkeypatch):
 
 
 def test_mlflow_takes_no_password(made, monkeypatch):
-    pytest.importorskip("mlflow")
-    with pytest.raises(FewshotError, match="without a password"):
-        made("mlflow", uri="https://me:secret@example.org")
+    monkeypatch.setattr(base, "find_spec", lambda _: True)
+    for uri in ("https://me:secret@example.org", "https://token@example.org",
+                "postgresql://example.org/db?user=me&password=secret"):  # fmt: skip
+        with pytest.raises(FewshotError, match="without a password") as caught:
+            made("mlflow", uri=uri)
+        assert "secret" not in str(caught.value)
+    made("mlflow", uri="postgresql://me@example.org/db?sslmode=require")
     assert plain("a/b (c)·1-shot") == "a/b _c__1-shot"
 
 
@@ -164,6 +168,19 @@ def test_a_logger_that_fails_loses_nothing(folder, summary, settings, capsys):
     assert tell([Broken(), Broken()], folder, summary, settings) == ["broken", "broken"]
     (line, _) = capsys.readouterr().err.splitlines()
     assert line == f"fewshot: warning: logger broken: nobody answers ({folder} is complete)"
+
+
+def test_a_warning_tells_no_password(folder, summary, settings, capsys):
+    class Refused(base.Logger):
+        name, modules = "refused", ()
+
+        def log(self, record):
+            raise ConnectionError("no answer from https://me:secret@example.org/api")
+
+    assert tell([Refused()], folder, summary, settings) == ["refused"]
+    err = capsys.readouterr().err
+    assert "https://***@example.org/api" in err
+    assert "secret" not in err
 
 
 def test_settings_that_a_logger_does_not_have():

@@ -61,6 +61,15 @@ def test_without_the_settings_as_they_were(search):
     assert "as they were" not in str(found)
 
 
+def test_a_folder_that_was_searched_before(search):
+    folder, errors = search
+    default = folder / "as_they_were"
+    given = ({"head.logistic.C": 3.5}, OVERRIDES, "base", default)
+    found = outcome(folder, *given, earlier=[folder / "1_C"])
+    assert found.trials == 2
+    assert found.error["mean"] == pytest.approx(errors["2_C"].mean())
+
+
 def test_the_order_of_trials(workplace):
     for name in ("10_x", "9_x", "0_x", ".11_x"):
         write_run(workplace / name, np.zeros((1, 2)))
