@@ -14,6 +14,8 @@ from fewshot.results.schema import CELL_COLUMNS
 from fewshot.results.store import find_runs, read_runs, store_warnings
 from fewshot.storage import atomic_path, writing
 
+# Cells; of more, the page and `fewshot results` are easier to read than a terminal.
+MOST_PRINTED = 100
 FORMATS = ("svg", "pdf", "png")
 EXAMPLES = """\
 examples:
@@ -68,7 +70,7 @@ def join_report(
     formats: Sequence[str] = (),
     thumbnails: bool = True,
 ) -> int:
-    """Write the page over `runs` to `target`, print the table, and count the runs left out.
+    """Write the page over `runs` to `target`, print table and answer, and count the runs left out.
 
     Parameters
     ----------
@@ -81,16 +83,21 @@ def join_report(
     thumbnails : bool
         Whether the page has pictures, where the images are at hand.
     """
-    from fewshot.report import render_report, summary_table
+    from fewshot.report.answer import answer_text
+    from fewshot.report.html import page_text
+    from fewshot.report.payload import payload
+    from fewshot.report.table import summary_table
 
     summary, episodes, predictions = read_runs(runs, COLUMNS)
     for line in store_warnings(summary):
         print(f"fewshot: {line}", file=sys.stderr)
     options: dict[str, Any] = {} if thumbnails else {"thumbnail_bytes": 0}
-    page = render_report(summary, episodes, predictions, **options)
+    found = payload(summary, episodes, predictions, **options)
     with writing("--output", target), atomic_path(target) as partial:
-        partial.write_text(page, encoding="utf-8", newline="\n")
-    print(summary_table(summary["cells"]))
+        partial.write_text(page_text(summary, found), encoding="utf-8", newline="\n")
+    if len(summary["cells"]) <= MOST_PRINTED:
+        print(summary_table(summary["cells"]))
+    print(f"\n{answer_text(found.answer)}")
     if formats:
         _draw(target, summary, episodes, predictions, formats)
     many = len(summary["runs"])

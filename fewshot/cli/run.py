@@ -61,7 +61,7 @@ class Finished(NamedTuple):
 
 
 def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
-    """Do what `config` says and write a run folder under `folder`."""
+    """Do what `config` says and write a run folder under `folder`, called `label` in a sweep."""
     begun = time.perf_counter()
     with writing("paths.runs", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,8 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
         "failed": failed,
     }
     target = folder / (plain_name(label) if label else time_and_names(bank))
-    written = write_run(target, settings, summary, bank, cells, drawn, figures)
+    single = label is None
+    written = write_run(target, settings, summary, bank, cells, drawn, figures, explained=single)
     forget_cells(_runs(settings), [cell.summary["key"] for cell in cells if "key" in cell.summary])
     tell(told, written, summary, settings)
     taken = sum(cell.summary.get("reused_from") is not None for cell in cells)

@@ -26,8 +26,12 @@ def write_run(
     cells: list[Result],
     drawn: list[EpisodeSet],
     figures: Sequence[str] = (),
+    explained: bool = True,
 ) -> Path:
-    """Write the run folder, whole or not at all, and tell the user which one it is."""
+    """Write the run folder, whole or not at all, and tell the user which one it is.
+
+    The table that is printed has a legend where it is to be `explained`.
+    """
     from fewshot.report import summary_table, write_report
 
     with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
@@ -39,11 +43,13 @@ def write_run(
             one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
         write_images(partial, bank, drawn)
         write_report(partial, summary, episodes, predictions, figures)
-    print(summary_table(summary["cells"]) + reused_text(summary["cells"]))
+    table = summary_table(summary["cells"], explained=explained)
+    print(table + reused_text(summary["cells"]))
     print(f"\nRows and summary: {free}\nReport: {free / 'report.html'}")
     return free
 
 
 def time_and_names(bank: FeatureBank) -> str:
+    """What a run folder is called that was given no name."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     return plain_name(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")

@@ -113,9 +113,7 @@ class Chunks:
         """Store a chunk; it is there whole or not at all."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
         with atomic_path(self._file(number)) as partial, partial.open("wb") as file:
-            np.savez(
-                file, features=chunk.features, failures=failures, seconds=chunk.seconds
-            )
+            np.savez(file, features=chunk.features, failures=failures, seconds=chunk.seconds)
 
     def read(self, number: int) -> Chunk:
         """A chunk that is on disk."""

@@ -198,9 +198,7 @@ def compiled(encode: Encode, batch: int) -> Encode:
     return padded
 
 
-def _chunk(
-    parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str, seconds: float
-) -> Chunk:
+def _chunk(parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str, seconds: float) -> Chunk:
     features: list[NDArray] = [rows.numpy().astype(dtype) for rows, _ in parts if len(rows)]
     failures = [failure for _, own in parts for failure in own]
     rows = np.concatenate(features) if features else np.empty((0, 0), dtype)

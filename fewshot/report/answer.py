@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from fewshot.report.ahead import ahead_text, evenly
+from fewshot.report.aligned import wrapped
 from fewshot.report.answer_one_class import one_class_lines
 from fewshot.report.answer_verification import verification_lines
 from fewshot.report.candidates import Candidate, Setting, candidates, runner_up
@@ -58,6 +59,15 @@ def answer(judged: Iterable[Judged]) -> list[Part]:
     joint = over_all([groups[key] for key in sets])
     first = [{"heading": "Over all data sets", "lines": joint}] if joint else []
     return [*first, *parts, {"heading": "How far to believe this", "lines": caution}]
+
+
+def answer_text(parts: Sequence[Part]) -> str:
+    """The same for a terminal."""
+    blocks = []
+    for part in parts:
+        lines = [line for text in part["lines"] for line in wrapped(f"  {text}", "    ")]
+        blocks.append("\n".join([part["heading"], *lines]))
+    return "\n\n".join(blocks)
 
 
 def classification_lines(judged: Sequence[Judged]) -> list[str]:

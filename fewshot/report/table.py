@@ -39,13 +39,15 @@ ESTIMATOR_GAP = "   "
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
-def summary_table(cells: Iterable[dict[str, Any]]) -> str:
+def summary_table(cells: Iterable[dict[str, Any]], *, explained: bool = True) -> str:
     """Measured and predicted error of every cell, side by side, in aligned plain text.
 
     Parameters
     ----------
     cells : iterable of dict
         Entries of ``cells`` in ``summary.json``.
+    explained : bool
+        Whether a legend says what the columns of classification are.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def summary_table(cells: Iterable[dict[str, Any]]) -> str:
     named = of_one_class(cells)
     checks, cells = of_task(cells, verification=True), of_task(cells, verification=False)
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
-    blocks += [_legend(cells)] if cells else []
+    blocks += [_legend(cells)] if cells and explained else []
     blocks += [verification_text(checks)] if checks else []
     blocks += [one_class_text(named)] if named else []
     return "\n\n".join(blocks)

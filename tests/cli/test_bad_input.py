@@ -1,5 +1,6 @@
 """Every mistake gets one line: what was expected, what came, what to do."""
 
+import functools
 import os
 import shutil
 import sys
@@ -27,9 +28,35 @@ def features(**changes):
 
 @pytest.fixture(scope="module")
 def composed():
-    """The configuration of a quick run on features, made once, as that takes longer than a run."""
-    with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
-        return compose("config", ["dataset=features", "dataset.path=f.npz", "threads=1"])
+    """Function that composes a configuration, each one once, as that takes longer than a run."""
+
+    @functools.cache
+    def compose_once(*given):
+        with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+            return compose("config", list(given))
+
+    return compose_once
+
+
+@pytest.fixture
+def refused_run(composed):
+    """Function that runs settings that have to be refused, with changes that Hydra has no part in.
+
+    The first is an option of a group.
+    """
+
+    def refused(option, *changes):
+        before = sorted(Path("runs").rglob("*"))
+        whole = OmegaConf.to_container(composed(option, "threads=1"))
+        own = OmegaConf.merge(whole, OmegaConf.from_dotlist(list(changes)))
+        with pytest.raises(FewshotError) as caught:
+            run(own, Path("runs"))
+        assert "\n" not in str(caught.value)
+        assert sorted(Path("runs").rglob("*")) == before  # nothing half-written
+        return str(caught.value)
+
+    Path("runs").mkdir()
+    return refused
 
 
 @pytest.mark.parametrize(
@@ -62,13 +89,8 @@ def composed():
         ),
     ],
 )
-def test_a_value_that_is_wrong(composed, feature_file, settings, message):
-    wrong = OmegaConf.merge(composed, OmegaConf.from_dotlist([settings]))
-    with pytest.raises(FewshotError) as caught:
-        run(wrong, Path("runs"))
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not list(Path("runs").rglob("*"))  # nothing half-written
+def test_a_value_that_is_wrong(refused_run, feature_file, settings, message):
+    assert message in refused_run("dataset=features", "dataset.path=f.npz", settings)
 
 
 @pytest.mark.parametrize(
@@ -146,20 +168,21 @@ def test_mistakes_about_episodes_are_found_before_features_are_extracted(refusal
     assert "episodes.ways" in refusal(*own, "episodes.ways=9")
 
 
-def test_folders_without_images(refusal, workplace):
-    folder = ("dataset=folder",)
-    assert "dataset.root: expected a folder with one sub-folder" in refusal(*folder)
-    assert "got nothing there: 'no'" in refusal(*folder, "dataset.root=no")
+def test_folders_without_images(refused_run, workplace):
+    assert "dataset.root: expected a folder with one sub-folder" in refused_run("dataset=folder")
+    assert "got nothing there: 'nowhere'" in refused_run("dataset=folder", "dataset.root=nowhere")
     (workplace / "empty").mkdir()
-    assert "no class folders with images" in refusal(*folder, "dataset.root=empty")
+    assert "no class folders with images" in refused_run("dataset=folder", "dataset.root=empty")
     (workplace / "empty" / "x.jpg").touch()
-    assert "images but no class folders" in refusal(*folder, "dataset.root=empty")
+    assert "images but no class folders" in refused_run("dataset=folder", "dataset.root=empty")
     (workplace / "empty" / "cat").mkdir()
-    assert "images but no class folders" in refusal(*folder, "dataset.root=empty")
-    assert "got a file" in refusal(*folder, "dataset.root=empty/x.jpg")
+    assert "images but no class folders" in refused_run("dataset=folder", "dataset.root=empty")
+    assert "got a file" in refused_run("dataset=folder", "dataset.root=empty/x.jpg")
     (workplace / "empty" / "dog").mkdir()
     (workplace / "empty" / "x.jpg").rename(workplace / "empty" / "dog" / "x.jpg")
-    assert "class folder 'empty/cat' has no image" in refusal(*folder, "dataset.root=empty")
+    assert "class folder 'empty/cat' has no image" in refused_run(
+        "dataset=folder", "dataset.root=empty"
+    )
 
 
 def test_an_image_that_cannot_be_read(refusal, fewshot, own, photos):
@@ -187,22 +210,25 @@ def test_an_image_that_cannot_be_read(refusal, fewshot, own, photos):
         ({"split": np.array(["base"] * 60)}, "split: expected some classes to be novel, got none"),
     ],
 )
-def test_features_that_are_wrong(refusal, changes, message):
+def test_features_that_are_wrong(refused_run, changes, message):
     features(**changes)
-    assert message in refusal("dataset=features", "dataset.path=f.npz")
+    assert message in refused_run("dataset=features", "dataset.path=f.npz")
 
 
-def test_feature_files_that_are_none(refusal, workplace):
-    given = ("dataset=features",)
-    assert "got nothing. Say for instance" in refusal(*given)
-    assert "got nothing there: 'no.npz'" in refusal(*given, "dataset.path=no.npz")
-    assert "got nothing there: '7'" in refusal(*given, "dataset.path=7")
+def test_feature_files_that_are_none(refused_run, workplace):
+    assert "got nothing. Say for instance" in refused_run("dataset=features")
+    assert "got nothing there: 'no.npz'" in refused_run("dataset=features", "dataset.path=no.npz")
+    assert "got nothing there: '7'" in refused_run("dataset=features", "dataset.path=7")
     (workplace / "x.csv").touch()
-    assert "expected a .npz or .safetensors file" in refusal(*given, "dataset.path=x.csv")
+    assert "expected a .npz or .safetensors file" in refused_run(
+        "dataset=features", "dataset.path=x.csv"
+    )
     features()
     content = (workplace / "f.npz").read_bytes()
     (workplace / "f.npz").write_bytes(content[: len(content) // 2])
-    assert "dataset.path: cannot read f.npz" in refusal(*given, "dataset.path=f.npz")
+    assert "dataset.path: cannot read f.npz" in refused_run(
+        "dataset=features", "dataset.path=f.npz"
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,18 +239,31 @@ def test_feature_files_that_are_none(refusal, workplace):
         (["backbone=open_clip"], "backbone.model: expected a model and the tag of its weights"),
         (["backbone=callable"], "backbone.target: expected module:factory, got None."),
         (["backbone=callable", "backbone.target=no_module:f"], "cannot import 'no_module'"),
-        (["backbone.size=0"], "backbone.size: expected an integer >= 1, got 0."),
-        (["backbone.size=big"], "backbone.size: expected an integer >= 1, got 'big'."),
-        (["backbone.feature=cls"], "backbone.feature: expected one of 'pooled', got 'cls'"),
-        (["+backbone.foo=1"], "backbone: 'packaged' has no setting 'foo'"),
+        (
+            ["backbone=efficientnet_lite0", "backbone.size=0"],
+            "backbone.size: expected an integer >= 1, got 0.",
+        ),
+        (
+            ["backbone=efficientnet_lite0", "backbone.size=big"],
+            "backbone.size: expected an integer >= 1, got 'big'.",
+        ),
+        (
+            ["backbone=efficientnet_lite0", "backbone.feature=cls"],
+            "backbone.feature: expected one of 'pooled', got 'cls'",
+        ),
+        (
+            ["backbone=efficientnet_lite0", "backbone.foo=1"],
+            "backbone: 'packaged' has no setting 'foo'",
+        ),
         (
             ["backbone=resnet18", "backbone.weights=no.pth"],
             "backbone.weights: expected a file",
         ),
     ],
 )
-def test_backbones_that_are_wrong(refusal, settings, message):
-    assert message in refusal(*settings, "episodes.count=2")
+def test_backbones_that_are_wrong(refused_run, settings, message):
+    option, *changes = settings
+    assert message in refused_run(option, *changes)
 
 
 def test_weights_that_cannot_be_downloaded(refusal, monkeypatch, workplace):
