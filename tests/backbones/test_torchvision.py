@@ -107,6 +107,7 @@ def test_a_transformer_takes_other_sizes(folders, monkeypatch, size):
     assert "backbone.size: 'vit_b_32' does not take 65 px" in message
 
 
+@pytest.mark.slow
 def test_every_classifier_is_found_and_every_transform_is_the_weights_own():
     """All of torchvision's networks, without memory; RegNet computes while it is built."""
     for name in models.list_models(module=models):

@@ -85,6 +85,7 @@ def test_shards(fewshot, monkeypatch):
     assert len(banks()) == 1
 
 
+@pytest.mark.slow
 def test_stopped_and_continued(fewshot, process, make_images):
     shutil.rmtree("photos")
     make_images("photos", classes=6, images=100)

@@ -64,7 +64,10 @@ def test_what_it_goes_through_exists(name):
         assert {one for one in wanted if one} <= set(options(group))
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name == "offline" else pytest.param(name, marks=pytest.mark.slow) for name in SWEEPS],
+)
 def test_it_runs(name, tiny):
     assert main(["-m", f"sweep={name}", *TINY, *OWN.get(name, ())]) == 0
     (summary,) = Path("runs").glob("*_sweep/*/summary.json")

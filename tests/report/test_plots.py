@@ -112,6 +112,7 @@ def test_nothing_is_cut_off(run):
             assert low <= min(line.get_ydata()) and max(line.get_ydata()) <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -283,6 +284,7 @@ def test_nothing_is_drawn_where_it_would_be_empty(run, make, old):
     assert error_vs_shots(run.episodes[:0], nobody) is None
 
 
+@pytest.mark.slow
 def test_many_estimators_are_wrapped(make):
     names = tuple(f"estimator_{i}" for i in range(13))
     run = make(estimators=names, shots=(1, 5), episodes=20, intervals=dict.fromkeys(names, 0.1))
