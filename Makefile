@@ -1,4 +1,4 @@
-.PHONY: check format lint types test benchmarks
+.PHONY: check format lint types test slow benchmarks
 
 check: lint types test
 
@@ -16,6 +16,9 @@ types:
 # Doctests included: pytest collects them from fewshot/ as well.
 test:
 	python -m pytest
+
+slow:
+	python -m pytest -m slow -n 1
 
 benchmarks:
 	python benchmarks/speed.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from fewshot.cli.results_common import (
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     filters = filters_of(given)
     estimators = filters.pop("estimator", None)
     from fewshot.results import export
+    from fewshot.results.measures import FIRST
 
     write = {
         "csv": export.csv_table,
@@ -64,4 +66,6 @@ def main(argv: Sequence[str]) -> int:
             store, given.rows, given.columns, given.measure, estimators, given.interval, filters
         )
         emit(write(table), given.output)
+        for task in export.tasks_left(store, table.measure, filters):
+            print(f"fewshot: not shown: {task} (--measure {FIRST[task]})", file=sys.stderr)
     return exit_code(store)

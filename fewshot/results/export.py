@@ -19,6 +19,7 @@ from fewshot.results.measures import (
     OF_ESTIMATORS,
     entries,
     measure_of,
+    tasks_of,
 )
 from fewshot.results.pairing import Values, differences, episode_values, not_clearly_apart
 from fewshot.results.table_text import csv_table, latex_table, markdown_table
@@ -141,6 +142,12 @@ def pivot(
 def _main(tasks: Collection[str]) -> str:
     """The measure of the first of these tasks."""
     return next(measure for task, measure in FIRST.items() if task in tasks)
+
+
+def tasks_left(store: Store, measure: str, filters: Mapping[str, Sequence[str]]) -> list[str]:
+    """Tasks of the chosen cells that `measure` is not of."""
+    tasks = {cell["task"] for cell in chosen_cells(store.summary()["cells"], filters)}
+    return sorted(tasks - set(tasks_of(measure)))
 
 
 def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:

@@ -3,12 +3,20 @@
 import csv
 import io
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.export import _main, csv_table, latex_table, markdown_table, pivot
+from fewshot.results.export import (
+    _main,
+    csv_table,
+    latex_table,
+    markdown_table,
+    pivot,
+    tasks_left,
+)
 from fewshot.results.joining import Store
 from fewshot.results.store import find_runs
 
@@ -209,3 +217,10 @@ def test_gaps_are_dashes(workplace, run_of, made):
     table = pivot(opened(), ["head"], ["shots"])
     assert " & -- " in latex_table(table)
     assert "| \N{EN DASH} |" in markdown_table(table)
+
+
+def test_tasks_that_are_not_shown_are_named():
+    cells = [{"task": task} for task in ("classification", "verification", "classification")]
+    store = SimpleNamespace(summary=lambda: {"cells": cells})
+    assert tasks_left(store, "accuracy", {}) == ["verification"]
+    assert tasks_left(store, "auroc", {"task": ["verification"]}) == []
