@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,28 +99,18 @@ def evaluate_missing(
     done: list[tuple[EpisodeSet, Result]] = []
     failed, errors = list[dict[str, Any]](), list[Exception]()
     for key, (episodes, head) in zip(keys, pairs, strict=True):
-        if key in found:
-            cell = found[key]
-            if settings.progress:
-                settings.progress(len(episodes))
+        work = partial(_evaluate, task, bank, (episodes, head), estimators, settings, seed)
+        cell = found[key] if key in found else _computed(work, runs, key, policy)
+        if key in found and settings.progress:
+            settings.progress(len(episodes))
+        if isinstance(cell, Result):
             done.append((episodes, cell))
             continue
-        with alone_with(runs, key, policy) as there:
-            if there is not None:
-                done.append((episodes, there))
-                continue
-            try:
-                cell = _evaluate(task, bank, (episodes, head), estimators, settings, seed)
-            except Exception as error:
-                if len(pairs) == 1:
-                    raise
-                errors.append(error)
-                failed.append(_failure(episodes, head[0], error))
-                tell(failed[-1], error)
-                continue
-            cell.summary.update(key=key, reused_from=None)
-            keep_cell(runs, cell)
-            done.append((episodes, cell))
+        if len(pairs) == 1:
+            raise cell
+        errors.append(cell)
+        failed.append(_failure(episodes, head[0], cell))
+        tell(failed[-1], cell)
     if errors and not done:
         raise errors[0]
     if task == VERIFICATION:  # an earlier run may have had other heads
@@ -140,6 +131,20 @@ def _evaluate(
     if task == VERIFICATION:
         return evaluate_verification(bank, *pair, settings, seed)
     return evaluate_cell(bank, *pair, estimators, settings, seed)
+
+
+def _computed(work: Callable[[], Result], runs: Path, key: str, policy: str) -> Result | Exception:
+    """A cell, kept at once, or from another process that was at it; or why it failed."""
+    with alone_with(runs, key, policy) as there:
+        if there is not None:
+            return there
+        try:
+            cell = work()
+        except Exception as error:
+            return error
+        cell.summary.update(key=key, reused_from=None)
+        keep_cell(runs, cell)
+        return cell
 
 
 def _failure(episodes: EpisodeSet, head: str, error: Exception) -> dict[str, Any]:
