@@ -48,7 +48,7 @@ def parts_of(settings):
 
 def large(card):
     text = str(card["parameters"])
-    return text.endswith("B") or float(text[:-1]) > 200
+    return text.endswith("B") or float(text[:-1]) > 50
 
 
 BY_SIZE = [

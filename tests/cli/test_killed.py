@@ -84,6 +84,7 @@ def kill_and_continue(begin, fewshot, arguments, kills, cells):
 
 
 @needs_fork
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice(fewshot, given):
     arguments = (*given, *MANY, "head=[ncm,lda]", "estimator=margin", "episodes.count=100")
     assert kill_and_continue(lambda: forked(arguments), fewshot, arguments, 2, cells=8) == 2

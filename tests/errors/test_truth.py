@@ -173,7 +173,9 @@ def test_held_out_shots_are_pessimistic_at_two_shots(kind, head):
     assert loo > kfold  # which leaves one of every class out, so that they stay balanced
 
 
-@pytest.mark.parametrize("name", ["auto", "constant", "stack"])
+@pytest.mark.parametrize(
+    "name", ["auto", "constant", pytest.param("stack", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
 def test_intervals_cover(name, kind, ours):
     """All episodes share one draw of the classes, so that coverage itself varies."""

@@ -303,6 +303,7 @@ def test_two_processes_at_once_share_one_extraction(slow, workplace, run):
     assert np.array_equal(run().features, shared)
 
 
+@pytest.mark.slow
 def test_a_chunk_of_a_killed_process_is_taken_over(slow, workplace):
     killed = slow("killed", 60)
     until(lambda: list(Path("banks").glob("*.partial/chunk_*.lock")))
