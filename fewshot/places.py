@@ -10,6 +10,9 @@ from typing import Any
 
 from fewshot.resources import PACKAGE, resource_dir
 
+# Beside the runs: finished cells of runs that are not complete, a small run folder each.
+KEPT = ".cells"
+
 
 @dataclass(frozen=True)
 class Places:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 
-from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.cli.actions import run_action
 
-# None is imported before it is asked for.
 ACTIONS = {
     "query": "fewshot.cli.results_query",
     "export": "fewshot.cli.results_export",
@@ -31,13 +29,4 @@ exit code is 2 then, although the rest is done. fewshot results ACTION --help sa
 
 def main(argv: Sequence[str]) -> int:
     """Hand the arguments to one of the actions."""
-    action, *rest = argv or [""]
-    if action in ("-h", "--help", "help"):
-        print(HELP, end="")
-        return 0
-    if not action:
-        raise FewshotError("fewshot results", "expected an action, got none", "See --help.")
-    if action not in ACTIONS:
-        raise UnknownNameError("fewshot results", action, ACTIONS)
-    run = import_module(ACTIONS[action]).main
-    return int(run(rest))
+    return run_action("fewshot results", ACTIONS, HELP, argv)

@@ -20,11 +20,11 @@ from fewshot.cli.job_notes import forget_notes, read_notes
 from fewshot.cli.just_that import arguments_of, shell_line
 from fewshot.cli.sweep_lock import hold, let_go
 from fewshot.exceptions import FewshotError
+from fewshot.places import KEPT
 from fewshot.storage import atomic_path
 from fewshot.text.llm_settings import check_no_secret
 
 FAILURES = "failures.jsonl"
-KEPT = ".cells"  # as in fewshot.results.cells, which takes seconds to import
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
 # How long nobody has to be at work before jobs of a launcher that gave up are taken to be over.
 QUIET = 3.0  # seconds

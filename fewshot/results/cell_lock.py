@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fewshot.results.cells import KEPT, find_cells, read_cell
+from fewshot.places import KEPT
+from fewshot.results.cells import find_cells, read_cell
 from fewshot.results.result import Result
 
 

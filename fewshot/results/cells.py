@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from fewshot.errors.general import General, load_general
 from fewshot.exceptions import FewshotError
+from fewshot.places import KEPT
 from fewshot.results.abandoned import forget_abandoned
 from fewshot.results.migration import migrated_summary
 from fewshot.results.result import Result, join_one_class, join_rows, join_verification
@@ -26,8 +27,6 @@ from fewshot.results.schema import ONE_CLASS, ONE_CLASS_KEYS, SCHEMA_VERSION, VE
 from fewshot.results.store import write_tables
 from fewshot.storage import atomic_path, plain_name, writing
 
-# Beside the runs: finished cells of runs that are not complete, a small run folder each.
-KEPT = ".cells"
 KEY = re.compile(r'"key": "([0-9a-f]{64})"')
 
 

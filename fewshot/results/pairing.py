@@ -14,8 +14,6 @@ from fewshot.results.reading import identity
 from fewshot.results.schema import CELL_COLUMNS, MEASURES, VERIFICATION
 from fewshot.results.statistics import mean_interval
 
-# Of these there is a value per episode.
-PAIRED = ("accuracy", "error", "mae", *MEASURES)
 Values = dict[tuple[Any, ...], pd.Series]
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
+from fewshot.places import KEPT
 from fewshot.results.arrow import ARROW
 from fewshot.results.joining import Store
 from fewshot.results.json_values import without_nan
@@ -27,8 +28,6 @@ from fewshot.results.schema import (
     VERIFICATION_COLUMNS,
 )
 
-# Beside the runs: finished cells of runs that are not complete, a small run folder each.
-KEPT = ".cells"
 # Files that a run folder has.
 MARKS = {"summary.json", "episodes.parquet", "predictions.parquet"}
 

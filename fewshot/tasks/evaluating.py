@@ -45,21 +45,6 @@ def check_heads(task: str, heads: Mapping[str, Head]) -> None:
             verifier(name, head)
 
 
-def evaluate_all(
-    task: str,
-    bank: FeatureBank,
-    pairs: Sequence[Pair],
-    estimators: Mapping[str, ErrorEstimator],
-    settings: Settings,
-    seed: int,
-) -> list[Result]:
-    """A cell per pair of episodes and head; estimators predict errors of classification only."""
-    cells = [_evaluate(task, bank, pair, estimators, settings, seed) for pair in pairs]
-    if task == VERIFICATION:
-        note_comparisons(zip([drawn for drawn, _ in pairs], cells, strict=True))
-    return cells
-
-
 def evaluate_missing(
     task: str,
     bank: FeatureBank,
@@ -72,7 +57,9 @@ def evaluate_missing(
     policy: str = "only-missing",
     tell: Callable[[dict[str, Any], Exception], object] = lambda *_: None,
 ) -> Evaluated:
-    """As `evaluate_all`, but cells of earlier runs are taken and finished ones kept at once.
+    """A cell per pair of episodes and head, from an earlier run or computed and kept at once.
+
+    Estimators predict errors of classification only.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from fewshot.report.answer_verification import verification_lines
 from fewshot.report.payload import payload
 from fewshot.report.plots.verification import verification_vs_shots
 from fewshot.results.result import join_rows
-from fewshot.tasks.evaluating import evaluate_all
+from fewshot.tasks.evaluating import evaluate_missing
 from fewshot.tasks.settings import Settings
 
 HOSTILE = "<script>alert(1)</script>"
@@ -28,7 +28,7 @@ def given():
 
 
 @pytest.fixture(scope="module")
-def results(given):
+def results(given, tmp_path_factory):
     features, labels, text = given
     bank = make_bank(features, labels, text=text, info={"dataset": HOSTILE, "backbone": "net"})
     pairs = [
@@ -38,7 +38,8 @@ def results(given):
         for name in ("ncm", "zero_shot")
         if heads.create(name).least_shots <= shots
     ]
-    return evaluate_all("verification", bank, pairs, {}, Settings(threads=1), 0)
+    settings, runs = Settings(threads=1), tmp_path_factory.mktemp("runs")
+    return evaluate_missing("verification", bank, pairs, {}, settings, 0, runs=runs).cells
 
 
 @pytest.fixture(scope="module")
