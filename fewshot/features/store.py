@@ -25,7 +25,8 @@ from fewshot.features.precision import resolve
 from fewshot.features.settings import Extraction
 from fewshot.storage import plain_name, writing
 
-FORMAT = 2
+# Raised when files are laid out otherwise, or when the same causes give other pixels.
+FORMAT = 3
 
 
 def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:
