@@ -27,7 +27,7 @@ from statistics import fmean
 from typing import Any, Self
 
 import numpy as np
-from common import write
+from common import features_of, write
 
 import fewshot
 from fewshot.backbones import load_backbone
@@ -65,19 +65,8 @@ def from_images(folder: str | None) -> Data:
 
 
 def from_file(path: str) -> Data:
-    """Features and labels, or parts of them (``test_features``, ``test_labels``, ...) joined."""
-    with np.load(path, allow_pickle=False) as archive:
-        keys = [key for key in archive.files if key.endswith("features") and "text" not in key]
-        pairs = []
-        for key in keys:
-            own = key.removesuffix("features") + "labels"
-            label = own if own in archive.files else f"{own}_assumed_sorted"
-            if label in archive.files:
-                pairs.append((archive[key].astype(np.float32), archive[label]))
-    features = np.concatenate([one for one, _ in pairs])
-    labels = np.concatenate([one for _, one in pairs])
-    _, first = np.unique(features, axis=0, return_index=True)  # parts may repeat images
-    return Path(path).stem, features[first], labels[first]
+    """What an ``.npz`` file holds, under the file's name."""
+    return Path(path).stem, *features_of(Path(path))
 
 
 def measure(data: Data, head: str, ways: int, shots: int, given: argparse.Namespace) -> Any:

