@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -28,9 +29,16 @@ def random_bank(
 
 
 def features_of(path: Path) -> tuple[NDArray, NDArray]:
-    """Features and labels, or parts of them (``test_features``, ``test_labels``, ...) joined."""
+    """Features and labels, or parts of them (``test_features``, ``test_labels``, ...) joined.
+
+    Parts ``shots1``, ``shots2``, ... beside ``test`` are views of the same training images: only
+    the largest is taken. Rows that occur twice are taken once.
+    """
     with np.load(path, allow_pickle=False) as archive:
         keys = [key for key in archive.files if key.endswith("features") and "text" not in key]
+        few = sorted((int(key[5:-9]), key) for key in keys if re.match(r"shots\d+_", key))
+        if len(few) < len(keys):
+            keys = [key for key in keys if key not in [repeated for _, repeated in few[:-1]]]
         pairs = []
         for key in keys:
             stem = key.removesuffix("features") + "labels"
@@ -39,7 +47,7 @@ def features_of(path: Path) -> tuple[NDArray, NDArray]:
                 pairs.append((archive[key].astype(np.float32), archive[label]))
     features = np.concatenate([rows for rows, _ in pairs])
     labels = np.concatenate([classes for _, classes in pairs])
-    _, first = np.unique(features, axis=0, return_index=True)  # parts may repeat images
+    _, first = np.unique(features, axis=0, return_index=True)
     return features[first], labels[first]
 
 
