@@ -28,6 +28,7 @@ import numpy as np
 from calibration.packages import NPM, PACKAGES, PYPI, Packages
 from calibration.pictures import SIDE, Load, flat, is_blank
 from calibration.sets import SETS, Classes, Plan
+from PIL import Image
 
 LEAST_CLASSES = 8
 
@@ -37,28 +38,30 @@ def write_set(folder: Path, classes: Classes, plan: Plan, rng: np.random.Generat
     names = sorted(name for name in classes if len(classes[name]) >= plan.least)
     if len(names) < LEAST_CLASSES:
         raise LookupError(f"{len(names)} classes with {plan.least} images or more")
-    chosen = rng.permutation(len(names))[: plan.classes]
-    return sum(
-        write_class(folder / names[i], classes[names[i]], plan.images, rng) for i in sorted(chosen)
-    )
+    chosen = sorted(rng.permutation(len(names))[: plan.classes])
+    return sum(write_class(folder / names[i], classes[names[i]], plan, rng) for i in chosen)
 
 
-def write_class(folder: Path, images: dict[str, Load], most: int, rng: np.random.Generator) -> int:
-    """PNG files of at most `most` images that are not blank; how many they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files, written = sorted(images), 0
-    for i in rng.permutation(len(files)):
-        if written == most:
+def write_class(folder: Path, images: dict[str, Load], plan: Plan, rng: np.random.Generator) -> int:
+    """PNG files of images that are neither blank nor broken, none if too few; how many they are."""
+    usable: dict[str, Image.Image] = {}
+    names = sorted(images)
+    for i in rng.permutation(len(names)):
+        if len(usable) == plan.images:
             break
         try:
-            image = flat(images[files[i]]())
+            image = flat(images[names[i]]())
         except OSError:  # a font or picture that cannot be read: the next one will do
             continue
         if not is_blank(image):
             image.thumbnail((SIDE, SIDE))
-            image.save(folder / f"{files[i].replace('/', '-')}.png", compress_level=1)
-            written += 1
-    return written
+            usable[names[i]] = image
+    if len(usable) < plan.least:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in usable.items():
+        image.save(folder / f"{name}.png", compress_level=1)
+    return len(usable)
 
 
 def main() -> None:

@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, metavar="DIR")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/fewshot/calibration")
     parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument("--episodes", type=int, default=60, help="per cell (%(default)s)")
     parser.add_argument("--without", nargs="*", default=[], choices=sorted(SOURCES))
     parser.add_argument("--extract-only", action="store_true")
     options = parser.parse_args()
@@ -135,13 +136,15 @@ def main() -> None:
     if not options.extract_only:
         if options.output is None:
             parser.error("expected --output")
-        fit(groups, options.output, options.without)
+        fit(groups, options.episodes, options.output, options.without)
 
 
-def fit(groups: dict[str, list[FeatureBank]], output: Path, without: list[str]) -> None:
+def fit(
+    groups: dict[str, list[FeatureBank]], episodes: int, output: Path, without: list[str]
+) -> None:
     """The calibrator on all groups, and those without one: the episodes are looked at once."""
     weights = {group: weight for group, weight in WEIGHTS.items() if group in groups}
-    plan = Plan(weights=weights)
+    plan = Plan(episodes=episodes, weights=weights)
     cells = gather_cells(groups, plan, lambda text: print(text, file=sys.stderr, flush=True))
     from_cells(cells, groups, plan, NOTES).save(output)
     for group in without:
