@@ -31,14 +31,14 @@ CACHE = Path("banks")
 def bank(photos, tiny_net):
     """Function that makes a bank and returns its folder."""
 
-    def made(version=1, **settings):
+    def made(version=1, precision="float32", **settings):
         dataset = load_folder("photos", str(photos))
         backbone = load_backbone(
             {"kind": "callable", "target": "tiny_net:network", "size": 16, "version": version},
             Folders(Path("w")),
         )
         before = set(CACHE.glob("*/bank.json"))
-        open_or_extract(dataset, backbone, CACHE, Extraction(**settings))
+        open_or_extract(dataset, backbone, CACHE, Extraction(precision=precision, **settings))
         (new,) = set(CACHE.glob("*/bank.json")) - before
         return new.parent
 
@@ -69,6 +69,14 @@ def test_what_there_is(bank):
     assert (facts["dtype"], facts["precision"]) == ("float32", "float32")
     assert facts["bytes"] == sum(path.stat().st_size for path in ready.iterdir())
     assert shelf.entries(Path("nowhere")) == []
+
+
+def test_the_note_on_its_precision_goes_with_a_bank(bank):
+    ready = bank(precision="bfloat16")
+    (record,) = CACHE.glob("*.precision.json")
+    assert record.name == f"{ready.name}.precision.json"
+    shelf.remove(shelf.Entry.read(ready))
+    assert list(CACHE.iterdir()) == []
 
 
 def test_a_bank_is_found_by_what_one_knows_of_it(bank):
