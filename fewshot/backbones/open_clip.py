@@ -13,7 +13,6 @@ from fewshot.backbones.blocks import check_blocks
 from fewshot.backbones.open_clip_features import FEATURES, image_features
 from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder, token_counter
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
-from fewshot.backbones.squash import Squash
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
 from fewshot.backbones.weights import check_sha256, checked, read_state_dict, unfit
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
@@ -67,13 +66,14 @@ class OpenClipBackbone(Backbone):
         # Trained so; open_clip's names without -quickgelu would silently compute otherwise.
         quick = bool(self.config.get("quick_gelu"))
         self.force_quick_gelu = quick and not settings.get("quick_gelu")
-        kind = Squash if self.config.get("resize_mode") == "squash" else Transform
-        self.transform = kind(
+        self.transform = Transform(
             settings["vision_cfg"].get("image_size", 224) if size is None else size,
             1.0,
             self.config.get("interpolation", "bicubic"),
             tuple(self.config.get("mean", CLIP_MEAN)),
             tuple(self.config.get("std", CLIP_STD)),
+            self.config.get("resize_mode", "shortest"),
+            (self.config.get("fill_color", 0),) * 3,
         )
 
     def _check_features(self, feature: str, blocks: object) -> None:

@@ -21,10 +21,11 @@ from fewshot.backbones.weights import (
     read_state_dict,
     unfit,
 )
-from fewshot.exceptions import FewshotError, expect_choice, suggestion
+from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 
 FEATURES = ("pooled", "cls", "mean", "cls+mean")
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+RESIZE = {"center": "shortest", "squash": "squash", "border": "longest"}  # by timm's crop_mode
 
 
 class TimmBackbone(Backbone):
@@ -86,13 +87,7 @@ class TimmBackbone(Backbone):
                 "backbone.model", f"timm has no weights {model!r}", suggestion(model, _models())
             ) from None
         self.config = config
-        self.transform = Transform(
-            config.input_size[-1] if size is None else size,
-            config.crop_pct or 0.875,
-            config.interpolation or "bicubic",
-            tuple(config.mean),
-            tuple(config.std),
-        )
+        self.transform = _transform(model, config, size)
 
     def architecture(self) -> dict[str, Any]:
         """timm's name of the network, and the blocks if it is not the last output."""
@@ -169,6 +164,29 @@ class TimmBackbone(Backbone):
             return torch.cat([parts[part] for part in self.feature.split("+")], dim=1)
 
         return encode
+
+
+def _transform(model: str, config: Any, size: int | None) -> Transform:
+    """What timm's ``create_transform`` does with images that are evaluated."""
+    from timm.data import resolve_data_config
+
+    data = resolve_data_config(pretrained_cfg=config.to_dict())
+    _, height, width = data["input_size"]
+    expect(
+        size is not None or height == width,
+        "backbone.size",
+        f"{model!r} takes images of {height} x {width} pixels, and inputs are square here",
+        f"Set backbone.size={min(height, width)}, for instance.",
+    )
+    return Transform(
+        width if size is None else size,
+        data["crop_pct"],
+        data["interpolation"],
+        data["mean"],
+        data["std"],
+        RESIZE[data["crop_mode"]],
+        tuple(round(255 * level) for level in data["mean"]),
+    )
 
 
 def _models() -> list[str]:

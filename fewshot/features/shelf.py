@@ -215,7 +215,7 @@ def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) ->
         damaged = entry.state == "damaged" and _nothing_else(entry.folder)
         if damaged or (abandoned and not in_work(entry)):
             yield entry
-        elif entry.state == "ready" and unused_days is not None:
+        elif entry.state in ("ready", "outdated") and unused_days is not None:
             features = entry.folder / FEATURES
             stat = (features if features.is_file() else entry.folder).stat()
             opened = max(stat.st_atime, stat.st_mtime)

@@ -26,7 +26,8 @@ from fewshot.features.precision_choice import Choice, choose, known_choice, prec
 from fewshot.features.settings import Extraction
 from fewshot.storage import plain_name, writing
 
-FORMAT = 2
+# Raised when files are laid out otherwise, or when the same causes give other pixels.
+FORMAT = 3
 
 
 def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:

@@ -3,14 +3,11 @@
 import hashlib
 import shutil
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from fewshot.backbones import load_backbone
-from fewshot.backbones.squash import Squash
-from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
+from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD
 from fewshot.exceptions import FewshotError
 from fewshot.resources import options
 
@@ -105,7 +102,7 @@ def test_cards_say_what_open_clip_says(name, folders):
     backbone = load_backbone(name, folders)
     assert backbone.has_text
     assert not backbone.force_quick_gelu  # the card names the architecture that was trained
-    assert isinstance(backbone.transform, Squash) == (weights["resize_mode"] == "squash")
+    assert backbone.transform.resize == weights["resize_mode"]
 
 
 def test_the_activation_that_was_trained(folders):
@@ -171,14 +168,3 @@ def test_openais_programs_are_refused(tagged, folders):
     assert f"{renamed} is a TorchScript program, which is never run" in message
     assert "open_clip_model.safetensors of the hub's someone/tiny" in message
     assert str(folders.weights / "tiny-clip-mine.safetensors") in message
-
-
-def test_squashing_keeps_the_whole_image():
-    image = Image.fromarray(np.arange(40 * 20 * 3, dtype=np.uint8).reshape(20, 40, 3))
-    squash = Squash(8, 1.0)
-    expected = np.array(image.resize((8, 8), Image.Resampling.BICUBIC))
-    assert np.array_equal(squash.pixels(image).permute(1, 2, 0).numpy(), expected)
-    assert vars(squash) == {**vars(Transform(8, 1.0)), "resize": "squash"}
-    middle = image.crop((10, 5, 30, 15))
-    half = Squash(8, 0.5, "nearest").pixels(image)
-    assert torch.equal(half, Squash(8, 1.0, "nearest").pixels(middle))

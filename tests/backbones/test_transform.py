@@ -1,11 +1,15 @@
-"""Resize, crop, normalise: the fast way against the obvious one."""
+"""Resize, crop, normalise: against the definition and against the libraries' own steps."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from timm.data import create_transform
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 from torchvision.transforms.v2 import functional as tv
 
 from fewshot.backbones.transform import CLIP_MEAN, INTERPOLATION, Transform
@@ -24,14 +28,13 @@ def photo(width, height, stripes=False):
     return image
 
 
-def obvious(image, size, crop_pct, interpolation):
-    """Resize the whole image, then cut the centre, both by whole pixels."""
-    short = math.floor(size / crop_pct)
-    scale = short / min(image.size)
-    whole = image.resize([round(side * scale) for side in image.size], INTERPOLATION[interpolation])
-    left, top = ((side - size) / 2 for side in whole.size)
-    cut = whole.crop((round(left), round(top), round(left) + size, round(top) + size))
-    return np.asarray(cut).transpose(2, 0, 1).astype(float)
+def noise(width, height, seed=0):
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def as_pixels(image):
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def sinc_window(x):
@@ -45,16 +48,18 @@ def cubic(x):
 KERNELS = {"bilinear": (1, lambda x: 1 - x), "bicubic": (2, cubic), "lanczos": (3, sinc_window)}
 
 
-def weights(length, size, scale, interpolation):
-    """Matrix (size, length) that resizes a line by `scale` and cuts its centre."""
+def weights(length, resized, size, interpolation):
+    """Matrix (size, length) that resizes a line to `resized` and cuts its centre."""
     reach, kernel = KERNELS[interpolation]
+    scale = resized / length
     stretch = max(1.0, 1 / scale)  # antialiasing
-    centres = (np.arange(size) + 0.5 + (length * scale - size) / 2) / scale
+    centres = (np.arange(size) + 0.5 + round((resized - size) / 2)) / scale
     distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / stretch
     values = np.where(distance < reach, kernel(distance), 0)
     return values / values.sum(1, keepdims=True)
 
 
+HALF = (0.5, 0.5, 0.5)
 SHAPES = [(500, 375), (375, 500), (300, 300), (601, 403), (64, 48), (20, 31)]
 SIZES = [(96, 0.875), (64, 1.0), (65, 0.9)]
 
@@ -64,8 +69,12 @@ SIZES = [(96, 0.875), (64, 1.0), (65, 0.9)]
 @pytest.mark.parametrize(("size", "crop_pct"), SIZES)
 def test_it_is_resampling_by_the_definition(shape, interpolation, size, crop_pct):
     image = photo(*shape, stripes=True)
-    scale = math.floor(size / crop_pct) / min(shape)
-    across, down = (weights(side, size, scale, interpolation) for side in shape)
+    short = math.floor(size / crop_pct)
+    resized = [int(short * side / min(shape)) for side in shape]
+    across, down = (
+        weights(side, after, size, interpolation)
+        for side, after in zip(shape, resized, strict=True)
+    )
     channels = np.asarray(image, dtype=float).transpose(2, 0, 1)
     lines = (channels @ across.T).round().clip(0, 255)  # what Pillow keeps between two passes
     expected = (down @ lines).clip(0, 255)
@@ -77,22 +86,67 @@ def test_it_is_resampling_by_the_definition(shape, interpolation, size, crop_pct
     assert off.max() < 1.6
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("size", "crop_pct"), SIZES)
-def test_it_is_the_centre_of_the_resized_image(shape, size, crop_pct):
-    image = photo(*shape)
-    pixels = Transform(size, crop_pct).pixels(image)
-    off = np.abs(pixels.numpy() - obvious(image, size, crop_pct, "bicubic"))
-    # Whole pixels move the edge of the disc by as much as half a pixel.
-    assert off.mean() < 5
+def steps(transform):
+    """torchvision's own steps, as timm, open_clip and torchvision itself compose them."""
+    edge = math.floor(transform.size / transform.crop_pct)
+    edges = [edge, edge] if transform.resize == "squash" else edge
+    mode = InterpolationMode(transform.interpolation)
+    return Compose([Resize(edges, mode), CenterCrop(transform.size), PILToTensor()])
 
 
-def test_it_is_the_obvious_way_exactly_where_nothing_is_rounded():
-    image = photo(256, 192)
-    fast = Transform(96, 1.0, "bicubic").pixels(image).numpy()
-    assert np.abs(fast - obvious(image, 96, 1.0, "bicubic")).max() <= 1
-    fast = Transform(64, 0.5, "bilinear").pixels(image.resize((256, 128))).numpy()
-    assert np.abs(fast - obvious(image.resize((256, 128)), 64, 0.5, "bilinear")).max() <= 1
+sides = st.integers(1, 400)
+
+
+@given(
+    shape=st.tuples(sides, sides),
+    size=st.integers(1, 64),
+    crop_pct=st.sampled_from([1.0, 0.95, 0.9, 0.89, 0.875, 84 / 92, 0.5]),
+    interpolation=st.sampled_from(sorted(INTERPOLATION)),
+    resize=st.sampled_from(["shortest", "squash"]),
+    seed=st.integers(0, 99),
+)
+def test_pixels_are_those_of_torchvision(shape, size, crop_pct, interpolation, resize, seed):
+    """Bit for bit, whatever the sizes, on images in which every pixel counts."""
+    image = noise(*shape, seed)
+    transform = Transform(size, crop_pct, interpolation, resize=resize)
+    assert torch.equal(transform.pixels(image), steps(transform)(image))
+
+
+@given(
+    shape=st.tuples(sides, sides),
+    size=st.integers(8, 64),
+    crop_pct=st.sampled_from([1.0, 0.9, 0.5]),
+    seed=st.integers(0, 99),
+)
+def test_borders_are_those_of_timm(shape, size, crop_pct, seed):
+    assume(max(shape) < size * min(shape))  # timm resizes other strips to no width at all
+    image = noise(*shape, seed)
+    transform = Transform(size, crop_pct, mean=HALF, std=HALF, resize="longest", fill=(128,) * 3)
+    theirs = create_transform(
+        size, crop_pct=crop_pct, crop_mode="border", interpolation="bicubic", mean=HALF, std=HALF,
+        normalize=False,
+    )  # fmt: skip
+    assert torch.equal(transform.pixels(image), theirs(image))
+
+
+def test_the_whole_image_is_kept_where_it_is_squashed_or_bordered():
+    image = photo(96, 48)
+    squash = Transform(48, 1.0, resize="squash").pixels(image)
+    assert torch.equal(squash, as_pixels(image.resize((48, 48), Image.Resampling.BICUBIC)))
+    border = Transform(48, 1.0, resize="longest", fill=(1, 2, 3)).pixels(image)
+    assert torch.equal(
+        border[:, 12:36], as_pixels(image.resize((48, 24), Image.Resampling.BICUBIC))
+    )
+    assert set(map(tuple, border[:, [0, 11, 36, 47]].flatten(1).T.tolist())) == {(1, 2, 3)}
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (375, 500), (40, 400), (33, 31)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_strips_without_their_ends_are_the_same_but_for_rounding(shape, interpolation, monkeypatch):
+    image, transform = photo(*shape), Transform(48, 0.875, interpolation)
+    whole = transform.pixels(image)
+    monkeypatch.setattr("fewshot.backbones.transform.LARGEST", 0)
+    assert (transform.pixels(image).int() - whole.int()).abs().max() <= 1
 
 
 def test_the_image_itself_where_it_fits():
@@ -128,6 +182,7 @@ def test_normalise_is_that_of_torchvision():
         ({"crop_pct": "x"}, r"backbone\.crop_pct"),
         ({"crop_pct": True}, r"backbone\.crop_pct"),
         ({"interpolation": "bicubc"}, r"backbone\.interpolation.*Did you mean 'bicubic'"),
+        ({"resize": "squish"}, r"backbone\.resize.*Did you mean 'squash'"),
         ({"mean": (0.5, 0.5)}, r"backbone\.mean: expected three numbers"),
         ({"mean": 0.5}, r"backbone\.mean"),
         ({"mean": ("a", "b", "c")}, r"backbone\.mean"),

@@ -22,7 +22,7 @@ from fewshot.features import shelf
 from fewshot.features.chunks import Chunks, Plan
 from fewshot.features.export import export
 from fewshot.features.settings import Extraction
-from fewshot.features.store import open_bank, open_or_extract
+from fewshot.features.store import FORMAT, open_bank, open_or_extract
 
 CACHE = Path("banks")
 
@@ -138,6 +138,20 @@ def test_only_what_nobody_needs_is_left_over(bank):
     shelf.remove(shelf.Entry.read(ready))
     assert not list(CACHE.glob(f"{ready.name}*"))
     assert fresh.folder.exists()
+
+
+def test_banks_of_an_earlier_version_are_outdated_and_go_when_unused(bank, monkeypatch):
+    """A new computation of pixels raises the format: old features are not found under its keys."""
+    old = bank()
+    monkeypatch.setattr("fewshot.features.store.FORMAT", FORMAT + 1)
+    monkeypatch.setattr("fewshot.features.shelf.FORMAT", FORMAT + 1)
+    new = bank()
+    assert new != old
+    states = {entry.folder: entry.state for entry in shelf.entries(CACHE)}
+    assert states == {old: "outdated", new: "ready"}
+    age(old, 10)
+    assert list(shelf.leftovers(CACHE, 7, None)) == []
+    assert [entry.folder for entry in shelf.leftovers(CACHE, 7, 9)] == [old]
 
 
 def test_what_was_half_written_when_a_process_was_killed_can_go(bank):
