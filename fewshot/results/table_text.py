@@ -164,6 +164,7 @@ def how_made(table: Pivot) -> list[str]:
             "Underlined: not clearly worse, as the 95 % interval over episodes of the paired "
             "difference holds 0. Cells on other episodes are not compared."
         )
+    lines += [f"Left aside: {line}." for line in table.aside]
     return [plain(line) for line in [*lines, *_hashes(cells)]]
 
 
