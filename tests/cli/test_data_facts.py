@@ -7,9 +7,9 @@ from fewshot.cli.data_facts import extraction_facts
 from fewshot.features.bank import make_bank
 
 
-def bank_of(images, **info):
-    features = np.random.default_rng(0).normal(size=(images, 3)).astype("float32")
-    return make_bank(features, np.arange(images) % 4, info=info)
+def bank_of(count, **info):
+    features = np.random.default_rng(0).normal(size=(count, 3)).astype("float32")
+    return make_bank(features, np.arange(count) % 4, info=info)
 
 
 def test_images_per_second_are_of_all_that_went_through_the_backbone():
