@@ -159,6 +159,11 @@ def how_made(table: Pivot) -> list[str]:
         lines.append(
             "Bold: best of the column. The best of many on the same episodes is flattered."
         )
+    if table.measure == "mae":
+        lines.append(
+            "How near predictions came on average; whether they tell episodes apart is another "
+            "measure (spearman)."
+        )
     if table.paired:
         lines.append(
             "Underlined: not clearly worse, as the 95 % interval over episodes of the paired "

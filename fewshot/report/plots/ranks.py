@@ -81,7 +81,7 @@ def _scale(axes: Axes, low: int, high: int, title: str) -> None:
         axes.text(tick, y - 0.08, str(tick), ha="center", va="bottom", color=GREY)
     # Written across the margins, which no name needs up here.
     middle = (low + high) / 2
-    axes.text(middle, 0.12, title, ha="center", va="center", color=GREY, fontsize=8)
+    axes.text(middle, 0.16, title, ha="center", va="center", color=GREY, fontsize=8)
 
 
 def _names(
