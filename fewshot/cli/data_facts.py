@@ -33,11 +33,15 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
 
 
 def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
-    """What the features cost, whenever it was; null where it is not known."""
+    """What the features cost, whenever it was; null where it is not known.
+
+    Of all images that went through the backbone, those that this run leaves aside among them.
+    """
     seconds = bank.info.get("seconds")
+    images = bank.info.get("images", len(bank))
     return {
         "seconds": seconds,
-        "images_per_second": round(len(bank) / seconds, 2) if seconds else None,
+        "images_per_second": round(images / seconds, 2) if seconds else None,
         "parameters": backbone.get("parameters") if "causes" in bank.info else None,
         "platform": bank.info.get("platform"),
     }

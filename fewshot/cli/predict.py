@@ -57,12 +57,15 @@ def _predict(given: argparse.Namespace) -> int:
     by_name = {str(own["support"].info.get("backbone", "unknown")): own for own in banks.values()}
     labels = _labels(given, by_name[best.backbone], best) if given.query else []
     sizes = _sizes(banks[backbones[0]]["support"])
+    skipped = _skipped(banks)
     if given.json:
-        print(json.dumps(_as_json(rows, best, sizes, labels, banks), indent=2, ensure_ascii=False))
+        found = _as_json(rows, sizes, labels, skipped)
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     from fewshot.report.outlook import outlook_text
 
-    print(outlook_text(rows, sizes, given.level, labels))
+    names = list(dict.fromkeys(str(one["path"]) for one in skipped))
+    print(outlook_text(rows, sizes, given.level, labels, names))
     if given.output and labels:
         print(f"\nLabels: {given.output}")
     return 0
@@ -233,20 +236,24 @@ def _sizes(bank: FeatureBank) -> dict[str, int]:
     return {name: int(size[c]) for c, name in enumerate(bank.classnames) if size[c]}
 
 
+def _skipped(banks: dict[str, dict[str, FeatureBank]]) -> list[dict[str, Any]]:
+    """Images of any backbone that could not be read."""
+    return [one for own in banks.values() for bank in own.values() for one in bank.info["skipped"]]
+
+
 def _as_json(
     rows: list[Forecast],
-    best: Forecast,
     sizes: dict[str, int],
     labels: list[dict[str, Any]],
-    banks: dict[str, dict[str, FeatureBank]],
+    skipped: list[dict[str, Any]],
 ) -> dict[str, Any]:
     from fewshot import __version__
 
     return {
         "fewshot": __version__,
         "images": sizes,
-        "skipped": [s for own in banks.values() for b in own.values() for s in b.info["skipped"]],
-        "best": {"backbone": best.backbone, "head": best.head},
+        "skipped": skipped,
+        "best": {"backbone": rows[0].backbone, "head": rows[0].head},
         "forecasts": [asdict(row) for row in rows],
         "labels": labels,
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, TypeAlias
 
@@ -34,7 +34,10 @@ class Prediction:
         Episodes whose number is to be taken with a reservation: another, simpler estimator
         answered, say.
     fallback_reason : str or None
-        Which reservation, and why.
+        Which reservations, and why.
+    reservations : dict of str to Tensor of shape (E,), bool
+        Where several reservations are about different episodes, those of each; empty where
+        `fallback` and `fallback_reason` say all.
     """
 
     error: Tensor
@@ -44,6 +47,13 @@ class Prediction:
     bands: Tensor | None = None
     fallback: Tensor | None = None
     fallback_reason: str | None = None
+    reservations: dict[str, Tensor] = field(default_factory=dict)
+
+    def by_reservation(self) -> dict[str, Tensor]:
+        """Episodes (E,), bool, of every reservation."""
+        if self.reservations or self.fallback is None:
+            return self.reservations
+        return {self.fallback_reason or "no reason was given": self.fallback}
 
     @classmethod
     def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:
@@ -57,6 +67,24 @@ class Prediction:
         """NaN for every episode."""
         features = support.features
         return cls(features.new_full((len(features),), torch.nan), reason)
+
+
+def reserved(reservations: Iterable[tuple[str, Tensor]]) -> dict[str, Any]:
+    """Fields of a `Prediction` with all reservations that any episode has.
+
+    Parameters
+    ----------
+    reservations : iterable of (str, Tensor of shape (E,), bool)
+        One reason may come several times.
+    """
+    masks: dict[str, Tensor] = {}
+    for reason, episodes in reservations:
+        if bool(episodes.any()):
+            masks[reason] = masks[reason] | episodes if reason in masks else episodes
+    if not masks:
+        return {}
+    doubtful = torch.stack(list(masks.values())).any(0)
+    return {"fallback": doubtful, "fallback_reason": "; ".join(masks), "reservations": masks}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Any
 from fewshot.report.aligned import WIDTH, aligned, legend, markdown, short, wrapped
 from fewshot.report.one_class import of_one_class
 from fewshot.report.one_class_table import one_class_markdown, one_class_text
+from fewshot.report.order import no_order_notes
 from fewshot.report.verification import of_task
 from fewshot.report.verification_table import verification_markdown, verification_text
 from fewshot.report.wording import (
@@ -119,6 +120,8 @@ def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
         yield "No prediction (-):", f"{name}, {where}: {reason}"
     for name, where, reason in fallback_notes(cells):
         yield "With a reservation:", f"{name}, {where}: {reason}"
+    for name, where, reason in no_order_notes(cells):
+        yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
 
 
 def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:

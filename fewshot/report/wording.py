@@ -212,17 +212,18 @@ def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Why predictions are missing: (estimator, where, reason), alike cells told together."""
-    return _notes(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
+    return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
 def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Reservations about predictions: as `missing_notes`."""
-    return _notes(cells, fallback_count, fallback_reason)
+    return notes_of(cells, fallback_count, fallback_reason)
 
 
-def _notes(
+def notes_of(
     cells: Iterable[Cell], count: Callable[[Cell, str], int], why: Callable[[Cell], str]
 ) -> list[tuple[str, str, str]]:
+    """Something about an estimator in `count` episodes of a cell: (estimator, where, why)."""
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name, row in cell["estimators"].items():

@@ -221,8 +221,9 @@ def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
     error = prediction.error.cpu().double().numpy()  # not every device has float64
     reasons = np.full(len(error), None, dtype=object)
     reasons[~np.isfinite(error)] = prediction.reason
-    if prediction.fallback is not None:
-        reasons[prediction.fallback.cpu().numpy()] = prediction.fallback_reason
+    for reason, episodes in prediction.by_reservation().items():
+        own = episodes.cpu().numpy()
+        reasons[own] = [reason if one is None else f"{one}; {reason}" for one in reasons[own]]
     lower, upper = (
         np.full(len(error), np.nan) if bound is None else bound.cpu().double().numpy()
         for bound in (prediction.lower, prediction.upper)
