@@ -150,7 +150,7 @@ class Nouns:
         problem = f"expected images of two other classes or more in {root}, got {len(there)}"
         expect(len(there) > 1, "--threshold-from", problem)
         names = tuple(dataset.classnames[c] for c in there)
-        bank = replace(bank, labels=np.searchsorted(there, bank.labels), classnames=names)
+        bank = replace(bank, labels=np.searchsorted(there, bank.labels), classnames=names, ids=None)
         lists = confusers_for(names, source, wanted, self.cache, self.encode, missing="none")
         vectors = self.encode(names)
         texts = {one: self.encode([one])[0] for own in lists.names for one in own}

@@ -20,7 +20,7 @@ from fewshot.text.answers import AnswerError, object_schema
 from fewshot.text.descriptions import Descriptions, fault, load_answers
 from fewshot.text.llm import Client, Question
 from fewshot.text.llm_settings import LanguageModel
-from fewshot.text.prompts import readable
+from fewshot.text.prompts import in_text
 from fewshot.text.questions import Check, Outcome, ask
 
 Form = TypeVar("Form", bound=Descriptions)
@@ -50,7 +50,7 @@ HOSTILE = re.compile(r"<\s*[/!?a-z|]|\w://|\bwww\.|javascript:|```|\{\{|\[/?inst
 
 def question_for(classname: str, images: str | None = None) -> Question:
     """The question about one class; the name is data in it, never part of the instruction."""
-    data = {"category": readable(classname)} | ({"images": images} if images else {})
+    data = {"category": in_text(classname)} | ({"images": images} if images else {})
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
 

@@ -14,7 +14,7 @@ from fewshot.text.confusers.hygiene import clean
 from fewshot.text.describing import complete
 from fewshot.text.llm import Question
 from fewshot.text.llm_settings import LanguageModel
-from fewshot.text.prompts import readable
+from fewshot.text.prompts import in_text
 from fewshot.text.questions import Outcome
 
 # Change the wording and it is another version: files say which one they were made with.
@@ -40,7 +40,7 @@ SCHEMA = object_schema(confusers={"type": "array", "items": {"type": "string"}})
 
 def question_for(classname: str, images: str | None = None, count: int = COUNT) -> Question:
     """The question about one class; the name is data in it, never part of the instruction."""
-    data: dict[str, Any] = {"category": readable(classname), "number": count}
+    data: dict[str, Any] = {"category": in_text(classname), "number": count}
     data |= {"images": images} if images else {}
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
