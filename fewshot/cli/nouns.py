@@ -135,7 +135,8 @@ def class_text(
 
 def say_unnamed(dataset: ImageDataset | FeatureBank) -> None:
     """One line if texts are to be made of class names that look like identifiers."""
-    from fewshot.datasets.naming import in_words, unnamed
+    from fewshot.datasets.identifiers import in_words
+    from fewshot.datasets.naming import unnamed
 
     if names := unnamed(dataset):
         print(

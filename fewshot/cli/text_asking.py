@@ -123,7 +123,8 @@ def _expect_names(
     dataset: ImageDataset | FeatureBank, settings: dict[str, Any], command: str
 ) -> None:
     """Ask nobody about identifiers, unless they are what is wanted."""
-    from fewshot.datasets.naming import DATA, SETTING, in_words, unnamed
+    from fewshot.datasets.identifiers import in_words
+    from fewshot.datasets.naming import DATA, SETTING, unnamed
 
     names, classes = unnamed(dataset), len(dataset.classnames)
     if names and settings["dataset"].get("classnames") != DATA:

@@ -68,6 +68,11 @@ def identifiers(names: Sequence[str]) -> list[str]:
     return [name for name, of_digits in pairs if (most and of_digits) or is_identifier(name)]
 
 
+def in_words(names: Sequence[str], classes: int) -> str:
+    """How many of the classes look like identifiers, for instance which."""
+    return f"{len(names)} of {classes} class names look like identifiers, for instance {names[0]!r}"
+
+
 def is_identifier(name: str) -> bool:
     """Whether a name looks like a number, a code or a lineage, whatever the others are."""
     plain = name.strip()

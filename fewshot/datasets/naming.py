@@ -149,14 +149,14 @@ def _no_list(
 ) -> FewshotError:
     there = [one for one in (CLIP, CARD) if one in lists or (one == CARD and facts)]
     allowed = ", ".join([AUTO, *there, DATA])
-    given = facts.get("classnames_from", CARD) == wanted or wanted in facts.get(
-        "other_classnames", {}
-    )
-    if given:
-        why = f"the card's list is of other classes than {ids[0]!r} and {len(ids) - 1} more"
+    whose = {CLIP: "CLIP's names", CARD: "names"}[wanted]
+    own = facts.get("classnames") and facts.get("classnames_from", CARD)
+    if not facts:
+        why = "this data set has no card"
+    elif wanted in (own, *facts.get("other_classnames", {})):
+        why = f"the card {facts['name']!r} has {whose} of other classes than {ids[0]!r}"
     else:
-        named = f"the card {facts['name']!r} has none" if facts else "there is no card"
-        why = f"of {wanted}'s names {named}"
+        why = f"the card {facts['name']!r} has no list of {whose}"
     return FewshotError(SETTING, f"expected {allowed} or a file of names, got {wanted!r}; {why}")
 
 
@@ -237,8 +237,3 @@ def unnamed(dataset: ImageDataset | FeatureBank) -> list[str]:
     """Class names that look like identifiers; none of a list that says whose it is."""
     chosen = dataset.naming.get("from") in (CLIP, CARD)
     return [] if chosen else identifiers(dataset.classnames)
-
-
-def in_words(names: Sequence[str], classes: int) -> str:
-    """How many of the classes look like identifiers, for instance which."""
-    return f"{len(names)} of {classes} class names look like identifiers, for instance {names[0]!r}"

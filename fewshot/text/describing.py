@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from fewshot.datasets.identifiers import identifiers, in_words
 from fewshot.exceptions import FewshotError, expect
 from fewshot.storage import writing
 from fewshot.text.answers import AnswerError, object_schema
@@ -95,12 +96,23 @@ def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
     return found
 
 
+def expect_names(classnames: Sequence[str]) -> None:
+    """Raise if class names look like identifiers, before anybody is asked about them."""
+    if found := identifiers(classnames):
+        raise FewshotError(
+            "classnames",
+            f"expected names that a language model can know; {in_words(found, len(classnames))}",
+            "Name the classes; allow_identifiers=True asks about them all the same.",
+        )
+
+
 def describe(
     classnames: Sequence[str],
     file: Path,
     dataset: str,
     settings: LanguageModel,
     images: str | None = None,
+    allow_identifiers: bool = False,
 ) -> tuple[Descriptions, Outcome]:
     """Ask for what `file` does not have yet of these classes; keeps every answer at once.
 
@@ -113,12 +125,17 @@ def describe(
     settings : LanguageModel
     images : str, optional
         What kind of images these are, in a few words; helps with names of several meanings.
+    allow_identifiers : bool
+        Ask about names that look like identifiers, too.
 
     Raises
     ------
     FewshotError
-        No client, no key, another file in the way, another process at work on it.
+        Class names that look like identifiers, no client, no key, another file in the way, another
+        process at work on it.
     """
+    if not allow_identifiers:
+        expect_names(classnames)
     question = {"system": SYSTEM, "images": images, "schema": SCHEMA}
     fresh = Descriptions(dataset=dataset, prompt=PROMPT, question=question)
     question_of = partial(question_for, images=images)

@@ -95,3 +95,19 @@ def test_refusals(wanted, hint):
         template_set(wanted, "x")
     assert hint in str(caught.value)
     assert "templates: expected" in str(caught.value)
+
+
+def test_sets_of_a_data_set_by_whose_they_are():
+    import open_clip
+
+    eighty = tuple(make("{}") for make in open_clip.OPENAI_IMAGENET_TEMPLATES)
+    assert template_set("openai_imagenet", "x").templates == eighty
+    for dataset in ("imagenet", "mini_imagenet", "tiered_imagenet"):
+        assert template_set("clip", dataset).name == "openai_imagenet@1"
+    assert template_set("clip", "fc100").name == "openai_cifar100@1"
+    assert template_set("coop", "dtd").templates == ("{} texture.",)
+    for wanted, dataset in (("clip", "digits"), ("coop", "mnist")):
+        with pytest.raises(
+            FewshotError, match=rf"{wanted} has none for '{dataset}'.*{dataset[:0]}"
+        ):
+            template_set(wanted, dataset)
