@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from fewshot.datasets.naming import DATA, unnamed
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import PARTS, FeatureBank
 from fewshot.tasks.judged_part import NOVEL
+from fewshot.tasks.text_gaussians import learned_classes
 from fewshot.text.gaussians import TextGaussians
 
 
@@ -25,11 +27,17 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "feature_dim": bank.dim,
         "normalize": bank.normalize,
         "skipped": bank.info.get("skipped", []),
+        "classnames": naming_facts(bank),
         "text": bank.info.get("text"),
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
         "dropped_classes": _dropped(bank, drawn),
     }
+
+
+def naming_facts(bank: FeatureBank) -> dict[str, Any]:
+    """Whose the class names are, and those that look like identifiers."""
+    return {"from": DATA} | bank.naming | {"identifiers": unnamed(bank)}
 
 
 def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
@@ -63,14 +71,20 @@ def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
     """Which predictor was brought along, and which evaluated classes it had learned from."""
     if not isinstance(bank.predictor, TextGaussians):
         return None
-    return {**bank.predictor.record, "classes_in_common": _in_common(bank, bank.predictor)}
+    record = {key: value for key, value in bank.predictor.record.items() if key != "ids"}
+    return record | {"classes_in_common": _in_common(bank, bank.predictor)}
 
 
 def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
     """Evaluated classes that have the name of one that a predictor has learned from."""
     judged = bank.classes(None if bank.parts is None else "novel")
-    known = {name.casefold() for name in predictor.classnames}
-    return [bank.classnames[c] for c in judged if bank.classnames[c].casefold() in known]
+    names = {name.casefold() for name in predictor.classnames}
+    same = predictor.record.get("dataset") == bank.info.get("dataset", "features")
+    ids = set(learned_classes(predictor)) if same else set()
+    return [
+        bank.classnames[c] for c in judged
+        if bank.classnames[c].casefold() in names or bank.identifiers[c] in ids
+    ]  # fmt: skip
 
 
 def seen_before(bank: FeatureBank) -> str | None:

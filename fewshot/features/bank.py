@@ -51,6 +51,10 @@ class FeatureBank:
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
+    ids : tuple of C str, or None
+        What identifies the classes where it is not their names: folders, WordNet ids.
+    naming : dict
+        Whose the names are, as in ``ImageDataset``.
     info : dict
         Where the bank comes from: dataset, backbone, feature kind, key, skipped images.
     """
@@ -66,6 +70,8 @@ class FeatureBank:
     logit_scale: float = 100.0
     predictor: str | TextPredictor | TextGaussians = "ridge"
     info: dict[str, Any] = field(default_factory=dict)
+    ids: tuple[str, ...] | None = None
+    naming: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with warnings.catch_warnings():
@@ -103,6 +109,11 @@ class FeatureBank:
             subset=None if self.subset is None else self.subset[chosen],
             info={key: value for key, value in self.info.items() if key != "key"},
         )
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """What identifies the C classes, whatever people call them."""
+        return self.ids or self.classnames
 
     def classes(self, part: str | None = None) -> NDArray:
         """Class numbers of one part; all that occur when `part` is None."""

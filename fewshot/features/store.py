@@ -141,6 +141,8 @@ def open_or_extract(
     return replace(
         bank,
         classnames=dataset.classnames,
+        ids=dataset.ids,
+        naming=dataset.naming,
         parts=dataset.parts,
         subset=None if dataset.subset is None else np.delete(dataset.subset, _rows(skipped)),
         info=info,

@@ -317,8 +317,12 @@ def test_arrays_get_numbers(places, no_checksums):
 
 def test_names_that_two_classes_have_get_the_number_of_the_class(places):
     made("imagenet", places)
-    names = load_dataset(settings("imagenet"), places).classnames
-    assert names == ("goldfish", "crane (n02012849)", "crane (n03126707)")
+    own = load_dataset(settings("imagenet", classnames="card"), places)
+    assert own.classnames == ("goldfish", "crane (n02012849)", "crane (n03126707)")
+    clip = load_dataset(settings("imagenet"), places)
+    assert clip.classnames == ("goldfish", "crane bird", "construction crane")
+    assert clip.ids == own.ids == ("n01443537", "n02012849", "n03126707")
+    assert clip.fingerprint() == own.fingerprint()
 
 
 def test_names_are_written_as_people_do(places):
@@ -337,8 +341,9 @@ def test_names_are_written_as_people_do(places):
 def test_species_keep_their_lineage(places):
     made("inaturalist2021", places)
     dataset = load_dataset(settings("inaturalist2021"), places)
-    assert dataset.classnames == SPECIES
-    assert taxonomy_of(dataset.classnames)[0].species == "Lumbricus terrestris"
+    assert dataset.ids == SPECIES
+    assert taxonomy_of(dataset.ids)[0].species == "Lumbricus terrestris"
+    assert dataset.classnames[0] == "Lumbricus terrestris"
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("cifar_fs", (64, 16, 20)), ("fc100", (60, 20, 20))])
