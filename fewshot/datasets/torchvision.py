@@ -73,6 +73,7 @@ def load_torchvision(
         for split in splits
     ]
     labels, classnames, parts = _join_classes(rows, splits)
+    _refuse_unlabelled(labels)
     named = _named(name, labels, facts.get("classnames"), classnames)
     more = {
         "parts": parts_of(facts, named, class_split) or parts,
@@ -86,6 +87,17 @@ def load_torchvision(
     if on_error == "raise":
         expect_whole(name, folder, paths, len(paths), facts.get("images"))
     return from_files(name, folder, paths, labels, named, cache, **more)
+
+
+def _refuse_unlabelled(labels: NDArray) -> None:
+    """Raise for images without a label, to which torchvision gives -1."""
+    count = int((labels < 0).sum())
+    expect(
+        not count,
+        "dataset.options",
+        f"{count} of {len(labels)} images have no label",
+        "Choose a split whose images are labelled.",
+    )
 
 
 def _arguments(split: Mapping[str, Any], options: Mapping[str, Any] | None) -> dict[str, Any]:
