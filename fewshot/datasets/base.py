@@ -33,6 +33,8 @@ class ImageDataset:
         "train", "validation" or "test" for every image, where the data set comes split by image.
     input : dict
         What the images ask of a transform (``size``, ``crop_pct``), as 8 x 8 scans do.
+    left_out : tuple of str
+        Folders with images that are of no class.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ImageDataset:
     parts: tuple[str, ...] | None = None
     subset: NDArray | None = None
     input: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

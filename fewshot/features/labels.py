@@ -69,7 +69,7 @@ def missing(labels: Any) -> NDArray:
     if values.dtype.kind in "US" and isinstance(labels, list | tuple):
         values = np.array(labels, dtype=object)  # NumPy has made the text "nan" of a NaN
     if values.dtype.kind in "fcmM":
-        return np.asarray(values != values)
+        return np.isnat(values) if values.dtype.kind in "mM" else np.isnan(values)
     if values.dtype.kind in "US":
         return np.asarray(np.char.str_len(np.char.strip(values)) == 0)
     if values.dtype != object:

@@ -168,7 +168,7 @@ def _free_name(name: str, where: str, argument: str) -> str:
     if name.strip() in MISSING_TEXTS:
         raise FewshotError(
             argument,
-            f"{where}: the class is {name.strip()!r}, which is what a missing label becomes as text",
+            f"{where}: the class is {name.strip()!r}, the text that a missing label becomes",
             "Drop such rows, or rename the class.",
         )
     return _name(name, where, argument)
