@@ -9,12 +9,13 @@ import numpy as np
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import PARTS, FeatureBank
+from fewshot.features.labels import unlabelled
 from fewshot.tasks.judged_part import NOVEL
 from fewshot.text.gaussians import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
-    """Images, classes, features, and what was skipped or dropped."""
+    """Images, classes, features, copies, and what was skipped, left out or dropped."""
     own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
     parts = {part: (own or ()).count(part) for part in PARTS}
     return {
@@ -25,6 +26,9 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "feature_dim": bank.dim,
         "normalize": bank.normalize,
         "skipped": bank.info.get("skipped", []),
+        "left_out_folders": bank.info.get("left_out", []),
+        "copies": bank.info.get("copies"),
+        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
         "text": bank.info.get("text"),
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),

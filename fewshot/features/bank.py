@@ -53,7 +53,7 @@ class FeatureBank:
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
     info : dict
-        Where the bank comes from: dataset, backbone, feature kind, key, skipped images.
+        Where the bank comes from: dataset, backbone, feature kind, key, skipped images, copies.
     """
 
     features: NDArray
@@ -102,7 +102,7 @@ class FeatureBank:
             labels=self.labels[chosen],
             paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
             subset=None if self.subset is None else self.subset[chosen],
-            info={key: value for key, value in self.info.items() if key != "key"},
+            info={key: value for key, value in self.info.items() if key not in ("key", "copies")},
         )
 
     def classes(self, part: str | None = None) -> NDArray:
