@@ -10,13 +10,14 @@ from fewshot.datasets.naming import DATA, unnamed
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import PARTS, FeatureBank
+from fewshot.features.labels import unlabelled
 from fewshot.tasks.judged_part import NOVEL
 from fewshot.tasks.text_gaussians import learned_classes
 from fewshot.text.gaussians import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
-    """Images, classes, features, and what was skipped or dropped."""
+    """Images, classes, features, copies, and what was skipped, left out or dropped."""
     own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
     parts = {part: (own or ()).count(part) for part in PARTS}
     return {
@@ -28,6 +29,9 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "normalize": bank.normalize,
         "skipped": bank.info.get("skipped", []),
         "classnames": naming_facts(bank),
+        "left_out_folders": bank.info.get("left_out", []),
+        "copies": bank.info.get("copies"),
+        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
         "text": bank.info.get("text"),
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),

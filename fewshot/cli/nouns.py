@@ -16,6 +16,7 @@ from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
+from fewshot.features.copies import with_copies
 from fewshot.features.settings import Extraction
 from fewshot.heads.texts import no_text
 from fewshot.places import places_of
@@ -90,7 +91,7 @@ def features_of(
         if "text" in uses:
             _expect_templates(settings)
         wish = "none" if wish == "auto" else wish
-        return replace(loaded, normalize=wish, predictor=predictor)
+        return replace(with_copies(loaded), normalize=wish, predictor=predictor)
     check(loaded)
     from fewshot.features.store import is_extracted, open_or_extract
 
@@ -104,7 +105,7 @@ def features_of(
             "Set results.policy=only-missing to extract them.",
         )
     text = class_text(settings, loaded, backbone, device) if "text" in uses else None
-    bank = open_or_extract(loaded, backbone, banks, how)
+    bank = with_copies(open_or_extract(loaded, backbone, banks, how))
     bank = bank if text is None else with_text(bank, text)
     return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.cli.nouns import say_unnamed
-from fewshot.cli.predict import backbone_settings
+from fewshot.cli.predict import backbone_settings, tell_left_out
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
@@ -145,6 +145,7 @@ class Nouns:
         dataset = load_dataset(settings | {"on_error": "skip"}, self._places)
         assert isinstance(dataset, ImageDataset)
         say_unnamed(dataset)
+        tell_left_out(dataset)
         other = np.array([not alike(one, word) for one in dataset.classnames])
         bank = self.features(dataset)
         bank = bank.take_rows(np.flatnonzero(other[bank.labels]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.resources import option
 
 if TYPE_CHECKING:
+    from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
     from fewshot.tasks.prediction import Forecast
 
@@ -136,6 +138,7 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
             name = Path(root).expanduser().resolve().name
             settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
             datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
+            tell_left_out(datasets[kind])
     if given.query:
         datasets["query"] = load_files(given.query)
     settings = backbone_settings(backbone)
@@ -149,6 +152,14 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
         bank = open_or_extract(dataset, network, places.banks, how)
         banks[kind] = replace(bank, normalize="l2")
     return banks
+
+
+def tell_left_out(dataset: ImageDataset) -> None:
+    """Say on standard error which folders of a data set are no classes."""
+    from fewshot.features.data_warnings import left_out_warning
+
+    if warning := left_out_warning(dataset.left_out):
+        print(f"fewshot: {warning}", file=sys.stderr)
 
 
 def backbone_settings(text: str) -> dict[str, Any]:

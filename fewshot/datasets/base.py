@@ -38,6 +38,8 @@ class ImageDataset:
         Whose the names are: "from" ("clip", "card", "data", "wordnet", "file") and "source".
     input : dict
         What the images ask of a transform (``size``, ``crop_pct``), as 8 x 8 scans do.
+    left_out : tuple of str
+        Folders with images that are of no class.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ImageDataset:
     input: dict[str, Any] = field(default_factory=dict)
     ids: tuple[str, ...] | None = None
     naming: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

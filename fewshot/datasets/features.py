@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.fingerprint import file_digest
 from fewshot.exceptions import FewshotError, expect
-from fewshot.features.bank import PARTS, FeatureBank, as_text, make_bank
+from fewshot.features.bank import PARTS, FeatureBank, make_bank
 from fewshot.features.files import NOTE
+from fewshot.features.labels import as_text
 from fewshot.features.store import open_bank
 
 KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")

@@ -74,6 +74,7 @@ def load_torchvision(
         for split in splits
     ]
     labels, classnames, parts = _join_classes(rows, splits)
+    _refuse_unlabelled(labels)
     known = None if rows[0].ids else own_names(facts)  # ids tell of which of the classes
     named = _named(name, labels, known, classnames)
     more = {
@@ -89,6 +90,17 @@ def load_torchvision(
     if on_error == "raise":
         expect_whole(name, folder, paths, len(paths), facts.get("images"))
     return from_files(name, folder, paths, labels, named, cache, **more)
+
+
+def _refuse_unlabelled(labels: NDArray) -> None:
+    """Raise for images without a label, to which torchvision gives -1."""
+    count = int((labels < 0).sum())
+    expect(
+        not count,
+        "dataset.options",
+        f"{count} of {len(labels)} images have no label",
+        "Choose a split whose images are labelled.",
+    )
 
 
 def _arguments(split: Mapping[str, Any], options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.features.chunks import Chunk, Chunks, Plan
+from fewshot.features.copies import copies_by_pixels
 from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
 from fewshot.features.messages import unreadable
 from fewshot.features.paths import write_paths
@@ -27,7 +28,7 @@ def assemble(
     folder: Path, chunks: Chunks, plan: Plan, dataset: ImageDataset, note: dict[str, Any]
 ) -> None:
     """Write the bank `folder` from its chunks, whole or not at all. The caller holds its lock."""
-    failures, shape, dtype, seconds = _survey(chunks, plan)
+    failures, shape, dtype, seconds, signatures = _survey(chunks, plan)
     if not shape[0]:
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
@@ -38,8 +39,10 @@ def assemble(
         partial.mkdir()
         blocks = (chunk.features for chunk in _read(chunks, plan) if len(chunk.features))
         digest = write_npy(partial / FEATURES, blocks, shape, dtype)
-        np.save(partial / LABELS, dataset.labels[kept], allow_pickle=False)
-        write_paths(partial / PATHS, [dataset.paths[row] for row in np.flatnonzero(kept)])
+        labels = dataset.labels[kept]
+        paths = [dataset.paths[row] for row in np.flatnonzero(kept)]
+        np.save(partial / LABELS, labels, allow_pickle=False)
+        write_paths(partial / PATHS, paths)
         whole = note | {
             "images": shape[0],
             "dim": shape[1],
@@ -47,6 +50,7 @@ def assemble(
             "classnames": list(dataset.classnames),
             "parts": dataset.parts and list(dataset.parts),
             "skipped": failures,
+            "copies": None if signatures is None else copies_by_pixels(signatures, labels, paths),
             "feature": note["causes"]["backbone"]["feature"],
             "precision": plan.precision,
             "precision_check": plan.check,
@@ -72,17 +76,21 @@ def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:
 
 def _survey(
     chunks: Chunks, plan: Plan
-) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float]:
-    """Failures, the shape (M, D) of all features, their dtype, and what they took in seconds."""
+) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float, NDArray | None]:
+    """Failures, the shape (M, D) of all features, their dtype, seconds, signatures if all have."""
     failures: list[dict[str, Any]] = []
     rows, dim, dtype, seconds = 0, 0, np.dtype("float32"), 0.0
+    signatures = []
     for chunk in _read(chunks, plan):
         failures += chunk.failures
         seconds += chunk.seconds
+        signatures.append(chunk.signatures)
         if len(chunk.features):
             rows, dim = rows + len(chunk.features), chunk.features.shape[1]
             dtype = chunk.features.dtype
-    return failures, (rows, dim), dtype, seconds
+    known = [one for one in signatures if one is not None]
+    together = np.concatenate(known) if len(known) == len(signatures) else None
+    return failures, (rows, dim), dtype, seconds, together
 
 
 def write_npy(

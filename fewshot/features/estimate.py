@@ -117,10 +117,10 @@ def _timed(extractor: Extractor, rows: np.ndarray) -> tuple[float, int]:
     )  # fmt: skip
     dim = done = 0
     # A batch that warms up per thread, unless there are no more than these.
-    for features, _ in islice(results, min(threads, wanted // 2)):
+    for features, *_ in islice(results, min(threads, wanted // 2)):
         dim = features.shape[1] or dim
     begun = time.perf_counter()
-    for features, failures in results:
+    for features, failures, _ in results:
         done += len(features) + len(failures)
         dim = features.shape[1] or dim
         if time.perf_counter() - begun > LONGEST:

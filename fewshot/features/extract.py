@@ -23,7 +23,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.chunks import IMAGES_PER_CHUNK, MOST_CHUNKS, Chunk, Chunks, Plan
 from fewshot.features.files import NOTE
 from fewshot.features.messages import unreadable
-from fewshot.features.pipeline import encode_batches
+from fewshot.features.pipeline import Encoded, encode_batches
 from fewshot.features.precision import at_precision
 from fewshot.features.precision_choice import Choice
 from fewshot.hardware import freed_memory_kept
@@ -121,13 +121,13 @@ class Extractor:
                 self._claimed(missing, claims), self.dataset, self.backbone.transform,
                 self.encode, self.how.device, self.how.cores,
             )  # fmt: skip
-            parts: list[tuple[Tensor, list[dict[str, Any]]]] = []
+            parts: list[Encoded] = []
             images, since = 0, time.perf_counter()
-            for rows, failures in results:
+            for batch in results:
                 number, claim = claims[0]
-                self._check(rows, failures, number)
-                parts.append((rows, failures))
-                images += len(rows) + len(failures)
+                self._check(batch.features, batch.failures, number)
+                parts.append(batch)
+                images += len(batch.features) + len(batch.failures)
                 if images == len(self.plan.rows(number)):
                     seconds = time.perf_counter() - since
                     self.chunks.write(number, _chunk(parts, self.how.dtype, seconds))
@@ -135,7 +135,7 @@ class Extractor:
                     claims.popleft()
                     claim.close()
                     finished, images, parts = finished + 1, 0, []
-                bar.update(len(rows) + len(failures))
+                bar.update(len(batch.features) + len(batch.failures))
         finally:
             for _, claim in claims:
                 claim.close()
@@ -189,8 +189,10 @@ def compiled(encode: Encode, batch: int) -> Encode:
     return padded
 
 
-def _chunk(parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str, seconds: float) -> Chunk:
-    features: list[NDArray] = [rows.numpy().astype(dtype) for rows, _ in parts if len(rows)]
-    failures = [failure for _, own in parts for failure in own]
+def _chunk(parts: list[Encoded], dtype: str, seconds: float) -> Chunk:
+    features: list[NDArray] = [
+        part.features.numpy().astype(dtype) for part in parts if len(part.features)
+    ]
+    failures = [failure for part in parts for failure in part.failures]
     rows = np.concatenate(features) if features else np.empty((0, 0), dtype)
-    return Chunk(rows, failures, seconds)
+    return Chunk(rows, failures, seconds, torch.cat([part.signatures for part in parts]).numpy())

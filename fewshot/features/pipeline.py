@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,14 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 
+class Encoded(NamedTuple):
+    """Of a batch: features (b, D) and signatures (b, 66) on the CPU, and what could not be read."""
+
+    features: Tensor
+    failures: Failures
+    signatures: Tensor
+
+
 def encode_batches(
     batches: Iterable[Rows],
     dataset: ImageDataset,
@@ -34,8 +42,8 @@ def encode_batches(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
-    """Features (b, D), float32, on the CPU, and failures of every batch, in order.
+) -> Iterator[Encoded]:
+    """Features (b, D), float32, failures and signatures of every batch, in order.
 
     `batches` is asked for its next batch only when a thread will be free for it.
     """
@@ -50,16 +58,17 @@ def _on_cpu(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
+) -> Iterator[Encoded]:
     """Every thread decodes a batch and runs the network on it, with one core.
 
     Cores never wait for each other, as they would inside every layer if they shared a batch and
     one of them had an image to decode; and a batch gives the same bits on any number of cores.
     """
 
-    def work(rows: Rows) -> tuple[Tensor, Failures]:
+    def work(rows: Rows) -> Encoded:
         pixels = decode(dataset, transform, rows)
-        return _features(pixels, transform, encode, device), pixels.failures
+        features = _features(pixels, transform, encode, device)
+        return Encoded(features, pixels.failures, pixels.signatures)
 
     with torch_threads(1):
         yield from ordered(work, batches, threads, ahead=1)
@@ -72,7 +81,7 @@ def _on_accelerator(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
+) -> Iterator[Encoded]:
     """Threads decode, each a batch, ahead of the accelerator.
 
     The features of a batch are waited for after the next one has been handed over, so that the
@@ -85,14 +94,18 @@ def _on_accelerator(
         pixels = decode(dataset, transform, rows)
         return pixels.pinned() if cuda else pixels
 
-    waiting: tuple[Fetch, Failures] | None = None
+    waiting: tuple[Fetch, Pixels] | None = None
     for pixels in ordered(work, batches, threads, ahead=BATCHES_AHEAD):
         rows = Fetch(_features(pixels, transform, encode, device))
         if waiting is not None:
-            yield waiting[0].wait(), waiting[1]
-        waiting = rows, pixels.failures
+            yield _encoded(*waiting)
+        waiting = rows, pixels
     if waiting is not None:
-        yield waiting[0].wait(), waiting[1]
+        yield _encoded(*waiting)
+
+
+def _encoded(rows: Fetch, pixels: Pixels) -> Encoded:
+    return Encoded(rows.wait(), pixels.failures, pixels.signatures)
 
 
 class Fetch:

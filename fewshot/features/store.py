@@ -138,6 +138,7 @@ def open_or_extract(
     if skipped and how.on_error == "raise":
         raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
     info = bank.info | {"dataset": dataset.name, "backbone": backbone.name}
+    info |= {"left_out": list(dataset.left_out)}
     return replace(
         bank,
         classnames=dataset.classnames,

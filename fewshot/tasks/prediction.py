@@ -19,6 +19,8 @@ from fewshot.errors.general import Curve, General
 from fewshot.errors.regimes import regime_of
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
+from fewshot.features.copies import with_copies
+from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Query, Support
 from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
 from fewshot.tasks.batches import gather
@@ -177,11 +179,12 @@ def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
         )
     if base.dim != bank.dim:
         raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
-    copies = _rows_of(bank) & _rows_of(base)
+    ours, theirs = (row_keys(np.asarray(one.features, np.float32)) for one in (bank, base))
+    copies = len(np.intersect1d(ours, theirs))
     if copies:
         raise FewshotError(
             "--base",
-            f"expected other images than those of the support, got {len(copies)} that are in both",
+            f"expected other images than those of the support, got {copies} that are in both",
             "An error on images that were learned from is no guide to others.",
         )
 
@@ -220,14 +223,9 @@ def _ahead(
     return Outlook(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
 
 
-def _rows_of(bank: FeatureBank) -> set[bytes]:
-    """Features of every image, as something that can be compared."""
-    return {row.tobytes() for row in bank.take(torch.arange(len(bank))).float().numpy()}
-
-
 def image_doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
     """What about the images makes any prediction doubtful, whatever the head."""
-    copies = len(bank) - len(_rows_of(bank))
+    copies = with_copies(bank).info["copies"]["images"]
     if copies:
         what = f"{copies} images are copies" if copies > 1 else "an image is a copy"
         yield f"{what} of others, which hides how images differ: the number may be far off"

@@ -19,10 +19,12 @@ from PIL import Image
 from fewshot.datasets import load_dataset
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.datasets.taxonomy import taxonomy_of
+from fewshot.datasets.torchvision_rows import Rows
 from fewshot.exceptions import FewshotError
 from fewshot.places import Places
 from fewshot.resources import card, option
 
+MODULE = "fewshot.datasets.torchvision"
 RNG = np.random.default_rng(0)
 
 
@@ -469,3 +471,13 @@ def test_a_truncated_file_is_told_in_one_line(places, offline):
     with pytest.raises(FewshotError, match=r"dataset: torchvision cannot load mnist") as caught:
         load_dataset(settings("mnist", download=True), places)
     assert "\n" not in str(caught.value)
+
+
+def test_images_without_a_label_are_refused(places, monkeypatch):
+    """As those that STL10 brings along unlabelled, with -1 in place of a class."""
+    rows = Rows(np.array([0, 1, -1, -1]), ("ape", "bat"), pixels=np.zeros((4, 2, 2), np.uint8))
+    monkeypatch.setattr(f"{MODULE}.build", lambda *_: None)
+    monkeypatch.setattr(f"{MODULE}.rows_of", lambda _: rows)
+    settings = {"kind": "torchvision", "source": "STL10", "options": {"split": "train+unlabeled"}}
+    with pytest.raises(FewshotError, match=r"dataset\.options: 2 of 4 images have no label\."):
+        load_dataset(settings, places)

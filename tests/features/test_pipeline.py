@@ -42,7 +42,7 @@ def test_rows_come_in_order_and_failures_with_their_batch(parts, runner, threads
     run = getattr(pipeline, runner)
     results = list(run(given, dataset, transform, encode, CPU, threads))
     assert len(results) == len(given)
-    for rows, (features, failures) in zip(given, results, strict=True):
+    for rows, (features, failures, _) in zip(given, results, strict=True):
         bad = [row for row in rows if row == 17]
         assert [failure["row"] for failure in failures] == bad
         alone = [
@@ -58,7 +58,7 @@ def test_a_cpu_gives_the_same_bits_on_any_number_of_threads(parts):
     runs = [
         [
             features.numpy().tobytes()
-            for features, _ in encode_batches(
+            for features, *_ in encode_batches(
                 batches(dataset), dataset, transform, encode, CPU, threads
             )
         ]
@@ -82,8 +82,10 @@ def test_a_batch_without_an_image(parts, photos):
     dataset, transform, encode = parts
     for path in (photos / "class_0").iterdir():
         path.write_bytes(b"")
-    ((features, failures),) = encode_batches([range(8)], dataset, transform, encode, CPU, 1)
-    assert len(features) == 0
+    ((features, failures, signatures),) = encode_batches(
+        [range(8)], dataset, transform, encode, CPU, 1
+    )
+    assert len(features) == len(signatures) == 0
     assert len(failures) == 8
 
 
@@ -155,9 +157,9 @@ def test_short_batches_are_padded_for_a_compiled_network(monkeypatch):
 def test_a_network_that_torch_compiles_indeed(parts):
     dataset, transform, encode = parts
     fast = compiled(encode, 8)
-    plain = [rows for rows, _ in encode_batches(batches(dataset, 8), *parts, CPU, 1)]
+    plain = [rows for rows, *_ in encode_batches(batches(dataset, 8), *parts, CPU, 1)]
     quick = [
-        rows for rows, _ in encode_batches(batches(dataset, 8), dataset, transform, fast, CPU, 1)
+        rows for rows, *_ in encode_batches(batches(dataset, 8), dataset, transform, fast, CPU, 1)
     ]
     assert torch.allclose(torch.cat(plain), torch.cat(quick), atol=1e-5)
 
