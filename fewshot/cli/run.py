@@ -109,8 +109,8 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
         check_calibration(engine, bank)
     if out:
         print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
-    if "text_gaussians" in uses and (warning := seen_before(bank)):
-        print(f"fewshot: {warning}", file=sys.stderr)
+    if "text_gaussians" in uses and (seen := seen_before(bank)):
+        print(f"fewshot: {seen}", file=sys.stderr)
     pairs = [
         (episodes, (name, head))
         for episodes in episodes_asked(settings, bank)

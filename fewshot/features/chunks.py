@@ -115,11 +115,13 @@ class Chunks:
     def write(self, number: int, chunk: Chunk) -> None:
         """Store a chunk; it is there whole or not at all."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
-        more = {} if chunk.signatures is None else {"signatures": chunk.signatures}
+        arrays: dict[str, Any] = {
+            "features": chunk.features, "failures": failures, "seconds": chunk.seconds,
+        }  # fmt: skip
+        if chunk.signatures is not None:
+            arrays["signatures"] = chunk.signatures
         with atomic_path(self._file(number)) as partial, partial.open("wb") as file:
-            np.savez(
-                file, features=chunk.features, failures=failures, seconds=chunk.seconds, **more
-            )
+            np.savez(file, **arrays)
 
     def read(self, number: int) -> Chunk:
         """A chunk that is on disk."""
