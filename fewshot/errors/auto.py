@@ -24,6 +24,7 @@ from fewshot.heads.base import Head, Support
 # Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
 PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
+LEARNED_HEADS = ("NCM", "LDA")  # of the calibrator in the package
 COPIES = "shots that are copies of each other, which show nothing of how images differ"
 STRANGER = "calibrated on nearest class mean and LDA on other data sets, and not on this head"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
@@ -117,10 +118,16 @@ class Auto(ErrorEstimator):
         device = support.features.device
         guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
         yield GUESS, torch.from_numpy(guessed).to(device)
-        if not self.general().knows(head):
+        if not self._knows(head):
             elsewhere = np.array([str(regime) not in fitted for regime in regimes])
             yield self._stranger(), torch.from_numpy(elsewhere).to(device)
         yield COPIES, has_copies(support).to(device)
+
+    def _knows(self, head: Head) -> bool:
+        """Whether the calibrator was fitted with heads of this class."""
+        if self.calibrator is None:
+            return type(head).__name__ in LEARNED_HEADS
+        return self.general().knows(head)
 
     def _stranger(self) -> str:
         if self.calibrator is None:
