@@ -19,6 +19,7 @@ from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.calibration import SOURCES
 from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.features.ranges import check_range
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
@@ -160,6 +161,7 @@ def evaluate(
         features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
         subset=subset,
     )  # fmt: skip
+    check_range(bank)
     bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
     bank = judged_part(bank, part)
     if isinstance(episodes, EpisodeSet):

@@ -20,6 +20,7 @@ from fewshot.features.chunks import Chunk, Chunks, Plan
 from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
 from fewshot.features.messages import unreadable
 from fewshot.features.paths import write_paths
+from fewshot.features.ranges import magnitudes, row_sizes
 from fewshot.storage import atomic_path
 
 
@@ -27,7 +28,7 @@ def assemble(
     folder: Path, chunks: Chunks, plan: Plan, dataset: ImageDataset, note: dict[str, Any]
 ) -> None:
     """Write the bank `folder` from its chunks, whole or not at all. The caller holds its lock."""
-    failures, shape, dtype, seconds = _survey(chunks, plan)
+    failures, shape, dtype, seconds, sizes = _survey(chunks, plan)
     if not shape[0]:
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
@@ -50,6 +51,7 @@ def assemble(
             "feature": note["causes"]["backbone"]["feature"],
             "precision": plan.precision,
             "precision_check": plan.check,
+            "magnitudes": magnitudes(sizes),
             "batch": plan.batch,
             # Of all processes together; null where one did not note it.
             "seconds": None if math.isnan(seconds) else round(seconds, 3),
@@ -72,8 +74,9 @@ def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:
 
 def _survey(
     chunks: Chunks, plan: Plan
-) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float]:
-    """Failures, the shape (M, D) of all features, their dtype, and what they took in seconds."""
+) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float, NDArray]:
+    """Failures, shape (M, D) and dtype of all features, seconds they took, sizes (M,) of rows."""
+    sizes = [np.empty(0)]
     failures: list[dict[str, Any]] = []
     rows, dim, dtype, seconds = 0, 0, np.dtype("float32"), 0.0
     for chunk in _read(chunks, plan):
@@ -82,7 +85,8 @@ def _survey(
         if len(chunk.features):
             rows, dim = rows + len(chunk.features), chunk.features.shape[1]
             dtype = chunk.features.dtype
-    return failures, (rows, dim), dtype, seconds
+            sizes.append(row_sizes(chunk.features))
+    return failures, (rows, dim), dtype, seconds, np.concatenate(sizes)
 
 
 def write_npy(
