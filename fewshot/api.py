@@ -94,7 +94,9 @@ def evaluate(
         JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
     normalize : {"none", "l2"}
-        "l2" gives every feature unit length first, as most few-shot work does.
+        "l2" gives every feature unit length first, as most few-shot work does, and as runs of the
+        command line do to features of images. By default features are taken as given, and the
+        table of the result says so.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional

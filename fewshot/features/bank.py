@@ -212,9 +212,7 @@ def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
         f"{vectors.shape}",
     )
     check_finite(vectors, "text")
-    expect(
-        bool(vectors.any(1).all()), "text", "a vector of length zero says nothing of its class"
-    )
+    expect(bool(vectors.any(1).all()), "text", "a vector of length zero says nothing of its class")
     return unit_length(torch.from_numpy(vectors.astype(np.float64))).numpy().astype(np.float32)
 
 

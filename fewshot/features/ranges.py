@@ -66,8 +66,8 @@ def check_range(bank: FeatureBank) -> None:
     Raises
     ------
     FewshotError
-        All rows are the same; without unit length, rows are typically outside 0.00098 to 1.7e7,
-        or one is larger than that or 65536 times as large as a typical one.
+        All rows are the same. Without unit length: the largest absolute value of a typical row is
+        below 2^-10, or that of any row above 2^24 or 2^16 times that of a typical one.
     """
     expect(
         not _all_the_same(bank.features),
@@ -79,19 +79,19 @@ def check_range(bank: FeatureBank) -> None:
         return
     noted = bank.info.get("magnitudes")
     typical, largest, row = noted or magnitudes(row_sizes(bank.features))
-    if not LEAST <= typical <= MOST:
-        raise FewshotError(
-            "features",
-            f"expected rows whose largest number is {LEAST:.2g} to {MOST:.2g}, got typically "
-            f"{typical:.2g}, whose squares do not fit into float32 beside others",
-            f"Multiply all features by one number, {REMEDY}",
-        )
-    if largest > min(MOST, OUTLIER * typical):
+    if largest > OUTLIER * typical:
         raise FewshotError(
             "features",
             f"expected rows of comparable size, got {largest:.2g} in row {row}, where rows "
             f"typically have at most {typical:.2g}",
             f"Leave such rows out, {REMEDY}",
+        )
+    if typical < LEAST or largest > MOST:
+        raise FewshotError(
+            "features",
+            f"expected rows whose largest absolute value is {LEAST:.2g} to {MOST:.2g}, as heads "
+            f"and estimators square them, got {typical if typical < LEAST else largest:.2g}",
+            f"Multiply all features by one number, {REMEDY}",
         )
 
 
@@ -119,6 +119,7 @@ def unit_length(rows: Tensor) -> Tensor:
 def _by_largest(rows: Tensor) -> Tensor:
     """Unit length (n, D) by way of a largest number of 1, in float64: of denormals too."""
     rows64 = rows.double()
-    rows64 = rows64 / rows64.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(torch.double).tiny)
+    largest = rows64.abs().amax(-1, keepdim=True)
+    rows64 = rows64 / largest.masked_fill(largest == 0, 1.0)
     lengths = torch.linalg.vector_norm(rows64, dim=-1, keepdim=True)
     return (rows64 / lengths.clamp_min(SHORTEST)).to(rows.dtype)
