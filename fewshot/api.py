@@ -23,6 +23,7 @@ from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import with_copies
 from fewshot.features.data_warnings import data_warnings
 from fewshot.features.labels import unlabelled
+from fewshot.features.ranges import check_range
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
@@ -97,7 +98,9 @@ def evaluate(
         JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
     normalize : {"none", "l2"}
-        "l2" gives every feature unit length first, as most few-shot work does.
+        "l2" gives every feature unit length first, as most few-shot work does, and as runs of the
+        command line do to features of images. By default features are taken as given, and the
+        table of the result says so.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional
@@ -170,6 +173,7 @@ def evaluate(
         features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
         subset=subset,
     )  # fmt: skip
+    check_range(bank)
     bank = with_copies(replace(bank, logit_scale=float(logit_scale), predictor=predictor))
     for warning in data_warnings(bank):
         warnings.warn(warning, stacklevel=2)

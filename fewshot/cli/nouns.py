@@ -15,8 +15,9 @@ from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
+from fewshot.features.ranges import check_range
 from fewshot.features.settings import Extraction
 from fewshot.heads.texts import no_text
 from fewshot.places import places_of
@@ -90,8 +91,9 @@ def features_of(
     if isinstance(loaded, FeatureBank):
         if "text" in uses:
             _expect_templates(settings)
-        wish = "none" if wish == "auto" else wish
-        return replace(with_copies(loaded), normalize=wish, predictor=predictor)
+        bank = loaded if wish == "auto" else replace(loaded, normalize=wish)
+        check_range(bank)
+        return replace(with_copies(bank), predictor=predictor)
     check(loaded)
     from fewshot.features.store import is_extracted, open_or_extract
 
@@ -107,7 +109,9 @@ def features_of(
     text = class_text(settings, loaded, backbone, device) if "text" in uses else None
     bank = with_copies(open_or_extract(loaded, backbone, banks, how))
     bank = bank if text is None else with_text(bank, text)
-    return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
+    bank = replace(bank, normalize=OF_IMAGES if wish == "auto" else wish, predictor=predictor)
+    check_range(bank)
+    return bank
 
 
 def _expect_templates(settings: dict[str, Any]) -> None:

@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "support",
         metavar="DIR",
-        help="one sub-folder of images per class; or a .npz file of features and labels",
+        help="one sub-folder of images per class; or a .npz file of features and labels, which "
+        "get unit length as those of images do",
     )
     parser.add_argument(
         "--backbone", metavar="NAMES", default="efficientnet_lite0",

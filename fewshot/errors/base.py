@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fewshot.heads.base import Head, Support, parameter_names
 
+NO_NUMBER = "its numbers left the range of floating point"
 OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
 
 
@@ -54,6 +55,13 @@ class Prediction:
         if self.reservations or self.fallback is None:
             return self.reservations
         return {self.fallback_reason or "no reason was given": self.fallback}
+
+    def __post_init__(self) -> None:
+        """An infinite error is none, and where there is none there is a reason."""
+        finite = self.error.isfinite()
+        if not bool(finite.all()):
+            object.__setattr__(self, "error", torch.where(finite, self.error, torch.nan))
+            object.__setattr__(self, "reason", self.reason or NO_NUMBER)
 
     @classmethod
     def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:

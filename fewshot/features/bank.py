@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.labels import as_array, as_text, encode_labels
 from fewshot.features.mapping import prefetch
+from fewshot.features.ranges import unit_length
 
 if TYPE_CHECKING:
     from fewshot.text.gaussians import TextGaussians
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 PARTS = ("base", "validation", "novel")
 SUBSETS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "l2")
+OF_IMAGES = "l2"  # what runs do to features of images unless told otherwise
 ROWS_PER_CHECK = 65536
+OF_ALL_ROWS = ("key", "magnitudes", "copies")  # what `info` says of the whole bank only
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,7 @@ class FeatureBank:
         taken: torch.Tensor = self._tensor.index_select(0, rows)  # type: ignore[attr-defined]
         if taken.dtype == torch.float16:
             taken = taken.float()
-        return torch.nn.functional.normalize(taken, dim=1) if self.normalize == "l2" else taken
+        return unit_length(taken) if self.normalize == "l2" else taken
 
     def take_rows(self, rows: NDArray) -> FeatureBank:
         """The bank of some rows, given by their numbers; all class names stay."""
@@ -108,7 +111,7 @@ class FeatureBank:
             labels=self.labels[chosen],
             paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
             subset=None if self.subset is None else self.subset[chosen],
-            info={key: value for key, value in self.info.items() if key not in ("key", "copies")},
+            info={key: value for key, value in self.info.items() if key not in OF_ALL_ROWS},
         )
 
     @property
@@ -221,9 +224,8 @@ def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
         f"{vectors.shape}",
     )
     check_finite(vectors, "text")
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    expect(bool(lengths.all()), "text", "a vector of length zero says nothing of its class")
-    return (vectors / lengths).astype(np.float32)
+    expect(bool(vectors.any(1).all()), "text", "a vector of length zero says nothing of its class")
+    return unit_length(torch.from_numpy(vectors.astype(np.float64))).numpy().astype(np.float32)
 
 
 def _numeric(features: Any) -> NDArray:

@@ -23,7 +23,7 @@ METRICS = (
     "coverage", "width", "coverage_curve", "seconds_per_episode",
 )  # fmt: skip
 NAMES = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "queries", "episodes")
-MADE = ("key", "hashes", "head_parameters", "base", "reused_from")
+MADE = ("key", "hashes", "head_parameters", "normalize", "base", "reused_from")
 MULTIPLES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
 

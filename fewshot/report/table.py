@@ -20,9 +20,9 @@ from fewshot.report.wording import (
     estimator_names,
     fallback_notes,
     group_cells,
-    group_text,
     half_width,
     head_notes,
+    heading_text,
     interval_levels_text,
     known,
     level_text,
@@ -85,7 +85,9 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
             texts = (f"{pred} ({'; '.join(rest)})" for pred, *rest in entries)
             lines.append([*_left_entries(cell, rows), *texts])
         table = "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines)
-        blocks.append(f"**{markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
+        blocks.append(
+            f"**{markdown(heading_text(group, rows))}**, {protocol_text(rows)}\n\n{table}"
+        )
         notes = [f"- {markdown(' '.join(part))}" for part in _notes(rows)]
         if oracle_names(rows):
             notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
@@ -97,7 +99,7 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
 
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
     left = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
-    lines = [group_text(group), protocol_text(cells)]
+    lines = [heading_text(group, cells), protocol_text(cells)]
     for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
         rows = [" " * len(left[0]), *left]
         for column in columns:

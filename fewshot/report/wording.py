@@ -16,6 +16,7 @@ GROUP = ("dataset", "backbone", "feature")
 RECOMMENDED = "auto"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
+NORMALIZED = {"none": "as given", "l2": "of unit length"}
 # What runs used that did not say.
 INTERVAL_LEVEL = 0.9
 
@@ -82,6 +83,13 @@ def group_text(group: tuple[str, ...]) -> str:
     """``eurosat · resnet18 (pooled)``."""
     dataset, backbone, feature = map(plain, group)
     return f"{dataset} · {backbone} ({feature})"
+
+
+def heading_text(group: tuple[str, ...], cells: Iterable[Cell]) -> str:
+    """``eurosat · resnet18 (pooled), features of unit length``; the latter where cells say it."""
+    known = {str(cell.get("normalize")) for cell in cells} & NORMALIZED.keys()
+    kinds = " or ".join(NORMALIZED[kind] for kind in sorted(known))
+    return group_text(group) + (f", features {kinds}" if kinds else "")
 
 
 def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:

@@ -96,6 +96,7 @@ def evaluate_cell(
         **cell,
         "queries": episodes.queries,
         "episodes": len(episodes),
+        "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
