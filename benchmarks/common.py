@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewshot.features import FeatureBank, make_bank
 
@@ -24,6 +26,29 @@ def random_bank(
     features = rng.normal(size=(classes, dim)).astype(np.float32)[labels]
     features += spread * rng.normal(size=features.shape).astype(np.float32)
     return make_bank(features, labels)
+
+
+def features_of(path: Path) -> tuple[NDArray, NDArray]:
+    """Features and labels, or parts of them (``test_features``, ``test_labels``, ...) joined.
+
+    Parts ``shots1``, ``shots2``, ... beside ``test`` are views of the same training images: only
+    the largest is taken. Rows that occur twice are taken once.
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        keys = [key for key in archive.files if key.endswith("features") and "text" not in key]
+        few = sorted((int(key[5:-9]), key) for key in keys if re.match(r"shots\d+_", key))
+        if len(few) < len(keys):
+            keys = [key for key in keys if key not in [repeated for _, repeated in few[:-1]]]
+        pairs = []
+        for key in keys:
+            stem = key.removesuffix("features") + "labels"
+            label = stem if stem in archive.files else f"{stem}_assumed_sorted"
+            if label in archive.files:
+                pairs.append((archive[key].astype(np.float32), archive[label]))
+    features = np.concatenate([rows for rows, _ in pairs])
+    labels = np.concatenate([classes for _, classes in pairs])
+    _, first = np.unique(features, axis=0, return_index=True)
+    return features[first], labels[first]
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
     python benchmarks/predicted_error.py                        # EfficientNet-Lite0 on digits
     python benchmarks/predicted_error.py clip.npz --images DIR  # features; images by Lite0
+    python benchmarks/predicted_error.py BANK ...               # folders of `fewshot extract`
 
 Half of the classes are base, half novel (random, --splits times), all remaining images are
 queries. Every cell shows the mean of |predicted - actual| over the same episodes, in points, for
@@ -13,9 +14,11 @@ queries. Every cell shows the mean of |predicted - actual| over the same episode
     datasets     auto, calibrated on other data sets; base classes lend their covariance
     alone        auto, calibrated on other data sets, and no base classes at all
 
-and, for the last three, the coverage of the 90 % interval. The calibrator of the package was
-fitted on some data sets; for figures on those, give one that was fitted without them:
---without caltech101=without_caltech101.json (what `fewshot calibrate` writes).
+and, for the last three, the coverage of the 90 % interval. After base / constant stand the least
+and the greatest ratio of a split; a second table has them over all data sets and splits, and says
+where `auto` is no nearer than the constant. The calibrator of the package was fitted on some data
+sets; for figures on those, give one that was fitted without them (general_calibrator.py --without):
+--without caltech101=general.without_caltech101.json
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Self
 
 import numpy as np
-from common import write
+from common import features_of, table, write
 
 import fewshot
 from fewshot.backbones import load_backbone
@@ -39,7 +42,8 @@ from fewshot.errors.base import NO_BASE, BaseClasses
 from fewshot.errors.constant import Constant
 from fewshot.errors.loo import LeaveOneOut
 from fewshot.errors.margin import Margin
-from fewshot.features.store import open_or_extract
+from fewshot.features.settings import Extraction
+from fewshot.features.store import open_bank, open_or_extract
 
 Data = tuple[str, np.ndarray, np.ndarray]
 PREDICTED = ("constant", "loo", "margin", "base", "datasets", "alone")
@@ -60,24 +64,20 @@ def from_images(folder: str | None) -> Data:
     dataset = load_dataset(settings | {"name": name, "split": "none"})
     cache = Path.home() / ".cache/fewshot"
     backbone = load_backbone("efficientnet_lite0", Folders(cache), **dataset.input)
-    bank = open_or_extract(dataset, backbone, cache / "features")
+    bank = open_or_extract(dataset, backbone, cache / "features", Extraction(precision="float32"))
+    return name, np.asarray(bank.features), bank.labels
+
+
+def from_bank(folder: str) -> Data:
+    """Features that are extracted already, under the names of the data set and the backbone."""
+    bank = open_bank(Path(folder))
+    name = f"{bank.info['dataset']}_{bank.info['backbone']}"
     return name, np.asarray(bank.features), bank.labels
 
 
 def from_file(path: str) -> Data:
-    """Features and labels, or parts of them (``test_features``, ``test_labels``, ...) joined."""
-    with np.load(path, allow_pickle=False) as archive:
-        keys = [key for key in archive.files if key.endswith("features") and "text" not in key]
-        pairs = []
-        for key in keys:
-            own = key.removesuffix("features") + "labels"
-            label = own if own in archive.files else f"{own}_assumed_sorted"
-            if label in archive.files:
-                pairs.append((archive[key].astype(np.float32), archive[label]))
-    features = np.concatenate([one for one, _ in pairs])
-    labels = np.concatenate([one for _, one in pairs])
-    _, first = np.unique(features, axis=0, return_index=True)  # parts may repeat images
-    return Path(path).stem, features[first], labels[first]
+    """What an ``.npz`` file holds, under the file's name."""
+    return Path(path).stem, *features_of(Path(path))
 
 
 def measure(data: Data, head: str, ways: int, shots: int, given: argparse.Namespace) -> Any:
@@ -120,6 +120,8 @@ def measure(data: Data, head: str, ways: int, shots: int, given: argparse.Namesp
 
 def _means(results: list[dict[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {"actual": fmean(one["actual_error"]["mean"] for one in results)}
+    found = [one["estimators"] for one in results]
+    row["base / constant"] = [one["base"]["mae"] / one["constant"]["mae"] for one in found]
     for name in PREDICTED:
         found = [one["estimators"][name] for one in results]
         missing = any(one["mae"] is None for one in found)
@@ -136,12 +138,38 @@ def shown(row: dict[str, Any]) -> dict[str, str]:
     for key in ("actual", *PREDICTED):
         text[key] = "-" if row[key] is None else f"{100 * row[key]:.2f}"
     loo = row["loo"]
-    text["base / constant"] = f"{row['base'] / row['constant']:.2f}"
+    ratios = row["base / constant"]
+    ratio = row["base"] / row["constant"]
+    text["base / constant"] = f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     text["base / loo"] = "-" if loo is None else f"{row['base'] / loo:.2f}"
     text["datasets / base"] = f"{row['datasets'] / row['base']:.2f}"
     covered = [f"{100 * row[f'{name} coverage']:.0f}" for name in PREDICTED[3:]]
     text["coverage"] = " ".join(covered)
     return text
+
+
+def ranges(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """By head, ways and shots: least and greatest base / constant over data sets and splits."""
+    cells: dict[tuple[str, int, int], dict[str, list[float]]] = {}
+    for row in rows:
+        cell = cells.setdefault((row["head"], row["ways"], row["shots"]), {})
+        cell[row["data"]] = row["base / constant"]
+    lines = []
+    for (head, ways, shots), by_data in cells.items():
+        ratios = [ratio for some in by_data.values() for ratio in some]
+        above = {name: sum(ratio >= 1 for ratio in some) for name, some in by_data.items()}
+        lines.append(
+            {
+                "head": head,
+                "ways": str(ways),
+                "shots": str(shots),
+                "base / constant": f"{min(ratios):.2f} to {max(ratios):.2f}",
+                "median": f"{median(ratios):.2f}",
+                "at 1 or above": f"{sum(above.values())} of {len(ratios)}",
+                "where": ", ".join(f"{name} ({n})" for name, n in above.items() if n) or "-",
+            }
+        )
+    return lines
 
 
 def main() -> None:
@@ -161,7 +189,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     given.without = dict(pair.split("=", 1) for pair in given.without)
-    data = [from_file(path) for path in given.files]
+    data = [from_bank(path) if Path(path).is_dir() else from_file(path) for path in given.files]
     data += [from_images(folder) for folder in given.images]
     if not data:
         data = [from_images(None)]
@@ -175,6 +203,7 @@ def main() -> None:
                         rows.append(row)
                         print(json.dumps(shown(row)), flush=True)
     write(None, [shown(row) for row in rows])
+    print(f"\nOver data sets and splits:\n\n{table(ranges(rows))}")
     if given.json:
         Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
 
