@@ -115,7 +115,7 @@ class Chunks:
     def write(self, number: int, chunk: Chunk) -> None:
         """Store a chunk; it is there whole or not at all."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
-        more = {} if chunk.signatures is None else {"signatures": chunk.signatures}
+        more: dict[str, Any] = {} if chunk.signatures is None else {"signatures": chunk.signatures}
         with atomic_path(self._file(number)) as partial, partial.open("wb") as file:
             np.savez(
                 file, features=chunk.features, failures=failures, seconds=chunk.seconds, **more
