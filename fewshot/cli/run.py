@@ -101,8 +101,8 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
     out = left_out(heads, shots_asked(settings))  # before features are extracted
     uses = frozenset().union(*(head.uses for head in heads.values()))
     bank = bank_asked(settings, engine, uses)
-    for warning in data_warnings(bank):
-        print(f"fewshot: {warning}", file=sys.stderr)
+    for text in data_warnings(bank):
+        print(f"fewshot: {text}", file=sys.stderr)
     for name, head in heads.items():
         check_uses(bank, name, head.uses)
     if settings["task"] != VERIFICATION:

@@ -22,9 +22,11 @@ COLOURS = 3
 SIZE = COLOURS + FREQUENCIES**2 - 1
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 FLAT = 1.0  # grey levels; below, what there is of a pattern is rounding
-CLOSE = 0.22
+# How close two patterns of unit length are in images that look the same: a third of the typical
+# distance to the fifth neighbour, within bounds; at `FEW_CLOSE` with too few images to know that.
+CLOSEST, CLOSE, FEW_CLOSE = 0.1, 0.45, 0.22
+NEIGHBOUR, TYPICAL_SHARE, SAMPLE = 5, 1 / 3, 256
 COLOUR_CLOSE = 16.0  # grey levels
-NEIGHBOUR, TYPICAL_SHARE, SAMPLE = 5, 0.5, 256
 EXHAUSTIVE = 16384  # signatures that are compared with all others; more go by hashes
 TABLES, LAGS = 16, 4
 BLOCK = 1024
@@ -63,11 +65,12 @@ def _basis(size: int) -> tuple[Tensor, Tensor]:
 def groups_alike(given: NDArray) -> NDArray:
     """Number of its group (M,) for every signature (M, 66): images of a group look the same.
 
-    Two images do if the patterns of their signatures, at unit length, are closer than 0.22 (a
-    cosine above 0.976) and their mean colours than 16 grey levels. Where images are alike anyhow,
-    as scans of digits are, closer than half the typical distance to the fifth neighbour. Up to
-    16,384 different signatures are compared with all others, more with those that share one of 16
-    hashes by random hyperplanes (Charikar 2002), which misses next to none of such pairs.
+    Two images do if the patterns of their signatures, at unit length, are closer than a third of
+    the median distance to the fifth neighbour, and their mean colours than 16 grey levels. For
+    photographs that is a distance of 0.36, a cosine of 0.94; images that are alike anyhow, as scans
+    of digits are, have to be closer. Up to 16,384 different signatures are compared with all
+    others, more with those that share one of 16 hashes by random hyperplanes (Charikar 2002), which
+    misses next to no copy.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -78,8 +81,7 @@ def groups_alike(given: NDArray) -> NDArray:
     pattern = distinct[:, COLOURS:]
     length = np.linalg.norm(pattern, axis=1, keepdims=True)
     unit = np.divide(pattern, length, out=np.zeros_like(pattern), where=length > 0)
-    limit = min(CLOSE, TYPICAL_SHARE * _typical_distance(unit))
-    pairs = _close_pairs(unit, limit)
+    pairs = _close_pairs(unit, _limit(unit))
     colour = distinct[pairs[:, 0], :COLOURS] - distinct[pairs[:, 1], :COLOURS]
     left, right = pairs[np.sqrt((colour**2).mean(1)) <= COLOUR_CLOSE].T
     count = len(distinct)
@@ -88,17 +90,18 @@ def groups_alike(given: NDArray) -> NDArray:
     return np.asarray(joined[group.reshape(-1)])
 
 
-def _typical_distance(unit: NDArray) -> float:
-    """Median distance to the fifth neighbour, from at most 256 of the vectors."""
+def _limit(unit: NDArray) -> float:
+    """Distance of images that look the same, by at most 256 of the vectors (M, D)."""
+    if len(unit) <= NEIGHBOUR:
+        return FEW_CLOSE
     rows = np.unique(np.linspace(0, len(unit) - 1, SAMPLE).round().astype(int))
-    nth = min(NEIGHBOUR, len(unit) - 1)  # the zeroth is the vector itself
-    if nth < NEIGHBOUR:
-        return math.inf  # too few to say what is typical
+    nth = -NEIGHBOUR - 1  # the first is the vector itself
     similar = [
-        np.partition(unit[some] @ unit.T, -nth - 1, axis=1)[:, -nth - 1]
+        np.partition(unit[some] @ unit.T, nth, axis=1)[:, nth]
         for some in np.array_split(rows, math.ceil(len(rows) / 16))
     ]
-    return math.sqrt(max(0.0, 2 - 2 * float(np.median(np.concatenate(similar)))))
+    typical = math.sqrt(max(0.0, 2 - 2 * float(np.median(np.concatenate(similar)))))
+    return min(max(CLOSEST, TYPICAL_SHARE * typical), CLOSE)
 
 
 def _close_pairs(unit: NDArray, limit: float) -> NDArray:
