@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,10 @@ from fewshot.errors.base import ErrorEstimator
 from fewshot.errors.calibration import SOURCES
 from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.features.copies import with_copies
+from fewshot.features.data_warnings import data_warnings
+from fewshot.features.labels import unlabelled
+from fewshot.features.ranges import check_range
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
@@ -66,7 +71,7 @@ def evaluate(
     ----------
     features : array or tensor of shape (M, D)
     labels : array or tensor of shape (M,)
-        Integers or strings.
+        Integers or strings, none missing.
     split : array of M str, optional
         "base", "validation" or "novel" for every row, classes being disjoint. Episodes come
         from the novel classes; base classes serve the ``constant`` baseline, the one-shot
@@ -93,7 +98,9 @@ def evaluate(
         JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
     normalize : {"none", "l2"}
-        "l2" gives every feature unit length first, as most few-shot work does.
+        "l2" gives every feature unit length first, as most few-shot work does, and as runs of the
+        command line do to features of images. By default features are taken as given, and the
+        table of the result says so.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional
@@ -128,6 +135,12 @@ def evaluate(
     Result
         ``.episodes`` and ``.predictions`` are data frames, ``.summary`` a dict.
 
+    Warns
+    -----
+    UserWarning
+        Labels of -1 beside numbers from 0 on; rows with the same features as others. Both are
+        counted in ``summary["data"]``.
+
     Raises
     ------
     FewshotError
@@ -160,13 +173,21 @@ def evaluate(
         features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
         subset=subset,
     )  # fmt: skip
-    bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
+    check_range(bank)
+    bank = with_copies(replace(bank, logit_scale=float(logit_scale), predictor=predictor))
+    for warning in data_warnings(bank):
+        warnings.warn(warning, stacklevel=2)
     bank = judged_part(bank, part)
     if isinstance(episodes, EpisodeSet):
         drawn = check_judged(check_replay(episodes, bank), bank)
     else:
         drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images, sampler)
-    return evaluate_cell(bank, drawn, judge, guessers, settings, seed)
+    result = evaluate_cell(bank, drawn, judge, guessers, settings, seed)
+    result.summary["data"] = {
+        "copies": bank.info["copies"],
+        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
+    }
+    return result
 
 
 def draw_episodes(

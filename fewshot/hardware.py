@@ -91,3 +91,13 @@ def device_named(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise FewshotError("device", f"cannot use {name!r}: {reason}", "Set device=auto.") from None
+
+
+def episodes_device(device: torch.device) -> torch.device:
+    """Where heads are fitted when features are computed on `device`.
+
+    The CPU for Apple's GPUs: heads and estimators compute in float64, which these do not have.
+    """
+    import torch
+
+    return torch.device("cpu") if device.type == "mps" else device

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_dir(name: str) -> Path:
-    """The folder ``conf``, ``datasets/cards`` or ``datasets/confusers``.
+    """The folder ``conf``, or ``cards``, ``confusers`` or ``templates`` of ``datasets``.
 
     A wheel carries them inside the package; a clone has them at its top.
     """
@@ -45,4 +45,5 @@ def card(name: str) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file as a dict, by the safe loader."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
+    return yaml.load(path.read_text(encoding="utf-8"), loader) or {}

@@ -24,9 +24,9 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 RESIZE = ("shortest", "longest", "squash")
-# Pixels of a resized image. Only strips hundreds of times as long as wide have more, and those
-# would not fit into memory: just their centre is resampled.
-LARGEST = 2**24
+# Pixels of a resized image. More have only strips hundreds of times as long as wide, and images of
+# which a tiny share is kept: just their centre is resampled, or they might not fit into memory.
+LARGEST = 2**25
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fewshot.cli.parser import Parser
@@ -110,11 +111,12 @@ def _verify(given: argparse.Namespace, cache: Path) -> int:
 
 def _export(given: argparse.Namespace, cache: Path) -> int:
     """write a bank as one file that dataset=features reads"""
+    from fewshot.features.bank import OF_IMAGES
     from fewshot.features.export import export
     from fewshot.features.store import open_bank
 
     entry = shelf.find(cache, given.bank)
-    bank, target = open_bank(entry.folder), Path(given.output)
+    bank, target = replace(open_bank(entry.folder), normalize=OF_IMAGES), Path(given.output)
     export(bank, target)
     print(f"{entry}: {target}, {size(target.stat().st_size)}")
     return 0

@@ -62,6 +62,7 @@ def _fit(given: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from fewshot.datasets.features import load_features
+    from fewshot.features.ranges import check_range
     from fewshot.storage import writing
     from fewshot.tasks.transfer import Plan, fit_general
 
@@ -72,6 +73,7 @@ def _fit(given: argparse.Namespace) -> None:
             bank = load_features("features", path)
             info = bank.info | {"backbone": given.backbone}
             banks.append(replace(bank, normalize=given.normalize, info=info))
+            check_range(banks[-1])
         groups[str(banks[0].info["dataset"])] = banks
 
     def say(text: str) -> None:

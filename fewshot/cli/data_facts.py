@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from fewshot.datasets.naming import DATA, unnamed
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import PARTS, FeatureBank
+from fewshot.features.labels import unlabelled
 from fewshot.tasks.judged_part import NOVEL
+from fewshot.tasks.text_gaussians import learned_classes
 from fewshot.text.gaussians import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
-    """Images, classes, features, and what was skipped or dropped."""
+    """Images, classes, features, copies, and what was skipped, left out or dropped."""
     own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
     parts = {part: (own or ()).count(part) for part in PARTS}
     return {
@@ -25,6 +28,10 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "feature_dim": bank.dim,
         "normalize": bank.normalize,
         "skipped": bank.info.get("skipped", []),
+        "classnames": naming_facts(bank),
+        "left_out_folders": bank.info.get("left_out", []),
+        "copies": bank.info.get("copies"),
+        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
         "text": bank.info.get("text"),
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
@@ -32,12 +39,21 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
     }
 
 
+def naming_facts(bank: FeatureBank) -> dict[str, Any]:
+    """Whose the class names are, and those that look like identifiers."""
+    return {"from": DATA} | bank.naming | {"identifiers": unnamed(bank)}
+
+
 def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
-    """What the features cost, whenever it was; null where it is not known."""
+    """What the features cost, whenever it was; null where it is not known.
+
+    Of all images that went through the backbone, those that this run leaves aside among them.
+    """
     seconds = bank.info.get("seconds")
+    images = bank.info.get("images", len(bank))
     return {
         "seconds": seconds,
-        "images_per_second": round(len(bank) / seconds, 2) if seconds else None,
+        "images_per_second": round(images / seconds, 2) if seconds else None,
         "parameters": backbone.get("parameters") if "causes" in bank.info else None,
         "platform": bank.info.get("platform"),
     }
@@ -59,14 +75,20 @@ def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
     """Which predictor was brought along, and which evaluated classes it had learned from."""
     if not isinstance(bank.predictor, TextGaussians):
         return None
-    return {**bank.predictor.record, "classes_in_common": _in_common(bank, bank.predictor)}
+    record = {key: value for key, value in bank.predictor.record.items() if key != "ids"}
+    return record | {"classes_in_common": _in_common(bank, bank.predictor)}
 
 
 def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
     """Evaluated classes that have the name of one that a predictor has learned from."""
     judged = bank.classes(None if bank.parts is None else "novel")
-    known = {name.casefold() for name in predictor.classnames}
-    return [bank.classnames[c] for c in judged if bank.classnames[c].casefold() in known]
+    names = {name.casefold() for name in predictor.classnames}
+    same = predictor.record.get("dataset") == bank.info.get("dataset", "features")
+    ids = set(learned_classes(predictor)) if same else set()
+    return [
+        bank.classnames[c] for c in judged
+        if bank.classnames[c].casefold() in names or bank.identifiers[c] in ids
+    ]  # fmt: skip
 
 
 def seen_before(bank: FeatureBank) -> str | None:

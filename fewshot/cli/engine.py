@@ -12,7 +12,7 @@ from fewshot.errors.general import load_general
 from fewshot.errors.intervals import check_level
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
-from fewshot.hardware import available_cores, device_named
+from fewshot.hardware import available_cores, device_named, episodes_device
 from fewshot.tasks.evaluating import POLICIES, TASKS
 from fewshot.tasks.settings import Settings
 
@@ -51,6 +51,6 @@ def engine_of(settings: dict[str, Any]) -> Settings:
         level=calibration["level"],
         calibrator=calibration["calibrator"],
         base_episodes=calibration["episodes"],
-        device=device_named(settings["device"]),
+        device=episodes_device(device_named(settings["device"])),
         threads=threads,
     )

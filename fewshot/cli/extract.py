@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
     from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
     from fewshot.features.bank import FeatureBank
+    from fewshot.features.data_warnings import copies_warning, left_out_warning
     from fewshot.features.estimate import estimate
     from fewshot.features.messages import unreadable
     from fewshot.features.shelf import Entry
@@ -90,6 +91,9 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
         )
         return
     bank = Entry.read(folder)
+    copies = copies_warning(bank.note.get("copies"), bank.note.get("images", 0))
+    for warning in filter(None, (left_out_warning(dataset.left_out), copies)):
+        print(f"fewshot: {warning}", file=sys.stderr)
     skipped = bank.note.get("skipped", [])
     if skipped and how.on_error == "raise":  # another run has passed over them
         raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))

@@ -18,4 +18,6 @@ def labels_only(dataset: ImageDataset) -> FeatureBank:
         parts=dataset.parts,
         subset=dataset.subset,
         info={"dataset": dataset.name},
+        ids=dataset.ids,
+        naming=dataset.naming,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import OF_IMAGES, FeatureBank
+from fewshot.features.copies import with_copies
+from fewshot.features.ranges import check_range
 from fewshot.features.settings import Extraction
 from fewshot.heads.texts import no_text
 from fewshot.places import places_of
@@ -31,7 +34,11 @@ def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
     described = dict(settings["dataset"])
     if described["kind"] == "folder" and not described.get("name") and described.get("root"):
         described["name"] = Path(str(described["root"])).expanduser().resolve().name
-    return load_dataset(described, places_of(settings["paths"]))
+    loaded = load_dataset(described, places_of(settings["paths"]))
+    if unlike := loaded.naming.get("not_of_protocol"):
+        name = described.get("name") or described["kind"]
+        print(f"fewshot: dataset.protocol: {name}: {unlike}", file=sys.stderr)
+    return loaded
 
 
 def described_backbone(settings: dict[str, Any], dataset: ImageDataset) -> Backbone:
@@ -84,8 +91,9 @@ def features_of(
     if isinstance(loaded, FeatureBank):
         if "text" in uses:
             _expect_templates(settings)
-        wish = "none" if wish == "auto" else wish
-        return replace(loaded, normalize=wish, predictor=predictor)
+        bank = loaded if wish == "auto" else replace(loaded, normalize=wish)
+        check_range(bank)
+        return replace(with_copies(bank), predictor=predictor)
     check(loaded)
     from fewshot.features.store import is_extracted, open_or_extract
 
@@ -99,9 +107,11 @@ def features_of(
             "Set results.policy=only-missing to extract them.",
         )
     text = class_text(settings, loaded, backbone, device) if "text" in uses else None
-    bank = open_or_extract(loaded, backbone, banks, how)
+    bank = with_copies(open_or_extract(loaded, backbone, banks, how))
     bank = bank if text is None else with_text(bank, text)
-    return replace(bank, normalize="l2" if wish == "auto" else wish, predictor=predictor)
+    bank = replace(bank, normalize=OF_IMAGES if wish == "auto" else wish, predictor=predictor)
+    check_range(bank)
+    return bank
 
 
 def _expect_templates(settings: dict[str, Any]) -> None:
@@ -122,9 +132,23 @@ def class_text(
     """Text vectors of the classes, with the record of their texts; kept in the cache."""
     from fewshot.text.features import text_features
 
-    texts = texts_of_classes(settings, dataset.name, dataset.classnames)
+    say_unnamed(dataset)
+    texts = texts_of_classes(settings, dataset.name, dataset.classnames, dataset.ids)
     cache = places_of(settings["paths"]).cache / "text"
     return text_features(backbone, texts, cache=cache, device=device)
+
+
+def say_unnamed(dataset: ImageDataset | FeatureBank) -> None:
+    """One line if texts are to be made of class names that look like identifiers."""
+    from fewshot.datasets.identifiers import in_words
+    from fewshot.datasets.naming import unnamed
+
+    if names := unnamed(dataset):
+        print(
+            f"fewshot: {in_words(names, len(dataset.classnames))}, which says nothing to a text "
+            "encoder; give names with dataset.classnames=FILE",
+            file=sys.stderr,
+        )
 
 
 def with_text(bank: FeatureBank, found: TextFeatures) -> FeatureBank:
@@ -138,7 +162,10 @@ def with_text(bank: FeatureBank, found: TextFeatures) -> FeatureBank:
 
 
 def texts_of_classes(
-    settings: dict[str, Any], dataset: str, classnames: Sequence[str]
+    settings: dict[str, Any],
+    dataset: str,
+    classnames: Sequence[str],
+    ids: Sequence[str] | None = None,
 ) -> ClassTexts:
     """The texts that the settings ``text`` want for the classes of a data set."""
     from fewshot.text.class_texts import class_texts
@@ -153,7 +180,8 @@ def texts_of_classes(
         model = settings["llm"]["model"]
         file = Path(str(given)).expanduser() if given else usual_file(folder, dataset, model)
         described = load_descriptions(file)
-    return class_texts(classnames, templates, described, wanted["source"], wanted["missing"])
+    source, missing = wanted["source"], wanted["missing"]
+    return class_texts(classnames, templates, described, source, missing, ids)
 
 
 def named_predictor(wanted: Any, rank: Any = None) -> TextPredictor | TextGaussians:

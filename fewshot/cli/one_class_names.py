@@ -121,6 +121,7 @@ def _lists(
         places_of(settings["paths"]).cache,
         settings["llm"],
         encode=encode,
+        ids=[bank.identifiers[c] for c in classes],
     )
     names: list[tuple[str, ...]] = [()] * len(bank.classnames)
     dropped: list[tuple[Any, ...]] = [()] * len(bank.classnames)

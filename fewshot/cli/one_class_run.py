@@ -23,6 +23,7 @@ from fewshot.cli.one_class_names import (
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
+from fewshot.features.data_warnings import data_warnings
 from fewshot.oneclass.scores import NameVectors
 from fewshot.oneclass.settings import OneClassSettings
 from fewshot.report.left_out import left_out_text
@@ -128,6 +129,8 @@ def _named_bank(
             check(labels_only(dataset))
 
     bank = features_of(settings, device, TEXT, note)
+    for warning in data_warnings(bank):
+        print(f"fewshot: {warning}", file=sys.stderr)
     if bank.text is None:
         raise without_text(bank)
     if not seen:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
-from fewshot.cli.predict import backbone_settings
+from fewshot.cli.nouns import say_unnamed
+from fewshot.cli.predict import backbone_settings, tell_left_out
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
@@ -143,6 +144,8 @@ class Nouns:
         settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
         dataset = load_dataset(settings | {"on_error": "skip"}, self._places)
         assert isinstance(dataset, ImageDataset)
+        say_unnamed(dataset)
+        tell_left_out(dataset)
         other = np.array([not alike(one, word) for one in dataset.classnames])
         bank = self.features(dataset)
         bank = bank.take_rows(np.flatnonzero(other[bank.labels]))
@@ -150,7 +153,7 @@ class Nouns:
         problem = f"expected images of two other classes or more in {root}, got {len(there)}"
         expect(len(there) > 1, "--threshold-from", problem)
         names = tuple(dataset.classnames[c] for c in there)
-        bank = replace(bank, labels=np.searchsorted(there, bank.labels), classnames=names)
+        bank = replace(bank, labels=np.searchsorted(there, bank.labels), classnames=names, ids=None)
         lists = confusers_for(names, source, wanted, self.cache, self.encode, missing="none")
         vectors = self.encode(names)
         texts = {one: self.encode([one])[0] for own in lists.names for one in own}

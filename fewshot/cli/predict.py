@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.resources import option
 
 if TYPE_CHECKING:
+    from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
     from fewshot.tasks.prediction import Forecast
 
@@ -57,12 +59,15 @@ def _predict(given: argparse.Namespace) -> int:
     by_name = {str(own["support"].info.get("backbone", "unknown")): own for own in banks.values()}
     labels = _labels(given, by_name[best.backbone], best) if given.query else []
     sizes = _sizes(banks[backbones[0]]["support"])
+    skipped = _skipped(banks)
     if given.json:
-        print(json.dumps(_as_json(rows, best, sizes, labels, banks), indent=2, ensure_ascii=False))
+        found = _as_json(rows, sizes, labels, skipped)
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     from fewshot.report.outlook import outlook_text
 
-    print(outlook_text(rows, sizes, given.level, labels))
+    names = list(dict.fromkeys(str(one["path"]) for one in skipped))
+    print(outlook_text(rows, sizes, given.level, labels, names))
     if given.output and labels:
         print(f"\nLabels: {given.output}")
     return 0
@@ -79,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "support",
         metavar="DIR",
-        help="one sub-folder of images per class; or a .npz file of features and labels",
+        help="one sub-folder of images per class; or a .npz file of features and labels, which "
+        "get unit length as those of images do",
     )
     parser.add_argument(
         "--backbone", metavar="NAMES", default="efficientnet_lite0",
@@ -133,6 +139,7 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
             name = Path(root).expanduser().resolve().name
             settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
             datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
+            tell_left_out(datasets[kind])
     if given.query:
         datasets["query"] = load_files(given.query)
     settings = backbone_settings(backbone)
@@ -146,6 +153,14 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
         bank = open_or_extract(dataset, network, places.banks, how)
         banks[kind] = replace(bank, normalize="l2")
     return banks
+
+
+def tell_left_out(dataset: ImageDataset) -> None:
+    """Say on standard error which folders of a data set are no classes."""
+    from fewshot.features.data_warnings import left_out_warning
+
+    if warning := left_out_warning(dataset.left_out):
+        print(f"fewshot: {warning}", file=sys.stderr)
 
 
 def backbone_settings(text: str) -> dict[str, Any]:
@@ -233,20 +248,24 @@ def _sizes(bank: FeatureBank) -> dict[str, int]:
     return {name: int(size[c]) for c, name in enumerate(bank.classnames) if size[c]}
 
 
+def _skipped(banks: dict[str, dict[str, FeatureBank]]) -> list[dict[str, Any]]:
+    """Images of any backbone that could not be read."""
+    return [one for own in banks.values() for bank in own.values() for one in bank.info["skipped"]]
+
+
 def _as_json(
     rows: list[Forecast],
-    best: Forecast,
     sizes: dict[str, int],
     labels: list[dict[str, Any]],
-    banks: dict[str, dict[str, FeatureBank]],
+    skipped: list[dict[str, Any]],
 ) -> dict[str, Any]:
     from fewshot import __version__
 
     return {
         "fewshot": __version__,
         "images": sizes,
-        "skipped": [s for own in banks.values() for b in own.values() for s in b.info["skipped"]],
-        "best": {"backbone": best.backbone, "head": best.head},
+        "skipped": skipped,
+        "best": {"backbone": rows[0].backbone, "head": rows[0].head},
         "forecasts": [asdict(row) for row in rows],
         "labels": labels,
     }

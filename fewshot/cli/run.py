@@ -24,6 +24,7 @@ from fewshot.cli.run_nouns import bank_asked, episodes_asked, objects_named, sho
 from fewshot.episodes import EpisodeSet
 from fewshot.errors import estimators as estimator_registry
 from fewshot.features.bank import FeatureBank
+from fewshot.features.data_warnings import data_warnings
 from fewshot.hardware import available_cores
 from fewshot.heads import heads as head_registry
 from fewshot.loggers.telling import loggers_of, tell
@@ -100,14 +101,16 @@ def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
     out = left_out(heads, shots_asked(settings))  # before features are extracted
     uses = frozenset().union(*(head.uses for head in heads.values()))
     bank = bank_asked(settings, engine, uses)
+    for text in data_warnings(bank):
+        print(f"fewshot: {text}", file=sys.stderr)
     for name, head in heads.items():
         check_uses(bank, name, head.uses)
     if settings["task"] != VERIFICATION:
         check_calibration(engine, bank)
     if out:
         print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
-    if "text_gaussians" in uses and (warning := seen_before(bank)):
-        print(f"fewshot: {warning}", file=sys.stderr)
+    if "text_gaussians" in uses and (seen := seen_before(bank)):
+        print(f"fewshot: {seen}", file=sys.stderr)
     pairs = [
         (episodes, (name, head))
         for episodes in episodes_asked(settings, bank)

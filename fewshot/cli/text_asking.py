@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.parser import Parser
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
+    from fewshot.datasets.base import ImageDataset
+    from fewshot.features.bank import FeatureBank
     from fewshot.text.descriptions import Descriptions
     from fewshot.text.llm import Question
     from fewshot.text.llm_settings import LanguageModel
@@ -92,22 +94,45 @@ def ask_or_say(
 
     settings = settings_from(overrides)
     check_no_secret(settings["llm"])
-    name, classnames = classes_of(settings)
+    dataset = dataset_of(settings)
+    _expect_names(dataset, settings, command)
+    name, classnames = dataset_name(dataset), dataset.classnames
     act = _say if given.dry_run else _ask
     act(asking(), settings, given, name, classnames)
     return 0
 
 
-def classes_of(settings: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Name and class names of the data set of a configuration."""
+def dataset_of(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
+    """The data set of a configuration, whose class names texts can be made of."""
     from fewshot.cli.nouns import load_images
-    from fewshot.datasets.base import ImageDataset
     from fewshot.text.prompts import check_classnames
 
     dataset = load_images(settings)
-    name = dataset.name if isinstance(dataset, ImageDataset) else dataset.info.get("dataset")
     check_classnames(dataset.classnames)
-    return str(name), tuple(dataset.classnames)
+    return dataset
+
+
+def dataset_name(dataset: ImageDataset | FeatureBank) -> str:
+    """What rows and files of answers call it."""
+    from fewshot.datasets.base import ImageDataset
+
+    return str(dataset.name if isinstance(dataset, ImageDataset) else dataset.info.get("dataset"))
+
+
+def _expect_names(
+    dataset: ImageDataset | FeatureBank, settings: dict[str, Any], command: str
+) -> None:
+    """Ask nobody about identifiers, unless they are what is wanted."""
+    from fewshot.datasets.identifiers import in_words
+    from fewshot.datasets.naming import DATA, SETTING, unnamed
+
+    names, classes = unnamed(dataset), len(dataset.classnames)
+    if names and settings["dataset"].get("classnames") != DATA:
+        raise FewshotError(
+            SETTING,
+            f"expected names that a language model can know; {in_words(names, classes)}",
+            f"Give names with {SETTING}=FILE; {SETTING}={DATA} asks about these all the same.",
+        )
 
 
 def _say(

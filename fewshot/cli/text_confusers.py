@@ -41,5 +41,5 @@ def _asking(count: int) -> Asking:
         prompt=PROMPT,
         fresh=lambda name: ConfuserFile(dataset=name, prompt=PROMPT),
         question=partial(question_for, count=count),
-        ask=partial(ask_confusers, count=count),
+        ask=partial(ask_confusers, count=count, allow_identifiers=True),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from fewshot.cli.text_asking import Asking, ask_or_say, asking_parser
 
@@ -30,5 +31,5 @@ def _asking() -> Asking:
         prompt=PROMPT,
         fresh=lambda name: Descriptions(dataset=name, prompt=PROMPT),
         question=question_for,
-        ask=describe,
+        ask=partial(describe, allow_identifiers=True),  # the command has looked
     )

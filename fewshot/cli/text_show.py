@@ -68,12 +68,13 @@ def _facts(found: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
     }
     if overrides:
         from fewshot.cli.compose import settings_from
-        from fewshot.cli.text_asking import classes_of
+        from fewshot.cli.text_asking import dataset_of
 
-        _, names = classes_of(settings_from(overrides))
-        has = found.of(names)
+        dataset = dataset_of(settings_from(overrides))
+        names, ids = dataset.classnames, dataset.ids
+        has = found.of(names, ids)
         facts["missing"] = [name for name, own in zip(names, has, strict=True) if not own]
-        facts["other_classes"] = found.foreign(names)
+        facts["other_classes"] = found.foreign(names, ids)
     return facts
 
 

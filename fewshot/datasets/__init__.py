@@ -28,6 +28,7 @@ kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON o
 # What any kind of data set may be told; everything else goes to its loader.
 COMMON = (
     "summary", "kind", "name", "split", "base_fraction", "split_seed", "subset", "on_error",
+    "classnames", "protocol",
 )  # fmt: skip
 SUBSETS = ("all", "train", "validation", "test")
 
@@ -40,13 +41,18 @@ def load_dataset(
     Parameters
     ----------
     settings : mapping
-        ``kind``, ``name``, ``split``, ``base_fraction``, ``split_seed``, ``subset``, ``on_error``
-        and what the loader of that kind takes.
+        ``kind``, ``name``, ``split``, ``base_fraction``, ``split_seed``, ``subset``, ``on_error``,
+        ``classnames``, ``protocol`` and what the loader of that kind takes.
     places : Places, optional
         Where data sets lie and where content hashes of image files are remembered.
     """
+    from fewshot.datasets.naming import with_names
+    from fewshot.datasets.protocols import of_protocol
     from fewshot.datasets.splits import assign_parts
 
+    facts = card(str(settings.get("card") or settings.get("name") or settings["kind"]))
+    protocol = settings.get("protocol")
+    settings, unlike = of_protocol(settings, facts, places.data if places else None)
     kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
     on_error, subset = settings.get("on_error", "raise"), settings.get("subset") or "all"
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
@@ -54,6 +60,8 @@ def load_dataset(
     loader = kinds[kind].load()
     takes = inspect.signature(loader).parameters
     given = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
+    if "card" not in takes:
+        given.pop("card", None)  # of other kinds it has class names only
     surroundings = {
         "on_error": on_error,
         "cache": places and places.digests,
@@ -63,14 +71,19 @@ def load_dataset(
     loaded = _loaded(kind, given)
     if subset != "all":
         loaded = _only(loaded, subset)
+    named = with_names(loaded, settings.get("classnames"), facts)
+    if protocol:
+        how = {"protocol": protocol} if unlike is None else {"not_of_protocol": unlike}
+        named = replace(named, naming=named.naming | how)
     parts = assign_parts(
         settings.get("split", "auto"),
-        loaded.classnames,
+        named.classnames,
         loaded.parts,
         settings.get("base_fraction", 0.5),
         settings.get("split_seed", 0),
+        ids=(named.ids or (), loaded.classnames),
     )
-    return replace(loaded, parts=parts)
+    return replace(named, parts=parts)
 
 
 def _loaded(kind: str, given: dict[str, Any]) -> ImageDataset | FeatureBank:

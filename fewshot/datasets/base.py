@@ -21,6 +21,7 @@ class ImageDataset:
     name : str
     labels : ndarray of shape (M,), int64
     classnames : tuple of C str
+        What people, prompts and reports call the classes.
     paths : tuple of M str
         A name for every image, relative to where the data set is.
     read : callable
@@ -31,8 +32,14 @@ class ImageDataset:
         "base", "validation" or "novel" for every class, where the data set says so.
     subset : ndarray of shape (M,), str, or None
         "train", "validation" or "test" for every image, where the data set comes split by image.
+    ids : tuple of C str, or None
+        What identifies the classes where it is not their names: folders, WordNet ids.
+    naming : dict
+        Whose the names are: "from" ("clip", "card", "data", "wordnet", "file") and "source".
     input : dict
         What the images ask of a transform (``size``, ``crop_pct``), as 8 x 8 scans do.
+    left_out : tuple of str
+        Folders with images that are of no class.
     """
 
     name: str
@@ -44,6 +51,9 @@ class ImageDataset:
     parts: tuple[str, ...] | None = None
     subset: NDArray | None = None
     input: dict[str, Any] = field(default_factory=dict)
+    ids: tuple[str, ...] | None = None
+    naming: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

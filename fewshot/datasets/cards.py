@@ -44,6 +44,14 @@ def unique_names(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name} ({one})" if count[name] > 1 else name for name, one in rows)
 
 
+def own_names(facts: Mapping[str, Any]) -> Sequence[str] | None:
+    """The card's own list of class names, in class order; None where the data have theirs."""
+    if facts.get("classnames_from", "card") == "card":
+        return facts.get("classnames")
+    listed: Sequence[str] | None = facts.get("other_classnames", {}).get("card")
+    return listed
+
+
 def parts_of(
     facts: Mapping[str, Any], classnames: Sequence[str], class_split: str | None = None
 ) -> tuple[str, ...] | None:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.fingerprint import file_digest
 from fewshot.exceptions import FewshotError, expect
-from fewshot.features.bank import PARTS, FeatureBank, as_text, make_bank
+from fewshot.features.bank import OF_IMAGES, PARTS, FeatureBank, make_bank
 from fewshot.features.files import NOTE
+from fewshot.features.labels import as_text
 from fewshot.features.store import open_bank
 
+NOTED = ("backbone", "normalize")  # a word each
 KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")
 
 
@@ -27,8 +29,10 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     ``split`` is the part of every row's class, ``subset`` the row's own (train, validation, test),
     ``text`` (C, D) a vector per class name. In a ``.safetensors`` file, which holds tensors only,
     ``classnames``, ``paths``, ``split`` and ``subset`` are JSON lists in the metadata (``split``
-    may also be a tensor of 0, 1, 2 for base, validation, novel). Nothing is unpickled. A folder
-    that ``fewshot extract`` made is opened as it is, without reading it.
+    may also be a tensor of 0, 1, 2 for base, validation, novel). ``normalize`` (in the metadata
+    there) says what is to be done to the rows, "none" or "l2"; ``fewshot bank export`` writes "l2",
+    as features of images are used. Nothing is unpickled. A folder that ``fewshot extract`` made is
+    opened as it is, without reading it, and its rows get unit length as those of images do.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     """
     file = _existing(path)
     if file.is_dir():
-        bank = open_bank(file)
+        bank = replace(open_bank(file), normalize=OF_IMAGES)
         return bank if name == "features" else replace(bank, info=bank.info | {"dataset": name})
     arrays = _reader(file)(file)
     for needed in ("features", "labels"):
@@ -57,7 +61,8 @@ def load_features(name: str, path: str | None) -> FeatureBank:
         names, paths = (_strings(key, arrays.get(key)) for key in ("classnames", "paths"))
         return make_bank(
             arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info,
-            text=arrays.get("text"), subset=arrays.get("subset"),
+            normalize=str(arrays.get("normalize", "none")), text=arrays.get("text"),
+            subset=arrays.get("subset"),
         )  # fmt: skip
     except FewshotError as error:
         raise FewshotError(
@@ -91,7 +96,7 @@ def _reader(file: Path) -> Callable[[Path], dict[str, Any]]:
 def _read_npz(file: Path) -> dict[str, NDArray]:
     try:
         with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in (*KNOWN, "backbone") if key in archive.files}
+            return {key: archive[key] for key in (*KNOWN, *NOTED) if key in archive.files}
     except ValueError as error:
         if "pickle" not in str(error).lower():
             raise _unreadable(file, error) from None
@@ -120,8 +125,7 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
                 arrays[key] = np.array(json.loads(note[key]))
     except (OSError, ValueError, SafetensorError) as error:
         raise _unreadable(file, error) from None
-    if "backbone" in note:
-        arrays["backbone"] = note["backbone"]
+    arrays |= {key: note[key] for key in NOTED if key in note}
     if "split" in arrays and not isinstance(arrays["split"], np.ndarray):
         codes = arrays["split"].numpy()
         expect(

@@ -33,8 +33,10 @@ def load_folder(
     """List the images under ``root/<class>/``, at any depth, in order of their names.
 
     Under ``root/<train, val, test>/<class>/`` they come split: by image where a class is in
-    several of the three, else by class into base, validation and novel. Files with another
-    extension than JPEG, PNG, WebP, BMP, TIFF, GIF and PNM have, and hidden ones, are passed over.
+    several of the three, else by class into base, validation and novel; other folders beside two
+    of them, and folders called "unlabeled", are left out (``ImageDataset.left_out``). Files with
+    another extension than JPEG, PNG, WebP, BMP, TIFF, GIF and PNM have, hidden ones, and what
+    systems and devices leave behind (``walk.SYSTEM_FOLDERS``) are passed over.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ def load_folder(
     """
     expect_choice("dataset.same_names", same_names, ("raise", "keep"))
     folder = _existing(root, data / name if data else None)
-    classes = _named(class_folders(folder, on_error), folder, same_names)
+    layout = class_folders(folder, on_error)
+    classes = _named(layout.classes, folder, same_names)
     files = [file for one in classes for file in one.files]
     classnames = tuple(dict.fromkeys(one.name for one in classes))
     number = {classname: c for c, classname in enumerate(classnames)}
@@ -74,8 +77,9 @@ def load_folder(
         return images_digest(paths, files, index_of(folder, cache), labels if split else None)
 
     return ImageDataset(
-        name, labels.astype(np.int64), classnames, paths, read, fingerprint, *_split(classes)
-    )
+        name, labels.astype(np.int64), classnames, paths, read, fingerprint, *_split(classes),
+        left_out=layout.left_out,
+    )  # fmt: skip
 
 
 def _existing(root: str | None, usual: Path | None) -> Path:

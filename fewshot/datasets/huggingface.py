@@ -14,14 +14,10 @@ from PIL import Image
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.huggingface_columns import image_column, label_column, numbered, package
 from fewshot.datasets.images import UnreadableImageError, read_image
+from fewshot.datasets.layout import SUBSET_NAMES
 from fewshot.exceptions import FewshotError, expect
 
 SAVED = ("dataset_dict.json", "state.json")  # what ``save_to_disk`` leaves behind
-SUBSETS = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 def load_huggingface(
@@ -161,7 +157,7 @@ def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
 
 def _subset(splits: list[str], sizes: list[int]) -> NDArray | None:
     """Subset of every image, by the names of the splits; None where they say nothing."""
-    known = [SUBSETS.get(split.lower()) for split in splits]
+    known = [SUBSET_NAMES.get(split.lower()) for split in splits]
     if None in known or len(splits) == 1:
         return None
     return np.repeat(np.array(known, dtype=str), sizes)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, suggestion
+from fewshot.features.labels import missing, refuse_missing_texts
 
 LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is a ClassLabel
 
@@ -68,12 +69,7 @@ def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str
     values: list[Any] = []
     for split, table in tables.items():
         own = table.select_columns([column])[:][column] if _has(table, column) else [None]
-        if any(value is None or value == -1 for value in own):
-            raise FewshotError(
-                "dataset.hf_split",
-                f"split {split!r} has images without a label",
-                f"Leave it out: there are {'+'.join(tables)}.",
-            )
+        _refuse_unlabelled(own, split, column, tables)
         values += own
     names = listed.pop()
     if names:
@@ -85,6 +81,31 @@ def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str
     known = sorted(set(values))
     number = {value: i for i, value in enumerate(known)}
     return np.array([number[value] for value in values], dtype=np.int64), tuple(map(str, known))
+
+
+def _refuse_unlabelled(
+    labels: list[Any], split: str, column: str, tables: Mapping[str, Any]
+) -> None:
+    """Raise for rows without a label, which Hugging Face marks by -1, too."""
+    rows = missing(np.array(labels, dtype=object)) | np.array([v == -1 for v in labels], bool)
+    if not labels:
+        return
+    if rows.all():
+        raise FewshotError(
+            "dataset.hf_split",
+            f"split {split!r} has images without a label only",
+            f"Leave it out: there are {'+'.join(tables)}.",
+        )
+    if rows.any():
+        raise FewshotError(
+            "dataset.hf_split",
+            f"split {split!r} has {int(rows.sum())} of {len(rows)} images without a label (None, "
+            f"NaN, empty or -1 in {column!r}), first in row {int(np.argmax(rows))}",
+            f"Leave it out (there are {'+'.join(tables)}), or save the set without these rows.",
+        )
+    if isinstance(labels[0], str):
+        remedy = "Save the set without these rows, or rename the class."
+        refuse_missing_texts("dataset.label", np.array(labels, dtype=str), remedy)
 
 
 def _has(table: Any, column: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.datasets.images import EXTENSIONS
-from fewshot.datasets.walk import direct_images, image_files, printable, sub_folders
+from fewshot.datasets.walk import direct_images, has_images, image_files, printable, sub_folders
 from fewshot.exceptions import FewshotError
 
 # How people call the folders and files of a subset.
@@ -17,6 +18,15 @@ SUBSET_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 SUBSET_ORDER = ("train", "validation", "test")
+# What stands beside such a name, as in training_set, TestImages or val2017.
+FILLER = "set|data|dataset|images?|imgs?|split"
+# Splits that are read in no other way than by naming one of them.
+OTHER_SPLITS = frozenset({
+    "query", "queries", "support", "gallery", "probe", "eval", "evaluation", "holdout",
+    "base", "novel",
+})  # fmt: skip
+# Folders that say themselves that their images have no class.
+UNLABELLED = frozenset({"unlabeled", "unlabelled"})
 ROOT = "dataset.root"
 
 
@@ -38,47 +48,111 @@ class ClassFolder:
     subset: str | None
 
 
-def class_folders(root: Path, on_error: str) -> list[ClassFolder]:
+@dataclass(frozen=True)
+class Layout:
+    """Where the classes of a data set are.
+
+    Attributes
+    ----------
+    classes : list of ClassFolder
+    left_out : tuple of str
+        Other folders that have images, relative to the data set's.
+    """
+
+    classes: list[ClassFolder]
+    left_out: tuple[str, ...] = ()
+
+
+def subset_named(name: str) -> str | None:
+    """The subset that a folder of this name is for: "train" of ``Train`` and ``training_set``."""
+    return SUBSET_NAMES.get(_bare(name))
+
+
+def _bare(name: str) -> str:
+    """A folder's name in lower case without numbers and words that go with any split."""
+    words = re.split(r"[\W\d_]+", name.casefold())
+    kept = [word for word in words if word and not re.fullmatch(FILLER, word)]
+    return re.sub(rf"(?<=.)({FILLER})$", "", kept[0]) if len(kept) == 1 else name
+
+
+def class_folders(root: Path, on_error: str) -> Layout:
     """The class folders of ``root/<class>`` or of ``root/<train, val, test>/<class>``.
 
-    An empty one is an error, or passed over with ``on_error="skip"``.
+    Folders for subsets make a split if there are classes in two of them, or several in one; other
+    folders beside two or three of them are left out. Folders called "unlabeled" are always left
+    out. An empty class folder is an error, or passed over with ``on_error="skip"``.
 
     Raises
     ------
     FewshotError
         No images, or the classes seem to be on another level than right below `root`.
     """
-    subsets = _subset_folders(root)
+    subs, unlabelled = _labelled(root)
+    subsets = _subset_folders(root, subs)
     if not subsets:
-        return _classes_in(root, None, on_error)
-    found = {s: _classes_in(subsets[s], s, on_error) for s in SUBSET_ORDER if s in subsets}
+        return Layout(_classes_in(root, subs, None, on_error), _names(root, unlabelled))
+    found: dict[str, list[ClassFolder]] = {}
+    for subset, folder in subsets.items():
+        inside, more = _labelled(folder)
+        unlabelled += more
+        found[subset] = _classes_in(folder, inside, subset, on_error)
     largest = max(found.values(), key=len)
     for subset, classes in found.items():
         if len(classes) == 1 < len(largest) and classes[0].name not in {c.name for c in largest}:
             raise _unsorted(subsets[subset], f"{classes[0].name!r} is the only folder there")
-    return [one for classes in found.values() for one in classes]
+    others = [sub for sub in subs if sub not in subsets.values() and has_images(sub)]
+    classes = [one for own in found.values() for one in own]
+    return Layout(classes, _names(root, [*others, *unlabelled]))
 
 
-def _subset_folders(root: Path) -> dict[str, Path]:
-    """The folders named train, val, test ...; none if `root` has other folders with images."""
-    subs = sub_folders(root)
-    named = [sub for sub in subs if sub.name.casefold() in SUBSET_NAMES]
-    if not named or any(image_files(sub) for sub in subs if sub not in named):
-        return {}
+def _labelled(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Sub-folders, and those of them whose images have no class, by their own word."""
+    subs = sub_folders(folder)
+    without = [sub for sub in subs if _bare(sub.name) in UNLABELLED]
+    return [sub for sub in subs if sub not in without], [sub for sub in without if has_images(sub)]
+
+
+def _names(root: Path, folders: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(sorted(printable(one.relative_to(root).as_posix()) for one in folders))
+
+
+def _subset_folders(root: Path, subs: Sequence[Path]) -> dict[str, Path]:
+    """The folders for subsets that have class folders, by subset; none if all are classes."""
+    named = [sub for sub in subs if subset_named(sub.name)]
+    others = [sub for sub in subs if sub not in named and has_images(sub)] if named else []
     loose = [sub for sub in named if direct_images(sub)]
-    with_classes = [sub for sub in named if any(image_files(one) for one in sub_folders(sub))]
+    inside = {sub: [one for one in sub_folders(sub) if has_images(one)] for sub in named}
+    split = [sub for sub in named if inside[sub] and sub not in loose]
+    several = [sub for sub in named if len(inside[sub]) > 1]
+    if others and len(split) < 2 and len(several) < 2 and not set(split) & set(several):
+        return {}  # a class may be called "train"
     if loose and len(named) > 1:
-        raise _unsorted(loose[0], "images lie right in it", (set(with_classes) - set(loose)))
+        good = {sub for sub in named if inside[sub]} - set(loose)
+        raise _unsorted(loose[0], "images lie right in it", good)
     if loose:
         return {}
+    if others and len(split) == 1:
+        raise _ambiguous(root, split[0], others)
     found: dict[str, Path] = {}
-    for sub in with_classes:
-        other = found.setdefault(SUBSET_NAMES[sub.name.casefold()], sub)
+    for sub in split:
+        other = found.setdefault(str(subset_named(sub.name)), sub)
         if other != sub:
             raise FewshotError(
                 ROOT, f"{other.name!r} and {sub.name!r} of {str(root)!r} are the same subset"
             )
-    return found
+    return {subset: found[subset] for subset in SUBSET_ORDER if subset in found}
+
+
+def _ambiguous(root: Path, split: Path, others: Sequence[Path]) -> FewshotError:
+    beside = ", ".join(repr(printable(one.name)) for one in others[:3])
+    beside += f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return FewshotError(
+        ROOT,
+        f"{printable(str(root))!r} has class folders in {printable(split.name)!r} and images in "
+        f"{beside} beside it",
+        f"Did you mean dataset.root={printable(str(split))}? If {printable(split.name)!r} is a "
+        "class, move its images up, right into it.",
+    )
 
 
 def _unsorted(folder: Path, why: str, good: set[Path] | None = None) -> FewshotError:
@@ -93,12 +167,15 @@ def _unsorted(folder: Path, why: str, good: set[Path] | None = None) -> FewshotE
     )
 
 
-def _classes_in(folder: Path, subset: str | None, on_error: str) -> list[ClassFolder]:
-    files = {sub: image_files(sub) for sub in sub_folders(folder)}
+def _classes_in(
+    folder: Path, subs: Sequence[Path], subset: str | None, on_error: str
+) -> list[ClassFolder]:
+    files = {sub: image_files(sub) for sub in subs}
     held = {sub: own for sub, own in files.items() if own}
     if not held:
         raise _nothing(folder)
     _expect_level(folder, held)
+    _expect_no_split(folder, held)
     empty = [sub for sub, own in files.items() if not own]
     if empty and on_error != "skip":
         raise FewshotError(
@@ -137,9 +214,41 @@ def _expect_level(folder: Path, held: Mapping[Path, list[Path]]) -> None:
     )
 
 
+def _expect_no_split(folder: Path, held: Mapping[Path, list[Path]]) -> None:
+    """Refuse a folder that has a split below it, or is one, as a class.
+
+    A split is a folder for a subset, or for queries and the like, without images right in it and
+    with several folders of images: ``dataset/train/<class>``, ``gallery/<class>``.
+    """
+    for sub, files in held.items():
+        folders = {file.parent for file in files}
+        below: dict[Path, set[Path]] = {}
+        for deep in folders:
+            for inner in (deep, *deep.parents):
+                if inner == sub:
+                    break
+                below.setdefault(inner.parent, set()).add(inner)
+        for inner, classes in below.items():
+            other = inner == sub and _bare(inner.name) in OTHER_SPLITS
+            if len(classes) > 1 and inner not in folders and (other or subset_named(inner.name)):
+                raise _has_split(folder, inner)
+
+
+def _has_split(folder: Path, split: Path) -> FewshotError:
+    shown = printable(split.relative_to(folder).as_posix())
+    readable = subset_named(split.name) and split.parent != folder
+    meant = split.parent if readable else split
+    return FewshotError(
+        ROOT,
+        f"{printable(str(folder))!r} has class folders in {shown!r}, which seems to be a split; "
+        f"expected {printable(folder.name)}/<class>/<image>",
+        f"Did you mean dataset.root={printable(str(meant))}?",
+    )
+
+
 def _meant(folder: Path) -> Path:
     """The first folder, going down, that has more than one sub-folder with images."""
-    holding = [sub for sub in sub_folders(folder) if image_files(sub)]
+    holding = [sub for sub in sub_folders(folder) if has_images(sub)]
     if len(holding) == 1 and not direct_images(folder) and not direct_images(holding[0]):
         return _meant(holding[0])
     return folder

@@ -21,6 +21,7 @@ def assign_parts(
     own: tuple[str, ...] | None,
     base_fraction: float = 0.5,
     seed: int = 0,
+    ids: Sequence[Sequence[str]] = (),
 ) -> tuple[str, ...] | None:
     """Part of every class by the setting ``dataset.split``.
 
@@ -37,6 +38,8 @@ def assign_parts(
         In (0, 1), for "random".
     seed : int
         For "random".
+    ids : sequence of sequences of C str
+        What else a file may call the classes by.
     """
     if spec is None or spec == "none":
         return None
@@ -45,7 +48,7 @@ def assign_parts(
     if spec == "random":
         expect_positive_int("dataset.split_seed", seed, minimum=0)
         return random_parts(len(classnames), base_fraction, seed)
-    return _read_parts(Path(str(spec)).expanduser(), classnames)
+    return _read_parts(Path(str(spec)).expanduser(), [*ids, classnames])
 
 
 def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ...]:
@@ -61,7 +64,9 @@ def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ..
     return tuple("base" if c in base else "novel" for c in range(classes))
 
 
-def _read_parts(path: Path, classnames: Sequence[str]) -> tuple[str, ...]:
+def _read_parts(path: Path, ways: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Parts from a file that calls every class in one of the `ways`, the earlier ones first."""
+    classnames = ways[-1]
     if not is_file(path) and not is_folder(path):
         raise FewshotError(
             "dataset.split",
@@ -70,14 +75,17 @@ def _read_parts(path: Path, classnames: Sequence[str]) -> tuple[str, ...]:
         )
     listed = read_class_split(path)
     part_of = {name: part for part, names in listed.items() for name in names}
-    known = [composed(name) for name in classnames]
-    unknown = sorted(part_of.keys() - set(known))
+    place = {composed(name): c for names in reversed(ways) for c, name in enumerate(names)}
+    unknown = sorted(part_of.keys() - place.keys())
     if unknown:
         more = f" (nor {len(unknown) - 1} more that it names)" if len(unknown) > 1 else ""
         raise FewshotError(
             "dataset.split",
             f"{path} names class {unknown[0]!r}, which the data set does not have{more}",
-            nearest(unknown[0], classnames),
+            nearest(unknown[0], [name for names in reversed(ways) for name in names]),
         )
     # Classes that the file leaves out serve neither side.
-    return tuple(part_of.get(name, "validation") for name in known)
+    parts = ["validation"] * len(classnames)
+    for name, part in part_of.items():
+        parts[place[name]] = part
+    return tuple(parts)

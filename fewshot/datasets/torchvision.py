@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.cards import facts_of, parts_of
+from fewshot.datasets.cards import facts_of, own_names, parts_of
+from fewshot.datasets.classnames import folded
 from fewshot.datasets.published import data_folder, expect_whole, from_files
 from fewshot.datasets.torchvision_build import build, expect_source
 from fewshot.datasets.torchvision_rows import Rows, rows_of
@@ -73,8 +74,11 @@ def load_torchvision(
         for split in splits
     ]
     labels, classnames, parts = _join_classes(rows, splits)
-    named = _named(name, labels, facts.get("classnames"), classnames)
+    _refuse_unlabelled(labels)
+    known = None if rows[0].ids else own_names(facts)  # ids tell of which of the classes
+    named = _named(name, labels, known, classnames)
     more = {
+        "ids": rows[0].ids or None,
         "parts": parts_of(facts, named, class_split) or parts,
         "subset": _subset(rows, splits),
         "input": facts.get("input", {}),
@@ -86,6 +90,17 @@ def load_torchvision(
     if on_error == "raise":
         expect_whole(name, folder, paths, len(paths), facts.get("images"))
     return from_files(name, folder, paths, labels, named, cache, **more)
+
+
+def _refuse_unlabelled(labels: NDArray) -> None:
+    """Raise for images without a label, to which torchvision gives -1."""
+    count = int((labels < 0).sum())
+    expect(
+        not count,
+        "dataset.options",
+        f"{count} of {len(labels)} images have no label",
+        "Choose a split whose images are labelled.",
+    )
 
 
 def _arguments(split: Mapping[str, Any], options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -123,8 +138,10 @@ def _join_classes(
 def _named(
     name: str, labels: NDArray, known: Sequence[str] | None, own: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Class names of the card if it has some, else torchvision's, else numbers."""
+    """Class names of the card if it has others than torchvision's, else these, else numbers."""
     top = int(labels.max(initial=-1))
+    if known and own and {folded(one) for one in own} <= {folded(one) for one in known}:
+        known = None
     named = tuple(known or own or map(str, range(top + 1)))
     expect(
         top < len(named) and len(own) in (0, len(named)),

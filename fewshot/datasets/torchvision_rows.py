@@ -27,6 +27,8 @@ class Rows:
     labels : ndarray of shape (M,), int64
     classnames : tuple of C str
         Empty where torchvision has no names.
+    ids : tuple of C str
+        WordNet ids, where torchvision has them.
     files : list of M Path, or None
     pixels : ndarray of shape (M, H, W) or (M, H, W, 3), uint8, or None
         Where the set is kept in arrays instead of image files.
@@ -34,6 +36,7 @@ class Rows:
 
     labels: NDArray
     classnames: tuple[str, ...]
+    ids: tuple[str, ...] = ()
     files: list[Path] | None = None
     pixels: NDArray | None = None
 
@@ -54,7 +57,8 @@ def rows_of(made: Any) -> Rows:
     if pairs is not None:
         pairs = sorted((str(file), int(label)) for file, label in pairs)
         numbers = np.array([label for _, label in pairs], dtype=np.int64)
-        return Rows(numbers, names, files=[Path(file) for file, _ in pairs])
+        ids = tuple(getattr(made, "wnids", None) or ())
+        return Rows(numbers, names, ids, files=[Path(file) for file, _ in pairs])
     labels = getattr(made, "targets", getattr(made, "labels", None))
     pixels = getattr(made, "data", None)
     if labels is None or not hasattr(pixels, "shape"):

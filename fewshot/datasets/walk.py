@@ -9,22 +9,45 @@ from pathlib import Path
 from fewshot.datasets.images import EXTENSIONS
 from fewshot.exceptions import FewshotError
 
+# Folders that systems, disks, cameras and editors leave behind, in lower case, with copies and
+# thumbnails of images in them. Only names that no person gives to a class; those with a dot in
+# front (.thumbnails, .Trash-1000, .AppleDouble) are hidden anyhow.
+SYSTEM_FOLDERS = frozenset({
+    "@eadir", "#recycle", "#snapshot", "@tmp",  # Synology
+    "@recycle", "@recently-snapshot",  # QNAP
+    "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder",  # Apple
+    "$recycle.bin", "recycler", "system volume information", "found.000",  # Windows
+    "lost+found", "lost.dir",  # Linux, Android
+    "thmbnl", "avf_info", "canonmsc",  # cameras
+    "__pycache__",
+})  # fmt: skip
+
 
 def image_files(folder: Path, argument: str = "dataset.root") -> list[Path]:
     """Image files at any depth, sorted.
 
     Links are followed, but no folder is entered twice, nor one that holds `folder`: the images of
-    other classes are not images of this one. Hidden files and folders, pipes and devices are
-    passed over; a link that leads nowhere stays, to be reported when it is read.
+    other classes are not images of this one. Hidden files and folders, those of
+    ``SYSTEM_FOLDERS``, pipes and devices are passed over; a link that leads nowhere stays, to be
+    reported when it is read.
 
     Raises
     ------
     FewshotError
         A folder cannot be listed.
     """
+    return sorted(_images_below(folder, argument))
+
+
+def has_images(folder: Path, argument: str = "dataset.root") -> bool:
+    """Whether there is an image file at any depth."""
+    return next(_images_below(folder, argument), None) is not None
+
+
+def _images_below(folder: Path, argument: str) -> Iterator[Path]:
     top = Path(os.path.realpath(folder))
     seen = {str(parent) for parent in top.parents}
-    waiting, found = [folder], []
+    waiting = [folder]
     while waiting:
         current = waiting.pop()
         real = os.path.realpath(current)
@@ -36,9 +59,8 @@ def image_files(folder: Path, argument: str = "dataset.root") -> list[Path]:
             if _is_folder(entry):
                 subs.append(current / entry.name)
             elif _is_image(entry):
-                found.append(current / entry.name)
+                yield current / entry.name
         waiting += sorted(subs, reverse=True)  # so that the first of them is the next one
-    return sorted(found)
 
 
 def direct_images(folder: Path, argument: str = "dataset.root") -> list[Path]:
@@ -74,13 +96,19 @@ def is_file(path: Path) -> bool:
 
 
 def _entries(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, without hidden things."""
+    """What lies in a folder, without hidden things and ``SYSTEM_FOLDERS``."""
     try:
         with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
+            listed = list(entries)  # closed before anybody stops in the middle
     except OSError as error:
         where = printable(str(error.filename or folder))
         raise FewshotError(argument, f"cannot list {where!r}: {error.strerror}") from None
+    for entry in listed:
+        name = entry.name
+        if not name.startswith(".") and not (
+            name.casefold() in SYSTEM_FOLDERS and _is_folder(entry)
+        ):
+            yield entry
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
-from fewshot.errors.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction
+from fewshot.errors.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction, reserved
 from fewshot.errors.evidence import Evidence
 from fewshot.errors.general import General, Model, load_general
 from fewshot.errors.intervals import LEVEL, LEVELS, Residuals, check_level, new_classes
@@ -101,19 +102,38 @@ class Auto(ErrorEstimator):
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
             rows[:, own] = np.stack([predicted, *bounds, *bands])
         said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
-        guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
-        strange = np.array([str(regime) not in fitted for regime in regimes])
-        strange &= self.calibrator is None and type(head).__name__ not in LEARNED_HEADS
-        doubtful = torch.from_numpy(guessed | strange).to(said.device)
-        doubtful |= has_copies(support).to(said.device)
         return Prediction(
             said[0],
             lower=said[1],
             upper=said[2],
             bands=said[3:].view(2, len(LEVELS), -1),
-            fallback=doubtful if bool(doubtful.any()) else None,
-            fallback_reason=GUESS if guessed.any() else STRANGER if strange.any() else COPIES,
+            **reserved(self._reservations(support, head, regimes)),
         )
+
+    def _reservations(
+        self, support: Support, head: Head, regimes: NDArray
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Why a number may be off, each with its episodes (E,)."""
+        fitted = getattr(self, "fitted_", {})
+        device = support.features.device
+        guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
+        yield GUESS, torch.from_numpy(guessed).to(device)
+        if not self._knows(head):
+            elsewhere = np.array([str(regime) not in fitted for regime in regimes])
+            yield self._stranger(), torch.from_numpy(elsewhere).to(device)
+        yield COPIES, has_copies(support).to(device)
+
+    def _knows(self, head: Head) -> bool:
+        """Whether the calibrator was fitted with heads of this class."""
+        if self.calibrator is None:
+            return type(head).__name__ in LEARNED_HEADS
+        return self.general().knows(head)
+
+    def _stranger(self) -> str:
+        if self.calibrator is None:
+            return STRANGER
+        heads = " and ".join(sorted(self.general().heads))
+        return f"calibrated on {heads} on other data sets, and not on this head"
 
     def general(self) -> General:
         """The transferred calibrator."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, TypeAlias
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fewshot.heads.base import Head, Support, parameter_names
 
+NO_NUMBER = "its numbers left the range of floating point"
 OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
 
 
@@ -34,7 +35,10 @@ class Prediction:
         Episodes whose number is to be taken with a reservation: another, simpler estimator
         answered, say.
     fallback_reason : str or None
-        Which reservation, and why.
+        Which reservations, and why.
+    reservations : dict of str to Tensor of shape (E,), bool
+        Where several reservations are about different episodes, those of each; empty where
+        `fallback` and `fallback_reason` say all.
     """
 
     error: Tensor
@@ -44,6 +48,20 @@ class Prediction:
     bands: Tensor | None = None
     fallback: Tensor | None = None
     fallback_reason: str | None = None
+    reservations: dict[str, Tensor] = field(default_factory=dict)
+
+    def by_reservation(self) -> dict[str, Tensor]:
+        """Episodes (E,), bool, of every reservation."""
+        if self.reservations or self.fallback is None:
+            return self.reservations
+        return {self.fallback_reason or "no reason was given": self.fallback}
+
+    def __post_init__(self) -> None:
+        """An infinite error is none, and where there is none there is a reason."""
+        finite = self.error.isfinite()
+        if not bool(finite.all()):
+            object.__setattr__(self, "error", torch.where(finite, self.error, torch.nan))
+            object.__setattr__(self, "reason", self.reason or NO_NUMBER)
 
     @classmethod
     def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:
@@ -57,6 +75,24 @@ class Prediction:
         """NaN for every episode."""
         features = support.features
         return cls(features.new_full((len(features),), torch.nan), reason)
+
+
+def reserved(reservations: Iterable[tuple[str, Tensor]]) -> dict[str, Any]:
+    """Fields of a `Prediction` with all reservations that any episode has.
+
+    Parameters
+    ----------
+    reservations : iterable of (str, Tensor of shape (E,), bool)
+        One reason may come several times.
+    """
+    masks: dict[str, Tensor] = {}
+    for reason, episodes in reservations:
+        if bool(episodes.any()):
+            masks[reason] = masks[reason] | episodes if reason in masks else episodes
+    if not masks:
+        return {}
+    doubtful = torch.stack(list(masks.values())).any(0)
+    return {"fallback": doubtful, "fallback_reason": "; ".join(masks), "reservations": masks}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.errors.base import BaseClasses, ErrorEstimator, Prediction
+from fewshot.errors.base import BaseClasses, ErrorEstimator, Prediction, reserved
 from fewshot.errors.calibration import CALIBRATORS, METHODS, Calibrator, from_json
 from fewshot.errors.intervals import GRID, LEVEL, Residuals, check_level, new_classes
 from fewshot.exceptions import expect, expect_choice
@@ -74,8 +74,7 @@ class Calibrated(ErrorEstimator):
             return Prediction.undefined(support, getattr(self, "reason_", self.base_.reason))
         stacked = np.stack([one.error.double().cpu().numpy() for one in raw], -1)
         reason = next((one.reason for one in raw if one.reason), None)
-        fallback = next((one for one in raw if one.fallback is not None), None)
-        return bounded(support, stacked, calibrator, self.residuals_, self.level, reason, fallback)
+        return bounded(support, stacked, calibrator, self.residuals_, self.level, reason, raw)
 
     def _on(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
         reasons: dict[str, None] = {}
@@ -141,7 +140,7 @@ class Transferred(ErrorEstimator):
         raw = said.error.double().cpu().numpy()[:, None]
         nearest = self.steps.nearest(float(support.typical_shots.mean()))
         calibrator, residuals = self.steps.calibrators[nearest], self.steps.residuals[nearest]
-        return bounded(support, raw, calibrator, residuals, self.level, said.reason, said)
+        return bounded(support, raw, calibrator, residuals, self.level, said.reason, [said])
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,9 +197,12 @@ def bounded(
     residuals: Residuals,
     level: float,
     reason: str | None = None,
-    said: Prediction | None = None,
+    said: Sequence[Prediction] = (),
 ) -> Prediction:
-    """Calibrate raw predictions (E, P) and put their interval around them."""
+    """Calibrate raw predictions (E, P) and put their interval around them.
+
+    Reservations of whoever `said` one of them are about the outcome too.
+    """
     known = np.isfinite(raw).all(-1)
     error = np.where(known, calibrator(raw), np.nan)
     columns = (error, *residuals.interval(error, level), residuals.bands(error))
@@ -211,8 +213,11 @@ def bounded(
         lower,
         upper,
         bands,
-        None if said is None else said.fallback,
-        None if said is None else said.fallback_reason,
+        **reserved(
+            (why, episodes & made.isfinite())
+            for one in said
+            for why, episodes in one.by_reservation().items()
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from fewshot.errors.margin import Margin, margins_of, rival_covariance, rivals
 from fewshot.errors.orthant import orthant_probability
 from fewshot.errors.prior import ClassPrior
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
-from fewshot.heads.base import Head, LinearHead, Support, linear_scores
+from fewshot.heads.base import Head, LinearForm, LinearHead, Support, linear_scores
 
 # What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
 # class that is a third wider or narrower than the average one.
@@ -82,8 +82,9 @@ class EmpiricalBayes(ErrorEstimator):
 
     def _under(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
         # LDA shapes its weights by the scatter of these shots, along which they vary too little.
-        nu = self.nu if head.linear().response is not None else ALONE
-        margins, scatter = posterior_margins(prior, support, head, nu)
+        form = head.linear().balanced()
+        nu = self.nu if form.response is not None else ALONE
+        margins, scatter = posterior_margins(prior, support, head, nu, form)
         right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
@@ -103,13 +104,18 @@ class EmpiricalBayes(ErrorEstimator):
 
 
 def posterior_margins(
-    prior: ClassPrior, support: Support, head: LinearHead, nu: float
+    prior: ClassPrior,
+    support: Support,
+    head: LinearHead,
+    nu: float,
+    form: LinearForm | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Margins (E, N, N) of x over the rivals, and covariance of the scores (E, N, N, N).
 
-    The second axis of the covariance is the class that x is of.
+    The second axis of the covariance is the class that x is of. With `form`, scores are those of
+    that form of the head, for instance a balanced one.
     """
-    form = head.linear()
+    form = head.linear() if form is None else form
     weights = form.weights @ prior.basis
     counts = support.counts
     means = (support.means() - prior.mean) @ prior.basis

@@ -44,7 +44,7 @@ class Evidence:
     @cached_property
     def form(self) -> LinearForm | None:
         """The head as weights and biases, if it is linear."""
-        return self.head.linear() if isinstance(self.head, LinearHead) else None
+        return self.head.linear().balanced() if isinstance(self.head, LinearHead) else None
 
     @cached_property
     def ways(self) -> Tensor:
@@ -81,11 +81,12 @@ class Evidence:
     @cached_property
     def risk_base(self) -> Tensor:
         """The same with the covariance of the base classes alone."""
-        assert self.form is not None
+        assert isinstance(self.head, LinearHead)
         trace, scatter = self._base
-        form = self.form
+        form = self.head.linear()
         if form.response is None:  # one shot leaves a linear head only its means
             form = form._replace(response=torch.ones_like(form.biases))
+        form = form.balanced()
         trace = trace.expand(len(form.biases))
         return risk(margin_means(self.support, form, trace), scatter)
 
@@ -93,7 +94,9 @@ class Evidence:
     def risk_posterior(self) -> Tensor:
         """Margins of the classes that shots and base classes together suggest."""
         assert isinstance(self.head, LinearHead)
-        margins, scatter = posterior_margins(self._prior, self.support, self.head, nu=8.0)
+        margins, scatter = posterior_margins(
+            self._prior, self.support, self.head, nu=8.0, form=self.form
+        )
         return risk(margins, scatter)
 
     @cached_property

@@ -17,6 +17,7 @@ from fewshot.errors.calibrated import Steps, check_shots
 from fewshot.errors.intervals import GRID, Residuals
 from fewshot.errors.regimes import REGIMES
 from fewshot.exceptions import FewshotError
+from fewshot.heads.base import Head
 from fewshot.storage import atomic_path
 
 FORMAT = 1
@@ -145,6 +146,17 @@ class General:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     notes: str = ""
     path: str = "general-purpose"
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """Names of the heads that it was fitted with; empty where the file does not say."""
+        named = {str(row["head"]) for row in self.left_out if row.get("head")}
+        return frozenset(named | self.curves.keys())
+
+    def knows(self, head: Head) -> bool:
+        """Whether it was fitted with heads of this class, or does not say with which."""
+        own = type(head).__name__.lower()
+        return not self.heads or own in {name.replace("_", "") for name in self.heads}
 
     def model(self, regime: str) -> Model:
         """The model of a regime; a calibrator of your own may lack some."""

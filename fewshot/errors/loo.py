@@ -42,6 +42,12 @@ class LeaveOneOut(ErrorEstimator):
 
 
 def held_out_error(scores: Tensor, support: Support) -> Tensor:
-    """Mean over classes of the share of their shots whose best score (E, N, K, N) is another's."""
+    """Mean over classes of the share of their shots whose best score (E, N, K, N) is another's.
+
+    NaN for an episode in which a shot that could be held out has a score that is no number.
+    """
     own = torch.arange(scores.shape[1], device=scores.device)[:, None]
-    return class_mean((scores.argmax(-1) != own) & support.mask, support)
+    best, answers = scores.max(-1)
+    error = class_mean((answers != own) & support.mask, support)
+    held = support.mask & (support.counts > 1)[..., None]
+    return error.masked_fill((held & ~best.isfinite()).flatten(1).any(-1), torch.nan)

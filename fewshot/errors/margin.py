@@ -57,7 +57,7 @@ class Margin(ErrorEstimator):
         return self._held_out(support, head, form)
 
     def _closed_form(self, support: Support, form: LinearForm, many: Tensor) -> Prediction:
-        base = self.base_.covariance
+        form, base = form.balanced(), self.base_.covariance
         if not bool(many.any()) and base is None:
             return Prediction.undefined(support, ONE_SHOT)
         trace, scatter = projected_scatter(support, form.weights)

@@ -9,7 +9,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.features.chunks import Chunk, Chunks, Plan
+from fewshot.features.copies import copies_by_pixels
 from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
 from fewshot.features.messages import unreadable
 from fewshot.features.paths import write_paths
+from fewshot.features.ranges import magnitudes, row_sizes
 from fewshot.storage import atomic_path
 
 
@@ -27,7 +29,8 @@ def assemble(
     folder: Path, chunks: Chunks, plan: Plan, dataset: ImageDataset, note: dict[str, Any]
 ) -> None:
     """Write the bank `folder` from its chunks, whole or not at all. The caller holds its lock."""
-    failures, shape, dtype, seconds = _survey(chunks, plan)
+    survey = _survey(chunks, plan)
+    failures, shape = survey.failures, survey.shape
     if not shape[0]:
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
@@ -37,9 +40,11 @@ def assemble(
     with atomic_path(folder) as partial:
         partial.mkdir()
         blocks = (chunk.features for chunk in _read(chunks, plan) if len(chunk.features))
-        digest = write_npy(partial / FEATURES, blocks, shape, dtype)
-        np.save(partial / LABELS, dataset.labels[kept], allow_pickle=False)
-        write_paths(partial / PATHS, [dataset.paths[row] for row in np.flatnonzero(kept)])
+        digest = write_npy(partial / FEATURES, blocks, shape, survey.dtype)
+        labels = dataset.labels[kept]
+        paths = [dataset.paths[row] for row in np.flatnonzero(kept)]
+        np.save(partial / LABELS, labels, allow_pickle=False)
+        write_paths(partial / PATHS, paths)
         whole = note | {
             "images": shape[0],
             "dim": shape[1],
@@ -47,12 +52,16 @@ def assemble(
             "classnames": list(dataset.classnames),
             "parts": dataset.parts and list(dataset.parts),
             "skipped": failures,
+            "copies": None
+            if survey.signatures is None
+            else copies_by_pixels(survey.signatures, labels, paths),
             "feature": note["causes"]["backbone"]["feature"],
             "precision": plan.precision,
             "precision_check": plan.check,
+            "magnitudes": magnitudes(survey.sizes),
             "batch": plan.batch,
             # Of all processes together; null where one did not note it.
-            "seconds": None if math.isnan(seconds) else round(seconds, 3),
+            "seconds": None if math.isnan(survey.seconds) else round(survey.seconds, 3),
             "sha256": {
                 "features": digest,
                 "labels": hashlib.sha256((partial / LABELS).read_bytes()).hexdigest(),
@@ -70,19 +79,37 @@ def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:
     return (chunks.read(number) for number in range(plan.chunks))
 
 
-def _survey(
-    chunks: Chunks, plan: Plan
-) -> tuple[list[dict[str, Any]], tuple[int, int], np.dtype[Any], float]:
-    """Failures, the shape (M, D) of all features, their dtype, and what they took in seconds."""
+class _Survey(NamedTuple):
+    """What all chunks together say.
+
+    Failures, shape (M, D) and dtype of all features, the seconds they took, the sizes (M,) of
+    rows, and the signatures of images where all chunks have some.
+    """
+
+    failures: list[dict[str, Any]]
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    seconds: float
+    sizes: NDArray
+    signatures: NDArray | None
+
+
+def _survey(chunks: Chunks, plan: Plan) -> _Survey:
+    sizes = [np.empty(0)]
     failures: list[dict[str, Any]] = []
     rows, dim, dtype, seconds = 0, 0, np.dtype("float32"), 0.0
+    signatures = []
     for chunk in _read(chunks, plan):
         failures += chunk.failures
         seconds += chunk.seconds
+        signatures.append(chunk.signatures)
         if len(chunk.features):
             rows, dim = rows + len(chunk.features), chunk.features.shape[1]
             dtype = chunk.features.dtype
-    return failures, (rows, dim), dtype, seconds
+            sizes.append(row_sizes(chunk.features))
+    known = [marks for marks in signatures if marks is not None]
+    together = np.concatenate(known) if len(known) == len(signatures) else None
+    return _Survey(failures, (rows, dim), dtype, seconds, np.concatenate(sizes), together)
 
 
 def write_npy(

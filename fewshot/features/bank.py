@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.labels import as_array, as_text, encode_labels
 from fewshot.features.mapping import prefetch
+from fewshot.features.ranges import unit_length
 
 if TYPE_CHECKING:
     from fewshot.text.gaussians import TextGaussians
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 PARTS = ("base", "validation", "novel")
 SUBSETS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "l2")
+OF_IMAGES = "l2"  # what runs do to features of images unless told otherwise
 ROWS_PER_CHECK = 65536
+OF_ALL_ROWS = ("key", "magnitudes", "copies")  # what `info` says of the whole bank only
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +55,12 @@ class FeatureBank:
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
         rows stay as the backbone made them.
+    ids : tuple of C str, or None
+        What identifies the classes where it is not their names: folders, WordNet ids.
+    naming : dict
+        Whose the names are, as in ``ImageDataset``.
     info : dict
-        Where the bank comes from: dataset, backbone, feature kind, key, skipped images.
+        Where the bank comes from: dataset, backbone, feature kind, key, skipped images, copies.
     """
 
     features: NDArray
@@ -66,6 +74,8 @@ class FeatureBank:
     logit_scale: float = 100.0
     predictor: str | TextPredictor | TextGaussians = "ridge"
     info: dict[str, Any] = field(default_factory=dict)
+    ids: tuple[str, ...] | None = None
+    naming: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with warnings.catch_warnings():
@@ -90,7 +100,7 @@ class FeatureBank:
         taken: torch.Tensor = self._tensor.index_select(0, rows)  # type: ignore[attr-defined]
         if taken.dtype == torch.float16:
             taken = taken.float()
-        return torch.nn.functional.normalize(taken, dim=1) if self.normalize == "l2" else taken
+        return unit_length(taken) if self.normalize == "l2" else taken
 
     def take_rows(self, rows: NDArray) -> FeatureBank:
         """The bank of some rows, given by their numbers; all class names stay."""
@@ -101,8 +111,13 @@ class FeatureBank:
             labels=self.labels[chosen],
             paths=None if self.paths is None else tuple(self.paths[row] for row in chosen),
             subset=None if self.subset is None else self.subset[chosen],
-            info={key: value for key, value in self.info.items() if key != "key"},
+            info={key: value for key, value in self.info.items() if key not in OF_ALL_ROWS},
         )
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """What identifies the C classes, whatever people call them."""
+        return self.ids or self.classnames
 
     def classes(self, part: str | None = None) -> NDArray:
         """Class numbers of one part; all that occur when `part` is None."""
@@ -146,7 +161,7 @@ def make_bank(
     features : array-like or tensor of shape (M, D)
         Finite numbers.
     labels : array-like or tensor of shape (M,)
-        Integers or strings. With `classnames`, integers are positions in it.
+        Integers or strings, none missing. With `classnames`, integers are positions in it.
     classnames : sequence of str, optional
     paths : sequence of M str, optional
     split : array-like of M str, optional
@@ -162,8 +177,8 @@ def make_bank(
     Raises
     ------
     FewshotError
-        NaN or infinite features, lengths that differ, a class in two parts, text vectors that do
-        not fit.
+        NaN or infinite features, missing labels, lengths that differ, a class in two parts, text
+        vectors that do not fit.
     """
     expect_choice("normalize", normalize, NORMALIZATIONS)
     features = _numeric(features)
@@ -173,7 +188,7 @@ def make_bank(
         "labels",
         f"expected {len(features)} labels, one per row of features, got shape {values.shape}",
     )
-    numbers, names = encode_labels(values, classnames)
+    numbers, names = encode_labels(labels, classnames)
     check_finite(features)
     if paths is not None:
         expect(
@@ -209,16 +224,8 @@ def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
         f"{vectors.shape}",
     )
     check_finite(vectors, "text")
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    expect(bool(lengths.all()), "text", "a vector of length zero says nothing of its class")
-    return (vectors / lengths).astype(np.float32)
-
-
-def as_array(values: Any) -> NDArray:
-    """A NumPy array of a sequence, an array or a tensor on any device."""
-    if isinstance(values, torch.Tensor):
-        return values.detach().cpu().numpy()
-    return np.asarray(values)
+    expect(bool(vectors.any(1).all()), "text", "a vector of length zero says nothing of its class")
+    return unit_length(torch.from_numpy(vectors.astype(np.float64))).numpy().astype(np.float32)
 
 
 def _numeric(features: Any) -> NDArray:
@@ -239,47 +246,6 @@ def _numeric(features: Any) -> NDArray:
     )
     # torch takes neither negative strides nor foreign byte orders
     return np.ascontiguousarray(array, dtype=native)
-
-
-def as_text(argument: str, values: NDArray) -> NDArray:
-    """Names as str; bytes are taken as UTF-8."""
-    try:
-        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
-    except UnicodeDecodeError as error:
-        raise FewshotError(argument, f"expected text or bytes in UTF-8, got {error}") from None
-
-
-def encode_labels(
-    labels: NDArray, classnames: Sequence[str] | None
-) -> tuple[NDArray, tuple[str, ...]]:
-    """Integer labels (M,) in 0..C-1 and the C class names."""
-    if labels.dtype.kind == "f" and np.all(labels == np.round(labels)):
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind in "US" or labels.dtype == object:
-        return _encode_names(as_text("labels", labels), classnames)
-    expect(labels.dtype.kind in "iu", "labels", f"expected integers or names, got {labels.dtype}")
-    labels = labels.astype(np.int64)
-    if classnames is None:
-        present, labels = np.unique(labels, return_inverse=True)
-        return labels.reshape(-1).astype(np.int64), tuple(str(value) for value in present)
-    expect(
-        labels.min(initial=0) >= 0 and labels.max(initial=0) < len(classnames),
-        "labels",
-        f"expected numbers in 0..{len(classnames) - 1} for {len(classnames)} class names, got "
-        f"{labels.min()}..{labels.max()}",
-    )
-    return labels, tuple(str(name) for name in classnames)
-
-
-def _encode_names(
-    labels: NDArray, classnames: Sequence[str] | None
-) -> tuple[NDArray, tuple[str, ...]]:
-    names = sorted(set(labels.tolist())) if classnames is None else [str(n) for n in classnames]
-    number = {name: i for i, name in enumerate(names)}
-    missing = sorted(set(labels.tolist()) - number.keys())
-    if missing:
-        raise FewshotError("labels", f"label {missing[0]!r} is not among the class names")
-    return np.array([number[name] for name in labels.tolist()], dtype=np.int64), tuple(names)
 
 
 def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str]) -> tuple[str, ...]:

@@ -69,11 +69,14 @@ class Chunk:
         ``row``, ``path`` and ``reason`` of every unreadable image.
     seconds : float
         What it took the process that computed it; NaN where nobody noted it.
+    signatures : ndarray of shape (m, 66), or None
+        Of the images, to find copies by; None where nobody noted them.
     """
 
     features: NDArray
     failures: list[dict[str, Any]]
     seconds: float = math.nan
+    signatures: NDArray | None = None
 
 
 class Chunks:
@@ -112,8 +115,13 @@ class Chunks:
     def write(self, number: int, chunk: Chunk) -> None:
         """Store a chunk; it is there whole or not at all."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
+        arrays: dict[str, Any] = {
+            "features": chunk.features, "failures": failures, "seconds": chunk.seconds,
+        }  # fmt: skip
+        if chunk.signatures is not None:
+            arrays["signatures"] = chunk.signatures
         with atomic_path(self._file(number)) as partial, partial.open("wb") as file:
-            np.savez(file, features=chunk.features, failures=failures, seconds=chunk.seconds)
+            np.savez(file, **arrays)
 
     def read(self, number: int) -> Chunk:
         """A chunk that is on disk."""
@@ -121,7 +129,8 @@ class Chunks:
             with np.load(self._file(number), allow_pickle=False) as stored:
                 failures = json.loads(stored["failures"].tobytes())
                 seconds = float(stored["seconds"]) if "seconds" in stored else math.nan
-                return Chunk(stored["features"], failures, seconds)
+                marks = stored.get("signatures")
+                return Chunk(stored["features"], failures, seconds, marks)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise self._damaged(error) from None
 

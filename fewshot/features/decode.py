@@ -12,6 +12,7 @@ from torch import Tensor
 from fewshot.backbones.transform import Transform
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import UnreadableImageError
+from fewshot.features.signatures import signatures
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,17 @@ class Pixels:
         Those that could be read.
     failures : list of dict
         ``row``, ``path`` and ``reason`` of the others.
+    signatures : Tensor of shape (B, 66), float16
+        Of the images, to find copies by.
     """
 
     images: Tensor
     failures: list[dict[str, Any]]
+    signatures: Tensor
 
     def pinned(self) -> Pixels:
         """The same in memory that an accelerator copies from without waiting."""
-        return Pixels(self.images.pin_memory(), self.failures)
+        return Pixels(self.images.pin_memory(), self.failures, self.signatures)
 
 
 def decode(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> Pixels:
@@ -46,4 +50,4 @@ def decode(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> 
             good += 1
         except UnreadableImageError as error:
             failures.append({"row": row, "path": dataset.paths[row], "reason": str(error)})
-    return Pixels(images[:good], failures)
+    return Pixels(images[:good], failures, signatures(images[:good]))

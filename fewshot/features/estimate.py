@@ -13,10 +13,9 @@ import numpy as np
 from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
 from fewshot.features.extract import Extractor
-from fewshot.features.files import NOTE
 from fewshot.features.pipeline import encode_batches
 from fewshot.features.settings import Extraction
-from fewshot.features.store import bank_causes, bank_folder, bank_key
+from fewshot.features.store import Place
 from fewshot.hardware import freed_memory_kept
 from fewshot.units import duration, size
 
@@ -72,11 +71,13 @@ class Estimate:
 
 def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Estimate:
     """Time some batches, spread over what remains, and keep nothing of them."""
-    folder = bank_folder(cache, dataset, backbone, bank_key(bank_causes(dataset, backbone, how)))
-    images = len(dataset)
-    if (folder / NOTE).is_file():
+    asked = Place.of(cache, dataset, backbone, how)
+    choice = asked.chosen(remember=False)
+    place, images = asked.at(choice.how), len(dataset)
+    folder = place.folder
+    if place.ready:
         return Estimate(folder, images, 0, float("nan"), 0, 0, 0, "")
-    extractor = Extractor(folder, dataset, backbone, how, rehearsal=True)
+    extractor = Extractor(folder, dataset, backbone, choice, rehearsal=True)
     missing = extractor.missing()
     if not missing:
         made = "the features are computed, but the bank is not made of them yet"
@@ -85,8 +86,8 @@ def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extrac
     with freed_memory_kept():
         rate, dim = _timed(extractor, rows)
     item = np.dtype(how.dtype).itemsize
-    place = next(parent for parent in (cache, *cache.parents) if parent.exists())
-    free = shutil.disk_usage(place).free
+    disk = next(parent for parent in (cache, *cache.parents) if parent.exists())
+    free = shutil.disk_usage(disk).free
     return Estimate(
         folder, images, len(rows), rate, dim, images * dim * item, free, _note(extractor)
     )
@@ -98,9 +99,8 @@ def _note(extractor: Extractor) -> str:
         f"{extractor.backbone.name} on {how.device}, {how.cores} threads",
         f"{plan.precision}, batches of {plan.batch}",
     ]
-    if plan.check:
-        told = "{asked} gives a cosine of {cosine} to float32 and is {speedup} times as fast"
-        words.append(told.format(**plan.check))
+    if "cosine" in plan.check:
+        words.append("{asked} gives a cosine of {cosine} to float32".format(**plan.check))
     return "; ".join(words)
 
 
@@ -117,10 +117,10 @@ def _timed(extractor: Extractor, rows: np.ndarray) -> tuple[float, int]:
     )  # fmt: skip
     dim = done = 0
     # A batch that warms up per thread, unless there are no more than these.
-    for features, _ in islice(results, min(threads, wanted // 2)):
+    for features, *_ in islice(results, min(threads, wanted // 2)):
         dim = features.shape[1] or dim
     begun = time.perf_counter()
-    for features, failures in results:
+    for features, failures, _ in results:
         done += len(features) + len(failures)
         dim = features.shape[1] or dim
         if time.perf_counter() - begun > LONGEST:

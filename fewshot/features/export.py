@@ -19,6 +19,9 @@ from fewshot.storage import atomic_path, writing
 def export(bank: FeatureBank, target: Path) -> None:
     """Write features, labels, class names, file names and, if there is one, the split by class.
 
+    Features are written as they are stored, and beside them how the bank normalises them, so that
+    ``dataset=features`` does the same.
+
     Parameters
     ----------
     bank : FeatureBank
@@ -43,13 +46,21 @@ def split_of(bank: FeatureBank) -> NDArray | None:
     return None if bank.parts is None else np.array(bank.parts)[bank.labels]
 
 
+def _words(bank: FeatureBank) -> dict[str, str]:
+    """Backbone, and what is to be done to the rows, which are written as they are stored."""
+    return {
+        "backbone": str(bank.info.get("backbone", "unknown")),
+        "normalize": bank.normalize,
+    }
+
+
 def _npz(bank: FeatureBank, file: BinaryIO) -> None:
     arrays: dict[str, Any] = {
         "features": bank.features,
         "labels": bank.labels,
         "classnames": np.array(bank.classnames),
-        "backbone": np.array(str(bank.info.get("backbone", "unknown"))),
     }
+    arrays |= {key: np.array(word) for key, word in _words(bank).items()}
     if bank.paths is not None:
         arrays["paths"] = np.array(list(bank.paths))
     split = split_of(bank)
@@ -63,7 +74,7 @@ def _safetensors(bank: FeatureBank, file: BinaryIO) -> None:
 
     note = {
         "classnames": json.dumps(list(bank.classnames)),
-        "backbone": str(bank.info.get("backbone", "unknown")),
+        **_words(bank),
     }
     if bank.paths is not None:
         note["paths"] = json.dumps(list(bank.paths))
@@ -89,7 +100,8 @@ def _parquet(bank: FeatureBank, file: BinaryIO) -> None:
         "part": None if bank.parts is None else pa.array(split_of(bank)),
         "feature": pa.FixedSizeListArray.from_arrays(flat, bank.dim),
     }
-    table = pa.table({name: column for name, column in columns.items() if column is not None})
+    there = {name: column for name, column in columns.items() if column is not None}
+    table = pa.table(there).replace_schema_metadata(_words(bank))
     pq.write_table(table, file)
 
 

@@ -21,12 +21,11 @@ from fewshot.backbones.base import Backbone, Encode
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError
 from fewshot.features.chunks import IMAGES_PER_CHUNK, MOST_CHUNKS, Chunk, Chunks, Plan
-from fewshot.features.decode import decode
 from fewshot.features.files import NOTE
 from fewshot.features.messages import unreadable
-from fewshot.features.pipeline import encode_batches
-from fewshot.features.precision import at_precision, compare, resolve, verdict
-from fewshot.features.settings import Extraction
+from fewshot.features.pipeline import Encoded, encode_batches
+from fewshot.features.precision import at_precision
+from fewshot.features.precision_choice import Choice
 from fewshot.hardware import freed_memory_kept
 
 SECONDS_BETWEEN_LOOKS = 0.3  # at the chunks that other processes work on
@@ -44,7 +43,8 @@ class Extractor:
         Where the bank is going to be; chunks are kept in ``<folder>.partial``.
     dataset : ImageDataset
     backbone : Backbone
-    how : Extraction
+    choice : Choice
+        How to extract, with the precision that was chosen.
     rehearsal : bool
         Leave nothing on disk: for an estimate of the time.
     """
@@ -54,10 +54,12 @@ class Extractor:
         folder: Path,
         dataset: ImageDataset,
         backbone: Backbone,
-        how: Extraction,
+        choice: Choice,
         rehearsal: bool = False,
     ) -> None:
+        how = choice.how
         self.folder, self.dataset, self.backbone, self.how = folder, dataset, backbone, how
+        self.choice = choice
         self.chunks = Chunks(folder.with_name(folder.name + ".partial"))
         self.rehearsal = rehearsal
         self.mine = range(how.part()[0], self.plan.chunks, how.part()[1])
@@ -75,7 +77,8 @@ class Extractor:
     def encode(self) -> Encode:
         """The network, loaded when the first chunk needs it."""
         how = self.how
-        encode = at_precision(self._loaded, self.plan.precision, how.device)
+        loaded = self.choice.encode or self.backbone.load(how.device)
+        encode = at_precision(loaded, self.plan.precision, how.device)
         return compiled(encode, self.plan.batch) if how.compile else encode
 
     def missing(self) -> list[int]:
@@ -118,13 +121,13 @@ class Extractor:
                 self._claimed(missing, claims), self.dataset, self.backbone.transform,
                 self.encode, self.how.device, self.how.cores,
             )  # fmt: skip
-            parts: list[tuple[Tensor, list[dict[str, Any]]]] = []
+            parts: list[Encoded] = []
             images, since = 0, time.perf_counter()
-            for rows, failures in results:
+            for batch in results:
                 number, claim = claims[0]
-                self._check(rows, failures, number)
-                parts.append((rows, failures))
-                images += len(rows) + len(failures)
+                self._check(batch.features, batch.failures, number)
+                parts.append(batch)
+                images += len(batch.features) + len(batch.failures)
                 if images == len(self.plan.rows(number)):
                     seconds = time.perf_counter() - since
                     self.chunks.write(number, _chunk(parts, self.how.dtype, seconds))
@@ -132,7 +135,7 @@ class Extractor:
                     claims.popleft()
                     claim.close()
                     finished, images, parts = finished + 1, 0, []
-                bar.update(len(rows) + len(failures))
+                bar.update(len(batch.features) + len(batch.failures))
         finally:
             for _, claim in claims:
                 claim.close()
@@ -164,24 +167,12 @@ class Extractor:
                 "Set features.dtype=float32 and features.precision=float32, or check the weights.",
             )
 
-    @cached_property
-    def _loaded(self) -> Encode:
-        return self.backbone.load(self.how.device)
-
     def _new_plan(self) -> Plan:
-        """Choose batches and precision; a lower one is compared with float32 on the first batch."""
+        """Batches and chunks, and the precision that was chosen."""
         how, images = self.how, len(self.dataset)
-        precision, check = resolve(how.precision, how.device), {}
-        if precision != "float32":
-            pixels = decode(self.dataset, self.backbone.transform, range(min(how.batch, images)))
-            if len(pixels.images):
-                first = self.backbone.transform.normalise(pixels.images.to(how.device))
-                check = compare(self._loaded, first, precision, how.device)
-                check["asked"] = precision
-                precision = verdict(check, how.precision, precision)
         least = max(IMAGES_PER_CHUNK, images / MOST_CHUNKS)
         size = how.batch * math.ceil(least / how.batch)
-        return Plan(images, how.batch, size, precision, check)
+        return Plan(images, how.batch, size, how.precision, self.choice.check)
 
 
 def compiled(encode: Encode, batch: int) -> Encode:
@@ -198,8 +189,10 @@ def compiled(encode: Encode, batch: int) -> Encode:
     return padded
 
 
-def _chunk(parts: list[tuple[Tensor, list[dict[str, Any]]]], dtype: str, seconds: float) -> Chunk:
-    features: list[NDArray] = [rows.numpy().astype(dtype) for rows, _ in parts if len(rows)]
-    failures = [failure for _, own in parts for failure in own]
+def _chunk(parts: list[Encoded], dtype: str, seconds: float) -> Chunk:
+    features: list[NDArray] = [
+        part.features.numpy().astype(dtype) for part in parts if len(part.features)
+    ]
+    failures = [failure for part in parts for failure in part.failures]
     rows = np.concatenate(features) if features else np.empty((0, 0), dtype)
-    return Chunk(rows, failures, seconds)
+    return Chunk(rows, failures, seconds, torch.cat([part.signatures for part in parts]).numpy())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from fewshot.backbones.base import Encode
 from fewshot.backbones.transform import Transform
 from fewshot.datasets.base import ImageDataset
+from fewshot.exceptions import FewshotError
 from fewshot.features.decode import Pixels, decode
 from fewshot.hardware import torch_threads
 
@@ -25,6 +27,14 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 
+class Encoded(NamedTuple):
+    """Of a batch: features (b, D) and signatures (b, 66) on the CPU, and what could not be read."""
+
+    features: Tensor
+    failures: Failures
+    signatures: Tensor
+
+
 def encode_batches(
     batches: Iterable[Rows],
     dataset: ImageDataset,
@@ -32,8 +42,8 @@ def encode_batches(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
-    """Features (b, D), float32, on the CPU, and failures of every batch, in order.
+) -> Iterator[Encoded]:
+    """Features (b, D), float32, failures and signatures of every batch, in order.
 
     `batches` is asked for its next batch only when a thread will be free for it.
     """
@@ -48,16 +58,17 @@ def _on_cpu(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
+) -> Iterator[Encoded]:
     """Every thread decodes a batch and runs the network on it, with one core.
 
     Cores never wait for each other, as they would inside every layer if they shared a batch and
     one of them had an image to decode; and a batch gives the same bits on any number of cores.
     """
 
-    def work(rows: Rows) -> tuple[Tensor, Failures]:
+    def work(rows: Rows) -> Encoded:
         pixels = decode(dataset, transform, rows)
-        return _features(pixels, transform, encode, device), pixels.failures
+        features = _features(pixels, transform, encode, device)
+        return Encoded(features, pixels.failures, pixels.signatures)
 
     with torch_threads(1):
         yield from ordered(work, batches, threads, ahead=1)
@@ -70,26 +81,99 @@ def _on_accelerator(
     encode: Encode,
     device: torch.device,
     threads: int,
-) -> Iterator[tuple[Tensor, Failures]]:
+) -> Iterator[Encoded]:
     """Threads decode, each a batch, ahead of the accelerator.
 
-    The features of a batch are fetched after the next one has been handed over, so that the
+    The features of a batch are waited for after the next one has been handed over, so that the
     accelerator has work while the host writes.
     """
     cuda = device.type == "cuda"
+    encode = within_memory(encode)
 
     def work(rows: Rows) -> Pixels:
         pixels = decode(dataset, transform, rows)
         return pixels.pinned() if cuda else pixels
 
-    waiting: tuple[Tensor, Failures] | None = None
+    waiting: tuple[Fetch, Pixels] | None = None
     for pixels in ordered(work, batches, threads, ahead=BATCHES_AHEAD):
-        rows = _features(pixels, transform, encode, device)
+        rows = Fetch(_features(pixels, transform, encode, device))
         if waiting is not None:
-            yield waiting[0].cpu(), waiting[1]
-        waiting = rows, pixels.failures
+            yield _encoded(*waiting)
+        waiting = rows, pixels
     if waiting is not None:
-        yield waiting[0].cpu(), waiting[1]
+        yield _encoded(*waiting)
+
+
+def _encoded(rows: Fetch, pixels: Pixels) -> Encoded:
+    return Encoded(rows.wait(), pixels.failures, pixels.signatures)
+
+
+class Fetch:
+    """The copy of features (B, D) to the host, begun as soon as they are computed.
+
+    On CUDA it is queued right behind its own batch: a plain ``.cpu()`` after the next batch was
+    handed over would be queued, and wait, behind that one.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows, self._copied = rows, None
+        if rows.device.type == "cuda":
+            self._rows = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+            self._rows.copy_(rows, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def wait(self) -> Tensor:
+        """The features on the CPU."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._rows.cpu()
+
+
+def within_memory(encode: Encode) -> Encode:
+    """`encode` that takes a batch in smaller parts where the device's memory does not hold it.
+
+    The size that fitted is kept for the batches that follow.
+
+    Raises
+    ------
+    FewshotError
+        From the function returned: not even a single image fits.
+    """
+    most: list[int] = []
+
+    def encode_parts(images: Tensor) -> Tensor:
+        while True:
+            size = min([len(images), *most])
+            try:
+                return torch.cat([encode(part) for part in images.split(size)])
+            except torch.cuda.OutOfMemoryError as error:
+                if size == 1:
+                    raise _does_not_fit(images, error) from None
+            # Outside the handler, whose traceback would keep the tensors of the failed attempt.
+            _free(images.device)
+            most[:] = [max(1, size // 2)]
+            print(
+                f"The device's memory does not hold {size} images at a time; trying {most[0]}.",
+                file=sys.stderr,
+            )
+
+    return encode_parts
+
+
+def _does_not_fit(images: Tensor, error: Exception) -> FewshotError:
+    pixels = " x ".join(map(str, images.shape[-2:]))
+    return FewshotError(
+        "device",
+        f"the memory of {images.device} does not hold the network and one image of {pixels} "
+        f"pixels: {str(error).splitlines()[0]}",
+        "Free it of other programs, or set device=cpu or a smaller backbone.",
+    )
+
+
+def _free(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _features(pixels: Pixels, transform: Transform, encode: Encode, device: torch.device) -> Tensor:

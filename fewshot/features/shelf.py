@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.features.bank import check_finite
 from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
+from fewshot.features.precision_choice import precision_record
 from fewshot.features.store import FORMAT, open_bank
 from fewshot.units import size
 
@@ -193,9 +194,13 @@ def _bank(entry: Entry) -> str:
 
 
 def remove(entry: Entry) -> None:
-    """Delete a bank and its lock."""
+    """Delete a bank, its lock, and the note on its precision."""
     shutil.rmtree(entry.folder)
-    entry.folder.with_name(f"{_bank(entry)}.lock").unlink(missing_ok=True)
+    bank = entry.folder.with_name(_bank(entry))
+    bank.with_name(f"{bank.name}.lock").unlink(missing_ok=True)
+    record = precision_record(bank)
+    record.unlink(missing_ok=True)
+    record.with_name(f"{record.name}.lock").unlink(missing_ok=True)
 
 
 def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) -> Iterator[Entry]:
@@ -210,7 +215,7 @@ def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) ->
         damaged = entry.state == "damaged" and _nothing_else(entry.folder)
         if damaged or (abandoned and not in_work(entry)):
             yield entry
-        elif entry.state == "ready" and unused_days is not None:
+        elif entry.state in ("ready", "outdated") and unused_days is not None:
             features = entry.folder / FEATURES
             stat = (features if features.is_file() else entry.folder).stat()
             opened = max(stat.st_atime, stat.st_mtime)

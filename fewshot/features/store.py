@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fewshot.features.mapping import expect_scattered_rows
 from fewshot.features.messages import unreadable
 from fewshot.features.paths import StoredPaths
 from fewshot.features.precision import resolve
+from fewshot.features.precision_choice import Choice, choose, known_choice, precision_record
 from fewshot.features.settings import Extraction
 from fewshot.storage import plain_name, writing
 
@@ -30,17 +31,13 @@ FORMAT = 3
 
 
 def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:
-    """Everything that changes the content of a bank.
-
-    The precision that the device computes in is among them before it has been checked: a hit
-    loads no network.
-    """
+    """Everything that changes the content of a bank; `how` has a precision other than "auto"."""
     return {
         "format": FORMAT,
         "dataset": dataset.fingerprint(),
         "backbone": backbone.fingerprint(),
         "dtype": how.dtype,
-        "precision": resolve(how.precision, how.device),
+        "precision": how.precision,
     }
 
 
@@ -52,6 +49,68 @@ def bank_key(causes: dict[str, Any]) -> str:
 def bank_folder(cache: Path, dataset: ImageDataset, backbone: Backbone, key: str) -> Path:
     """Where the bank with that key is or is going to be."""
     return cache / f"{plain_name(dataset.name, 60)}-{plain_name(backbone.name, 60)}-{key[:16]}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a bank is or is going to be.
+
+    Attributes
+    ----------
+    cache : Path
+    dataset : ImageDataset
+    backbone : Backbone
+    how : Extraction
+        With a precision other than "auto".
+    causes : dict
+    """
+
+    cache: Path
+    dataset: ImageDataset
+    backbone: Backbone
+    how: Extraction
+    causes: dict[str, Any]
+
+    @classmethod
+    def of(cls, cache: Path, dataset: ImageDataset, backbone: Backbone, how: Extraction) -> Place:
+        """The place under `cache`; nothing needs to be there."""
+        how = replace(how, precision=resolve(how.precision, how.device))
+        return cls(cache, dataset, backbone, how, bank_causes(dataset, backbone, how))
+
+    def at(self, how: Extraction) -> Place:
+        """The place of the same bank in another precision; no image is hashed again."""
+        return replace(self, how=how, causes=self.causes | {"precision": how.precision})
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the causes."""
+        return bank_key(self.causes)
+
+    @property
+    def folder(self) -> Path:
+        """The bank's folder."""
+        return bank_folder(self.cache, self.dataset, self.backbone, self.key)
+
+    @property
+    def record(self) -> Path:
+        """Where it is noted whether this precision can be taken; see ``precision_choice.py``."""
+        return precision_record(self.folder)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the bank is there."""
+        return (self.folder / NOTE).is_file()
+
+    def known(self) -> Choice | None:
+        """The precision, where no image needs to be looked at for it."""
+        return Choice(self.how) if self.ready else known_choice(self.record, self.how)
+
+    def chosen(self, remember: bool = True) -> Choice:
+        """The precision, compared with float32 on some images if it has not been yet."""
+        known = self.known()
+        if known is not None:
+            return known
+        return choose(self.record, self.dataset, self.backbone, self.how, remember)
 
 
 def open_or_extract(
@@ -79,9 +138,12 @@ def open_or_extract(
     if skipped and how.on_error == "raise":
         raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
     info = bank.info | {"dataset": dataset.name, "backbone": backbone.name}
+    info |= {"left_out": list(dataset.left_out)}
     return replace(
         bank,
         classnames=dataset.classnames,
+        ids=dataset.ids,
+        naming=dataset.naming,
         parts=dataset.parts,
         subset=None if dataset.subset is None else np.delete(dataset.subset, _rows(skipped)),
         info=info,
@@ -90,29 +152,33 @@ def open_or_extract(
 
 def is_extracted(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> bool:
     """Whether the bank is there, so that opening it needs neither network nor images."""
-    key = bank_key(bank_causes(dataset, backbone, how))
-    return (bank_folder(cache, dataset, backbone, key) / NOTE).is_file()
+    place = Place.of(cache, dataset, backbone, how)
+    choice = place.known()
+    return choice is not None and place.at(choice.how).ready
 
 
 def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Path | None:
     """The folder of the bank, extracted if it must be; None while other shards are missing."""
-    causes = bank_causes(dataset, backbone, how)
-    key = bank_key(causes)
-    folder = bank_folder(cache, dataset, backbone, key)
-    if (folder / NOTE).is_file():
-        return folder
-    from fewshot.features.assemble import assemble
-    from fewshot.features.extract import Extractor
-
+    asked = Place.of(cache, dataset, backbone, how)
+    if asked.ready:
+        return asked.folder
     with writing("paths.cache", cache):
         cache.mkdir(parents=True, exist_ok=True)
-        extractor = Extractor(folder, dataset, backbone, how)
+        choice = asked.chosen()
+        place = asked.at(choice.how)
+        folder = place.folder
+        if place.ready:
+            return folder
+        from fewshot.features.assemble import assemble
+        from fewshot.features.extract import Extractor
+
+        extractor = Extractor(folder, dataset, backbone, choice)
         extractor.run()
         with _exclusive(folder.with_name(f"{folder.name}.lock")):
             if not (folder / NOTE).is_file():  # another process may have been faster
                 if len(extractor.chunks.done()) < extractor.plan.chunks:
                     return None
-                note = {"key": key, "causes": causes, "backbone": backbone.name}
+                note = {"key": place.key, "causes": place.causes, "backbone": backbone.name}
                 assemble(folder, extractor.chunks, extractor.plan, dataset, note)
             extractor.chunks.remove()
     return folder

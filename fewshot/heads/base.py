@@ -63,6 +63,42 @@ class Context:
 
 NOTHING_MORE = Context()
 
+# Largest absolute value whose square, summed over dimensions and shots, is a number; its inverse
+# for the smallest.
+SQUARED = {torch.float64: 2.0**480}
+SQUARED_SINGLE = 2.0**56
+
+
+def check_squares(argument: str, features: Tensor, smallest: bool = False) -> None:
+    """Raise if squares of features leave the range of their dtype, as all scores would be equal.
+
+    Parameters
+    ----------
+    argument : str
+        What to call them.
+    features : Tensor of any shape
+    smallest : bool
+        Whether they must also not be too small, all zeros excepted.
+
+    Raises
+    ------
+    FewshotError
+        NaN, infinity, or a largest absolute value above 2^56 (float64: 2^480) or below its inverse.
+    """
+    if not features.numel():
+        return
+    limit = SQUARED.get(features.dtype, SQUARED_SINGLE)
+    low, high = torch.aminmax(features)
+    largest = float(torch.maximum(high, -low))
+    fits = largest <= limit and not (smallest and 0 < largest < 1 / limit)
+    expect(
+        fits,
+        argument,
+        f"expected features whose squares {features.dtype} can hold, got {largest:.2g} as the "
+        "largest absolute value",
+        "Multiply all features, shots and queries alike, by one number.",
+    )
+
 
 @dataclass(frozen=True, eq=False)
 class Support:
@@ -95,6 +131,11 @@ class Support:
         """Check shapes and zero the padding, so that sums over shots need no mask.
 
         With `least_shots` 0, as heads say it, K may be 0.
+
+        Raises
+        ------
+        FewshotError
+            Shapes that do not fit, a class without shots, numbers that cannot be squared.
         """
         expect(features.ndim == 4, "support", f"expected (E, N, K, D), got {tuple(features.shape)}")
         expect(features.is_floating_point(), "support", f"expected floats, got {features.dtype}")
@@ -110,6 +151,7 @@ class Support:
         expect(empty or bool(mask.any(-1).all()), "support.mask", "a class has no shot")
         if not bool(mask.all()):
             features = features.masked_fill(~mask[..., None], 0.0)
+        check_squares("support", features, smallest=True)
         if context.text is not None:
             expect(
                 context.text.shape == (*features.shape[:2], features.shape[-1]),
@@ -181,10 +223,11 @@ class Query:
 
     @classmethod
     def of(cls, features: Tensor, mask: Tensor | None = None) -> Query:
-        """Check shapes; no mask means no padding."""
+        """Check shapes and that numbers can be squared; no mask means no padding."""
         expect(features.ndim == 3, "query", f"expected (E, T, D), got {tuple(features.shape)}")
         if mask is None:
             mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        check_squares("query", features)
         return cls(features, mask)
 
 
@@ -205,6 +248,16 @@ class LinearForm(NamedTuple):
     weights: Tensor
     biases: Tensor
     response: Tensor | None
+
+    def balanced(self) -> LinearForm:
+        """The same decisions with weights of about 1, so that scores can be squared.
+
+        An episode's weights, biases and response over a power of two, which rounds nothing.
+        """
+        exponent = torch.frexp(self.weights.abs().amax((1, 2))).exponent
+        factor = torch.ldexp(torch.ones_like(self.biases[:, 0]), -exponent)[:, None]
+        response = None if self.response is None else self.response * factor
+        return LinearForm(self.weights * factor[..., None], self.biases * factor, response)
 
 
 class Head(ABC):
@@ -246,8 +299,16 @@ class Head(ABC):
         """Scores (E, T, N) of every query for every class; the largest wins."""
 
     def predict(self, query: Query) -> Tensor:
-        """Way numbers (E, T) of the largest scores; the first among equals."""
-        return self.scores(query).argmax(-1)
+        """Way numbers (E, T) of the largest scores; the first among equals.
+
+        Raises
+        ------
+        FewshotError
+            A largest score is NaN or infinite.
+        """
+        best, answers = self.scores(query).max(-1)
+        check_scores(self, best, query.mask)
+        return answers
 
     def leave_one_out(self, support: Support) -> Tensor | None:
         """Scores (E, N, K, N) of every shot by this head fitted without it, NaN if undefined.
@@ -289,6 +350,27 @@ class LinearHead(Head):
     @abstractmethod
     def linear(self) -> LinearForm:
         """The fitted weights and biases, and how a class's weights follow its mean."""
+
+
+def check_scores(head: Head, best: Tensor, mask: Tensor | None = None) -> None:
+    """Raise if the largest score of a query is no finite number, which none of its classes wins.
+
+    Parameters
+    ----------
+    head : Head
+        For its name.
+    best : Tensor of any shape
+        Largest score of every query; NaN if any of them is.
+    mask : Tensor of the shape of `best`, bool, optional
+        False in the padding.
+    """
+    finite = best.isfinite() if mask is None else best.isfinite() | ~mask
+    expect(
+        bool(finite.all()),
+        f"head={type(head).__name__}",
+        "expected finite scores, got NaN or infinity",
+        "Its numbers left the range of floating point: are features or its parameters very large?",
+    )
 
 
 @lru_cache(maxsize=256)

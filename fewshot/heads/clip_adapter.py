@@ -19,6 +19,7 @@ from fewshot.heads.training import (
     through_unit_length,
     train,
 )
+from fewshot.heads.transforms import SHORTEST
 
 # Weights, gradient and moments of so many bytes are trained at a time on a CPU: they are read in
 # every step and should stay in cache.
@@ -108,7 +109,7 @@ class CLIPAdapter(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Scaled cosines (E, T, N) of adapted queries and text."""
-        features = normalize(query.features, dim=-1)
+        features = normalize(query.features, dim=-1, eps=SHORTEST)
         adapted = ((features @ self.first_).relu_() @ self.second_).relu_()
         mixed = adapted.mul_(self.ratio).add_(features, alpha=1 - self.ratio)
         return normalize(mixed, dim=-1) @ self.text_.mT

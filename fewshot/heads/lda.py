@@ -90,7 +90,9 @@ class LDA(LinearHead):
             ncm = ncm_weights(means)
             weights = torch.where(plain[:, None, None], ncm[0], weights)
             biases = torch.where(plain[:, None], ncm[1], biases)
-        self.weights_, self.biases_ = weights.to(dtype), (biases + priors.log()).to(dtype)
+        # Up to what is common to all classes: equal priors are zero, and drown no small bias.
+        biases = biases + (priors / priors.amax(1, keepdim=True)).log()
+        self.weights_, self.biases_ = weights.to(dtype), biases.to(dtype)
         return self
 
     def linear(self) -> LinearForm:

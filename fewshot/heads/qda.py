@@ -66,7 +66,8 @@ class QDA(Head):
         support = support.to(torch.float64)
         counts = support.counts
         shares = torch.ones_like(counts) if self.priors == "uniform" else counts
-        self.log_priors_ = (shares / shares.sum(1, keepdim=True)).log()
+        # Up to what is common to all classes: equal priors are zero, and drown no density.
+        self.log_priors_ = (shares / shares.amax(1, keepdim=True)).log()
         self.gaussians_ = gaussians_of(support, self.pooling, self.shrinkage)
         return self
 

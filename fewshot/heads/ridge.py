@@ -117,7 +117,10 @@ def ridge_weights(shots: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
     """Weights (E, N, D) for centred shots (E, R, D), targets (E, R, N) and alpha (E,)."""
     dual = shots.shape[1] <= shots.shape[2]
     gram = shots @ shots.mT if dual else shots.mT @ shots
-    gram.diagonal(dim1=-2, dim2=-1).add_(alpha[:, None])
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    # A smaller penalty would be lost in the rounding of large features, and the matrix singular.
+    least = diagonal.sum(-1) * torch.finfo(gram.dtype).eps
+    diagonal.add_(torch.maximum(alpha, least)[:, None])
     right = targets if dual else shots.mT @ targets
     solution = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
     return solution.mT @ shots if dual else solution.mT

@@ -86,7 +86,11 @@ def squared_hinge(rows: Tensor, sides: Tensor, C: float) -> Tensor:
     inside = sides != 0
     for _ in range(MOST_ITERATIONS):
         chosen = rows * inside[..., None]
-        factor = torch.linalg.cholesky(identity + 2 * C * chosen.mT @ chosen)
+        curvature = 2 * C * chosen.mT @ chosen
+        # The identity would be lost in the rounding of large features, and the matrix singular.
+        least = curvature.diagonal(dim1=-2, dim2=-1).sum(-1) * torch.finfo(rows.dtype).eps
+        curvature = curvature + least.clamp_min(1.0)[:, None, None] * identity
+        factor = torch.linalg.cholesky(curvature)
         target = torch.cholesky_solve(2 * C * chosen.mT @ sides[..., None], factor)[..., 0]
         length = _line_search(rows, sides, C, at, target)
         at = at + length[:, None] * (target - at)

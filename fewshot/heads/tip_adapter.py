@@ -12,6 +12,7 @@ from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.selection import loss_of
 from fewshot.heads.texts import class_text
+from fewshot.heads.transforms import SHORTEST
 
 # The ranges of the authors' ImageNet settings, in 20 steps each (theirs: 20 and 200).
 ALPHAS = [0.1 + step * 2.9 / 20 for step in range(20)]
@@ -67,13 +68,13 @@ class TipAdapter(Head):
         self._check_parameters()
         self.text_ = class_text(support, self.name)
         self.scale_, self.mask_ = support.context.logit_scale, support.mask
-        self.keys_ = normalize(support.features, dim=-1)
+        self.keys_ = normalize(support.features, dim=-1, eps=SHORTEST)
         self.alpha_, self.beta_ = self._settings()
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Zero-shot logits and cache logits: (E, T, N)."""
-        x = normalize(query.features, dim=-1)
+        x = normalize(query.features, dim=-1, eps=SHORTEST)
         affinities = (x @ self.keys_.flatten(1, 2).mT).unflatten(-1, self.mask_.shape[1:])
         cache = cache_sums(affinities, self.mask_[:, None], self.beta_[:, None, None, None])
         return self.scale_ * (x @ self.text_.mT) + self.alpha_[:, None, None] * cache

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from fewshot.heads.base import Support
 from fewshot.heads.texts import class_text
+from fewshot.heads.transforms import SHORTEST
 
 Parameters = dict[str, Tensor]
 Gradient = Callable[[Parameters], Parameters]
@@ -71,7 +72,7 @@ def shots_of(support: Support, name: str) -> Shots:
     targets = torch.diag_embed(weight.mT).permute(0, 2, 3, 1).flatten(2)
     share = weight / weight.sum((1, 2), keepdim=True)
     return Shots(
-        normalize(support.features.flatten(1, 2), dim=-1),
+        normalize(support.features.flatten(1, 2), dim=-1, eps=SHORTEST),
         targets,
         share.flatten(1)[:, None],
         text,

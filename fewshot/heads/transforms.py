@@ -12,6 +12,9 @@ from fewshot.heads.base import Support
 
 Center = Literal["none", "base", "support"]
 
+# Length below which a vector has no direction: its square is float32's smallest normal number.
+SHORTEST = 2.0**-63
+
 
 def unit_length(features: Tensor) -> Tensor:
     """Vectors (..., D) divided by their length; zero stays zero."""

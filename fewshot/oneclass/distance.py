@@ -24,6 +24,7 @@ def ancestors_of(
     Parameters
     ----------
     classnames : sequence of C str
+        What identifies the classes.
     taxonomy : mapping of str to sequence of str, optional
         Ancestors by class name, as a data set's card has them; case, underscores and hyphens of
         names do not count. Without it, names of iNaturalist 2021's form say theirs.

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.features.bank import FeatureBank
+from fewshot.features.ranges import unit_length
 from fewshot.oneclass.drawing import OneClassTasks
 from fewshot.oneclass.rules import Similarities
 from fewshot.text.confusers.lists import ConfuserLists
@@ -123,7 +123,7 @@ def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, some: np
               for source, one in names.confusers.items()}  # fmt: skip
     for b, task in enumerate(some):
         c, rows = int(tasks.targets[task]), torch.from_numpy(tasks.rows[task])
-        x = normalize(bank.take(rows).float(), dim=-1)
+        x = unit_length(bank.take(rows)).float()
         target[b, : len(x)] = x @ names.classes[c]
         if generic is not None and names.generic is not None:
             generic[b, : len(x)] = x @ names.generic

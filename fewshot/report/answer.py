@@ -27,13 +27,15 @@ MANY = 2  # from here on the best of the combinations is a choice
 Part = dict[str, Any]
 
 
-def answer(judged: Iterable[Judged]) -> list[Part]:
+def answer(judged: Iterable[Judged], aside: int = 0) -> list[Part]:
     """A heading and a few sentences per data set and task, then how far to believe them.
 
     Parameters
     ----------
     judged : iterable of (cell, rows)
         In the order of the page.
+    aside : int
+        Cells of other runs that do not count, as there are the same over more episodes or of later.
 
     Returns
     -------
@@ -53,6 +55,8 @@ def answer(judged: Iterable[Judged]) -> list[Part]:
     if not parts:
         return []
     caution = _caution(groups, tasks)
+    if aside:
+        caution.insert(0, _aside_text(aside))
     if left:
         caution.insert(0, f"{left} more data set{'s are' if left > 1 else ' is'} in the table.")
     sets = of_one_part((key for key in groups if key[1] == "classification"), itemgetter(0))
@@ -76,7 +80,7 @@ def classification_lines(judged: Sequence[Judged]) -> list[str]:
     several = len({ways for ways, _ in ranked}) > 1
     chosen = evenly(list(ranked))
     lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
-    return [*lines, *_more_shots(ranked), *foretold([cell for cell, _ in judged])]
+    return [*lines, *_more_shots(ranked), *foretold(ranked, chosen)]
 
 
 def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
@@ -138,6 +142,14 @@ def _caution(groups: dict[tuple[str, str], list[Judged]], tasks: set[str]) -> li
             "For other classes: such as were not drawn, with images of their own. Both at 95 %."
         )
     return lines
+
+
+def _aside_text(aside: int) -> str:
+    cells = f"{aside} cell{'s' * (aside > 1)} of other runs {'are' if aside > 1 else 'is'}"
+    return (
+        f"{cells} left aside: of runs that have the same cell, the one over most episodes counts, "
+        "of those the one made last."
+    )
 
 
 TASKS = {

@@ -15,7 +15,9 @@ HEAD, BACKBONE, BOTH = "head", "backbone", "head and backbone"
 # Seldom judged treatments would leave hardly a context that all share.
 OFTEN = 0.5
 
+# Data set, what is held fixed, ways, shots, seed, queries.
 Context = tuple[Any, ...]
+SEED = 4  # where the seed stands in it
 
 
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:

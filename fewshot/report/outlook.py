@@ -17,9 +17,13 @@ SHOWN_CLASSES = 8
 
 
 def outlook_text(
-    rows: Sequence[Forecast], sizes: dict[str, int], level: float, labels: list[dict[str, Any]]
+    rows: Sequence[Forecast],
+    sizes: dict[str, int],
+    level: float,
+    labels: list[dict[str, Any]],
+    skipped: Sequence[str] = (),
 ) -> str:
-    """Support, forecasts, advice and labels.
+    """Support, forecasts, advice, reservations and labels.
 
     Parameters
     ----------
@@ -31,13 +35,13 @@ def outlook_text(
         Of the intervals.
     labels : list of dict
         What ``classify`` gave; empty without queries.
+    skipped : sequence of str
+        Images that could not be read.
     """
     best = rows[0]
-    wrapped = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows, sizes)))
-    support, advice = wrapped
+    support, advice = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows)))
     parts = [support, _table(rows, level), advice]
-    doubts = dict.fromkeys(text for row in rows for text in row.warnings)
-    parts += [textwrap.fill(f"Note: {plain(text)}.", WIDTH) for text in doubts]
+    parts += [textwrap.fill(text, WIDTH) for text in (*_skipped(skipped), *_notes(rows))]
     if best.outlook:
         parts.append(_more(best))
     if labels:
@@ -77,7 +81,37 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
     return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
 
 
-def _advice(rows: Sequence[Forecast], sizes: dict[str, int]) -> str:
+def _skipped(names: Sequence[str]) -> list[str]:
+    """Which images are not among those that were counted."""
+    if not names:
+        return []
+    shown = ", ".join(plain(name) for name in names[:SHOWN_CLASSES])
+    more = f" and {len(names) - SHOWN_CLASSES} more" * (len(names) > SHOWN_CLASSES)
+    return [f"Note: passed over, as unreadable: {shown}{more}."]
+
+
+def _notes(rows: Sequence[Forecast]) -> list[str]:
+    """Every reservation once, with the heads and backbones that it is about unless it is all."""
+    about: dict[str, list[Forecast]] = {}
+    for row in rows:
+        # The advice gives the reason where the best number is no more than an average.
+        note = [row.note] if row.note and not rows[0].note else []
+        for text in dict.fromkeys([*note, *row.warnings]):
+            about.setdefault(text, []).append(row)
+    several = len({row.backbone for row in rows}) > 1
+    return [
+        f"Note: {plain(text)}."
+        if len(own) == len(rows)
+        else f"Note on {', '.join(_named(row, several) for row in own)}: {plain(text)}."
+        for text, own in about.items()
+    ]
+
+
+def _named(row: Forecast, with_backbone: bool) -> str:
+    return plain(f"{row.head} on {row.backbone}" if with_backbone else row.head)
+
+
+def _advice(rows: Sequence[Forecast]) -> str:
     best = rows[0]
     if best.note:
         return (
@@ -92,9 +126,6 @@ def _advice(rows: Sequence[Forecast], sizes: dict[str, int]) -> str:
     if near:
         names = ", ".join(f"{plain(row.head)} on {plain(row.backbone)}" for row in near)
         text += f" Too close to tell apart: {names}."
-    few = [plain(name) for name, count in sizes.items() if count == 1]
-    if few:
-        text += f" One image only of {', '.join(few[:5])}: its class is taken to vary as others do."
     return text
 
 

@@ -22,6 +22,7 @@ from fewshot.report.run_files import RunFolders
 from fewshot.report.thumbnails import THUMBNAIL_BYTES, thumbnails
 from fewshot.report.verification import ONE_CLASS, VERIFICATION
 from fewshot.report.wording import Cell
+from fewshot.results.aside import aside_text
 
 VERSION = 1
 ORDER = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "source", "against")
@@ -80,7 +81,7 @@ def payload(
         "runs": [_short(run) for run in folders.told()],
         **_gaps(summary),
     }
-    return Payload(data, answer(pairs))
+    return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
 
 
 def _rows(tables: RowsByCell, cell: Cell) -> CellRows:
@@ -116,6 +117,7 @@ def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         "left_out": [out] if out else [],
         "failed": [failure_text(one) for one in summary.get("failed") or []],
+        "left_aside": aside_text(summary.get("left_aside") or []),
         "unreadable": [f"{o['run']}: {o['reason']}" for o in summary.get("unreadable") or []],
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fewshot.report.bins import bin_means, equal_bins
 from fewshot.report.cell_rows import CellRows, Said
+from fewshot.report.order import order_of, order_text
 from fewshot.report.payload_facts import more_facts
 from fewshot.report.payload_measures import comparisons, measures, task_of
 from fewshot.report.run_files import RunFolder
@@ -22,7 +23,7 @@ METRICS = (
     "coverage", "width", "coverage_curve", "seconds_per_episode",
 )  # fmt: skip
 NAMES = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "queries", "episodes")
-MADE = ("key", "hashes", "head_parameters", "base", "reused_from")
+MADE = ("key", "hashes", "head_parameters", "normalize", "base", "reused_from")
 MULTIPLES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
 
@@ -72,6 +73,7 @@ def _estimator(cell: Cell, name: str, said: Said | None, rows: CellRows) -> dict
     row = cell["estimators"][name]
     interval = row.get("mae_interval") or {}
     bounds = [interval.get("lower"), interval.get("upper")]
+    order = order_of([row])
     return {
         "name": name,
         "calibration": row.get("calibration") or "none",
@@ -83,6 +85,8 @@ def _estimator(cell: Cell, name: str, said: Said | None, rows: CellRows) -> dict
         "predicted": row.get("predicted_error"),
         **{metric: row.get(metric) for metric in METRICS},
         "mae_interval": None if None in bounds else bounds,
+        "spearman_interval": order.bounds,
+        "order": order_text(order) if row.get("defined") else None,
         "bins": [] if said is None else calibration_bins(said.predicted, rows.actual),
     }
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.report.contexts import BACKBONE, BOTH, HEAD, Context, complete, scores, table_of
+from fewshot.report.contexts import BACKBONE, BOTH, HEAD, SEED, Context, complete, scores, table_of
 from fewshot.report.wording import Cell
-from fewshot.results.comparisons import rank_test, signed_rank
+from fewshot.results.comparisons import ENOUGH_SETS, rank_test, signed_rank
 from fewshot.results.parts import of_one_part
 
-# Below this number of data sets Friedman's approximation and the critical difference mean nothing.
-ENOUGH = 5
+# One context has an order; a mean of ranks needs several.
+SEVERAL = 2
 SHOWN = 40
 
 
@@ -24,7 +24,9 @@ def ranks(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     With five data sets and more, a block is a data set: accuracies are averaged over the contexts
     (other factor, ways, shots, seed) that all treatments share, ranked, and tested by Friedman's
     test and Nemenyi's critical difference (Demsar 2006). With fewer, ranks are averaged over the
-    contexts and nothing is tested. Cells on base classes take no part where there are others.
+    contexts and nothing is tested. Where all were judged in one context only, under however many
+    seeds, there are none: one order is no mean of ranks. Cells on base classes take no part where
+    there are others.
     """
     cells = of_one_part(cells, lambda cell: str(cell["dataset"]))
     found = (_ranks_of(cells, of) for of in (HEAD, BACKBONE, BOTH))
@@ -36,10 +38,10 @@ def ranks(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
     table = table_of(cells, of)
     names, contexts, dropped = complete(table)
-    if len(names) < 2 or not contexts:
+    if len(names) < 2 or len(_but_for_seeds(contexts)) < SEVERAL:
         return None
     rows, means = scores(table, names, contexts)
-    enough = len(means) >= ENOUGH
+    enough = len(means) >= ENOUGH_SETS
     average, critical, p = _tested(means) if enough else (_mean_ranks(rows), None, None)
     order = np.argsort(average, kind="stable")[:SHOWN]
     return {
@@ -53,6 +55,11 @@ def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
         "blocks": len(means) if enough else len(rows),
         "note": _note(len(means), names, dropped, enough),
     }
+
+
+def _but_for_seeds(contexts: list[Context]) -> set[Context]:
+    """The contexts, other draws of episodes in one of them not counted."""
+    return {context[:SEED] + context[SEED + 1 :] for context in contexts}
 
 
 def _tested(means: NDArray) -> tuple[NDArray, float | None, float | None]:
@@ -88,7 +95,7 @@ def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> 
     parts = []
     if not enough:
         parts.append(
-            f"No critical difference: it needs at least {ENOUGH} data sets as blocks, here "
+            f"No critical difference: it needs at least {ENOUGH_SETS} data sets as blocks, here "
             f"{'is' if datasets == 1 else 'are'} {datasets}. Contexts of one data set share its "
             "images and classes, and counting them as independent would claim too much."
         )

@@ -8,6 +8,7 @@ from typing import Any
 from fewshot.report.aligned import WIDTH, aligned, legend, markdown, short, wrapped
 from fewshot.report.one_class import of_one_class
 from fewshot.report.one_class_table import one_class_markdown, one_class_text
+from fewshot.report.order import no_order_notes
 from fewshot.report.verification import of_task
 from fewshot.report.verification_table import verification_markdown, verification_text
 from fewshot.report.wording import (
@@ -19,9 +20,9 @@ from fewshot.report.wording import (
     estimator_names,
     fallback_notes,
     group_cells,
-    group_text,
     half_width,
     head_notes,
+    heading_text,
     interval_levels_text,
     known,
     level_text,
@@ -84,7 +85,9 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
             texts = (f"{pred} ({'; '.join(rest)})" for pred, *rest in entries)
             lines.append([*_left_entries(cell, rows), *texts])
         table = "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines)
-        blocks.append(f"**{markdown(group_text(group))}**, {protocol_text(rows)}\n\n{table}")
+        blocks.append(
+            f"**{markdown(heading_text(group, rows))}**, {protocol_text(rows)}\n\n{table}"
+        )
         notes = [f"- {markdown(' '.join(part))}" for part in _notes(rows)]
         if oracle_names(rows):
             notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
@@ -96,7 +99,7 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
 
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
     left = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
-    lines = [group_text(group), protocol_text(cells)]
+    lines = [heading_text(group, cells), protocol_text(cells)]
     for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
         rows = [" " * len(left[0]), *left]
         for column in columns:
@@ -119,6 +122,8 @@ def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
         yield "No prediction (-):", f"{name}, {where}: {reason}"
     for name, where, reason in fallback_notes(cells):
         yield "With a reservation:", f"{name}, {where}: {reason}"
+    for name, where, reason in no_order_notes(cells):
+        yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
 
 
 def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:

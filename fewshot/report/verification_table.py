@@ -13,7 +13,7 @@ from fewshot.report.verification import (
     entries,
     header,
 )
-from fewshot.report.wording import Cell, group_cells, group_text, head_notes, plain
+from fewshot.report.wording import Cell, group_cells, head_notes, heading_text, plain
 
 POPULATION = (
     "the 95 % interval of the mean over episodes: other draws from these images of these classes"
@@ -35,7 +35,7 @@ def verification_text(cells: Sequence[Cell]) -> str:
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
     texts = [entries(cell, cells) for cell in cells]
     lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
-    top = [group_text(group), *wrapped(f"Verification: {QUESTION}.", ""), about(cells), ""]
+    top = [heading_text(group, cells), *wrapped(f"Verification: {QUESTION}.", ""), about(cells), ""]
     rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
     notes = head_notes(cells)
     if notes:
@@ -53,5 +53,7 @@ def verification_markdown(cells: Sequence[Cell]) -> str:
         lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
         lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        blocks.append(f"**{markdown(group_text(group))}**, verification, {about(own)}\n\n{table}")
+        blocks.append(
+            f"**{markdown(heading_text(group, own))}**, verification, {about(own)}\n\n{table}"
+        )
     return "\n\n".join(blocks)

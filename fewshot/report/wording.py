@@ -16,6 +16,7 @@ GROUP = ("dataset", "backbone", "feature")
 RECOMMENDED = "auto"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
+NORMALIZED = {"none": "as given", "l2": "of unit length"}
 # What runs used that did not say.
 INTERVAL_LEVEL = 0.9
 
@@ -82,6 +83,13 @@ def group_text(group: tuple[str, ...]) -> str:
     """``eurosat · resnet18 (pooled)``."""
     dataset, backbone, feature = map(plain, group)
     return f"{dataset} · {backbone} ({feature})"
+
+
+def heading_text(group: tuple[str, ...], cells: Iterable[Cell]) -> str:
+    """``eurosat · resnet18 (pooled), features of unit length``; the latter where cells say it."""
+    known = {str(cell.get("normalize")) for cell in cells} & NORMALIZED.keys()
+    kinds = " or ".join(NORMALIZED[kind] for kind in sorted(known))
+    return group_text(group) + (f", features {kinds}" if kinds else "")
 
 
 def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:
@@ -212,17 +220,18 @@ def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Why predictions are missing: (estimator, where, reason), alike cells told together."""
-    return _notes(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
+    return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
 def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     """Reservations about predictions: as `missing_notes`."""
-    return _notes(cells, fallback_count, fallback_reason)
+    return notes_of(cells, fallback_count, fallback_reason)
 
 
-def _notes(
+def notes_of(
     cells: Iterable[Cell], count: Callable[[Cell, str], int], why: Callable[[Cell], str]
 ) -> list[tuple[str, str, str]]:
+    """Something about an estimator in `count` episodes of a cell: (estimator, where, why)."""
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name, row in cell["estimators"].items():

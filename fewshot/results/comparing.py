@@ -13,11 +13,17 @@ import numpy as np
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.results.choosing import chosen_cells
-from fewshot.results.comparisons import compare_on_episodes, rank_test, signed_rank
+from fewshot.results.comparisons import (
+    ENOUGH_SETS,
+    compare_on_episodes,
+    rank_test,
+    signed_rank,
+)
 from fewshot.results.joining import Store
 from fewshot.results.measures import CLASSIFICATION
 from fewshot.results.pairing import Values, episode_values, key_of, same_episodes
 from fewshot.results.parts import of_one_part
+from fewshot.results.reading import identity
 from fewshot.storage import plain_name
 
 OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
@@ -48,7 +54,9 @@ def compare(
         less `of`, ``episodes``, ``mean``, ``lower`` and ``upper`` (over episodes),
         ``intervals`` by population, ``better``, ``equal``, ``worse``, ``p``;
         ``over_datasets``: the test, its ``p``, ``datasets`` and ``means`` or ``ranks``, or the
-        ``reason`` why there is none; ``left_out``: pairs that were not on the same episodes.
+        ``reason`` why there is none or it says little; ``left_out``: pairs that were not on the
+        same episodes; ``left_aside``: of the cells compared, those that another run has over more
+        episodes or with later settings.
 
     Raises
     ------
@@ -58,7 +66,8 @@ def compare(
     expect(len(set(names)) > 1, f"--{of}s", f"expected two or more, got {', '.join(names)}")
     names = list(dict.fromkeys(names))
     values = episode_values(store, "accuracy")  # before the summary: damaged tables join those
-    cells = [cell for cell in store.summary()["cells"] if cell["task"] == CLASSIFICATION]
+    summary = store.summary()
+    cells = [cell for cell in summary["cells"] if cell["task"] == CLASSIFICATION]
     cells = chosen_cells(cells, filters or {})
     there = {cell[of] for cell in cells}
     for name in names:
@@ -79,7 +88,9 @@ def compare(
                 continue
             pairs.append({**named, **_paired(own[first], own[second], values, episodes)})
     over = _over_datasets(cells, of, names)
-    return {"pairs": pairs, "over_datasets": over, "left_out": left_out}
+    compared = {identity(cell) for cell in cells if cell[of] in names}
+    aside = [one for one in summary["left_aside"] if identity(one) in compared]
+    return {"pairs": pairs, "over_datasets": over, "left_out": left_out, "left_aside": aside}
 
 
 def _contexts(
@@ -162,5 +173,12 @@ def _over_datasets(
         return {**facts, "test": "Wilcoxon's signed ranks", "p": p, "reason": note}
     test = rank_test(table)
     ranks = dict(zip(names, map(float, test.average_ranks), strict=True))
-    return {**facts, "test": "Friedman", "p": test.p, "ranks": ranks, "reason": None,
+    few = len(table) < ENOUGH_SETS
+    note = (
+        f"with fewer than {ENOUGH_SETS} data sets neither p nor the critical difference is to be "
+        "relied on"
+        if few
+        else None
+    )
+    return {**facts, "test": "Friedman", "p": test.p, "ranks": ranks, "reason": note,
             "critical_difference": test.critical_difference}  # fmt: skip

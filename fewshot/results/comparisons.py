@@ -12,6 +12,8 @@ from fewshot.exceptions import expect
 from fewshot.results.populations import LEVEL, population_intervals
 
 FLIPS = 9999
+# Below this number of data sets Friedman's approximation and the critical difference mean nothing.
+ENOUGH_SETS = 5
 FLIP_BYTES = 8 << 20
 
 

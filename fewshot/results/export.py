@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.results.aside import aside_text
 from fewshot.results.choosing import chosen_cells
 from fewshot.results.joining import Store
 from fewshot.results.measures import (
@@ -22,6 +23,7 @@ from fewshot.results.measures import (
     tasks_of,
 )
 from fewshot.results.pairing import Values, differences, episode_values, not_clearly_apart
+from fewshot.results.reading import identity
 from fewshot.results.table_text import csv_table, latex_table, markdown_table
 
 __all__ = ["Entry", "Pivot", "csv_table", "latex_table", "markdown_table", "pivot"]
@@ -60,7 +62,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pivot:
-    """A table: `entries` by (row, column), each a tuple of values of `row_keys`, `column_keys`."""
+    """A table: `entries` by (row, column), each a tuple of values of `row_keys`, `column_keys`.
+
+    ``aside`` says which runs have some of its cells too and do not count for them.
+    """
 
     row_keys: tuple[str, ...]
     column_keys: tuple[str, ...]
@@ -71,6 +76,7 @@ class Pivot:
     interval: str
     level: float | None
     paired: bool
+    aside: tuple[str, ...] = ()
 
 
 def pivot(
@@ -115,7 +121,8 @@ def pivot(
         else episode_values(store, measure, estimators)
     )
     # Again: a table that turned out to be damaged took its run's cells along.
-    cells = chosen_cells(store.summary()["cells"], filters or {})
+    summary = store.summary()
+    cells = chosen_cells(summary["cells"], filters or {})
     found = list(entries(cells, measure, estimators))
     _check_alike(found, (*rows, *columns))
     made = {
@@ -136,7 +143,16 @@ def pivot(
         interval,
         max(levels, default=None),
         bool(values),
+        tuple(aside_text(_aside_of(table, summary["left_aside"]))),
     )
+
+
+def _aside_of(
+    table: Mapping[tuple[Place, Place], Entry], aside: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What was left aside of the cells that the table is made of."""
+    shown = {identity(cell) for entry in table.values() for cell in entry.cells}
+    return [one for one in aside if identity(one) in shown]
 
 
 def _main(tasks: Collection[str]) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fewshot.exceptions import FewshotError
+from fewshot.results.aside import counting_cells, left_aside
 from fewshot.results.reading import (
     IDENTITY,
     TABLE_COLUMNS,
@@ -83,14 +84,11 @@ class Store:
     def counting(self) -> dict[tuple[Any, ...], tuple[int, Cell]]:
         """Of every cell the run that counts for it, as an index of `runs`, and the cell.
 
-        The one made last. Where clocks are equal, or were changed, names decide; cells with one
-        key have the same rows, so that it does not matter which of them is taken.
+        The one over most episodes, and of those the one made last. Where clocks are equal, or were
+        changed, names decide; cells with one key have the same rows, so that it does not matter
+        which of them is taken.
         """
-        cells: dict[tuple[Any, ...], tuple[int, Cell]] = {}
-        for i in self._by_age():
-            for cell in self.runs[i].summary["cells"]:
-                cells[identity(cell)] = (i, cell)
-        return cells
+        return counting_cells(self.runs, self._by_age())
 
     def _by_age(self) -> list[int]:
         return sorted(
@@ -107,7 +105,9 @@ class Store:
 
         ``cells`` have ``run``, an index of ``made``, which has a dict per run: ``name``,
         ``folder``, ``created``, ``duration_s``, ``environment`` and ``data``. ``unreadable`` has
-        a dict per run that was left out, ``ahead`` one per run made in the future.
+        a dict per run that was left out, ``ahead`` one per run made in the future, ``left_aside``
+        one per cell that another run has over more episodes, or with later settings
+        (`fewshot.results.aside.left_aside`).
         """
         counting = self.counting()
         folders = [run.summary for run in (self.runs[i] for i in self._by_age())]
@@ -126,6 +126,7 @@ class Store:
             for one in run.summary.get("failed") or []
             if not _made_since(one, run, counting)
         )
+        joined["left_aside"] = left_aside(self.runs, self._by_age(), counting)
         joined["unreadable"] = list(self.unreadable)
         joined["ahead"] = [
             {"run": one["folder"], "created": one["created"]}

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from fewshot.exceptions import FewshotError
 from fewshot.places import KEPT
 from fewshot.results.arrow import ARROW
+from fewshot.results.aside import aside_text
 from fewshot.results.joining import Store
 from fewshot.results.json_values import without_nan
 from fewshot.results.migration import VERSION_KEY
@@ -135,7 +136,9 @@ def read_runs(
     columns: Mapping[str, Sequence[str]] | None = None,
     argument: str = "report",
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Join runs: summary, episodes, predictions. Of a cell that was run again, the last counts.
+    """Join runs: summary, episodes, predictions.
+
+    Of a cell that several runs have, the one over most episodes counts, of those the last made.
 
     Parameters
     ----------
@@ -180,10 +183,11 @@ def read_one_class(runs: Sequence[Path]) -> pd.DataFrame:
 
 
 def store_warnings(joined: Mapping[str, Any]) -> list[str]:
-    """Lines for standard error: runs that were left out, and clocks that are ahead."""
+    """Lines for standard error: runs left out, cells left aside, and clocks that are ahead."""
     lines = [f"left out: {one['run']}: {one['reason']}" for one in joined["unreadable"]]
+    lines += [f"left aside: {line}" for line in aside_text(joined.get("left_aside") or [])]
     return lines + [
         f"{one['run']} says that it was made at {one['created']}, which is to come: of cells that "
-        "were run again with other settings, the last by the clock counts"
+        "were run again over as many episodes with other settings, the last by the clock counts"
         for one in joined["ahead"]
     ]

@@ -159,11 +159,17 @@ def how_made(table: Pivot) -> list[str]:
         lines.append(
             "Bold: best of the column. The best of many on the same episodes is flattered."
         )
+    if table.measure == "mae":
+        lines.append(
+            "How near predictions came on average; whether they tell episodes apart is another "
+            "measure (spearman)."
+        )
     if table.paired:
         lines.append(
             "Underlined: not clearly worse, as the 95 % interval over episodes of the paired "
             "difference holds 0. Cells on other episodes are not compared."
         )
+    lines += [f"Left aside: {line}." for line in table.aside]
     return [plain(line) for line in [*lines, *_hashes(cells)]]
 
 

@@ -20,14 +20,15 @@ def variant_labels(runs: Sequence[Run]) -> list[Labels]:
 
     A head keeps its name unless the same cell stands in several runs with different parameters, as
     in a sweep over ``head.lda.shrinkage``: then it is ``lda (shrinkage=0.1)``, with the parameters
-    that differ. Numbers of query images are told apart in the same way. Rules of one-class tasks
+    that differ. Numbers of query images, and features with and without unit length, are told apart
+    in the same way. Rules of one-class tasks
     have learned their parameters and keep their names.
     """
     found: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for run in runs:
         for cell in run.summary["cells"]:
             if cell["task"] != ONE_CLASS:
-                given = _given(cell)
+                given = _given(cell, run)
                 found[identity(cell)][json.dumps(given, sort_keys=True, default=str)] = given
     told: dict[str, set[str]] = defaultdict(set)
     for key, variants in found.items():
@@ -35,9 +36,14 @@ def variant_labels(runs: Sequence[Run]) -> list[Labels]:
     return [_labels(run, told) for run in runs]
 
 
-def _given(cell: Mapping[str, Any]) -> dict[str, Any]:
+def _given(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """What may differ between cells of one name, and changes what is measured."""
-    return {**(cell.get("head_parameters") or {}), "queries": cell.get("queries")}
+    rows = cell.get("normalize") or (run.summary.get("data") or {}).get("normalize")
+    return {
+        **(cell.get("head_parameters") or {}),
+        "queries": cell.get("queries"),
+        "normalize": rows,
+    }
 
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -52,7 +58,7 @@ def _labels(run: Run, told: Mapping[str, set[str]]) -> Labels:
     labels = {}
     for cell in run.summary["cells"]:
         names = told.get(cell["head"], set()) if cell["task"] != ONE_CLASS else set()
-        given = _given(cell)
+        given = _given(cell, run)
         said = ", ".join(f"{name}={given[name]}" for name in sorted(names & given.keys()))
         if said:
             labels[cell["head"]] = f"{cell['head']} ({said})"

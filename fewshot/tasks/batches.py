@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads.base import Support
@@ -70,16 +71,44 @@ def map_chunks(
 
     On a CPU, `threads` threads work on a chunk each with one core: the tensors are too small
     to share among cores, and a chunk computed by one core gives the same bits on any machine
-    of the kind. On an accelerator the chunks follow each other.
+    of the kind. On an accelerator the chunks follow each other, and one that its memory does not
+    hold is taken in halves.
+
+    Raises
+    ------
+    FewshotError
+        The memory of the accelerator does not hold a single episode.
     """
     threads = available_cores() if threads is None else threads
     if device.type != "cpu" or threads == 1 or len(ranges) == 1:
         with torch_threads(1 if device.type == "cpu" else threads):
             for start, stop in ranges:
-                yield work(start, stop)
+                yield from _within_memory(work, start, stop)
         return
     with (
         torch_threads(1),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         yield from pool.map(lambda bounds: work(*bounds), ranges)
+
+
+def _within_memory(work: Callable[[int, int], T], start: int, stop: int) -> Iterator[T]:
+    try:
+        result = work(start, stop)
+    except torch.cuda.OutOfMemoryError as error:  # an accelerator's; a CPU has MemoryError
+        reason = str(error).splitlines()[0]
+    else:
+        yield result
+        return
+    # Outside the handler, whose traceback would keep the tensors of the failed attempt.
+    if stop - start == 1:
+        raise FewshotError(
+            "device",
+            f"the accelerator's memory does not hold a single episode: {reason}",
+            "Free it of other programs, set device=cpu, or lower episodes.queries.",
+        )
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = (start + stop) // 2
+    yield from _within_memory(work, start, middle)
+    yield from _within_memory(work, middle, stop)

@@ -96,6 +96,7 @@ def evaluate_cell(
         **cell,
         "queries": episodes.queries,
         "episodes": len(episodes),
+        "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
         "accuracy": mean_interval(rows["accuracy"].to_numpy()),
@@ -189,7 +190,7 @@ def _estimator_summaries(
     for name, guess in predicted.items():
         there = np.isfinite(guess.error)
         fell_back = there & (guess.reasons != None)  # noqa: E711  elementwise
-        why, why_simpler = (next(iter(guess.reasons[some]), None) for some in (~there, fell_back))
+        why, why_simpler = (all_reasons(guess.reasons[some]) for some in (~there, fell_back))
         has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
             "calibration": calibrated[name],
@@ -204,6 +205,12 @@ def _estimator_summaries(
             "seconds_per_episode": guess.seconds / max(1, len(actual)),
         }
     return summaries
+
+
+def all_reasons(reasons: NDArray) -> str | None:
+    """Every reason that any of the episodes has, once; None without any."""
+    parts = (part for text in dict.fromkeys(reasons.tolist()) for part in str(text).split("; "))
+    return "; ".join(dict.fromkeys(parts)) or None
 
 
 def _base_summary(base: BaseEpisodes, errors: NDArray | None) -> dict[str, Any]:

@@ -218,18 +218,19 @@ def _told(
 def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
     begun = time.perf_counter()
     prediction = predict(*given)
-    error = prediction.error.double().cpu().numpy()
+    error = prediction.error.cpu().double().numpy()  # not every device has float64
     reasons = np.full(len(error), None, dtype=object)
     reasons[~np.isfinite(error)] = prediction.reason
-    if prediction.fallback is not None:
-        reasons[prediction.fallback.cpu().numpy()] = prediction.fallback_reason
+    for reason, episodes in prediction.by_reservation().items():
+        own = episodes.cpu().numpy()
+        reasons[own] = [reason if one is None else f"{one}; {reason}" for one in reasons[own]]
     lower, upper = (
-        np.full(len(error), np.nan) if bound is None else bound.double().cpu().numpy()
+        np.full(len(error), np.nan) if bound is None else bound.cpu().double().numpy()
         for bound in (prediction.lower, prediction.upper)
     )
     bands = np.full((len(error), 2, len(LEVELS)), np.nan)
     if prediction.bands is not None:
-        bands = prediction.bands.double().cpu().numpy().transpose(2, 0, 1)
+        bands = prediction.bands.cpu().double().numpy().transpose(2, 0, 1)
     return Predicted(error, lower, upper, reasons, bands, time.perf_counter() - begun)
 
 

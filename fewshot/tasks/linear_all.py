@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import LinearHead
+from fewshot.heads.base import LinearHead, check_scores
 from fewshot.tasks.batches import QUERY_BYTES, chunks, load_support, map_chunks
 
 # Weights of this many bytes are held at a time; each such group reads the classes once.
@@ -55,7 +55,10 @@ def linear_errors_on_all(
                 rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
                 shots = episodes.support[start + episode, way]
                 features = bank.take(torch.from_numpy(rows)).to(device)
-                count = _wrong(features, rows, shots, weights[episode], biases[episode], way)
+                scores = _scores(features, weights[episode], biases[episode])
+                best, answers = scores.max(-1)
+                check_scores(head, best)
+                count = _wrong(answers, rows, shots, way)
                 done.append((start + episode, way, count))
             return done
 
@@ -104,17 +107,20 @@ def _jobs(classes: NDArray, index: ClassIndex) -> list[tuple[int, NDArray, NDArr
     return jobs
 
 
-def _wrong(
-    features: Tensor, rows: NDArray, shots: NDArray, weights: Tensor, biases: Tensor, way: NDArray
-) -> NDArray:
-    """Misclassified images (m,) of one class, less its shots, in m episodes.
-
-    features (n, D), rows (n,) ascending, shots (m, K), weights (m, N, D), biases (m, N), way (m,).
-    """
+def _scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Scores (n, m, N) of features (n, D) under weights (m, N, D) and biases (m, N)."""
     m, N, _ = weights.shape
     scores = torch.addmm(biases.reshape(-1), features, weights.flatten(0, 1).T)
-    answers = scores.reshape(len(rows), m, N).argmax(-1)
+    return scores.reshape(len(features), m, N)
+
+
+def _wrong(answers: Tensor, rows: NDArray, shots: NDArray, way: NDArray) -> NDArray:
+    """Misclassified images (m,) of one class, less its shots, in m episodes.
+
+    answers (n, m), rows (n,) ascending, shots (m, K), way (m,).
+    """
     wrong = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
     place = np.searchsorted(rows, shots)
-    own = wrong[np.minimum(place, len(rows) - 1), np.arange(m)[:, None]] & (shots >= 0)
+    columns = np.arange(len(way))[:, None]
+    own = wrong[np.minimum(place, len(rows) - 1), columns] & (shots >= 0)
     return wrong.sum(0) - own.sum(-1)

@@ -58,7 +58,7 @@ def tasks_of(
     classes = judged_classes(bank)
     apart = None
     if wanted.negatives == "distance" and len(classes) > 1:
-        steps = distances(ancestors_of([bank.classnames[c] for c in classes], taxonomy))
+        steps = distances(ancestors_of([bank.identifiers[c] for c in classes], taxonomy))
         apart = np.zeros((len(bank.classnames),) * 2, dtype=bool)
         apart[np.ix_(classes, classes)] = steps == wanted.distance
         there = ", ".join(map(str, np.unique(steps[steps > 0])))

@@ -12,18 +12,23 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
-from fewshot.errors.auto import GUESS, Auto
+from fewshot.errors.auto import COPIES, GUESS, Auto
 from fewshot.errors.base import NO_BASE, BaseClasses
 from fewshot.errors.calibration import probit
 from fewshot.errors.general import Curve, General
 from fewshot.errors.regimes import regime_of
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
+from fewshot.features.copies import with_copies
+from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Query, Support
 from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
 from fewshot.tasks.batches import gather
+from fewshot.tasks.transfer.cells import WAYS
 
 MORE = (1, 5)
+UNEQUAL = 3  # times as many images as another class has
+LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class Forecast:
     outlook : tuple of Outlook
         Empty for a head whose learning curve is not known.
     warnings : tuple of str
-        What about the images makes the number doubtful, and what could not be used.
+        Every other reservation: what about the images makes the number doubtful, what it was
+        measured on and where these images are outside of that, and what could not be used.
     """
 
     backbone: str
@@ -126,7 +132,7 @@ def forecast(
     support = one_support(bank)
     if base is not None:
         _check_base(bank, base)
-    doubts = tuple(_doubts(bank, support))
+    doubts = tuple(image_doubts(bank, support))
     made = []
     for name, head in heads.items():
         auto = Auto(**(estimator or Auto()).get_params())
@@ -134,29 +140,29 @@ def forecast(
         auto.fit(known)
         fitted = head.clone().fit(support)
         regime = regime_of(support, fitted, known)[0]
-        unused = base is not None and not known.has_episodes
         said = auto.predict(support, fitted)
         assert said.lower is not None and said.upper is not None
+        reasons = list(said.by_reservation())
         # Copies among the images are a doubt of their own and leave the number its meaning.
-        guess = said.fallback_reason == GUESS and said.fallback is not None
-        error, lower, upper = (float(one[0]) for one in (said.error, said.lower, said.upper))
+        guess = GUESS in reasons
+        others = [one for one in reasons if one not in (GUESS, COPIES)]
+        numbers = (float(said.error[0]), float(said.lower[0]), float(said.upper[0]))
         general = auto.general()
+        ahead = name in general.curves and not guess
+        others += _calibration_doubts(auto, regime, support, base, known)
+        if name not in general.curves:
+            others.append("what more images would bring is not known for this head")
         made.append(
             Forecast(
                 str(bank.info.get("backbone", "unknown")),
                 name,
-                error,
-                lower,
-                upper,
+                *numbers,
                 "base" if regime in auto.fitted_ else "datasets",
-                said.fallback_reason if guess else None,
-                tuple(
-                    _ahead(general, name, support, (error, lower, upper), n, auto.level)
-                    for n in more
-                )
-                if name in general.curves and not guess
+                GUESS if guess else None,
+                tuple(_ahead(general, name, support, numbers, n, auto.level) for n in more)
+                if ahead
                 else (),
-                (*doubts, f"base classes were not used: {known.reason}") if unused else doubts,
+                (*doubts, *others),
             )
         )
     return sorted(made, key=lambda one: one.error)
@@ -173,11 +179,12 @@ def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
         )
     if base.dim != bank.dim:
         raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
-    copies = _rows_of(bank) & _rows_of(base)
+    ours, theirs = (row_keys(np.asarray(one.features, np.float32)) for one in (bank, base))
+    copies = len(np.intersect1d(ours, theirs))
     if copies:
         raise FewshotError(
             "--base",
-            f"expected other images than those of the support, got {len(copies)} that are in both",
+            f"expected other images than those of the support, got {copies} that are in both",
             "An error on images that were learned from is no guide to others.",
         )
 
@@ -216,20 +223,51 @@ def _ahead(
     return Outlook(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
 
 
-def _rows_of(bank: FeatureBank) -> set[bytes]:
-    """Features of every image, as something that can be compared."""
-    return {row.tobytes() for row in bank.take(torch.arange(len(bank))).float().numpy()}
-
-
-def _doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
-    copies = len(bank) - len(_rows_of(bank))
+def image_doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
+    """What about the images makes any prediction doubtful, whatever the head."""
+    copies = with_copies(bank).info["copies"]["images"]
     if copies:
         what = f"{copies} images are copies" if copies > 1 else "an image is a copy"
         yield f"{what} of others, which hides how images differ: the number may be far off"
-    if float(support.counts.max() / support.counts.min()) > 3:
+    if float(support.counts.max() / support.counts.min()) > UNEQUAL:
         yield (
             "classes differ much in their number of images; intervals were measured on classes "
             "with equally many"
+        )
+    alone = [bank.classnames[c] for c in bank.classes() if (bank.labels == c).sum() == 1]
+    if alone and bool((support.counts > 1).any()):
+        more = len(alone) - LISTED
+        named = ", ".join(alone[:LISTED]) + (f" and {more} more" if more > 0 else "")
+        its = "its class is" if len(alone) == 1 else "their classes are"
+        yield f"one image only of {named}: {its} taken to vary as others do"
+
+
+def _calibration_doubts(
+    auto: Auto, regime: str, support: Support, base: FeatureBank | None, known: BaseClasses
+) -> Iterator[str]:
+    """What the calibration rests on, and where these images are outside of that."""
+    if base is not None and not known.has_episodes:
+        yield f"base classes were not used: {known.reason}"
+    elif base is None:
+        yield (
+            "no base classes: calibrated on other data sets, and as good as these resemble the "
+            "images"
+        )
+    if regime in auto.fitted_:
+        return  # on episodes of these ways and shots
+    measured = auto.general().model(regime).shots
+    shots = float(support.typical_shots[0])
+    if not measured[0] <= shots <= measured[-1]:
+        within = f"{measured[0]:g}" + f" to {measured[-1]:g}" * (len(measured) > 1)
+        yield (
+            f"{shots:.3g} images per class, where the calibration was measured on {within}: the "
+            "nearest of these stands in"
+        )
+    ways = support.counts.shape[1]
+    if not min(WAYS) <= ways <= max(WAYS):
+        yield (
+            f"{ways} classes, where the calibration was measured on {min(WAYS)} to {max(WAYS)}: "
+            "extrapolated"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -61,8 +62,15 @@ def _learned_from(predictor: TextGaussians, bank: FeatureBank) -> dict[int, int]
     """Classes of this very data set that a predictor from elsewhere was fitted on: their places."""
     if predictor.record.get("features") != bank.hash():
         return {}
-    places = {name: place for place, name in enumerate(predictor.classnames)}
-    return {c: places[name] for c, name in enumerate(bank.classnames) if name in places}
+    # By what identifies the classes: their names may be others than when it was fitted.
+    places = {one: place for place, one in enumerate(learned_classes(predictor))}
+    return {c: places[one] for c, one in enumerate(bank.identifiers) if one in places}
+
+
+def learned_classes(predictor: TextGaussians) -> Sequence[str]:
+    """What identifies the classes that a predictor was fitted on; their names in older files."""
+    ids: Sequence[str] = predictor.record.get("ids") or predictor.classnames
+    return ids
 
 
 def fit_text_gaussians(bank: FeatureBank) -> TextGaussians:
@@ -87,13 +95,15 @@ def _fit(bank: FeatureBank) -> tuple[TextGaussians, Tensor]:
         "factor": main_directions(base_moments(bank).covariance),
         "freedom": prior_freedom(logs, moments),
     }
-    record = {
+    record: dict[str, Any] = {
         "dataset": bank.info.get("dataset", "features"),
         "classes": len(moments.classes),
         "images": int(moments.counts.sum()),
         "text": bank.info.get("text", {}),
         "features": bank.hash(),
     }
+    if bank.ids is not None:
+        record["ids"] = [bank.ids[c] for c in moments.classes.tolist()]
     names = tuple(bank.classnames[c] for c in moments.classes.tolist())
     alone = TextGaussians(predictor, **parts, pools={}, space=feature_space(bank),
                           classnames=names, record=record)  # fmt: skip

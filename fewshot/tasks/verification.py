@@ -77,6 +77,7 @@ def evaluate_verification(
         **cell,
         "queries": episodes.queries,
         "episodes": len(episodes),
+        "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
         "prevalence": _prevalence(measured),

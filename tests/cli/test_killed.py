@@ -21,7 +21,7 @@ MANY = (
 
 
 PLACES = (  # where images are decoded and networks loaded
-    "fewshot.features.extract.decode",
+    "fewshot.features.precision_choice.decode",
     "fewshot.features.pipeline.decode",
     "fewshot.backbones.callable.CallableBackbone.load",
 )

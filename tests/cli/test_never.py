@@ -14,7 +14,7 @@ def test_features_that_are_missing_are_not_extracted(refusal, own, tmp_path):
 def test_a_run_that_is_there_needs_no_image(fewshot, own, monkeypatch):
     quick = [*own, "episodes.ways=3", "head=ncm", "estimator=constant", "episodes.shots=2"]
     assert fewshot(*quick).code == 0
-    monkeypatch.setattr("fewshot.features.extract.decode", pytest.fail)
+    monkeypatch.setattr("fewshot.features.precision_choice.decode", pytest.fail)
     monkeypatch.setattr("fewshot.features.pipeline.decode", pytest.fail)
     monkeypatch.setattr("fewshot.backbones.callable.CallableBackbone.load", pytest.fail)
     done = fewshot(*quick, "results.policy=never")

@@ -174,3 +174,91 @@ def test_copies_are_told_and_leave_the_rest_of_the_answer(fewshot, tmp_path, tin
     assert "Note: an image is a copy of others" in words
     assert "Take " in words and "more images per class" in words
     assert "no more than an average" not in words
+
+
+def told(fewshot, *arguments):
+    """The words without line breaks, and the warnings of each head in the JSON of the same."""
+    done = fewshot("predict", *arguments)
+    assert done.code == 0, done.err
+    rows = json.loads(fewshot("predict", *arguments, "--json").out)["forecasts"]
+    return " ".join(done.out.split()), {row["head"]: row["warnings"] for row in rows}, rows
+
+
+def unequal(folder, counts, copies=0, seed=5, dim=20):
+    """A file of features with so many images of each class, of which some are copies."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    features = rng.normal(size=(len(counts), dim))[labels] + 0.5 * rng.normal(
+        size=(len(labels), dim)
+    )
+    if copies:
+        most = np.flatnonzero(labels == int(np.argmax(counts)))
+        features[most[1 : 1 + copies]] = features[most[0]]
+    path = folder / f"own{len(labels)}_{copies}.npz"
+    np.savez(path, features=features.astype("float32"), labels=labels)
+    return str(path)
+
+
+def test_every_reservation_is_kept_and_said_of_whom_it_is(fewshot, tmp_path):
+    words, warnings, rows = told(
+        fewshot, unequal(tmp_path, [12, 1, 5], copies=3), "--head", "ncm,lda,ridge,knn"
+    )
+    of_all = (
+        "3 images are copies of others", "classes differ much in their number of images",
+        "one image only of", "no base classes",
+    )  # fmt: skip
+    for text in of_all:
+        assert words.count(f"Note: {text}") == 1
+        assert all(any(one.startswith(text) for one in own) for own in warnings.values())
+    strange = [row["head"] for row in rows if row["head"] in ("ridge", "knn")]
+    assert f"Note on {', '.join(strange)}: calibrated on nearest class mean and LDA" in words
+    assert "and not on this head" in words
+    told_so = {head for head, own in warnings.items() if "not on this head" in " ".join(own)}
+    assert told_so == {"ridge", "knn"}
+    assert f"Note on {', '.join(strange)}: what more images would bring is not known" in words
+
+
+def test_one_image_per_class_hides_no_other_reservation(fewshot, tmp_path):
+    words, warnings, rows = told(
+        fewshot, unequal(tmp_path, [1] * 14), "--head", "ncm,ridge", "--level", "0.8"
+    )
+    assert all(row["note"].startswith("one shot and no base classes") for row in rows)
+    assert "no more than an average" in words
+    assert any("not on this head" in one for one in warnings["ridge"])
+    assert not any("not on this head" in one for one in warnings["ncm"])
+    assert "Note on ridge: calibrated on nearest class mean and LDA" in words
+    assert "14 classes, where the calibration was measured on 2 to 10" in words
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [([30] * 4, "30 images per class, where the calibration was measured on 2 to 20"),
+     ([2, 1, 1, 1], "1.14 images per class, where the calibration was measured on 2 to 20"),
+     ([4] * 3, None)],
+)  # fmt: skip
+def test_outside_of_what_was_measured(fewshot, tmp_path, counts, words):
+    text, warnings, _ = told(fewshot, unequal(tmp_path, counts), "--head", "ncm")
+    outside = [one for one in warnings["ncm"] if "was measured on" in one]
+    assert (words is None) == (outside == [])
+    assert words is None or (outside[0].startswith(words) and words in text)
+
+
+def test_base_classes_take_reservations_away(fewshot, tmp_path, tiny_net):
+    hues(tmp_path / "own", 3, 3, seed=1)
+    hues(tmp_path / "others", 12, 8, seed=2)
+    given = (str(tmp_path / "own"), *NETWORK, "--head", "ridge")
+    base = ("--base", str(tmp_path / "others"))
+    _, alone, _ = told(fewshot, *given)
+    _, helped, (row,) = told(fewshot, *given, *base)
+    for text in ("no base classes", "not on this head"):
+        assert any(text in one for one in alone["ridge"])
+        assert not any(text in one for one in helped["ridge"])
+    assert row["calibrated_on"] == "base"
+
+
+def test_images_passed_over_are_named_in_words_too(fewshot, tmp_path, tiny_net):
+    hues(tmp_path / "own", 2, 4)
+    (tmp_path / "own" / "class0_0" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--skip-unreadable")
+    words = " ".join(done.out.split())
+    assert "Note: passed over, as unreadable: class0_0/torn.png." in words

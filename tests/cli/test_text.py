@@ -176,3 +176,49 @@ def test_the_record_goes_with_the_bank(vectors):
     assert json.loads(json.dumps(bank.info)) == bank.info
     assert (bank.text == found.vectors.numpy()).all()
     assert bank.logit_scale == 9.0
+
+
+@pytest.fixture
+def numbered(workplace):
+    """A folder of images whose classes have numbers for names, and names for them."""
+    from PIL import Image
+
+    for number in range(3):
+        (workplace / f"mine/class_{number}").mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (8, 8), (number * 80, i, 0)).save(f"mine/class_{number}/{i}.png")
+    Path("names.txt").write_text("red\ngreen\nblue\n")
+    return ("dataset=folder", "dataset.root=mine")
+
+
+def test_a_model_is_not_asked_about_identifiers(server, asking, fewshot, numbered):
+    for command in ("describe", "confusers"):
+        refused = fewshot(asking[0], command, *asking[2:], *numbered)
+        assert refused.code == 2 and refused.out == ""
+        (line,) = refused.err.splitlines()
+        assert line.startswith("fewshot: error: dataset.classnames: ") and "'class_0'" in line
+        assert "3 of 3 class names look like identifiers" in line
+        assert "dataset.classnames=FILE" in line
+    assert server.requests == []
+    named = fewshot(*asking, *numbered, "dataset.classnames=names.txt")
+    assert named.code == 0, named.err
+    assert "3 of them now" in named.out
+    allowed = fewshot(*asking, "-n", *numbered, "dataset.classnames=data")
+    assert allowed.code == 0 and '{"category": "class 0"' in allowed.out
+
+
+def test_identifiers_are_said_before_texts_of_them_are_encoded(numbered, capsys, monkeypatch):
+    from fewshot.cli.nouns import load_images
+
+    def encode(*_, **__):
+        raise FewshotError("encoder", "not reached without a word")
+
+    monkeypatch.setattr("fewshot.text.features.text_features", encode)
+    for more, said in ((), True), (("dataset.classnames=names.txt",), False):
+        settings = settings_from([*numbered, *more])
+        with pytest.raises(FewshotError, match="not reached"):
+            class_text(settings, load_images(settings), None, torch.device("cpu"))
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == said
+        for line in lines:
+            assert line.startswith("fewshot: 3 of 3 class names look like identifiers, for")

@@ -19,7 +19,8 @@ REQUIRED = {"name", "version", "summary", "licence", "citation", "images", "temp
 NAMED = REQUIRED | {"sources", "checksums", "classes", "layout"}
 OPTIONAL = {
     "obtain", "note", "torchvision", "classnames", "split", "other_splits", "input", "source",
-    "taxonomy",
+    "taxonomy", "classnames_from", "classnames_source", "other_classnames", "repeated_classnames",
+    "ids", "coop",
 }  # fmt: skip
 CLIP_ELEVEN = {
     "imagenet", "caltech101", "oxford_pets", "stanford_cars", "flowers102", "food101",
@@ -62,8 +63,18 @@ def test_a_card_has_what_it_needs(name):
 def test_names_and_splits_of_a_card_are_unique_and_complete(name):
     facts = card(name)
     names = facts.get("classnames") or []
-    shown = list(names.values()) if isinstance(names, dict) else names
-    assert len(set(shown)) == len(shown) == (facts.get("classes", len(shown)) if names else 0)
+    lists = {"": names} | facts.get("other_classnames", {})
+    for whose, given in lists.items():
+        shown = list(given.values()) if isinstance(given, dict) else given
+        assert len(shown) == (facts.get("classes", len(shown)) if names else 0)
+        twice = {one for one in shown if shown.count(one) > 1}
+        if name == "imagenet" and whose == "card":  # first synonyms
+            assert twice == {"crane", "maillot"}
+        else:
+            assert twice == (set(facts.get("repeated_classnames", ())) if not whose else set())
+    # Splits name what identifies the classes.
+    if facts.get("classnames_from") == "clip":
+        names = lists.get("card", names)
     for lists in splits_of(facts).values():
         assert set(lists) <= set(PARTS)
         listed = [one for part in lists.values() for one in part]

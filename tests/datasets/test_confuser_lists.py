@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.datasets.cards import card_names
+from fewshot.datasets.classnames import folded
 from fewshot.oneclass.distance import ancestors_of, distances
 from fewshot.resources import card, resource_dir
 from fewshot.text.confusers import confusers_of
@@ -29,12 +30,15 @@ def lists_of(name):
 
 
 def own_names(name):
-    """Class names where torchvision or the card has them without the data."""
+    """What identifies classes, where torchvision or the card has it without the data."""
     import torchvision.datasets as known
 
     if name in ("flowers102", "fashion_mnist"):
         return getattr(known, card(name)["torchvision"]["class"]).classes
-    return card(name).get("classnames")
+    facts = card(name)
+    if name == "cifar10":  # torchvision's, as CLIP's
+        return facts["classnames"]
+    return facts.get("other_classnames", facts).get("card", facts.get("classnames"))
 
 
 def test_they_are_all_there():
@@ -69,7 +73,20 @@ def test_names_are_those_of_the_data_set(name):
     others = len(COOP) if name == "caltech101" else 0
     assert len(classes) - others == card(name).get("classes", 10)
     if own := own_names(name):
-        assert set(classes) == set(own)
+        assert {folded(one) for one in classes if not others or one not in COOP} == set(
+            map(folded, own)
+        )
+
+
+@pytest.mark.parametrize("name", NUMBER)
+def test_lists_serve_under_whatever_names_the_classes_have(name, tmp_path):
+    facts = card(name)
+    ids, names = own_names(name), facts.get("classnames")
+    if names is None:
+        return
+    found = confusers_of({}, name, names, "llm", tmp_path, ids=ids)
+    assert not found.record["missing"]
+    assert found.classnames == tuple(names)
 
 
 def test_folder_spellings_are_found(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fewshot.datasets import load_dataset
 from fewshot.datasets.classnames import folded, nearest, reported
+from fewshot.datasets.files import load_files
 from fewshot.datasets.folder import load_folder
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
@@ -221,6 +222,100 @@ def test_classes_may_be_called_like_subsets(tmp_path):
 def test_folders_of_subsets_that_are_not_right(tmp_path, files, message):
     with pytest.raises(FewshotError, match=message):
         loaded(tree(tmp_path / "r", *files))
+
+
+SPLIT = ("{0}/ash/1.jpg", "{0}/elm/1.jpg", "{1}/ash/2.jpg", "{1}/elm/2.jpg")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "test"), ("Training", "VAL"), ("training_set", "test_set"), ("TrainImages", "dev"),
+     ("train2017", "val2017")],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "left_out"),
+    [
+        (("unlabeled/1.jpg",), ["unlabeled"]),
+        (("Unlabelled_Images/1.jpg", "train/unlabeled/1.jpg"), ["Unlabelled_Images", "unlabeled"]),
+        (("raw/1.jpg", "masks/ash/1.png", "docs/page.html", "__pycache__/a.pyc"), ["masks", "raw"]),
+        (("extra/ash/1.jpg", "extra/elm/1.jpg", "preview.jpg"), ["extra"]),
+    ],
+)
+def test_a_split_beside_other_folders(tmp_path, train, test, more, left_out):
+    files = [file.format(train, test) for file in SPLIT]
+    files += [file.replace("train/", f"{train}/") for file in more]
+    dataset = loaded(tree(tmp_path / "r", *files))
+    assert dataset.classnames == ("ash", "elm")
+    assert len(dataset) == 4
+    assert set(dataset.subset.tolist()) == {"train", "validation" if "l" in test.lower()
+                                            or test == "dev" else "test"}  # fmt: skip
+    assert sorted(name.rpartition("/")[2] for name in dataset.left_out) == left_out
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        # One subset only: the other folder may be anything, also a class.
+        (("train/ash/1.jpg", "train/elm/1.jpg", "more/1.jpg"), r"'more' beside.*root=.*r/train\?"),
+        (("train/ash/1.jpg", "train/elm/1.jpg", "raw/elm/1.jpg"), r"'raw' beside.*r/train\?"),
+        # Images right in one of the folders for subsets.
+        (("train/ash/1.jpg", "train/elm/1.jpg", "test/1.jpg", "raw/1.jpg"),
+         "test' has images but no class folders"),
+        (("train/ash/1.jpg", "train/elm/1.jpg", "train/1.jpg", "test/ash/1.jpg", "test/elm/1.jpg",
+          "test/1.jpg", "raw/1.jpg"), "has images but no class folders"),
+        # A split below a folder that would pass for a class beside one with images.
+        (("data/train/ash/1.jpg", "data/train/elm/1.jpg", "masks/1.png"), r"root=.*r/data\?"),
+        (("a/b/Test_Set/ash/1.jpg", "a/b/Test_Set/elm/1.jpg", "masks/1.png"), r"root=.*r/a/b\?"),
+        (("images/train/ash/1.jpg", "images/train/elm/1.jpg", "masks/train/ash/1.png",
+          "masks/train/elm/1.png"), r"root=.*r/images\?"),
+        # Splits that are not read as such.
+        (("query/ash/1.jpg", "query/elm/1.jpg", "gallery/ash/1.jpg", "gallery/elm/1.jpg",
+          "distractors/1.jpg"), r"'gallery', which seems to be a split.*root=.*r/gallery\?"),
+        (("support_set/ash/1.jpg", "support_set/elm/1.jpg", "raw/1.jpg"), "support_set"),
+    ],
+)  # fmt: skip
+def test_what_may_be_a_split_is_never_a_class(tmp_path, files, message):
+    with pytest.raises(FewshotError, match=message):
+        loaded(tree(tmp_path / "r", *files))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("bus/1.jpg", "car/1.jpg", "train/1.jpg"),
+        ("bus/1.jpg", "car/old/1.jpg", "train/1.jpg", "train/steam/1.jpg", "train/diesel/1.jpg"),
+        ("bus/1.jpg", "car/1.jpg", "train/steam/1.jpg"),
+        ("bus/train/1.jpg", "car/train/1.jpg", "train/train/1.jpg"),
+        ("bus/1.jpg", "car/day/1.jpg", "car/night/1.jpg", "train/1.jpg"),
+    ],
+)
+def test_a_train_is_a_vehicle_too(tmp_path, files):
+    dataset = loaded(tree(tmp_path / "r", *files))
+    assert dataset.classnames == ("bus", "car", "train")
+    assert (len(dataset), dataset.subset, dataset.left_out) == (len(files), None, ())
+
+
+def test_folders_that_say_that_they_are_unlabelled_are_no_classes(tmp_path):
+    root = tree(tmp_path / "r", "ash/1.jpg", "elm/1.jpg", "Unlabeled/1.jpg", "unlabelled/")
+    dataset = loaded(root)
+    assert (dataset.classnames, dataset.left_out) == (("ash", "elm"), ("Unlabeled",))
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle",
+     ".thumbnails", ".ipynb_checkpoints", ".Trash-1000", ".AppleDouble", "LOST.DIR", "@Recycle"],
+)  # fmt: skip
+def test_what_systems_and_devices_leave_behind_is_no_class_and_in_none(tmp_path, folder):
+    root = tree(
+        tmp_path / "r", "ash/1.jpg", f"ash/{folder}/1.jpg/small.jpg", "elm/deep/1.jpg",
+        f"elm/deep/{folder}/1.jpg", f"{folder}/ash/1.jpg", f"{folder}/1.jpg",
+    )  # fmt: skip
+    dataset = loaded(root)
+    assert dataset.paths == ("ash/1.jpg", "elm/deep/1.jpg")
+    assert (dataset.classnames, dataset.left_out) == (("ash", "elm"), ())
+    assert load_files([str(root)]).paths == tuple(str(root / path) for path in dataset.paths)
+    assert len(load_files([str(root / folder)])) == 2  # whoever names it means it
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,16 @@ def test_coop_files_that_are_wrong(workplace, content, message):
     assert message in text
 
 
+@pytest.mark.parametrize("cell", ["", "  ", "nan", "None", "<NA>", " NaT "])
+def test_tables_with_a_missing_class(workplace, cell):
+    file = written("s.csv", f"filename,label\n1.jpg,cat\n2.jpg,{cell}\n")
+    text = refusal(read_image_list, file)
+    assert "s.csv, line 3: the class " in text
+    assert "missing label" in text or "has no name" in text
+    listed = coop(train=[("1.jpg", 0, "cat"), ("2.jpg", 1, "None")])  # a number goes with it
+    assert read_image_list(written("s.json", listed)).classnames == ("cat", "None")
+
+
 def test_tables_of_images_that_are_wrong(workplace):
     def told(text, file="s.csv"):
         return refusal(read_image_list, written(file, text))

@@ -19,10 +19,12 @@ from PIL import Image
 from fewshot.datasets import load_dataset
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.datasets.taxonomy import taxonomy_of
+from fewshot.datasets.torchvision_rows import Rows
 from fewshot.exceptions import FewshotError
 from fewshot.places import Places
 from fewshot.resources import card, option
 
+MODULE = "fewshot.datasets.torchvision"
 RNG = np.random.default_rng(0)
 
 
@@ -317,8 +319,12 @@ def test_arrays_get_numbers(places, no_checksums):
 
 def test_names_that_two_classes_have_get_the_number_of_the_class(places):
     made("imagenet", places)
-    names = load_dataset(settings("imagenet"), places).classnames
-    assert names == ("goldfish", "crane (n02012849)", "crane (n03126707)")
+    own = load_dataset(settings("imagenet", classnames="card"), places)
+    assert own.classnames == ("goldfish", "crane (n02012849)", "crane (n03126707)")
+    clip = load_dataset(settings("imagenet"), places)
+    assert clip.classnames == ("goldfish", "crane bird", "construction crane")
+    assert clip.ids == own.ids == ("n01443537", "n02012849", "n03126707")
+    assert clip.fingerprint() == own.fingerprint()
 
 
 def test_names_are_written_as_people_do(places):
@@ -337,8 +343,9 @@ def test_names_are_written_as_people_do(places):
 def test_species_keep_their_lineage(places):
     made("inaturalist2021", places)
     dataset = load_dataset(settings("inaturalist2021"), places)
-    assert dataset.classnames == SPECIES
-    assert taxonomy_of(dataset.classnames)[0].species == "Lumbricus terrestris"
+    assert dataset.ids == SPECIES
+    assert taxonomy_of(dataset.ids)[0].species == "Lumbricus terrestris"
+    assert dataset.classnames[0] == "Lumbricus terrestris"
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("cifar_fs", (64, 16, 20)), ("fc100", (60, 20, 20))])
@@ -464,3 +471,13 @@ def test_a_truncated_file_is_told_in_one_line(places, offline):
     with pytest.raises(FewshotError, match=r"dataset: torchvision cannot load mnist") as caught:
         load_dataset(settings("mnist", download=True), places)
     assert "\n" not in str(caught.value)
+
+
+def test_images_without_a_label_are_refused(places, monkeypatch):
+    """As those that STL10 brings along unlabelled, with -1 in place of a class."""
+    rows = Rows(np.array([0, 1, -1, -1]), ("ape", "bat"), pixels=np.zeros((4, 2, 2), np.uint8))
+    monkeypatch.setattr(f"{MODULE}.build", lambda *_: None)
+    monkeypatch.setattr(f"{MODULE}.rows_of", lambda _: rows)
+    settings = {"kind": "torchvision", "source": "STL10", "options": {"split": "train+unlabeled"}}
+    with pytest.raises(FewshotError, match=r"dataset\.options: 2 of 4 images have no label\."):
+        load_dataset(settings, places)

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from fewshot.errors import estimators
-from fewshot.errors.base import BaseClasses, ErrorEstimator, Moments
+from fewshot.errors.base import NO_NUMBER, BaseClasses, ErrorEstimator, Moments, Prediction
 from fewshot.errors.oracle import OracleEstimator
+from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Context, Support
+from fewshot.heads.ncm import NCM
 from fewshot.text.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
 from fewshot.text.mixing import Pool
 
@@ -235,6 +237,54 @@ def test_degenerate_supports(estimator, head, kind, shots, dtype):
     support = draw(shots=shots, dtype=dtype)
     features = DEGENERATE[kind](support.features).clone()
     check(predict(estimator, head, Support.of(features, None, support.context)))
+
+
+@pytest.mark.parametrize("power", [40, -30])
+@pytest.mark.parametrize("name", ["auto", "gaussian", "kfold", "loo", "margin", "margin_t"])
+def test_the_scale_of_the_features_does_not_matter(name, power):
+    head, estimator = heads.create("ncm"), estimators.create(name).fit(BaseClasses())
+    support = draw(dtype=torch.float32)
+    scaled = Support.of(support.features * 2.0**power, None, support.context)
+    torch.testing.assert_close(
+        predict(estimator, head, scaled).error, predict(estimator, head, support).error
+    )
+
+
+class Lost(NCM):
+    """Nearest class mean whose numbers left the range of floating point."""
+
+    def fit(self, support):
+        super().fit(support)
+        self.weights_ = torch.full_like(self.weights_, torch.inf)
+        self.means_ = torch.full_like(self.means_, torch.nan)
+        return self
+
+    def scores(self, query):
+        return torch.full((*query.features.shape[:2], self.means_.shape[1]), torch.nan)
+
+    def leave_one_out(self, support):
+        shape = (*support.mask.shape, support.mask.shape[1])
+        return torch.full(shape, torch.nan, dtype=support.features.dtype)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_without_a_reason(name):
+    support = draw()
+    try:
+        prediction = predict(fitted(name, "ncm"), Lost(), support)
+    except FewshotError as error:
+        assert "expected finite scores" in str(error)
+        return
+    check(prediction)
+
+
+@pytest.mark.parametrize("error", [torch.nan, torch.inf, -torch.inf])
+def test_a_prediction_that_is_no_number_has_a_reason(error):
+    made = Prediction(torch.tensor([0.1, error]))
+    assert made.error.isnan().tolist() == [False, True]
+    assert made.reason == NO_NUMBER
+    assert Prediction(torch.tensor([error]), "one shot").reason == "one shot"
+    assert Prediction(torch.tensor([0.1])).reason is None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,10 +11,11 @@ import torch
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.datasets.folder import load_folder
+from fewshot.exceptions import FewshotError
 from fewshot.features import pipeline
 from fewshot.features.decode import decode
 from fewshot.features.extract import compiled
-from fewshot.features.pipeline import encode_batches, ordered
+from fewshot.features.pipeline import encode_batches, ordered, within_memory
 
 CPU = torch.device("cpu")
 
@@ -41,7 +42,7 @@ def test_rows_come_in_order_and_failures_with_their_batch(parts, runner, threads
     run = getattr(pipeline, runner)
     results = list(run(given, dataset, transform, encode, CPU, threads))
     assert len(results) == len(given)
-    for rows, (features, failures) in zip(given, results, strict=True):
+    for rows, (features, failures, _) in zip(given, results, strict=True):
         bad = [row for row in rows if row == 17]
         assert [failure["row"] for failure in failures] == bad
         alone = [
@@ -57,7 +58,7 @@ def test_a_cpu_gives_the_same_bits_on_any_number_of_threads(parts):
     runs = [
         [
             features.numpy().tobytes()
-            for features, _ in encode_batches(
+            for features, *_ in encode_batches(
                 batches(dataset), dataset, transform, encode, CPU, threads
             )
         ]
@@ -81,8 +82,10 @@ def test_a_batch_without_an_image(parts, photos):
     dataset, transform, encode = parts
     for path in (photos / "class_0").iterdir():
         path.write_bytes(b"")
-    ((features, failures),) = encode_batches([range(8)], dataset, transform, encode, CPU, 1)
-    assert len(features) == 0
+    ((features, failures, signatures),) = encode_batches(
+        [range(8)], dataset, transform, encode, CPU, 1
+    )
+    assert len(features) == len(signatures) == 0
     assert len(failures) == 8
 
 
@@ -154,8 +157,65 @@ def test_short_batches_are_padded_for_a_compiled_network(monkeypatch):
 def test_a_network_that_torch_compiles_indeed(parts):
     dataset, transform, encode = parts
     fast = compiled(encode, 8)
-    plain = [rows for rows, _ in encode_batches(batches(dataset, 8), *parts, CPU, 1)]
+    plain = [rows for rows, *_ in encode_batches(batches(dataset, 8), *parts, CPU, 1)]
     quick = [
-        rows for rows, _ in encode_batches(batches(dataset, 8), dataset, transform, fast, CPU, 1)
+        rows for rows, *_ in encode_batches(batches(dataset, 8), dataset, transform, fast, CPU, 1)
     ]
     assert torch.allclose(torch.cat(plain), torch.cat(quick), atol=1e-5)
+
+
+def small_memory(most, seen):
+    """A network whose device holds `most` images at a time."""
+
+    def encode(images):
+        seen.append(len(images))
+        if len(images) > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+        return images.flatten(1) * 2
+
+    return encode
+
+
+@pytest.mark.parametrize("most", [1, 3, 5, 16])
+def test_a_batch_that_memory_does_not_hold_is_taken_in_parts(most, capsys):
+    seen = []
+    encode = within_memory(small_memory(most, seen))
+    images = torch.arange(2 * 3 * 4.0 * 8).view(16, 3, 2, 2)
+    assert torch.equal(encode(images), images.flatten(1) * 2)
+    said = capsys.readouterr().err.count("memory does not hold")
+    assert said == (most < 16) + (most < 8) + (most < 4) + (most < 2)
+    seen.clear()
+    assert torch.equal(encode(images[:7]), images[:7].flatten(1) * 2)
+    assert max(seen) <= most  # what fitted is remembered
+    assert capsys.readouterr().err == ""
+
+
+def test_an_image_that_memory_does_not_hold_is_said():
+    encode = within_memory(small_memory(0, []))
+    with pytest.raises(FewshotError, match=r"device: .*one image of 2 x 2 pixels: CUDA out of m"):
+        encode(torch.zeros(4, 3, 2, 2))
+
+
+def test_features_are_fetched_behind_their_own_batch(parts, monkeypatch):
+    """On CUDA the copy is queued before the next batch is handed over, and waited for after."""
+    dataset, transform, encode = parts
+    order = []
+
+    class Copy:
+        def __init__(self, rows):
+            self.rows = rows
+            order.append("copy")
+
+        def wait(self):
+            order.append("wait")
+            return self.rows
+
+    monkeypatch.setattr(pipeline, "Fetch", Copy)
+
+    def noted(images):
+        order.append("batch")
+        return encode(images)
+
+    given = [range(0, 5), range(5, 10), range(10, 15)]
+    list(pipeline._on_accelerator(given, dataset, transform, noted, CPU, 2))
+    assert order == ["batch", "copy", "batch", "copy", "wait", "batch", "copy", "wait", "wait"]

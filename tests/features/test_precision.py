@@ -1,5 +1,7 @@
 """Half precision: taken only where it changes nothing and helps."""
 
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,11 @@ import torch
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
+from fewshot.backbones.callable import CallableBackbone
 from fewshot.datasets.folder import load_folder
 from fewshot.exceptions import FewshotError
 from fewshot.features import precision
+from fewshot.features.estimate import estimate
 from fewshot.features.precision import at_precision, compare, resolve, verdict
 from fewshot.features.settings import Extraction
 from fewshot.features.store import open_or_extract
@@ -35,7 +39,7 @@ def test_the_cosine_is_that_of_the_rows():
         float(torch.cosine_similarity(whole, half).min()), abs=2e-6
     )
     assert 0.999 < check["cosine"] < 1
-    assert check["speedup"] > 0
+    assert set(check) == {"images", "cosine"}
 
 
 def test_rows_under_autocast_are_float32_and_rounded():
@@ -49,17 +53,17 @@ def test_rows_under_autocast_are_float32_and_rounded():
 
 
 @pytest.mark.parametrize(
-    ("cosine", "speedup", "wish", "taken"),
+    ("check", "taken"),
     [
-        (0.9999, 2.0, "auto", "bfloat16"),
-        (0.9999, 0.9, "auto", "float32"),
-        (0.9999, 0.9, "bfloat16", "bfloat16"),
-        (0.99, 2.0, "auto", "float32"),
-        (0.99, 2.0, "bfloat16", "float32"),
+        ({"cosine": 0.9999}, "bfloat16"),
+        ({"cosine": 0.999}, "float32"),
+        ({"cosine": 0.99}, "float32"),
+        ({"cosine": -1.0}, "float32"),
+        ({"images": 0}, "float32"),
     ],
 )
-def test_what_a_check_decides(cosine, speedup, wish, taken):
-    assert verdict({"cosine": cosine, "speedup": speedup}, wish, "bfloat16") == taken
+def test_what_a_check_decides(check, taken):
+    assert verdict(check, "bfloat16") == taken
 
 
 def test_features_that_overflow_are_not_near():
@@ -106,11 +110,104 @@ def test_a_bank_says_what_it_was_computed_in(bank):
     assert np.allclose(whole.features, half.features, atol=0.05)
 
 
-def test_a_network_that_half_precision_distorts_runs_in_float32(bank, tiny_net):
+@pytest.fixture(params=[True, False], ids=["bfloat16", "no bfloat16"])
+def processor(request, monkeypatch):
+    """A processor that computes in bfloat16, and one that does not, whatever this one is."""
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda device: request.param)
+    return request.param
+
+
+def features_under_load(bank, monkeypatch, busy):
+    """Extract anew into an empty cache while the clock says that one of both precisions is slow."""
+    autocast = torch.autocast
+
+    class Slow(autocast):
+        def __enter__(self):
+            time.sleep(0.02 if busy == "low" else 0)
+            return super().__enter__()
+
+    monkeypatch.setattr(torch, "autocast", Slow)
+    shutil.rmtree("banks", ignore_errors=True)
+    return bank()
+
+
+def test_a_busy_machine_changes_neither_key_nor_features(bank, processor, monkeypatch):
+    idle, busy = (features_under_load(bank, monkeypatch, load) for load in ("none", "low"))
+    assert idle.info["precision"] == ("bfloat16" if processor else "float32")
+    assert busy.info["precision"] == idle.info["precision"]
+    assert busy.info["key"] == idle.info["key"]
+    assert np.array_equal(busy.features, idle.features)
+
+
+def test_the_batch_size_does_not_choose_the_images_that_are_compared(bank, processor):
+    checks = []
+    for size in (3, 16):
+        checks.append(bank(batch_size=size).info["precision_check"])
+        shutil.rmtree("banks")
+    assert checks[0] == checks[1]
+    assert checks[0].get("images") == (16 if processor else None)
+
+
+def distorting(tiny_net):
+    """Make the network one that bfloat16 distorts."""
     text = tiny_net.read_text()
     # The small difference of large numbers, which bfloat16 does not resolve.
     large = "(means + 300) @ self.map - 300 * self.map.sum(0)"
     tiny_net.write_text(text.replace("means @ self.map", large))
+
+
+def test_what_is_computed_in_float32_has_the_key_of_float32(bank, tiny_net, monkeypatch):
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda device: True)
+    distorting(tiny_net)
+    wished, whole = bank(), bank(precision="float32")
+    assert wished.info["precision"] == "float32"
+    assert wished.info["precision_check"]["asked"] == "bfloat16"
+    assert wished.info["key"] == whole.info["key"]
+    assert len(list(Path("banks").glob("*/bank.json"))) == 1
+
+
+def test_a_choice_is_made_once_and_found_again(bank, tiny_net, monkeypatch):
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda device: True)
+    distorting(tiny_net)
+    first = bank()
+
+    def never(*_):
+        raise AssertionError("should not be called")
+
+    monkeypatch.setattr(CallableBackbone, "load", never)
+    assert np.array_equal(bank().features, first.features)
+    (record,) = Path("banks").glob("*.precision.json")
+    record.write_text("{}")
+    with pytest.raises(FewshotError, match=r"paths\.cache: .*precision\.json cannot be read"):
+        bank()
+
+
+def test_an_estimate_leaves_no_choice_behind(bank, photos, monkeypatch):
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda device: True)
+    backbone = load_backbone(
+        {"kind": "callable", "target": "tiny_net:network", "size": 16}, Folders(Path("w"))
+    )
+    text = str(estimate(load_folder("photos", str(photos)), backbone, Path("banks"), Extraction()))
+    assert "bfloat16 gives a cosine of 0.99" in text
+    assert not list(Path().glob("banks/*"))
+
+
+def test_float32_leaves_switches_as_they_were_and_uses_no_tf32():
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    seen = []
+
+    def encode(images):
+        seen.append((convolutions.allow_tf32, products.allow_tf32))
+        return images
+
+    at_precision(encode, "float32", torch.device("cuda"))(torch.ones(1))
+    assert seen == [(False, False)]
+    assert (convolutions.allow_tf32, products.allow_tf32) == before
+
+
+def test_a_network_that_half_precision_distorts_runs_in_float32(bank, tiny_net):
+    distorting(tiny_net)
     half, whole = bank(precision="bfloat16"), bank(precision="float32")
     assert half.info["precision"] == "float32"
     assert half.info["precision_check"]["cosine"] <= 0.999

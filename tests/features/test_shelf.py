@@ -22,7 +22,7 @@ from fewshot.features import shelf
 from fewshot.features.chunks import Chunks, Plan
 from fewshot.features.export import export
 from fewshot.features.settings import Extraction
-from fewshot.features.store import open_bank, open_or_extract
+from fewshot.features.store import FORMAT, open_bank, open_or_extract
 
 CACHE = Path("banks")
 
@@ -31,14 +31,14 @@ CACHE = Path("banks")
 def bank(photos, tiny_net):
     """Function that makes a bank and returns its folder."""
 
-    def made(version=1, **settings):
+    def made(version=1, precision="float32", **settings):
         dataset = load_folder("photos", str(photos))
         backbone = load_backbone(
             {"kind": "callable", "target": "tiny_net:network", "size": 16, "version": version},
             Folders(Path("w")),
         )
         before = set(CACHE.glob("*/bank.json"))
-        open_or_extract(dataset, backbone, CACHE, Extraction(**settings))
+        open_or_extract(dataset, backbone, CACHE, Extraction(precision=precision, **settings))
         (new,) = set(CACHE.glob("*/bank.json")) - before
         return new.parent
 
@@ -69,6 +69,14 @@ def test_what_there_is(bank):
     assert (facts["dtype"], facts["precision"]) == ("float32", "float32")
     assert facts["bytes"] == sum(path.stat().st_size for path in ready.iterdir())
     assert shelf.entries(Path("nowhere")) == []
+
+
+def test_the_note_on_its_precision_goes_with_a_bank(bank):
+    ready = bank(precision="bfloat16")
+    (record,) = CACHE.glob("*.precision.json")
+    assert record.name == f"{ready.name}.precision.json"
+    shelf.remove(shelf.Entry.read(ready))
+    assert list(CACHE.iterdir()) == []
 
 
 def test_a_bank_is_found_by_what_one_knows_of_it(bank):
@@ -132,6 +140,20 @@ def test_only_what_nobody_needs_is_left_over(bank):
     assert fresh.folder.exists()
 
 
+def test_banks_of_an_earlier_version_are_outdated_and_go_when_unused(bank, monkeypatch):
+    """A new computation of pixels raises the format: old features are not found under its keys."""
+    old = bank()
+    monkeypatch.setattr("fewshot.features.store.FORMAT", FORMAT + 1)
+    monkeypatch.setattr("fewshot.features.shelf.FORMAT", FORMAT + 1)
+    new = bank()
+    assert new != old
+    states = {entry.folder: entry.state for entry in shelf.entries(CACHE)}
+    assert states == {old: "outdated", new: "ready"}
+    age(old, 10)
+    assert list(shelf.leftovers(CACHE, 7, None)) == []
+    assert [entry.folder for entry in shelf.leftovers(CACHE, 7, 9)] == [old]
+
+
 def test_what_was_half_written_when_a_process_was_killed_can_go(bank):
     left = CACHE / ".photos-net-abc.12.beef.partial"
     left.mkdir(parents=True)
@@ -185,6 +207,9 @@ def test_an_exported_bank_is_the_same_features(bank, suffix):
     assert np.array_equal(again.labels, stored.labels)
     assert (again.classnames, list(again.paths)) == (stored.classnames, list(stored.paths))
     assert again.info["backbone"] == stored.info["backbone"]
+    assert again.normalize == "none"
+    export(replace(stored, normalize="l2"), target)
+    assert load_features("features", str(target)).normalize == "l2"
 
 
 def test_an_exported_split_comes_back(bank):
@@ -222,4 +247,6 @@ def test_a_bank_serves_as_a_data_set_of_features(bank):
     assert load_features("mine", str(folder)).info["dataset"] == "mine"
     with pytest.raises(FewshotError, match="a folder that is no feature bank"):
         load_features("features", str(CACHE))
-    assert torch.equal(opened.take(torch.tensor([3])), torch.from_numpy(opened.features[3:4]))
+    # as a run on the images takes them
+    unit = opened.features[3:4] / np.linalg.norm(opened.features[3])
+    np.testing.assert_allclose(opened.take(torch.tensor([3])), unit, rtol=1e-6)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Context, Query, Support
+from fewshot.heads.base import Context, Head, Query, Support
 
 
 def test_no_head_can_see_labels():
@@ -28,6 +28,46 @@ def test_no_head_can_see_labels():
 def test_bad_supports(features, mask, message):
     with pytest.raises(FewshotError, match=message):
         Support.of(features, mask)
+
+
+@pytest.mark.parametrize("value", [3e37, 1e-30, float("inf"), float("nan")])
+def test_supports_that_cannot_be_squared(value):
+    features = torch.ones(2, 3, 4, 5)
+    features[..., 0] = value
+    fine = torch.full((2, 3, 4, 5), value) if value < 1 else features
+    with pytest.raises(FewshotError, match=r"^support: expected features whose squares"):
+        Support.of(fine)
+    if not value < 1:
+        with pytest.raises(FewshotError, match=r"^query: expected features whose squares"):
+            Query.of(features[:, 0])
+    Support.of(torch.zeros(2, 3, 4, 5))
+    if value in (3e37, 1e-30):
+        Support.of(fine.double())  # whose squares are numbers of float64
+        mask = torch.zeros(2, 3, 4, dtype=torch.bool)
+        mask[..., 0] = True
+        shots = torch.ones(2, 3, 4, 5)
+        shots[..., 1:, :] = value
+        Support.of(shots, mask)  # the padding does not count
+
+
+class Nowhere(Head):
+    """Scores that are no numbers for the last query."""
+
+    def fit(self, support):
+        return self
+
+    def scores(self, query):
+        scores = query.features[..., :3].clone()
+        scores[:, -1] = torch.nan
+        return scores
+
+
+def test_no_class_wins_among_scores_that_are_no_numbers():
+    query = torch.arange(30.0).reshape(1, 6, 5)
+    with pytest.raises(FewshotError, match=r"^head=Nowhere: expected finite scores"):
+        Nowhere().predict(Query.of(query))
+    mask = torch.arange(6)[None] < 5  # the last is padding
+    assert Nowhere().predict(Query.of(query, mask)).tolist()[0][:5] == [2] * 5
 
 
 def test_only_those_who_say_so_get_no_shots():

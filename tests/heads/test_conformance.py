@@ -1,10 +1,13 @@
 """What every registered head must do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from fewshot.errors.held_out import leave_one_out_scores, refitted_scores
+from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Context, LinearHead, Query, Support, linear_scores
 
@@ -36,6 +39,21 @@ NOT_SHIFTED: set[str] = {
     "clip_adapter",
     "taskres",
     "text_gaussian",
+}
+# Heads with a penalty, a temperature, a step or something learned in the units of the features.
+IN_UNITS = {
+    "alpha_tim",
+    "bd_cspn",
+    "em_dirichlet",
+    "gda",
+    "laplacian_shot",
+    "logistic",
+    "pt_map",
+    "ridge",
+    "soft_kmeans",
+    "svm",
+    "text_gaussian",
+    "tim",
 }
 
 
@@ -169,6 +187,50 @@ def test_shift_of_all_features_changes_nothing(head, case):
     moved = Support.of(support.features + shift, support.mask, support.context)
     tolerance = max(1e-6, head.tolerance)
     close(head.fit(moved).scores(Query.of(query.features + shift)), scores, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("power", "dtype"),
+    [(60, torch.float32), (-60, torch.float32), (490, torch.float64), (-490, torch.float64)],
+)
+def test_features_that_cannot_be_squared_are_refused(case, power, dtype):
+    support, query = case
+    with pytest.raises(FewshotError, match=r"^support: .* squares"):
+        Support.of((support.features * 2.0**power).to(dtype), support.mask, support.context)
+    if power > 0:
+        with pytest.raises(FewshotError, match=r"^query: .* squares"):
+            Query.of((query.features * 2.0**power).to(dtype))
+
+
+@pytest.mark.parametrize(
+    ("power", "dtype"),
+    [(50, torch.float32), (-50, torch.float32), (60, torch.float64), (-60, torch.float64)],
+)
+def test_features_that_can_be_squared_are_answered_as_others(head, case, power, dtype):
+    if head.name in IN_UNITS:
+        pytest.skip("has a parameter in the units of the features")
+    support, query = case
+    expected = head.fit(support.to(dtype)).predict(Query.of(query.features.to(dtype)))
+    factor = 2.0**power
+    context = replace(
+        support.context,
+        base_mean=support.context.base_mean * factor,
+        base_covariance=support.context.base_covariance * factor**2,
+    )
+    scaled = Support.of((support.features * factor).to(dtype), support.mask, context.to(dtype))
+    answers = head.fit(scaled).predict(Query.of((query.features * factor).to(dtype)))
+    assert (answers == expected).double().mean() > 0.98
+
+
+@pytest.mark.parametrize("name", ["ridge", "svm", "logistic"])
+def test_penalties_that_large_features_drown_leave_a_classifier(name, case):
+    support, query = case
+    truth = torch.arange(N).repeat_interleave(T)
+    head = heads.create(name)
+    for factor in (1.0, 2.0**24, 2.0**50):
+        scaled = Support.of(support.features * factor, support.mask)
+        answers = head.fit(scaled).predict(Query.of(query.features * factor))
+        assert (answers == truth).double().mean() > 0.5
 
 
 def test_float32_agrees_with_float64(head, case):

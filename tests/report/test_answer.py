@@ -155,16 +155,17 @@ def test_few_lines_for_many_shots_and_many_data_sets():
     assert parts[-1]["lines"][0] == "3 more data sets are in the table."
 
 
-def said(mae, constant, lower, upper):
-    row = {"defined": EPISODES, "sees_queries": False}
+def said(mae, constant, lower, upper, spearman=0.4, episodes=EPISODES):
+    """An estimator's numbers, with the interval of constant minus auto."""
+    row = {"defined": episodes, "sees_queries": False}
     return {
         "said": {
-            "auto": row | {"mae": mae, "coverage": 0.91, "level": 0.9},
+            "auto": row | {"mae": mae, "coverage": 0.91, "level": 0.9, "spearman": spearman},
             "constant": row | {"mae": constant},
-            "oracle": row | {"mae": 0.001, "sees_queries": True},
+            "oracle": row | {"mae": 0.001, "sees_queries": True, "spearman": 1.0},
         },
         "comparisons": [
-            {"first": "constant", "second": "auto", "episodes": EPISODES,
+            {"first": "constant", "second": "auto", "episodes": episodes,
              "difference": {"mean": constant - mae, "lower": lower, "upper": upper}}
         ],
     }  # fmt: skip
@@ -172,16 +173,94 @@ def said(mae, constant, lower, upper):
 
 def test_predictions_beside_the_constant():
     told = lines(
-        {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)},
+        {"error": BASE - 0.01, **said(0.03, 0.05, 0.01, 0.03)},
         {"head": "lda", "error": BASE, **said(0.04, 0.05, -0.01, 0.03)},
     )
     assert told[-1] == (
-        "auto predicted the error of each episode from its shots alone, off by 3.5 points on "
-        "average; saying the same of all would be off by 5.0 (clearly nearer in 1 of 2 cells). Its "
-        "90 % intervals held 91 % of the errors."
+        "Predicted errors, 5-way, 5 shots, resnet with ncm: auto, from the shots alone, is off by "
+        "3.0 points on average; saying the same of all would be off by 5.0 (clearly nearer), a "
+        "difference of -2.0 ± 1.0 points. It tells harder episodes from easier ones (Spearman "
+        "0.40, 0.31 to 0.48; 1 is the right order). Its 90 % intervals held 91 % of the errors. "
+        "The other combination: off by 4.0."
     )
     (_, last) = lines({"error": BASE, **said(0.03, 0.05, 0.01, 0.03)})
-    assert "(clearly nearer)" in last
+    assert "(clearly nearer)" in last and "other combination" not in last
+
+
+def test_unlike_cells_have_a_sentence_each_and_no_average():
+    """One shot and five, two data sets, three heads: never a mean over them."""
+    cells = [
+        {"dataset": name, "head": head, "shots": K, "error": BASE + worse, "drawn": f"{name}{K}",
+         **said(mae + worse, 0.05, 0.01, 0.03)}
+        for name in ("birds", "cars")
+        for K, mae in ((1, 0.11), (5, 0.02))
+        for head, worse in (("ncm", 0.0), ("lda", 0.01), ("svm", 0.03))
+    ]  # fmt: skip
+    parts = made(*cells)
+    for part in parts[1:3]:
+        one, five = [line for line in part["lines"] if line.startswith("Predicted errors")]
+        assert "1 shot, resnet with ncm: auto" in one and "off by 11.0 points" in one
+        assert one.endswith("The 2 other combinations: off by 12.0 to 14.0.")
+        assert "5 shots, resnet with ncm: auto" in five and "off by 2.0 points" in five
+        assert five.endswith("The 2 other combinations: off by 3.0 to 5.0.")
+
+
+def test_seeds_are_alike_and_averaged():
+    told = lines(
+        {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)},
+        {"error": BASE, "seed": 1, "drawn": "1", **said(0.05, 0.06, 0.01, 0.01, spearman=0.2)},
+    )
+    assert "off by 4.0 points on average (mean of 2 seeds)" in told[-1]
+    assert "would be off by 5.5 (clearly nearer), a difference of -1.5 ± 0.5 points" in told[-1]
+    assert "Spearman 0.30, 0.24 to 0.37" in told[-1]
+
+
+@pytest.mark.parametrize("spearman", [0.0, 0.05, None])
+def test_near_on_average_is_not_told_apart(spearman):
+    (_, last) = lines({"error": BASE, **said(0.03, 0.05, 0.01, 0.03, spearman)})
+    assert "It does not tell these episodes apart" in last
+    assert "clearly nearer" not in last and "(nearer to their average)" in last
+
+
+def test_the_wrong_order_is_said():
+    (_, last) = lines({"error": BASE, **said(0.03, 0.05, 0.01, 0.03, -0.3)})
+    assert "It takes harder episodes for easier ones (Spearman -0.30" in last
+
+
+@pytest.mark.parametrize(
+    ("episodes", "words"),
+    [
+        (3, "3 episodes are too few to show"),
+        # Bonett and Wright's interval, tanh(atanh(0.4) +- 1.96 sqrt(1.08 / 9)).
+        (12, "does not tell these episodes apart (Spearman 0.40, -0.25 to 0.80; 12 episodes are f"),
+        (100, "tells harder episodes from easier ones (Spearman 0.40"),
+    ],
+)
+def test_few_episodes_show_little(episodes, words):
+    (_, last) = lines({"error": BASE, **said(0.03, 0.05, 0.01, 0.03, 0.4, episodes)})
+    assert words in last
+
+
+def test_the_constant_of_the_same_episodes_is_beside_a_prediction_of_some():
+    cell = {"error": BASE, **said(0.03, 0.08, 0.01, 0.03)}
+    cell["said"]["auto"] |= {"defined": 100, "skill": 0.25}
+    (_, last) = lines(cell)
+    assert "off by 4.0 (clearly nearer)" in last
+    del cell["said"]["auto"]["skill"]
+    (_, last) = lines(cell)
+    assert "would be off" not in last
+
+
+def test_where_nothing_was_predicted():
+    none = {"said": {"loo": {"mae": None, "defined": 0}}}
+    assert lines({"error": BASE, **none})[-1] == "No estimator could predict an error."
+    told = lines(
+        {"error": BASE, **none, "shots": 1}, {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)}
+    )
+    assert told[-2].endswith("1 shot, resnet with ncm: no estimator could predict an error.")
+    constant = {"said": {"constant": {"mae": 0.06, "defined": EPISODES}}}
+    (_, last) = lines({"error": BASE, **constant})
+    assert "only constant, which says the same of all, predicted any and is off by 6.0" in last
 
 
 def test_a_worse_prediction_is_never_clearly_nearer():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare, rankdata
 
+from fewshot.report.plots.joint import joint_figures
 from fewshot.report.plots.ranks import joined, rank_diagram
 from fewshot.report.ranks import ranks
 
@@ -77,6 +78,43 @@ def test_nothing_to_rank():
     assert ranks([{"task": "verification", "dataset": "d"}]) == []
     never_together = np.array([[0.5, np.nan], [np.nan, 0.5]]).reshape(2, 1, 1, 2)
     assert ranks(cells(never_together, datasets="de", heads=("ncm", "lda"))) == []
+
+
+def test_one_context_is_an_order_and_no_mean_of_ranks():
+    accuracy = np.random.default_rng(3).random((1, 1, 1, 4))
+    one = cells(accuracy, datasets="d", heads=HEADS)
+    assert ranks(one) == []
+    again = [cell | {"seed": seed} for cell in one for seed in range(6)]
+    assert ranks(again) == []  # other draws of episodes in the same context
+    for more in ({"shots": 5}, {"dataset": "e"}, {"ways": 10}):
+        both = [*one, *(cell | more for cell in one)]
+        assert [found["of"] for found in ranks(both)] == ["head"]
+    # Two backbones: heads have two contexts, backbones as many as there are heads.
+    two = [*one, *(cell | {"backbone": "b"} for cell in one)]
+    assert [found["of"] for found in ranks(two)] == ["head", "backbone"]
+
+
+def test_what_only_one_context_has_in_common_is_not_ranked():
+    accuracy = np.array([[0.5, 0.6], [0.5, np.nan], [np.nan, 0.4]]).reshape(1, 1, 3, 2)
+    assert ranks(cells(accuracy, datasets="d", heads=("ncm", "lda"), shots=(1, 5, 10))) == []
+
+
+def test_no_figure_of_ranks_over_one_context():
+    one = cells(np.random.default_rng(0).random((1, 1, 1, 3)), datasets="d", heads=HEADS[:3])
+    for cell in one:
+        cell["actual_error"] = {"mean": 1 - cell["accuracy"]["mean"]}
+    assert not [name for name in joint_figures(one) if name.startswith("ranks")]
+    both = [*one, *(cell | {"shots": 5} for cell in one)]
+    assert "ranks_head" in joint_figures(both)
+
+
+@pytest.mark.parametrize(("sets", "words"), [(3, "too few data sets for a test"),
+                                             (6, "critical difference")])  # fmt: skip
+def test_a_figure_without_bars_says_why(sets, words):
+    given = cells(np.random.default_rng(0).random((sets, 1, 1, 3)), datasets="uvwxyz"[:sets],
+                  heads=HEADS[:3])  # fmt: skip
+    (axes,) = rank_diagram(ranks(given)[0]).axes
+    assert any(words in text.get_text() for text in axes.texts)
 
 
 def test_bars_join_what_is_not_told_apart():

@@ -96,7 +96,14 @@ def test_three_over_data_sets(workplace, run_of, made):
     own = [means(opened(), head) for head in "abc"]
     assert found["over_datasets"]["p"] == pytest.approx(friedmanchisquare(*own).pvalue)
     assert found["over_datasets"]["critical_difference"] > 0
+    assert "fewer than 5 data sets" in found["over_datasets"]["reason"]
     assert len(found["pairs"]) == 9
+
+
+def test_from_five_data_sets_on_a_test_is_relied_on(workplace, run_of, made):
+    for i, cell in enumerate(cells_on(made, 5, ("a", "b", "c"))):
+        run_of(f"runs/{i}", cell)
+    assert compare(opened(), "head", ["a", "b", "c"])["over_datasets"]["reason"] is None
 
 
 def test_a_table_that_turns_out_to_be_damaged(workplace, run_of, made, hole):

@@ -224,3 +224,10 @@ def test_tasks_that_are_not_shown_are_named():
     store = SimpleNamespace(summary=lambda: {"cells": cells})
     assert tasks_left(store, "accuracy", {}) == ["verification"]
     assert tasks_left(store, "auroc", {"task": ["verification"]}) == []
+
+
+def test_near_is_said_to_be_another_thing_than_an_order(workplace, run_of, made):
+    run_of("runs/a", made())
+    words = "whether they tell episodes apart is another measure (spearman)"
+    assert words in markdown_table(pivot(opened(), measure="mae"))
+    assert words not in markdown_table(pivot(opened()))

@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestCentroid
 
 from fewshot.episodes import sample_episodes
 from fewshot.errors import estimators
+from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.heads.base import LinearHead
@@ -141,3 +142,26 @@ def test_base_moments_are_those_of_numpy(dtype, atol, normalize):
     np.testing.assert_allclose(moments.means, [x.mean(0) for x in own], atol=atol)
     assert moments.counts.tolist() == [14, 12]
     assert base_moments(bank) is moments  # found again
+
+
+@pytest.mark.parametrize("queries", ["all", 5])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", ["ncm", "knn"])
+def test_scores_that_are_no_numbers_are_an_error_and_no_class(name, queries, value, monkeypatch):
+    bank = make()
+    drawn = sample_episodes(bank.labels, 4, 2, queries, 6, 0)
+    head = heads.create(name)
+    kind = type(head)
+    fit, scores = kind.fit, kind.scores
+
+    def spoiled(self, support):
+        fit(self, support)
+        if name == "ncm":
+            self.biases_[:, 2] = value
+        return self
+
+    monkeypatch.setattr(kind, "fit", spoiled)
+    if name == "knn":
+        monkeypatch.setattr(kind, "scores", lambda self, query: scores(self, query) + value)
+    with pytest.raises(FewshotError, match=rf"^head={kind.__name__}: expected finite scores"):
+        judging.actual_errors(bank, drawn, head, device=CPU, threads=1)

@@ -264,3 +264,21 @@ def test_evaluate_takes_a_predictor_of_one_s_own():
         right(predictor="rigde")
     with pytest.raises(FewshotError, match="predictor: expected a name or a predictor, got 3"):
         right(predictor=3)
+
+
+def test_classes_are_known_again_under_other_names():
+    """A predictor that was fitted when classes had other names knows which it has learned from."""
+    ids = tuple(f"n{c:08d}" for c in range(len(bank().classnames)))
+    fitted_then = fit_text_gaussians(replace(bank(), ids=ids))
+    assert fitted_then.record["ids"] == list(ids[:BASE])
+    now = replace(
+        bank(), ids=ids, classnames=tuple(f"name {c}" for c in ids), predictor=fitted_then
+    )
+    same = replace(bank(), ids=ids, predictor=fitted_then)
+    means = class_gaussians(same).means
+    assert torch.equal(class_gaussians(now).means, means)
+    apart = replace(now, ids=None)  # nothing tells that these are the same classes
+    assert not torch.equal(class_gaussians(apart).means, means)
+    assert data_facts(now, [])["predictor"]["classes_in_common"] == []  # novel ones are judged
+    judged = replace(now, parts=None)
+    assert len(data_facts(judged, [])["predictor"]["classes_in_common"]) == BASE

@@ -188,3 +188,17 @@ def test_what_is_a_description():
         "Cannot be mistaken: a red animal, sorry-looking and flat.",
     ):
         assert usable(question_for("crab"), {"description": text}) == " ".join(text.split())
+
+
+def test_nobody_is_asked_about_identifiers(server, model):
+    with pytest.raises(
+        FewshotError, match=r"2 of 3 class names look like identifiers.*'n01532829'"
+    ):
+        described(model(), ["crab", "n01532829", "17"])
+    assert server.requests == [] and not FILE.exists()
+    found, outcome = describe(["17"], FILE, "sea", model(), allow_identifiers=True)
+    assert outcome.answered == 1 and found.classes.keys() == {"17"}
+    assert category(server.requests[0]) == "17"
+    assert json.loads(question_for("crane (n02012849)").messages()[1]["content"]) == {
+        "category": "crane"
+    }

@@ -10,6 +10,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.text import prompts as module
 from fewshot.text.prompts import (
     DEFAULT_TEMPLATES,
+    check_classnames,
     check_templates,
     class_vectors,
     prompts,
@@ -112,3 +113,12 @@ def test_an_encoder_without_an_answer(value):
 
     message = refusal(lambda: class_vectors(dual(encode), ["ant", "bee"]))
     assert "no direction for class 'bee'" in message
+
+
+def test_a_wordnet_id_behind_a_name_is_in_no_prompt():
+    """Two classes of ImageNet are called "missile" by CLIP; both get the same prompts."""
+    names = ("missile (n03773504)", "missile (n04008634)", "kite (bird of prey)")
+    check_classnames(names)
+    one, two, three = (prompts(name, ["a {}."]) for name in names)
+    assert one == two == ["a missile."]
+    assert three == ["a kite (bird of prey)."]

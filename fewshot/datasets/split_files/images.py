@@ -24,6 +24,7 @@ from fewshot.datasets.split_files.text import (
 )
 from fewshot.datasets.walk import is_folder
 from fewshot.exceptions import FewshotError
+from fewshot.features.labels import MISSING_TEXTS
 
 PATH_COLUMNS = ("path", "filename", "file", "image")
 CLASS_COLUMNS = ("class", "classname", "label", "category")
@@ -119,7 +120,7 @@ def _table_rows(path: Path, argument: str, part: str | None) -> Iterator[Row]:
         listed = row[subset] if subset else path.stem
         part_of = subset and known_key(listed, SUBSET_NAMES, path, argument, line)
         yield Row(
-            where, _inside(row[file], where, argument), _name(row[classname], where, argument),
+            where, _inside(row[file], where, argument), _free_name(row[classname], where, argument),
             None, listed, part_of, None if subset else part,
         )  # fmt: skip
 
@@ -160,6 +161,17 @@ def _name(name: str, where: str, argument: str) -> str:
     if not name.strip():
         raise FewshotError(argument, f"{where}: the class has no name")
     return composed(name.strip())
+
+
+def _free_name(name: str, where: str, argument: str) -> str:
+    """A class name that no number goes with; texts of missing values are refused."""
+    if name.strip() in MISSING_TEXTS:
+        raise FewshotError(
+            argument,
+            f"{where}: the class is {name.strip()!r}, the text that a missing label becomes",
+            "Drop such rows, or rename the class.",
+        )
+    return _name(name, where, argument)
 
 
 def _inside(path: str, where: str, argument: str) -> str:

@@ -47,7 +47,7 @@ function comparisonTable(cell, names, measure, at) {
       : `${measureName(measure)} on the same ${state.task === "one_class" ? "tasks" : "episodes"}`;
   const better =
     measure === "mae"
-      ? "Below 0 the row is nearer."
+      ? "Below 0 the row is nearer on average; whether it tells episodes apart, Spearman says."
       : lowerIsBetter(measure)
         ? "Below 0 the row is better."
         : "Above 0 the row is better.";

@@ -9,71 +9,120 @@ const median = (values) => {
       : (sorted[middle - 1] + sorted[middle]) / 2;
 };
 
-// One row per backbone and head, over data sets, shots and seeds.
-function costRows(cells) {
-  return [...grouped(cells, seriesKey)].map(([, own]) => {
-    const of = (name) => own.map((cell) => cell.cost?.[name]);
-    const memory = of("peak_memory_mib").filter(known);
-    const each = own.map((cell) => currentOf(cell)?.mean).filter(known);
+// Of the backbone, whatever heads came after: one row per backbone and feature, a run counts once.
+function featureRows(cells) {
+  const kind = (cell) => JSON.stringify([cell.backbone, cell.feature]);
+  return [...grouped(cells, kind)].map(([, own]) => {
+    const runs = [...new Map(own.map((cell) => [`${cell.made?.run}${cell.dataset}`, cell])).values()];
+    const of = (name) => runs.map((cell) => cell.cost?.[name]).filter(known);
+    const memory = of("peak_memory_mib");
     return {
-      cell: own[0],
-      name: seriesName(own[0], taskCells()),
-      count: own.length,
+      name: several(taskCells(), "feature") && own[0].feature
+        ? `${own[0].backbone} (${own[0].feature})`
+        : own[0].backbone,
       parameters: median(of("parameters")),
       dimensions: median(of("feature_dim")),
       images: median(of("images_per_second")),
+      extraction: median(of("extraction_seconds")),
+      memory: memory.length ? Math.max(...memory) : null,
+    };
+  });
+}
+
+const contextOf = (cell) => JSON.stringify([cell.dataset, cell.ways, cell.shots, cell.seed]);
+
+// Where all were judged: elsewhere one would be compared on one shot with another on five.
+function sharedContexts(groups) {
+  const sets = groups.map((cells) => new Set(cells.map(contextOf)));
+  return new Set([...(sets[0] ?? [])].filter((one) => sets.every((set) => set.has(one))));
+}
+
+// One row per backbone and head, over data sets, shots and seeds.
+function headRows(cells) {
+  const groups = [...grouped(cells, seriesKey)].map(([, own]) => own);
+  const shared = sharedContexts(groups);
+  return groups.map((own) => {
+    const of = (name, some = own) => some.map((cell) => cell.cost?.[name]);
+    const alike = own.filter((cell) => shared.has(contextOf(cell)));
+    const each = alike.map((cell) => currentOf(cell)?.mean).filter(known);
+    return {
+      cell: own[0],
+      name: seriesName(own[0], taskCells()),
       episodes: median(of("episodes_per_second")),
       seconds: median(of("seconds")),
-      memory: memory.length ? Math.max(...memory) : null,
       device: unique(of("device").filter(Boolean)).join(", "),
+      shared: shared.size,
+      speed: median(of("episodes_per_second", alike)),
       measure: each.length ? each.reduce((a, b) => a + b, 0) / each.length : null,
     };
   });
 }
 
-function costColumns(rows) {
-  const column = (key, title, unit, better, text) => ({
-    key,
-    title,
-    unit,
-    better,
-    value: (row) => row[key],
-    fill: (row) => cellOf(text(row[key])),
-  });
+const costColumn = (key, title, unit, better, text) => ({
+  key,
+  title,
+  unit,
+  better,
+  value: (row) => row[key],
+  fill: (row) => cellOf(text(row[key])),
+});
+
+const nameColumn = (title) => ({
+  key: "name",
+  title,
+  left: true,
+  value: (row) => row.name,
+  fill: (row) => make("th", { scope: "row", class: "left" }, named(row.name)),
+});
+
+const perSecond = (value) => (known(value) && value < 10 ? seconds(value) : whole(value));
+
+const withNumbers = (columns, rows) =>
+  columns.filter((one) => rows.some((row) => known(row[one.key])));
+
+function featureColumns(rows) {
   const all = [
-    column("parameters", "Parameters", "millions", "lower", parameters),
-    column("dimensions", "Dimensions", "features", "lower", whole),
-    column("images", "Images", "per second", "higher", (value) =>
-      known(value) && value < 10 ? seconds(value) : whole(value),
-    ),
-    column("episodes", "Episodes", "per second", "higher", (value) =>
-      known(value) && value < 10 ? seconds(value) : whole(value),
-    ),
-    column("seconds", "Time", "s per cell", "lower", seconds),
-    column("memory", "Memory", "MiB, peak", "lower", whole),
+    costColumn("parameters", "Parameters", "millions", "lower", parameters),
+    costColumn("dimensions", "Dimensions", "features", "lower", whole),
+    costColumn("images", "Images", "per second", "higher", perSecond),
+    costColumn("extraction", "Extraction", "s, once", "lower", seconds),
+    costColumn("memory", "Memory", "MiB, peak of a run", "lower", whole),
   ];
+  return [nameColumn(NAMES.backbone), ...withNumbers(all, rows)];
+}
+
+function headColumns(rows) {
+  const oneClass = state.task === "one_class";
+  const all = [
+    costColumn(
+      "episodes",
+      oneClass ? "Tasks" : "Episodes",
+      oneClass ? "per second, all rules together" : "per second",
+      "higher",
+      perSecond,
+    ),
+    costColumn(
+      "seconds",
+      "Time",
+      oneClass ? "s, all rules together" : "s per cell",
+      "lower",
+      seconds,
+    ),
+  ];
+  const device = {
+    key: "device",
+    title: "Device",
+    left: true,
+    value: (row) => row.device,
+    fill: (row) => make("td", { class: "left" }, row.device || spoken(MISSING)),
+  };
+  const title = SERIES.filter((name) => name === "head" || several(taskCells(), name))
+    .map((name) => (oneClass && name === "head" ? "Rule" : NAMES[name]))
+    .join(" · ");
   return [
-    {
-      key: "name",
-      title: SERIES.filter((name) => name === "head" || several(taskCells(), name))
-        .map((name) => NAMES[name])
-        .join(" · "),
-      left: true,
-      value: (row) => row.name,
-      fill: (row) => make("th", { scope: "row", class: "left" }, named(row.name)),
-    },
-    ...all.filter((one) => rows.some((row) => known(row[one.key]))),
-    ...(several(rows, "device") || rows.some((row) => row.device)
-      ? [
-          {
-            key: "device",
-            title: "Device",
-            left: true,
-            value: (row) => row.device,
-            fill: (row) => make("td", { class: "left" }, row.device || spoken(MISSING)),
-          },
-        ]
-      : []),
+    nameColumn(title),
+    ...withNumbers(all, rows),
+    ...(rows.some((row) => row.device) ? [device] : []),
   ];
 }
 
@@ -104,9 +153,10 @@ function frontier(points, sign) {
 function costChart(rows, width, tell) {
   const name = measureName(currentMeasure());
   const points = rows
-    .filter((row) => row.episodes > 0 && known(row.measure))
-    .map((row) => ({ ...row, time: 1 / row.episodes, value: row.measure }));
-  if (points.length < 2) return null;
+    .filter((row) => row.speed > 0 && known(row.measure))
+    .map((row) => ({ ...row, time: 1 / row.speed, value: row.measure }));
+  // Rules of one-class tasks are timed together.
+  if (points.length < 2 || state.task === "one_class") return null;
   const times = points.map((one) => one.time);
   const domain = [Math.min(...times) / 1.6, Math.max(...times) * 1.6];
   const backbones = unique(points.map((one) => one.cell.backbone));
@@ -147,23 +197,46 @@ function costChart(rows, width, tell) {
   return { svg, backbones };
 }
 
+const FEATURES_CAPTION =
+  "Images per second that went through the backbone when the features were extracted, once for all heads. Memory is the most that a run's process had, with all its heads.";
+const HEADS_CAPTION = {
+  classification:
+    "Episodes per second: a head fitted on the shots and asked about the queries, features at hand. Time of a cell has its base-class episodes and estimators too.",
+  verification:
+    "Episodes per second: a head fitted on the shots and asked about the queries, features at hand.",
+  one_class: "All rules of a run are worked out together, and have one time.",
+};
+
+function costTable(title, columns, rows, caption) {
+  // A name without any number beside it is no table.
+  if (columns.length < 2) return null;
+  return make(
+    "div",
+    null,
+    make("h3", null, title),
+    make("p", { class: "caption" }, `${caption} Medians over what passes the filters.`),
+    sortableTable(title, columns, rows, 20),
+  );
+}
+
 function drawCost(body) {
-  const rows = costRows(shownCells());
+  const [features, heads] = [featureRows(shownCells()), headRows(shownCells())];
   const hint = "Point at a marker, or use the arrow keys, to read it.";
   const words = readout(hint);
   const tell = (mark) =>
     (words.textContent = mark
       ? `${mark.one.cell.backbone} · ${mark.one.name}: ${percent(mark.one.value)} %, ${plainSeconds(mark.one.time)} per episode`
       : hint);
-  const chart = costChart(rows, roomFor(body), tell);
+  const chart = costChart(heads, roomFor(body), tell);
   replace(
     body,
-    make(
-      "p",
-      { class: "caption" },
-      "Medians over the cells that pass the filters; memory is the largest. Images per second: extraction of features, which is done once.",
+    costTable("Features", featureColumns(features), features, FEATURES_CAPTION),
+    costTable(
+      state.task === "one_class" ? "Rules" : "Heads",
+      headColumns(heads),
+      heads,
+      HEADS_CAPTION[state.task] ?? HEADS_CAPTION.verification,
     ),
-    sortableTable("Cost", costColumns(rows), rows, 20),
     chart &&
       make(
         "figure",
@@ -180,7 +253,7 @@ function drawCost(body) {
         make(
           "figcaption",
           { class: "caption" },
-          `Mean ${measureName(currentMeasure()).replace("Accuracy", "accuracy")} over the shown cells against the time that head and queries of one episode take. The dotted line joins what nothing else beats in both.`,
+          `Mean ${measureName(currentMeasure()).replace("Accuracy", "accuracy")} over the ${plural(heads[0].shared, "setting")} in which all were judged, against the time that head and queries of one episode take there. The dotted line joins what nothing else beats in both.`,
         ),
       ),
   );

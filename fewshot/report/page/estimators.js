@@ -4,7 +4,7 @@ const ESTIMATOR_COLUMNS = [
   ["MAE", "points", (one) => withInterval(one.mae, halfOf(one.mae_interval))],
   ["RMSE", "points", (one) => spoken(percent(one.rmse))],
   ["Bias", "points", (one) => spoken(percent(one.bias, 1, true))],
-  ["Spearman", "order", (one) => spoken(decimal(one.spearman))],
+  ["Spearman", "order", (one) => withBounds(one.spearman, one.spearman_interval)],
   ["Slope", "1 is right", (one) => spoken(decimal(one.slope))],
   ["Relative", "%", (one) => spoken(percent(one.relative_error))],
   ["Skill", "to constant", (one) => spoken(decimal(one.skill))],
@@ -26,6 +26,15 @@ const ESTIMATOR_COLUMNS = [
       spoken(known(one.seconds_per_episode) ? seconds(1000 * one.seconds_per_episode) : MISSING),
   ],
 ];
+
+// 1 is the right order of the episodes; an interval with 0 in it shows none.
+function withBounds(value, bounds) {
+  if (!known(value) || !bounds) return spoken(decimal(value));
+  return [
+    decimal(value),
+    make("span", { class: "pm" }, ` (${decimal(bounds[0])} to ${decimal(bounds[1])})`),
+  ];
+}
 
 // A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
 function nearestOf(cell) {
@@ -80,6 +89,12 @@ function estimatorRow(cell, one, best) {
   );
 }
 
+// Nearness is one thing, telling harder episodes from easier ones another.
+function orderOf(cell) {
+  const one = speaker(cell);
+  return one?.order ? make("p", null, named(one.name), `: ${one.order}`) : null;
+}
+
 function drawEstimators(body) {
   const cell = selectedCell();
   const best = nearestOf(cell);
@@ -94,6 +109,7 @@ function drawEstimators(body) {
       measured,
       "Each row is one estimator's mean prediction and how near it came, episode by episode.",
     ),
+    orderOf(cell),
     scrolling(
       "Estimators of the selected cell",
       make(

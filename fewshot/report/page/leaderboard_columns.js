@@ -142,7 +142,7 @@ function timeColumn() {
   return {
     key: "time",
     title: "Time",
-    unit: "s",
+    unit: state.task === "one_class" ? "s, all rules" : "s",
     better: "lower",
     value: time,
     fill: (cell) => cellOf(seconds(time(cell))),

@@ -24,6 +24,8 @@ const folded = (title, pairs, open = false) =>
 
 const words = (name) => name.replaceAll("_", " ");
 
+const FEATURES_AS = { l2: "of unit length", none: "as given" };
+
 function drawMade(body) {
   const cell = selectedCell();
   const made = cell.made ?? {};
@@ -37,6 +39,7 @@ function drawMade(body) {
     ["Episodes", cell.episodes],
     [state.task === "one_class" ? "Rule" : "Head", cell.head],
     ["Head parameters", made.head_parameters],
+    ["Features", FEATURES_AS[made.normalize]],
     ["Queries per class", cell.queries],
     ["Seed", cell.seed],
     ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],

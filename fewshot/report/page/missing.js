@@ -1,11 +1,16 @@
-// What is not in the numbers: left out, failed, unreadable.
+// What is not in the numbers: left out, left aside, failed, unreadable.
 const ABSENT = [
   ["failed", "Failed", "These cells stopped with an error; their numbers are missing above."],
   ["unreadable", "Could not be read", "These runs are not in the numbers."],
+  [
+    "left_aside",
+    "Left aside",
+    "Several runs have these cells. The one over most episodes counts, of those the one made last.",
+  ],
   ["left_out", "Left out", "Combinations that cannot be, or that were not asked for."],
 ];
 
-section("missing", "Left out, failed, unreadable", {
+section("missing", "Left out, left aside, failed, unreadable", {
   when: [],
   needed: () => ABSENT.some(([name]) => (payload[name] ?? []).length),
   draw: (body) =>

@@ -22,7 +22,8 @@ def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     ranks : mapping
-        Of `fewshot.report.ranks.ranks`; without a critical difference there are no bars.
+        Of `fewshot.report.ranks.ranks`; without a critical difference there are no bars, and the
+        title says why, since no bar would else mean that all differ.
     """
     names = [plain(name) for name in ranks["names"][:SHOWN]]
     means = [float(one) for one in ranks["mean_ranks"][:SHOWN]]
@@ -39,7 +40,9 @@ def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
         axes = figure.add_axes(span)
         axes.set(xlim=(low, high), ylim=(height, 0))
         axes.axis("off")
-        _scale(axes, low, high, critical, f"mean rank of {ranks['of']}, {plain(ranks['over'])}")
+        _scale(
+            axes, low, high, f"mean rank of {ranks['of']}, {plain(ranks['over'])}\n{_test(ranks)}"
+        )
         for row, (first, last) in enumerate(groups):
             y = 0.72 + 0.4 * ROW * row
             axes.plot([means[first], means[last]], [y, y], color=INK, linewidth=3)
@@ -59,8 +62,17 @@ def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, in
     return groups
 
 
-def _scale(axes: Axes, low: int, high: int, critical: float | None, title: str) -> None:
-    """The axis with its ticks, and how long the critical difference is."""
+def _test(ranks: Mapping[str, Any]) -> str:
+    """What the ranks were tested by."""
+    if ranks["critical_difference"] is not None:
+        return f"critical difference {ranks['critical_difference']:.2f}"
+    if ranks["p"] is not None:
+        return f"{ranks['test']}: p = {ranks['p']:.2g}"
+    return "too few data sets for a test: differences may be chance"
+
+
+def _scale(axes: Axes, low: int, high: int, title: str) -> None:
+    """The axis with its ticks, and what it is of."""
     y = 0.55
     axes.plot([low, high], [y, y], color=INK, linewidth=1)
     step = max(1, math.ceil((high - low) / 12))
@@ -69,8 +81,7 @@ def _scale(axes: Axes, low: int, high: int, critical: float | None, title: str) 
         axes.text(tick, y - 0.08, str(tick), ha="center", va="bottom", color=GREY)
     # Written across the margins, which no name needs up here.
     middle = (low + high) / 2
-    told = title if critical is None else f"{title}; critical difference {critical:.2f}"
-    axes.text(middle, 0.12, told, ha="center", va="center", color=GREY, fontsize=8)
+    axes.text(middle, 0.16, title, ha="center", va="center", color=GREY, fontsize=8)
 
 
 def _names(

@@ -50,6 +50,7 @@ def confusers_of(
     llm: Mapping[str, Any] | None = None,
     *,
     encode: Callable[[Sequence[str]], Tensor] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
     """Confusers of the classes of a data set, at most ``wanted["k"]`` after hygiene.
 
@@ -72,6 +73,8 @@ def confusers_of(
         Names to text vectors (n, D), with the prompts of the class names. The source vocabulary
         needs it. The others use it to drop near duplicates before the lists are cut to k; without
         it see :func:`~fewshot.text.confusers.near.drop_near`.
+    ids : sequence of C str, optional
+        What identifies the classes, for lists under other names.
 
     Raises
     ------
@@ -80,4 +83,4 @@ def confusers_of(
     """
     from fewshot.text.confusers.gathering import gather
 
-    return gather(wanted, dataset, classnames, sources[source], cache, llm or {}, encode)
+    return gather(wanted, dataset, classnames, sources[source], cache, llm or {}, encode, ids)

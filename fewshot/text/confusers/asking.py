@@ -11,10 +11,10 @@ from typing import Any
 from fewshot.text.answers import AnswerError, object_schema
 from fewshot.text.confusers.files import ConfuserFile, name_fault
 from fewshot.text.confusers.hygiene import clean
-from fewshot.text.describing import complete
+from fewshot.text.describing import complete, expect_names
 from fewshot.text.llm import Question
 from fewshot.text.llm_settings import LanguageModel
-from fewshot.text.prompts import readable
+from fewshot.text.prompts import in_text
 from fewshot.text.questions import Outcome
 
 # Change the wording and it is another version: files say which one they were made with.
@@ -40,7 +40,7 @@ SCHEMA = object_schema(confusers={"type": "array", "items": {"type": "string"}})
 
 def question_for(classname: str, images: str | None = None, count: int = COUNT) -> Question:
     """The question about one class; the name is data in it, never part of the instruction."""
-    data: dict[str, Any] = {"category": readable(classname), "number": count}
+    data: dict[str, Any] = {"category": in_text(classname), "number": count}
     data |= {"images": images} if images else {}
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
@@ -75,6 +75,7 @@ def ask_confusers(
     settings: LanguageModel,
     images: str | None = None,
     count: int = COUNT,
+    allow_identifiers: bool = False,
 ) -> tuple[ConfuserFile, Outcome]:
     """Ask for what `file` does not have yet of these classes; keeps every answer at once.
 
@@ -89,12 +90,17 @@ def ask_confusers(
         What kind of images these are, in a few words; helps with names of several meanings.
     count : int
         Names to ask for, per class.
+    allow_identifiers : bool
+        Ask about names that look like identifiers, too.
 
     Raises
     ------
     FewshotError
-        No client, no key, another file in the way, another process at work on it.
+        Class names that look like identifiers, no client, no key, another file in the way, another
+        process at work on it.
     """
+    if not allow_identifiers:
+        expect_names(classnames)
     question = {"system": SYSTEM, "images": images, "number": count, "schema": SCHEMA}
     fresh = ConfuserFile(dataset=dataset, prompt=PROMPT, question=question)
     question_of = partial(question_for, images=images, count=count)

@@ -31,12 +31,16 @@ def gather(
     cache: Path,
     llm: Mapping[str, Any],
     encode: Callable[[Sequence[str]], Tensor] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
     """The confusers that :func:`fewshot.text.confusers.confusers_of` promises."""
     wanted = wanted_of(settings)
     folder = find_wordnet(wanted.wordnet) if source.name != "oracle" else None
     wordnet = open_wordnet(folder.resolve()) if folder else None
-    request = Request(wanted, dataset, tuple(classnames), cache, llm.get("model"), wordnet, encode)
+    request = Request(
+        wanted, dataset, tuple(classnames), cache, llm.get("model"), wordnet, encode,
+        None if ids is None else tuple(ids),
+    )  # fmt: skip
     found = source.load()(request)
     if source.name == "oracle":
         return _oracle(request, found)

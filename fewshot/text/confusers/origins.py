@@ -37,6 +37,8 @@ class Request:
     wordnet : WordNet or None
     encode : callable or None
         Names to text vectors (n, D).
+    ids : tuple of C str, or None
+        What identifies the classes, where it is not their names.
     """
 
     wanted: Wanted
@@ -46,6 +48,7 @@ class Request:
     model: str | None
     wordnet: WordNet | None
     encode: Callable[[Sequence[str]], Tensor] | None
+    ids: tuple[str, ...] | None = None
 
 
 class Candidates(NamedTuple):
@@ -67,7 +70,7 @@ def by_language_model(request: Request) -> Candidates:
     """What a language model named, from a file; classes that it lacks have none."""
     given = (request.wanted.file, request.cache, request.dataset, request.model)
     found = confuser_file(*given)
-    names = found.of(request.classnames)
+    names = found.of(request.classnames, request.ids)
     origin = ("dataset", "model", "prompt", "created", "sha256")
     record = {"file": str(place_of_lists(*given))} | {key: getattr(found, key) for key in origin}
     pairs = zip(request.classnames, names, strict=True)

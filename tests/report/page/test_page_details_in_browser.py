@@ -142,3 +142,74 @@ def test_the_filtered_rows_as_csv(visit, small, numbers):
     half = (float(rows[0]["accuracy_classes_upper"]) - float(rows[0]["accuracy_classes_lower"])) / 2
     assert half == pytest.approx(0.03)
     assert rows[0]["accuracy_images_lower"] == ""
+
+
+def test_images_per_second_are_of_the_backbone_and_episodes_per_second_of_the_head(
+    visit, folder, payloads, few, drawn
+):
+    payload = payloads.make_payload(**few | {"backbones": ("resnet50", "mobilenet_v2")})
+    page = drawn(visit(payloads.write_page(folder / "cost.html", payload)))
+    cost = page.locator("section:has(> #cost)")
+    features, heads = cost.locator("table").all()
+    assert cost.locator("h3").all_inner_texts()[:2] == ["Features", "Heads"]
+    head, *rows = features.locator("tr").all_inner_texts()
+    assert "Images" in head and "Memory" in head and "Episodes" not in head
+    assert [row.split()[0] for row in rows] == ["resnet50", "mobilenet_v2"]
+    head, *rows = heads.locator("tr").all_inner_texts()
+    assert "Episodes" in head and "Images" not in head and "Memory" not in head
+    assert len(rows) == 4  # two heads under two backbones
+
+
+def test_cost_against_accuracy_only_where_all_were_judged(visit, folder, payloads, few, drawn):
+    """One head at one shot only: the other's five shots would lift its mean."""
+    payload = payloads.make_payload(**few)
+    payload["cells"] = [c for c in payload["cells"] if (c["head"], c["shots"]) != ("lda", 5)]
+    means = {c["head"]: c["measures"][0]["mean"] for c in payload["cells"] if c["shots"] == 1}
+    page = drawn(visit(payloads.write_page(folder / "shared.html", payload)))
+    cost = page.locator("section:has(> #cost)")
+    assert "over the 1 setting in which all were judged" in cost.inner_text()
+    cost.locator("svg[role=application]").focus()
+    told = []
+    for key in ("Home", "End"):
+        page.keyboard.press(key)
+        told.append(cost.locator(".readout").inner_text())
+    for name, mean in means.items():
+        assert any(f"{name}: {100 * mean:.1f} %" in text for text in told)
+
+
+def test_no_cost_against_accuracy_where_none_were_judged_alike(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    payload["cells"] = [c for c in payload["cells"] if (c["head"] == "ncm") == (c["shots"] == 5)]
+    page = drawn(visit(payloads.write_page(folder / "apart.html", payload)))
+    assert page.locator("section:has(> #cost) svg[role=application]").count() == 0
+
+
+def test_rules_are_timed_together(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    payload["cells"] = [c for c in payloads.other_tasks() if c["task"] == "one_class"]
+    page = drawn(visit(payloads.write_page(folder / "rules.html", payload)))
+    cost = page.locator("section:has(> #cost)")
+    assert "all rules together" in cost.inner_text()
+    assert cost.locator("svg[role=application]").count() == 0
+
+
+def test_whether_episodes_are_told_apart_is_said_beside_the_estimators(visit, small, drawn):
+    page = drawn(visit(small))
+    section = page.locator("section:has(> #estimators)")
+    assert "auto: It tells harder ones apart." in section.inner_text()
+    assert "0.60 (0.50 to 0.70)" in section.locator("tr", has_text="auto").first.inner_text()
+
+
+def test_cells_left_aside_are_named(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    line = "runs/<b>: 60 episodes of 2 cells (ncm, lda on x), as runs/a has 600 of the same"
+    payload["left_aside"] = [line]
+    page = drawn(visit(payloads.write_page(folder / "aside.html", payload)))
+    section = page.locator("section:has(> #missing)")
+    assert "Left aside (1)" in section.inner_text() and line in section.inner_text()
+
+
+def test_without_ranks_there_is_no_section_of_them(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few) | {"ranks": []}
+    page = drawn(visit(payloads.write_page(folder / "unranked.html", payload)))
+    assert page.get_by_role("heading", name="Mean ranks").count() == 0

@@ -1,0 +1,56 @@
+"""What a user should know of the images before any number is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fewshot.features.bank import FeatureBank
+from fewshot.features.copies import PIXELS
+from fewshot.features.labels import unlabelled
+
+NAMED = 5
+
+
+def data_warnings(bank: FeatureBank) -> Iterator[str]:
+    """A line for folders that were left out, for labels of -1 and for copies.
+
+    Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
+    """
+    if left_out := left_out_warning(bank.info.get("left_out") or []):
+        yield left_out
+    count = unlabelled(bank.labels, bank.classnames)
+    if count:
+        yield (
+            f"labels: {count} of {len(bank)} are -1, which usually stands for no label; here they "
+            "are a class. Drop these rows if they have none"
+        )
+    if copies := copies_warning(bank.info.get("copies"), len(bank)):
+        yield copies
+
+
+def left_out_warning(folders: Sequence[str]) -> str | None:
+    """A line that names folders with images of no class; None without any."""
+    if not folders:
+        return None
+    more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
+    names = ", ".join(map(repr, folders[:NAMED]))
+    return f"dataset: left out {names}{more}, which hold images but are no classes of the data set"
+
+
+def copies_warning(facts: Mapping[str, Any] | None, images: int) -> str | None:
+    """A line for what ``fewshot.features.copies`` has counted among some images; None for none."""
+    if not facts or not facts["images"]:
+        return None
+    many = facts["images"] > 1
+    if facts["by"] == PIXELS:
+        same = "look the same as others" if many else "looks the same as another"
+    else:
+        same = "have the same features as others" if many else "has the same features as another"
+    what = "images" if facts["by"] == PIXELS else "rows"
+    first, second = facts["first"]
+    where = f"{first!r} and {second!r}" if isinstance(first, str) else f"rows {first} and {second}"
+    text = f"{facts['images']} of {images} {what} {same}, first {where}"
+    if facts["sets_in_several_classes"]:
+        text += f"; {facts['sets_in_several_classes']} such {what} are in several classes"
+    return f"dataset: {text}. A copy of a shot among the queries makes accuracy look better"

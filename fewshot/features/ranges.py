@@ -1,0 +1,125 @@
+"""How large features may be, and unit length whatever their size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.exceptions import FewshotError, expect
+
+if TYPE_CHECKING:
+    from fewshot.features.bank import FeatureBank
+
+# Largest number of a typical row. Below, what a penalty or a temperature in the units of the
+# features is added to loses its digits in float32; above, fourth powers leave its range.
+LEAST, MOST = 2.0**-10, 2.0**24
+# A row so many times as large as a typical one: float32 has 24 bits, and differences from a mean
+# that it is part of would be left with less than half of them.
+OUTLIER = 2.0**16
+ROWS_PER_BLOCK = 65536
+SHORTEST = 1e-12  # rows from here on are divided by their length as it is
+REMEDY = "or give every row unit length (normalize=l2)."
+
+
+class Magnitudes(NamedTuple):
+    """Sizes of the rows of a bank, the size of a row being its largest absolute value.
+
+    Attributes
+    ----------
+    typical : float
+        Median over the rows that are not zero; 0 where all are.
+    largest : float
+    row : int
+        The first row with the largest.
+    """
+
+    typical: float
+    largest: float
+    row: int
+
+
+def row_sizes(features: NDArray) -> NDArray:
+    """Largest absolute value (M,) of every row of (M, D), float64; a map is read in blocks."""
+    starts = range(0, len(features), ROWS_PER_BLOCK)
+    blocks = (np.asarray(features[start : start + ROWS_PER_BLOCK]) for start in starts)
+    sizes = [np.maximum(block.max(1), -block.min(1)).astype(np.float64) for block in blocks]
+    return np.concatenate(sizes)
+
+
+def magnitudes(sizes: NDArray) -> Magnitudes:
+    """Typical and largest of the sizes of rows (M,)."""
+    there = sizes[sizes > 0]
+    row = int(sizes.argmax())
+    return Magnitudes(float(np.median(there)) if len(there) else 0.0, float(sizes[row]), row)
+
+
+def check_range(bank: FeatureBank) -> None:
+    """Raise unless heads and estimators can square the features and tell them apart.
+
+    Rows of unit length are in range whatever they were. What the extraction noted of a bank is not
+    worked out again.
+
+    Raises
+    ------
+    FewshotError
+        All rows are the same. Without unit length: the largest absolute value of a typical row is
+        below 2^-10, or that of any row above 2^24 or 2^16 times that of a typical one.
+    """
+    expect(
+        not _all_the_same(bank.features),
+        "features",
+        f"expected rows that differ, got {len(bank)} rows that are all the same",
+        "Nothing can be learned from them; look at how they were made.",
+    )
+    if bank.normalize == "l2":
+        return
+    noted = bank.info.get("magnitudes")
+    typical, largest, row = noted or magnitudes(row_sizes(bank.features))
+    if largest > OUTLIER * typical:
+        raise FewshotError(
+            "features",
+            f"expected rows of comparable size, got {largest:.2g} in row {row}, where rows "
+            f"typically have at most {typical:.2g}",
+            f"Leave such rows out, {REMEDY}",
+        )
+    if typical < LEAST or largest > MOST:
+        raise FewshotError(
+            "features",
+            f"expected rows whose largest absolute value is {LEAST:.2g} to {MOST:.2g}, as heads "
+            f"and estimators square them, got {typical if typical < LEAST else largest:.2g}",
+            f"Multiply all features by one number, {REMEDY}",
+        )
+
+
+def _all_the_same(features: NDArray) -> bool:
+    """Whether there are several rows and no difference; the second row usually says no."""
+    first, starts = features[:1], range(0, len(features), ROWS_PER_BLOCK)
+    if len(features) < 2 or not np.array_equal(features[1:2], first):
+        return False
+    return all((features[start : start + ROWS_PER_BLOCK] == first).all() for start in starts)
+
+
+def unit_length(rows: Tensor) -> Tensor:
+    """Rows (..., D) divided by their length, also where its square is no number of their dtype.
+
+    Rows of zeros stay zero.
+    """
+    lengths = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    result = rows / lengths.clamp_min(SHORTEST)
+    unusual = ((lengths < SHORTEST) | ~lengths.isfinite())[..., 0]
+    if bool(unusual.any()):
+        result[unusual] = _by_largest(rows[unusual])
+    return result
+
+
+def _by_largest(rows: Tensor) -> Tensor:
+    """Unit length (n, D) by way of a largest number of 1, in float64: of denormals too."""
+    rows64 = rows.double()
+    largest = rows64.abs().amax(-1, keepdim=True)
+    rows64 = rows64 / largest.masked_fill(largest == 0, 1.0)
+    lengths = torch.linalg.vector_norm(rows64, dim=-1, keepdim=True)
+    return (rows64 / lengths.clamp_min(SHORTEST)).to(rows.dtype)

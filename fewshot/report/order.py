@@ -1,0 +1,169 @@
+"""Whether predicted errors tell harder episodes from easier ones, which their MAE does not say.
+
+An estimator that says the same of every episode is near where episodes differ little. Knowing which
+of them are harder is another thing: the rank correlation of predicted and actual errors is above 0.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+from fewshot.report.wording import (
+    Cell,
+    best_estimator,
+    decimal,
+    known,
+    notes_of,
+    shown_estimator,
+)
+
+BASELINE = "constant"
+LEVEL = 0.95
+FEWEST_PAIRS = 4  # Fisher's z has a variance from here on
+FEW = 30  # episodes, below which a rank correlation of 0.3 is usual by chance
+
+
+class Order(NamedTuple):
+    """Spearman's correlation of predicted and actual errors over the episodes of a cell.
+
+    Attributes
+    ----------
+    rho, lower, upper : float or None
+        With its 95 % interval over episodes; None where it is undefined.
+    episodes : int
+        Those that have both numbers.
+    """
+
+    rho: float | None
+    lower: float | None
+    upper: float | None
+    episodes: int
+
+    @property
+    def known(self) -> bool:
+        """Whether harder episodes are clearly predicted to be harder."""
+        return self.lower is not None and self.lower > 0
+
+    @property
+    def bounds(self) -> list[float] | None:
+        """``[lower, upper]``."""
+        return None if self.lower is None or self.upper is None else [self.lower, self.upper]
+
+
+def spearman_interval(rho: float, count: int, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of Spearman's rank correlation of `count` pairs, by Fisher's z.
+
+    ``tanh(atanh(rho) +- q sqrt((1 + rho^2 / 2) / (count - 3)))`` with the normal quantile q and the
+    variance of Bonett and Wright (2000, Psychometrika 65, equation 11). A perfect order counts as
+    one in which two neighbours have changed places, as it would otherwise have no width however
+    few the pairs are.
+
+    Parameters
+    ----------
+    rho : float in [-1, 1]
+    count : int
+        At least 4.
+    level : float in (0, 1)
+
+    Returns
+    -------
+    lower, upper : float in [-1, 1]
+        `rho` is within.
+
+    Examples
+    --------
+    >>> lower, upper = spearman_interval(0.5, 103)
+    >>> round(lower, 2), round(upper, 2)
+    (0.33, 0.64)
+    """
+    if count < FEWEST_PAIRS:
+        raise ValueError(f"count: expected {FEWEST_PAIRS} or more, got {count}")
+    most = 1 - 12 / (count * (count**2 - 1))  # two neighbours changed
+    z = math.atanh(max(-most, min(most, rho)))
+    half = NormalDist().inv_cdf(0.5 + level / 2) * math.sqrt((1 + rho**2 / 2) / (count - 3))
+    return min(rho, math.tanh(z - half)), max(rho, math.tanh(z + half))
+
+
+def order_of(rows: Sequence[Cell]) -> Order:
+    """The order that one estimator knows, over cells that differ in their seed only.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one estimator in ``estimators`` of each cell. Over several, Fisher's z of each is
+        weighted by the inverse of its variance.
+    """
+    count = sum(int(row.get("defined") or 0) for row in rows)
+    pairs = [
+        (float(row["spearman"]), int(row.get("defined") or 0))
+        for row in rows
+        if known(row.get("spearman"))
+    ]
+    pairs = [pair for pair in pairs if pair[1] >= FEWEST_PAIRS]
+    if not pairs:
+        return Order(None, None, None, count)
+    rho, total = _joined(pairs)
+    lower, upper = spearman_interval(rho, total)
+    return Order(rho, lower, upper, count)
+
+
+def _joined(pairs: Sequence[tuple[float, int]]) -> tuple[float, int]:
+    """One correlation, and the number of episodes that it is worth."""
+    if len(pairs) == 1:
+        return pairs[0]
+    weights = [count - 3 for _, count in pairs]
+    bounded = [max(-0.9999, min(0.9999, rho)) for rho, _ in pairs]
+    z = sum(w * math.atanh(rho) for w, rho in zip(weights, bounded, strict=True)) / sum(weights)
+    return math.tanh(z), sum(weights) + 3
+
+
+def order_text(order: Order) -> str:
+    """A sentence: ``It does not tell these episodes apart (Spearman 0.02, -0.11 to 0.15): ...``."""
+    if order.episodes < FEWEST_PAIRS:
+        many = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
+        return f"{many} too few to show whether it tells harder ones from easier ones."
+    if order.rho is None:
+        return (
+            "It does not tell these episodes apart: all predictions, or all errors, are the same."
+        )
+    bounds = f"{decimal(order.lower)} to {decimal(order.upper)}"
+    measured = f"Spearman {decimal(order.rho)}, {bounds}"
+    if order.known:
+        return f"It tells harder episodes from easier ones ({measured}; 1 is the right order)."
+    if order.upper is not None and order.upper < 0:
+        return f"It takes harder episodes for easier ones ({measured})."
+    few = f"; {order.episodes} episodes are few" if order.episodes < FEW else ""
+    return (
+        f"It does not tell these episodes apart ({measured}{few}): it knows their average at most."
+    )
+
+
+def no_order_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+    """Where the recommended or the nearest estimator does not tell episodes apart, and why.
+
+    Returns
+    -------
+    list of (estimator, where, reason)
+        Alike cells told together; the constant baseline, which never does, is left out.
+    """
+
+    def count(cell: Cell, name: str) -> int:
+        if name == BASELINE or name not in (shown_estimator(cell), best_estimator(cell)):
+            return 0
+        order = order_of([cell["estimators"][name]])
+        return 0 if order.known or order.episodes < FEWEST_PAIRS else int(cell["episodes"])
+
+    return notes_of(cells, count, _no_order)
+
+
+def _no_order(row: Cell) -> str:
+    order = order_of([row])
+    if order.rho is None:
+        return "all predictions, or all errors, are the same"
+    if order.upper is not None and order.upper < 0:
+        return "harder episodes are predicted to be easier (Spearman below 0)"
+    return "the interval of Spearman's correlation holds 0, so that it knows their average at most"

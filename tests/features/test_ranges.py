@@ -1,0 +1,157 @@
+"""Features too large, too small or too different in size for arithmetic with their squares."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import fewshot
+from fewshot.exceptions import FewshotError
+from fewshot.features import make_bank
+from fewshot.features.ranges import check_range, magnitudes, row_sizes, unit_length
+
+LABELS = np.repeat(np.arange(6), 12)
+
+
+def rows(dim=10, seed=0):
+    rng = np.random.default_rng(seed)
+    return 2 * rng.normal(size=(6, dim))[LABELS] + rng.normal(size=(72, dim))
+
+
+def with_row(size):
+    features = rows()
+    features[17] *= size
+    return features
+
+
+def with_column(size):
+    features = rows()
+    features[:, 3] = size * np.abs(features[:, 3])
+    return features
+
+
+BAD = {
+    "huge": rows() * 1e37,
+    "beyond float32": rows() * 1e200,
+    "tiny": rows() * 1e-20,
+    "denormal in float32": rows() * 1e-42,
+    "denormal in float64": rows() * 1e-315,
+    "too large for fourth powers": rows() * 1e8,
+    "too small for penalties": rows() * 1e-5,
+    "a huge row": with_row(1e30),
+    "a row that hides the others": with_row(1e6),
+    "a huge column": with_column(1e37),
+    "rows of zeros but for tiny ones": rows() * (np.arange(72) % 3 == 0)[:, None] * 1e-25,
+    "one dimension": rows(1) * 1e25,
+}
+
+
+def types_that_hold(features):
+    for dtype in (np.float32, np.float64):
+        with np.errstate(over="ignore", under="ignore"):
+            cast = features.astype(dtype)
+        if np.isfinite(cast).all() and cast.any():
+            yield cast
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("head", ["ncm", "knn", "ridge"])
+def test_refused_as_they_are_and_right_at_unit_length(kind, head):
+    for features in types_that_hold(BAD[kind]):
+        with pytest.raises(FewshotError, match=r"^features: expected rows .*normalize=l2"):
+            fewshot.evaluate(features, LABELS, head=head, episodes=4, shots=2)
+        result = fewshot.evaluate(
+            features, LABELS, head=head, episodes=10, shots=2, normalize="l2", estimators=["margin"]
+        )
+        if kind not in ("a huge column", "one dimension", "rows of zeros but for tiny ones"):
+            assert result.summary["accuracy"]["mean"] > 0.6
+
+
+def test_what_is_wrong_is_named():
+    with pytest.raises(FewshotError, match=r"got \d\.\d+e\+30 in row 17, where rows typically"):
+        check_range(make_bank(with_row(1e30), LABELS))
+    with pytest.raises(FewshotError, match=r"0\.00098 to 1\.7e\+07, .* got 3\.\d+e-20"):
+        check_range(make_bank(rows() * 1e-20, LABELS))
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 1e-42, -3e37])
+def test_rows_that_are_all_the_same_are_refused(normalize, value):
+    bank = make_bank(np.full((72, 5), value, np.float32), LABELS, normalize=normalize)
+    with pytest.raises(FewshotError, match="got 72 rows that are all the same"):
+        check_range(bank)
+
+
+@pytest.mark.parametrize("scale", [2.0**-9, 1.0, 2.0**20])
+@pytest.mark.parametrize("head", ["ncm", "lda", "knn"])
+def test_powers_of_two_in_range_change_nothing(scale, head):
+    asked = {"head": head, "episodes": 10, "shots": 3}
+    names = ["margin", "loo", "gaussian", "auto"]
+    one, other = (
+        fewshot.evaluate(each.astype(np.float32), LABELS, estimators=names, **asked)
+        for each in (rows(), rows() * scale)
+    )
+    assert one.episodes["accuracy"].equals(other.episodes["accuracy"])
+    np.testing.assert_allclose(
+        one.predictions["predicted_error"], other.predictions["predicted_error"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("change", [lambda x: x * (np.arange(72) % 9 > 0)[:, None], lambda x: x])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_ordinary_rows_pass(change, dtype):
+    features = change(rows()).astype(dtype)
+    features[:, 2] = 5.0  # a constant feature, and zeros among the rows
+    check_range(make_bank(features, LABELS))
+
+
+def test_float16_has_no_such_numbers():
+    largest = (6e4 / np.abs(rows()).max() * rows()).astype(np.float16)
+    assert fewshot.evaluate(largest, LABELS, episodes=5).summary["accuracy"]["mean"] > 0.6
+
+
+def test_sizes_of_rows_in_blocks(monkeypatch):
+    monkeypatch.setattr("fewshot.features.ranges.ROWS_PER_BLOCK", 7)
+    features = with_row(50.0)
+    features[3] = 0
+    sizes = row_sizes(features)
+    np.testing.assert_array_equal(sizes, np.abs(features).max(1))
+    found = magnitudes(sizes)
+    assert found == (np.median(sizes[sizes > 0]), sizes.max(), 17)
+
+
+def test_what_an_extraction_noted_is_not_read_again():
+    bank = make_bank(rows(), LABELS, info={"magnitudes": [1e30, 1e31, 5]})
+    with pytest.raises(FewshotError, match=r"got 1e\+31"):
+        check_range(bank)
+    check_range(replace(bank, normalize="l2"))
+    check_range(bank.take_rows(np.arange(40)))  # which are others than those of the note
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_unit_length_is_that_of_float64_whatever_the_size(dtype):
+    generator = torch.Generator().manual_seed(0)
+    shape = torch.randn(40, 30, generator=generator, dtype=torch.float64)
+    lowest, highest = (-149, 124) if dtype == torch.float32 else (-1074, 1020)
+    exponents = torch.linspace(lowest + 8, highest, 40, dtype=torch.float64)[:, None]
+    features = torch.ldexp(torch.ldexp(shape, (exponents / 2).floor()), (exponents / 2).ceil())
+    features = features.to(dtype)
+    features[11] = 0
+    found = unit_length(features)
+    assert found.dtype == dtype
+    assert not found[11].any()
+    lengths = found.double().norm(dim=1)
+    torch.testing.assert_close(lengths, (torch.arange(40) != 11).double(), rtol=0, atol=1e-6)
+    ordinary = exponents[:, 0].abs() < 30
+    plain = torch.nn.functional.normalize(features[ordinary], dim=1)
+    assert torch.equal(found[ordinary], plain)  # bit for bit, whatever rows are beside them
+
+
+def test_texts_of_any_length_are_given_unit_length():
+    text = np.random.default_rng(0).normal(size=(6, 10))
+    for scale in (1e-200, 1e200):
+        bank = make_bank(rows(), LABELS, text=text * scale)
+        np.testing.assert_allclose(np.linalg.norm(bank.text, axis=1), 1, atol=1e-6)
+    with pytest.raises(FewshotError, match="length zero"):
+        make_bank(rows(), LABELS, text=text * (np.arange(6) > 0)[:, None])
