@@ -17,14 +17,14 @@ from dataclasses import replace
 import torch
 from common import random_bank, write
 
-from fewshot.api import draw_episodes
 from fewshot.datasets.splits import random_parts
-from fewshot.errors import estimators
-from fewshot.errors.oracle import OracleEstimator
+from fewshot.estimators import estimators
+from fewshot.estimators.oracle import OracleEstimator
+from fewshot.evaluation.episodes import draw_episodes
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.tasks.base_classes import draw_base_episodes, known_of_base
-from fewshot.tasks.judging import predicted_errors
+from fewshot.tasks.engine.base_classes import draw_base_episodes, known_of_base
+from fewshot.tasks.engine.episodes import predicted_errors
 
 
 def main() -> None:

@@ -32,13 +32,23 @@ from fewshot.backbones.base import Backbone, Encode, Folders
 from fewshot.backbones.transform import Transform
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.folder import load_folder
-from fewshot.features.decode import decode
-from fewshot.features.extract import Extractor
-from fewshot.features.pipeline import ordered
-from fewshot.features.precision import at_precision, compare, computes_in_bfloat16, resolve
-from fewshot.features.precision_choice import Choice
-from fewshot.features.settings import Extraction
-from fewshot.hardware import available_cores, device_named, freed_memory_kept, torch_threads
+from fewshot.features.extraction.decode import decode
+from fewshot.features.extraction.extract import Extractor
+from fewshot.features.extraction.pipeline import ordered
+from fewshot.features.extraction.precision import (
+    at_precision,
+    compare,
+    computes_in_bfloat16,
+    resolve,
+)
+from fewshot.features.extraction.precision_choice import Choice
+from fewshot.features.extraction.settings import Extraction
+from fewshot.hardware import (
+    available_cores,
+    device_named,
+    freed_memory_kept,
+    torch_threads,
+)
 
 # What random weights stand in for: name, timm's model, pixels.
 RANDOM = {

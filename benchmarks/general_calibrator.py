@@ -24,10 +24,10 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.datasets import load_dataset
 from fewshot.features import FeatureBank, make_bank
-from fewshot.features.settings import Extraction
+from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_or_extract
-from fewshot.resources import option
-from fewshot.tasks.transfer import Plan, from_cells, gather_cells
+from fewshot.paths import option
+from fewshot.tasks.calibration import Plan, from_cells, gather_cells
 
 LITE0, LITE0_64, MOBILENET = "efficientnet_lite0", "efficientnet_lite0_64px", "mobilenet_v2"
 # Group of images: sets of it, each with the backbones that see it.

@@ -32,8 +32,8 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features import FeatureBank, make_bank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.results.statistics import mean_interval
-from fewshot.tasks.judging import actual_errors
+from fewshot.statistics.predictions import mean_interval
+from fewshot.tasks.engine.episodes import actual_errors
 
 CPU = torch.device("cpu")
 WAYS, QUERIES = 5, 15

@@ -24,8 +24,8 @@ from common import write
 from fewshot.episodes import sample_episodes
 from fewshot.features import make_bank
 from fewshot.heads.ncm import NCM
-from fewshot.results.populations import POPULATIONS, population_intervals
-from fewshot.tasks.judging import actual_errors
+from fewshot.statistics.populations import POPULATIONS, population_intervals
+from fewshot.tasks.engine.episodes import actual_errors
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,14 @@ from pathlib import Path
 import numpy as np
 from common import write
 
-from fewshot.features.assemble import write_npy
-from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
-from fewshot.features.paths import write_paths
+from fewshot.features.extraction.assemble import write_npy
+from fewshot.features.paths import (
+    FEATURES,
+    LABELS,
+    NOTE,
+    PATHS,
+    write_paths,
+)
 from fewshot.features.store import open_bank
 
 
@@ -66,7 +71,7 @@ def measure(folder: Path, episodes: int) -> None:
 
     from fewshot.episodes import sample_episodes
     from fewshot.heads import heads
-    from fewshot.tasks.judging import actual_errors
+    from fewshot.tasks.engine.episodes import actual_errors
 
     forget(folder / FEATURES)
     before = bytes_read()

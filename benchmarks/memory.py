@@ -20,10 +20,10 @@ from common import write
 from large_bank import make
 
 from fewshot.episodes import sample_episodes
-from fewshot.errors import estimators
+from fewshot.estimators import estimators
 from fewshot.features.store import open_bank
 from fewshot.heads import heads
-from fewshot.tasks.judging import actual_errors, predicted_errors
+from fewshot.tasks.engine.episodes import actual_errors, predicted_errors
 
 CPU = torch.device("cpu")
 

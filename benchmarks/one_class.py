@@ -16,18 +16,17 @@ from typing import Any
 
 from common import best_of, table, write
 
-from fewshot.cli.compose import settings_from
-from fewshot.cli.one_class_run import one_class_nouns
+from fewshot.config.compose import settings_from
+from fewshot.evaluation.one_class import one_class_nouns
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores, device_named
-from fewshot.oneclass.drawing import draw_tasks
-from fewshot.oneclass.rules import rules_named
-from fewshot.oneclass.scores import NameVectors, batches
-from fewshot.report.one_class import differences, entries, header
-from fewshot.tasks.one_class import evaluate_one_class
-from fewshot.tasks.one_class_judging import judged
-from fewshot.tasks.one_class_plan import judged_classes, plan_of
-from fewshot.tasks.settings import Settings
+from fewshot.report.tasks.one_class import differences, entries, header
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class.plan import judged_classes, plan_of
+from fewshot.tasks.one_class.rules import rules_named
+from fewshot.tasks.one_class.sampling import draw_tasks
+from fewshot.tasks.one_class.scores import NameVectors, batches, judged
+from fewshot.tasks.one_class.task import evaluate_one_class
 
 TASKS = 1000
 BLENDS = {"anp_ft", "anp_ft_fitted", "posterior"}

@@ -37,12 +37,12 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.datasets import load_dataset
 from fewshot.datasets.splits import random_parts
-from fewshot.errors.auto import Auto
-from fewshot.errors.base import NO_BASE, BaseClasses
-from fewshot.errors.constant import Constant
-from fewshot.errors.loo import LeaveOneOut
-from fewshot.errors.margin import Margin
-from fewshot.features.settings import Extraction
+from fewshot.estimators.auto import Auto
+from fewshot.estimators.base import NO_BASE, BaseClasses
+from fewshot.estimators.constant import Constant
+from fewshot.estimators.loo import LeaveOneOut
+from fewshot.estimators.margin import Margin
+from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_bank, open_or_extract
 
 Data = tuple[str, np.ndarray, np.ndarray]

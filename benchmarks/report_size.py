@@ -26,16 +26,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, sample_episodes
-from fewshot.errors.intervals import LEVELS
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
-from fewshot.results.statistics import (
+from fewshot.results.store import write_tables
+from fewshot.statistics.populations import LEVELS
+from fewshot.statistics.predictions import (
     compare_estimators,
     coverage_curve,
     interval_metrics,
     mean_interval,
     prediction_metrics,
 )
-from fewshot.results.store import write_tables
 
 CLASSES, IMAGES, WAYS, QUERIES = 64, 600, 5, 15
 SHOTS = (1, 2, 5, 10, 20)
@@ -147,8 +147,8 @@ def write_store(folder: Path, runs: int, episodes: int) -> None:
 
 def build(folder: Path) -> None:
     """Read, build, write; a line of numbers."""
-    from fewshot.cli.report import COLUMNS
     from fewshot.report import render_report
+    from fewshot.report.write import COLUMNS
     from fewshot.results.store import find_runs, read_runs
 
     begun = time.perf_counter()

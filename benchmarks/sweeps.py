@@ -35,8 +35,8 @@ def note(name, text):
         file.write(text + "\\n")
 
 def watch():
-    from fewshot.features.chunks import Chunks
-    from fewshot.tasks import evaluating
+    from fewshot.features.extraction.chunks import Chunks
+    from fewshot.evaluation import cells
     evaluate, write = evaluating._evaluate, Chunks.write
 
     def evaluate_noted(task, bank, pair, *rest):

@@ -22,16 +22,16 @@ import torch
 from common import best_of, write
 from scipy.stats import t as student
 
-from fewshot.datasets.features import load_features
 from fewshot.datasets.splits import assign_parts
 from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.features.given import load_features
 from fewshot.heads import heads
 from fewshot.heads.base import Head
-from fewshot.results.comparisons import compare_on_episodes
-from fewshot.tasks.judging import actual_errors
-from fewshot.tasks.text_gaussians import class_gaussians, fit_text_gaussians
+from fewshot.statistics.paired import compare_on_episodes
+from fewshot.tasks.engine.class_gaussians import class_gaussians, fit_text_gaussians
+from fewshot.tasks.engine.episodes import actual_errors
 
 CPU = torch.device("cpu")
 VARIANTS: dict[str, dict[str, str]] = {
@@ -149,8 +149,8 @@ def main() -> None:
 
 
 def _images(given: argparse.Namespace) -> FeatureBank:
-    from fewshot.cli.compose import settings_from
-    from fewshot.cli.nouns import features_of
+    from fewshot.config.compose import settings_from
+    from fewshot.evaluation.build import features_of
 
     wanted = ["dataset=folder", f"dataset.root={given.images}", "backbone=conse_lite0",
               "text.templates=name"]  # fmt: skip

@@ -22,8 +22,8 @@ from fewshot.backbones.base import Folders
 from fewshot.datasets.folder import load_folder
 from fewshot.exceptions import FewshotError
 from fewshot.features.store import open_or_extract
-from fewshot.places import places_of_environment
-from fewshot.results.statistics import mean_interval
+from fewshot.paths import places_of_environment
+from fewshot.statistics.predictions import mean_interval
 
 CPU = torch.device("cpu")
 

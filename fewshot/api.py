@@ -9,28 +9,26 @@ from typing import Any
 
 import torch
 
+from fewshot.datasets.labels import unlabelled
 from fewshot.episodes import (
     EpisodeSet,
-    sample_all_way,
-    sample_episodes,
-    sample_imbalanced_episodes,
 )
-from fewshot.errors import estimators as estimator_registry
-from fewshot.errors.base import ErrorEstimator
-from fewshot.errors.calibration import SOURCES
-from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
-from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.estimators.base import ErrorEstimator
+from fewshot.estimators.calibration.calibrators import SOURCES
+from fewshot.evaluation.episodes import check_replay, draw_episodes, named_estimators, named_head
+from fewshot.evaluation.result import EvaluationResult
+from fewshot.exceptions import (
+    expect_choice,
+)
+from fewshot.features.bank import make_bank
 from fewshot.features.copies import with_copies
 from fewshot.features.data_warnings import data_warnings
-from fewshot.features.labels import unlabelled
 from fewshot.features.ranges import check_range
-from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
-from fewshot.results.result import Result
-from fewshot.tasks.classification import Settings, evaluate_cell
-from fewshot.tasks.judged_part import check_judged, judged_part
+from fewshot.tasks.classification.task import evaluate_cell
+from fewshot.tasks.engine.judged_part import check_judged, judged_part
+from fewshot.tasks.engine.settings import Settings
 
-SAMPLERS = ("balanced", "imbalanced", "all_way")
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
 
 
@@ -64,7 +62,7 @@ def evaluate(
     device: str | torch.device = "cpu",
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> Result:
+) -> EvaluationResult:
     """How well a few-shot classifier does on these features, and how well that was predicted.
 
     Parameters
@@ -110,7 +108,7 @@ def evaluate(
     predictor : str, TextPredictor or TextGaussians
         What predicts class Gaussians from `text` for ``text_gaussian``: "ridge" or "network", which
         learn from the base classes, or what ``fewshot text fit`` wrote
-        (``fewshot.text.gaussians.load_text_gaussians``).
+        (``fewshot.text.gaussians.fitted.load_text_gaussians``).
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way".
     sampler : {"balanced", "imbalanced", "all_way"}
@@ -132,7 +130,7 @@ def evaluate(
 
     Returns
     -------
-    Result
+    EvaluationResult
         ``.episodes`` and ``.predictions`` are data frames, ``.summary`` a dict.
 
     Warns
@@ -187,71 +185,4 @@ def evaluate(
         "copies": bank.info["copies"],
         "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
     }
-    return result
-
-
-def draw_episodes(
-    bank: FeatureBank,
-    ways: int | None,
-    shots: int,
-    queries: int | str,
-    episodes: int,
-    seed: int,
-    min_images: str,
-    sampler: str = "balanced",
-    alpha: float = 2.0,
-) -> EpisodeSet:
-    """Episodes from the novel classes of a bank, or from all where it has no split."""
-    expect_choice("episodes.sampler", sampler, SAMPLERS)
-    novel = None if bank.parts is None else bank.classes("novel")
-    expect(
-        novel is None or len(novel) > 0,
-        "split",
-        "expected some classes to be novel, got none",
-        "Episodes are drawn from novel classes; mark some, or give no split.",
-    )
-    pool: dict[str, Any] = {
-        "classes": novel, "classnames": bank.classnames, "min_images": min_images,
-    }  # fmt: skip
-    if sampler == "all_way":
-        return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
-    if sampler == "imbalanced":
-        expect_positive_int("episodes.ways", ways, minimum=2)
-        expect_positive_int("episodes.queries", queries)
-        total = int(ways or 0) * int(queries)
-        return sample_imbalanced_episodes(
-            bank.labels, int(ways or 0), shots, total, episodes, seed, alpha, **pool
-        )
-    expect(ways is not None, "episodes.ways", "expected a number, got none")
-    return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
-
-
-def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
-    """Refuse to replay episodes on rows that they were not drawn from."""
-    expect(
-        episodes.labels.shape == bank.labels.shape and bool((episodes.labels == bank.labels).all()),
-        "episodes",
-        "expected episodes that were drawn from these labels, got others",
-        "Replay them on the data set (and the same version of it) that they were saved with.",
-    )
-    return episodes
-
-
-def named_head(head: str | Head) -> tuple[str, Head]:
-    """A head and its name, from either."""
-    if isinstance(head, str):
-        return head, head_registry.create(head)
-    if not isinstance(head, Head):
-        raise FewshotError("head", f"expected a name or a Head, got {head!r}")
-    return type(head).__name__.lower(), head
-
-
-def named_estimators(
-    estimators: Iterable[str] | Mapping[str, ErrorEstimator],
-) -> dict[str, ErrorEstimator]:
-    """Estimators by name, from names or as they are."""
-    if isinstance(estimators, Mapping):
-        return dict(estimators)
-    if isinstance(estimators, str):
-        estimators = [estimators]
-    return {name: estimator_registry.create(name) for name in estimators}
+    return EvaluationResult(**vars(result))

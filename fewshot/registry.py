@@ -7,9 +7,13 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError, UnknownNameError, suggestion
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,9 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+@lru_cache(maxsize=256)
+def parameter_names(cls: type) -> tuple[str, ...]:
+    """Names of a constructor's parameters; looked up once, as heads are cloned per chunk."""
+    return tuple(inspect.signature(cls).parameters)

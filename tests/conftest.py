@@ -1,7 +1,9 @@
 """Shared by all tests."""
 
+import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,10 @@ import torch
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+KEY = "sk-test-9f8e7d6c5b4a"
+language = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parent / "text" / "language_server.py"))
+)
 TINY_NET = '''\
 import torch
 
@@ -92,3 +98,35 @@ def feature_file(workplace):
     features = rng.normal(size=(6, 8))[labels] * 2 + rng.normal(size=(60, 8))
     np.savez(workplace / "f.npz", features=features.astype(np.float32), labels=labels)
     return workplace / "f.npz"
+
+
+@pytest.fixture(autouse=True)
+def no_other_server(monkeypatch):
+    """Nothing of the user's environment decides where questions go."""
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server with a key, which every request has to carry."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    made = language.LanguageServer()
+    made.key, made.tools = KEY, language
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def model(server):
+    """Function that makes settings for the server, quick to try again."""
+    from fewshot.text.llm.settings import LanguageModel
+
+    def make(**settings):
+        quick = {"backoff": 0.001, "timeout": 5, "retries": 2, "time_limit": 10}
+        return LanguageModel(**{"model": "tiny", "base_url": server.url} | quick | settings)
+
+    return make

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import fewshot
-from fewshot.errors.margin import Margin
+from fewshot.estimators.margin import Margin
 from fewshot.heads.lda import LDA
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 

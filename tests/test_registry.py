@@ -7,7 +7,17 @@ import sys
 import numpy as np
 import pytest
 
-from fewshot import backbones, datasets, errors, heads, resources
+from fewshot import (
+    backbones,
+    datasets,
+    heads,
+)
+from fewshot import (
+    estimators as errors,
+)
+from fewshot import (
+    paths as resources,
+)
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,

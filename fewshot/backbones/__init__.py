@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fewshot.paths import option
 from fewshot.registry import Registry
-from fewshot.resources import option
 
 if TYPE_CHECKING:
     from fewshot.backbones.base import Backbone, Folders

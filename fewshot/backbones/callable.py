@@ -12,7 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from fewshot.exceptions import FewshotError
 

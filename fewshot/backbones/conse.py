@@ -16,12 +16,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.backbones.base import Backbone, DualEncoder, Encode, EncodeText, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    DualEncoder,
+    Encode,
+    EncodeText,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.packaged import PackagedBackbone, renamed
-from fewshot.backbones.sentences import CONTEXT_LENGTH, NAME, SentenceEncoder, sentence_files
+from fewshot.backbones.sentences import (
+    CONTEXT_LENGTH,
+    NAME,
+    SentenceEncoder,
+    sentence_files,
+)
 from fewshot.backbones.weights import read_state_dict, unfit
-from fewshot.datasets.fingerprint import file_digests
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
+from fewshot.files import file_digests
 
 CLASSES = 1000
 CLASSIFIERS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")

@@ -8,14 +8,30 @@ from typing import Any
 
 import torch
 
-from fewshot.backbones.base import Backbone, DualEncoder, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    DualEncoder,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.blocks import check_blocks
 from fewshot.backbones.open_clip_features import FEATURES, image_features
 from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder, token_counter
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
-from fewshot.backbones.weights import check_sha256, checked, read_state_dict, unfit
-from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.backbones.weights import (
+    check_sha256,
+    checked,
+    read_state_dict,
+    unfit,
+)
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    suggestion,
+)
 
 
 class OpenClipBackbone(Backbone):

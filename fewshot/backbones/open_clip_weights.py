@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.backbones.base import Folders
-from fewshot.backbones.weights import checked, from_hub, local_weights, out_of_reach
+from fewshot.backbones.weights import (
+    checked,
+    from_hub,
+    local_weights,
+    out_of_reach,
+)
 from fewshot.exceptions import FewshotError
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

@@ -8,9 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.transform import Transform
-from fewshot.backbones.weights import check_sha256, checked, read_state_dict, unfit
+from fewshot.backbones.weights import (
+    check_sha256,
+    checked,
+    read_state_dict,
+    unfit,
+)
 from fewshot.backbones.wheels import WHEELS
 from fewshot.exceptions import FewshotError, expect_choice
 

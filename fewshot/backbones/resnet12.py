@@ -14,7 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from fewshot.backbones.weights import (
     check_sha256,

@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.blocks import block_features, check_blocks
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
@@ -21,7 +26,12 @@ from fewshot.backbones.weights import (
     read_state_dict,
     unfit,
 )
-from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    suggestion,
+)
 
 FEATURES = ("pooled", "cls", "mean", "cls+mean")
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

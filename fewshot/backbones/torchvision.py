@@ -10,7 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot.backbones.base import Backbone, Encode, Folders, run_frozen
+from fewshot.backbones.base import (
+    Backbone,
+    Encode,
+    Folders,
+    run_frozen,
+)
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
     check_sha256,

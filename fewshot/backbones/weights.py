@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fewshot.datasets.fingerprint import file_digests
 from fewshot.exceptions import FewshotError, expect
+from fewshot.files import file_digests
 
 SECONDS_FOR_THE_HUB = 5
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import expect_number
-from fewshot.features import shelf
-from fewshot.features.shelf import Entry
-from fewshot.places import places_of_environment
-from fewshot.storage import writing
+from fewshot.features import catalogue as shelf
+from fewshot.features.catalogue import Entry
+from fewshot.files import writing
+from fewshot.paths import places_of_environment
 from fewshot.units import size
 
 Action = Callable[[argparse.Namespace, Path], int]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import FewshotError, expect_positive_int
 
 DESCRIPTION = """\
@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
         "--show", nargs="?", const="", metavar="FILE", help="describe one; the package's by default"
     )
     given = parser.parse_args(argv)
-    from fewshot.errors.general import load_general
-    from fewshot.report.calibrator import calibrator_text
+    from fewshot.estimators.calibration.transferred import load_general
+    from fewshot.report.text.calibrator import calibrator_text
 
     if given.show is not None:
         print(calibrator_text(load_general(Path(given.show) if given.show else None)))
@@ -61,10 +61,10 @@ def main(argv: Sequence[str]) -> int:
 def _fit(given: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from fewshot.datasets.features import load_features
+    from fewshot.features.given import load_features
     from fewshot.features.ranges import check_range
-    from fewshot.storage import writing
-    from fewshot.tasks.transfer import Plan, fit_general
+    from fewshot.files import writing
+    from fewshot.tasks.calibration import Plan, fit_general
 
     groups = {}
     for together in given.files:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import FewshotError, expect
 
 EPILOG = """\
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     given, overrides = _parser().parse_known_args(argv)
     for word in overrides:
         expect("=" in word, "fewshot extract", f"expected SETTING=VALUE, got {word!r}")
-    from fewshot.cli.compose import combinations, settings_from
+    from fewshot.config.compose import combinations, settings_from
 
     if not given.multirun:
         _one(settings_from(overrides), given)
@@ -63,15 +63,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
-    from fewshot.cli.nouns import described_backbone, extraction_settings, load_images
+    from fewshot.datasets.images import unreadable
+    from fewshot.evaluation.build import described_backbone, extraction_settings, load_images
     from fewshot.features.bank import FeatureBank
+    from fewshot.features.catalogue import Entry
     from fewshot.features.data_warnings import copies_warning, left_out_warning
-    from fewshot.features.estimate import estimate
-    from fewshot.features.messages import unreadable
-    from fewshot.features.shelf import Entry
+    from fewshot.features.extraction.estimate import estimate
     from fewshot.features.store import extract
     from fewshot.hardware import device_named
-    from fewshot.places import places_of
+    from fewshot.paths import places_of
 
     how = extraction_settings(settings, device_named(settings["device"]), given.shard)
     dataset = load_images(settings)

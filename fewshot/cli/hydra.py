@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fewshot.cli.mistakes import in_house_form
-from fewshot.cli.sweep_job import sweep_job
-from fewshot.cli.sweep_process import multirun
+from fewshot.config.errors import in_house_form
 from fewshot.exceptions import FewshotError
-from fewshot.resources import resource_dir
-from fewshot.storage import writing
-from fewshot.tuning.checks import check_tuning
+from fewshot.files import writing
+from fewshot.paths import resource_dir
+from fewshot.sweeps.job import sweep_job
+from fewshot.sweeps.process import multirun
+from fewshot.sweeps.tuning.checks import check_tuning
 
 _errors: list[FewshotError] = []
 _failed: list[dict[str, Any]] = []  # cells within a run
@@ -32,7 +32,7 @@ def job(config: DictConfig) -> float | None:
     mode = HydraConfig.get()
     if mode.mode == RunMode.MULTIRUN:
         return sweep_job(config)
-    from fewshot.cli.run import run
+    from fewshot.evaluation.run import run
 
     try:
         _failed.extend(run(config, Path(mode.runtime.output_dir)).failed)
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     if _errors:
         raise _errors.pop()
     if _failed:
-        from fewshot.cli.cell_failures import exit_code
+        from fewshot.evaluation.cells import exit_code
 
         return exit_code(_failed)
     return code

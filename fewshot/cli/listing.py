@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fewshot.cli.parser import Parser
-from fewshot.cli.ready_sweeps import ready_sweeps
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import UnknownNameError
+from fewshot.paths import card, options
 from fewshot.registry import Registry
-from fewshot.resources import card, options
+from fewshot.sweeps.ready import ready_sweeps
 
 Facts = dict[str, Any]
 # What a card says of these is in the table, in these words; the rest is for --long.
@@ -96,7 +96,7 @@ def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
     if kind != "backbones":
         return dict(rows)
     from fewshot.backbones.lookup import whereabouts
-    from fewshot.places import places_of_environment
+    from fewshot.paths import places_of_environment
 
     folder = places_of_environment().weights
     whole = {}
@@ -138,7 +138,7 @@ def _heads() -> dict[str, Facts]:
 
 
 def _estimators() -> dict[str, Facts]:
-    from fewshot.errors import estimators
+    from fewshot.estimators import estimators
 
     return _registered(estimators)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -21,9 +21,9 @@ from fewshot.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.cli.oneclass_nouns import Nouns
-    from fewshot.oneclass.rules import Learned, Rule
-    from fewshot.report.oneclass_text import Verdict
+    from fewshot.evaluation.detector import Nouns
+    from fewshot.report.text.detector import Verdict
+    from fewshot.tasks.one_class.rules import Learned, Rule
 
 EPILOG = """\
 An image is a yes where it is more similar to the word than a threshold, which follows from how
@@ -107,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise for arguments that cannot be used, before anything is loaded."""
-    from fewshot.oneclass.finding import SOURCE, SOURCES
-    from fewshot.oneclass.rules import rules_named
+    from fewshot.tasks.one_class.lookup import SOURCE, SOURCES
+    from fewshot.tasks.one_class.rules import rules_named
     from fewshot.text.descriptions import fault
     from fewshot.text.prompts import readable
 
@@ -131,10 +131,10 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _judge(given: argparse.Namespace, settings: Sequence[str]) -> int:
-    from fewshot.cli.oneclass_nouns import Nouns
-    from fewshot.oneclass.finding import confusers_for, with_own
-    from fewshot.report.oneclass_text import Verdict, as_json, in_words
+    from fewshot.evaluation.detector import Nouns
+    from fewshot.report.text.detector import Verdict, as_json, in_words
     from fewshot.report.wording import plain
+    from fewshot.tasks.one_class.lookup import confusers_for, with_own
 
     nouns = Nouns(given.backbone, given.device, given.weights, given.size)
     images, skipped = nouns.images(given.images)
@@ -166,7 +166,7 @@ def _judge(given: argparse.Namespace, settings: Sequence[str]) -> int:
 
 def _learned(given: argparse.Namespace, nouns: Nouns, wanted: dict[str, Any]) -> Learned:
     """What is given by hand, and what other classes teach."""
-    from fewshot.oneclass.rules import Learned
+    from fewshot.tasks.one_class.rules import Learned
 
     told = Learned(given.fixed, record={} if given.fixed is None else {"fixed": "given"})
     if not given.threshold_from:
@@ -177,7 +177,13 @@ def _learned(given: argparse.Namespace, nouns: Nouns, wanted: dict[str, Any]) ->
 
 def _rule(name: str | None, learned: Learned, confusers: bool) -> Rule:
     """The rule of that name, if what it needs is there."""
-    from fewshot.oneclass.rules import FIXED, LEVEL, POSTERIOR, RULES, TAU
+    from fewshot.tasks.one_class.rules import (
+        FIXED,
+        LEVEL,
+        POSTERIOR,
+        RULES,
+        TAU,
+    )
 
     if name is None:
         return RULES[_best(learned, confusers)]
@@ -202,11 +208,11 @@ def _best(learned: Learned, confusers: bool) -> str:
 
 def _asked(given: argparse.Namespace, settings: Sequence[str], cache: Path) -> Path:
     """The file in the cache that has the language model's answer for the word."""
-    from fewshot.cli.compose import settings_from
-    from fewshot.text.confusers.asking import PROMPT, ask_confusers
+    from fewshot.config.compose import settings_from
+    from fewshot.tasks.one_class.confusers.llm import PROMPT, ask_confusers
     from fewshot.text.descriptions import place_of
-    from fewshot.text.llm_settings import LanguageModel, check_no_secret
-    from fewshot.text.questions import incomplete
+    from fewshot.text.llm.questions import incomplete
+    from fewshot.text.llm.settings import LanguageModel, check_no_secret
 
     llm = settings_from(settings)["llm"]
     check_no_secret(llm)
@@ -221,8 +227,8 @@ def _asked(given: argparse.Namespace, settings: Sequence[str], cache: Path) -> P
 def _write(verdict: Verdict, target: Path) -> None:
     import csv
 
-    from fewshot.report.oneclass_text import rows_of
-    from fewshot.storage import atomic_path, writing
+    from fewshot.files import atomic_path, writing
+    from fewshot.report.text.detector import rows_of
 
     with (
         writing("--output", target),

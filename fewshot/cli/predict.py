@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
+from fewshot.evaluation.build import backbone_settings, tell_left_out
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
-from fewshot.resources import option
 
 if TYPE_CHECKING:
-    from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
-    from fewshot.tasks.prediction import Forecast
+    from fewshot.tasks.classification.forecast import Forecast
 
 EPILOG = """\
 examples:
@@ -64,7 +62,7 @@ def _predict(given: argparse.Namespace) -> int:
         found = _as_json(rows, sizes, labels, skipped)
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
-    from fewshot.report.outlook import outlook_text
+    from fewshot.report.text.forecast import outlook_text
 
     names = list(dict.fromkeys(str(one["path"]) for one in skipped))
     print(outlook_text(rows, sizes, given.level, labels, names))
@@ -126,10 +124,10 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     from fewshot.backbones.base import Folders
     from fewshot.datasets import load_dataset
     from fewshot.datasets.files import load_files
-    from fewshot.features.settings import Extraction
+    from fewshot.features.extraction.settings import Extraction
     from fewshot.features.store import open_or_extract
     from fewshot.hardware import device_named
-    from fewshot.places import places_of_environment
+    from fewshot.paths import places_of_environment
 
     places = places_of_environment(weights=given.weights)
     on_error = "skip" if given.skip_unreadable else "raise"
@@ -155,46 +153,12 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     return banks
 
 
-def tell_left_out(dataset: ImageDataset) -> None:
-    """Say on standard error which folders of a data set are no classes."""
-    from fewshot.features.data_warnings import left_out_warning
-
-    if warning := left_out_warning(dataset.left_out):
-        print(f"fewshot: {warning}", file=sys.stderr)
-
-
-def backbone_settings(text: str) -> dict[str, Any]:
-    """The settings of the group ``backbone`` for a name of ``fewshot list backbones``.
-
-    Or for ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``,
-    ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
-    """
-    kind, _, rest = text.partition(":")
-    settings = option("backbone", kind)
-    if not rest:
-        return settings
-    if kind == "timm":
-        return settings | {"model": rest}
-    if kind == "resnet12":
-        return settings | {"weights": rest}
-    if kind in ("open_clip", "torchvision"):
-        model, _, pretrained = rest.partition("/")
-        return settings | {"model": model, "pretrained": pretrained or None}
-    if kind == "callable":
-        return settings | {"target": rest}
-    raise FewshotError(
-        "--backbone",
-        f"expected timm:, torchvision:, open_clip:, resnet12: or callable:..., got {text!r}",
-        "Others go by their name alone.",
-    )
-
-
 def _is_file(place: str) -> bool:
     return Path(place).suffix in (".npz", ".safetensors")
 
 
 def _from_file(place: str, kind: str) -> FeatureBank:
-    from fewshot.datasets.features import load_features
+    from fewshot.features.given import load_features
 
     expect(_is_file(place), f"--{kind}", f"expected a file of features, as the support is: {place}")
     bank = load_features("features", place)
@@ -205,10 +169,10 @@ def _forecasts(
     given: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
 ) -> list[Forecast]:
     """Of every head on every backbone, the lowest predicted error first."""
-    from fewshot.errors.auto import Auto
+    from fewshot.estimators.auto import Auto
     from fewshot.heads import heads as registry
-    from fewshot.tasks.calibrating import space_of
-    from fewshot.tasks.prediction import forecast
+    from fewshot.tasks.calibration.choosing import space_of
+    from fewshot.tasks.classification.forecast import forecast
 
     made = {name: registry.create(name) for name in heads}
     estimator = Auto(calibrator=given.calibrator, level=given.level)
@@ -223,11 +187,11 @@ def _labels(
     given: argparse.Namespace, banks: dict[str, FeatureBank], best: Forecast
 ) -> list[dict[str, Any]]:
     from fewshot.heads import heads as registry
-    from fewshot.tasks.prediction import classify
+    from fewshot.tasks.classification.forecast import classify
 
     labels = classify(banks["support"], banks["query"], registry.create(best.head))
     if given.output:
-        from fewshot.storage import atomic_path, writing
+        from fewshot.files import atomic_path, writing
 
         target = Path(given.output)
         with (

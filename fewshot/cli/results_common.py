@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import expect, expect_choice
-from fewshot.storage import atomic_path, writing
+from fewshot.files import atomic_path, writing
 
 if TYPE_CHECKING:
     from fewshot.results.joining import Store

@@ -66,7 +66,7 @@ def _text(found: Mapping[str, Any], form: str) -> str:
         return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     import pandas as pd
 
-    from fewshot.results import rows_text
+    from fewshot.report.text import rows as rows_text
 
     rows = pd.DataFrame([_row(one, form) for one in found["pairs"]])
     if form == "csv":

@@ -53,19 +53,20 @@ def main(argv: Sequence[str]) -> int:
     check_format(given.format, FORMATS)
     filters = filters_of(given)
     estimators = filters.pop("estimator", None)
-    from fewshot.results import export
+    from fewshot.report.text.pivot import csv_table, latex_table, markdown_table
     from fewshot.results.measures import FIRST
+    from fewshot.results.pivot import pivot, tasks_left
 
     write = {
-        "csv": export.csv_table,
-        "markdown": export.markdown_table,
-        "latex": export.latex_table,
+        "csv": csv_table,
+        "markdown": markdown_table,
+        "latex": latex_table,
     }[given.format]
     with opened(given.folders, "export") as store:
-        table = export.pivot(
+        table = pivot(
             store, given.rows, given.columns, given.measure, estimators, given.interval, filters
         )
         emit(write(table), given.output)
-        for task in export.tasks_left(store, table.measure, filters):
+        for task in tasks_left(store, table.measure, filters):
             print(f"fewshot: not shown: {task} (--measure {FIRST[task]})", file=sys.stderr)
     return exit_code(store)

@@ -21,7 +21,12 @@ kept (.cells) come along, so that those runs may be continued here."""
 
 def main(argv: Sequence[str]) -> int:
     """Copy the runs under each SOURCE into one folder of runs."""
-    from fewshot.results.merging import COPIED, REFUSED, THERE, merge
+    from fewshot.results.merging import (
+        COPIED,
+        REFUSED,
+        THERE,
+        merge,
+    )
 
     parser = parser_of("merge", main.__doc__ or "", EXAMPLES)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="runs, or folders of runs")

@@ -22,9 +22,8 @@ def main(argv: Sequence[str]) -> int:
     parser = parser_of("migrate", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     given = parser.parse_args(argv)
-    from fewshot.results.migration import migrate_run
     from fewshot.results.schema import SCHEMA_VERSION
-    from fewshot.results.store import runs_and_kept
+    from fewshot.results.store import migrate_run, runs_and_kept
 
     found = (runs_and_kept(Path(one), parser.prog) for one in given.folders)
     folders = list(dict.fromkeys(run for runs in found for run in runs))

@@ -85,7 +85,7 @@ def _rows(store: Store, given: argparse.Namespace, chosen: dict[str, list[str]])
 
 
 def _text(rows: pd.DataFrame, form: str) -> str:
-    from fewshot.results import rows_text
+    from fewshot.report.text import rows as rows_text
 
     return {
         "table": rows_text.table_text,

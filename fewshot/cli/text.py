@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fewshot.cli.actions import run_action
+from fewshot.cli.arguments import run_action
 
 ACTIONS = {
     "describe": "fewshot.cli.text_describe",

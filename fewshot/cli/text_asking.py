@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
     from fewshot.text.descriptions import Descriptions
-    from fewshot.text.llm import Question
-    from fewshot.text.llm_settings import LanguageModel
-    from fewshot.text.questions import Outcome
+    from fewshot.text.llm.client import Question
+    from fewshot.text.llm.questions import Outcome
+    from fewshot.text.llm.settings import LanguageModel
 
 EPILOG = """\
 The settings are those of a run (fewshot --cfg job); those of the language model begin with llm.
@@ -89,8 +89,8 @@ def ask_or_say(
     """Do what the command line says; `asking` is called when the settings are known to be right."""
     for word in overrides:
         expect("=" in word, f"fewshot text {command}", f"expected SETTING=VALUE, got {word!r}")
-    from fewshot.cli.compose import settings_from
-    from fewshot.text.llm_settings import check_no_secret
+    from fewshot.config.compose import settings_from
+    from fewshot.text.llm.settings import check_no_secret
 
     settings = settings_from(overrides)
     check_no_secret(settings["llm"])
@@ -104,7 +104,7 @@ def ask_or_say(
 
 def dataset_of(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
     """The data set of a configuration, whose class names texts can be made of."""
-    from fewshot.cli.nouns import load_images
+    from fewshot.evaluation.build import load_images
     from fewshot.text.prompts import check_classnames
 
     dataset = load_images(settings)
@@ -166,8 +166,8 @@ def _ask(
     name: str,
     classnames: Sequence[str],
 ) -> None:
-    from fewshot.text.llm_settings import LanguageModel
-    from fewshot.text.questions import incomplete
+    from fewshot.text.llm.questions import incomplete
+    from fewshot.text.llm.settings import LanguageModel
 
     model = LanguageModel(**settings["llm"])
     file = _file(asking, settings, given, name)
@@ -190,7 +190,7 @@ def _ask(
 
 def _file(asking: Asking, settings: dict[str, Any], given: argparse.Namespace, name: str) -> Path:
     """Where the answers go."""
-    from fewshot.places import places_of
+    from fewshot.paths import places_of
     from fewshot.text.descriptions import place_of
 
     if given.output:
@@ -201,7 +201,7 @@ def _file(asking: Asking, settings: dict[str, Any], given: argparse.Namespace, n
 
 def _images(name: str) -> str | None:
     """What the data set's card says the images are; None without a card."""
-    from fewshot.resources import card
+    from fewshot.paths import card
 
     said = card(name).get("summary")
     return None if said is None else str(said)

@@ -8,7 +8,7 @@ from functools import partial
 from fewshot.cli.text_asking import Asking, ask_or_say, asking_parser
 from fewshot.exceptions import expect, expect_positive_int
 
-# What `fewshot.text.confusers.asking.COUNT` says, which would import torch for the help.
+# What `fewshot.tasks.one_class.confusers.llm.COUNT` says, which would import torch for the help.
 COUNT = 12
 EXAMPLES = """\
   fewshot text confusers dataset=flowers102 llm.model=gpt-4o-mini
@@ -32,8 +32,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _asking(count: int) -> Asking:
-    from fewshot.text.confusers.asking import PROMPT, ask_confusers, question_for
-    from fewshot.text.confusers.files import ConfuserFile
+    from fewshot.tasks.one_class.confusers.lists import ConfuserFile
+    from fewshot.tasks.one_class.confusers.llm import PROMPT, ask_confusers, question_for
 
     return Asking(
         answers="confusers",

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
-    from fewshot.text.gaussians import TextGaussians
+    from fewshot.text.gaussians.fitted import TextGaussians
 
 EPILOG = """\
 Learned from are the base classes; all classes where the data set has no split. A run takes
@@ -44,8 +44,8 @@ def main(argv: Sequence[str]) -> int:
     expect(
         target.suffix == ".safetensors", "--output", f"expected a .safetensors file, got {target}"
     )
-    from fewshot.storage import writing
-    from fewshot.tasks.text_gaussians import fit_text_gaussians
+    from fewshot.files import writing
+    from fewshot.tasks.engine.class_gaussians import fit_text_gaussians
 
     fitted = fit_text_gaussians(_bank(overrides))
     with writing("--output", target):
@@ -57,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _bank(overrides: Sequence[str]) -> FeatureBank:
     """Features with text vectors; every class is a base class where there is no split."""
-    from fewshot.cli.compose import settings_from
-    from fewshot.cli.nouns import as_base, features_of
+    from fewshot.config.compose import settings_from
+    from fewshot.evaluation.build import as_base, features_of
     from fewshot.hardware import device_named
 
     settings = settings_from(overrides)

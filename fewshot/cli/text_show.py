@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.parser import Parser
+from fewshot.cli.arguments import Parser
 from fewshot.exceptions import expect
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     given, overrides = parser.parse_known_args(argv)
     for word in overrides:
         expect("=" in word, "fewshot text show", f"expected SETTING=VALUE, got {word!r}")
-    from fewshot.text.confusers.files import load_any
+    from fewshot.tasks.one_class.confusers.lists import load_any
 
     file = Path(given.file).expanduser()
     if file.suffix == ".safetensors":
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _show_predictor(file: Path, as_json: bool) -> int:
     from fewshot.cli.text_fit import facts_of, in_words
-    from fewshot.text.gaussians import load_text_gaussians
+    from fewshot.text.gaussians.fitted import load_text_gaussians
 
     facts = {"file": str(file)} | facts_of(load_text_gaussians(file))
     print(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else in_words(facts))
@@ -67,8 +67,8 @@ def _facts(found: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
         "refused": found.refused,
     }
     if overrides:
-        from fewshot.cli.compose import settings_from
         from fewshot.cli.text_asking import dataset_of
+        from fewshot.config.compose import settings_from
 
         dataset = dataset_of(settings_from(overrides))
         names, ids = dataset.classnames, dataset.ids

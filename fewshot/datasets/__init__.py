@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.paths import card
 from fewshot.registry import Registry
-from fewshot.resources import card
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset
     from fewshot.features.bank import FeatureBank
-    from fewshot.places import Places
+    from fewshot.paths import Places
 
 kinds = Registry("dataset.kind")
 kinds.add("digits", "fewshot.datasets.digits:load_digits", "scikit-learn's scans, no download")
@@ -22,7 +22,7 @@ kinds.add("folder", "fewshot.datasets.folder:load_folder", "one sub-folder of im
 kinds.add("torchvision", "fewshot.datasets.torchvision:load_torchvision", "a set of torchvision's")
 kinds.add("cub", "fewshot.datasets.cub:load_cub", "CUB-200-2011 in its own layout")
 kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub name or folder")
-kinds.add("features", "fewshot.datasets.features:load_features", "an .npz or .safetensors file")
+kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safetensors file")
 kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
 
 # What any kind of data set may be told; everything else goes to its loader.

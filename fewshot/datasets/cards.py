@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewshot.exceptions import FewshotError, UnknownNameError, expect_choice
-from fewshot.resources import card, resource_dir
+from fewshot.paths import card, resource_dir
 
 
 def card_names() -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.resources import card
+from fewshot.paths import card
 
 
 def load_digits(name: str = "digits") -> ImageDataset:

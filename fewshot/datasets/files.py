@@ -12,7 +12,12 @@ from PIL import Image
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest
 from fewshot.datasets.images import EXTENSIONS, read_image
-from fewshot.datasets.walk import image_files, is_file, is_folder, printable
+from fewshot.datasets.walk import (
+    image_files,
+    is_file,
+    is_folder,
+    printable,
+)
 from fewshot.exceptions import FewshotError
 
 

@@ -17,9 +17,9 @@ from fewshot.datasets.classnames import expect_distinct, reported
 from fewshot.datasets.fingerprint import images_digest, index_of
 from fewshot.datasets.images import read_image
 from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
+from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_folder, printable
 from fewshot.exceptions import FewshotError, expect_choice
-from fewshot.features.bank import PARTS
 
 
 def load_folder(

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.huggingface_columns import image_column, label_column, numbered, package
+from fewshot.datasets.huggingface_columns import (
+    image_column,
+    label_column,
+    numbered,
+    package,
+)
 from fewshot.datasets.images import UnreadableImageError, read_image
 from fewshot.datasets.layout import SUBSET_NAMES
 from fewshot.exceptions import FewshotError, expect

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fewshot.datasets.labels import missing, refuse_missing_texts
 from fewshot.exceptions import FewshotError, suggestion
-from fewshot.features.labels import missing, refuse_missing_texts
 
 LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is a ClassLabel
 

@@ -11,6 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from fewshot.exceptions import FewshotError
+
 # Pillow tries no other parser than these, so that a file of another kind cannot reach one.
 # JPEG 2000 is left out: not every Pillow has its decoder, and few need it.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -112,3 +114,13 @@ def _eight_bits(values: np.ndarray, full: float | None = None) -> Image.Image:
         is_float = top <= 1 and not np.all(values == np.round(values))
         full = 1.0 if is_float else 255.0 if top <= 255 else 65535.0
     return Image.fromarray((values.clip(0, full) * (255 / full)).round().astype(np.uint8))
+
+
+def unreadable(path: str, reason: str, count: int = 1) -> FewshotError:
+    """The message for an image that cannot be read."""
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    return FewshotError(
+        "dataset",
+        f"cannot read image {path!r}{more}: {reason}",
+        "Replace or remove it, or set dataset.on_error=skip.",
+    )

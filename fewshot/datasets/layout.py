@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.datasets.images import EXTENSIONS
-from fewshot.datasets.walk import direct_images, has_images, image_files, printable, sub_folders
+from fewshot.datasets.walk import (
+    direct_images,
+    has_images,
+    image_files,
+    printable,
+    sub_folders,
+)
 from fewshot.exceptions import FewshotError
 
 # How people call the folders and files of a subset.

@@ -13,7 +13,12 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest, index_of
 from fewshot.datasets.images import read_image
 from fewshot.datasets.split_files import ImageList, read_image_list
-from fewshot.datasets.walk import is_file, is_folder, printable, sub_folders
+from fewshot.datasets.walk import (
+    is_file,
+    is_folder,
+    printable,
+    sub_folders,
+)
 from fewshot.exceptions import FewshotError
 
 SPLIT_FILE = "dataset.split_file"

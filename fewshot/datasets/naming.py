@@ -22,7 +22,7 @@ from fewshot.datasets.identifiers import (
 from fewshot.datasets.split_files.text import read_lines, read_mapping
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError
-from fewshot.resources import card
+from fewshot.paths import card
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset

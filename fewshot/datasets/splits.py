@@ -10,7 +10,12 @@ import numpy as np
 from fewshot.datasets.classnames import composed, nearest
 from fewshot.datasets.split_files import read_class_split
 from fewshot.datasets.walk import is_file, is_folder
-from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_positive_int,
+    suggestion,
+)
 
 WORDS = ("auto", "none", "random")
 

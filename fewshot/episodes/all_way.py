@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from fewshot.episodes.balanced import SHOTS
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
-from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    expect_positive_int,
+)
 
 TRAIN, TEST = "train", "test"
 STREAM = 2  # beside 0 for judged episodes and 1 for those of base classes

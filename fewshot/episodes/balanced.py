@@ -9,7 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
-from fewshot.exceptions import FewshotError, expect, expect_choice, expect_positive_int
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    expect_positive_int,
+)
 
 CLASSES, SHOTS, QUERIES = 0, 1, 2  # what a stream of uniform numbers decides
 

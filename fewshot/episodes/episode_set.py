@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.storage import atomic_path
+from fewshot.files import atomic_path
 
 PADDING = -1
 FORMAT = "fewshot-episodes-1"

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import QUERIES, SHOTS, places_before, sample_episodes
+from fewshot.episodes.balanced import (
+    QUERIES,
+    SHOTS,
+    places_before,
+    sample_episodes,
+)
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
 from fewshot.exceptions import expect_number, expect_positive_int

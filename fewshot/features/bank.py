@@ -13,17 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fewshot.datasets.labels import as_array, as_text, encode_labels
+from fewshot.datasets.parts import SUBSETS, parts_of_classes
 from fewshot.exceptions import FewshotError, expect, expect_choice
-from fewshot.features.labels import as_array, as_text, encode_labels
 from fewshot.features.mapping import prefetch
 from fewshot.features.ranges import unit_length
 
 if TYPE_CHECKING:
-    from fewshot.text.gaussians import TextGaussians
-    from fewshot.text.predictors.base import TextPredictor
+    from fewshot.text.gaussians.fitted import TextGaussians
+    from fewshot.text.gaussians.predictors.base import TextPredictor
 
-PARTS = ("base", "validation", "novel")
-SUBSETS = ("train", "validation", "test")
 NORMALIZATIONS = ("none", "l2")
 OF_IMAGES = "l2"  # what runs do to features of images unless told otherwise
 ROWS_PER_CHECK = 65536
@@ -50,7 +49,8 @@ class FeatureBank:
     logit_scale : float
         What the dual encoder multiplies cosines of image and text by.
     predictor : str, TextPredictor or TextGaussians
-        What predicts Gaussians of classes from `text`: one of ``fewshot.text.predictors``, by name
+        What predicts Gaussians of classes from `text`: one of
+        ``fewshot.text.gaussians.predictors``, by name
         or as it is, which learns from the base classes, or what was fitted elsewhere.
     normalize : {"none", "l2"}
         "l2" gives every row that is taken unit length, as most few-shot work does; the stored
@@ -246,31 +246,6 @@ def _numeric(features: Any) -> NDArray:
     )
     # torch takes neither negative strides nor foreign byte orders
     return np.ascontiguousarray(array, dtype=native)
-
-
-def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str]) -> tuple[str, ...]:
-    """One part per class from one part per row; a class in two parts is an error."""
-    expect(
-        split.shape == labels.shape,
-        "split",
-        f"expected {len(labels)} entries, one per row, got shape {split.shape}",
-    )
-    rows = as_text("split", split)
-    rows = np.where(rows == "val", "validation", rows)
-    unknown = sorted(set(rows.tolist()) - set(PARTS))
-    if unknown:
-        raise FewshotError("split", f"expected base, validation or novel, got {unknown[0]!r}")
-    parts: list[str] = []
-    for c, name in enumerate(classnames):
-        own = sorted(set(rows[labels == c].tolist()))
-        if len(own) > 1:
-            raise FewshotError(
-                "split",
-                f"class {name!r} is in {' and in '.join(own)}; base and novel classes are disjoint",
-                "Put every row of a class in one part.",
-            )
-        parts.append(own[0] if own else "validation")  # a class without rows serves nobody
-    return tuple(parts)
 
 
 def check_finite(features: NDArray, argument: str = "features") -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.features.bank import FeatureBank
+from fewshot.features.extraction.signatures import groups_alike
 from fewshot.features.row_keys import row_keys
-from fewshot.features.signatures import groups_alike
 
 PIXELS, FEATURES = "pixels", "features"
 

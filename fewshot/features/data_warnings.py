@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fewshot.datasets.labels import unlabelled
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import PIXELS
-from fewshot.features.labels import unlabelled
 
 NAMED = 5
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.storage import atomic_path, writing
+from fewshot.files import atomic_path, writing
 
 
 def export(bank: FeatureBank, target: Path) -> None:

@@ -70,3 +70,6 @@ class StoredPaths(Sequence[str]):
 
     def __reduce__(self) -> tuple[type, tuple[Path, int]]:
         return type(self), (self.file, self.rows)
+
+
+FEATURES, LABELS, PATHS, NOTE = "features.npy", "labels.npy", "paths.arrow", "bank.json"

@@ -15,16 +15,26 @@ from numpy.typing import NDArray
 
 from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.images import unreadable
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.features.files import FEATURES, LABELS, NOTE, PATHS
+from fewshot.features.extraction.precision import resolve
+from fewshot.features.extraction.precision_choice import (
+    Choice,
+    choose,
+    known_choice,
+    precision_record,
+)
+from fewshot.features.extraction.settings import Extraction
 from fewshot.features.mapping import expect_scattered_rows
-from fewshot.features.messages import unreadable
-from fewshot.features.paths import StoredPaths
-from fewshot.features.precision import resolve
-from fewshot.features.precision_choice import Choice, choose, known_choice, precision_record
-from fewshot.features.settings import Extraction
-from fewshot.storage import plain_name, writing
+from fewshot.features.paths import (
+    FEATURES,
+    LABELS,
+    NOTE,
+    PATHS,
+    StoredPaths,
+)
+from fewshot.files import plain_name, writing
 
 # Raised when files are laid out otherwise, or when the same causes give other pixels.
 FORMAT = 3
@@ -169,8 +179,8 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
         folder = place.folder
         if place.ready:
             return folder
-        from fewshot.features.assemble import assemble
-        from fewshot.features.extract import Extractor
+        from fewshot.features.extraction.assemble import assemble
+        from fewshot.features.extraction.extract import Extractor
 
         extractor = Extractor(folder, dataset, backbone, choice)
         extractor.run()

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.information import Descent, Objective, Points, logits, maximise_information
+from fewshot.heads.solvers.information import (
+    Descent,
+    Objective,
+    Points,
+    logits,
+    maximise_information,
+)
 from fewshot.heads.tim import unit_length
 
 # Orders that the authors tuned on validation classes of mini-ImageNet.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect
+from fewshot.registry import parameter_names
 
 if TYPE_CHECKING:
-    from fewshot.text.class_gaussians import ClassGaussians
+    from fewshot.text.gaussians.class_gaussians import ClassGaussians
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,12 +371,6 @@ def check_scores(head: Head, best: Tensor, mask: Tensor | None = None) -> None:
         "expected finite scores, got NaN or infinity",
         "Its numbers left the range of floating point: are features or its parameters very large?",
     )
-
-
-@lru_cache(maxsize=256)
-def parameter_names(cls: type) -> tuple[str, ...]:
-    """Names of a constructor's parameters; looked up once, as heads are cloned per chunk."""
-    return tuple(inspect.signature(cls).parameters)
 
 
 def linear_scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:

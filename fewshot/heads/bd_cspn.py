@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.unlabelled import padding_zeroed
+from fewshot.heads.solvers.unlabelled import padding_zeroed
 
 LEAST_LENGTH = 1e-12  # a shorter vector has no direction; the limit of torch's ``normalize``
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.training import (
+from fewshot.heads.solvers.training import (
     Parameters,
     Shots,
     cross_entropy_gradient,
@@ -19,7 +19,7 @@ from fewshot.heads.training import (
     through_unit_length,
     train,
 )
-from fewshot.heads.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import SHORTEST
 
 # Weights, gradient and moments of so many bytes are trained at a time on a CPU: they are read in
 # every step and should stay in cache.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.information import unit
+from fewshot.heads.solvers.information import unit
 from fewshot.heads.texts import class_text
 
 FLOOR = 1e-15  # added to probabilities in logarithms, as in the authors' program

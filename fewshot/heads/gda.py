@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number
-from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
-from fewshot.heads.selection import folds, loss_of
+from fewshot.heads.base import (
+    LinearForm,
+    LinearHead,
+    Support,
+    linear_scores,
+)
+from fewshot.heads.solvers.selection import folds, loss_of
 from fewshot.heads.texts import class_text
 
 # The middle of the authors' range, where their search starts.

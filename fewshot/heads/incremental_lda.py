@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
-from fewshot.heads.lda import LowRankCovariance, solve, spread_of
-from fewshot.heads.ncm import ncm_weights
-from fewshot.heads.sufficient_statistics import SufficientStatistics
+from fewshot.heads.solvers.covariance import LowRankCovariance, solve, spread_of
+from fewshot.heads.solvers.sufficient_statistics import SufficientStatistics
+from fewshot.heads.solvers.transforms import ncm_weights
 
 
 class IncrementalLDA(LinearHead):

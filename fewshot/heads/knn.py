@@ -9,8 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.ncm import check_metric
-from fewshot.heads.transforms import unit_length
+from fewshot.heads.solvers.transforms import check_metric, unit_length
 
 
 class KNN(Head):

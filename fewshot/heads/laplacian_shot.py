@@ -11,8 +11,8 @@ from torch.linalg import vector_norm
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.bd_cspn import rectified_prototypes
-from fewshot.heads.graph import nearest_neighbours, neighbour_sums
-from fewshot.heads.unlabelled import padding_zeroed, proximities
+from fewshot.heads.solvers.graph import nearest_neighbours, neighbour_sums
+from fewshot.heads.solvers.unlabelled import padding_zeroed, proximities
 
 STILL = 1e-6  # relative change of the bound below which an episode stops, as in the paper
 

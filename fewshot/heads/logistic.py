@@ -9,10 +9,15 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_positive_int
-from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
-from fewshot.heads.selection import folds, loss_of
-from fewshot.heads.softmax_regression import softmax_regression
-from fewshot.heads.span import Span, span_of
+from fewshot.heads.base import (
+    LinearForm,
+    LinearHead,
+    Support,
+    linear_scores,
+)
+from fewshot.heads.solvers.selection import folds, loss_of
+from fewshot.heads.solvers.softmax_regression import softmax_regression
+from fewshot.heads.solvers.span import Span, span_of
 
 MOST_FOLDS = 5
 STEPS_PER_DECADE = 8

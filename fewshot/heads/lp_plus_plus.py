@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import LinearForm, LinearHead, Support
-from fewshot.heads.training import Shots, cross_entropy_gradient, shots_of
+from fewshot.heads.solvers.training import Shots, cross_entropy_gradient, shots_of
 
 Product = Callable[[Tensor], Tensor]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.transforms import length_of, unit_length
+from fewshot.heads.solvers.transforms import length_of, unit_length
 
 
 class Matching(Head):

@@ -7,10 +7,21 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_choice
-from fewshot.heads.base import LinearForm, LinearHead, Query, Support
-from fewshot.heads.transforms import Center, centre_of, check_center, unit_length
-from fewshot.heads.verification import (
+from fewshot.heads.base import (
+    LinearForm,
+    LinearHead,
+    Query,
+    Support,
+)
+from fewshot.heads.solvers.transforms import (
+    Center,
+    centre_of,
+    check_center,
+    check_metric,
+    cosine_weights,
+    ncm_weights,
+)
+from fewshot.heads.verifier import (
     Verifier,
     check_own_origin,
     cosine,
@@ -112,25 +123,3 @@ class NCM(LinearHead, Verifier):
         ways = torch.arange(means.shape[1], device=means.device)
         scores[:, ways, :, ways] = own.permute(1, 0, 2)
         return scores
-
-
-def ncm_weights(means: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear form of nearest class mean: weights (E, N, D), biases (E, N) of means (E, N, D)."""
-    centre = means.mean(1, keepdim=True)
-    weights = means - centre
-    # (|m|^2 - |centre|^2) / 2 without subtracting two large numbers
-    biases = -(weights * (means + centre)).sum(-1) / 2
-    return weights, biases
-
-
-def cosine_weights(means: Tensor, centre: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Linear form of the largest cosine with means (E, N, D), seen from centre (1 or E, 1, D)."""
-    if centre is None:
-        return unit_length(means), means.new_zeros(means.shape[:2])
-    weights = unit_length(means - centre)
-    return weights, -(weights * centre).sum(-1)
-
-
-def check_metric(metric: object, setting: str) -> None:
-    """Raise unless `metric` is "euclidean" or "cosine"."""
-    expect_choice(f"{setting}.metric", metric, ("euclidean", "cosine"))

@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.transport import sinkhorn, transport_plan
-from fewshot.heads.unlabelled import mixed_means, padding_zeroed, proximities
+from fewshot.heads.solvers.transport import sinkhorn, transport_plan
+from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 
 OFFSET = 1e-6  # the paper's epsilon, which keeps zeros away from the power
 

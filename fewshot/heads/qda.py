@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.lda import spread_of
+from fewshot.heads.solvers.covariance import spread_of
 
 
 class QDA(Head):

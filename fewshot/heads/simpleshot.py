@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fewshot.heads.solvers.transforms import Center
 from fewshot.heads.transformed_ncm import TransformedNCM
-from fewshot.heads.transforms import Center
 
 
 class SimpleShot(TransformedNCM):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.unlabelled import mixed_means, padding_zeroed, proximities
+from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 
 
 class SoftKMeans(Head):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
-from fewshot.heads.span import span_of
+from fewshot.heads.solvers.span import span_of
 
 MOST_ITERATIONS = 100
 MOST_HALVINGS = 30

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import LinearForm, LinearHead, Support
-from fewshot.heads.training import (
+from fewshot.heads.solvers.training import (
     Parameters,
     Shots,
     cross_entropy_gradient,

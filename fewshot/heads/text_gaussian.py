@@ -8,12 +8,18 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_choice
-from fewshot.heads.base import LinearForm, LinearHead, Query, Support, linear_scores
-from fewshot.heads.paper_grid import grid_form
+from fewshot.heads.base import (
+    LinearForm,
+    LinearHead,
+    Query,
+    Support,
+    linear_scores,
+)
+from fewshot.heads.solvers.paper_grid import grid_form
 from fewshot.heads.texts import class_text
-from fewshot.heads.verification import Verifier
-from fewshot.text.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
-from fewshot.text.mixing import posterior_means, share_of_text
+from fewshot.heads.verifier import Verifier
+from fewshot.text.gaussians.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
+from fewshot.text.gaussians.mixing import posterior_means, share_of_text
 
 MODES = ("mean_std", "mean", "std")
 MIXINGS = ("pooled", "posterior", "grid")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.information import (
+from fewshot.heads.solvers.information import (
     Descent,
     Objective,
     Points,

@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.selection import loss_of
+from fewshot.heads.solvers.selection import loss_of
+from fewshot.heads.solvers.transforms import SHORTEST
 from fewshot.heads.texts import class_text
-from fewshot.heads.transforms import SHORTEST
 
 # The ranges of the authors' ImageNet settings, in 20 steps each (theirs: 20 and 200).
 ALPHAS = [0.1 + step * 2.9 / 20 for step in range(20)]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import Support
+from fewshot.heads.solvers.training import Parameters, train
 from fewshot.heads.tip_adapter import TipAdapter
-from fewshot.heads.training import Parameters, train
 
 # torch.optim.AdamW's default decay, and the epsilon of the authors' program.
 WEIGHT_DECAY, EPSILON = 0.01, 1e-4

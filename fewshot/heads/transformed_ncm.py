@@ -6,18 +6,26 @@ from typing import Literal, Self
 
 from torch import Tensor
 
-from fewshot.heads.base import Head, Query, Support, linear_scores
-from fewshot.heads.ncm import NCM, check_metric, cosine_weights, ncm_weights
-from fewshot.heads.transforms import (
+from fewshot.heads.base import (
+    Head,
+    Query,
+    Support,
+    linear_scores,
+)
+from fewshot.heads.ncm import NCM
+from fewshot.heads.solvers.transforms import (
     Center,
     centre_of,
     check_center,
+    check_metric,
     check_power,
+    cosine_weights,
     length_of,
+    ncm_weights,
     power_transform,
     unit_length,
 )
-from fewshot.heads.verification import (
+from fewshot.heads.verifier import (
     Verifier,
     check_own_origin,
     cosine,
@@ -38,7 +46,8 @@ class TransformedNCM(Head, Verifier):
     center : {"none", "base", "support"}
         Subtract nothing, the mean of the base classes or the mean of the class means.
     power : float in (0, 1], or None
-        Exponent of :func:`fewshot.heads.transforms.power_transform` (Hu et al. 2021 take 0.5).
+        Exponent of :func:`fewshot.heads.solvers.transforms.power_transform` (Hu et al. 2021 take
+        0.5).
     l2 : bool
         Unit length after centring (Wang et al. 2019).
 

@@ -7,9 +7,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.heads.base import LinearForm, LinearHead, Query, Support, linear_scores
+from fewshot.heads.base import (
+    LinearForm,
+    LinearHead,
+    Query,
+    Support,
+    linear_scores,
+)
 from fewshot.heads.texts import class_text
-from fewshot.heads.verification import Verifier, cosine
+from fewshot.heads.verifier import Verifier, cosine
 
 
 class ZeroShot(LinearHead, Verifier):

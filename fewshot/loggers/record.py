@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot.results.schema import CELL_COLUMNS, MEASURES, ONE_CLASS_KEYS, ONE_CLASS_MEASURES
+from fewshot.results.schema import (
+    CELL_COLUMNS,
+    MEASURES,
+    ONE_CLASS_KEYS,
+    ONE_CLASS_MEASURES,
+)
 
 # Settings that are not about what was computed, or could name a server.
 UNTOLD = ("llm", "logger", "paths", "report")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fewshot.files import claimed
 from fewshot.loggers.base import Logger
 from fewshot.loggers.record import Record
-from fewshot.storage import claimed
 
 
 class TensorBoard(Logger):

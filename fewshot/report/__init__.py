@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewshot.report.html import render_report
-    from fewshot.report.table import markdown_table, summary_table
+    from fewshot.report.payload.html import render_report
+    from fewshot.report.text.table import markdown_table, summary_table
     from fewshot.report.write import write_report
 
 __all__ = ["markdown_table", "render_report", "summary_table", "write_report"]
 
 _HOME = {
-    "markdown_table": "table",
-    "render_report": "html",
-    "summary_table": "table",
+    "markdown_table": "text.table",
+    "render_report": "payload.html",
+    "summary_table": "text.table",
     "write_report": "write",
 }
 

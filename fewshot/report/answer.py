@@ -6,18 +6,21 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from fewshot.report.ahead import ahead_text, evenly
+from fewshot.datasets.part_names import of_one_part
 from fewshot.report.aligned import wrapped
-from fewshot.report.answer_one_class import one_class_lines
-from fewshot.report.answer_verification import verification_lines
-from fewshot.report.candidates import Candidate, Setting, candidates, runner_up
-from fewshot.report.foretold import foretold
-from fewshot.report.over_all import over_all
-from fewshot.report.paired import Judged, compare
-from fewshot.report.payload_measures import task_of
-from fewshot.report.verification import ONE_CLASS, VERIFICATION
-from fewshot.report.wording import percent, plain, shots_text
-from fewshot.results.parts import of_one_part
+from fewshot.report.comparison.ahead import ahead_text, evenly
+from fewshot.report.comparison.candidates import (
+    Candidate,
+    Setting,
+    candidates,
+    over_all,
+    runner_up,
+)
+from fewshot.report.comparison.paired import Judged, compare
+from fewshot.report.comparison.predictions import foretold
+from fewshot.report.tasks.one_class import one_class_lines
+from fewshot.report.tasks.verification import ONE_CLASS, VERIFICATION, verification_lines
+from fewshot.report.wording import percent, plain, shots_text, task_of
 
 DATASETS = 8
 ALIKE = 5e-4  # what one decimal of a percentage does not show

@@ -262,3 +262,22 @@ def _setting_text(cell: Cell) -> str:
 def _listed(names: Iterable[str]) -> str:
     *most, last = dict.fromkeys(names)
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:
+    """The backbone, with the feature kind where several of it were judged."""
+    name = str(cell["backbone"])
+    return f"{name} ({cell['feature']})" if len(features.get(name, ())) > 1 else name
+
+
+def feature_kinds(cells: Iterable[Cell]) -> dict[str, set[str]]:
+    """Feature kinds by backbone."""
+    kinds: dict[str, set[str]] = {}
+    for cell in cells:
+        kinds.setdefault(str(cell["backbone"]), set()).add(str(cell["feature"]))
+    return kinds
+
+
+def task_of(cell: Cell) -> str:
+    """The task, as old runs did not always say it."""
+    return str(cell.get("task", "classification"))

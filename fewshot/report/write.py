@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fewshot.report.html import render_report
+from fewshot.files import atomic_path, writing
+from fewshot.report.payload.html import render_report
+from fewshot.results.schema import CELL_COLUMNS
+from fewshot.results.store import read_runs, store_warnings
 
 # The end of a run is not to wait for pictures: some seven hundred of them, in a second or two.
 THUMBNAIL_BYTES = 1_000_000
@@ -41,7 +45,88 @@ def write_report(
     page = render_report(summary, episodes, predictions, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
     path.write_text(page, encoding="utf-8", newline="\n")
     if figures:
-        from fewshot.report.figures import write_figures
+        from fewshot.report.figures.write import write_figures
 
         write_figures(folder, summary["cells"], episodes, predictions, figures)
     return path
+
+
+# Cells; of more, the page and `fewshot results` are easier to read than a terminal.
+MOST_PRINTED = 100
+
+
+FORMATS = ("svg", "pdf", "png")
+
+
+# All that a report shows; other columns are not read.
+COLUMNS = {
+    "episodes": [*CELL_COLUMNS, "episode", "classes", "actual_error"],
+    "predictions": [
+        *CELL_COLUMNS, "episode", "estimator", "predicted_error", "lower", "upper", "actual_error",
+    ],
+}  # fmt: skip
+
+
+def join_report(
+    runs: Sequence[Path],
+    target: Path,
+    *,
+    formats: Sequence[str] = (),
+    thumbnails: bool = True,
+) -> int:
+    """Write the page over `runs` to `target`, print table and answer, and count the runs left out.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Of `find_runs`.
+    target : Path
+        Of the page.
+    formats : sequence of {"svg", "pdf", "png"}
+        Of figures, beside the page in ``<target>_figures/``; none by default.
+    thumbnails : bool
+        Whether the page has pictures, where the images are at hand.
+    """
+    from fewshot.report.answer import answer_text
+    from fewshot.report.payload.html import page_text
+    from fewshot.report.payload.payload import payload
+    from fewshot.report.text.table import summary_table
+
+    summary, episodes, predictions = read_runs(runs, COLUMNS)
+    for line in store_warnings(summary):
+        print(f"fewshot: {line}", file=sys.stderr)
+    options: dict[str, Any] = {} if thumbnails else {"thumbnail_bytes": 0}
+    found = payload(summary, episodes, predictions, **options)
+    with writing("--output", target), atomic_path(target) as partial:
+        partial.write_text(page_text(summary, found), encoding="utf-8", newline="\n")
+    if len(summary["cells"]) <= MOST_PRINTED:
+        print(summary_table(summary["cells"]))
+    print(f"\n{answer_text(found.answer)}")
+    if formats:
+        _draw(target, summary, episodes, predictions, formats)
+    many = len(summary["runs"])
+    print(f"\nReport over {many} run{'s' * (many > 1)}: {target}")
+    return len(summary["unreadable"])
+
+
+def _draw(
+    target: Path, summary: dict[str, Any], episodes: Any, predictions: Any, formats: Sequence[str]
+) -> None:
+    from fewshot.report.figures.write import write_figures
+
+    folder = target.with_name(f"{target.stem}_figures")
+    with writing("--figures", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        files = write_figures(folder, summary["cells"], episodes, predictions, formats)
+    print(f"\nFigures: {folder}, {len(files)} file{'s' * (len(files) != 1)}")
+
+
+def _write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:
+    """The tables of `fewshot.report.text.papers` as one file."""
+    from fewshot.report.text.papers import paper_tables
+    from fewshot.results.joining import Store
+
+    text = paper_tables(Store(runs), kind)
+    with writing(f"--{kind}", target), atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+    print(f"Tables: {target}")

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fewshot.results.reading import IDENTITY, Cell, Run, identity
+from fewshot.results.reading import (
+    IDENTITY,
+    Cell,
+    Run,
+    identity,
+)
 
 Counting = Mapping[tuple[Any, ...], tuple[int, Cell]]
 

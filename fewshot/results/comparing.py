@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from fewshot.datasets.part_names import of_one_part
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect, suggestion
-from fewshot.results.choosing import chosen_cells
-from fewshot.results.comparisons import (
+from fewshot.files import plain_name
+from fewshot.results.joining import Store
+from fewshot.results.measures import CLASSIFICATION, chosen_cells
+from fewshot.results.pairing import (
+    Values,
+    episode_values,
+    key_of,
+    same_episodes,
+)
+from fewshot.results.reading import identity
+from fewshot.statistics.paired import (
     ENOUGH_SETS,
     compare_on_episodes,
     rank_test,
     signed_rank,
 )
-from fewshot.results.joining import Store
-from fewshot.results.measures import CLASSIFICATION
-from fewshot.results.pairing import Values, episode_values, key_of, same_episodes
-from fewshot.results.parts import of_one_part
-from fewshot.results.reading import identity
-from fewshot.storage import plain_name
 
 OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
 # Fewer data sets than these cannot make Wilcoxon's test say anything at 5 %.

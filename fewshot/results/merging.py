@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.places import KEPT
-from fewshot.results.abandoned import forget_abandoned
+from fewshot.files import atomic_path, forget_abandoned, writing
+from fewshot.paths import KEPT
 from fewshot.results.reading import open_run
 from fewshot.results.store import find_runs, is_run, runs_and_kept
-from fewshot.storage import atomic_path, writing
 
 COMMAND = "fewshot results merge"
 COPIED, THERE, REFUSED = "copied", "there", "refused"

@@ -6,19 +6,15 @@ A step is a pure function from one version to the next. Readers take the steps i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.arrow import without_dictionaries
-from fewshot.results.json_values import without_nan
+from fewshot.results.encoding import without_nan
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.storage import atomic_path, writing
 
 Summary = dict[str, Any]
 
@@ -122,46 +118,3 @@ def check_version(version: Any, where: Path | str, argument: str) -> None:
             f"{where} has schema version {version}; this fewshot knows up to {SCHEMA_VERSION}",
             "Update fewshot.",
         )
-
-
-def migrate_run(folder: Path) -> int | None:
-    """Rewrite a run folder in the present form; gives back the version that it had.
-
-    File by file, each whole or not at all, the summary last. Every file says its own version, so
-    that a folder whose migration was interrupted reads as before, and the next call goes on.
-
-    Returns
-    -------
-    int or None
-        None when there was nothing to do.
-
-    Raises
-    ------
-    FewshotError
-        The run is of a newer version, damaged (nothing is changed then), or may not be written.
-    """
-    from fewshot.results.reading import open_run
-
-    run = open_run(folder, "fewshot results migrate")
-    raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    old = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
-    if raw["schema_version"] == SCHEMA_VERSION and not old:
-        return None
-    # All of them, before any is written.
-    tables = {path: without_dictionaries(run.table(path.stem)) for path in old}
-    with writing("fewshot results migrate", folder):
-        for path, table in tables.items():
-            with atomic_path(path) as partial:
-                pq.write_table(table, partial, compression="zstd")
-        with atomic_path(folder / "summary.json") as partial:
-            text = json.dumps(run.summary, indent=2, ensure_ascii=False, allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
-    return int(raw["schema_version"])
-
-
-def _files() -> list[str]:
-    return [f"{name}.parquet" for name in TABLES]
-
-
-def _is_old(path: Path) -> bool:
-    return table_version(pq.read_schema(path)) < SCHEMA_VERSION

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fewshot.results.joining import Store
 from fewshot.results.reading import identity
 from fewshot.results.schema import CELL_COLUMNS, MEASURES, VERIFICATION
-from fewshot.results.statistics import mean_interval
+from fewshot.statistics.predictions import mean_interval
 
 Values = dict[tuple[Any, ...], pd.Series]
 

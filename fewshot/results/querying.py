@@ -7,10 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    suggestion,
+)
 from fewshot.results.joining import Store
 from fewshot.results.reading import IDENTITY, TABLE_COLUMNS
-from fewshot.results.schema import MEASURES, ONE_CLASS, ONE_CLASS_MEASURES, VERIFICATION
+from fewshot.results.schema import (
+    MEASURES,
+    ONE_CLASS,
+    ONE_CLASS_MEASURES,
+    VERIFICATION,
+)
 
 CELLS = "cells"
 TABLES = (CELLS, *TABLE_COLUMNS)

@@ -16,7 +16,7 @@ from fewshot.results.schema import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.errors.general import General
+    from fewshot.estimators.calibration.transferred import General
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,10 @@ class Result:
     )
 
     def __repr__(self) -> str:
-        from fewshot.report.table import summary_table
-
-        return summary_table([self.summary])
+        known = self.summary
+        keys = ("task", "dataset", "backbone", "head", "ways", "shots")
+        facts = ", ".join(f"{key}={known[key]!r}" for key in keys if key in known)
+        return f"{type(self).__name__}({facts})"
 
 
 def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:

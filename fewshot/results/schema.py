@@ -68,3 +68,6 @@ PREDICTION_COLUMNS = {
     "reason": "str",
     "actual_error": "float64",
 }
+
+
+TASK = "classification"

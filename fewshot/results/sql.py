@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.arrow import without_dictionaries
+from fewshot.results.encoding import without_dictionaries
 from fewshot.results.joining import Store
 from fewshot.results.querying import CELLS, TABLES, cells_table
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
-from fewshot.places import KEPT
-from fewshot.results.arrow import ARROW
+from fewshot.files import atomic_path, writing
+from fewshot.paths import KEPT
 from fewshot.results.aside import aside_text
+from fewshot.results.encoding import ARROW, without_dictionaries, without_nan
 from fewshot.results.joining import Store
-from fewshot.results.json_values import without_nan
-from fewshot.results.migration import VERSION_KEY
+from fewshot.results.migration import TABLES, VERSION_KEY, table_version
 from fewshot.results.schema import (
     EPISODE_COLUMNS,
     ONE_CLASS,
@@ -191,3 +191,46 @@ def store_warnings(joined: Mapping[str, Any]) -> list[str]:
         "were run again over as many episodes with other settings, the last by the clock counts"
         for one in joined["ahead"]
     ]
+
+
+def migrate_run(folder: Path) -> int | None:
+    """Rewrite a run folder in the present form; gives back the version that it had.
+
+    File by file, each whole or not at all, the summary last. Every file says its own version, so
+    that a folder whose migration was interrupted reads as before, and the next call goes on.
+
+    Returns
+    -------
+    int or None
+        None when there was nothing to do.
+
+    Raises
+    ------
+    FewshotError
+        The run is of a newer version, damaged (nothing is changed then), or may not be written.
+    """
+    from fewshot.results.reading import open_run
+
+    run = open_run(folder, "fewshot results migrate")
+    raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    old = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
+    if raw["schema_version"] == SCHEMA_VERSION and not old:
+        return None
+    # All of them, before any is written.
+    tables = {path: without_dictionaries(run.table(path.stem)) for path in old}
+    with writing("fewshot results migrate", folder):
+        for path, table in tables.items():
+            with atomic_path(path) as partial:
+                pq.write_table(table, partial, compression="zstd")
+        with atomic_path(folder / "summary.json") as partial:
+            text = json.dumps(run.summary, indent=2, ensure_ascii=False, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+    return int(raw["schema_version"])
+
+
+def _files() -> list[str]:
+    return [f"{name}.parquet" for name in TABLES]
+
+
+def _is_old(path: Path) -> bool:
+    return table_version(pq.read_schema(path)) < SCHEMA_VERSION

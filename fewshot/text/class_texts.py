@@ -14,7 +14,12 @@ from fewshot.backbones.base import DualEncoder
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.text.chunks import chunks
 from fewshot.text.descriptions import SETTING, Descriptions
-from fewshot.text.prompts import check_classnames, check_directions, mean_directions, prompts
+from fewshot.text.prompts import (
+    check_classnames,
+    check_directions,
+    mean_directions,
+    prompts,
+)
 from fewshot.text.template_sets import TemplateSet
 
 SOURCES = ("templates", "descriptions", "both")

@@ -16,13 +16,13 @@ from filelock import FileLock, Timeout
 
 from fewshot.datasets.identifiers import identifiers, in_words
 from fewshot.exceptions import FewshotError, expect
-from fewshot.storage import writing
-from fewshot.text.answers import AnswerError, object_schema
+from fewshot.files import writing
 from fewshot.text.descriptions import Descriptions, fault, load_answers
-from fewshot.text.llm import Client, Question
-from fewshot.text.llm_settings import LanguageModel
+from fewshot.text.llm.answers import AnswerError, object_schema
+from fewshot.text.llm.client import Client, Question
+from fewshot.text.llm.questions import Check, Outcome, ask
+from fewshot.text.llm.settings import LanguageModel
 from fewshot.text.prompts import in_text
-from fewshot.text.questions import Check, Outcome, ask
 
 Form = TypeVar("Form", bound=Descriptions)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.storage import atomic_path, plain_name, writing
+from fewshot.files import atomic_path, plain_name, writing
 from fewshot.text.prompts import readable
 
 FORMAT = 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fewshot.backbones.base import Backbone
-from fewshot.storage import atomic_path, plain_name, writing
+from fewshot.files import atomic_path, plain_name, writing
 from fewshot.text.class_texts import ClassTexts, class_texts, text_vectors
 from fewshot.text.template_sets import template_set
 

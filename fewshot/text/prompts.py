@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from fewshot.backbones.base import DualEncoder
 from fewshot.exceptions import FewshotError, expect
-from fewshot.resources import card
+from fewshot.paths import card
 
 PLACE = "{}"
 DEFAULT_TEMPLATES = ("a photo of a {}.",)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewshot.exceptions import FewshotError, UnknownNameError, suggestion
-from fewshot.resources import card, read_yaml, resource_dir
+from fewshot.paths import card, read_yaml, resource_dir
 from fewshot.text.prompts import DEFAULT_TEMPLATES, PLACE, check_templates
 
 # Whose prompts `datasets/templates` has; the file's name is the beginning of the sets' names.

@@ -10,7 +10,7 @@ from fewshot.backbones.lookup import HUB, whereabouts
 from fewshot.backbones.resnet12 import ResNet12
 from fewshot.backbones.torchvision import without_classifier
 from fewshot.backbones.wheels import WHEELS
-from fewshot.resources import options
+from fewshot.paths import options
 
 CARDS = {
     name: settings

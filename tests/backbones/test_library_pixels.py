@@ -15,7 +15,7 @@ from timm.data import create_transform, resolve_data_config
 from torchvision import models, transforms
 
 from fewshot.backbones import load_backbone
-from fewshot.resources import options
+from fewshot.paths import options
 
 # Kinds without a network of their own stand in the group for what users bring.
 CARDS = {

@@ -9,7 +9,7 @@ import torch
 from fewshot.backbones import load_backbone
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD
 from fewshot.exceptions import FewshotError
-from fewshot.resources import options
+from fewshot.paths import options
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from fewshot.backbones.packaged import PackagedBackbone, renamed
 from fewshot.backbones.wheels import WHEELS
 from fewshot.datasets.images import read_image
 from fewshot.exceptions import FewshotError
-from fewshot.resources import option
+from fewshot.paths import option
 
 CPU = torch.device("cpu")
 PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"

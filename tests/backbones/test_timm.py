@@ -174,11 +174,11 @@ def test_changed_weights_are_another_key(save_timm, folders):
 
 
 def test_hashes_of_several_weights_files_are_remembered(save_timm, folders, monkeypatch):
-    from fewshot.datasets import fingerprint
+    from fewshot import files
 
     hashed = []
-    digest = fingerprint.file_digest
-    monkeypatch.setattr(fingerprint, "file_digest", lambda p: hashed.append(p.name) or digest(p))
+    digest = files.file_digest
+    monkeypatch.setattr(files, "file_digest", lambda p: hashed.append(p.name) or digest(p))
     for name in ("test_resnet", "test_vit"):
         save_timm(name)
     for _ in range(2):

@@ -7,7 +7,12 @@ import torch
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.timm import HUB_FILES, TimmBackbone
-from fewshot.backbones.weights import candidates, check_sha256, checked, torch_cache
+from fewshot.backbones.weights import (
+    candidates,
+    check_sha256,
+    checked,
+    torch_cache,
+)
 from fewshot.exceptions import FewshotError
 
 

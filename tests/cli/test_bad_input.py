@@ -12,10 +12,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fewshot.cli.run import run
+from fewshot.evaluation.run import run
 from fewshot.exceptions import FewshotError
-from fewshot.features import extract
-from fewshot.resources import resource_dir
+from fewshot.features.extraction import extract
+from fewshot.paths import resource_dir
 
 PARTS = ["base"] * 30 + ["novel"] * 30
 
@@ -347,7 +347,8 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
 
 def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
     """Only mistakes are told in one line; for a defect the traceback is wanted."""
-    from fewshot.cli import main, run_nouns
+    from fewshot.cli import main
+    from fewshot.evaluation import episodes as run_nouns
 
     def broken(*_):
         raise ValueError("a defect")
@@ -355,4 +356,4 @@ def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
     monkeypatch.setattr(run_nouns, "draw_episodes", broken)
     with pytest.raises(ValueError, match="a defect"):
         main.main(list(given))
-    assert "fewshot.cli.run" in sys.modules
+    assert "fewshot.evaluation.run" in sys.modules

@@ -79,7 +79,7 @@ def test_every_combination_and_the_one_that_fails(fewshot):
 
 
 def test_shards(fewshot, monkeypatch):
-    monkeypatch.setattr("fewshot.features.extract.IMAGES_PER_CHUNK", 16)
+    monkeypatch.setattr("fewshot.features.extraction.extract.IMAGES_PER_CHUNK", 16)
     first = fewshot("extract", "--shard", "0/2", *IMAGES)
     assert first.code == 0
     assert "Shard 0/2 of tiny_net:network features of photos is done; the bank is made" in first.out

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fewshot.cli.main import main
-from fewshot.tasks import evaluating
+from fewshot.evaluation import cells as evaluating
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 MANY = (
@@ -21,8 +21,8 @@ MANY = (
 
 
 PLACES = (  # where images are decoded and networks loaded
-    "fewshot.features.precision_choice.decode",
-    "fewshot.features.pipeline.decode",
+    "fewshot.features.extraction.precision_choice.decode",
+    "fewshot.features.extraction.pipeline.decode",
     "fewshot.backbones.callable.CallableBackbone.load",
 )
 

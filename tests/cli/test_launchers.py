@@ -11,10 +11,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fewshot.cli import launching
-from fewshot.cli.job_notes import read_notes
+from fewshot.config import errors
 from fewshot.hardware import available_cores
-from fewshot.resources import resource_dir
+from fewshot.paths import resource_dir
+from fewshot.sweeps import launchers as launching
+from fewshot.sweeps.records import read_notes
 
 CONF = resource_dir("conf")
 PLUGINS = {
@@ -175,9 +176,9 @@ def test_names_that_do_not_exist(refusal, given, monkeypatch):
 
 @pytest.mark.parametrize("name", ["joblib", "submitit_slurm", "ray"])
 def test_a_launcher_whose_package_is_missing(name):
-    message = str(launching.missing_launcher("hydra/launcher", name, ["basic"]))
+    message = str(errors.missing_launcher("hydra/launcher", name, ["basic"]))
     assert "which is not installed" in message
-    assert f"Run: pip install 'fewshot[{launching.EXTRAS[name]}]'." in message
+    assert f"Run: pip install 'fewshot[{errors.EXTRAS[name]}]'." in message
 
 
 @pytest.mark.parametrize(

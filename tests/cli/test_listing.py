@@ -8,7 +8,7 @@ import pytest
 
 from fewshot.cli.listing import main
 from fewshot.exceptions import UnknownNameError
-from fewshot.resources import options
+from fewshot.paths import options
 
 
 def printed(capsys, *argv):

@@ -11,8 +11,8 @@ import yaml
 
 import fewshot as package
 from fewshot.cli import listing
-from fewshot.features import extract
-from fewshot.storage import claimed
+from fewshot.features.extraction import extract
+from fewshot.files import claimed
 
 FILES = {"config.yaml", "episodes.parquet", "predictions.parquet", "summary.json", "report.html"}
 

@@ -14,8 +14,8 @@ def test_features_that_are_missing_are_not_extracted(refusal, own, tmp_path):
 def test_a_run_that_is_there_needs_no_image(fewshot, own, monkeypatch):
     quick = [*own, "episodes.ways=3", "head=ncm", "estimator=constant", "episodes.shots=2"]
     assert fewshot(*quick).code == 0
-    monkeypatch.setattr("fewshot.features.precision_choice.decode", pytest.fail)
-    monkeypatch.setattr("fewshot.features.pipeline.decode", pytest.fail)
+    monkeypatch.setattr("fewshot.features.extraction.precision_choice.decode", pytest.fail)
+    monkeypatch.setattr("fewshot.features.extraction.pipeline.decode", pytest.fail)
     monkeypatch.setattr("fewshot.backbones.callable.CallableBackbone.load", pytest.fail)
     done = fewshot(*quick, "results.policy=never")
     assert done.code == 0, done.err

@@ -52,7 +52,7 @@ def test_the_same_run_again_takes_all_its_cells(fewshot, refusal, named_features
     fewshot(*quick)
     (first,) = Path("runs").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("fewshot.tasks.one_class.judged", None)
+        patch.setattr("fewshot.tasks.one_class.task.judged", None)
         done = fewshot(*quick, "results.policy=never", "paths.runs=runs")
         assert done.code == 0, done.err
         assert "15 cells taken from earlier runs, 0 computed" in done.out
@@ -169,7 +169,7 @@ class Reader(Backbone):
 
 
 def test_images_with_a_vocabulary_and_the_cache(fewshot, photos, monkeypatch):
-    monkeypatch.setattr("fewshot.cli.nouns.load_backbone", lambda *_, **__: Reader())
+    monkeypatch.setattr("fewshot.evaluation.build.load_backbone", lambda *_, **__: Reader())
     Path("words.txt").write_text("\n".join(f"thing {i}" for i in range(30)))
     wish = ["task=one_class", "dataset=folder", "dataset.root=photos", "dataset.split=random",
             "one_class.sources=[vocabulary,random]", "one_class.confusers.vocabulary=words.txt",

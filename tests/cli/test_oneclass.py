@@ -65,10 +65,10 @@ def paint(path, name, seed=0):
 
 @pytest.fixture(autouse=True)
 def painter(monkeypatch, workplace):
-    monkeypatch.setattr("fewshot.cli.oneclass_nouns.load_backbone", lambda *_: Painter())
+    monkeypatch.setattr("fewshot.evaluation.detector.load_backbone", lambda *_: Painter())
     for name in ("FEWSHOT_WORDNET", "WNHOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("fewshot.text.confusers.wordnet.USUAL", ())
+    monkeypatch.setattr("fewshot.tasks.one_class.confusers.wordnet.USUAL", ())
     monkeypatch.setattr(Painter, "loaded", 0)
 
 
@@ -244,7 +244,9 @@ def test_lists_of_the_cache_come_first(judged, images, lists):
 
 def test_a_word_that_no_list_has(judged, refusal, images, monkeypatch):
     words = ("bicycle", "tomato", "gong", "zorblax", "pan")
-    monkeypatch.setattr("fewshot.text.confusers.origins.vocabulary_names", lambda _: words)
+    monkeypatch.setattr(
+        "fewshot.tasks.one_class.confusers.candidates.vocabulary_names", lambda _: words
+    )
     said = judged("zorblax", images, "--negative", "tomato", "Zorblaxes", "a Tomato")
     assert said["confusers"]["record"]["source"] == "vocabulary"
     assert said["confusers"]["used"][0] == "tomato"  # one's own come first, and once

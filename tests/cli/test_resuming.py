@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fewshot.evaluation import cells as evaluating
 from fewshot.heads.ncm import NCM
-from fewshot.tasks import evaluating
 
 ROWS = ("episodes", "predictions")
 QUICK = ("estimator=[margin,constant]",)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.cli.job_lines import Follower, printing_to_file
-from fewshot.cli.job_notes import Note, read_notes
-from fewshot.cli.just_that import arguments_of_cell, shell_line
-from fewshot.cli.sweep_lock import hold, let_go
 from fewshot.exceptions import FewshotError
+from fewshot.sweeps.lock import hold, let_go
+from fewshot.sweeps.records import Follower, Note, printing_to_file, read_notes
+from fewshot.sweeps.rerun import arguments_of_cell, shell_line
 
 WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
 
@@ -85,7 +84,7 @@ def test_a_report_that_cannot_be_made_is_no_warning(fewshot, given, monkeypatch)
     def refused(*_, **__):
         raise FewshotError("--output", "cannot write")
 
-    monkeypatch.setattr("fewshot.cli.report.join_report", refused)
+    monkeypatch.setattr("fewshot.report.write.join_report", refused)
     done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.shots=1,2")
     assert done.code == 2
     assert done.err == "fewshot: error: --output: cannot write.\n"
@@ -137,7 +136,7 @@ def test_notes(workplace):
 
 
 def test_a_lock_is_let_go_when_its_process_is_killed(workplace):
-    code = "import sys; from fewshot.cli.sweep_lock import hold; from pathlib import Path\n"
+    code = "import sys; from fewshot.sweeps.lock import hold; from pathlib import Path\n"
     code += "lock = hold(Path('s')); print('held', flush=True); sys.stdin.read()"
     one = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE

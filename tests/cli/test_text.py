@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fewshot.backbones.base import Backbone, DualEncoder
-from fewshot.cli.compose import settings_from
-from fewshot.cli.nouns import class_text, with_text
+from fewshot.config.compose import settings_from
 from fewshot.datasets.base import ImageDataset
+from fewshot.evaluation.build import class_text, with_text
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.text.descriptions import Descriptions, load_descriptions
@@ -208,7 +208,7 @@ def test_a_model_is_not_asked_about_identifiers(server, asking, fewshot, numbere
 
 
 def test_identifiers_are_said_before_texts_of_them_are_encoded(numbered, capsys, monkeypatch):
-    from fewshot.cli.nouns import load_images
+    from fewshot.evaluation.build import load_images
 
     def encode(*_, **__):
         raise FewshotError("encoder", "not reached without a word")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.text.confusers.files import ConfuserFile
+from fewshot.tasks.one_class.confusers.lists import ConfuserFile
 from fewshot.text.descriptions import load_answers
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -92,7 +92,7 @@ def test_refusals(refusal, monkeypatch):
 
 def test_the_help_tells_the_usual_number(fewshot):
     from fewshot.cli import text_confusers
-    from fewshot.text.confusers import asking
+    from fewshot.tasks.one_class.confusers import llm as asking
 
     assert text_confusers.COUNT == asking.COUNT
     assert "confusers" in fewshot("text", "--help").out

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewshot.text.gaussians import load_text_gaussians
+from fewshot.text.gaussians.fitted import load_text_gaussians
 
 C, D = 14, 8
 

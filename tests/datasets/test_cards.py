@@ -8,11 +8,21 @@ import pytest
 import yaml
 
 from fewshot.datasets import COMMON, kinds, load_dataset
-from fewshot.datasets.cards import card_names, facts_of, parts_of, unique_names
+from fewshot.datasets.cards import (
+    card_names,
+    facts_of,
+    parts_of,
+    unique_names,
+)
+from fewshot.datasets.parts import PARTS
 from fewshot.exceptions import FewshotError
-from fewshot.features.bank import PARTS
-from fewshot.places import Places
-from fewshot.resources import card, option, options, resource_dir
+from fewshot.paths import (
+    Places,
+    card,
+    option,
+    options,
+    resource_dir,
+)
 
 CARDS = card_names()
 REQUIRED = {"name", "version", "summary", "licence", "citation", "images", "templates"}

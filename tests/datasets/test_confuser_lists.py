@@ -7,12 +7,17 @@ import pytest
 
 from fewshot.datasets.cards import card_names
 from fewshot.datasets.classnames import folded
-from fewshot.oneclass.distance import ancestors_of, distances
-from fewshot.resources import card, resource_dir
-from fewshot.text.confusers import confusers_of
-from fewshot.text.confusers.asking import COUNT, PROMPT, SCHEMA, SYSTEM
-from fewshot.text.confusers.files import ConfuserFile
-from fewshot.text.confusers.spelling import spelled
+from fewshot.paths import card, resource_dir
+from fewshot.tasks.one_class.confusers import confusers_of
+from fewshot.tasks.one_class.confusers.lists import ConfuserFile
+from fewshot.tasks.one_class.confusers.llm import (
+    COUNT,
+    PROMPT,
+    SCHEMA,
+    SYSTEM,
+)
+from fewshot.tasks.one_class.confusers.spelling import spelled
+from fewshot.tasks.one_class.taxonomy import ancestors_of, distances
 from fewshot.text.descriptions import load_answers
 
 FILES = sorted(resource_dir("datasets/confusers").glob("*.json"))
@@ -58,7 +63,7 @@ def test_a_list_says_what_was_asked_and_of_whom(name):
 
 @pytest.mark.parametrize("name", NUMBER)
 def test_every_class_has_enough_names_after_hygiene(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewshot.text.confusers.wordnet.USUAL", ())
+    monkeypatch.setattr("fewshot.tasks.one_class.confusers.wordnet.USUAL", ())
     classes = lists_of(name).classes
     for own in classes.values():
         assert len(own) == len({spelled(one) for one in own}) == COUNT

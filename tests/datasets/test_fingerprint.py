@@ -7,15 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from fewshot.datasets import fingerprint
-from fewshot.datasets.fingerprint import (
-    UNREADABLE,
-    file_digest,
-    file_digests,
-    images_digest,
-    index_of,
-)
+from fewshot import files
+from fewshot.datasets.fingerprint import images_digest, index_of
 from fewshot.datasets.folder import load_folder
+from fewshot.files import UNREADABLE, file_digest, file_digests
 
 
 @pytest.fixture
@@ -27,7 +22,7 @@ def counted(monkeypatch):
         hashed.append(path.name)
         return file_digest(path)
 
-    monkeypatch.setattr(fingerprint, "file_digest", digest)
+    monkeypatch.setattr(files, "file_digest", digest)
     return hashed
 
 

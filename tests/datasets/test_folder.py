@@ -15,7 +15,7 @@ from fewshot.datasets.files import load_files
 from fewshot.datasets.folder import load_folder
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
-from fewshot.places import Places
+from fewshot.paths import Places
 
 
 def tree(root, *files):

@@ -11,7 +11,7 @@ from PIL import Image
 from fewshot.datasets import load_dataset
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.exceptions import FewshotError
-from fewshot.resources import option
+from fewshot.paths import option
 
 pytest.importorskip("datasets.config", reason="the extra hf is not installed")
 hf = importlib.import_module("datasets")

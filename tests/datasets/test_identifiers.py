@@ -10,7 +10,7 @@ from fewshot.datasets.identifiers import (
     readable_names,
     wordnet_names,
 )
-from fewshot.resources import card
+from fewshot.paths import card
 
 IDENTIFIERS = (
     "n01532829", "n02085620-Chihuahua", "17", "003", "-1", "3.0", "class_3", "Class 12", "label3",

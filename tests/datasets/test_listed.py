@@ -11,7 +11,7 @@ from PIL import Image
 from fewshot.datasets import load_dataset
 from fewshot.datasets.listed import load_listed
 from fewshot.exceptions import FewshotError
-from fewshot.places import Places
+from fewshot.paths import Places
 
 COOP = {
     "train": [["cat/1.png", 1, "tabby cat"], ["ant/1.png", 0, "ant"]],

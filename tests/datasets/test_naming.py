@@ -11,7 +11,7 @@ from fewshot.datasets.cards import card_names
 from fewshot.datasets.identifiers import identifiers
 from fewshot.datasets.naming import names_of_card, unnamed
 from fewshot.exceptions import FewshotError
-from fewshot.resources import card, option
+from fewshot.paths import card, option
 from fewshot.text.prompts import prompts, templates_of
 
 CLIPS = [name for name in card_names() if card(name).get("classnames_from") == "clip"]

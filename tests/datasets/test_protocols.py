@@ -8,8 +8,7 @@ from PIL import Image
 from fewshot.datasets import load_dataset
 from fewshot.datasets.protocols import of_protocol
 from fewshot.exceptions import FewshotError
-from fewshot.places import Places
-from fewshot.resources import card, option, options
+from fewshot.paths import Places, card, option, options
 from fewshot.text.template_sets import SETS, template_set
 
 ELEVEN = [name for name, given in options("dataset").items() if "protocol" in given]

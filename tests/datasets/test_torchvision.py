@@ -21,8 +21,7 @@ from fewshot.datasets.images import UnreadableImageError
 from fewshot.datasets.taxonomy import taxonomy_of
 from fewshot.datasets.torchvision_rows import Rows
 from fewshot.exceptions import FewshotError
-from fewshot.places import Places
-from fewshot.resources import card, option
+from fewshot.paths import Places, card, option
 
 MODULE = "fewshot.datasets.torchvision"
 RNG = np.random.default_rng(0)

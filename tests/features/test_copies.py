@@ -11,12 +11,17 @@ from PIL import Image
 import fewshot
 from fewshot.backbones.transform import Transform
 from fewshot.datasets.digits import load_digits
-from fewshot.features import signatures as module
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import copies_by_features, copies_by_pixels, with_copies
 from fewshot.features.data_warnings import copies_warning, data_warnings
+from fewshot.features.extraction import signatures as module
+from fewshot.features.extraction.signatures import (
+    FREQUENCIES,
+    SIZE,
+    groups_alike,
+    signatures,
+)
 from fewshot.features.row_keys import row_keys
-from fewshot.features.signatures import FREQUENCIES, SIZE, groups_alike, signatures
 
 TRANSFORM = Transform(size=64)
 

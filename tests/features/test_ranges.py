@@ -9,7 +9,12 @@ import torch
 import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
-from fewshot.features.ranges import check_range, magnitudes, row_sizes, unit_length
+from fewshot.features.ranges import (
+    check_range,
+    magnitudes,
+    row_sizes,
+    unit_length,
+)
 
 LABELS = np.repeat(np.arange(6), 12)
 

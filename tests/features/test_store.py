@@ -21,9 +21,10 @@ from fewshot.backbones.callable import CallableBackbone
 from fewshot.datasets import folder as folder_module
 from fewshot.datasets.folder import load_folder
 from fewshot.exceptions import FewshotError
-from fewshot.features import chunks, extract, store
-from fewshot.features.precision_choice import Choice
-from fewshot.features.settings import Extraction
+from fewshot.features import store
+from fewshot.features.extraction import chunks, extract
+from fewshot.features.extraction.precision_choice import Choice
+from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_bank, open_or_extract
 
 CPU = torch.device("cpu")
@@ -36,9 +37,9 @@ from pathlib import Path
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
 from fewshot.datasets.folder import load_folder
-from fewshot.features import extract
-from fewshot.features.precision_choice import Choice
-from fewshot.features.settings import Extraction
+from fewshot.features.extraction import extract
+from fewshot.features.extraction.precision_choice import Choice
+from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_or_extract
 
 extract.IMAGES_PER_CHUNK = 8

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fewshot.text.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
-from fewshot.text.mixing import Pool
+from fewshot.text.gaussians.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
+from fewshot.text.gaussians.mixing import Pool
 
 
 def class_gaussians(means, generator):

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Context, Head, Query, Support
+from fewshot.heads.base import (
+    Context,
+    Head,
+    Query,
+    Support,
+)
 
 
 def test_no_head_can_see_labels():

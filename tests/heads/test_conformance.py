@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.errors.held_out import leave_one_out_scores, refitted_scores
+from fewshot.estimators.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
-from fewshot.heads.base import Context, LinearHead, Query, Support, linear_scores
+from fewshot.heads.base import (
+    Context,
+    LinearHead,
+    Query,
+    Support,
+    linear_scores,
+)
 
 E, N, K, D, T = 6, 4, 5, 12, 10
 

@@ -9,7 +9,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.incremental_lda import IncrementalLDA, shrink
 from fewshot.heads.ncm import NCM
-from fewshot.heads.sufficient_statistics import SufficientStatistics
+from fewshot.heads.solvers.sufficient_statistics import SufficientStatistics
 
 
 def draw(ways, shots, dim, episodes=4, seed=0, base=60):

@@ -7,8 +7,8 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Query, Support
-from fewshot.heads.graph import nearest_neighbours, neighbour_sums, squared_distances
 from fewshot.heads.laplacian_shot import LaplacianShot
+from fewshot.heads.solvers.graph import nearest_neighbours, neighbour_sums, squared_distances
 
 E, N, K, D, T = 8, 5, 3, 16, 25
 

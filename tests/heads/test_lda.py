@@ -6,11 +6,12 @@ import torch
 from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from fewshot.errors.held_out import leave_one_out_scores, refitted_scores
+from fewshot.estimators.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Query, Support
-from fewshot.heads.lda import LDA, ledoit_wolf
+from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM
+from fewshot.heads.solvers.covariance import ledoit_wolf
 
 
 def draw(episodes, ways, shots, dim, seed=0, queries=10):

@@ -8,7 +8,7 @@ from torch import nn
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Query, Support
 from fewshot.heads.matching import Matching
-from fewshot.heads.transforms import unit_length
+from fewshot.heads.solvers.transforms import unit_length
 
 E, N, K, D, T = 4, 3, 5, 9, 13
 

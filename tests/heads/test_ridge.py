@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import RidgeClassifier
 
-from fewshot.errors.held_out import leave_one_out_scores, refitted_scores
+from fewshot.estimators.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads import ridge
 from fewshot.heads.base import Query, Support

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.text_gaussian import TextGaussian
-from fewshot.text.class_gaussians import LEAST_DIAGONAL
+from fewshot.text.gaussians.class_gaussians import LEAST_DIAGONAL
 
 E, N, D, T = 3, 4, 6, 5
 UNEQUAL = torch.tensor([[1, 2, 5, 3], [1, 1, 1, 1], [5, 5, 2, 1]])

@@ -9,7 +9,12 @@ from torch import nn
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
-from fewshot.heads.base import Context, LinearHead, Query, Support
+from fewshot.heads.base import (
+    Context,
+    LinearHead,
+    Query,
+    Support,
+)
 from fewshot.heads.ncm import NCM
 from fewshot.heads.simpleshot import SimpleShot
 from fewshot.heads.transformed_ncm import TransformedNCM, nearest_class_mean

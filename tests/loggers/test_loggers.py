@@ -10,9 +10,9 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.loggers import base, loggers
+from fewshot.loggers.dispatch import loggers_of, tell
 from fewshot.loggers.mlflow import plain
-from fewshot.loggers.telling import loggers_of, tell
-from fewshot.resources import options
+from fewshot.paths import options
 
 
 @pytest.fixture

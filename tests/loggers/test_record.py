@@ -1,6 +1,12 @@
 """Which numbers trackers get, under which names."""
 
-from fewshot.loggers.record import Metric, Record, metrics_of, parameters_of, tags_of
+from fewshot.loggers.record import (
+    Metric,
+    Record,
+    metrics_of,
+    parameters_of,
+    tags_of,
+)
 
 
 def test_curves_by_shots(summary):

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewshot.errors.intervals import LEVELS
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
-from fewshot.results.statistics import (
+from fewshot.statistics.populations import LEVELS
+from fewshot.statistics.predictions import (
     compare_estimators,
     coverage_curve,
     interval_metrics,

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewshot.report.payload import payload
+from fewshot.report.payload.payload import payload
 from fewshot.results.schema import PREDICTION_COLUMNS
-from fewshot.results.statistics import mean_interval
+from fewshot.statistics.predictions import mean_interval
 
 EPISODES, WAYS, CLASSES = 400, 5, 40
 

@@ -7,10 +7,11 @@ import json
 
 import pytest
 
+from fewshot.report.text.pivot import latex_table, markdown_table
 from fewshot.results.aside import aside_text
 from fewshot.results.comparing import compare
-from fewshot.results.export import latex_table, markdown_table, pivot
 from fewshot.results.joining import Store
+from fewshot.results.pivot import pivot
 from fewshot.results.querying import query
 from fewshot.results.store import find_runs, read_runs, store_warnings
 

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from fewshot.places import KEPT
-from fewshot.results import cell_lock
-from fewshot.results.cell_lock import alone_with
-from fewshot.results.cells import forget_cells
+from fewshot.paths import KEPT
+from fewshot.results import cells as cell_lock
+from fewshot.results.cells import alone_with, forget_cells
 from fewshot.results.result import Result
 
 KEY = "a" * 64

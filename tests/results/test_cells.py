@@ -13,9 +13,14 @@ import pandas as pd
 import pytest
 
 from fewshot.exceptions import FewshotError
+from fewshot.files import ABANDONED
 from fewshot.results import cells, store
-from fewshot.results.abandoned import ABANDONED
-from fewshot.results.cells import find_cells, forget_cells, keep_cell, write_cells
+from fewshot.results.cells import (
+    find_cells,
+    forget_cells,
+    keep_cell,
+    write_cells,
+)
 from fewshot.results.result import Result
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
 

@@ -7,9 +7,9 @@ from scipy.stats import friedmanchisquare, wilcoxon
 from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.results.comparing import compare
-from fewshot.results.comparisons import compare_on_episodes
 from fewshot.results.joining import Store
 from fewshot.results.store import find_runs
+from fewshot.statistics.paired import compare_on_episodes
 
 
 def opened():

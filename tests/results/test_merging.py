@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from fewshot.exceptions import FewshotError
+from fewshot.files import ABANDONED
 from fewshot.results import merging
-from fewshot.results.abandoned import ABANDONED
-from fewshot.results.merging import COPIED, REFUSED, THERE, content_hash, merge
+from fewshot.results.merging import (
+    COPIED,
+    REFUSED,
+    THERE,
+    content_hash,
+    merge,
+)
 from fewshot.results.store import find_runs, read_runs
 
 

@@ -10,16 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.results import migration
+from fewshot.results import store
 from fewshot.results.migration import (
     SUMMARY_STEPS,
     TABLE_STEPS,
-    migrate_run,
     migrated_summary,
     table_version,
 )
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import find_runs, read_runs
+from fewshot.results.store import find_runs, migrate_run, read_runs
 
 NAMED = {"task": "classification", "dataset": "digits", "backbone": "net", "feature": "pooled",
          "head": "ncm", "ways": 2, "shots": 1, "seed": 0}  # fmt: skip
@@ -174,7 +173,7 @@ def test_an_interrupted_migration_is_readable_and_goes_on(old, monkeypatch):
             raise OSError(28, os.strerror(28))
         real(table, path, **options)
 
-    monkeypatch.setattr(migration.pq, "write_table", fails_at_the_second)
+    monkeypatch.setattr(store.pq, "write_table", fails_at_the_second)
     with pytest.raises(FewshotError, match="the disk is full"):
         migrate_run(old)
     assert {path.name for path in old.iterdir()} == {

@@ -10,13 +10,18 @@ import torch
 
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
-from fewshot.oneclass.scores import NameVectors
-from fewshot.oneclass.settings import OneClassSettings
 from fewshot.results.result import join_one_class, join_rows, join_verification
 from fewshot.results.schema import ONE_CLASS_COLUMNS, SCHEMA_VERSION
-from fewshot.results.store import find_runs, read_one_class, read_runs, write_tables
-from fewshot.tasks.one_class import evaluate_one_class
-from fewshot.tasks.settings import Settings
+from fewshot.results.store import (
+    find_runs,
+    read_one_class,
+    read_runs,
+    write_tables,
+)
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class.scores import NameVectors
+from fewshot.tasks.one_class.settings import OneClassSettings
+from fewshot.tasks.one_class.task import evaluate_one_class
 
 LABELS = np.repeat(np.arange(4), 8)
 NAMES = [f"class {c}" for c in range(4)]

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from fewshot.exceptions import FewshotError
+from fewshot.report.text.rows import json_text
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table, query
-from fewshot.results.rows_text import json_text
 from fewshot.results.sql import query_sql
 from fewshot.results.store import find_runs
 

@@ -14,9 +14,14 @@ from fewshot.features import make_bank
 from fewshot.heads.ncm import NCM
 from fewshot.results.result import join_rows, join_verification
 from fewshot.results.schema import EPISODE_COLUMNS, SCHEMA_VERSION, VERIFICATION_COLUMNS
-from fewshot.results.store import find_runs, read_runs, read_verification, write_tables
-from fewshot.tasks.settings import Settings
-from fewshot.tasks.verification import evaluate_verification
+from fewshot.results.store import (
+    find_runs,
+    read_runs,
+    read_verification,
+    write_tables,
+)
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.verification.task import evaluate_verification
 
 LABELS = np.repeat(np.arange(5), 8)
 FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)

@@ -8,10 +8,15 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.text import describing as module
-from fewshot.text.answers import AnswerError
-from fewshot.text.describing import PROMPT, describe, question_for, usable
+from fewshot.text.describing import (
+    PROMPT,
+    describe,
+    question_for,
+    usable,
+)
 from fewshot.text.descriptions import load_descriptions
-from fewshot.text.questions import incomplete
+from fewshot.text.llm.answers import AnswerError
+from fewshot.text.llm.questions import incomplete
 
 FILE = Path("out/d.json")
 NAMES = ["sea_horse", "crab", "ant", "zebra"]

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.text.descriptions import Descriptions, load_descriptions, place_of, usual_file
+from fewshot.text.descriptions import (
+    Descriptions,
+    load_descriptions,
+    place_of,
+    usual_file,
+)
 
 FINE = {"format": 1, "kind": "descriptions", "classes": {"crab": ["Red,\n with claws."]}}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot import resources
+from fewshot import paths as resources
 from fewshot.backbones.base import DualEncoder
 from fewshot.exceptions import FewshotError
 from fewshot.text import prompts as module

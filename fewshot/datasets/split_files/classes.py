@@ -8,6 +8,7 @@ from reprlib import repr as brief  # aliases of aliases in YAML can be endless
 from typing import Any
 
 from fewshot.datasets.classnames import composed
+from fewshot.datasets.parts import PARTS
 from fewshot.datasets.split_files.text import (
     PART_NAMES,
     column,
@@ -19,7 +20,6 @@ from fewshot.datasets.split_files.text import (
 )
 from fewshot.datasets.walk import is_folder
 from fewshot.exceptions import FewshotError
-from fewshot.features.bank import PARTS
 
 CLASS_COLUMNS = ("class", "classname", "label", "category")
 PART_COLUMNS = ("part", "split", "subset", "set")

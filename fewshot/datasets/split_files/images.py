@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import composed
+from fewshot.datasets.labels import MISSING_TEXTS
 from fewshot.datasets.layout import SUBSET_NAMES, SUBSET_ORDER
 from fewshot.datasets.split_files.text import (
     PART_NAMES,
@@ -24,7 +25,6 @@ from fewshot.datasets.split_files.text import (
 )
 from fewshot.datasets.walk import is_folder
 from fewshot.exceptions import FewshotError
-from fewshot.features.labels import MISSING_TEXTS
 
 PATH_COLUMNS = ("path", "filename", "file", "image")
 CLASS_COLUMNS = ("class", "classname", "label", "category")

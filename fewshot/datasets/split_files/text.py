@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from fewshot.datasets.layout import SUBSET_NAMES, SUBSET_ORDER
+from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
-from fewshot.features.bank import PARTS
 
 PART_OF_SUBSET = dict(zip(SUBSET_ORDER, PARTS, strict=True))
 PART_NAMES = {part: part for part in PARTS} | {

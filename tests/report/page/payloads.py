@@ -215,8 +215,8 @@ def other_tasks() -> list[dict[str, Any]]:
 
 def write_page(path: Path, data: Any, answer: Any = ()) -> Path:
     """Render `data` as a run's payload is rendered."""
-    from fewshot.report.html import page_text
-    from fewshot.report.payload import Payload
+    from fewshot.report.payload.html import page_text
+    from fewshot.report.payload.payload import Payload
 
     summary = {"cells": data["cells"], "created": "2026-03-01T12:00:00+00:00"}
     path.write_text(page_text(summary, Payload(data, list(answer))), encoding="utf-8")

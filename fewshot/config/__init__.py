@@ -1,0 +1,1 @@
+"""Hydra's side: composing settings, and its errors in the house form."""

@@ -1,0 +1,54 @@
+"""The configuration without a run: for commands that only need its settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fewshot.config.errors import check_sections, in_house_form
+from fewshot.paths import resource_dir
+from fewshot.text.llm.settings import check_no_secret
+
+
+def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
+    """Plain settings: those of ``conf/``, overridden by SETTING=VALUE."""
+    try:
+        with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+            return resolved(compose("config", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise in_house_form(error) from None
+
+
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
+    """Every combination of SETTING=VALUE,VALUE, as ``fewshot -m`` understands them."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise in_house_form(error) from None
+    choices = [
+        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_sweep_override()
+        else [str(one.input_line)]
+        for one in parsed
+    ]
+    return [list(chosen) for chosen in itertools.product(*choices)]
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Plain settings, with the shape of ``conf/config.yaml``."""
+    try:
+        settings: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise in_house_form(error) from None
+    check_sections(settings)
+    check_no_secret(settings["llm"])  # before anything is written
+    plain: dict[str, Any] = settings
+    return plain

@@ -1,0 +1,70 @@
+"""Predicting the error of an episode from its support alone."""
+
+from fewshot.registry import Registry
+
+estimators = Registry("estimator")
+estimators.add(
+    "auto",
+    "fewshot.estimators.auto:Auto",
+    "the recommended one: calibrated, on base classes if there are any, with an interval",
+)
+estimators.add(
+    "gaussian",
+    "fewshot.estimators.gaussian:Gaussian",
+    "isotropic Gaussians at unbiased distances (Bendou et al. 2023); models nearest class mean",
+)
+estimators.add(
+    "margin",
+    "fewshot.estimators.margin:Margin",
+    "Gaussian margins of the fitted head; exact for two ways",
+)
+estimators.add(
+    "margin_t",
+    "fewshot.estimators.margin_t:MarginT",
+    "margin with Student-t tails",
+)
+estimators.add(
+    "empirical_bayes",
+    "fewshot.estimators.empirical_bayes:EmpiricalBayes",
+    "margins under a prior from base classes; margin where shots and prior disagree",
+)
+estimators.add(
+    "loo",
+    "fewshot.estimators.loo:LeaveOneOut",
+    "leave-one-out error; needs two shots of every class",
+)
+estimators.add(
+    "kfold", "fewshot.estimators.kfold:KFold", "repeated stratified k-fold cross-validation error"
+)
+estimators.add(
+    "bootstrap632",
+    "fewshot.estimators.bootstrap632:Bootstrap632",
+    ".632+ bootstrap error (Efron and Tibshirani 1997)",
+)
+estimators.add(
+    "davies_bouldin",
+    "fewshot.estimators.davies_bouldin:DaviesBouldin",
+    "regression on the Davies-Bouldin index; learns from base-class episodes",
+)
+estimators.add(
+    "stack",
+    "fewshot.estimators.calibration.calibrated:Stack",
+    "several estimators as one, by regression on base-class episodes",
+)
+estimators.add(
+    "constant",
+    "fewshot.estimators.constant:Constant",
+    "mean error of base-class episodes: the baseline to beat",
+)
+estimators.add(
+    "oracle_sigma",
+    "fewshot.estimators.oracle:OracleSigma",
+    "gaussian with the true variances; sees the queries: an upper bound, not an estimate",
+)
+estimators.add(
+    "oracle",
+    "fewshot.estimators.oracle:Oracle",
+    "true means and variances; sees the queries: an upper bound, not an estimate",
+)
+
+__all__ = ["estimators"]

@@ -1,0 +1,235 @@
+"""The recommended estimate: calibrated on base classes, or on other data sets without any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from torch import Tensor
+
+from fewshot.estimators.base import (
+    NO_BASE,
+    BaseClasses,
+    ErrorEstimator,
+    Prediction,
+    reserved,
+)
+from fewshot.estimators.calibration.covariates import Evidence
+from fewshot.estimators.calibration.intervals import (
+    LEVEL,
+    Residuals,
+    check_level,
+    new_classes,
+)
+from fewshot.estimators.calibration.probit import fit_probit
+from fewshot.estimators.calibration.regimes import ONE_SHOT_ALONE, REGIMES, regime_of
+from fewshot.estimators.calibration.transferred import General, Model, load_general
+from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.heads.base import Head, Support
+from fewshot.statistics.populations import LEVELS
+
+# Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
+PRECISION = (0.3, 3.0)
+SOURCES = ("auto", "base", "datasets")
+LEARNED_HEADS = ("NCM", "LDA")  # of the calibrator in the package
+COPIES = "shots that are copies of each other, which show nothing of how images differ"
+STRANGER = "calibrated on nearest class mean and LDA on other data sets, and not on this head"
+GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
+
+
+class Auto(ErrorEstimator):
+    r"""Probit regression of each class's error on what the support shows of it.
+
+    ``err = mean_c Phi(b_0 + b . x_c)``, with per-class covariates x_c of
+    :class:`~fewshot.estimators.calibration.covariates.Evidence`: two or three of them, chosen by
+    what is given
+    (:mod:`~fewshot.estimators.calibration.regimes`). The coefficients come from
+
+    - other data sets, if there are no base classes: the general-purpose calibrator that comes with
+      the package, or one of your own;
+    - base-class episodes of the same data set otherwise, with the transferred ones as the mean of a
+      Gaussian prior. All base-class episodes together weigh as much as one Bernoulli trial per
+      base class: five base classes move the coefficients a little, five hundred decide them.
+
+    The interval is made of quantiles of the standardised residuals of those same episodes, widened
+    for classes that were not among them; the few coefficients make little of having seen them.
+
+    Parameters
+    ----------
+    source : {"auto", "base", "datasets"}
+        "base" insists on base classes, "datasets" calibrates on other data sets only (base
+        classes, if any, still lend their covariance).
+    calibrator : str, optional
+        Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+
+    Attributes
+    ----------
+    fitted_ : dict
+        :class:`~fewshot.estimators.calibration.transferred.Model` by regime, fitted on base
+        classes.
+    """
+
+    def __init__(
+        self, source: str = "auto", calibrator: str | None = None, level: float = LEVEL
+    ) -> None:
+        self.source = source
+        self.calibrator = calibrator
+        self.level = level
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Calibrate on base-class episodes, unless other data sets are asked for."""
+        super().fit(base)
+        self.general()
+        self.fitted_: dict[str, Model] = {}
+        if self.source == "base" and not base.has_episodes:
+            raise FewshotError(
+                "estimator.auto.source",
+                f"expected base classes to calibrate on, got none ({base.reason})",
+                "Give a base/novel split, or let source be auto.",
+            )
+        if self.source != "datasets" and base.has_episodes:
+            self._calibrate(base)
+        return self
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Predicted errors (E,) with their intervals."""
+        base = self.base_
+        general, fitted = self.general(), getattr(self, "fitted_", {})
+        regimes = np.array(regime_of(support, head, base))
+        shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
+        rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
+        for regime, count in sorted(set(zip(regimes, shots, strict=True))):
+            own = (regimes == regime) & (shots == count)
+            model = fitted.get(str(regime)) or general.model(str(regime))
+            some, one = _part(support, head, own)
+            x = Evidence(some, one, base).stack(REGIMES[regime]).cpu().numpy()
+            predicted = model.predict(x, shots[own])
+            residuals = model.residuals_at(count)
+            bounds = residuals.interval(predicted, self.level)
+            bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
+            rows[:, own] = np.stack([predicted, *bounds, *bands])
+        said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
+        return Prediction(
+            said[0],
+            lower=said[1],
+            upper=said[2],
+            bands=said[3:].view(2, len(LEVELS), -1),
+            **reserved(self._reservations(support, head, regimes)),
+        )
+
+    def _reservations(
+        self, support: Support, head: Head, regimes: NDArray
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Why a number may be off, each with its episodes (E,)."""
+        fitted = getattr(self, "fitted_", {})
+        device = support.features.device
+        guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
+        yield GUESS, torch.from_numpy(guessed).to(device)
+        if not self._knows(head):
+            elsewhere = np.array([str(regime) not in fitted for regime in regimes])
+            yield self._stranger(), torch.from_numpy(elsewhere).to(device)
+        yield COPIES, has_copies(support).to(device)
+
+    def _knows(self, head: Head) -> bool:
+        """Whether the calibrator was fitted with heads of this class."""
+        if self.calibrator is None:
+            return type(head).__name__ in LEARNED_HEADS
+        return self.general().knows(head)
+
+    def _stranger(self) -> str:
+        if self.calibrator is None:
+            return STRANGER
+        heads = " and ".join(sorted(self.general().heads))
+        return f"calibrated on {heads} on other data sets, and not on this head"
+
+    def general(self) -> General:
+        """The transferred calibrator."""
+        expect_choice("estimator.auto.source", self.source, SOURCES)
+        check_level("estimator.auto.level", self.level)
+        return load_general(None if self.calibrator is None else Path(self.calibrator))
+
+    def _calibrate(self, base: BaseClasses) -> None:
+        # Base-class episodes are balanced, so that each kind of knowledge has one regime. That
+        # without base classes is for those who keep what was learned and use it elsewhere.
+        seen: dict[tuple[str, str], None] = {}
+
+        def look(support: Support, head: Head) -> Tensor:
+            regime, without = (regime_of(support, head, one)[0] for one in (base, NO_BASE))
+            seen[regime, without] = None
+            evidence = Evidence(support, head, base).stack(REGIMES[regime])
+            alone = Evidence(support, head, NO_BASE).stack(REGIMES[without])
+            shots = support.typical_shots[:, None, None].expand(-1, evidence.shape[1], 1)
+            return torch.cat([evidence, alone, shots.double()], -1)
+
+        looked = base.map(look).numpy()
+        ((regime, without),) = seen
+        assert base.errors_by_class is not None and base.members is not None
+        actual, members = base.errors_by_class.numpy(), base.members.numpy()
+        shots, width = round(float(looked[0, 0, -1]), 6), len(REGIMES[regime])
+        columns = {without: looked[..., width:-1], regime: looked[..., :width]}
+        for one, x in columns.items():
+            if one != regime and one not in self.general().models:
+                continue  # a calibrator of one's own may lack it
+            self.fitted_[one] = refit(self.general().model(one), x, shots, actual, members)
+
+
+def has_copies(support: Support) -> Tensor:
+    """Whether an episode has the same shot twice: (E,), bool."""
+    features = support.features.flatten(1, 2).double()
+    numbers = torch.arange(1, features.shape[-1] + 1, dtype=torch.float64, device=features.device)
+    # Different shots all but never have the same product with an irregular vector.
+    irregular = torch.sin(numbers**2)
+    marks = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
+    ordered = marks.sort(-1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).any(-1)
+
+
+def _part(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
+    """Some of the episodes, and the head fitted on them."""
+    if rows.all():
+        return support, head
+    some = support[torch.from_numpy(rows).to(support.mask.device)]
+    return some, head.clone().fit(some)
+
+
+def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:
+    """Coefficients and residuals for base-class episodes of one number of shots.
+
+    Parameters
+    ----------
+    model : Model
+        The transferred one: the mean of the prior.
+    x : ndarray of shape (B, N, P)
+    shots : float
+    actual : ndarray of shape (B, N)
+        Error of every class.
+    members : ndarray of shape (B, N)
+        Class numbers.
+    """
+    z = model.standardise(x)
+    classes = len(np.unique(members))
+    precision = np.full(z.shape[-1] + 1, PRECISION[1])
+    precision[0] = PRECISION[0]
+    coefficients = fit_probit(
+        z.reshape(-1, z.shape[-1]),
+        actual.reshape(-1),
+        np.full(actual.size, classes / actual.size),
+        model.coefficients_at(np.array([shots]))[0],
+        precision,
+    )
+    by_class = ndtr(coefficients[0] + z @ coefficients[1:])
+    predicted = by_class.mean(-1)
+    inflation = new_classes(predicted, actual, members, by_class)
+    own = Residuals.of(predicted, actual.mean(-1), inflation)
+    # Episodes that have all their classes in common show nothing of how episodes differ: to that
+    # extent the residuals are those of other data sets.
+    shared = actual.shape[1] / classes
+    quantiles = (1 - shared) * own.quantiles + shared * model.residuals_at(shots).quantiles
+    return model.with_row(shots, coefficients, quantiles)

@@ -1,0 +1,206 @@
+"""What an error estimator receives and what it gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self, TypeAlias
+
+import torch
+from torch import Tensor
+
+from fewshot.estimators.moments import Moments
+from fewshot.heads.base import Head, Support
+from fewshot.registry import parameter_names
+
+NO_NUMBER = "its numbers left the range of floating point"
+OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Predicted errors of E episodes.
+
+    Attributes
+    ----------
+    error : Tensor of shape (E,), in [0, 1]
+        NaN where the estimator is undefined: a number nobody could know is not made up.
+    reason : str or None
+        Why it is NaN there; None when every episode has a number.
+    lower, upper : Tensor of shape (E,), or None
+        Prediction interval of the episode's error, where the estimator has one.
+    bands : Tensor of shape (2, L, E), or None
+        Lower and upper bounds at the levels of ``intervals.LEVELS``, to judge intervals by.
+    fallback : Tensor of shape (E,), bool, or None
+        Episodes whose number is to be taken with a reservation: another, simpler estimator
+        answered, say.
+    fallback_reason : str or None
+        Which reservations, and why.
+    reservations : dict of str to Tensor of shape (E,), bool
+        Where several reservations are about different episodes, those of each; empty where
+        `fallback` and `fallback_reason` say all.
+    """
+
+    error: Tensor
+    reason: str | None = None
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+    bands: Tensor | None = None
+    fallback: Tensor | None = None
+    fallback_reason: str | None = None
+    reservations: dict[str, Tensor] = field(default_factory=dict)
+
+    def by_reservation(self) -> dict[str, Tensor]:
+        """Episodes (E,), bool, of every reservation."""
+        if self.reservations or self.fallback is None:
+            return self.reservations
+        return {self.fallback_reason or "no reason was given": self.fallback}
+
+    def __post_init__(self) -> None:
+        """An infinite error is none, and where there is none there is a reason."""
+        finite = self.error.isfinite()
+        if not bool(finite.all()):
+            object.__setattr__(self, "error", torch.where(finite, self.error, torch.nan))
+            object.__setattr__(self, "reason", self.reason or NO_NUMBER)
+
+    @classmethod
+    def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:
+        """Blank the undefined episodes, and give the reason only if there are any."""
+        if bool(defined.all()):
+            return cls(error, **others)
+        return cls(torch.where(defined, error, torch.nan), reason, **others)
+
+    @classmethod
+    def undefined(cls, support: Support, reason: str) -> Prediction:
+        """NaN for every episode."""
+        features = support.features
+        return cls(features.new_full((len(features),), torch.nan), reason)
+
+
+def reserved(reservations: Iterable[tuple[str, Tensor]]) -> dict[str, Any]:
+    """Fields of a `Prediction` with all reservations that any episode has.
+
+    Parameters
+    ----------
+    reservations : iterable of (str, Tensor of shape (E,), bool)
+        One reason may come several times.
+    """
+    masks: dict[str, Tensor] = {}
+    for reason, episodes in reservations:
+        if bool(episodes.any()):
+            masks[reason] = masks[reason] | episodes if reason in masks else episodes
+    if not masks:
+        return {}
+    doubtful = torch.stack(list(masks.values())).any(0)
+    return {"fallback": doubtful, "fallback_reason": "; ".join(masks), "reservations": masks}
+
+
+class BaseClasses:
+    """What is known from base classes of the same backbone: their statistics, labels and all.
+
+    Parameters
+    ----------
+    errors : Tensor of shape (B,), or None
+        Actual errors of the same head in base-class episodes of the same ways and shots.
+    covariance : callable returning a Tensor of shape (D, D), optional
+        Pooled within-class covariance of base-class features, worked out when first needed; that
+        of the moments by default.
+    moments : callable returning Moments, optional
+        Their class means and covariance.
+    map : callable, optional
+        ``map(function)`` calls ``function(support, head)`` on the B base-class episodes, a few at
+        a time, with the head fitted, and joins what it returns along the first axis: (B, ...).
+    errors_by_class : Tensor of shape (B, N), optional
+        What `errors` are the means of.
+    members : Tensor of shape (B, N), optional
+        Which base classes the episodes are of.
+    reason : str, optional
+        Why there are no errors.
+    """
+
+    def __init__(
+        self,
+        errors: Tensor | None = None,
+        covariance: Callable[[], Tensor] | None = None,
+        moments: Callable[[], Moments] | None = None,
+        map: Callable[[OnEpisodes], Tensor] | None = None,
+        errors_by_class: Tensor | None = None,
+        members: Tensor | None = None,
+        reason: str = "no base classes: the data set has no base/novel split",
+    ) -> None:
+        if errors is None and errors_by_class is not None:
+            errors = errors_by_class.mean(-1)
+        self.errors = errors
+        self.errors_by_class = errors_by_class
+        self.members = members
+        self.reason = reason
+        self._covariance = covariance
+        self._moments = moments
+        self._map = map
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """Class means and covariance, None without base classes."""
+        return None if self._moments is None else self._moments()
+
+    @cached_property
+    def covariance(self) -> Tensor | None:
+        """Pooled within-class covariance (D, D), None without base classes."""
+        if self._covariance is not None:
+            return self._covariance()
+        return None if self.moments is None else self.moments.covariance
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether there are base-class episodes with known errors to learn from."""
+        return self.errors is not None and self._map is not None
+
+    def map(self, function: OnEpisodes) -> Tensor:
+        """``function(support, fitted head)`` of every base-class episode, joined: (B, ...)."""
+        assert self._map is not None, "no base-class episodes"
+        return self._map(function)
+
+
+NO_BASE = BaseClasses()
+
+
+class ErrorEstimator(ABC):
+    """Predicts the error that a fitted head will make, from its support alone.
+
+    Queries and their labels are in nothing that it is given. ``fit`` learns from base classes,
+    where there are any; ``predict`` changes nothing.
+
+    Class attributes
+    ----------------
+    least_shots : int
+        How many shots of every class it needs. With fewer it is neither fitted nor asked, and has
+        no prediction.
+    """
+
+    least_shots: int = 1
+    base_: BaseClasses = NO_BASE  # until fitted
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Keep what the base classes have to say; attributes learned end in ``_``."""
+        self.base_ = base
+        return self
+
+    @abstractmethod
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Predicted errors (E,) of `head`, which is fitted on `support`."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Constructor arguments by name."""
+        return {name: getattr(self, name) for name in parameter_names(type(self))}
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({parameters})"
+
+
+ONE_SHOT = (
+    "one shot per class shows no within-class variance and there are no base classes to take it "
+    "from"
+)

@@ -1,0 +1,107 @@
+"""The .632+ bootstrap error of the shots."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.held_out import (
+    class_mean,
+    mistakes,
+    packed,
+    pattern_mask,
+    take,
+    uniform_draws,
+)
+from fewshot.exceptions import expect_positive_int
+from fewshot.heads.base import Head, Support
+
+
+class Bootstrap632(ErrorEstimator):
+    r"""Between the error on seen and on unseen shots, weighed by how far the head overfits.
+
+    Efron and Tibshirani, "Improvements on Cross-Validation: The .632+ Bootstrap Method", JASA
+    1997. With ``a`` the error of the head on its own shots, ``b`` the leave-one-out bootstrap
+    error (each shot judged by the heads refitted on the resamples without it) and ``g`` the error
+    to expect if features said nothing about classes,
+
+    - ``b' = min(b, g)``,
+    - relative overfitting rate ``R = (b' - a) / (g - a)`` in [0, 1], 0 unless ``b', g > a``,
+    - weight ``w = .632 / (1 - .368 R)`` and prediction ``(1 - w) a + w b'``.
+
+    Classes are resampled separately, so that none gets lost, and weigh alike in all three
+    errors. So ``g = sum_l p_l (1 - q_l)``, of class shares p_l = 1 / N and shares of answers q_l,
+    is 1 - 1 / N whatever the answers.
+
+    Parameters
+    ----------
+    resamples : int
+        Number of bootstrap resamples, >= 1.
+    seed : int
+        Of the resamples. They depend on the number of the resample and on the place and shots of
+        the class, not on the batch.
+
+    Notes
+    -----
+    Undefined where a class has one shot, and where no resample leaves a shot of some class out
+    (a resample of two shots does so half the time: not with the default number).
+
+    Too pessimistic for few shots: resamples of two or three are often one shot several times
+    over, and the weight, made for larger samples, leans to the error on unseen shots as that
+    grows.
+    """
+
+    def __init__(self, resamples: int = 50, seed: int = 0) -> None:
+        self.resamples = resamples
+        self.seed = seed
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """.632+ errors (E,)."""
+        expect_positive_int("estimator.bootstrap632.resamples", self.resamples)
+        expect_positive_int("estimator.bootstrap632.seed", self.seed, minimum=0)
+        defined = (support.counts > 1).all(-1)
+        reason = "the bootstrap needs two shots of every class and resamples without one of them"
+        if not bool(defined.any()):
+            return Prediction.undefined(support, reason)
+        support = packed(support)
+        unseen, known = leave_one_out_bootstrap(head, support, self.resamples, self.seed)
+        apparent = class_mean(mistakes(head, support.features, support.mask), support)
+        error = combine(apparent, unseen, support.mask.shape[1])
+        return Prediction.of(error, defined & known, reason)
+
+
+def leave_one_out_bootstrap(
+    head: Head, support: Support, resamples: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Error of shots under heads refitted without them, and where there are such: (E,), (E,).
+
+    A shot's share of mistakes is over the resamples without it; a class's error is the mean over
+    its shots that some resample leaves out.
+    """
+    mask = pattern_mask(support)
+    counts = mask.sum(-1, keepdim=True)
+    shots = torch.arange(mask.shape[-1], device=mask.device)
+    wrong = torch.zeros_like(support.mask, dtype=support.features.dtype)
+    times = torch.zeros_like(mask, dtype=support.features.dtype)
+    for draws in uniform_draws(seed, resamples, support):
+        positions = (draws * counts).long()  # (E or 1, N, K)
+        drawn = ((positions[..., None] == shots) & mask[..., None]).any(-2)
+        left_out = mask & ~drawn
+        refitted = head.clone().fit(take(support, positions, mask))
+        wrong += mistakes(refitted, support.features, left_out)
+        times += left_out
+    judged = (times > 0).sum(-1)
+    error = ((wrong / times.clamp_min(1)).sum(-1) / judged.clamp_min(1)).mean(-1)
+    return error, (judged > 0).all(-1)
+
+
+def combine(apparent: Tensor, unseen: Tensor, ways: int) -> Tensor:
+    """The .632+ error (E,) of the errors on seen and on unseen shots (E,)."""
+    no_information = 1 - 1 / ways
+    unseen = unseen.clamp_max(no_information)
+    overfits = unseen > apparent
+    room = torch.where(overfits, no_information - apparent, 1.0)
+    rate = torch.where(overfits, (unseen - apparent) / room, 0.0)
+    weight = 0.632 / (1 - 0.368 * rate)
+    return (1 - weight) * apparent + weight * unseen

@@ -1,0 +1,1 @@
+"""What base classes and other data sets teach about predicted errors."""

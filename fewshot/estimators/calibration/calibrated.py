@@ -1,0 +1,246 @@
+"""Estimators with a calibrator around them: one, or a stack of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.estimators.base import (
+    BaseClasses,
+    ErrorEstimator,
+    Prediction,
+    reserved,
+)
+from fewshot.estimators.calibration.calibrators import (
+    CALIBRATORS,
+    METHODS,
+    Calibrator,
+    from_json,
+)
+from fewshot.estimators.calibration.intervals import (
+    GRID,
+    LEVEL,
+    Residuals,
+    check_level,
+    new_classes,
+)
+from fewshot.exceptions import expect, expect_choice
+from fewshot.heads.base import Head, Support
+
+
+class Calibrated(ErrorEstimator):
+    """Calibrate estimators on base-class episodes, and measure their intervals there.
+
+    Parameters
+    ----------
+    inner : mapping of str to ErrorEstimator
+    method : {"offset", "slope", "isotonic", "ridge"}
+        All but "ridge" take one estimator.
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+
+    Attributes
+    ----------
+    calibrator_ : Calibrator or None
+    residuals_ : Residuals or None
+        None where nothing was predicted on base classes, for the reason in ``reason_``.
+    """
+
+    def __init__(
+        self, inner: Mapping[str, ErrorEstimator], method: str = "slope", level: float = LEVEL
+    ) -> None:
+        self.inner = inner
+        self.method = method
+        self.level = level
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Fit the estimators, then the calibrator on their predictions for base-class episodes."""
+        super().fit(base)
+        expect_choice("calibration.method", self.method, METHODS)
+        check_level("calibration.level", self.level)
+        for estimator in self.inner.values():
+            estimator.fit(base)
+        self.calibrator_: Calibrator | None = None
+        self.residuals_: Residuals | None = None
+        self.reason_ = base.reason
+        if not base.has_episodes:
+            return self
+        assert base.errors is not None
+        raw, reasons = self._on(base)
+        actual = base.errors.double().numpy()
+        known = np.isfinite(raw).all(-1)
+        self.reason_ = f"undefined on base classes: {'; '.join(reasons)}"
+        if known.any():
+            self.calibrator_ = CALIBRATORS[self.method].fit(raw[known], actual[known])
+            predicted = np.where(known, self.calibrator_(raw), np.nan)
+            self.residuals_ = Residuals.of(predicted, actual, inflation(predicted, base))
+        return self
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Calibrated errors (E,) with their intervals."""
+        raw = [one.predict(support, head) for one in self.inner.values()]
+        calibrator = getattr(self, "calibrator_", None)
+        if calibrator is None or self.residuals_ is None:
+            return Prediction.undefined(support, getattr(self, "reason_", self.base_.reason))
+        stacked = np.stack([one.error.double().cpu().numpy() for one in raw], -1)
+        reason = next((one.reason for one in raw if one.reason), None)
+        return bounded(support, stacked, calibrator, self.residuals_, self.level, reason, raw)
+
+    def _on(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
+        reasons: dict[str, None] = {}
+
+        def look(support: Support, head: Head) -> Tensor:
+            said = [one.predict(support, head) for one in self.inner.values()]
+            reasons.update(dict.fromkeys(one.reason for one in said if one.reason))
+            return torch.stack([one.error.double() for one in said], -1)
+
+        return base.map(look).numpy(), list(reasons)
+
+
+class Stack(Calibrated):
+    """Several estimators as one: probit regression of the error on their probits.
+
+    Parameters
+    ----------
+    of : sequence of str
+        Names of estimators, with their default settings.
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+    """
+
+    def __init__(
+        self, of: Sequence[str] = ("margin", "loo", "davies_bouldin"), level: float = LEVEL
+    ) -> None:
+        from fewshot.estimators import estimators
+
+        self.of = of
+        listed = not isinstance(of, str) and len(tuple(of)) > 0
+        expect(listed, "estimator.stack.of", f"expected a list of estimators, got {of!r}")
+        for name in of:
+            expect(name != "stack", "estimator.stack.of", "a stack cannot hold a stack")
+        super().__init__({name: estimators.create(name) for name in of}, "ridge", level)
+
+
+class Transferred(ErrorEstimator):
+    """An estimator with calibrators that were fitted on other data sets.
+
+    Parameters
+    ----------
+    inner : ErrorEstimator
+    steps : Steps
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+    """
+
+    def __init__(self, inner: ErrorEstimator, steps: Steps, level: float = LEVEL) -> None:
+        self.inner = inner
+        self.steps = steps
+        self.level = level
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Fit the estimator; the calibrators are as they are."""
+        super().fit(base)
+        check_level("calibration.level", self.level)
+        self.inner.fit(base)
+        return self
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Calibrated errors (E,) with their intervals."""
+        said = self.inner.predict(support, head)
+        raw = said.error.double().cpu().numpy()[:, None]
+        nearest = self.steps.nearest(float(support.typical_shots.mean()))
+        calibrator, residuals = self.steps.calibrators[nearest], self.steps.residuals[nearest]
+        return bounded(support, raw, calibrator, residuals, self.level, said.reason, [said])
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A calibrator and residuals for each of several numbers of shots.
+
+    Attributes
+    ----------
+    shots : ndarray of shape (S,)
+    calibrators : list of S Calibrator
+    residuals : list of S Residuals
+    """
+
+    shots: NDArray
+    calibrators: list[Calibrator]
+    residuals: list[Residuals]
+
+    def nearest(self, shots: float) -> int:
+        """Which of them is nearest in ratio."""
+        return int(np.abs(np.log(self.shots / shots)).argmin())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types."""
+        return {
+            "shots": self.shots.tolist(),
+            "calibrators": [one.to_json() for one in self.calibrators],
+            "residuals": [np.round(one.quantiles, 5).tolist() for one in self.residuals],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Steps:
+        """What :meth:`to_json` wrote; ValueError if it is anything else."""
+        shots = np.array(content["shots"], dtype=np.float64)
+        calibrators = [from_json(one) for one in content["calibrators"]]
+        residuals = np.array(content["residuals"], dtype=np.float64)
+        if residuals.shape != (len(shots), len(GRID)) or len(calibrators) != len(shots):
+            raise ValueError("calibrators and residuals do not go with the shots")
+        check_shots(shots)
+        if not np.isfinite(residuals).all() or (np.diff(residuals) < 0).any():
+            raise ValueError("residuals are not finite or do not ascend")
+        return cls(shots, calibrators, [Residuals(row) for row in residuals])
+
+
+def check_shots(shots: NDArray) -> None:
+    """Raise ValueError unless there are some, positive and ascending."""
+    if shots.ndim != 1 or len(shots) == 0 or not (shots > 0).all() or (np.diff(shots) <= 0).any():
+        raise ValueError("shots are not ascending positive numbers")
+
+
+def bounded(
+    support: Support,
+    raw: NDArray,
+    calibrator: Calibrator,
+    residuals: Residuals,
+    level: float,
+    reason: str | None = None,
+    said: Sequence[Prediction] = (),
+) -> Prediction:
+    """Calibrate raw predictions (E, P) and put their interval around them.
+
+    Reservations of whoever `said` one of them are about the outcome too.
+    """
+    known = np.isfinite(raw).all(-1)
+    error = np.where(known, calibrator(raw), np.nan)
+    columns = (error, *residuals.interval(error, level), residuals.bands(error))
+    made, lower, upper, bands = (torch.from_numpy(one).to(support.features) for one in columns)
+    return Prediction(
+        made,
+        None if known.all() else reason,
+        lower,
+        upper,
+        bands,
+        **reserved(
+            (why, episodes & made.isfinite())
+            for one in said
+            for why, episodes in one.by_reservation().items()
+        ),
+    )
+
+
+def inflation(predicted: NDArray, base: BaseClasses) -> float:
+    """How much wider residuals are on other classes than on these, for predictions (B,)."""
+    if base.errors_by_class is None or base.members is None:
+        return 1.0
+    by_class = base.errors_by_class.double().numpy()
+    expected = np.broadcast_to(predicted[:, None], by_class.shape)
+    return new_classes(predicted, by_class, base.members.numpy(), expected)

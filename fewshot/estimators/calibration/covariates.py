@@ -1,0 +1,174 @@
+"""What the support of an episode shows of each class's error, on scales that transfer."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.empirical_bayes import posterior_margins
+from fewshot.estimators.held_out import stratified_scores
+from fewshot.estimators.margin import held_out_margins, margin_means, projected_scatter
+from fewshot.estimators.moments import ClassPrior
+from fewshot.heads.base import (
+    Head,
+    LinearForm,
+    LinearHead,
+    Support,
+)
+
+# Weight of the base covariance against the shots', in degrees of freedom.
+BASE_FREEDOM = 20.0
+LOWEST, HIGHEST = -6.0, 4.0
+
+
+class Evidence:
+    """Per-class covariates of a batch of episodes, each (E, N), worked out when asked for.
+
+    All are free of units: they change neither with the scale of the features nor, much, with
+    their dimension, which is why coefficients fitted on one data set serve another.
+
+    Parameters
+    ----------
+    support : Support
+    head : Head
+        Fitted on `support`.
+    base : BaseClasses
+    """
+
+    def __init__(self, support: Support, head: Head, base: BaseClasses) -> None:
+        self.support, self.head, self.base = support, head, base
+
+    def stack(self, names: tuple[str, ...]) -> Tensor:
+        """Covariates by name: (E, N, P), float64."""
+        return torch.stack([getattr(self, name).double() for name in names], -1)
+
+    @cached_property
+    def form(self) -> LinearForm | None:
+        """The head as weights and biases, if it is linear."""
+        return self.head.linear().balanced() if isinstance(self.head, LinearHead) else None
+
+    @cached_property
+    def ways(self) -> Tensor:
+        """Log of the number of classes."""
+        return torch.full_like(self.support.counts, math.log(self.support.counts.shape[1]))
+
+    @cached_property
+    def risk(self) -> Tensor:
+        """Gaussian margins as the shots show them: those of ``margin``."""
+        form = self.form
+        if form is not None and form.response is not None:
+            trace, scatter = self._shots
+            return risk(margin_means(self.support, form, trace), scatter)
+        scores = stratified_scores(self.head, self.support)
+        # A class with one shot has no held-out score: its margins are the average class's.
+        margins, scatter = held_out_margins(scores.nan_to_num(), self.support)
+        known = (self.support.counts > 1)[..., None]
+        average = (margins * known).sum(1, keepdim=True) / known.sum(1, keepdim=True)
+        return risk(torch.where(known, margins, average), scatter)
+
+    @cached_property
+    def risk_blended(self) -> Tensor:
+        """The same with the covariance of shots and base classes, weighted by their freedom."""
+        form, (trace, scatter) = self.form, self._shots
+        assert form is not None
+        freedom = (self.support.counts - 1).sum(-1)
+        share = (freedom / (freedom + BASE_FREEDOM))[:, None, None]
+        base_trace, base_scatter = self._base
+        trace = torch.lerp(base_trace.expand_as(trace), trace, share[:, 0, 0])
+        return risk(
+            margin_means(self.support, form, trace), torch.lerp(base_scatter, scatter, share)
+        )
+
+    @cached_property
+    def risk_base(self) -> Tensor:
+        """The same with the covariance of the base classes alone."""
+        assert isinstance(self.head, LinearHead)
+        trace, scatter = self._base
+        form = self.head.linear()
+        if form.response is None:  # one shot leaves a linear head only its means
+            form = form._replace(response=torch.ones_like(form.biases))
+        form = form.balanced()
+        trace = trace.expand(len(form.biases))
+        return risk(margin_means(self.support, form, trace), scatter)
+
+    @cached_property
+    def risk_posterior(self) -> Tensor:
+        """Margins of the classes that shots and base classes together suggest."""
+        assert isinstance(self.head, LinearHead)
+        margins, scatter = posterior_margins(
+            self._prior, self.support, self.head, nu=8.0, form=self.form
+        )
+        return risk(margins, scatter)
+
+    @cached_property
+    def overlap(self) -> Tensor:
+        """Log of the largest (S_c + S_j) / M_cj, the terms of the Davies-Bouldin index."""
+        support = self.support
+        means = support.means()
+        lengths = support.deviations(means).norm(dim=-1).sum(-1)
+        several = support.counts > 1
+        size = lengths / support.counts
+        # A class with one shot shows no spread: it gets that of the others.
+        average = (size * several).sum(1, keepdim=True) / several.sum(1, keepdim=True).clamp_min(1)
+        size = torch.where(several, size, average)
+        apart = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
+        eye = torch.eye(means.shape[1], dtype=torch.bool, device=means.device)
+        ratio = (size[:, :, None] + size[:, None]) / apart.masked_fill(eye, torch.inf)
+        # No spread and no distance (0 / 0): the same image in two classes cannot be told apart.
+        return ratio.nan_to_num(nan=1e3).amax(-1).clamp(1e-3, 1e3).log()
+
+    @cached_property
+    def _shots(self) -> tuple[Tensor, Tensor]:
+        assert self.form is not None
+        return projected_scatter(self.support, self.form.weights)
+
+    @cached_property
+    def _base(self) -> tuple[Tensor, Tensor]:
+        assert self.form is not None and self.base.moments is not None
+        weights = self.form.weights
+        covariance = self.base.moments.covariance_like(weights)
+        return covariance.trace(), weights @ covariance @ weights.mT
+
+    @cached_property
+    def _prior(self) -> ClassPrior:
+        assert self.base.moments is not None
+        prior: ClassPrior = self.base.moments.prior_like(self.support.features)
+        return prior
+
+
+def risk(margins: Tensor, scatter: Tensor) -> Tensor:
+    """Probit of the probability that some rival wins, were the margins independent: (E, N).
+
+    Parameters
+    ----------
+    margins : Tensor of shape (E, N, N)
+        Expected margin of class c over class j; the diagonal is not looked at.
+    scatter : Tensor of shape (E, N, N) or (E, N, N, N)
+        Covariance of the scores, for x of any class or of class c.
+
+    Notes
+    -----
+    ``Phi^-1(1 - prod_j Phi(margin_cj / deviation_cj))``, clipped to [-6, 4]. For two ways that is
+    the margin over its standard deviation, negated. The exact orthant probability would cost a
+    hundred times as much and regression on it is no better.
+    """
+    N = margins.shape[1]
+    if scatter.ndim == 3:
+        scatter = scatter[:, None]
+    own = torch.arange(N, device=margins.device)
+    with_own = scatter.expand(-1, N, -1, -1)[:, own, own].double()  # (E, c, j): S_cj
+    diagonal = scatter.expand(-1, N, -1, -1).diagonal(dim1=-2, dim2=-1).double()  # S_jj for x of c
+    variance = with_own[:, own, own][..., None] + diagonal - 2 * with_own
+    margins = margins.double()
+    deviation = variance.clamp_min(0).sqrt()
+    # No spread at all decides by the sign; equal means are undecided.
+    steep = torch.sign(margins) * 40.0
+    z = torch.where(deviation > 0, margins / deviation.clamp_min(1e-300), steep)
+    eye = torch.eye(N, dtype=torch.bool, device=margins.device)
+    logs = torch.special.log_ndtr(z.clamp(-40, 40)).masked_fill(eye, 0.0)
+    wrong = -torch.expm1(logs.sum(-1))
+    return torch.special.ndtri(wrong.clamp(1e-12, 1 - 1e-12)).clamp(LOWEST, HIGHEST)

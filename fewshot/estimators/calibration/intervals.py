@@ -1,0 +1,116 @@
+"""Prediction intervals from what predictions got wrong elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.exceptions import expect_number
+from fewshot.statistics.populations import LEVELS
+
+LEVEL = 0.9
+# Residuals are kept as quantiles, so that a saved calibrator is small and can be read.
+GRID = np.array(
+    [0.005, 0.01, 0.025, *np.round(np.arange(0.05, 0.951, 0.05), 2), 0.975, 0.99, 0.995]
+)
+FLOOR = 1e-4
+
+
+def spread(error: NDArray) -> NDArray:
+    """Size of the usual miss at a predicted error, up to a factor: sqrt(p (1 - p)), never 0."""
+    return np.sqrt(error * (1 - error) + FLOOR)
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Distribution of ``(actual - predicted) / spread(predicted)``.
+
+    Split conformal prediction with a normalised score (Papadopoulos et al., "Inductive
+    Confidence Machines for Regression", 2002; Lei et al., "Distribution-Free Predictive
+    Inference for Regression", 2018), each tail by itself: errors near zero miss upwards only.
+
+    Attributes
+    ----------
+    quantiles : ndarray of shape (len(GRID),)
+    """
+
+    quantiles: NDArray
+
+    @classmethod
+    def of(cls, predicted: NDArray, actual: NDArray, inflation: float = 1.0) -> Residuals:
+        """From B predictions and actual errors; `inflation` stretches it about its median.
+
+        The quantile q of B residuals is the one of rank ``q (B + 1)``, rounded away from the
+        middle, which makes the coverage of exchangeable episodes at least nominal, as long as
+        there are residuals enough to have that rank (39 at level 0.95).
+        """
+        known = np.isfinite(predicted)
+        scores = np.sort((actual[known] - predicted[known]) / spread(predicted[known]))
+        if len(scores) == 0:
+            return cls(np.full(len(GRID), np.nan))
+        rank = GRID * (len(scores) + 1)
+        rank = np.where(GRID < 0.5, np.floor(rank), np.ceil(rank))
+        quantiles = scores[np.clip(rank.astype(int) - 1, 0, len(scores) - 1)]
+        middle = np.median(scores)
+        return cls(middle + inflation * (quantiles - middle))
+
+    def interval(self, predicted: NDArray, level: float = LEVEL) -> tuple[NDArray, NDArray]:
+        """Lower and upper bounds (E,) in [0, 1], containing the prediction."""
+        low, high = np.interp([0.5 - level / 2, 0.5 + level / 2], GRID, self.quantiles)
+        width = spread(predicted)
+        lower = np.clip(predicted + min(low, 0.0) * width, 0, 1)
+        upper = np.clip(predicted + max(high, 0.0) * width, 0, 1)
+        return lower, upper
+
+    def bands(self, predicted: NDArray) -> NDArray:
+        """Bounds (2, L, E) at LEVELS."""
+        return np.stack([self.interval(predicted, level) for level in LEVELS], 1)
+
+
+def new_classes(
+    predicted: NDArray, actual_by_class: NDArray, members: NDArray, expected: NDArray
+) -> float:
+    r"""How much wider residuals are for other classes than for those they were measured on.
+
+    A class has an effect rho_c on the residual of its episodes. Episodes of N out of C base classes
+    show ``var(rho) / N (1 - N / C)`` of it, and a mean over the C that the calibration has taken
+    away; other classes bring ``var(rho) (1 / N + 1 / C)``: ``2 var(rho) / C`` more. With C = N,
+    say, the base classes show nothing of it at all.
+
+    Parameters
+    ----------
+    predicted : ndarray of shape (B,)
+    actual_by_class : ndarray of shape (B, N)
+    members : ndarray of shape (B, N), int
+        Class numbers.
+    expected : ndarray of shape (B, N)
+        Predicted error of every class, or of the episode.
+
+    Returns
+    -------
+    float, >= 1
+        Ratio of the standard deviations, 10 at most.
+    """
+    known = np.isfinite(predicted)
+    if not known.any():
+        return 1.0
+    width = spread(predicted[known])
+    by_class = (actual_by_class[known] - expected[known]) / width[:, None]
+    numbers, place = np.unique(members[known], return_inverse=True)
+    C = len(numbers)
+    total = float(by_class.mean(-1).var())
+    if C < 2:
+        return 1.0
+    counts = np.bincount(place.ravel(), minlength=C)
+    effects = np.bincount(place.ravel(), by_class.ravel(), minlength=C) / counts
+    missing = 2 * float(effects.var(ddof=1)) / C
+    return float(np.sqrt(1 + missing / max(total, missing / 99))) if missing > 0 else 1.0
+
+
+def check_level(argument: str, level: Any) -> float:
+    """A level in (0, 0.99]; beyond, the tails of a few hundred episodes say nothing."""
+    expect_number(argument, level, 0, 0.99, above=True)
+    return float(level)

@@ -1,0 +1,46 @@
+"""Which covariates are defined for what is given."""
+
+from __future__ import annotations
+
+import torch
+
+from fewshot.estimators.base import BaseClasses
+from fewshot.heads.base import Head, LinearHead, Support
+
+# Below this many base classes the covariance between them is not to be relied upon.
+ENOUGH_CLASSES = 10
+ONE_SHOT_ALONE = "one shot"
+
+# `closed` regimes are of heads whose weights follow the class means (nearest class mean); the
+# others of heads that are judged by held-out shots.
+REGIMES: dict[str, tuple[str, ...]] = {
+    "closed": ("ways", "risk", "overlap"),
+    "closed, some base classes": ("ways", "risk_blended", "overlap"),
+    "closed, base classes": ("ways", "risk_blended", "overlap", "risk_posterior"),
+    "held out": ("ways", "risk", "overlap"),
+    "held out, base classes": ("ways", "risk", "overlap", "risk_posterior"),
+    "one shot, base classes": ("ways", "risk_base", "risk_posterior"),
+    ONE_SHOT_ALONE: ("ways",),
+}
+
+
+def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
+    """The regime of every episode."""
+    linear = isinstance(head, LinearHead)
+    usable = linear and base.moments is not None
+    closed = isinstance(head, LinearHead) and head.linear().response is not None
+    means = closed or (isinstance(head, LinearHead) and head.means_at_one_shot)
+    one = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
+    several = "closed" if closed else "held out"
+    if usable:
+        assert base.moments is not None
+        if len(base.moments.means) >= ENOUGH_CLASSES:
+            several += ", base classes"
+        elif closed:
+            several += ", some base classes"
+    more = (support.counts > 1).any(-1)
+    if bool(more.all()):
+        return [several] * len(more)
+    if not bool(more.any()):
+        return [one] * len(more)
+    return [several if some else one for some in torch.Tensor.tolist(more)]

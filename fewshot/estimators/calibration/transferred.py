@@ -1,0 +1,337 @@
+"""Calibrators that were fitted on other data sets: kept as JSON, read with care."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from fewshot.estimators.calibration.calibrated import Steps, check_shots
+from fewshot.estimators.calibration.intervals import GRID, Residuals
+from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.exceptions import FewshotError
+from fewshot.files import atomic_path
+from fewshot.heads.base import Head
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "general.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Probit regression in one regime, for several numbers of shots.
+
+    Attributes
+    ----------
+    covariates : tuple of P str
+    centre, scale : ndarray of shape (P,)
+        What standardises the covariates.
+    shots : ndarray of shape (S,)
+        Ascending.
+    coefficients : ndarray of shape (S, P + 1)
+        The intercept first; linear in log shots between rows, constant outside.
+    residuals : ndarray of shape (S, len(GRID))
+        Quantiles of the standardised residuals.
+    """
+
+    covariates: tuple[str, ...]
+    centre: NDArray
+    scale: NDArray
+    shots: NDArray
+    coefficients: NDArray
+    residuals: NDArray
+
+    def standardise(self, x: NDArray) -> NDArray:
+        """Covariates (..., P) in units of their usual spread."""
+        return (x - self.centre) / self.scale
+
+    def coefficients_at(self, shots: NDArray) -> NDArray:
+        """Coefficients (E, P + 1) at numbers of shots (E,)."""
+        return _interpolate(shots, self.shots, self.coefficients)
+
+    def predict(self, x: NDArray, shots: NDArray) -> NDArray:
+        """Errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
+        b = self.coefficients_at(shots)
+        eta = b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1)
+        return ndtr(eta).mean(-1)
+
+    def residuals_at(self, shots: float) -> Residuals:
+        """Residuals between those of the neighbouring numbers of shots."""
+        return Residuals(_interpolate(np.array([shots]), self.shots, self.residuals)[0])
+
+    def with_row(self, shots: float, coefficients: NDArray, residuals: NDArray) -> Model:
+        """The same with what was fitted at one number of shots in place of what stood there."""
+        others = self.shots != shots
+        order = np.argsort(np.append(self.shots[others], shots))
+        return replace(
+            self,
+            shots=np.append(self.shots[others], shots)[order],
+            coefficients=np.vstack([self.coefficients[others], coefficients])[order],
+            residuals=np.vstack([self.residuals[others], residuals])[order],
+        )
+
+
+def _interpolate(at: NDArray, places: NDArray, rows: NDArray) -> NDArray:
+    x, known = np.log(at), np.log(places)
+    return np.stack([np.interp(x, known, column) for column in rows.T], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """How the error falls with the shots, on the probit scale, over data sets.
+
+    Attributes
+    ----------
+    shots : ndarray of shape (S,)
+        Ascending.
+    change : ndarray of shape (S,)
+        Mean over data sets of probit(error) less that at the first number of shots.
+    deviation : ndarray of shape (S - 1,)
+        Standard deviation over data sets of the change from each number to the next.
+    """
+
+    shots: NDArray
+    change: NDArray
+    deviation: NDArray
+
+    def step(self, now: float, then: float) -> tuple[float, float]:
+        """Mean and standard deviation of the change from `now` to `then` shots, now <= then.
+
+        Linear in log shots, with the last slope beyond the last number. Steps deviate together:
+        a data set whose error falls slowly does so throughout.
+        """
+        x = np.log(np.append(self.shots, self.shots[-1] ** 2))
+        last = (self.change[-1] - self.change[-2]) / (x[-2] - x[-3])
+        change = np.append(self.change, self.change[-1] + last * (x[-1] - x[-2]))
+        spent = np.concatenate([[0.0], np.cumsum(self.deviation)])
+        slope = self.deviation[-1] / (x[-2] - x[-3])
+        spent = np.append(spent, spent[-1] + slope * (x[-1] - x[-2]))
+        at = np.log([now, then])
+        mean, deviation = np.interp(at, x, change), np.interp(at, x, spent)
+        return float(mean[1] - mean[0]), float(deviation[1] - deviation[0])
+
+
+@dataclass(frozen=True, eq=False)
+class General:
+    """What was learned on several data sets, and how it does on those left out of the fit.
+
+    Attributes
+    ----------
+    models : dict of str to Model
+        Of ``auto``, by regime.
+    others : dict of str to dict of str to Steps
+        Calibrators of other estimators, by estimator and head.
+    curves : dict of str to Curve
+        By head: what more shots would bring.
+    space : dict or None
+        Backbone, feature kind and normalisation that all of them share; None if they differ, which
+        makes it general-purpose.
+    fitted_on, left_out : list of dict
+        Data sets; and per data set and cell the error of the predictions it got without it.
+    notes : str
+    """
+
+    models: dict[str, Model]
+    others: dict[str, dict[str, Steps]] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    space: dict[str, Any] | None = None
+    fitted_on: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    notes: str = ""
+    path: str = "general-purpose"
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """Names of the heads that it was fitted with; empty where the file does not say."""
+        named = {str(row["head"]) for row in self.left_out if row.get("head")}
+        return frozenset(named | self.curves.keys())
+
+    def knows(self, head: Head) -> bool:
+        """Whether it was fitted with heads of this class, or does not say with which."""
+        own = type(head).__name__.lower()
+        return not self.heads or own in {name.replace("_", "") for name in self.heads}
+
+    def model(self, regime: str) -> Model:
+        """The model of a regime; a calibrator of your own may lack some."""
+        if regime not in self.models:
+            raise FewshotError(
+                "calibrator",
+                f"{self.path} was not fitted for {regime!r}; it has {', '.join(self.models)}",
+                "Fit it on data sets of that kind, or use the one of the package.",
+            )
+        return self.models[regime]
+
+    def steps(self, estimator: str, head: str) -> Steps:
+        """Calibrators of another estimator; an error names those that there are."""
+        found = self.others.get(estimator, {}).get(head)
+        if found is None:
+            known = [f"{name} with {one}" for name, heads in self.others.items() for one in heads]
+            raise FewshotError(
+                "calibration.source",
+                f"{self.path} has nothing for {estimator!r} with head {head!r}; it has auto and "
+                f"{', '.join(known) or 'nothing else'}",
+                "Leave that estimator out, or calibrate on base classes.",
+            )
+        return found
+
+    def check_space(self, info: dict[str, Any]) -> None:
+        """Refuse features of another space than the one that all fitted data sets share."""
+        for key, value in (self.space or {}).items():
+            if info.get(key) != value:
+                raise FewshotError(
+                    "calibrator",
+                    f"{self.path} was fitted on features with {key} {value!r}, got "
+                    f"{info.get(key)!r}",
+                    "Use one that was fitted on these features, or the general-purpose one.",
+                )
+
+    def save(self, path: Path) -> None:
+        """Write JSON, whole or not at all."""
+        content = {
+            "kind": "fewshot.calibrator",
+            "format": FORMAT,
+            "notes": self.notes,
+            "space": self.space,
+            "models": {name: _to_json(model) for name, model in self.models.items()},
+            "others": {
+                name: {head: steps.to_json() for head, steps in heads.items()}
+                for name, heads in self.others.items()
+            },
+            "curves": {
+                name: {key: np.round(getattr(one, key), 5).tolist() for key in CURVE}
+                for name, one in self.curves.items()
+            },
+            "residual_levels": GRID.tolist(),
+            "fitted_on": self.fitted_on,
+            "left_out": self.left_out,
+        }
+        with atomic_path(path) as partial:
+            partial.write_text(_readable(content) + "\n", encoding="utf-8")
+
+
+def _readable(content: dict[str, Any]) -> str:
+    """JSON with a line for every innermost list or object, as people would write it."""
+    text = json.dumps(content, indent=1, ensure_ascii=True)
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda one: re.sub(r"\n\s*", " ", one[0]), text)
+
+
+def _to_json(model: Model) -> dict[str, Any]:
+    rows = {key: np.round(getattr(model, key), 5).tolist() for key in ARRAYS}
+    return {"covariates": list(model.covariates), **rows}
+
+
+CURVE = ("shots", "change", "deviation")
+ARRAYS = ("centre", "scale", "shots", "coefficients", "residuals")
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, modified: float) -> General:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.get("kind") != "fewshot.calibrator":
+            raise ValueError("it is not a calibrator")
+        if not isinstance(content["format"], int) or content["format"] > FORMAT:
+            raise ValueError(f"format {content['format']}; this fewshot knows up to {FORMAT}")
+        models = {name: _from_json(name, one) for name, one in content["models"].items()}
+        others = {
+            name: {head: Steps.from_json(steps) for head, steps in heads.items()}
+            for name, heads in content.get("others", {}).items()
+        }
+        curves = {name: _curve(one) for name, one in content.get("curves", {}).items()}
+        space = _space(content.get("space"))
+        fitted_on = _rows(content, "fitted_on", ("dataset",))
+        left_out = _rows(content, "left_out", ())
+        if not models:
+            raise ValueError("it has no model")
+    except json.JSONDecodeError:
+        raise FewshotError("calibrator", f"{path} cannot be read: it is not JSON") from None
+    except RecursionError:
+        raise FewshotError("calibrator", f"{path} cannot be read: nested too deeply") from None
+    except KeyError as error:
+        raise FewshotError("calibrator", f"{path} cannot be read: it has no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise FewshotError("calibrator", f"{path} cannot be read: {error}") from None
+    return General(
+        models,
+        others,
+        curves,
+        space,
+        fitted_on,
+        left_out,
+        str(content.get("notes", "")),
+        str(path) if path != SHIPPED else "the general-purpose calibrator",
+    )
+
+
+def _from_json(regime: str, content: dict[str, Any]) -> Model:
+    names = tuple(content["covariates"])
+    if REGIMES.get(regime) != names:
+        raise ValueError(f"regime {regime!r} with covariates {', '.join(names)} is unknown")
+    arrays = {key: np.array(content[key], dtype=np.float64) for key in ARRAYS}
+    P, S = len(names), len(arrays["shots"])
+    shapes = {
+        "centre": (P,),
+        "scale": (P,),
+        "shots": (S,),
+        "coefficients": (S, P + 1),
+        "residuals": (S, len(GRID)),
+    }
+    for key, shape in shapes.items():
+        if arrays[key].shape != shape or not np.isfinite(arrays[key]).all():
+            raise ValueError(f"{regime}: {key} is not finite numbers of shape {shape}")
+    check_shots(arrays["shots"])
+    if (arrays["scale"] <= 0).any() or (np.diff(arrays["residuals"]) < 0).any():
+        raise ValueError(f"{regime}: a scale is not positive, or residuals do not ascend")
+    return Model(names, **arrays)
+
+
+def _curve(content: dict[str, Any]) -> Curve:
+    curve = Curve(*(np.array(content[key], dtype=np.float64) for key in CURVE))
+    S = len(curve.shots)
+    shapes = curve.change.shape == (S,) and curve.deviation.shape == (S - 1,) and S > 2
+    if shapes and (curve.deviation < 0).any():
+        raise ValueError("a curve has a negative deviation")
+    if not shapes or not all(np.isfinite(getattr(curve, key)).all() for key in CURVE):
+        raise ValueError("a curve is not finite numbers for three numbers of shots or more")
+    check_shots(curve.shots)
+    return curve
+
+
+def _space(content: Any) -> dict[str, str] | None:
+    if content is not None and not (isinstance(content, dict) and "backbone" in content):
+        raise ValueError("space is neither null nor an object with a backbone")
+    return content
+
+
+def _rows(content: dict[str, Any], key: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    rows = content.get(key, [])
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and set(names) <= row.keys() for row in rows
+    ):
+        raise ValueError(
+            f"{key} is not a list of objects{' with ' * bool(names)}{', '.join(names)}"
+        )
+    return rows
+
+
+def load_general(path: Path | None = None) -> General:
+    """Read a calibrator; the package's own by default.
+
+    Raises
+    ------
+    FewshotError
+        It does not exist, is of a newer format, or is not what it says.
+    """
+    path = SHIPPED if path is None else path.expanduser()
+    try:
+        modified = path.stat().st_mtime
+    except OSError as error:
+        raise FewshotError("calibrator", f"{path} cannot be read: {error.strerror}") from None
+    return _read(path, modified)

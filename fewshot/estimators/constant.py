@@ -1,0 +1,55 @@
+"""The same number for every episode: the baseline to beat."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from fewshot.estimators.base import BaseClasses, ErrorEstimator, Prediction
+from fewshot.estimators.calibration.calibrated import bounded, inflation
+from fewshot.estimators.calibration.calibrators import Offset
+from fewshot.estimators.calibration.intervals import LEVEL, Residuals, check_level
+from fewshot.heads.base import Head, Support
+
+
+class Constant(ErrorEstimator):
+    """Mean actual error of base-class episodes with the same ways, shots and head.
+
+    It knows how hard the data set is on average and nothing about the episode. An estimator
+    with a larger mean absolute error than this one has added nothing. Its interval is that of
+    the base-class errors, widened for other classes.
+
+    Parameters
+    ----------
+    level : float
+        Nominal coverage of the interval, in (0, 0.99].
+
+    Attributes
+    ----------
+    mean_ : float
+    residuals_ : Residuals
+    """
+
+    least_shots = 0
+
+    def __init__(self, level: float = LEVEL) -> None:
+        self.level = level
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Take mean and residuals of the base-class errors."""
+        super().fit(base)
+        if base.errors is not None:
+            actual = base.errors.double().numpy()
+            mean = np.full(len(actual), actual.mean())
+            self.mean_ = float(actual.mean())
+            self.residuals_ = Residuals.of(mean, actual, inflation(mean, base))
+        return self
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """The mean error of the base-class episodes, E times."""
+        level = check_level("estimator.constant.level", self.level)
+        if self.base_.errors is None:
+            return Prediction.undefined(support, self.base_.reason)
+        raw = np.full((len(support.features), 1), self.mean_)
+        return bounded(support, raw, Offset(0.0), self.residuals_, level)

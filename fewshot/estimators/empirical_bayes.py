@@ -1,0 +1,172 @@
+"""Margins under a prior of classes that base classes of the same backbone suggest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.margin import (
+    Margin,
+    margins_of,
+    rival_covariance,
+    rivals,
+)
+from fewshot.estimators.moments import ClassPrior
+from fewshot.estimators.orthant import orthant_probability
+from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
+from fewshot.heads.base import (
+    Head,
+    LinearForm,
+    LinearHead,
+    Support,
+    linear_scores,
+)
+
+# What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
+# class that is a third wider or narrower than the average one.
+CHANCE, SLACK = 10.0, 0.05
+# So much weight that the scatter of the shots has none.
+ALONE = 1e9
+
+
+class EmpiricalBayes(ErrorEstimator):
+    """P(some rival scores higher) for classes drawn from the prior of the base classes.
+
+    With W the within-class and B the between-class covariance of base classes
+    (:class:`~fewshot.estimators.moments.ClassPrior`), K shots of mean m make class c
+
+        mu ~ N(mu_0 + A (m - mu_0), B - A B)    with    A = B (B + W / K)^-1,
+        Sigma = (nu W + scatter) / (nu + K - 1),
+
+    and its error is the probability that x ~ N(posterior mean, Sigma + B - A B) scores higher
+    for another class under the head *as it is*. Given the shots, the head is fixed: any head that
+    is linear in x will do, and no correction for shots that make their own weights is needed.
+
+    One shot is enough. Where the base classes are of another kind than the episode the prior
+    misleads; so the evidence is checked (:func:`agrees`), and
+    :class:`~fewshot.estimators.margin.Margin` answers for episodes that disagree with the prior,
+    which the rows record.
+
+    Parameters
+    ----------
+    nu : float
+        Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
+        scatter of the shots (LDA) are judged by W alone.
+    points : int
+        Quadrature points of the Gaussian probability for three ways and more.
+    """
+
+    def __init__(self, nu: float = 8.0, points: int = 128) -> None:
+        self.nu = nu
+        self.points = points
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """Mean over the classes of P(min_j t_cj < 0): (E,)."""
+        self._check()
+        if not isinstance(head, LinearHead):
+            return self._instead(support, head, "this head is not linear in its queries")
+        base = self.base_
+        if base.moments is None:
+            return self._instead(support, head, f"no prior ({base.reason})")
+        if base.moments.means.shape[1] != support.features.shape[-1]:
+            raise FewshotError(
+                "estimator.empirical_bayes",
+                f"expected base classes of {support.features.shape[-1]} dimensions, got "
+                f"{base.moments.means.shape[1]}",
+                "The prior must come from the same backbone and features.",
+            )
+        prior = base.moments.prior_like(support.features)
+        error = self._under(prior, support, head)
+        fits = agrees(prior, support)
+        if bool(fits.all()):
+            return Prediction(error)
+        other = self._instead(support, head, "the shots disagree with the base classes")
+        mixed = torch.where(fits, error, other.error)
+        return Prediction.of(
+            mixed,
+            mixed.isfinite(),
+            f"the shots disagree with the base classes, and {other.reason}",
+            fallback=~fits & mixed.isfinite(),
+            fallback_reason=other.fallback_reason,
+        )
+
+    def _under(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
+        # LDA shapes its weights by the scatter of these shots, along which they vary too little.
+        form = head.linear().balanced()
+        nu = self.nu if form.response is not None else ALONE
+        margins, scatter = posterior_margins(prior, support, head, nu, form)
+        right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
+        return (1 - right.mean(-1)).to(support.features.dtype)
+
+    def _instead(self, support: Support, head: Head, why: str) -> Prediction:
+        """What ``margin`` says, marked as such."""
+        other = Margin(self.points).fit(self.base_).predict(support, head)
+        return Prediction(
+            other.error,
+            other.reason,
+            fallback=other.error.isfinite(),
+            fallback_reason=f"margin answered: {why}",
+        )
+
+    def _check(self) -> None:
+        expect_positive_int("estimator.empirical_bayes.points", self.points)
+        expect_number("estimator.empirical_bayes.nu", self.nu, 0)
+
+
+def posterior_margins(
+    prior: ClassPrior,
+    support: Support,
+    head: LinearHead,
+    nu: float,
+    form: LinearForm | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Margins (E, N, N) of x over the rivals, and covariance of the scores (E, N, N, N).
+
+    The second axis of the covariance is the class that x is of. With `form`, scores are those of
+    that form of the head, for instance a balanced one.
+    """
+    form = head.linear() if form is None else form
+    weights = form.weights @ prior.basis
+    counts = support.counts
+    means = (support.means() - prior.mean) @ prior.basis
+    gain = prior.between / (prior.between + prior.within / counts[..., None])
+    posterior = gain * means + prior.mean @ prior.basis
+    margins = margins_of(linear_scores(posterior, weights, form.biases))
+    within = (weights * prior.within) @ weights.mT
+    projected = support.deviations() @ form.weights.mT[:, None]  # (E, N, K, N)
+    scatter = nu * within[:, None] + projected.mT @ projected
+    scatter = scatter / (nu + counts - 1).clamp_min(1e-12)[..., None, None]
+    left = prior.between * (1 - gain)  # what K shots leave unknown of the mean
+    unknown = (weights[:, None] * left[:, :, None]) @ weights[:, None].mT
+    return margins, scatter + unknown
+
+
+def agrees(prior: ClassPrior, support: Support) -> Tensor:
+    """Whether the shots are likelier under the prior than under no structure at all: (E,), bool.
+
+    Deviations from the class means against N(0, W), or, where every class has one shot,
+    deviations of the shots from their mean against N(0, B + W); the rival is N(0, s^2 I) with the
+    s^2 that suits these very shots best. Features of another backbone lose: W expects their
+    variance in other directions. The rival has its advantage of having been fitted allowed for:
+    where W itself is a multiple of the identity it could not lose otherwise.
+    """
+    several = (support.counts > 1).any(-1)
+    within = support.deviations().flatten(1, 2)
+    means = support.means()
+    between = means - means.mean(1, keepdim=True)
+    N = means.shape[1]
+    fits = _likelier(within @ prior.basis, prior.within, (support.counts - 1).sum(-1))
+    freedom = torch.full_like(support.counts[:, 0], N - 1)
+    one = _likelier(between @ prior.basis, prior.between + prior.within, freedom)
+    return torch.where(several, fits, one)
+
+
+def _likelier(rows: Tensor, variance: Tensor, freedom: Tensor) -> Tensor:
+    energy = rows.square().sum(1)  # (E, D)
+    tiny = torch.finfo(rows.dtype).tiny
+    isotropic = energy.mean(-1) / freedom.clamp_min(1)
+    cost = (energy / variance.clamp_min(tiny)).mean(-1) / freedom.clamp_min(1)
+    cost = cost + variance.clamp_min(tiny).log().mean()
+    advantage = SLACK + CHANCE / (rows.shape[-1] * freedom.clamp_min(1))
+    return cost < 1 + isotropic.clamp_min(tiny).log() + advantage

@@ -1,0 +1,127 @@
+"""Upper bounds: the Gaussian model with knowledge that only the queries' labels give."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.decision_space import DecisionSpace
+from fewshot.estimators.distances import DISTANCES
+from fewshot.estimators.gaussian import class_variances, nearest_point_error, place
+from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.heads.base import Head, Support
+
+NEEDS_QUERIES = "an oracle needs the labelled queries: it is an upper bound, not an estimate"
+ONE_QUERY = "one query per class shows no variance"
+NO_QUERY = "a class has no query"
+
+
+class OracleEstimator(ErrorEstimator):
+    """What a model would say if it knew what no support can show; sees the labelled queries.
+
+    It is no estimator: it shows how much of a model's error is due to the few shots and how
+    much to the model. ``predict`` knows nothing and says so; only
+    :func:`fewshot.tasks.engine.episodes.predicted_errors` calls ``predict_knowing``.
+    """
+
+    def predict(self, support: Support, head: Head) -> Prediction:
+        """NaN for every episode, as there are no queries to look at."""
+        return Prediction.undefined(support, NEEDS_QUERIES)
+
+    @abstractmethod
+    def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
+        """Predicted errors (E,) of `head`, fitted on `support`, knowing all labelled queries.
+
+        `queries` has features (E, N, Q, D), way by way, and a mask for its padding. NaN where a
+        class has none.
+        """
+
+
+class OracleSigma(OracleEstimator):
+    """The Gaussian model with the variances of the queries; its means come from the support.
+
+    As :class:`~fewshot.estimators.gaussian.Gaussian` with ``covariance="free"``, but ``s_c`` is
+    known: over the D dimensions for the distances of step 3 (the authors take that one from the
+    support, which leaves one shot undefined), over the N - 1 dimensions of the decisions for
+    the samples of step 5. From Bendou et al. (2023).
+
+    Parameters
+    ----------
+    distances, samples, iterations
+        As those of :class:`~fewshot.estimators.gaussian.Gaussian`.
+    """
+
+    def __init__(
+        self, distances: str = "closed_form", samples: int = 512, iterations: int = 50
+    ) -> None:
+        self.distances = distances
+        self.samples = samples
+        self.iterations = iterations
+        expect_choice("estimator.oracle_sigma.distances", distances, DISTANCES)
+        expect_positive_int("estimator.oracle_sigma.samples", samples)
+        expect_positive_int("estimator.oracle_sigma.iterations", iterations, minimum=0)
+
+    def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
+        """Errors (E,) of the support's corrected means under the queries' variances."""
+        space = DecisionSpace.of(support.means())
+        known = query_means(queries)
+        deviations = queries.deviations(known)
+        squares = torch.linalg.vector_norm(deviations, dim=(2, 3)).double().square()
+        whole = class_variances(squares / known.shape[-1], queries.counts, 0.0)
+        placed = place(space, whole, support, self.distances, self.iterations)
+        inside = decision_variances(space, deviations, queries.counts)
+        error = nearest_point_error(placed, placed, inside, self.samples)
+        return where_known(error.to(known.dtype), queries)
+
+
+class Oracle(OracleEstimator):
+    """Gaussian classes with the means and the variances of the queries.
+
+    Parameters
+    ----------
+    classifier : {"support", "queries"}
+        Whose means classify the samples. Those of the support are the ones that nearest class
+        mean really has, so that all that can be wrong is that classes are isotropic Gaussians
+        in the N - 1 dimensions. The authors take those of the queries: the error of nearest
+        class mean at infinitely many shots, whatever the support.
+    samples : int
+        As that of :class:`~fewshot.estimators.gaussian.Gaussian`.
+    """
+
+    def __init__(self, classifier: str = "support", samples: int = 512) -> None:
+        self.classifier = classifier
+        self.samples = samples
+        expect_choice("estimator.oracle.classifier", classifier, ("support", "queries"))
+        expect_positive_int("estimator.oracle.samples", samples)
+
+    def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
+        """Errors (E,) of nearest class mean on isotropic Gaussians with the queries' moments."""
+        known = query_means(queries)
+        means = support.means() if self.classifier == "support" else known
+        space = DecisionSpace.of(means)
+        centres = space.project((known - means.mean(1, keepdim=True))[:, :, None])[:, :, 0]
+        inside = decision_variances(space, queries.deviations(known), queries.counts)
+        error = nearest_point_error(space.points, centres, inside, self.samples)
+        return where_known(error.to(known.dtype), queries)
+
+
+def query_means(queries: Support) -> Tensor:
+    """Class means (E, N, D); zero for a class without a query."""
+    return queries.features.sum(2) / queries.counts.clamp_min(1)[..., None]
+
+
+def decision_variances(space: DecisionSpace, deviations: Tensor, counts: Tensor) -> Tensor:
+    """Variances (E, N) per dimension of the decisions, of deviations (E, N, Q, D)."""
+    squares = space.project(deviations).square().sum((2, 3))
+    return class_variances(squares / space.rank[:, None], counts, 0.0)
+
+
+def where_known(error: Tensor, queries: Support) -> Prediction:
+    """Blank episodes (E,) in which a class has no query, or every class has one only."""
+    present = (queries.counts > 0).all(-1)
+    many = (queries.counts > 1).any(-1)
+    reason = ONE_QUERY if bool(present.all()) else NO_QUERY
+    return Prediction.of(error, present & many, reason)

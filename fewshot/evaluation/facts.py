@@ -1,0 +1,168 @@
+"""What a run says of its images."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from fewshot.datasets.labels import unlabelled
+from fewshot.datasets.naming import DATA, unnamed
+from fewshot.datasets.parts import PARTS
+from fewshot.episodes import EpisodeSet
+from fewshot.episodes.balanced import images_needed
+from fewshot.features.bank import FeatureBank
+from fewshot.paths import PACKAGE
+from fewshot.tasks.engine.class_gaussians import learned_classes
+from fewshot.tasks.engine.judged_part import NOVEL
+from fewshot.text.gaussians.fitted import TextGaussians
+
+
+def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
+    """Images, classes, features, copies, and what was skipped, left out or dropped."""
+    own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
+    parts = {part: (own or ()).count(part) for part in PARTS}
+    return {
+        "images": len(bank),
+        "classes": len(bank.classes()),
+        "classes_by_part": None if own is None else parts,
+        "part": bank.info.get("part", NOVEL),
+        "feature_dim": bank.dim,
+        "normalize": bank.normalize,
+        "skipped": bank.info.get("skipped", []),
+        "classnames": naming_facts(bank),
+        "left_out_folders": bank.info.get("left_out", []),
+        "copies": bank.info.get("copies"),
+        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
+        "text": bank.info.get("text"),
+        "predictor": _predictor(bank),
+        "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
+        "dropped_classes": _dropped(bank, drawn),
+    }
+
+
+def naming_facts(bank: FeatureBank) -> dict[str, Any]:
+    """Whose the class names are, and those that look like identifiers."""
+    return {"from": DATA} | bank.naming | {"identifiers": unnamed(bank)}
+
+
+def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
+    """What the features cost, whenever it was; null where it is not known.
+
+    Of all images that went through the backbone, those that this run leaves aside among them.
+    """
+    seconds = bank.info.get("seconds")
+    images = bank.info.get("images", len(bank))
+    return {
+        "seconds": seconds,
+        "images_per_second": round(images / seconds, 2) if seconds else None,
+        "parameters": backbone.get("parameters") if "causes" in bank.info else None,
+        "platform": bank.info.get("platform"),
+    }
+
+
+def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]:
+    """Names of classes too small for an episode, by shots."""
+    pool = bank.classes(None if bank.parts is None else "novel")
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))
+    dropped = {}
+    for episodes in drawn:
+        small = pool[size[pool] < images_needed(episodes.shots, episodes.mean_queries)]
+        if len(small):
+            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+    return dropped
+
+
+def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
+    """Which predictor was brought along, and which evaluated classes it had learned from."""
+    if not isinstance(bank.predictor, TextGaussians):
+        return None
+    record = {key: value for key, value in bank.predictor.record.items() if key != "ids"}
+    return record | {"classes_in_common": _in_common(bank, bank.predictor)}
+
+
+def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
+    """Evaluated classes that have the name of one that a predictor has learned from."""
+    judged = bank.classes(None if bank.parts is None else "novel")
+    names = {name.casefold() for name in predictor.classnames}
+    same = predictor.record.get("dataset") == bank.info.get("dataset", "features")
+    ids = set(learned_classes(predictor)) if same else set()
+    return [
+        bank.classnames[c] for c in judged
+        if bank.classnames[c].casefold() in names or bank.identifiers[c] in ids
+    ]  # fmt: skip
+
+
+def seen_before(bank: FeatureBank) -> str | None:
+    """A warning if a predictor has learned from the data set and the classes that are evaluated."""
+    predictor = bank.predictor
+    own = bank.info.get("dataset", "features")
+    if not isinstance(predictor, TextGaussians) or predictor.record.get("dataset") != own:
+        return None
+    names = _in_common(bank, predictor)
+    if not names:
+        return None
+    what = f"{len(names)} of the classes that are evaluated, for instance {names[0]!r}"
+    return f"text.predictor: it has learned from images of {what}"
+
+
+PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "scikit-learn", "pillow")
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Versions, platform, device, threads, memory and, in a clone, the git commit."""
+    import fewshot
+
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        "fewshot": fewshot.__version__,
+        "python": platform.python_version(),
+        **versions,
+        "platform": platform.platform(),
+        "device": device,
+        "threads": threads,
+        "peak_memory_mib": peak_memory(),
+        "git_commit": _git_commit(),
+    }
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had so far, in MiB; None where no one counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@cache  # the jobs of a sweep ask again and again
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache  # of the code that was loaded, whatever is checked out since
+def _git_commit() -> str | None:
+    """The commit of the clone that this package is run from; None for an installed wheel."""
+    root = PACKAGE.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

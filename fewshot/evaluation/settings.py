@@ -1,0 +1,56 @@
+"""How cells are computed, as the configuration says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewshot.estimators.calibration.calibrators import METHODS, SOURCES
+from fewshot.estimators.calibration.intervals import check_level
+from fewshot.estimators.calibration.transferred import load_general
+from fewshot.evaluation.cells import POLICIES, TASKS
+from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.features.bank import NORMALIZATIONS
+from fewshot.hardware import available_cores, device_named, episodes_device
+from fewshot.tasks.engine.settings import Settings
+
+FIGURES = ("svg", "png", "pdf")
+
+
+def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The kinds of files that figures are wanted as."""
+    wanted = settings["report"]["figures"]
+    kinds = wanted if isinstance(wanted, list) else [wanted]
+    for kind in kinds:
+        expect_choice("report.figures", kind, FIGURES)
+    return tuple(kinds)
+
+
+def engine_of(settings: dict[str, Any]) -> Settings:
+    """Check the settings that all tasks share, and limit the threads as they say."""
+    expect_choice("task", settings["task"], TASKS)
+    expect_choice("results.policy", settings["results"]["policy"], POLICIES)
+    calibration = settings["calibration"]
+    expect_choice("calibration.source", calibration["source"], SOURCES)
+    expect_choice("calibration.method", calibration["method"], METHODS[:-1])
+    check_level("calibration.level", calibration["level"])
+    wishes = ("auto", *NORMALIZATIONS)
+    expect_choice("features.normalize", settings["features"]["normalize"], wishes)
+    expect_positive_int("calibration.episodes", calibration["episodes"])
+    if calibration["calibrator"]:
+        load_general(Path(calibration["calibrator"]))
+    threads = settings["threads"]
+    if threads is not None:
+        expect_positive_int("threads", threads)
+    torch.set_num_threads(threads or available_cores())
+    return Settings(
+        calibration=calibration["source"],
+        method=calibration["method"],
+        level=calibration["level"],
+        calibrator=calibration["calibrator"],
+        base_episodes=calibration["episodes"],
+        device=episodes_device(device_named(settings["device"])),
+        threads=threads,
+    )

@@ -1,0 +1,233 @@
+"""All banks of a cache: what there is, whether it is sound, what can go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.features.bank import check_finite
+from fewshot.features.extraction.precision_choice import precision_record
+from fewshot.features.paths import (
+    FEATURES,
+    LABELS,
+    NOTE,
+    PATHS,
+)
+from fewshot.features.store import FORMAT, open_bank
+from fewshot.units import size
+
+SECONDS_PER_DAY = 86400.0
+PARTIAL = ".partial"
+NOTED = {
+    "key", "causes", "dataset", "backbone", "feature", "images", "dim", "precision", "sha256",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A bank on disk, finished or not.
+
+    Attributes
+    ----------
+    folder : Path
+    state : {"ready", "unfinished", "outdated", "damaged"}
+        "outdated": of an earlier format, which no run uses any more.
+    note : dict
+        Content of ``bank.json``; empty unless the bank is ready.
+    bytes : int
+    age : float
+        Days since anything in it was changed.
+    """
+
+    folder: Path
+    state: str
+    note: dict[str, Any]
+    bytes: int
+    age: float
+
+    @classmethod
+    def read(cls, folder: Path) -> Entry:
+        """Look at one folder; nothing large is read."""
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        stats = [path.stat() for path in files]
+        newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
+        state, note = "unfinished", {}
+        if not folder.name.endswith(PARTIAL):
+            try:
+                note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+                state = _state_of(note)
+            except (OSError, ValueError):
+                state = "damaged"
+        return cls(
+            folder,
+            state,
+            note if state == "ready" else {},
+            sum(stat.st_size for stat in stats),
+            (time.time() - newest) / SECONDS_PER_DAY,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, by which commands know the bank."""
+        return self.folder.name
+
+    @property
+    def skipped(self) -> int:
+        """Images that could not be read."""
+        return len(self.note.get("skipped", ()))
+
+    def __str__(self) -> str:
+        if self.state != "ready":
+            return f"{self.name}: {self.state}, {size(self.bytes)}"
+        note = self.note
+        return (
+            f"{note['backbone']} ({note['feature']}) features of {note['dataset']}: "
+            f"{note['images']:,} x {note['dim']:,} {note['causes']['dtype']}, {size(self.bytes)}, "
+            f"computed in {note['precision']}"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What ``fewshot bank list --json`` prints."""
+        keys = ("dataset", "backbone", "feature", "images", "dim", "precision", "key")
+        own = {key: self.note.get(key) for key in keys}
+        dtype = self.note.get("causes", {}).get("dtype")
+        place = {"name": self.name, "folder": str(self.folder), "state": self.state}
+        return {
+            **place, **own, "dtype": dtype, "skipped": self.skipped, "bytes": self.bytes,
+            "age_days": round(self.age, 3),
+        }  # fmt: skip
+
+
+def _state_of(note: Any) -> str:
+    if not isinstance(note, dict) or "key" not in note:
+        return "damaged"
+    causes = note.get("causes")
+    if isinstance(causes, dict) and causes.get("format") != FORMAT:
+        return "outdated"
+    return "ready" if note.keys() >= NOTED else "damaged"
+
+
+def entries(cache: Path) -> list[Entry]:
+    """All banks in a folder of banks, by name."""
+    if not cache.is_dir():
+        return []
+    folders = sorted(path for path in cache.iterdir() if path.is_dir())
+    # A killed process leaves a hidden folder of the bank that it was about to make.
+    shown = [one for one in folders if one.name[0] != "." or one.name.endswith(PARTIAL)]
+    return [Entry.read(folder) for folder in shown]
+
+
+def find(cache: Path, wanted: str) -> Entry:
+    """The bank called `wanted`: its folder, or the beginning of its name or key.
+
+    Raises
+    ------
+    FewshotError
+        There is none, or several.
+    """
+    there = Path(wanted).expanduser()
+    if (there / NOTE).is_file():
+        entry = Entry.read(there)
+        if entry.state == "damaged" and there.resolve().parent != cache.resolve():
+            raise FewshotError("bank", f"expected a feature bank, got {str(there)!r}")
+        return entry
+    known = entries(cache)
+    for matches in (
+        [one for one in known if one.name == wanted],
+        [one for one in known if one.name.startswith(wanted) or _key(one).startswith(wanted)],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            names = ", ".join(one.name for one in matches[:5])
+            raise FewshotError("bank", f"{wanted!r} may be any of {names}", "Say more of its name.")
+    raise UnknownNameError("bank", wanted, [one.name for one in known])
+
+
+def _key(entry: Entry) -> str:
+    return str(entry.note.get("key", ""))
+
+
+def faults(entry: Entry) -> list[str]:
+    """What is wrong with a bank; empty when its files are as they were written."""
+    if entry.state != "ready":
+        return [entry.state]
+    try:
+        bank = open_bank(entry.folder)
+        found: list[str] = []
+        list(bank.paths or ())  # reads them all
+        check_finite(bank.features)
+    except FewshotError as error:
+        return [str(error)]
+    for kind, name in (("features", FEATURES), ("labels", LABELS)):
+        with (entry.folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != entry.note["sha256"].get(kind):
+            found.append(f"{name} is not what was written (its SHA-256 differs)")
+    if bank.labels.min(initial=0) < 0 or bank.labels.max(initial=0) >= len(bank.classnames):
+        found.append(f"{LABELS} names classes that do not exist")
+    return found
+
+
+def in_work(entry: Entry) -> bool:
+    """Whether a process is extracting it now."""
+    if entry.state != "unfinished":
+        return False
+    # That of a chunk, or of the whole bank while it is made of the chunks.
+    for lock in (*entry.folder.glob("*.lock"), *entry.folder.parent.glob(f"{_bank(entry)}.lock")):
+        try:
+            with FileLock(lock).acquire(timeout=0):
+                pass
+        except Timeout:
+            return True
+    return False
+
+
+def _bank(entry: Entry) -> str:
+    """The X of ``X``, ``X.partial`` and ``.X.12.beef.partial``."""
+    name = entry.name.removesuffix(PARTIAL)
+    return name[1:].rsplit(".", 2)[0] if name[0] == "." else name
+
+
+def remove(entry: Entry) -> None:
+    """Delete a bank, its lock, and the note on its precision."""
+    shutil.rmtree(entry.folder)
+    bank = entry.folder.with_name(_bank(entry))
+    bank.with_name(f"{bank.name}.lock").unlink(missing_ok=True)
+    record = precision_record(bank)
+    record.unlink(missing_ok=True)
+    record.with_name(f"{record.name}.lock").unlink(missing_ok=True)
+
+
+def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) -> Iterator[Entry]:
+    """Banks that nobody needs.
+
+    Damaged ones (but no folder with files of another kind), unfinished ones that no process works
+    on or has worked on for `unfinished_days`, and, if given, those that nobody opened for
+    `unused_days`.
+    """
+    for entry in entries(cache):
+        abandoned = entry.state == "unfinished" and entry.age >= unfinished_days
+        damaged = entry.state == "damaged" and _nothing_else(entry.folder)
+        if damaged or (abandoned and not in_work(entry)):
+            yield entry
+        elif entry.state in ("ready", "outdated") and unused_days is not None:
+            features = entry.folder / FEATURES
+            stat = (features if features.is_file() else entry.folder).stat()
+            opened = max(stat.st_atime, stat.st_mtime)
+            if (time.time() - opened) / SECONDS_PER_DAY >= unused_days:
+                yield entry
+
+
+def _nothing_else(folder: Path) -> bool:
+    """Whether a folder holds a bank's files only, so that it may go unasked."""
+    return {path.name for path in folder.iterdir()} <= {FEATURES, LABELS, PATHS, NOTE}

@@ -1,0 +1,1 @@
+"""Running a backbone over images, in chunks that resume and are shared."""

@@ -1,0 +1,204 @@
+"""Run a backbone over all images and write a bank, resuming where earlier tries ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from fewshot.backbones.base import Backbone, Encode
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.images import unreadable
+from fewshot.exceptions import FewshotError
+from fewshot.features.extraction.chunks import (
+    IMAGES_PER_CHUNK,
+    MOST_CHUNKS,
+    Chunk,
+    Chunks,
+    Plan,
+)
+from fewshot.features.extraction.pipeline import Encoded, encode_batches
+from fewshot.features.extraction.precision import at_precision
+from fewshot.features.extraction.precision_choice import Choice
+from fewshot.features.paths import NOTE
+from fewshot.hardware import freed_memory_kept
+
+SECONDS_BETWEEN_LOOKS = 0.3  # at the chunks that other processes work on
+
+
+class Extractor:
+    """One process's part in extracting a bank.
+
+    Any number of processes may do the same at the same time, on one machine or on several that
+    share the disk: each takes chunks that nobody has taken.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the bank is going to be; chunks are kept in ``<folder>.partial``.
+    dataset : ImageDataset
+    backbone : Backbone
+    choice : Choice
+        How to extract, with the precision that was chosen.
+    rehearsal : bool
+        Leave nothing on disk: for an estimate of the time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        dataset: ImageDataset,
+        backbone: Backbone,
+        choice: Choice,
+        rehearsal: bool = False,
+    ) -> None:
+        how = choice.how
+        self.folder, self.dataset, self.backbone, self.how = folder, dataset, backbone, how
+        self.choice = choice
+        self.chunks = Chunks(folder.with_name(folder.name + ".partial"))
+        self.rehearsal = rehearsal
+        self.mine = range(how.part()[0], self.plan.chunks, how.part()[1])
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What whoever began has decided; that may be us."""
+        known = self.chunks.plan()
+        if known is not None:
+            return known
+        new = self._new_plan()
+        return new if self.rehearsal else self.chunks.begin(new)
+
+    @cached_property
+    def encode(self) -> Encode:
+        """The network, loaded when the first chunk needs it."""
+        how = self.how
+        loaded = self.choice.encode or self.backbone.load(how.device)
+        encode = at_precision(loaded, self.plan.precision, how.device)
+        return compiled(encode, self.plan.batch) if how.compile else encode
+
+    def missing(self) -> list[int]:
+        """Chunks of ours that are not on disk; none once the bank is there."""
+        if self._finished():
+            return []
+        done = self.chunks.done()
+        return [number for number in self.mine if number not in done]
+
+    def run(self) -> None:
+        """Extract until no chunk of ours is missing, waiting for those that others hold."""
+        missing = self.missing()
+        if not missing:
+            return
+        bar = tqdm(
+            total=self._images(self.mine), unit="img", disable=None, smoothing=0.1,
+            desc=f"{self.backbone.name} features of {self.dataset.name}",
+        )  # fmt: skip
+        with bar, freed_memory_kept():
+            while missing := self.missing():
+                bar.n = bar.total - self._images(missing)
+                bar.refresh()
+                if not self._extract(missing, bar):
+                    bar.set_postfix_str("waiting for another process")
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _finished(self) -> bool:
+        """Whether another process has made a bank of the chunks, and removed them."""
+        return (self.folder / NOTE).is_file()
+
+    def _images(self, numbers: Any) -> int:
+        return sum(len(self.plan.rows(number)) for number in numbers)
+
+    def _extract(self, missing: list[int], bar: Any) -> int:
+        """Compute those chunks that nobody holds; how many."""
+        claims: deque[tuple[int, ExitStack]] = deque()
+        finished = 0
+        try:
+            results = encode_batches(
+                self._claimed(missing, claims), self.dataset, self.backbone.transform,
+                self.encode, self.how.device, self.how.cores,
+            )  # fmt: skip
+            parts: list[Encoded] = []
+            images, since = 0, time.perf_counter()
+            for batch in results:
+                number, claim = claims[0]
+                self._check(batch.features, batch.failures, number)
+                parts.append(batch)
+                images += len(batch.features) + len(batch.failures)
+                if images == len(self.plan.rows(number)):
+                    seconds = time.perf_counter() - since
+                    self.chunks.write(number, _chunk(parts, self.how.dtype, seconds))
+                    since += seconds
+                    claims.popleft()
+                    claim.close()
+                    finished, images, parts = finished + 1, 0, []
+                bar.update(len(batch.features) + len(batch.failures))
+        finally:
+            for _, claim in claims:
+                claim.close()
+        return finished
+
+    def _claimed(self, missing: list[int], claims: deque[tuple[int, ExitStack]]) -> Iterator[range]:
+        """Batches of the chunks that could be claimed; the claims go to the end of `claims`."""
+        for number in missing:
+            claim = ExitStack()
+            if self._finished() or not claim.enter_context(self.chunks.claim(number)):
+                claim.close()
+                continue
+            claims.append((number, claim))
+            rows = self.plan.rows(number)
+            for start in range(rows.start, rows.stop, self.plan.batch):
+                yield range(start, min(start + self.plan.batch, rows.stop))
+
+    def _check(self, rows: Tensor, failures: list[dict[str, Any]], number: int) -> None:
+        """Raise for unreadable images, unless to be skipped, and for features beyond the dtype."""
+        if failures and self.how.on_error == "raise":
+            raise unreadable(failures[0]["path"], failures[0]["reason"])
+        limit = torch.finfo(getattr(torch, self.how.dtype)).max
+        if rows.numel() and not bool((rows.abs() <= limit).all()):  # NaN is not
+            first = self.dataset.paths[self.plan.rows(number).start]
+            raise FewshotError(
+                "backbone",
+                f"{self.backbone.name} gives features that are not finite as {self.how.dtype} "
+                f"in the {len(self.plan.rows(number))} images from {first!r} on",
+                "Set features.dtype=float32 and features.precision=float32, or check the weights.",
+            )
+
+    def _new_plan(self) -> Plan:
+        """Batches and chunks, and the precision that was chosen."""
+        how, images = self.how, len(self.dataset)
+        least = max(IMAGES_PER_CHUNK, images / MOST_CHUNKS)
+        size = how.batch * math.ceil(least / how.batch)
+        return Plan(images, how.batch, size, how.precision, self.choice.check)
+
+
+def compiled(encode: Encode, batch: int) -> Encode:
+    """`encode` through ``torch.compile``; short batches are padded, not compiled anew."""
+    fast: Encode = torch.compile(encode, dynamic=False)
+
+    def padded(images: Tensor) -> Tensor:
+        lacking = batch - len(images)
+        if lacking == 0:
+            return fast(images)
+        filler = images[-1:].expand(lacking, -1, -1, -1)
+        return fast(torch.cat([images, filler]))[: len(images)]
+
+    return padded
+
+
+def _chunk(parts: list[Encoded], dtype: str, seconds: float) -> Chunk:
+    features: list[NDArray] = [
+        part.features.numpy().astype(dtype) for part in parts if len(part.features)
+    ]
+    failures = [failure for part in parts for failure in part.failures]
+    rows = np.concatenate(features) if features else np.empty((0, 0), dtype)
+    return Chunk(rows, failures, seconds, torch.cat([part.signatures for part in parts]).numpy())

@@ -1,0 +1,120 @@
+"""The precision of a bank: decided once from a few of its images, remembered, part of its key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from fewshot.backbones.base import Backbone, Encode
+from fewshot.datasets.base import ImageDataset
+from fewshot.exceptions import FewshotError
+from fewshot.features.extraction.decode import decode
+from fewshot.features.extraction.precision import PRECISIONS, compare, verdict
+from fewshot.features.extraction.settings import Extraction
+from fewshot.files import atomic_path
+
+# Images that are compared, spread over the data set: the same ones whatever the batch size.
+SAMPLE = 16
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a bank is computed in.
+
+    Attributes
+    ----------
+    how : Extraction
+        With "float32", "bfloat16" or "float16" as its precision.
+    check : dict
+        ``images`` compared, least ``cosine`` to float32 and the precision ``asked`` for; empty
+        where float32 was asked for.
+    encode : callable, optional
+        The network, where the comparison had to load it.
+    """
+
+    how: Extraction
+    check: dict[str, Any] = field(default_factory=dict)
+    encode: Encode | None = None
+
+
+def precision_record(bank: Path) -> Path:
+    """The JSON that notes a choice, beside the folder of the bank with the precision asked for."""
+    return bank.with_name(f"{bank.name}.precision.json")
+
+
+def known_choice(record: Path, how: Extraction) -> Choice | None:
+    """The choice without looking at an image: float32 was asked for, or an earlier one is noted.
+
+    Parameters
+    ----------
+    record : Path
+        JSON beside the bank.
+    how : Extraction
+        With a precision that is not "auto".
+
+    Raises
+    ------
+    FewshotError
+        The note is damaged.
+    """
+    if how.precision == "float32":
+        return Choice(how)
+    try:
+        noted = json.loads(record.read_text(encoding="utf-8"))
+        if noted["precision"] not in PRECISIONS:
+            raise ValueError(f"no such precision: {noted['precision']!r}")
+        return Choice(replace(how, precision=noted["precision"]), dict(noted["check"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FewshotError(
+            "paths.cache", f"{record} cannot be read: {error}", "Delete that file."
+        ) from None
+
+
+def choose(
+    record: Path, dataset: ImageDataset, backbone: Backbone, how: Extraction, remember: bool = True
+) -> Choice:
+    """The precision that `how` asks for, or float32 where that distorts the features.
+
+    Whoever decides first decides for all: other processes find the note.
+
+    Parameters
+    ----------
+    record : Path
+        Where the choice is noted; nothing is written if not `remember`.
+    dataset : ImageDataset
+    backbone : Backbone
+    how : Extraction
+        With a precision that is not "auto".
+    """
+    known = known_choice(record, how)
+    if known is not None:
+        return known
+    encode = backbone.load(how.device)
+    check = _compared(encode, dataset, backbone, how) | {"asked": how.precision}
+    precision = verdict(check, how.precision)
+    if remember:
+        with FileLock(record.with_name(f"{record.name}.lock")):
+            if (other := known_choice(record, how)) is not None:
+                return replace(other, encode=encode)
+            with atomic_path(record) as partial:
+                noted = {"precision": precision, "check": check}
+                partial.write_text(json.dumps(noted), encoding="utf-8")
+    return Choice(replace(how, precision=precision), check, encode)
+
+
+def _compared(
+    encode: Encode, dataset: ImageDataset, backbone: Backbone, how: Extraction
+) -> dict[str, Any]:
+    rows = np.unique(np.linspace(0, len(dataset) - 1, SAMPLE).round().astype(int)).tolist()
+    pixels = decode(dataset, backbone.transform, rows)
+    if not len(pixels.images):
+        return {"images": 0}
+    images = backbone.transform.normalise(pixels.images.to(how.device))
+    return compare(encode, images, how.precision, how.device)

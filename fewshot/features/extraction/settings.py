@@ -1,0 +1,85 @@
+"""How features are extracted, where that is for the user to say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import torch
+
+from fewshot.exceptions import FewshotError, expect_choice, expect_positive_int
+from fewshot.features.extraction.precision import PRECISIONS
+from fewshot.hardware import available_cores
+
+DTYPES = ("float32", "float16")
+# Large batches leave a CPU's cache; an accelerator wants them.
+BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 16, 128
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Settings of an extraction.
+
+    Attributes
+    ----------
+    device : torch.device
+    dtype : {"float32", "float16"}
+        Of the features on disk.
+    precision : {"auto", "float32", "bfloat16", "float16"}
+        What the network computes in; see ``fewshot.features.extraction.precision``.
+    batch_size : int, optional
+        By default what suits the kind of device.
+    compile : bool
+        Run the network through ``torch.compile``.
+    on_error : {"raise", "skip"}
+        What to do about an unreadable image.
+    threads : int, optional
+        Cores to use; all that the process may use by default.
+    shard : str, optional
+        "I/N": only every N-th chunk, from the I-th on (0 <= I < N), for one of N machines.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: str = "float32"
+    precision: str = "auto"
+    batch_size: int | None = None
+    compile: bool = False
+    on_error: str = "raise"
+    threads: int | None = None
+    shard: str | None = None
+
+    def __post_init__(self) -> None:
+        expect_choice("features.dtype", self.dtype, DTYPES)
+        expect_choice("features.precision", self.precision, PRECISIONS)
+        expect_choice("dataset.on_error", self.on_error, ("raise", "skip"))
+        if self.batch_size is not None:
+            expect_positive_int("features.batch_size", self.batch_size)
+        if self.threads is not None:
+            expect_positive_int("threads", self.threads)
+        if not isinstance(self.compile, bool):
+            raise FewshotError("features.compile", f"expected true or false, got {self.compile!r}")
+        self.part()
+
+    @property
+    def batch(self) -> int:
+        """Images that go through the network together."""
+        on_cpu = self.device.type == "cpu"
+        return self.batch_size or (BATCH_ON_CPU if on_cpu else BATCH_ON_ACCELERATOR)
+
+    @property
+    def cores(self) -> int:
+        """Threads that decode, and on a CPU run the network."""
+        return self.threads or available_cores()
+
+    def part(self) -> tuple[int, int]:
+        """The shard as numbers (I, N); (0, 1) stands for all of it."""
+        if self.shard is None:
+            return 0, 1
+        found = re.fullmatch(r"(\d+)/(\d+)", str(self.shard))
+        if found is None or not int(found[1]) < int(found[2]):
+            raise FewshotError(
+                "--shard",
+                f"expected I/N with 0 <= I < N, got {self.shard!r}",
+                "The first of four machines takes 0/4, the last 3/4.",
+            )
+        return int(found[1]), int(found[2])

@@ -1,0 +1,180 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fewshot.exceptions import FewshotError
+from fewshot.hardware import available_cores
+
+
+def plain_name(name: str, longest: int = 120) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^\w.,=-]+", "_", name)[:longest]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path`; what was written there is renamed to `path` on success.
+
+    A file or a folder. On any error the partial one is removed and `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[Path]:
+    """Make an empty folder that no other process has: `path`, or one with a number after it.
+
+    Whoever leaves it empty, as after an error, leaves no trace of it.
+    """
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+
+
+@contextmanager
+def writing(setting: str, path: Path) -> Iterator[None]:
+    """Turn a full disk, a missing permission, a disk without locks ... into the house form."""
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EFBIG: "the file is larger than a limit (ulimit -f) or the file system allows",
+        errno.EACCES: "permission denied",
+        errno.EPERM: "permission denied",
+        errno.EROFS: "the file system is read-only",
+        errno.ENOTDIR: "a part of the path is a file, not a folder",
+        errno.EEXIST: "a file of that name is in the way",
+        errno.EISDIR: "a folder of that name is in the way",
+        errno.ENAMETOOLONG: "the name is too long",
+        errno.ENOLCK: "the file system has no file locks",
+        errno.EOPNOTSUPP: "the file system has no file locks",
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in reasons:
+            raise
+        raise FewshotError(
+            setting,
+            f"cannot write to {path}: {reasons[error.errno]}",
+            f"Free some space or point {setting} to another folder.",
+        ) from error
+
+
+# Seconds after which what a killed process was writing is taken for abandoned.
+ABANDONED = 3600
+
+
+def forget_abandoned(partial: Path) -> None:
+    """Remove a partial folder if whoever wrote it was killed."""
+    with suppress(OSError):
+        if _abandoned(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _abandoned(partial: Path) -> bool:
+    """Whether no process of this machine is writing it, and none elsewhere can be.
+
+    Clocks jump, and differ among machines: a time to come is as old as one that has passed.
+    """
+    age = abs(time.time() - partial.stat().st_mtime)
+    return age > ABANDONED and not _alive(partial.name.split(".")[-3])
+
+
+def _alive(process: str) -> bool:
+    """Whether there is a process of that number; elsewhere than on POSIX, asking would end it."""
+    if os.name != "posix" or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, or no number of a process
+        return True
+    return True
+
+
+UNREADABLE = "unreadable"  # in place of a digest; whoever needs the content will complain
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, or ``UNREADABLE``."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return UNREADABLE
+
+
+def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
+    """SHA-256 of every file.
+
+    With a `cache` file, a digest is remembered together with the file's size and its times of
+    modification and of change, and is worked out again when any of them differs. The cache only
+    saves time: it may be absent, damaged or unwritable.
+    """
+    known = _load(cache)
+    stamps = [_stamp(path) for path in paths]
+    digests = [
+        known.get(str(path), {}).get(stamp) for path, stamp in zip(paths, stamps, strict=True)
+    ]
+    missing = [i for i, digest in enumerate(digests) if digest is None]
+    if missing:
+        with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
+            fresh = pool.map(file_digest, [paths[i] for i in missing])
+            for i, digest in zip(missing, fresh, strict=True):
+                digests[i] = digest
+        if cache is not None:
+            rows = zip(paths, stamps, digests, strict=True)
+            table = {str(path): {s: d} for path, s, d in rows if d != UNREADABLE}
+            with suppress(OSError), atomic_path(cache) as partial:
+                partial.write_text(json.dumps(table), encoding="utf-8", errors="surrogatepass")
+    return [digest for digest in digests if digest is not None]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:  # a dangling link
+        return UNREADABLE
+    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
+
+
+def _load(cache: Path | None) -> dict[str, dict[str, str]]:
+    if cache is None:
+        return {}
+    try:
+        table = json.loads(cache.read_text(encoding="utf-8", errors="surrogatepass"))
+    except (OSError, ValueError):
+        return {}
+    fine = isinstance(table, dict) and all(isinstance(entry, dict) for entry in table.values())
+    return table if fine else {}

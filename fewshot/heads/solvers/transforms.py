@@ -1,0 +1,116 @@
+"""What is done to features before they are compared: power, centring, unit length."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fewshot.exceptions import FewshotError, expect_choice, expect_number
+from fewshot.heads.base import (
+    Support,
+)
+
+Center = Literal["none", "base", "support"]
+
+# Length below which a vector has no direction: its square is float32's smallest normal number.
+SHORTEST = 2.0**-63
+
+
+def unit_length(features: Tensor) -> Tensor:
+    """Vectors (..., D) divided by their length; zero stays zero."""
+    return features / length_of(features)
+
+
+def length_of(features: Tensor) -> Tensor:
+    """Lengths (..., 1) of vectors (..., D), at least the smallest normal number.
+
+    A product divided by them is cheaper than a product of vectors that were divided.
+    """
+    squared = torch.linalg.vecdot(features, features)[..., None]
+    return squared.sqrt().clamp_min(torch.finfo(features.dtype).tiny)
+
+
+def power_transform(features: Tensor, exponent: float) -> Tensor:
+    """``sign(x) |x|^exponent`` of features (..., D), then unit length.
+
+    Hu et al., "Leveraging the Feature Distribution in Transfer-Based Few-Shot Learning", ICANN
+    2021, for features >= 0, without the 1e-6 that is added to them there. The sign keeps
+    features of networks that do not end in a ReLU.
+    """
+    return unit_length(features.sign() * features.abs().pow(exponent))
+
+
+def centre_of(support: Support, center: Center, setting: str) -> Tensor | None:
+    """What is subtracted from all features: nothing, the mean of base classes, of these classes.
+
+    Returns
+    -------
+    Tensor of shape (1, 1, D) or (E, 1, D), or None
+        Means of classes weigh alike, whatever their shots.
+
+    Raises
+    ------
+    FewshotError
+        "base" without base classes.
+    """
+    if center == "none":
+        return None
+    if center == "support":
+        return support.means().mean(1, keepdim=True)
+    mean = support.context.base_mean
+    if mean is None:
+        raise FewshotError(
+            f"{setting}.center",
+            "expected base classes to take the mean of, got none",
+            f"Mark classes as base, or set {setting}.center=support or none.",
+        )
+    return mean.to(support.features)[None, None]
+
+
+def check_center(center: object, setting: str) -> None:
+    """Raise unless `center` is one of those that `centre_of` knows."""
+    expect_choice(f"{setting}.center", center, ("none", "base", "support"))
+
+
+def check_power(power: object, center: str, setting: str) -> None:
+    """Raise unless `power` is None or an exponent in (0, 1] that goes with `center`.
+
+    Raises
+    ------
+    FewshotError
+        Another exponent, or "base": the mean of base classes is known for the features as they
+        are, and the mean of powers is not the power of the mean.
+    """
+    if power is None:
+        return
+    expect_number(f"{setting}.power", power, 0, 1, above=True, remedy="None leaves it out.")
+    if center == "base":
+        raise FewshotError(
+            f"{setting}.center",
+            f"expected none or support together with {setting}.power, got 'base'",
+            "The mean of the base classes is that of features without the power transform.",
+        )
+
+
+def ncm_weights(means: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear form of nearest class mean: weights (E, N, D), biases (E, N) of means (E, N, D)."""
+    centre = means.mean(1, keepdim=True)
+    weights = means - centre
+    # (|m|^2 - |centre|^2) / 2 without subtracting two large numbers
+    biases = -(weights * (means + centre)).sum(-1) / 2
+    return weights, biases
+
+
+def cosine_weights(means: Tensor, centre: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Linear form of the largest cosine with means (E, N, D), seen from centre (1 or E, 1, D)."""
+    if centre is None:
+        return unit_length(means), means.new_zeros(means.shape[:2])
+    weights = unit_length(means - centre)
+    return weights, -(weights * centre).sum(-1)
+
+
+def check_metric(metric: object, setting: str) -> None:
+    """Raise unless `metric` is "euclidean" or "cosine"."""
+    expect_choice(f"{setting}.metric", metric, ("euclidean", "cosine"))

@@ -1,0 +1,1 @@
+"""Which cells may be compared, and which of them is ahead."""

@@ -1,0 +1,72 @@
+"""Accuracies of classification as a table: what is compared, by where it was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, known, task_of
+
+HEAD, BACKBONE, BOTH = "head", "backbone", "head and backbone"
+# Seldom judged treatments would leave hardly a context that all share.
+OFTEN = 0.5
+
+# Data set, what is held fixed, ways, shots, seed, queries.
+Context = tuple[Any, ...]
+SEED = 4  # where the seed stands in it
+
+
+def table_of(cells: Iterable[Cell], of: str) -> dict[Context, dict[str, float]]:
+    """Accuracy by context and treatment; a context is a data set and all that is held fixed."""
+    cells = [cell for cell in cells if task_of(cell) == "classification"]
+    features = feature_kinds(cells)
+    table: dict[Context, dict[str, float]] = {}
+    for cell in cells:
+        value = cell["accuracy"]["mean"]
+        if not known(value):
+            continue
+        backbone, head = backbone_name(cell, features), str(cell["head"])
+        treatment, fixed = {
+            HEAD: (head, backbone),
+            BACKBONE: (backbone, head),
+            BOTH: (f"{backbone} + {head}", ""),
+        }[of]
+        where = cell["ways"], cell["shots"], cell["seed"], str(cell["queries"])
+        table.setdefault((str(cell["dataset"]), fixed, *where), {})[treatment] = float(value)
+    return table
+
+
+def complete(
+    table: Mapping[Context, Mapping[str, float]],
+) -> tuple[list[str], list[Context], list[str]]:
+    """Treatments, the contexts in which all of them were judged, and treatments left out.
+
+    Treatments that were judged in fewer than half as many contexts as the most frequent one are
+    left out, then the rarest one by one until there is a context that the others share.
+    """
+    counts: dict[str, int] = {}
+    for row in table.values():
+        for name in row:
+            counts[name] = counts.get(name, 0) + 1
+    most = max(counts.values(), default=0)
+    names = [name for name, count in counts.items() if count >= OFTEN * most]
+    contexts: list[Context] = []
+    while len(names) > 1:
+        contexts = [where for where, row in table.items() if all(name in row for name in names)]
+        if contexts:
+            break
+        names.remove(min(reversed(names), key=counts.__getitem__))
+    return names, contexts, [name for name in counts if name not in names]
+
+
+def scores(
+    table: Mapping[Context, Mapping[str, float]], names: list[str], contexts: list[Context]
+) -> tuple[NDArray, NDArray]:
+    """Accuracies (contexts, treatments), and their means by data set (data sets, treatments)."""
+    rows = np.array([[table[where][name] for name in names] for where in contexts])
+    datasets = np.array([where[0] for where in contexts])
+    means = [rows[datasets == one].mean(0) for one in dict.fromkeys(datasets.tolist())]
+    return rows, np.array(means)

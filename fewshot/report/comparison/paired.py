@@ -1,0 +1,83 @@
+"""Two combinations of backbone and head on the same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.report.cell_rows import CellRows
+from fewshot.report.wording import Cell
+from fewshot.statistics.populations import LEVEL, class_variance, half_width
+
+Judged = tuple[Cell, CellRows]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean accuracy of the first minus that of the second over the same episodes.
+
+    Attributes
+    ----------
+    mean, half : float
+        With half the width of the interval over episodes.
+    classes : float or None
+        Half the width of the interval for other classes; None where every episode has all.
+    """
+
+    mean: float
+    half: float
+    classes: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether other episodes of these classes would tell the two apart as well."""
+        return abs(self.mean) > self.half
+
+    @property
+    def clear_elsewhere(self) -> bool | None:
+        """Whether other classes would; None where that is not known."""
+        return None if self.classes is None else abs(self.mean) > self.classes
+
+
+def compare(first: Sequence[Judged], second: Sequence[Judged]) -> Difference | None:
+    """The mean paired difference over the seeds that both were judged on; None without any.
+
+    Cells are paired when the hashes of their episodes are equal. The interval for other classes
+    is that of `fewshot.statistics.populations`, from the classes of each episode.
+    """
+    others = {_drawn(cell): rows for cell, rows in second}
+    gaps, classes = [], []
+    for cell, rows in first:
+        drawn = _drawn(cell)
+        if drawn is None or drawn not in others or not len(rows):
+            continue
+        _, here, there = np.intersect1d(rows.episode, others[drawn].episode, return_indices=True)
+        gaps.append(others[drawn].actual[there] - rows.actual[here])
+        classes += rows.classes(here)
+    if not gaps or len(classes) < 2:
+        return None
+    return _difference(np.concatenate(gaps), classes)
+
+
+def _drawn(cell: Cell) -> str | None:
+    return (cell.get("hashes") or {}).get("episodes")
+
+
+def _difference(gaps: NDArray, classes: list[list[str]]) -> Difference:
+    # Sums of equal shares in another order differ in the last digit.
+    gaps = np.where(np.abs(gaps) < 1e-12, 0, gaps)
+    draw = float(gaps.var(ddof=1)) / len(gaps)
+    between = None
+    if len({len(own) for own in classes}) == 1:
+        numbers = {name: i for i, name in enumerate(sorted({n for own in classes for n in own}))}
+        table = np.array([[numbers[name] for name in own] for own in classes])
+        between = class_variance(gaps, table)
+        degrees = len(numbers) - 1
+    return Difference(
+        mean=float(gaps.mean()),
+        half=half_width(draw, LEVEL),
+        classes=None if between is None else half_width(draw + between, LEVEL, degrees),
+    )

@@ -1,0 +1,118 @@
+"""Which head, which backbone is ahead over all data sets: mean ranks, and what tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.datasets.part_names import of_one_part
+from fewshot.report.comparison.contexts import (
+    BACKBONE,
+    BOTH,
+    HEAD,
+    SEED,
+    Context,
+    complete,
+    scores,
+    table_of,
+)
+from fewshot.report.wording import Cell
+from fewshot.statistics.paired import ENOUGH_SETS, rank_test, signed_rank
+
+# One context has an order; a mean of ranks needs several.
+SEVERAL = 2
+SHOWN = 40
+
+
+def ranks(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """Mean ranks of heads, of backbones, and of both together, where there are several.
+
+    With five data sets and more, a block is a data set: accuracies are averaged over the contexts
+    (other factor, ways, shots, seed) that all treatments share, ranked, and tested by Friedman's
+    test and Nemenyi's critical difference (Demsar 2006). With fewer, ranks are averaged over the
+    contexts and nothing is tested. Where all were judged in one context only, under however many
+    seeds, there are none: one order is no mean of ranks. Cells on base classes take no part where
+    there are others.
+    """
+    cells = of_one_part(cells, lambda cell: str(cell["dataset"]))
+    found = (_ranks_of(cells, of) for of in (HEAD, BACKBONE, BOTH))
+    both = [one for one in found if one is not None]
+    # With one head, or one backbone, the third says the same as another.
+    return both if len(both) == 3 else [one for one in both if one["of"] != BOTH]
+
+
+def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
+    table = table_of(cells, of)
+    names, contexts, dropped = complete(table)
+    if len(names) < 2 or len(_but_for_seeds(contexts)) < SEVERAL:
+        return None
+    rows, means = scores(table, names, contexts)
+    enough = len(means) >= ENOUGH_SETS
+    average, critical, p = _tested(means) if enough else (_mean_ranks(rows), None, None)
+    order = np.argsort(average, kind="stable")[:SHOWN]
+    return {
+        "of": of,
+        "over": _over(of, contexts, len(means), enough),
+        "names": [names[i] for i in order],
+        "mean_ranks": average[order].tolist(),
+        "critical_difference": critical,
+        "p": p,
+        "test": "Wilcoxon's signed-rank test" if len(names) == 2 else "Friedman test",
+        "blocks": len(means) if enough else len(rows),
+        "note": _note(len(means), names, dropped, enough),
+    }
+
+
+def _but_for_seeds(contexts: list[Context]) -> set[Context]:
+    """The contexts, other draws of episodes in one of them not counted."""
+    return {context[:SEED] + context[SEED + 1 :] for context in contexts}
+
+
+def _tested(means: NDArray) -> tuple[NDArray, float | None, float | None]:
+    """Mean ranks over data sets, the critical difference and p; two treatments have p only."""
+    if means.shape[1] == 2:
+        return _mean_ranks(means), None, signed_rank(means[:, 0], means[:, 1])
+    test = rank_test(means)
+    return test.average_ranks, test.critical_difference, test.p
+
+
+def _mean_ranks(rows: NDArray) -> NDArray:
+    """Mean over the rows of the ranks of the columns; 1 is best, equal scores share a rank.
+
+    Written out, as importing scipy.stats takes longer than the rest of a small page.
+    """
+    better = (rows[:, None, :] > rows[:, :, None]).sum(2)
+    equal = (rows[:, None, :] == rows[:, :, None]).sum(2)
+    average: NDArray = (better + (equal + 1) / 2).mean(0)
+    return average
+
+
+def _over(of: str, contexts: list[Context], datasets: int, enough: bool) -> str:
+    other = {HEAD: "backbones", BACKBONE: "heads"}.get(of)
+    fixed = "ways, shots and seeds" if other is None else f"{other}, ways, shots and seeds"
+    sets = f"{datasets} data set{'s' * (datasets > 1)}"
+    if enough:
+        return f"{sets}; accuracies averaged over the {fixed} that all share"
+    many = len(contexts)
+    return f"{many} context{'s' * (many > 1)} ({fixed} that all share, on {sets})"
+
+
+def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> str:
+    parts = []
+    if not enough:
+        parts.append(
+            f"No critical difference: it needs at least {ENOUGH_SETS} data sets as blocks, here "
+            f"{'is' if datasets == 1 else 'are'} {datasets}. Contexts of one data set share its "
+            "images and classes, and counting them as independent would claim too much."
+        )
+    elif len(names) == 2:
+        parts.append("Two are compared by Wilcoxon's signed-rank test over data sets.")
+    if len(names) > SHOWN:
+        parts.append(f"The {SHOWN} best of {len(names)} are shown; ranks are among all.")
+    if dropped:
+        shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if dropped[5:] else "")
+        parts.append(f"Left out, as judged in too few of the same settings: {shown}.")
+    return " ".join(parts)

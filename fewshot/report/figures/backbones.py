@@ -1,0 +1,94 @@
+"""How the errors of several backbones go down with more shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fewshot.report.figures.panels import panels, wrapped
+from fewshot.report.figures.style import (
+    COLORS,
+    MARKERS,
+    house_style,
+    nth,
+)
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, known, plain
+
+COLUMNS = 3
+PANELS = 12
+ASIDE = 0.04
+
+
+def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
+    """Mean actual error by shots, a panel per data set and head, a line per backbone.
+
+    Bars are 95 % intervals over episodes; of several seeds the mean is shown, without.
+
+    Parameters
+    ----------
+    cells : sequence of dict
+        Of classification.
+    title : str
+
+    Returns
+    -------
+    Figure or None
+        None with fewer than two backbones. Of many panels the first twelve.
+    """
+    kinds = feature_kinds(cells)
+    names = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
+    if len(names) < 2:
+        return None
+    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((str(cell["dataset"]), str(cell["head"]), cell["ways"]), []).append(cell)
+    shown = list(groups.items())[:PANELS]
+    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    with house_style():
+        figure, axes = panels(
+            [f"{dataset}, {head}, {ways}-way" for (dataset, head, ways), _ in shown],
+            wrapped(len(shown), COLUMNS),
+            [_line(i, plain(name)) for i, name in enumerate(names)],
+            title=title,
+            labels=("shots per class", "error, %"),
+            aspect=0.75,
+        )
+        top = 1.0
+        for panel, (_, own) in zip(axes, shown, strict=True):
+            for i, name in enumerate(names):
+                of_name = [cell for cell in own if backbone_name(cell, kinds) == name]
+                aside = ASIDE * (i - (len(names) - 1) / 2)
+                top = max(top, _draw(panel, of_name, i, place, aside))
+        for panel in axes:
+            panel.set_xticks(range(len(place)), [str(K) for K in place])
+            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 1.08 * top))
+            panel.grid(axis="x", visible=False)
+    return figure
+
+
+def _draw(panel: Axes, cells: Sequence[Cell], i: int, place: dict[int, int], aside: float) -> float:
+    """The line of one backbone; gives back how high it reaches."""
+    by_shots: dict[int, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell["shots"]):
+        if known(cell["actual_error"]["mean"]):
+            by_shots.setdefault(cell["shots"], []).append(cell["actual_error"])
+    line = _line(i)
+    x = [place[K] + aside for K in by_shots]
+    y = [100 * float(np.mean([one["mean"] for one in own])) for own in by_shots.values()]
+    for at, own in zip(x, by_shots.values(), strict=True):
+        low, high = own[0].get("lower"), own[0].get("upper")
+        if len(own) == 1 and known(low) and known(high):
+            panel.vlines(at, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
+    line.set_data(x, y)
+    panel.add_line(line)
+    return max(y, default=0.0)
+
+
+def _line(i: int, label: str = "") -> Line2D:
+    style = {"marker": nth(MARKERS, i), "markersize": 4.5, "linewidth": 1.3}
+    dash = nth(("-", "--", ":"), i // len(COLORS))
+    return Line2D([], [], color=nth(COLORS, i), linestyle=dash, zorder=3, label=label, **style)

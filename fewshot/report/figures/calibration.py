@@ -1,0 +1,100 @@
+"""Whether episodes that were said to go wrong by so much did so, on average."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from fewshot.report.figures.panels import (
+    diagonal,
+    estimator_line,
+    panels,
+    square,
+    wrapped,
+)
+from fewshot.report.figures.rows import (
+    in_percent,
+    predicting,
+    settings,
+    unique,
+    where,
+)
+from fewshot.report.figures.style import house_style
+from fewshot.report.payload.packing import bin_means, equal_bins
+from fewshot.report.wording import plain
+
+BINS = 10
+# Fewer would show the noise of single episodes.
+PER_BIN = 5
+COLUMNS = 4
+
+
+def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure | None:
+    """Mean actual against mean predicted error in about ten bins of equally many episodes.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Rows of one data set and backbone. One panel per head, ways and shots, a line per
+        estimator; one that says the same of every episode is a point.
+    title : str
+        What the rows are about.
+
+    Returns
+    -------
+    Figure or None
+        None if nobody predicted enough episodes for two bins.
+    """
+    rows = in_percent(predictions)
+    curves = _curves(rows)
+    if not curves:
+        return None
+    labels = settings(rows)
+    drawn = {name for own in curves.values() for name in own}
+    # The same looks as in the other figures, where all estimators are drawn.
+    places = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
+    handles = [estimator_line(i, plain(name)) for name, i in places.items()]
+    with house_style():
+        figure, axes = panels(
+            [f"{head}, {labels[key]}" for head, key in curves],
+            wrapped(len(curves), COLUMNS),
+            [*handles, diagonal("predicted = actual")],
+            title=title,
+            labels=("mean predicted error, %", "mean actual error, %"),
+            largest=3.0,
+        )
+        low, high = _limits([curve for own in curves.values() for curve in own.values()])
+        for panel, own in zip(axes, curves.values(), strict=True):
+            for name, curve in own.items():
+                line = estimator_line(places[name])
+                line.set_data(*curve)
+                panel.add_line(line)
+            square(panel, low, high)
+    return figure
+
+
+def _curves(rows: pd.DataFrame) -> dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]]:
+    """Binned means by (head, (ways, shots)) and estimator, those with enough episodes."""
+    curves: dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]] = {}
+    for head, (ways, shots) in product(unique(rows["head"]), settings(rows)):
+        cell = where(rows, {"head": head, "ways": ways, "shots": shots})
+        for name in unique(cell["estimator"]):
+            own = where(cell, {"estimator": name})
+            count = min(BINS, len(own) // PER_BIN)
+            if count > 1:
+                x, y = own["predicted"].to_numpy(float), own["actual"].to_numpy(float)
+                means = bin_means(equal_bins(x, count), x, y)
+                curves.setdefault((head, (ways, shots)), {})[name] = means
+    return curves
+
+
+def _limits(curves: list[tuple[NDArray, ...]]) -> tuple[float, float]:
+    values = np.concatenate([axis for curve in curves for axis in curve])
+    low, high = math.floor(values.min() / 5) * 5, math.ceil(values.max() / 5) * 5
+    return low - 1.0, max(high, low + 5) + 1.0

@@ -1,0 +1,87 @@
+"""How well rules tell a class by its name, by the share of positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fewshot.report.figures.panels import panels, wrapped
+from fewshot.report.figures.style import (
+    COLORS,
+    MARKERS,
+    house_style,
+    nth,
+)
+from fewshot.report.tasks.one_class import at, shares, source_text
+from fewshot.report.wording import Cell, known, plain
+
+ASIDE = 0.08
+COLUMNS = 3
+
+
+def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
+    """Mean macro F1 of every rule with intervals over classes, a panel per source of confusers.
+
+    Rules that need no confusers are in every panel.
+
+    Parameters
+    ----------
+    cells : sequence of dict
+        Of one-class tasks, one data set and backbone.
+    title : str
+        What they are about.
+    """
+    sources = list(dict.fromkeys(cell["source"] for cell in cells if cell["source"] != "none"))
+    sources = sources or ["none"]
+    against = list(dict.fromkeys(cell["against"] for cell in cells))
+    shown = [(source, one) for one in against for source in sources]
+    rules = list(dict.fromkeys(cell["head"] for cell in cells))
+    place = {share: i for i, share in enumerate(shares(cells))}
+    titles = [
+        source_text(source) + (f", {one}" if len(against) > 1 else "") for source, one in shown
+    ]
+    handles = [_line(i, plain(rule)) for i, rule in enumerate(rules)]
+    with house_style():
+        figure, axes = panels(
+            titles,
+            wrapped(len(shown), COLUMNS),
+            handles,
+            title=title,
+            labels=("share of positives", "macro F1, %"),
+            aspect=0.8,
+        )
+        for panel, (source, one) in zip(axes, shown, strict=True):
+            own = [cell for cell in cells if cell["source"] in (source, "none")]
+            for cell in own:
+                if cell["against"] == one:
+                    i = rules.index(cell["head"])
+                    _draw(panel, cell, i, place, ASIDE * (i - (len(rules) - 1) / 2))
+            panel.set_xticks(range(len(place)), [f"{100 * share:.3g} %" for share in place])
+            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+            panel.grid(axis="x", visible=False)
+    return figure
+
+
+def _draw(panel: Axes, cell: Cell, i: int, place: dict[float, int], aside: float) -> None:
+    """The line of one rule, and the interval at every share."""
+    line, points = _line(i), []
+    for share, x in place.items():
+        one = at(cell, share).get("macro_f1") or {}
+        if known(one.get("mean")):
+            points.append((x + aside, 100 * one["mean"]))
+            if known(one["lower"]) and known(one["upper"]):
+                bounds = 100 * one["lower"], 100 * one["upper"]
+                panel.vlines(x + aside, *bounds, color=line.get_color())
+    line.set_data([x for x, _ in points], [y for _, y in points])
+    panel.add_line(line)
+
+
+def _line(i: int, label: str = "") -> Line2D:
+    # With more rules than colours, those that share one differ in marker and dashes.
+    again = i // len(COLORS)
+    style = {"marker": nth(MARKERS, i + again), "markersize": 4.5, "linewidth": 1.3}
+    style["linestyle"] = nth(("-", "--", ":"), again)
+    return Line2D([], [], color=nth(COLORS, i), zorder=3, label=label, **style)

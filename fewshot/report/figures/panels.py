@@ -1,0 +1,129 @@
+"""Panels side by side, placed by hand: a layout engine would cost more than the drawing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from fewshot.report.figures.style import (
+    COLORS,
+    DASHES,
+    GREY,
+    INK,
+    MARKERS,
+    nth,
+)
+from fewshot.report.wording import plain
+
+# Inches. The page shows a figure of WIDTH without scrolling or shrinking.
+WIDTH = 11.6
+LEFT, RIGHT, ABOVE, BELOW = 0.62, 0.14, 0.33, 0.52
+BETWEEN, UNDER = 0.24, 0.2
+LARGEST = 3.3
+LETTER, LEGEND_ROW = 0.075, 0.21
+LONGEST = 26
+
+
+def panels(
+    titles: Sequence[str],
+    columns: int,
+    handles: Sequence[Line2D],
+    *,
+    title: str,
+    labels: tuple[str, str],
+    largest: float = LARGEST,
+    aspect: float = 1.0,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel per title, `columns` in a row, and the legend below.
+
+    All panels are to have the same limits: only the outer ones say the numbers.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the panels, row by row.
+    columns : int
+    handles : sequence of Line2D
+        The legend.
+    title : str
+        Of the figure; "" for none.
+    labels : (str, str)
+        Of the horizontal and the vertical axes.
+    largest : float
+        Width of a panel at most.
+    aspect : float
+        Height of a panel by its width.
+    """
+    rows = math.ceil(len(titles) / columns)
+    wide = min(largest, (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns)
+    high = aspect * wide
+    width = max(LEFT + columns * wide + (columns - 1) * BETWEEN + RIGHT, 4.2)
+    keys = _legend_columns(handles, width)
+    legend = LEGEND_ROW * math.ceil(len(handles) / keys) + 0.1
+    top = 0.3 if title else 0.05
+    height = top + rows * (ABOVE + high) + (rows - 1) * UNDER + BELOW + legend
+    figure = Figure((width, height))
+    axes = []
+    for i, text in enumerate(titles):
+        row, column = divmod(i, columns)
+        x = LEFT + column * (wide + BETWEEN)
+        y = height - top - (row + 1) * (ABOVE + high) - row * UNDER
+        panel = figure.add_axes((x / width, y / height, wide / width, high / height))
+        panel.set_title(_short(text, int(wide / LETTER)), loc="left")
+        _say_outside(panel, labels, left=column == 0, below=i + columns >= len(titles))
+        axes.append(panel)
+    if title:
+        figure.text(0.12 / width, 1 - 0.08 / height, plain(title), ha="left", va="top", color=GREY)
+    spot = (0.5, 0.05 / height)
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=spot, ncols=keys)
+    return figure, axes
+
+
+def square(axes: Axes, low: float, high: float) -> None:
+    """The same numbers on both axes, and the diagonal, where they are equal."""
+    axes.plot([low, high], [low, high], color=INK, linewidth=0.9, zorder=3)
+    round_numbers = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = [tick for tick in round_numbers if low <= tick <= high]
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+
+
+def diagonal(label: str) -> Line2D:
+    """Its entry in the legend."""
+    return Line2D([], [], color=INK, linewidth=0.9, label=label)
+
+
+def estimator_line(i: int, label: str = "") -> Line2D:
+    """How the i-th estimator looks wherever estimators are lines."""
+    style = {"linestyle": nth(DASHES, i), "marker": nth(MARKERS[1:], i), "markersize": 4.5}
+    return Line2D([], [], color=nth(COLORS, i), linewidth=1.3, zorder=3, label=label, **style)
+
+
+def wrapped(count: int, most: int) -> int:
+    """Columns for `count` panels, at most `most`, without a lone panel in the last row."""
+    return math.ceil(count / math.ceil(count / most))
+
+
+def _say_outside(axes: Axes, labels: tuple[str, str], *, left: bool, below: bool) -> None:
+    axes.tick_params(labelleft=left, labelbottom=below)
+    if below:
+        axes.set_xlabel(labels[0])
+    if left:
+        axes.set_ylabel(labels[1])
+
+
+def _legend_columns(handles: Sequence[Line2D], width: float) -> int:
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    return max(1, min(len(handles), int(width / (0.55 + LETTER * longest))))
+
+
+def _short(title: str, longest: int) -> str:
+    """What fits above a panel."""
+    title, longest = plain(title), min(longest, LONGEST)
+    return title if len(title) <= longest else f"{title[: longest - 1]}…"

@@ -1,0 +1,89 @@
+"""How well one class is told from others, by the number of shots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fewshot.report.figures.panels import panels
+from fewshot.report.figures.style import (
+    COLORS,
+    INK,
+    MARKERS,
+    house_style,
+    nth,
+)
+from fewshot.report.tasks.verification import MEASURES, TITLES
+from fewshot.report.wording import Cell, known, plain
+
+ASIDE = 0.05
+
+
+def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
+    """Mean AUROC, average precision and FPR95 of every head with intervals over episodes.
+
+    Parameters
+    ----------
+    cells : sequence of dict
+        Of verification, one data set and backbone. A row of panels per number of ways.
+    title : str
+        What they are about.
+    """
+    heads = list(dict.fromkeys(cell["head"] for cell in cells))
+    ways = sorted({cell["ways"] for cell in cells})
+    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    handles = [_line(i, plain(head)) for i, head in enumerate(heads)]
+    handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="random order"))
+    with house_style():
+        figure, axes = panels(
+            [f"{TITLES[one]}, {N}-way" for N in ways for one in MEASURES],
+            len(MEASURES),
+            handles,
+            title=title,
+            labels=("shots per class", "%"),
+            aspect=0.75,
+        )
+        shown = [(N, one) for N in ways for one in MEASURES]
+        for panel, (N, one) in zip(axes, shown, strict=True):
+            own = [cell for cell in cells if cell["ways"] == N and cell[one] is not None]
+            for i, head in enumerate(heads):
+                aside = ASIDE * (i - (len(heads) - 1) / 2)
+                _draw(panel, [cell for cell in own if cell["head"] == head], one, i, place, aside)
+            chance = _chance(own, one)
+            if chance is not None:
+                panel.axhline(100 * chance, color=INK, linestyle="--", linewidth=0.9, zorder=1)
+            panel.set_xticks(range(len(place)), [str(K) for K in place])
+            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+            panel.grid(axis="x", visible=False)
+    return figure
+
+
+def _draw(
+    panel: Axes, cells: Sequence[Cell], measure: str, i: int, place: dict[int, int], aside: float
+) -> None:
+    """The line of one head, and the interval over episodes of every cell."""
+    means: dict[float, list[float]] = {}  # several seeds have several
+    line = _line(i)
+    for cell in sorted(cells, key=lambda cell: cell["shots"]):
+        x, one = place[cell["shots"]] + aside, cell[measure]["episodes"]
+        means.setdefault(x, []).append(100 * one["mean"])
+        if known(one["lower"]) and known(one["upper"]):
+            panel.vlines(x, 100 * one["lower"], 100 * one["upper"], color=line.get_color())
+    line.set_data(list(means), [sum(own) / len(own) for own in means.values()])
+    panel.add_line(line)
+
+
+def _chance(cells: Sequence[Cell], measure: str) -> float | None:
+    """What a random order gives, about; None without cells."""
+    if not cells:
+        return None
+    shares = [cell["prevalence"] for cell in cells]
+    return {"auroc": 0.5, "average_precision": sum(shares) / len(shares), "fpr95": 0.95}[measure]
+
+
+def _line(i: int, label: str = "") -> Line2D:
+    style = {"marker": nth(MARKERS, i), "markersize": 4.5, "linewidth": 1.3}
+    return Line2D([], [], color=nth(COLORS, i), zorder=3, label=label, **style)

@@ -1,0 +1,1 @@
+"""The data that the page shows, and the page as a file."""

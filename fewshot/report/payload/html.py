@@ -1,0 +1,129 @@
+"""One page with everything, which opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fewshot.report.payload.packing import json_text
+from fewshot.report.payload.payload import Payload, payload
+from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
+from fewshot.report.wording import plain
+
+NAMED = 3  # of each kind in the title
+
+
+def render_report(
+    summary: Mapping[str, Any],
+    episodes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    runs: Sequence[Path] = (),
+    *,
+    thumbnail_bytes: int = THUMBNAIL_BYTES,
+) -> str:
+    """One or many runs as one self-contained HTML page, which makes no request.
+
+    Parameters
+    ----------
+    summary : mapping
+        As in ``summary.json``, or as `fewshot.results.store.read_runs` joins several.
+    episodes, predictions : DataFrame
+        Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
+    runs : sequence of Path
+        The run's folder, which knows the file names of the shots; joined summaries name theirs.
+    thumbnail_bytes : int
+        How much of the page thumbnails may take; 0 for none.
+
+    Returns
+    -------
+    str
+        The same for the same runs.
+    """
+    found = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
+    return page_text(summary, found)
+
+
+def page_text(summary: Mapping[str, Any], found: Payload) -> str:
+    """The page around what was collected for it."""
+    css, script = page_parts()
+    digest = hashlib.sha256(script.encode()).digest()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title(summary["cells"]),
+            created=_created(summary),
+            counts=counts(summary),
+            answer=found.answer,
+            css=Markup(css),
+            script=Markup(script),
+            script_hash=base64.b64encode(digest).decode("ascii"),
+            data=Markup(json_text(found.data)),
+        )
+    )
+
+
+def page_parts() -> tuple[str, str]:
+    """Style sheet and script, from the files that ``page/order.txt`` lists."""
+    folder = files("fewshot.report") / "page"
+    names = (folder / "order.txt").read_text(encoding="utf-8").split()
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    css, script = (
+        "\n".join(text for name, text in texts.items() if name.endswith(suffix))
+        for suffix in (".css", ".js")
+    )
+    # One scope of its own: nothing of the page reaches the window.
+    return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("fewshot.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _harmless(value: Any) -> Any:
+    """Names without characters that reorder a line or cannot be encoded."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def title(cells: Sequence[Mapping[str, Any]]) -> str:
+    """``digits, eurosat with resnet18``; of many names their number."""
+    parts = []
+    for kind, words in (("dataset", "data sets"), ("backbone", "backbones")):
+        names = list(dict.fromkeys(plain(cell[kind]) for cell in cells))
+        parts.append(", ".join(names) if len(names) <= NAMED else f"{len(names)} {words}")
+    return " with ".join(parts)
+
+
+def counts(summary: Mapping[str, Any]) -> str:
+    """``12 runs, 96 cells: 2 data sets, 4 backbones, 6 heads``."""
+    cells = summary["cells"]
+    runs = len(summary.get("runs") or [""])
+    kinds = (("data set", "dataset"), ("backbone", "backbone"), ("head", "head"))
+    what = (_many(len({str(cell[key]) for cell in cells}), word) for word, key in kinds)
+    return f"{_many(runs, 'run')}, {_many(len(cells), 'cell')}: {', '.join(what)}"
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def _created(summary: Mapping[str, Any]) -> str:
+    """``2026-03-01 12:00 UTC``, empty where it is not said."""
+    created = str(summary.get("created") or "")
+    return f"{created[:16].replace('T', ' ')} UTC" if created else ""

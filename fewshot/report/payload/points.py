@@ -1,0 +1,192 @@
+"""The episodes that the page shows as points: a sample of every set of episodes, packed small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.report.cell_rows import CellRows
+from fewshot.report.payload.names import NameBook
+from fewshot.report.payload.packing import file_numbers, shares, small_numbers
+from fewshot.report.payload.run_files import RunFolder, RunFolders
+from fewshot.report.wording import Cell, estimator_names, known
+from fewshot.results.schema import CELL_COLUMNS
+
+# Of base64 for all points of a page together, classes and file numbers of episodes included.
+POINT_BYTES = 7_000_000
+# Of the names of files, which large data sets have more of than a page can hold.
+NAME_BYTES = 3_000_000
+# With more shots than this an episode is shown without its files.
+LARGEST_SUPPORT = 512
+BASE64 = 4 / 3
+
+
+@dataclass(eq=False)
+class EpisodeGroup:
+    """Cells that were judged on the same episodes."""
+
+    dataset: str
+    cells: list[tuple[Cell, CellRows]] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def first(self) -> Cell:
+        """Speaks for all."""
+        return self.cells[0][0]
+
+    @property
+    def rows(self) -> CellRows:
+        """Of the first cell."""
+        return self.cells[0][1]
+
+    @property
+    def images(self) -> int:
+        """Shots of an episode that the page names; 0 for too many."""
+        images = int(self.first["ways"]) * int(self.first["shots"])
+        return images if images <= LARGEST_SUPPORT else 0
+
+    def bytes_each(self) -> float:
+        """What one more episode costs."""
+        numbers = sum(1 + _columns(cell) for cell, _ in self.cells) + int(self.first["ways"])
+        return BASE64 * (2 * numbers + 4 * self.images) + 6
+
+
+def _columns(cell: Cell) -> int:
+    """Numbers that estimators say of an episode."""
+    rows = cell["estimators"].values()
+    return sum(3 if known(row.get("coverage")) else 1 for row in rows if row.get("defined"))
+
+
+def group_by_episodes(cells: Iterable[tuple[Cell, CellRows]]) -> list[EpisodeGroup]:
+    """Cells by the hash of their episodes; a cell without one stands alone."""
+    groups: dict[Any, EpisodeGroup] = {}
+    for cell, rows in cells:
+        if not len(rows):
+            continue
+        drawn = (cell.get("hashes") or {}).get("episodes")
+        key: Any = (cell["dataset"], cell["ways"], cell["shots"], drawn)
+        if drawn is None:
+            key = tuple(cell[name] for name in CELL_COLUMNS)
+        group = groups.setdefault(key, EpisodeGroup(str(cell["dataset"])))
+        group.cells.append((cell, rows))
+    return list(groups.values())
+
+
+def share_budget(sizes: Sequence[int], costs: Sequence[float], budget: float) -> int:
+    """The largest number of episodes of every group that fits, at least 1.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Episodes of each group; of a smaller group all are taken.
+    costs : sequence of float
+        Bytes of one episode of each group.
+    budget : float
+        Bytes.
+    """
+    low, high = 1, max(sizes, default=1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        spent = sum(min(size, middle) * cost for size, cost in zip(sizes, costs, strict=True))
+        low, high = (middle, high) if spent <= budget else (low, middle - 1)
+    return low
+
+
+def pack_points(
+    cells: Iterable[tuple[Cell, CellRows]],
+    folders: RunFolders,
+    names: NameBook,
+    budget: float = POINT_BYTES,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[int, int]]:
+    """``points`` and ``sets`` of the page, and the place of a cell's points by ``id(cell)``.
+
+    The first episodes of a set stand for all: episodes are drawn independently of each other, and
+    all cells of a set show the same ones.
+    """
+    groups = group_by_episodes(cells)
+    for group in groups:
+        group.size = len(group.rows)
+    most = share_budget([g.size for g in groups], [g.bytes_each() for g in groups], budget)
+    points: list[dict[str, Any]] = []
+    sets: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
+    for group in groups:
+        episodes = group.rows.episode[:most]
+        # Every set has its share, and what those before left of theirs.
+        names.bytes_left += NAME_BYTES / len(groups)
+        sets.append(_set(group, episodes, folders, names))
+        for cell, rows in group.cells:
+            places[id(cell)] = len(points)
+            points.append({"set": len(sets) - 1, **_points(cell, rows, episodes)})
+    return points, sets, places
+
+
+def _points(cell: Cell, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
+    """Actual and predicted errors of one cell in these episodes."""
+    take = _places(rows.episode, episodes)
+
+    def packed(values: NDArray) -> str:
+        return shares(np.where(take < 0, np.nan, values[take]))
+
+    estimators = []
+    for name in estimator_names([cell]):
+        said = rows.said(name)
+        if not np.isfinite(said.predicted).any():
+            continue
+        bounded = bool(np.isfinite(said.lower).any())
+        entry: dict[str, str | None] = {"name": name, "predicted": packed(said.predicted)}
+        entry["lower"] = packed(said.lower) if bounded else None
+        entry["upper"] = packed(said.upper) if bounded else None
+        estimators.append(entry)
+    return {"actual": packed(rows.actual), "estimators": estimators}
+
+
+def _places(episode: NDArray, wanted: NDArray) -> NDArray:
+    """Where among `episode` each of `wanted` stands, -1 for nowhere."""
+    if np.array_equal(episode[: len(wanted)], wanted):
+        return np.arange(len(wanted))
+    order = np.argsort(episode, kind="stable")
+    at = np.minimum(np.searchsorted(episode[order], wanted), len(order) - 1)
+    return np.where(episode[order][at] == wanted, order[at], -1)
+
+
+def _set(
+    group: EpisodeGroup, episodes: NDArray, folders: RunFolders, names: NameBook
+) -> dict[str, Any]:
+    """Which classes and which files the episodes were made of."""
+    drawn = group.rows.classes(slice(0, len(episodes)))
+    ways = max(map(len, drawn))
+    # All episodes of a set have as many classes; a damaged row must not move the others.
+    classes = [names.classes(group.dataset, (own + [""] * ways)[:ways]) for own in drawn]
+    support = _support(group, episodes, folders, names)
+    return {
+        "dataset": group.dataset,
+        "episodes": episodes.tolist(),
+        "of": group.size,
+        "ways": ways,
+        "shots": int(group.first["shots"]),
+        "classes": small_numbers(classes),
+        "support": None if support is None else file_numbers(support),
+    }
+
+
+def _support(
+    group: EpisodeGroup, episodes: NDArray, folders: RunFolders, names: NameBook
+) -> NDArray | None:
+    """File numbers (E, N, K), from the first run folder that has them."""
+    if not group.images:
+        return None
+    tried: set[RunFolder] = set()
+    for cell, _ in group.cells:
+        run = folders.of(cell)
+        if run in tried:
+            continue
+        tried.add(run)
+        rows = run.support(cell, int(episodes.max()) + 1) if run.files else None
+        if rows is not None and len(rows) > episodes.max():
+            return names.files(group.dataset, rows[episodes], run)
+    return None

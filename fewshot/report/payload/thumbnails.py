@@ -1,0 +1,144 @@
+"""Small pictures of the shots that the page shows, where the data set is on this machine."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fewshot.exceptions import FewshotError
+from fewshot.report.payload.names import DatasetNames, NameBook
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from fewshot.datasets.base import ImageDataset
+
+PIXELS = 64
+QUALITY = 60
+# Of base64 for all pictures of a page together: some two thousand.
+THUMBNAIL_BYTES = 3_000_000
+NO_FILE = 0xFFFFFFFF
+PREFIX = "data:image/webp;base64,"
+
+
+def thumbnails(
+    names: NameBook,
+    cells: Sequence[Any],
+    points: Sequence[Any],
+    sets: Sequence[Any],
+    budget: int = THUMBNAIL_BYTES,
+) -> dict[str, dict[str, str]]:
+    """Pictures by data set and number of the file, as many as the budget holds.
+
+    Those of the worst episodes come first, then episode after episode of every set. A data set
+    that cannot be opened here, or not without a download, has none, nor have two of one name.
+
+    Parameters
+    ----------
+    names : NameBook
+    cells, points, sets : sequence of dict
+        As in the page.
+    budget : int
+        Bytes of base64.
+    """
+    if budget <= 0:
+        return {}
+    wanted = _wanted(names, cells, points, sets)
+    pictures: dict[str, dict[str, str]] = {}
+    share = budget // max(1, sum(bool(own) for own in wanted.values()))
+    for name, numbers in wanted.items():
+        opened = open_again(names.datasets[name]) if numbers else None
+        if opened is not None:
+            pictures[name] = dict(_pictures(opened, names.datasets[name], numbers, share))
+    return pictures
+
+
+def _wanted(
+    names: NameBook, cells: Sequence[Any], points: Sequence[Any], sets: Sequence[Any]
+) -> dict[str, list[int]]:
+    """Numbers of files by data set, the most wanted first."""
+    worst: dict[int, set[int]] = {}
+    for cell in cells:
+        if cell["points"] is not None:
+            chosen = worst.setdefault(points[cell["points"]]["set"], set())
+            chosen.update(one["episode"] for one in cell["worst"])
+    tables: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names.datasets}
+    for number, one in enumerate(sets):
+        if one["support"] is None:
+            continue
+        files = np.frombuffer(base64.b64decode(one["support"]), dtype="<u4")
+        for place, row in enumerate(files.reshape(len(one["episodes"]), -1)):
+            later = one["episodes"][place] not in worst.get(number, ())
+            tables[one["dataset"]] += [
+                (int(later), place if later else 0, file) for file in row[row != NO_FILE].tolist()
+            ]
+    return {
+        name: list(dict.fromkeys(file for _, _, file in sorted(table, key=lambda one: one[:2])))
+        for name, table in tables.items()
+    }
+
+
+def open_again(own: DatasetNames) -> ImageDataset | None:
+    """The data set of a run, from its saved configuration; None where that takes a download."""
+    from fewshot.datasets import load_dataset
+    from fewshot.datasets.base import ImageDataset
+    from fewshot.paths import places_of
+
+    if len(own.places) > 1:
+        return None  # two data sets of one name: no one knows whose picture it would be
+    settings = own.run.settings if own.run else {}
+    described = settings.get("dataset")
+    if not isinstance(described, dict) or described.get("kind") == "features":
+        return None
+    if described.get("kind") == "huggingface" and not Path(str(described.get("path"))).is_dir():
+        return None
+    if "download" in described:
+        described = described | {"download": False}
+    try:
+        loaded = load_dataset(described, places_of(settings["paths"]))
+    except (FewshotError, OSError, ImportError, KeyError, TypeError):
+        return None  # moved, or another machine's
+    return loaded if isinstance(loaded, ImageDataset) else None
+
+
+def _pictures(
+    dataset: ImageDataset, own: DatasetNames, numbers: list[int], budget: int
+) -> Iterator[tuple[str, str]]:
+    """Number and picture of each file until the budget is spent."""
+    from fewshot.datasets.images import UnreadableImageError
+
+    files = list(own.files)
+    rows = {printable(path): row for row, path in enumerate(dataset.paths)}
+    for number in tqdm(numbers, desc="thumbnails", disable=None, leave=False, delay=1.0):
+        row = rows.get(files[number])
+        if row is None:
+            continue
+        try:
+            picture = thumbnail(dataset.read(row))
+        except (UnreadableImageError, OSError):
+            continue
+        budget -= len(picture) + 12
+        if budget < 0:
+            return
+        yield str(number), picture
+
+
+def thumbnail(image: Image) -> str:
+    """An image as a data URL, at most 64 pixels a side."""
+    small = image.convert("RGB")
+    if max(small.size) > PIXELS:
+        small.thumbnail((PIXELS, PIXELS))
+    buffer = io.BytesIO()
+    small.save(buffer, format="WEBP", quality=QUALITY, method=2)
+    return PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def printable(path: object) -> str:
+    """A file name as ``images.parquet`` has it: bytes that are no UTF-8 as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,232 @@
+"""One-class tasks in words and finished texts. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fewshot.report.aligned import (
+    aligned,
+    legend,
+    markdown,
+    short,
+    wrapped,
+)
+from fewshot.report.comparison.ahead import evenly, gap_text, signed
+from fewshot.report.tasks.verification import ONE_CLASS
+from fewshot.report.wording import (
+    Cell,
+    backbone_name,
+    feature_kinds,
+    group_cells,
+    group_text,
+    known,
+    percent_interval,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from fewshot.report.comparison.paired import Judged
+
+QUESTION = "is this image a t, by the name of t alone? A yes or no for every image"
+RULES = {
+    "fixed": "FT, one threshold for all classes",
+    "max": "the closest confuser is the threshold",
+    "anp": "the average of the confusers is the threshold",
+    "anp_ft": "between ANP and FT",
+    "anp_ft_fitted": "the same with the constant that is best for the sum on base classes",
+    "anp_and_ft": "the higher one of ANP and FT",
+    "anp_and_random": "the higher one of ANP and the closest of random names",
+    "lme": "log-mean-exp of the confusers, between max and ANP",
+    "generic": 'the word "object" in place of confusers',
+    "posterior": "log-odds of similarity and confusers, fitted on base classes",
+}
+TITLES = {
+    "macro_f1": "macro F1",
+    "f1": "F1 yes",
+    "balanced_accuracy": "bal. acc.",
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "regret": "regret",
+}
+MEANINGS = {
+    "macro F1": "mean of the F1 of yes and of no, mean over tasks, at each share of positives; ± "
+    "is the 95 % bootstrap interval for other target classes",
+    "AUROC": "probability that a positive is further above its threshold than a negative; 50 by "
+    "chance; as regret, at the first share of positives",
+    "regret": "macro F1 that the best common shift of the rule's thresholds would add",
+}
+
+
+def of_one_class(cells: Iterable[Cell]) -> list[Any]:
+    """Cells of one-class tasks."""
+    return [cell for cell in cells if cell.get("task") == ONE_CLASS]
+
+
+def shares(cells: Iterable[Cell]) -> list[float]:
+    """Shares of positives of any of the cells, as they came."""
+    return list(dict.fromkeys(one["prevalence"] for cell in cells for one in cell["prevalences"]))
+
+
+def at(cell: Cell, share: float) -> Cell:
+    """The entry of a cell at one share of positives; empty if it has none."""
+    found = (one for one in cell["prevalences"] if one["prevalence"] == share)
+    return next(found, {})
+
+
+def share_text(share: float) -> str:
+    """``F1 at 20 %``."""
+    return f"F1 at {100 * share:.3g} %"
+
+
+def source_text(source: str) -> str:
+    """The source of confusers; a dash for rules that have none."""
+    return "-" if source == "none" else plain(source)
+
+
+def keys(cells: Sequence[Cell]) -> list[str]:
+    """What tells the cells apart beside rule and source."""
+    several = [name for name in ("against", "seed") if len({cell[name] for cell in cells}) > 1]
+    return several
+
+
+def header(cells: Sequence[Cell]) -> list[str]:
+    """Names of the columns in the terminal."""
+    titles = {"against": "negatives", "seed": "seed"}
+    own = [titles[name] for name in keys(cells)]
+    measured = [share_text(share) for share in shares(cells)]
+    return ["rule", "confusers", *own, *measured, "AUROC", "regret"]
+
+
+def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    """Texts of one row."""
+    known = shares(cells)
+    first = at(cell, known[0])
+    return [
+        plain(cell["head"]),
+        source_text(cell["source"]),
+        *(plain(cell[name]) for name in keys(cells)),
+        *(percent_interval(at(cell, share).get("macro_f1")) for share in known),
+        *(percent_interval(first.get(name)) for name in ("auroc", "regret")),
+    ]
+
+
+def about(cells: Sequence[Cell]) -> str:
+    """``100 tasks of 51 target classes, negatives uniform, seed 0``."""
+    first = cells[0]
+    parts = [f"{first['episodes']} tasks of {first['targets']} target classes"]
+    if "against" not in keys(cells):
+        parts.append(f"negatives {plain(first['against'])}")
+    if "seed" not in keys(cells):
+        parts.append(f"seed {first['seed']}")
+    return ", ".join([*parts, _learned(first["base"])])
+
+
+def _learned(base: Cell) -> str:
+    if base.get("reason"):
+        return "nothing learned from base classes"
+    return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
+
+
+TOLD = {"against": "negatives", "seed": "seed"}
+
+
+def _verdict(gap: Mapping[str, Any], what: str, name: str) -> str:
+    told = f"{gap_text(gap['mean'], (gap['upper'] - gap['lower']) / 2)} points"
+    clear = "clearly" if gap["lower"] > 0 else "not clearly"
+    return f"{clear} ahead of the {what}, {name} ({told})"
+
+
+def one_class_lines(judged: Sequence[Judged]) -> list[str]:
+    """The rule with the largest macro F1 at some shares of positives."""
+    cells = [cell for cell, _ in judged]
+    kinds = feature_kinds(cells)
+    lines = []
+    for share in evenly(shares(cells)):
+        there = [cell for cell in cells if known(_macro_f1(cell, share))]
+        if not there:
+            continue
+        best = max(there, key=lambda cell: _macro_f1(cell, share))
+        told = percent_interval(at(best, share)["macro_f1"])
+        name = f"{backbone_name(best, kinds)} with {_rule(best['head'], best['source'])}"
+        name += "".join(f", {word} {best[key]}" for key, word in TOLD.items() if key in keys(cells))
+        line = f"{100 * share:.3g} % positives: {name}, macro F1 {told} % over target classes"
+        lines.append(line + _next_rule(best, there, share) + ".")
+    return lines
+
+
+def _macro_f1(cell: Cell, share: float) -> Any:
+    return (at(cell, share).get("macro_f1") or {}).get("mean")
+
+
+def _rule(head: Any, source: Any) -> str:
+    return str(head) if source == "none" else f"{head} ({source_text(source)})"
+
+
+def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
+    """The best of the rules and sources that the run compared with the best one."""
+    gaps = list(_rule_gaps(best, cells, share))
+    if not gaps:
+        return ""
+    _, name, gap = max(gaps, key=lambda one: one[0])
+    return f"; {_verdict(gap, 'next rule that it was compared with', name)}"
+
+
+def _rule_gaps(
+    best: Cell, cells: Iterable[Cell], share: float
+) -> Iterator[tuple[float, str, dict[str, Any]]]:
+    same = ("backbone", "feature", "seed", "against")
+    own = str(best["head"]), str(best["source"])
+    for cell in cells:
+        if any(cell[name] != best[name] for name in same):
+            continue
+        for row in cell.get("comparisons") or []:
+            ends = {one: (row[one], row[f"{one}_source"]) for one in ("first", "second")}
+            if own not in ends.values():
+                continue
+            sign, other = (1, ends["second"]) if ends["first"] == own else (-1, ends["first"])
+            found = [one["macro_f1"] for one in row["prevalences"] if one["prevalence"] == share]
+            gap = signed(found[0], sign) if found else None
+            if gap is not None:
+                yield -gap["mean"], _rule(*other), gap
+
+
+def one_class_text(cells: Sequence[Cell]) -> str:
+    """A block per data set and backbone, and what the columns are."""
+    blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
+    heads = dict.fromkeys(cell["head"] for cell in cells)
+    meanings = {name: RULES[name] for name in heads if name in RULES}
+    return "\n\n".join([*blocks, legend(meanings | MEANINGS)])
+
+
+def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
+    texts = [entries(cell, cells) for cell in cells]
+    lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
+    top = [group_text(group), *wrapped(f"One-class: {QUESTION}.", ""), about(cells), ""]
+    rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
+    rows += _fallbacks(cells)
+    return "\n".join(line.rstrip() for line in rows)
+
+
+def _fallbacks(cells: Sequence[Cell]) -> list[str]:
+    """How many target classes had no confusers, by source."""
+    lines = []
+    for cell in cells:
+        gone = (cell.get("confusers") or {}).get("fallbacks")
+        if gone:
+            instead = " or ".join(dict.fromkeys(gone.values()))
+            words = f"{cell['source']}: {len(gone)} of {cell['targets']} classes without confusers"
+            lines += wrapped(f"  {words}, which took: {instead}", "    ")
+    return ["", "Without confusers:", *lines] if lines else []
+
+
+def one_class_markdown(cells: Sequence[Cell]) -> str:
+    """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
+    blocks = []
+    for group, own in group_cells(cells).items():
+        titles = header(own)
+        lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
+        lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        blocks.append(f"**{markdown(group_text(group))}**, one-class, {about(own)}\n\n{table}")
+    return "\n\n".join(blocks)

@@ -1,0 +1,236 @@
+"""Verification in words and finished texts. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from fewshot.report.aligned import (
+    aligned,
+    legend,
+    markdown,
+    short,
+    wrapped,
+)
+from fewshot.report.comparison.ahead import ahead_text, evenly, signed
+from fewshot.report.wording import (
+    Cell,
+    backbone_name,
+    feature_kinds,
+    group_cells,
+    head_notes,
+    heading_text,
+    known,
+    percent,
+    percent_interval,
+    plain,
+    protocol_text,
+    shots_text,
+)
+
+if TYPE_CHECKING:
+    from fewshot.report.comparison.paired import Difference, Judged
+
+VERIFICATION = "verification"  # the tasks, as in `fewshot.results.schema`
+ONE_CLASS = "one_class"
+TITLES = {"auroc": "AUROC", "average_precision": "AP", "fpr95": "FPR95"}
+MEASURES = tuple(TITLES)
+MEANINGS = {
+    "auroc": "probability that a query of the class scores above one of another class; 50 by "
+    "chance, whatever the number of classes",
+    "average_precision": "average precision; by chance about the share of queries that are of the "
+    "class",
+    "fpr95": "share of other queries that are accepted with 95 % of those of the class; lower is "
+    "better",
+}
+QUESTION = (
+    "is this image of class c? One class at a time, the other classes of the episode are impostors"
+)
+
+
+def of_task(cells: Iterable[Cell], *, verification: bool) -> list[Any]:
+    """Cells of verification, or those of classification."""
+    others = (VERIFICATION, ONE_CLASS)
+    return [
+        cell
+        for cell in cells
+        if (cell.get("task") == VERIFICATION if verification else cell.get("task") not in others)
+    ]
+
+
+def header(cells: Sequence[Cell]) -> list[str]:
+    """Names of the columns."""
+    seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
+    measured = [title for one in MEASURES for title in (f"{TITLES[one]} %", "classes ±")]
+    share = ["positive %"] if len(_shares(cells)) > 1 else []
+    return ["head", "ways", "shots", *seed, *measured, *share]
+
+
+def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    """Texts of one row: each measure with its interval over episodes, and that over classes."""
+    columns = header(cells)
+    numbers = [cell[one] for one in ("ways", "shots", "seed") if one in columns]
+    measured = [text for one in MEASURES for text in _texts(cell[one])]
+    share = [percent(cell["prevalence"])] if "positive %" in columns else []
+    return [plain(cell["head"]), *map(str, numbers), *measured, *share]
+
+
+def about(cells: Sequence[Cell]) -> str:
+    """``600 episodes per row, all queries, seed 0; 20.0 % of the queries are of the class``."""
+    shares = _shares(cells)
+    rest = f"; {shares[0]} % of the queries are of the class" if len(shares) == 1 else ""
+    return protocol_text(cells) + rest
+
+
+def _shares(cells: Iterable[Cell]) -> list[str]:
+    """Different shares of positives."""
+    return sorted({percent(cell["prevalence"]) for cell in cells})
+
+
+def _texts(intervals: Cell | None) -> tuple[str, str]:
+    if intervals is None:
+        return "-", "-"
+    return percent_interval(intervals["episodes"]), half(intervals["classes"])
+
+
+def half(interval: Cell) -> str:
+    """``1.5``: half the width of an interval, in points."""
+    lower, upper = interval["lower"], interval["upper"]
+    return percent((upper - lower) / 2) if known(lower) and known(upper) else "-"
+
+
+Name = tuple[str, str]  # backbone and head
+
+
+def verification_lines(judged: Sequence[Judged]) -> list[str]:
+    """The head with the largest AUROC at some numbers of shots, and whether it is clearly ahead."""
+    cells = [cell for cell, _ in judged if cell["auroc"]]
+    kinds = feature_kinds(cells)
+    settings: dict[tuple[int, int], dict[Name, list[Cell]]] = {}
+    for cell in cells:
+        name = backbone_name(cell, kinds), str(cell["head"])
+        own = settings.setdefault((cell["ways"], cell["shots"]), {})
+        own.setdefault(name, []).append(cell)
+    lines = []
+    for (ways, shots), groups in evenly(sorted(settings.items())):
+        # A single lucky seed is not to beat the mean of several.
+        most = max(map(len, groups.values()))
+        means = {name: _auroc(own) for name, own in groups.items() if len(own) == most}
+        best = max(means, key=means.__getitem__)
+        text = f"{ways}-way, {shots_text(shots)}: {' with '.join(best)}, AUROC "
+        text += _auroc_text(groups[best])
+        same = {n: mean for n, mean in means.items() if n[0] == best[0] and n != best}
+        if same:
+            other = max(same, key=same.__getitem__)
+            text += f"; {_next_head(groups[best], groups[other], other[1])}"
+        lines.append(f"{text}.")
+    return lines
+
+
+def _auroc(seeds: Sequence[Cell]) -> float:
+    """Mean over seeds."""
+    return fmean(cell["auroc"]["episodes"]["mean"] for cell in seeds)
+
+
+def _auroc_text(seeds: Sequence[Cell]) -> str:
+    if len(seeds) > 1:
+        return f"{percent(_auroc(seeds))} % (mean of {len(seeds)} seeds)"
+    intervals = seeds[0]["auroc"]
+    classes = half(intervals["classes"])
+    elsewhere = "" if classes == "-" else f" (± {classes} for other classes)"
+    return f"{percent_interval(intervals['episodes'])} %{elsewhere}"
+
+
+def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
+    """Whether the best is clearly ahead of the next one, by the paired differences of the runs."""
+    by_seed = {cell["seed"]: cell for cell in other}
+    pairs = [(cell, by_seed[cell["seed"]]) for cell in best if cell["seed"] in by_seed]
+    gaps = [gap for gap in (_paired(*pair) for pair in pairs) if gap is not None]
+    if not gaps:
+        return f"the next head, {name}, was not compared episode by episode"
+    return ahead_text(_joined(gaps), "head", name)
+
+
+def _joined(gaps: Sequence[Difference]) -> Difference:
+    """The mean over seeds: their episodes are independent of each other, their classes are not."""
+    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
+
+    classes = [gap.classes for gap in gaps if gap.classes is not None]
+    return Difference(
+        mean=fmean(gap.mean for gap in gaps),
+        half=math.hypot(*(gap.half for gap in gaps)) / len(gaps),
+        classes=fmean(classes) if len(classes) == len(gaps) else None,
+    )
+
+
+def _paired(best: Cell, other: Cell) -> Difference | None:
+    """Difference of AUROC, best minus other; noted with whichever of the two came first."""
+    for cell in (best, other):
+        for row in cell.get("comparisons") or []:
+            if {row["first"], row["second"]} == {best["head"], other["head"]} and row["auroc"]:
+                sign = 1 if row["first"] == best["head"] else -1
+                return _difference(row["auroc"], sign)
+    return None
+
+
+def _difference(by_population: Mapping[str, Any], sign: int) -> Difference | None:
+    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
+
+    episodes, classes = (signed(by_population[one], sign) for one in ("episodes", "classes"))
+    if episodes is None:
+        return None
+    return Difference(
+        episodes["mean"], _half(episodes), None if classes is None else _half(classes)
+    )
+
+
+def _half(gap: Mapping[str, float]) -> float:
+    return (gap["upper"] - gap["lower"]) / 2
+
+
+POPULATION = (
+    "the 95 % interval of the mean over episodes: other draws from these images of these classes"
+)
+
+
+OTHER = (
+    "the same interval for other classes and images; - where every episode has all classes, or "
+    "there is one episode"
+)
+
+
+def verification_text(cells: Sequence[Cell]) -> str:
+    """A block per data set and backbone, and what the columns are."""
+    blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
+    meanings = {TITLES[one]: text for one, text in MEANINGS.items()}
+    meanings |= {"±": POPULATION, "classes ±": OTHER}
+    return "\n\n".join([*blocks, legend(meanings)])
+
+
+def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
+    texts = [entries(cell, cells) for cell in cells]
+    lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
+    top = [heading_text(group, cells), *wrapped(f"Verification: {QUESTION}.", ""), about(cells), ""]
+    rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
+    notes = head_notes(cells)
+    if notes:
+        rows += ["", "About the heads:"]
+    for words, heads in notes.items():
+        rows += wrapped(f"  {', '.join(map(plain, heads))}: {words}", "    ")
+    return "\n".join(line.rstrip() for line in rows)
+
+
+def verification_markdown(cells: Sequence[Cell]) -> str:
+    """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
+    blocks = []
+    for group, own in group_cells(cells).items():
+        titles = header(own)
+        lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
+        lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        blocks.append(
+            f"**{markdown(heading_text(group, own))}**, verification, {about(own)}\n\n{table}"
+        )
+    return "\n\n".join(blocks)

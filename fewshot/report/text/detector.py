@@ -1,0 +1,139 @@
+"""What ``fewshot oneclass`` says, in words and as JSON. Standard library only."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fewshot.report.wording import plain
+
+if TYPE_CHECKING:
+    from fewshot.tasks.one_class.confusers.lists import ConfuserLists
+    from fewshot.tasks.one_class.decide import Decisions
+    from fewshot.tasks.one_class.rules import Learned, Rule
+
+WIDTH = 100
+NO_FIXED = (
+    "No fixed threshold is known, so that images of something else altogether are held against "
+    "random names at best. --threshold-from DIR learns one from labelled images of other classes."
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Decisions on n images, and what they rest on.
+
+    Attributes
+    ----------
+    word : str
+        The name of the class.
+    backbone : str
+    rule : Rule
+    learned : Learned
+    lists : ConfuserLists
+        Of the word alone.
+    paths : tuple of n str
+    decisions : Decisions
+    skipped : list of dict
+        ``path`` and ``reason`` of what was not judged.
+    """
+
+    word: str
+    backbone: str
+    rule: Rule
+    learned: Learned
+    lists: ConfuserLists
+    paths: Sequence[str]
+    decisions: Decisions
+    skipped: list[dict[str, str]]
+
+
+def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """A row per image, in the order given: file, yes, score, similarity, threshold, posterior."""
+    found = verdict.decisions
+    columns = [one.tolist() for one in found[:4]]
+    chances = [None] * len(verdict.paths) if found.posterior is None else found.posterior.tolist()
+    names = ("file", "yes", "score", "similarity", "threshold", "posterior")
+    rows = zip(verdict.paths, *columns, chances, strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """Everything, JSON types only; docs/one-class.md describes it."""
+    from fewshot import __version__
+
+    return {
+        "fewshot": __version__,
+        "class": verdict.word,
+        "backbone": verdict.backbone,
+        "rule": verdict.rule.name,
+        "stand_in": _stand_in(verdict),
+        "fixed": verdict.learned.fixed,
+        "learned": verdict.learned.record,
+        "confusers": {
+            "used": list(verdict.lists.names[0]),
+            "dropped": [one._asdict() for one in verdict.lists.dropped[0]],
+            "record": verdict.lists.record,
+        },
+        "images": rows_of(verdict),
+        "skipped": verdict.skipped,
+    }
+
+
+def in_words(verdict: Verdict) -> str:
+    """A table, and below it what was not judged and what the images were compared with."""
+    rows = rows_of(verdict)
+    yes = sum(row["yes"] for row in rows)
+    parts = [_head(verdict), _table(rows)]
+    parts.append(f"{yes} of {len(rows)} image{'s' * (len(rows) != 1)}: yes.")
+    skipped = [f"{one['path']} ({one['reason']})" for one in verdict.skipped]
+    if skipped:
+        parts.append("\n".join(["Not judged:", *(f"  {plain(one)}" for one in skipped)]))
+    parts.append(_confusers(verdict))
+    if verdict.learned.fixed is None and "random" in verdict.rule.needs | {verdict.rule.name}:
+        parts.append(textwrap.fill(NO_FIXED, WIDTH))
+    return "\n\n".join(filter(None, parts))
+
+
+def _head(verdict: Verdict) -> str:
+    rule, fixed = verdict.rule, verdict.learned.fixed
+    text = f'Is it "{plain(verdict.word)}"? {plain(verdict.backbone)}, rule {rule.name}'
+    if fixed is not None and ("fixed" in rule.needs or _stand_in(verdict)):
+        classes = verdict.learned.record.get("classes")
+        given = verdict.learned.record.get("fixed") == "given"
+        origin = "given" if given or not classes else f"learned on {len(classes)} other classes"
+        text += f", fixed threshold {fixed:.3f} ({origin})"
+    return text
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    known = any(row["posterior"] is not None for row in rows)
+    header = f"       score{'  posterior' * known}  image"
+    lines = [header]
+    for row in rows:
+        chance = f"  {row['posterior']:9.2f}" if known else ""
+        decision = "yes" if row["yes"] else "no"
+        lines.append(f"{decision:<4} {row['score']:+7.3f}{chance}  {plain(row['file'])}")
+    return "\n".join(lines) if rows else ""
+
+
+def _confusers(verdict: Verdict) -> str:
+    names, dropped, record = verdict.lists.names[0], verdict.lists.dropped[0], verdict.lists.record
+    origin = [str(record[key]) for key in ("source", "dataset", "model") if record.get(key)]
+    used = ", ".join(map(plain, names)) or f"none; {_stand_in(verdict)} stands in for them"
+    lines = [f"Compared with ({plain(', '.join(origin))}): {used}."]
+    if dropped:
+        reasons = "; ".join(f"{plain(one.name)} ({plain(one.reason)})" for one in dropped)
+        lines.append(f"Not used: {reasons}.")
+    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
+
+
+def _stand_in(verdict: Verdict) -> str | None:
+    """What the threshold is where the rule wants confusers and there are none."""
+    if verdict.lists.names[0] or "confusers" not in verdict.rule.needs:
+        return None
+    from fewshot.tasks.one_class.rules import fallback_name
+
+    return fallback_name(verdict.learned, generic=True)

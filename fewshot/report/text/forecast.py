@@ -1,0 +1,156 @@
+"""What ``fewshot predict`` says, in plain words. Standard library only."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fewshot.report.wording import plain
+
+if TYPE_CHECKING:
+    from fewshot.tasks.classification.forecast import Forecast
+
+LISTED = 20
+WIDTH = 100
+SHOWN_CLASSES = 8
+
+
+def outlook_text(
+    rows: Sequence[Forecast],
+    sizes: dict[str, int],
+    level: float,
+    labels: list[dict[str, Any]],
+    skipped: Sequence[str] = (),
+) -> str:
+    """Support, forecasts, advice, reservations and labels.
+
+    Parameters
+    ----------
+    rows : sequence of Forecast
+        The best first.
+    sizes : dict of str to int
+        Images per class.
+    level : float
+        Of the intervals.
+    labels : list of dict
+        What ``classify`` gave; empty without queries.
+    skipped : sequence of str
+        Images that could not be read.
+    """
+    best = rows[0]
+    support, advice = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows)))
+    parts = [support, _table(rows, level), advice]
+    parts += [textwrap.fill(text, WIDTH) for text in (*_skipped(skipped), *_notes(rows))]
+    if best.outlook:
+        parts.append(_more(best))
+    if labels:
+        parts.append(_labels(labels, best))
+    return "\n\n".join(parts)
+
+
+def _support(sizes: dict[str, int]) -> str:
+    names = [f"{plain(name)} {count}" for name, count in sizes.items()]
+    shown = ", ".join(names[:SHOWN_CLASSES])
+    more = len(names) - SHOWN_CLASSES
+    total = sum(sizes.values())
+    return f"{len(sizes)} classes, {total} images: {shown}{f' and {more} more' * (more > 0)}."
+
+
+def _table(rows: Sequence[Forecast], level: float) -> str:
+    header = ("backbone", "head", "predicted error", f"{_percent(level)} interval", "calibrated on")
+    on = {"base": "base classes", "datasets": "other data sets"}
+    lines = [
+        header,
+        *(
+            (
+                plain(row.backbone),
+                plain(row.head),
+                _percent(row.error),
+                f"{_percent(row.lower)} to {_percent(row.upper)}",
+                on[row.calibrated_on],
+            )
+            for row in rows
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+
+
+def _skipped(names: Sequence[str]) -> list[str]:
+    """Which images are not among those that were counted."""
+    if not names:
+        return []
+    shown = ", ".join(plain(name) for name in names[:SHOWN_CLASSES])
+    more = f" and {len(names) - SHOWN_CLASSES} more" * (len(names) > SHOWN_CLASSES)
+    return [f"Note: passed over, as unreadable: {shown}{more}."]
+
+
+def _notes(rows: Sequence[Forecast]) -> list[str]:
+    """Every reservation once, with the heads and backbones that it is about unless it is all."""
+    about: dict[str, list[Forecast]] = {}
+    for row in rows:
+        # The advice gives the reason where the best number is no more than an average.
+        note = [row.note] if row.note and not rows[0].note else []
+        for text in dict.fromkeys([*note, *row.warnings]):
+            about.setdefault(text, []).append(row)
+    several = len({row.backbone for row in rows}) > 1
+    return [
+        f"Note: {plain(text)}."
+        if len(own) == len(rows)
+        else f"Note on {', '.join(_named(row, several) for row in own)}: {plain(text)}."
+        for text, own in about.items()
+    ]
+
+
+def _named(row: Forecast, with_backbone: bool) -> str:
+    return plain(f"{row.head} on {row.backbone}" if with_backbone else row.head)
+
+
+def _advice(rows: Sequence[Forecast]) -> str:
+    best = rows[0]
+    if best.note:
+        return (
+            "These images alone do not show how much those of one class differ, so the numbers "
+            f"are no more than an average ({best.note}). Give two images of some class, better "
+            "five of each, or other labelled classes with --base."
+        )
+    text = f"Take {plain(best.head)} on {plain(best.backbone)}: of 100 new images it should get "
+    text += f"about {round(100 * best.error)} wrong."
+    # A rival inside the half of the interval that faces it may well be the better one.
+    near = [row for row in rows[1:] if row.error <= (best.error + best.upper) / 2]
+    if near:
+        names = ", ".join(f"{plain(row.head)} on {plain(row.backbone)}" for row in near)
+        text += f" Too close to tell apart: {names}."
+    return text
+
+
+def _more(best: Forecast) -> str:
+    steps = [
+        f"{one.more} more image{'s' * (one.more > 1)} per class: about {_percent(one.error)} "
+        f"({_percent(one.lower)} to {_percent(one.upper)})"
+        for one in best.outlook
+    ]
+    return f"With {best.head}, after\n  " + "\n  ".join(steps)
+
+
+def _labels(labels: list[dict[str, Any]], best: Forecast) -> str:
+    names = [plain(row["file"]) for row in labels[:LISTED]]
+    width = max(map(len, names))
+    lines = [
+        f"  {name.ljust(width)}  {plain(row['label'])}  (or {plain(row['runner_up'])})"
+        for name, row in zip(names, labels, strict=False)
+    ]
+    more = len(labels) - LISTED
+    if more > 0:
+        lines.append(f"  and {more} more; --output FILE or --json has all")
+    return "\n".join([f"Labels by {best.head} on {best.backbone}:", *lines])
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 9.95 or percent < 0.05 else f"{percent:.1f} %"

@@ -1,0 +1,69 @@
+"""The tables of a report for papers: a pivot per task, and one of how near predictions came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fewshot.report.text.pivot import latex_table, markdown_table
+from fewshot.report.wording import oracle_names
+from fewshot.results.joining import Store
+from fewshot.results.measures import CLASSIFICATION, FIRST, entries
+from fewshot.results.pivot import KEYS, Pivot, pivot
+
+# Who is compared stands in rows, where in columns; of other keys those that differ.
+ROWS = ("backbone", "feature", "head", "source", "estimator")
+COLUMNS = ("dataset", "against", "ways", "shots", "queries", "prevalence")
+ALWAYS = ("backbone", "head", "dataset", "shots")
+MAE = "mae"
+
+
+def paper_tables(store: Store, tables: str) -> str:
+    """All tables, one after the other.
+
+    Parameters
+    ----------
+    store : Store
+    tables : {"latex", "markdown"}
+    """
+    write = {"latex": latex_table, "markdown": markdown_table}[tables]
+    return "\n".join(write(one) for one in paper_pivots(store))
+
+
+def paper_pivots(store: Store) -> list[Pivot]:
+    """The main measure of every task, then the mean absolute error of all estimators."""
+    cells = store.summary()["cells"]
+    tasks = list(dict.fromkeys(str(cell["task"]) for cell in cells))
+    found = [_pivot(store, cells, task, None) for task in tasks]
+    if any(_foretold(cell) for cell in cells if cell["task"] == CLASSIFICATION):
+        found.append(_pivot(store, cells, CLASSIFICATION, MAE))
+    return found
+
+
+def _foretold(cell: Any) -> bool:
+    return any(row.get(MAE) is not None for row in (cell.get("estimators") or {}).values())
+
+
+def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
+    own = [cell for cell in cells if cell["task"] == task]
+    estimators = _honest(own) if measure == MAE else None
+    shown = list(entries(own, measure or FIRST[task], estimators))
+    rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
+    if measure == MAE and "estimator" not in rows:
+        rows = (*rows, "estimator")
+    return pivot(store, rows, columns, measure, estimators, filters={"task": [task]})
+
+
+def _honest(cells: Sequence[Any]) -> list[str]:
+    """Estimators without oracles, which are told the labels that they are to do without."""
+    names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
+    return [name for name in names if name not in oracle_names(cells)]
+
+
+def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
+    """Keys that are always told, and those of which the cells have several values."""
+    return tuple(
+        name
+        for name in names
+        if name in KEYS and (name in ALWAYS or len({str(one.get(name)) for one in shown}) > 1)
+    )

@@ -1,0 +1,251 @@
+"""A pivot table as LaTeX, Markdown or CSV, with a note on how its numbers were made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fewshot.report.aligned import markdown
+from fewshot.report.wording import decimal, percent, plain
+from fewshot.results.measures import (
+    BETTER,
+    NEITHER,
+    OF_ESTIMATORS,
+    OF_HEADS,
+    PLAIN,
+)
+
+if TYPE_CHECKING:
+    from fewshot.results.pivot import Entry, Pivot
+
+DASH = "\N{EN DASH}"
+TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
+    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\"": r"\textquotedbl{}",
+    "[": "{[}", "*": "{*}",  # which belong to the command before them
+}  # fmt: skip
+LONGEST_HASH = 12
+POPULATIONS = {
+    "episodes": "over episodes (other draws from these images of these classes)",
+    "images": "over images (other images of these classes)",
+    "classes": "over classes (other classes, with other images)",
+}
+
+
+def latex(text: object) -> str:
+    """`text` with nothing in it that TeX would read."""
+    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda found: TEX[found[0]], plain(text))
+
+
+def latex_table(table: Pivot) -> str:
+    """A ``tabular`` for booktabs, below comments that say how its numbers were made."""
+    names = [latex(name) for name in table.row_keys]
+    lines = [f"% {line}" for line in how_made(table)]
+    lines += [rf"\begin{{tabular}}{{{'l' * len(names)}{'c' * len(table.columns)}}}", r"\toprule"]
+    last = len(table.column_keys) - 1
+    for level, key in enumerate(table.column_keys):
+        left = names if level == last else [""] * len(names)
+        groups = [(_title(key, place[level]), 1) for place in table.columns]
+        if level < last:
+            groups = _spans(table, level)
+        titles = [
+            latex(text) if many == 1 else rf"\multicolumn{{{many}}}{{c}}{{{latex(text)}}}"
+            for text, many in groups
+        ]
+        lines.append(" & ".join([*left, *titles]) + r" \\")
+        if level < last:
+            lines.append(_rules(len(names), [many for _, many in groups]))
+    lines.append(r"\midrule")
+    digits = _digits(table)
+    for row in table.rows:
+        numbers = [
+            _tex(table.entries.get((row, column)), table, digits) for column in table.columns
+        ]
+        lines.append(" & ".join([*map(latex, _shown(row)), *numbers]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _rules(left: int, spans: Sequence[int]) -> str:
+    starts = itertools.accumulate([left + 1, *spans])
+    return " ".join(
+        rf"\cmidrule(lr){{{start}-{start + many - 1}}}"
+        for start, many in zip(starts, spans, strict=False)
+    )
+
+
+def _spans(table: Pivot, level: int) -> list[tuple[str, int]]:
+    """Titles of a level of columns, and over how many columns each reaches."""
+    groups = itertools.groupby(table.columns, key=lambda place: place[: level + 1])
+    return [(_title(table.column_keys[level], key[-1]), len(list(own))) for key, own in groups]
+
+
+def _tex(entry: Entry | None, table: Pivot, digits: int) -> str:
+    if entry is None:
+        return "--"
+    mean, half = _numbers(entry, table, digits)
+    mean = mean.replace("-", "$-$")
+    mean = rf"\textbf{{{mean}}}" if entry.best else mean
+    mean = rf"\underline{{{mean}}}" if entry.near else mean
+    return mean + (rf" {{\scriptsize $\pm$ {half}}}" if half else "")
+
+
+def markdown_table(table: Pivot) -> str:
+    """A GitHub-flavoured Markdown table, and how its numbers were made below it."""
+    header = [*table.row_keys, *(_column_title(table, column) for column in table.columns)]
+    lines = [[markdown(plain(text)) for text in header]]
+    lines.append(["---"] * len(table.row_keys) + ["---:"] * len(table.columns))
+    digits = _digits(table)
+    for row in table.rows:
+        numbers = [
+            _mark(table.entries.get((row, column)), table, digits) for column in table.columns
+        ]
+        lines.append([*(markdown(plain(text)) for text in _shown(row)), *numbers])
+    notes = "\n".join(f"- {markdown(line)}" for line in how_made(table))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{notes}\n"
+
+
+def _mark(entry: Entry | None, table: Pivot, digits: int) -> str:
+    if entry is None:
+        return DASH
+    mean, half = _numbers(entry, table, digits)
+    mean = f"**{mean}**" if entry.best else mean
+    mean = f"<u>{mean}</u>" if entry.near else mean
+    return mean + (f" ± {half}" if half else "")
+
+
+def csv_table(table: Pivot) -> str:
+    """Comma-separated values: numbers as they are, not in percent; ± beside each mean."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    bounded = any(entry.half is not None for entry in table.entries.values())
+    header = list(table.row_keys)
+    for column in table.columns:
+        title = _column_title(table, column)
+        header += [title, f"{title} ±"] if bounded else [title]
+    writer.writerow(header)
+    for row in table.rows:
+        numbers: list[Any] = []
+        for column in table.columns:
+            entry = table.entries.get((row, column))
+            own = [None, None] if entry is None else [entry.mean, entry.half]
+            numbers += own if bounded else own[:1]
+        writer.writerow([*_shown(row), *("" if one is None else repr(one) for one in numbers)])
+    return out.getvalue()
+
+
+def how_made(table: Pivot) -> list[str]:
+    """What the numbers are, of which episodes and features, and what the marks mean."""
+    cells = [cell for entry in table.entries.values() for cell in entry.cells]
+    seeds = _listed(cell["seed"] for cell in cells)
+    unit = "" if table.measure in PLAIN else " in %"
+    of = f" of {_listed(cell['estimator'] for cell in cells)}" if _estimated(table) else ""
+    lines = [
+        f"{table.measure}{of}{unit}: {_listed(cell['ways'] for cell in cells)} ways, "
+        f"{_listed(cell['shots'] for cell in cells)} shots, "
+        f"{_listed(cell['episodes'] for cell in cells)} episodes per cell, "
+        f"queries per class {_listed(cell['queries'] for cell in cells)}, seed {seeds}"
+    ]
+    if len({cell["seed"] for cell in cells}) > 1:
+        lines.append("Means over the seeds.")
+    if (
+        len({frozenset(cell["seed"] for cell in entry.cells) for entry in table.entries.values()})
+        > 1
+    ):
+        lines.append("Not every number is over all of these seeds.")
+    if any(entry.half is not None for entry in table.entries.values()):
+        level = f"{100 * (table.level or 0.95):.4g} %"
+        lines.append(f"±: half the {level} interval {POPULATIONS[table.interval]}.")
+    lines += [f"No ±: {reason}" for reason in _reasons(table)]
+    if BETTER[table.measure] != NEITHER:
+        lines.append(
+            "Bold: best of the column. The best of many on the same episodes is flattered."
+        )
+    if table.measure == "mae":
+        lines.append(
+            "How near predictions came on average; whether they tell episodes apart is another "
+            "measure (spearman)."
+        )
+    if table.paired:
+        lines.append(
+            "Underlined: not clearly worse, as the 95 % interval over episodes of the paired "
+            "difference holds 0. Cells on other episodes are not compared."
+        )
+    lines += [f"Left aside: {line}." for line in table.aside]
+    return [plain(line) for line in [*lines, *_hashes(cells)]]
+
+
+def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
+    """Of which episodes and which features the numbers are."""
+    lines = []
+    for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
+                        ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
+        hashes = {
+            (*(cell[name] for name in named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
+            for cell in cells
+            if (cell.get("hashes") or {}).get(kind)
+        }
+        lines += [f"{kind} of {_title_of(named, key)}: {key[-1]}" for key in hashes]
+    return lines
+
+
+def _reasons(table: Pivot) -> list[str]:
+    """Why numbers have no interval of the population that was asked for."""
+    name = "accuracy_intervals" if table.measure in OF_HEADS else table.measure
+    name = "mae_interval" if name == "mae" else name
+    bare = [cell for entry in table.entries.values() if entry.half is None for cell in entry.cells]
+    reasons = set()
+    for known in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
+        only = known.get("population", table.interval)
+        if only != table.interval != "none":
+            reasons.add(f"there is an interval over {only} only (--interval {only})")
+        own = known.get(table.interval)
+        if isinstance(own, dict) and own.get("reason"):
+            reasons.add(own["reason"])
+    return sorted(reasons)
+
+
+def _estimated(table: Pivot) -> bool:
+    return table.measure in OF_ESTIMATORS
+
+
+def _listed(values: Iterable[Any]) -> str:
+    order = sorted({str(one) for one in values}, key=lambda text: (len(text), text))
+    return ", ".join(map(plain, order))
+
+
+def _digits(table: Pivot) -> int:
+    """One more where an interval would seem to have no width."""
+    halves = [entry.half for entry in table.entries.values() if entry.half]
+    return 2 if any(half < 0.0005 for half in halves) else 1
+
+
+def _numbers(entry: Entry, table: Pivot, digits: int) -> tuple[str, str]:
+    if table.measure in PLAIN:
+        return decimal(entry.mean), "" if entry.half is None else decimal(entry.half)
+    half = "" if entry.half is None else percent(entry.half, digits=digits)
+    return percent(entry.mean, digits=digits), half
+
+
+def _title(key: str, value: Any) -> str:
+    if value is None:
+        return DASH
+    if key in ("shots", "ways"):
+        return f"{value} {key[:-1] if value == 1 else key}"
+    return f"{key} {value}" if key in ("seed", "queries", "prevalence") else str(value)
+
+
+def _column_title(table: Pivot, column: Sequence[Any]) -> str:
+    return _title_of(table.column_keys, column)
+
+
+def _title_of(keys: Sequence[str], place: Sequence[Any]) -> str:
+    return " ".join(_title(key, value) for key, value in zip(keys, place, strict=False))
+
+
+def _shown(row: Sequence[Any]) -> list[str]:
+    return [DASH if one is None else plain(one) for one in row]

@@ -1,0 +1,33 @@
+"""Types of columns in Parquet files and in memory."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyarrow as pa
+
+ARROW = {
+    "str": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "list<str>": pa.list_(pa.string()),
+}
+
+
+def without_dictionaries(table: pa.Table) -> pa.Table:
+    """Texts as texts, as they are in files; dictionaries would be ordered by first occurrence."""
+    kinds = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(kinds, table.schema.metadata))
+
+
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN: a number that does not exist, as the interval of one episode, is null."""
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

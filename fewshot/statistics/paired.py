@@ -1,0 +1,192 @@
+"""Two heads on the same episodes, and several heads on several data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fewshot.exceptions import expect
+from fewshot.statistics.populations import LEVEL, population_intervals
+
+FLIPS = 9999
+# Below this number of data sets Friedman's approximation and the critical difference mean nothing.
+ENOUGH_SETS = 5
+FLIP_BYTES = 8 << 20
+
+
+def compare_on_episodes(
+    first: NDArray,
+    second: NDArray,
+    classes: NDArray,
+    labels: NDArray,
+    support: NDArray,
+    query: NDArray | None,
+    level: float = LEVEL,
+    seed: int = 0,
+    *,
+    impostors: bool = False,
+) -> dict[str, Any]:
+    """Mean of first minus second on the same episodes, with the interval of each population.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (E, N)
+        Accuracies of each way under either head or backbone.
+    classes, labels, support, query
+        As in `population_intervals`: what both were judged on.
+    seed : int
+        Of the random signs.
+    impostors : bool
+        As in `population_intervals`; also where all that is known is the mean over the ways,
+        which every query of the episode then acts on.
+
+    Returns
+    -------
+    dict
+        ``intervals`` of the mean difference by population; ``better``, ``equal`` and ``worse``,
+        episodes in which the first was so; and ``p``, the two-sided `sign_flip` probability.
+        It asks what `episodes` asks: whether other draws from these images of these classes
+        would tell the two apart. For other images or classes, see whether their interval holds 0.
+
+    Raises
+    ------
+    FewshotError
+        `first` and `second` differ in shape.
+    """
+    expect(
+        first.shape == second.shape,
+        "second",
+        f"expected the shape of first, {first.shape}, got {second.shape}",
+        "Compare on the same episodes.",
+    )
+    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    by_episode = difference.mean(1)
+    # Sums of equal shares in another order differ in the last digit.
+    by_episode[np.abs(by_episode) < 1e-12] = 0
+    return {
+        "intervals": population_intervals(
+            difference, classes, labels, support, query, level, impostors=impostors
+        ),
+        "better": int((by_episode > 0).sum()),
+        "equal": int((by_episode == 0).sum()),
+        "worse": int((by_episode < 0).sum()),
+        "p": sign_flip(by_episode, seed=seed),
+    }
+
+
+def sign_flip(differences: ArrayLike, flips: int = FLIPS, seed: int = 0) -> float:
+    """Two-sided probability of as large a mean difference, had each sign been a coin's.
+
+    All 2^n signs when these are no more than `flips`, else as many random ones and the observed
+    one (Phipson and Smyth 2010). 1 where all differences are 0.
+
+    Parameters
+    ----------
+    differences : array-like of shape (n,)
+        One per independent unit: episodes, or data sets.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[values != 0]
+    if len(values) == 0:
+        return 1.0
+    observed = abs(values.sum()) * (1 - 1e-12)
+    if 2 ** len(values) <= flips:
+        signs = np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1
+        return float(np.mean(np.abs((2 * signs - 1) @ values) >= observed))
+    rng = np.random.default_rng(seed)
+    step = max(1, FLIP_BYTES // (8 * len(values)))
+    larger = 0
+    for start in range(0, flips, step):
+        signs = rng.integers(0, 2, (min(step, flips - start), len(values)), dtype=np.int8)
+        larger += int(np.sum(np.abs(2 * (signs @ values) - values.sum()) >= observed))
+    return (larger + 1) / (flips + 1)
+
+
+def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test of two heads over data sets.
+
+    Parameters
+    ----------
+    first, second : array-like of shape (D,)
+        A score per data set, the same data sets in the same order.
+
+    Returns
+    -------
+    float
+        1 where all scores are equal.
+    """
+    from scipy.stats import wilcoxon
+
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    expect(
+        one.ndim == 1 and one.shape == two.shape and len(one) > 0,
+        "second",
+        f"expected a score per data set as in first, {one.shape}, got {two.shape}",
+    )
+    return 1.0 if np.all(one == two) else float(wilcoxon(one, two).pvalue)
+
+
+@dataclass(frozen=True, eq=False)
+class RankTest:
+    """Friedman's test of H heads on D data sets, and Nemenyi's critical difference.
+
+    Attributes
+    ----------
+    average_ranks : ndarray of shape (H,)
+        1 is best; equal scores share their mean rank.
+    statistic, p : float
+        Friedman's chi-square, corrected for ties, and its probability were all heads alike.
+    critical_difference : float
+        Two heads differ at `level` when their average ranks are at least this far apart.
+    level : float
+        Of the critical difference: 0.95 keeps the error of all pairs together below 5 %.
+    """
+
+    average_ranks: NDArray
+    statistic: float
+    p: float
+    critical_difference: float
+    level: float
+
+
+def rank_test(table: ArrayLike, level: float = LEVEL) -> RankTest:
+    """Compare H heads over D data sets by their ranks (Demsar 2006).
+
+    Parameters
+    ----------
+    table : array-like of shape (D, H)
+        Scores; higher is better.
+
+    Raises
+    ------
+    FewshotError
+        Fewer than three heads or two data sets, or a score is missing.
+    """
+    from scipy.stats import chi2, rankdata, studentized_range
+
+    scores = np.asarray(table, dtype=np.float64)
+    expect(
+        scores.ndim == 2 and scores.shape[0] >= 2 and scores.shape[1] >= 3,
+        "table",
+        f"expected at least two data sets (rows) by three heads (columns), got {scores.shape}",
+        "Compare two heads with signed_rank.",
+    )
+    expect(
+        bool(np.isfinite(scores).all()),
+        "table",
+        "a score is missing",
+        "Leave out data sets on which not every head was judged.",
+    )
+    sets, heads = scores.shape
+    ranks = rankdata(-scores, axis=1)
+    average = ranks.mean(0)
+    # Within each data set the variance of the ranks; equal scores make it smaller.
+    spread = ranks.var(axis=1, ddof=1).mean()
+    statistic = sets * np.sum((average - (heads + 1) / 2) ** 2) / spread if spread > 0 else 0.0
+    quantile = studentized_range.ppf(level, heads, np.inf) / 2**0.5
+    critical = quantile * (heads * (heads + 1) / (6 * sets)) ** 0.5
+    p = float(chi2.sf(statistic, heads - 1))
+    return RankTest(average, float(statistic), p, float(critical), level)

@@ -1,0 +1,144 @@
+"""Intervals of a mean over episodes that say what would have been drawn anew.
+
+A mean over episodes depends on the episodes, on the images they were drawn from and on the
+classes. With everything else held fixed, it is a U-statistic of the images and of the classes
+(Hoeffding 1948), and its variance follows from how much it changes when one of them is left out
+(the jackknife; Arvesen 1969). Since only some of all episodes are drawn, the noise that they add
+to each such change is subtracted, and the variance of the draw added once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.exceptions import expect
+from fewshot.statistics.image_influence import image_variance
+
+LEVEL = 0.95
+POPULATIONS = ("episodes", "images", "classes")
+ALL_CLASSES = "every episode has all classes"
+ALL_IMAGES = "every image of a class is in each episode of that class"
+ONE_EPISODE = "there is only one episode"
+
+
+def population_intervals(
+    values: NDArray,
+    classes: NDArray,
+    labels: NDArray,
+    support: NDArray,
+    query: NDArray | None,
+    level: float = LEVEL,
+    *,
+    impostors: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Intervals of the mean of `values` for other episodes, other images, other classes.
+
+    Parameters
+    ----------
+    values : ndarray of shape (E, N)
+        Of each way of each episode: accuracies, errors or differences of such.
+    classes : ndarray of shape (E, N)
+        Class of each way; no class twice in an episode.
+    labels : ndarray of shape (M,)
+        Class of every image.
+    support : ndarray of shape (E, N, K)
+        Row numbers, -1 pads.
+    query : ndarray of shape (E, N, Q) or None
+        Row numbers, -1 pads; None when all images are queries that are not shots.
+    impostors : bool
+        Whether a query acts on the values of all ways, as in verification, not on its own only.
+
+    Returns
+    -------
+    dict
+        By population ``episodes`` (other draws from these images), ``images`` (and other images
+        of these classes) and ``classes`` (and other classes): ``mean``, ``lower``, ``upper``,
+        ``level``, ``population`` and ``reason``; the bounds are None where there is a reason.
+
+    Raises
+    ------
+    FewshotError
+        `values` and `classes` of other shapes than (E, N).
+    """
+    expect(
+        values.ndim == 2 and values.shape == classes.shape and len(values) > 0,
+        "values",
+        f"expected values and classes (E, N), got {values.shape} and {classes.shape}",
+    )
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) == 1:
+        return {one: _interval(mean, None, ONE_EPISODE, one, level) for one in POPULATIONS}
+    draw = float(values.mean(1).var(ddof=1)) / len(values)
+    images = image_variance(values, classes, labels, support, query, impostors=impostors)
+    within = None if images is None else draw + max(images, 0.0)
+    between = class_variance(values.mean(1), classes)
+    # Other classes come with other images.
+    total = None if between is None else max(draw + between, within or 0.0)
+    degrees = len(np.unique(classes)) - 1
+    return {
+        "episodes": _interval(mean, draw, None, "episodes", level),
+        "images": _interval(mean, within, ALL_IMAGES, "images", level),
+        "classes": _interval(mean, total, ALL_CLASSES, "classes", level, degrees),
+    }
+
+
+def class_variance(values: NDArray, classes: NDArray) -> float | None:
+    """Variance of the mean over all episodes of C classes, were other classes drawn.
+
+    Parameters
+    ----------
+    values : ndarray of shape (E,)
+    classes : ndarray of shape (E, N)
+
+    Returns
+    -------
+    float or None
+        At least 0; None when every episode has all classes (C = N), which then teach nothing
+        of what another class would do.
+    """
+    episodes, ways = classes.shape
+    present, place = np.unique(classes, return_inverse=True)
+    many = len(present)
+    if many == ways:
+        return None
+    place = place.reshape(-1)
+    taken = np.bincount(place)
+    spread = np.repeat(values - values.mean(), ways)
+    mean = np.bincount(place, spread) / taken
+    noise = np.sum((spread - mean[place]) ** 2) / max(1, len(spread) - many)
+    between = np.sum(mean**2 - noise * (1 / taken - 1 / episodes))
+    # Leaving class c out moves the mean by N (mean_c - mean) / (C - N).
+    return max(0.0, float(between * (many - 1) / many * (ways / (many - ways)) ** 2))
+
+
+def _interval(
+    mean: float,
+    variance: float | None,
+    reason: str | None,
+    population: str,
+    level: float,
+    degrees: float = np.inf,
+) -> dict[str, Any]:
+    interval: dict[str, Any] = {"mean": mean, "lower": None, "upper": None, "level": level}
+    interval |= {"population": population, "reason": None if variance is not None else reason}
+    if variance is not None:
+        half = half_width(variance, level, degrees)
+        interval |= {"lower": mean - half, "upper": mean + half}
+    return interval
+
+
+def half_width(variance: float, level: float, degrees: float = np.inf) -> float:
+    """Half of the t interval of a mean of this variance."""
+    from scipy.special import ndtri, stdtrit
+
+    tail = 0.5 + level / 2
+    quantile = stdtrit(degrees, tail) if np.isfinite(degrees) else ndtri(tail)
+    return float(quantile * variance**0.5)
+
+
+# Where the coverage of intervals is measured, whatever the level that is shown.
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -1,0 +1,148 @@
+"""Intervals that name their population, and how well errors were predicted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fewshot.statistics.populations import LEVELS
+
+LEVEL = 0.95
+# Bounds went through float32 on their way; an error of exactly 0.2 is inside [0.2, 0.3].
+ROUNDING = 1e-6
+
+
+def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
+    """Mean over episodes and its normal interval.
+
+    The population is *episodes*: other draws from these images of these classes. It says
+    nothing about other images or other classes, whose interval is several times as wide.
+
+    Returns
+    -------
+    dict with ``mean``, ``lower``, ``upper``, ``level``, ``population``
+    """
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    half = float("nan")
+    if len(values) > 1:
+        z = NormalDist().inv_cdf(0.5 + level / 2)
+        half = z * float(values.std(ddof=1)) / len(values) ** 0.5
+    return {
+        "mean": mean,
+        "lower": mean - half,
+        "upper": mean + half,
+        "level": level,
+        "population": "episodes",
+    }
+
+
+def prediction_metrics(
+    predicted: NDArray, actual: NDArray, constant: NDArray | None = None
+) -> dict[str, Any]:
+    """How near predicted errors come to actual ones, over the episodes that have both.
+
+    Parameters
+    ----------
+    predicted, actual : ndarray of shape (E,)
+        NaN where there is no prediction.
+    constant : ndarray of shape (E,), optional
+        Predictions of the constant baseline on the same episodes.
+
+    Returns
+    -------
+    dict
+        ``defined`` (episodes with a prediction), ``mae`` with its interval over episodes,
+        ``rmse``, ``bias`` (predicted minus actual), ``relative_error`` (mean of
+        |predicted - actual| / (1 - actual), the metric of Bendou et al. 2023), ``spearman``,
+        ``slope`` and ``intercept`` of the regression of actual on predicted errors (1 and 0 when
+        calibrated), ``skill`` (1 - MAE / MAE of the constant). None where undefined.
+    """
+    known = np.isfinite(predicted) & np.isfinite(actual)
+    metrics: dict[str, Any] = {"defined": int(known.sum())}
+    names = ("predicted_error", "mae", "rmse", "bias", "relative_error")
+    metrics |= dict.fromkeys((*names, "spearman", "slope", "intercept", "skill"))
+    metrics["mae_interval"] = None
+    if not known.any():
+        return metrics
+    p, a = predicted[known], actual[known]
+    miss = np.abs(p - a)
+    metrics["predicted_error"] = float(p.mean())
+    metrics["mae"] = float(miss.mean())
+    metrics["mae_interval"] = mean_interval(miss)
+    metrics["rmse"] = float(np.sqrt(np.mean((p - a) ** 2)))
+    metrics["bias"] = float((p - a).mean())
+    right = a < 1
+    if right.any():
+        metrics["relative_error"] = float(np.mean(miss[right] / (1 - a[right])))
+    # The same number said of all differs in its last digit at most, which is no order.
+    if np.ptp(p) > 1e-12 and np.ptp(a) > 0:
+        metrics["spearman"] = float(np.corrcoef(_ranks(p), _ranks(a))[0, 1])
+    if np.ptp(p) > 1e-12:
+        slope = float(np.cov(p, a, bias=True)[0, 1] / np.var(p))
+        metrics["slope"], metrics["intercept"] = slope, float(a.mean() - slope * p.mean())
+    if constant is not None and np.isfinite(constant[known]).all():
+        baseline = float(np.abs(constant[known] - a).mean())
+        metrics["skill"] = 1 - metrics["mae"] / baseline if baseline > 0 else None
+    return metrics
+
+
+def _ranks(values: NDArray) -> NDArray:
+    """Ranks, the mean of theirs for equal values."""
+    return pd.Series(values).rank().to_numpy()
+
+
+def interval_metrics(lower: NDArray, upper: NDArray, actual: NDArray) -> dict[str, Any]:
+    """How often intervals (E,) hold the actual error, and how wide they are on average.
+
+    Returns
+    -------
+    dict
+        ``coverage`` and ``width``; None without intervals.
+    """
+    known = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(actual)
+    if not known.any():
+        return {"coverage": None, "width": None}
+    low, high, a = lower[known], upper[known], actual[known]
+    inside = (a >= low - ROUNDING) & (a <= high + ROUNDING)
+    return {"coverage": float(inside.mean()), "width": float((high - low).mean())}
+
+
+def coverage_curve(bands: NDArray, actual: NDArray) -> list[list[float]] | None:
+    """Pairs of nominal and measured coverage for bounds (E, 2, L); None without intervals."""
+    measured = [
+        interval_metrics(bands[:, 0, i], bands[:, 1, i], actual)["coverage"]
+        for i in range(len(LEVELS))
+    ]
+    if any(one is None for one in measured):
+        return None
+    return [[level, one] for level, one in zip(LEVELS, measured, strict=True)]
+
+
+def compare_estimators(predicted: Mapping[str, NDArray], actual: NDArray) -> list[dict[str, Any]]:
+    """Paired differences of |predicted - actual| between every two estimators.
+
+    On the episodes for which both have a number. The interval is over episodes.
+
+    Returns
+    -------
+    list of dict
+        ``first``, ``second``, ``difference`` (an interval of the mean of first minus second:
+        negative where the first is nearer) and ``episodes``.
+    """
+    rows = []
+    for first, second in itertools.combinations(predicted, 2):
+        gap = np.abs(predicted[first] - actual) - np.abs(predicted[second] - actual)
+        gap = gap[np.isfinite(gap)]
+        if len(gap) > 1:
+            difference = mean_interval(gap)
+            rows.append(
+                {"first": first, "second": second, "difference": difference, "episodes": len(gap)}
+            )
+    return rows

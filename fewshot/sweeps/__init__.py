@@ -1,0 +1,1 @@
+"""Many runs: multirun, launchers, locks, records, tuning."""

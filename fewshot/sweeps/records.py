@@ -1,0 +1,152 @@
+"""What became of each job of a sweep: a small file each, ``<sweep>/jobs/<number>.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fewshot.files import atomic_path
+
+JOBS = "jobs"
+
+
+@dataclass
+class Note:
+    """One job, from its beginning on.
+
+    Attributes
+    ----------
+    number : int
+    overrides : list of str
+        Settings of this job, as typed.
+    ended : bool
+        Whether it came to its end; False for a job that goes on or whose process is gone.
+    computed, taken : int
+        Cells that it computed, and cells of earlier runs.
+    failed : list of dict
+        ``overrides``, ``error`` and ``arguments`` of ``fewshot`` that run just that.
+    defect : bool
+        Whether the job ended with an exception that is no mistake of the user's.
+    process, machine
+        Where it runs.
+    """
+
+    number: int
+    overrides: list[str]
+    ended: bool = False
+    computed: int = 0
+    taken: int = 0
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    defect: bool = False
+    process: int = field(default_factory=os.getpid)
+    machine: str = field(default_factory=socket.gethostname)
+
+    def fail(self, error: str, arguments: Sequence[str], what: str = "") -> None:
+        """Add a failure: of the job, or of `what` within it."""
+        words = " ".join(self.overrides)
+        self.failed.append(
+            {"overrides": words, "error": f"{what}{error}", "arguments": [*arguments]}
+        )
+
+    def write(self, sweep: Path) -> None:
+        """Write it down, whole or not at all."""
+        with atomic_path(sweep / JOBS / f"{self.number}.json") as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    def at_work(self) -> bool:
+        """Whether its process still lives; only known of processes of this machine."""
+        if self.ended or self.machine != socket.gethostname():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+def read_notes(sweep: Path) -> list[Note]:
+    """The notes of all jobs that began, by number."""
+    found = []
+    for path in (sweep / JOBS).glob("*.json"):
+        try:
+            found.append(Note(**json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):  # a job of another version, or somebody's file
+            continue
+    return sorted(found, key=lambda note: note.number)
+
+
+def forget_notes(sweep: Path) -> None:
+    """Remove the notes and logs of an earlier sweep in the same folder."""
+    shutil.rmtree(sweep / JOBS, ignore_errors=True)
+
+
+INTERVAL = 0.2  # seconds
+
+
+@contextmanager
+def printing_to_file(sweep: Path, number: int) -> Iterator[None]:
+    """Send what this process prints to ``<sweep>/jobs/<number>.log``, line by line.
+
+    Launchers lose some of it, drop lines that look alike, or mix lines of several jobs. A file is
+    no terminal, so that there are no progress bars either.
+    """
+    path = sweep / JOBS / f"{number}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        file = stack.enter_context(
+            path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)
+        )
+        stack.enter_context(redirect_stdout(file))
+        stack.enter_context(redirect_stderr(file))
+        yield
+
+
+class Follower:
+    """Prints whole lines of the logs of a sweep as they come, with the number of the job."""
+
+    def __init__(self, sweep: Path) -> None:
+        self.folder = sweep / JOBS
+        self.read: dict[str, int] = {}
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Print what is left and end."""
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self.thread.join()
+            self._show(rest=True)
+
+    def _follow(self) -> None:
+        while not self.stopped.wait(INTERVAL):
+            self._show()
+
+    def _show(self, rest: bool = False) -> None:
+        for path in sorted(self.folder.glob("*.log"), key=lambda path: (len(path.name), path.name)):
+            try:
+                text = self._news(path, rest)
+            except OSError:
+                continue
+            for line in text.splitlines():
+                print(f"[{path.stem}] {line}".rstrip())
+        sys.stdout.flush()
+
+    def _news(self, path: Path, rest: bool) -> str:
+        """Lines that are new since the last look; half a line only with `rest`."""
+        with path.open("rb") as file:
+            file.seek(self.read.get(path.name, 0))
+            new = file.read()
+        if not rest:
+            new = new[: new.rfind(b"\n") + 1]
+        self.read[path.name] = self.read.get(path.name, 0) + len(new)
+        return new.decode("utf-8", "replace")

@@ -1,0 +1,53 @@
+"""One trial: a run on base classes, and the number that is to be small."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from fewshot.exceptions import FewshotError
+from fewshot.report.text.left_out import failure_text
+
+if TYPE_CHECKING:
+    from fewshot.evaluation.run import Finished
+
+NO_ERROR = "expected a task whose cells have an error (task=classification), got others"
+
+
+def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[Finished, float]:
+    """Run what `config` says, and give back its mean error beside the run.
+
+    Raises
+    ------
+    FewshotError
+        Of the run. A cell that fails fails the trial: means over other cells cannot be compared.
+    """
+    from fewshot.evaluation.run import run
+
+    with contextlib.redirect_stdout(io.StringIO()):  # a table per trial is too much
+        done = run(config, folder, label=label)
+    if done.failed:
+        raise FewshotError("tune", f"a cell of this trial failed: {failure_text(done.failed[0])}")
+    error = mean_error(cells_of(done.folder))
+    print(f"    error on {config.episodes.part} classes {100 * error:.2f} %", flush=True)
+    return done, error
+
+
+def cells_of(folder: Path) -> list[dict[str, Any]]:
+    """The summaries of the cells of a run folder."""
+    found: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text("utf-8"))["cells"]
+    return found
+
+
+def mean_error(cells: Sequence[dict[str, Any]]) -> float:
+    """Mean actual error over cells; every cell weighs the same."""
+    if not cells or any("actual_error" not in cell for cell in cells):
+        raise FewshotError("tune", NO_ERROR)
+    errors = [float(cell["actual_error"]["mean"]) for cell in cells]
+    return sum(errors) / len(errors)

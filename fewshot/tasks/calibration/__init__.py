@@ -1,0 +1,106 @@
+"""Fit a calibrator on several data sets, and see how it does on each one left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.transferred import General
+from fewshot.exceptions import FewshotError, expect
+from fewshot.features.bank import FeatureBank
+from fewshot.tasks.calibration.cells import (
+    Cell,
+    Plan,
+    gather_cells,
+    halved,
+)
+from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.calibration.regression import fit_regime
+from fewshot.tasks.calibration.simple import learning_curves, slope_calibrators
+
+
+def fit_general(
+    groups: Mapping[str, Sequence[FeatureBank]],
+    plan: Plan | None = None,
+    notes: str = "",
+    progress: Callable[[str], object] = lambda text: None,
+) -> General:
+    """Fit on groups of banks; a group is one set of images under one or several backbones.
+
+    Half of each bank's classes (its own base/novel split, if it has one) are novel and give
+    the episodes; the others serve as base classes, for the regimes that have them.
+
+    Raises
+    ------
+    FewshotError
+        Fewer than three groups: nothing could be said about one left out.
+    """
+    plan = plan or Plan()
+    _enough(groups)
+    return from_cells(gather_cells(groups, plan, progress), groups, plan, notes)
+
+
+def from_cells(
+    cells: list[Cell], groups: Mapping[str, Sequence[FeatureBank]], plan: Plan, notes: str = ""
+) -> General:
+    """The calibrator that the cells of these groups give."""
+    _enough(groups)
+    for name in sorted(plan.weights.keys() - groups.keys()):
+        raise FewshotError(
+            "calibrate", f"no group {name!r} to weigh; there are {', '.join(groups)}"
+        )
+    cells = _weighed([cell for cell in cells if cell.group in groups], plan.weights)
+    models, left_out = {}, []
+    for regime, names in REGIMES.items():
+        own = [cell for cell in cells if cell.regime == regime]
+        if len({cell.group for cell in own}) >= 3:
+            models[regime], rows = fit_regime(names, own)
+            left_out += rows
+    if not models:
+        raise FewshotError("calibrate", "no regime has episodes from three data sets")
+    banks = [bank for some in groups.values() for bank in some]
+    described = [describe(bank, group, plan) for group, some in groups.items() for bank in some]
+    return General(
+        models,
+        slope_calibrators(cells),
+        learning_curves(cells),
+        _shared_space(banks),
+        described,
+        left_out,
+        notes,
+    )
+
+
+def _enough(groups: Mapping[str, Any]) -> None:
+    expect(len(groups) >= 3, "calibrate", f"expected three data sets or more, got {len(groups)}")
+
+
+def _weighed(cells: list[Cell], weights: Mapping[str, float]) -> list[Cell]:
+    return [replace(cell, weight=weights.get(cell.group, 1.0)) for cell in cells]
+
+
+def describe(bank: FeatureBank, group: str, plan: Plan) -> dict[str, Any]:
+    """What a fitted calibrator remembers of a bank."""
+    return {
+        "group": group,
+        "dataset": bank.info.get("dataset", "features"),
+        "backbone": bank.info.get("backbone", "unknown"),
+        "images": len(bank),
+        "classes": len(bank.classnames),
+        "dimensions": bank.dim,
+        "features": bank.hash(),
+        "weight": plan.weights.get(group, 1.0),
+        "episodes": plan.episodes,
+        "seed": plan.seed,
+    }
+
+
+def _shared_space(banks: list[FeatureBank]) -> dict[str, Any] | None:
+    spaces = [space_of(bank) for bank in banks]
+    same = all(space == spaces[0] for space in spaces) and spaces[0]["backbone"] != "unknown"
+    return spaces[0] if same else None
+
+
+__all__ = ["Cell", "Plan", "fit_general", "from_cells", "gather_cells", "halved"]

@@ -1,0 +1,134 @@
+"""Which estimator is calibrated on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewshot.estimators.auto import Auto
+from fewshot.estimators.base import BaseClasses, ErrorEstimator
+from fewshot.estimators.calibration.calibrated import (
+    Calibrated,
+    Stack,
+    Steps,
+    Transferred,
+)
+from fewshot.estimators.calibration.calibrators import METHODS, SOURCES
+from fewshot.estimators.calibration.intervals import LEVEL, check_level
+from fewshot.estimators.calibration.transferred import General, Model, load_general
+from fewshot.estimators.constant import Constant
+from fewshot.estimators.davies_bouldin import DaviesBouldin
+from fewshot.estimators.oracle import OracleEstimator
+from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.features.bank import FeatureBank
+from fewshot.tasks.engine.settings import Settings
+
+# Estimators that learn their own calibration from base classes.
+CALIBRATED = Constant | DaviesBouldin | Calibrated
+
+
+def check_calibration(settings: Settings, bank: FeatureBank) -> None:
+    """Refuse what cannot be calibrated before anything is computed."""
+    expect_choice("calibration", settings.calibration, SOURCES)
+    expect_choice("calibration.method", settings.method, METHODS[:-1])
+    check_level("calibration.level", settings.level)
+    if settings.calibration == "base" and len(bank.classes("base")) == 0:
+        raise FewshotError(
+            "calibration",
+            f"expected base classes to calibrate on, got none ({BaseClasses().reason})",
+            "Give a base/novel split, or set calibration to datasets or none.",
+        )
+    if settings.calibration == "datasets" or settings.calibrator:
+        transferred(settings).check_space(space_of(bank))
+
+
+def calibrate(
+    name: str, estimator: ErrorEstimator, head: str, bank: FeatureBank, settings: Settings
+) -> ErrorEstimator:
+    """The estimator with its calibrator around it, where it has not got its own."""
+    if isinstance(estimator, Auto):
+        auto = _auto(estimator, settings)
+        auto.general().check_space(space_of(bank))
+        return auto
+    if isinstance(estimator, Constant | Stack) and estimator.level == LEVEL:
+        estimator = type(estimator)(**(estimator.get_params() | {"level": settings.level}))
+    if settings.calibration == "none" or isinstance(estimator, CALIBRATED | OracleEstimator):
+        return estimator
+    if settings.calibration == "base":
+        return Calibrated({name: estimator}, settings.method, settings.level)
+    return Transferred(estimator, transferred(settings).steps(name, head), settings.level)
+
+
+def calibration_name(estimator: ErrorEstimator) -> str:
+    """What stands in the rows."""
+    if isinstance(estimator, Auto):
+        return "base" if estimator.fitted_ else "datasets"
+    if isinstance(estimator, Transferred):
+        return "datasets"
+    if isinstance(estimator, Calibrated):
+        return estimator.method
+    return "none"
+
+
+def _auto(given: Auto, settings: Settings) -> Auto:
+    """``auto`` with the calibration of the run, where it has no other of its own."""
+    source = settings.calibration if settings.calibration != "none" else "auto"
+    changes: dict[str, Any] = {"level": settings.level}
+    if given.source == "auto":
+        changes["source"] = source
+    if given.calibrator is None:
+        changes["calibrator"] = settings.calibrator
+    if given.level != LEVEL:
+        del changes["level"]
+    return type(given)(**(given.get_params() | changes))
+
+
+def transferred(settings: Settings) -> General:
+    """The calibrator from other data sets that the run asks for."""
+    return load_general(None if settings.calibrator is None else Path(settings.calibrator))
+
+
+def space_of(bank: FeatureBank) -> dict[str, Any]:
+    """What features have to share for a calibrator that was fitted on them."""
+    return {
+        "backbone": str(bank.info.get("backbone", "unknown")),
+        "feature": str(bank.info.get("feature", "given")),
+        "normalize": bank.normalize,
+        "dimensions": bank.dim,
+    }
+
+
+def fitted_calibrator(
+    bank: FeatureBank, head: str, shots: int, estimators: Mapping[str, ErrorEstimator]
+) -> General | None:
+    """What the estimators learned on the base classes of `bank`, to be kept and used elsewhere.
+
+    Only for features of the same kind, with base classes or without; other regimes and numbers of
+    shots stay as transferred.
+    """
+    models: dict[str, Model] = {}
+    others: dict[str, dict[str, Steps]] = {}
+    general = load_general()
+    for name, one in estimators.items():
+        if isinstance(one, Auto) and one.fitted_:
+            general = one.general()
+            models = one.fitted_
+        elif isinstance(one, Calibrated) and one.residuals_ and not isinstance(one, Stack):
+            assert one.calibrator_ is not None
+            steps = Steps(np.array([float(shots)]), [one.calibrator_], [one.residuals_])
+            others[name] = {head: steps}
+    if not models and not others:
+        return None
+    notes = f"Fitted on base classes: {head}, {shots} shots. Other regimes as transferred."
+    described = {key: bank.info.get(key) for key in ("dataset", "backbone", "feature")}
+    described |= {
+        "images": len(bank),
+        "classes": len(bank.classes("base")),
+        "features": bank.hash(),
+    }
+    return General(
+        {**general.models, **models}, others, general.curves, space_of(bank), [described], [], notes
+    )

@@ -1,0 +1,1 @@
+"""N-way classification of episodes, and forecasts from one support set."""

@@ -1,0 +1,1 @@
+"""What tasks share: batches of episodes, base classes, settings and keys of cells."""

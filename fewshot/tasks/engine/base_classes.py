@@ -1,0 +1,94 @@
+"""What the base classes of a bank say about a head, for the estimators that ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.estimators.base import BaseClasses, OnEpisodes
+from fewshot.exceptions import FewshotError
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head
+from fewshot.tasks.engine.episodes import actual_errors
+from fewshot.tasks.engine.moments import base_moments, has_moments
+from fewshot.tasks.engine.supports import map_supports
+
+BASE_STREAM = 1
+JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
+
+
+@dataclass(frozen=True, eq=False)
+class BaseEpisodes:
+    """Episodes of base classes with the ways, shots and queries of the judged ones.
+
+    Attributes
+    ----------
+    episodes : EpisodeSet or None
+    reason : str
+        Why there are none.
+    classes : int
+        Number of base classes.
+    """
+
+    episodes: EpisodeSet | None
+    reason: str
+    classes: int
+
+
+def draw_base_episodes(
+    bank: FeatureBank, ways: int, shots: int, queries: int | str, count: int, seed: int
+) -> BaseEpisodes:
+    """Draw `count` base-class episodes; base classes with too few images are left out."""
+    classes = bank.classes("base")
+    if len(classes) == 0:
+        judged = bank.info.get("part") == "base"
+        return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
+    try:
+        episodes = sample_episodes(
+            bank.labels,
+            ways,
+            shots,
+            queries,
+            count,
+            seed,
+            classes=classes,
+            min_images="drop",
+            stream=BASE_STREAM,
+        )
+    except FewshotError:
+        reason = (
+            f"no {ways}-way {shots}-shot episodes of base classes: only "
+            f"{len(classes)} base classes, or too few images in them"
+        )
+        return BaseEpisodes(None, reason, len(classes))
+    return BaseEpisodes(episodes, "", len(classes))
+
+
+def known_of_base(
+    bank: FeatureBank,
+    base: BaseEpisodes,
+    head: Head,
+    *,
+    device: torch.device,
+    threads: int | None = None,
+) -> BaseClasses:
+    """Errors of `head` on base-class episodes, a way to look at them, and the base moments."""
+    moments = (lambda: base_moments(bank)) if has_moments(bank) else None
+    episodes = base.episodes
+    if episodes is None:
+        return BaseClasses(moments=moments, reason=base.reason)
+    errors, _ = actual_errors(bank, episodes, head, device=device, threads=threads)
+
+    def over_episodes(function: OnEpisodes) -> Tensor:
+        pieces = map_supports(bank, episodes, head, function, device=device, threads=threads)
+        return torch.cat(list(pieces))
+
+    return BaseClasses(
+        moments=moments,
+        map=over_episodes,
+        errors_by_class=torch.from_numpy(errors),
+        members=torch.from_numpy(episodes.classes),
+    )

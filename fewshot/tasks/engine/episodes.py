@@ -1,0 +1,269 @@
+"""What a head does in every episode, and what the estimators said it would do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.episodes.draws import uniform
+from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.oracle import OracleEstimator
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import (
+    Head,
+    LinearHead,
+    Query,
+    Support,
+)
+from fewshot.statistics.populations import LEVELS
+from fewshot.tasks.engine.batches import (
+    DEVICE_BYTES,
+    QUERY_BYTES,
+    SUPPORT_BYTES,
+    chunks,
+    gather,
+    load_support,
+    map_chunks,
+)
+from fewshot.tasks.engine.linear_heads import linear_errors_on_all
+
+Progress = Callable[[int], object]
+NO_SHOTS = "no shots to judge by"
+FEW_SHOTS = "fewer shots than it needs"
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What one estimator said of E episodes.
+
+    Attributes
+    ----------
+    error, lower, upper : ndarray of shape (E,)
+        NaN where there is none.
+    reasons : ndarray of shape (E,), str or None
+        Why there is no prediction, or with which reservation.
+    bands : ndarray of shape (E, 2, L)
+        Lower and upper bounds at several levels, NaN without intervals.
+    seconds : float
+        Spent by one core.
+    """
+
+    error: NDArray
+    lower: NDArray
+    upper: NDArray
+    reasons: NDArray
+    bands: NDArray
+    seconds: float
+
+
+def actual_errors(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    *,
+    device: torch.device,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[NDArray, NDArray]:
+    """Errors (E, N) of every class and the number of queries (E, N) they are shares of.
+
+    The error of an episode is the mean over its classes, whatever their numbers of queries: the
+    quantity that every estimator predicts.
+    """
+    if episodes.query is None and isinstance(head, LinearHead):
+        wrong, queries = linear_errors_on_all(
+            bank, episodes, head, device=device, threads=threads, progress=progress
+        )
+    else:
+        wrong, queries = _gathered(
+            bank, episodes, head, device=device, threads=threads, progress=progress
+        )
+    with np.errstate(invalid="ignore"):  # NaN where a class has no query
+        return wrong / queries, queries
+
+
+def _gathered(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    *,
+    device: torch.device,
+    threads: int | None,
+    progress: Progress | None,
+) -> tuple[NDArray, NDArray]:
+    """Misclassified queries (E, N) and queries (E, N), a few episodes at a time."""
+
+    def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
+        support = load_support(bank, episodes, start, stop, device, head.uses)
+        fitted = head.clone().fit(support)
+        rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+        order = random_order(rows.shape, episodes.seed or 0, start) if shuffle else None
+        given = rows if order is None else np.take_along_axis(rows, order, 1)
+        query = Query(*gather(bank, given, device))
+        answers, mask = fitted.predict(query), query.mask
+        if order is not None:
+            place = torch.from_numpy(order).to(device)
+            answers = torch.empty_like(answers).scatter_(1, place, answers)
+            mask = torch.empty_like(mask).scatter_(1, place, mask)
+        answers = answers.view(stop - start, ways, -1)
+        mask = mask.view(answers.shape)
+        wrong = (answers != truth) & mask
+        return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
+
+    ways, shuffle = episodes.ways, "queries" in head.uses
+    truth = torch.arange(ways, device=device)[:, None]
+    images = ways * (episodes.shots + episodes.largest_query)
+    limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
+    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    wrong, count = [], []
+    for chunk in map_chunks(work, ranges, device, threads):
+        wrong.append(chunk[0])
+        count.append(chunk[1])
+        if progress:
+            progress(len(chunk[0]))
+    return torch.cat(wrong).numpy(), torch.cat(count).numpy()
+
+
+def predicted_errors(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    estimators: Mapping[str, ErrorEstimator],
+    *,
+    device: torch.device,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Predicted]:
+    """What every estimator makes of every support.
+
+    No query is loaded, unless one of the estimators is an oracle; only the oracles get them.
+    Estimators that need more shots than there are get nothing and predict nothing.
+    """
+    shots = episodes.fewest_shots
+    asked = {name: one for name, one in estimators.items() if one.least_shots <= shots}
+    said = {}
+    if asked:
+        said = _predicted(
+            bank, episodes, head, asked, device=device, threads=threads, progress=progress
+        )
+    nothing = _nothing(len(episodes), FEW_SHOTS if shots else NO_SHOTS)
+    return {name: said.get(name, nothing) for name in estimators}
+
+
+def _predicted(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    estimators: Mapping[str, ErrorEstimator],
+    *,
+    device: torch.device,
+    threads: int | None,
+    progress: Progress | None,
+) -> dict[str, Predicted]:
+    """What they make of every support, a few episodes at a time."""
+
+    def work(start: int, stop: int) -> dict[str, Predicted]:
+        support = load_support(bank, episodes, start, stop, device, head.uses)
+        fitted = head.clone().fit(support)
+        rows = {}
+        for name, estimator in estimators.items():
+            if name not in oracles:
+                rows[name] = _timed(estimator.predict, support, fitted)
+        if oracles:
+            rows |= _told(bank, episodes, head, oracles, (start, stop), device)
+        if progress:
+            progress(stop - start)
+        return rows
+
+    oracles = {n: one for n, one in estimators.items() if isinstance(one, OracleEstimator)}
+    images = episodes.ways * max(episodes.shots, 1)
+    limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
+    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    pieces = list(map_chunks(work, ranges, device, threads))
+    return {name: _join([piece[name] for piece in pieces]) for name in estimators}
+
+
+def _nothing(episodes: int, reason: str) -> Predicted:
+    """No prediction for any of E episodes."""
+    none = np.full(episodes, np.nan)
+    bands = np.full((episodes, 2, len(LEVELS)), np.nan)
+    return Predicted(none, none, none, np.full(episodes, reason, dtype=object), bands, 0.0)
+
+
+def _told(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    oracles: Mapping[str, OracleEstimator],
+    bounds: tuple[int, int],
+    device: torch.device,
+) -> dict[str, Predicted]:
+    """What oracles make of a chunk of supports, in smaller chunks with their labelled queries."""
+    pieces: dict[str, list[Predicted]] = {name: [] for name in oracles}
+    images = episodes.ways * (episodes.shots + episodes.largest_query)
+    limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
+    begin, end = bounds
+    for first, last in chunks(end - begin, images * bank.dim * 4, limit):
+        start, stop = begin + first, begin + last
+        support = load_support(bank, episodes, start, stop, device, head.uses)
+        queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
+        fitted = head.clone().fit(support)
+        for name, oracle in oracles.items():
+            pieces[name].append(_timed(oracle.predict_knowing, support, fitted, queries))
+    return {name: _join(own) for name, own in pieces.items()}
+
+
+def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
+    begun = time.perf_counter()
+    prediction = predict(*given)
+    error = prediction.error.cpu().double().numpy()  # not every device has float64
+    reasons = np.full(len(error), None, dtype=object)
+    reasons[~np.isfinite(error)] = prediction.reason
+    for reason, episodes in prediction.by_reservation().items():
+        own = episodes.cpu().numpy()
+        reasons[own] = [reason if one is None else f"{one}; {reason}" for one in reasons[own]]
+    lower, upper = (
+        np.full(len(error), np.nan) if bound is None else bound.cpu().double().numpy()
+        for bound in (prediction.lower, prediction.upper)
+    )
+    bands = np.full((len(error), 2, len(LEVELS)), np.nan)
+    if prediction.bands is not None:
+        bands = prediction.bands.cpu().double().numpy().transpose(2, 0, 1)
+    return Predicted(error, lower, upper, reasons, bands, time.perf_counter() - begun)
+
+
+def _join(pieces: list[Predicted]) -> Predicted:
+    return Predicted(
+        error=np.concatenate([piece.error for piece in pieces]),
+        lower=np.concatenate([piece.lower for piece in pieces]),
+        upper=np.concatenate([piece.upper for piece in pieces]),
+        reasons=np.concatenate([piece.reasons for piece in pieces]),
+        bands=np.concatenate([piece.bands for piece in pieces]),
+        seconds=sum(piece.seconds for piece in pieces),
+    )
+
+
+ORDER = 9  # the stream of uniform numbers that decides the order
+
+
+def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
+    """A permutation of T queries for each of E episodes: (E, T).
+
+    Queries stand class after class in an episode, which a method could exploit without anybody
+    meaning it to. The order of an episode depends on the seed and its number alone.
+
+    Parameters
+    ----------
+    shape : (E, T)
+    seed, start : int
+        Seed of the episodes, and number of the first one.
+    """
+    episodes, queries = shape
+    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)

@@ -1,0 +1,131 @@
+"""Linear heads on all queries: every class is read once for many episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import LinearHead, check_scores
+from fewshot.tasks.engine.batches import (
+    QUERY_BYTES,
+    chunks,
+    load_support,
+    map_chunks,
+)
+
+# Weights of this many bytes are held at a time; each such group reads the classes once.
+WEIGHT_BYTES = 256 << 20
+# Scores of one class in some episodes; they are used up at once, so they should fit a cache.
+SCORE_BYTES = 8 << 20
+
+
+def linear_errors_on_all(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: LinearHead,
+    *,
+    device: torch.device,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[NDArray, NDArray]:
+    """Misclassified queries (E, N) and queries (E, N) when every image but the shots is one.
+
+    The images of a class are queries in every episode that has the class. Instead of gathering
+    them episode by episode, a class is multiplied with the weights of all those episodes at
+    once, its shots included, and the shots are taken out of the count afterwards.
+    """
+    index = ClassIndex.of(episodes.labels)
+    wrong = np.zeros(episodes.classes.shape, dtype=np.int64)
+    bytes_each = episodes.ways * bank.dim * 4
+    for start, stop in chunks(len(episodes), bytes_each, WEIGHT_BYTES):
+        weights, biases = _fit(bank, episodes, head, start, stop, device, threads)
+        jobs = _jobs(episodes.classes[start:stop], index)
+
+        def work(
+            first: int,
+            last: int,
+            jobs: list[tuple[int, NDArray, NDArray]] = jobs,
+            weights: Tensor = weights,
+            biases: Tensor = biases,
+            start: int = start,
+        ) -> list[tuple[NDArray, NDArray, NDArray]]:
+            done = []
+            for c, episode, way in jobs[first:last]:
+                rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
+                shots = episodes.support[start + episode, way]
+                features = bank.take(torch.from_numpy(rows)).to(device)
+                scores = _scores(features, weights[episode], biases[episode])
+                best, answers = scores.max(-1)
+                check_scores(head, best)
+                count = _wrong(answers, rows, shots, way)
+                done.append((start + episode, way, count))
+            return done
+
+        ranges = [(i, i + 1) for i in range(len(jobs))]
+        for done in map_chunks(work, ranges, device, threads):
+            for episode, way, count in done:
+                wrong[episode, way] = count
+        if progress:
+            progress(stop - start)
+    shots = (episodes.support >= 0).sum(-1)
+    return wrong, index.size[episodes.classes] - shots
+
+
+def _fit(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: LinearHead,
+    start: int,
+    stop: int,
+    device: torch.device,
+    threads: int | None,
+) -> tuple[Tensor, Tensor]:
+    """Weights (E, N, D) and biases (E, N) of episodes start..stop."""
+
+    def work(first: int, last: int) -> tuple[Tensor, Tensor]:
+        support = load_support(bank, episodes, start + first, start + last, device, head.uses)
+        fitted = head.clone().fit(support)
+        return fitted.weights_, fitted.biases_
+
+    bytes_each = episodes.ways * max(episodes.shots, 1) * bank.dim * 4
+    ranges = chunks(stop - start, bytes_each, QUERY_BYTES)
+    pieces = list(map_chunks(work, ranges, device, threads))
+    return torch.cat([weights for weights, _ in pieces]), torch.cat([bias for _, bias in pieces])
+
+
+def _jobs(classes: NDArray, index: ClassIndex) -> list[tuple[int, NDArray, NDArray]]:
+    """For every class the episodes that have it and at which way, in pieces of limited scores."""
+    jobs = []
+    ways = classes.shape[1]
+    order = np.argsort(classes, axis=None, kind="stable")
+    present, begin = np.unique(classes.reshape(-1)[order], return_index=True)
+    for c, places in zip(present, np.split(order, begin[1:]), strict=True):
+        episode, way = np.divmod(places, ways)
+        for first, last in chunks(len(episode), int(index.size[c]) * ways * 4, SCORE_BYTES):
+            jobs.append((int(c), episode[first:last], way[first:last]))
+    return jobs
+
+
+def _scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Scores (n, m, N) of features (n, D) under weights (m, N, D) and biases (m, N)."""
+    m, N, _ = weights.shape
+    scores = torch.addmm(biases.reshape(-1), features, weights.flatten(0, 1).T)
+    return scores.reshape(len(features), m, N)
+
+
+def _wrong(answers: Tensor, rows: NDArray, shots: NDArray, way: NDArray) -> NDArray:
+    """Misclassified images (m,) of one class, less its shots, in m episodes.
+
+    answers (n, m), rows (n,) ascending, shots (m, K), way (m,).
+    """
+    wrong = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
+    place = np.searchsorted(rows, shots)
+    columns = np.arange(len(way))[:, None]
+    own = wrong[np.minimum(place, len(rows) - 1), columns] & (shots >= 0)
+    return wrong.sum(0) - own.sum(-1)

@@ -1,0 +1,186 @@
+"""Names near a class by the cosine of their text vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.exceptions import expect, expect_number
+from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
+from fewshot.tasks.one_class.confusers.spelling import (
+    alike,
+    forms,
+    is_kind_by_words,
+    same,
+    spelled,
+)
+from fewshot.text.prompts import readable
+
+
+def drop_near(
+    lists: ConfuserLists,
+    class_vectors: Tensor,
+    vectors: Mapping[str, Tensor],
+    limit: float | None = 0.95,
+) -> ConfuserLists:
+    """Drop names that the text encoder hardly tells from the class they belong to.
+
+    Names of the data set's own classes (source ``oracle``) are real negatives however near, and
+    stay.
+
+    Parameters
+    ----------
+    lists : ConfuserLists
+        Of C classes.
+    class_vectors : Tensor of shape (C, D)
+    vectors : mapping of str to Tensor of shape (D,)
+        One per name.
+    limit : float, optional
+        Cosine from which on a name is dropped, in (0, 1]; None drops nothing.
+
+    Raises
+    ------
+    FewshotError
+        Another number of vectors than of classes, a name without one, or a limit out of range.
+    """
+    if limit is None or lists.record.get("source") == "oracle":
+        return lists
+    expect_number("one_class.confusers.cosine", limit, 0, 1, above=True)
+    rows, classes = len(class_vectors), len(lists.classnames)
+    expect(rows == classes, "class_vectors", f"expected {classes} rows, got {rows}")
+    kept, dropped = [], []
+    for own, names, out in zip(class_vectors, lists.names, lists.dropped, strict=True):
+        cosines = _cosines(own, names, vectors)
+        judged = list(zip(names, cosines, strict=True))
+        kept.append(tuple(name for name, cosine in judged if cosine < limit))
+        near = (
+            Dropped(name, f"text cosine {cosine:.2f} with the class")
+            for name, cosine in judged
+            if cosine >= limit
+        )
+        dropped.append((*out, *near))
+    pairs = zip(lists.classnames, kept, strict=True)
+    without = [name for name, own in pairs if not own]
+    record = lists.record | {"cosine": limit, "without_confusers": without}
+    return replace(lists, names=tuple(kept), dropped=tuple(dropped), record=record)
+
+
+def nearest(
+    class_vectors: Tensor, vocabulary_vectors: Tensor, names: Sequence[str], k: int
+) -> list[list[str]]:
+    """The `k` names whose vectors have the largest cosines with each class, the largest first.
+
+    Parameters
+    ----------
+    class_vectors : Tensor of shape (C, D)
+    vocabulary_vectors : Tensor of shape (V, D)
+    names : sequence of V str
+    k : int
+        All V names where there are fewer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fewshot.tasks.one_class.confusers.cleaning import nearest
+    >>> nearest(torch.tensor([[1.0, 0.0]]), torch.eye(2), ["lobster", "tin"], 1)
+    [['lobster']]
+    """
+    cosines = _unit(class_vectors) @ _unit(vocabulary_vectors).T
+    # Equal cosines stay in the order of the vocabulary, on every machine.
+    order = cosines.argsort(dim=-1, descending=True, stable=True)[:, :k]
+    return [[names[n] for n in row] for row in order.tolist()]
+
+
+def _cosines(own: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]) -> list[float]:
+    if not names:
+        return []
+    for name in names:
+        expect(name in vectors, "vectors", f"there is none for the name {name!r}")
+    stacked = _unit(torch.stack([vectors[name] for name in names]))
+    cosines: list[float] = (stacked @ _unit(own)).tolist()
+    return cosines
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return normalize(vectors.float(), dim=-1)
+
+
+# Target and name to what WordNet says: a reason to drop the name, "" for no relation in any sense,
+# None where it leaves that open.
+Kinship = Callable[[str, str], str | None]
+
+
+def clean(
+    target: str, names: Iterable[str], kinship: Kinship | None = None, most: int | None = None
+) -> tuple[list[str], list[Dropped]]:
+    """Drop what names the class itself, a kind of it, or something that it is a kind of.
+
+    In this order: names that are the class's own but for case, number, hyphens, accents, spaces
+    and articles; names that came before; synonyms, hypernyms and hyponyms by WordNet; names that
+    contain the class's as their head noun, or are the head noun of it. A head noun does not count
+    where WordNet knows both names and relates them in no sense: a sea horse is no horse.
+
+    Parameters
+    ----------
+    target : str
+        Class name; alternatives after commas and slashes count too.
+    names : iterable of str
+        The most confusing first; read no further than needed.
+    kinship : callable, optional
+        Relations by WordNet; without it spelling alone decides.
+    most : int, optional
+        Stop at so many that are kept.
+
+    Returns
+    -------
+    kept : list of str
+    dropped : list of Dropped
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.cleaning import clean
+    >>> kept, dropped = clean("crab", ["Crabs", "lobster", "hermit crab", "the lobster"])
+    >>> kept, [one.name for one in dropped]
+    (['lobster'], ['Crabs', 'hermit crab', 'the lobster'])
+    """
+    kept: list[str] = []
+    dropped: list[Dropped] = []
+    for name in map(readable, names):
+        if most is not None and len(kept) >= most:
+            break
+        why = _why_not(target, name, kept, kinship)
+        if why is None:
+            kept.append(name)
+        else:
+            dropped.append(Dropped(name, why))
+    return kept, dropped
+
+
+def shortened(lists: ConfuserLists, most: int) -> ConfuserLists:
+    """The first `most` names of every class."""
+    return replace(lists, names=tuple(own[:most] for own in lists.names))
+
+
+def _why_not(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
+    own, other = forms(target), spelled(name)
+    if not other:
+        return "no word in it"
+    if alike(target, name):
+        return "the class's own name in another form"
+    again = next((one for one in kept if same(spelled(one), other)), None)
+    if again is not None:
+        return f"the same as {again!r}"
+    related = kinship(target, name) if kinship else None
+    return (related or None) if related is not None else _by_words(own, other)
+
+
+def _by_words(own: tuple[str, ...], other: str) -> str | None:
+    if any(is_kind_by_words(other, form) for form in own):
+        return "a kind of the class by its head noun"
+    if any(is_kind_by_words(form, other) for form in own):
+        return "the head noun of the class's name"
+    return None

@@ -1,0 +1,236 @@
+"""Confusers of every class, and what was not used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_number,
+    expect_positive_int,
+    suggestion,
+)
+from fewshot.files import plain_name
+from fewshot.paths import resource_dir
+from fewshot.text.descriptions import (
+    LARGEST,
+    Descriptions,
+    fault,
+    fitting_files,
+    load_answers,
+    usual_file,
+)
+
+
+class Dropped(NamedTuple):
+    """A name that a source gave and that is no confuser.
+
+    Attributes
+    ----------
+    name : str
+    reason : str
+        In words, as "synonym of the class" or "text cosine .97 with the class".
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfuserLists:
+    """Confusers of C classes, in the order of their source, the most confusing first.
+
+    Attributes
+    ----------
+    classnames : tuple of C str
+    names : tuple of C tuples of str
+        What is used; () for a class without confusers.
+    dropped : tuple of C tuples of Dropped
+    record : dict
+        Source, numbers, file, model, prompt, vocabulary...; JSON types only.
+    """
+
+    classnames: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    dropped: tuple[tuple[Dropped, ...], ...]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+SETTING = "one_class.confusers.file"
+
+
+LONGEST, MOST_WORDS = 60, 6
+
+
+# Letters and digits of any script; spaces, hyphens and apostrophes between them.
+NAME = re.compile(r"[^\W_]+(?:[ '’-]+[^\W_]+)*['’]?")  # noqa: RUF001
+
+
+# No name of a thing has these words, while many a sentence has.
+SENTENCE = frozenset(
+    {"is", "are", "was", "were", "am", "i", "you", "we", "they", "your", "my", "these", "those"}
+    | {"cannot", "sorry", "please", "ignore", "instruction", "instructions", "should", "would"}
+)
+
+
+def name_fault(text: object) -> str | None:
+    """What keeps a text from being a short name of a thing; None if it is one.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.lists import name_fault
+    >>> name_fault("jack-in-the-box"), name_fault("A crab is red.")
+    (None, 'it has other characters than letters, digits, spaces, hyphens and apostrophes')
+    """
+    why = fault(text)
+    if why is not None or not isinstance(text, str):
+        return why
+    name = " ".join(text.split())
+    if len(name) > LONGEST:
+        return f"it has {len(name)} characters, more than {LONGEST}"
+    if len(name.split()) > MOST_WORDS:
+        return f"it has {len(name.split())} words, more than {MOST_WORDS}"
+    if not NAME.fullmatch(name):
+        return "it has other characters than letters, digits, spaces, hyphens and apostrophes"
+    if SENTENCE.intersection(name.casefold().split()):
+        return "it is a sentence"
+    return None
+
+
+@dataclass
+class ConfuserFile(Descriptions):
+    """Names that could be taken for classes, and where they come from.
+
+    As :class:`Descriptions`, with names for texts, the most confusing first.
+
+    Attributes
+    ----------
+    provenance : str
+        How the lists came to be, in a sentence, where no model was asked by this suite.
+    """
+
+    kind: ClassVar[str] = "confusers"
+    command: ClassVar[str] = "fewshot text confusers"
+    setting: ClassVar[str] = SETTING
+    fault: ClassVar[Any] = staticmethod(name_fault)
+
+    provenance: str = ""
+
+
+def load_any(path: Path, setting: str) -> Descriptions:
+    """Read a file of confusers or of descriptions, whichever it says that it is.
+
+    Raises
+    ------
+    FewshotError
+        As :func:`~fewshot.text.descriptions.load_answers`; a file that says neither is judged as
+        one of descriptions.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST)
+    except OSError:
+        raw = b""
+    # Inside a text its quotes would be escaped.
+    confusers = re.search(rb'"kind"\s*:\s*"confusers"', raw)
+    return load_answers(path, ConfuserFile if confusers else Descriptions, setting)
+
+
+def confuser_file(
+    given: object, cache: Path, dataset: str, model: str | None = None
+) -> ConfuserFile:
+    """The lists for a data set: `given`, else the cache's, else those that the package ships.
+
+    Parameters
+    ----------
+    given : str or Path, optional
+        A file, whatever data set it was made for.
+    cache : Path
+        Folder of caches; its ``confusers/`` is looked into.
+    dataset : str
+    model : str, optional
+        Take its lists from the cache where there are several.
+
+    Raises
+    ------
+    FewshotError
+        No lists, several in the cache, or a file that cannot be used.
+    """
+    return load_answers(place_of_lists(given, cache, dataset, model), ConfuserFile)
+
+
+def place_of_lists(given: object, cache: Path, dataset: str, model: str | None = None) -> Path:
+    """Where the lists are that :func:`confuser_file` reads."""
+    if given:
+        return Path(str(given)).expanduser()
+    shipped = resource_dir("datasets/confusers") / f"{plain_name(dataset, 60)}.json"
+    folder = cache / "confusers"
+    if shipped.is_file() and not fitting_files(folder, dataset, model, ConfuserFile):
+        return shipped
+    return usual_file(folder, dataset, model, ConfuserFile)
+
+
+def shipped_datasets() -> list[str]:
+    """Names of the data sets that the package has lists for."""
+    return sorted(path.stem for path in resource_dir("datasets/confusers").glob("*.json"))
+
+
+PLACE = "one_class.confusers"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants of confusers.
+
+    Attributes
+    ----------
+    k : int
+        Confusers of a class, at most.
+    file : str, optional
+        JSON of ``fewshot text confusers``; None: the cache's, else the package's.
+    cosine : float, optional
+        Names whose text vector has at least this cosine with the class's are dropped; None: none.
+    wordnet : str, optional
+        Folder; None: FEWSHOT_WORDNET, WNHOME, or where Debian and npm put it.
+    vocabulary : str, or tuple of str
+        "imagenet", a text file with a name per line, or the names themselves.
+    seed : int
+        Of random names.
+    """
+
+    k: int = 10
+    file: str | None = None
+    cosine: float | None = 0.95
+    wordnet: str | None = None
+    vocabulary: str | tuple[str, ...] = "imagenet"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_positive_int(f"{PLACE}.k", self.k)
+        expect_positive_int(f"{PLACE}.seed", self.seed, 0)
+        if self.cosine is not None:
+            expect_number(f"{PLACE}.cosine", self.cosine, 0, 1, above=True)
+        for name in ("file", "wordnet", "vocabulary"):
+            value = getattr(self, name)
+            other = tuple if name == "vocabulary" else type(None)
+            fine = isinstance(value, str | other)
+            expect(fine, f"{PLACE}.{name}", f"expected a text, got {value!r}")
+
+
+def wanted_of(given: Mapping[str, Any]) -> Wanted:
+    """The settings, checked; what is missing has its usual value.
+
+    Raises
+    ------
+    FewshotError
+        An unknown setting, or a value that is not allowed.
+    """
+    known = {one.name for one in fields(Wanted)}
+    for name in sorted(given.keys() - known):
+        raise FewshotError(PLACE, f"there is no setting {name!r}", suggestion(name, known))
+    return Wanted(**given)

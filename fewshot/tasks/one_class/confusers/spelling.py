@@ -1,0 +1,139 @@
+"""When two names are the same but for spelling, and when one is a kind of the other by its words.
+
+Only what spelling can tell for certain: an edit distance would take a red ox for a red fox.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from fewshot.text.prompts import readable
+
+ARTICLES = frozenset({"a", "an", "the"})
+# What comes after one of these says more about the head of a name and is not the head itself.
+AFTER_THE_HEAD = frozenset({"of", "with", "without", "in", "on", "for", "and", "from", "at"})
+IRREGULAR = {
+    "men": "man", "women": "woman", "mice": "mouse", "geese": "goose", "feet": "foot",
+    "teeth": "tooth", "children": "child", "people": "person", "oxen": "ox", "cacti": "cactus",
+    "fungi": "fungus", "octopi": "octopus", "hippopotami": "hippopotamus",
+    "wolves": "wolf", "knives": "knife", "leaves": "leaf", "calves": "calf", "loaves": "loaf",
+    "shelves": "shelf", "scarves": "scarf", "elves": "elf", "halves": "half", "hooves": "hoof",
+}  # fmt: skip
+# Compounds that are no kind of their last word: a sea horse is no horse.
+NO_KINDS = {
+    "bear": {"koala", "teddy", "gummy", "woolly", "water", "ant"},
+    "boat": {"toy", "paper", "model"}, "butter": {"peanut", "cocoa", "shea"},
+    "car": {"toy", "model", "cable"}, "chestnut": {"water", "horse"}, "cow": {"sea"},
+    "crab": {"horseshoe"}, "cucumber": {"sea"}, "dog": {"hot", "corn", "prairie"},
+    "duck": {"rubber", "toy"}, "fish": {"jelly", "star", "cuttle", "cray"}, "fox": {"flying"},
+    "horn": {"french"}, "horse": {"sea", "rocking", "hobby", "carousel", "toy", "clothes", "saw",
+                                  "pommel", "vaulting"},
+    "house": {"doll", "dolls", "bird", "gingerbread"}, "lemur": {"flying"},
+    "lion": {"sea", "ant"}, "mouse": {"computer", "sea"}, "panda": {"red"}, "pear": {"prickly"},
+    "pig": {"guinea", "sea"}, "plane": {"toy", "model", "paper"},
+    "airplane": {"toy", "model", "paper"}, "shrimp": {"mantis"}, "spider": {"sea"},
+    "train": {"toy", "model"}, "truck": {"toy", "model"}, "urchin": {"sea"},
+}  # fmt: skip
+
+
+def spelled(name: str) -> str:
+    """A name without case, accents, punctuation, articles and double spaces.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.spelling import spelled
+    >>> spelled("The Jack-in-the-pulpit"), spelled("  SEA_horse ")
+    ('jack in the pulpit', 'sea horse')
+    """
+    bare = unicodedata.normalize("NFKD", readable(name).casefold())
+    letters = "".join(c for c in bare if not unicodedata.combining(c))
+    joined = re.sub(r"['’`´.]", "", letters)  # noqa: RUF001
+    words = re.sub(r"\W+|_", " ", joined).split()
+    while len(words) > 1 and words[0] in ARTICLES:
+        del words[0]
+    return " ".join(words)
+
+
+def alternatives(name: str) -> tuple[str, ...]:
+    """A name and what else it says the thing is called.
+
+    Alternatives stand behind commas, slashes and "or"; what stands in parentheses explains.
+    """
+    outside = readable(re.sub(r"\([^()]*\)", " ", name))
+    parts = map(readable, (name, outside, *re.split(r"[,/;]| or ", outside)))
+    return tuple(dict.fromkeys(filter(None, parts)))
+
+
+@lru_cache(maxsize=8192)
+def forms(name: str) -> tuple[str, ...]:
+    """The :func:`alternatives` of a name in the form of :func:`spelled`.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.spelling import forms
+    >>> forms("T-shirt/top"), forms("kite (bird of prey)")
+    (('t shirt top', 't shirt', 'top'), ('kite bird of prey', 'kite'))
+    """
+    return tuple(dict.fromkeys(filter(None, map(spelled, alternatives(name)))))
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two names in the form of :func:`spelled` differ by number and spaces at most."""
+    return bool(_numbers(first.replace(" ", "")) & _numbers(second.replace(" ", ""))) or bool(
+        _numbers(first) & _numbers(second)
+    )
+
+
+def alike(first: str, second: str) -> bool:
+    """Whether two names, as they are written, are the same in one of their :func:`forms`.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.spelling import alike
+    >>> alike("Sea horses", "sea_horse"), alike("crab", "hermit crab")
+    (True, False)
+    """
+    return any(same(one, other) for one in forms(first) for other in forms(second))
+
+
+def is_kind_by_words(name: str, general: str) -> bool:
+    """Whether `name` is a kind of `general` going by its head noun; both as by :func:`spelled`.
+
+    The head of an English compound is its last word, before any "of" or "with": a golden
+    retriever is a retriever, a retriever collar is a collar and a statue of a horse a statue.
+    Compounds that are known to be no kind of their last word (sea horse) are none.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.spelling import is_kind_by_words
+    >>> is_kind_by_words("golden retriever", "retriever"), is_kind_by_words("sea horse", "horse")
+    (True, False)
+    """
+    words, head = head_of(name).split(), general.split()
+    if not head or len(name.split()) <= len(head):
+        return False
+    if not same(" ".join(words[-len(head) :]), general):
+        return False
+    return not any(set(words[-2:-1]) & NO_KINDS.get(last, set()) for last in _numbers(words[-1]))
+
+
+def head_of(name: str) -> str:
+    """A name as by :func:`spelled` up to its first preposition."""
+    words = name.split()
+    ends = [n for n, word in enumerate(words) if n and word in AFTER_THE_HEAD]
+    return " ".join(words[: ends[0]] if ends else words)
+
+
+def _numbers(name: str) -> set[str]:
+    """A name and what may be its singular; more than one where spelling leaves it open."""
+    first, space, last = name.rpartition(" ")
+    made = {last, IRREGULAR.get(last, last)}
+    if len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is")):
+        made.add(last[:-1])
+        if last.endswith("es"):
+            made.add(last[:-2])
+        if last.endswith("ies"):
+            made.add(f"{last[:-3]}y")
+    return {f"{first}{space}{one}" for one in made}

@@ -1,0 +1,183 @@
+"""What rules learn on one-class tasks of base classes: thresholds, tau, the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.tasks.one_class.metrics import macro_f1
+from fewshot.tasks.one_class.rules import Learned, Similarities
+from fewshot.tasks.one_class.scores import NO_SOURCE, Batch
+from fewshot.tasks.one_class.thresholds import average_negative, log_mean_exp
+
+# Base tasks have as many positives as negatives: no prevalence that is judged later is learned.
+PREVALENCE = 0.5
+TAUS = tuple(float(10**exponent) for exponent in np.linspace(-3, 1, 25))
+STEPS, RIDGE, LONGEST = 100, 1e-4, 2.0
+
+
+def learned_on(similar: Sequence[Batch], told: Learned) -> dict[str, Learned]:
+    """What is known for each source, and for rules without one.
+
+    Parameters
+    ----------
+    similar : sequence of Batch
+        Base tasks at one prevalence, `PREVALENCE`.
+    told : Learned
+        Numbers given by hand, which stay as they are.
+    """
+    pairs = [(batch, batch.given[NO_SOURCE].target) for batch in similar]
+    fixed = told.fixed if told.fixed is not None else best_threshold(*_flat(pairs))
+    common = replace(told, fixed=fixed)
+    found = {NO_SOURCE: common}
+    for source in similar[0].given.keys() - {NO_SOURCE}:
+        own = [known for batch in similar if (known := _with_confusers(batch, source)) is not None]
+        found[source] = _with_source(own, source, common) if own else common
+    return found
+
+
+def _with_source(similar: Sequence[Batch], source: str, common: Learned) -> Learned:
+    tau = common.tau if common.tau is not None else best_tau(similar, source)
+    posterior = fit_posterior(similar, source, tau)
+    return replace(common, tau=tau, posterior=posterior, level=_level(similar, source, common))
+
+
+def _level(similar: Sequence[Batch], source: str, common: Learned) -> float:
+    """The constant that is best added to gamma times ANP."""
+    given = [(batch, batch.given[source]) for batch in similar]
+    ahead = [
+        (batch, one.target - common.gamma * average_negative(one.confusers, one.mask))
+        for batch, one in given
+    ]
+    return best_threshold(*_flat(ahead))
+
+
+def _with_confusers(batch: Batch, source: str) -> Batch | None:
+    """Only tasks whose class has confusers from `source`; None if there is none."""
+    one = batch.given[source]
+    some = one.mask.any(-1)
+    if not some.any():
+        return None
+    kept = Similarities(one.target[some], one.confusers[some], one.mask[some])
+    return Batch(
+        batch.tasks[some.numpy()], batch.positive[some], batch.counts[some], {source: kept}
+    )
+
+
+def _counted(batch: Batch) -> Tensor:
+    """Images (B, n) that count at the first prevalence."""
+    positive = batch.positive
+    rank = torch.where(positive, positive.cumsum(-1), (~positive).cumsum(-1))
+    return rank <= torch.where(positive, batch.counts[:, 0, :1], batch.counts[:, 0, 1:])
+
+
+def _flat(pairs: Sequence[tuple[Batch, Tensor]]) -> tuple[NDArray, NDArray, NDArray]:
+    """Values, whether an image is of the class, and its task, over all that counts."""
+    kept = [(batch, value, _counted(batch)) for batch, value in pairs]
+    values = np.concatenate([value[counted].double().numpy() for _, value, counted in kept])
+    positive = np.concatenate([batch.positive[counted].numpy() for batch, _, counted in kept])
+    task = [np.broadcast_to(b.tasks[:, None], counted.shape)[counted] for b, _, counted in kept]
+    return values, positive, np.concatenate(task)
+
+
+def best_threshold(scores: NDArray, positive: NDArray, task: NDArray) -> float:
+    """The one threshold of all tasks with the highest mean macro F1 over tasks, exactly.
+
+    Lowering a threshold past an image changes the F1 of its task alone: the changes of all tasks,
+    in the order of the scores, add up to the mean at every threshold.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    positive : ndarray of shape (n,), bool
+    task : ndarray of shape (n,), int
+        Each with a positive and a negative.
+
+    Returns
+    -------
+    float
+        Half way between the two scores around it; the lowest such pair among equals.
+    """
+    order = np.lexsort((-scores, task))
+    score, hit, task = scores[order], positive[order].astype(float), task[order]
+    _, start, place = np.unique(task, return_index=True, return_inverse=True)
+    hits, misses = (_within(one, start, place) for one in (hit, 1 - hit))
+    P, N = (np.add.reduceat(one, start)[place] for one in (hit, 1 - hit))
+    after = macro_f1(*map(torch.from_numpy, (hits, misses, P, N))).numpy()
+    nobody = N / (2 * N + P)  # accepting none: negatives alone are told right
+    before = np.where(np.isin(np.arange(len(task)), start), nobody, np.roll(after, 1))
+    down = np.argsort(-score, kind="stable")
+    ranked, total = score[down], nobody[start].sum() + np.cumsum((after - before)[down])
+    ends = np.append(ranked[1:] != ranked[:-1], True)
+    at = np.flatnonzero(ends)
+    best = int(at[len(at) - 1 - np.argmax(total[at][::-1].round(12))])
+    below = ranked[best + 1] if best + 1 < len(ranked) else ranked[best] - 1e-6
+    return float((ranked[best] + below) / 2)
+
+
+def _within(values: NDArray, start: NDArray, place: NDArray) -> NDArray:
+    """Cumulative sums that begin anew with every task."""
+    total = np.cumsum(values)
+    return total - (total[start] - values[start])[place]
+
+
+def best_tau(similar: Sequence[Batch], source: str) -> float:
+    """The tau of `TAUS` with which log-mean-exp has the highest mean macro F1."""
+    return max(TAUS, key=lambda tau: _mean_f1(similar, source, tau))
+
+
+def _mean_f1(similar: Sequence[Batch], source: str, tau: float) -> float:
+    total, tasks = 0.0, 0
+    for batch in similar:
+        given, counted = batch.given[source], _counted(batch)
+        yes = (given.target > log_mean_exp(given.confusers, given.mask, tau)) & counted
+        hits, misses = (yes & batch.positive).sum(-1), (yes & ~batch.positive).sum(-1)
+        P, N = batch.counts[:, 0].unbind(-1)
+        total += float(macro_f1(hits.double(), misses, P, N).sum())
+        tasks += len(batch.tasks)
+    return total / tasks
+
+
+def fit_posterior(similar: Sequence[Batch], source: str, tau: float) -> tuple[float, float, float]:
+    """Logistic regression of "of the class" on similarity and log-mean-exp of the confusers.
+
+    Tasks weigh alike, and so do the positives and the negatives of a task. Newton's method with
+    a slight ridge on standardised covariates.
+
+    Returns
+    -------
+    (float, float, float)
+        Weights of either, and the constant.
+    """
+    given = [(batch, batch.given[source]) for batch in similar]
+    target, positive, task = _flat([(batch, one.target) for batch, one in given])
+    levels = [(batch, log_mean_exp(one.confusers, one.mask, tau)) for batch, one in given]
+    columns = np.stack([target, _flat(levels)[0]], 1)
+    _, group = np.unique(2 * task + positive, return_inverse=True)
+    weight = 1 / np.bincount(group)[group]
+    centre, scale = columns.mean(0), columns.std(0) + 1e-12
+    design = np.column_stack([(columns - centre) / scale, np.ones(len(columns))])
+    beta = _logistic(design, positive.astype(float), weight / weight.sum())
+    slopes = beta[:2] / scale
+    return float(slopes[0]), float(slopes[1]), float(beta[2] - slopes @ centre)
+
+
+def _logistic(design: NDArray, truth: NDArray, weight: NDArray) -> NDArray:
+    """Coefficients of a weighted logistic regression."""
+    beta = np.zeros(design.shape[1])
+    ridge = RIDGE * np.diag([1.0, 1.0, 0.0])
+    for _ in range(STEPS):
+        chance = 1 / (1 + np.exp(-(design @ beta).clip(-30, 30)))
+        slope = design.T @ (weight * (truth - chance)) - ridge @ beta
+        bend = (design.T * (weight * chance * (1 - chance) + 1e-15)) @ design + ridge
+        step = np.linalg.solve(bend, slope)
+        step *= min(1.0, LONGEST / (np.linalg.norm(step) + 1e-300))  # far steps overshoot
+        beta = beta + step
+        if np.abs(step).max() < 1e-9:
+            break
+    return beta

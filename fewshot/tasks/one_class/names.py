@@ -1,0 +1,156 @@
+"""Text vectors of class names, of confusers and of the generic name, for a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewshot.backbones.base import Backbone
+from fewshot.exceptions import FewshotError, expect
+from fewshot.features.bank import FeatureBank
+from fewshot.paths import places_of
+from fewshot.tasks.one_class.confusers.lists import ConfuserLists
+from fewshot.tasks.one_class.rules import GENERIC
+from fewshot.tasks.one_class.scores import Confusers, NameVectors, confusers_from
+from fewshot.tasks.one_class.settings import OneClassSettings
+from fewshot.text.prompts import readable
+
+Encode = Callable[[Sequence[str]], Tensor]
+GIVEN = (
+    "these features come without a text encoder: expected vocabulary or random (with the names of "
+    "base classes for a vocabulary) or oracle"
+)
+
+
+def encoder_of(
+    settings: Mapping[str, Any], dataset: str, backbone: Backbone, device: torch.device
+) -> Encode:
+    """A function from names to unit vectors (n, D), with the templates of the class names.
+
+    What was encoded before comes from the cache.
+    """
+    from fewshot.text.class_texts import ClassTexts
+    from fewshot.text.features import text_features
+    from fewshot.text.prompts import prompts
+    from fewshot.text.template_sets import template_set
+
+    templates = template_set(settings["text"]["templates"], dataset).templates
+    cache = places_of(settings["paths"]).cache / "text"
+
+    def encode(names: Sequence[str]) -> Tensor:
+        told = tuple(tuple(prompts(name, templates)) for name in names)
+        texts = ClassTexts(tuple(names), told, ((),) * len(told), {"source": "templates"})
+        return text_features(backbone, texts, cache=cache, device=device).vectors
+
+    return encode
+
+
+def without_text(bank: FeatureBank) -> FewshotError:
+    """The message for features without text vectors."""
+    return FewshotError(
+        "task=one_class",
+        f"it needs text vectors of the classes, and the features of "
+        f"{bank.info.get('dataset', 'the data set')} come without",
+        "Take a dual encoder (backbone=clip_vitb32, backbone=conse_lite0), or give features with "
+        "an array `text` (C, D).",
+    )
+
+
+def name_vectors(
+    settings: Mapping[str, Any],
+    wanted: OneClassSettings,
+    bank: FeatureBank,
+    classes: NDArray,
+    encode: Encode | None,
+) -> tuple[NameVectors, dict[str, str]]:
+    """Vectors for a part of the classes, and why sources are not at hand.
+
+    Raises
+    ------
+    FewshotError
+        No text vectors of classes, or a single source that is not at hand.
+    """
+    if bank.text is None:
+        raise without_text(bank)
+    text = torch.from_numpy(bank.text).float()
+    known = _known(bank.classnames, text)
+    found: dict[str, Confusers] = {}
+    absent: dict[str, FewshotError] = {}
+    for source in dict.fromkeys(wanted.sources):
+        try:
+            lists = _lists(settings, wanted, bank, classes, source, encode, known)
+            found[source] = confusers_from(lists, _vectors(lists, known, encode), bank.dim)
+        except FewshotError as error:
+            absent[source] = error
+    if absent and not found and (len(absent) == 1 or encode is not None):
+        raise next(iter(absent.values()))
+    generic = None if encode is None else encode((GENERIC,))[0]
+    return NameVectors(text, generic, found), {one: str(why) for one, why in absent.items()}
+
+
+def _lists(
+    settings: Mapping[str, Any],
+    wanted: OneClassSettings,
+    bank: FeatureBank,
+    classes: NDArray,
+    source: str,
+    encode: Encode | None,
+    known: Mapping[str, Tensor],
+) -> ConfuserLists:
+    """Confusers of `classes`; all other classes of the bank have none."""
+    from fewshot.tasks.one_class.confusers import confusers_of
+
+    own = [bank.classnames[c] for c in classes]
+    asked = dict(wanted.confusers)
+    if encode is None and source != "oracle":
+        names_at_hand = tuple(bank.classnames[c] for c in bank.classes("base"))
+        fine = source in ("vocabulary", "random") and len(names_at_hand) > 1
+        expect(fine, "one_class.sources", GIVEN)
+        asked["vocabulary"], encode = names_at_hand, partial(_looked_up, known)
+    lists = confusers_of(
+        asked,
+        str(bank.info.get("dataset", "features")),
+        own,
+        source,
+        places_of(settings["paths"]).cache,
+        settings["llm"],
+        encode=encode,
+        ids=[bank.identifiers[c] for c in classes],
+    )
+    names: list[tuple[str, ...]] = [()] * len(bank.classnames)
+    dropped: list[tuple[Any, ...]] = [()] * len(bank.classnames)
+    for place, c in enumerate(classes):
+        names[c], dropped[c] = lists.names[place], lists.dropped[place]
+    return ConfuserLists(bank.classnames, tuple(names), tuple(dropped), lists.record)
+
+
+def _known(classnames: Sequence[str], text: Tensor) -> dict[str, Tensor]:
+    """The vector of every class by its name, and by the name as confusers are written."""
+    pairs = list(zip(classnames, text, strict=True))
+    return {readable(name): vector for name, vector in reversed(pairs)} | dict(pairs)
+
+
+def _looked_up(known: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.stack([known[name] for name in names])
+
+
+def _vectors(
+    lists: ConfuserLists, known: Mapping[str, Tensor], encode: Encode | None
+) -> Mapping[str, Tensor]:
+    """A vector for every name: that of the class for names of classes."""
+    if lists.record.get("source") == "oracle" or encode is None:
+        return known  # all names are those of classes
+    names = sorted({name for own in lists.names for name in own})
+    return dict(zip(names, encode(names), strict=True)) if names else {}
+
+
+def say_left_out(what: Mapping[str, str]) -> None:
+    """One line on the standard error stream for each source that is not at hand."""
+    for name, why in what.items():
+        print(f"fewshot: left out: confusers of source {name}: {why}", file=sys.stderr)

@@ -1,0 +1,245 @@
+"""The decision rules by name, what each needs, and what happens to a class without confusers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewshot.exceptions import UnknownNameError, expect
+from fewshot.tasks.one_class.thresholds import (
+    GAMMA,
+    average_negative,
+    blend,
+    both,
+    closest_negative,
+    log_mean_exp,
+    posterior_logit,
+)
+
+# A name for anything; its vector is made with the templates of the class names.
+GENERIC = "object"
+CONFUSERS, FIXED, LEVEL, TAU = "confusers", "fixed", "level", "tau"
+POSTERIOR, ANYTHING, RANDOM = "posterior", "generic", "random"
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """Cosines of n images with the name of a class and with its confusers.
+
+    Attributes
+    ----------
+    target : Tensor of shape (..., n)
+    confusers : Tensor of shape (..., n, K)
+    mask : Tensor of shape (..., K), bool
+        False in the padding.
+    generic : Tensor of shape (..., n), optional
+        With the name `GENERIC`.
+    random : Tensor of shape (..., n), optional
+        With the closest of some random names.
+    """
+
+    target: Tensor
+    confusers: Tensor
+    mask: Tensor
+    generic: Tensor | None = None
+    random: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What rules know from base classes, or were told; never from the classes they are used on.
+
+    Attributes
+    ----------
+    fixed : float, optional
+        The fixed threshold, a cosine.
+    level : float, optional
+        What is best added to gamma times ANP.
+    tau : float, optional
+        Of `log_mean_exp`.
+    posterior : (float, float, float), optional
+        Of `posterior_logit`.
+    gamma : float
+        Weight of ANP in its blend with the fixed threshold.
+    record : dict
+        Where they come from; JSON types only.
+    """
+
+    fixed: float | None = None
+    level: float | None = None
+    tau: float | None = None
+    posterior: tuple[float, float, float] | None = None
+    gamma: float = GAMMA
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+Threshold = Callable[[Similarities, Learned], Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A name, what the rule needs (of `NEEDS`), its threshold (..., n), and a line about it."""
+
+    name: str
+    needs: frozenset[str]
+    threshold: Threshold
+    summary: str
+
+
+NEEDS = {
+    CONFUSERS: "confusers",
+    FIXED: "a fixed threshold (from base classes, one_class.learn_from or one_class.fixed)",
+    LEVEL: "base classes to learn from (a split, or one_class.learn_from)",
+    TAU: "tau (from base classes, one_class.learn_from or one_class.tau)",
+    POSTERIOR: "base classes to learn from (a split, or one_class.learn_from)",
+    ANYTHING: "a text encoder",
+    RANDOM: "random names beside the confusers, as fewshot oneclass takes them",
+}
+
+
+def _known(value: Any) -> Any:
+    assert value is not None, "lacking_of comes first"
+    return value
+
+
+def _average(given: Similarities) -> Tensor:
+    return average_negative(given.confusers, given.mask)
+
+
+def _level(given: Similarities, learned: Learned) -> Tensor:
+    return log_mean_exp(given.confusers, given.mask, _known(learned.tau))
+
+
+def _fixed(given: Similarities, learned: Learned) -> Tensor:
+    return torch.full_like(given.target, _known(learned.fixed))
+
+
+def _by_posterior(given: Similarities, learned: Learned) -> Tensor:
+    """The log-odds pass 0 where the similarity passes this."""
+    logit = posterior_logit(given.target, _level(given, learned), _known(learned.posterior))
+    return given.target - logit
+
+
+RULES = {
+    rule.name: rule
+    for rule in (
+        Rule("fixed", frozenset({FIXED}), _fixed, "FT: one threshold for all classes"),
+        Rule(
+            "max",
+            frozenset({CONFUSERS}),
+            lambda given, _: closest_negative(given.confusers, given.mask),
+            "the closest confuser",
+        ),
+        Rule("anp", frozenset({CONFUSERS}), lambda given, _: _average(given),
+             "ANP: the average of the confusers"),
+        Rule(
+            "anp_ft",
+            frozenset({CONFUSERS, FIXED}),
+            lambda given, know: blend(_average(given), _known(know.fixed), know.gamma),
+            "ANP+FT: half way between both",
+        ),
+        Rule(
+            "anp_and_ft",
+            frozenset({CONFUSERS, FIXED}),
+            lambda given, know: both(_average(given), _known(know.fixed)),
+            "the higher one of ANP and FT",
+        ),
+        Rule(
+            "anp_ft_fitted",
+            frozenset({CONFUSERS, LEVEL}),
+            lambda given, know: know.gamma * _average(given) + _known(know.level),
+            "ANP+FT with the constant that is best for the sum on base classes",
+        ),
+        Rule(
+            "anp_and_random",
+            frozenset({CONFUSERS, RANDOM}),
+            lambda given, _: torch.maximum(_average(given), _known(given.random)),
+            "the higher one of ANP and the closest of random names",
+        ),
+        Rule("lme", frozenset({CONFUSERS, TAU}), _level, "log-mean-exp, between max and ANP"),
+        Rule("generic", frozenset({ANYTHING}), lambda given, _: _known(given.generic),
+             f'the word "{GENERIC}" in place of confusers'),
+        Rule("posterior", frozenset({CONFUSERS, TAU, POSTERIOR}), _by_posterior,
+             "log-odds of similarity and confusers, fitted on base classes"),
+    )
+}  # fmt: skip
+
+
+def rules_named(names: Sequence[str]) -> list[Rule]:
+    """Rules by name, each once.
+
+    Raises
+    ------
+    FewshotError
+        An unknown name, or none.
+    """
+    expect(isinstance(names, Sequence) and len(names) > 0, "one_class.rules",
+           f"expected a list of at least one rule, got {names!r}")  # fmt: skip
+    for name in names:
+        if name not in RULES:
+            raise UnknownNameError("one_class.rules", str(name), RULES)
+    return [RULES[name] for name in dict.fromkeys(names)]
+
+
+def lacking_of(
+    rules: Sequence[Rule],
+    learned: Learned,
+    *,
+    confusers: bool,
+    generic: bool,
+    random: bool = False,
+) -> dict[str, str]:
+    """What rules lack, in words, by name; rules that have all they need are not in it.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+    learned : Learned
+    confusers, generic, random : bool
+        Whether there are confusers, a vector of the generic name, and random names.
+    """
+    there = {
+        CONFUSERS: confusers,
+        ANYTHING: generic,
+        RANDOM: random,
+        FIXED: learned.fixed is not None,
+        LEVEL: learned.level is not None,
+        TAU: learned.tau is not None,
+        POSTERIOR: learned.posterior is not None,
+    }
+    words = {
+        rule.name: " and ".join(NEEDS[one] for one in NEEDS if one in rule.needs and not there[one])
+        for rule in rules
+    }
+    return {name: f"it needs {what}" for name, what in words.items() if what}
+
+
+def thresholds(rule: Rule, given: Similarities, learned: Learned) -> Tensor:
+    """lambda (..., n): an image is of the class where ``given.target`` is larger.
+
+    A class without confusers takes the fixed threshold if it is known, else the generic name, else
+    NaN: no decision.
+    """
+    found = rule.threshold(given, learned)
+    if CONFUSERS not in rule.needs:
+        return found
+    instead = fallback(given, learned)
+    return torch.where(given.mask.any(-1)[..., None], found, instead)
+
+
+def fallback(given: Similarities, learned: Learned) -> Tensor:
+    """What stands for lambda (..., n) where there is no confuser."""
+    if learned.fixed is not None:
+        return torch.full_like(given.target, learned.fixed)
+    return torch.full_like(given.target, torch.nan) if given.generic is None else given.generic
+
+
+def fallback_name(learned: Learned, *, generic: bool) -> str:
+    """The same in words, for records."""
+    if learned.fixed is not None:
+        return "fixed threshold"
+    return f'the word "{GENERIC}"' if generic else "no decision"

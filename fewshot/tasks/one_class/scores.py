@@ -1,0 +1,210 @@
+"""From features and names to similarities, a few tasks at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.features.bank import FeatureBank
+from fewshot.features.ranges import unit_length
+from fewshot.tasks.engine.batches import map_chunks
+from fewshot.tasks.one_class.confusers.lists import ConfuserLists
+from fewshot.tasks.one_class.metrics import Measures, measures
+from fewshot.tasks.one_class.rules import (
+    Learned,
+    Rule,
+    Similarities,
+    thresholds,
+)
+from fewshot.tasks.one_class.sampling import OneClassTasks
+
+# Of similarities and of what ordering them by eight rules needs; a few MB stay in a cache.
+BATCH_BYTES = 4 << 20
+ORDER_BYTES = 8 * 64
+NO_SOURCE = "none"  # of rules that need no confusers
+
+
+@dataclass(frozen=True, eq=False)
+class Confusers:
+    """Vectors of the confusers of C classes from one source.
+
+    Attributes
+    ----------
+    vectors : Tensor of shape (U, D)
+        Of every name once, unit length.
+    places : tuple of C Tensors (K_c,), int64
+        Rows of `vectors` that are confusers of a class.
+    lists : ConfuserLists
+        Their names, and what was dropped.
+    """
+
+    vectors: Tensor
+    places: tuple[Tensor, ...]
+    lists: ConfuserLists
+
+
+@dataclass(frozen=True, eq=False)
+class NameVectors:
+    """Text vectors in the space of the features, unit length.
+
+    Attributes
+    ----------
+    classes : Tensor of shape (C, D)
+    generic : Tensor of shape (D,), optional
+        Of the generic name.
+    confusers : dict of str to Confusers
+        By source.
+    """
+
+    classes: Tensor
+    generic: Tensor | None = None
+    confusers: Mapping[str, Confusers] = field(default_factory=dict)
+
+
+def confusers_from(lists: ConfuserLists, vectors: Mapping[str, Tensor], dim: int) -> Confusers:
+    """Lists of names and the vector (D,) of every name, joined."""
+    names = sorted({name for own in lists.names for name in own})
+    place = {name: i for i, name in enumerate(names)}
+    joined = torch.stack([vectors[name] for name in names]) if names else torch.zeros(0, dim)
+    places = tuple(torch.tensor([place[n] for n in own], dtype=torch.int64) for own in lists.names)
+    return Confusers(joined.float(), places, lists)
+
+
+class Batch(NamedTuple):
+    """Similarities of B tasks, padded to the longest; columns as the rows of the tasks.
+
+    Attributes
+    ----------
+    tasks : ndarray of shape (B,)
+        Their numbers.
+    positive : Tensor of shape (B, n), bool
+    counts : Tensor of shape (B, P, 2), int64
+    given : dict of str to Similarities
+        By source, and `NO_SOURCE` without confusers.
+    """
+
+    tasks: np.ndarray
+    positive: Tensor
+    counts: Tensor
+    given: dict[str, Similarities]
+
+
+def batches(
+    bank: FeatureBank, tasks: OneClassTasks, names: NameVectors
+) -> list[Callable[[], Batch]]:
+    """Functions that work out the similarities of a few tasks each, and of all together.
+
+    Short tasks first, so that little is padded.
+    """
+    return [partial(_batch, bank, tasks, names, some) for some in _groups(tasks, names)]
+
+
+def _groups(tasks: OneClassTasks, names: NameVectors) -> Iterator[np.ndarray]:
+    """Numbers of tasks that fit into memory together, or a single one."""
+    length = np.array([len(rows) for rows in tasks.rows])
+    columns = np.zeros(len(tasks))
+    for one in names.confusers.values():
+        columns += np.array([len(places) for places in one.places])[tasks.targets]
+    some: list[int] = []
+    widest = 0.0
+    for task in np.argsort(length, kind="stable"):
+        widest = max(widest, 4 * columns[task] + ORDER_BYTES)
+        if some and (len(some) + 1) * length[task] * widest > BATCH_BYTES:
+            yield np.array(some)
+            some, widest = [], 4 * columns[task] + ORDER_BYTES
+        some.append(int(task))
+    yield np.array(some)
+
+
+def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, some: np.ndarray) -> Batch:
+    n = max(len(tasks.rows[task]) for task in some)
+    target = torch.zeros(len(some), n)
+    generic = None if names.generic is None else torch.zeros(len(some), n)
+    padded = {source: _padding(one, tasks.targets[some], n)
+              for source, one in names.confusers.items()}  # fmt: skip
+    for b, task in enumerate(some):
+        c, rows = int(tasks.targets[task]), torch.from_numpy(tasks.rows[task])
+        x = unit_length(bank.take(rows)).float()
+        target[b, : len(x)] = x @ names.classes[c]
+        if generic is not None and names.generic is not None:
+            generic[b, : len(x)] = x @ names.generic
+        for source, (values, _) in padded.items():
+            one = names.confusers[source]
+            own = one.vectors[one.places[c]]
+            values[b, : len(x), : len(own)] = x @ own.T
+    nothing = torch.zeros(len(some), n, 0), torch.zeros(len(some), 0, dtype=torch.bool)
+    given = {source: Similarities(target, *pair, generic)
+             for source, pair in ({NO_SOURCE: nothing} | padded).items()}  # fmt: skip
+    positives = torch.from_numpy(tasks.positives[some])
+    positive = torch.arange(n) < positives[:, None]
+    return Batch(some, positive, torch.from_numpy(tasks.counts[some]), given)
+
+
+def _padding(one: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
+    """Room for the similarities (B, n, K) with confusers of some classes, and the mask (B, K)."""
+    size = torch.tensor([len(one.places[c]) for c in targets])
+    widest = int(size.max())
+    return torch.zeros(len(targets), n, widest), torch.arange(widest) < size[:, None]
+
+
+def judged(
+    similar: Sequence[Callable[[], Batch]],
+    plan: Mapping[str, tuple[Sequence[Rule], Learned]],
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> dict[tuple[str, str], Measures]:
+    """Measures (T, P) of every rule with every source.
+
+    Parameters
+    ----------
+    similar : sequence of callables
+        Of `batches`.
+    plan : mapping of str to (rules, Learned)
+        By source; rules without confusers under `NO_SOURCE`.
+    threads : int, optional
+        Batches at a time, one core each; all cores by default. Measures do not depend on it.
+    progress : callable, optional
+        Called with the number of tasks that were just finished.
+
+    Returns
+    -------
+    dict of (rule, source) to Measures
+        float64, tasks in their order.
+    """
+    keys = [(rule.name, source) for source, (rules, _) in plan.items() for rule in rules]
+
+    def work(start: int, _: int) -> tuple[np.ndarray, list[Measures]]:
+        batch = similar[start]()
+        own = [_judge(batch, batch.given[source], *wanted) for source, wanted in plan.items()]
+        return batch.tasks, [one for some in own for one in some]
+
+    numbers: list[np.ndarray] = []
+    pieces: list[list[Measures]] = []
+    ranges = [(i, i + 1) for i in range(len(similar))]
+    for some, found in map_chunks(work, ranges, torch.device("cpu"), threads):
+        numbers.append(some)
+        pieces.append(found)
+        if progress:
+            progress(len(some))
+    order = torch.from_numpy(np.concatenate(numbers).argsort())
+    return {
+        key: Measures(*(torch.cat(parts)[order] for parts in zip(*whole, strict=True)))
+        for key, whole in zip(keys, zip(*pieces, strict=True), strict=True)
+    }
+
+
+def _judge(
+    batch: Batch, given: Similarities, rules: Sequence[Rule], learned: Learned
+) -> list[Measures]:
+    """Measures (B, P) of each rule."""
+    if not rules:
+        return []
+    margins = torch.stack([given.target - thresholds(rule, given, learned) for rule in rules])
+    found = measures(margins, batch.positive, batch.counts)
+    return [Measures(*one) for one in zip(*found, strict=True)]

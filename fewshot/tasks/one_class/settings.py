@@ -1,0 +1,115 @@
+"""What one-class tasks are drawn, and which rules decide them with whose confusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fewshot.exceptions import (
+    expect,
+    expect_choice,
+    expect_number,
+    expect_positive_int,
+)
+from fewshot.statistics.class_bootstrap import DRAWS
+from fewshot.tasks.one_class.confusers import sources as known
+from fewshot.tasks.one_class.confusers.lists import wanted_of
+from fewshot.tasks.one_class.rules import (
+    RANDOM,
+    RULES,
+    Learned,
+    rules_named,
+)
+from fewshot.tasks.one_class.sampling import check_prevalences
+from fewshot.tasks.one_class.thresholds import GAMMA
+
+NEGATIVES = ("uniform", "distance")
+SOURCES = ("llm", "wordnet", "vocabulary", "random", "oracle")
+
+# Random names beside the confusers are for the command; here they are a source.
+BENCHMARKED = tuple(name for name, rule in RULES.items() if RANDOM not in rule.needs)
+
+
+@dataclass(frozen=True)
+class OneClassSettings:
+    """The settings ``one_class``.
+
+    Attributes
+    ----------
+    tasks : int
+    prevalences : sequence of float in (0, 1)
+    negatives : {"uniform", "distance"}
+        From all other classes, or from those at `distance` in the data set's taxonomy.
+    distance : int
+        Levels up to the lowest common ancestor; 1 for classes of one group.
+    rules : sequence of str
+        Names of `fewshot.tasks.one_class.rules.RULES`.
+    sources : sequence of str
+        Of confusers.
+    fixed, tau : float, optional
+        Given by hand instead of learned on base classes.
+    gamma : float in [0, 1]
+        Weight of ANP in the rules ``anp_ft`` and ``anp_ft_fitted``.
+    learn_from : str, optional
+        Another data set to learn from.
+    draws : int
+        Of the bootstrap over classes.
+    confusers : dict
+        What `fewshot.tasks.one_class.confusers.confusers_of` is told.
+
+    Raises
+    ------
+    FewshotError
+        A setting out of range or a name that nothing has.
+    """
+
+    tasks: int = 100
+    prevalences: Sequence[float] = (0.5, 0.2, 0.1, 0.05)
+    negatives: str = "uniform"
+    distance: int = 1
+    rules: Sequence[str] = BENCHMARKED
+    sources: Sequence[str] = SOURCES
+    fixed: float | None = None
+    tau: float | None = None
+    gamma: float = GAMMA
+    learn_from: str | None = None
+    draws: int = DRAWS
+    confusers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expect_positive_int("one_class.tasks", self.tasks)
+        check_prevalences(self.prevalences)
+        expect_choice("one_class.negatives", self.negatives, NEGATIVES)
+        expect_positive_int("one_class.distance", self.distance)
+        rules_named(self.rules)
+        listed = isinstance(self.sources, Sequence) and not isinstance(self.sources, str)
+        problem = f"expected a list of sources, got {self.sources!r}"
+        expect(listed, "one_class.sources", problem)
+        for source in self.sources:
+            known[source]  # an unknown one gets a suggestion
+        if self.fixed is not None:
+            expect_number("one_class.fixed", self.fixed, -1, 1)
+        if self.tau is not None:
+            expect_number("one_class.tau", self.tau, 1e-4, 1e4)
+        expect_number("one_class.gamma", self.gamma, 0, 1)
+        expect_positive_int("one_class.draws", self.draws)
+        wanted_of(self.confusers)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> OneClassSettings:
+        """The settings of a configuration."""
+        return cls(**given)
+
+    @property
+    def told(self) -> Learned:
+        """What the rules are told by hand."""
+        given = {"fixed": self.fixed, "tau": self.tau}
+        record = {key: "given" for key, value in given.items() if value is not None}
+        return Learned(fixed=self.fixed, tau=self.tau, gamma=self.gamma, record=record)
+
+    @property
+    def against(self) -> str:
+        """Which negatives, in words: "uniform" or "distance 2"."""
+        distance = f"distance {self.distance}"
+        return distance if self.negatives == "distance" else self.negatives

@@ -1,0 +1,157 @@
+"""One-class measures as means with intervals, paired differences, and what was not used."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewshot.features.bank import FeatureBank
+from fewshot.results.schema import ONE_CLASS, ONE_CLASS_MEASURES
+from fewshot.statistics.class_bootstrap import class_intervals
+from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
+from fewshot.tasks.one_class.metrics import Measures
+from fewshot.tasks.one_class.plan import Plan
+from fewshot.tasks.one_class.rules import Learned, fallback_name
+from fewshot.tasks.one_class.sampling import OneClassTasks
+from fewshot.tasks.one_class.scores import NO_SOURCE, Confusers, NameVectors
+from fewshot.tasks.one_class.settings import OneClassSettings
+
+Key = tuple[str, str]  # rule and source
+COMPARED = "macro_f1"
+
+
+def measured(
+    found: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
+) -> dict[Key, list[dict[str, Any]]]:
+    """Per rule and source an entry per prevalence: the measures with intervals over classes."""
+    columns = [
+        getattr(values, name)[:, p].numpy()
+        for values in found.values()
+        for p in range(len(tasks.prevalences))
+        for name in ONE_CLASS_MEASURES
+    ]
+    intervals = iter(class_intervals(np.stack(columns, 1), tasks.targets, seed, draws))
+    done = {}
+    for key, values in found.items():
+        done[key] = [
+            {
+                "prevalence": share,
+                "tasks": int(values.macro_f1[:, p].isfinite().sum()),
+                **{name: next(intervals) for name in ONE_CLASS_MEASURES},
+            }
+            for p, share in enumerate(tasks.prevalences)
+        ]
+    return done
+
+
+def comparisons(
+    found: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
+) -> dict[Key, list[dict[str, Any]]]:
+    """Paired differences of macro F1 on the same tasks, by the first of a pair.
+
+    Rules are compared within a source, and sources within a rule.
+    """
+    pairs = list(_pairs(found))
+    shares = len(tasks.prevalences)
+    done: dict[Key, list[dict[str, Any]]] = {key: [] for key in found}
+    if not pairs:
+        return done
+    columns = [_difference(found, first, second) for first, second in pairs]
+    intervals = class_intervals(np.concatenate(columns, 1), tasks.targets, seed, draws)
+    for i, (first, second) in enumerate(pairs):
+        own = intervals[i * shares : (i + 1) * shares]
+        entries = [
+            {"prevalence": share, COMPARED: one}
+            for share, one in zip(tasks.prevalences, own, strict=True)
+        ]
+        other = {"second": second[0], "second_source": second[1]}
+        done[first].append({"first": first[0], "first_source": first[1], **other,
+                            "prevalences": entries})  # fmt: skip
+    return done
+
+
+def _pairs(found: Mapping[Key, Measures]) -> Iterator[tuple[Key, Key]]:
+    for first, second in itertools.combinations(found, 2):
+        (rule, source), (other, another) = first, second
+        if source == another or NO_SOURCE in (source, another) or rule == other:
+            yield first, second
+
+
+def _difference(found: Mapping[Key, Measures], first: Key, second: Key) -> NDArray:
+    one, other = (getattr(found[key], COMPARED) for key in (first, second))
+    gap: NDArray = (one - other).numpy()
+    return gap
+
+
+def confusers_used(
+    names: NameVectors, source: str, tasks: OneClassTasks, know: Learned
+) -> dict[str, Any]:
+    """Where confusers come from, how many there are, what was dropped and what fell back."""
+    lists = names.confusers[source].lists
+    own = [int(c) for c in np.unique(tasks.targets)]
+    used = [len(lists.names[c]) for c in own]
+    instead = fallback_name(know, generic=names.generic is not None)
+    return {
+        "record": lists.record,
+        "mean": float(np.mean(used)),
+        "names": {lists.classnames[c]: list(lists.names[c]) for c in own}
+        if source != "oracle" else {},
+        "dropped": {
+            lists.classnames[c]: [list(one) for one in lists.dropped[c]]
+            for c in own
+            if lists.dropped[c]
+        },
+        "fallbacks": {lists.classnames[c]: instead for c in own if not lists.names[c]},
+    }  # fmt: skip
+
+
+def one_class_keys(
+    bank: FeatureBank,
+    names: NameVectors,
+    wanted: OneClassSettings,
+    tasks: OneClassTasks,
+    plan: Plan,
+    seed: int,
+    base: dict[str, Any],
+) -> dict[Key, str]:
+    """SHA-256 over everything that a row depends on, for every rule and source of `plan`.
+
+    All cells share the causes of all of them, since each is compared with the others. What was
+    learned counts by its numbers, and by `base`, what the summary says of the base classes.
+    """
+    generic = None if names.generic is None else array_digest(names.generic)
+    causes = {
+        "version": CELL_VERSION,
+        "task": ONE_CLASS,
+        "seed": seed,
+        "features": feature_causes(bank),
+        "tasks": [tasks.hash(), wanted.against, wanted.draws],
+        "base": base,
+        "names": [array_digest(names.classes), generic],
+        "confusers": {source: _confusers(one) for source, one in names.confusers.items()},
+        "plan": {
+            source: [[rule.name for rule in rules], asdict(known)]
+            for source, (rules, known) in plan.items()
+        },
+    }
+    whole = json.dumps(causes, sort_keys=True, default=str)
+    pairs = [(rule.name, source) for source, (rules, _) in plan.items() for rule in rules]
+    return {(rule, source): _digest(f"{rule} {source} {whole}") for rule, source in pairs}
+
+
+def _confusers(given: Confusers) -> list[Any]:
+    """Names and vectors, class by class."""
+    places = [array_digest(one) for one in given.places]
+    lists = given.lists
+    return [array_digest(given.vectors), places, lists.names, lists.dropped, lists.record]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

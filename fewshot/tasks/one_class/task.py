@@ -1,0 +1,213 @@
+"""Zero-shot one-class classification: is this image a t, by the name of t alone?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fewshot.features.bank import FeatureBank
+from fewshot.hardware import torch_threads
+from fewshot.results.result import Result
+from fewshot.results.schema import (
+    EPISODE_COLUMNS,
+    ONE_CLASS,
+    ONE_CLASS_COLUMNS,
+    ONE_CLASS_MEASURES,
+    PREDICTION_COLUMNS,
+)
+from fewshot.tasks.engine.judged_part import judged_name
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class.metrics import Measures
+from fewshot.tasks.one_class.plan import (
+    Base,
+    Plan,
+    about_base,
+    learned_from,
+    plan_of,
+    tasks_of,
+)
+from fewshot.tasks.one_class.rules import (
+    RULES,
+    Learned,
+    Rule,
+    rules_named,
+)
+from fewshot.tasks.one_class.sampling import OneClassTasks
+from fewshot.tasks.one_class.scores import NO_SOURCE, NameVectors, batches, judged
+from fewshot.tasks.one_class.settings import OneClassSettings
+from fewshot.tasks.one_class.summary import (
+    Key,
+    comparisons,
+    confusers_used,
+    measured,
+    one_class_keys,
+)
+
+Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class OneClassResult:
+    """What came out.
+
+    Attributes
+    ----------
+    cells : list of Result
+        One per rule and source of confusers; ``.one_class`` has a row per task and prevalence.
+    tasks : OneClassTasks
+    learned : dict of str to Learned
+        What the rules knew, by source.
+    left_out : list of dict
+        Rules that lack something: ``head``, ``shots`` (None) and ``reason``.
+    """
+
+    cells: list[Result]
+    tasks: OneClassTasks
+    learned: dict[str, Learned]
+    left_out: list[dict[str, Any]]
+
+
+def evaluate_one_class(
+    bank: FeatureBank,
+    names: NameVectors,
+    wanted: OneClassSettings,
+    settings: Settings,
+    seed: int = 0,
+    *,
+    base: Base | None = None,
+    taxonomy: Mapping[str, Any] | None = None,
+    recall: Recall = lambda _: None,
+) -> OneClassResult:
+    """Every rule with every source of confusers on the same one-class tasks.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    names : NameVectors
+        Of all classes of `bank`, in the space of its features.
+    wanted : OneClassSettings
+        Its ``sources`` and ``confusers`` are not looked at: those of `names` count.
+    settings : Settings
+        Threads and progress; nothing else matters here.
+    seed : int
+    base : Base, optional
+        What to learn the fixed threshold, tau and the posterior on.
+    taxonomy : mapping, optional
+        Ancestors by class name, for negatives at a distance.
+    recall : callable, optional
+        Given the keys of all cells, cells of earlier runs by key, or None to compute all of them:
+        each is compared with the others, so that they come together.
+
+    Returns
+    -------
+    OneClassResult
+
+    Raises
+    ------
+    FewshotError
+        Fewer than two classes, no negatives, or no rule that has all it needs.
+    """
+    begun = time.perf_counter()
+    tasks = tasks_of(bank, wanted, seed, taxonomy)
+    with torch_threads(1):
+        learned = learned_from(base, wanted, seed)
+    plan, out = plan_of(rules_named(wanted.rules), names, learned)
+    keys = one_class_keys(bank, names, wanted, tasks, plan, seed, about_base(base, wanted))
+    known = recall(list(keys.values()))
+    if known is not None:
+        return OneClassResult([known[key] for key in keys.values()], tasks, learned, out)
+    found = judged(batches(bank, tasks, names), plan, settings.threads, settings.progress)
+    seconds = time.perf_counter() - begun
+    common = {
+        "queries": "all",
+        "episodes": len(tasks),
+        "targets": len(np.unique(tasks.targets)),
+        "dropped_targets": [bank.classnames[c] for c in tasks.dropped],
+        "base": about_base(base, wanted),
+        "hashes": {"features": bank.hash(), "episodes": tasks.hash()},
+        "duration_s": seconds,
+        "episodes_per_second": len(tasks) / seconds,
+    }
+    summaries = _summaries(found, plan, names, tasks, seed, wanted.draws)
+    cells = []
+    for key, values in found.items():
+        cell = _cell_columns(bank, key, wanted.against, seed)
+        rows = _rows(cell, bank, tasks, values)
+        own = {"key": keys[key], "reused_from": None}
+        cells.append(_result({**cell, **common, **summaries[key], **own}, rows))
+    return OneClassResult(cells, tasks, learned, out)
+
+
+def _summaries(
+    found: Mapping[Key, Measures],
+    plan: Plan,
+    names: NameVectors,
+    tasks: OneClassTasks,
+    seed: int,
+    draws: int,
+) -> dict[Key, dict[str, Any]]:
+    """What differs from rule to rule; the first one of a source tells its confusers."""
+    means = measured(found, tasks, seed, draws)
+    pairs = comparisons(found, tasks, seed, draws)
+    first = {source: rule for rule, source in reversed(list(found)) if source != NO_SOURCE}
+    return {
+        (rule, source): {
+            "head_parameters": _parameters(RULES[rule], plan[source][1]),
+            "head_uses": ["text"],
+            "prevalences": means[rule, source],
+            "comparisons": pairs[rule, source],
+            "confusers": confusers_used(names, source, tasks, plan[source][1])
+            if first.get(source) == rule
+            else None,
+        }
+        for rule, source in found
+    }
+
+
+def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[str, Any]:
+    return {
+        "task": ONE_CLASS,
+        "dataset": judged_name(bank),
+        "backbone": bank.info.get("backbone", "unknown"),
+        "feature": bank.info.get("feature", "unknown"),
+        "head": key[0],
+        "ways": 2,
+        "shots": 0,
+        "seed": seed,
+        "source": key[1],
+        "against": against,
+    }
+
+
+def _parameters(rule: Rule, know: Learned) -> dict[str, Any]:
+    """What the rule was told or has learned."""
+    values = {"fixed": know.fixed, "level": know.level, "tau": know.tau}
+    found: dict[str, Any] = {need: values[need] for need in values if need in rule.needs}
+    if "posterior" in rule.needs and know.posterior is not None:
+        found["posterior"] = list(know.posterior)
+    return found | ({"gamma": know.gamma} if rule.name in ("anp_ft", "anp_ft_fitted") else {})
+
+
+def _rows(
+    cell: dict[str, Any], bank: FeatureBank, tasks: OneClassTasks, values: Measures
+) -> pd.DataFrame:
+    """A row per task and prevalence."""
+    T, P = len(tasks), len(tasks.prevalences)
+    names = np.array(bank.classnames, dtype=object)
+    rows = pd.DataFrame({"episode": np.repeat(np.arange(T), P)}).assign(**cell)
+    rows["target"] = np.repeat(names[tasks.targets], P)
+    rows["prevalence"] = np.tile(tasks.prevalences, T)
+    rows["positives"], rows["negatives"] = tasks.counts.reshape(-1, 2).T
+    for name in ONE_CLASS_MEASURES:
+        rows[name] = getattr(values, name).reshape(-1).numpy()
+    return rows[list(ONE_CLASS_COLUMNS)]
+
+
+def _result(summary: dict[str, Any], rows: pd.DataFrame) -> Result:
+    episodes = pd.DataFrame(columns=list(EPISODE_COLUMNS))
+    return Result(episodes, pd.DataFrame(columns=list(PREDICTION_COLUMNS)), summary, one_class=rows)

@@ -1,0 +1,1 @@
+"""Open-set verification: is this image of class c?"""

@@ -1,0 +1,1 @@
+"""Gaussians of classes, predicted from texts about them."""

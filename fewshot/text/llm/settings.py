@@ -1,0 +1,155 @@
+"""Which language model, where, and how to ask it: the settings ``llm`` of a configuration."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_number,
+    expect_positive_int,
+)
+
+KEY_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+# Sent where a server wants no key: the library insists on one.
+PLACEHOLDER = "none"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """An OpenAI-compatible endpoint and how to ask it.
+
+    Attributes
+    ----------
+    model : str
+        As the server calls it.
+    base_url : str, optional
+        Of the server, with its version (``http://localhost:11434/v1``); None: the environment
+        variable OPENAI_BASE_URL, else OpenAI's own.
+    key : str, optional
+        Name of the environment variable that holds the key; never the key.
+    temperature : float, optional
+        None leaves it to the server; some models accept nothing else.
+    seed : int, optional
+    timeout : float
+        Seconds for one request.
+    retries : int
+        Further requests after a refusal for now (429), an error of the server or a timeout.
+    concurrency : int
+        Requests under way at a time.
+    max_tokens : int, optional
+        Of an answer, thoughts included.
+    backoff : float
+        Seconds before the first retry; doubled with every further one.
+    time_limit : float
+        Seconds for one question with all its retries and waits.
+    """
+
+    model: str | None = None
+    base_url: str | None = None
+    key: str | None = "OPENAI_API_KEY"
+    temperature: float | None = 0
+    seed: int | None = None
+    timeout: float = 60
+    retries: int = 4
+    concurrency: int = 4
+    max_tokens: int | None = 2000
+    backoff: float = 1
+    time_limit: float = 600
+    place: str | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_key_name(self.key)
+        expect(
+            isinstance(self.model, str) and bool(self.model.strip()),
+            "llm.model",
+            f"expected the name of a language model, got {self.model!r}",
+            "Say for instance llm.model=NAME llm.base_url=http://localhost:11434/v1.",
+        )
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        if url is not None:
+            check_url(url)
+        object.__setattr__(self, "place", url)
+        if self.temperature is not None:
+            expect_number("llm.temperature", self.temperature, 0, 2)
+        for name in ("timeout", "time_limit"):
+            expect_number(f"llm.{name}", getattr(self, name), 0, above=True)
+        expect_number("llm.backoff", self.backoff, 0)
+        expect_positive_int("llm.retries", self.retries, 0)
+        expect_positive_int("llm.concurrency", self.concurrency)
+        for name in ("seed", "max_tokens"):
+            if getattr(self, name) is not None:
+                expect_positive_int(f"llm.{name}", getattr(self, name), int(name != "seed"))
+
+    def secret(self) -> str:
+        """The key to send, or a placeholder for a server that was named and wants none.
+
+        A key crosses a network encrypted or not at all.
+
+        Raises
+        ------
+        FewshotError
+            The official server, and no key; or a key that no header can carry.
+        """
+        found = (os.environ.get(self.key) or "").strip() if self.key else ""
+        if not (found.isascii() and found.isprintable()):
+            raise FewshotError("llm.key", f"what {self.key} holds is no key: odd characters")
+        if self.place is None and not found:
+            raise FewshotError(
+                "llm.key",
+                f"expected a key in the environment variable {self.key or 'that it names'}, got "
+                "none",
+                "Export it, or say where a server without keys is: "
+                "llm.base_url=http://localhost:11434/v1.",
+            )
+        return found if found and self.private else PLACEHOLDER
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is sent."""
+        parts = urlsplit(self.place or "https:")
+        return parts.scheme == "https" or bool(LOOPBACK.fullmatch(parts.hostname or ""))
+
+
+def check_no_secret(llm: Mapping[str, Any]) -> None:
+    """Raise if the settings ``llm``, which runs write down, hold a key or a password."""
+    check_key_name(llm["key"])
+    if llm["base_url"] is not None:
+        check_url(llm["base_url"])
+
+
+def check_key_name(key: object) -> None:
+    """Raise unless `key` is the name of an environment variable, or None.
+
+    What came is not told: it may be the key itself.
+    """
+    fine = key is None or (isinstance(key, str) and KEY_NAME.fullmatch(key))
+    expect(
+        bool(fine),
+        "llm.key",
+        "expected the name of an environment variable in capitals, got something else (not shown "
+        "here)",
+        "Put the key into OPENAI_API_KEY and leave llm.key alone; if a key was typed here, replace "
+        "it: shells remember what is typed.",
+    )
+
+
+def check_url(url: object) -> None:
+    """Raise unless `url` is http or https, with a host and without a password."""
+    remedy = "Say for instance llm.base_url=http://localhost:11434/v1."
+    try:
+        parts = urlsplit(str(url))
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine, parts = False, urlsplit("")
+    if "@" in str(url) or parts.query or parts.fragment:
+        problem = "expected a URL without user, password and query, got one (not shown here)"
+        raise FewshotError("llm.base_url", problem, remedy)
+    expect(fine, "llm.base_url", f"expected a URL of http or https, got {url!r}", remedy)

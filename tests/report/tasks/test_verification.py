@@ -1,0 +1,170 @@
+"""What people see of verification: table, plot and page, alone and beside classification."""
+
+import numpy as np
+import pytest
+
+import fewshot
+from fewshot.episodes import sample_episodes
+from fewshot.evaluation.cells import evaluate_missing
+from fewshot.features import make_bank
+from fewshot.heads import heads
+from fewshot.report import (
+    markdown_table,
+    render_report,
+    summary_table,
+    write_report,
+)
+from fewshot.report.figures.verification import verification_vs_shots
+from fewshot.report.payload.payload import payload
+from fewshot.report.tasks.verification import verification_lines
+from fewshot.results.result import join_rows
+from fewshot.tasks.engine.settings import Settings
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def given():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(7), 12)
+    means = rng.normal(size=(7, 9))
+    features = means[labels] + rng.normal(size=(84, 9))
+    return features.astype(np.float32), labels, means.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def results(given, tmp_path_factory):
+    features, labels, text = given
+    bank = make_bank(features, labels, text=text, info={"dataset": HOSTILE, "backbone": "net"})
+    pairs = [
+        (drawn, (name, heads.create(name)))
+        for shots in (0, 1, 4)
+        for drawn in [sample_episodes(labels, 3, shots, 5, 20)]
+        for name in ("ncm", "zero_shot")
+        if heads.create(name).least_shots <= shots
+    ]
+    settings, runs = Settings(threads=1), tmp_path_factory.mktemp("runs")
+    return evaluate_missing("verification", bank, pairs, {}, settings, 0, runs=runs).cells
+
+
+@pytest.fixture(scope="module")
+def both(given, results):
+    features, labels, _ = given
+    other = fewshot.evaluate(
+        features, labels, ways=3, shots=1, episodes=20, estimators=["constant"]
+    )
+    return [*results, other]
+
+
+def test_the_table_has_every_measure_and_interval(results):
+    cells = [one.summary for one in results]
+    text = summary_table(cells)
+    assert max(map(len, text.splitlines())) <= 100
+    for words in ("AUROC %", "AP %", "FPR95 %", "classes ±", "33.3 % of the queries are of the"):
+        assert words in text
+    mean = 100 * cells[0]["auroc"]["episodes"]["mean"]
+    (line,) = (line for line in text.splitlines() if line.split()[:3] == ["zero_shot", "3", "0"])
+    assert f"{mean:.1f} ± " in line
+    assert "zero_shot: reads the class names" in text
+    assert "predicted" not in text
+    table = markdown_table(cells)
+    assert sum(line.startswith("| ncm") for line in table.splitlines()) == 2
+    assert "<script>" not in table.replace("\\<", "")
+
+
+def test_both_tasks_stand_side_by_side(both, data_of):
+    text = summary_table([one.summary for one in both])
+    assert text.index("accuracy %") < text.index("Verification: ")
+    page = render_report({"cells": [one.summary for one in both]}, *join_rows(both))
+    cells = data_of(page)["cells"]
+    assert [cell["task"] for cell in cells] == ["classification", *["verification"] * 5]
+    assert [cell["points"] for cell in cells] == [0, *[None] * 5]
+    assert ": classification</h3>" in page and ": verification</h3>" in page
+
+
+def test_the_page_of_verification_alone(results, tmp_path, data_of):
+    summary = {"cells": [one.summary for one in results]}
+    write_report(tmp_path, summary, *join_rows(results), figures=["svg"])
+    page = (tmp_path / "report.html").read_text()
+    assert page == render_report(summary, *join_rows(results), [tmp_path])  # the same every time
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.html", "verification_vs_shots.svg"}
+    assert HOSTILE not in page
+    data = data_of(page)
+    given = {(one.summary["head"], one.summary["shots"]): one.summary for one in results}
+    for cell in data["cells"]:
+        own = given[cell["head"], cell["shots"]]
+        names = ["auroc", "average_precision", "fpr95"]
+        assert [one["name"] for one in cell["measures"]] == names
+        assert [one["better"] for one in cell["measures"]] == ["higher", "higher", "lower"]
+        for one in cell["measures"]:
+            for population in ("episodes", "images", "classes"):
+                interval = own[one["name"]][population]
+                bounds = one["intervals"][population]
+                assert (bounds is None) == (interval["lower"] is None)
+                if bounds:
+                    assert bounds == pytest.approx([interval["lower"], interval["upper"]], rel=1e-5)
+                else:
+                    assert one["reasons"][population] == interval["reason"]
+        assert cell["estimators"] == [] and cell["spokesman"] is None and cell["points"] is None
+        assert cell["made"]["more"][0] == ["share of positives", "33.3 % of the queries"]
+    (pairs,) = (cell["comparisons"] for cell in data["cells"] if cell["comparisons"]
+                and cell["shots"] == 4)  # fmt: skip
+    assert [(one["first"], one["second"], one["measure"]) for one in pairs] == [
+        ("ncm", "zero_shot", name) for name in names
+    ]
+
+
+def test_the_answer_names_the_best_and_how_clear_it_is(results):
+    cells = [one.summary for one in results]
+    (part, _) = payload({"cells": cells}, *join_rows(results)).answer
+    assert len(part["lines"]) == 3
+    four = {cell["head"]: cell for cell in cells if cell["shots"] == 4}
+    best = max(four, key=lambda head: four[head]["auroc"]["episodes"]["mean"])
+    (other,) = set(four) - {best}
+    line = part["lines"][2]
+    assert line.startswith(f"3-way, 4 shots: net with {best}, AUROC ")
+    (gap,) = four["ncm"]["comparisons"]
+    interval = gap["auroc"]["episodes"]
+    excludes = [one["lower"] > 0 or one["upper"] < 0 for one in (interval, gap["auroc"]["classes"])]
+    assert excludes == [True, False]  # clear over episodes, not for other classes
+    assert f"; ahead of the next head, {other}, on these classes (+" in line
+
+
+def test_the_plot_shows_the_means(results):
+    cells = [one.summary for one in results]
+    figure = verification_vs_shots(cells, title="x")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["AUROC, 3-way", "AP, 3-way", "FPR95, 3-way"]
+    lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
+    shown = sorted(len(line.get_xdata()) for line in lines)
+    assert shown == [2, 3]  # nearest class mean has no zero shots
+    expected = [100 * c["auroc"]["episodes"]["mean"] for c in cells if c["head"] == "ncm"]
+    assert any(list(line.get_ydata()) == pytest.approx(expected) for line in lines)
+
+
+def test_shares_that_differ_have_a_column(results):
+    first, *rest = (one.summary for one in results)
+    text = summary_table([first | {"prevalence": 0.5, "auroc": None}, *rest])
+    assert "positive %" in text
+    assert "of the queries are of the class" not in text
+
+
+def test_the_answer_follows_the_mean_over_seeds(results):
+    one = next(one.summary for one in results if one.summary["comparisons"])
+    first, second = one["comparisons"][0]["first"], one["comparisons"][0]["second"]
+    lucky, gap = one | {"seed": 1}, one["comparisons"][0]["auroc"]["episodes"]
+
+    def judged(head, mean, seed):
+        interval = {"mean": mean, "lower": mean - 0.01, "upper": mean + 0.01}
+        own = {"episodes": interval, "classes": {"lower": None, "upper": None}}
+        pairs = [one["comparisons"][0]] if head == first else []
+        return lucky | {"head": head, "seed": seed, "auroc": own, "comparisons": pairs}, None
+
+    line, *_ = verification_lines([
+        judged(first, 0.90, 0), judged(first, 0.70, 1),
+        judged(second, 0.85, 0), judged(second, 0.85, 1), judged("third", 0.99, 0),
+    ])  # fmt: skip
+    assert f"with {second}, AUROC 85.0 % (mean of 2 seeds);" in line and first in line
+    half = 100 * (gap["upper"] - gap["lower"]) / 2 / 2**0.5
+    assert f"± {half:.1f} points on the same episodes" in line

@@ -1,0 +1,236 @@
+"""Calibrators fitted on small simulated data sets."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fewshot
+from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.transferred import Curve, load_general
+from fewshot.exceptions import FewshotError
+from fewshot.features import make_bank
+from fewshot.tasks.calibration import (
+    Plan,
+    fit_general,
+    from_cells,
+    gather_cells,
+    halved,
+    regression,
+)
+
+PLAN = Plan(ways=(2, 5), shots=(1, 2, 4), episodes=25, seed=3)
+NAMES = ("birds", "cars", "rocks", "signs")
+
+
+def make(seed, hardness, classes=24, images=14, dim=12, split=None, **info):
+    rng = np.random.default_rng(seed)
+    stretch = np.geomspace(2, 0.2, dim)
+    width = hardness * np.exp(0.3 * rng.normal(size=(classes, 1, 1)))
+    means = rng.normal(size=(classes, 1, dim)) * stretch
+    x = means + width * stretch * rng.normal(size=(classes, images, dim))
+    labels = np.repeat(np.arange(classes), images)
+    return make_bank(x.reshape(-1, dim), labels, split=split, info=info)
+
+
+def groups(**settings):
+    hardness = (0.6, 0.9, 1.2, 1.6)
+    return {
+        name: [make(i, hardness[i], dataset=name, backbone="net", feature="last", **settings)]
+        for i, name in enumerate(NAMES)
+    }
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return gather_cells(groups(), PLAN)
+
+
+@pytest.fixture(scope="module")
+def fitted(cells):
+    return from_cells(cells, groups(), PLAN, "simulated")
+
+
+def test_every_regime_has_a_model_that_makes_sense(fitted):
+    assert set(fitted.models) == set(REGIMES)
+    for regime, model in fitted.models.items():
+        assert model.shots.tolist() == ([1] if regime.startswith("one shot") else [2, 4])
+        assert np.isfinite(model.coefficients).all() and np.abs(model.coefficients).max() < 3
+        assert (np.diff(model.residuals) >= 0).all()
+        risks = [i for i, name in enumerate(model.covariates, 1) if name.startswith("risk")]
+        if risks:  # together they make the predicted error rise
+            assert (model.coefficients[:, risks].sum(-1) > 0).all()
+            assert model.coefficients[-1, risks].sum() > 0.1
+        else:
+            assert (model.coefficients[:, 1] > 0.1).all()  # more ways, more errors
+        x = np.tile(model.centre, (1, 5, 1))
+        assert 0.05 < model.predict(x, model.shots[:1])[0] < 0.6
+
+
+def test_data_sets_left_out_have_figures(fitted):
+    rows = fitted.left_out
+    assert {row["group"] for row in rows} == set(NAMES)
+    assert {row["regime"] for row in rows} == set(REGIMES)
+    assert {row["head"] for row in rows} == {"ncm", "lda"}
+    assert {row["shots"] for row in rows} == {1, 2, 4}
+    for row in rows:
+        assert 0 <= row["mae"] < 0.5 and 0 <= row["coverage"] <= 1
+        assert (row["mae_loo"] is None) == (row["shots"] == 1)
+    json.dumps(rows, allow_nan=False)
+
+    def mean(key, regime):
+        return np.mean([row[key] for row in rows if row["regime"] == regime])
+
+    # What the support shows of an unknown data set beats knowing nothing of it.
+    assert mean("mae", "closed") < 0.8 * mean("mae", "one shot")
+    assert mean("mae", "closed, base classes") < mean("mae", "one shot, base classes")
+    assert 0.6 < np.mean([row["coverage"] for row in rows]) <= 1
+
+
+def test_a_data_set_is_described(fitted):
+    assert [one["group"] for one in fitted.fitted_on] == list(NAMES)
+    one = fitted.fitted_on[0]
+    assert (one["images"], one["classes"], one["dimensions"]) == (24 * 14, 24, 12)
+    assert fitted.space["backbone"] == "net" and fitted.space["dimensions"] == 12
+    assert fitted.notes == "simulated"
+
+
+def test_save_load_and_use(fitted, tmp_path):
+    fitted.save(tmp_path / "mine.json")
+    again = load_general(tmp_path / "mine.json")
+    assert set(again.models) == set(fitted.models)
+    bank = make(9, 1.0)
+    given = {"episodes": 30, "shots": 3, "calibrator": str(tmp_path / "mine.json")}
+    with pytest.raises(FewshotError, match="backbone 'net', got 'unknown'"):
+        fewshot.evaluate(bank.features, bank.labels, **given)
+    replace(fitted, space=None).save(tmp_path / "mine.json")
+    for calibration in ("none", "datasets"):
+        result = fewshot.evaluate(
+            bank.features,
+            bank.labels,
+            estimators=["auto", "margin", "loo"],
+            calibration=calibration,
+            **given,
+        )
+        assert result.predictions["predicted_error"].notna().all()
+        summary = result.summary["estimators"]
+        assert summary["auto"]["mae"] < 0.12
+    raw = fewshot.evaluate(bank.features, bank.labels, estimators=["loo"], episodes=30, shots=3)
+    assert summary["loo"]["mae"] < raw.summary["estimators"]["loo"]["mae"]
+
+
+def test_same_seed_same_calibrator_and_another_seed_another():
+    small = replace(PLAN, ways=(2,), shots=(1, 2), heads=("ncm",), episodes=10)
+    one, two, other = (
+        fit_general(groups(), plan) for plan in (small, small, replace(small, seed=4))
+    )
+    for regime, model in one.models.items():
+        np.testing.assert_array_equal(model.coefficients, two.models[regime].coefficients)
+        np.testing.assert_array_equal(model.residuals, two.models[regime].residuals)
+    assert one.left_out == two.left_out
+    changed = [
+        not np.array_equal(m.coefficients, other.models[r].coefficients)
+        for r, m in one.models.items()
+    ]
+    assert all(changed)
+
+
+def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monkeypatch):
+    def predictions(cells):
+        seen = {}
+        original = regression._figures
+
+        def record(predicted, cell, residuals):
+            seen[cell.group, cell.head, cell.ways, cell.shots] = (predicted, residuals.quantiles)
+            return original(predicted, cell, residuals)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(regression, "_figures", record)
+            patch.setattr(regression, "SHOWN", 5)
+            regression.fit_regime(REGIMES["closed"], cells)
+        return seen
+
+    own = [cell for cell in cells if cell.regime == "closed"]
+    before = predictions(own)
+    after = predictions([replace(c, actual=1 - c.actual) if c.group == "rocks" else c for c in own])
+    assert len(before) == len(after) > 0
+    for key, (predicted, _) in before.items():
+        same = np.allclose(predicted, after[key][0])
+        assert same == (key[0] == "rocks")
+
+
+def test_groups_weigh_alike_whatever_their_banks(cells):
+    own = [c for c in cells if c.regime == "closed" and c.shots == 2]
+    centre, scale = np.zeros(3), np.ones(3)
+    once = regression._fit(own, centre, scale)
+    doubled = own + [replace(c, dataset="copy") for c in own if c.group == "cars"]
+    np.testing.assert_allclose(regression._fit(doubled, centre, scale), once, atol=1e-6)
+    # Twice the weight is what a twin would bring.
+    twin = own + [replace(c, group="twin") for c in own if c.group == "cars"]
+    weighed = [replace(c, weight=2.0) if c.group == "cars" else c for c in own]
+    np.testing.assert_allclose(
+        regression._fit(weighed, centre, scale), regression._fit(twin, centre, scale), atol=1e-6
+    )
+    assert np.abs(regression._fit(weighed, centre, scale) - once).max() > 1e-3
+
+
+def test_too_little_is_refused():
+    two = dict(list(groups().items())[:2])
+    with pytest.raises(FewshotError, match="expected three data sets or more, got 2"):
+        fit_general(two, PLAN)
+    tiny = groups(classes=4, images=3)
+    with pytest.raises(FewshotError, match="no regime has episodes from three data sets"):
+        fit_general(tiny, replace(PLAN, shots=(10,)))
+    with pytest.raises(FewshotError, match="no group 'fish' to weigh; there are birds, cars"):
+        fit_general(groups(), replace(PLAN, shots=(2,), weights={"fish": 2.0}, episodes=2))
+
+
+def test_few_classes_leave_the_regimes_that_need_many_out():
+    small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8)
+    fitted = fit_general(groups(classes=8), small)
+    assert set(REGIMES) - set(fitted.models) == {
+        "closed, base classes", "held out, base classes"
+    }  # fmt: skip
+
+
+def test_half_of_the_classes_are_base_unless_there_is_a_split():
+    bank = make(0, 1.0)
+    parts = halved(bank, 1).parts
+    assert sorted(parts) == ["base"] * 12 + ["novel"] * 12
+    assert halved(bank, 1).parts == parts != halved(bank, 2).parts
+    split = np.where(np.arange(24 * 14) < 5 * 14, "base", "novel")
+    assert halved(make(0, 1.0, split=split), 1).parts.count("base") == 5
+
+
+def test_a_base_class_with_one_image_is_no_obstacle():
+    """Moments need two images of some base class."""
+    banks = groups(classes=8)
+    for name, (bank,) in banks.items():
+        own = bank.labels < 4
+        rows = np.concatenate([np.flatnonzero(~own), np.arange(0, 4 * 14, 14)])
+        split = np.where(bank.labels[rows] < 4, "base", "novel")
+        banks[name] = [make_bank(bank.features[rows], bank.labels[rows], split=split)]
+    small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8, heads=("ncm",))
+    assert set(fit_general(banks, small).models) == {"closed", "one shot"}
+
+
+def test_learning_curves(fitted):
+    assert set(fitted.curves) == {"ncm", "lda"}
+    curve = fitted.curves["ncm"]
+    assert curve.shots.tolist() == [1, 2, 4]
+    assert (np.diff(curve.change) < 0).all()  # more shots, fewer errors
+    assert (curve.deviation > 0).all()
+
+
+def test_steps_of_a_curve():
+    curve = Curve(np.array([1.0, 2.0, 8.0]), np.array([0.0, -0.5, -0.9]), np.array([0.1, 0.3]))
+    assert curve.step(1, 2) == pytest.approx((-0.5, 0.1))
+    assert curve.step(1, 8) == pytest.approx((-0.9, 0.4))
+    assert curve.step(3, 3) == pytest.approx((0, 0))
+    assert curve.step(2, 4) == pytest.approx((-0.2, 0.15))  # half of the way in log shots
+    mean, deviation = curve.step(8, 32)  # with the last slope: one more factor of four
+    assert (mean, deviation) == pytest.approx((-0.4, 0.3))
+    one, two, both = curve.step(1, 3), curve.step(3, 20), curve.step(1, 20)
+    assert np.add(one, two) == pytest.approx(both)
+    assert curve.step(8, 1000) == pytest.approx(curve.step(8, 64), rel=1)  # far out: no further

@@ -1,0 +1,219 @@
+"""The one-class task from end to end: rows, means, paired differences, what is left out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from fewshot.exceptions import FewshotError
+from fewshot.features import make_bank
+from fewshot.results.schema import ONE_CLASS_COLUMNS
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class import scores
+from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
+from fewshot.tasks.one_class.plan import Base
+from fewshot.tasks.one_class.scores import NameVectors, confusers_from
+from fewshot.tasks.one_class.settings import BENCHMARKED, OneClassSettings
+from fewshot.tasks.one_class.task import evaluate_one_class
+
+C, D = 8, 12
+WANTED = OneClassSettings(tasks=10, prevalences=(0.5, 0.2), draws=200)
+
+
+def make(parts=True):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(C), 10)
+    means = rng.normal(size=(C, D))
+    features = means[labels] + rng.normal(size=(len(labels), D))
+    split = np.where(labels < 4, "base", "novel") if parts else None
+    text = means + 0.3 * rng.normal(size=(C, D))
+    names = [f"class {c}" for c in range(C)]
+    return make_bank(
+        features.astype(np.float32), labels, names, split=split, text=text, normalize="l2"
+    )
+
+
+def named(bank, sources=("llm", "random"), without=(), generic=True):
+    rng = np.random.default_rng(1)
+    text, made = torch.from_numpy(bank.text), {}
+    for source in sources:
+        own = tuple(() if c in without else (f"{source} {c}", f"{source} {c}'") for c in range(C))
+        vectors = {
+            name: torch.nn.functional.normalize(
+                text[c] * (source == "llm") + torch.from_numpy(rng.normal(size=D)).float(), dim=0
+            )
+            for c, some in enumerate(own)
+            for name in some
+        }
+        dropped = tuple((Dropped("<b>", "synonym"),) for _ in range(C))
+        lists = ConfuserLists(bank.classnames, own, dropped, {"source": source})
+        made[source] = confusers_from(lists, vectors, D)
+    word = torch.nn.functional.normalize(text.mean(0), dim=0) if generic else None
+    return NameVectors(text, word, made)
+
+
+def judge(bank, names, wanted=WANTED, base=True, threads=1, **more):
+    own = Base(bank, names, bank.classes("base")) if base else None
+    return evaluate_one_class(bank, names, wanted, Settings(threads=threads), base=own, **more)
+
+
+@pytest.fixture(scope="module")
+def result():
+    bank = make()
+    return judge(bank, named(bank))
+
+
+def cell(result, rule, source):
+    (one,) = (c for c in result.cells if (c.summary["head"], c.summary["source"]) == (rule, source))
+    return one
+
+
+def test_every_rule_and_source_has_a_cell(result):
+    keys = [(one.summary["head"], one.summary["source"]) for one in result.cells]
+    alone = {"fixed", "generic"}
+    expected = {(rule, source) for rule in BENCHMARKED for source in ("llm", "random")
+                if rule not in alone} | {(rule, "none") for rule in alone}  # fmt: skip
+    assert set(keys) == expected
+    assert len(keys) == len(expected)
+    assert result.left_out == []
+    for one in result.cells:
+        assert list(one.one_class) == list(ONE_CLASS_COLUMNS)
+        assert len(one.one_class) == 20
+
+
+def test_only_novel_classes_are_judged(result):
+    rows = cell(result, "anp", "llm").one_class
+    assert set(rows["target"]) == {"class 4", "class 5", "class 6", "class 7"}
+    labels = make().labels
+    assert all((labels[rows] >= 4).all() for rows in result.tasks.rows)
+
+
+def test_rows_equal_a_loop(result):
+    bank = make()
+    names = named(bank)
+    x = torch.nn.functional.normalize(torch.from_numpy(bank.features), dim=1)
+    rows = cell(result, "anp", "llm").one_class
+    tasks, own = result.tasks, names.confusers["llm"]
+    for t in range(10):
+        c, first = tasks.targets[t], tasks.positives[t]
+        for p in range(2):
+            P, N = tasks.counts[t, p]
+            some = np.r_[tasks.rows[t][:P], tasks.rows[t][first : first + N]]
+            s = x[some] @ names.classes[c]
+            lam = (x[some] @ own.vectors[own.places[c]].T).mean(1)
+            expected = f1_score(bank.labels[some] == c, s > lam, average="macro", zero_division=0)
+            row = rows.iloc[2 * t + p]
+            assert row["macro_f1"] == pytest.approx(expected)
+            assert (row["positives"], row["negatives"], row["target"]) == (P, N, f"class {c}")
+
+
+def test_means_and_paired_differences_are_those_of_the_rows(result):
+    first, second = cell(result, "anp", "llm"), cell(result, "anp", "random")
+    (pair,) = (
+        one for one in first.summary["comparisons"]
+        if (one["second"], one["second_source"]) == ("anp", "random")
+    )  # fmt: skip
+    for p, share in enumerate((0.5, 0.2)):
+        entry, own = pair["prevalences"][p], first.summary["prevalences"][p]
+        assert entry["prevalence"] == own["prevalence"] == share
+        rows = (some.one_class for some in (first, second))
+        one, other = (some[some["prevalence"] == share]["macro_f1"].to_numpy() for some in rows)
+        assert entry["macro_f1"]["mean"] == pytest.approx(np.mean(one - other))
+        assert own["macro_f1"]["mean"] == pytest.approx(one.mean())
+        assert own["macro_f1"]["lower"] <= one.mean() <= own["macro_f1"]["upper"]
+
+
+def test_rows_do_not_depend_on_batches_or_threads(monkeypatch, result):
+    bank = make()
+    monkeypatch.setattr(scores, "BATCH_BYTES", 1)
+    again = judge(bank, named(bank), threads=3)
+    for one, other in zip(result.cells, again.cells, strict=True):
+        pd.testing.assert_frame_equal(one.one_class, other.one_class)
+
+
+def test_nothing_is_learned_from_classes_that_are_judged(result):
+    bank = make()
+    changed = bank.features.copy()
+    changed[bank.labels >= 4] *= -1
+    again = judge(replace(bank, features=changed), named(bank))
+    assert again.learned == result.learned
+    assert result.learned["llm"].fixed == result.learned["none"].fixed
+
+
+def test_without_base_classes():
+    bank = make(parts=False)
+    out = judge(bank, named(bank), base=False)
+    assert {one.summary["head"] for one in out.cells} == {"max", "anp", "generic"}
+    assert "fixed" in {one["head"] for one in out.left_out}
+    told = judge(bank, named(bank), replace(WANTED, fixed=0.3, tau=0.1), base=False)
+    heads = {one.summary["head"] for one in told.cells}
+    assert heads == set(BENCHMARKED) - {"anp_ft_fitted", "posterior"}
+    with pytest.raises(FewshotError, match=r"no rule has all it needs \(fixed: it needs a fixed"):
+        judge(bank, named(bank), replace(WANTED, rules=("fixed",)), base=False)
+
+
+def test_without_confusers_at_all():
+    bank = make()
+    with pytest.raises(FewshotError, match="anp: it needs confusers"):
+        judge(bank, named(bank, sources=()), replace(WANTED, rules=("anp",)))
+
+
+def test_classes_without_confusers_fall_back_and_are_listed():
+    bank = make()
+    names = named(bank, without=(5,))
+    out = judge(bank, names)
+    told = cell(out, "max", "llm").summary["confusers"]
+    assert told["fallbacks"] == {"class 5": "fixed threshold"}
+    assert told["dropped"]["class 4"] == [["<b>", "synonym"]]
+    fixed, anp = (cell(out, *key).one_class for key in (("fixed", "none"), ("anp", "llm")))
+    own = fixed["target"] == "class 5"
+    np.testing.assert_array_equal(fixed[own]["macro_f1"], anp[own]["macro_f1"])
+    assert (fixed[~own]["macro_f1"] != anp[~own]["macro_f1"]).any()
+    bare = judge(bank, named(bank, without=(5,), generic=False), base=False)
+    rows = cell(bare, "anp", "llm").one_class
+    assert rows[rows["target"] == "class 5"]["macro_f1"].isna().all()
+    assert cell(bare, "anp", "llm").summary["prevalences"][0]["tasks"] < 10
+
+
+def test_negatives_at_a_distance():
+    bank = make(parts=False)
+    tree = {f"class {c}": ["thing", f"kind {c // 4}", f"group {c // 2}"] for c in range(C)}
+    wanted = replace(WANTED, negatives="distance", distance=2, rules=("anp",))
+    out = judge(bank, named(bank), wanted, base=False, taxonomy=tree)
+    for c, rows, first in zip(out.tasks.targets, out.tasks.rows, out.tasks.positives, strict=True):
+        others = bank.labels[rows[first:]]
+        assert set(others // 4) == {c // 4}
+        assert c // 2 not in others // 2
+    assert out.cells[0].summary["against"] == "distance 2"
+    with pytest.raises(FewshotError, match="two classes have, 1, 2, 3, got 4"):
+        judge(bank, named(bank), replace(wanted, distance=4), base=False, taxonomy=tree)
+
+
+def test_one_class_only():
+    bank = make(parts=False).take_rows(np.arange(10))
+    with pytest.raises(FewshotError, match="expected two classes"):
+        judge(bank, named(bank), base=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"rules": ["anpft"]}, "Did you mean 'anp_ft'"),
+        ({"sources": ["lm"]}, "Did you mean 'llm'"),
+        ({"negatives": "far"}, "expected one of 'uniform', 'distance'"),
+        ({"prevalences": [1.5]}, r"one_class\.prevalences: expected a number"),
+        ({"tasks": 0}, r"one_class\.tasks"),
+        ({"fixed": 2}, r"one_class\.fixed"),
+        ({"tau": 0}, r"one_class\.tau"),
+        ({"gamma": -1}, r"one_class\.gamma"),
+        ({"distance": 0}, r"one_class\.distance"),
+        ({"confusers": {"kk": 3}}, r"one_class\.confusers: there is no setting 'kk'"),
+        ({"draws": None}, r"one_class\.draws"),
+    ],
+)
+def test_settings_out_of_range(wrong, words):
+    with pytest.raises(FewshotError, match=words):
+        OneClassSettings.of(wrong)

@@ -1,0 +1,312 @@
+"""The client against a real server: what it asks, what it bears, and what it never tells."""
+
+import json
+import time
+from email.utils import formatdate
+from threading import Event
+
+import pytest
+
+from fewshot.exceptions import FewshotError
+from fewshot.text.llm import client as module
+from fewshot.text.llm.answers import AnswerError, object_schema
+from fewshot.text.llm.client import (
+    LONGEST,
+    Client,
+    Question,
+    UnansweredError,
+    retry_after,
+    wait_before,
+)
+from fewshot.text.llm.settings import LanguageModel
+
+pytest.importorskip("openai")
+SCHEMA = object_schema(description={"type": "string"})
+QUESTION = Question("crab", "Describe it.", '{"category": "crab"}', SCHEMA)
+
+
+def asked(settings, reason=None):
+    return Client(settings).answer(QUESTION, Event(), reason)
+
+
+def fine(server):
+    return server.tools.completion('{"description": "red"}')
+
+
+def test_what_is_asked(server, model):
+    server.in_turn(fine(server))
+    assert asked(model(seed=7, max_tokens=90)) == {"description": "red"}
+    (request,) = server.requests
+    assert request["path"] == "/v1/chat/completions"
+    assert (request["model"], request["seed"], request["max_tokens"]) == ("tiny", 7, 90)
+    assert request["temperature"] == 0
+    form = request["response_format"]
+    assert form["type"] == "json_schema"
+    assert form["json_schema"]["schema"] == SCHEMA
+    system, user = request["messages"]
+    assert system["content"].startswith("Describe it.")
+    assert "JSON" in system["content"]  # servers with json_object insist on the word
+    assert user == {"role": "user", "content": QUESTION.user}
+    assert server.headers[0]["authorization"] == f"Bearer {server.key}"
+
+
+def test_what_is_not_set_is_not_sent(server, model):
+    server.in_turn(fine(server))
+    asked(model(temperature=None, seed=None, max_tokens=None), reason="it is empty")
+    (request,) = server.requests
+    assert not {"temperature", "seed", "max_tokens"} & request.keys()
+    assert "could not be used because it is empty" in request["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_passing_trouble(server, model, status):
+    trouble = server.tools.error("busy", status)
+    server.in_turn(trouble, trouble, fine(server))
+    assert asked(model()) == {"description": "red"}
+    assert len(server.requests) == 3
+    server.requests.clear()
+    server.in_turn(trouble)
+    with pytest.raises(UnansweredError, match=rf"^status {status} \(.*busy.*\)$") as caught:
+        asked(model(retries=1))
+    assert not caught.value.fatal
+    assert len(server.requests) == 2
+
+
+def test_retry_after_is_obeyed(server, model):
+    server.in_turn(server.tools.error("slowly", 429, {"Retry-After": "0.15"}), fine(server))
+    asked(model())
+    assert server.times[1] - server.times[0] >= 0.15
+
+
+def test_a_wait_beyond_the_time_limit_is_not_begun(server, model):
+    server.in_turn(server.tools.error("tomorrow", 429, {"Retry-After": "86400"}))
+    begun = time.monotonic()
+    with pytest.raises(UnansweredError, match=r"status 429 .*until llm\.time_limit was over"):
+        asked(model())
+    assert time.monotonic() - begun < 2
+    assert len(server.requests) == 1
+
+
+def test_waits():
+    assert retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)}) > 25
+    assert retry_after({"retry-after": formatdate(time.time() - 30, usegmt=True)}) == 0
+    assert [retry_after({"retry-after": bad}) for bad in ("nan", "-3", "", "x")] == [0] * 4
+    for attempt in range(12):
+        full = min(0.5 * 2**attempt, LONGEST)
+        assert full / 2 <= wait_before(attempt, 0.5, None) <= full
+    assert wait_before(0, 0.5, {"retry-after": "7"}) == 7
+
+
+def test_a_slow_server(server, model):
+    server.in_turn({"body": fine(server), "delay": 0.6}, fine(server))
+    assert asked(model(timeout=0.15)) == {"description": "red"}
+    server.in_turn({"body": fine(server), "delay": 0.6})
+    with pytest.raises(UnansweredError, match="no answer in time from http://127"):
+        asked(model(timeout=0.1, retries=1))
+
+
+def test_whoever_is_told_to_stop_does_not_wait(server, model):
+    server.in_turn(server.tools.error("busy", 500))
+    stop = Event()
+    stop.set()
+    with pytest.raises(UnansweredError, match="stopped"):
+        Client(model(backoff=9)).answer(QUESTION, stop)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_no_retry_mends(server, model, status):
+    server.in_turn(server.tools.error("no", status))
+    with pytest.raises(UnansweredError, match=f"status {status}.* Check") as caught:
+        asked(model())
+    assert caught.value.fatal
+    assert len(server.requests) == 1
+
+
+def test_no_more_money(server, model):
+    server.in_turn(server.tools.error("pay", 429, code="insufficient_quota"))
+    with pytest.raises(UnansweredError) as caught:
+        asked(model())
+    assert caught.value.fatal
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_was_never_there(server, model):
+    settings = model()
+    server.close()
+    with pytest.raises(UnansweredError, match="no connection to http://127") as caught:
+        asked(settings)
+    assert caught.value.fatal
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_servers_without_schemas(server, model, status):
+    def reply(number, body):
+        kind = body.get("response_format", {}).get("type", "text")
+        if kind != "text":
+            return server.tools.error(f"no {kind}", status)
+        return server.tools.completion('Gladly:\n```json\n{"description": "red"}\n```')
+
+    server.reply = reply
+    client = Client(model())
+    for _ in range(2):
+        assert client.answer(QUESTION, Event()) == {"description": "red"}
+    kinds = [one.get("response_format", {}).get("type") for one in server.requests]
+    assert kinds == ["json_schema", "json_object", None, None]  # it is learned once
+
+
+def test_a_bad_request_of_another_kind(server, model):
+    server.in_turn(*[server.tools.error("unsupported temperature", 400)] * 3, fine(server))
+    client = Client(model())
+    with pytest.raises(UnansweredError, match="unsupported temperature"):
+        client.answer(QUESTION, Event())
+    client.answer(QUESTION, Event())
+    assert server.requests[-1]["response_format"]["type"] == "json_schema"
+
+
+def test_the_newer_name_of_the_token_limit(server, model):
+    said = "Unsupported parameter: use 'max_completion_tokens' instead of 'max_tokens'"
+    server.in_turn(server.tools.error(said, 400), fine(server))
+    asked(model(max_tokens=50))
+    assert server.requests[1]["max_completion_tokens"] == 50
+    assert "max_tokens" not in server.requests[1]
+    assert server.requests[1]["response_format"]["type"] == "json_schema"
+
+
+BODIES = [
+    '{"choices": [{"mess',
+    "<html>busy</html>",
+    "",
+    "[]",
+    '{"choices": []}',
+    '{"choices": [{"message": "red"}]}',
+    "[" * 100_000,
+    b"\xff\xfe{",
+]
+SAID = {
+    "": "it is empty",
+    "a red animal": "holds no JSON",
+    '{"description": "re': "holds no JSON",
+    '{"description": 3}': "'description' is no string",
+    '{"descriptions": "red"}': "has no 'description'",
+    '{"description": "red", "run": "x"}': "not asked for",
+    '["red"]': "holds no JSON",
+}
+
+
+def test_bodies_that_are_no_completion(server, model):
+    client = Client(model())
+    for body in BODIES:
+        for kind in ("application/json", "text/html"):
+            server.in_turn({"body": body, "type": kind})
+            with pytest.raises(AnswerError, match="not in the form of a chat completion"):
+                client.answer(QUESTION, Event())
+
+
+def test_answers_that_are_none(server, model):
+    client = Client(model())
+    for said, why in SAID.items():
+        server.in_turn(server.tools.completion(said))
+        with pytest.raises(AnswerError, match=why):
+            client.answer(QUESTION, Event())
+    for message, why in (
+        ({"refusal": "I will not."}, "refused"),
+        ({"finish_reason": "length"}, r"cut off at llm\.max_tokens"),
+        ({"finish_reason": "content_filter"}, "a filter"),
+    ):
+        server.in_turn(server.tools.completion('{"description": "red"}', **message))
+        with pytest.raises(AnswerError, match=why):
+            client.answer(QUESTION, Event())
+    server.in_turn(server.tools.completion(None))
+    with pytest.raises(AnswerError, match="empty"):
+        client.answer(QUESTION, Event())
+
+
+def test_thoughts_before_an_answer(server, model):
+    said = '<think>{"description": "blue"}?</think>No: {"x": 1} {"description": "red"} Well.'
+    server.in_turn(server.tools.completion(said))
+    assert asked(model()) == {"description": "red"}
+
+
+def test_the_key_is_told_to_nobody(server, model, capfd, caplog):
+    caplog.set_level("DEBUG")
+    settings = model(retries=0)
+    client = Client(settings)
+    told = [repr(settings), repr(client)]
+    for status in (400, 401, 403, 404, 429, 500):
+        server.in_turn(server.tools.error(f"wrong key\n{server.key}!", status))
+        with pytest.raises(UnansweredError) as caught:
+            client.answer(QUESTION, Event())
+        assert "\n" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        told += [str(caught.value), repr(caught.value)]
+    assert all(one["authorization"] == f"Bearer {server.key}" for one in server.headers)
+    assert server.key not in "".join([*told, caplog.text, *capfd.readouterr()])
+
+
+def test_an_answer_with_the_key_is_refused(server, model):
+    server.in_turn(server.tools.completion(json.dumps({"description": server.key})))
+    with pytest.raises(AnswerError, match=r"^it repeats the key$"):
+        asked(model())
+
+
+def refusal(**settings):
+    with pytest.raises(FewshotError) as caught:
+        Client(LanguageModel(**{"model": "tiny"} | settings))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_keys(monkeypatch):
+    assert "expected a key in the environment variable OPENAI_API_KEY, got none" in refusal()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\r\nX: y")
+    assert "secret" not in refusal()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-sécret")
+    assert "cret" not in refusal()
+    for typed in ("sk-secret", "secret", "a" * 40, "S" * 65, 7):
+        message = refusal(key=typed)
+        assert str(typed) not in message
+        assert "expected the name of an environment variable" in message
+    monkeypatch.setenv("MINE", " sk-mine\n")
+    assert LanguageModel("tiny", key="MINE").secret() == "sk-mine"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://localhost:1/v1", True), ("http://127.0.0.1/v1", True), ("http://[::1]:1", True),
+        ("https://models.example/v1", True), ("http://models.example/v1", False),
+        ("http://127.0.0.1.example/v1", False), ("http://localhost.example/v1", False),
+    ],
+)  # fmt: skip
+def test_a_key_crosses_no_network_in_the_open(monkeypatch, url, sent):
+    assert LanguageModel("tiny", base_url=url).secret() == "none"  # a placeholder will do
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert LanguageModel("tiny", base_url=url).secret() == ("sk-1" if sent else "none")
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert LanguageModel("tiny").secret() == ("sk-1" if sent else "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", None), ("model", " "), ("model", 3), ("temperature", 3), ("retries", -1),
+        ("timeout", 0), ("concurrency", 0), ("max_tokens", 0), ("seed", "x"), ("backoff", "y"),
+        ("time_limit", None), ("base_url", "ftp://x/v1"), ("base_url", "localhost:11434"),
+        ("base_url", "http://[::1"), ("base_url", "http://x:99999"),
+    ],
+)  # fmt: skip
+def test_settings(name, value):
+    assert refusal(**{name: value}).startswith(f"llm.{name}: expected")
+
+
+def test_urls_with_secrets():
+    for url in ("http://me:secret@x/v1", "https://x/v1?api-key=secret"):
+        message = refusal(base_url=url)
+        assert message.startswith("llm.base_url: expected a URL without")
+        assert "secret" not in message
+
+
+def test_without_the_library(monkeypatch, model):
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[llm\]'"):
+        Client(model())

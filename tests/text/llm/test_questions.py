@@ -1,0 +1,165 @@
+"""Many questions at once: each answer is kept, and no failure takes another one's answer."""
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fewshot.text.llm.answers import AnswerError
+from fewshot.text.llm.client import Question, UnansweredError
+from fewshot.text.llm.questions import Outcome, ask, incomplete
+
+QUESTIONS = [Question(f"class {n}", "", "", {}) for n in range(20)]
+
+
+class Client:
+    """Answers by a function of the question's name and the reason of an earlier refusal."""
+
+    def __init__(self, reply, concurrency=4, time_limit=30.0, timeout=1.0):
+        self.settings = SimpleNamespace(
+            concurrency=concurrency, time_limit=time_limit, timeout=timeout
+        )
+        self.reply, self.asked = reply, []
+        self.busy = self.busiest = 0
+        self.lock = threading.Lock()
+
+    def answer(self, question, stop, reason=None):
+        with self.lock:
+            self.asked.append(question.name)
+            self.busy += 1
+            self.busiest = max(self.busiest, self.busy)
+        try:
+            return self.reply(question.name, reason)
+        finally:
+            with self.lock:
+                self.busy -= 1
+
+
+def answers(client, questions=QUESTIONS, check=lambda question, answer: answer):
+    kept = {}
+    outcome = ask(client, questions, check, lambda one, value: kept.update({one.name: value}))
+    return outcome, kept
+
+
+def test_all_are_answered_a_few_at_a_time():
+    def reply(name, reason):
+        time.sleep(0.005)
+        return name.upper()
+
+    client = Client(reply, concurrency=3)
+    outcome, kept = answers(client)
+    assert kept == {one.name: one.name.upper() for one in QUESTIONS}
+    assert (outcome.answered, outcome.refused, outcome.failed, outcome.ended) == (20, {}, {}, None)
+    assert client.busiest == 3
+
+
+def test_no_question():
+    assert answers(Client(None), [])[0].answered == 0
+
+
+def test_an_answer_that_cannot_be_used_is_asked_for_once_more():
+    def check(question, answer):
+        if answer in ("bad", "still bad"):
+            raise AnswerError(f"it is {answer}")
+        return answer
+
+    def reply(name, reason):
+        if name == "class 3":
+            return "still bad" if reason else "bad"
+        return ("good" if reason == "it is bad" else "bad") if name == "class 5" else "fine"
+
+    client = Client(reply)
+    outcome, kept = answers(client, check=check)
+    assert client.asked.count("class 3") == client.asked.count("class 5") == 2
+    assert "class 3" not in kept
+    assert kept["class 5"] == "good"
+    assert outcome.refused == {
+        "class 3": ["it is bad", "it is still bad"],
+        "class 5": ["it is bad"],
+    }
+    assert outcome.answered == len(kept) == 19
+    message = str(incomplete(outcome, 1, Path("d.json")))
+    assert message == (
+        "llm: 1 answer is missing: the answer for 'class 3' cannot be used: it is still bad. "
+        "The same command asks for the rest."
+    )
+
+
+def test_one_failure_leaves_the_others_alone():
+    def reply(name, reason):
+        if name in ("class 2", "class 11"):
+            raise UnansweredError("status 500")
+        return name
+
+    outcome, kept = answers(Client(reply, concurrency=1))
+    assert outcome.failed == {"class 2": "status 500", "class 11": "status 500"}
+    assert len(kept) == 18
+    assert outcome.ended is None
+
+
+@pytest.mark.parametrize(("fatal", "asked"), [(True, 1), (False, 5)])
+def test_a_server_that_answers_nobody_is_given_up(fatal, asked):
+    def reply(name, reason):
+        if name == "class 4":
+            return name
+        time.sleep(0.03)
+        raise UnansweredError(f"no {name}", fatal)
+
+    client = Client(reply, concurrency=1)
+    outcome, kept = answers(client, QUESTIONS[4:])
+    assert kept == {"class 4": "class 4"}
+    assert outcome.ended == f"no class {4 + asked}"
+    time.sleep(0.05)
+    assert len(client.asked) < 16  # some may have been under way
+    Path("d.json").touch()
+    assert "missing: no class" in str(incomplete(outcome, 15, Path("d.json")))
+    assert "What came is kept in d.json; the same command" in str(
+        incomplete(outcome, 15, Path("d.json"))
+    )
+
+
+def test_requests_that_never_end():
+    forever = threading.Event()
+
+    def reply(name, reason):
+        return name if name == "class 0" else forever.wait(20)
+
+    outcome, kept = answers(Client(reply, time_limit=0.05, timeout=0.05))
+    forever.set()
+    assert kept == {"class 0": "class 0"}
+    assert "keeps requests open" in outcome.ended
+
+
+def test_an_interruption_keeps_what_came():
+    def reply(name, reason):
+        time.sleep(0.005)
+        return name
+
+    client, kept = Client(reply, concurrency=1), []
+
+    def keep(question, value):
+        kept.append(value)
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(client, QUESTIONS, lambda question, answer: answer, keep)
+    assert kept == ["class 0", "class 1", "class 2"]
+    time.sleep(0.05)
+    now = len(client.asked)
+    time.sleep(0.05)
+    assert len(client.asked) == now  # nobody goes on asking
+
+
+def test_a_defect_is_not_taken_for_a_missing_answer():
+    def reply(name, reason):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        answers(Client(reply))
+
+
+def test_an_outcome_without_any_reason():
+    assert "2 answers are missing: no answer." in str(incomplete(Outcome(), 2, Path("x")))
