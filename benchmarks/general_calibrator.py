@@ -1,4 +1,4 @@
-"""Fit the general-purpose calibrator: from folders of images to fewshot/errors/general.json.
+"""Fit the general-purpose calibrator: folders of images to the general.json of the package.
 
     python general_calibrator.py sets --caltech101 DIR --clip DIR --output general.json \\
         --without caltech101 flowers imagenet

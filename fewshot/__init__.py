@@ -2,7 +2,7 @@
 
 >>> import fewshot
 >>> fewshot.__version__
-'0.1.0'
+'0.2.0'
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fewshot.features import FeatureBank
     from fewshot.results import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["EpisodeSet", "FeatureBank", "FewshotError", "Result", "evaluate", "sample_episodes"]
 
 # Looked up on first use, so that `import fewshot` and `fewshot --help` do not wait for torch.

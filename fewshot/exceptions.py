@@ -46,6 +46,17 @@ class UnknownNameError(FewshotError, LookupError):
         return type(self), (self.kind, self.name, self.known)
 
 
+def install_command(extra: str) -> str:
+    """The command that installs an extra of this package, as messages name it.
+
+    Examples
+    --------
+    >>> install_command("llm")
+    "pip install '.[llm]' in the clone of fewshot"
+    """
+    return f"pip install '.[{extra}]' in the clone of fewshot"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """'Did you mean ...?' for a near miss, else what there is."""
     known = sorted(known)

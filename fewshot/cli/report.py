@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.cli.arguments import Parser
-from fewshot.exceptions import expect_choice
-from fewshot.report.write import FORMATS, _write_tables, join_report
+from fewshot.report.write import check_figures, join_report, write_tables
 from fewshot.results.store import find_runs
 
 EXAMPLES = """\
@@ -39,12 +38,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--no-thumbnails", action="store_true", help="and no pictures in the page")
     given = parser.parse_args(argv)
     formats = [one.strip() for one in given.figures.split(",") if one.strip()]
-    for one in formats:
-        expect_choice("--figures", one, FORMATS)
+    check_figures("--figures", formats)
     target = Path(given.output) if given.output else Path(given.folders[0]) / "report.html"
     runs = find_runs(given.folders)
     left_out = join_report(runs, target, formats=formats, thumbnails=not given.no_thumbnails)
     for kind in ("markdown", "latex"):
         if getattr(given, kind):
-            _write_tables(runs, kind, Path(getattr(given, kind)))
+            write_tables(runs, kind, Path(getattr(given, kind)))
     return 2 if left_out else 0

@@ -36,7 +36,7 @@ EXAMPLES = """\
 
 tables: cells (a row per cell: means, intervals, each estimator's numbers as auto_mae ...),
 episodes, predictions, verification, one_class; their columns are in docs/results.md.
---sql needs the extra: pip install 'fewshot[sql]'. It sees these tables and no file."""
+--sql needs the extra: pip install '.[sql]' in the clone. It sees these tables and no file."""
 
 
 def main(argv: Sequence[str]) -> int:

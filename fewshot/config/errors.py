@@ -13,6 +13,7 @@ from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
     expect,
+    install_command,
     suggestion,
 )
 from fewshot.paths import options, read_yaml, resource_dir
@@ -140,7 +141,7 @@ def missing_launcher(group: str, name: str, known: list[str]) -> FewshotError:
     """What to say of ``launcher=<name>`` or ``hydra/launcher=<name>`` that Hydra has not."""
     if group == "hydra/launcher" and name in EXTRAS:
         problem = f"{name} needs the package hydra-{EXTRAS[name]}-launcher, which is not installed"
-        remedy = f"Run: pip install 'fewshot[{EXTRAS[name]}]'."
+        remedy = f"Run: {install_command(EXTRAS[name])}."
         return FewshotError("launcher", problem, remedy)
     ours = [path.stem for path in (resource_dir("conf") / "launcher").glob("*.yaml")]
     there = ours if group == "launcher" else [*known, *EXTRAS]

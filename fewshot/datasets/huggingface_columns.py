@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.labels import missing, refuse_missing_texts
-from fewshot.exceptions import FewshotError, suggestion
+from fewshot.exceptions import FewshotError, install_command, suggestion
 
 LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is a ClassLabel
 
@@ -25,7 +25,7 @@ def package() -> Any:
         raise FewshotError(
             "dataset.kind",
             "huggingface needs the package `datasets`, which is not installed",
-            "Run: pip install 'fewshot[hf]'",
+            f"Run: {install_command('hf')}.",
         ) from None
 
 

@@ -14,17 +14,15 @@ from fewshot.evaluation.cells import POLICIES, TASKS
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
 from fewshot.hardware import available_cores, device_named, episodes_device
+from fewshot.report.write import check_figures
 from fewshot.tasks.engine.settings import Settings
-
-FIGURES = ("svg", "png", "pdf")
 
 
 def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
     """The kinds of files that figures are wanted as."""
     wanted = settings["report"]["figures"]
     kinds = wanted if isinstance(wanted, list) else [wanted]
-    for kind in kinds:
-        expect_choice("report.figures", kind, FIGURES)
+    check_figures("report.figures", kinds)
     return tuple(kinds)
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from typing import ClassVar
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, install_command
 from fewshot.loggers.record import Record
 
 
@@ -41,7 +41,7 @@ class Logger(ABC):
             raise FewshotError(
                 "logger",
                 f"{self.name} needs {' and '.join(missing)}, not installed here",
-                f"Run pip install 'fewshot[{self.name}]'.",
+                f"Run: {install_command(self.name)}.",
             )
 
     @abstractmethod

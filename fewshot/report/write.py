@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
 from fewshot.results.schema import CELL_COLUMNS
@@ -49,6 +51,24 @@ def write_report(
 
         write_figures(folder, summary["cells"], episodes, predictions, figures)
     return path
+
+
+def check_figures(argument: str, formats: Sequence[str]) -> None:
+    """Raise unless figures can be written in these formats; looks at no file.
+
+    Raises
+    ------
+    FewshotError
+        Another format, or matplotlib is not installed.
+    """
+    for kind in formats:
+        expect_choice(argument, kind, FORMATS)
+    if formats and find_spec("matplotlib") is None:
+        raise FewshotError(
+            argument,
+            "figures need matplotlib, which is not installed; the page does not",
+            f"Run: {install_command('figures')}.",
+        )
 
 
 # Cells; of more, the page and `fewshot results` are easier to read than a terminal.
@@ -121,7 +141,7 @@ def _draw(
     print(f"\nFigures: {folder}, {len(files)} file{'s' * (len(files) != 1)}")
 
 
-def _write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:
+def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:
     """The tables of `fewshot.report.text.papers` as one file."""
     from fewshot.report.text.papers import paper_tables
     from fewshot.results.joining import Store

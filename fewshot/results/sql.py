@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, install_command
 from fewshot.results.encoding import without_dictionaries
 from fewshot.results.joining import Store
 from fewshot.results.querying import CELLS, TABLES, cells_table
@@ -41,7 +41,7 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
         import duckdb
     except ImportError:
         raise FewshotError(
-            "--sql", "needs the package duckdb", "pip install 'fewshot[sql]'"
+            "--sql", "needs the package duckdb", f"Run: {install_command('sql')}."
         ) from None
     named = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
     connection: Any = duckdb.connect(":memory:")

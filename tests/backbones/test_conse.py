@@ -187,8 +187,8 @@ def test_the_scale_is_that_of_the_class_names(loaded, names):
 def test_the_package_is_missing(loaded, monkeypatch):
     monkeypatch.setattr(sentences, "PACKAGE", "a_package_that_is_not_there")
     backbone = load_backbone({"kind": "conse"}, loaded.backbone.folders)
-    assert "pip install 'fewshot[conse]'" in refusal(lambda: backbone.load_dual(CPU))
-    assert "pip install 'fewshot[conse]'" in refusal(backbone.fingerprint)
+    assert "pip install '.[conse]'" in refusal(lambda: backbone.load_dual(CPU))
+    assert "pip install '.[conse]'" in refusal(backbone.fingerprint)
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_names_that_do_not_exist(refusal, given, monkeypatch):
 def test_a_launcher_whose_package_is_missing(name):
     message = str(errors.missing_launcher("hydra/launcher", name, ["basic"]))
     assert "which is not installed" in message
-    assert f"Run: pip install 'fewshot[{errors.EXTRAS[name]}]'." in message
+    assert f"Run: pip install '.[{errors.EXTRAS[name]}]'" in message
 
 
 @pytest.mark.parametrize(

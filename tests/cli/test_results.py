@@ -131,7 +131,7 @@ def test_names_with_commas():
 def test_sql_without_duckdb(refusal, store, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     said = refusal("results", "query", str(store), "--sql", "SELECT 1")
-    assert "pip install 'fewshot[sql]'" in said
+    assert "pip install '.[sql]'" in said
 
 
 @pytest.mark.parametrize("form", ["latex", "markdown", "csv"])

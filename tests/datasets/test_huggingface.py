@@ -190,7 +190,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(tmp_path):
 
 def test_without_the_package_the_error_says_how_to_get_it(saved, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets.config", None)
-    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[hf\]'"):
+    with pytest.raises(FewshotError, match=r"pip install '\.\[hf\]'"):
         loaded(saved)
 
 

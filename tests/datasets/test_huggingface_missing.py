@@ -13,7 +13,7 @@ SETTINGS = {"kind": "huggingface", "path": "anything"}
 
 def test_a_missing_package_is_told_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets.config", None)
-    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[hf\]'"):
+    with pytest.raises(FewshotError, match=r"pip install '\.\[hf\]'"):
         load_dataset(SETTINGS)
 
 
@@ -25,5 +25,5 @@ def test_a_folder_called_datasets_is_not_taken_for_it(workplace, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "datasets"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "datasets", folder)
-    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[hf\]'"):
+    with pytest.raises(FewshotError, match=r"pip install '\.\[hf\]'"):
         load_dataset(SETTINGS)

@@ -154,7 +154,7 @@ def test_wandb_modes(made):
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
 def test_a_package_that_is_missing(made, name, monkeypatch):
     monkeypatch.setattr(base, "find_spec", lambda _: None)
-    with pytest.raises(FewshotError, match=rf"{name} needs .*pip install 'fewshot\[{name}\]'"):
+    with pytest.raises(FewshotError, match=rf"{name} needs .*pip install '\.\[{name}\]'"):
         made(name)
 
 

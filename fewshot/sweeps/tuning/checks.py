@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError, expect, install_command
 from fewshot.paths import option
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
-INSTALL = "pip install 'fewshot[optuna]'"
+INSTALL = install_command("optuna")
 # Choosing among these would choose the easiest question, not the best answer.
 QUESTIONS = ("dataset", "episodes", "seed", "task", "estimator", "calibration", "one_class", "tune")
 EXAMPLE = "For instance 'head.logistic.C=tag(log, interval(0.001, 100))'."
@@ -39,7 +39,7 @@ def check_tuning(arguments: Sequence[str]) -> None:
     multirun = any(one in ("-m", "--multirun") for one in arguments)
     expect(multirun, "tune", "it runs many settings, and wants -m", "fewshot -m tune=optuna ...")
     if not installed(PLUGIN):
-        raise FewshotError("tune", f"{chosen} needs hydra-optuna-sweeper", f"Run {INSTALL}.")
+        raise FewshotError("tune", f"{chosen} needs hydra-optuna-sweeper", f"Run: {INSTALL}.")
     expect(
         given.get("episodes.part", "base") in ("base", "validation"),
         "episodes.part",

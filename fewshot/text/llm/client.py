@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import Event
 from typing import Any
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, install_command
 from fewshot.text.llm.answers import AnswerError, Schema, parsed
 from fewshot.text.llm.settings import PLACEHOLDER, LanguageModel
 
@@ -85,7 +85,7 @@ class Client:
             raise FewshotError(
                 "llm",
                 "language models are asked through the package openai, which is not installed",
-                "Run: pip install 'fewshot[llm]'.",
+                f"Run: {install_command('llm')}.",
             )
         from openai import OpenAI
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from fewshot.exceptions import FewshotError
+from fewshot.report import write
 from fewshot.report.figures import (
     calibration_curve,
     coverage_vs_nominal,
@@ -294,3 +296,12 @@ def test_many_estimators_are_wrapped(make):
         shown[kind] = {text.get_text() for text in plot.figure.findobj(Text)}
     assert all(set(names) <= shown[kind] for kind in ("mae_vs_shots", "calibration_curve"))
     assert set(names) <= shown["coverage_vs_nominal"]
+
+
+def test_without_matplotlib_figures_name_their_extra_before_any_work(monkeypatch):
+    monkeypatch.setattr(write, "find_spec", lambda name: None)
+    write.check_figures("report.figures", [])
+    with pytest.raises(
+        FewshotError, match=r"report\.figures: figures need matplotlib.*'\.\[figures\]'"
+    ):
+        write.check_figures("report.figures", ["svg"])

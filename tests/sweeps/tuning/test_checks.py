@@ -48,5 +48,5 @@ def test_refused(given, message):
 
 def test_without_the_plugin(monkeypatch):
     monkeypatch.setattr(checks, "installed", lambda _: False)
-    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[optuna\]'"):
+    with pytest.raises(FewshotError, match=r"pip install '\.\[optuna\]'"):
         check_tuning(["-m", "tune=optuna", SPACE])

@@ -308,5 +308,5 @@ def test_urls_with_secrets():
 
 def test_without_the_library(monkeypatch, model):
     monkeypatch.setattr(module, "find_spec", lambda _: None)
-    with pytest.raises(FewshotError, match=r"pip install 'fewshot\[llm\]'"):
+    with pytest.raises(FewshotError, match=r"pip install '\.\[llm\]'"):
         Client(model())

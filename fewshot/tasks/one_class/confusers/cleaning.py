@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -19,6 +20,9 @@ from fewshot.tasks.one_class.confusers.spelling import (
     spelled,
 )
 from fewshot.text.prompts import readable
+
+# Names looked at beyond those wanted, so that equal cosines at the end of the list are ordered.
+TIES = 16
 
 
 def drop_near(
@@ -89,10 +93,15 @@ def nearest(
     >>> nearest(torch.tensor([[1.0, 0.0]]), torch.eye(2), ["lobster", "tin"], 1)
     [['lobster']]
     """
-    cosines = _unit(class_vectors) @ _unit(vocabulary_vectors).T
+    import faiss
+
+    classes, vocabulary = (_unit(rows).numpy() for rows in (class_vectors, vocabulary_vectors))
+    most = min(k + TIES, len(names))
+    # Of C classes and V names only `most` per class are kept, never a C x V matrix.
+    cosines, places = faiss.knn(classes, vocabulary, most, metric=faiss.METRIC_INNER_PRODUCT)
     # Equal cosines stay in the order of the vocabulary, on every machine.
-    order = cosines.argsort(dim=-1, descending=True, stable=True)[:, :k]
-    return [[names[n] for n in row] for row in order.tolist()]
+    order = np.lexsort((places, -cosines), axis=-1)[:, :k]
+    return [[names[n] for n in row] for row in np.take_along_axis(places, order, axis=-1).tolist()]
 
 
 def _cosines(own: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]) -> list[float]:

@@ -62,3 +62,10 @@ def test_nearest_names_are_those_of_a_loop():
         }
         assert row == sorted(names, key=lambda n: -cosine[n])[:7]
     assert nearest(classes[:1], torch.ones(3, 6), ["a", "b", "c"], 9) == [["a", "b", "c"]]
+
+
+def test_equal_cosines_keep_the_order_of_the_vocabulary_also_where_the_list_ends():
+    words = torch.eye(4)[[0, 1, 0, 1, 0, 2]]
+    names = ["a", "x", "b", "y", "c", "z"]
+    assert nearest(torch.eye(4)[:1], words, names, 2) == [["a", "b"]]
+    assert nearest(torch.eye(4)[:1], words, names, 5) == [["a", "b", "c", "x", "y"]]
