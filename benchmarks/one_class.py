@@ -20,7 +20,8 @@ from fewshot.config.compose import settings_from
 from fewshot.evaluation.one_class import one_class_nouns
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores, device_named
-from fewshot.report.tasks.one_class import differences, entries, header
+from fewshot.report.tasks.one_class import entries, header, source_text
+from fewshot.report.wording import percent
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class.plan import judged_classes, plan_of
 from fewshot.tasks.one_class.rules import rules_named
@@ -54,6 +55,30 @@ def measure(given: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         for what, texts in differences([_asked(cell) for cell in cells])
     ]
     return rows, pairs, _speed(nouns, result.learned, settings["seed"], engine.threads)
+
+
+def differences(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Paired differences of macro F1: what is compared, and ``+1.5 ± 0.2`` per prevalence."""
+    return [
+        (
+            f"{_rule_text(pair, 'first')} less {_rule_text(pair, 'second')}",
+            [_difference_text(row["macro_f1"]) for row in pair["prevalences"]],
+        )
+        for cell in cells
+        for pair in cell.get("comparisons") or []
+    ]
+
+
+def _rule_text(pair: dict[str, Any], which: str) -> str:
+    rule, source = pair[which], pair[f"{which}_source"]
+    return rule if source == "none" else f"{rule} ({source_text(source)})"
+
+
+def _difference_text(interval: dict[str, Any]) -> str:
+    mean = percent(interval["mean"], sign=True)
+    if interval["lower"] is None:
+        return mean
+    return f"{mean} ± {percent((interval['upper'] - interval['lower']) / 2)}"
 
 
 def _asked(cell: dict[str, Any]) -> dict[str, Any]:
