@@ -1,4 +1,4 @@
-"""How the errors of several backbones go down with more shots."""
+"""Figure of the errors of several backbones by shots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fewshot.report.figures.style import (
     house_style,
     nth,
 )
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, known, plain
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number, plain
 
 COLUMNS = 3
 PANELS = 12
@@ -26,18 +26,19 @@ ASIDE = 0.04
 def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
     """Mean actual error by shots, a panel per data set and head, a line per backbone.
 
-    Bars are 95 % intervals over episodes; of several seeds the mean is shown, without.
+    Bars are 95 % intervals over episodes; the mean over several seeds has none.
 
     Parameters
     ----------
     cells : sequence of dict
-        Of classification.
+        Cells of classification.
     title : str
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None with fewer than two backbones. Of many panels the first twelve.
+        None with fewer than two backbones. At most twelve panels, the first ones.
     """
     kinds = feature_kinds(cells)
     names = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
@@ -58,9 +59,9 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
             aspect=0.75,
         )
         top = 1.0
-        for panel, (_, own) in zip(axes, shown, strict=True):
+        for panel, (_, cells_of_panel) in zip(axes, shown, strict=True):
             for i, name in enumerate(names):
-                of_name = [cell for cell in own if backbone_name(cell, kinds) == name]
+                of_name = [cell for cell in cells_of_panel if backbone_name(cell, kinds) == name]
                 aside = ASIDE * (i - (len(names) - 1) / 2)
                 top = max(top, _draw(panel, of_name, i, place, aside))
         for panel in axes:
@@ -71,17 +72,20 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
 
 
 def _draw(panel: Axes, cells: Sequence[Cell], i: int, place: dict[int, int], aside: float) -> float:
-    """The line of one backbone; gives back how high it reaches."""
+    """Draw the line of one backbone, and return its largest value."""
     by_shots: dict[int, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell["shots"]):
-        if known(cell["actual_error"]["mean"]):
+        if is_number(cell["actual_error"]["mean"]):
             by_shots.setdefault(cell["shots"], []).append(cell["actual_error"])
     line = _line(i)
     x = [place[K] + aside for K in by_shots]
-    y = [100 * float(np.mean([one["mean"] for one in own])) for own in by_shots.values()]
-    for at, own in zip(x, by_shots.values(), strict=True):
-        low, high = own[0].get("lower"), own[0].get("upper")
-        if len(own) == 1 and known(low) and known(high):
+    y = [
+        100 * float(np.mean([interval["mean"] for interval in intervals]))
+        for intervals in by_shots.values()
+    ]
+    for at, intervals in zip(x, by_shots.values(), strict=True):
+        low, high = intervals[0].get("lower"), intervals[0].get("upper")
+        if len(intervals) == 1 and is_number(low) and is_number(high):
             panel.vlines(at, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
     line.set_data(x, y)
     panel.add_line(line)

@@ -47,11 +47,11 @@ def render_report(
     str
         The same for the same runs.
     """
-    found = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
-    return page_text(summary, found)
+    contents = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
+    return page_text(summary, contents)
 
 
-def page_text(summary: Mapping[str, Any], found: Payload) -> str:
+def page_text(summary: Mapping[str, Any], contents: Payload) -> str:
     """The page around what was collected for it."""
     css, script = page_parts()
     digest = hashlib.sha256(script.encode()).digest()
@@ -62,11 +62,11 @@ def page_text(summary: Mapping[str, Any], found: Payload) -> str:
             title=title(summary["cells"]),
             created=_created(summary),
             counts=counts(summary),
-            answer=found.answer,
+            answer=contents.answer,
             css=Markup(css),
             script=Markup(script),
             script_hash=base64.b64encode(digest).decode("ascii"),
-            data=Markup(json_text(found.data)),
+            data=Markup(json_text(contents.data)),
         )
     )
 
@@ -89,14 +89,14 @@ def _environment() -> Environment:
         loader=PackageLoader("fewshot.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_harmless,
+        finalize=_sanitized,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def _harmless(value: Any) -> Any:
+def _sanitized(value: Any) -> Any:
     """Names without characters that reorder a line or cannot be encoded."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 

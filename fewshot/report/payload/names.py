@@ -29,7 +29,7 @@ class DatasetNames:
     classnames: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     run: RunFolder | None = None
-    places: set[str] = field(default_factory=set)
+    locations: set[str] = field(default_factory=set)
 
 
 class NameBook:
@@ -50,10 +50,10 @@ class NameBook:
         """Of one data set, which may be new."""
         return self.datasets.setdefault(str(dataset), DatasetNames())
 
-    def lay(self, dataset: str, run: RunFolder) -> None:
+    def add_location(self, dataset: str, run: RunFolder) -> None:
         """Note where a run's data set lay."""
-        if run.place:
-            self.of(dataset).places.add(run.place)
+        if run.location:
+            self.of(dataset).locations.add(run.location)
 
     def classes(self, dataset: str, names: Iterable[str]) -> list[int]:
         """Numbers of class names; beyond 65,534 classes all others share the last one."""
@@ -62,22 +62,23 @@ class NameBook:
 
     def files(self, dataset: str, rows: NDArray, run: RunFolder) -> NDArray:
         """Numbers of the files of rows of the features, any shape; -1 where there is none."""
-        own = self.of(dataset)
-        own.run = own.run or run
+        book = self.of(dataset)
+        book.run = book.run or run
         # In the order of the episodes, of which the last go without where there is no room.
         numbers = {
-            row: self._file(own, run.files.get(row)) for row in dict.fromkeys(rows.ravel().tolist())
+            row: self._file(book, run.files.get(row))
+            for row in dict.fromkeys(rows.ravel().tolist())
         }
         unique, place = np.unique(rows, return_inverse=True)
-        found = [numbers[row] for row in unique.tolist()]
-        return np.array(found, dtype=np.int64)[place].reshape(rows.shape)
+        file_numbers = [numbers[row] for row in unique.tolist()]
+        return np.array(file_numbers, dtype=np.int64)[place].reshape(rows.shape)
 
-    def _file(self, own: DatasetNames, name: str | None) -> int:
+    def _file(self, book: DatasetNames, name: str | None) -> int:
         if name is None:
             return -1
-        if name not in own.files:
+        if name not in book.files:
             cost = len(name.encode("utf-8", "replace")) + 3
             if cost > self.bytes_left:
                 return -1
             self.bytes_left -= cost
-        return own.files.setdefault(name, len(own.files))
+        return book.files.setdefault(name, len(book.files))

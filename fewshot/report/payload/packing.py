@@ -20,10 +20,10 @@ NO_FILE = 0xFFFFFFFF
 
 def shares(values: ArrayLike) -> str:
     """Numbers in [0, 1] as little-endian uint16 in base64: value * 65534, or 65535 for NaN."""
-    given = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(given)
-    steps = np.rint(np.clip(np.where(known, given, 0), 0, 1) * STEPS)
-    return _text(np.where(known, steps, MISSING).astype("<u2"))
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(numbers)
+    steps = np.rint(np.clip(np.where(finite, numbers, 0), 0, 1) * STEPS)
+    return _text(np.where(finite, steps, MISSING).astype("<u2"))
 
 
 def small_numbers(values: ArrayLike) -> str:
@@ -33,8 +33,8 @@ def small_numbers(values: ArrayLike) -> str:
 
 def file_numbers(values: ArrayLike) -> str:
     """Integers as little-endian uint32 in base64; negative ones, for no file, as 0xFFFFFFFF."""
-    given = np.asarray(values, dtype=np.int64)
-    return _text(np.where(given < 0, NO_FILE, given).astype("<u4"))
+    numbers = np.asarray(values, dtype=np.int64)
+    return _text(np.where(numbers < 0, NO_FILE, numbers).astype("<u4"))
 
 
 def _text(values: NDArray) -> str:
@@ -50,15 +50,15 @@ def equal_bins(x: NDArray, count: int) -> NDArray:
 def bin_means(bins: NDArray, *columns: NDArray) -> tuple[NDArray, ...]:
     """Means of every column by bin, bins without a value left out."""
     sizes = np.bincount(bins)
-    some = sizes > 0
-    return tuple(np.bincount(bins, column)[some] / sizes[some] for column in columns)
+    occupied = sizes > 0
+    return tuple(np.bincount(bins, column)[occupied] / sizes[occupied] for column in columns)
 
 
 DIGITS = 6  # of a number: more would be larger than any uncertainty, and half of the page
 
 
 # None of these ends a script element, begins a comment or ends a line of script once escaped.
-ESCAPES = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def json_text(value: Any) -> str:
@@ -76,8 +76,8 @@ def lean(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {plain(key): lean(one) for key, one in value.items()}
+        return {plain(key): lean(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [lean(one) for one in value]
+        return [lean(entry) for entry in value]
     # A parameter that is no JSON, as of a head of one's own.
     return lean(value.item()) if hasattr(value, "item") else plain(value)

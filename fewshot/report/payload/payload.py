@@ -63,7 +63,7 @@ def payload(
     points, sets, places = pack_points(pairs, folders, names, point_bytes)
     cells = []
     for cell, _ in pairs:
-        names.lay(cell["dataset"], folders.of(cell))
+        names.add_location(cell["dataset"], folders.of(cell))
     for cell, rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
         entry = cell_entry(cell, rows, folders.number(cell), folders.of(cell))
         cells.append(entry | {"points": places.get(id(cell))})
@@ -77,7 +77,7 @@ def payload(
         "points": points,
         "sets": sets,
         "ranks": ranks([cell for cell, _ in pairs]),
-        "runs": [_short(run) for run in folders.told()],
+        "runs": [_short(run) for run in folders.descriptions()],
         **_gaps(summary),
     }
     return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
@@ -102,20 +102,20 @@ def _datasets(
         names.of(cell["dataset"])
     return {
         name: {
-            "classnames": list(own.classnames),
-            "files": list(own.files) or None,
+            "classnames": list(book.classnames),
+            "files": list(book.files) or None,
             "thumbnails": pictures.get(name, {}),
         }
-        for name, own in names.datasets.items()
+        for name, book in names.datasets.items()
     }
 
 
 def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
     """What is not in the page, in words."""
-    out = left_out_text(summary.get("left_out") or [])
+    left_out = left_out_text(summary.get("left_out") or [])
     return {
-        "left_out": [out] if out else [],
-        "failed": [failure_text(one) for one in summary.get("failed") or []],
+        "left_out": [left_out] if left_out else [],
+        "failed": [failure_text(failure) for failure in summary.get("failed") or []],
         "left_aside": aside_text(summary.get("left_aside") or []),
         "unreadable": [f"{o['run']}: {o['reason']}" for o in summary.get("unreadable") or []],
     }
@@ -124,11 +124,11 @@ def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
 def _short(value: Any) -> Any:
     """A tree of facts whose long lists are cut: no one reads a thousand dropped images."""
     if isinstance(value, Mapping):
-        return {key: _short(one) for key, one in value.items()}
+        return {key: _short(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        plain_values = not any(isinstance(one, (Mapping, list, tuple)) for one in value)
+        plain_values = not any(isinstance(entry, (Mapping, list, tuple)) for entry in value)
         if plain_values:
             return listed(value) if len(value) > LONG else list(value)
-        cut = [_short(one) for one in value[:LONG]]
+        cut = [_short(entry) for entry in value[:LONG]]
         return [*cut, f"and {len(value) - LONG} more"] if len(value) > LONG else cut
     return value

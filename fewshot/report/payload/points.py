@@ -13,7 +13,7 @@ from fewshot.report.cell_rows import CellRows
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
-from fewshot.report.wording import Cell, estimator_names, known
+from fewshot.report.wording import Cell, estimator_names, is_number
 from fewshot.results.schema import CELL_COLUMNS
 
 # Of base64 for all points of a page together, classes and file numbers of episodes included.
@@ -58,7 +58,7 @@ class EpisodeGroup:
 def _columns(cell: Cell) -> int:
     """Numbers that estimators say of an episode."""
     rows = cell["estimators"].values()
-    return sum(3 if known(row.get("coverage")) else 1 for row in rows if row.get("defined"))
+    return sum(3 if is_number(row.get("coverage")) else 1 for row in rows if row.get("defined"))
 
 
 def group_by_episodes(cells: Iterable[tuple[Cell, CellRows]]) -> list[EpisodeGroup]:
@@ -134,24 +134,24 @@ def _points(cell: Cell, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
 
     estimators = []
     for name in estimator_names([cell]):
-        said = rows.said(name)
-        if not np.isfinite(said.predicted).any():
+        predictions = rows.predictions(name)
+        if not np.isfinite(predictions.predicted).any():
             continue
-        bounded = bool(np.isfinite(said.lower).any())
-        entry: dict[str, str | None] = {"name": name, "predicted": packed(said.predicted)}
-        entry["lower"] = packed(said.lower) if bounded else None
-        entry["upper"] = packed(said.upper) if bounded else None
+        bounded = bool(np.isfinite(predictions.lower).any())
+        entry: dict[str, str | None] = {"name": name, "predicted": packed(predictions.predicted)}
+        entry["lower"] = packed(predictions.lower) if bounded else None
+        entry["upper"] = packed(predictions.upper) if bounded else None
         estimators.append(entry)
     return {"actual": packed(rows.actual), "estimators": estimators}
 
 
-def _places(episode: NDArray, wanted: NDArray) -> NDArray:
+def _places(episode: NDArray, chosen: NDArray) -> NDArray:
     """Where among `episode` each of `wanted` stands, -1 for nowhere."""
-    if np.array_equal(episode[: len(wanted)], wanted):
-        return np.arange(len(wanted))
+    if np.array_equal(episode[: len(chosen)], chosen):
+        return np.arange(len(chosen))
     order = np.argsort(episode, kind="stable")
-    at = np.minimum(np.searchsorted(episode[order], wanted), len(order) - 1)
-    return np.where(episode[order][at] == wanted, order[at], -1)
+    positions = np.minimum(np.searchsorted(episode[order], chosen), len(order) - 1)
+    return np.where(episode[order][positions] == chosen, order[positions], -1)
 
 
 def _set(
@@ -161,7 +161,10 @@ def _set(
     drawn = group.rows.classes(slice(0, len(episodes)))
     ways = max(map(len, drawn))
     # All episodes of a set have as many classes; a damaged row must not move the others.
-    classes = [names.classes(group.dataset, (own + [""] * ways)[:ways]) for own in drawn]
+    classes = [
+        names.classes(group.dataset, (names_of_episode + [""] * ways)[:ways])
+        for names_of_episode in drawn
+    ]
     support = _support(group, episodes, folders, names)
     return {
         "dataset": group.dataset,

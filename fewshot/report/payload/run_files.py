@@ -61,7 +61,7 @@ class RunFolder:
         return settings if isinstance(settings, dict) else {}
 
     @cached_property
-    def place(self) -> str:
+    def location(self) -> str:
         """Kind and place of the run's data set; empty where the configuration does not say.
 
         Read as lines: a thousand configurations as YAML would take longer than the page.
@@ -80,8 +80,8 @@ class RunFolder:
         """The line that makes the run again, from its own configuration."""
         if self.path is None or not (self.path / "config.yaml").is_file():
             return None
-        given = ["--config-path", str(final_path(self.path.resolve())), "--config-name", "config"]
-        return shlex.join(["fewshot", *given, *AS_USUAL])
+        options = ["--config-path", str(final_path(self.path.resolve())), "--config-name", "config"]
+        return shlex.join(["fewshot", *options, *AS_USUAL])
 
     def support(self, cell: Cell, count: int) -> NDArray | None:
         """Rows (E, N, K) of the shots of a cell's first `count` episodes, -1 pads."""
@@ -122,7 +122,7 @@ class RunFolders:
         made = summary.get("made")
         self._joined = made is not None
         if made is not None:
-            self.runs = [RunFolder(Path(one["folder"]), one["name"], one) for one in made]
+            self.runs = [RunFolder(Path(run["folder"]), run["name"], run) for run in made]
         else:
             folder = Path(paths[0]) if len(paths) == 1 else None
             name = final_path(folder).name if folder else ""
@@ -136,8 +136,8 @@ class RunFolders:
         """The run that a cell is from."""
         return self.runs[self.number(cell)]
 
-    def told(self) -> list[dict[str, Any]]:
+    def descriptions(self) -> list[dict[str, Any]]:
         """Name, time, environment and data of every run."""
         return [
-            {"name": run.name} | {one: run.about.get(one) for one in ABOUT} for run in self.runs
+            {"name": run.name} | {key: run.about.get(key) for key in ABOUT} for run in self.runs
         ]

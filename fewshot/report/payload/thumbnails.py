@@ -49,17 +49,17 @@ def thumbnails(
     """
     if budget <= 0:
         return {}
-    wanted = _wanted(names, cells, points, sets)
+    files_by_dataset = _files_by_priority(names, cells, points, sets)
     pictures: dict[str, dict[str, str]] = {}
-    share = budget // max(1, sum(bool(own) for own in wanted.values()))
-    for name, numbers in wanted.items():
-        opened = open_again(names.datasets[name]) if numbers else None
+    share = budget // max(1, sum(bool(numbers) for numbers in files_by_dataset.values()))
+    for name, numbers in files_by_dataset.items():
+        opened = reopen_dataset(names.datasets[name]) if numbers else None
         if opened is not None:
             pictures[name] = dict(_pictures(opened, names.datasets[name], numbers, share))
     return pictures
 
 
-def _wanted(
+def _files_by_priority(
     names: NameBook, cells: Sequence[Any], points: Sequence[Any], sets: Sequence[Any]
 ) -> dict[str, list[int]]:
     """Numbers of files by data set, the most wanted first."""
@@ -67,32 +67,32 @@ def _wanted(
     for cell in cells:
         if cell["points"] is not None:
             chosen = worst.setdefault(points[cell["points"]]["set"], set())
-            chosen.update(one["episode"] for one in cell["worst"])
+            chosen.update(entry["episode"] for entry in cell["worst"])
     tables: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names.datasets}
-    for number, one in enumerate(sets):
-        if one["support"] is None:
+    for number, entry in enumerate(sets):
+        if entry["support"] is None:
             continue
-        files = np.frombuffer(base64.b64decode(one["support"]), dtype="<u4")
-        for place, row in enumerate(files.reshape(len(one["episodes"]), -1)):
-            later = one["episodes"][place] not in worst.get(number, ())
-            tables[one["dataset"]] += [
+        files = np.frombuffer(base64.b64decode(entry["support"]), dtype="<u4")
+        for place, row in enumerate(files.reshape(len(entry["episodes"]), -1)):
+            later = entry["episodes"][place] not in worst.get(number, ())
+            tables[entry["dataset"]] += [
                 (int(later), place if later else 0, file) for file in row[row != NO_FILE].tolist()
             ]
     return {
-        name: list(dict.fromkeys(file for _, _, file in sorted(table, key=lambda one: one[:2])))
+        name: list(dict.fromkeys(file for _, _, file in sorted(table, key=lambda entry: entry[:2])))
         for name, table in tables.items()
     }
 
 
-def open_again(own: DatasetNames) -> ImageDataset | None:
+def reopen_dataset(book: DatasetNames) -> ImageDataset | None:
     """The data set of a run, from its saved configuration; None where that takes a download."""
     from fewshot.datasets import load_dataset
     from fewshot.datasets.base import ImageDataset
     from fewshot.paths import places_of
 
-    if len(own.places) > 1:
+    if len(book.locations) > 1:
         return None  # two data sets of one name: no one knows whose picture it would be
-    settings = own.run.settings if own.run else {}
+    settings = book.run.settings if book.run else {}
     described = settings.get("dataset")
     if not isinstance(described, dict) or described.get("kind") == "features":
         return None
@@ -108,12 +108,12 @@ def open_again(own: DatasetNames) -> ImageDataset | None:
 
 
 def _pictures(
-    dataset: ImageDataset, own: DatasetNames, numbers: list[int], budget: int
+    dataset: ImageDataset, book: DatasetNames, numbers: list[int], budget: int
 ) -> Iterator[tuple[str, str]]:
     """Number and picture of each file until the budget is spent."""
     from fewshot.datasets.images import UnreadableImageError
 
-    files = list(own.files)
+    files = list(book.files)
     rows = {printable(path): row for row, path in enumerate(dataset.paths)}
     for number in tqdm(numbers, desc="thumbnails", disable=None, leave=False, delay=1.0):
         row = rows.get(files[number])

@@ -14,7 +14,7 @@ from fewshot.report.aligned import (
     short,
     wrapped,
 )
-from fewshot.report.comparison.ahead import ahead_text, evenly, signed
+from fewshot.report.comparison.ahead import ahead_text, evenly_spaced, signed
 from fewshot.report.wording import (
     Cell,
     backbone_name,
@@ -22,7 +22,7 @@ from fewshot.report.wording import (
     group_cells,
     head_notes,
     heading_text,
-    known,
+    is_number,
     percent,
     percent_interval,
     plain,
@@ -31,7 +31,7 @@ from fewshot.report.wording import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference, Judged
+    from fewshot.report.comparison.paired import Difference, EvaluatedCell
 
 VERIFICATION = "verification"  # the tasks, as in `fewshot.results.schema`
 ONE_CLASS = "one_class"
@@ -63,7 +63,7 @@ def of_task(cells: Iterable[Cell], *, verification: bool) -> list[Any]:
 def header(cells: Sequence[Cell]) -> list[str]:
     """Names of the columns."""
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
-    measured = [title for one in MEASURES for title in (f"{TITLES[one]} %", "classes ±")]
+    measured = [title for name in MEASURES for title in (f"{TITLES[name]} %", "classes ±")]
     share = ["positive %"] if len(_shares(cells)) > 1 else []
     return ["head", "ways", "shots", *seed, *measured, *share]
 
@@ -71,8 +71,8 @@ def header(cells: Sequence[Cell]) -> list[str]:
 def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     """Texts of one row: each measure with its interval over episodes, and that over classes."""
     columns = header(cells)
-    numbers = [cell[one] for one in ("ways", "shots", "seed") if one in columns]
-    measured = [text for one in MEASURES for text in _texts(cell[one])]
+    numbers = [cell[name] for name in ("ways", "shots", "seed") if name in columns]
+    measured = [text for name in MEASURES for text in _texts(cell[name])]
     share = [percent(cell["prevalence"])] if "positive %" in columns else []
     return [plain(cell["head"]), *map(str, numbers), *measured, *share]
 
@@ -98,26 +98,26 @@ def _texts(intervals: Cell | None) -> tuple[str, str]:
 def half(interval: Cell) -> str:
     """``1.5``: half the width of an interval, in points."""
     lower, upper = interval["lower"], interval["upper"]
-    return percent((upper - lower) / 2) if known(lower) and known(upper) else "-"
+    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else "-"
 
 
 Name = tuple[str, str]  # backbone and head
 
 
-def verification_lines(judged: Sequence[Judged]) -> list[str]:
+def verification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
     """The head with the largest AUROC at some numbers of shots, and whether it is clearly ahead."""
     cells = [cell for cell, _ in judged if cell["auroc"]]
     kinds = feature_kinds(cells)
     settings: dict[tuple[int, int], dict[Name, list[Cell]]] = {}
     for cell in cells:
         name = backbone_name(cell, kinds), str(cell["head"])
-        own = settings.setdefault((cell["ways"], cell["shots"]), {})
-        own.setdefault(name, []).append(cell)
+        seeds = settings.setdefault((cell["ways"], cell["shots"]), {})
+        seeds.setdefault(name, []).append(cell)
     lines = []
-    for (ways, shots), groups in evenly(sorted(settings.items())):
+    for (ways, shots), groups in evenly_spaced(sorted(settings.items())):
         # A single lucky seed is not to beat the mean of several.
         most = max(map(len, groups.values()))
-        means = {name: _auroc(own) for name, own in groups.items() if len(own) == most}
+        means = {name: _auroc(seeds) for name, seeds in groups.items() if len(seeds) == most}
         best = max(means, key=means.__getitem__)
         text = f"{ways}-way, {shots_text(shots)}: {' with '.join(best)}, AUROC "
         text += _auroc_text(groups[best])
@@ -178,7 +178,9 @@ def _paired(best: Cell, other: Cell) -> Difference | None:
 def _difference(by_population: Mapping[str, Any], sign: int) -> Difference | None:
     from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
 
-    episodes, classes = (signed(by_population[one], sign) for one in ("episodes", "classes"))
+    episodes, classes = (
+        signed(by_population[population], sign) for population in ("episodes", "classes")
+    )
     if episodes is None:
         return None
     return Difference(
@@ -204,7 +206,7 @@ OTHER = (
 def verification_text(cells: Sequence[Cell]) -> str:
     """A block per data set and backbone, and what the columns are."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
-    meanings = {TITLES[one]: text for one, text in MEANINGS.items()}
+    meanings = {TITLES[name]: text for name, text in MEANINGS.items()}
     meanings |= {"±": POPULATION, "classes ±": OTHER}
     return "\n\n".join([*blocks, legend(meanings)])
 
@@ -225,12 +227,12 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
 def verification_markdown(cells: Sequence[Cell]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
-    for group, own in group_cells(cells).items():
-        titles = header(own)
+    for group, rows in group_cells(cells).items():
+        titles = header(rows)
         lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
-        lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
+        lines += [[markdown(text) for text in entries(cell, rows)] for cell in rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         blocks.append(
-            f"**{markdown(heading_text(group, own))}**, verification, {about(own)}\n\n{table}"
+            f"**{markdown(heading_text(group, rows))}**, verification, {about(rows)}\n\n{table}"
         )
     return "\n\n".join(blocks)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def calibrator_text(calibrator: General) -> str:
     """Data sets, then figures on data sets that were left out of the fit, by regime and shots."""
     names = [
-        f"{plain(one['dataset'])} ({plain(one.get('backbone'))})" for one in calibrator.fitted_on
+        f"{plain(dataset['dataset'])} ({plain(dataset.get('backbone'))})"
+        for dataset in calibrator.fitted_on
     ]
     space = calibrator.space
     fits = "any backbone" if space is None else f"features of {plain(space['backbone'])} only"

@@ -101,9 +101,9 @@ def _notes(rows: Sequence[Forecast]) -> list[str]:
     several = len({row.backbone for row in rows}) > 1
     return [
         f"Note: {plain(text)}."
-        if len(own) == len(rows)
-        else f"Note on {', '.join(_named(row, several) for row in own)}: {plain(text)}."
-        for text, own in about.items()
+        if len(affected) == len(rows)
+        else f"Note on {', '.join(_named(row, several) for row in affected)}: {plain(text)}."
+        for text, affected in about.items()
     ]
 
 
@@ -131,9 +131,9 @@ def _advice(rows: Sequence[Forecast]) -> str:
 
 def _more(best: Forecast) -> str:
     steps = [
-        f"{one.more} more image{'s' * (one.more > 1)} per class: about {_percent(one.error)} "
-        f"({_percent(one.lower)} to {_percent(one.upper)})"
-        for one in best.outlook
+        f"{step.more} more image{'s' * (step.more > 1)} per class: about {_percent(step.error)} "
+        f"({_percent(step.lower)} to {_percent(step.upper)})"
+        for step in best.outlook
     ]
     return f"With {best.head}, after\n  " + "\n  ".join(steps)
 

@@ -27,34 +27,34 @@ def paper_tables(store: Store, tables: str) -> str:
     tables : {"latex", "markdown"}
     """
     write = {"latex": latex_table, "markdown": markdown_table}[tables]
-    return "\n".join(write(one) for one in paper_pivots(store))
+    return "\n".join(write(table) for table in paper_pivots(store))
 
 
 def paper_pivots(store: Store) -> list[Pivot]:
     """The main measure of every task, then the mean absolute error of all estimators."""
     cells = store.summary()["cells"]
     tasks = list(dict.fromkeys(str(cell["task"]) for cell in cells))
-    found = [_pivot(store, cells, task, None) for task in tasks]
-    if any(_foretold(cell) for cell in cells if cell["task"] == CLASSIFICATION):
-        found.append(_pivot(store, cells, CLASSIFICATION, MAE))
-    return found
+    pivots = [_pivot(store, cells, task, None) for task in tasks]
+    if any(_has_mae(cell) for cell in cells if cell["task"] == CLASSIFICATION):
+        pivots.append(_pivot(store, cells, CLASSIFICATION, MAE))
+    return pivots
 
 
-def _foretold(cell: Any) -> bool:
+def _has_mae(cell: Any) -> bool:
     return any(row.get(MAE) is not None for row in (cell.get("estimators") or {}).values())
 
 
 def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
-    own = [cell for cell in cells if cell["task"] == task]
-    estimators = _honest(own) if measure == MAE else None
-    shown = list(entries(own, measure or FIRST[task], estimators))
+    task_cells = [cell for cell in cells if cell["task"] == task]
+    estimators = _without_oracles(task_cells) if measure == MAE else None
+    shown = list(entries(task_cells, measure or FIRST[task], estimators))
     rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
     if measure == MAE and "estimator" not in rows:
         rows = (*rows, "estimator")
     return pivot(store, rows, columns, measure, estimators, filters={"task": [task]})
 
 
-def _honest(cells: Sequence[Any]) -> list[str]:
+def _without_oracles(cells: Sequence[Any]) -> list[str]:
     """Estimators without oracles, which are told the labels that they are to do without."""
     names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
     return [name for name in names if name not in oracle_names(cells)]
@@ -65,5 +65,5 @@ def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in names
-        if name in KEYS and (name in ALWAYS or len({str(one.get(name)) for one in shown}) > 1)
+        if name in KEYS and (name in ALWAYS or len({str(entry.get(name)) for entry in shown}) > 1)
     )

@@ -39,7 +39,7 @@ POPULATIONS = {
 
 def latex(text: object) -> str:
     """`text` with nothing in it that TeX would read."""
-    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda found: TEX[found[0]], plain(text))
+    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda match: TEX[match[0]], plain(text))
 
 
 def latex_table(table: Pivot) -> str:
@@ -49,7 +49,7 @@ def latex_table(table: Pivot) -> str:
     lines += [rf"\begin{{tabular}}{{{'l' * len(names)}{'c' * len(table.columns)}}}", r"\toprule"]
     last = len(table.column_keys) - 1
     for level, key in enumerate(table.column_keys):
-        left = names if level == last else [""] * len(names)
+        row_titles = names if level == last else [""] * len(names)
         groups = [(_title(key, place[level]), 1) for place in table.columns]
         if level < last:
             groups = _spans(table, level)
@@ -57,7 +57,7 @@ def latex_table(table: Pivot) -> str:
             latex(text) if many == 1 else rf"\multicolumn{{{many}}}{{c}}{{{latex(text)}}}"
             for text, many in groups
         ]
-        lines.append(" & ".join([*left, *titles]) + r" \\")
+        lines.append(" & ".join([*row_titles, *titles]) + r" \\")
         if level < last:
             lines.append(_rules(len(names), [many for _, many in groups]))
     lines.append(r"\midrule")
@@ -70,8 +70,8 @@ def latex_table(table: Pivot) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _rules(left: int, spans: Sequence[int]) -> str:
-    starts = itertools.accumulate([left + 1, *spans])
+def _rules(offset: int, spans: Sequence[int]) -> str:
+    starts = itertools.accumulate([offset + 1, *spans])
     return " ".join(
         rf"\cmidrule(lr){{{start}-{start + many - 1}}}"
         for start, many in zip(starts, spans, strict=False)
@@ -81,7 +81,9 @@ def _rules(left: int, spans: Sequence[int]) -> str:
 def _spans(table: Pivot, level: int) -> list[tuple[str, int]]:
     """Titles of a level of columns, and over how many columns each reaches."""
     groups = itertools.groupby(table.columns, key=lambda place: place[: level + 1])
-    return [(_title(table.column_keys[level], key[-1]), len(list(own))) for key, own in groups]
+    return [
+        (_title(table.column_keys[level], key[-1]), len(list(columns))) for key, columns in groups
+    ]
 
 
 def _tex(entry: Entry | None, table: Pivot, digits: int) -> str:
@@ -120,8 +122,8 @@ def _mark(entry: Entry | None, table: Pivot, digits: int) -> str:
 
 def csv_table(table: Pivot) -> str:
     """Comma-separated values: numbers as they are, not in percent; ± beside each mean."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     bounded = any(entry.half is not None for entry in table.entries.values())
     header = list(table.row_keys)
     for column in table.columns:
@@ -132,10 +134,12 @@ def csv_table(table: Pivot) -> str:
         numbers: list[Any] = []
         for column in table.columns:
             entry = table.entries.get((row, column))
-            own = [None, None] if entry is None else [entry.mean, entry.half]
-            numbers += own if bounded else own[:1]
-        writer.writerow([*_shown(row), *("" if one is None else repr(one) for one in numbers)])
-    return out.getvalue()
+            values = [None, None] if entry is None else [entry.mean, entry.half]
+            numbers += values if bounded else values[:1]
+        writer.writerow(
+            [*_shown(row), *("" if number is None else repr(number) for number in numbers)]
+        )
+    return buffer.getvalue()
 
 
 def how_made(table: Pivot) -> list[str]:
@@ -199,13 +203,13 @@ def _reasons(table: Pivot) -> list[str]:
     name = "mae_interval" if name == "mae" else name
     bare = [cell for entry in table.entries.values() if entry.half is None for cell in entry.cells]
     reasons = set()
-    for known in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
-        only = known.get("population", table.interval)
+    for measure in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
+        only = measure.get("population", table.interval)
         if only != table.interval != "none":
             reasons.add(f"there is an interval over {only} only (--interval {only})")
-        own = known.get(table.interval)
-        if isinstance(own, dict) and own.get("reason"):
-            reasons.add(own["reason"])
+        interval = measure.get(table.interval)
+        if isinstance(interval, dict) and interval.get("reason"):
+            reasons.add(interval["reason"])
     return sorted(reasons)
 
 
@@ -214,7 +218,7 @@ def _estimated(table: Pivot) -> bool:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    order = sorted({str(one) for one in values}, key=lambda text: (len(text), text))
+    order = sorted({str(value) for value in values}, key=lambda text: (len(text), text))
     return ", ".join(map(plain, order))
 
 
@@ -248,4 +252,4 @@ def _title_of(keys: Sequence[str], place: Sequence[Any]) -> str:
 
 
 def _shown(row: Sequence[Any]) -> list[str]:
-    return [DASH if one is None else plain(one) for one in row]
+    return [DASH if value is None else plain(value) for value in row]

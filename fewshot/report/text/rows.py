@@ -37,7 +37,7 @@ def markdown_text(rows: pd.DataFrame) -> str:
     """A GitHub-flavoured Markdown table."""
     lines = [[markdown(plain(name)) for name in rows.columns]]
     numeric = [_numeric(rows.iloc[:, i]) for i in range(len(rows.columns))]
-    lines.append(["---:" if one else "---" for one in numeric])
+    lines.append(["---:" if is_numeric else "---" for is_numeric in numeric])
     columns = [map(_shown, rows.iloc[:, i].tolist()) for i in range(len(rows.columns))]
     lines += [list(map(markdown, line)) for line in zip(*columns, strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -49,7 +49,7 @@ def csv_text(rows: pd.DataFrame) -> str:
     for name in rows.columns:
         if rows[name].dtype == object and any(map(_is_list, rows[name])):
             plain_rows[name] = [
-                json.dumps(_json(one), ensure_ascii=False) for one in rows[name].tolist()
+                json.dumps(_json(value), ensure_ascii=False) for value in rows[name].tolist()
             ]
     text: str = plain_rows.to_csv(index=False, lineterminator="\n")
     return text
@@ -90,7 +90,7 @@ def _json(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if _is_list(value):
-        return [_json(one) for one in value]
+        return [_json(entry) for entry in value]
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, float):

@@ -19,6 +19,7 @@ from fewshot.report.tasks.verification import of_task, verification_markdown, ve
 from fewshot.report.wording import (
     ORACLE_MARK,
     Cell,
+    any_partly_missing,
     best_estimator,
     compared,
     display_name,
@@ -29,7 +30,7 @@ from fewshot.report.wording import (
     head_notes,
     heading_text,
     interval_levels_text,
-    known,
+    is_number,
     level_text,
     missing_notes,
     oracle_names,
@@ -37,7 +38,6 @@ from fewshot.report.wording import (
     percent_interval,
     plain,
     protocol_text,
-    some_missing,
 )
 
 OTHER_CLASSES = "classes ±"
@@ -103,10 +103,10 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
 
 
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
-    left = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
+    row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
     lines = [heading_text(group, cells), protocol_text(cells)]
-    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
-        rows = [" " * len(left[0]), *left]
+    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], row_labels):
+        rows = [" " * len(row_labels[0]), *row_labels]
         for column in columns:
             rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
         rule = "-" * max(len(row.rstrip()) for row in rows)
@@ -131,15 +131,15 @@ def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
         yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
 
 
-def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:
+def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[str]]]:
     """Estimator columns in as few blocks as the width allows, one column each at least."""
     blocks: list[list[list[str]]] = [[]]
-    used = len(left[0])
+    used = len(row_labels[0])
     for column in columns:
         needed = len(ESTIMATOR_GAP) + len(column[0])
         if blocks[-1] and used + needed > WIDTH:
             blocks.append([])
-            used = len(left[0])
+            used = len(row_labels[0])
         blocks[-1].append(column)
         used += needed
     return blocks
@@ -171,7 +171,7 @@ def _meaning(cells: Sequence[Cell], name: str) -> str:
 
 def _covered(cells: Sequence[Cell], name: str) -> bool:
     """Whether the estimator has intervals in any of the cells."""
-    return any(known(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
+    return any(is_number(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
 
 
 def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
@@ -204,9 +204,9 @@ def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
 
 
 def _legend(cells: Sequence[Cell]) -> str:
-    fair = " of those that predicted most episodes" if some_missing(cells) else ""
-    told, level = oracle_names(cells), interval_levels_text(cells)
-    unseen = f"made without a query{f', except {ORACLE_MARK}' if told else ''}"
+    fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
+    oracles, level = oracle_names(cells), interval_levels_text(cells)
+    unseen = f"made without a query{f', except {ORACLE_MARK}' if oracles else ''}"
     meaning = {
         "accuracy, error": "measured on the queries; ± is the "
         f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
@@ -224,6 +224,6 @@ def _legend(cells: Sequence[Cell]) -> str:
             "share of episodes in % whose actual error lay in the estimator's interval: "
             f"{level} if the interval is right"
         )
-    if told:
+    if oracles:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     return legend(meaning)
