@@ -125,8 +125,8 @@ def join_report(
     print(f"\n{answer_text(contents.answer)}")
     if formats:
         _draw(target, summary, episodes, predictions, formats)
-    many = len(summary["runs"])
-    print(f"\nReport over {many} run{'s' * (many > 1)}: {target}")
+    count = len(summary["runs"])
+    print(f"\nReport over {count} run{'s' * (count > 1)}: {target}")
     return len(summary["unreadable"])
 
 

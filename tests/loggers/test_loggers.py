@@ -1,4 +1,4 @@
-"""Real libraries write, their own readers read; nothing leaves the machine."""
+"""Records written by the trackers' libraries and read with their readers, without network."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from fewshot.paths import options
 
 @pytest.fixture
 def made(workplace):
-    """Function that makes a logger with the settings of conf/logger."""
+    """Function that builds a logger with the settings of conf/logger."""
 
     def make(name, **changes):
         settings = options("logger")[name][name] | {"folder": str(workplace / "runs")} | changes

@@ -1,4 +1,4 @@
-"""The sentences at the top of the page: they say "clearly" when it is clear, and else not."""
+"""The sentences at the top of the page say "clearly" only for clear differences."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_not_clearly_ahead():
 
 
 def test_ahead_on_these_classes_only():
-    """What a class adds is the same in all its episodes: other classes could turn it round."""
+    """The effect of a class is the same in all its episodes: other classes could reverse it."""
     by_class = np.random.default_rng(1).standard_normal(CLASSES) * 0.2
     gap = by_class[DRAWN].mean(1)
     gap += 0.03 - gap.mean()
@@ -189,7 +189,7 @@ def test_predictions_beside_the_constant():
 
 
 def test_unlike_cells_have_a_sentence_each_and_no_average():
-    """One shot and five, two data sets, three heads: never a mean over them."""
+    """No means over 1 and 5 shots, two data sets or three heads."""
     cells = [
         {"dataset": name, "head": head, "shots": K, "error": BASE + worse, "drawn": f"{name}{K}",
          **said(mae + worse, 0.05, 0.01, 0.03)}

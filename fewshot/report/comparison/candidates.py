@@ -53,8 +53,8 @@ class Candidate:
     def text(self) -> str:
         """``63.1 % (± 0.8 over episodes, ± 4.5 for other classes)``."""
         if len(self.judged) > 1:
-            many = len(self.judged)
-            return f"{percent(self.mean)} % (mean of {many} seeds)"
+            seeds = len(self.judged)
+            return f"{percent(self.mean)} % (mean of {seeds} seeds)"
         cell = self.judged[0][0]
         halves = {"over episodes": _episodes(cell), "for other classes": _classes(cell)}
         intervals = ", ".join(f"± {half} {what}" for what, half in halves.items() if half)

@@ -123,8 +123,8 @@ def _joined(pairs: Sequence[tuple[float, int]]) -> tuple[float, int]:
 def order_text(order: Order) -> str:
     """A sentence: ``It does not tell these episodes apart (Spearman 0.02, -0.11 to 0.15): ...``."""
     if order.episodes < FEWEST_PAIRS:
-        many = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
-        return f"{many} too few to show whether it tells harder ones from easier ones."
+        few_episodes = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
+        return f"{few_episodes} too few to show whether it tells harder ones from easier ones."
     if order.rho is None:
         return (
             "It does not tell these episodes apart: all predictions, or all errors, are the same."

@@ -63,8 +63,8 @@ def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
     if estimator is None:
         return f"{where}: no estimator could predict an error."
     cells = [cell for cell in cells if is_number(_mae(cell, estimator))]
-    many = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
-    off = f"off by {percent(_mean_mae(cells, estimator))} points on average{many}"
+    over_seeds = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
+    off = f"off by {percent(_mean_mae(cells, estimator))} points on average{over_seeds}"
     if estimator == BASELINE:
         text = f"{where}: only {BASELINE}, which says the same of all, predicted any and is {off}."
         return text + _coverage(cells, estimator) + _others(ranked[1:], estimator)
@@ -139,8 +139,8 @@ def _others(others: Sequence[Candidate], estimator: str) -> str:
         return ""
     low, high = percent(min(means)), percent(max(means))
     span = low if low == high else f"{low} to {high}"
-    many = "The other combination" if len(means) == 1 else f"The {len(means)} other combinations"
-    return f" {many}: off by {span}."
+    subject = "The other combination" if len(means) == 1 else f"The {len(means)} other combinations"
+    return f" {subject}: off by {span}."
 
 
 def _mae(cell: Cell, estimator: str) -> float | None:

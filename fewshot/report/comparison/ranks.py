@@ -97,8 +97,8 @@ def _over(of: str, contexts: list[Context], datasets: int, enough: bool) -> str:
     sets = f"{datasets} data set{'s' * (datasets > 1)}"
     if enough:
         return f"{sets}; accuracies averaged over the {fixed} that all share"
-    many = len(contexts)
-    return f"{many} context{'s' * (many > 1)} ({fixed} that all share, on {sets})"
+    count = len(contexts)
+    return f"{count} context{'s' * (count > 1)} ({fixed} that all share, on {sets})"
 
 
 def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> str:

@@ -20,7 +20,7 @@ from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number
 
 COLUMNS = 3
 PANELS = 12
-ASIDE = 0.04
+OFFSET = 0.04
 
 
 def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
@@ -48,7 +48,7 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
     for cell in cells:
         groups.setdefault((str(cell["dataset"]), str(cell["head"]), cell["ways"]), []).append(cell)
     shown = list(groups.items())[:PANELS]
-    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    positions = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
     with house_style():
         figure, axes = panels(
             [f"{dataset}, {head}, {ways}-way" for (dataset, head, ways), _ in shown],
@@ -62,31 +62,33 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
         for panel, (_, cells_of_panel) in zip(axes, shown, strict=True):
             for i, name in enumerate(names):
                 of_name = [cell for cell in cells_of_panel if backbone_name(cell, kinds) == name]
-                aside = ASIDE * (i - (len(names) - 1) / 2)
-                top = max(top, _draw(panel, of_name, i, place, aside))
+                offset = OFFSET * (i - (len(names) - 1) / 2)
+                top = max(top, _draw(panel, of_name, i, positions, offset))
         for panel in axes:
-            panel.set_xticks(range(len(place)), [str(K) for K in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 1.08 * top))
+            panel.set_xticks(range(len(positions)), [str(K) for K in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 1.08 * top))
             panel.grid(axis="x", visible=False)
     return figure
 
 
-def _draw(panel: Axes, cells: Sequence[Cell], i: int, place: dict[int, int], aside: float) -> float:
+def _draw(
+    panel: Axes, cells: Sequence[Cell], i: int, positions: dict[int, int], offset: float
+) -> float:
     """Draw the line of one backbone, and return its largest value."""
     by_shots: dict[int, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell["shots"]):
         if is_number(cell["actual_error"]["mean"]):
             by_shots.setdefault(cell["shots"], []).append(cell["actual_error"])
     line = _line(i)
-    x = [place[K] + aside for K in by_shots]
+    x = [positions[K] + offset for K in by_shots]
     y = [
         100 * float(np.mean([interval["mean"] for interval in intervals]))
         for intervals in by_shots.values()
     ]
-    for at, intervals in zip(x, by_shots.values(), strict=True):
+    for position, intervals in zip(x, by_shots.values(), strict=True):
         low, high = intervals[0].get("lower"), intervals[0].get("upper")
         if len(intervals) == 1 and is_number(low) and is_number(high):
-            panel.vlines(at, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
+            panel.vlines(position, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
     line.set_data(x, y)
     panel.add_line(line)
     return max(y, default=0.0)

@@ -58,8 +58,8 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
     labels = settings(rows)
     drawn = {name for by_estimator in curves.values() for name in by_estimator}
     # The same colours and markers as in figures that show all estimators.
-    places = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
-    handles = [estimator_line(i, plain(name)) for name, i in places.items()]
+    positions = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
+    handles = [estimator_line(i, plain(name)) for name, i in positions.items()]
     with house_style():
         figure, axes = panels(
             [f"{head}, {labels[key]}" for head, key in curves],
@@ -74,7 +74,7 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
         )
         for panel, by_estimator in zip(axes, curves.values(), strict=True):
             for name, curve in by_estimator.items():
-                line = estimator_line(places[name])
+                line = estimator_line(positions[name])
                 line.set_data(*curve)
                 panel.add_line(line)
             square(panel, low, high)

@@ -57,7 +57,7 @@ def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | N
         figure, axes = panels(
             [display_name(name, name in oracles) for name in lines],
             wrapped(len(lines), COLUMNS),
-            [*(_line(look) for look in styles.values()), diagonal("measured = nominal")],
+            [*(_line(style) for style in styles.values()), diagonal("measured = nominal")],
             title=title,
             labels=("nominal coverage, %", "measured coverage, %"),
             largest=3.0,
@@ -92,17 +92,17 @@ def _styles(keys: set[Any], cells: Sequence[Cell]) -> dict[Any, dict[str, Any]]:
     """Colour and marker by ways and shots as in the scatter, dashes by head."""
     heads = {head: i for i, head in enumerate(dict.fromkeys(cell["head"] for cell in cells))}
     labels = setting_labels({(cell["ways"], cell["shots"]) for cell in cells})
-    places = {key: i for i, key in enumerate(labels)}
+    positions = {key: i for i, key in enumerate(labels)}
     return {
         (head, key): {
-            "color": nth(COLORS, places[key]),
-            "marker": nth(MARKERS, places[key]),
+            "color": nth(COLORS, positions[key]),
+            "marker": nth(MARKERS, positions[key]),
             "linestyle": nth(SOLID_FIRST, heads[head]),
             "label": f"{plain(head)}, {labels[key]}",
         }
-        for head, key in sorted(keys, key=lambda key: (heads[key[0]], places[key[1]]))
+        for head, key in sorted(keys, key=lambda key: (heads[key[0]], positions[key[1]]))
     }
 
 
-def _line(look: dict[str, Any]) -> Line2D:
-    return Line2D([], [], linewidth=1.4, markersize=4.5, zorder=4, **look)
+def _line(style: dict[str, Any]) -> Line2D:
+    return Line2D([], [], linewidth=1.4, markersize=4.5, zorder=4, **style)

@@ -44,8 +44,8 @@ def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
     table = np.full((len(rows), len(columns)), np.nan)
     for cell in cells:
         if (cell["ways"], cell["shots"]) == (ways, shots):
-            at = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
-            table[at] = np.fmax(table[at], 100 * cell["accuracy"]["mean"])
+            index = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
+            table[index] = np.fmax(table[index], 100 * cell["accuracy"]["mean"])
     title = f"accuracy in %, {ways}-way, {shots_text(shots)}, best head"
     return _drawn(table, [plain(name) for name in rows], [plain(name) for name in columns], title)
 

@@ -18,7 +18,7 @@ from fewshot.report.figures.style import (
 from fewshot.report.tasks.one_class import at, shares, source_text
 from fewshot.report.wording import Cell, is_number, plain
 
-ASIDE = 0.08
+OFFSET = 0.08
 COLUMNS = 3
 
 
@@ -39,7 +39,7 @@ def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
     against = list(dict.fromkeys(cell["against"] for cell in cells))
     shown = [(source, negatives) for negatives in against for source in sources]
     rules = list(dict.fromkeys(cell["head"] for cell in cells))
-    place = {share: i for i, share in enumerate(shares(cells))}
+    positions = {share: i for i, share in enumerate(shares(cells))}
     titles = [
         source_text(source) + (f", {negatives}" if len(against) > 1 else "")
         for source, negatives in shown
@@ -59,23 +59,23 @@ def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
             for cell in shown_cells:
                 if cell["against"] == negatives:
                     i = rules.index(cell["head"])
-                    _draw(panel, cell, i, place, ASIDE * (i - (len(rules) - 1) / 2))
-            panel.set_xticks(range(len(place)), [f"{100 * share:.3g} %" for share in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+                    _draw(panel, cell, i, positions, OFFSET * (i - (len(rules) - 1) / 2))
+            panel.set_xticks(range(len(positions)), [f"{100 * share:.3g} %" for share in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 102))
             panel.grid(axis="x", visible=False)
     return figure
 
 
-def _draw(panel: Axes, cell: Cell, i: int, place: dict[float, int], aside: float) -> None:
+def _draw(panel: Axes, cell: Cell, i: int, positions: dict[float, int], offset: float) -> None:
     """Draw the line of one rule, and the interval at every share."""
     line, points = _line(i), []
-    for share, x in place.items():
+    for share, x in positions.items():
         interval = at(cell, share).get("macro_f1") or {}
         if is_number(interval.get("mean")):
-            points.append((x + aside, 100 * interval["mean"]))
+            points.append((x + offset, 100 * interval["mean"]))
             if is_number(interval["lower"]) and is_number(interval["upper"]):
                 bounds = 100 * interval["lower"], 100 * interval["upper"]
-                panel.vlines(x + aside, *bounds, color=line.get_color())
+                panel.vlines(x + offset, *bounds, color=line.get_color())
     line.set_data([x for x, _ in points], [y for _, y in points])
     panel.add_line(line)
 

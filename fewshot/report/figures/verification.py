@@ -19,7 +19,7 @@ from fewshot.report.figures.style import (
 from fewshot.report.tasks.verification import MEASURES, TITLES
 from fewshot.report.wording import Cell, is_number, plain
 
-ASIDE = 0.05
+OFFSET = 0.05
 
 
 def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
@@ -34,7 +34,7 @@ def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
     """
     heads = list(dict.fromkeys(cell["head"] for cell in cells))
     ways = sorted({cell["ways"] for cell in cells})
-    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    positions = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
     handles = [_line(i, plain(head)) for i, head in enumerate(heads)]
     handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="random order"))
     with house_style():
@@ -52,32 +52,37 @@ def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
                 cell for cell in cells if cell["ways"] == N and cell[measure] is not None
             ]
             for i, head in enumerate(heads):
-                aside = ASIDE * (i - (len(heads) - 1) / 2)
+                offset = OFFSET * (i - (len(heads) - 1) / 2)
                 _draw(
                     panel,
                     [cell for cell in shown_cells if cell["head"] == head],
                     measure,
                     i,
-                    place,
-                    aside,
+                    positions,
+                    offset,
                 )
             chance = _chance(shown_cells, measure)
             if chance is not None:
                 panel.axhline(100 * chance, color=INK, linestyle="--", linewidth=0.9, zorder=1)
-            panel.set_xticks(range(len(place)), [str(K) for K in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+            panel.set_xticks(range(len(positions)), [str(K) for K in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 102))
             panel.grid(axis="x", visible=False)
     return figure
 
 
 def _draw(
-    panel: Axes, cells: Sequence[Cell], measure: str, i: int, place: dict[int, int], aside: float
+    panel: Axes,
+    cells: Sequence[Cell],
+    measure: str,
+    i: int,
+    positions: dict[int, int],
+    offset: float,
 ) -> None:
     """Draw the line of one head, and the interval over episodes of every cell."""
     means: dict[float, list[float]] = {}  # one mean per seed
     line = _line(i)
     for cell in sorted(cells, key=lambda cell: cell["shots"]):
-        x, interval = place[cell["shots"]] + aside, cell[measure]["episodes"]
+        x, interval = positions[cell["shots"]] + offset, cell[measure]["episodes"]
         means.setdefault(x, []).append(100 * interval["mean"])
         if is_number(interval["lower"]) and is_number(interval["upper"]):
             panel.vlines(

@@ -1,4 +1,4 @@
-"""A cell as the page knows it: what was measured and foretold, what it cost, how it was made."""
+"""A cell as data of the page: measures, predictions, cost and provenance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fewshot.report.wording import (
 
 WORST = 5
 BINS = 10
-PER_BIN = 5  # fewer would show the noise of single episodes
+PER_BIN = 5  # least episodes per bin; fewer would show the noise of single episodes
 METRICS = (
     "mae", "rmse", "bias", "relative_error", "spearman", "slope", "intercept", "skill", "level",
     "coverage", "width", "coverage_curve", "seconds_per_episode",
@@ -42,17 +42,18 @@ MULTIPLES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
 
 def cell_entry(cell: Cell, rows: CellRows, number: int, run: RunFolder) -> Any:
-    """Everything about a cell but its points.
+    """Entry of a cell in the page's data, without its points.
 
     Parameters
     ----------
     cell : dict
         As in ``summary.json``.
     rows : CellRows
-        Of classification; empty for other tasks.
+        Rows of a cell of classification; empty for other tasks.
     number : int
-        Of the run that it is from.
+        Number of the run that the cell is from.
     run : RunFolder
+        Folder of that run.
     """
     spokesman = shown_estimator(cell) if "estimators" in cell else None
     predictions = {name: rows.predictions(name) for name in _estimators(cell)} if len(rows) else {}
@@ -87,7 +88,7 @@ def _estimators(cell: Cell) -> list[str]:
 def _estimator(
     cell: Cell, name: str, predictions: EstimatorPredictions | None, rows: CellRows
 ) -> dict[str, Any]:
-    """Metrics of an estimator, and its calibration in bins."""
+    """Metrics of an estimator, and its binned calibration curve."""
     row = cell["estimators"][name]
     interval = row.get("mae_interval") or {}
     bounds = [interval.get("lower"), interval.get("upper")]
@@ -110,7 +111,7 @@ def _estimator(
 
 
 def calibration_bins(predicted: Any, actual: Any) -> list[list[float]]:
-    """Mean predicted, mean actual and number, in about ten bins of equally many episodes."""
+    """Mean predicted error, mean actual error and size of about ten equally large bins."""
     defined = np.isfinite(predicted)
     x, y = predicted[defined], actual[defined]
     count = min(BINS, len(x) // PER_BIN)
@@ -126,10 +127,10 @@ def calibration_bins(predicted: Any, actual: Any) -> list[list[float]]:
 def worst_episodes(
     rows: CellRows, predictions: EstimatorPredictions, count: int = WORST
 ) -> list[dict[str, Any]]:
-    """Episodes that an estimator missed by most, the worst first."""
+    """Episodes with the largest errors of an estimator's prediction, the worst first."""
     defined = np.flatnonzero(np.isfinite(predictions.predicted))
     gap = np.abs(predictions.predicted[defined] - rows.actual[defined])
-    # Rounded and sorted stably: equal gaps go by number, whatever the last bit says.
+    # Rounded and sorted stably: rounding errors do not change the order of equal gaps.
     chosen = defined[np.argsort(-gap.round(12), kind="stable")[:count]]
     return [
         {
@@ -145,7 +146,7 @@ def worst_episodes(
 
 
 def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:
-    """Time and memory; of a reused cell the time is that of the run that computed it."""
+    """Time and memory of a cell; of a reused cell, those of the run that computed it."""
     data, environment = run.about.get("data") or {}, run.about.get("environment") or {}
     extraction = data.get("extraction") or {}
     return {
@@ -161,7 +162,7 @@ def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:
 
 
 def number_of(value: Any) -> float | None:
-    """A number of parameters, as a number or as in ``25.6M``."""
+    """A number of parameters from a number or text such as ``25.6M``; None if neither."""
     if isinstance(value, (int, float)):
         return float(value)
     match = re.fullmatch(r"\s*([0-9.]+)\s*([kMBG]?)\s*", str(value))
@@ -175,7 +176,7 @@ LISTED = 12
 
 
 def more_facts(cell: Cell) -> list[list[str]]:
-    """Pairs of name and text; none for classification."""
+    """Further facts as pairs of name and text; none for classification."""
     facts = {VERIFICATION: _verification, ONE_CLASS: _one_class}.get(task_of(cell))
     return [list(pair) for pair in facts(cell)] if facts else []
 
@@ -208,7 +209,7 @@ def _one_class(cell: Cell) -> Iterator[tuple[str, str]]:
 
 
 def _listed_pairs(what: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The first entries of a table, and how many there are beyond."""
+    """Pairs of name and text of the first entries, and the number of the others."""
     yield from ((f"{what} {name}", text) for name, text in list(texts.items())[:LISTED])
     if len(texts) > LISTED:
         yield f"{what} others", f"{len(texts) - LISTED} more classes, in summary.json"

@@ -1,4 +1,4 @@
-"""What was measured in a cell, in one form for all tasks."""
+"""Measures and comparisons of a cell in the same form for all tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def level_of(cell: Cell) -> float:
 
 
 def measures(cell: Cell) -> list[dict[str, Any]]:
-    """Every measure with its intervals by population; the one to rank by comes first."""
+    """Every measure with its intervals by population; the one for ranking comes first."""
     task = task_of(cell)
     if task == VERIFICATION:
         return [_measure(name, _by_population(cell[name])) for name in MEASURES if cell[name]]
@@ -39,7 +39,7 @@ def _by_population(intervals: Mapping[str, Interval]) -> Mapping[str, Interval]:
 
 
 def _of_one_class(cell: Cell) -> Iterator[dict[str, Any]]:
-    """Macro F1 at every share of positives first, then the rest."""
+    """Measures of a one-class cell: macro F1 at every share of positives, then the others."""
     for first in (True, False):
         for name in ONE_CLASS_TITLES:
             if (name == "macro_f1") != first:
@@ -73,7 +73,7 @@ def _measure(
 
 
 def comparisons(cell: Cell) -> list[dict[str, Any]]:
-    """Paired differences: of estimators by MAE, of heads or rules by what they are measured by."""
+    """Paired differences: of estimators in MAE, of heads or rules in the task's measures."""
     task, rows = task_of(cell), cell.get("comparisons") or []
     if task == VERIFICATION:
         return [

@@ -1,4 +1,4 @@
-"""Names of classes and files that the page shows, each said once and then called by a number."""
+"""Names of classes and files on the page, stored once and referred to by number."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LARGEST = 0xFFFF - 1
 
 @dataclass(eq=False)
 class DatasetNames:
-    """Of one data set: numbers by name, in the order in which they were met.
+    """Numbers by name of one data set, in order of appearance.
 
     Attributes
     ----------
     classnames, files : dict of str to int
     run : RunFolder or None
-        One that knows how to open the data set.
-    places : set of str
-        Where the data set lay, as the runs say; one is of no help where there are several.
+        A run whose configuration opens the data set.
+    locations : set of str
+        Locations of the data set in the runs' configurations; several mean different data sets.
     """
 
     classnames: dict[str, int] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class NameBook:
     ----------
     datasets : dict of str to DatasetNames
     bytes_left : float
-        What new names of files may take; files without one are not named.
+        Budget for new file names; files beyond it are not named.
     """
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class NameBook:
         self.bytes_left = 0.0
 
     def of(self, dataset: str) -> DatasetNames:
-        """Of one data set, which may be new."""
+        """Names of a data set, created on first use."""
         return self.datasets.setdefault(str(dataset), DatasetNames())
 
     def add_location(self, dataset: str, run: RunFolder) -> None:
-        """Note where a run's data set lay."""
+        """Record the location of a run's data set, if its configuration has one."""
         if run.location:
             self.of(dataset).locations.add(run.location)
 
@@ -64,7 +64,7 @@ class NameBook:
         """Numbers of the files of rows of the features, any shape; -1 where there is none."""
         book = self.of(dataset)
         book.run = book.run or run
-        # In the order of the episodes, of which the last go without where there is no room.
+        # In the order of the episodes: once the budget is spent, the last ones have no names.
         numbers = {
             row: self._file(book, run.files.get(row))
             for row in dict.fromkeys(rows.ravel().tolist())

@@ -1,4 +1,4 @@
-"""Shares as 16-bit integers in base64: a page of a million of them opens in no time."""
+"""Compact encoding of the page's data: 16-bit integers in base64, binned means and JSON."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def bin_means(bins: NDArray, *columns: NDArray) -> tuple[NDArray, ...]:
     return tuple(np.bincount(bins, column)[occupied] / sizes[occupied] for column in columns)
 
 
-DIGITS = 6  # of a number: more would be larger than any uncertainty, and half of the page
+DIGITS = 6  # significant digits of numbers in the JSON, far below any uncertainty
 
 
 # None of these ends a script element, begins a comment or ends a line of script once escaped.
@@ -62,13 +62,13 @@ ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u202
 
 
 def json_text(value: Any) -> str:
-    """`value` as JSON without characters that HTML or an editor could read as something else."""
+    """`value` as JSON without characters that have a meaning in HTML or end a line."""
     text = json.dumps(lean(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(ESCAPES)
 
 
 def lean(value: Any) -> Any:
-    """Numbers with six digits, null for those that do not exist, names of harmless characters."""
+    """`value` with six digits per number, None if not finite, and without control characters."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, bool) or value is None or isinstance(value, int):
@@ -79,5 +79,5 @@ def lean(value: Any) -> Any:
         return {plain(key): lean(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [lean(entry) for entry in value]
-    # A parameter that is no JSON, as of a head of one's own.
+    # A parameter that is not a JSON type, such as a user-defined head's.
     return lean(value.item()) if hasattr(value, "item") else plain(value)

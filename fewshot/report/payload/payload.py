@@ -1,4 +1,4 @@
-"""All that the page shows, as one value that becomes JSON."""
+"""The page's data as one value that can be written as JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fewshot.results.aside import aside_text
 VERSION = 1
 ORDER = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "source", "against")
 LONG = 12
-# A bar on terminals only, and only where there is something to wait for.
+# Settings of progress bars: on terminals only, and not in the first second.
 QUIET: dict[str, Any] = {"disable": None, "leave": False, "delay": 1.0}
 
 
 class Payload(NamedTuple):
-    """What the script gets, and the sentences that stand without it."""
+    """Data for the page's script, and the sentences that are shown without it."""
 
     data: dict[str, Any]
     answer: list[dict[str, Any]]
@@ -45,14 +45,14 @@ def payload(
     point_bytes: int = POINT_BYTES,
     thumbnail_bytes: int = THUMBNAIL_BYTES,
 ) -> Payload:
-    """Collect what the page shows.
+    """Collect the data of the page.
 
     Parameters
     ----------
     summary, episodes, predictions, runs
         As for :func:`fewshot.report.render_report`.
     point_bytes, thumbnail_bytes : int
-        How much of the page points and thumbnails may take.
+        Size of points and of thumbnails at most.
     """
     tables, folders, names = (
         RowsByCell(episodes, predictions),
@@ -111,7 +111,7 @@ def _datasets(
 
 
 def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is not in the page, in words."""
+    """Texts on cells that are not on the page: left out, failed, left aside or unreadable."""
     left_out = left_out_text(summary.get("left_out") or [])
     return {
         "left_out": [left_out] if left_out else [],
@@ -122,7 +122,7 @@ def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _short(value: Any) -> Any:
-    """A tree of facts whose long lists are cut: no one reads a thousand dropped images."""
+    """A tree of facts with lists cut to `LONG` entries."""
     if isinstance(value, Mapping):
         return {key: _short(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Small pictures of the shots that the page shows, where the data set is on this machine."""
+"""Thumbnails of the shots on the page, where the data set is on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PIXELS = 64
 QUALITY = 60
-# Of base64 for all pictures of a page together: some two thousand.
+# Bytes of base64 for all thumbnails of a page: about two thousand images.
 THUMBNAIL_BYTES = 3_000_000
 NO_FILE = 0xFFFFFFFF
 PREFIX = "data:image/webp;base64,"
@@ -34,18 +34,19 @@ def thumbnails(
     sets: Sequence[Any],
     budget: int = THUMBNAIL_BYTES,
 ) -> dict[str, dict[str, str]]:
-    """Pictures by data set and number of the file, as many as the budget holds.
+    """Thumbnails by data set and number of the file, as many as fit into the budget.
 
-    Those of the worst episodes come first, then episode after episode of every set. A data set
-    that cannot be opened here, or not without a download, has none, nor have two of one name.
+    Images of the worst episodes come first, then the episodes of every set in order. A data set
+    that cannot be opened here without a download has none, nor have two of the same name.
 
     Parameters
     ----------
     names : NameBook
+        Names of the files by data set.
     cells, points, sets : sequence of dict
-        As in the page.
+        As in the data of the page.
     budget : int
-        Bytes of base64.
+        Bytes of base64 of all thumbnails.
     """
     if budget <= 0:
         return {}
@@ -62,7 +63,7 @@ def thumbnails(
 def _files_by_priority(
     names: NameBook, cells: Sequence[Any], points: Sequence[Any], sets: Sequence[Any]
 ) -> dict[str, list[int]]:
-    """Numbers of files by data set, the most wanted first."""
+    """Numbers of files by data set, those with the highest priority first."""
     worst: dict[int, set[int]] = {}
     for cell in cells:
         if cell["points"] is not None:
@@ -85,13 +86,13 @@ def _files_by_priority(
 
 
 def reopen_dataset(book: DatasetNames) -> ImageDataset | None:
-    """The data set of a run, from its saved configuration; None where that takes a download."""
+    """The data set of a run from its saved configuration; None if it is not here."""
     from fewshot.datasets import load_dataset
     from fewshot.datasets.base import ImageDataset
     from fewshot.paths import places_of
 
     if len(book.locations) > 1:
-        return None  # two data sets of one name: no one knows whose picture it would be
+        return None  # two data sets of the same name: the images could be of either
     settings = book.run.settings if book.run else {}
     described = settings.get("dataset")
     if not isinstance(described, dict) or described.get("kind") == "features":
@@ -103,14 +104,14 @@ def reopen_dataset(book: DatasetNames) -> ImageDataset | None:
     try:
         loaded = load_dataset(described, places_of(settings["paths"]))
     except (FewshotError, OSError, ImportError, KeyError, TypeError):
-        return None  # moved, or another machine's
+        return None  # moved, or on another machine
     return loaded if isinstance(loaded, ImageDataset) else None
 
 
 def _pictures(
     dataset: ImageDataset, book: DatasetNames, numbers: list[int], budget: int
 ) -> Iterator[tuple[str, str]]:
-    """Number and picture of each file until the budget is spent."""
+    """Number and thumbnail of each file until the budget is spent."""
     from fewshot.datasets.images import UnreadableImageError
 
     files = list(book.files)
@@ -130,7 +131,7 @@ def _pictures(
 
 
 def thumbnail(image: Image) -> str:
-    """An image as a data URL, at most 64 pixels a side."""
+    """Thumbnail of an image as a data URL, at most 64 pixels a side."""
     small = image.convert("RGB")
     if max(small.size) > PIXELS:
         small.thumbnail((PIXELS, PIXELS))
@@ -140,5 +141,5 @@ def thumbnail(image: Image) -> str:
 
 
 def printable(path: object) -> str:
-    """A file name as ``images.parquet`` has it: bytes that are no UTF-8 as escapes."""
+    """A file name as in ``images.parquet``: bytes that are not UTF-8 as escapes."""
     return str(path).encode("utf-8", "backslashreplace").decode()

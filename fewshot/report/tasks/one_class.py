@@ -1,4 +1,4 @@
-"""One-class tasks in words and finished texts. Standard library only."""
+"""Tables and sentences of one-class tasks. Standard library only."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def of_one_class(cells: Iterable[Cell]) -> list[Any]:
 
 
 def shares(cells: Iterable[Cell]) -> list[float]:
-    """Shares of positives of any of the cells, as they came."""
+    """Shares of positives of any of the cells, in order of appearance."""
     return list(
         dict.fromkeys(entry["prevalence"] for cell in cells for entry in cell["prevalences"])
     )
 
 
 def at(cell: Cell, share: float) -> Cell:
-    """The entry of a cell at one share of positives; empty if it has none."""
+    """The entry of a cell at a share of positives; empty if it has none."""
     matching = (entry for entry in cell["prevalences"] if entry["prevalence"] == share)
     return next(matching, {})
 
@@ -83,12 +83,12 @@ def share_text(share: float) -> str:
 
 
 def source_text(source: str) -> str:
-    """The source of confusers; a dash for rules that have none."""
+    """The source of confusers; a dash for rules without confusers."""
     return "-" if source == "none" else plain(source)
 
 
 def keys(cells: Sequence[Cell]) -> list[str]:
-    """What tells the cells apart beside rule and source."""
+    """Keys in which the cells differ besides rule and source."""
     return [name for name in KEY_TITLES if len({cell[name] for cell in cells}) > 1]
 
 
@@ -100,7 +100,7 @@ def header(cells: Sequence[Cell]) -> list[str]:
 
 
 def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    """Texts of one row."""
+    """Texts of the row of a cell."""
     all_shares = shares(cells)
     first = at(cell, all_shares[0])
     return [
@@ -136,7 +136,7 @@ def _verdict(gap: Mapping[str, Any], what: str, name: str) -> str:
 
 
 def one_class_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
-    """The rule with the largest macro F1 at some shares of positives."""
+    """Sentences on the rule with the largest macro F1 at some shares of positives."""
     cells = [cell for cell, _ in judged]
     kinds = feature_kinds(cells)
     lines = []
@@ -164,7 +164,7 @@ def _rule(head: Any, source: Any) -> str:
 
 
 def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
-    """The best of the rules and sources that the run compared with the best one."""
+    """A clause on the best of the rules that the run compared with `best`; empty if none."""
     gaps = list(_rule_gaps(best, cells, share))
     if not gaps:
         return ""
@@ -194,7 +194,7 @@ def _rule_gaps(
 
 
 def one_class_text(cells: Sequence[Cell]) -> str:
-    """A block per data set and backbone, and what the columns are."""
+    """Tables of one-class cells, a block per data set and backbone, with a legend."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
     heads = dict.fromkeys(cell["head"] for cell in cells)
     meanings = {name: RULES[name] for name in heads if name in RULES}
@@ -211,13 +211,15 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
 
 
 def _fallbacks(cells: Sequence[Cell]) -> list[str]:
-    """How many target classes had no confusers, by source."""
+    """Lines with the number of target classes without confusers, by source."""
     lines = []
     for cell in cells:
-        gone = (cell.get("confusers") or {}).get("fallbacks")
-        if gone:
-            instead = " or ".join(dict.fromkeys(gone.values()))
-            words = f"{cell['source']}: {len(gone)} of {cell['targets']} classes without confusers"
+        fallbacks = (cell.get("confusers") or {}).get("fallbacks")
+        if fallbacks:
+            instead = " or ".join(dict.fromkeys(fallbacks.values()))
+            words = (
+                f"{cell['source']}: {len(fallbacks)} of {cell['targets']} classes without confusers"
+            )
             lines += wrapped(f"  {words}, which took: {instead}", "    ")
     return ["", "Without confusers:", *lines] if lines else []
 

@@ -1,4 +1,4 @@
-"""Verification in words and finished texts. Standard library only."""
+"""Tables and sentences of verification. Standard library only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from fewshot.report.wording import (
 if TYPE_CHECKING:
     from fewshot.report.comparison.paired import Difference, EvaluatedCell
 
-VERIFICATION = "verification"  # the tasks, as in `fewshot.results.schema`
+VERIFICATION = "verification"  # names of tasks, as in `fewshot.results.schema`
 ONE_CLASS = "one_class"
 TITLES = {"auroc": "AUROC", "average_precision": "AP", "fpr95": "FPR95"}
 MEASURES = tuple(TITLES)
@@ -69,7 +69,7 @@ def header(cells: Sequence[Cell]) -> list[str]:
 
 
 def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    """Texts of one row: each measure with its interval over episodes, and that over classes."""
+    """Texts of the row of a cell: each measure with its intervals over episodes and classes."""
     columns = header(cells)
     numbers = [cell[name] for name in ("ways", "shots", "seed") if name in columns]
     measured = [text for name in MEASURES for text in _texts(cell[name])]
@@ -85,7 +85,7 @@ def about(cells: Sequence[Cell]) -> str:
 
 
 def _shares(cells: Iterable[Cell]) -> list[str]:
-    """Different shares of positives."""
+    """Distinct shares of positives, in percent."""
     return sorted({percent(cell["prevalence"]) for cell in cells})
 
 
@@ -105,7 +105,7 @@ Name = tuple[str, str]  # backbone and head
 
 
 def verification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
-    """The head with the largest AUROC at some numbers of shots, and whether it is clearly ahead."""
+    """Sentences on the head with the largest AUROC by shots, and whether it is clearly ahead."""
     cells = [cell for cell, _ in judged if cell["auroc"]]
     kinds = feature_kinds(cells)
     settings: dict[tuple[int, int], dict[Name, list[Cell]]] = {}
@@ -115,7 +115,7 @@ def verification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
         seeds.setdefault(name, []).append(cell)
     lines = []
     for (ways, shots), groups in evenly_spaced(sorted(settings.items())):
-        # A single lucky seed is not to beat the mean of several.
+        # Only heads with the most seeds are compared: a single seed varies more than a mean.
         most = max(map(len, groups.values()))
         means = {name: _auroc(seeds) for name, seeds in groups.items() if len(seeds) == most}
         best = max(means, key=means.__getitem__)
@@ -130,7 +130,7 @@ def verification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
 
 
 def _auroc(seeds: Sequence[Cell]) -> float:
-    """Mean over seeds."""
+    """Mean AUROC over seeds."""
     return fmean(cell["auroc"]["episodes"]["mean"] for cell in seeds)
 
 
@@ -144,7 +144,7 @@ def _auroc_text(seeds: Sequence[Cell]) -> str:
 
 
 def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
-    """Whether the best is clearly ahead of the next one, by the paired differences of the runs."""
+    """A clause on whether the best head is clearly ahead, by the runs' paired differences."""
     by_seed = {cell["seed"]: cell for cell in other}
     pairs = [(cell, by_seed[cell["seed"]]) for cell in best if cell["seed"] in by_seed]
     gaps = [gap for gap in (_paired(*pair) for pair in pairs) if gap is not None]
@@ -154,7 +154,7 @@ def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
 
 
 def _joined(gaps: Sequence[Difference]) -> Difference:
-    """The mean over seeds: their episodes are independent of each other, their classes are not."""
+    """Mean difference over seeds, whose episodes are independent but whose classes are not."""
     from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
 
     classes = [gap.classes for gap in gaps if gap.classes is not None]
@@ -166,7 +166,7 @@ def _joined(gaps: Sequence[Difference]) -> Difference:
 
 
 def _paired(best: Cell, other: Cell) -> Difference | None:
-    """Difference of AUROC, best minus other; noted with whichever of the two came first."""
+    """Difference of AUROC, best minus other, from the comparisons of either cell."""
     for cell in (best, other):
         for row in cell.get("comparisons") or []:
             if {row["first"], row["second"]} == {best["head"], other["head"]} and row["auroc"]:
@@ -204,7 +204,7 @@ OTHER = (
 
 
 def verification_text(cells: Sequence[Cell]) -> str:
-    """A block per data set and backbone, and what the columns are."""
+    """Tables of verification, a block per data set and backbone, with a legend."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
     meanings = {TITLES[name]: text for name, text in MEANINGS.items()}
     meanings |= {"±": POPULATION, "classes ±": OTHER}

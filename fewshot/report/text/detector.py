@@ -1,4 +1,4 @@
-"""What ``fewshot oneclass`` says, in words and as JSON. Standard library only."""
+"""Output of ``fewshot oneclass`` as text and as JSON. Standard library only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_FIXED = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """Decisions on n images, and what they rest on.
+    """Decisions on n images, with the rule, thresholds and confusers behind them.
 
     Attributes
     ----------
@@ -33,11 +33,11 @@ class Verdict:
     rule : Rule
     learned : Learned
     lists : ConfuserLists
-        Of the word alone.
+        Confusers of the word.
     paths : tuple of n str
     decisions : Decisions
     skipped : list of dict
-        ``path`` and ``reason`` of what was not judged.
+        ``path`` and ``reason`` of images without a decision.
     """
 
     word: str
@@ -51,7 +51,7 @@ class Verdict:
 
 
 def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
-    """A row per image, in the order given: file, yes, score, similarity, threshold, posterior."""
+    """A row per image, in their order: file, yes, score, similarity, threshold, posterior."""
     decisions = verdict.decisions
     columns = [values.tolist() for values in decisions[:4]]
     chances = (
@@ -63,7 +63,7 @@ def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Everything, JSON types only; docs/one-class.md describes it."""
+    """The verdict in JSON types, as described in docs/one-class.md."""
     from fewshot import __version__
 
     return {
@@ -85,7 +85,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def in_words(verdict: Verdict) -> str:
-    """A table, and below it what was not judged and what the images were compared with."""
+    """The verdict as text: a table of the images, skipped images, and the confusers."""
     rows = rows_of(verdict)
     yes = sum(row["yes"] for row in rows)
     parts = [_head(verdict), _table(rows)]
@@ -135,7 +135,7 @@ def _confusers(verdict: Verdict) -> str:
 
 
 def _stand_in(verdict: Verdict) -> str | None:
-    """What the threshold is where the rule wants confusers and there are none."""
+    """Name of the fallback threshold if the rule needs confusers and has none; else None."""
     if verdict.lists.names[0] or "confusers" not in verdict.rule.needs:
         return None
     from fewshot.tasks.one_class.rules import fallback_name

@@ -1,4 +1,4 @@
-"""Combinations of head and shots that a run left out, and others that failed or were there."""
+"""Texts on cells that a run left out, that failed, or that it reused."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
 
     Parameters
     ----------
-    out : iterable of mapping
-        With ``head``, ``shots`` (None where there is no such thing) and ``reason``, as in
+    entries : iterable of mapping
+        With ``head``, ``shots`` (None if it does not apply) and ``reason``, as in
         ``left_out`` of ``summary.json``.
     """
     together: dict[tuple[int | None, str], list[str]] = {}
@@ -29,15 +29,15 @@ def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
 
 
 def failure_text(entry: Mapping[str, Any]) -> str:
-    """``lda with 5 shots: ...``, of an entry of ``failed`` in ``summary.json``."""
+    """``lda with 5 shots: ...``, from an entry of ``failed`` in ``summary.json``."""
     return f"{plain(entry['head'])} with {shots_text(int(entry['shots']))}: {plain(entry['error'])}"
 
 
 def reused_text(summaries: Iterable[Mapping[str, Any]]) -> str:
-    """How many cells come from earlier runs; empty where none does."""
+    """A sentence with the number of cells from earlier runs; empty if there are none."""
     reused = [summary.get("reused_from") is not None for summary in summaries]
     if not any(reused):
         return ""
-    many = sum(reused)
-    cells = f"{many} cell{'s' * (many > 1)}"
-    return f"\n\n{cells} taken from earlier runs, {len(reused) - many} computed"
+    count = sum(reused)
+    cells = f"{count} cell{'s' * (count > 1)}"
+    return f"\n\n{cells} taken from earlier runs, {len(reused) - count} computed"

@@ -1,4 +1,4 @@
-"""The tables of a report for papers: a pivot per task, and one of how near predictions came."""
+"""Tables for papers: a pivot per task, and one of the MAE of predicted errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot.results.joining import Store
 from fewshot.results.measures import CLASSIFICATION, FIRST, entries
 from fewshot.results.pivot import KEYS, Pivot, pivot
 
-# Who is compared stands in rows, where in columns; of other keys those that differ.
+# Compared objects are in rows, conditions in columns; other keys only where they differ.
 ROWS = ("backbone", "feature", "head", "source", "estimator")
 COLUMNS = ("dataset", "against", "ways", "shots", "queries", "prevalence")
 ALWAYS = ("backbone", "head", "dataset", "shots")
@@ -19,11 +19,12 @@ MAE = "mae"
 
 
 def paper_tables(store: Store, tables: str) -> str:
-    """All tables, one after the other.
+    """All tables as text.
 
     Parameters
     ----------
     store : Store
+        Cells of the report.
     tables : {"latex", "markdown"}
     """
     write = {"latex": latex_table, "markdown": markdown_table}[tables]
@@ -31,7 +32,7 @@ def paper_tables(store: Store, tables: str) -> str:
 
 
 def paper_pivots(store: Store) -> list[Pivot]:
-    """The main measure of every task, then the mean absolute error of all estimators."""
+    """A pivot of the main measure per task, and one of the MAE of all estimators."""
     cells = store.summary()["cells"]
     tasks = list(dict.fromkeys(str(cell["task"]) for cell in cells))
     pivots = [_pivot(store, cells, task, None) for task in tasks]
@@ -55,13 +56,13 @@ def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -
 
 
 def _without_oracles(cells: Sequence[Any]) -> list[str]:
-    """Estimators without oracles, which are told the labels that they are to do without."""
+    """Names of the estimators that are not oracles, which use the labels of the queries."""
     names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
     return [name for name in names if name not in oracle_names(cells)]
 
 
 def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Keys that are always told, and those of which the cells have several values."""
+    """Those of `names` that are always shown or of which the cells have several values."""
     return tuple(
         name
         for name in names

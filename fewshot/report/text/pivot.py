@@ -1,4 +1,4 @@
-"""A pivot table as LaTeX, Markdown or CSV, with a note on how its numbers were made."""
+"""A pivot table as LaTeX, Markdown or CSV, with notes on its provenance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\"": r"\textquotedbl{}",
-    "[": "{[}", "*": "{*}",  # which belong to the command before them
+    "[": "{[}", "*": "{*}",  # read as arguments by a preceding command
 }  # fmt: skip
 LONGEST_HASH = 12
 POPULATIONS = {
@@ -38,12 +38,12 @@ POPULATIONS = {
 
 
 def latex(text: object) -> str:
-    """`text` with nothing in it that TeX would read."""
+    """`text` with the characters escaped that have a meaning in TeX."""
     return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda match: TEX[match[0]], plain(text))
 
 
 def latex_table(table: Pivot) -> str:
-    """A ``tabular`` for booktabs, below comments that say how its numbers were made."""
+    """A ``tabular`` for booktabs, below comments with its provenance."""
     names = [latex(name) for name in table.row_keys]
     lines = [f"% {line}" for line in how_made(table)]
     lines += [rf"\begin{{tabular}}{{{'l' * len(names)}{'c' * len(table.columns)}}}", r"\toprule"]
@@ -54,12 +54,12 @@ def latex_table(table: Pivot) -> str:
         if level < last:
             groups = _spans(table, level)
         titles = [
-            latex(text) if many == 1 else rf"\multicolumn{{{many}}}{{c}}{{{latex(text)}}}"
-            for text, many in groups
+            latex(text) if span == 1 else rf"\multicolumn{{{span}}}{{c}}{{{latex(text)}}}"
+            for text, span in groups
         ]
         lines.append(" & ".join([*row_titles, *titles]) + r" \\")
         if level < last:
-            lines.append(_rules(len(names), [many for _, many in groups]))
+            lines.append(_rules(len(names), [span for _, span in groups]))
     lines.append(r"\midrule")
     digits = _digits(table)
     for row in table.rows:
@@ -73,13 +73,13 @@ def latex_table(table: Pivot) -> str:
 def _rules(offset: int, spans: Sequence[int]) -> str:
     starts = itertools.accumulate([offset + 1, *spans])
     return " ".join(
-        rf"\cmidrule(lr){{{start}-{start + many - 1}}}"
-        for start, many in zip(starts, spans, strict=False)
+        rf"\cmidrule(lr){{{start}-{start + span - 1}}}"
+        for start, span in zip(starts, spans, strict=False)
     )
 
 
 def _spans(table: Pivot, level: int) -> list[tuple[str, int]]:
-    """Titles of a level of columns, and over how many columns each reaches."""
+    """Titles of a level of columns, and the number of columns that each spans."""
     groups = itertools.groupby(table.columns, key=lambda place: place[: level + 1])
     return [
         (_title(table.column_keys[level], key[-1]), len(list(columns))) for key, columns in groups
@@ -97,7 +97,7 @@ def _tex(entry: Entry | None, table: Pivot, digits: int) -> str:
 
 
 def markdown_table(table: Pivot) -> str:
-    """A GitHub-flavoured Markdown table, and how its numbers were made below it."""
+    """A GitHub-flavoured Markdown table, followed by its provenance."""
     header = [*table.row_keys, *(_column_title(table, column) for column in table.columns)]
     lines = [[markdown(plain(text)) for text in header]]
     lines.append(["---"] * len(table.row_keys) + ["---:"] * len(table.columns))
@@ -121,7 +121,7 @@ def _mark(entry: Entry | None, table: Pivot, digits: int) -> str:
 
 
 def csv_table(table: Pivot) -> str:
-    """Comma-separated values: numbers as they are, not in percent; ± beside each mean."""
+    """Comma-separated values: numbers not in percent, half-widths (±) beside the means."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     bounded = any(entry.half is not None for entry in table.entries.values())
@@ -143,7 +143,7 @@ def csv_table(table: Pivot) -> str:
 
 
 def how_made(table: Pivot) -> list[str]:
-    """What the numbers are, of which episodes and features, and what the marks mean."""
+    """Lines on the measure, episodes, features and intervals, and the meaning of the marks."""
     cells = [cell for entry in table.entries.values() for cell in entry.cells]
     seeds = _listed(cell["seed"] for cell in cells)
     unit = "" if table.measure in PLAIN else " in %"
@@ -184,7 +184,7 @@ def how_made(table: Pivot) -> list[str]:
 
 
 def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """Of which episodes and which features the numbers are."""
+    """Lines with the hashes of the episodes and features of the cells."""
     lines = []
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
@@ -198,15 +198,17 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _reasons(table: Pivot) -> list[str]:
-    """Why numbers have no interval of the population that was asked for."""
+    """Reasons why entries have no interval of the requested population."""
     name = "accuracy_intervals" if table.measure in OF_HEADS else table.measure
     name = "mae_interval" if name == "mae" else name
-    bare = [cell for entry in table.entries.values() if entry.half is None for cell in entry.cells]
+    without_interval = [
+        cell for entry in table.entries.values() if entry.half is None for cell in entry.cells
+    ]
     reasons = set()
-    for measure in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
-        only = measure.get("population", table.interval)
-        if only != table.interval != "none":
-            reasons.add(f"there is an interval over {only} only (--interval {only})")
+    for measure in (cell[name] for cell in without_interval if isinstance(cell.get(name), dict)):
+        population = measure.get("population", table.interval)
+        if population != table.interval != "none":
+            reasons.add(f"there is an interval over {population} only (--interval {population})")
         interval = measure.get(table.interval)
         if isinstance(interval, dict) and interval.get("reason"):
             reasons.add(interval["reason"])
@@ -223,7 +225,7 @@ def _listed(values: Iterable[Any]) -> str:
 
 
 def _digits(table: Pivot) -> int:
-    """One more where an interval would seem to have no width."""
+    """Decimals of the numbers: 2 where an interval would else be printed as 0, else 1."""
     halves = [entry.half for entry in table.entries.values() if entry.half]
     return 2 if any(half < 0.0005 for half in halves) else 1
 

@@ -1,4 +1,4 @@
-"""Rows as text: for the eye, for spreadsheets, for programs."""
+"""Rows as aligned text, Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DASH = "-"
 
 
 def table_text(rows: pd.DataFrame) -> str:
-    """Columns as wide as their entries, numbers to the right."""
+    """An aligned table, numbers to the right."""
     if not len(rows.columns) or not len(rows):
         return "no rows\n"
     columns = [_column(rows, i) for i in range(len(rows.columns))]
@@ -25,7 +25,7 @@ def table_text(rows: pd.DataFrame) -> str:
 
 
 def _column(rows: pd.DataFrame, place: int) -> list[str]:
-    """Title and entries of a column; texts padded, since they start at the left."""
+    """Title and entries of a column; texts are padded to align them to the left."""
     entries = [plain(rows.columns[place]), *map(_shown, rows.iloc[:, place].tolist())]
     if _numeric(rows.iloc[:, place]):
         return entries
@@ -44,7 +44,7 @@ def markdown_text(rows: pd.DataFrame) -> str:
 
 
 def csv_text(rows: pd.DataFrame) -> str:
-    """Comma-separated values with all digits; a list is JSON."""
+    """Comma-separated values with all digits; lists are written as JSON."""
     plain_rows = rows.copy(deep=False)
     for name in rows.columns:
         if rows[name].dtype == object and any(map(_is_list, rows[name])):
@@ -56,7 +56,7 @@ def csv_text(rows: pd.DataFrame) -> str:
 
 
 def json_text(rows: pd.DataFrame) -> str:
-    """A list with an object per row, one a line; what is missing is null."""
+    """A JSON list with an object per row, each on a line; missing values are null."""
     columns = [list(map(_json, rows.iloc[:, i].tolist())) for i in range(len(rows.columns))]
     names = [str(name) for name in rows.columns]
     lines = [
@@ -75,7 +75,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Up to four digits after the point."""
+    """`value` as text, numbers with four decimals, a dash for missing values."""
     if _is_list(value):
         return ", ".join(map(plain, value))
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
@@ -86,7 +86,7 @@ def _shown(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    """With JSON's own types."""
+    """`value` in JSON types."""
     if isinstance(value, np.generic):
         value = value.item()
     if _is_list(value):

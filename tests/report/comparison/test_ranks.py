@@ -12,7 +12,7 @@ from fewshot.report.figures.ranks import joined, rank_diagram
 
 
 def cells(accuracy, *, datasets, backbones=("a",), heads, shots=(1,)):
-    """Cells with accuracies (datasets, backbones, shots, heads); NaN for those that are not."""
+    """Cells with accuracies (datasets, backbones, shots, heads); NaN for missing cells."""
     table = np.asarray(accuracy, dtype=float)
     table = table.reshape(len(datasets), len(backbones), len(shots), len(heads))
     return [

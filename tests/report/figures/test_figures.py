@@ -1,4 +1,4 @@
-"""What the figures show, and that names in them are text."""
+"""Contents of the figures; names in them are text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads of the page that no run wrote: any number of cells, made in no time."""
+"""Synthetic payloads of the page with any number of cells."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def text_of(values: Any, kind: str) -> str:
 
 
 def shares(values: Any) -> str:
-    """Numbers in [0, 1] as the page gets them."""
+    """Numbers in [0, 1] as encoded in the page."""
     values = np.asarray(values, dtype=float)
     steps = np.where(np.isnan(values), 65535, np.rint(np.nan_to_num(values).clip(0, 1) * 65534))
     return text_of(steps, "<u2")
 
 
 def picture(seed: int) -> str:
-    """A little image of one colour as a data address."""
+    """A small image of a single colour as a data URL."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, 18, (64, 64, 3)) + rng.integers(60, 200, 3)
     buffer = io.BytesIO()

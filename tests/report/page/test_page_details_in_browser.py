@@ -1,4 +1,4 @@
-"""Charts and files of the page: what points tell, what is saved."""
+"""Charts of the page, readouts of their points, and saved files."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_images_per_second_are_of_the_backbone_and_episodes_per_second_of_the_he
 
 
 def test_cost_against_accuracy_only_where_all_were_judged(visit, folder, payloads, few, drawn):
-    """One head at one shot only: the other's five shots would lift its mean."""
+    """A head without 5 shots is compared at 1 shot only: 5 shots would raise the other's mean."""
     payload = payloads.make_payload(**few)
     payload["cells"] = [c for c in payload["cells"] if (c["head"], c["shots"]) != ("lda", 5)]
     means = {c["head"]: c["measures"][0]["mean"] for c in payload["cells"] if c["shots"] == 1}

@@ -1,4 +1,4 @@
-"""The page around the data: self-contained, harmless, the same every time."""
+"""The HTML page is self-contained, safe and reproducible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """Tags with attributes, visible text, and whether all that was opened was closed."""
+    """Tags with attributes, visible text, and whether all elements are closed."""
 
     def __init__(self, text):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the page's script gets, against the rows that it was made from."""
+"""Data of the page's script against the rows of the run."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_bins_and_worst_episodes(run):
 
 
 def same_episodes(run):
-    """The run with one hash per number of shots, and the classes that go with it."""
+    """The run with one hash of episodes per number of shots, and the same classes."""
     first = run.episodes[run.episodes["head"] == "ncm"]
     for cell in run.summary["cells"]:
         cell["hashes"] = {"episodes": f"drawn with {cell['shots']}"}

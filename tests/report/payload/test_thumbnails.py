@@ -1,4 +1,4 @@
-"""Pictures and names of files in the page, from real run folders."""
+"""Thumbnails and file names on the page, from run folders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EPISODES = 12
 
 
 def write_run(folder, images, **changes):
-    """A run on a folder of images, with what a run leaves behind."""
+    """Write the files of a run on a folder of images."""
     files = sorted(path.relative_to(images).as_posix() for path in Path(images).rglob("*.png"))
     names = sorted({file.split("/")[0] for file in files})
     labels = np.array([names.index(file.split("/")[0]) for file in files])

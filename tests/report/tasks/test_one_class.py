@@ -1,4 +1,4 @@
-"""What people see of one-class tasks: table, plot and page; hostile names stay text."""
+"""Table, figure and page of one-class tasks; hostile names stay text."""
 
 import numpy as np
 import pytest

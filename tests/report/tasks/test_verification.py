@@ -1,4 +1,4 @@
-"""What people see of verification: table, plot and page, alone and beside classification."""
+"""Table, figure and page of verification, alone and beside classification."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a run left out, in words; tables and curves that begin at no shot."""
+"""Texts on cells that a run left out; tables and curves that start at 0 shots."""
 
 import pytest
 
