@@ -1,4 +1,4 @@
-"""Experiment trackers that are told of finished runs. Naming one imports nothing of it."""
+"""Experiment trackers to which finished runs are logged; each is imported when it is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all trackers have in common."""
+"""Base class of the experiment trackers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from fewshot.loggers.record import Record
 
 
 class Logger(ABC):
-    """A tracker. The constructor keeps settings; nothing is imported or opened before `log`.
+    """Base class of trackers. The constructor keeps settings; `log` imports and opens the tracker.
 
     Attributes
     ----------
     name : str
-        As in ``logger=NAME``; also that of the extra of the package.
+        As in ``logger=NAME``; also the name of the optional dependency group (extra).
     modules : tuple of str
-        What has to be installed.
+        Modules that have to be installed.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
 
     def check(self) -> None:
-        """Raise if this logger could not work; called before anything is computed.
+        """Raise if this logger cannot be used; called before anything is computed.
 
         Raises
         ------
@@ -35,7 +35,7 @@ class Logger(ABC):
         self.expect_installed(*self.modules)
 
     def expect_installed(self, *modules: str) -> None:
-        """Raise unless these can be imported."""
+        """Raise `FewshotError` unless all `modules` can be imported."""
         missing = [module for module in modules if find_spec(module) is None]
         if missing:
             raise FewshotError(
@@ -46,4 +46,4 @@ class Logger(ABC):
 
     @abstractmethod
     def log(self, record: Record) -> None:
-        """Write a record. Whatever this raises becomes a warning."""
+        """Write a record. The caller turns any exception into a warning."""

@@ -1,4 +1,4 @@
-"""Loggers of a configuration: made and checked before any work, told after it."""
+"""Build the loggers of a configuration before a run, and log finished runs and sweeps to them."""
 
 from __future__ import annotations
 
@@ -15,49 +15,51 @@ from fewshot.loggers import loggers
 from fewshot.loggers.base import Logger
 from fewshot.loggers.record import Record
 
-# Settings that a sweep's record states; what its jobs differ in is in the names of the metrics.
-SHARED = ["task", "seed", "episodes", "features", "calibration", "logger", "paths"]
+# Settings in a sweep's record; settings that differ between jobs are in the names of its metrics.
+SWEEP_SETTINGS = ["task", "seed", "episodes", "features", "calibration", "logger", "paths"]
 
 
-def loggers_of(wanted: Any) -> list[Logger]:
-    """The loggers that ``logger=[...]`` asks for, from {name: settings}.
+def loggers_of(settings_by_name: Any) -> list[Logger]:
+    """Loggers of ``logger=[...]``, built from {name: settings} and checked.
 
     Raises
     ------
     FewshotError
         An unknown name or setting, or a package that is not installed.
     """
-    made = []
-    for name, given in (wanted or {}).items():
+    built = []
+    for name, settings in (settings_by_name or {}).items():
         expect(
-            isinstance(given, Mapping), f"logger.{name}", f"expected settings by name, got {given}"
+            isinstance(settings, Mapping),
+            f"logger.{name}",
+            f"expected settings by name, got {settings}",
         )
         try:
-            logger: Logger = loggers.create(name, **given)
+            logger: Logger = loggers.create(name, **settings)
         except TypeError as error:
             raise FewshotError(f"logger.{name}", str(error).split("__init__() ")[-1]) from None
         logger.check()
-        made.append(logger)
-    return made
+        built.append(logger)
+    return built
 
 
 def tell(
-    told: Sequence[Logger],
+    active: Sequence[Logger],
     folder: Path,
     summary: Mapping[str, Any],
     settings: Mapping[str, Any],
     kind: str = "run",
 ) -> list[str]:
-    """Tell loggers of a finished run or sweep; gives back the names of those that failed.
+    """Log a finished run or sweep to all loggers, and return the names of those that failed.
 
-    A logger that fails costs a warning and nothing else: the run folder is complete and is the
-    result, so that neither the exit code nor a sweep's count of failures knows of it.
+    The failure of a logger is a warning on stderr: the run folder is complete and is the result,
+    so that neither the exit code nor a sweep's count of failures changes.
     """
     failed = []
-    for logger in told:
+    for logger in active:
         try:
             logger.log(Record.of(folder, summary, settings, kind))
-        except Exception as error:  # others' code, servers and disks: anything may come
+        except Exception as error:  # third-party code, servers, disks: any exception is possible
             reason = _without_secrets(" ".join(str(error).split())) or type(error).__name__
             print(f"fewshot: warning: logger {logger.name}: {reason} ({folder} is complete)",
                   file=sys.stderr)  # fmt: skip
@@ -66,20 +68,22 @@ def tell(
 
 
 def _without_secrets(text: str) -> str:
-    """Without what URIs, of the environment for instance, have in front of an @."""
+    """`text` with the user information of URIs (in front of ``@``) masked."""
     return re.sub(r"://[^/\s@]+@", "://***@", text)
 
 
 def tell_of_sweep(config: DictConfig) -> None:
-    """Tell the loggers of all cells of a sweep, after its report."""
+    """Log all cells of a sweep as one record, after its report."""
     from fewshot.results.store import find_runs, read_runs
 
     folder = Path(config.hydra.sweep.dir)
-    settings: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, SHARED), resolve=True)
-    told = loggers_of(settings["logger"])
+    settings: Any = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, SWEEP_SETTINGS), resolve=True
+    )
+    active = loggers_of(settings["logger"])
     try:
-        runs = find_runs([folder]) if told else []
+        runs = find_runs([folder]) if active else []
     except FewshotError:  # every job failed
         return
     if runs:
-        tell(told, folder, read_runs(runs)[0], settings, kind="sweep")
+        tell(active, folder, read_runs(runs)[0], settings, kind="sweep")

@@ -1,4 +1,4 @@
-"""What a tracker is told of finished cells: numbers by shots, parameters and tags."""
+"""Record of finished cells that is logged: metrics by shots, parameters and tags."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fewshot.results.schema import (
     ONE_CLASS_MEASURES,
 )
 
-# Settings that are not about what was computed, or could name a server.
-UNTOLD = ("llm", "logger", "paths", "report")
-OF_ESTIMATORS = ("predicted_error", "mae", "coverage")
-# What names a series of numbers. Heads always do; the others where cells differ in them.
-NAMES = [name for name in (*CELL_COLUMNS, *ONE_CLASS_KEYS) if name not in ("head", "shots")]
-WORDS = {"ways": "{}-way", "seed": "seed {}"}
+# Settings that do not change the results, or could contain the name of a server.
+OMITTED = ("llm", "logger", "paths", "report")
+ESTIMATOR_MEASURES = ("predicted_error", "mae", "coverage")
+# Keys in the name of a series, where cells differ in them; the head always is in it.
+SERIES_KEYS = [name for name in (*CELL_COLUMNS, *ONE_CLASS_KEYS) if name not in ("head", "shots")]
+FORMATS = {"ways": "{}-way", "seed": "seed {}"}
 
 
 class Metric(NamedTuple):
-    """A number of a curve: `step` is the number of shots; for one-class tasks, prevalence in %."""
+    """A value at a step: the number of shots, or the prevalence in % for one-class tasks."""
 
     name: str
     step: int
@@ -32,18 +32,18 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """Finished cells, as a tracker gets them.
+    """Metrics, parameters and tags of finished cells.
 
     Attributes
     ----------
     name : str
-        Of the run folder.
+        Name of the run folder.
     metrics : list of Metric
     parameters : dict of str to str
     tags : dict of str to str
-        Versions, hashes, and which kind of record it is: "run" or "sweep".
+        Versions, hashes, and the kind of the record: "run" or "sweep".
     page : Path or None
-        The report.
+        Path of the report, if there is one.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Record:
     def of(
         cls, folder: Path, summary: Mapping[str, Any], settings: Mapping[str, Any], kind: str
     ) -> Record:
-        """The record of a run, or of all cells of a sweep."""
+        """Record of a run (kind "run") or of all cells of a sweep (kind "sweep")."""
         page = folder / "report.html"
         return cls(
             folder.name,
@@ -68,17 +68,19 @@ class Record:
 
 
 def metrics_of(cells: Sequence[Mapping[str, Any]]) -> list[Metric]:
-    """Numbers of all cells, ordered by step.
+    """Metrics of all cells, ordered by step.
 
-    What all cells have in common is in no name, so that curves of several runs lie on each other.
+    Keys that all cells share are left out of the names, so that curves of several runs overlay.
     """
-    differing = [name for name in NAMES if len({str(cell.get(name, "")) for cell in cells}) > 1]
-    found = []
+    differing = [
+        name for name in SERIES_KEYS if len({str(cell.get(name, "")) for cell in cells}) > 1
+    ]
+    metrics = []
     for cell in cells:
-        places = [WORDS.get(name, "{}").format(cell.get(name, "")) for name in differing]
-        prefix = "/".join([*places, str(cell["head"])])
-        found += [one._replace(name=f"{prefix}/{one.name}") for one in _numbers(cell)]
-    return sorted(found, key=lambda one: (one.step, one.name))
+        parts = [FORMATS.get(name, "{}").format(cell.get(name, "")) for name in differing]
+        prefix = "/".join([*parts, str(cell["head"])])
+        metrics += [metric._replace(name=f"{prefix}/{metric.name}") for metric in _numbers(cell)]
+    return sorted(metrics, key=lambda metric: (metric.step, metric.name))
 
 
 def _numbers(cell: Mapping[str, Any]) -> Iterator[Metric]:
@@ -91,38 +93,41 @@ def _numbers(cell: Mapping[str, Any]) -> Iterator[Metric]:
     for entry in cell.get("prevalences", ()):
         for name in ONE_CLASS_MEASURES:
             yield from _mean(name, round(100 * entry["prevalence"]), entry[name])
-    for estimator, found in cell.get("estimators", {}).items():
-        for name in OF_ESTIMATORS:
-            if found.get(name) is not None:
-                yield Metric(f"{estimator}/{name}", shots, float(found[name]))
+    for estimator, row in cell.get("estimators", {}).items():
+        for name in ESTIMATOR_MEASURES:
+            if row.get(name) is not None:
+                yield Metric(f"{estimator}/{name}", shots, float(row[name]))
 
 
-def _mean(name: str, step: int, found: Mapping[str, Any]) -> Iterator[Metric]:
-    """The mean of a measure, which its intervals share."""
-    intervals = [found, *(one for one in found.values() if isinstance(one, Mapping))]
-    means = [one["mean"] for one in intervals if one.get("mean") is not None]
+def _mean(name: str, step: int, measure: Mapping[str, Any]) -> Iterator[Metric]:
+    """The mean of a measure, taken from the first of its intervals that has one."""
+    intervals = [
+        measure,
+        *(interval for interval in measure.values() if isinstance(interval, Mapping)),
+    ]
+    means = [interval["mean"] for interval in intervals if interval.get("mean") is not None]
     if means and means[0] == means[0]:
         yield Metric(name, step, float(means[0]))
 
 
 def parameters_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Settings by their full names, as text; without those that say nothing of the numbers."""
-    found: dict[str, str] = {}
+    """Settings as text by dotted names, without the sections in `OMITTED`."""
+    parameters: dict[str, str] = {}
     for key, value in settings.items():
-        if not prefix and key in UNTOLD:
+        if not prefix and key in OMITTED:
             continue
         if isinstance(value, Mapping) and value:
-            found |= parameters_of(value, f"{prefix}{key}.")
+            parameters |= parameters_of(value, f"{prefix}{key}.")
         elif value is not None and value != {}:
-            found[f"{prefix}{key}"] = str(value)
-    return found
+            parameters[f"{prefix}{key}"] = str(value)
+    return parameters
 
 
 def tags_of(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Versions, device and hashes of a run; where cells differ in a hash, all its values."""
-    found = dict(summary.get("environment", {}))
-    found["schema_version"] = summary.get("schema_version")
+    """Versions, device and hashes of a run; all values of a hash in which cells differ."""
+    tags = dict(summary.get("environment", {}))
+    tags["schema_version"] = summary.get("schema_version")
     for kind in ("features", "episodes"):
         hashes = {str(cell.get("hashes", {}).get(kind, ""))[:16] for cell in summary["cells"]}
-        found[f"hash.{kind}"] = " ".join(sorted(hashes - {""}))
-    return {f"fewshot.{key}": str(value) for key, value in found.items() if value}
+        tags[f"hash.{kind}"] = " ".join(sorted(hashes - {""}))
+    return {f"fewshot.{key}": str(value) for key, value in tags.items() if value}

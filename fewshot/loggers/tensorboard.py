@@ -1,4 +1,4 @@
-"""TensorBoard: event files, a folder per run."""
+"""TensorBoard logger: event files, one folder per run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TensorBoard(Logger):
     Parameters
     ----------
     folder : str
-        What ``tensorboard --logdir`` is to be given.
+        Folder to pass to ``tensorboard --logdir``.
     """
 
     name = "tensorboard"
@@ -26,7 +26,7 @@ class TensorBoard(Logger):
         self.folder = folder
 
     def log(self, record: Record) -> None:
-        """Write one event file; a second record of one name gets a folder with a number."""
+        """Write one event file; a second record of the same name gets a folder with a number."""
         from torch.utils import tensorboard
 
         writer: Any = tensorboard.SummaryWriter

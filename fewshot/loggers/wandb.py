@@ -1,4 +1,4 @@
-"""Weights & Biases: a run in a folder, sent only if that is asked for."""
+"""Weights & Biases logger: runs are written to a folder and sent only in mode "online"."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class WeightsAndBiases(Logger):
         User or team; None: wandb's own default.
     mode : {"offline", "online"}
         "online" sends to the server that wandb is configured for. "offline" writes files that
-        ``wandb sync`` sends when told to.
+        ``wandb sync`` sends later.
     folder : str
-        The files go to ``wandb/`` in it.
+        Parent of the folder ``wandb/`` with the files.
     """
 
     name = "wandb"
@@ -36,12 +36,12 @@ class WeightsAndBiases(Logger):
         self.project, self.entity, self.mode, self.folder = project, entity, mode, folder
 
     def check(self) -> None:
-        """As for all loggers."""
+        """As `Logger.check`; also raise for an unknown mode."""
         expect_choice("logger.wandb.mode", self.mode, MODES)
         super().check()
 
     def log(self, record: Record) -> None:
-        """Make a run and finish it."""
+        """Create a run, write the record and finish the run."""
         if self.mode == "offline":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
@@ -56,7 +56,7 @@ class WeightsAndBiases(Logger):
             mode="online" if self.mode == "online" else "offline",
             config={**record.parameters, **record.tags},
             job_type=record.tags["fewshot.kind"],
-            settings=_modest(),
+            settings=_private_settings(),
         )
         try:
             _write(run, record)
@@ -66,8 +66,8 @@ class WeightsAndBiases(Logger):
         run.finish()
 
 
-def _modest() -> Any:
-    """Nothing of terminal, code or machine is recorded, and nothing printed."""
+def _private_settings() -> Any:
+    """Settings under which wandb prints nothing and records no console, code or machine data."""
     import wandb
 
     return wandb.Settings(
@@ -82,8 +82,8 @@ def _write(run: Any, record: Record) -> None:
 
     run.define_metric("shots")
     run.define_metric("*", step_metric="shots")
-    for step, group in itertools.groupby(record.metrics, key=lambda one: one.step):
-        run.log({"shots": step, **{one.name: one.value for one in group}})
+    for step, group in itertools.groupby(record.metrics, key=lambda metric: metric.step):
+        run.log({"shots": step, **{metric.name: metric.value for metric in group}})
     if record.page is not None:
         artifact = wandb.Artifact(f"report-{run.id}", type="report")
         artifact.add_file(str(record.page))

@@ -1,6 +1,6 @@
-"""What people look at: the table in the terminal, the plots and the page.
+"""Reports of results: tables and sentences as text, figures, and the HTML page.
 
-Names are looked up when first used: the table needs neither matplotlib nor pandas.
+Functions are imported on first use: the table needs neither matplotlib nor pandas.
 """
 
 from __future__ import annotations

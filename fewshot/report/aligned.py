@@ -1,4 +1,4 @@
-"""Columns and paragraphs of plain text. Standard library only."""
+"""Layout of plain text in columns and paragraphs. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ GAP = "  "
 
 
 def aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
-    """Columns as wide as their widest entry, numbers to the right."""
+    """Lines of a table whose columns are as wide as their widest entry.
+
+    Columns are right-aligned, the first one left-aligned if `left_first`.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -24,12 +27,12 @@ def aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
-    """Lines of at most `WIDTH`, all but the first one indented."""
+    """`text` in lines of at most `WIDTH` characters, all but the first one indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
 
 
 def legend(meanings: dict[str, str]) -> str:
-    """A paragraph per name, side by side with the names."""
+    """A legend: every name with its meaning beside it, wrapped."""
     width = max(map(len, meanings)) + len(GAP)
     return "\n".join(
         line
@@ -39,13 +42,13 @@ def legend(meanings: dict[str, str]) -> str:
 
 
 def short(name: object) -> str:
-    """A name of at most `LONGEST_NAME` harmless characters."""
+    """`name` without control characters, cut to `LONGEST_NAME` characters."""
     text = plain(name)
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def markdown(text: str) -> str:
-    """`text` with nothing in it that Markdown would read."""
+    """`text` with the characters escaped that have a meaning in Markdown."""
     for mark in "\\|`*_<[$":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -1,4 +1,4 @@
-"""The rows of every cell, found once: numbers as arrays, whatever the order of the table."""
+"""Rows of episodes and predictions as arrays by cell, in any order of the tables."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NUMBERS = ("predicted_error", "lower", "upper")
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """What one estimator said of the episodes of a cell, each (E,), NaN where there is nothing."""
+class EstimatorPredictions:
+    """Predicted errors and interval bounds of an estimator, arrays (E,), NaN where undefined."""
 
     predicted: NDArray
     lower: NDArray
@@ -26,10 +26,10 @@ class Said:
 
 
 class CellRows:
-    """Rows of one cell: ``episode`` (E,) int64, ``actual`` (E,) and what estimators said."""
+    """Rows of one cell: ``episode`` (E,) int64, ``actual`` (E,) and the estimators' predictions."""
 
-    def __init__(self, tables: RowsByCell, rows: NDArray, guesses: NDArray) -> None:
-        self._tables, self._rows, self._guesses = tables, rows, guesses
+    def __init__(self, tables: RowsByCell, rows: NDArray, predicted_rows: NDArray) -> None:
+        self._tables, self._rows, self._predicted_rows = tables, rows, predicted_rows
         self.episode: NDArray = tables.episode[rows]
         self.actual: NDArray = tables.actual[rows]
 
@@ -37,27 +37,33 @@ class CellRows:
         return len(self._rows)
 
     def classes(self, chosen: Sequence[int] | NDArray | slice = slice(None)) -> list[list[str]]:
-        """Names of the classes of some of the episodes, by their places among the rows."""
-        listed = self._tables.classes.iloc[self._rows[chosen]]
-        return [[str(name) for name in one] for one in listed.tolist()]
+        """Class names of the episodes at the positions `chosen` of the rows."""
+        names_by_episode = self._tables.classes.iloc[self._rows[chosen]]
+        return [[str(name) for name in names] for names in names_by_episode.tolist()]
 
-    def said(self, estimator: str) -> Said:
-        """In the order of ``episode``; nothing from an estimator without rows."""
+    def predictions(self, estimator: str) -> EstimatorPredictions:
+        """Predictions of an estimator in the order of ``episode``; all NaN if it has no rows."""
         tables = self._tables
         number = tables.numbers.get(estimator, -1)
-        own = self._guesses[tables.estimator[self._guesses] == number]
-        place = tables.guessed[own]
-        if len(own) != len(self) or not np.array_equal(place, self.episode):
-            order = np.argsort(place, kind="stable")
-            at = np.searchsorted(place[order], self.episode)
-            at[at == len(own)] = 0
-            there = place[order][at] == self.episode if len(own) else np.zeros(len(self), bool)
-            own = own[order][at] if len(own) else np.zeros(len(self), np.int64)
+        rows = self._predicted_rows[tables.estimator[self._predicted_rows] == number]
+        episodes = tables.predicted_episode[rows]
+        if len(rows) != len(self) or not np.array_equal(episodes, self.episode):
+            order = np.argsort(episodes, kind="stable")
+            positions = np.searchsorted(episodes[order], self.episode)
+            positions[positions == len(rows)] = 0
+            present = (
+                episodes[order][positions] == self.episode
+                if len(rows)
+                else np.zeros(len(self), bool)
+            )
+            rows = rows[order][positions] if len(rows) else np.zeros(len(self), np.int64)
         else:
-            there = np.ones(len(self), bool)
-        if not there.any():
-            return Said(*(np.full(len(self), np.nan) for _ in NUMBERS))
-        return Said(*(np.where(there, tables.columns[name][own], np.nan) for name in NUMBERS))
+            present = np.ones(len(self), bool)
+        if not present.any():
+            return EstimatorPredictions(*(np.full(len(self), np.nan) for _ in NUMBERS))
+        return EstimatorPredictions(
+            *(np.where(present, tables.columns[name][rows], np.nan) for name in NUMBERS)
+        )
 
 
 class RowsByCell:
@@ -73,26 +79,26 @@ class RowsByCell:
         self.episode: NDArray = episodes["episode"].to_numpy(dtype=np.int64)
         self.actual = floats(episodes["actual_error"])
         self.classes = episodes["classes"]
-        self.guessed: NDArray = predictions["episode"].to_numpy(dtype=np.int64)
+        self.predicted_episode: NDArray = predictions["episode"].to_numpy(dtype=np.int64)
         self.columns = {name: floats(predictions[name]) for name in NUMBERS}
         self.estimator, names = pd.factorize(predictions["estimator"])
         self.numbers = {str(name): i for i, name in enumerate(names)}
         self._episodes, self._predictions = by_cell(episodes), by_cell(predictions)
 
     def of(self, cell: Cell) -> CellRows:
-        """Rows of one cell, none where the tables have none."""
+        """Rows of one cell; empty if the tables have none."""
         key = tuple(cell[name] for name in CELL_COLUMNS)
         none: NDArray = np.empty(0, dtype=np.int64)
         return CellRows(self, self._episodes.get(key, none), self._predictions.get(key, none))
 
 
 def floats(column: pd.Series) -> NDArray:
-    """As float64, NaN where there is none."""
+    """`column` as a float64 array, NaN for missing values."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def by_cell(rows: pd.DataFrame, names: Iterable[str] = CELL_COLUMNS) -> Mapping[Any, NDArray]:
-    """Places of the rows of every cell, in their order, by the cell's names."""
+    """Positions of the rows of every cell, in table order, by the values of the columns `names`."""
     names = list(names)
     if rows.empty:
         return {}

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them. Standard library only."""
+"""Formatting of numbers, names, cells and estimators as text. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, TypeGuard
 
 Cell = Mapping[str, Any]
 
-# One block of the table, one pair of plots: rows that may be compared with each other.
+# Keys of a block of the table and a set of plots: cells that can be compared with each other.
 GROUP = ("dataset", "backbone", "feature")
 
-# The one that the package recommends; and those that runs without the key ``sees_queries`` had.
+# The recommended estimator, and the oracles of runs without the key ``sees_queries``.
 RECOMMENDED = "auto"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
-# What runs used that did not say.
+# Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
 
 # Control characters move a terminal's cursor, direction marks reorder a line, lone surrogates
@@ -26,18 +26,18 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff
 
 
 def plain(name: object) -> str:
-    """`name` as one line of harmless characters."""
+    """`name` with control and direction characters replaced, hence one line."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", str(name))
 
 
-def known(value: float | None) -> TypeGuard[float]:
-    """Whether there is a number at all."""
+def is_number(value: float | None) -> TypeGuard[float]:
+    """Whether `value` is a finite number."""
     return value is not None and math.isfinite(value)
 
 
 def percent(value: float | None, missing: str = "-", *, digits: int = 1, sign: bool = False) -> str:
     """A share in percent (or a difference of shares in points), without the unit."""
-    if not known(value):
+    if not is_number(value):
         return missing
     text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
     # "-0.0" would claim a direction which the digits do not show.
@@ -51,10 +51,10 @@ def decimal(value: float | None, missing: str = "-", *, sign: bool = False) -> s
 
 def percent_interval(interval: Cell | None, missing: str = "-") -> str:
     """``63.1 ± 0.8``: a mean and half the width of its interval, in percent."""
-    if interval is None or not known(interval["mean"]):
+    if interval is None or not is_number(interval["mean"]):
         return missing
     lower, upper = interval.get("lower"), interval.get("upper")
-    if not (known(lower) and known(upper)):
+    if not (is_number(lower) and is_number(upper)):
         return percent(interval["mean"])
     half = (upper - lower) / 2
     digits = 1 if half == 0 or half >= 0.0005 else 2
@@ -65,7 +65,7 @@ def half_width(cell: Cell, population: str, missing: str = "-") -> str:
     """``4.5``: half the width of the accuracy's interval for other classes or images."""
     interval = cell.get("accuracy_intervals", {}).get(population) or {}
     lower, upper = interval.get("lower"), interval.get("upper")
-    return percent((upper - lower) / 2) if known(lower) and known(upper) else missing
+    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else missing
 
 
 def level_text(cells: Iterable[Cell]) -> str:
@@ -86,10 +86,10 @@ def group_text(group: tuple[str, ...]) -> str:
 
 
 def heading_text(group: tuple[str, ...], cells: Iterable[Cell]) -> str:
-    """``eurosat · resnet18 (pooled), features of unit length``; the latter where cells say it."""
-    known = {str(cell.get("normalize")) for cell in cells} & NORMALIZED.keys()
-    kinds = " or ".join(NORMALIZED[kind] for kind in sorted(known))
-    return group_text(group) + (f", features {kinds}" if kinds else "")
+    """``eurosat · resnet18 (pooled), features of unit length``; the last part if recorded."""
+    kinds = {str(cell.get("normalize")) for cell in cells} & NORMALIZED.keys()
+    kinds_text = " or ".join(NORMALIZED[kind] for kind in sorted(kinds))
+    return group_text(group) + (f", features {kinds_text}" if kinds_text else "")
 
 
 def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:
@@ -115,20 +115,20 @@ def protocol_text(cells: Iterable[Cell]) -> str:
 def queries_text(cells: Iterable[Cell]) -> str:
     """``all queries``, ``15 queries per class``."""
     queries = {str(cell["queries"]) for cell in cells}
-    asked = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
-    return f"{plain(asked)} queries{'' if queries == {'all'} else ' per class'}"
+    numbers_text = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
+    return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
 
 
 def estimator_names(cells: Iterable[Cell]) -> list[str]:
-    """Estimators of any of the cells: the recommended one, others as they came, oracles."""
+    """Estimators of any of the cells: the recommended one, others in order, oracles last."""
     cells = list(cells)
-    told = oracle_names(cells)
+    oracles = oracle_names(cells)
     names = dict.fromkeys(name for cell in cells for name in cell["estimators"])
-    return sorted(names, key=lambda name: (name in told, name != RECOMMENDED))
+    return sorted(names, key=lambda name: (name in oracles, name != RECOMMENDED))
 
 
 def oracle_names(cells: Iterable[Cell]) -> set[str]:
-    """Those that saw the queries: upper bounds, which are no estimators."""
+    """Oracles of the cells: estimators that use the queries, hence upper bounds."""
     return {
         name
         for cell in cells
@@ -138,27 +138,27 @@ def oracle_names(cells: Iterable[Cell]) -> set[str]:
 
 
 def missing_count(cell: Cell, estimator: str) -> int:
-    """Episodes of the cell for which the estimator has no number."""
+    """Number of episodes of the cell for which the estimator is undefined."""
     return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
 
 
 def fallback_count(cell: Cell, estimator: str) -> int:
-    """Episodes of the cell whose prediction comes with a reservation."""
+    """Number of episodes of the cell for which the estimator used a fallback."""
     return int(cell["estimators"][estimator].get("fallbacks") or 0)
 
 
 def fallback_reason(row: Cell) -> str:
-    """Why it did, and which."""
+    """Reason of the fallbacks in the row of an estimator."""
     return plain(row.get("fallback_reason") or row.get("reason") or "no reason was given")
 
 
 def compared(cell: Cell) -> dict[str, float]:
-    """MAE of the estimators that predicted most episodes of the cell, by name; no oracles."""
-    told = oracle_names([cell])
+    """MAE by name of the estimators defined on the most episodes of the cell, without oracles."""
+    oracles = oracle_names([cell])
     made = {
         name: row
         for name, row in cell["estimators"].items()
-        if known(row.get("mae")) and name not in told
+        if is_number(row.get("mae")) and name not in oracles
     }
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
     most = max((row["defined"] for row in made.values()), default=0)
@@ -166,36 +166,36 @@ def compared(cell: Cell) -> dict[str, float]:
 
 
 def best_estimator(cell: Cell) -> str | None:
-    """The one with the lowest MAE, None where nobody predicted anything."""
+    """Name of the estimator with the lowest MAE; None if none predicted anything."""
     errors = compared(cell)
     return min(errors, key=errors.__getitem__, default=None)
 
 
 def shown_estimator(cell: Cell) -> str | None:
-    """Who speaks for the cell: the recommended one, chosen beforehand, else the nearest."""
-    own = cell["estimators"].get(RECOMMENDED, {})
-    return RECOMMENDED if known(own.get("mae")) else best_estimator(cell)
+    """Name of the estimator shown for the cell: the recommended one, else the best one."""
+    recommended = cell["estimators"].get(RECOMMENDED, {})
+    return RECOMMENDED if is_number(recommended.get("mae")) else best_estimator(cell)
 
 
 def interval_level(row: Cell) -> float:
     """Nominal coverage of an estimator's intervals."""
     level = row.get("level")
-    return level if known(level) else INTERVAL_LEVEL
+    return level if is_number(level) else INTERVAL_LEVEL
 
 
 def interval_levels_text(cells: Iterable[Cell]) -> str:
-    """Of all estimators with intervals: ``90 %``; empty where nobody has any."""
+    """Levels of all estimators with intervals: ``90 %``; empty if there are none."""
     levels = {
         interval_level(row)
         for cell in cells
         for row in cell["estimators"].values()
-        if known(row.get("coverage"))
+        if is_number(row.get("coverage"))
     }
     return " or ".join(f"{100 * level:.4g} %" for level in sorted(levels))
 
 
 def display_name(name: str, oracle: bool) -> str:
-    """An estimator's name as figures and the page show it."""
+    """An estimator's name, with a dagger for oracles."""
     return f"{name} {ORACLE_MARK}" if oracle else name
 
 
@@ -209,7 +209,7 @@ USES = {
 
 
 def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
-    """Heads by what they know beyond the shots, in words; inductive ones are left out."""
+    """Heads by a description of the information they use beyond the shots, if any."""
     notes: dict[str, list[str]] = {}
     for cell in cells:
         words = "; ".join(text for use, text in USES.items() if use in cell.get("head_uses", ()))
@@ -219,19 +219,23 @@ def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
 
 
 def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
-    """Why predictions are missing: (estimator, where, reason), alike cells told together."""
+    """Reasons of missing predictions: (estimator, where, reason), equal cells joined."""
     return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
 def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
-    """Reservations about predictions: as `missing_notes`."""
+    """Reasons of fallbacks: (estimator, where, reason), equal cells joined."""
     return notes_of(cells, fallback_count, fallback_reason)
 
 
 def notes_of(
     cells: Iterable[Cell], count: Callable[[Cell, str], int], why: Callable[[Cell], str]
 ) -> list[tuple[str, str, str]]:
-    """Something about an estimator in `count` episodes of a cell: (estimator, where, why)."""
+    """Notes (estimator, where, reason) for cells where `count` is positive, equal cells joined.
+
+    `count` maps a cell and an estimator to a number of episodes, `why` an estimator's row to the
+    reason.
+    """
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name, row in cell["estimators"].items():
@@ -246,8 +250,8 @@ def notes_of(
     ]
 
 
-def some_missing(cells: Iterable[Cell]) -> bool:
-    """Whether an estimator of a cell has numbers for some episodes and not for others."""
+def any_partly_missing(cells: Iterable[Cell]) -> bool:
+    """Whether any estimator is defined for some but not all episodes of a cell."""
     return any(
         0 < missing_count(cell, name) < cell["episodes"]
         for cell in cells
@@ -265,7 +269,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:
-    """The backbone, with the feature kind where several of it were judged."""
+    """The backbone, with the feature kind where it was evaluated with several."""
     name = str(cell["backbone"])
     return f"{name} ({cell['feature']})" if len(features.get(name, ())) > 1 else name
 
@@ -279,5 +283,5 @@ def feature_kinds(cells: Iterable[Cell]) -> dict[str, set[str]]:
 
 
 def task_of(cell: Cell) -> str:
-    """The task, as old runs did not always say it."""
+    """The task of a cell; classification in old runs, which do not record it."""
     return str(cell.get("task", "classification"))

@@ -1,4 +1,4 @@
-"""The report's files."""
+"""Write the files of a report: the page, figures and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fewshot.report.payload.html import render_report
 from fewshot.results.schema import CELL_COLUMNS
 from fewshot.results.store import read_runs, store_warnings
 
-# The end of a run is not to wait for pictures: some seven hundred of them, in a second or two.
+# Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
 
 
@@ -32,7 +32,7 @@ def write_report(
     Parameters
     ----------
     folder : Path
-        With what a run writes before, if it did: file names of the shots are read from there.
+        The run folder, from which the file names of the shots are read if it has them.
     summary, episodes, predictions
         As for :func:`fewshot.report.render_report`.
     figures : sequence of {"svg", "pdf", "png"}
@@ -41,7 +41,7 @@ def write_report(
     Returns
     -------
     Path
-        Of ``report.html``.
+        Path of ``report.html``.
     """
     path = folder / "report.html"
     page = render_report(summary, episodes, predictions, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
@@ -59,7 +59,7 @@ def check_figures(argument: str, formats: Sequence[str]) -> None:
     Raises
     ------
     FewshotError
-        Another format, or matplotlib is not installed.
+        A format is unknown, or matplotlib is not installed.
     """
     for kind in formats:
         expect_choice(argument, kind, FORMATS)
@@ -71,14 +71,15 @@ def check_figures(argument: str, formats: Sequence[str]) -> None:
         )
 
 
-# Cells; of more, the page and `fewshot results` are easier to read than a terminal.
+# Most cells for which the table is printed; of more, the page and `fewshot results` are easier to
+# read.
 MOST_PRINTED = 100
 
 
 FORMATS = ("svg", "pdf", "png")
 
 
-# All that a report shows; other columns are not read.
+# Columns that a report shows; others are not read.
 COLUMNS = {
     "episodes": [*CELL_COLUMNS, "episode", "classes", "actual_error"],
     "predictions": [
@@ -99,13 +100,13 @@ def join_report(
     Parameters
     ----------
     runs : sequence of Path
-        Of `find_runs`.
+        Run folders, as from `find_runs`.
     target : Path
-        Of the page.
+        Path of the page.
     formats : sequence of {"svg", "pdf", "png"}
-        Of figures, beside the page in ``<target>_figures/``; none by default.
+        Formats of figures, beside the page in ``<target>_figures/``; none by default.
     thumbnails : bool
-        Whether the page has pictures, where the images are at hand.
+        Whether the page has thumbnails, where the images are on this machine.
     """
     from fewshot.report.answer import answer_text
     from fewshot.report.payload.html import page_text
@@ -116,16 +117,16 @@ def join_report(
     for line in store_warnings(summary):
         print(f"fewshot: {line}", file=sys.stderr)
     options: dict[str, Any] = {} if thumbnails else {"thumbnail_bytes": 0}
-    found = payload(summary, episodes, predictions, **options)
+    contents = payload(summary, episodes, predictions, **options)
     with writing("--output", target), atomic_path(target) as partial:
-        partial.write_text(page_text(summary, found), encoding="utf-8", newline="\n")
+        partial.write_text(page_text(summary, contents), encoding="utf-8", newline="\n")
     if len(summary["cells"]) <= MOST_PRINTED:
         print(summary_table(summary["cells"]))
-    print(f"\n{answer_text(found.answer)}")
+    print(f"\n{answer_text(contents.answer)}")
     if formats:
         _draw(target, summary, episodes, predictions, formats)
-    many = len(summary["runs"])
-    print(f"\nReport over {many} run{'s' * (many > 1)}: {target}")
+    count = len(summary["runs"])
+    print(f"\nReport over {count} run{'s' * (count > 1)}: {target}")
     return len(summary["unreadable"])
 
 
@@ -142,7 +143,7 @@ def _draw(
 
 
 def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:
-    """The tables of `fewshot.report.text.papers` as one file."""
+    """Write the tables of `fewshot.report.text.papers` to one file."""
     from fewshot.report.text.papers import paper_tables
     from fewshot.results.joining import Store
 

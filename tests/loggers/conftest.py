@@ -1,4 +1,4 @@
-"""Cells as runs write them, and a run folder around them."""
+"""Summary of a run with its cells, and its folder."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def settings():
 
 @pytest.fixture
 def folder(workplace):
-    """A run folder that is complete."""
+    """A complete run folder."""
     made = workplace / "runs" / "one_run"
     made.mkdir(parents=True)
     (made / "report.html").write_text("<p>a page</p>")

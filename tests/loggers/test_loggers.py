@@ -1,4 +1,4 @@
-"""Real libraries write, their own readers read; nothing leaves the machine."""
+"""Records written by the trackers' libraries and read with their readers, without network."""
 
 import json
 import socket
@@ -11,13 +11,13 @@ import pytest
 from fewshot.exceptions import FewshotError
 from fewshot.loggers import base, loggers
 from fewshot.loggers.dispatch import loggers_of, tell
-from fewshot.loggers.mlflow import plain
+from fewshot.loggers.mlflow import allowed_name
 from fewshot.paths import options
 
 
 @pytest.fixture
 def made(workplace):
-    """Function that makes a logger with the settings of conf/logger."""
+    """Function that builds a logger with the settings of conf/logger."""
 
     def make(name, **changes):
         settings = options("logger")[name][name] | {"folder": str(workplace / "runs")} | changes
@@ -55,7 +55,7 @@ def test_tensorboard(made, folder, summary, settings):
     assert sorted(path.name for path in Path("events").iterdir()) == ["one_run", "one_run-2"]
     events = EventAccumulator("events/one_run-2")
     events.Reload()
-    curve = [(one.step, one.value) for one in events.Scalars("ncm/accuracy")]
+    curve = [(entry.step, entry.value) for entry in events.Scalars("ncm/accuracy")]
     assert curve == [(1, 0.75), (5, pytest.approx(0.9))]
     text = events.Tensors("parameters/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "| head.lda.shrinkage | auto |" in text
@@ -94,18 +94,18 @@ def test_mlflow_takes_no_password(made, monkeypatch):
             made("mlflow", uri=uri)
         assert "secret" not in str(caught.value)
     made("mlflow", uri="postgresql://me@example.org/db?sslmode=require")
-    assert plain("a/b (c)·1-shot") == "a/b _c__1-shot"
+    assert allowed_name("a/b (c)·1-shot") == "a/b _c__1-shot"
 
 
 def records_of(path):
-    """What a .wandb file holds: blocks of 32 KiB, pieces with checksum, length and kind."""
+    """Records of a .wandb file: blocks of 32 KiB, pieces with checksum, length and kind."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, at, whole = path.read_bytes(), 7, b""
     while at + 7 <= len(data):
-        left = 32768 - at % 32768
-        if left < 7:
-            at += left
+        remaining = 32768 - at % 32768
+        if remaining < 7:
+            at += remaining
             continue
         _, length, kind = struct.unpack("<IHB", data[at : at + 7])
         whole += data[at + 7 : at + 7 + length]
@@ -118,10 +118,10 @@ def records_of(path):
 
 
 def whole_file(path):
-    """Records of a file whose last piece a process of wandb may still be writing."""
+    """Records of a file, once wandb's process has written the last one."""
     for _ in range(300):
         records = list(records_of(path))
-        if any(one.HasField("exit") for one in records):
+        if any(entry.HasField("exit") for entry in records):
             break
         time.sleep(0.1)
     return records
@@ -134,16 +134,16 @@ def test_wandb_offline(made, folder, summary, settings, no_network):
     records = whole_file(file)
     history = [
         {item.key or "/".join(item.nested_key): json.loads(item.value_json)
-         for item in one.history.item}
-        for one in records if one.HasField("history")
+         for item in entry.history.item}
+        for entry in records if entry.HasField("history")
     ]  # fmt: skip
-    curve = {one["shots"]: one.get("ncm/accuracy") for one in history}
+    curve = {entry["shots"]: entry.get("ncm/accuracy") for entry in history}
     assert curve == {1: 0.75, 5: 0.9}
-    (run,) = (one.run for one in records if one.HasField("run"))
+    (run,) = (entry.run for entry in records if entry.HasField("run"))
     config = {item.key or "/".join(item.nested_key): item.value_json for item in run.config.update}
     assert config["head.lda.shrinkage"] == '"auto"'
     assert run.display_name == "one_run"
-    assert any(one.HasField("artifact") for one in records) or b"report-" in file.read_bytes()
+    assert any(entry.HasField("artifact") for entry in records) or b"report-" in file.read_bytes()
 
 
 def test_wandb_modes(made):

@@ -1,4 +1,4 @@
-"""Which numbers trackers get, under which names."""
+"""Names and values of the metrics that are logged."""
 
 from fewshot.loggers.record import (
     Metric,
@@ -10,18 +10,18 @@ from fewshot.loggers.record import (
 
 
 def test_curves_by_shots(summary):
-    found = metrics_of(summary["cells"])
-    assert [one.step for one in found] == sorted(one.step for one in found)
-    curve = [(one.step, one.value) for one in found if one.name == "ncm/accuracy"]
+    metrics = metrics_of(summary["cells"])
+    assert [metric.step for metric in metrics] == sorted(metric.step for metric in metrics)
+    curve = [(metric.step, metric.value) for metric in metrics if metric.name == "ncm/accuracy"]
     assert curve == [(1, 0.75), (5, 0.9)]
-    assert Metric("lda/error", 1, 0.5) in found
-    assert Metric("ncm/margin/mae", 5, 0.05) in found
-    assert not [one for one in found if "loo" in one.name]  # predicted nothing
+    assert Metric("lda/error", 1, 0.5) in metrics
+    assert Metric("ncm/margin/mae", 5, 0.05) in metrics
+    assert not [metric for metric in metrics if "loo" in metric.name]  # predicted nothing
 
 
 def test_names_say_what_differs(make_cell):
     cells = [make_cell(dataset=name, ways=ways) for name, ways in (("d", 5), ("e", 2))]
-    names = {one.name for one in metrics_of(cells)}
+    names = {metric.name for metric in metrics_of(cells)}
     assert {"d/5-way/ncm/accuracy", "e/2-way/ncm/accuracy"} <= names
     assert all("/b/" not in name for name in names)
 
@@ -31,8 +31,8 @@ def test_no_two_numbers_have_one_name(make_cell):
         make_cell(dataset=d, backbone=b, head=h, shots=k, seed=s)
         for d in "xy" for b in "pq" for h in "mn" for k in (1, 5) for s in (0, 1)
     ]  # fmt: skip
-    found = metrics_of(cells)
-    assert len({(one.name, one.step) for one in found}) == len(found) == 32 * 5
+    metrics = metrics_of(cells)
+    assert len({(metric.name, metric.step) for metric in metrics}) == len(metrics) == 32 * 5
 
 
 def test_other_tasks(make_cell):
@@ -42,9 +42,9 @@ def test_other_tasks(make_cell):
     assert metrics_of([verified]) == [Metric("ncm/auroc", 2, 0.8)]
     measures = ("macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret")
     entry = {"prevalence": 0.2} | {name: {"mean": 0.5} for name in measures}
-    found = metrics_of([bare | {"prevalences": [entry | {"regret": {"mean": float("nan")}}]}])
-    assert Metric("ncm/macro_f1", 20, 0.5) in found
-    assert len(found) == 5
+    metrics = metrics_of([bare | {"prevalences": [entry | {"regret": {"mean": float("nan")}}]}])
+    assert Metric("ncm/macro_f1", 20, 0.5) in metrics
+    assert len(metrics) == 5
 
 
 def test_parameters_are_flat_and_name_no_server(settings):

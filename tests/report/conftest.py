@@ -1,4 +1,4 @@
-"""Synthetic runs: as the real ones look, without images, features or heads."""
+"""Synthetic runs in the form of real ones, without images, features or heads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEW = ("fallbacks", "fallback_reason", "sees_queries", "coverage", "width", "lev
 
 
 class Run(NamedTuple):
-    """What the report is made from."""
+    """Inputs of the report."""
 
     summary: dict
     episodes: pd.DataFrame
@@ -132,7 +132,7 @@ def make_run(
     fallbacks=None,
     intervals=None,
 ):
-    """A run; unless told otherwise, leave-one-out is undefined at one shot."""
+    """A run; by default leave-one-out is undefined at one shot."""
     rng = np.random.default_rng(0)
     cells = []
     for dataset, backbone in pairs:
@@ -181,7 +181,7 @@ def run():
 
 @pytest.fixture(scope="session")
 def judged():
-    """All that can be judged: ``auto`` last, intervals, oracles, fall-backs."""
+    """A run with all features: ``auto`` last, intervals, oracles and fallbacks."""
     return make_run(
         estimators=("oracle", *SPREAD, "oracle_sigma", "auto"),
         episodes=200,
@@ -191,7 +191,7 @@ def judged():
 
 
 def without_judging(run):
-    """The same run as it would have been left before there were these keys."""
+    """The same run without the keys that older versions did not write."""
     summary = json.loads(json.dumps(run.summary))
     for cell in summary["cells"]:
         del cell["comparisons"]
@@ -209,12 +209,12 @@ def old():
 
 @pytest.fixture(scope="session")
 def make():
-    """`make_run` for tests that need another one."""
+    """The function `make_run`."""
     return make_run
 
 
 @pytest.fixture(scope="session")
 def data_of():
-    """Function that gives what the script of a page gets."""
+    """Function that returns the data of a page's script."""
     element = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
     return lambda page: json.loads(element.search(page)[1])

@@ -1,4 +1,4 @@
-"""The sentences at the top of the page: they say "clearly" when it is clear, and else not."""
+"""The sentences at the top of the page say "clearly" only for clear differences."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ EPISODES, WAYS, CLASSES = 400, 5, 40
 def made(*cells):
     """Answer for cells given as dicts: names, ``error`` (E,), and ``drawn``, the episodes' name."""
     tables, summaries = [], []
-    for given in cells:
+    for changes in cells:
         cell = {
             "task": "classification", "dataset": "birds", "backbone": "resnet", "feature": "pooled",
             "head": "ncm", "ways": WAYS, "shots": 5, "seed": 0,
         }  # fmt: skip
-        cell |= {key: value for key, value in given.items() if key in cell}
-        error = given["error"]
-        drawn = given.get("drawn", "same")
+        cell |= {key: value for key, value in changes.items() if key in cell}
+        error = changes["error"]
+        drawn = changes.get("drawn", "same")
         tables.append(
             pd.DataFrame({"episode": np.arange(len(error))}).assign(
-                **cell, classes=given.get("classes", CLASS_NAMES), actual_error=error
+                **cell, classes=changes.get("classes", CLASS_NAMES), actual_error=error
             )
         )
-        classes = given.get("interval")
+        classes = changes.get("interval")
         summaries.append({
-            **cell, "queries": 15, "episodes": len(error), "estimators": given.get("said", {}),
-            "head_uses": given.get("uses", []),
+            **cell, "queries": 15, "episodes": len(error), "estimators": changes.get("said", {}),
+            "head_uses": changes.get("uses", []),
             "accuracy": mean_interval(1 - error), "actual_error": mean_interval(error),
             "accuracy_intervals": {"classes": classes} if classes else {},
-            "comparisons": given.get("comparisons", []), "hashes": {"episodes": drawn},
+            "comparisons": changes.get("comparisons", []), "hashes": {"episodes": drawn},
         })  # fmt: skip
     empty = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
     return payload({"cells": summaries}, pd.concat(tables), empty).answer
@@ -47,7 +47,7 @@ def lines(*cells):
 
 rng = np.random.default_rng(0)
 DRAWN = rng.random((EPISODES, CLASSES)).argsort(1)[:, :WAYS]
-CLASS_NAMES = [[f"class {c}" for c in own] for own in DRAWN.tolist()]
+CLASS_NAMES = [[f"class {c}" for c in classes] for classes in DRAWN.tolist()]
 BASE = 0.3 + 0.08 * rng.standard_normal(EPISODES)
 NOISE = 0.02 * rng.standard_normal(EPISODES)
 
@@ -80,7 +80,7 @@ def test_not_clearly_ahead():
 
 
 def test_ahead_on_these_classes_only():
-    """What a class adds is the same in all its episodes: other classes could turn it round."""
+    """The effect of a class is the same in all its episodes: other classes could reverse it."""
     by_class = np.random.default_rng(1).standard_normal(CLASSES) * 0.2
     gap = by_class[DRAWN].mean(1)
     gap += 0.03 - gap.mean()
@@ -131,25 +131,26 @@ def test_intervals_and_transduction_are_told():
 
 
 def test_more_shots_are_followed_with_one_combination():
-    given = [
+    cells = [
         {"backbone": name, "shots": K, "error": BASE - gain, "drawn": str(K)}
         for name, gains in {"resnet": (0.08, 0.1, 0.12), "vit": (0.0, 0.15, 0.2)}.items()
         for K, gain in zip((1, 5, 10), gains, strict=True)
     ]
-    told = lines(*given)
-    assert told[0].startswith("5-way, 1 shot: resnet")
-    assert told[2].startswith("5-way, 10 shots: vit")
+    sentences = lines(*cells)
+    assert sentences[0].startswith("5-way, 1 shot: resnet")
+    assert sentences[2].startswith("5-way, 10 shots: vit")
     assert (
-        told[3] == "More shots (vit with ncm): +15.0 points from 1 to 5, +5.0 points from 5 to 10."
+        sentences[3]
+        == "More shots (vit with ncm): +15.0 points from 1 to 5, +5.0 points from 5 to 10."
     )
 
 
 def test_few_lines_for_many_shots_and_many_data_sets():
-    told = lines(*({"shots": K, "error": BASE, "drawn": str(K)} for K in range(1, 9)))
-    assert [line.split(":")[0] for line in told[:4]] == [
+    sentences = lines(*({"shots": K, "error": BASE, "drawn": str(K)} for K in range(1, 9)))
+    assert [line.split(":")[0] for line in sentences[:4]] == [
         "5-way, 1 shot", "5-way, 3 shots", "5-way, 6 shots", "5-way, 8 shots",
     ]  # fmt: skip
-    assert len(told) <= 6
+    assert len(sentences) <= 6
     parts = made(*({"dataset": f"d{i}", "error": BASE} for i in range(11)))
     assert [part["heading"] for part in parts[:8]] == [f"d{i}" for i in (0, 1, 10, 2, 3, 4, 5, 6)]
     assert parts[-1]["lines"][0] == "3 more data sets are in the table."
@@ -172,11 +173,11 @@ def said(mae, constant, lower, upper, spearman=0.4, episodes=EPISODES):
 
 
 def test_predictions_beside_the_constant():
-    told = lines(
+    sentences = lines(
         {"error": BASE - 0.01, **said(0.03, 0.05, 0.01, 0.03)},
         {"head": "lda", "error": BASE, **said(0.04, 0.05, -0.01, 0.03)},
     )
-    assert told[-1] == (
+    assert sentences[-1] == (
         "Predicted errors, 5-way, 5 shots, resnet with ncm: auto, from the shots alone, is off by "
         "3.0 points on average; saying the same of all would be off by 5.0 (clearly nearer), a "
         "difference of -2.0 ± 1.0 points. It tells harder episodes from easier ones (Spearman "
@@ -188,7 +189,7 @@ def test_predictions_beside_the_constant():
 
 
 def test_unlike_cells_have_a_sentence_each_and_no_average():
-    """One shot and five, two data sets, three heads: never a mean over them."""
+    """No means over 1 and 5 shots, two data sets or three heads."""
     cells = [
         {"dataset": name, "head": head, "shots": K, "error": BASE + worse, "drawn": f"{name}{K}",
          **said(mae + worse, 0.05, 0.01, 0.03)}
@@ -198,21 +199,23 @@ def test_unlike_cells_have_a_sentence_each_and_no_average():
     ]  # fmt: skip
     parts = made(*cells)
     for part in parts[1:3]:
-        one, five = [line for line in part["lines"] if line.startswith("Predicted errors")]
-        assert "1 shot, resnet with ncm: auto" in one and "off by 11.0 points" in one
-        assert one.endswith("The 2 other combinations: off by 12.0 to 14.0.")
+        single, five = [line for line in part["lines"] if line.startswith("Predicted errors")]
+        assert "1 shot, resnet with ncm: auto" in single and "off by 11.0 points" in single
+        assert single.endswith("The 2 other combinations: off by 12.0 to 14.0.")
         assert "5 shots, resnet with ncm: auto" in five and "off by 2.0 points" in five
         assert five.endswith("The 2 other combinations: off by 3.0 to 5.0.")
 
 
 def test_seeds_are_alike_and_averaged():
-    told = lines(
+    sentences = lines(
         {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)},
         {"error": BASE, "seed": 1, "drawn": "1", **said(0.05, 0.06, 0.01, 0.01, spearman=0.2)},
     )
-    assert "off by 4.0 points on average (mean of 2 seeds)" in told[-1]
-    assert "would be off by 5.5 (clearly nearer), a difference of -1.5 ± 0.5 points" in told[-1]
-    assert "Spearman 0.30, 0.24 to 0.37" in told[-1]
+    assert "off by 4.0 points on average (mean of 2 seeds)" in sentences[-1]
+    assert (
+        "would be off by 5.5 (clearly nearer), a difference of -1.5 ± 0.5 points" in sentences[-1]
+    )
+    assert "Spearman 0.30, 0.24 to 0.37" in sentences[-1]
 
 
 @pytest.mark.parametrize("spearman", [0.0, 0.05, None])
@@ -254,10 +257,10 @@ def test_the_constant_of_the_same_episodes_is_beside_a_prediction_of_some():
 def test_where_nothing_was_predicted():
     none = {"said": {"loo": {"mae": None, "defined": 0}}}
     assert lines({"error": BASE, **none})[-1] == "No estimator could predict an error."
-    told = lines(
+    sentences = lines(
         {"error": BASE, **none, "shots": 1}, {"error": BASE, **said(0.03, 0.05, 0.01, 0.03)}
     )
-    assert told[-2].endswith("1 shot, resnet with ncm: no estimator could predict an error.")
+    assert sentences[-2].endswith("1 shot, resnet with ncm: no estimator could predict an error.")
     constant = {"said": {"constant": {"mae": 0.06, "defined": EPISODES}}}
     (_, last) = lines({"error": BASE, **constant})
     assert "only constant, which says the same of all, predicted any and is off by 6.0" in last
@@ -279,8 +282,8 @@ def test_the_best_over_all_data_sets():
     gains = {"d1": {"ncm": 0.05, "lda": 0.0}, "d2": {"ncm": 0.0, "lda": 0.03}, "d3": {"ncm": 0.01}}
     cells = [
         {"dataset": name, "head": head, "error": BASE - gain, "drawn": name}
-        for name, own in gains.items()
-        for head, gain in own.items()
+        for name, gains_by_head in gains.items()
+        for head, gain in gains_by_head.items()
     ]
     first = made(*cells[:4])[0]
     mean = 100 * (1 - BASE.mean() + 0.025)

@@ -1,1 +1,1 @@
-"""Which cells may be compared, and which of them is ahead."""
+"""Comparison of cells: candidates, paired differences, ranks and predicted errors."""

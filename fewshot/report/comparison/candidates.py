@@ -1,17 +1,17 @@
-"""Combinations of backbone and head that were judged at the same ways and shots, best first."""
+"""Combinations of backbone and head evaluated at the same ways and shots, best first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fewshot.report.comparison.paired import Judged
+from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.wording import (
     Cell,
     backbone_name,
     feature_kinds,
     half_width,
-    known,
+    is_number,
     percent,
     plain,
     shots_text,
@@ -22,7 +22,7 @@ Setting = tuple[int, int]  # ways, shots
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A backbone with a head, judged under one or several seeds.
+    """A backbone with a head, evaluated under one or several seeds.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Candidate:
 
     backbone: str
     head: str
-    judged: tuple[Judged, ...]
+    judged: tuple[EvaluatedCell, ...]
 
     @property
     def mean(self) -> float:
@@ -47,23 +47,23 @@ class Candidate:
 
     @property
     def transductive(self) -> bool:
-        """Whether it sees all queries of an episode together."""
+        """Whether the head uses all queries of an episode together."""
         return "queries" in (self.judged[0][0].get("head_uses") or ())
 
     def text(self) -> str:
         """``63.1 % (± 0.8 over episodes, ± 4.5 for other classes)``."""
         if len(self.judged) > 1:
-            many = len(self.judged)
-            return f"{percent(self.mean)} % (mean of {many} seeds)"
+            seeds = len(self.judged)
+            return f"{percent(self.mean)} % (mean of {seeds} seeds)"
         cell = self.judged[0][0]
         halves = {"over episodes": _episodes(cell), "for other classes": _classes(cell)}
-        told = ", ".join(f"± {half} {what}" for what, half in halves.items() if half)
-        return f"{percent(self.mean)} %" + (f" ({told})" if told else "")
+        intervals = ", ".join(f"± {half} {what}" for what, half in halves.items() if half)
+        return f"{percent(self.mean)} %" + (f" ({intervals})" if intervals else "")
 
 
 def _episodes(cell: Cell) -> str:
     lower, upper = cell["accuracy"].get("lower"), cell["accuracy"].get("upper")
-    return percent((upper - lower) / 2) if known(lower) and known(upper) else ""
+    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else ""
 
 
 def _classes(cell: Cell) -> str:
@@ -71,46 +71,52 @@ def _classes(cell: Cell) -> str:
 
 
 def candidates(
-    judged: Iterable[Judged], kinds: Mapping[str, set[str]] | None = None
+    judged: Iterable[EvaluatedCell], kinds: Mapping[str, set[str]] | None = None
 ) -> dict[Setting, list[Candidate]]:
     """Candidates by ways and shots, best first; those with fewer seeds than others left out.
 
-    `kinds` are the features of each backbone where they are not those of `judged` alone.
+    `kinds` are the feature kinds by backbone, by default those of `judged`.
     """
-    judged = [pair for pair in judged if known(pair[0]["accuracy"]["mean"])]
+    judged = [pair for pair in judged if is_number(pair[0]["accuracy"]["mean"])]
     kinds = feature_kinds(cell for cell, _ in judged) if kinds is None else kinds
-    groups: dict[Setting, dict[tuple[str, str], list[Judged]]] = {}
+    groups: dict[Setting, dict[tuple[str, str], list[EvaluatedCell]]] = {}
     for cell, rows in judged:
         names = backbone_name(cell, kinds), str(cell["head"])
         setting = int(cell["ways"]), int(cell["shots"])
         groups.setdefault(setting, {}).setdefault(names, []).append((cell, rows))
     return {
-        setting: _ranked([Candidate(*names, tuple(own)) for names, own in group.items()])
+        setting: _ranked([Candidate(*names, tuple(pairs)) for names, pairs in group.items()])
         for setting, group in sorted(groups.items())
     }
 
 
-def _ranked(found: Sequence[Candidate]) -> list[Candidate]:
-    most = max(len(one.judged) for one in found)
-    return sorted((one for one in found if len(one.judged) == most), key=lambda one: -one.mean)
+def _ranked(entries: Sequence[Candidate]) -> list[Candidate]:
+    most = max(len(candidate.judged) for candidate in entries)
+    return sorted(
+        (candidate for candidate in entries if len(candidate.judged) == most),
+        key=lambda candidate: -candidate.mean,
+    )
 
 
 def runner_up(ranked: Sequence[Candidate], *, backbone: bool) -> Candidate | None:
-    """The best with another backbone, whatever the head; or with another head, if possible under
-    the same backbone.
+    """The best candidate with another backbone, or with another head; None if there is none.
+
+    Another head is looked for under the same backbone first.
     """
     best = ranked[0]
     if backbone:
-        return next((one for one in ranked if one.backbone != best.backbone), None)
-    others = [one for one in ranked if one.head != best.head]
-    same = [one for one in others if one.backbone == best.backbone]
+        return next(
+            (candidate for candidate in ranked if candidate.backbone != best.backbone), None
+        )
+    others = [candidate for candidate in ranked if candidate.head != best.head]
+    same = [candidate for candidate in others if candidate.backbone == best.backbone]
     return next(iter(same or others), None)
 
 
 Table = Mapping[Setting, Sequence[Candidate]]
 
 
-def over_all(datasets: Sequence[Sequence[Judged]]) -> list[str]:
+def over_all(datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
     """A sentence on the ways and most shots that all data sets share; none for one data set.
 
     Parameters
@@ -118,7 +124,7 @@ def over_all(datasets: Sequence[Sequence[Judged]]) -> list[str]:
     datasets : sequence of sequences of (cell, rows)
         Of classification, one per data set.
     """
-    # A backbone must be called the same everywhere, whatever features a data set has of it.
+    # A backbone must have the same name for all data sets, even if they have different features.
     kinds = feature_kinds(cell for judged in datasets for cell, _ in judged)
     tables: list[Table] = [candidates(judged, kinds) for judged in datasets]
     if len(tables) < 2:
@@ -126,7 +132,7 @@ def over_all(datasets: Sequence[Sequence[Judged]]) -> list[str]:
     shared = set.intersection(*(set(table) for table in tables))
     if not shared:
         return []
-    setting = max(shared, key=lambda one: (one[1], one[0]))
+    setting = max(shared, key=lambda setting: (setting[1], setting[0]))
     means = _means([table[setting] for table in tables])
     if len(means) < 2:
         return []
@@ -142,9 +148,9 @@ def over_all(datasets: Sequence[Sequence[Judged]]) -> list[str]:
 
 
 def _means(ranked: Sequence[Sequence[Candidate]]) -> dict[str, list[float]]:
-    """Accuracies by combination, of those that every data set has."""
-    found: dict[str, list[float]] = {}
-    for own in ranked:
-        for one in own:
-            found.setdefault(one.name, []).append(one.mean)
-    return {name: values for name, values in found.items() if len(values) == len(ranked)}
+    """Mean accuracies (one per data set) of the combinations that every data set has."""
+    means: dict[str, list[float]] = {}
+    for ranking in ranked:
+        for candidate in ranking:
+            means.setdefault(candidate.name, []).append(candidate.mean)
+    return {name: values for name, values in means.items() if len(values) == len(ranked)}

@@ -1,4 +1,4 @@
-"""Accuracies of classification as a table: what is compared, by where it was judged."""
+"""Accuracies of classification as a table of contexts and treatments."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, known, task_of
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number, task_of
 
 HEAD, BACKBONE, BOTH = "head", "backbone", "head and backbone"
-# Seldom judged treatments would leave hardly a context that all share.
+# Treatments in fewer than this share of the contexts are left out: hardly any would be shared.
 OFTEN = 0.5
 
 # Data set, what is held fixed, ways, shots, seed, queries.
 Context = tuple[Any, ...]
-SEED = 4  # where the seed stands in it
+SEED = 4  # position of the seed in a context
 
 
 def table_of(cells: Iterable[Cell], of: str) -> dict[Context, dict[str, float]]:
@@ -26,7 +26,7 @@ def table_of(cells: Iterable[Cell], of: str) -> dict[Context, dict[str, float]]:
     table: dict[Context, dict[str, float]] = {}
     for cell in cells:
         value = cell["accuracy"]["mean"]
-        if not known(value):
+        if not is_number(value):
             continue
         backbone, head = backbone_name(cell, features), str(cell["head"])
         treatment, fixed = {
@@ -42,9 +42,9 @@ def table_of(cells: Iterable[Cell], of: str) -> dict[Context, dict[str, float]]:
 def complete(
     table: Mapping[Context, Mapping[str, float]],
 ) -> tuple[list[str], list[Context], list[str]]:
-    """Treatments, the contexts in which all of them were judged, and treatments left out.
+    """Treatments, the contexts in which all of them were evaluated, and treatments left out.
 
-    Treatments that were judged in fewer than half as many contexts as the most frequent one are
+    Treatments that were evaluated in fewer than half as many contexts as the most frequent one are
     left out, then the rarest one by one until there is a context that the others share.
     """
     counts: dict[str, int] = {}
@@ -68,5 +68,5 @@ def scores(
     """Accuracies (contexts, treatments), and their means by data set (data sets, treatments)."""
     rows = np.array([[table[where][name] for name in names] for where in contexts])
     datasets = np.array([where[0] for where in contexts])
-    means = [rows[datasets == one].mean(0) for one in dict.fromkeys(datasets.tolist())]
+    means = [rows[datasets == name].mean(0) for name in dict.fromkeys(datasets.tolist())]
     return rows, np.array(means)

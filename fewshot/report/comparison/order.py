@@ -1,8 +1,7 @@
-"""Whether predicted errors tell harder episodes from easier ones, which their MAE does not say.
+"""Rank correlation of predicted and actual errors, with its interval and its wording.
 
-An estimator that says the same of every episode is near where episodes differ little. Knowing which
-of them are harder is another thing: the rank correlation of predicted and actual errors is above 0.
-Standard library only.
+The mean absolute error does not measure it: an estimator that predicts the same error for every
+episode has a small one where episodes differ little. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from fewshot.report.wording import (
     Cell,
     best_estimator,
     decimal,
-    known,
+    is_number,
     notes_of,
     shown_estimator,
 )
@@ -35,7 +34,7 @@ class Order(NamedTuple):
     rho, lower, upper : float or None
         With its 95 % interval over episodes; None where it is undefined.
     episodes : int
-        Those that have both numbers.
+        Number of episodes with both errors.
     """
 
     rho: float | None
@@ -44,13 +43,13 @@ class Order(NamedTuple):
     episodes: int
 
     @property
-    def known(self) -> bool:
-        """Whether harder episodes are clearly predicted to be harder."""
+    def positive(self) -> bool:
+        """Whether the interval lies above 0: harder episodes are predicted to be harder."""
         return self.lower is not None and self.lower > 0
 
     @property
     def bounds(self) -> list[float] | None:
-        """``[lower, upper]``."""
+        """``[lower, upper]``, None if undefined."""
         return None if self.lower is None or self.upper is None else [self.lower, self.upper]
 
 
@@ -89,7 +88,7 @@ def spearman_interval(rho: float, count: int, level: float = LEVEL) -> tuple[flo
 
 
 def order_of(rows: Sequence[Cell]) -> Order:
-    """The order that one estimator knows, over cells that differ in their seed only.
+    """Rank correlation of one estimator over cells that differ in their seed only.
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ def order_of(rows: Sequence[Cell]) -> Order:
     pairs = [
         (float(row["spearman"]), int(row.get("defined") or 0))
         for row in rows
-        if known(row.get("spearman"))
+        if is_number(row.get("spearman"))
     ]
     pairs = [pair for pair in pairs if pair[1] >= FEWEST_PAIRS]
     if not pairs:
@@ -112,7 +111,7 @@ def order_of(rows: Sequence[Cell]) -> Order:
 
 
 def _joined(pairs: Sequence[tuple[float, int]]) -> tuple[float, int]:
-    """One correlation, and the number of episodes that it is worth."""
+    """Pooled correlation, and the number of episodes with the same variance of Fisher's z."""
     if len(pairs) == 1:
         return pairs[0]
     weights = [count - 3 for _, count in pairs]
@@ -124,15 +123,15 @@ def _joined(pairs: Sequence[tuple[float, int]]) -> tuple[float, int]:
 def order_text(order: Order) -> str:
     """A sentence: ``It does not tell these episodes apart (Spearman 0.02, -0.11 to 0.15): ...``."""
     if order.episodes < FEWEST_PAIRS:
-        many = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
-        return f"{many} too few to show whether it tells harder ones from easier ones."
+        few_episodes = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
+        return f"{few_episodes} too few to show whether it tells harder ones from easier ones."
     if order.rho is None:
         return (
             "It does not tell these episodes apart: all predictions, or all errors, are the same."
         )
     bounds = f"{decimal(order.lower)} to {decimal(order.upper)}"
     measured = f"Spearman {decimal(order.rho)}, {bounds}"
-    if order.known:
+    if order.positive:
         return f"It tells harder episodes from easier ones ({measured}; 1 is the right order)."
     if order.upper is not None and order.upper < 0:
         return f"It takes harder episodes for easier ones ({measured})."
@@ -143,19 +142,19 @@ def order_text(order: Order) -> str:
 
 
 def no_order_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
-    """Where the recommended or the nearest estimator does not tell episodes apart, and why.
+    """Cells in which the recommended or the best estimator has no positive rank correlation.
 
     Returns
     -------
     list of (estimator, where, reason)
-        Alike cells told together; the constant baseline, which never does, is left out.
+        Equal cells joined; the constant baseline, which has none by design, is left out.
     """
 
     def count(cell: Cell, name: str) -> int:
         if name == BASELINE or name not in (shown_estimator(cell), best_estimator(cell)):
             return 0
         order = order_of([cell["estimators"][name]])
-        return 0 if order.known or order.episodes < FEWEST_PAIRS else int(cell["episodes"])
+        return 0 if order.positive or order.episodes < FEWEST_PAIRS else int(cell["episodes"])
 
     return notes_of(cells, count, _no_order)
 

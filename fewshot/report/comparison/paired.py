@@ -1,4 +1,4 @@
-"""Two combinations of backbone and head on the same episodes."""
+"""Paired difference of two combinations of backbone and head on the same episodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fewshot.report.cell_rows import CellRows
 from fewshot.report.wording import Cell
 from fewshot.statistics.populations import LEVEL, class_variance, half_width
 
-Judged = tuple[Cell, CellRows]
+EvaluatedCell = tuple[Cell, CellRows]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Difference:
     Attributes
     ----------
     mean, half : float
-        With half the width of the interval over episodes.
+        Mean, and half the width of its interval over episodes.
     classes : float or None
         Half the width of the interval for other classes; None where every episode has all.
     """
@@ -33,17 +33,17 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether other episodes of these classes would tell the two apart as well."""
+        """Whether the interval over episodes excludes 0."""
         return abs(self.mean) > self.half
 
     @property
     def clear_elsewhere(self) -> bool | None:
-        """Whether other classes would; None where that is not known."""
+        """Whether the interval over classes excludes 0; None if there is none."""
         return None if self.classes is None else abs(self.mean) > self.classes
 
 
-def compare(first: Sequence[Judged], second: Sequence[Judged]) -> Difference | None:
-    """The mean paired difference over the seeds that both were judged on; None without any.
+def compare(first: Sequence[EvaluatedCell], second: Sequence[EvaluatedCell]) -> Difference | None:
+    """The mean paired difference over the seeds of both; None if they share no episodes.
 
     Cells are paired when the hashes of their episodes are equal. The interval for other classes
     is that of `fewshot.statistics.populations`, from the classes of each episode.
@@ -54,9 +54,9 @@ def compare(first: Sequence[Judged], second: Sequence[Judged]) -> Difference | N
         drawn = _drawn(cell)
         if drawn is None or drawn not in others or not len(rows):
             continue
-        _, here, there = np.intersect1d(rows.episode, others[drawn].episode, return_indices=True)
-        gaps.append(others[drawn].actual[there] - rows.actual[here])
-        classes += rows.classes(here)
+        _, at, other_at = np.intersect1d(rows.episode, others[drawn].episode, return_indices=True)
+        gaps.append(others[drawn].actual[other_at] - rows.actual[at])
+        classes += rows.classes(at)
     if not gaps or len(classes) < 2:
         return None
     return _difference(np.concatenate(gaps), classes)
@@ -71,9 +71,11 @@ def _difference(gaps: NDArray, classes: list[list[str]]) -> Difference:
     gaps = np.where(np.abs(gaps) < 1e-12, 0, gaps)
     draw = float(gaps.var(ddof=1)) / len(gaps)
     between = None
-    if len({len(own) for own in classes}) == 1:
-        numbers = {name: i for i, name in enumerate(sorted({n for own in classes for n in own}))}
-        table = np.array([[numbers[name] for name in own] for own in classes])
+    if len({len(names) for names in classes}) == 1:
+        numbers = {
+            name: i for i, name in enumerate(sorted({n for names in classes for n in names}))
+        }
+        table = np.array([[numbers[name] for name in names] for names in classes])
         between = class_variance(gaps, table)
         degrees = len(numbers) - 1
     return Difference(

@@ -1,7 +1,7 @@
-"""How near the predicted errors came, and whether they tell episodes apart, in a sentence each.
+"""Sentences on the accuracy of predicted errors: MAE, rank correlation and coverage.
 
-One sentence per ways and shots, of the combination that is best there: errors at one shot and at
-five, or of several heads, are unlike, and their average is of nothing.
+One sentence per ways and shots, on the best combination: errors at different shots or of different
+heads have different scales and are not averaged.
 """
 
 from __future__ import annotations
@@ -17,37 +17,41 @@ from fewshot.report.comparison.order import BASELINE, order_of, order_text
 from fewshot.report.wording import (
     Cell,
     interval_level,
-    known,
+    is_number,
     percent,
     shots_text,
     shown_estimator,
 )
 
-NOBODY = "No estimator could predict an error."
+NO_PREDICTION = "No estimator could predict an error."
 
 
 class Gap(NamedTuple):
-    """Mean over seeds of the paired difference of |predicted - actual|, with half its interval."""
+    """Mean over seeds of the paired difference of |predicted - actual|, and half its interval."""
 
     mean: float
     half: float
 
 
-def foretold(ranked: Mapping[Setting, Sequence[Candidate]], chosen: Sequence[Setting]) -> list[str]:
-    """Mean absolute error of who speaks for the best combination, beside the constant baseline's.
+def prediction_lines(
+    ranked: Mapping[Setting, Sequence[Candidate]], chosen: Sequence[Setting]
+) -> list[str]:
+    """A sentence per setting: MAE of the shown estimator beside that of the constant baseline.
 
     Parameters
     ----------
     ranked : mapping of (ways, shots) to sequence of Candidate
         The best first.
     chosen : sequence of (ways, shots)
-        Those that get a sentence.
+        Settings that get a sentence.
     """
-    cells = [cell for own in ranked.values() for one in own for cell, _ in one.judged]
+    cells = [
+        cell for ranking in ranked.values() for candidate in ranking for cell, _ in candidate.judged
+    ]
     if not any(cell["estimators"] for cell in cells):
         return []
     if all(shown_estimator(cell) is None for cell in cells):
-        return [NOBODY]
+        return [NO_PREDICTION]
     return [_line(setting, ranked[setting]) for setting in chosen]
 
 
@@ -55,68 +59,68 @@ def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
     best = ranked[0]
     where = f"Predicted errors, {setting[0]}-way, {shots_text(setting[1])}, {best.name}"
     cells = [cell for cell, _ in best.judged]
-    who = shown_estimator(cells[0])
-    if who is None:
+    estimator = shown_estimator(cells[0])
+    if estimator is None:
         return f"{where}: no estimator could predict an error."
-    cells = [cell for cell in cells if known(_mae(cell, who))]
-    many = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
-    off = f"off by {percent(_mean_mae(cells, who))} points on average{many}"
-    if who == BASELINE:
+    cells = [cell for cell in cells if is_number(_mae(cell, estimator))]
+    over_seeds = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
+    off = f"off by {percent(_mean_mae(cells, estimator))} points on average{over_seeds}"
+    if estimator == BASELINE:
         text = f"{where}: only {BASELINE}, which says the same of all, predicted any and is {off}."
-        return text + _coverage(cells, who) + _others(ranked[1:], who)
-    text = f"{where}: {who}, from the shots alone, is {off}"
-    order = order_of([cell["estimators"][who] for cell in cells])
-    text += _beside_constant(cells, who, order.known)
-    text += f" {order_text(order)}{_coverage(cells, who)}"
-    return text + _others(ranked[1:], who)
+        return text + _coverage(cells, estimator) + _others(ranked[1:], estimator)
+    text = f"{where}: {estimator}, from the shots alone, is {off}"
+    order = order_of([cell["estimators"][estimator] for cell in cells])
+    text += _constant_clause(cells, estimator, order.positive)
+    text += f" {order_text(order)}{_coverage(cells, estimator)}"
+    return text + _others(ranked[1:], estimator)
 
 
-def _beside_constant(cells: Sequence[Cell], who: str, tells_apart: bool) -> str:
-    """Whether it is nearer than saying the same of all, by the differences on the same episodes."""
-    baseline = [one for one in (_constant_mae(cell, who) for cell in cells) if known(one)]
+def _constant_clause(cells: Sequence[Cell], estimator: str, tells_apart: bool) -> str:
+    """A clause that compares the MAE with the constant baseline's on the same episodes."""
+    baseline = [mae for mae in (_constant_mae(cell, estimator) for cell in cells) if is_number(mae)]
     if len(baseline) < len(cells):
         return "."
-    gap = _gap(cells, who)
+    gap = _gap(cells, estimator)
     nearer = gap is not None and gap.mean + gap.half < 0
     verdict = "clearly nearer" if nearer and tells_apart else "not clearly nearer"
     if nearer and not tells_apart:
         verdict = "nearer to their average"
     constant = percent(fmean(baseline))
-    return f"; saying the same of all would be off by {constant} ({verdict}){_gap_told(gap)}."
+    return f"; saying the same of all would be off by {constant} ({verdict}){_gap_clause(gap)}."
 
 
-def _gap_told(gap: Gap | None) -> str:
+def _gap_clause(gap: Gap | None) -> str:
     if gap is None:
         return ""
     worse = "clearly further off, " if gap.mean - gap.half > 0 else ""
     return f", {worse}a difference of {gap_text(gap.mean, gap.half)} points"
 
 
-def _gap(cells: Sequence[Cell], who: str) -> Gap | None:
-    """MAE minus that of the constant; None where a cell does not say how clear it is."""
-    found = [_paired(cell, who) for cell in cells]
-    gaps = [one for one in found if one is not None]
+def _gap(cells: Sequence[Cell], estimator: str) -> Gap | None:
+    """MAE minus that of the baseline; None if a cell has no interval of the difference."""
+    paired = [_paired(cell, estimator) for cell in cells]
+    gaps = [gap for gap in paired if gap is not None]
     if len(gaps) < len(cells) or not gaps:
         return None
     # Seeds are other draws of episodes, independent of each other.
-    half = math.hypot(*(one.half for one in gaps)) / len(gaps)
-    return Gap(fmean(one.mean for one in gaps), half)
+    half = math.hypot(*(gap.half for gap in gaps)) / len(gaps)
+    return Gap(fmean(gap.mean for gap in gaps), half)
 
 
-def _paired(cell: Cell, who: str) -> Gap | None:
+def _paired(cell: Cell, estimator: str) -> Gap | None:
     for row in cell.get("comparisons") or []:
-        if {row["first"], row["second"]} != {who, BASELINE}:
+        if {row["first"], row["second"]} != {estimator, BASELINE}:
             continue
         lower, upper = row["difference"].get("lower"), row["difference"].get("upper")
-        if known(lower) and known(upper):
-            sign = 1 if row["first"] == who else -1
+        if is_number(lower) and is_number(upper):
+            sign = 1 if row["first"] == estimator else -1
             return Gap(sign * (lower + upper) / 2, (upper - lower) / 2)
     return None
 
 
-def _coverage(cells: Sequence[Cell], who: str) -> str:
-    rows = [cell["estimators"][who] for cell in cells]
-    rows = [row for row in rows if known(row.get("coverage"))]
+def _coverage(cells: Sequence[Cell], estimator: str) -> str:
+    rows = [cell["estimators"][estimator] for cell in cells]
+    rows = [row for row in rows if is_number(row.get("coverage"))]
     levels = {interval_level(row) for row in rows}
     if not rows or len(levels) > 1:
         return ""
@@ -124,34 +128,34 @@ def _coverage(cells: Sequence[Cell], who: str) -> str:
     return f" Its {100 * levels.pop():.4g} % intervals held {held} % of the errors."
 
 
-def _others(others: Sequence[Candidate], who: str) -> str:
-    """From where to where the errors of the other combinations at the same setting go."""
-    found = []
-    for one in others:
-        cells = [cell for cell, _ in one.judged if known(_mae(cell, who))]
+def _others(others: Sequence[Candidate], estimator: str) -> str:
+    """A sentence with the range of the MAEs of the other combinations in the same setting."""
+    means = []
+    for candidate in others:
+        cells = [cell for cell, _ in candidate.judged if is_number(_mae(cell, estimator))]
         if cells:
-            found.append(_mean_mae(cells, who))
-    if not found:
+            means.append(_mean_mae(cells, estimator))
+    if not means:
         return ""
-    low, high = percent(min(found)), percent(max(found))
-    told = low if low == high else f"{low} to {high}"
-    many = "The other combination" if len(found) == 1 else f"The {len(found)} other combinations"
-    return f" {many}: off by {told}."
+    low, high = percent(min(means)), percent(max(means))
+    span = low if low == high else f"{low} to {high}"
+    subject = "The other combination" if len(means) == 1 else f"The {len(means)} other combinations"
+    return f" {subject}: off by {span}."
 
 
-def _mae(cell: Cell, who: str) -> float | None:
-    found: float | None = cell["estimators"].get(who, {}).get("mae")
-    return found
+def _mae(cell: Cell, estimator: str) -> float | None:
+    mae: float | None = cell["estimators"].get(estimator, {}).get("mae")
+    return mae
 
 
-def _constant_mae(cell: Cell, who: str) -> float | None:
-    """That of the baseline on the episodes for which `who` has a number, which may be fewer."""
-    own, constant = cell["estimators"][who], cell["estimators"].get(BASELINE, {})
-    if own.get("defined") == constant.get("defined"):
+def _constant_mae(cell: Cell, estimator: str) -> float | None:
+    """MAE of the baseline on the episodes for which `estimator` is defined, which may be fewer."""
+    row, constant = cell["estimators"][estimator], cell["estimators"].get(BASELINE, {})
+    if row.get("defined") == constant.get("defined"):
         return _mae(cell, BASELINE)
-    skill = own.get("skill")
-    return own["mae"] / (1 - skill) if known(skill) and skill < 1 else None
+    skill = row.get("skill")
+    return row["mae"] / (1 - skill) if is_number(skill) and skill < 1 else None
 
 
-def _mean_mae(cells: Sequence[Cell], who: str) -> float:
-    return fmean(cell["estimators"][who]["mae"] for cell in cells)
+def _mean_mae(cells: Sequence[Cell], estimator: str) -> float:
+    return fmean(cell["estimators"][estimator]["mae"] for cell in cells)

@@ -1,4 +1,4 @@
-"""Which head, which backbone is ahead over all data sets: mean ranks, and what tells them apart."""
+"""Mean ranks of heads and backbones over all data sets, with tests of their differences."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ SHOWN = 40
 
 
 def ranks(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """Mean ranks of heads, of backbones, and of both together, where there are several.
+    """Mean ranks of heads, of backbones and of both together, where there are several.
 
     With five data sets and more, a block is a data set: accuracies are averaged over the contexts
     (other factor, ways, shots, seed) that all treatments share, ranked, and tested by Friedman's
     test and Nemenyi's critical difference (Demsar 2006). With fewer, ranks are averaged over the
-    contexts and nothing is tested. Where all were judged in one context only, under however many
-    seeds, there are none: one order is no mean of ranks. Cells on base classes take no part where
-    there are others.
+    contexts and nothing is tested. There are no ranks where all were evaluated in one context only,
+    under any number of seeds. Cells on base classes are left out where there are others.
     """
     cells = of_one_part(cells, lambda cell: str(cell["dataset"]))
-    found = (_ranks_of(cells, of) for of in (HEAD, BACKBONE, BOTH))
-    both = [one for one in found if one is not None]
-    # With one head, or one backbone, the third says the same as another.
-    return both if len(both) == 3 else [one for one in both if one["of"] != BOTH]
+    results = (_ranks_of(cells, of) for of in (HEAD, BACKBONE, BOTH))
+    rankings = [ranking for ranking in results if ranking is not None]
+    # With one head, or one backbone, the ranks of both together repeat those of the other.
+    if len(rankings) == 3:
+        return rankings
+    return [ranking for ranking in rankings if ranking["of"] != BOTH]
 
 
 def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
     table = table_of(cells, of)
     names, contexts, dropped = complete(table)
-    if len(names) < 2 or len(_but_for_seeds(contexts)) < SEVERAL:
+    if len(names) < 2 or len(_without_seeds(contexts)) < SEVERAL:
         return None
     rows, means = scores(table, names, contexts)
     enough = len(means) >= ENOUGH_SETS
@@ -66,13 +67,13 @@ def _ranks_of(cells: list[Cell], of: str) -> dict[str, Any] | None:
     }
 
 
-def _but_for_seeds(contexts: list[Context]) -> set[Context]:
-    """The contexts, other draws of episodes in one of them not counted."""
+def _without_seeds(contexts: list[Context]) -> set[Context]:
+    """The contexts without their seeds."""
     return {context[:SEED] + context[SEED + 1 :] for context in contexts}
 
 
 def _tested(means: NDArray) -> tuple[NDArray, float | None, float | None]:
-    """Mean ranks over data sets, the critical difference and p; two treatments have p only."""
+    """Mean ranks over data sets, critical difference (None for two treatments) and p value."""
     if means.shape[1] == 2:
         return _mean_ranks(means), None, signed_rank(means[:, 0], means[:, 1])
     test = rank_test(means)
@@ -96,8 +97,8 @@ def _over(of: str, contexts: list[Context], datasets: int, enough: bool) -> str:
     sets = f"{datasets} data set{'s' * (datasets > 1)}"
     if enough:
         return f"{sets}; accuracies averaged over the {fixed} that all share"
-    many = len(contexts)
-    return f"{many} context{'s' * (many > 1)} ({fixed} that all share, on {sets})"
+    count = len(contexts)
+    return f"{count} context{'s' * (count > 1)} ({fixed} that all share, on {sets})"
 
 
 def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> str:

@@ -1,4 +1,4 @@
-"""Errors, predictions and intervals as pictures. No pyplot, no global figure."""
+"""Matplotlib figures of errors, predictions and intervals, without pyplot's global state."""
 
 from fewshot.report.figures.calibration import calibration_curve
 from fewshot.report.figures.coverage import coverage_vs_nominal

@@ -1,4 +1,4 @@
-"""How the errors of several backbones go down with more shots."""
+"""Figure of the errors of several backbones by shots."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from fewshot.report.figures.style import (
     house_style,
     nth,
 )
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, known, plain
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number, plain
 
 COLUMNS = 3
 PANELS = 12
-ASIDE = 0.04
+OFFSET = 0.04
 
 
 def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
     """Mean actual error by shots, a panel per data set and head, a line per backbone.
 
-    Bars are 95 % intervals over episodes; of several seeds the mean is shown, without.
+    Bars are 95 % intervals over episodes; the mean over several seeds has none.
 
     Parameters
     ----------
     cells : sequence of dict
-        Of classification.
+        Cells of classification.
     title : str
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None with fewer than two backbones. Of many panels the first twelve.
+        None with fewer than two backbones. At most twelve panels, the first ones.
     """
     kinds = feature_kinds(cells)
     names = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
@@ -47,7 +48,7 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
     for cell in cells:
         groups.setdefault((str(cell["dataset"]), str(cell["head"]), cell["ways"]), []).append(cell)
     shown = list(groups.items())[:PANELS]
-    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    positions = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
     with house_style():
         figure, axes = panels(
             [f"{dataset}, {head}, {ways}-way" for (dataset, head, ways), _ in shown],
@@ -58,31 +59,36 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
             aspect=0.75,
         )
         top = 1.0
-        for panel, (_, own) in zip(axes, shown, strict=True):
+        for panel, (_, cells_of_panel) in zip(axes, shown, strict=True):
             for i, name in enumerate(names):
-                of_name = [cell for cell in own if backbone_name(cell, kinds) == name]
-                aside = ASIDE * (i - (len(names) - 1) / 2)
-                top = max(top, _draw(panel, of_name, i, place, aside))
+                of_name = [cell for cell in cells_of_panel if backbone_name(cell, kinds) == name]
+                offset = OFFSET * (i - (len(names) - 1) / 2)
+                top = max(top, _draw(panel, of_name, i, positions, offset))
         for panel in axes:
-            panel.set_xticks(range(len(place)), [str(K) for K in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 1.08 * top))
+            panel.set_xticks(range(len(positions)), [str(K) for K in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 1.08 * top))
             panel.grid(axis="x", visible=False)
     return figure
 
 
-def _draw(panel: Axes, cells: Sequence[Cell], i: int, place: dict[int, int], aside: float) -> float:
-    """The line of one backbone; gives back how high it reaches."""
+def _draw(
+    panel: Axes, cells: Sequence[Cell], i: int, positions: dict[int, int], offset: float
+) -> float:
+    """Draw the line of one backbone, and return its largest value."""
     by_shots: dict[int, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell["shots"]):
-        if known(cell["actual_error"]["mean"]):
+        if is_number(cell["actual_error"]["mean"]):
             by_shots.setdefault(cell["shots"], []).append(cell["actual_error"])
     line = _line(i)
-    x = [place[K] + aside for K in by_shots]
-    y = [100 * float(np.mean([one["mean"] for one in own])) for own in by_shots.values()]
-    for at, own in zip(x, by_shots.values(), strict=True):
-        low, high = own[0].get("lower"), own[0].get("upper")
-        if len(own) == 1 and known(low) and known(high):
-            panel.vlines(at, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
+    x = [positions[K] + offset for K in by_shots]
+    y = [
+        100 * float(np.mean([interval["mean"] for interval in intervals]))
+        for intervals in by_shots.values()
+    ]
+    for position, intervals in zip(x, by_shots.values(), strict=True):
+        low, high = intervals[0].get("lower"), intervals[0].get("upper")
+        if len(intervals) == 1 and is_number(low) and is_number(high):
+            panel.vlines(position, 100 * low, 100 * high, color=line.get_color(), linewidth=1.2)
     line.set_data(x, y)
     panel.add_line(line)
     return max(y, default=0.0)

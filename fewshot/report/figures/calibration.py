@@ -1,4 +1,4 @@
-"""Whether episodes that were said to go wrong by so much did so, on average."""
+"""Calibration curves: mean actual error by mean predicted error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fewshot.report.payload.packing import bin_means, equal_bins
 from fewshot.report.wording import plain
 
 BINS = 10
-# Fewer would show the noise of single episodes.
+# Least episodes per bin; fewer would show the noise of single episodes.
 PER_BIN = 5
 COLUMNS = 4
 
@@ -42,24 +42,24 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
     ----------
     predictions : DataFrame
         Rows of one data set and backbone. One panel per head, ways and shots, a line per
-        estimator; one that says the same of every episode is a point.
+        estimator; a constant estimator is a point.
     title : str
-        What the rows are about.
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None if nobody predicted enough episodes for two bins.
+        None if no estimator predicted enough episodes for two bins.
     """
     rows = in_percent(predictions)
     curves = _curves(rows)
     if not curves:
         return None
     labels = settings(rows)
-    drawn = {name for own in curves.values() for name in own}
-    # The same looks as in the other figures, where all estimators are drawn.
-    places = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
-    handles = [estimator_line(i, plain(name)) for name, i in places.items()]
+    drawn = {name for by_estimator in curves.values() for name in by_estimator}
+    # The same colours and markers as in figures that show all estimators.
+    positions = {name: i for i, name in enumerate(predicting(predictions)) if name in drawn}
+    handles = [estimator_line(i, plain(name)) for name, i in positions.items()]
     with house_style():
         figure, axes = panels(
             [f"{head}, {labels[key]}" for head, key in curves],
@@ -69,10 +69,12 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
             labels=("mean predicted error, %", "mean actual error, %"),
             largest=3.0,
         )
-        low, high = _limits([curve for own in curves.values() for curve in own.values()])
-        for panel, own in zip(axes, curves.values(), strict=True):
-            for name, curve in own.items():
-                line = estimator_line(places[name])
+        low, high = _limits(
+            [curve for by_estimator in curves.values() for curve in by_estimator.values()]
+        )
+        for panel, by_estimator in zip(axes, curves.values(), strict=True):
+            for name, curve in by_estimator.items():
+                line = estimator_line(positions[name])
                 line.set_data(*curve)
                 panel.add_line(line)
             square(panel, low, high)
@@ -80,15 +82,18 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
 
 
 def _curves(rows: pd.DataFrame) -> dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]]:
-    """Binned means by (head, (ways, shots)) and estimator, those with enough episodes."""
+    """Binned means by (head, (ways, shots)) and estimator, where there are enough episodes."""
     curves: dict[tuple[str, Any], dict[str, tuple[NDArray, ...]]] = {}
     for head, (ways, shots) in product(unique(rows["head"]), settings(rows)):
         cell = where(rows, {"head": head, "ways": ways, "shots": shots})
         for name in unique(cell["estimator"]):
-            own = where(cell, {"estimator": name})
-            count = min(BINS, len(own) // PER_BIN)
+            group = where(cell, {"estimator": name})
+            count = min(BINS, len(group) // PER_BIN)
             if count > 1:
-                x, y = own["predicted"].to_numpy(float), own["actual"].to_numpy(float)
+                x, y = (
+                    group["predicted"].to_numpy(float),
+                    group["actual"].to_numpy(float),
+                )
                 means = bin_means(equal_bins(x, count), x, y)
                 curves.setdefault((head, (ways, shots)), {})[name] = means
     return curves

@@ -1,4 +1,4 @@
-"""Whether intervals hold as often as they promise, at every level."""
+"""Figure of measured against nominal coverage of prediction intervals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SOLID_FIRST = ("-", *DASHES)
 
 
 def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
-    """Share of intervals that held the actual error, against their nominal level.
+    """Share of intervals that contain the actual error, against their nominal level.
 
     Parameters
     ----------
@@ -41,23 +41,23 @@ def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | N
         Summaries of one data set and backbone. One panel per estimator with intervals, a line
         per head, ways and shots; cells that differ in their seed are averaged.
     title : str
-        What the cells are about.
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None if nobody gave intervals.
+        None if no estimator has intervals.
     """
     lines = _curves(cells)
     if not lines:
         return None
-    told = oracle_names(cells)
-    styles = _styles({key for own in lines.values() for key in own}, cells)
+    oracles = oracle_names(cells)
+    styles = _styles({key for curves in lines.values() for key in curves}, cells)
     with house_style():
         figure, axes = panels(
-            [display_name(name, name in told) for name in lines],
+            [display_name(name, name in oracles) for name in lines],
             wrapped(len(lines), COLUMNS),
-            [*(_line(look) for look in styles.values()), diagonal("measured = nominal")],
+            [*(_line(style) for style in styles.values()), diagonal("measured = nominal")],
             title=title,
             labels=("nominal coverage, %", "measured coverage, %"),
             largest=3.0,
@@ -68,23 +68,23 @@ def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | N
                 line = _line(styles[key])
                 line.set_data(*curves[key].T)
                 panel.add_line(line)
-            # No level below half is measured; marks at 0 and 100 % would be cut in half.
+            # Levels start at 50 %; markers at 0 and 100 % would be cut in half.
             panel.set(xlim=(46, 100), ylim=(-2, 102), xticks=range(50, 101, 10))
     return figure
 
 
 def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
     """Pairs (L, 2) of nominal and measured coverage by estimator, head, ways and shots."""
-    found: dict[str, dict[Any, list[Any]]] = {}
+    by_estimator: dict[str, dict[Any, list[Any]]] = {}
     for name in estimator_names(cells):
         for cell in cells:
             curve = cell["estimators"].get(name, {}).get("coverage_curve")
             if curve:
                 key = (cell["head"], (cell["ways"], cell["shots"]))
-                found.setdefault(name, {}).setdefault(key, []).append(curve)
+                by_estimator.setdefault(name, {}).setdefault(key, []).append(curve)
     return {
-        name: {key: 100 * np.mean(some, axis=0) for key, some in curves.items()}
-        for name, curves in found.items()
+        name: {key: 100 * np.mean(repeats, axis=0) for key, repeats in curves.items()}
+        for name, curves in by_estimator.items()
     }
 
 
@@ -92,17 +92,17 @@ def _styles(keys: set[Any], cells: Sequence[Cell]) -> dict[Any, dict[str, Any]]:
     """Colour and marker by ways and shots as in the scatter, dashes by head."""
     heads = {head: i for i, head in enumerate(dict.fromkeys(cell["head"] for cell in cells))}
     labels = setting_labels({(cell["ways"], cell["shots"]) for cell in cells})
-    places = {key: i for i, key in enumerate(labels)}
+    positions = {key: i for i, key in enumerate(labels)}
     return {
         (head, key): {
-            "color": nth(COLORS, places[key]),
-            "marker": nth(MARKERS, places[key]),
+            "color": nth(COLORS, positions[key]),
+            "marker": nth(MARKERS, positions[key]),
             "linestyle": nth(SOLID_FIRST, heads[head]),
             "label": f"{plain(head)}, {labels[key]}",
         }
-        for head, key in sorted(keys, key=lambda key: (heads[key[0]], places[key[1]]))
+        for head, key in sorted(keys, key=lambda key: (heads[key[0]], positions[key[1]]))
     }
 
 
-def _line(look: dict[str, Any]) -> Line2D:
-    return Line2D([], [], linewidth=1.4, markersize=4.5, zorder=4, **look)
+def _line(style: dict[str, Any]) -> Line2D:
+    return Line2D([], [], linewidth=1.4, markersize=4.5, zorder=4, **style)

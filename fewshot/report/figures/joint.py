@@ -15,11 +15,14 @@ from fewshot.report.wording import Cell
 
 
 def joint_figures(cells: Iterable[Cell]) -> dict[str, Figure]:
-    """By the name of the file; only those that compare something."""
-    own = of_task(cells, verification=False)
+    """Figures that compare several backbones, heads or data sets, by file name."""
+    classification = of_task(cells, verification=False)
     figures = {
-        "error_of_backbones": error_of_backbones(own),
-        "accuracy_matrix": accuracy_matrix(own),
+        "error_of_backbones": error_of_backbones(classification),
+        "accuracy_matrix": accuracy_matrix(classification),
     }
-    figures |= {f"ranks_{one['of'].replace(' ', '_')}": rank_diagram(one) for one in ranks(own)}
+    figures |= {
+        f"ranks_{ranking['of'].replace(' ', '_')}": rank_diagram(ranking)
+        for ranking in ranks(classification)
+    }
     return {name: figure for name, figure in figures.items() if figure is not None}

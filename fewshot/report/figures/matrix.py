@@ -1,4 +1,4 @@
-"""Backbones by data sets: the accuracy of the best head as a number and a shade."""
+"""Matrix of backbones and data sets with the accuracy of the best head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fewshot.report.wording import (
     Cell,
     backbone_name,
     feature_kinds,
-    known,
+    is_number,
     plain,
     shots_text,
 )
@@ -27,14 +27,14 @@ def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
     Parameters
     ----------
     cells : sequence of dict
-        Of classification.
+        Cells of classification.
 
     Returns
     -------
     Figure or None
         None with one backbone and one data set.
     """
-    cells = [cell for cell in cells if known(cell["accuracy"]["mean"])]
+    cells = [cell for cell in cells if is_number(cell["accuracy"]["mean"])]
     kinds = feature_kinds(cells)
     rows = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
     columns = list(dict.fromkeys(str(cell["dataset"]) for cell in cells))
@@ -44,14 +44,14 @@ def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
     table = np.full((len(rows), len(columns)), np.nan)
     for cell in cells:
         if (cell["ways"], cell["shots"]) == (ways, shots):
-            at = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
-            table[at] = np.fmax(table[at], 100 * cell["accuracy"]["mean"])
+            index = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
+            table[index] = np.fmax(table[index], 100 * cell["accuracy"]["mean"])
     title = f"accuracy in %, {ways}-way, {shots_text(shots)}, best head"
-    return _drawn(table, [plain(one) for one in rows], [plain(one) for one in columns], title)
+    return _drawn(table, [plain(name) for name in rows], [plain(name) for name in columns], title)
 
 
 def _most_shared(cells: Sequence[Cell]) -> tuple[int, int]:
-    """Ways and shots under which most pairs of backbone and data set were judged."""
+    """Ways and shots under which the most pairs of backbone and data set were evaluated."""
     pairs: dict[tuple[int, int], set[tuple[str, str]]] = {}
     for cell in cells:
         key = int(cell["ways"]), int(cell["shots"])
@@ -60,15 +60,15 @@ def _most_shared(cells: Sequence[Cell]) -> tuple[int, int]:
 
 
 def _drawn(table: NDArray, rows: list[str], columns: list[str], title: str) -> Figure:
-    left = 0.25 + LETTER * max(map(len, rows))
+    margin = 0.25 + LETTER * max(map(len, rows))
     wide = max(WIDE, 0.2 + LETTER * max(map(len, columns)))
-    width, height = left + wide * len(columns) + 0.2, 0.85 + HIGH * len(rows)
+    width, height = margin + wide * len(columns) + 0.2, 0.85 + HIGH * len(rows)
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
     with house_style():
         figure = Figure((width, height))
-        box = (left / width, 0.1 / height, wide * len(columns) / width, HIGH * len(rows) / height)
+        box = (margin / width, 0.1 / height, wide * len(columns) / width, HIGH * len(rows) / height)
         axes = figure.add_axes(box)
-        # Light enough throughout that dark digits are read on any of them.
+        # All shades are light enough for dark digits.
         darkest = high + 1.2 * (high - low) + 1
         axes.imshow(table, cmap="Blues", vmin=low, vmax=darkest, aspect="auto")
         for i, j in np.ndindex(table.shape):

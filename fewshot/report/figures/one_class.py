@@ -1,4 +1,4 @@
-"""How well rules tell a class by its name, by the share of positives."""
+"""Figure of the macro F1 of one-class rules by the share of positives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fewshot.report.figures.style import (
     nth,
 )
 from fewshot.report.tasks.one_class import at, shares, source_text
-from fewshot.report.wording import Cell, known, plain
+from fewshot.report.wording import Cell, is_number, plain
 
-ASIDE = 0.08
+OFFSET = 0.08
 COLUMNS = 3
 
 
@@ -30,18 +30,19 @@ def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
     Parameters
     ----------
     cells : sequence of dict
-        Of one-class tasks, one data set and backbone.
+        Cells of one-class tasks, of one data set and backbone.
     title : str
-        What they are about.
+        Title of the figure.
     """
     sources = list(dict.fromkeys(cell["source"] for cell in cells if cell["source"] != "none"))
     sources = sources or ["none"]
     against = list(dict.fromkeys(cell["against"] for cell in cells))
-    shown = [(source, one) for one in against for source in sources]
+    shown = [(source, negatives) for negatives in against for source in sources]
     rules = list(dict.fromkeys(cell["head"] for cell in cells))
-    place = {share: i for i, share in enumerate(shares(cells))}
+    positions = {share: i for i, share in enumerate(shares(cells))}
     titles = [
-        source_text(source) + (f", {one}" if len(against) > 1 else "") for source, one in shown
+        source_text(source) + (f", {negatives}" if len(against) > 1 else "")
+        for source, negatives in shown
     ]
     handles = [_line(i, plain(rule)) for i, rule in enumerate(rules)]
     with house_style():
@@ -53,34 +54,34 @@ def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
             labels=("share of positives", "macro F1, %"),
             aspect=0.8,
         )
-        for panel, (source, one) in zip(axes, shown, strict=True):
-            own = [cell for cell in cells if cell["source"] in (source, "none")]
-            for cell in own:
-                if cell["against"] == one:
+        for panel, (source, negatives) in zip(axes, shown, strict=True):
+            shown_cells = [cell for cell in cells if cell["source"] in (source, "none")]
+            for cell in shown_cells:
+                if cell["against"] == negatives:
                     i = rules.index(cell["head"])
-                    _draw(panel, cell, i, place, ASIDE * (i - (len(rules) - 1) / 2))
-            panel.set_xticks(range(len(place)), [f"{100 * share:.3g} %" for share in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+                    _draw(panel, cell, i, positions, OFFSET * (i - (len(rules) - 1) / 2))
+            panel.set_xticks(range(len(positions)), [f"{100 * share:.3g} %" for share in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 102))
             panel.grid(axis="x", visible=False)
     return figure
 
 
-def _draw(panel: Axes, cell: Cell, i: int, place: dict[float, int], aside: float) -> None:
-    """The line of one rule, and the interval at every share."""
+def _draw(panel: Axes, cell: Cell, i: int, positions: dict[float, int], offset: float) -> None:
+    """Draw the line of one rule, and the interval at every share."""
     line, points = _line(i), []
-    for share, x in place.items():
-        one = at(cell, share).get("macro_f1") or {}
-        if known(one.get("mean")):
-            points.append((x + aside, 100 * one["mean"]))
-            if known(one["lower"]) and known(one["upper"]):
-                bounds = 100 * one["lower"], 100 * one["upper"]
-                panel.vlines(x + aside, *bounds, color=line.get_color())
+    for share, x in positions.items():
+        interval = at(cell, share).get("macro_f1") or {}
+        if is_number(interval.get("mean")):
+            points.append((x + offset, 100 * interval["mean"]))
+            if is_number(interval["lower"]) and is_number(interval["upper"]):
+                bounds = 100 * interval["lower"], 100 * interval["upper"]
+                panel.vlines(x + offset, *bounds, color=line.get_color())
     line.set_data([x for x, _ in points], [y for _, y in points])
     panel.add_line(line)
 
 
 def _line(i: int, label: str = "") -> Line2D:
-    # With more rules than colours, those that share one differ in marker and dashes.
+    # With more rules than colours, rules of the same colour differ in marker and dashes.
     again = i // len(COLORS)
     style = {"marker": nth(MARKERS, i + again), "markersize": 4.5, "linewidth": 1.3}
     style["linestyle"] = nth(("-", "--", ":"), again)

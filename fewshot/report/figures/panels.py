@@ -1,4 +1,4 @@
-"""Panels side by side, placed by hand: a layout engine would cost more than the drawing."""
+"""Figures of several panels, placed explicitly: a layout engine takes longer than drawing."""
 
 from __future__ import annotations
 
@@ -41,23 +41,24 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a panel per title, `columns` in a row, and the legend below.
 
-    All panels are to have the same limits: only the outer ones say the numbers.
+    All panels are to have the same limits: only the outer ones have tick labels.
 
     Parameters
     ----------
     titles : sequence of str
-        Of the panels, row by row.
+        Titles of the panels, row by row.
     columns : int
+        Panels in a row.
     handles : sequence of Line2D
         The legend.
     title : str
-        Of the figure; "" for none.
+        Title of the figure; "" for none.
     labels : (str, str)
-        Of the horizontal and the vertical axes.
+        Labels of the horizontal and the vertical axes.
     largest : float
-        Width of a panel at most.
+        Largest width of a panel in inches.
     aspect : float
-        Height of a panel by its width.
+        Height of a panel divided by its width.
     """
     rows = math.ceil(len(titles) / columns)
     wide = min(largest, (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns)
@@ -75,7 +76,7 @@ def panels(
         y = height - top - (row + 1) * (ABOVE + high) - row * UNDER
         panel = figure.add_axes((x / width, y / height, wide / width, high / height))
         panel.set_title(_short(text, int(wide / LETTER)), loc="left")
-        _say_outside(panel, labels, left=column == 0, below=i + columns >= len(titles))
+        _label_outer_axes(panel, labels, left=column == 0, below=i + columns >= len(titles))
         axes.append(panel)
     if title:
         figure.text(0.12 / width, 1 - 0.08 / height, plain(title), ha="left", va="top", color=GREY)
@@ -85,7 +86,7 @@ def panels(
 
 
 def square(axes: Axes, low: float, high: float) -> None:
-    """The same numbers on both axes, and the diagonal, where they are equal."""
+    """Set the same limits and ticks on both axes, and draw the diagonal."""
     axes.plot([low, high], [low, high], color=INK, linewidth=0.9, zorder=3)
     round_numbers = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
     ticks = [tick for tick in round_numbers if low <= tick <= high]
@@ -95,22 +96,22 @@ def square(axes: Axes, low: float, high: float) -> None:
 
 
 def diagonal(label: str) -> Line2D:
-    """Its entry in the legend."""
+    """Legend entry of the diagonal."""
     return Line2D([], [], color=INK, linewidth=0.9, label=label)
 
 
 def estimator_line(i: int, label: str = "") -> Line2D:
-    """How the i-th estimator looks wherever estimators are lines."""
+    """Line style and legend entry of the i-th estimator."""
     style = {"linestyle": nth(DASHES, i), "marker": nth(MARKERS[1:], i), "markersize": 4.5}
     return Line2D([], [], color=nth(COLORS, i), linewidth=1.3, zorder=3, label=label, **style)
 
 
 def wrapped(count: int, most: int) -> int:
-    """Columns for `count` panels, at most `most`, without a lone panel in the last row."""
+    """Number of columns for `count` panels, at most `most`, with rows of about equal length."""
     return math.ceil(count / math.ceil(count / most))
 
 
-def _say_outside(axes: Axes, labels: tuple[str, str], *, left: bool, below: bool) -> None:
+def _label_outer_axes(axes: Axes, labels: tuple[str, str], *, left: bool, below: bool) -> None:
     axes.tick_params(labelleft=left, labelbottom=below)
     if below:
         axes.set_xlabel(labels[0])
@@ -124,6 +125,6 @@ def _legend_columns(handles: Sequence[Line2D], width: float) -> int:
 
 
 def _short(title: str, longest: int) -> str:
-    """What fits above a panel."""
+    """`title` cut to the width of a panel."""
     title, longest = plain(title), min(longest, LONGEST)
     return title if len(title) <= longest else f"{title[: longest - 1]}…"

@@ -17,17 +17,16 @@ SHOWN = 24
 
 
 def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
-    """Mean ranks on an axis, 1 the best; a bar joins those that are not told apart.
+    """Mean ranks on an axis, 1 the best; a bar joins ranks within the critical difference.
 
     Parameters
     ----------
     ranks : mapping
-        Of `fewshot.report.comparison.ranks.ranks`; without a critical difference there are no
-        bars, and the
-        title says why, since no bar would else mean that all differ.
+        As from `fewshot.report.comparison.ranks.ranks`; without a critical difference there are
+        no bars, and the title gives the reason, as no bars would else mean that all differ.
     """
     names = [plain(name) for name in ranks["names"][:SHOWN]]
-    means = [float(one) for one in ranks["mean_ranks"][:SHOWN]]
+    means = [float(mean_rank) for mean_rank in ranks["mean_ranks"][:SHOWN]]
     critical = ranks["critical_difference"]
     groups = joined(means, critical)
     low, high = math.floor(min(means)), max(math.ceil(max(means)), math.floor(min(means)) + 1)
@@ -52,7 +51,7 @@ def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
 
 
 def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, int]]:
-    """First and last of each largest group of sorted ranks that are not told apart."""
+    """First and last index of each maximal group of sorted ranks within the critical difference."""
     if critical is None:
         return []
     groups: list[tuple[int, int]] = []
@@ -64,7 +63,7 @@ def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, in
 
 
 def _test(ranks: Mapping[str, Any]) -> str:
-    """What the ranks were tested by."""
+    """Critical difference or p value of the test, or why there is none."""
     if ranks["critical_difference"] is not None:
         return f"critical difference {ranks['critical_difference']:.2f}"
     if ranks["p"] is not None:
@@ -73,14 +72,14 @@ def _test(ranks: Mapping[str, Any]) -> str:
 
 
 def _scale(axes: Axes, low: int, high: int, title: str) -> None:
-    """The axis with its ticks, and what it is of."""
+    """Draw the axis with its ticks and its title."""
     y = 0.55
     axes.plot([low, high], [y, y], color=INK, linewidth=1)
     step = max(1, math.ceil((high - low) / 12))
     for tick in range(low, high + 1, step):
         axes.plot([tick, tick], [y - 0.05, y], color=INK, linewidth=1)
         axes.text(tick, y - 0.08, str(tick), ha="center", va="bottom", color=GREY)
-    # Written across the margins, which no name needs up here.
+    # The title extends into the margins, which have no names at this height.
     middle = (low + high) / 2
     axes.text(middle, 0.16, title, ha="center", va="center", color=GREY, fontsize=8)
 
@@ -92,12 +91,12 @@ def _names(
     limits: tuple[int, int],
     top: float,
 ) -> None:
-    """The better half to the left, the others to the right, each with its rank."""
+    """Write names with their ranks, the better half on the left, the others on the right."""
     half = math.ceil(len(names) / 2)
     for i, (name, mean) in enumerate(zip(names, means, strict=True)):
-        left = i < half
-        y = top + ROW * (0.7 + (i if left else len(names) - 1 - i))
-        end = limits[0] if left else limits[1]
+        on_left = i < half
+        y = top + ROW * (0.7 + (i if on_left else len(names) - 1 - i))
+        end = limits[0] if on_left else limits[1]
         axes.plot([mean, mean, end], [0.55, y, y], color=GREY, linewidth=0.8, clip_on=False)
-        text = f"{name} {mean:.2f} " if left else f" {mean:.2f} {name}"
-        axes.text(end, y, text, ha="right" if left else "left", va="center")
+        text = f"{name} {mean:.2f} " if on_left else f" {mean:.2f} {name}"
+        axes.text(end, y, text, ha="right" if on_left else "left", va="center")

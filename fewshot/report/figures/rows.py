@@ -1,4 +1,4 @@
-"""Rows as figures need them: numbers in percent, groups in order."""
+"""Preparation of rows for figures: numbers in percent, groups in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, shots_text
 
 
 def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Rows that have a prediction, with ``predicted``, ``actual``, ``low`` and ``high`` in %."""
+    """Rows with a prediction, with columns ``predicted``, ``actual``, ``low``, ``high`` in %."""
     rows = predictions.assign(
         predicted=100 * numbers(predictions["predicted_error"]),
         actual=100 * numbers(predictions["actual_error"]),
@@ -24,30 +24,30 @@ def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def numbers(column: pd.Series) -> NDArray:
-    """As float64, NaN where there is none."""
+    """`column` as a float64 array, NaN for missing values."""
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def unique(column: pd.Series) -> list[str]:
-    """Names in the order in which they come."""
+    """Unique names in order of appearance."""
     return [str(name) for name in column.unique()]
 
 
 def predicting(predictions: pd.DataFrame) -> list[str]:
-    """Estimators with any number, in the order of the table, where they may start without."""
+    """Estimators with any prediction, in the order of the table, oracles last."""
     finite = np.isfinite(numbers(predictions["predicted_error"]))
-    some = set(predictions["estimator"][finite])
-    names = [name for name in unique(predictions["estimator"]) if name in some]
+    present = set(predictions["estimator"][finite])
+    names = [name for name in unique(predictions["estimator"]) if name in present]
     return sorted(names, key=lambda name: (name.endswith(ORACLE_MARK), name != RECOMMENDED))
 
 
 def settings(rows: pd.DataFrame) -> dict[tuple[int, int], str]:
-    """(ways, shots) in order, with a label that says the ways only if they differ."""
+    """Labels by (ways, shots), sorted; they contain the ways only if those differ."""
     return setting_labels(set(zip(rows["ways"].tolist(), rows["shots"].tolist(), strict=True)))
 
 
 def setting_labels(keys: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    """As `settings`."""
+    """Labels by (ways, shots), as for `settings`."""
     if len({ways for ways, _ in keys}) == 1:
         return {key: shots_text(key[1]) for key in sorted(keys)}
     return {key: f"{key[0]}-way {key[1]}-shot" for key in sorted(keys)}

@@ -1,4 +1,4 @@
-"""Every episode: what was predicted, what happened, and where the interval said it would."""
+"""Scatter plot of predicted and actual errors of episodes, with prediction intervals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fewshot.report.figures.style import (
 from fewshot.report.payload.packing import bin_means
 
 POINTS = 2000
-# More markers than this are drawn as an image inside the SVG.
+# More points than this are rasterized inside the SVG.
 VECTOR_POINTS = 300
 COLUMNS = 5
 BAND_BINS = 16
@@ -40,16 +40,16 @@ NARROW = 2.0
 def predicted_vs_actual(
     predictions: pd.DataFrame, *, title: str = "", points: int = POINTS
 ) -> Figure | None:
-    """One panel per head and estimator, one point per episode; the diagonal is a perfect guess.
+    """A panel per head and estimator, a point per episode; the diagonal is a perfect prediction.
 
     Where an estimator has intervals, a light band shows their mean bounds along its predictions.
 
     Parameters
     ----------
     predictions : DataFrame
-        Rows of one data set and backbone; estimators without any number get no panel.
+        Rows of one data set and backbone; estimators without any prediction get no panel.
     title : str
-        What the rows are about.
+        Title of the figure.
     points : int
         Points drawn in a panel at most, evenly spaced through the rows. The mean absolute
         error printed in the panel is always that of all episodes.
@@ -57,7 +57,7 @@ def predicted_vs_actual(
     Returns
     -------
     Figure or None
-        None if nobody predicted anything.
+        None if no estimator predicted anything.
     """
     rows = in_percent(predictions)
     if rows.empty:
@@ -76,14 +76,14 @@ def predicted_vs_actual(
         )
         low, high = _limits(rows)
         for (head, estimator), panel in zip(keys, axes, strict=True):
-            own = where(rows, {"head": head, "estimator": estimator})
-            _scatter(panel, own, series, points)
+            panel_rows = where(rows, {"head": head, "estimator": estimator})
+            _scatter(panel, panel_rows, series, points)
             square(panel, low, high)
     return figure
 
 
 def _scatter(axes: Axes, panel: pd.DataFrame, series: dict[Any, str], points: int) -> None:
-    """Points and bands of one panel, and the mean absolute error of each of its series."""
+    """Draw points and bands of one panel, and print the MAE of each of its series."""
     misses = {}
     share = max(1, points // len(series))
     for i, (key, label) in enumerate(series.items()):
@@ -111,16 +111,16 @@ def _scatter(axes: Axes, panel: pd.DataFrame, series: dict[Any, str], points: in
 
 
 def _band(axes: Axes, rows: pd.DataFrame, color: str) -> None:
-    """Mean bounds of the intervals along the predictions; a bar where those are all equal."""
+    """Draw the mean bounds of the intervals along the predictions; a bar if those are equal."""
     rows = rows.dropna(subset=["low", "high"])
     if rows.empty:
         return
     x, low, high = (rows[name].to_numpy(float) for name in ("predicted", "low", "high"))
-    # A band narrower than this would be lost under its points.
+    # A narrower band would be hidden by its points.
     bins = BAND_BINS if np.ptp(x) > NARROW else 1
     edges = np.linspace(x.min(), x.max(), bins + 1)[1:-1]
     x, low, high = bin_means(np.searchsorted(edges, x), x, low, high)
-    # Above the points, which may hide what lies below them.
+    # Drawn above the points, which would hide it.
     style: dict[str, Any] = {"color": color, "linewidth": 1.0, "zorder": 2.5}
     if len(x) > 1:
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0, zorder=1)
@@ -143,14 +143,14 @@ def _handles(series: dict[Any, str], banded: bool) -> list[Line2D]:
 
 
 def _mae_text(misses: dict[str, float]) -> str:
-    """A line per series, or the range where the lines would hide the points."""
+    """The MAE of each series, or their range where there are too many for the panel."""
     if len(misses) <= 3:
         return "\n".join(f"{label}: MAE {miss:.1f}" for label, miss in misses.items())
     return f"MAE {min(misses.values()):.1f} to {max(misses.values()):.1f}"
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Common limits of both axes: tens of percent around all points."""
+    """Common limits of both axes: multiples of 10 % around all points."""
     values = rows[["predicted", "actual"]].to_numpy(float)
     low, high = math.floor(values.min() / 10) * 10, math.ceil(values.max() / 10) * 10
     # Points on the frame would be cut in half.

@@ -1,4 +1,4 @@
-"""How errors, and the errors of predictions, go down with more shots."""
+"""Figures of actual errors, and of the MAE of predicted errors, by shots."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def error_vs_shots(
     episodes, predictions : DataFrame
         Rows of one data set and backbone. One panel per head (and number of ways).
     title : str
-        What the rows are about.
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None without episodes.
+        None if there are no episodes.
     """
     if episodes.empty:
         return None
@@ -47,40 +47,40 @@ def error_vs_shots(
         estimator_line(i, f"predicted by {plain(name)}") for i, name in enumerate(estimators)
     ]
     with house_style():
-        figure, axes, place = _by_head(episodes, handles, title, "error, %")
+        figure, axes, positions = _by_head(episodes, handles, title, "error, %")
         top = 1.0
-        for panel, own in axes:
+        for panel, keys in axes:
             for i, name in enumerate(estimators):
-                guesses = where(rows, own | {"estimator": name}).set_index("shots")["predicted"]
+                guesses = where(rows, keys | {"estimator": name}).set_index("shots")["predicted"]
                 x, mean, _ = _means(guesses)
                 line = estimator_line(i)
-                line.set_data([place[K] + _aside(i, len(estimators)) for K in x], mean)
+                line.set_data([positions[K] + _offset(i, len(estimators)) for K in x], mean)
                 panel.add_line(line)
                 top = max([top, *mean])
-            x, mean, half = _means(100 * where(episodes, own).set_index("shots")["actual_error"])
+            x, mean, half = _means(100 * where(episodes, keys).set_index("shots")["actual_error"])
             style: dict[str, Any] = {"color": INK, "marker": "o", "linewidth": 1.8, "zorder": 4}
-            panel.errorbar([place[K] for K in x], mean, yerr=half, capsize=4, **style)
+            panel.errorbar([positions[K] for K in x], mean, yerr=half, capsize=4, **style)
             top = max(top, float((mean + half).max()))
-        _finish(axes, place, top)
+        _finish(axes, positions, top)
     return figure
 
 
 def mae_vs_shots(predictions: pd.DataFrame, *, title: str = "") -> Figure | None:
     """Mean of |predicted - actual| of every estimator with its 95 % interval over episodes.
 
-    The constant baseline is a line without a marker: what lies below it is nearer.
+    The constant baseline is a line without a marker: estimators below it have a smaller MAE.
 
     Parameters
     ----------
     predictions : DataFrame
         Rows of one data set and backbone. One panel per head (and number of ways).
     title : str
-        What the rows are about.
+        Title of the figure.
 
     Returns
     -------
     Figure or None
-        None if nobody predicted anything.
+        None if no estimator predicted anything.
     """
     rows = in_percent(predictions)
     if rows.empty:
@@ -89,14 +89,14 @@ def mae_vs_shots(predictions: pd.DataFrame, *, title: str = "") -> Figure | None
     estimators = predicting(predictions)
     handles = [_mae_line(i, name, plain(name)) for i, name in enumerate(estimators)]
     with house_style():
-        figure, axes, place = _by_head(rows, handles, title, "MAE, points")
+        figure, axes, positions = _by_head(rows, handles, title, "MAE, points")
         top = 1.0
-        for panel, own in axes:
+        for panel, keys in axes:
             for i, name in enumerate(estimators):
-                misses = where(rows, own | {"estimator": name}).set_index("shots")["miss"]
+                misses = where(rows, keys | {"estimator": name}).set_index("shots")["miss"]
                 shots, mean, half = _means(misses)
-                aside = 0.0 if name == REFERENCE else _aside(i, len(estimators))
-                x = [place[K] + aside for K in shots]
+                offset = 0.0 if name == REFERENCE else _offset(i, len(estimators))
+                x = [positions[K] + offset for K in shots]
                 line = _mae_line(i, name)
                 line.set_data(x, mean)
                 panel.add_line(line)
@@ -104,14 +104,14 @@ def mae_vs_shots(predictions: pd.DataFrame, *, title: str = "") -> Figure | None
                 if name == REFERENCE and len(x) == 1:
                     panel.hlines(mean, -0.5, 0.5, color=INK, linewidth=1.2)
                 top = max([top, *(mean + half)])
-        _finish(axes, place, top)
+        _finish(axes, positions, top)
     return figure
 
 
 def _by_head(
     rows: pd.DataFrame, handles: list[Line2D], title: str, label: str
 ) -> tuple[Figure, list[tuple[Axes, dict[str, Any]]], dict[int, int]]:
-    """A panel per (head, ways) with what its rows have in common, and the place of every shot."""
+    """Figure, panels with the (head, ways) of their rows, and the position of every shot."""
     keys = list(dict.fromkeys(zip(rows["head"], rows["ways"].tolist(), strict=True)))
     figure, axes = panels(
         [f"{head}, {ways}-way" for head, ways in keys],
@@ -122,16 +122,16 @@ def _by_head(
         largest=4.2,
         aspect=0.7,
     )
-    place = {K: i for i, K in enumerate(sorted(set(rows["shots"].tolist())))}
-    own = [{"head": head, "ways": ways} for head, ways in keys]
-    return figure, list(zip(axes, own, strict=True)), place
+    positions = {K: i for i, K in enumerate(sorted(set(rows["shots"].tolist())))}
+    panel_keys = [{"head": head, "ways": ways} for head, ways in keys]
+    return figure, list(zip(axes, panel_keys, strict=True)), positions
 
 
 def _means(values: pd.Series) -> tuple[list[int], NDArray, NDArray]:
     """Shots, means and half intervals of values that are indexed by shots."""
-    rows = {int(K): mean_interval(own.to_numpy(float)) for K, own in _groups(values).items()}
+    rows = {int(K): mean_interval(group.to_numpy(float)) for K, group in _groups(values).items()}
     mean = np.array([row["mean"] for row in rows.values()])
-    # One episode has no interval: a bar of no length.
+    # One episode has no interval: a bar of length 0.
     half = np.nan_to_num([row["upper"] - row["mean"] for row in rows.values()])
     return list(rows), mean, half
 
@@ -140,16 +140,16 @@ def _groups(values: pd.Series) -> dict[Any, pd.Series]:
     return {K: values[values.index == K] for K in sorted(set(values.index.tolist()))}
 
 
-def _finish(axes: list[tuple[Axes, dict[str, Any]]], place: dict[int, int], top: float) -> None:
+def _finish(axes: list[tuple[Axes, dict[str, Any]]], positions: dict[int, int], top: float) -> None:
     for panel, _ in axes:
-        panel.set_xticks(range(len(place)), [str(K) for K in place])
-        panel.set_xlim(-0.5, len(place) - 0.5)
+        panel.set_xticks(range(len(positions)), [str(K) for K in positions])
+        panel.set_xlim(-0.5, len(positions) - 0.5)
         panel.set_ylim(0, 1.08 * top)
         panel.grid(axis="x", visible=False)
 
 
-def _aside(i: int, count: int) -> float:
-    """Lines stand side by side where they would hide each other, never where the actual is."""
+def _offset(i: int, count: int) -> float:
+    """Horizontal offset of the i-th line, never 0: the actual error is drawn there."""
     step = min(0.05, 0.7 / max(count, 1))
     return step * (i - count // 2 + (i >= count // 2))
 

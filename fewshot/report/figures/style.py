@@ -1,4 +1,4 @@
-"""One look for every figure, whatever the user's matplotlibrc says."""
+"""The common style of all figures, independent of the user's matplotlibrc."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import matplotlib
 
-# Okabe and Ito's colours, told apart by colour-blind people too; markers say it again. Yellow
-# and sky blue are left to the end: on white they are faint.
+# Okabe and Ito's colours, distinguishable with colour blindness; markers differ as well. Yellow
+# and sky blue come last: on white they are faint.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (8, 3)))
@@ -48,7 +48,7 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style(salt: str = "fewshot") -> Iterator[None]:
-    """Matplotlib's own defaults with `STYLE` on top; the user's settings come back afterwards.
+    """Context with matplotlib's defaults and `STYLE`; the user's settings are restored after it.
 
     Parameters
     ----------
@@ -65,5 +65,5 @@ def house_style(salt: str = "fewshot") -> Iterator[None]:
 
 
 def nth(values: tuple[Any, ...], i: int) -> Any:
-    """The i-th of a palette, from the beginning again at its end."""
+    """The i-th value, starting again at the end."""
     return values[i % len(values)]

@@ -1,4 +1,4 @@
-"""How well one class is told from others, by the number of shots."""
+"""Figure of the measures of verification by shots."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fewshot.report.figures.style import (
     nth,
 )
 from fewshot.report.tasks.verification import MEASURES, TITLES
-from fewshot.report.wording import Cell, known, plain
+from fewshot.report.wording import Cell, is_number, plain
 
-ASIDE = 0.05
+OFFSET = 0.05
 
 
 def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
@@ -28,56 +28,72 @@ def verification_vs_shots(cells: Sequence[Cell], *, title: str = "") -> Figure:
     Parameters
     ----------
     cells : sequence of dict
-        Of verification, one data set and backbone. A row of panels per number of ways.
+        Cells of verification, of one data set and backbone. A row of panels per number of ways.
     title : str
-        What they are about.
+        Title of the figure.
     """
     heads = list(dict.fromkeys(cell["head"] for cell in cells))
     ways = sorted({cell["ways"] for cell in cells})
-    place = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
+    positions = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
     handles = [_line(i, plain(head)) for i, head in enumerate(heads)]
     handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9, label="random order"))
     with house_style():
         figure, axes = panels(
-            [f"{TITLES[one]}, {N}-way" for N in ways for one in MEASURES],
+            [f"{TITLES[measure]}, {N}-way" for N in ways for measure in MEASURES],
             len(MEASURES),
             handles,
             title=title,
             labels=("shots per class", "%"),
             aspect=0.75,
         )
-        shown = [(N, one) for N in ways for one in MEASURES]
-        for panel, (N, one) in zip(axes, shown, strict=True):
-            own = [cell for cell in cells if cell["ways"] == N and cell[one] is not None]
+        shown = [(N, measure) for N in ways for measure in MEASURES]
+        for panel, (N, measure) in zip(axes, shown, strict=True):
+            shown_cells = [
+                cell for cell in cells if cell["ways"] == N and cell[measure] is not None
+            ]
             for i, head in enumerate(heads):
-                aside = ASIDE * (i - (len(heads) - 1) / 2)
-                _draw(panel, [cell for cell in own if cell["head"] == head], one, i, place, aside)
-            chance = _chance(own, one)
+                offset = OFFSET * (i - (len(heads) - 1) / 2)
+                _draw(
+                    panel,
+                    [cell for cell in shown_cells if cell["head"] == head],
+                    measure,
+                    i,
+                    positions,
+                    offset,
+                )
+            chance = _chance(shown_cells, measure)
             if chance is not None:
                 panel.axhline(100 * chance, color=INK, linestyle="--", linewidth=0.9, zorder=1)
-            panel.set_xticks(range(len(place)), [str(K) for K in place])
-            panel.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 102))
+            panel.set_xticks(range(len(positions)), [str(K) for K in positions])
+            panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 102))
             panel.grid(axis="x", visible=False)
     return figure
 
 
 def _draw(
-    panel: Axes, cells: Sequence[Cell], measure: str, i: int, place: dict[int, int], aside: float
+    panel: Axes,
+    cells: Sequence[Cell],
+    measure: str,
+    i: int,
+    positions: dict[int, int],
+    offset: float,
 ) -> None:
-    """The line of one head, and the interval over episodes of every cell."""
-    means: dict[float, list[float]] = {}  # several seeds have several
+    """Draw the line of one head, and the interval over episodes of every cell."""
+    means: dict[float, list[float]] = {}  # one mean per seed
     line = _line(i)
     for cell in sorted(cells, key=lambda cell: cell["shots"]):
-        x, one = place[cell["shots"]] + aside, cell[measure]["episodes"]
-        means.setdefault(x, []).append(100 * one["mean"])
-        if known(one["lower"]) and known(one["upper"]):
-            panel.vlines(x, 100 * one["lower"], 100 * one["upper"], color=line.get_color())
-    line.set_data(list(means), [sum(own) / len(own) for own in means.values()])
+        x, interval = positions[cell["shots"]] + offset, cell[measure]["episodes"]
+        means.setdefault(x, []).append(100 * interval["mean"])
+        if is_number(interval["lower"]) and is_number(interval["upper"]):
+            panel.vlines(
+                x, 100 * interval["lower"], 100 * interval["upper"], color=line.get_color()
+            )
+    line.set_data(list(means), [sum(values) / len(values) for values in means.values()])
     panel.add_line(line)
 
 
 def _chance(cells: Sequence[Cell], measure: str) -> float | None:
-    """What a random order gives, about; None without cells."""
+    """Approximate value of a measure for a random order; None without cells."""
     if not cells:
         return None
     shares = [cell["prevalence"] for cell in cells]

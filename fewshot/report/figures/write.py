@@ -1,4 +1,4 @@
-"""The figures for papers, one set per data set and backbone and some over all, as files."""
+"""Draw the figures for papers, per data set and backbone and over all, and write them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from fewshot.report.wording import (
 )
 
 RASTER_DPI = 180
-# Neither dates nor versions of matplotlib are properties of a picture. A third of the time of
-# drawing would be spent on making PNG files a tenth smaller.
+# No dates or versions of matplotlib, so that equal figures are equal files. A stronger compression
+# of PNG files would save a tenth of their size and take a third of the time of drawing.
 OPTIONS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
@@ -52,11 +52,11 @@ class Plot:
     figure: Figure = field(repr=False)
 
     def save(self, folder: Path, formats: Sequence[str]) -> list[Path]:
-        """Write ``<name>.<format>`` for each format, the same for the same data."""
-        paths = [folder / f"{self.name}.{one}" for one in formats]
-        for path, one in zip(paths, formats, strict=True):
+        """Write ``<name>.<format>`` for each format, identical for identical data."""
+        paths = [folder / f"{self.name}.{suffix}" for suffix in formats]
+        for path, suffix in zip(paths, formats, strict=True):
             with house_style(salt=self.name):
-                self.figure.savefig(path, format=one, dpi=RASTER_DPI, **OPTIONS[one])
+                self.figure.savefig(path, format=suffix, dpi=RASTER_DPI, **OPTIONS[suffix])
         return paths
 
 
@@ -67,7 +67,7 @@ def write_figures(
     predictions: pd.DataFrame,
     formats: Sequence[str],
 ) -> list[Path]:
-    """Draw all figures that have something to show, and write them into `folder`.
+    """Draw all figures for which there is data, and write them into `folder`.
 
     With several data sets or backbones the names of the files end in
     ``_<dataset>-<backbone>-<feature>``.
@@ -75,7 +75,7 @@ def write_figures(
     Parameters
     ----------
     folder : Path
-        Must exist.
+        An existing folder.
     cells, episodes, predictions
         As for :func:`fewshot.report.render_report`.
     formats : sequence of {"svg", "pdf", "png"}
@@ -87,18 +87,21 @@ def write_figures(
 
 
 def draw(cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame) -> list[Plot]:
-    """The figures of classification that have something to show."""
+    """The figures of classification for which there is data."""
     groups = group_cells(of_task(cells, verification=False))
     plots = []
-    for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
-        rows, guesses = _of(episodes, group), _named(_of(predictions, group), oracle_names(own))
+    for (group, members), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True):
+        rows, guesses = (
+            _of(episodes, group),
+            _named(_of(predictions, group), oracle_names(members)),
+        )
         about = group_text(group)
         figures = {
             "predicted_vs_actual": predicted_vs_actual(guesses, title=about),
             "error_vs_shots": error_vs_shots(rows, guesses, title=about),
             "mae_vs_shots": mae_vs_shots(guesses, title=about),
             "calibration_curve": calibration_curve(guesses, title=about),
-            "coverage_vs_nominal": coverage_vs_nominal(own, title=about),
+            "coverage_vs_nominal": coverage_vs_nominal(members, title=about),
         }
         plots += [
             Plot(f"{kind}{suffix}", kind, figure)
@@ -110,8 +113,8 @@ def draw(cells: Iterable[Cell], episodes: pd.DataFrame, predictions: pd.DataFram
 
 def draw_verification(cells: Iterable[Cell]) -> list[Plot]:
     """The figure of verification of each data set and backbone."""
-    own = of_task(cells, verification=True)
-    return _one_each(own, "verification_vs_shots", verification_vs_shots)
+    verification = of_task(cells, verification=True)
+    return _one_each(verification, "verification_vs_shots", verification_vs_shots)
 
 
 def draw_one_class(cells: Iterable[Cell]) -> list[Plot]:
@@ -123,8 +126,8 @@ def _one_each(cells: Iterable[Cell], kind: str, plot: Callable[..., Figure]) -> 
     """One figure of a kind per data set and backbone."""
     groups = group_cells(cells)
     return [
-        Plot(f"{kind}{suffix}", kind, plot(own, title=group_text(group)))
-        for (group, own), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True)
+        Plot(f"{kind}{suffix}", kind, plot(members, title=group_text(group)))
+        for (group, members), suffix in zip(groups.items(), _suffixes(list(groups)), strict=True)
     ]
 
 
@@ -134,17 +137,17 @@ def _of(rows: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
     return rows
 
 
-def _named(predictions: pd.DataFrame, told: set[str]) -> pd.DataFrame:
-    """Rows with oracles marked as such."""
-    names = [display_name(str(name), name in told) for name in predictions["estimator"]]
-    return predictions.assign(estimator=names) if told else predictions
+def _named(predictions: pd.DataFrame, oracles: set[str]) -> pd.DataFrame:
+    """Predictions with the names of oracles marked."""
+    names = [display_name(str(name), name in oracles) for name in predictions["estimator"]]
+    return predictions.assign(estimator=names) if oracles else predictions
 
 
 def _suffixes(groups: list[tuple[str, ...]]) -> Iterator[str]:
-    """What tells the files of several groups apart: nothing for one."""
+    """Suffixes of the file names of several groups; empty for a single group."""
     used = set()
     for i, group in enumerate(groups):
-        # No name of a data set may lead out of the folder.
+        # The name of a data set must not lead out of the folder.
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(group)).strip("-.") or "group"
         name = f"{name}-{i}" if name.lower() in used else name
         used.add(name.lower())

@@ -1,1 +1,1 @@
-"""The data that the page shows, and the page as a file."""
+"""Data of the HTML page, and the rendering of the page."""

@@ -1,4 +1,4 @@
-"""A cell as the page knows it: what was measured and foretold, what it cost, how it was made."""
+"""A cell as data of the page: measures, predictions, cost and provenance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fewshot.report.cell_rows import CellRows, Said
+from fewshot.report.cell_rows import CellRows, EstimatorPredictions
 from fewshot.report.comparison.order import order_of, order_text
 from fewshot.report.payload.measures import comparisons, measures
 from fewshot.report.payload.packing import bin_means, equal_bins
@@ -31,7 +31,7 @@ from fewshot.report.wording import (
 
 WORST = 5
 BINS = 10
-PER_BIN = 5  # fewer would show the noise of single episodes
+PER_BIN = 5  # least episodes per bin; fewer would show the noise of single episodes
 METRICS = (
     "mae", "rmse", "bias", "relative_error", "spearman", "slope", "intercept", "skill", "level",
     "coverage", "width", "coverage_curve", "seconds_per_episode",
@@ -42,20 +42,21 @@ MULTIPLES = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 
 
 def cell_entry(cell: Cell, rows: CellRows, number: int, run: RunFolder) -> Any:
-    """Everything about a cell but its points.
+    """Entry of a cell in the page's data, without its points.
 
     Parameters
     ----------
     cell : dict
         As in ``summary.json``.
     rows : CellRows
-        Of classification; empty for other tasks.
+        Rows of a cell of classification; empty for other tasks.
     number : int
-        Of the run that it is from.
+        Number of the run that the cell is from.
     run : RunFolder
+        Folder of that run.
     """
     spokesman = shown_estimator(cell) if "estimators" in cell else None
-    said = {name: rows.said(name) for name in _estimators(cell)} if len(rows) else {}
+    predictions = {name: rows.predictions(name) for name in _estimators(cell)} if len(rows) else {}
     return {
         "task": task_of(cell),
         **{name: cell.get(name) for name in NAMES},
@@ -63,7 +64,9 @@ def cell_entry(cell: Cell, rows: CellRows, number: int, run: RunFolder) -> Any:
         "against": cell.get("against"),
         "uses": list(cell.get("head_uses") or ()),
         "measures": measures(cell),
-        "estimators": [_estimator(cell, name, said.get(name), rows) for name in _estimators(cell)],
+        "estimators": [
+            _estimator(cell, name, predictions.get(name), rows) for name in _estimators(cell)
+        ],
         "spokesman": spokesman,
         "comparisons": comparisons(cell),
         "cost": _cost(cell, run),
@@ -74,7 +77,7 @@ def cell_entry(cell: Cell, rows: CellRows, number: int, run: RunFolder) -> Any:
             "more": more_facts(cell),
         },
         "points": None,
-        "worst": worst_episodes(rows, said[spokesman]) if spokesman in said else [],
+        "worst": worst_episodes(rows, predictions[spokesman]) if spokesman in predictions else [],
     }
 
 
@@ -82,8 +85,10 @@ def _estimators(cell: Cell) -> list[str]:
     return estimator_names([cell]) if "estimators" in cell else []
 
 
-def _estimator(cell: Cell, name: str, said: Said | None, rows: CellRows) -> dict[str, Any]:
-    """Metrics of an estimator, and its calibration in bins."""
+def _estimator(
+    cell: Cell, name: str, predictions: EstimatorPredictions | None, rows: CellRows
+) -> dict[str, Any]:
+    """Metrics of an estimator, and its binned calibration curve."""
     row = cell["estimators"][name]
     interval = row.get("mae_interval") or {}
     bounds = [interval.get("lower"), interval.get("upper")]
@@ -101,37 +106,39 @@ def _estimator(cell: Cell, name: str, said: Said | None, rows: CellRows) -> dict
         "mae_interval": None if None in bounds else bounds,
         "spearman_interval": order.bounds,
         "order": order_text(order) if row.get("defined") else None,
-        "bins": [] if said is None else calibration_bins(said.predicted, rows.actual),
+        "bins": [] if predictions is None else calibration_bins(predictions.predicted, rows.actual),
     }
 
 
 def calibration_bins(predicted: Any, actual: Any) -> list[list[float]]:
-    """Mean predicted, mean actual and number, in about ten bins of equally many episodes."""
-    there = np.isfinite(predicted)
-    x, y = predicted[there], actual[there]
+    """Mean predicted error, mean actual error and size of about ten equally large bins."""
+    defined = np.isfinite(predicted)
+    x, y = predicted[defined], actual[defined]
     count = min(BINS, len(x) // PER_BIN)
     if count < 1:
         return []
     bins = equal_bins(x, count)
     sizes = np.bincount(bins)
     means = bin_means(bins, x, y)
-    return [list(one) for one in zip(*(m.tolist() for m in means), sizes[sizes > 0].tolist(),
+    return [list(entry) for entry in zip(*(m.tolist() for m in means), sizes[sizes > 0].tolist(),
                                      strict=True)]  # fmt: skip
 
 
-def worst_episodes(rows: CellRows, said: Said, count: int = WORST) -> list[dict[str, Any]]:
-    """Episodes that an estimator missed by most, the worst first."""
-    there = np.flatnonzero(np.isfinite(said.predicted))
-    gap = np.abs(said.predicted[there] - rows.actual[there])
-    # Rounded and sorted stably: equal gaps go by number, whatever the last bit says.
-    chosen = there[np.argsort(-gap.round(12), kind="stable")[:count]]
+def worst_episodes(
+    rows: CellRows, predictions: EstimatorPredictions, count: int = WORST
+) -> list[dict[str, Any]]:
+    """Episodes with the largest errors of an estimator's prediction, the worst first."""
+    defined = np.flatnonzero(np.isfinite(predictions.predicted))
+    gap = np.abs(predictions.predicted[defined] - rows.actual[defined])
+    # Rounded and sorted stably: rounding errors do not change the order of equal gaps.
+    chosen = defined[np.argsort(-gap.round(12), kind="stable")[:count]]
     return [
         {
             "episode": int(rows.episode[i]),
-            "predicted": float(said.predicted[i]),
+            "predicted": float(predictions.predicted[i]),
             "actual": float(rows.actual[i]),
-            "lower": float(said.lower[i]),
-            "upper": float(said.upper[i]),
+            "lower": float(predictions.lower[i]),
+            "upper": float(predictions.upper[i]),
             "classes": classes,
         }
         for i, classes in zip(chosen, rows.classes(chosen), strict=True)
@@ -139,7 +146,7 @@ def worst_episodes(rows: CellRows, said: Said, count: int = WORST) -> list[dict[
 
 
 def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:
-    """Time and memory; of a reused cell the time is that of the run that computed it."""
+    """Time and memory of a cell; of a reused cell, those of the run that computed it."""
     data, environment = run.about.get("data") or {}, run.about.get("environment") or {}
     extraction = data.get("extraction") or {}
     return {
@@ -154,11 +161,11 @@ def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def number_of(given: Any) -> float | None:
-    """A number of parameters, as a number or as in ``25.6M``."""
-    if isinstance(given, (int, float)):
-        return float(given)
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMBG]?)\s*", str(given))
+def number_of(value: Any) -> float | None:
+    """A number of parameters from a number or text such as ``25.6M``; None if neither."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMBG]?)\s*", str(value))
     try:
         return float(match[1]) * MULTIPLES[match[2]] if match else None
     except ValueError:
@@ -169,7 +176,7 @@ LISTED = 12
 
 
 def more_facts(cell: Cell) -> list[list[str]]:
-    """Pairs of name and text; none for classification."""
+    """Further facts as pairs of name and text; none for classification."""
     facts = {VERIFICATION: _verification, ONE_CLASS: _one_class}.get(task_of(cell))
     return [list(pair) for pair in facts(cell)] if facts else []
 
@@ -189,14 +196,20 @@ def _one_class(cell: Cell) -> Iterator[tuple[str, str]]:
     if not used:
         return
     yield "confusers of a class", f"{used['mean']:.1f} on average"
-    yield from _some("confusers of", {c: listed(own) for c, own in used["names"].items()})
-    dropped = {c: listed([f"{n} ({why})" for n, why in own]) for c, own in used["dropped"].items()}
-    yield from _some("dropped for", dropped)
-    yield from _some("without confusers:", {c: f"took {w}" for c, w in used["fallbacks"].items()})
+    yield from _listed_pairs(
+        "confusers of", {c: listed(names) for c, names in used["names"].items()}
+    )
+    dropped = {
+        c: listed([f"{n} ({why})" for n, why in names]) for c, names in used["dropped"].items()
+    }
+    yield from _listed_pairs("dropped for", dropped)
+    yield from _listed_pairs(
+        "without confusers:", {c: f"took {w}" for c, w in used["fallbacks"].items()}
+    )
 
 
-def _some(what: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The first entries of a table, and how many there are beyond."""
+def _listed_pairs(what: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Pairs of name and text of the first entries, and the number of the others."""
     yield from ((f"{what} {name}", text) for name, text in list(texts.items())[:LISTED])
     if len(texts) > LISTED:
         yield f"{what} others", f"{len(texts) - LISTED} more classes, in summary.json"

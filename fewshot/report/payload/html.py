@@ -1,4 +1,4 @@
-"""One page with everything, which opens without a network."""
+"""The report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
 from fewshot.report.wording import plain
 
-NAMED = 3  # of each kind in the title
+NAMED = 3  # most names of each kind in the title
 
 
 def render_report(
@@ -38,21 +38,21 @@ def render_report(
     episodes, predictions : DataFrame
         Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
     runs : sequence of Path
-        The run's folder, which knows the file names of the shots; joined summaries name theirs.
+        The run's folder with the file names of the shots; joined summaries contain their folders.
     thumbnail_bytes : int
-        How much of the page thumbnails may take; 0 for none.
+        Size of all thumbnails at most; 0 for none.
 
     Returns
     -------
     str
-        The same for the same runs.
+        The page, identical for identical runs.
     """
-    found = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
-    return page_text(summary, found)
+    contents = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
+    return page_text(summary, contents)
 
 
-def page_text(summary: Mapping[str, Any], found: Payload) -> str:
-    """The page around what was collected for it."""
+def page_text(summary: Mapping[str, Any], contents: Payload) -> str:
+    """The page with `contents` filled in."""
     css, script = page_parts()
     digest = hashlib.sha256(script.encode()).digest()
     return (
@@ -62,11 +62,11 @@ def page_text(summary: Mapping[str, Any], found: Payload) -> str:
             title=title(summary["cells"]),
             created=_created(summary),
             counts=counts(summary),
-            answer=found.answer,
+            answer=contents.answer,
             css=Markup(css),
             script=Markup(script),
             script_hash=base64.b64encode(digest).decode("ascii"),
-            data=Markup(json_text(found.data)),
+            data=Markup(json_text(contents.data)),
         )
     )
 
@@ -80,7 +80,7 @@ def page_parts() -> tuple[str, str]:
         "\n".join(text for name, text in texts.items() if name.endswith(suffix))
         for suffix in (".css", ".js")
     )
-    # One scope of its own: nothing of the page reaches the window.
+    # A scope for the script: no names are added to the window.
     return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
 
 
@@ -89,20 +89,20 @@ def _environment() -> Environment:
         loader=PackageLoader("fewshot.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_harmless,
+        finalize=_sanitized,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
 
 
-def _harmless(value: Any) -> Any:
-    """Names without characters that reorder a line or cannot be encoded."""
+def _sanitized(value: Any) -> Any:
+    """`value`, if text, without characters that reorder a line or cannot be encoded."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def title(cells: Sequence[Mapping[str, Any]]) -> str:
-    """``digits, eurosat with resnet18``; of many names their number."""
+    """``digits, eurosat with resnet18``; the number of names if there are many."""
     parts = []
     for kind, words in (("dataset", "data sets"), ("backbone", "backbones")):
         names = list(dict.fromkeys(plain(cell[kind]) for cell in cells))
@@ -124,6 +124,6 @@ def _many(number: int, word: str) -> str:
 
 
 def _created(summary: Mapping[str, Any]) -> str:
-    """``2026-03-01 12:00 UTC``, empty where it is not said."""
+    """``2026-03-01 12:00 UTC``, empty if not recorded."""
     created = str(summary.get("created") or "")
     return f"{created[:16].replace('T', ' ')} UTC" if created else ""

@@ -1,4 +1,4 @@
-"""What was measured in a cell, in one form for all tasks."""
+"""Measures and comparisons of a cell in the same form for all tasks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from fewshot.report.tasks.one_class import TITLES as ONE_CLASS_TITLES
 from fewshot.report.tasks.verification import MEASURES, ONE_CLASS, VERIFICATION
-from fewshot.report.wording import Cell, known, task_of
+from fewshot.report.wording import Cell, is_number, task_of
 
 POPULATIONS = ("episodes", "images", "classes")
 LOWER_IS_BETTER = ("fpr95", "regret")
-NOT_SAID = "the run did not say"
+NOT_STATED = "the run did not say"
 BOOTSTRAP = "one-class tasks have an interval over classes only"
 LEVEL = 0.95
 
@@ -24,7 +24,7 @@ def level_of(cell: Cell) -> float:
 
 
 def measures(cell: Cell) -> list[dict[str, Any]]:
-    """Every measure with its intervals by population; the one to rank by comes first."""
+    """Every measure with its intervals by population; the one for ranking comes first."""
     task = task_of(cell)
     if task == VERIFICATION:
         return [_measure(name, _by_population(cell[name])) for name in MEASURES if cell[name]]
@@ -39,29 +39,29 @@ def _by_population(intervals: Mapping[str, Interval]) -> Mapping[str, Interval]:
 
 
 def _of_one_class(cell: Cell) -> Iterator[dict[str, Any]]:
-    """Macro F1 at every share of positives first, then the rest."""
+    """Measures of a one-class cell: macro F1 at every share of positives, then the others."""
     for first in (True, False):
         for name in ONE_CLASS_TITLES:
             if (name == "macro_f1") != first:
                 continue
             for entry in cell["prevalences"]:
                 if entry.get(name):
-                    one = _measure(name, {"classes": entry[name]}, BOOTSTRAP)
-                    yield one | {"at": entry["prevalence"]}
+                    measure = _measure(name, {"classes": entry[name]}, BOOTSTRAP)
+                    yield measure | {"at": entry["prevalence"]}
 
 
 def _measure(
-    name: str, intervals: Mapping[str, Interval], otherwise: str = NOT_SAID
+    name: str, intervals: Mapping[str, Interval], otherwise: str = NOT_STATED
 ) -> dict[str, Any]:
     bounds, reasons = {}, {}
     for population in POPULATIONS:
-        own = intervals.get(population) or {}
-        lower, upper = own.get("lower"), own.get("upper")
-        there = known(lower) and known(upper)
-        bounds[population] = [lower, upper] if there else None
-        if not there:
-            reasons[population] = own.get("reason") or otherwise
-    mean = next((own["mean"] for own in intervals.values() if own), None)
+        interval = intervals.get(population) or {}
+        lower, upper = interval.get("lower"), interval.get("upper")
+        bounded = is_number(lower) and is_number(upper)
+        bounds[population] = [lower, upper] if bounded else None
+        if not bounded:
+            reasons[population] = interval.get("reason") or otherwise
+    mean = next((interval["mean"] for interval in intervals.values() if interval), None)
     return {
         "name": name,
         "better": "lower" if name in LOWER_IS_BETTER else "higher",
@@ -73,7 +73,7 @@ def _measure(
 
 
 def comparisons(cell: Cell) -> list[dict[str, Any]]:
-    """Paired differences: of estimators by MAE, of heads or rules by what they are measured by."""
+    """Paired differences: of estimators in MAE, of heads or rules in the task's measures."""
     task, rows = task_of(cell), cell.get("comparisons") or []
     if task == VERIFICATION:
         return [

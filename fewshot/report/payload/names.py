@@ -1,4 +1,4 @@
-"""Names of classes and files that the page shows, each said once and then called by a number."""
+"""Names of classes and files on the page, stored once and referred to by number."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ LARGEST = 0xFFFF - 1
 
 @dataclass(eq=False)
 class DatasetNames:
-    """Of one data set: numbers by name, in the order in which they were met.
+    """Numbers by name of one data set, in order of appearance.
 
     Attributes
     ----------
     classnames, files : dict of str to int
     run : RunFolder or None
-        One that knows how to open the data set.
-    places : set of str
-        Where the data set lay, as the runs say; one is of no help where there are several.
+        A run whose configuration opens the data set.
+    locations : set of str
+        Locations of the data set in the runs' configurations; several mean different data sets.
     """
 
     classnames: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     run: RunFolder | None = None
-    places: set[str] = field(default_factory=set)
+    locations: set[str] = field(default_factory=set)
 
 
 class NameBook:
@@ -39,7 +39,7 @@ class NameBook:
     ----------
     datasets : dict of str to DatasetNames
     bytes_left : float
-        What new names of files may take; files without one are not named.
+        Budget for new file names; files beyond it are not named.
     """
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ class NameBook:
         self.bytes_left = 0.0
 
     def of(self, dataset: str) -> DatasetNames:
-        """Of one data set, which may be new."""
+        """Names of a data set, created on first use."""
         return self.datasets.setdefault(str(dataset), DatasetNames())
 
-    def lay(self, dataset: str, run: RunFolder) -> None:
-        """Note where a run's data set lay."""
-        if run.place:
-            self.of(dataset).places.add(run.place)
+    def add_location(self, dataset: str, run: RunFolder) -> None:
+        """Record the location of a run's data set, if its configuration has one."""
+        if run.location:
+            self.of(dataset).locations.add(run.location)
 
     def classes(self, dataset: str, names: Iterable[str]) -> list[int]:
         """Numbers of class names; beyond 65,534 classes all others share the last one."""
@@ -62,22 +62,23 @@ class NameBook:
 
     def files(self, dataset: str, rows: NDArray, run: RunFolder) -> NDArray:
         """Numbers of the files of rows of the features, any shape; -1 where there is none."""
-        own = self.of(dataset)
-        own.run = own.run or run
-        # In the order of the episodes, of which the last go without where there is no room.
+        book = self.of(dataset)
+        book.run = book.run or run
+        # In the order of the episodes: once the budget is spent, the last ones have no names.
         numbers = {
-            row: self._file(own, run.files.get(row)) for row in dict.fromkeys(rows.ravel().tolist())
+            row: self._file(book, run.files.get(row))
+            for row in dict.fromkeys(rows.ravel().tolist())
         }
         unique, place = np.unique(rows, return_inverse=True)
-        found = [numbers[row] for row in unique.tolist()]
-        return np.array(found, dtype=np.int64)[place].reshape(rows.shape)
+        file_numbers = [numbers[row] for row in unique.tolist()]
+        return np.array(file_numbers, dtype=np.int64)[place].reshape(rows.shape)
 
-    def _file(self, own: DatasetNames, name: str | None) -> int:
+    def _file(self, book: DatasetNames, name: str | None) -> int:
         if name is None:
             return -1
-        if name not in own.files:
+        if name not in book.files:
             cost = len(name.encode("utf-8", "replace")) + 3
             if cost > self.bytes_left:
                 return -1
             self.bytes_left -= cost
-        return own.files.setdefault(name, len(own.files))
+        return book.files.setdefault(name, len(book.files))

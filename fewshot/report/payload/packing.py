@@ -1,4 +1,4 @@
-"""Shares as 16-bit integers in base64: a page of a million of them opens in no time."""
+"""Compact encoding of the page's data: 16-bit integers in base64, binned means and JSON."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NO_FILE = 0xFFFFFFFF
 
 def shares(values: ArrayLike) -> str:
     """Numbers in [0, 1] as little-endian uint16 in base64: value * 65534, or 65535 for NaN."""
-    given = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(given)
-    steps = np.rint(np.clip(np.where(known, given, 0), 0, 1) * STEPS)
-    return _text(np.where(known, steps, MISSING).astype("<u2"))
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(numbers)
+    steps = np.rint(np.clip(np.where(finite, numbers, 0), 0, 1) * STEPS)
+    return _text(np.where(finite, steps, MISSING).astype("<u2"))
 
 
 def small_numbers(values: ArrayLike) -> str:
@@ -33,8 +33,8 @@ def small_numbers(values: ArrayLike) -> str:
 
 def file_numbers(values: ArrayLike) -> str:
     """Integers as little-endian uint32 in base64; negative ones, for no file, as 0xFFFFFFFF."""
-    given = np.asarray(values, dtype=np.int64)
-    return _text(np.where(given < 0, NO_FILE, given).astype("<u4"))
+    numbers = np.asarray(values, dtype=np.int64)
+    return _text(np.where(numbers < 0, NO_FILE, numbers).astype("<u4"))
 
 
 def _text(values: NDArray) -> str:
@@ -50,25 +50,25 @@ def equal_bins(x: NDArray, count: int) -> NDArray:
 def bin_means(bins: NDArray, *columns: NDArray) -> tuple[NDArray, ...]:
     """Means of every column by bin, bins without a value left out."""
     sizes = np.bincount(bins)
-    some = sizes > 0
-    return tuple(np.bincount(bins, column)[some] / sizes[some] for column in columns)
+    occupied = sizes > 0
+    return tuple(np.bincount(bins, column)[occupied] / sizes[occupied] for column in columns)
 
 
-DIGITS = 6  # of a number: more would be larger than any uncertainty, and half of the page
+DIGITS = 6  # significant digits of numbers in the JSON, far below any uncertainty
 
 
 # None of these ends a script element, begins a comment or ends a line of script once escaped.
-ESCAPES = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def json_text(value: Any) -> str:
-    """`value` as JSON without characters that HTML or an editor could read as something else."""
+    """`value` as JSON without characters that have a meaning in HTML or end a line."""
     text = json.dumps(lean(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(ESCAPES)
 
 
 def lean(value: Any) -> Any:
-    """Numbers with six digits, null for those that do not exist, names of harmless characters."""
+    """`value` with six digits per number, None if not finite, and without control characters."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, bool) or value is None or isinstance(value, int):
@@ -76,8 +76,8 @@ def lean(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {plain(key): lean(one) for key, one in value.items()}
+        return {plain(key): lean(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [lean(one) for one in value]
-    # A parameter that is no JSON, as of a head of one's own.
+        return [lean(entry) for entry in value]
+    # A parameter that is not a JSON type, such as a user-defined head's.
     return lean(value.item()) if hasattr(value, "item") else plain(value)

@@ -1,4 +1,4 @@
-"""All that the page shows, as one value that becomes JSON."""
+"""The page's data as one value that can be written as JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fewshot.results.aside import aside_text
 VERSION = 1
 ORDER = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "source", "against")
 LONG = 12
-# A bar on terminals only, and only where there is something to wait for.
+# Settings of progress bars: on terminals only, and not in the first second.
 QUIET: dict[str, Any] = {"disable": None, "leave": False, "delay": 1.0}
 
 
 class Payload(NamedTuple):
-    """What the script gets, and the sentences that stand without it."""
+    """Data for the page's script, and the sentences that are shown without it."""
 
     data: dict[str, Any]
     answer: list[dict[str, Any]]
@@ -45,14 +45,14 @@ def payload(
     point_bytes: int = POINT_BYTES,
     thumbnail_bytes: int = THUMBNAIL_BYTES,
 ) -> Payload:
-    """Collect what the page shows.
+    """Collect the data of the page.
 
     Parameters
     ----------
     summary, episodes, predictions, runs
         As for :func:`fewshot.report.render_report`.
     point_bytes, thumbnail_bytes : int
-        How much of the page points and thumbnails may take.
+        Size of points and of thumbnails at most.
     """
     tables, folders, names = (
         RowsByCell(episodes, predictions),
@@ -63,7 +63,7 @@ def payload(
     points, sets, places = pack_points(pairs, folders, names, point_bytes)
     cells = []
     for cell, _ in pairs:
-        names.lay(cell["dataset"], folders.of(cell))
+        names.add_location(cell["dataset"], folders.of(cell))
     for cell, rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
         entry = cell_entry(cell, rows, folders.number(cell), folders.of(cell))
         cells.append(entry | {"points": places.get(id(cell))})
@@ -77,7 +77,7 @@ def payload(
         "points": points,
         "sets": sets,
         "ranks": ranks([cell for cell, _ in pairs]),
-        "runs": [_short(run) for run in folders.told()],
+        "runs": [_short(run) for run in folders.descriptions()],
         **_gaps(summary),
     }
     return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
@@ -102,33 +102,33 @@ def _datasets(
         names.of(cell["dataset"])
     return {
         name: {
-            "classnames": list(own.classnames),
-            "files": list(own.files) or None,
+            "classnames": list(book.classnames),
+            "files": list(book.files) or None,
             "thumbnails": pictures.get(name, {}),
         }
-        for name, own in names.datasets.items()
+        for name, book in names.datasets.items()
     }
 
 
 def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is not in the page, in words."""
-    out = left_out_text(summary.get("left_out") or [])
+    """Texts on cells that are not on the page: left out, failed, left aside or unreadable."""
+    left_out = left_out_text(summary.get("left_out") or [])
     return {
-        "left_out": [out] if out else [],
-        "failed": [failure_text(one) for one in summary.get("failed") or []],
+        "left_out": [left_out] if left_out else [],
+        "failed": [failure_text(failure) for failure in summary.get("failed") or []],
         "left_aside": aside_text(summary.get("left_aside") or []),
         "unreadable": [f"{o['run']}: {o['reason']}" for o in summary.get("unreadable") or []],
     }
 
 
 def _short(value: Any) -> Any:
-    """A tree of facts whose long lists are cut: no one reads a thousand dropped images."""
+    """A tree of facts with lists cut to `LONG` entries."""
     if isinstance(value, Mapping):
-        return {key: _short(one) for key, one in value.items()}
+        return {key: _short(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        plain_values = not any(isinstance(one, (Mapping, list, tuple)) for one in value)
+        plain_values = not any(isinstance(entry, (Mapping, list, tuple)) for entry in value)
         if plain_values:
             return listed(value) if len(value) > LONG else list(value)
-        cut = [_short(one) for one in value[:LONG]]
+        cut = [_short(entry) for entry in value[:LONG]]
         return [*cut, f"and {len(value) - LONG} more"] if len(value) > LONG else cut
     return value

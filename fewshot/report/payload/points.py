@@ -1,4 +1,4 @@
-"""The episodes that the page shows as points: a sample of every set of episodes, packed small."""
+"""Episodes shown as points: the first ones of every set of episodes, encoded compactly."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fewshot.report.cell_rows import CellRows
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
-from fewshot.report.wording import Cell, estimator_names, known
+from fewshot.report.wording import Cell, estimator_names, is_number
 from fewshot.results.schema import CELL_COLUMNS
 
-# Of base64 for all points of a page together, classes and file numbers of episodes included.
+# Bytes of base64 for all points of a page, including classes and file numbers of episodes.
 POINT_BYTES = 7_000_000
-# Of the names of files, which large data sets have more of than a page can hold.
+# Bytes of the names of files, of which large data sets have more than a page can hold.
 NAME_BYTES = 3_000_000
 # With more shots than this an episode is shown without its files.
 LARGEST_SUPPORT = 512
@@ -27,7 +27,7 @@ BASE64 = 4 / 3
 
 @dataclass(eq=False)
 class EpisodeGroup:
-    """Cells that were judged on the same episodes."""
+    """Cells that were evaluated on the same episodes."""
 
     dataset: str
     cells: list[tuple[Cell, CellRows]] = field(default_factory=list)
@@ -35,34 +35,34 @@ class EpisodeGroup:
 
     @property
     def first(self) -> Cell:
-        """Speaks for all."""
+        """The first cell, which has data set, ways and shots of all."""
         return self.cells[0][0]
 
     @property
     def rows(self) -> CellRows:
-        """Of the first cell."""
+        """Rows of the first cell."""
         return self.cells[0][1]
 
     @property
     def images(self) -> int:
-        """Shots of an episode that the page names; 0 for too many."""
+        """Number of shots of an episode that the page names; 0 for too many."""
         images = int(self.first["ways"]) * int(self.first["shots"])
         return images if images <= LARGEST_SUPPORT else 0
 
     def bytes_each(self) -> float:
-        """What one more episode costs."""
+        """Bytes of one more episode."""
         numbers = sum(1 + _columns(cell) for cell, _ in self.cells) + int(self.first["ways"])
         return BASE64 * (2 * numbers + 4 * self.images) + 6
 
 
 def _columns(cell: Cell) -> int:
-    """Numbers that estimators say of an episode."""
+    """Number of predicted errors and bounds per episode."""
     rows = cell["estimators"].values()
-    return sum(3 if known(row.get("coverage")) else 1 for row in rows if row.get("defined"))
+    return sum(3 if is_number(row.get("coverage")) else 1 for row in rows if row.get("defined"))
 
 
 def group_by_episodes(cells: Iterable[tuple[Cell, CellRows]]) -> list[EpisodeGroup]:
-    """Cells by the hash of their episodes; a cell without one stands alone."""
+    """Groups of cells with the same hash of episodes; a cell without one is a group."""
     groups: dict[Any, EpisodeGroup] = {}
     for cell, rows in cells:
         if not len(rows):
@@ -77,16 +77,16 @@ def group_by_episodes(cells: Iterable[tuple[Cell, CellRows]]) -> list[EpisodeGro
 
 
 def share_budget(sizes: Sequence[int], costs: Sequence[float], budget: float) -> int:
-    """The largest number of episodes of every group that fits, at least 1.
+    """The largest number of episodes per group that fits into the budget, at least 1.
 
     Parameters
     ----------
     sizes : sequence of int
-        Episodes of each group; of a smaller group all are taken.
+        Number of episodes of each group; of a smaller group all are taken.
     costs : sequence of float
         Bytes of one episode of each group.
     budget : float
-        Bytes.
+        Bytes of all groups.
     """
     low, high = 1, max(sizes, default=1)
     while low < high:
@@ -102,10 +102,10 @@ def pack_points(
     names: NameBook,
     budget: float = POINT_BYTES,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[int, int]]:
-    """``points`` and ``sets`` of the page, and the place of a cell's points by ``id(cell)``.
+    """``points`` and ``sets`` of the page, and the index of a cell's points by ``id(cell)``.
 
-    The first episodes of a set stand for all: episodes are drawn independently of each other, and
-    all cells of a set show the same ones.
+    The first episodes of a set are a random sample, as episodes are drawn independently of each
+    other; all cells of a set show the same ones.
     """
     groups = group_by_episodes(cells)
     for group in groups:
@@ -116,7 +116,7 @@ def pack_points(
     places: dict[int, int] = {}
     for group in groups:
         episodes = group.rows.episode[:most]
-        # Every set has its share, and what those before left of theirs.
+        # Every set has an equal share, and the unused rest of the sets before.
         names.bytes_left += NAME_BYTES / len(groups)
         sets.append(_set(group, episodes, folders, names))
         for cell, rows in group.cells:
@@ -126,7 +126,7 @@ def pack_points(
 
 
 def _points(cell: Cell, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
-    """Actual and predicted errors of one cell in these episodes."""
+    """Actual and predicted errors of one cell in `episodes`, encoded."""
     take = _places(rows.episode, episodes)
 
     def packed(values: NDArray) -> str:
@@ -134,34 +134,37 @@ def _points(cell: Cell, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
 
     estimators = []
     for name in estimator_names([cell]):
-        said = rows.said(name)
-        if not np.isfinite(said.predicted).any():
+        predictions = rows.predictions(name)
+        if not np.isfinite(predictions.predicted).any():
             continue
-        bounded = bool(np.isfinite(said.lower).any())
-        entry: dict[str, str | None] = {"name": name, "predicted": packed(said.predicted)}
-        entry["lower"] = packed(said.lower) if bounded else None
-        entry["upper"] = packed(said.upper) if bounded else None
+        bounded = bool(np.isfinite(predictions.lower).any())
+        entry: dict[str, str | None] = {"name": name, "predicted": packed(predictions.predicted)}
+        entry["lower"] = packed(predictions.lower) if bounded else None
+        entry["upper"] = packed(predictions.upper) if bounded else None
         estimators.append(entry)
     return {"actual": packed(rows.actual), "estimators": estimators}
 
 
-def _places(episode: NDArray, wanted: NDArray) -> NDArray:
-    """Where among `episode` each of `wanted` stands, -1 for nowhere."""
-    if np.array_equal(episode[: len(wanted)], wanted):
-        return np.arange(len(wanted))
+def _places(episode: NDArray, chosen: NDArray) -> NDArray:
+    """Positions in `episode` of each of `chosen`, -1 if it is missing."""
+    if np.array_equal(episode[: len(chosen)], chosen):
+        return np.arange(len(chosen))
     order = np.argsort(episode, kind="stable")
-    at = np.minimum(np.searchsorted(episode[order], wanted), len(order) - 1)
-    return np.where(episode[order][at] == wanted, order[at], -1)
+    positions = np.minimum(np.searchsorted(episode[order], chosen), len(order) - 1)
+    return np.where(episode[order][positions] == chosen, order[positions], -1)
 
 
 def _set(
     group: EpisodeGroup, episodes: NDArray, folders: RunFolders, names: NameBook
 ) -> dict[str, Any]:
-    """Which classes and which files the episodes were made of."""
+    """Classes and support files of the episodes of a group, encoded."""
     drawn = group.rows.classes(slice(0, len(episodes)))
     ways = max(map(len, drawn))
-    # All episodes of a set have as many classes; a damaged row must not move the others.
-    classes = [names.classes(group.dataset, (own + [""] * ways)[:ways]) for own in drawn]
+    # All episodes of a set have equally many classes; a damaged row must not shift the others.
+    classes = [
+        names.classes(group.dataset, (names_of_episode + [""] * ways)[:ways])
+        for names_of_episode in drawn
+    ]
     support = _support(group, episodes, folders, names)
     return {
         "dataset": group.dataset,
@@ -177,7 +180,7 @@ def _set(
 def _support(
     group: EpisodeGroup, episodes: NDArray, folders: RunFolders, names: NameBook
 ) -> NDArray | None:
-    """File numbers (E, N, K), from the first run folder that has them."""
+    """File numbers (E, N, K) of the shots, from the first run folder with them; None if none."""
     if not group.images:
         return None
     tried: set[RunFolder] = set()

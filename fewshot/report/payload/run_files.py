@@ -1,4 +1,4 @@
-"""What run folders know beyond the rows: how they were made, which images were shots."""
+"""Files of run folders: configuration, episodes, and names of the images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
 
-# What conf/config.yaml says of Hydra's own folders, which is not in the configuration of a run.
+# Hydra's settings from conf/config.yaml, which are not in the configuration of a run.
 AS_USUAL = ("hydra.output_subdir=null", "hydra.run.dir=${paths.runs}")
 ABOUT = ("created", "duration_s", "environment", "data")
 
 
 class RunFolder:
-    """A run, and its folder if it has one; what is missing or damaged there is just not there.
+    """A run and its folder, if any; missing or damaged files count as absent.
 
     Parameters
     ----------
     path : Path or None
+        The run folder.
     name : str
+        Name of the run.
     about : mapping
         ``created``, ``duration_s``, ``environment`` and ``data`` of its summary.
     """
@@ -38,7 +40,7 @@ class RunFolder:
 
     @cached_property
     def files(self) -> dict[int, str]:
-        """Names of the images that were shots, by row of the features."""
+        """Names of the support images by row of the features."""
         if self.path is None:
             return {}
         try:
@@ -50,7 +52,7 @@ class RunFolder:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The run's configuration."""
+        """The run's configuration; empty if missing or damaged."""
         if self.path is None:
             return {}
         try:
@@ -61,10 +63,10 @@ class RunFolder:
         return settings if isinstance(settings, dict) else {}
 
     @cached_property
-    def place(self) -> str:
-        """Kind and place of the run's data set; empty where the configuration does not say.
+    def location(self) -> str:
+        """Kind and location of the run's data set; empty if the configuration has none.
 
-        Read as lines: a thousand configurations as YAML would take longer than the page.
+        Read as lines, as parsing a thousand YAML files would take longer than writing the page.
         """
         if self.path is None:
             return ""
@@ -77,14 +79,14 @@ class RunFolder:
 
     @property
     def command(self) -> str | None:
-        """The line that makes the run again, from its own configuration."""
+        """Command that repeats the run from its saved configuration; None without one."""
         if self.path is None or not (self.path / "config.yaml").is_file():
             return None
-        given = ["--config-path", str(final_path(self.path.resolve())), "--config-name", "config"]
-        return shlex.join(["fewshot", *given, *AS_USUAL])
+        options = ["--config-path", str(final_path(self.path.resolve())), "--config-name", "config"]
+        return shlex.join(["fewshot", *options, *AS_USUAL])
 
     def support(self, cell: Cell, count: int) -> NDArray | None:
-        """Rows (E, N, K) of the shots of a cell's first `count` episodes, -1 pads."""
+        """Rows (E, N, K) of the shots of a cell's first `count` episodes, padded with -1."""
         from safetensors import SafetensorError, safe_open
 
         if self.path is None:
@@ -101,43 +103,43 @@ class RunFolder:
 
 
 def final_path(folder: Path) -> Path:
-    """Where a run folder will be that is still being written."""
+    """Final path of a run folder that may still have its temporary name."""
     name = re.sub(r"^\.(.+)\.\d+\.[0-9a-f]+\.partial$", r"\1", folder.resolve().name)
     return folder.with_name(name) if folder.name else folder.resolve()
 
 
 class RunFolders:
-    """The run folders of a page, and which of them a cell is from.
+    """The run folders of a page, with access by cell.
 
     Parameters
     ----------
     summary : mapping
-        As in ``summary.json``, or joined by `fewshot.results.store.read_runs`, which names the
-        folders in ``made`` and the number of its own in every cell.
+        As in ``summary.json``, or joined by `fewshot.results.store.read_runs`, which lists the
+        folders in ``made`` and gives every cell the number of its folder.
     paths : sequence of Path
-        The folder of the run, where the summary is that of one run.
+        The run folder, if the summary is that of one run.
     """
 
     def __init__(self, summary: Mapping[str, Any], paths: Sequence[Path]) -> None:
         made = summary.get("made")
         self._joined = made is not None
         if made is not None:
-            self.runs = [RunFolder(Path(one["folder"]), one["name"], one) for one in made]
+            self.runs = [RunFolder(Path(run["folder"]), run["name"], run) for run in made]
         else:
             folder = Path(paths[0]) if len(paths) == 1 else None
             name = final_path(folder).name if folder else ""
             self.runs = [RunFolder(folder, name, summary)]
 
     def number(self, cell: Cell) -> int:
-        """Of the run that a cell is from."""
+        """Number of the run that a cell is from."""
         return int(cell["run"]) if self._joined else 0
 
     def of(self, cell: Cell) -> RunFolder:
         """The run that a cell is from."""
         return self.runs[self.number(cell)]
 
-    def told(self) -> list[dict[str, Any]]:
+    def descriptions(self) -> list[dict[str, Any]]:
         """Name, time, environment and data of every run."""
         return [
-            {"name": run.name} | {one: run.about.get(one) for one in ABOUT} for run in self.runs
+            {"name": run.name} | {key: run.about.get(key) for key in ABOUT} for run in self.runs
         ]

@@ -1,4 +1,4 @@
-"""Small pictures of the shots that the page shows, where the data set is on this machine."""
+"""Thumbnails of the shots on the page, where the data set is on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PIXELS = 64
 QUALITY = 60
-# Of base64 for all pictures of a page together: some two thousand.
+# Bytes of base64 for all thumbnails of a page: about two thousand images.
 THUMBNAIL_BYTES = 3_000_000
 NO_FILE = 0xFFFFFFFF
 PREFIX = "data:image/webp;base64,"
@@ -34,65 +34,66 @@ def thumbnails(
     sets: Sequence[Any],
     budget: int = THUMBNAIL_BYTES,
 ) -> dict[str, dict[str, str]]:
-    """Pictures by data set and number of the file, as many as the budget holds.
+    """Thumbnails by data set and number of the file, as many as fit into the budget.
 
-    Those of the worst episodes come first, then episode after episode of every set. A data set
-    that cannot be opened here, or not without a download, has none, nor have two of one name.
+    Images of the worst episodes come first, then the episodes of every set in order. A data set
+    that cannot be opened here without a download has none, nor have two of the same name.
 
     Parameters
     ----------
     names : NameBook
+        Names of the files by data set.
     cells, points, sets : sequence of dict
-        As in the page.
+        As in the data of the page.
     budget : int
-        Bytes of base64.
+        Bytes of base64 of all thumbnails.
     """
     if budget <= 0:
         return {}
-    wanted = _wanted(names, cells, points, sets)
+    files_by_dataset = _files_by_priority(names, cells, points, sets)
     pictures: dict[str, dict[str, str]] = {}
-    share = budget // max(1, sum(bool(own) for own in wanted.values()))
-    for name, numbers in wanted.items():
-        opened = open_again(names.datasets[name]) if numbers else None
+    share = budget // max(1, sum(bool(numbers) for numbers in files_by_dataset.values()))
+    for name, numbers in files_by_dataset.items():
+        opened = reopen_dataset(names.datasets[name]) if numbers else None
         if opened is not None:
             pictures[name] = dict(_pictures(opened, names.datasets[name], numbers, share))
     return pictures
 
 
-def _wanted(
+def _files_by_priority(
     names: NameBook, cells: Sequence[Any], points: Sequence[Any], sets: Sequence[Any]
 ) -> dict[str, list[int]]:
-    """Numbers of files by data set, the most wanted first."""
+    """Numbers of files by data set, those with the highest priority first."""
     worst: dict[int, set[int]] = {}
     for cell in cells:
         if cell["points"] is not None:
             chosen = worst.setdefault(points[cell["points"]]["set"], set())
-            chosen.update(one["episode"] for one in cell["worst"])
+            chosen.update(entry["episode"] for entry in cell["worst"])
     tables: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names.datasets}
-    for number, one in enumerate(sets):
-        if one["support"] is None:
+    for number, entry in enumerate(sets):
+        if entry["support"] is None:
             continue
-        files = np.frombuffer(base64.b64decode(one["support"]), dtype="<u4")
-        for place, row in enumerate(files.reshape(len(one["episodes"]), -1)):
-            later = one["episodes"][place] not in worst.get(number, ())
-            tables[one["dataset"]] += [
+        files = np.frombuffer(base64.b64decode(entry["support"]), dtype="<u4")
+        for place, row in enumerate(files.reshape(len(entry["episodes"]), -1)):
+            later = entry["episodes"][place] not in worst.get(number, ())
+            tables[entry["dataset"]] += [
                 (int(later), place if later else 0, file) for file in row[row != NO_FILE].tolist()
             ]
     return {
-        name: list(dict.fromkeys(file for _, _, file in sorted(table, key=lambda one: one[:2])))
+        name: list(dict.fromkeys(file for _, _, file in sorted(table, key=lambda entry: entry[:2])))
         for name, table in tables.items()
     }
 
 
-def open_again(own: DatasetNames) -> ImageDataset | None:
-    """The data set of a run, from its saved configuration; None where that takes a download."""
+def reopen_dataset(book: DatasetNames) -> ImageDataset | None:
+    """The data set of a run from its saved configuration; None if it is not here."""
     from fewshot.datasets import load_dataset
     from fewshot.datasets.base import ImageDataset
     from fewshot.paths import places_of
 
-    if len(own.places) > 1:
-        return None  # two data sets of one name: no one knows whose picture it would be
-    settings = own.run.settings if own.run else {}
+    if len(book.locations) > 1:
+        return None  # two data sets of the same name: the images could be of either
+    settings = book.run.settings if book.run else {}
     described = settings.get("dataset")
     if not isinstance(described, dict) or described.get("kind") == "features":
         return None
@@ -103,17 +104,17 @@ def open_again(own: DatasetNames) -> ImageDataset | None:
     try:
         loaded = load_dataset(described, places_of(settings["paths"]))
     except (FewshotError, OSError, ImportError, KeyError, TypeError):
-        return None  # moved, or another machine's
+        return None  # moved, or on another machine
     return loaded if isinstance(loaded, ImageDataset) else None
 
 
 def _pictures(
-    dataset: ImageDataset, own: DatasetNames, numbers: list[int], budget: int
+    dataset: ImageDataset, book: DatasetNames, numbers: list[int], budget: int
 ) -> Iterator[tuple[str, str]]:
-    """Number and picture of each file until the budget is spent."""
+    """Number and thumbnail of each file until the budget is spent."""
     from fewshot.datasets.images import UnreadableImageError
 
-    files = list(own.files)
+    files = list(book.files)
     rows = {printable(path): row for row, path in enumerate(dataset.paths)}
     for number in tqdm(numbers, desc="thumbnails", disable=None, leave=False, delay=1.0):
         row = rows.get(files[number])
@@ -130,7 +131,7 @@ def _pictures(
 
 
 def thumbnail(image: Image) -> str:
-    """An image as a data URL, at most 64 pixels a side."""
+    """Thumbnail of an image as a data URL, at most 64 pixels a side."""
     small = image.convert("RGB")
     if max(small.size) > PIXELS:
         small.thumbnail((PIXELS, PIXELS))
@@ -140,5 +141,5 @@ def thumbnail(image: Image) -> str:
 
 
 def printable(path: object) -> str:
-    """A file name as ``images.parquet`` has it: bytes that are no UTF-8 as escapes."""
+    """A file name as in ``images.parquet``: bytes that are not UTF-8 as escapes."""
     return str(path).encode("utf-8", "backslashreplace").decode()

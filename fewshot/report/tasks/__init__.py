@@ -1,1 +1,1 @@
-"""What is shown of one task only."""
+"""Tables and sentences of single tasks."""

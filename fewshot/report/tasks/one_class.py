@@ -1,4 +1,4 @@
-"""One-class tasks in words and finished texts. Standard library only."""
+"""Tables and sentences of one-class tasks. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fewshot.report.aligned import (
     short,
     wrapped,
 )
-from fewshot.report.comparison.ahead import evenly, gap_text, signed
+from fewshot.report.comparison.ahead import evenly_spaced, gap_text, signed
 from fewshot.report.tasks.verification import ONE_CLASS
 from fewshot.report.wording import (
     Cell,
@@ -20,14 +20,15 @@ from fewshot.report.wording import (
     feature_kinds,
     group_cells,
     group_text,
-    known,
+    is_number,
     percent_interval,
     plain,
 )
 
 if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Judged
+    from fewshot.report.comparison.paired import EvaluatedCell
 
+KEY_TITLES = {"against": "negatives", "seed": "seed"}
 QUESTION = "is this image a t, by the name of t alone? A yes or no for every image"
 RULES = {
     "fixed": "FT, one threshold for all classes",
@@ -64,14 +65,16 @@ def of_one_class(cells: Iterable[Cell]) -> list[Any]:
 
 
 def shares(cells: Iterable[Cell]) -> list[float]:
-    """Shares of positives of any of the cells, as they came."""
-    return list(dict.fromkeys(one["prevalence"] for cell in cells for one in cell["prevalences"]))
+    """Shares of positives of any of the cells, in order of appearance."""
+    return list(
+        dict.fromkeys(entry["prevalence"] for cell in cells for entry in cell["prevalences"])
+    )
 
 
 def at(cell: Cell, share: float) -> Cell:
-    """The entry of a cell at one share of positives; empty if it has none."""
-    found = (one for one in cell["prevalences"] if one["prevalence"] == share)
-    return next(found, {})
+    """The entry of a cell at a share of positives; empty if it has none."""
+    matching = (entry for entry in cell["prevalences"] if entry["prevalence"] == share)
+    return next(matching, {})
 
 
 def share_text(share: float) -> str:
@@ -80,33 +83,31 @@ def share_text(share: float) -> str:
 
 
 def source_text(source: str) -> str:
-    """The source of confusers; a dash for rules that have none."""
+    """The source of confusers; a dash for rules without confusers."""
     return "-" if source == "none" else plain(source)
 
 
 def keys(cells: Sequence[Cell]) -> list[str]:
-    """What tells the cells apart beside rule and source."""
-    several = [name for name in ("against", "seed") if len({cell[name] for cell in cells}) > 1]
-    return several
+    """Keys in which the cells differ besides rule and source."""
+    return [name for name in KEY_TITLES if len({cell[name] for cell in cells}) > 1]
 
 
 def header(cells: Sequence[Cell]) -> list[str]:
     """Names of the columns in the terminal."""
-    titles = {"against": "negatives", "seed": "seed"}
-    own = [titles[name] for name in keys(cells)]
+    key_titles = [KEY_TITLES[name] for name in keys(cells)]
     measured = [share_text(share) for share in shares(cells)]
-    return ["rule", "confusers", *own, *measured, "AUROC", "regret"]
+    return ["rule", "confusers", *key_titles, *measured, "AUROC", "regret"]
 
 
 def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    """Texts of one row."""
-    known = shares(cells)
-    first = at(cell, known[0])
+    """Texts of the row of a cell."""
+    all_shares = shares(cells)
+    first = at(cell, all_shares[0])
     return [
         plain(cell["head"]),
         source_text(cell["source"]),
         *(plain(cell[name]) for name in keys(cells)),
-        *(percent_interval(at(cell, share).get("macro_f1")) for share in known),
+        *(percent_interval(at(cell, share).get("macro_f1")) for share in all_shares),
         *(percent_interval(first.get(name)) for name in ("auroc", "regret")),
     ]
 
@@ -128,30 +129,29 @@ def _learned(base: Cell) -> str:
     return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
 
 
-TOLD = {"against": "negatives", "seed": "seed"}
-
-
 def _verdict(gap: Mapping[str, Any], what: str, name: str) -> str:
-    told = f"{gap_text(gap['mean'], (gap['upper'] - gap['lower']) / 2)} points"
+    difference = f"{gap_text(gap['mean'], (gap['upper'] - gap['lower']) / 2)} points"
     clear = "clearly" if gap["lower"] > 0 else "not clearly"
-    return f"{clear} ahead of the {what}, {name} ({told})"
+    return f"{clear} ahead of the {what}, {name} ({difference})"
 
 
-def one_class_lines(judged: Sequence[Judged]) -> list[str]:
-    """The rule with the largest macro F1 at some shares of positives."""
+def one_class_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
+    """Sentences on the rule with the largest macro F1 at some shares of positives."""
     cells = [cell for cell, _ in judged]
     kinds = feature_kinds(cells)
     lines = []
-    for share in evenly(shares(cells)):
-        there = [cell for cell in cells if known(_macro_f1(cell, share))]
-        if not there:
+    for share in evenly_spaced(shares(cells)):
+        measured = [cell for cell in cells if is_number(_macro_f1(cell, share))]
+        if not measured:
             continue
-        best = max(there, key=lambda cell: _macro_f1(cell, share))
-        told = percent_interval(at(best, share)["macro_f1"])
+        best = max(measured, key=lambda cell: _macro_f1(cell, share))
+        interval = percent_interval(at(best, share)["macro_f1"])
         name = f"{backbone_name(best, kinds)} with {_rule(best['head'], best['source'])}"
-        name += "".join(f", {word} {best[key]}" for key, word in TOLD.items() if key in keys(cells))
-        line = f"{100 * share:.3g} % positives: {name}, macro F1 {told} % over target classes"
-        lines.append(line + _next_rule(best, there, share) + ".")
+        name += "".join(
+            f", {word} {best[key]}" for key, word in KEY_TITLES.items() if key in keys(cells)
+        )
+        line = f"{100 * share:.3g} % positives: {name}, macro F1 {interval} % over target classes"
+        lines.append(line + _next_rule(best, measured, share) + ".")
     return lines
 
 
@@ -164,11 +164,11 @@ def _rule(head: Any, source: Any) -> str:
 
 
 def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
-    """The best of the rules and sources that the run compared with the best one."""
+    """A clause on the best of the rules that the run compared with `best`; empty if none."""
     gaps = list(_rule_gaps(best, cells, share))
     if not gaps:
         return ""
-    _, name, gap = max(gaps, key=lambda one: one[0])
+    _, name, gap = max(gaps, key=lambda entry: entry[0])
     return f"; {_verdict(gap, 'next rule that it was compared with', name)}"
 
 
@@ -176,23 +176,25 @@ def _rule_gaps(
     best: Cell, cells: Iterable[Cell], share: float
 ) -> Iterator[tuple[float, str, dict[str, Any]]]:
     same = ("backbone", "feature", "seed", "against")
-    own = str(best["head"]), str(best["source"])
+    best_rule = str(best["head"]), str(best["source"])
     for cell in cells:
         if any(cell[name] != best[name] for name in same):
             continue
         for row in cell.get("comparisons") or []:
-            ends = {one: (row[one], row[f"{one}_source"]) for one in ("first", "second")}
-            if own not in ends.values():
+            ends = {end: (row[end], row[f"{end}_source"]) for end in ("first", "second")}
+            if best_rule not in ends.values():
                 continue
-            sign, other = (1, ends["second"]) if ends["first"] == own else (-1, ends["first"])
-            found = [one["macro_f1"] for one in row["prevalences"] if one["prevalence"] == share]
-            gap = signed(found[0], sign) if found else None
+            sign, other = (1, ends["second"]) if ends["first"] == best_rule else (-1, ends["first"])
+            intervals = [
+                entry["macro_f1"] for entry in row["prevalences"] if entry["prevalence"] == share
+            ]
+            gap = signed(intervals[0], sign) if intervals else None
             if gap is not None:
                 yield -gap["mean"], _rule(*other), gap
 
 
 def one_class_text(cells: Sequence[Cell]) -> str:
-    """A block per data set and backbone, and what the columns are."""
+    """Tables of one-class cells, a block per data set and backbone, with a legend."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
     heads = dict.fromkeys(cell["head"] for cell in cells)
     meanings = {name: RULES[name] for name in heads if name in RULES}
@@ -209,13 +211,15 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
 
 
 def _fallbacks(cells: Sequence[Cell]) -> list[str]:
-    """How many target classes had no confusers, by source."""
+    """Lines with the number of target classes without confusers, by source."""
     lines = []
     for cell in cells:
-        gone = (cell.get("confusers") or {}).get("fallbacks")
-        if gone:
-            instead = " or ".join(dict.fromkeys(gone.values()))
-            words = f"{cell['source']}: {len(gone)} of {cell['targets']} classes without confusers"
+        fallbacks = (cell.get("confusers") or {}).get("fallbacks")
+        if fallbacks:
+            instead = " or ".join(dict.fromkeys(fallbacks.values()))
+            words = (
+                f"{cell['source']}: {len(fallbacks)} of {cell['targets']} classes without confusers"
+            )
             lines += wrapped(f"  {words}, which took: {instead}", "    ")
     return ["", "Without confusers:", *lines] if lines else []
 
@@ -223,10 +227,10 @@ def _fallbacks(cells: Sequence[Cell]) -> list[str]:
 def one_class_markdown(cells: Sequence[Cell]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
-    for group, own in group_cells(cells).items():
-        titles = header(own)
+    for group, rows in group_cells(cells).items():
+        titles = header(rows)
         lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
-        lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
+        lines += [[markdown(text) for text in entries(cell, rows)] for cell in rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        blocks.append(f"**{markdown(group_text(group))}**, one-class, {about(own)}\n\n{table}")
+        blocks.append(f"**{markdown(group_text(group))}**, one-class, {about(rows)}\n\n{table}")
     return "\n\n".join(blocks)

@@ -1,4 +1,4 @@
-"""Verification in words and finished texts. Standard library only."""
+"""Tables and sentences of verification. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fewshot.report.aligned import (
     short,
     wrapped,
 )
-from fewshot.report.comparison.ahead import ahead_text, evenly, signed
+from fewshot.report.comparison.ahead import ahead_text, evenly_spaced, signed
 from fewshot.report.wording import (
     Cell,
     backbone_name,
@@ -22,7 +22,7 @@ from fewshot.report.wording import (
     group_cells,
     head_notes,
     heading_text,
-    known,
+    is_number,
     percent,
     percent_interval,
     plain,
@@ -31,9 +31,9 @@ from fewshot.report.wording import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference, Judged
+    from fewshot.report.comparison.paired import Difference, EvaluatedCell
 
-VERIFICATION = "verification"  # the tasks, as in `fewshot.results.schema`
+VERIFICATION = "verification"  # names of tasks, as in `fewshot.results.schema`
 ONE_CLASS = "one_class"
 TITLES = {"auroc": "AUROC", "average_precision": "AP", "fpr95": "FPR95"}
 MEASURES = tuple(TITLES)
@@ -63,16 +63,16 @@ def of_task(cells: Iterable[Cell], *, verification: bool) -> list[Any]:
 def header(cells: Sequence[Cell]) -> list[str]:
     """Names of the columns."""
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
-    measured = [title for one in MEASURES for title in (f"{TITLES[one]} %", "classes ±")]
+    measured = [title for name in MEASURES for title in (f"{TITLES[name]} %", "classes ±")]
     share = ["positive %"] if len(_shares(cells)) > 1 else []
     return ["head", "ways", "shots", *seed, *measured, *share]
 
 
 def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    """Texts of one row: each measure with its interval over episodes, and that over classes."""
+    """Texts of the row of a cell: each measure with its intervals over episodes and classes."""
     columns = header(cells)
-    numbers = [cell[one] for one in ("ways", "shots", "seed") if one in columns]
-    measured = [text for one in MEASURES for text in _texts(cell[one])]
+    numbers = [cell[name] for name in ("ways", "shots", "seed") if name in columns]
+    measured = [text for name in MEASURES for text in _texts(cell[name])]
     share = [percent(cell["prevalence"])] if "positive %" in columns else []
     return [plain(cell["head"]), *map(str, numbers), *measured, *share]
 
@@ -85,7 +85,7 @@ def about(cells: Sequence[Cell]) -> str:
 
 
 def _shares(cells: Iterable[Cell]) -> list[str]:
-    """Different shares of positives."""
+    """Distinct shares of positives, in percent."""
     return sorted({percent(cell["prevalence"]) for cell in cells})
 
 
@@ -98,26 +98,26 @@ def _texts(intervals: Cell | None) -> tuple[str, str]:
 def half(interval: Cell) -> str:
     """``1.5``: half the width of an interval, in points."""
     lower, upper = interval["lower"], interval["upper"]
-    return percent((upper - lower) / 2) if known(lower) and known(upper) else "-"
+    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else "-"
 
 
 Name = tuple[str, str]  # backbone and head
 
 
-def verification_lines(judged: Sequence[Judged]) -> list[str]:
-    """The head with the largest AUROC at some numbers of shots, and whether it is clearly ahead."""
+def verification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
+    """Sentences on the head with the largest AUROC by shots, and whether it is clearly ahead."""
     cells = [cell for cell, _ in judged if cell["auroc"]]
     kinds = feature_kinds(cells)
     settings: dict[tuple[int, int], dict[Name, list[Cell]]] = {}
     for cell in cells:
         name = backbone_name(cell, kinds), str(cell["head"])
-        own = settings.setdefault((cell["ways"], cell["shots"]), {})
-        own.setdefault(name, []).append(cell)
+        seeds = settings.setdefault((cell["ways"], cell["shots"]), {})
+        seeds.setdefault(name, []).append(cell)
     lines = []
-    for (ways, shots), groups in evenly(sorted(settings.items())):
-        # A single lucky seed is not to beat the mean of several.
+    for (ways, shots), groups in evenly_spaced(sorted(settings.items())):
+        # Only heads with the most seeds are compared: a single seed varies more than a mean.
         most = max(map(len, groups.values()))
-        means = {name: _auroc(own) for name, own in groups.items() if len(own) == most}
+        means = {name: _auroc(seeds) for name, seeds in groups.items() if len(seeds) == most}
         best = max(means, key=means.__getitem__)
         text = f"{ways}-way, {shots_text(shots)}: {' with '.join(best)}, AUROC "
         text += _auroc_text(groups[best])
@@ -130,7 +130,7 @@ def verification_lines(judged: Sequence[Judged]) -> list[str]:
 
 
 def _auroc(seeds: Sequence[Cell]) -> float:
-    """Mean over seeds."""
+    """Mean AUROC over seeds."""
     return fmean(cell["auroc"]["episodes"]["mean"] for cell in seeds)
 
 
@@ -144,7 +144,7 @@ def _auroc_text(seeds: Sequence[Cell]) -> str:
 
 
 def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
-    """Whether the best is clearly ahead of the next one, by the paired differences of the runs."""
+    """A clause on whether the best head is clearly ahead, by the runs' paired differences."""
     by_seed = {cell["seed"]: cell for cell in other}
     pairs = [(cell, by_seed[cell["seed"]]) for cell in best if cell["seed"] in by_seed]
     gaps = [gap for gap in (_paired(*pair) for pair in pairs) if gap is not None]
@@ -154,7 +154,7 @@ def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
 
 
 def _joined(gaps: Sequence[Difference]) -> Difference:
-    """The mean over seeds: their episodes are independent of each other, their classes are not."""
+    """Mean difference over seeds, whose episodes are independent but whose classes are not."""
     from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
 
     classes = [gap.classes for gap in gaps if gap.classes is not None]
@@ -166,7 +166,7 @@ def _joined(gaps: Sequence[Difference]) -> Difference:
 
 
 def _paired(best: Cell, other: Cell) -> Difference | None:
-    """Difference of AUROC, best minus other; noted with whichever of the two came first."""
+    """Difference of AUROC, best minus other, from the comparisons of either cell."""
     for cell in (best, other):
         for row in cell.get("comparisons") or []:
             if {row["first"], row["second"]} == {best["head"], other["head"]} and row["auroc"]:
@@ -178,7 +178,9 @@ def _paired(best: Cell, other: Cell) -> Difference | None:
 def _difference(by_population: Mapping[str, Any], sign: int) -> Difference | None:
     from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
 
-    episodes, classes = (signed(by_population[one], sign) for one in ("episodes", "classes"))
+    episodes, classes = (
+        signed(by_population[population], sign) for population in ("episodes", "classes")
+    )
     if episodes is None:
         return None
     return Difference(
@@ -202,9 +204,9 @@ OTHER = (
 
 
 def verification_text(cells: Sequence[Cell]) -> str:
-    """A block per data set and backbone, and what the columns are."""
+    """Tables of verification, a block per data set and backbone, with a legend."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
-    meanings = {TITLES[one]: text for one, text in MEANINGS.items()}
+    meanings = {TITLES[name]: text for name, text in MEANINGS.items()}
     meanings |= {"±": POPULATION, "classes ±": OTHER}
     return "\n\n".join([*blocks, legend(meanings)])
 
@@ -225,12 +227,12 @@ def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
 def verification_markdown(cells: Sequence[Cell]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
-    for group, own in group_cells(cells).items():
-        titles = header(own)
+    for group, rows in group_cells(cells).items():
+        titles = header(rows)
         lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
-        lines += [[markdown(text) for text in entries(cell, own)] for cell in own]
+        lines += [[markdown(text) for text in entries(cell, rows)] for cell in rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         blocks.append(
-            f"**{markdown(heading_text(group, own))}**, verification, {about(own)}\n\n{table}"
+            f"**{markdown(heading_text(group, rows))}**, verification, {about(rows)}\n\n{table}"
         )
     return "\n\n".join(blocks)

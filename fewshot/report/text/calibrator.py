@@ -1,4 +1,4 @@
-"""A calibrator in plain text: what it was fitted on, and how it does where it was not."""
+"""A calibrator as text: data sets of the fit, and figures on data sets left out of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def calibrator_text(calibrator: General) -> str:
-    """Data sets, then figures on data sets that were left out of the fit, by regime and shots."""
+    """Data sets of the fit, and a table of figures on left-out data sets by regime and shots."""
     names = [
-        f"{plain(one['dataset'])} ({plain(one.get('backbone'))})" for one in calibrator.fitted_on
+        f"{plain(dataset['dataset'])} ({plain(dataset.get('backbone'))})"
+        for dataset in calibrator.fitted_on
     ]
     space = calibrator.space
     fits = "any backbone" if space is None else f"features of {plain(space['backbone'])} only"
@@ -44,7 +45,7 @@ def _rows(left_out: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 
 def _mean(rows: Sequence[dict[str, Any]], key: str) -> float | None:
-    """Mean over groups, in each of which all backbones and ways count alike."""
+    """Mean over groups of their means, in which all backbones and ways have equal weight."""
     groups: dict[Any, list[float]] = {}
     for row in rows:
         if row.get(key) is not None:

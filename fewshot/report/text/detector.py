@@ -1,4 +1,4 @@
-"""What ``fewshot oneclass`` says, in words and as JSON. Standard library only."""
+"""Output of ``fewshot oneclass`` as text and as JSON. Standard library only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_FIXED = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """Decisions on n images, and what they rest on.
+    """Decisions on n images, with the rule, thresholds and confusers behind them.
 
     Attributes
     ----------
@@ -33,11 +33,11 @@ class Verdict:
     rule : Rule
     learned : Learned
     lists : ConfuserLists
-        Of the word alone.
+        Confusers of the word.
     paths : tuple of n str
     decisions : Decisions
     skipped : list of dict
-        ``path`` and ``reason`` of what was not judged.
+        ``path`` and ``reason`` of images without a decision.
     """
 
     word: str
@@ -51,17 +51,19 @@ class Verdict:
 
 
 def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
-    """A row per image, in the order given: file, yes, score, similarity, threshold, posterior."""
-    found = verdict.decisions
-    columns = [one.tolist() for one in found[:4]]
-    chances = [None] * len(verdict.paths) if found.posterior is None else found.posterior.tolist()
+    """A row per image, in their order: file, yes, score, similarity, threshold, posterior."""
+    decisions = verdict.decisions
+    columns = [values.tolist() for values in decisions[:4]]
+    chances = (
+        [None] * len(verdict.paths) if decisions.posterior is None else decisions.posterior.tolist()
+    )
     names = ("file", "yes", "score", "similarity", "threshold", "posterior")
     rows = zip(verdict.paths, *columns, chances, strict=True)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Everything, JSON types only; docs/one-class.md describes it."""
+    """The verdict in JSON types, as described in docs/one-class.md."""
     from fewshot import __version__
 
     return {
@@ -74,7 +76,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "learned": verdict.learned.record,
         "confusers": {
             "used": list(verdict.lists.names[0]),
-            "dropped": [one._asdict() for one in verdict.lists.dropped[0]],
+            "dropped": [confuser._asdict() for confuser in verdict.lists.dropped[0]],
             "record": verdict.lists.record,
         },
         "images": rows_of(verdict),
@@ -83,14 +85,14 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def in_words(verdict: Verdict) -> str:
-    """A table, and below it what was not judged and what the images were compared with."""
+    """The verdict as text: a table of the images, skipped images, and the confusers."""
     rows = rows_of(verdict)
     yes = sum(row["yes"] for row in rows)
     parts = [_head(verdict), _table(rows)]
     parts.append(f"{yes} of {len(rows)} image{'s' * (len(rows) != 1)}: yes.")
-    skipped = [f"{one['path']} ({one['reason']})" for one in verdict.skipped]
+    skipped = [f"{entry['path']} ({entry['reason']})" for entry in verdict.skipped]
     if skipped:
-        parts.append("\n".join(["Not judged:", *(f"  {plain(one)}" for one in skipped)]))
+        parts.append("\n".join(["Not judged:", *(f"  {plain(entry)}" for entry in skipped)]))
     parts.append(_confusers(verdict))
     if verdict.learned.fixed is None and "random" in verdict.rule.needs | {verdict.rule.name}:
         parts.append(textwrap.fill(NO_FIXED, WIDTH))
@@ -102,18 +104,18 @@ def _head(verdict: Verdict) -> str:
     text = f'Is it "{plain(verdict.word)}"? {plain(verdict.backbone)}, rule {rule.name}'
     if fixed is not None and ("fixed" in rule.needs or _stand_in(verdict)):
         classes = verdict.learned.record.get("classes")
-        given = verdict.learned.record.get("fixed") == "given"
-        origin = "given" if given or not classes else f"learned on {len(classes)} other classes"
+        user_set = verdict.learned.record.get("fixed") == "given"
+        origin = "given" if user_set or not classes else f"learned on {len(classes)} other classes"
         text += f", fixed threshold {fixed:.3f} ({origin})"
     return text
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    known = any(row["posterior"] is not None for row in rows)
-    header = f"       score{'  posterior' * known}  image"
+    has_posterior = any(row["posterior"] is not None for row in rows)
+    header = f"       score{'  posterior' * has_posterior}  image"
     lines = [header]
     for row in rows:
-        chance = f"  {row['posterior']:9.2f}" if known else ""
+        chance = f"  {row['posterior']:9.2f}" if has_posterior else ""
         decision = "yes" if row["yes"] else "no"
         lines.append(f"{decision:<4} {row['score']:+7.3f}{chance}  {plain(row['file'])}")
     return "\n".join(lines) if rows else ""
@@ -125,13 +127,15 @@ def _confusers(verdict: Verdict) -> str:
     used = ", ".join(map(plain, names)) or f"none; {_stand_in(verdict)} stands in for them"
     lines = [f"Compared with ({plain(', '.join(origin))}): {used}."]
     if dropped:
-        reasons = "; ".join(f"{plain(one.name)} ({plain(one.reason)})" for one in dropped)
+        reasons = "; ".join(
+            f"{plain(confuser.name)} ({plain(confuser.reason)})" for confuser in dropped
+        )
         lines.append(f"Not used: {reasons}.")
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
 
 
 def _stand_in(verdict: Verdict) -> str | None:
-    """What the threshold is where the rule wants confusers and there are none."""
+    """Name of the fallback threshold if the rule needs confusers and has none; else None."""
     if verdict.lists.names[0] or "confusers" not in verdict.rule.needs:
         return None
     from fewshot.tasks.one_class.rules import fallback_name

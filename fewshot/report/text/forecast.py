@@ -1,4 +1,4 @@
-"""What ``fewshot predict`` says, in plain words. Standard library only."""
+"""Output of ``fewshot predict`` as text. Standard library only."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def outlook_text(
     labels: list[dict[str, Any]],
     skipped: Sequence[str] = (),
 ) -> str:
-    """Support, forecasts, advice, reservations and labels.
+    """Text with the support, forecasts, advice, notes and labels.
 
     Parameters
     ----------
     rows : sequence of Forecast
-        The best first.
+        Forecasts, the best first.
     sizes : dict of str to int
         Images per class.
     level : float
-        Of the intervals.
+        Nominal coverage of the intervals.
     labels : list of dict
-        What ``classify`` gave; empty without queries.
+        Rows of ``classify``; empty without queries.
     skipped : sequence of str
         Images that could not be read.
     """
@@ -82,7 +82,7 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
 
 
 def _skipped(names: Sequence[str]) -> list[str]:
-    """Which images are not among those that were counted."""
+    """A note with the images that could not be read; empty if all could."""
     if not names:
         return []
     shown = ", ".join(plain(name) for name in names[:SHOWN_CLASSES])
@@ -91,19 +91,19 @@ def _skipped(names: Sequence[str]) -> list[str]:
 
 
 def _notes(rows: Sequence[Forecast]) -> list[str]:
-    """Every reservation once, with the heads and backbones that it is about unless it is all."""
+    """Every note once, with the heads and backbones that it concerns unless it concerns all."""
     about: dict[str, list[Forecast]] = {}
     for row in rows:
-        # The advice gives the reason where the best number is no more than an average.
+        # The advice states the note of the best forecast.
         note = [row.note] if row.note and not rows[0].note else []
         for text in dict.fromkeys([*note, *row.warnings]):
             about.setdefault(text, []).append(row)
     several = len({row.backbone for row in rows}) > 1
     return [
         f"Note: {plain(text)}."
-        if len(own) == len(rows)
-        else f"Note on {', '.join(_named(row, several) for row in own)}: {plain(text)}."
-        for text, own in about.items()
+        if len(affected) == len(rows)
+        else f"Note on {', '.join(_named(row, several) for row in affected)}: {plain(text)}."
+        for text, affected in about.items()
     ]
 
 
@@ -121,7 +121,7 @@ def _advice(rows: Sequence[Forecast]) -> str:
         )
     text = f"Take {plain(best.head)} on {plain(best.backbone)}: of 100 new images it should get "
     text += f"about {round(100 * best.error)} wrong."
-    # A rival inside the half of the interval that faces it may well be the better one.
+    # Forecasts below the middle of the best one's error and upper bound are not clearly worse.
     near = [row for row in rows[1:] if row.error <= (best.error + best.upper) / 2]
     if near:
         names = ", ".join(f"{plain(row.head)} on {plain(row.backbone)}" for row in near)
@@ -131,9 +131,9 @@ def _advice(rows: Sequence[Forecast]) -> str:
 
 def _more(best: Forecast) -> str:
     steps = [
-        f"{one.more} more image{'s' * (one.more > 1)} per class: about {_percent(one.error)} "
-        f"({_percent(one.lower)} to {_percent(one.upper)})"
-        for one in best.outlook
+        f"{step.more} more image{'s' * (step.more > 1)} per class: about {_percent(step.error)} "
+        f"({_percent(step.lower)} to {_percent(step.upper)})"
+        for step in best.outlook
     ]
     return f"With {best.head}, after\n  " + "\n  ".join(steps)
 

@@ -1,4 +1,4 @@
-"""The tables of a report for papers: a pivot per task, and one of how near predictions came."""
+"""Tables for papers: a pivot per task, and one of the MAE of predicted errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot.results.joining import Store
 from fewshot.results.measures import CLASSIFICATION, FIRST, entries
 from fewshot.results.pivot import KEYS, Pivot, pivot
 
-# Who is compared stands in rows, where in columns; of other keys those that differ.
+# Compared objects are in rows, conditions in columns; other keys only where they differ.
 ROWS = ("backbone", "feature", "head", "source", "estimator")
 COLUMNS = ("dataset", "against", "ways", "shots", "queries", "prevalence")
 ALWAYS = ("backbone", "head", "dataset", "shots")
@@ -19,51 +19,52 @@ MAE = "mae"
 
 
 def paper_tables(store: Store, tables: str) -> str:
-    """All tables, one after the other.
+    """All tables as text.
 
     Parameters
     ----------
     store : Store
+        Cells of the report.
     tables : {"latex", "markdown"}
     """
     write = {"latex": latex_table, "markdown": markdown_table}[tables]
-    return "\n".join(write(one) for one in paper_pivots(store))
+    return "\n".join(write(table) for table in paper_pivots(store))
 
 
 def paper_pivots(store: Store) -> list[Pivot]:
-    """The main measure of every task, then the mean absolute error of all estimators."""
+    """A pivot of the main measure per task, and one of the MAE of all estimators."""
     cells = store.summary()["cells"]
     tasks = list(dict.fromkeys(str(cell["task"]) for cell in cells))
-    found = [_pivot(store, cells, task, None) for task in tasks]
-    if any(_foretold(cell) for cell in cells if cell["task"] == CLASSIFICATION):
-        found.append(_pivot(store, cells, CLASSIFICATION, MAE))
-    return found
+    pivots = [_pivot(store, cells, task, None) for task in tasks]
+    if any(_has_mae(cell) for cell in cells if cell["task"] == CLASSIFICATION):
+        pivots.append(_pivot(store, cells, CLASSIFICATION, MAE))
+    return pivots
 
 
-def _foretold(cell: Any) -> bool:
+def _has_mae(cell: Any) -> bool:
     return any(row.get(MAE) is not None for row in (cell.get("estimators") or {}).values())
 
 
 def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
-    own = [cell for cell in cells if cell["task"] == task]
-    estimators = _honest(own) if measure == MAE else None
-    shown = list(entries(own, measure or FIRST[task], estimators))
+    task_cells = [cell for cell in cells if cell["task"] == task]
+    estimators = _without_oracles(task_cells) if measure == MAE else None
+    shown = list(entries(task_cells, measure or FIRST[task], estimators))
     rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
     if measure == MAE and "estimator" not in rows:
         rows = (*rows, "estimator")
     return pivot(store, rows, columns, measure, estimators, filters={"task": [task]})
 
 
-def _honest(cells: Sequence[Any]) -> list[str]:
-    """Estimators without oracles, which are told the labels that they are to do without."""
+def _without_oracles(cells: Sequence[Any]) -> list[str]:
+    """Names of the estimators that are not oracles, which use the labels of the queries."""
     names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
     return [name for name in names if name not in oracle_names(cells)]
 
 
 def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Keys that are always told, and those of which the cells have several values."""
+    """Those of `names` that are always shown or of which the cells have several values."""
     return tuple(
         name
         for name in names
-        if name in KEYS and (name in ALWAYS or len({str(one.get(name)) for one in shown}) > 1)
+        if name in KEYS and (name in ALWAYS or len({str(entry.get(name)) for entry in shown}) > 1)
     )

@@ -1,4 +1,4 @@
-"""A pivot table as LaTeX, Markdown or CSV, with a note on how its numbers were made."""
+"""A pivot table as LaTeX, Markdown or CSV, with notes on its provenance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\"": r"\textquotedbl{}",
-    "[": "{[}", "*": "{*}",  # which belong to the command before them
+    "[": "{[}", "*": "{*}",  # read as arguments by a preceding command
 }  # fmt: skip
 LONGEST_HASH = 12
 POPULATIONS = {
@@ -38,28 +38,28 @@ POPULATIONS = {
 
 
 def latex(text: object) -> str:
-    """`text` with nothing in it that TeX would read."""
-    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda found: TEX[found[0]], plain(text))
+    """`text` with the characters escaped that have a meaning in TeX."""
+    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda match: TEX[match[0]], plain(text))
 
 
 def latex_table(table: Pivot) -> str:
-    """A ``tabular`` for booktabs, below comments that say how its numbers were made."""
+    """A ``tabular`` for booktabs, below comments with its provenance."""
     names = [latex(name) for name in table.row_keys]
     lines = [f"% {line}" for line in how_made(table)]
     lines += [rf"\begin{{tabular}}{{{'l' * len(names)}{'c' * len(table.columns)}}}", r"\toprule"]
     last = len(table.column_keys) - 1
     for level, key in enumerate(table.column_keys):
-        left = names if level == last else [""] * len(names)
+        row_titles = names if level == last else [""] * len(names)
         groups = [(_title(key, place[level]), 1) for place in table.columns]
         if level < last:
             groups = _spans(table, level)
         titles = [
-            latex(text) if many == 1 else rf"\multicolumn{{{many}}}{{c}}{{{latex(text)}}}"
-            for text, many in groups
+            latex(text) if span == 1 else rf"\multicolumn{{{span}}}{{c}}{{{latex(text)}}}"
+            for text, span in groups
         ]
-        lines.append(" & ".join([*left, *titles]) + r" \\")
+        lines.append(" & ".join([*row_titles, *titles]) + r" \\")
         if level < last:
-            lines.append(_rules(len(names), [many for _, many in groups]))
+            lines.append(_rules(len(names), [span for _, span in groups]))
     lines.append(r"\midrule")
     digits = _digits(table)
     for row in table.rows:
@@ -70,18 +70,20 @@ def latex_table(table: Pivot) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _rules(left: int, spans: Sequence[int]) -> str:
-    starts = itertools.accumulate([left + 1, *spans])
+def _rules(offset: int, spans: Sequence[int]) -> str:
+    starts = itertools.accumulate([offset + 1, *spans])
     return " ".join(
-        rf"\cmidrule(lr){{{start}-{start + many - 1}}}"
-        for start, many in zip(starts, spans, strict=False)
+        rf"\cmidrule(lr){{{start}-{start + span - 1}}}"
+        for start, span in zip(starts, spans, strict=False)
     )
 
 
 def _spans(table: Pivot, level: int) -> list[tuple[str, int]]:
-    """Titles of a level of columns, and over how many columns each reaches."""
+    """Titles of a level of columns, and the number of columns that each spans."""
     groups = itertools.groupby(table.columns, key=lambda place: place[: level + 1])
-    return [(_title(table.column_keys[level], key[-1]), len(list(own))) for key, own in groups]
+    return [
+        (_title(table.column_keys[level], key[-1]), len(list(columns))) for key, columns in groups
+    ]
 
 
 def _tex(entry: Entry | None, table: Pivot, digits: int) -> str:
@@ -95,7 +97,7 @@ def _tex(entry: Entry | None, table: Pivot, digits: int) -> str:
 
 
 def markdown_table(table: Pivot) -> str:
-    """A GitHub-flavoured Markdown table, and how its numbers were made below it."""
+    """A GitHub-flavoured Markdown table, followed by its provenance."""
     header = [*table.row_keys, *(_column_title(table, column) for column in table.columns)]
     lines = [[markdown(plain(text)) for text in header]]
     lines.append(["---"] * len(table.row_keys) + ["---:"] * len(table.columns))
@@ -119,9 +121,9 @@ def _mark(entry: Entry | None, table: Pivot, digits: int) -> str:
 
 
 def csv_table(table: Pivot) -> str:
-    """Comma-separated values: numbers as they are, not in percent; ± beside each mean."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    """Comma-separated values: numbers not in percent, half-widths (±) beside the means."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     bounded = any(entry.half is not None for entry in table.entries.values())
     header = list(table.row_keys)
     for column in table.columns:
@@ -132,14 +134,16 @@ def csv_table(table: Pivot) -> str:
         numbers: list[Any] = []
         for column in table.columns:
             entry = table.entries.get((row, column))
-            own = [None, None] if entry is None else [entry.mean, entry.half]
-            numbers += own if bounded else own[:1]
-        writer.writerow([*_shown(row), *("" if one is None else repr(one) for one in numbers)])
-    return out.getvalue()
+            values = [None, None] if entry is None else [entry.mean, entry.half]
+            numbers += values if bounded else values[:1]
+        writer.writerow(
+            [*_shown(row), *("" if number is None else repr(number) for number in numbers)]
+        )
+    return buffer.getvalue()
 
 
 def how_made(table: Pivot) -> list[str]:
-    """What the numbers are, of which episodes and features, and what the marks mean."""
+    """Lines on the measure, episodes, features and intervals, and the meaning of the marks."""
     cells = [cell for entry in table.entries.values() for cell in entry.cells]
     seeds = _listed(cell["seed"] for cell in cells)
     unit = "" if table.measure in PLAIN else " in %"
@@ -180,7 +184,7 @@ def how_made(table: Pivot) -> list[str]:
 
 
 def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """Of which episodes and which features the numbers are."""
+    """Lines with the hashes of the episodes and features of the cells."""
     lines = []
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
@@ -194,18 +198,20 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _reasons(table: Pivot) -> list[str]:
-    """Why numbers have no interval of the population that was asked for."""
+    """Reasons why entries have no interval of the requested population."""
     name = "accuracy_intervals" if table.measure in OF_HEADS else table.measure
     name = "mae_interval" if name == "mae" else name
-    bare = [cell for entry in table.entries.values() if entry.half is None for cell in entry.cells]
+    without_interval = [
+        cell for entry in table.entries.values() if entry.half is None for cell in entry.cells
+    ]
     reasons = set()
-    for known in (cell[name] for cell in bare if isinstance(cell.get(name), dict)):
-        only = known.get("population", table.interval)
-        if only != table.interval != "none":
-            reasons.add(f"there is an interval over {only} only (--interval {only})")
-        own = known.get(table.interval)
-        if isinstance(own, dict) and own.get("reason"):
-            reasons.add(own["reason"])
+    for measure in (cell[name] for cell in without_interval if isinstance(cell.get(name), dict)):
+        population = measure.get("population", table.interval)
+        if population != table.interval != "none":
+            reasons.add(f"there is an interval over {population} only (--interval {population})")
+        interval = measure.get(table.interval)
+        if isinstance(interval, dict) and interval.get("reason"):
+            reasons.add(interval["reason"])
     return sorted(reasons)
 
 
@@ -214,12 +220,12 @@ def _estimated(table: Pivot) -> bool:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    order = sorted({str(one) for one in values}, key=lambda text: (len(text), text))
+    order = sorted({str(value) for value in values}, key=lambda text: (len(text), text))
     return ", ".join(map(plain, order))
 
 
 def _digits(table: Pivot) -> int:
-    """One more where an interval would seem to have no width."""
+    """Decimals of the numbers: 2 where an interval would else be printed as 0, else 1."""
     halves = [entry.half for entry in table.entries.values() if entry.half]
     return 2 if any(half < 0.0005 for half in halves) else 1
 
@@ -248,4 +254,4 @@ def _title_of(keys: Sequence[str], place: Sequence[Any]) -> str:
 
 
 def _shown(row: Sequence[Any]) -> list[str]:
-    return [DASH if one is None else plain(one) for one in row]
+    return [DASH if value is None else plain(value) for value in row]

@@ -1,4 +1,4 @@
-"""Rows as text: for the eye, for spreadsheets, for programs."""
+"""Rows as aligned text, Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DASH = "-"
 
 
 def table_text(rows: pd.DataFrame) -> str:
-    """Columns as wide as their entries, numbers to the right."""
+    """An aligned table, numbers to the right."""
     if not len(rows.columns) or not len(rows):
         return "no rows\n"
     columns = [_column(rows, i) for i in range(len(rows.columns))]
@@ -25,7 +25,7 @@ def table_text(rows: pd.DataFrame) -> str:
 
 
 def _column(rows: pd.DataFrame, place: int) -> list[str]:
-    """Title and entries of a column; texts padded, since they start at the left."""
+    """Title and entries of a column; texts are padded to align them to the left."""
     entries = [plain(rows.columns[place]), *map(_shown, rows.iloc[:, place].tolist())]
     if _numeric(rows.iloc[:, place]):
         return entries
@@ -37,26 +37,26 @@ def markdown_text(rows: pd.DataFrame) -> str:
     """A GitHub-flavoured Markdown table."""
     lines = [[markdown(plain(name)) for name in rows.columns]]
     numeric = [_numeric(rows.iloc[:, i]) for i in range(len(rows.columns))]
-    lines.append(["---:" if one else "---" for one in numeric])
+    lines.append(["---:" if is_numeric else "---" for is_numeric in numeric])
     columns = [map(_shown, rows.iloc[:, i].tolist()) for i in range(len(rows.columns))]
     lines += [list(map(markdown, line)) for line in zip(*columns, strict=True)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def csv_text(rows: pd.DataFrame) -> str:
-    """Comma-separated values with all digits; a list is JSON."""
+    """Comma-separated values with all digits; lists are written as JSON."""
     plain_rows = rows.copy(deep=False)
     for name in rows.columns:
         if rows[name].dtype == object and any(map(_is_list, rows[name])):
             plain_rows[name] = [
-                json.dumps(_json(one), ensure_ascii=False) for one in rows[name].tolist()
+                json.dumps(_json(value), ensure_ascii=False) for value in rows[name].tolist()
             ]
     text: str = plain_rows.to_csv(index=False, lineterminator="\n")
     return text
 
 
 def json_text(rows: pd.DataFrame) -> str:
-    """A list with an object per row, one a line; what is missing is null."""
+    """A JSON list with an object per row, each on a line; missing values are null."""
     columns = [list(map(_json, rows.iloc[:, i].tolist())) for i in range(len(rows.columns))]
     names = [str(name) for name in rows.columns]
     lines = [
@@ -75,7 +75,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Up to four digits after the point."""
+    """`value` as text, numbers with four decimals, a dash for missing values."""
     if _is_list(value):
         return ", ".join(map(plain, value))
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
@@ -86,11 +86,11 @@ def _shown(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    """With JSON's own types."""
+    """`value` in JSON types."""
     if isinstance(value, np.generic):
         value = value.item()
     if _is_list(value):
-        return [_json(one) for one in value]
+        return [_json(entry) for entry in value]
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The table at the end of a run, for the terminal. Standard library only."""
+"""The table of results for the terminal and as Markdown. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from fewshot.report.tasks.verification import of_task, verification_markdown, ve
 from fewshot.report.wording import (
     ORACLE_MARK,
     Cell,
+    any_partly_missing,
     best_estimator,
     compared,
     display_name,
@@ -29,7 +30,7 @@ from fewshot.report.wording import (
     head_notes,
     heading_text,
     interval_levels_text,
-    known,
+    is_number,
     level_text,
     missing_notes,
     oracle_names,
@@ -37,7 +38,6 @@ from fewshot.report.wording import (
     percent_interval,
     plain,
     protocol_text,
-    some_missing,
 )
 
 OTHER_CLASSES = "classes ±"
@@ -46,21 +46,21 @@ SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
 def summary_table(cells: Iterable[dict[str, Any]], *, explained: bool = True) -> str:
-    """Measured and predicted error of every cell, side by side, in aligned plain text.
+    """Measured and predicted errors of every cell as aligned plain text.
 
     Parameters
     ----------
     cells : iterable of dict
         Entries of ``cells`` in ``summary.json``.
     explained : bool
-        Whether a legend says what the columns of classification are.
+        Whether a legend explains the columns of classification.
 
     Returns
     -------
     str
         One block per data set and backbone, at most 100 columns wide as long as names are of
-        ordinary length (further estimators continue below), and notes that say what the
-        columns are and why numbers are missing.
+        ordinary length (further estimators continue below), with notes on the columns and on
+        missing numbers.
     """
     cells = list(cells)
     if not cells:
@@ -103,26 +103,26 @@ def markdown_table(cells: Iterable[dict[str, Any]]) -> str:
 
 
 def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
-    left = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
+    row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
     lines = [heading_text(group, cells), protocol_text(cells)]
-    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], left):
-        rows = [" " * len(left[0]), *left]
+    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], row_labels):
+        rows = [" " * len(row_labels[0]), *row_labels]
         for column in columns:
             rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
         rule = "-" * max(len(row.rstrip()) for row in rows)
         lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
-    said = ""
-    for what, note in _notes(cells):
-        lines += ["", what] if what != said else []
+    last_heading = ""
+    for heading, note in _notes(cells):
+        lines += ["", heading] if heading != last_heading else []
         lines += wrapped(f"  {note}", "    ")
-        said = what
+        last_heading = heading
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
 
 
 def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
-    """What heads saw, and what a gap or a borrowed number is due to: a heading, and a note."""
-    for words, heads in head_notes(cells).items():
-        yield "About the heads:", f"{', '.join(map(plain, heads))}: {words}"
+    """Notes (heading, text) on heads, missing predictions, fallbacks and rank correlations."""
+    for description, heads in head_notes(cells).items():
+        yield "About the heads:", f"{', '.join(map(plain, heads))}: {description}"
     for name, where, reason in missing_notes(cells):
         yield "No prediction (-):", f"{name}, {where}: {reason}"
     for name, where, reason in fallback_notes(cells):
@@ -131,31 +131,31 @@ def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
         yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
 
 
-def _fitting(columns: list[list[str]], left: list[str]) -> list[list[list[str]]]:
-    """Estimator columns in as few blocks as the width allows, one column each at least."""
+def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[str]]]:
+    """Estimator columns grouped into blocks that fit the width, at least one column each."""
     blocks: list[list[list[str]]] = [[]]
-    used = len(left[0])
+    used = len(row_labels[0])
     for column in columns:
         needed = len(ESTIMATOR_GAP) + len(column[0])
         if blocks[-1] and used + needed > WIDTH:
             blocks.append([])
-            used = len(left[0])
+            used = len(row_labels[0])
         blocks[-1].append(column)
         used += needed
     return blocks
 
 
 def _column(cells: Sequence[Cell], name: str) -> list[str]:
-    """One estimator: its name over two or three columns, and a place for the star."""
+    """Lines of an estimator's columns below its name, with room for the star."""
     covered = _covered(cells, name)
     header = ["pred", "MAE ", *["cov"] * covered]
     rows = [header]
     for cell in cells:
         predicted, mae, *rest = _estimator_entry(cell, name, covered)
-        # The star stands outside the alignment of the digits.
+        # The star is outside the alignment of the digits.
         rows.append([predicted, mae if "*" in mae else f"{mae} ", *rest])
     lines = aligned(rows, left_first=False)
-    # What stands last ends where the title ends; without coverage that is the star's place.
+    # The title is aligned with the last column; without coverage that one ends with the star.
     title = _title(cells, name) + " " * (not covered)
     width = max(len(title), len(lines[0]))
     return [title.rjust(width), *(line.rjust(width) for line in lines)]
@@ -171,7 +171,7 @@ def _meaning(cells: Sequence[Cell], name: str) -> str:
 
 def _covered(cells: Sequence[Cell], name: str) -> bool:
     """Whether the estimator has intervals in any of the cells."""
-    return any(known(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
+    return any(is_number(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
 
 
 def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
@@ -204,9 +204,9 @@ def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
 
 
 def _legend(cells: Sequence[Cell]) -> str:
-    fair = " of those that predicted most episodes" if some_missing(cells) else ""
-    told, level = oracle_names(cells), interval_levels_text(cells)
-    unseen = f"made without a query{f', except {ORACLE_MARK}' if told else ''}"
+    fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
+    oracles, level = oracle_names(cells), interval_levels_text(cells)
+    unseen = f"made without a query{f', except {ORACLE_MARK}' if oracles else ''}"
     meaning = {
         "accuracy, error": "measured on the queries; ± is the "
         f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
@@ -224,6 +224,6 @@ def _legend(cells: Sequence[Cell]) -> str:
             "share of episodes in % whose actual error lay in the estimator's interval: "
             f"{level} if the interval is right"
         )
-    if told:
+    if oracles:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     return legend(meaning)

@@ -1,4 +1,4 @@
-"""Telling episodes apart, as against being near on average."""
+"""Rank correlation of predicted and actual errors, as opposed to their mean difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fewshot.report.comparison.order import (
 
 @pytest.mark.parametrize(("rho", "count"), [(0.0, 200), (0.45, 60), (0.8, 25)])
 def test_the_interval_holds_as_often_as_it_says(rho, count):
-    """Of normal pairs, whose Spearman correlation is 6 / pi asin(r / 2)."""
+    """Coverage for normal pairs, whose Spearman correlation is 6 / pi asin(r / 2)."""
     rng = np.random.default_rng(0)
     r = 2 * np.sin(np.pi * rho / 6)
     held = 0

@@ -12,7 +12,7 @@ from fewshot.report.figures.ranks import joined, rank_diagram
 
 
 def cells(accuracy, *, datasets, backbones=("a",), heads, shots=(1,)):
-    """Cells with accuracies (datasets, backbones, shots, heads); NaN for those that are not."""
+    """Cells with accuracies (datasets, backbones, shots, heads); NaN for missing cells."""
     table = np.asarray(accuracy, dtype=float)
     table = table.reshape(len(datasets), len(backbones), len(shots), len(heads))
     return [
@@ -32,45 +32,51 @@ HEADS = ("lda", "ncm", "svm", "knn")
 def test_blocks_are_data_sets_and_values_means_over_the_rest():
     sets = [f"d{i}" for i in range(7)]
     accuracy = np.random.default_rng(0).random((7, 2, 3, 4)) + np.array([0, 0.2, 0.1, 0])
-    given = cells(accuracy, datasets=sets, backbones="ab", heads=HEADS, shots=(1, 5, 10))
-    (one,) = (found for found in ranks(given) if found["of"] == "head")
+    run_cells = cells(accuracy, datasets=sets, backbones="ab", heads=HEADS, shots=(1, 5, 10))
+    (ranking,) = (ranking for ranking in ranks(run_cells) if ranking["of"] == "head")
     means = accuracy.mean((1, 2))
     expected = rankdata(-means, axis=1).mean(0)
     order = np.argsort(expected)
-    assert one["names"] == [HEADS[i] for i in order]
-    assert one["mean_ranks"] == pytest.approx(expected[order])
-    assert one["p"] == pytest.approx(friedmanchisquare(*means.T).pvalue)
-    assert one["test"] == "Friedman test"
+    assert ranking["names"] == [HEADS[i] for i in order]
+    assert ranking["mean_ranks"] == pytest.approx(expected[order])
+    assert ranking["p"] == pytest.approx(friedmanchisquare(*means.T).pvalue)
+    assert ranking["test"] == "Friedman test"
     # Demsar's table: q = 2.569 for four at 0.05.
-    assert one["critical_difference"] == pytest.approx(2.569 * (4 * 5 / (6 * 7)) ** 0.5, rel=1e-3)
-    assert one["blocks"] == 7 and one["over"].startswith("7 data sets")
-    assert [found["of"] for found in ranks(given)] == ["head", "backbone", "head and backbone"]
+    assert ranking["critical_difference"] == pytest.approx(
+        2.569 * (4 * 5 / (6 * 7)) ** 0.5, rel=1e-3
+    )
+    assert ranking["blocks"] == 7 and ranking["over"].startswith("7 data sets")
+    assert [ranking["of"] for ranking in ranks(run_cells)] == [
+        "head",
+        "backbone",
+        "head and backbone",
+    ]
 
 
 def test_few_data_sets_have_ranks_and_no_test():
     accuracy = np.random.default_rng(1).random((4, 1, 3, 4)).round(1)  # with ties
-    given = cells(accuracy, datasets="wxyz", heads=HEADS, shots=(1, 5, 10))
-    (one,) = ranks(given)
+    run_cells = cells(accuracy, datasets="wxyz", heads=HEADS, shots=(1, 5, 10))
+    (ranking,) = ranks(run_cells)
     expected = np.sort(rankdata(-accuracy.reshape(12, 4), axis=1).mean(0))
-    assert one["mean_ranks"] == pytest.approx(expected)
-    assert one["critical_difference"] is one["p"] is None and one["blocks"] == 12
-    assert "at least 5 data sets" in one["note"] and "are 4" in one["note"]
+    assert ranking["mean_ranks"] == pytest.approx(expected)
+    assert ranking["critical_difference"] is ranking["p"] is None and ranking["blocks"] == 12
+    assert "at least 5 data sets" in ranking["note"] and "are 4" in ranking["note"]
 
 
 def test_two_are_compared_by_signed_ranks():
     accuracy = np.linspace(0.5, 0.6, 12).reshape(6, 1, 1, 2)
-    (one,) = ranks(cells(accuracy, datasets="uvwxyz", heads=HEADS[:2]))
-    assert one["names"] == ["ncm", "lda"] and one["critical_difference"] is None
-    assert one["p"] == pytest.approx(2 / 2**6) and one["test"].startswith("Wilcoxon")
-    assert "signed-rank" in one["note"]
+    (ranking,) = ranks(cells(accuracy, datasets="uvwxyz", heads=HEADS[:2]))
+    assert ranking["names"] == ["ncm", "lda"] and ranking["critical_difference"] is None
+    assert ranking["p"] == pytest.approx(2 / 2**6) and ranking["test"].startswith("Wilcoxon")
+    assert "signed-rank" in ranking["note"]
 
 
 def test_rare_heads_do_not_cost_the_others_their_contexts():
     accuracy = np.random.default_rng(2).random((1, 1, 5, 3))
     accuracy[0, 0, 1:, 2] = np.nan
-    (one,) = ranks(cells(accuracy, datasets="d", heads=HEADS[:3], shots=(1, 2, 3, 4, 5)))
-    assert sorted(one["names"]) == ["lda", "ncm"] and one["blocks"] == 5
-    assert "Left out" in one["note"] and "svm" in one["note"]
+    (ranking,) = ranks(cells(accuracy, datasets="d", heads=HEADS[:3], shots=(1, 2, 3, 4, 5)))
+    assert sorted(ranking["names"]) == ["lda", "ncm"] and ranking["blocks"] == 5
+    assert "Left out" in ranking["note"] and "svm" in ranking["note"]
 
 
 def test_nothing_to_rank():
@@ -82,16 +88,16 @@ def test_nothing_to_rank():
 
 def test_one_context_is_an_order_and_no_mean_of_ranks():
     accuracy = np.random.default_rng(3).random((1, 1, 1, 4))
-    one = cells(accuracy, datasets="d", heads=HEADS)
-    assert ranks(one) == []
-    again = [cell | {"seed": seed} for cell in one for seed in range(6)]
+    context = cells(accuracy, datasets="d", heads=HEADS)
+    assert ranks(context) == []
+    again = [cell | {"seed": seed} for cell in context for seed in range(6)]
     assert ranks(again) == []  # other draws of episodes in the same context
     for more in ({"shots": 5}, {"dataset": "e"}, {"ways": 10}):
-        both = [*one, *(cell | more for cell in one)]
-        assert [found["of"] for found in ranks(both)] == ["head"]
+        both = [*context, *(cell | more for cell in context)]
+        assert [ranking["of"] for ranking in ranks(both)] == ["head"]
     # Two backbones: heads have two contexts, backbones as many as there are heads.
-    two = [*one, *(cell | {"backbone": "b"} for cell in one)]
-    assert [found["of"] for found in ranks(two)] == ["head", "backbone"]
+    two = [*context, *(cell | {"backbone": "b"} for cell in context)]
+    assert [ranking["of"] for ranking in ranks(two)] == ["head", "backbone"]
 
 
 def test_what_only_one_context_has_in_common_is_not_ranked():
@@ -100,20 +106,20 @@ def test_what_only_one_context_has_in_common_is_not_ranked():
 
 
 def test_no_figure_of_ranks_over_one_context():
-    one = cells(np.random.default_rng(0).random((1, 1, 1, 3)), datasets="d", heads=HEADS[:3])
-    for cell in one:
+    context = cells(np.random.default_rng(0).random((1, 1, 1, 3)), datasets="d", heads=HEADS[:3])
+    for cell in context:
         cell["actual_error"] = {"mean": 1 - cell["accuracy"]["mean"]}
-    assert not [name for name in joint_figures(one) if name.startswith("ranks")]
-    both = [*one, *(cell | {"shots": 5} for cell in one)]
+    assert not [name for name in joint_figures(context) if name.startswith("ranks")]
+    both = [*context, *(cell | {"shots": 5} for cell in context)]
     assert "ranks_head" in joint_figures(both)
 
 
 @pytest.mark.parametrize(("sets", "words"), [(3, "too few data sets for a test"),
                                              (6, "critical difference")])  # fmt: skip
 def test_a_figure_without_bars_says_why(sets, words):
-    given = cells(np.random.default_rng(0).random((sets, 1, 1, 3)), datasets="uvwxyz"[:sets],
-                  heads=HEADS[:3])  # fmt: skip
-    (axes,) = rank_diagram(ranks(given)[0]).axes
+    run_cells = cells(np.random.default_rng(0).random((sets, 1, 1, 3)), datasets="uvwxyz"[:sets],
+                      heads=HEADS[:3])  # fmt: skip
+    (axes,) = rank_diagram(ranks(run_cells)[0]).axes
     assert any(words in text.get_text() for text in axes.texts)
 
 
@@ -121,11 +127,11 @@ def test_bars_join_what_is_not_told_apart():
     assert joined([1, 1.5, 3, 3.4], 1.0) == [(0, 1), (2, 3)]
     assert joined([1, 1.5, 2.2, 3.4], 1.3) == [(0, 2), (2, 3)]
     assert joined([1, 3], 1.0) == [] == joined([1, 1], None)
-    one = {
+    ranking = {
         "of": "head", "over": "6 data sets", "names": ["$a$", "b", "c"], "blocks": 6,
         "mean_ranks": [1.2, 1.9, 2.9], "critical_difference": 1.0, "p": 0.01, "note": "",
     }  # fmt: skip
-    (axes,) = rank_diagram(one).axes
+    (axes,) = rank_diagram(ranking).axes
     (bar,) = (line for line in axes.lines if line.get_linewidth() == 3)
     assert list(bar.get_xdata()) == [1.2, 1.9] or list(bar.get_xdata()) == [1.9, 2.9]
     words = [text.get_text().strip() for text in axes.texts]

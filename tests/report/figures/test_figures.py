@@ -1,4 +1,4 @@
-"""What the figures show, and that names in them are text."""
+"""Contents of the figures; names in them are text."""
 
 from __future__ import annotations
 
@@ -161,12 +161,12 @@ def test_names_are_never_formulas(make):
 
 def test_files_are_the_same_every_time(run, workplace):
     def saved():
-        (plot,) = (one for one in plots_of(run).values() if one.kind == "mae_vs_shots")
+        (plot,) = (entry for entry in plots_of(run).values() if entry.kind == "mae_vs_shots")
         return [path.read_bytes() for path in plot.save(workplace, ["svg", "pdf", "png"])]
 
     first = saved()
     assert first == saved()
-    assert [one[:4] for one in first] == [b"<?xm", b"%PDF", b"\x89PNG"]
+    assert [entry[:4] for entry in first] == [b"<?xm", b"%PDF", b"\x89PNG"]
     assert b"CreationDate" not in first[1]
 
 

@@ -1,4 +1,4 @@
-"""A browser, pages to show in it, and eyes for them."""
+"""Fixtures of the browser tests: browser, pages and access to their contents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def payloads():
 
 @pytest.fixture(scope="module")
 def browser():
-    """Debian's chromium. Of a module: a loop left running would be in the way of other tests."""
+    """Debian's chromium, with the scope of a module: its event loop would disturb other tests."""
     if CHROMIUM is None:
         pytest.skip("needs Debian's chromium")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -40,7 +40,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Where pages are written."""
+    """Folder for pages."""
     return tmp_path_factory.mktemp("pages")
 
 
@@ -70,7 +70,7 @@ def many(folder, payloads):
 
 @pytest.fixture
 def visit(browser):
-    """Open a page; at the end nothing was complained about and nothing but the file was read."""
+    """Function that opens a page; fails on console messages and on requests beyond the file."""
     contexts, complaints, requests = [], [], []
 
     def open_page(path, hash="", **settings):
@@ -112,7 +112,7 @@ def numbers(column):
 
 @pytest.fixture(scope="session")
 def drawn():
-    """Draws all sections, without scrolling to them."""
+    """Function that draws all sections of a page without scrolling."""
 
     def draw(page):
         page.evaluate("dispatchEvent(new Event('beforeprint'))")

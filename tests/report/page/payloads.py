@@ -1,4 +1,4 @@
-"""Payloads of the page that no run wrote: any number of cells, made in no time."""
+"""Synthetic payloads of the page with any number of cells."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def text_of(values: Any, kind: str) -> str:
 
 
 def shares(values: Any) -> str:
-    """Numbers in [0, 1] as the page gets them."""
+    """Numbers in [0, 1] as encoded in the page."""
     values = np.asarray(values, dtype=float)
     steps = np.where(np.isnan(values), 65535, np.rint(np.nan_to_num(values).clip(0, 1) * 65534))
     return text_of(steps, "<u2")
 
 
 def picture(seed: int) -> str:
-    """A little image of one colour as a data address."""
+    """A small image of a single colour as a data URL."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, 18, (64, 64, 3)) + rng.integers(60, 200, 3)
     buffer = io.BytesIO()
@@ -162,9 +162,11 @@ def make_payload(
                         names = {"dataset": dataset, "backbone": backbone, "feature": "pooled"}
                         names |= {"head": head, "ways": 5, "shots": K, "seed": seed}
                         worse = 0.32 * K**-0.35 + 0.02 * b + 0.008 * h + 0.05 * d
-                        cell, own = make_cell(rng, names, worse, points, estimators)
-                        cells.append(cell | {"points": len(packed) if own["estimators"] else None})
-                        packed.append({"set": index[dataset, K, seed], **own})
+                        cell, cell_points = make_cell(rng, names, worse, points, estimators)
+                        cells.append(
+                            cell | {"points": len(packed) if cell_points["estimators"] else None}
+                        )
+                        packed.append({"set": index[dataset, K, seed], **cell_points})
     return {
         "version": 1, "level": 0.95, "cells": cells, "points": packed, "sets": sets,
         "datasets": {name: {**data, "thumbnails": pictures} for name in datasets},
@@ -180,12 +182,12 @@ def make_ranks(heads: list[str]) -> list[dict[str, Any]]:
     """Ranks with a critical difference, and without one."""
     if len(heads) < 2:
         return []
-    known = {"of": "head", "over": "data sets", "names": heads, "blocks": 6, "note": "",
-             "mean_ranks": [1.2 + 0.8 * i for i in range(len(heads))], "p": 0.0004,
-             "test": "Friedman test", "critical_difference": 2.1}  # fmt: skip
+    tested = {"of": "head", "over": "data sets", "names": heads, "blocks": 6, "note": "",
+              "mean_ranks": [1.2 + 0.8 * i for i in range(len(heads))], "p": 0.0004,
+              "test": "Friedman test", "critical_difference": 2.1}  # fmt: skip
     note = "Too few data sets for a critical difference: contexts of one are not independent."
     few = {"of": "backbone", "names": ["resnet50", "mobilenet_v2"], "mean_ranks": [1.3, 1.7]}
-    return [known, {**known, **few, "critical_difference": None, "p": None, "note": note}]
+    return [tested, {**tested, **few, "critical_difference": None, "p": None, "note": note}]
 
 
 def other_tasks() -> list[dict[str, Any]]:
@@ -198,8 +200,8 @@ def other_tasks() -> list[dict[str, Any]]:
             names = {"dataset": "eurosat", "backbone": "resnet50", "feature": "pooled"}
             names |= {"head": head, "ways": 5, "shots": K, "seed": 0}
             cell, _ = make_cell(rng, names, 0.2, 20, ())
-            own = [measure("auroc", 0.8 + 0.02 * K), measure("fpr95", 0.4, "lower")]
-            cells.append(cell | none | {"task": "verification", "measures": own})
+            measures = [measure("auroc", 0.8 + 0.02 * K), measure("fpr95", 0.4, "lower")]
+            cells.append(cell | none | {"task": "verification", "measures": measures})
     for rule in ("fixed", "max"):
         names = {"dataset": "eurosat", "backbone": "resnet50", "feature": "projection"}
         names |= {"head": rule, "ways": None, "shots": 0, "seed": 0}

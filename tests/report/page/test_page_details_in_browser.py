@@ -1,4 +1,4 @@
-"""Charts and files of the page: what points tell, what is saved."""
+"""Charts of the page, readouts of their points, and saved files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ def expected_episode(path, number):
     text = path.read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0]
     payload = json.loads(text)
     best = max(payload["cells"], key=lambda cell: cell["measures"][0]["mean"])
-    own = payload["sets"][payload["points"][best["points"]]["set"]]
-    classes = np.frombuffer(base64.b64decode(own["classes"]), "<u2").reshape(-1, 5)[number]
-    support = np.frombuffer(base64.b64decode(own["support"]), "<u4").reshape(-1, 5, own["shots"])
-    data = payload["datasets"][own["dataset"]]
+    episode_set = payload["sets"][payload["points"][best["points"]]["set"]]
+    classes = np.frombuffer(base64.b64decode(episode_set["classes"]), "<u2").reshape(-1, 5)[number]
+    support = np.frombuffer(base64.b64decode(episode_set["support"]), "<u4").reshape(
+        -1, 5, episode_set["shots"]
+    )
+    data = payload["datasets"][episode_set["dataset"]]
     names = [data["classnames"][i] for i in classes]
     return names, sorted(data["files"][i] for i in support[number].ravel())
 
@@ -108,8 +110,8 @@ def test_the_worst_of_a_sample_are_said_to_be(visit, folder, payloads, few, draw
     payload = payloads.make_payload(**few)
     for cell in payload["cells"]:
         cell["worst"] = [{"episode": 7, "predicted": 0.1, "actual": 0.5, "classes": ["a"]}]
-    for one in payload["sets"]:
-        one["of"] = 10 * len(one["episodes"])
+    for episode_set in payload["sets"]:
+        episode_set["of"] = 10 * len(episode_set["episodes"])
     page = drawn(visit(payloads.write_page(folder / "sample.html", payload)))
     section = page.locator("section:has(> #scatter)")
     assert section.get_by_role("heading", name="Missed by most", exact=True).count() == 1
@@ -161,7 +163,7 @@ def test_images_per_second_are_of_the_backbone_and_episodes_per_second_of_the_he
 
 
 def test_cost_against_accuracy_only_where_all_were_judged(visit, folder, payloads, few, drawn):
-    """One head at one shot only: the other's five shots would lift its mean."""
+    """A head without 5 shots is compared at 1 shot only: 5 shots would raise the other's mean."""
     payload = payloads.make_payload(**few)
     payload["cells"] = [c for c in payload["cells"] if (c["head"], c["shots"]) != ("lda", 5)]
     means = {c["head"]: c["measures"][0]["mean"] for c in payload["cells"] if c["shots"] == 1}
@@ -169,12 +171,12 @@ def test_cost_against_accuracy_only_where_all_were_judged(visit, folder, payload
     cost = page.locator("section:has(> #cost)")
     assert "over the 1 setting in which all were judged" in cost.inner_text()
     cost.locator("svg[role=application]").focus()
-    told = []
+    readouts = []
     for key in ("Home", "End"):
         page.keyboard.press(key)
-        told.append(cost.locator(".readout").inner_text())
+        readouts.append(cost.locator(".readout").inner_text())
     for name, mean in means.items():
-        assert any(f"{name}: {100 * mean:.1f} %" in text for text in told)
+        assert any(f"{name}: {100 * mean:.1f} %" in text for text in readouts)
 
 
 def test_no_cost_against_accuracy_where_none_were_judged_alike(visit, folder, payloads, few, drawn):

@@ -1,4 +1,4 @@
-"""The page in a real browser: it shows, sorts, filters and remembers."""
+"""The page in a browser: display, sorting, filters and saved state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names from the data do nothing, and nothing but the page's own script runs."""
+"""Names from the data are not executed, and only the page's own script runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page around the data: self-contained, harmless, the same every time."""
+"""The HTML page is self-contained, safe and reproducible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """Tags with attributes, visible text, and whether all that was opened was closed."""
+    """Tags with attributes, visible text, and whether all elements are closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -112,8 +112,8 @@ def test_the_answer_stands_without_the_script(run, page):
 def test_titles_and_counts_stay_short():
     cells = [{"dataset": f"d{i}", "backbone": f"b{i % 2}", "head": "ncm"} for i in range(1200)]
     assert title(cells) == "1200 data sets with b0, b1"
-    told = counts({"cells": cells, "runs": ["x"] * 7})
-    assert told == "7 runs, 1,200 cells: 1,200 data sets, 2 backbones, 1 head"
+    text = counts({"cells": cells, "runs": ["x"] * 7})
+    assert text == "7 runs, 1,200 cells: 1,200 data sets, 2 backbones, 1 head"
 
 
 def test_is_the_same_every_time(run):
@@ -193,9 +193,9 @@ def test_little_in_the_summary_is_enough(make, old, data_of):
 def test_a_run_writes_the_page_and_figures_on_request_only(make, tmp_path):
     run = make(heads=("ncm",), shots=(5,), episodes=20, estimators=("loo",))
     path = write_report(tmp_path, *run)
-    assert [one.name for one in tmp_path.iterdir()] == ["report.html"] == [path.name]
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"] == [path.name]
     write_report(tmp_path, *run, figures=["svg", "pdf"])
-    names = {one.name for one in tmp_path.iterdir()}
+    names = {file.name for file in tmp_path.iterdir()}
     assert {"error_vs_shots.svg", "error_vs_shots.pdf"} <= names
     assert not [name for name in names if name.endswith(".png")]
 

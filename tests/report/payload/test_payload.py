@@ -1,4 +1,4 @@
-"""What the page's script gets, against the rows that it was made from."""
+"""Data of the page's script against the rows of the run."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_shares_come_back_within_half_a_step():
     back = read_shares(shares(values))
     assert np.abs(back - values).max() <= 0.5 / 65534 + 1e-8
     assert back[5000:5002].tolist() == [0, 1]
-    known = read_shares(shares([np.nan, 0.25, None]))
-    assert np.isnan(known).tolist() == [True, False, True]
+    decoded = read_shares(shares([np.nan, 0.25, None]))
+    assert np.isnan(decoded).tolist() == [True, False, True]
     assert integers(file_numbers([3, -1]), "<u4").tolist() == [3, 0xFFFFFFFF]
 
 
@@ -70,14 +70,20 @@ def test_every_cell_has_its_numbers_and_points(judged):
         points = data["points"][cell["points"]]
         np.testing.assert_allclose(read_shares(points["actual"]), rows["actual_error"], atol=1e-5)
         said = rows_of(judged.predictions, cell)
-        for one in points["estimators"]:
-            own = said[said["estimator"] == one["name"]]
+        for estimator in points["estimators"]:
+            predicted = said[said["estimator"] == estimator["name"]]
             for key, name in (("predicted", "predicted_error"), ("upper", "upper")):
-                if one[key] is not None:
-                    np.testing.assert_allclose(read_shares(one[key]), own[name], atol=1e-5)
-        assert [one["name"] for one in cell["estimators"]][:1] == ["auto"] == [cell["spokesman"]]
-        assert [one["sees_queries"] for one in cell["estimators"]][-2:] == [True, True]
-        bounded = {one["name"] for one in points["estimators"] if one["lower"]}
+                if estimator[key] is not None:
+                    np.testing.assert_allclose(
+                        read_shares(estimator[key]), predicted[name], atol=1e-5
+                    )
+        assert (
+            [estimator["name"] for estimator in cell["estimators"]][:1]
+            == ["auto"]
+            == [cell["spokesman"]]
+        )
+        assert [estimator["sees_queries"] for estimator in cell["estimators"]][-2:] == [True, True]
+        bounded = {estimator["name"] for estimator in points["estimators"] if estimator["lower"]}
         assert bounded == {"auto", "margin"}
 
 
@@ -85,8 +91,8 @@ def test_the_order_of_the_rows_does_not_matter(judged):
     rng = np.random.default_rng(1)
     mixed = [table.iloc[rng.permutation(len(table))] for table in judged[1:]]
     first, second = of(judged), of((judged.summary, *mixed))
-    for one, other in zip(first["cells"], second["cells"], strict=True):
-        a, b = (data["points"][c["points"]] for data, c in ((first, one), (second, other)))
+    for cell, other in zip(first["cells"], second["cells"], strict=True):
+        a, b = (data["points"][c["points"]] for data, c in ((first, cell), (second, other)))
         order = np.argsort(second["sets"][b["set"]]["episodes"])
         np.testing.assert_array_equal(read_shares(a["actual"]), read_shares(b["actual"])[order])
         for x, y in zip(a["estimators"], b["estimators"], strict=True):
@@ -106,26 +112,28 @@ def test_bins_and_worst_episodes(run):
     data = of(run)
     cell = data["cells"][-1]
     said = rows_of(run.predictions, cell).query("estimator == 'margin'")
-    (margin,) = (one for one in cell["estimators"] if one["name"] == "margin")
+    (margin,) = (entry for entry in cell["estimators"] if entry["name"] == "margin")
     grouped = said.groupby(equal_bins(said["predicted_error"].to_numpy(), 10))
     means = grouped[["predicted_error", "actual_error"]].mean().assign(n=grouped.size())
     np.testing.assert_allclose(margin["bins"], means)
     assert cell["spokesman"] == "margin"
     said = said.assign(gap=(said["predicted_error"] - said["actual_error"]).abs().round(12))
     worst = said.sort_values(["gap", "episode"], ascending=[False, True]).head(5)
-    assert [one["episode"] for one in cell["worst"]] == worst["episode"].tolist()
+    assert [entry["episode"] for entry in cell["worst"]] == worst["episode"].tolist()
     classes = rows_of(run.episodes, cell).set_index("episode")["classes"]
-    assert all(one["classes"] == classes[one["episode"]] for one in cell["worst"])
+    assert all(entry["classes"] == classes[entry["episode"]] for entry in cell["worst"])
 
 
 def same_episodes(run):
-    """The run with one hash per number of shots, and the classes that go with it."""
+    """The run with one hash of episodes per number of shots, and the same classes."""
     first = run.episodes[run.episodes["head"] == "ncm"]
     for cell in run.summary["cells"]:
         cell["hashes"] = {"episodes": f"drawn with {cell['shots']}"}
-        own = (run.episodes["head"] == cell["head"]) & (run.episodes["shots"] == cell["shots"])
+        of_cell = (run.episodes["head"] == cell["head"]) & (run.episodes["shots"] == cell["shots"])
         drawn = first.loc[first["shots"] == cell["shots"], "classes"]
-        run.episodes.loc[own, "classes"] = pd.Series(drawn.tolist(), run.episodes.index[own])
+        run.episodes.loc[of_cell, "classes"] = pd.Series(
+            drawn.tolist(), run.episodes.index[of_cell]
+        )
     return run
 
 
@@ -135,9 +143,13 @@ def test_cells_on_the_same_episodes_share_a_set(make):
     assert len(data["sets"]) == 2 and len(data["points"]) == 4
     names = data["datasets"]["eurosat"]["classnames"]
     for cell in data["cells"]:
-        one = data["sets"][data["points"][cell["points"]]["set"]]
-        assert one["shots"] == cell["shots"] and one["of"] == 30 and one["support"] is None
-        drawn = np.array(names)[integers(one["classes"]).reshape(30, 5)]
+        episode_set = data["sets"][data["points"][cell["points"]]["set"]]
+        assert (
+            episode_set["shots"] == cell["shots"]
+            and episode_set["of"] == 30
+            and episode_set["support"] is None
+        )
+        drawn = np.array(names)[integers(episode_set["classes"]).reshape(30, 5)]
         assert drawn.tolist() == rows_of(run.episodes, cell)["classes"].tolist()
 
 
@@ -153,13 +165,13 @@ def test_an_episode_that_a_cell_does_not_have_is_missing(make):
 def test_points_keep_to_their_budget_and_are_the_first_episodes(judged):
     budget = 20_000
     data = of(judged, point_bytes=budget)
-    sizes = {len(one["episodes"]) for one in data["sets"]}
+    sizes = {len(episode_set["episodes"]) for episode_set in data["sets"]}
     (size,) = sizes
     assert 1 < size < 200
     spent = len(json_text(data["points"])) + len(json_text(data["sets"]))
     assert 0.5 * budget < spent < 1.3 * budget
-    for one in data["sets"]:
-        assert one["episodes"] == list(range(size)) and one["of"] == 200
+    for episode_set in data["sets"]:
+        assert episode_set["episodes"] == list(range(size)) and episode_set["of"] == 200
 
 
 @pytest.mark.parametrize(
@@ -200,8 +212,8 @@ def test_what_is_missing_is_told(run):
 
 def test_old_runs_have_what_they_said(run, old):
     for cell in of(old(run))["cells"]:
-        for one in cell["estimators"]:
-            assert one["coverage"] is None and one["fallbacks"] == 0
+        for estimator in cell["estimators"]:
+            assert estimator["coverage"] is None and estimator["fallbacks"] == 0
         assert cell["comparisons"] == []
 
 
@@ -213,7 +225,7 @@ def test_joined_summaries_say_which_run_made_a_cell(run):
     ]  # fmt: skip
     cells = [cell | {"run": i % 2} for i, cell in enumerate(run.summary["cells"])]
     data = of((run.summary | {"made": made, "cells": cells}, *run[1:]))
-    assert [one["name"] for one in data["runs"]] == ["a", "b"]
+    assert [run_entry["name"] for run_entry in data["runs"]] == ["a", "b"]
     for cell in data["cells"]:
         name = "ab"[cell["made"]["run"]]
         assert (name == "a") == (cell["shots"] == 1)
@@ -222,11 +234,11 @@ def test_joined_summaries_say_which_run_made_a_cell(run):
 
 
 @pytest.mark.parametrize(
-    ("given", "number"),
+    ("value", "number"),
     [("25.6M", 25.6e6), ("4k", 4e3), (7, 7.0), (None, None), ("many", None), ("1.2.3M", None)],
 )
-def test_numbers_of_parameters(given, number):
-    assert number_of(given) == number
+def test_numbers_of_parameters(value, number):
+    assert number_of(value) == number
 
 
 def test_json_is_lean_and_harmless():
@@ -239,5 +251,5 @@ def test_json_is_lean_and_harmless():
 
 def test_long_lists_of_facts_are_cut(run):
     summary = run.summary | {"data": {"skipped": [{"file": f"{i}.jpg"} for i in range(100)]}}
-    (one,) = of((summary, *run[1:]))["runs"]
-    assert one["data"]["skipped"][-1] == "and 88 more" and len(one["data"]["skipped"]) == 13
+    (entry,) = of((summary, *run[1:]))["runs"]
+    assert entry["data"]["skipped"][-1] == "and 88 more" and len(entry["data"]["skipped"]) == 13

@@ -1,4 +1,4 @@
-"""Pictures and names of files in the page, from real run folders."""
+"""Thumbnails and file names on the page, from run folders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EPISODES = 12
 
 
 def write_run(folder, images, **changes):
-    """A run on a folder of images, with what a run leaves behind."""
+    """Write the files of a run on a folder of images."""
     files = sorted(path.relative_to(images).as_posix() for path in Path(images).rglob("*.png"))
     names = sorted({file.split("/")[0] for file in files})
     labels = np.array([names.index(file.split("/")[0]) for file in files])
@@ -38,7 +38,7 @@ def write_run(folder, images, **changes):
     rng = np.random.default_rng(0)
     error = rng.random(EPISODES)
     episodes = pd.DataFrame({"episode": np.arange(EPISODES)}).assign(**NAMES, actual_error=error)
-    episodes["classes"] = [[names[c] for c in own] for own in drawn.classes]
+    episodes["classes"] = [[names[c] for c in episode] for episode in drawn.classes]
     episodes = episodes.assign(queries=9, accuracy=1 - error, query_error=error)
     said = {"predicted_error": error * 0.5, "lower": np.nan, "upper": np.nan, "reason": None}
     guesses = episodes.assign(estimator="loo", calibration="none", **said)
@@ -67,9 +67,9 @@ def data_of(folder, **options):
 
 
 def support_of(data):
-    (one,) = data["sets"]
-    rows = np.frombuffer(base64.b64decode(one["support"]), dtype="<u4")
-    return rows.reshape(len(one["episodes"]), one["ways"], one["shots"])
+    (episode_set,) = data["sets"]
+    rows = np.frombuffer(base64.b64decode(episode_set["support"]), dtype="<u4")
+    return rows.reshape(len(episode_set["episodes"]), episode_set["ways"], episode_set["shots"])
 
 
 def test_files_of_every_shot_are_named(photos, workplace):
@@ -87,9 +87,9 @@ def test_pictures_are_those_of_the_files(photos, workplace):
     for number, address in dataset["thumbnails"].items():
         assert address.startswith("data:image/webp;base64,")
         shown = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-        given = Image.open(photos / dataset["files"][int(number)])
-        assert shown.size == given.size == (16, 16)
-        means = (np.asarray(image.convert("RGB")).mean((0, 1)) for image in (shown, given))
+        original = Image.open(photos / dataset["files"][int(number)])
+        assert shown.size == original.size == (16, 16)
+        means = (np.asarray(image.convert("RGB")).mean((0, 1)) for image in (shown, original))
         np.testing.assert_allclose(*means, atol=8)
 
 
@@ -99,7 +99,7 @@ def test_the_budget_goes_to_the_worst_episodes_first(photos, workplace):
     pictures = data["datasets"]["photos"]["thumbnails"]
     assert 1 <= len(pictures) < 30
     assert sum(map(len, pictures.values())) <= 4000
-    worst = {one["episode"] for one in data["cells"][0]["worst"]}
+    worst = {entry["episode"] for entry in data["cells"][0]["worst"]}
     assert {int(number) for number in pictures} <= set(support_of(data)[sorted(worst)].flat)
     assert data_of("runs", thumbnail_bytes=0)["datasets"]["photos"]["thumbnails"] == {}
 
@@ -129,11 +129,13 @@ def test_a_data_set_that_is_not_here_has_names_and_no_pictures(
 
 
 def test_a_data_set_that_could_be_downloaded_is_not(photos, workplace, monkeypatch):
-    asked = []
-    monkeypatch.setattr("fewshot.datasets.load_dataset", lambda given, _: asked.append(given))
+    requests = []
+    monkeypatch.setattr(
+        "fewshot.datasets.load_dataset", lambda settings, _: requests.append(settings)
+    )
     write_run(workplace / "runs" / "a", photos, kind="torchvision", download=True)
     assert data_of("runs")["datasets"]["photos"]["thumbnails"] == {}
-    assert [one["download"] for one in asked] == [False]
+    assert [settings["download"] for settings in requests] == [False]
 
 
 def test_two_data_sets_of_one_name_have_no_pictures(photos, workplace):

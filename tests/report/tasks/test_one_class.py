@@ -1,4 +1,4 @@
-"""What people see of one-class tasks: table, plot and page; hostile names stay text."""
+"""Table, figure and page of one-class tasks; hostile names stay text."""
 
 import numpy as np
 import pytest
@@ -32,23 +32,23 @@ def cells():
     names = [f"{HOSTILE} {c}" for c in range(C)]
     info = {"dataset": HOSTILE, "backbone": "net", "feature": "projection"}
     bank = make_bank(text[labels] + rng.normal(size=(45, D)), labels, names, text=text, info=info)
-    own = ((), *((f"{HOSTILE} near {c}",) for c in range(1, C)))
-    vectors = {name[0]: torch.randn(D) for name in own if name}
+    confusers = ((), *((f"{HOSTILE} near {c}",) for c in range(1, C)))
+    vectors = {name[0]: torch.randn(D) for name in confusers if name}
     lists = ConfuserLists(
-        tuple(names), own, ((Dropped(HOSTILE, "<i>synonym</i>"),),) * C, {"source": "llm"}
+        tuple(names), confusers, ((Dropped(HOSTILE, "<i>synonym</i>"),),) * C, {"source": "llm"}
     )
-    made = {one: confusers_from(lists, vectors, D) for one in ("llm", "random")}
-    wanted = OneClassSettings(
+    made = {source: confusers_from(lists, vectors, D) for source in ("llm", "random")}
+    settings = OneClassSettings(
         tasks=5, prevalences=[0.5, 0.2], draws=50, fixed=0.3, rules=["fixed", "anp", "anp_ft"]
     )
-    given = NameVectors(torch.from_numpy(bank.text).float(), None, made)
-    return evaluate_one_class(bank, given, wanted, Settings(threads=1)).cells
+    vectors_of_names = NameVectors(torch.from_numpy(bank.text).float(), None, made)
+    return evaluate_one_class(bank, vectors_of_names, settings, Settings(threads=1)).cells
 
 
 @pytest.fixture(scope="module")
 def summary(cells):
-    out = [{"head": f"source {HOSTILE}", "shots": None, "reason": "it is not at hand"}]
-    return {"cells": [one.summary for one in cells], "left_out": out}
+    left_out = [{"head": f"source {HOSTILE}", "shots": None, "reason": "it is not at hand"}]
+    return {"cells": [cell.summary for cell in cells], "left_out": left_out}
 
 
 def test_the_table_has_rules_by_sources(summary):
@@ -58,7 +58,7 @@ def test_the_table_has_rules_by_sources(summary):
     for row in (["fixed", "-"], ["anp", "llm"], ["anp_ft", "random"]):
         assert row in rows
     mean = 100 * summary["cells"][0]["prevalences"][1]["macro_f1"]["mean"]
-    (line,) = (one for one in text.splitlines() if one.split()[:2] == ["fixed", "-"])
+    (line,) = (row for row in text.splitlines() if row.split()[:2] == ["fixed", "-"])
     assert f" {mean:.1f} ± " in line
     assert "llm: 1 of 5 classes without confusers, which took: fixed threshold" in text
     assert "F1 at 20 %" in text
@@ -76,29 +76,31 @@ def test_the_page(cells, summary, tmp_path, data_of):
     assert HOSTILE not in page and "<i>synonym" not in page
     data = data_of(page)
     assert data["left_out"] == [f"source {HOSTILE} (it is not at hand)"]
-    given = {(one.summary["head"], one.summary["source"]): one.summary for one in cells}
+    summaries = {(entry.summary["head"], entry.summary["source"]): entry.summary for entry in cells}
     for cell in data["cells"]:
-        own = given[cell["head"], cell["source"]]
-        assert cell["against"] == own["against"] and cell["task"] == "one_class"
+        expected = summaries[cell["head"], cell["source"]]
+        assert cell["against"] == expected["against"] and cell["task"] == "one_class"
         first, second = cell["measures"][:2]
         assert (first["name"], first["at"], second["at"]) == ("macro_f1", 0.5, 0.2)
-        wanted = own["prevalences"][1]["macro_f1"]
-        assert second["mean"] == pytest.approx(wanted["mean"], rel=1e-5)
+        measure = expected["prevalences"][1]["macro_f1"]
+        assert second["mean"] == pytest.approx(measure["mean"], rel=1e-5)
         assert second["intervals"]["episodes"] is None and second["reasons"]["episodes"]
-        bounds = [wanted["lower"], wanted["upper"]]
+        bounds = [measure["lower"], measure["upper"]]
         assert second["intervals"]["classes"] == pytest.approx(bounds, rel=1e-5)
-        by_name = {one["name"]: one["better"] for one in cell["measures"]}
+        by_name = {entry["name"]: entry["better"] for entry in cell["measures"]}
         assert by_name["regret"] == "lower" and by_name["auroc"] == "higher"
-    pairs = {(one["first"], one["second"]) for cell in data["cells"] for one in cell["comparisons"]}
+    pairs = {
+        (entry["first"], entry["second"]) for cell in data["cells"] for entry in cell["comparisons"]
+    }
     assert {("anp (llm)", "anp (random)"), ("fixed", "anp_ft (llm)")} <= pairs
-    told = [dict(cell["made"]["more"]) for cell in data["cells"]]
-    assert any(f"dropped for {HOSTILE} 0" in one for one in told)
-    assert any(f"without confusers: {HOSTILE} 0" in one for one in told)
+    facts = [dict(cell["made"]["more"]) for cell in data["cells"]]
+    assert any(f"dropped for {HOSTILE} 0" in entry for entry in facts)
+    assert any(f"without confusers: {HOSTILE} 0" in entry for entry in facts)
 
 
 def test_the_answer_names_the_best_rule_and_how_clear_it_is(cells, summary):
     (part, _) = payload(summary, *join_rows(cells)).answer
-    best = max(summary["cells"], key=lambda one: one["prevalences"][0]["macro_f1"]["mean"])
+    best = max(summary["cells"], key=lambda cell: cell["prevalences"][0]["macro_f1"]["mean"])
     assert part["lines"][0].startswith(f"50 % positives: net with {best['head']}")
     assert "ahead of the next rule that it was compared with" in part["lines"][0]
     assert len(part["lines"]) == 2
@@ -108,10 +110,10 @@ def test_the_plot_shows_the_means(summary):
     cells = summary["cells"]
     figure = macro_f1_vs_prevalence(cells, title="x")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["llm", "random"]
-    (one,) = (c for c in cells if (c["head"], c["source"]) == ("anp", "random"))
-    expected = [100 * entry["macro_f1"]["mean"] for entry in one["prevalences"]]
+    (cell,) = (c for c in cells if (c["head"], c["source"]) == ("anp", "random"))
+    expected = [100 * entry["macro_f1"]["mean"] for entry in cell["prevalences"]]
     lines = [list(line.get_ydata()) for line in figure.axes[1].lines]
-    assert any(own == pytest.approx(expected) for own in lines)
+    assert any(values == pytest.approx(expected) for values in lines)
     assert len(lines) == 3  # the fixed threshold is in every panel
 
 
@@ -130,6 +132,6 @@ def test_rules_that_share_a_colour_look_different():
     from fewshot.report.figures.one_class import _line
 
     looks = {
-        (one.get_color(), one.get_marker(), one.get_linestyle()) for one in map(_line, range(8))
+        (line.get_color(), line.get_marker(), line.get_linestyle()) for line in map(_line, range(8))
     }
     assert len(looks) == 8

@@ -1,4 +1,4 @@
-"""What people see of verification: table, plot and page, alone and beside classification."""
+"""Table, figure and page of verification, alone and beside classification."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
-def given():
+def arrays():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(7), 12)
     means = rng.normal(size=(7, 9))
@@ -33,8 +33,8 @@ def given():
 
 
 @pytest.fixture(scope="module")
-def results(given, tmp_path_factory):
-    features, labels, text = given
+def results(arrays, tmp_path_factory):
+    features, labels, text = arrays
     bank = make_bank(features, labels, text=text, info={"dataset": HOSTILE, "backbone": "net"})
     pairs = [
         (drawn, (name, heads.create(name)))
@@ -48,8 +48,8 @@ def results(given, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def both(given, results):
-    features, labels, _ = given
+def both(arrays, results):
+    features, labels, _ = arrays
     other = fewshot.evaluate(
         features, labels, ways=3, shots=1, episodes=20, estimators=["constant"]
     )
@@ -57,7 +57,7 @@ def both(given, results):
 
 
 def test_the_table_has_every_measure_and_interval(results):
-    cells = [one.summary for one in results]
+    cells = [result.summary for result in results]
     text = summary_table(cells)
     assert max(map(len, text.splitlines())) <= 100
     for words in ("AUROC %", "AP %", "FPR95 %", "classes ±", "33.3 % of the queries are of the"):
@@ -73,9 +73,9 @@ def test_the_table_has_every_measure_and_interval(results):
 
 
 def test_both_tasks_stand_side_by_side(both, data_of):
-    text = summary_table([one.summary for one in both])
+    text = summary_table([result.summary for result in both])
     assert text.index("accuracy %") < text.index("Verification: ")
-    page = render_report({"cells": [one.summary for one in both]}, *join_rows(both))
+    page = render_report({"cells": [result.summary for result in both]}, *join_rows(both))
     cells = data_of(page)["cells"]
     assert [cell["task"] for cell in cells] == ["classification", *["verification"] * 5]
     assert [cell["points"] for cell in cells] == [0, *[None] * 5]
@@ -83,7 +83,7 @@ def test_both_tasks_stand_side_by_side(both, data_of):
 
 
 def test_the_page_of_verification_alone(results, tmp_path, data_of):
-    summary = {"cells": [one.summary for one in results]}
+    summary = {"cells": [result.summary for result in results]}
     write_report(tmp_path, summary, *join_rows(results), figures=["svg"])
     page = (tmp_path / "report.html").read_text()
     assert page == render_report(summary, *join_rows(results), [tmp_path])  # the same every time
@@ -91,32 +91,32 @@ def test_the_page_of_verification_alone(results, tmp_path, data_of):
     assert names == {"report.html", "verification_vs_shots.svg"}
     assert HOSTILE not in page
     data = data_of(page)
-    given = {(one.summary["head"], one.summary["shots"]): one.summary for one in results}
+    by_setting = {(cell["head"], cell["shots"]): cell for cell in summary["cells"]}
     for cell in data["cells"]:
-        own = given[cell["head"], cell["shots"]]
+        expected = by_setting[cell["head"], cell["shots"]]
         names = ["auroc", "average_precision", "fpr95"]
-        assert [one["name"] for one in cell["measures"]] == names
-        assert [one["better"] for one in cell["measures"]] == ["higher", "higher", "lower"]
-        for one in cell["measures"]:
+        assert [measure["name"] for measure in cell["measures"]] == names
+        assert [measure["better"] for measure in cell["measures"]] == ["higher", "higher", "lower"]
+        for measure in cell["measures"]:
             for population in ("episodes", "images", "classes"):
-                interval = own[one["name"]][population]
-                bounds = one["intervals"][population]
+                interval = expected[measure["name"]][population]
+                bounds = measure["intervals"][population]
                 assert (bounds is None) == (interval["lower"] is None)
                 if bounds:
                     assert bounds == pytest.approx([interval["lower"], interval["upper"]], rel=1e-5)
                 else:
-                    assert one["reasons"][population] == interval["reason"]
+                    assert measure["reasons"][population] == interval["reason"]
         assert cell["estimators"] == [] and cell["spokesman"] is None and cell["points"] is None
         assert cell["made"]["more"][0] == ["share of positives", "33.3 % of the queries"]
     (pairs,) = (cell["comparisons"] for cell in data["cells"] if cell["comparisons"]
                 and cell["shots"] == 4)  # fmt: skip
-    assert [(one["first"], one["second"], one["measure"]) for one in pairs] == [
+    assert [(pair["first"], pair["second"], pair["measure"]) for pair in pairs] == [
         ("ncm", "zero_shot", name) for name in names
     ]
 
 
 def test_the_answer_names_the_best_and_how_clear_it_is(results):
-    cells = [one.summary for one in results]
+    cells = [result.summary for result in results]
     (part, _) = payload({"cells": cells}, *join_rows(results)).answer
     assert len(part["lines"]) == 3
     four = {cell["head"]: cell for cell in cells if cell["shots"] == 4}
@@ -126,13 +126,14 @@ def test_the_answer_names_the_best_and_how_clear_it_is(results):
     assert line.startswith(f"3-way, 4 shots: net with {best}, AUROC ")
     (gap,) = four["ncm"]["comparisons"]
     interval = gap["auroc"]["episodes"]
-    excludes = [one["lower"] > 0 or one["upper"] < 0 for one in (interval, gap["auroc"]["classes"])]
+    intervals = (interval, gap["auroc"]["classes"])
+    excludes = [bounds["lower"] > 0 or bounds["upper"] < 0 for bounds in intervals]
     assert excludes == [True, False]  # clear over episodes, not for other classes
     assert f"; ahead of the next head, {other}, on these classes (+" in line
 
 
 def test_the_plot_shows_the_means(results):
-    cells = [one.summary for one in results]
+    cells = [result.summary for result in results]
     figure = verification_vs_shots(cells, title="x")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["AUROC, 3-way", "AP, 3-way", "FPR95, 3-way"]
@@ -144,22 +145,22 @@ def test_the_plot_shows_the_means(results):
 
 
 def test_shares_that_differ_have_a_column(results):
-    first, *rest = (one.summary for one in results)
+    first, *rest = (result.summary for result in results)
     text = summary_table([first | {"prevalence": 0.5, "auroc": None}, *rest])
     assert "positive %" in text
     assert "of the queries are of the class" not in text
 
 
 def test_the_answer_follows_the_mean_over_seeds(results):
-    one = next(one.summary for one in results if one.summary["comparisons"])
-    first, second = one["comparisons"][0]["first"], one["comparisons"][0]["second"]
-    lucky, gap = one | {"seed": 1}, one["comparisons"][0]["auroc"]["episodes"]
+    first_cell = next(result.summary for result in results if result.summary["comparisons"])
+    first, second = first_cell["comparisons"][0]["first"], first_cell["comparisons"][0]["second"]
+    lucky, gap = first_cell | {"seed": 1}, first_cell["comparisons"][0]["auroc"]["episodes"]
 
     def judged(head, mean, seed):
         interval = {"mean": mean, "lower": mean - 0.01, "upper": mean + 0.01}
-        own = {"episodes": interval, "classes": {"lower": None, "upper": None}}
-        pairs = [one["comparisons"][0]] if head == first else []
-        return lucky | {"head": head, "seed": seed, "auroc": own, "comparisons": pairs}, None
+        intervals = {"episodes": interval, "classes": {"lower": None, "upper": None}}
+        pairs = [first_cell["comparisons"][0]] if head == first else []
+        return lucky | {"head": head, "seed": seed, "auroc": intervals, "comparisons": pairs}, None
 
     line, *_ = verification_lines([
         judged(first, 0.90, 0), judged(first, 0.70, 1),

@@ -1,4 +1,4 @@
-"""What a run left out, in words; tables and curves that begin at no shot."""
+"""Texts on cells that a run left out; tables and curves that start at 0 shots."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ONE, TWO = "needs 1 shot of every class", "needs 2 shots of every class"
 
 
 @pytest.mark.parametrize(
-    ("out", "text"),
+    ("entries", "text"),
     [
         ([], ""),
         ([("ncm", 0, ONE)], f"ncm with 0 shots ({ONE})"),
@@ -21,9 +21,9 @@ ONE, TWO = "needs 1 shot of every class", "needs 2 shots of every class"
         ([("a\nb", 0, ONE)], f"a\N{REPLACEMENT CHARACTER}b with 0 shots ({ONE})"),
     ],
 )
-def test_words(out, text):
+def test_words(entries, text):
     keys = ("head", "shots", "reason")
-    assert left_out_text(dict(zip(keys, one, strict=True)) for one in out) == text
+    assert left_out_text(dict(zip(keys, entry, strict=True)) for entry in entries) == text
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def curve(make):
 
 def test_the_page_says_it(curve, data_of):
     assert data_of(render_report(*curve))["left_out"] == []
-    out = [{"head": "<b>", "shots": 0, "reason": ONE}]
-    page = render_report(curve.summary | {"left_out": out}, *curve[1:])
+    left_out = [{"head": "<b>", "shots": 0, "reason": ONE}]
+    page = render_report(curve.summary | {"left_out": left_out}, *curve[1:])
     assert data_of(page)["left_out"] == [f"<b> with 0 shots ({ONE})"]
     assert "<b>" not in page
 
@@ -47,8 +47,8 @@ def test_the_axis_begins_at_no_shot(curve):
 
 
 def test_failures_are_one_harmless_line():
-    one = {"head": "l\x1bda", "ways": 5, "shots": 1, "error": "a: b\nc"}
-    assert failure_text(one) == "l\ufffdda with 1 shot: a: b\ufffdc"
+    entry = {"head": "l\x1bda", "ways": 5, "shots": 1, "error": "a: b\nc"}
+    assert failure_text(entry) == "l\ufffdda with 1 shot: a: b\ufffdc"
 
 
 def test_what_was_taken_from_earlier_runs_is_counted():

@@ -1,4 +1,4 @@
-"""The table in the terminal: its numbers, its gaps, its width."""
+"""The table in the terminal: numbers, missing values and width."""
 
 from __future__ import annotations
 
