@@ -1,4 +1,4 @@
-"""From row numbers to features, a few episodes at a time, on all cores."""
+"""Gather features of row numbers in chunks of episodes, in parallel on all cores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load_support(
     device: torch.device,
     uses: frozenset[str] = frozenset(),
 ) -> Support:
-    """Support of episodes start..stop, with the context that a head says it `uses`."""
+    """Support of episodes start..stop, with the context declared in the `uses` of a head."""
     features, mask = gather(bank, episodes.support[start:stop], device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
     return Support(features, mask, context)

@@ -77,19 +77,21 @@ def decide(
     mask = torch.ones(max(len(confusers), 1), dtype=torch.bool)
     if not len(confusers):  # reductions want one column, be it padding
         confusers, mask = torch.zeros_like(target)[None], ~mask
-    given = Similarities(
+    similarities = Similarities(
         features @ target,
         features @ confusers.T,
         mask,
         None if generic is None else features @ generic,
         None if random is None else (features @ random.T).amax(-1),
     )
-    level = thresholds(rule, given, learned)
-    score = given.target - level
-    return Decisions(score > 0, score, given.target, level, _posterior(given, learned))
+    level = thresholds(rule, similarities, learned)
+    score = similarities.target - level
+    return Decisions(
+        score > 0, score, similarities.target, level, _posterior(similarities, learned)
+    )
 
 
-def learned_from(bank: FeatureBank, names: NameVectors, told: Learned, seed: int = 0) -> Learned:
+def learned_from(bank: FeatureBank, names: NameVectors, preset: Learned, seed: int = 0) -> Learned:
     """What rules learn on other classes: a fixed threshold, and with confusers the posterior.
 
     Parameters
@@ -98,7 +100,7 @@ def learned_from(bank: FeatureBank, names: NameVectors, told: Learned, seed: int
         Of C classes, unit length; none is the class that is asked about.
     names : NameVectors
         Of these classes, with confusers of at most one source.
-    told : Learned
+    preset : Learned
         Numbers given by hand, which stay as they are.
     seed : int
         Of the tasks.
@@ -109,12 +111,12 @@ def learned_from(bank: FeatureBank, names: NameVectors, told: Learned, seed: int
         Fewer than two classes.
     """
     tasks = draw_tasks(bank.labels, np.arange(len(bank.classnames)), TASKS, (PREVALENCE,), seed)
-    found = learned_on([one() for one in batches(bank, tasks, names)], told)
-    return found[next(iter(names.confusers), NO_SOURCE)]
+    learned = learned_on([make() for make in batches(bank, tasks, names)], preset)
+    return learned[next(iter(names.confusers), NO_SOURCE)]
 
 
-def _posterior(given: Similarities, learned: Learned) -> Tensor | None:
-    if learned.posterior is None or learned.tau is None or not given.mask.any():
+def _posterior(similarities: Similarities, learned: Learned) -> Tensor | None:
+    if learned.posterior is None or learned.tau is None or not similarities.mask.any():
         return None
-    level = log_mean_exp(given.confusers, given.mask, learned.tau)
-    return posterior_logit(given.target, level, learned.posterior).sigmoid()
+    level = log_mean_exp(similarities.confusers, similarities.mask, learned.tau)
+    return posterior_logit(similarities.target, level, learned.posterior).sigmoid()

@@ -62,13 +62,13 @@ def measures(margins: Tensor, positive: Tensor, counts: Tensor) -> Measures:
     ties = _ties(ranked)
     kind = positive.expand(margins.shape).gather(-1, order)
     rank = rank.expand(margins.shape).gather(-1, order)
-    found = []
-    for P, N in zip(*(one.unbind(-1) for one in limits), strict=True):
+    by_prevalence = []
+    for P, N in zip(*(limit.unbind(-1) for limit in limits), strict=True):
         hit = kind & (rank <= P[..., None])
         miss = ~kind & (rank <= N[..., None])
-        found.append(_at(hit.float(), miss.float(), yes, ties, P, N))
-    whole = (torch.stack(one, -1).double() for one in zip(*found, strict=True))
-    return Measures(*(one.masked_fill(undefined[..., None], torch.nan) for one in whole))
+        by_prevalence.append(_at(hit.float(), miss.float(), yes, ties, P, N))
+    whole = (torch.stack(parts, -1).double() for parts in zip(*by_prevalence, strict=True))
+    return Measures(*(measure.masked_fill(undefined[..., None], torch.nan) for measure in whole))
 
 
 def macro_f1(hits: Tensor, misses: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from fewshot.exceptions import (
     expect_positive_int,
 )
 from fewshot.statistics.class_bootstrap import DRAWS
-from fewshot.tasks.one_class.confusers import sources as known
-from fewshot.tasks.one_class.confusers.lists import wanted_of
+from fewshot.tasks.one_class.confusers import sources as confuser_sources
+from fewshot.tasks.one_class.confusers.lists import confuser_settings
 from fewshot.tasks.one_class.rules import (
     RANDOM,
     RULES,
@@ -87,25 +87,25 @@ class OneClassSettings:
         problem = f"expected a list of sources, got {self.sources!r}"
         expect(listed, "one_class.sources", problem)
         for source in self.sources:
-            known[source]  # an unknown one gets a suggestion
+            confuser_sources[source]  # an unknown one gets a suggestion
         if self.fixed is not None:
             expect_number("one_class.fixed", self.fixed, -1, 1)
         if self.tau is not None:
             expect_number("one_class.tau", self.tau, 1e-4, 1e4)
         expect_number("one_class.gamma", self.gamma, 0, 1)
         expect_positive_int("one_class.draws", self.draws)
-        wanted_of(self.confusers)
+        confuser_settings(self.confusers)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> OneClassSettings:
+    def of(cls, settings: Mapping[str, Any]) -> OneClassSettings:
         """The settings of a configuration."""
-        return cls(**given)
+        return cls(**settings)
 
     @property
-    def told(self) -> Learned:
+    def preset(self) -> Learned:
         """What the rules are told by hand."""
-        given = {"fixed": self.fixed, "tau": self.tau}
-        record = {key: "given" for key, value in given.items() if value is not None}
+        values = {"fixed": self.fixed, "tau": self.tau}
+        record = {key: "given" for key, value in values.items() if value is not None}
         return Learned(fixed=self.fixed, tau=self.tau, gamma=self.gamma, record=record)
 
     @property

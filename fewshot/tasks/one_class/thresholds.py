@@ -32,8 +32,8 @@ def closest_negative(confusers: Tensor, mask: Tensor) -> Tensor:
     -------
     Tensor of shape (..., n)
     """
-    known = mask[..., None, :]
-    highest = confusers.masked_fill(~known, -torch.inf).amax(-1)
+    present = mask[..., None, :]
+    highest = confusers.masked_fill(~present, -torch.inf).amax(-1)
     return highest.masked_fill(~mask.any(-1)[..., None], torch.nan)
 
 
@@ -43,8 +43,8 @@ def average_negative(confusers: Tensor, mask: Tensor) -> Tensor:
     The similarity with the average of the confusers' unit vectors, which is not scaled to unit
     length. Parameters and result as in `closest_negative`.
     """
-    known = mask[..., None, :]
-    return confusers.masked_fill(~known, 0).sum(-1) / mask.sum(-1)[..., None]
+    present = mask[..., None, :]
+    return confusers.masked_fill(~present, 0).sum(-1) / mask.sum(-1)[..., None]
 
 
 def log_mean_exp(confusers: Tensor, mask: Tensor, tau: float) -> Tensor:
@@ -57,8 +57,8 @@ def log_mean_exp(confusers: Tensor, mask: Tensor, tau: float) -> Tensor:
     tau : float
         > 0, in units of a cosine.
     """
-    known = mask[..., None, :]
-    scaled = (confusers / tau).masked_fill(~known, -torch.inf)
+    present = mask[..., None, :]
+    scaled = (confusers / tau).masked_fill(~present, -torch.inf)
     return tau * (scaled.logsumexp(-1) - mask.sum(-1)[..., None].log())
 
 

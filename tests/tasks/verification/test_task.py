@@ -20,7 +20,7 @@ from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.engine.batches import gather, load_support
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification import scores as verifying
-from fewshot.tasks.verification.scores import verified
+from fewshot.tasks.verification.scores import verification_measures
 from fewshot.tasks.verification.task import compare_verifiers, evaluate_verification
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def judge(bank, drawn, name="ncm", **settings):
 def test_measures_equal_a_loop_with_scikit_learn(name, queries):
     bank = make(np.float64)
     drawn = sample_episodes(bank.labels, 4, 2, queries, 8)
-    measured = verified(bank, drawn, (name, heads.create(name)), device=CPU)
+    measured = verification_measures(bank, drawn, (name, heads.create(name)), device=CPU)
     x, text = bank.features, bank.text
     for e, n in np.ndindex(drawn.classes.shape):
         rows = drawn.query_rows(e, e + 1)[0]

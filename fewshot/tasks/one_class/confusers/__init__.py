@@ -42,7 +42,7 @@ sources.add(
 
 
 def confusers_of(
-    wanted: Mapping[str, Any],
+    settings: Mapping[str, Any],
     dataset: str,
     classnames: Sequence[str],
     source: str,
@@ -52,15 +52,15 @@ def confusers_of(
     encode: Callable[[Sequence[str]], Tensor] | None = None,
     ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
-    """Confusers of the classes of a data set, at most ``wanted["k"]`` after hygiene.
+    """Confusers of the classes of a data set, at most ``settings["k"]`` after hygiene.
 
     Nobody is asked over a network: what a language model said is read from a file.
 
     Parameters
     ----------
-    wanted : mapping
+    settings : mapping
         The settings ``one_class.confusers``; what is missing has its usual value
-        (:class:`~fewshot.tasks.one_class.confusers.lists.Wanted`).
+        (:class:`~fewshot.tasks.one_class.confusers.lists.ConfuserSettings`).
     dataset : str
     classnames : sequence of C str
     source : str
@@ -83,4 +83,4 @@ def confusers_of(
     """
     from fewshot.tasks.one_class.confusers.candidates import gather
 
-    return gather(wanted, dataset, classnames, sources[source], cache, llm or {}, encode, ids)
+    return gather(settings, dataset, classnames, sources[source], cache, llm or {}, encode, ids)

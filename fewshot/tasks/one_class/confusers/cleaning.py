@@ -57,8 +57,8 @@ def drop_near(
     rows, classes = len(class_vectors), len(lists.classnames)
     expect(rows == classes, "class_vectors", f"expected {classes} rows, got {rows}")
     kept, dropped = [], []
-    for own, names, out in zip(class_vectors, lists.names, lists.dropped, strict=True):
-        cosines = _cosines(own, names, vectors)
+    for class_vector, names, earlier in zip(class_vectors, lists.names, lists.dropped, strict=True):
+        cosines = _cosines(class_vector, names, vectors)
         judged = list(zip(names, cosines, strict=True))
         kept.append(tuple(name for name, cosine in judged if cosine < limit))
         near = (
@@ -66,9 +66,9 @@ def drop_near(
             for name, cosine in judged
             if cosine >= limit
         )
-        dropped.append((*out, *near))
+        dropped.append((*earlier, *near))
     pairs = zip(lists.classnames, kept, strict=True)
-    without = [name for name, own in pairs if not own]
+    without = [name for name, used in pairs if not used]
     record = lists.record | {"cosine": limit, "without_confusers": without}
     return replace(lists, names=tuple(kept), dropped=tuple(dropped), record=record)
 
@@ -104,13 +104,15 @@ def nearest(
     return [[names[n] for n in row] for row in np.take_along_axis(places, order, axis=-1).tolist()]
 
 
-def _cosines(own: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]) -> list[float]:
+def _cosines(
+    class_vector: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]
+) -> list[float]:
     if not names:
         return []
     for name in names:
         expect(name in vectors, "vectors", f"there is none for the name {name!r}")
     stacked = _unit(torch.stack([vectors[name] for name in names]))
-    cosines: list[float] = (stacked @ _unit(own)).tolist()
+    cosines: list[float] = (stacked @ _unit(class_vector)).tolist()
     return cosines
 
 
@@ -161,7 +163,7 @@ def clean(
     for name in map(readable, names):
         if most is not None and len(kept) >= most:
             break
-        why = _why_not(target, name, kept, kinship)
+        why = _drop_reason(target, name, kept, kinship)
         if why is None:
             kept.append(name)
         else:
@@ -171,25 +173,25 @@ def clean(
 
 def shortened(lists: ConfuserLists, most: int) -> ConfuserLists:
     """The first `most` names of every class."""
-    return replace(lists, names=tuple(own[:most] for own in lists.names))
+    return replace(lists, names=tuple(class_names[:most] for class_names in lists.names))
 
 
-def _why_not(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
-    own, other = forms(target), spelled(name)
+def _drop_reason(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
+    class_forms, other = forms(target), spelled(name)
     if not other:
         return "no word in it"
     if alike(target, name):
         return "the class's own name in another form"
-    again = next((one for one in kept if same(spelled(one), other)), None)
+    again = next((earlier for earlier in kept if same(spelled(earlier), other)), None)
     if again is not None:
         return f"the same as {again!r}"
     related = kinship(target, name) if kinship else None
-    return (related or None) if related is not None else _by_words(own, other)
+    return (related or None) if related is not None else _head_noun_reason(class_forms, other)
 
 
-def _by_words(own: tuple[str, ...], other: str) -> str | None:
-    if any(is_kind_by_words(other, form) for form in own):
+def _head_noun_reason(class_forms: tuple[str, ...], other: str) -> str | None:
+    if any(is_kind_by_words(other, form) for form in class_forms):
         return "a kind of the class by its head noun"
-    if any(is_kind_by_words(form, other) for form in own):
+    if any(is_kind_by_words(form, other) for form in class_forms):
         return "the head noun of the class's name"
     return None

@@ -142,13 +142,13 @@ def load_any(path: Path, setting: str) -> Descriptions:
 
 
 def confuser_file(
-    given: object, cache: Path, dataset: str, model: str | None = None
+    path: object, cache: Path, dataset: str, model: str | None = None
 ) -> ConfuserFile:
-    """The lists for a data set: `given`, else the cache's, else those that the package ships.
+    """The lists for a data set: `path`, else the cache's, else those that the package ships.
 
     Parameters
     ----------
-    given : str or Path, optional
+    path : str or Path, optional
         A file, whatever data set it was made for.
     cache : Path
         Folder of caches; its ``confusers/`` is looked into.
@@ -161,13 +161,13 @@ def confuser_file(
     FewshotError
         No lists, several in the cache, or a file that cannot be used.
     """
-    return load_answers(place_of_lists(given, cache, dataset, model), ConfuserFile)
+    return load_answers(confuser_path(path, cache, dataset, model), ConfuserFile)
 
 
-def place_of_lists(given: object, cache: Path, dataset: str, model: str | None = None) -> Path:
+def confuser_path(path: object, cache: Path, dataset: str, model: str | None = None) -> Path:
     """Where the lists are that :func:`confuser_file` reads."""
-    if given:
-        return Path(str(given)).expanduser()
+    if path:
+        return Path(str(path)).expanduser()
     shipped = resource_dir("datasets/confusers") / f"{plain_name(dataset, 60)}.json"
     folder = cache / "confusers"
     if shipped.is_file() and not fitting_files(folder, dataset, model, ConfuserFile):
@@ -184,7 +184,7 @@ PLACE = "one_class.confusers"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConfuserSettings:
     """What a run wants of confusers.
 
     Attributes
@@ -222,7 +222,7 @@ class Wanted:
             expect(fine, f"{PLACE}.{name}", f"expected a text, got {value!r}")
 
 
-def wanted_of(given: Mapping[str, Any]) -> Wanted:
+def confuser_settings(settings: Mapping[str, Any]) -> ConfuserSettings:
     """The settings, checked; what is missing has its usual value.
 
     Raises
@@ -230,7 +230,7 @@ def wanted_of(given: Mapping[str, Any]) -> Wanted:
     FewshotError
         An unknown setting, or a value that is not allowed.
     """
-    known = {one.name for one in fields(Wanted)}
-    for name in sorted(given.keys() - known):
-        raise FewshotError(PLACE, f"there is no setting {name!r}", suggestion(name, known))
-    return Wanted(**given)
+    names = {setting.name for setting in fields(ConfuserSettings)}
+    for name in sorted(settings.keys() - names):
+        raise FewshotError(PLACE, f"there is no setting {name!r}", suggestion(name, names))
+    return ConfuserSettings(**settings)

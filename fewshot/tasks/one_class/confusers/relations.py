@@ -39,13 +39,13 @@ def meaning(wordnet: WordNet, name: str) -> Meaning | None:
     then the bird; "pink primrose" is not in it and is taken for a kind of primrose.
     """
     whole = alternatives(name)
-    ends = (end for one in whole for end in _ends(one))
+    ends = (end for alternative in whole for end in _ends(alternative))
     for word in (*whole, *ends):
-        found = _kinds(wordnet, word)
-        if found:
-            physical = [one for one in found if _below(wordnet, one, PHYSICAL)]
-            things = [one for one in physical if not _below(wordnet, one, PEOPLE)]
-            return Meaning(tuple(things or physical or found), word in whole)
+        senses = _kinds(wordnet, word)
+        if senses:
+            physical = [sense for sense in senses if _below(wordnet, sense, PHYSICAL)]
+            things = [sense for sense in physical if not _below(wordnet, sense, PEOPLE)]
+            return Meaning(tuple(things or physical or senses), word in whole)
     return None
 
 
@@ -58,11 +58,11 @@ def sisters(wordnet: WordNet, target: str) -> Iterator[str]:
     meant = meaning(wordnet, target)
     if meant is None:
         return
-    own = meant.senses[0]
-    parents = [wordnet.synset(offset) for offset in own.up] if meant.exact else [own]
+    synset = meant.senses[0]
+    parents = [wordnet.synset(offset) for offset in synset.up] if meant.exact else [synset]
     for parent in parents:
         for offset in parent.down:
-            if offset != own.offset:
+            if offset != synset.offset:
                 yield wordnet.synset(offset).words[0]
 
 
@@ -103,7 +103,7 @@ def _ends(name: str) -> list[str]:
 
 
 def _kinds(wordnet: WordNet, name: str) -> list[Synset]:
-    return [one for one in wordnet.senses(name) if not one.instance]
+    return [sense for sense in wordnet.senses(name) if not sense.instance]
 
 
 def _below(wordnet: WordNet, synset: Synset, word: str) -> bool:

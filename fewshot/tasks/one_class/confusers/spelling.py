@@ -95,7 +95,7 @@ def alike(first: str, second: str) -> bool:
     >>> alike("Sea horses", "sea_horse"), alike("crab", "hermit crab")
     (True, False)
     """
-    return any(same(one, other) for one in forms(first) for other in forms(second))
+    return any(same(form, other) for form in forms(first) for other in forms(second))
 
 
 def is_kind_by_words(name: str, general: str) -> bool:
@@ -136,4 +136,4 @@ def _numbers(name: str) -> set[str]:
             made.add(last[:-2])
         if last.endswith("ies"):
             made.add(f"{last[:-3]}y")
-    return {f"{first}{space}{one}" for one in made}
+    return {f"{first}{space}{word}" for word in made}

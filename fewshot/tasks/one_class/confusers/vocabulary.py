@@ -31,11 +31,11 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
         No such file, or one without names or with lines that are none.
     """
     if isinstance(chosen, tuple):
-        return _once(chosen)
+        return _distinct_names(chosen)
     if chosen == IMAGENET:
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-        return _once(IMAGENET_CLASSNAMES)
+        return _distinct_names(IMAGENET_CLASSNAMES)
     path = Path(chosen).expanduser()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -48,7 +48,7 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
     for number, name in named:
         why = fault(name) or (f"more than {LONGEST} characters" if len(name) > LONGEST else None)
         expect(why is None, SETTING, f"line {number} of {path} is no name: {why}")
-    names = _once(name for _, name in named)
+    names = _distinct_names(name for _, name in named)
     several = 0 < len(names) <= MOST
     expect(several, SETTING, f"expected 1 to {MOST} names in {path}, got {len(names)}")
     return names
@@ -76,7 +76,7 @@ def digest(names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _once(names: Iterable[str]) -> tuple[str, ...]:
+def _distinct_names(names: Iterable[str]) -> tuple[str, ...]:
     """The names in their order without those that text encoders cannot tell from an earlier one."""
     first: dict[str, str] = {}
     for name in names:

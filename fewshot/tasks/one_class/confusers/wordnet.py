@@ -54,22 +54,22 @@ class Synset(NamedTuple):
     instance: bool
 
 
-def find_wordnet(given: str | Path | None = None) -> Path | None:
-    """The folder with WordNet's nouns: `given`, the environment's, or a usual one; None for none.
+def find_wordnet(path: str | Path | None = None) -> Path | None:
+    """The folder with WordNet's nouns: `path`, the environment's, or a usual one; None for none.
 
     Raises
     ------
     FewshotError
         What was named, by the setting or in the environment, is no such folder.
     """
-    named = {SETTING: given} | {name: os.environ.get(name) for name in VARIABLES}
+    named = {SETTING: path} | {name: os.environ.get(name) for name in VARIABLES}
     for name, value in named.items():
         if value:
             folder = Path(str(value)).expanduser()
-            found = next(filter(_has_nouns, (folder, folder / "dict")), None)
+            located = next(filter(_has_nouns, (folder, folder / "dict")), None)
             what = f"expected a folder with {' and '.join(FILES)}, got {str(folder)!r}"
-            expect(found is not None, name, what, REMEDY)
-            return found
+            expect(located is not None, name, what, REMEDY)
+            return located
     return next(filter(_has_nouns, USUAL), None)
 
 
@@ -111,8 +111,8 @@ class WordNet:
     @cached_property
     def version(self) -> str:
         """As "3.0", from the licence at the beginning of the files; "unknown" without one."""
-        found = re.search(rb"WordNet (\d[\d.]*\d) Copyright", self._data[:4096])
-        return found[1].decode() if found else "unknown"
+        match = re.search(rb"WordNet (\d[\d.]*\d) Copyright", self._data[:4096])
+        return match[1].decode() if match else "unknown"
 
     def senses(self, name: str) -> list[Synset]:
         """What a noun means, most frequent first, in singular or plural; [] if it is none here."""
@@ -129,14 +129,14 @@ class WordNet:
 
     def ancestors(self, synset: Synset) -> set[int]:
         """Offsets of everything that `synset` is a kind of, itself left out."""
-        found: set[int] = set()
+        offsets: set[int] = set()
         waiting = list(synset.up)
         while waiting:
             offset = waiting.pop()
-            if offset not in found:
-                found.add(offset)
+            if offset not in offsets:
+                offsets.add(offset)
                 waiting += self.synset(offset).up
-        return found
+        return offsets
 
     def _spellings(self, name: str) -> list[str]:
         """Entries of the index that `name` may stand under."""
@@ -166,7 +166,7 @@ class WordNet:
             line = self._data[offset:end].decode()
             fields = line.split(" | ")[0].split()
             count = int(fields[3], 16)
-            words = tuple(one.replace("_", " ") for one in fields[4 : 4 + 2 * count : 2])
+            words = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * count : 2])
             first = 5 + 2 * count
             pointers = fields[first:]
             symbols, places, kinds = pointers[::4], map(int, pointers[1::4]), pointers[2::4]

@@ -11,9 +11,9 @@ from fewshot.tasks.one_class.confusers import lists as module
 from fewshot.tasks.one_class.confusers.lists import (
     ConfuserFile,
     confuser_file,
+    confuser_path,
     load_any,
     name_fault,
-    place_of_lists,
     shipped_datasets,
 )
 from fewshot.text.descriptions import Descriptions, load_answers
@@ -113,7 +113,7 @@ def test_which_file(workplace, monkeypatch):
         FewshotError, match=r"several confusers of 'sea'.*one_class\.confusers\.file="
     ):
         confuser_file(None, CACHE, "sea")
-    assert place_of_lists(None, CACHE, "sea", "b").name == "sea-b.json"
+    assert confuser_path(None, CACHE, "sea", "b").name == "sea-b.json"
     assert confuser_file(written(FINE), CACHE, "sea").classes["crab"][0] == "lobster"
     with pytest.raises(FewshotError, match=r"one_class\.confusers\.file: cannot read no\.json"):
         confuser_file("no.json", CACHE, "sea")
