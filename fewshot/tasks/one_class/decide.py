@@ -1,4 +1,4 @@
-"""Is this image a t? Decisions on images, given text vectors of t and of its confusers."""
+"""Decide whether images belong to a class, from text vectors of the class and its confusers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASKS = 200
 
 
 class Decisions(NamedTuple):
-    """What a rule says of n images, each (n,).
+    """Decisions of a rule for n images, each (n,).
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Decisions(NamedTuple):
     similarity, threshold : Tensor
         Cosines; with the rule ``posterior`` the threshold is similarity less log-odds.
     posterior : Tensor or None
-        Probability of "yes" where as many images are of the class as are not; None where nothing
-        was learned on other classes, or there are no confusers.
+        Probability of "yes" at a prevalence of one half; None without parameters learned on other
+        classes, or without confusers.
     """
 
     yes: Tensor
@@ -55,18 +55,18 @@ def decide(
     generic: Tensor | None = None,
     random: Tensor | None = None,
 ) -> Decisions:
-    """Decide for every image by itself.
+    """Decide for each image independently.
 
     Parameters
     ----------
     features : Tensor of shape (n, D)
-        Unit length, as all vectors here.
+        Unit length, as for all vectors here.
     target : Tensor of shape (D,)
         Of the class name.
     confusers : Tensor of shape (K, D)
-        K may be 0: then the fixed threshold counts, or else the generic name.
+        K may be 0: then the fixed threshold is used, or else the generic name.
     rule : Rule
-        What it needs has to be there; see :func:`fewshot.tasks.one_class.rules.lacking_of`.
+        Its requirements must be met; see :func:`fewshot.tasks.one_class.rules.lacking_of`.
     learned : Learned, optional
     generic : Tensor of shape (D,), optional
         Of the generic name.
@@ -75,7 +75,7 @@ def decide(
     """
     learned = learned or Learned()
     mask = torch.ones(max(len(confusers), 1), dtype=torch.bool)
-    if not len(confusers):  # reductions want one column, be it padding
+    if not len(confusers):  # reductions need at least one column, here of padding
         confusers, mask = torch.zeros_like(target)[None], ~mask
     similarities = Similarities(
         features @ target,
@@ -92,16 +92,16 @@ def decide(
 
 
 def learned_from(bank: FeatureBank, names: NameVectors, preset: Learned, seed: int = 0) -> Learned:
-    """What rules learn on other classes: a fixed threshold, and with confusers the posterior.
+    """Learn parameters of rules on other classes: the fixed threshold and the posterior.
 
     Parameters
     ----------
     bank : FeatureBank
-        Of C classes, unit length; none is the class that is asked about.
+        Of C classes, unit length, without the class to be decided.
     names : NameVectors
         Of these classes, with confusers of at most one source.
     preset : Learned
-        Numbers given by hand, which stay as they are.
+        Parameters set by the user; they are kept.
     seed : int
         Of the tasks.
 

@@ -1,4 +1,4 @@
-"""Confusers of any word, from the first list that has it, whatever data set it was made for."""
+"""Confusers of arbitrary words, from the first list that contains the word."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Encode = Callable[[Sequence[str]], "Tensor"]
 
 
 class Origin(NamedTuple):
-    """Where a word's confusers come from.
+    """Origin of the confusers of a word.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Origin(NamedTuple):
 
 
 def list_files(cache: Path) -> list[Path]:
-    """Lists of language models: those of the cache, then those that the package ships."""
+    """Paths of lists from language models: those in the cache, then those in the package."""
     folders = (cache / "confusers", resource_dir("datasets/confusers"))
     return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
 def names_in(files: Sequence[Path]) -> dict[str, list[str]]:
-    """The classes that lists have, by file; a file that cannot be read has none."""
+    """Class names in lists, by file; files that cannot be read are skipped."""
     names: dict[str, list[str]] = {}
     for path in files:
         with suppress(FewshotError):
@@ -66,7 +66,7 @@ def names_in(files: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def listed_in(word: str, names: Mapping[str, Sequence[str]]) -> Origin | None:
-    """The first list that has the word; else the first that has it but for case or number.
+    """Origin of the first list with the word, or else with the word up to case and number.
 
     Examples
     --------
@@ -97,14 +97,14 @@ def confusers_for(
     ----------
     words : sequence of C str
     source : str
-        One of `SOURCES`. With "auto" every word has the first source that knows it.
+        One of `SOURCES`. With "auto" each word takes the first source that contains it.
     settings : mapping
-        The settings ``one_class.confusers``; with ``file``, no other list counts.
+        The settings ``one_class.confusers``; with ``file``, no other list is used.
     cache : Path
     encode : callable
         Names to text vectors (n, D).
     missing : {"raise", "none"}
-        What becomes of a word that the lists which are asked for do not have.
+        What to do with a word that is in none of the lists.
 
     Raises
     ------
@@ -131,9 +131,9 @@ def confusers_for(
 
 
 def with_own(lists: ConfuserLists, names: Sequence[str]) -> ConfuserLists:
-    """The confusers of one word with names of one's own before the others.
+    """The confusers of one word with additional `names` in front.
 
-    Wider and narrower names are taken as they are; only the word itself, in any form, is dropped.
+    More general and more specific names are kept; only forms of the word itself are dropped.
     """
     word, taken, dropped = lists.classnames[0], dict[str, str](), list(lists.dropped[0])
     for name in names:
@@ -156,7 +156,9 @@ def _origins(
         return [Origin(source, word) for word in words]
     file = settings.get("file")
     if file:
-        load_answers(Path(str(file)), ConfuserFile, LISTS)  # it says what is wrong with it
+        load_answers(
+            Path(str(file)), ConfuserFile, LISTS
+        )  # raises an error if the file is not valid
     names = names_in([Path(str(file))] if file else list_files(cache))
     return [_origin(word, source, settings, names, missing) for word in words]
 
@@ -179,7 +181,7 @@ def _origin(
 def _confusers_of_source(
     origins: Sequence[Origin], settings: Mapping[str, Any], cache: Path, encode: Encode
 ) -> list[ConfuserLists]:
-    """Confusers from one source, a list of one class for each."""
+    """Confusers from the common source of `origins`, a list of one class for each."""
     source, _, file = origins[0]
     if source == "none":
         return [

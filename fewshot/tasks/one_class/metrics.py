@@ -1,4 +1,4 @@
-"""How good decisions and the order behind them are, at several prevalences after one sort."""
+"""Measures of decisions and of their ranking, at several prevalences after one sort."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Measures(NamedTuple):
-    """Each (..., P), float64; NaN where no image counts, or a margin is NaN.
+    """Measures of decisions, each (..., P), float64; NaN without images or with NaN margins.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class Measures(NamedTuple):
     f1 : Tensor
         Of the positive class.
     balanced_accuracy : Tensor
-        Mean of the shares of positives and of negatives that are told right.
+        Mean of the true positive rate and the true negative rate.
     auroc : Tensor
         Probability that a positive has a larger margin than a negative, ties counted half.
     average_precision : Tensor
@@ -41,12 +41,12 @@ def measures(margins: Tensor, positive: Tensor, counts: Tensor) -> Measures:
     Parameters
     ----------
     margins : Tensor of shape (..., T, n), floating
-        s - lambda of n images in T tasks. Any batch may stand before, as one of rules.
+        s - lambda of n images in T tasks, with any leading batch dimensions, for instance rules.
     positive : Tensor of shape (T, n), bool
         Images of the class.
     counts : Tensor of shape (T, P, 2), int64
-        How many positives and how many negatives count at each prevalence, the first ones of either
-        in the order of the columns. What does not count, padding for instance, is never looked at.
+        Number of positives and negatives that count at each prevalence, the first ones in the order
+        of the columns. Other images, for instance padding, are ignored.
 
     Returns
     -------
@@ -101,8 +101,8 @@ def _at(
 
 
 def _ties(ranked: Tensor) -> tuple[Tensor, Tensor] | None:
-    """First and last place (..., n) of the margins equal to the one at each place; None if none."""
-    # Places that do not count are neither hit nor miss, and need no partners.
+    """First and last index (..., n) of the margins equal to each margin; None without ties."""
+    # Ignored images are neither hits nor misses; their ties do not matter.
     change = (ranked[..., 1:] != ranked[..., :-1]) | (ranked[..., 1:] == -torch.inf)
     if change.all():
         return None

@@ -33,7 +33,7 @@ def encoder_of(
 ) -> Encode:
     """A function from names to unit vectors (n, D), with the templates of the class names.
 
-    What was encoded before comes from the cache.
+    Vectors of names that were encoded before are read from the cache.
     """
     from fewshot.text.class_texts import ClassTexts
     from fewshot.text.features import text_features
@@ -54,7 +54,7 @@ def encoder_of(
 
 
 def without_text(bank: FeatureBank) -> FewshotError:
-    """The message for features without text vectors."""
+    """Error for features without text vectors."""
     return FewshotError(
         "task=one_class",
         f"it needs text vectors of the classes, and the features of "
@@ -71,12 +71,12 @@ def name_vectors(
     classes: NDArray,
     encode: Encode | None,
 ) -> tuple[NameVectors, dict[str, str]]:
-    """Vectors for a part of the classes, and why sources are not at hand.
+    """Text vectors of classes and confusers, and the reasons of unavailable sources.
 
     Raises
     ------
     FewshotError
-        No text vectors of classes, or a single source that is not at hand.
+        No text vectors of classes, or the only source is unavailable.
     """
     if bank.text is None:
         raise without_text(bank)
@@ -109,7 +109,7 @@ def _lists(
     encode: Encode | None,
     class_vectors: Mapping[str, Tensor],
 ) -> ConfuserLists:
-    """Confusers of `classes`; all other classes of the bank have none."""
+    """Confusers of `classes`; other classes of the bank get empty lists."""
     from fewshot.tasks.one_class.confusers import confusers_of
 
     evaluated = [bank.classnames[c] for c in classes]
@@ -140,7 +140,7 @@ def _lists(
 
 
 def _vectors_by_name(classnames: Sequence[str], text: Tensor) -> dict[str, Tensor]:
-    """The vector of every class by its name, and by the name as confusers are written."""
+    """The vector of every class by its name, and by the readable form of the name."""
     pairs = list(zip(classnames, text, strict=True))
     return {readable(name): vector for name, vector in reversed(pairs)} | dict(pairs)
 
@@ -152,7 +152,7 @@ def _stacked_vectors(class_vectors: Mapping[str, Tensor], names: Sequence[str]) 
 def _vectors(
     lists: ConfuserLists, class_vectors: Mapping[str, Tensor], encode: Encode | None
 ) -> Mapping[str, Tensor]:
-    """A vector for every name: that of the class for names of classes."""
+    """A vector for every name; names of classes take the vector of the class."""
     if lists.record.get("source") == "oracle" or encode is None:
         return class_vectors  # all names are those of classes
     names = sorted({name for class_names in lists.names for name in class_names})
@@ -160,6 +160,6 @@ def _vectors(
 
 
 def say_left_out(what: Mapping[str, str]) -> None:
-    """One line on the standard error stream for each source that is not at hand."""
+    """Print a line on stderr for each unavailable source."""
     for name, why in what.items():
         print(f"fewshot: left out: confusers of source {name}: {why}", file=sys.stderr)

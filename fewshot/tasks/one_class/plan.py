@@ -1,4 +1,4 @@
-"""Which tasks are judged, what rules learn beforehand, and which rules have all they need."""
+"""Plan of a one-class evaluation: tasks, learned parameters, and the rules per source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_BASE = "no base classes to learn from"
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """Classes that rules learn on; never those they are judged on.
+    """Classes that rules learn on, distinct from the evaluated classes.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Base:
 
 
 def judged_classes(bank: FeatureBank) -> NDArray:
-    """The novel classes; all where there is no split."""
+    """The novel classes, or all classes without a split."""
     return bank.classes(None if bank.parts is None else "novel")
 
 
@@ -56,7 +56,7 @@ def tasks_of(
     seed: int,
     taxonomy: Mapping[str, Any] | None,
 ) -> OneClassTasks:
-    """The tasks that are judged, drawn from labels and names alone.
+    """Draw the evaluated tasks from labels and names alone.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def tasks_of(
 def learned_from(
     base: Base | None, task_settings: OneClassSettings, seed: int
 ) -> dict[str, Learned]:
-    """What is known for rules of every source, and of none."""
+    """Learned parameters for the rules of each source, and for rules without confusers."""
     if base is None:
         return {NO_SOURCE: task_settings.preset}
     drawn = draw_tasks(
@@ -94,7 +94,7 @@ def learned_from(
 
 
 def base_record(base: Base | None, task_settings: OneClassSettings) -> dict[str, Any]:
-    """The same for the record."""
+    """Record of the base classes, for the summary."""
     if base is None:
         return {"reason": NO_BASE}
     return {
@@ -108,7 +108,7 @@ def base_record(base: Base | None, task_settings: OneClassSettings) -> dict[str,
 def plan_of(
     rules: Sequence[Rule], names: NameVectors, learned: Mapping[str, Learned]
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """Rules by source of confusers, and which of them lack what.
+    """Rules by source of confusers, and the rules with missing requirements.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From features and names to similarities, a few tasks at a time."""
+"""Similarities of features and names and the measures of rules, in batches of tasks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from fewshot.tasks.one_class.rules import (
 )
 from fewshot.tasks.one_class.sampling import OneClassTasks
 
-# Of similarities and of what ordering them by eight rules needs; a few MB stay in a cache.
+# Memory of a batch: similarities and sorting them for eight rules; a few MB fit in a CPU cache.
 BATCH_BYTES = 4 << 20
 ORDER_BYTES = 8 * 64
-NO_SOURCE = "none"  # of rules that need no confusers
+NO_SOURCE = "none"  # source of rules without confusers
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class NameVectors:
 
 
 def confusers_from(lists: ConfuserLists, vectors: Mapping[str, Tensor], dim: int) -> Confusers:
-    """Lists of names and the vector (D,) of every name, joined."""
+    """Confusers from lists of names and the vector (D,) of every name."""
     names = sorted({name for class_names in lists.names for name in class_names})
     place = {name: i for i, name in enumerate(names)}
     joined = torch.stack([vectors[name] for name in names]) if names else torch.zeros(0, dim)
@@ -101,15 +101,15 @@ class Batch(NamedTuple):
 def batches(
     bank: FeatureBank, tasks: OneClassTasks, names: NameVectors
 ) -> list[Callable[[], Batch]]:
-    """Functions that work out the similarities of a few tasks each, and of all together.
+    """Functions that compute the similarities of a batch of tasks each; together of all tasks.
 
-    Short tasks first, so that little is padded.
+    Tasks are sorted by length to reduce padding.
     """
     return [partial(_batch, bank, tasks, names, group) for group in _groups(tasks, names)]
 
 
 def _groups(tasks: OneClassTasks, names: NameVectors) -> Iterator[np.ndarray]:
-    """Numbers of tasks that fit into memory together, or a single one."""
+    """Task numbers in groups that fit into `BATCH_BYTES`, at least one task each."""
     length = np.array([len(rows) for rows in tasks.rows])
     columns = np.zeros(len(tasks))
     for confusers in names.confusers.values():
@@ -150,7 +150,7 @@ def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, group: n
 
 
 def _padding(confusers: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
-    """Room for the similarities (B, n, K) with confusers of some classes, and the mask (B, K)."""
+    """Zeros for the similarities (B, n, K) with confusers of `targets`, and the mask (B, K)."""
     size = torch.tensor([len(confusers.places[c]) for c in targets])
     widest = int(size.max())
     return torch.zeros(len(targets), n, widest), torch.arange(widest) < size[:, None]

@@ -1,4 +1,4 @@
-"""One-class measures as means with intervals, paired differences, and what was not used."""
+"""Summaries of one-class cells: means with intervals, paired differences, confusers and keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMPARED = "macro_f1"
 def measures_with_intervals(
     measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
 ) -> dict[Key, list[dict[str, Any]]]:
-    """Per rule and source an entry per prevalence: the measures with intervals over classes."""
+    """Measures with intervals over classes, by rule and source, an entry per prevalence."""
     columns = [
         getattr(values, name)[:, p].numpy()
         for values in measures.values()
@@ -54,7 +54,7 @@ def measures_with_intervals(
 def comparisons(
     measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
 ) -> dict[Key, list[dict[str, Any]]]:
-    """Paired differences of macro F1 on the same tasks, by the first of a pair.
+    """Paired differences of macro F1 on the same tasks, by the first cell of a pair.
 
     Rules are compared within a source, and sources within a rule.
     """
@@ -93,7 +93,7 @@ def _difference(measures: Mapping[Key, Measures], first: Key, second: Key) -> ND
 def confusers_used(
     names: NameVectors, source: str, tasks: OneClassTasks, learned: Learned
 ) -> dict[str, Any]:
-    """Where confusers come from, how many there are, what was dropped and what fell back."""
+    """Summary of a source: record, number and names of confusers, dropped names, fallbacks."""
     lists = names.confusers[source].lists
     targets = [int(c) for c in np.unique(tasks.targets)]
     used = [len(lists.names[c]) for c in targets]
@@ -123,8 +123,8 @@ def one_class_keys(
 ) -> dict[Key, str]:
     """SHA-256 over everything that a row depends on, for every rule and source of `plan`.
 
-    All cells share the causes of all of them, since each is compared with the others. What was
-    learned counts by its numbers, and by `base`, what the summary says of the base classes.
+    All cells share the causes of all cells, since each is compared with the others. Learned
+    parameters enter by their values and by `base`, the record of the base classes.
     """
     generic = None if names.generic is None else array_digest(names.generic)
     causes = {
@@ -150,7 +150,7 @@ def one_class_keys(
 
 
 def _confuser_causes(confusers: Confusers) -> list[Any]:
-    """Names and vectors, class by class."""
+    """Hashes of vectors, names and record of the confusers of a source."""
     places = [array_digest(rows) for rows in confusers.places]
     lists = confusers.lists
     return [array_digest(confusers.vectors), places, lists.names, lists.dropped, lists.record]

@@ -1,4 +1,4 @@
-"""Zero-shot one-class classification: is this image a t, by the name of t alone?"""
+"""Zero-shot one-class classification: whether an image belongs to a class, from its name alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
 
 @dataclass(frozen=True, eq=False)
 class OneClassResult:
-    """What came out.
+    """Results of a one-class evaluation.
 
     Attributes
     ----------
@@ -61,9 +61,9 @@ class OneClassResult:
         One per rule and source of confusers; ``.one_class`` has a row per task and prevalence.
     tasks : OneClassTasks
     learned : dict of str to Learned
-        What the rules knew, by source.
+        Learned parameters of rules, by source.
     left_out : list of dict
-        Rules that lack something: ``head``, ``shots`` (None) and ``reason``.
+        Rules with missing requirements: ``head``, ``shots`` (None) and ``reason``.
     """
 
     cells: list[Result]
@@ -83,7 +83,7 @@ def evaluate_one_class(
     taxonomy: Mapping[str, Any] | None = None,
     recall: Recall = lambda _: None,
 ) -> OneClassResult:
-    """Every rule with every source of confusers on the same one-class tasks.
+    """Evaluate every rule with every source of confusers on the same one-class tasks.
 
     Parameters
     ----------
@@ -91,17 +91,17 @@ def evaluate_one_class(
     names : NameVectors
         Of all classes of `bank`, in the space of its features.
     task_settings : OneClassSettings
-        Its ``sources`` and ``confusers`` are not looked at: those of `names` count.
+        Its ``sources`` and ``confusers`` are ignored: those of `names` are used.
     settings : Settings
-        Threads and progress; nothing else matters here.
+        Only threads and progress are used.
     seed : int
     base : Base, optional
-        What to learn the fixed threshold, tau and the posterior on.
+        Classes to learn the fixed threshold, tau and the posterior on.
     taxonomy : mapping, optional
         Ancestors by class name, for negatives at a distance.
     recall : callable, optional
-        Given the keys of all cells, cells of earlier runs by key, or None to compute all of them:
-        each is compared with the others, so that they come together.
+        From the keys of all cells to the cells of earlier runs by key, or to None to compute all
+        cells: each is compared with the others, so they are recalled together.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def evaluate_one_class(
     Raises
     ------
     FewshotError
-        Fewer than two classes, no negatives, or no rule that has all it needs.
+        Fewer than two classes, no negatives, or no rule with all its requirements.
     """
     begun = time.perf_counter()
     tasks = tasks_of(bank, task_settings, seed, taxonomy)
@@ -153,7 +153,7 @@ def _summaries(
     seed: int,
     draws: int,
 ) -> dict[Key, dict[str, Any]]:
-    """What differs from rule to rule; the first one of a source tells its confusers."""
+    """Summary entries of each cell; only the first rule of a source lists the confusers."""
     means = measures_with_intervals(measures, tasks, seed, draws)
     pairs = comparisons(measures, tasks, seed, draws)
     first = {source: rule for rule, source in reversed(list(measures)) if source != NO_SOURCE}
@@ -187,7 +187,7 @@ def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[
 
 
 def _rule_parameters(rule: Rule, learned: Learned) -> dict[str, Any]:
-    """What the rule was told or has learned."""
+    """Parameters of a rule, set by the user or learned."""
     values = {"fixed": learned.fixed, "level": learned.level, "tau": learned.tau}
     parameters: dict[str, Any] = {need: values[need] for need in values if need in rule.needs}
     if "posterior" in rule.needs and learned.posterior is not None:
@@ -200,7 +200,7 @@ def _rule_parameters(rule: Rule, learned: Learned) -> dict[str, Any]:
 def _rows(
     cell: dict[str, Any], bank: FeatureBank, tasks: OneClassTasks, values: Measures
 ) -> pd.DataFrame:
-    """A row per task and prevalence."""
+    """Data frame with a row per task and prevalence."""
     T, P = len(tasks), len(tasks.prevalences)
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.repeat(np.arange(T), P)}).assign(**cell)

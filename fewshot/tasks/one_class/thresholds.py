@@ -1,7 +1,7 @@
-"""How similar an image must be to a class's name: thresholds from similarities alone.
+"""Thresholds of the similarity of an image and a class name, from similarities alone.
 
-Is an image x a t? Yes where s(x, t) > lambda(x). s is a cosine of image and text; n_1 .. n_K are
-the confusers of t, names of what could be taken for it.
+An image x is of the class t where s(x, t) > lambda(x). s is a cosine of image and text; n_1 .. n_K
+are the confusers of t, names of similar objects.
 
 Bendou et al., "LLM meets Vision-Language Models for Zero-Shot One-Class Classification", 2024,
 arXiv 2404.00675: a fixed threshold (FT), the closest confuser (max), the average of the confusers
@@ -73,7 +73,7 @@ def both(adaptive: Tensor, fixed: float) -> Tensor:
 
 
 def posterior_logit(target: Tensor, level: Tensor, weights: tuple[float, float, float]) -> Tensor:
-    """Log-odds of "yes" where as many images are of the class as are not.
+    """Log-odds of "yes" at a prevalence of one half.
 
     Parameters
     ----------

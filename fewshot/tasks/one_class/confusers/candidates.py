@@ -1,4 +1,4 @@
-"""Where names that could be taken for a class come from; what of them is used is said elsewhere."""
+"""Candidate confusers from every source, and the lists after cleaning."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a vocabulary so many times k nearest names go through hygiene.
+# Nearest names of a vocabulary that are cleaned, in multiples of k.
 SPARE = 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a source may look at.
+    """Input of a source of confusers.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Request:
     encode : callable or None
         Names to text vectors (n, D).
     ids : tuple of C str, or None
-        What identifies the classes, where it is not their names.
+        Identifiers of the classes, where these are not their names.
     """
 
     settings: ConfuserSettings
@@ -68,7 +68,7 @@ class Request:
 
 
 class Candidates(NamedTuple):
-    """Names before hygiene, and where they come from.
+    """Names before cleaning, and a record of their origin.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Candidates(NamedTuple):
 
 
 def by_language_model(request: Request) -> Candidates:
-    """What a language model named, from a file; classes that it lacks have none."""
+    """Answers of a language model from a file; empty for classes that the file lacks."""
     lookup = (request.settings.file, request.cache, request.dataset, request.model)
     file = confuser_file(*lookup)
     names = file.of(request.classnames, request.ids)
@@ -95,7 +95,7 @@ def by_language_model(request: Request) -> Candidates:
 
 
 def by_wordnet(request: Request) -> Candidates:
-    """Co-hyponyms of every class; none of a class that WordNet does not know."""
+    """Co-hyponyms of every class; empty for classes that WordNet lacks."""
     if request.wordnet is None:
         raise FewshotError(
             SETTING, "the source wordnet needs a folder with WordNet, got none", REMEDY
@@ -127,7 +127,7 @@ def by_vocabulary(request: Request) -> Candidates:
 
 
 def by_chance(request: Request) -> Candidates:
-    """The vocabulary in a random order that the seed and the class name decide."""
+    """The vocabulary in a random order, determined by the seed and the class name."""
     names, seed = vocabulary_names(request.settings.vocabulary), request.settings.seed
     orders: list[Iterable[str]] = [shuffled(names, seed, name) for name in request.classnames]
     return Candidates(orders, _vocabulary_record(request, names) | {"seed": seed})
@@ -164,7 +164,7 @@ def gather(
     encode: Callable[[Sequence[str]], Tensor] | None = None,
     ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
-    """The confusers that :func:`fewshot.tasks.one_class.confusers.confusers_of` promises."""
+    """Confusers after cleaning; see :func:`fewshot.tasks.one_class.confusers.confusers_of`."""
     checked = confuser_settings(settings)
     folder = find_wordnet(checked.wordnet) if source.name != "oracle" else None
     wordnet = open_wordnet(folder.resolve()) if folder else None
@@ -186,7 +186,7 @@ def gather(
 
 
 def _oracle(request: Request, candidates: Candidates) -> ConfuserLists:
-    """Real names of the data set's other classes: all of them, as they are."""
+    """Lists of all other classes of the data set, without cleaning."""
     names = tuple(map(tuple, candidates.names))
     lists = ConfuserLists(request.classnames, names, tuple(() for _ in names))
     return _with_record(lists, {"source": "oracle"} | candidates.record)
@@ -207,7 +207,7 @@ def _distinct(
     names = list(dict.fromkeys(name for class_names in lists.names for name in class_names))
     if limit is None or not names:
         return lists
-    # Encoders of class names refuse two that differ by case only.
+    # Encoders of class names do not accept two names that differ only in case.
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(name.casefold(), name)

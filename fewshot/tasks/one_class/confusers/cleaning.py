@@ -1,4 +1,4 @@
-"""Names near a class by the cosine of their text vectors."""
+"""Cleaning of confusers: drop names of the class, its kinds and hypernyms, and near duplicates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fewshot.tasks.one_class.confusers.spelling import (
 )
 from fewshot.text.prompts import readable
 
-# Names looked at beyond those wanted, so that equal cosines at the end of the list are ordered.
+# Additional names, so that equal cosines at the end of the list are ordered.
 TIES = 16
 
 
@@ -31,10 +31,9 @@ def drop_near(
     vectors: Mapping[str, Tensor],
     limit: float | None = 0.95,
 ) -> ConfuserLists:
-    """Drop names that the text encoder hardly tells from the class they belong to.
+    """Drop names whose text vectors are nearly equal to that of their class.
 
-    Names of the data set's own classes (source ``oracle``) are real negatives however near, and
-    stay.
+    Names of other classes of the data set (source ``oracle``) are real negatives and are kept.
 
     Parameters
     ----------
@@ -120,15 +119,15 @@ def _unit(vectors: Tensor) -> Tensor:
     return normalize(vectors.float(), dim=-1)
 
 
-# Target and name to what WordNet says: a reason to drop the name, "" for no relation in any sense,
-# None where it leaves that open.
+# From target and name to the relation in WordNet: a reason to drop the name, "" for no relation in
+# any sense, None if undecided.
 Kinship = Callable[[str, str], str | None]
 
 
 def clean(
     target: str, names: Iterable[str], kinship: Kinship | None = None, most: int | None = None
 ) -> tuple[list[str], list[Dropped]]:
-    """Drop what names the class itself, a kind of it, or something that it is a kind of.
+    """Drop names of the class itself, of its kinds (hyponyms) and of its hypernyms.
 
     In this order: names that are the class's own but for case, number, hyphens, accents, spaces
     and articles; names that came before; synonyms, hypernyms and hyponyms by WordNet; names that
@@ -155,7 +154,7 @@ def clean(
     --------
     >>> from fewshot.tasks.one_class.confusers.cleaning import clean
     >>> kept, dropped = clean("crab", ["Crabs", "lobster", "hermit crab", "the lobster"])
-    >>> kept, [one.name for one in dropped]
+    >>> kept, [entry.name for entry in dropped]
     (['lobster'], ['Crabs', 'hermit crab', 'the lobster'])
     """
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""Names that have nothing to do with a data set: nearest ones and random ones are confusers."""
+"""Vocabularies of names that do not depend on a data set, for nearest and random confusers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
     """The names of a vocabulary, the setting ``one_class.confusers.vocabulary``.
 
     ``imagenet``: the 1000 class names of ImageNet as open_clip words them. Anything else is a text
-    file with a name per line; empty lines and those that begin with # are passed over. A name that
-    comes twice, in whatever case, counts once. Names themselves are taken as they are.
+    file with a name per line; empty lines and lines that begin with # are skipped. Names that are
+    equal up to case are used once. Names are not changed otherwise.
 
     Raises
     ------
     FewshotError
-        No such file, or one without names or with lines that are none.
+        No such file, no names in it, or lines that are not names.
     """
     if isinstance(chosen, tuple):
         return _distinct_names(chosen)
@@ -55,10 +55,10 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
 
 
 def shuffled(names: Sequence[str], seed: int, target: str) -> list[str]:
-    """The vocabulary in an order of its own for every class.
+    """The vocabulary in a random order that depends on the class.
 
-    The generator is made from the seed and the class name: the order is the same whatever other
-    classes there are.
+    The generator is seeded by `seed` and the class name, so the order does not depend on other
+    classes.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def digest(names: Sequence[str]) -> str:
 
 
 def _distinct_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The names in their order without those that text encoders cannot tell from an earlier one."""
+    """The names in their order without those equal to an earlier one up to case and spaces."""
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(readable(name).casefold(), name)

@@ -33,18 +33,18 @@ ENDINGS = (
 
 
 class Synset(NamedTuple):
-    """Words that mean one thing, and the things next to it.
+    """A set of synonyms with its hypernyms and hyponyms.
 
     Attributes
     ----------
     offset : int
-        In ``data.noun``; it names the synset.
+        In ``data.noun``; it identifies the synset.
     words : tuple of str
-        With spaces, the usual one first.
+        With spaces, the most common one first.
     up, down : tuple of int
         Offsets of its hypernyms and hyponyms.
     instance : bool
-        Whether it is one thing with a name of its own, as a person or a town.
+        Whether it is an individual with a proper name, as a person or a town.
     """
 
     offset: int
@@ -55,12 +55,12 @@ class Synset(NamedTuple):
 
 
 def find_wordnet(path: str | Path | None = None) -> Path | None:
-    """The folder with WordNet's nouns: `path`, the environment's, or a usual one; None for none.
+    """Folder with the nouns of WordNet: `path`, the environment's, or a default; None without any.
 
     Raises
     ------
     FewshotError
-        What was named, by the setting or in the environment, is no such folder.
+        The folder of the setting or of the environment has no WordNet nouns.
     """
     named = {SETTING: path} | {name: os.environ.get(name) for name in VARIABLES}
     for name, value in named.items():
@@ -75,7 +75,7 @@ def find_wordnet(path: str | Path | None = None) -> Path | None:
 
 @lru_cache(maxsize=2)
 def open_wordnet(folder: Path) -> WordNet:
-    """The nouns in `folder`; opened once."""
+    """The nouns in `folder`, cached."""
     return WordNet(folder)
 
 
@@ -89,7 +89,7 @@ class WordNet:
     Raises
     ------
     FewshotError
-        The files are not there, or not in WordNet's format.
+        The files are missing, or not in WordNet's format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,25 +110,25 @@ class WordNet:
 
     @cached_property
     def version(self) -> str:
-        """As "3.0", from the licence at the beginning of the files; "unknown" without one."""
+        """Version such as "3.0", from the licence at the beginning of the files, or "unknown"."""
         match = re.search(rb"WordNet (\d[\d.]*\d) Copyright", self._data[:4096])
         return match[1].decode() if match else "unknown"
 
     def senses(self, name: str) -> list[Synset]:
-        """What a noun means, most frequent first, in singular or plural; [] if it is none here."""
+        """Synsets of a noun in singular or plural, most frequent first; [] if there are none."""
         for word in self._spellings(name):
             if word in self._index:
                 return [self.synset(offset) for offset in self._offsets(word)]
         return []
 
     def synset(self, offset: int) -> Synset:
-        """The synset at a place in ``data.noun``."""
+        """The synset at a byte offset in ``data.noun``."""
         if offset not in self._known:
             self._known[offset] = self._read(offset)
         return self._known[offset]
 
     def ancestors(self, synset: Synset) -> set[int]:
-        """Offsets of everything that `synset` is a kind of, itself left out."""
+        """Offsets of all direct and indirect hypernyms of `synset`, without itself."""
         offsets: set[int] = set()
         waiting = list(synset.up)
         while waiting:
@@ -139,7 +139,7 @@ class WordNet:
         return offsets
 
     def _spellings(self, name: str) -> list[str]:
-        """Entries of the index that `name` may stand under."""
+        """Possible index entries of `name`."""
         bare = "_".join(name.lower().replace("_", " ").split())
         made = [bare, bare.replace("-", "_"), bare.replace("_", "-"), bare.replace("_", "")]
         made.append(bare.replace("-", "").replace("'", ""))
