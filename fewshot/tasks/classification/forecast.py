@@ -223,7 +223,7 @@ def _curve_point(
     z = float(ndtri(0.5 + level / 2))
     change, deviation = curve.step(shots, shots + more)
     error, lower, upper = (float(probit(value)) + change for value in numbers)
-    # The interval of the error now, and how differently it may fall, added in quadrature.
+    # The current interval and the deviation of learning curves, added in quadrature.
     lower = error - float(np.hypot(error - lower, z * deviation))
     upper = error + float(np.hypot(upper - error, z * deviation))
     return CurvePoint(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))

@@ -75,11 +75,11 @@ def evaluate_cell(
         if estimator.least_shots <= episodes.fewest_shots
     }
     all_estimators = {**estimators, **wrapped}  # the others stay unfitted and predict NaN
-    judging = time.perf_counter()
+    engine_start = time.perf_counter()
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
-    judged = time.perf_counter() - judging
+    seconds = time.perf_counter() - engine_start
     base_classes = known_of_base(bank, base, classifier, **settings.engine)
     base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
     for estimator in wrapped.values():
@@ -109,7 +109,7 @@ def evaluate_cell(
         ),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
-        "episodes_per_second": len(episodes) / judged,
+        "episodes_per_second": len(episodes) / seconds,
     }
     calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
     return Result(rows, prediction_table, summary, calibrator)

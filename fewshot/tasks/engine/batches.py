@@ -20,8 +20,8 @@ from fewshot.tasks.engine.context import context_of
 
 T = TypeVar("T")
 
-# Chunks are sized by bytes, and by nothing else: with the thread count among the causes, rounding
-# would differ from machine to machine. Smaller ones stay in cache but pay Python's overhead more
+# Chunks are sized by bytes only: if they depended on the number of threads, rounding would differ
+# between machines. Smaller ones stay in cache but pay Python's overhead more
 # often; these were the fastest on two cores.
 QUERY_BYTES = 8 << 20
 SUPPORT_BYTES = 2 << 20
@@ -31,7 +31,7 @@ DEVICE_BYTES = 512 << 20
 def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features (..., D) and mask (...) of row numbers (...); -1 pads, with zeros."""
     index = torch.from_numpy(np.ascontiguousarray(rows))
-    # The usual case first: every operation counts at 20,000 episodes a second.
+    # Fast path without padding: each operation is noticeable at 20,000 episodes per second.
     if rows.min(initial=0) >= 0:
         taken = bank.take(index.view(-1)).to(device)
         mask = torch.ones(rows.shape, dtype=torch.bool, device=device)

@@ -257,7 +257,7 @@ def _concatenated(pieces: list[Predicted]) -> Predicted:
     )
 
 
-ORDER = 9  # the stream of uniform numbers that decides the order
+ORDER = 9  # stream of uniform numbers for the order of queries
 
 
 def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:

@@ -19,9 +19,9 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
 )
 
-# Weights of this many bytes are held at a time; each such group reads the classes once.
+# Bytes of weights held at a time; the classes are read once for each group of episodes.
 WEIGHT_BYTES = 256 << 20
-# Scores of one class in some episodes; they are used up at once, so they should fit a cache.
+# Bytes of the scores of one class in several episodes; they should fit into a CPU cache.
 SCORE_BYTES = 8 << 20
 
 

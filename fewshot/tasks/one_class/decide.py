@@ -20,7 +20,7 @@ from fewshot.tasks.one_class.sampling import draw_tasks
 from fewshot.tasks.one_class.scores import NO_SOURCE, NameVectors, batches
 from fewshot.tasks.one_class.thresholds import log_mean_exp, posterior_logit
 
-# Tasks on base classes; more change the third decimal of a threshold.
+# Number of tasks on base classes; more of them change only the third decimal of a threshold.
 TASKS = 200
 
 

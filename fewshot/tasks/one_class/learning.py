@@ -15,7 +15,7 @@ from fewshot.tasks.one_class.rules import Learned, Similarities
 from fewshot.tasks.one_class.scores import NO_SOURCE, Batch
 from fewshot.tasks.one_class.thresholds import average_negative, log_mean_exp
 
-# Base tasks have as many positives as negatives: no prevalence that is judged later is learned.
+# Base tasks are balanced, so that no evaluated prevalence is learned.
 PREVALENCE = 0.5
 TAUS = tuple(float(10**exponent) for exponent in np.linspace(-3, 1, 25))
 STEPS, RIDGE, LONGEST = 100, 1e-4, 2.0
@@ -118,10 +118,10 @@ def best_threshold(scores: NDArray, positive: NDArray, task: NDArray) -> float:
     hits, misses = (_cumulative_by_task(indicator, start, place) for indicator in (hit, 1 - hit))
     P, N = (np.add.reduceat(indicator, start)[place] for indicator in (hit, 1 - hit))
     after = macro_f1(*map(torch.from_numpy, (hits, misses, P, N))).numpy()
-    nobody = N / (2 * N + P)  # accepting none: only negatives are classified correctly
-    before = np.where(np.isin(np.arange(len(task)), start), nobody, np.roll(after, 1))
+    none_accepted = N / (2 * N + P)  # accepting none: only negatives are classified correctly
+    before = np.where(np.isin(np.arange(len(task)), start), none_accepted, np.roll(after, 1))
     down = np.argsort(-score, kind="stable")
-    ranked, total = score[down], nobody[start].sum() + np.cumsum((after - before)[down])
+    ranked, total = score[down], none_accepted[start].sum() + np.cumsum((after - before)[down])
     ends = np.append(ranked[1:] != ranked[:-1], True)
     at = np.flatnonzero(ends)
     best = int(at[len(at) - 1 - np.argmax(total[at][::-1].round(12))])

@@ -26,7 +26,7 @@ from fewshot.text.prompts import readable
 if TYPE_CHECKING:
     from torch import Tensor
 
-# auto: the first of llm, wordnet and vocabulary that has the word.
+# auto: the first of llm, wordnet and vocabulary that contains the word.
 SOURCES = ("auto", "llm", "wordnet", "vocabulary", "random", "none")
 SOURCE, LISTS = "--source", "--confusers"
 Encode = Callable[[Sequence[str]], "Tensor"]
@@ -156,9 +156,7 @@ def _origins(
         return [Origin(source, word) for word in words]
     file = settings.get("file")
     if file:
-        load_answers(
-            Path(str(file)), ConfuserFile, LISTS
-        )  # raises an error if the file is not valid
+        load_answers(Path(str(file)), ConfuserFile, LISTS)  # raises if the file is invalid
     names = names_in([Path(str(file))] if file else list_files(cache))
     return [_origin(word, source, settings, names, missing) for word in words]
 

@@ -95,8 +95,8 @@ def _at(
     area = (miss.double() * (before + hits)).sum(-1) / (2 * P.double() * N)
     precision = hits / (hits + misses).clamp_min(1)
     average = (hit * precision).sum(-1) / P
-    nobody = macro_f1(torch.zeros_like(P), torch.zeros_like(P), P, N)
-    best = macro_f1(hits, misses, P[..., None], N[..., None]).amax(-1).maximum(nobody)
+    none_accepted = macro_f1(torch.zeros_like(P), torch.zeros_like(P), P, N)
+    best = macro_f1(hits, misses, P[..., None], N[..., None]).amax(-1).maximum(none_accepted)
     return macro, f1, balanced, area, average, best - macro
 
 

@@ -20,7 +20,7 @@ from fewshot.tasks.one_class.thresholds import (
     posterior_logit,
 )
 
-# A name for anything; its vector is made with the templates of the class names.
+# The generic name; its vector is computed with the templates of the class names.
 GENERIC = "object"
 CONFUSERS, FIXED, LEVEL, TAU = "confusers", "fixed", "level", "tau"
 POSTERIOR, ANYTHING, RANDOM = "posterior", "generic", "random"

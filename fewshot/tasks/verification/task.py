@@ -137,16 +137,16 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
     ]
 
 
-def note_comparisons(judged: Iterable[tuple[EpisodeSet, Result]]) -> None:
+def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
     """Add paired differences to ``summary["comparisons"]`` of the first head of each pair.
 
     Parameters
     ----------
-    judged : iterable of (EpisodeSet, Result)
+    evaluated : iterable of (EpisodeSet, Result)
         Results on the same episodes are compared.
     """
     groups: dict[EpisodeSet, dict[str, Result]] = {}
-    for episodes, result in judged:
+    for episodes, result in evaluated:
         groups.setdefault(episodes, {})[result.summary["head"]] = result
     for episodes, results in groups.items():
         for pair in compare_verifiers(results, episodes):

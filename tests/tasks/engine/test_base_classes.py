@@ -1,4 +1,4 @@
-"""What is known of base classes, and functions over their episodes."""
+"""Base-class episodes, their errors and moments, and functions mapped over episodes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Chunks of episodes: in order, and in halves where a device's memory does not hold them."""
+"""Chunks of episodes: in order, and halved when they exceed the memory of a device."""
 
 import pytest
 import torch

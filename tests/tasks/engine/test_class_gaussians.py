@@ -1,4 +1,4 @@
-"""Class Gaussians that a bank's base classes teach, and what a head makes of them."""
+"""Class Gaussians learned on the base classes of a bank, and the head that uses them."""
 
 import functools
 from dataclasses import replace
@@ -35,7 +35,7 @@ USES = frozenset({"text", "text_gaussians"})
 
 @pytest.fixture(autouse=True)
 def few_tasks(monkeypatch):
-    """A quarter of the base-class tasks that numbers are fitted on."""
+    """Fit pools on fewer base-class tasks."""
     monkeypatch.setattr("fewshot.tasks.engine.class_gaussians.SHOTS", (0, 1, 4))
     monkeypatch.setattr("fewshot.tasks.engine.class_gaussians.DRAWS", 1)
 
@@ -241,7 +241,7 @@ def test_five_small_classes_are_enough():
 
 
 def test_a_file_knows_its_own_base_classes_only_without_themselves(tmp_path):
-    """Predictors that come back to their data set must not shine on what they learned."""
+    """A predictor applied to its own data set predicts base classes without themselves."""
     original = bank()
     fitted().save(tmp_path / "own.safetensors")
     again = replace(original, predictor=load_text_gaussians(tmp_path / "own.safetensors"))
@@ -271,7 +271,7 @@ def test_evaluate_takes_a_predictor_of_one_s_own():
 
 
 def test_classes_are_known_again_under_other_names():
-    """A predictor that was fitted when classes had other names knows which it has learned from."""
+    """Classes that a predictor was fitted on are matched by identifier after renaming."""
     ids = tuple(f"n{c:08d}" for c in range(len(bank().classnames)))
     fitted_then = fit_text_gaussians(replace(bank(), ids=ids))
     assert fitted_then.record["ids"] == list(ids[:BASE])

@@ -1,4 +1,4 @@
-"""Transductive heads get the queries in random order, and their answers come back in place."""
+"""Transductive heads get the queries in random order; predictions return to their positions."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 class Remembers(Head):
-    """Nearest class mean that keeps what it was shown; `seen` is shared by its clones."""
+    """Nearest class mean that records its queries; `seen` is shared by its clones."""
 
     uses = frozenset({"queries"})
     seen: list = []  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""The engine: errors of slow loops, the same rows whatever the chunks and threads."""
+"""The engine: errors equal to loops, rows independent of chunks and threads."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Classes that settings are chosen on: who is judged, who teaches, and what the rows say."""
+"""Evaluation on validation or base classes: evaluated classes, base classes, names in rows."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_parts_that_are_not_there(bank, data):
 
 
 def test_the_key_of_a_cell_knows_the_part(data):
-    """Relabelled, one split looks like another; the rows differ in their names."""
+    """Relabelled splits can be equal, but the names in their rows differ."""
     ours = make_bank(*data, split=np.repeat([*["base"] * 3, *["novel"] * 4], 8))
     theirs = make_bank(*data, split=np.repeat([*["novel"] * 3, *["validation"] * 4], 8))
     relabelled = judged_part(ours, "base")

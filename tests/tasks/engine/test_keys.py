@@ -1,4 +1,4 @@
-"""Two cells share a key when their rows have to be the same, and only then."""
+"""Keys of cells: equal if and only if the rows must be equal."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""No shots: heads that need none are judged, the others refused; estimators have nothing to say."""
+"""Zero shots: heads that need none are evaluated, others refused; estimators predict NaN."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def judged(shots, queries=4, **changes):
 
 
 class Scarce(NCM):
-    """Nearest class mean that insists on two shots."""
+    """Nearest class mean that needs two shots."""
 
     @property
     def least_shots(self):
@@ -43,7 +43,7 @@ class Scarce(NCM):
 
 
 class Text(Head):
-    """Zero-shot by another road: the engine gathers queries for heads that are not linear."""
+    """Zero-shot without a linear form, so that the engine gathers queries."""
 
     uses = frozenset({"text"})
     least_shots = 0

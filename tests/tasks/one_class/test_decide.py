@@ -57,7 +57,7 @@ def test_without_confusers(vectors):
 
 
 def test_a_threshold_is_learned_between_the_classes():
-    """Images at a cosine of .8 with their own name and 0 with all others."""
+    """Images at a cosine of .8 with their class name and 0 with all others."""
     labels = np.repeat(np.arange(4), 5)
     features = np.zeros((20, 5), dtype=np.float32)
     features[np.arange(20), labels], features[:, 4] = 0.8, 0.6

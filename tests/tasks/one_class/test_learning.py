@@ -1,4 +1,4 @@
-"""What rules learn on base classes, against exhaustive searches and scikit-learn."""
+"""Parameters of rules learned on base classes, against exhaustive searches and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_similarities_are_cosines(bank, names, similar):
 
 
 def flat(similar, value):
-    """Scores, truth and task of all that counts, by a loop."""
+    """Scores, labels and tasks of all images that count, by a loop."""
     tasks, made = similar
     rows = []
     for batch in made:
@@ -157,7 +157,7 @@ def masked_mean(cosines):
 
 @pytest.mark.parametrize("gamma", [0.25, 0.5])
 def test_level_is_found_where_it_was_planted(gamma):
-    """Images 0.01 above and below gamma ANP + 0.17; a class without confusers has no say."""
+    """Images 0.01 above and below gamma ANP + 0.17; a class without confusers is ignored."""
     made = torch.Generator().manual_seed(0)
     confusers, positive = 0.8 * torch.rand(4, 10, 3, generator=made), torch.arange(10) < 5
     positive = positive.expand(4, 10)

@@ -1,4 +1,4 @@
-"""One-class tasks: what is drawn, from where, and how far apart classes are."""
+"""One-class tasks: sampled rows, their classes, and distances of classes in a taxonomy."""
 
 import numpy as np
 import pytest

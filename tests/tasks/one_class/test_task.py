@@ -1,4 +1,4 @@
-"""The one-class task from end to end: rows, means, paired differences, what is left out."""
+"""The one-class task from end to end: rows, means, paired differences, rules left out."""
 
 from dataclasses import replace
 

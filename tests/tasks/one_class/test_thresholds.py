@@ -1,4 +1,4 @@
-"""Thresholds and rules against loops, and what classes without confusers get."""
+"""Thresholds and rules against loops, and the fallback of classes without confusers."""
 
 import numpy as np
 import pytest

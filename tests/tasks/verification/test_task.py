@@ -1,4 +1,4 @@
-"""Open-set verification: measures of slow loops, the same rows whatever the chunks and threads."""
+"""Open-set verification: measures equal to loops, rows independent of chunks and threads."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def test_rows_do_not_depend_on_threads_or_chunks(monkeypatch, queries):
 
 @pytest.mark.parametrize("name", verifying_heads())
 def test_neither_other_classes_nor_other_queries_matter(name):
-    """What a classifier may use, a verifier may not."""
+    """Scores of a verifier may not depend on other classes or other queries."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(20), 10)
     means = rng.normal(size=(20, 12))

@@ -58,11 +58,11 @@ def drop_near(
     kept, dropped = [], []
     for class_vector, names, earlier in zip(class_vectors, lists.names, lists.dropped, strict=True):
         cosines = _cosines(class_vector, names, vectors)
-        judged = list(zip(names, cosines, strict=True))
-        kept.append(tuple(name for name, cosine in judged if cosine < limit))
+        pairs_with_cosine = list(zip(names, cosines, strict=True))
+        kept.append(tuple(name for name, cosine in pairs_with_cosine if cosine < limit))
         near = (
             Dropped(name, f"text cosine {cosine:.2f} with the class")
-            for name, cosine in judged
+            for name, cosine in pairs_with_cosine
             if cosine >= limit
         )
         dropped.append((*earlier, *near))

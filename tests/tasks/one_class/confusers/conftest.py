@@ -77,7 +77,7 @@ def write_wordnet(folder):
 
 @pytest.fixture(autouse=True)
 def no_other_wordnet(monkeypatch):
-    """Whether this machine has a WordNet decides nothing."""
+    """Hide a WordNet that is installed on the machine."""
     monkeypatch.setattr(wordnet, "USUAL", ())
     for name in wordnet.VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""From settings to lists: every source, hygiene, and at most k."""
+"""Lists of confusers from settings: every source, cleaning, and at most k names."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Files of confusers: what is written is read, and nothing else is; which one a run takes."""
+"""Files of confusers: round trip, validation, and the choice of the file of a run."""
 
 import json
 from pathlib import Path

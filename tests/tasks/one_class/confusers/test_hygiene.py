@@ -1,4 +1,4 @@
-"""Which names are dropped, and for which reason."""
+"""Cleaning of names: dropped names and their reasons."""
 
 from functools import partial
 

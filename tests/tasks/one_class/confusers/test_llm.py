@@ -1,4 +1,4 @@
-"""Confusers from a server, well-behaved or not."""
+"""Confusers from a language model on a server with valid and invalid answers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The reader of WordNet's noun files, on a small one of ours and on Debian's."""
+"""The reader of WordNet's noun files, on a small example and on Debian's package."""
 
 from pathlib import Path
 
