@@ -1,4 +1,4 @@
-"""Fit a calibrator on several data sets, and see how it does on each one left out."""
+"""Fit a calibrator on several data sets, with leave-one-data-set-out results."""
 
 from __future__ import annotations
 
@@ -29,39 +29,41 @@ def fit_general(
 ) -> General:
     """Fit on groups of banks; a group is one set of images under one or several backbones.
 
-    Half of each bank's classes (its own base/novel split, if it has one) are novel and give
+    Half of each bank's classes (or its base/novel split, if it has one) are novel and give
     the episodes; the others serve as base classes, for the regimes that have them.
 
     Raises
     ------
     FewshotError
-        Fewer than three groups: nothing could be said about one left out.
+        Fewer than three groups: leave-one-out results need three.
     """
     plan = plan or Plan()
-    _enough(groups)
+    _check_group_number(groups)
     return from_cells(gather_cells(groups, plan, progress), groups, plan, notes)
 
 
 def from_cells(
     cells: list[Cell], groups: Mapping[str, Sequence[FeatureBank]], plan: Plan, notes: str = ""
 ) -> General:
-    """The calibrator that the cells of these groups give."""
-    _enough(groups)
+    """Fit a calibrator on the cells of `groups`."""
+    _check_group_number(groups)
     for name in sorted(plan.weights.keys() - groups.keys()):
         raise FewshotError(
             "calibrate", f"no group {name!r} to weigh; there are {', '.join(groups)}"
         )
-    cells = _weighed([cell for cell in cells if cell.group in groups], plan.weights)
+    cells = _with_weights([cell for cell in cells if cell.group in groups], plan.weights)
     models, left_out = {}, []
     for regime, names in REGIMES.items():
-        own = [cell for cell in cells if cell.regime == regime]
-        if len({cell.group for cell in own}) >= 3:
-            models[regime], rows = fit_regime(names, own)
+        regime_cells = [cell for cell in cells if cell.regime == regime]
+        if len({cell.group for cell in regime_cells}) >= 3:
+            models[regime], rows = fit_regime(names, regime_cells)
             left_out += rows
     if not models:
         raise FewshotError("calibrate", "no regime has episodes from three data sets")
-    banks = [bank for some in groups.values() for bank in some]
-    described = [describe(bank, group, plan) for group, some in groups.items() for bank in some]
+    banks = [bank for members in groups.values() for bank in members]
+    described = [
+        describe(bank, group, plan) for group, members in groups.items() for bank in members
+    ]
     return General(
         models,
         slope_calibrators(cells),
@@ -73,16 +75,16 @@ def from_cells(
     )
 
 
-def _enough(groups: Mapping[str, Any]) -> None:
+def _check_group_number(groups: Mapping[str, Any]) -> None:
     expect(len(groups) >= 3, "calibrate", f"expected three data sets or more, got {len(groups)}")
 
 
-def _weighed(cells: list[Cell], weights: Mapping[str, float]) -> list[Cell]:
+def _with_weights(cells: list[Cell], weights: Mapping[str, float]) -> list[Cell]:
     return [replace(cell, weight=weights.get(cell.group, 1.0)) for cell in cells]
 
 
 def describe(bank: FeatureBank, group: str, plan: Plan) -> dict[str, Any]:
-    """What a fitted calibrator remembers of a bank."""
+    """Record of a bank in a fitted calibrator."""
     return {
         "group": group,
         "dataset": bank.info.get("dataset", "features"),

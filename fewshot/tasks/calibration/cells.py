@@ -1,4 +1,4 @@
-"""Episodes of several data sets: what their supports show, and the errors they had."""
+"""Covariates of supports and actual errors, for episodes of several data sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_REFITTED = 25
 
 @dataclass(frozen=True)
 class Plan:
-    """What episodes to fit on.
+    """Episodes that a calibrator is fitted on.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def gather_cells(
     plan: Plan,
     progress: Callable[[str], object] = lambda text: None,
 ) -> list[Cell]:
-    """Evidence and errors of all groups: nearly all of the work."""
+    """Cells of all groups; takes nearly all of the time of a fit."""
     cells: list[Cell] = []
     for group, banks in groups.items():
         for bank in banks:
@@ -88,7 +88,7 @@ def gather_cells(
 
 
 def halved(bank: FeatureBank, seed: int) -> FeatureBank:
-    """The bank with its own split, or with a random half of its classes as base classes."""
+    """The bank with its base/novel split, or with a random half of its classes as base classes."""
     if bank.parts is not None and "novel" in bank.parts and "base" in bank.parts:
         return bank
     order = np.random.default_rng(seed).permutation(len(bank.classnames))
@@ -130,22 +130,30 @@ def _head_cells(
     constant = float("nan")
     if base.episodes is not None:
         constant = float(actual_errors(bank, base.episodes, head, device=device)[0].mean())
-    known = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
+    base_classes = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
     regimes: dict[str, None] = {}
 
-    def look(support: Support, fitted: Head) -> Tensor:
+    def covariates(support: Support, fitted: Head) -> Tensor:
         """Covariates of all regimes side by side, and leave-one-out, the same for all classes."""
-        with_base, without = Evidence(support, fitted, known), Evidence(support, fitted, NO_BASE)
-        found = [regime_of(support, fitted, one)[0] for one in (known, NO_BASE)]
-        if found[0] == "closed, base classes":
-            found.append("closed, some base classes")
-        regimes.update(dict.fromkeys(found))
-        pieces = [(without if one == found[1] else with_base).stack(REGIMES[one]) for one in found]
-        pieces.append(_raw(support, fitted, known))
+        with_base, without = (
+            Evidence(support, fitted, base_classes),
+            Evidence(support, fitted, NO_BASE),
+        )
+        names = [regime_of(support, fitted, classes)[0] for classes in (base_classes, NO_BASE)]
+        if names[0] == "closed, base classes":
+            names.append("closed, some base classes")
+        regimes.update(dict.fromkeys(names))
+        pieces = [
+            (without if regime == names[1] else with_base).stack(REGIMES[regime])
+            for regime in names
+        ]
+        pieces.append(_raw(support, fitted, base_classes))
         return torch.cat(pieces, -1)
 
-    looked = torch.cat(list(map_supports(bank, episodes, head, look, device=device))).numpy()
-    raw = dict(zip(ESTIMATORS, looked[:, 0, -len(ESTIMATORS) :].T, strict=True))
+    evidence = torch.cat(
+        list(map_supports(bank, episodes, head, covariates, device=device))
+    ).numpy()
+    raw = dict(zip(ESTIMATORS, evidence[:, 0, -len(ESTIMATORS) :].T, strict=True))
     start = 0
     for regime in regimes:
         stop = start + len(REGIMES[regime])
@@ -157,7 +165,7 @@ def _head_cells(
             name,
             episodes.ways,
             episodes.shots,
-            looked[..., start:stop],
+            evidence[..., start:stop],
             actual,
             constant,
             raw,

@@ -1,4 +1,4 @@
-"""Which estimator is calibrated on what."""
+"""Choose the calibration of each estimator."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.engine.settings import Settings
 
-# Estimators that learn their own calibration from base classes.
+# Estimators that calibrate themselves on base classes.
 CALIBRATED = Constant | DaviesBouldin | Calibrated
 
 
 def check_calibration(settings: Settings, bank: FeatureBank) -> None:
-    """Refuse what cannot be calibrated before anything is computed."""
+    """Check the calibration settings before anything is computed."""
     expect_choice("calibration", settings.calibration, SOURCES)
     expect_choice("calibration.method", settings.method, METHODS[:-1])
     check_level("calibration.level", settings.level)
@@ -48,7 +48,7 @@ def check_calibration(settings: Settings, bank: FeatureBank) -> None:
 def calibrate(
     name: str, estimator: ErrorEstimator, head: str, bank: FeatureBank, settings: Settings
 ) -> ErrorEstimator:
-    """The estimator with its calibrator around it, where it has not got its own."""
+    """The estimator wrapped in a calibrator, unless it calibrates itself."""
     if isinstance(estimator, Auto):
         auto = _auto(estimator, settings)
         auto.general().check_space(space_of(bank))
@@ -63,7 +63,7 @@ def calibrate(
 
 
 def calibration_name(estimator: ErrorEstimator) -> str:
-    """What stands in the rows."""
+    """Name of the calibration of an estimator in the rows."""
     if isinstance(estimator, Auto):
         return "base" if estimator.fitted_ else "datasets"
     if isinstance(estimator, Transferred):
@@ -73,26 +73,26 @@ def calibration_name(estimator: ErrorEstimator) -> str:
     return "none"
 
 
-def _auto(given: Auto, settings: Settings) -> Auto:
-    """``auto`` with the calibration of the run, where it has no other of its own."""
+def _auto(estimator: Auto, settings: Settings) -> Auto:
+    """``auto`` with the calibration settings of the run, where its parameters set none."""
     source = settings.calibration if settings.calibration != "none" else "auto"
     changes: dict[str, Any] = {"level": settings.level}
-    if given.source == "auto":
+    if estimator.source == "auto":
         changes["source"] = source
-    if given.calibrator is None:
+    if estimator.calibrator is None:
         changes["calibrator"] = settings.calibrator
-    if given.level != LEVEL:
+    if estimator.level != LEVEL:
         del changes["level"]
-    return type(given)(**(given.get_params() | changes))
+    return type(estimator)(**(estimator.get_params() | changes))
 
 
 def transferred(settings: Settings) -> General:
-    """The calibrator from other data sets that the run asks for."""
+    """The calibrator fitted on other data sets, from the settings."""
     return load_general(None if settings.calibrator is None else Path(settings.calibrator))
 
 
 def space_of(bank: FeatureBank) -> dict[str, Any]:
-    """What features have to share for a calibrator that was fitted on them."""
+    """Feature space of a bank, which has to match that of a fitted calibrator."""
     return {
         "backbone": str(bank.info.get("backbone", "unknown")),
         "feature": str(bank.info.get("feature", "given")),
@@ -104,7 +104,7 @@ def space_of(bank: FeatureBank) -> dict[str, Any]:
 def fitted_calibrator(
     bank: FeatureBank, head: str, shots: int, estimators: Mapping[str, ErrorEstimator]
 ) -> General | None:
-    """What the estimators learned on the base classes of `bank`, to be kept and used elsewhere.
+    """Calibrator of the fitted estimators, to be saved and used on other data sets.
 
     Only for features of the same kind, with base classes or without; other regimes and numbers of
     shots stay as transferred.
@@ -112,13 +112,17 @@ def fitted_calibrator(
     models: dict[str, Model] = {}
     others: dict[str, dict[str, Steps]] = {}
     general = load_general()
-    for name, one in estimators.items():
-        if isinstance(one, Auto) and one.fitted_:
-            general = one.general()
-            models = one.fitted_
-        elif isinstance(one, Calibrated) and one.residuals_ and not isinstance(one, Stack):
-            assert one.calibrator_ is not None
-            steps = Steps(np.array([float(shots)]), [one.calibrator_], [one.residuals_])
+    for name, estimator in estimators.items():
+        if isinstance(estimator, Auto) and estimator.fitted_:
+            general = estimator.general()
+            models = estimator.fitted_
+        elif (
+            isinstance(estimator, Calibrated)
+            and estimator.residuals_
+            and not isinstance(estimator, Stack)
+        ):
+            assert estimator.calibrator_ is not None
+            steps = Steps(np.array([float(shots)]), [estimator.calibrator_], [estimator.residuals_])
             others[name] = {head: steps}
     if not models and not others:
         return None

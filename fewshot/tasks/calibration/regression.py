@@ -1,4 +1,4 @@
-"""The regression behind ``auto``, with every data set left out in turn."""
+"""Regression model of ``auto``, fitted with leave-one-data-set-out residuals."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from fewshot.estimators.calibration.transferred import Model
 from fewshot.statistics.predictions import interval_metrics
 from fewshot.tasks.calibration.cells import Cell
 
-# Every data set weighs as much as this many Bernoulli trials, whatever its size: what is to be
-# learned is how data sets differ, and 12 of them are 12 observations of that.
+# Weight of a data set in Bernoulli trials, independent of its size: the regression learns how data
+# sets differ, and 12 of them are 12 observations of that.
 GROUP_WEIGHT = 100.0
 SLOPE_PRECISION, INTERCEPT_PRECISION = 1.0, 1e-3
-# Ways of the figures on data sets left out; all ways are fitted.
+# Ways of the results on held-out data sets; all ways are fitted.
 SHOWN = 5
 
 
 def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[dict[str, Any]]]:
-    """The model on all groups, with residuals and figures of every group left out."""
+    """The model fitted on all groups, and the results on every held-out group."""
     every = np.concatenate([cell.x.reshape(-1, len(names)) for cell in cells])
     centre, scale = every.mean(0), every.std(0)
     scale = np.where(scale > 0, scale, 1.0)
@@ -32,20 +32,22 @@ def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[d
     shots = [K for K in shots if len({c.group for c in cells if c.shots == K}) >= 3]
     coefficients, residuals, left_out = [], [], []
     for K in shots:
-        own = [cell for cell in cells if cell.shots == K]
-        coefficients.append(_fit(own, centre, scale))
+        cells_of_shots = [cell for cell in cells if cell.shots == K]
+        coefficients.append(_fit(cells_of_shots, centre, scale))
         empty = np.zeros((1, len(GRID)))
         misses = []
-        for group in sorted({cell.group for cell in own}):
-            b = _fit([cell for cell in own if cell.group != group], centre, scale)
+        for group in sorted({cell.group for cell in cells_of_shots}):
+            b = _fit([cell for cell in cells_of_shots if cell.group != group], centre, scale)
             model = Model(names, centre, scale, np.array([float(K)]), b[None], empty)
-            out = [cell for cell in own if cell.group == group]
-            misses.append([(_predict(model, cell), cell) for cell in out])
+            held_out = [cell for cell in cells_of_shots if cell.group == group]
+            misses.append([(_predict(model, cell), cell) for cell in held_out])
         residuals.append(pooled_residuals(misses))
-        for i, one in enumerate(misses):
+        for i, predictions in enumerate(misses):
             others = pooled_residuals(misses[:i] + misses[i + 1 :])
             left_out += [
-                _figures(predicted, cell, others) for predicted, cell in one if cell.ways == SHOWN
+                _figures(predicted, cell, others)
+                for predicted, cell in predictions
+                if cell.ways == SHOWN
             ]
     model = Model(
         names,
@@ -53,7 +55,7 @@ def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[d
         scale,
         np.array(shots, dtype=float),
         np.stack(coefficients),
-        np.stack([one.quantiles for one in residuals]),
+        np.stack([residual.quantiles for residual in residuals]),
     )
     return model, left_out
 
@@ -79,7 +81,7 @@ def _predict(model: Model, cell: Cell) -> NDArray:
 
 
 def pooled_residuals(groups: list[list[tuple[NDArray, Cell]]]) -> Residuals:
-    """Residual quantiles over groups that weigh the same."""
+    """Residual quantiles with equal weight for every group."""
     scores, weights = [], []
     for group in groups:
         for predicted, cell in group:
@@ -110,10 +112,12 @@ def _figures(predicted: NDArray, cell: Cell, residuals: Residuals) -> dict[str, 
         "coverage": interval_metrics(lower, upper, actual)["coverage"],
     }
     return {
-        key: round(value, 4) if isinstance(value, float) and np.isfinite(value) else _known(value)
+        key: round(value, 4)
+        if isinstance(value, float) and np.isfinite(value)
+        else _none_for_nan(value)
         for key, value in row.items()
     }
 
 
-def _known(value: Any) -> Any:
+def _none_for_nan(value: Any) -> Any:
     return None if isinstance(value, float) else value

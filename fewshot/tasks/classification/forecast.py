@@ -1,4 +1,4 @@
-"""One's own few images: which error to expect, of which head, and what more images would bring."""
+"""Forecast the error of heads fitted on a few labelled images, and the effect of more images."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LISTED = 5
 
 
 @dataclass(frozen=True)
-class Outlook:
+class CurvePoint:
     """Predicted error after `more` further images of every class.
 
     Attributes
     ----------
     more : int
     error, lower, upper : float
-        The bounds take in how differently the error falls from data set to data set.
+        The bounds include the variation of learning curves between data sets.
     """
 
     more: int
@@ -50,7 +50,7 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What to expect of one head on one backbone.
+    """Forecast of the error of one head on one backbone.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Forecast:
         Bounds of the prediction interval.
     calibrated_on : {"datasets", "base"}
     note : str or None
-        Why the number says little, where it does.
-    outlook : tuple of Outlook
+        Why the prediction is unreliable, if it is.
+    outlook : tuple of CurvePoint
         Empty for a head whose learning curve is not known.
     warnings : tuple of str
-        Every other reservation: what about the images makes the number doubtful, what it was
-        measured on and where these images are outside of that, and what could not be used.
+        All other reservations: about the images, the data of the calibration, images outside of
+        its range, and base classes that could not be used.
     """
 
     backbone: str
@@ -76,11 +76,11 @@ class Forecast:
     upper: float
     calibrated_on: str
     note: str | None
-    outlook: tuple[Outlook, ...]
+    outlook: tuple[CurvePoint, ...]
     warnings: tuple[str, ...] = ()
 
 
-def one_support(bank: FeatureBank) -> Support:
+def support_of_bank(bank: FeatureBank) -> Support:
     """All images of a bank as the support of one episode; classes may differ in size.
 
     Raises
@@ -95,9 +95,9 @@ def one_support(bank: FeatureBank) -> Support:
         f"expected two classes or more, got {len(classes)}",
         "Give a sub-folder of images per class.",
     )
-    own = [np.flatnonzero(bank.labels == c) for c in classes]
-    rows = np.full((1, len(classes), max(map(len, own))), PADDING)
-    for n, images in enumerate(own):
+    rows_by_class = [np.flatnonzero(bank.labels == c) for c in classes]
+    rows = np.full((1, len(classes), max(map(len, rows_by_class))), PADDING)
+    for n, images in enumerate(rows_by_class):
         rows[0, n, : len(images)] = images
     features, mask = gather(bank, rows, torch.device("cpu"))
     return Support.of(features.float(), mask)
@@ -129,47 +129,51 @@ def forecast(
     more : sequence of int
         Further images per class to look ahead to.
     """
-    support = one_support(bank)
+    support = support_of_bank(bank)
     if base is not None:
         _check_base(bank, base)
-    doubts = tuple(image_doubts(bank, support))
-    made = []
+    image_notes = tuple(image_warnings(bank, support))
+    forecasts = []
     for name, head in heads.items():
         auto = Auto(**(estimator or Auto()).get_params())
-        known = _known(base, support, head, episodes, seed)
-        auto.fit(known)
+        base_classes = _base_classes(base, support, head, episodes, seed)
+        auto.fit(base_classes)
         fitted = head.clone().fit(support)
-        regime = regime_of(support, fitted, known)[0]
-        said = auto.predict(support, fitted)
-        assert said.lower is not None and said.upper is not None
-        reasons = list(said.by_reservation())
-        # Copies among the images are a doubt of their own and leave the number its meaning.
+        regime = regime_of(support, fitted, base_classes)[0]
+        prediction = auto.predict(support, fitted)
+        assert prediction.lower is not None and prediction.upper is not None
+        reasons = list(prediction.by_reservation())
+        # Copies among the images have a warning of their own; the prediction stays valid.
         guess = GUESS in reasons
-        others = [one for one in reasons if one not in (GUESS, COPIES)]
-        numbers = (float(said.error[0]), float(said.lower[0]), float(said.upper[0]))
+        notes = [reason for reason in reasons if reason not in (GUESS, COPIES)]
+        numbers = (
+            float(prediction.error[0]),
+            float(prediction.lower[0]),
+            float(prediction.upper[0]),
+        )
         general = auto.general()
         ahead = name in general.curves and not guess
-        others += _calibration_doubts(auto, regime, support, base, known)
+        notes += _calibration_warnings(auto, regime, support, base, base_classes)
         if name not in general.curves:
-            others.append("what more images would bring is not known for this head")
-        made.append(
+            notes.append("what more images would bring is not known for this head")
+        forecasts.append(
             Forecast(
                 str(bank.info.get("backbone", "unknown")),
                 name,
                 *numbers,
                 "base" if regime in auto.fitted_ else "datasets",
                 GUESS if guess else None,
-                tuple(_ahead(general, name, support, numbers, n, auto.level) for n in more)
+                tuple(_curve_point(general, name, support, numbers, n, auto.level) for n in more)
                 if ahead
                 else (),
-                (*doubts, *others),
+                (*image_notes, *notes),
             )
         )
-    return sorted(made, key=lambda one: one.error)
+    return sorted(forecasts, key=lambda entry: entry.error)
 
 
 def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
-    """Refuse base classes that are not other classes, of other images, in the same features."""
+    """Check that base classes are other classes of other images in the same feature space."""
     shared = sorted(set(base.classnames) & set(bank.classnames))
     if shared:
         raise FewshotError(
@@ -179,8 +183,10 @@ def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
         )
     if base.dim != bank.dim:
         raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
-    ours, theirs = (row_keys(np.asarray(one.features, np.float32)) for one in (bank, base))
-    copies = len(np.intersect1d(ours, theirs))
+    support_keys, base_keys = (
+        row_keys(np.asarray(source.features, np.float32)) for source in (bank, base)
+    )
+    copies = len(np.intersect1d(support_keys, base_keys))
     if copies:
         raise FewshotError(
             "--base",
@@ -189,42 +195,42 @@ def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
         )
 
 
-def _known(
+def _base_classes(
     base: FeatureBank | None, support: Support, head: Head, episodes: int, seed: int
 ) -> BaseClasses:
-    """What other labelled classes say, drawn like the support in ways and shots."""
+    """Base-class evidence from episodes with the ways and shots of the support."""
     if base is None:
         return NO_BASE
     marked = replace(base, parts=("base",) * len(base.classnames))
     ways = support.counts.shape[1]
-    # More than one image of any class is another kind of knowledge than one of each.
+    # With two shots or more the variance within classes can be estimated, unlike with one.
     least = 2 if bool((support.counts > 1).any()) else 1
     shots = max(least, round(float(support.typical_shots)))
     drawn = draw_base_episodes(marked, ways, shots, "all", episodes, seed)
     return known_of_base(marked, drawn, head, device=torch.device("cpu"))
 
 
-def _ahead(
+def _curve_point(
     general: General,
     head: str,
     support: Support,
     numbers: Sequence[float],
     more: int,
     level: float,
-) -> Outlook:
+) -> CurvePoint:
     curve: Curve = general.curves[head]
     shots = float(support.typical_shots)
     z = float(ndtri(0.5 + level / 2))
     change, deviation = curve.step(shots, shots + more)
-    error, lower, upper = (float(probit(one)) + change for one in numbers)
-    # The interval of the error now, and how differently it may fall, added in quadrature.
+    error, lower, upper = (float(probit(value)) + change for value in numbers)
+    # The current interval and the deviation of learning curves, added in quadrature.
     lower = error - float(np.hypot(error - lower, z * deviation))
     upper = error + float(np.hypot(upper - error, z * deviation))
-    return Outlook(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
+    return CurvePoint(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
 
 
-def image_doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
-    """What about the images makes any prediction doubtful, whatever the head."""
+def image_warnings(bank: FeatureBank, support: Support) -> Iterator[str]:
+    """Warnings about the images that apply to the predictions of all heads."""
     copies = with_copies(bank).info["copies"]["images"]
     if copies:
         what = f"{copies} images are copies" if copies > 1 else "an image is a copy"
@@ -242,12 +248,12 @@ def image_doubts(bank: FeatureBank, support: Support) -> Iterator[str]:
         yield f"one image only of {named}: {its} taken to vary as others do"
 
 
-def _calibration_doubts(
-    auto: Auto, regime: str, support: Support, base: FeatureBank | None, known: BaseClasses
+def _calibration_warnings(
+    auto: Auto, regime: str, support: Support, base: FeatureBank | None, base_classes: BaseClasses
 ) -> Iterator[str]:
-    """What the calibration rests on, and where these images are outside of that."""
-    if base is not None and not known.has_episodes:
-        yield f"base classes were not used: {known.reason}"
+    """Warnings about the data of the calibration and about images outside of its range."""
+    if base is not None and not base_classes.has_episodes:
+        yield f"base classes were not used: {base_classes.reason}"
     elif base is None:
         yield (
             "no base classes: calibrated on other data sets, and as good as these resemble the "
@@ -277,10 +283,10 @@ def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[s
     Returns
     -------
     list of dict
-        ``file``, ``label``, ``runner_up``, and ``lead``: by how much the label's score is ahead,
-        in the head's own units.
+        ``file``, ``label``, ``runner_up``, and ``lead``: the difference of their scores, in the
+        units of the head.
     """
-    support = one_support(bank)
+    support = support_of_bank(bank)
     names = [bank.classnames[c] for c in bank.classes()]
     rows = torch.arange(len(queries))
     scores: Tensor = head.clone().fit(support).scores(Query.of(queries.take(rows).float()[None]))[0]

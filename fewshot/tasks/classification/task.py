@@ -1,4 +1,4 @@
-"""Few-shot classification: one head on one set of episodes, and what was predicted of it."""
+"""Few-shot classification: actual and predicted errors of one head on one set of episodes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def evaluate_cell(
     settings: Settings,
     seed: int,
 ) -> Result:
-    """Judge `head` on `episodes` and compare with what `estimators` predicted.
+    """Evaluate `head` on `episodes` and compare its errors with the predictions of `estimators`.
 
     Raises
     ------
@@ -70,26 +70,26 @@ def evaluate_cell(
         )
     check_uses(bank, name, classifier.uses)
     wrapped = {
-        key: calibrate(key, one, name, bank, settings)
-        for key, one in estimators.items()
-        if one.least_shots <= episodes.fewest_shots
+        key: calibrate(key, estimator, name, bank, settings)
+        for key, estimator in estimators.items()
+        if estimator.least_shots <= episodes.fewest_shots
     }
-    everyone = {**estimators, **wrapped}  # the others stay unfitted, and say nothing
-    judging = time.perf_counter()
+    all_estimators = {**estimators, **wrapped}  # the others stay unfitted and predict NaN
+    engine_start = time.perf_counter()
     by_class, queries = actual_errors(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
-    judged = time.perf_counter() - judging
-    known = known_of_base(bank, base, classifier, **settings.engine)
-    base_errors = None if known.errors is None else known.errors.numpy()
+    seconds = time.perf_counter() - engine_start
+    base_classes = known_of_base(bank, base, classifier, **settings.engine)
+    base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
     for estimator in wrapped.values():
-        estimator.fit(known)
-    predicted = predicted_errors(bank, episodes, classifier, everyone, **settings.engine)
-    calibrated = dict.fromkeys(everyone, "none")
-    calibrated |= {key: calibration_name(one) for key, one in wrapped.items()}
+        estimator.fit(base_classes)
+    predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
+    calibrated = dict.fromkeys(all_estimators, "none")
+    calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
     cell = _cell_columns(bank, name, episodes, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
-    guesses = _prediction_rows(cell, rows, predicted, calibrated)
+    prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
     summary = {
         **cell,
         "queries": episodes.queries,
@@ -102,17 +102,17 @@ def evaluate_cell(
         "actual_error": mean_interval(rows["actual_error"].to_numpy()),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(
-            rows["actual_error"].to_numpy(), predicted, everyone, calibrated
+            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated
         ),
         "comparisons": compare_estimators(
             {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
         ),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
-        "episodes_per_second": len(episodes) / judged,
+        "episodes_per_second": len(episodes) / seconds,
     }
     calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
-    return Result(rows, guesses, summary, calibrator)
+    return Result(rows, prediction_table, summary, calibrator)
 
 
 def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
@@ -133,9 +133,9 @@ def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Any]:
 
     A class without queries takes the mean of the others, which leaves the episode's mean as it is.
     """
-    there = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
+    filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
     return population_intervals(
-        1 - there, episodes.classes, episodes.labels, episodes.support, episodes.query
+        1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
     )
 
 
@@ -186,9 +186,9 @@ def _estimator_summaries(
     baseline = None if constant is None else constant.error
     summaries = {}
     for name, guess in predicted.items():
-        there = np.isfinite(guess.error)
-        fell_back = there & (guess.reasons != None)  # noqa: E711  elementwise
-        why, why_simpler = (all_reasons(guess.reasons[some]) for some in (~there, fell_back))
+        finite = np.isfinite(guess.error)
+        fell_back = finite & (guess.reasons != None)  # noqa: E711  elementwise
+        why, why_simpler = (all_reasons(guess.reasons[mask]) for mask in (~finite, fell_back))
         has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
             "calibration": calibrated[name],
@@ -206,7 +206,7 @@ def _estimator_summaries(
 
 
 def all_reasons(reasons: NDArray) -> str | None:
-    """Every reason that any of the episodes has, once; None without any."""
+    """Distinct reasons of all episodes as a text; None without any."""
     parts = (part for text in dict.fromkeys(reasons.tolist()) for part in str(text).split("; "))
     return "; ".join(dict.fromkeys(parts)) or None
 

@@ -1,4 +1,4 @@
-"""What the base classes of a bank say about a head, for the estimators that ask."""
+"""Errors of a head on base classes and their moments, for estimators that are fitted on them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
 
 @dataclass(frozen=True, eq=False)
 class BaseEpisodes:
-    """Episodes of base classes with the ways, shots and queries of the judged ones.
+    """Episodes of base classes with the ways, shots and queries of the evaluated episodes.
 
     Attributes
     ----------
     episodes : EpisodeSet or None
     reason : str
-        Why there are none.
+        Why `episodes` is None.
     classes : int
         Number of base classes.
     """
@@ -75,7 +75,7 @@ def known_of_base(
     device: torch.device,
     threads: int | None = None,
 ) -> BaseClasses:
-    """Errors of `head` on base-class episodes, a way to look at them, and the base moments."""
+    """Errors of `head` on base-class episodes, a map over these episodes, and the base moments."""
     moments = (lambda: base_moments(bank)) if has_moments(bank) else None
     episodes = base.episodes
     if episodes is None:

@@ -1,4 +1,4 @@
-"""From row numbers to features, a few episodes at a time, on all cores."""
+"""Gather features of row numbers in chunks of episodes, in parallel on all cores."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from fewshot.tasks.engine.context import context_of
 
 T = TypeVar("T")
 
-# Chunks are sized by bytes, and by nothing else: with the thread count among the causes, rounding
-# would differ from machine to machine. Smaller ones stay in cache but pay Python's overhead more
+# Chunks are sized by bytes only: if they depended on the number of threads, rounding would differ
+# between machines. Smaller ones stay in cache but pay Python's overhead more
 # often; these were the fastest on two cores.
 QUERY_BYTES = 8 << 20
 SUPPORT_BYTES = 2 << 20
@@ -31,7 +31,7 @@ DEVICE_BYTES = 512 << 20
 def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features (..., D) and mask (...) of row numbers (...); -1 pads, with zeros."""
     index = torch.from_numpy(np.ascontiguousarray(rows))
-    # The usual case first: every operation counts at 20,000 episodes a second.
+    # Fast path without padding: each operation is noticeable at 20,000 episodes per second.
     if rows.min(initial=0) >= 0:
         taken = bank.take(index.view(-1)).to(device)
         mask = torch.ones(rows.shape, dtype=torch.bool, device=device)
@@ -49,7 +49,7 @@ def load_support(
     device: torch.device,
     uses: frozenset[str] = frozenset(),
 ) -> Support:
-    """Support of episodes start..stop, with the context that a head says it `uses`."""
+    """Support of episodes start..stop, with the context declared in the `uses` of a head."""
     features, mask = gather(bank, episodes.support[start:stop], device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
     return Support(features, mask, context)

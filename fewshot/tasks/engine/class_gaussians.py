@@ -1,4 +1,4 @@
-"""Class Gaussians from text for a bank: fitted on its base classes, or brought along."""
+"""Class Gaussians predicted from text for the classes of a bank."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DRAWS = 2
 WAYS = 64
 QUERIES = 8
 LEAST_CLASSES = 5
-# What features of a file do not say of themselves cannot differ.
-UNTOLD = frozenset({None, "unknown", "given"})
+# Values of a feature space that are not specified; they are not compared.
+UNSPECIFIED = frozenset({None, "unknown", "given"})
 
 
 @lru_cache(maxsize=2)  # the same for every head, shot and chunk of a run
 def class_gaussians(bank: FeatureBank) -> ClassGaussians:
-    """Predicted Gaussians of all classes of a bank, by its predictor.
+    """Gaussians of all classes of a bank, predicted from text by its predictor.
 
     A base class gets what is predicted without it, so that tasks of base classes are as hard as
     those of novel ones.
@@ -59,22 +59,26 @@ def class_gaussians(bank: FeatureBank) -> ClassGaussians:
 
 
 def _learned_from(predictor: TextGaussians, bank: FeatureBank) -> dict[int, int]:
-    """Classes of this very data set that a predictor from elsewhere was fitted on: their places."""
+    """Positions of a bank's classes among the training classes of a predictor, by class."""
     if predictor.record.get("features") != bank.hash():
         return {}
-    # By what identifies the classes: their names may be others than when it was fitted.
-    places = {one: place for place, one in enumerate(learned_classes(predictor))}
-    return {c: places[one] for c, one in enumerate(bank.identifiers) if one in places}
+    # Matched by identifier: class names may have changed since the predictor was fitted.
+    places = {identifier: place for place, identifier in enumerate(learned_classes(predictor))}
+    return {
+        c: places[identifier]
+        for c, identifier in enumerate(bank.identifiers)
+        if identifier in places
+    }
 
 
 def learned_classes(predictor: TextGaussians) -> Sequence[str]:
-    """What identifies the classes that a predictor was fitted on; their names in older files."""
+    """Identifiers of the classes that a predictor was fitted on; class names in older files."""
     ids: Sequence[str] = predictor.record.get("ids") or predictor.classnames
     return ids
 
 
 def fit_text_gaussians(bank: FeatureBank) -> TextGaussians:
-    """Fit the predictor that ``bank.predictor`` is, or names, on the base classes of a bank."""
+    """Fit the predictor of ``bank.predictor``, an object or a name, on the base classes."""
     return _fit(bank)[0]
 
 
@@ -113,13 +117,13 @@ def _fit(bank: FeatureBank) -> tuple[TextGaussians, Tensor]:
     return fitted, moments.classes
 
 
-def _predictor(wanted: object) -> TextPredictor:
-    """A new predictor, of that name or with the parameters of that one."""
-    if isinstance(wanted, TextPredictor):
-        return type(wanted)(**wanted.get_params())
-    expect(isinstance(wanted, str), "predictor", f"expected a name or a predictor, got {wanted!r}")
-    made: TextPredictor = predictors.create(str(wanted))
-    return made
+def _predictor(choice: object) -> TextPredictor:
+    """A new predictor from a name, or with the parameters of an existing predictor."""
+    if isinstance(choice, TextPredictor):
+        return type(choice)(**choice.get_params())
+    expect(isinstance(choice, str), "predictor", f"expected a name or a predictor, got {choice!r}")
+    predictor: TextPredictor = predictors.create(str(choice))
+    return predictor
 
 
 def text_of(bank: FeatureBank) -> Tensor:
@@ -148,9 +152,9 @@ def class_moments(bank: FeatureBank) -> BaseMoments:
         )
     means, variances = [], []
     for c in classes:
-        own = bank.take(torch.from_numpy(np.sort(index.rows_of(c)))).double()
-        means.append(own.mean(0))
-        variances.append(own.var(0))
+        features = bank.take(torch.from_numpy(np.sort(index.rows_of(c)))).double()
+        means.append(features.mean(0))
+        variances.append(features.var(0))
     return BaseMoments(
         torch.tensor(classes),
         torch.from_numpy(index.size[classes]).double(),
@@ -160,7 +164,7 @@ def class_moments(bank: FeatureBank) -> BaseMoments:
 
 
 def feature_space(bank: FeatureBank) -> dict[str, Any]:
-    """What features and texts must have in common with those that a predictor was fitted on.
+    """Description of the feature space, compared with the space a predictor was fitted in.
 
     For extracted features the hash of the backbone's fingerprint (weights, feature kind,
     transform); for given ones their names and dimensions are all there is.
@@ -180,12 +184,13 @@ def feature_space(bank: FeatureBank) -> dict[str, Any]:
 
 def check_space(predictor: TextGaussians, bank: FeatureBank) -> None:
     """Raise unless a predictor was fitted on features of the same kind."""
-    own = feature_space(bank)
+    space = feature_space(bank)
     for key, value in predictor.space.items():
-        if value != own.get(key) and UNTOLD.isdisjoint((value, own.get(key))):
+        if value != space.get(key) and UNSPECIFIED.isdisjoint((value, space.get(key))):
             raise FewshotError(
                 "text.predictor",
-                f"it was fitted on features with {key} {value!r}, and these have {own.get(key)!r}",
+                f"it was fitted on features with {key} {value!r}, "
+                f"and these have {space.get(key)!r}",
                 "Fit one on features of this kind: fewshot text fit.",
             )
 
@@ -193,7 +198,7 @@ def check_space(predictor: TextGaussians, bank: FeatureBank) -> None:
 def _pools(
     bank: FeatureBank, moments: BaseMoments, gaussians: ClassGaussians
 ) -> dict[tuple[str, str], Pool]:
-    """A pool for every kind of covariance and of prior."""
+    """Fitted pool for every kind of covariance and prior."""
     pools = {}
     sources = frozenset({"names", "regression"})
     with torch_threads(1):  # the tensors are too small to be shared among cores
@@ -224,35 +229,35 @@ def _base_tasks(
                 support.append(bank.take(rows[:shots]).float())
                 query.append(bank.take(rows[shots : shots + QUERIES]).float())
                 truth += [way] * len(query[-1])
-            own = gaussians[places]
+            task_gaussians = gaussians[places]
             text = text_of(bank)[moments.classes[places]]
             tasks.append(
-                _scores(torch.stack(support), torch.cat(query), torch.tensor(truth), own, text,
-                        covariance)
+                _scores(torch.stack(support), torch.cat(query), torch.tensor(truth),
+                        task_gaussians, text, covariance)
             )  # fmt: skip
     expect(bool(tasks), "head=text_gaussian", "expected base classes with two images, got none")
     return tasks
 
 
 def _scores(
-    support: Tensor, query: Tensor, truth: Tensor, own: ClassGaussians, text: Tensor,
+    support: Tensor, query: Tensor, truth: Tensor, gaussians: ClassGaussians, text: Tensor,
     covariance: str,
 ) -> TaskScores:  # fmt: skip
     """Scores of a task (shots (N, K, D), query (T, D)) by every source of evidence."""
     shots = support.shape[1]
     counts = torch.full((1, len(support)), float(shots))
     measured = support.var(1)[None] if shots > 1 else None
-    own = own[None]
-    variances = own.common_variances(covariance, measured, counts)
+    gaussians = gaussians[None]
+    variances = gaussians.common_variances(covariance, measured, counts)
 
     def scores(means: Tensor) -> Tensor:
-        weights, biases = own.form(means, variances, covariance)
+        weights, biases = gaussians.form(means, variances, covariance)
         return (query @ weights[0].T + biases[0]).double()
 
     return TaskScores(
         shots,
         truth,
         (query @ text.T).double(),
-        scores(own.means),
+        scores(gaussians.means),
         scores(support.mean(1)[None]) if shots else None,
     )

@@ -1,4 +1,4 @@
-"""What a head may know beside the shots, as far as it says that it uses it."""
+"""Context of a head beside the shots: text vectors, base-class moments, text Gaussians."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fewshot.tasks.engine.moments import base_moments, has_moments
 
 
 def check_uses(bank: FeatureBank, name: str, uses: frozenset[str]) -> None:
-    """Raise unless the bank has what a head cannot do without.
+    """Raise unless the bank has the context that a head requires.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def check_uses(bank: FeatureBank, name: str, uses: frozenset[str]) -> None:
     if "text" in uses and bank.text is None:
         raise no_text(name)
     if "text_gaussians" in uses:
-        class_gaussians(bank)  # the first to ask fits them
+        class_gaussians(bank)  # fitted on the first call
 
 
 def context_of(bank: FeatureBank, classes: NDArray, uses: frozenset[str], like: Tensor) -> Context:

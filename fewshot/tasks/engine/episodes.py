@@ -1,4 +1,4 @@
-"""What a head does in every episode, and what the estimators said it would do."""
+"""Actual errors of a head and the errors that estimators predict, for every episode."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ FEW_SHOTS = "fewer shots than it needs"
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What one estimator said of E episodes.
+    """Predictions of one estimator for E episodes.
 
     Attributes
     ----------
     error, lower, upper : ndarray of shape (E,)
         NaN where there is none.
     reasons : ndarray of shape (E,), str or None
-        Why there is no prediction, or with which reservation.
+        Why there is no prediction, or the reservations about it.
     bands : ndarray of shape (E, 2, L)
         Lower and upper bounds at several levels, NaN without intervals.
     seconds : float
@@ -105,8 +105,8 @@ def _gathered(
         fitted = head.clone().fit(support)
         rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
         order = random_order(rows.shape, episodes.seed or 0, start) if shuffle else None
-        given = rows if order is None else np.take_along_axis(rows, order, 1)
-        query = Query(*gather(bank, given, device))
+        shuffled = rows if order is None else np.take_along_axis(rows, order, 1)
+        query = Query(*gather(bank, shuffled, device))
         answers, mask = fitted.predict(query), query.mask
         if order is not None:
             place = torch.from_numpy(order).to(device)
@@ -141,20 +141,22 @@ def predicted_errors(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Predicted]:
-    """What every estimator makes of every support.
+    """Predictions of every estimator for every support.
 
     No query is loaded, unless one of the estimators is an oracle; only the oracles get them.
-    Estimators that need more shots than there are get nothing and predict nothing.
+    Estimators that need more shots than the episodes have are skipped and predict NaN.
     """
     shots = episodes.fewest_shots
-    asked = {name: one for name, one in estimators.items() if one.least_shots <= shots}
-    said = {}
-    if asked:
-        said = _predicted(
-            bank, episodes, head, asked, device=device, threads=threads, progress=progress
+    applicable = {
+        name: estimator for name, estimator in estimators.items() if estimator.least_shots <= shots
+    }
+    predictions = {}
+    if applicable:
+        predictions = _predicted(
+            bank, episodes, head, applicable, device=device, threads=threads, progress=progress
         )
-    nothing = _nothing(len(episodes), FEW_SHOTS if shots else NO_SHOTS)
-    return {name: said.get(name, nothing) for name in estimators}
+    nothing = _no_prediction(len(episodes), FEW_SHOTS if shots else NO_SHOTS)
+    return {name: predictions.get(name, nothing) for name in estimators}
 
 
 def _predicted(
@@ -167,7 +169,7 @@ def _predicted(
     threads: int | None,
     progress: Progress | None,
 ) -> dict[str, Predicted]:
-    """What they make of every support, a few episodes at a time."""
+    """Predictions of estimators for every support, a few episodes at a time."""
 
     def work(start: int, stop: int) -> dict[str, Predicted]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
@@ -175,29 +177,29 @@ def _predicted(
         rows = {}
         for name, estimator in estimators.items():
             if name not in oracles:
-                rows[name] = _timed(estimator.predict, support, fitted)
+                rows[name] = _timed_prediction(estimator.predict, support, fitted)
         if oracles:
-            rows |= _told(bank, episodes, head, oracles, (start, stop), device)
+            rows |= _oracle_predictions(bank, episodes, head, oracles, (start, stop), device)
         if progress:
             progress(stop - start)
         return rows
 
-    oracles = {n: one for n, one in estimators.items() if isinstance(one, OracleEstimator)}
+    oracles = {n: oracle for n, oracle in estimators.items() if isinstance(oracle, OracleEstimator)}
     images = episodes.ways * max(episodes.shots, 1)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     pieces = list(map_chunks(work, ranges, device, threads))
-    return {name: _join([piece[name] for piece in pieces]) for name in estimators}
+    return {name: _concatenated([piece[name] for piece in pieces]) for name in estimators}
 
 
-def _nothing(episodes: int, reason: str) -> Predicted:
+def _no_prediction(episodes: int, reason: str) -> Predicted:
     """No prediction for any of E episodes."""
     none = np.full(episodes, np.nan)
     bands = np.full((episodes, 2, len(LEVELS)), np.nan)
     return Predicted(none, none, none, np.full(episodes, reason, dtype=object), bands, 0.0)
 
 
-def _told(
+def _oracle_predictions(
     bank: FeatureBank,
     episodes: EpisodeSet,
     head: Head,
@@ -205,7 +207,7 @@ def _told(
     bounds: tuple[int, int],
     device: torch.device,
 ) -> dict[str, Predicted]:
-    """What oracles make of a chunk of supports, in smaller chunks with their labelled queries."""
+    """Predictions of oracles for a chunk of supports, in smaller chunks with labelled queries."""
     pieces: dict[str, list[Predicted]] = {name: [] for name in oracles}
     images = episodes.ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
@@ -216,19 +218,23 @@ def _told(
         queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
         fitted = head.clone().fit(support)
         for name, oracle in oracles.items():
-            pieces[name].append(_timed(oracle.predict_knowing, support, fitted, queries))
-    return {name: _join(own) for name, own in pieces.items()}
+            pieces[name].append(_timed_prediction(oracle.predict_knowing, support, fitted, queries))
+    return {name: _concatenated(parts) for name, parts in pieces.items()}
 
 
-def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
+def _timed_prediction(predict: Callable[..., Prediction], *arguments: object) -> Predicted:
+    """Prediction of an estimator as arrays, with the time that it took."""
     begun = time.perf_counter()
-    prediction = predict(*given)
+    prediction = predict(*arguments)
     error = prediction.error.cpu().double().numpy()  # not every device has float64
     reasons = np.full(len(error), None, dtype=object)
     reasons[~np.isfinite(error)] = prediction.reason
     for reason, episodes in prediction.by_reservation().items():
-        own = episodes.cpu().numpy()
-        reasons[own] = [reason if one is None else f"{one}; {reason}" for one in reasons[own]]
+        affected = episodes.cpu().numpy()
+        reasons[affected] = [
+            reason if previous is None else f"{previous}; {reason}"
+            for previous in reasons[affected]
+        ]
     lower, upper = (
         np.full(len(error), np.nan) if bound is None else bound.cpu().double().numpy()
         for bound in (prediction.lower, prediction.upper)
@@ -239,7 +245,8 @@ def _timed(predict: Callable[..., Prediction], *given: object) -> Predicted:
     return Predicted(error, lower, upper, reasons, bands, time.perf_counter() - begun)
 
 
-def _join(pieces: list[Predicted]) -> Predicted:
+def _concatenated(pieces: list[Predicted]) -> Predicted:
+    """Predictions of consecutive chunks as one; times are summed."""
     return Predicted(
         error=np.concatenate([piece.error for piece in pieces]),
         lower=np.concatenate([piece.lower for piece in pieces]),
@@ -250,14 +257,14 @@ def _join(pieces: list[Predicted]) -> Predicted:
     )
 
 
-ORDER = 9  # the stream of uniform numbers that decides the order
+ORDER = 9  # stream of uniform numbers for the order of queries
 
 
 def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
     """A permutation of T queries for each of E episodes: (E, T).
 
-    Queries stand class after class in an episode, which a method could exploit without anybody
-    meaning it to. The order of an episode depends on the seed and its number alone.
+    Queries are grouped by class in an episode, which a method could exploit unintentionally. The
+    order of an episode depends only on the seed and the number of the episode.
 
     Parameters
     ----------

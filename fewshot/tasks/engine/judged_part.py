@@ -1,4 +1,4 @@
-"""Which classes episodes are drawn from: novel ones, or others to choose settings on."""
+"""The part of a bank that is evaluated: novel classes, or validation or base classes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["NOVEL", "check_judged", "judged_name", "judged_part"]
 
 
 def judged_part(bank: FeatureBank, part: str | None) -> FeatureBank:
-    """The bank whose classes of `part` are judged, and are nobody's base classes.
+    """The bank with the classes of `part` as novel classes, excluded from the base classes.
 
-    Everything that is drawn from novel classes, or learns from base classes, then does right
-    without knowing of it: the classes of `part` become the novel ones, and the novel ones serve
-    neither side. Base classes stay base unless they are the ones that are judged.
+    Code that draws from novel classes or learns from base classes needs no change: the classes of
+    `part` become the novel ones, and the original novel ones become validation classes. Base
+    classes stay base unless they are the evaluated part.
 
     Parameters
     ----------
@@ -43,22 +43,22 @@ def judged_part(bank: FeatureBank, part: str | None) -> FeatureBank:
             "Give it a split by class: dataset.split=random, or a file that lists the parts.",
         )
     roles = {part: NOVEL, NOVEL: "validation"}
-    parts = tuple(roles.get(own, own) for own in bank.parts)
+    parts = tuple(roles.get(name, name) for name in bank.parts)
     return replace(bank, parts=parts, info=bank.info | {"part": part, "parts": bank.parts})
 
 
 def judged_name(bank: FeatureBank) -> str:
-    """Name of the data set in rows and cells, with the part where that is not the novel one.
+    """Name of the data set in rows and cells, with the part unless that is the novel one.
 
-    Part of the name, so that no table, pivot or plot that knows only data sets can take such a cell
-    for one of the same data set's novel classes, or average the two.
+    The part is in the name so that no table, pivot or plot that groups by data set mixes such a
+    cell with cells of the data set's novel classes.
     """
     name = str(bank.info.get("dataset", "features"))
     return name_with_part(name, str(bank.info.get("part", NOVEL)))
 
 
 def check_judged(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
-    """Refuse to replay episodes with classes that heads and estimators may have learned from."""
+    """Check that replayed episodes contain no classes that heads or estimators may learn from."""
     if bank.parts is None:
         return episodes
     allowed = (NOVEL,) if "part" in bank.info else (NOVEL, "validation")

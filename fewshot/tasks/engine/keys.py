@@ -1,4 +1,4 @@
-"""What determines the rows of a cell, as a hash: the same key, the same rows."""
+"""Keys of cells: a hash of everything that determines the rows of a cell."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
 from fewshot.text.gaussians.predictors.base import TextPredictor
 
-# To be raised whenever a formula changes, so that cells of earlier versions are computed anew.
-# The version of the schema is no cause: rows of earlier ones are read as the present one's.
+# Raise it when a formula changes, so that cells of earlier versions are recomputed. The version of
+# the schema is not part of the key: rows of earlier schemas are migrated when they are read.
 CELL_VERSION = 2
 
 
@@ -39,8 +39,8 @@ def cell_key(
 ) -> str:
     """SHA-256 over everything that a row of the cell depends on.
 
-    Device, threads, places of files and versions of packages are none of it: an upgrade should not
-    cost a sweep. Verification has neither estimators nor calibration.
+    Device, threads, paths of files and versions of packages are not included: an upgrade should
+    not invalidate a sweep. Verification has neither estimators nor calibration.
     """
     name, classifier = head
     causes = {
@@ -53,7 +53,9 @@ def cell_key(
         "head": _parameters(name, classifier),
     }
     if task == TASK:
-        causes["estimators"] = [_parameters(key, one) for key, one in estimators.items()]
+        causes["estimators"] = [
+            _parameters(key, estimator) for key, estimator in estimators.items()
+        ]
         causes["calibration"] = {
             "source": settings.calibration,
             "method": settings.method,
@@ -62,54 +64,57 @@ def cell_key(
             "calibrator": _file(settings.calibrator),
             "general": _file(SHIPPED),
         }
-    text = json.dumps(causes, sort_keys=True, default=_never_again)
+    text = json.dumps(causes, sort_keys=True, default=_unique_token)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _never_again(_: object) -> str:
-    """For a parameter that has no plain form, and so may not be taken for an equal one."""
+def _unique_token(_: object) -> str:
+    """Random token for a parameter without a JSON form, so that it never equals another."""
     return secrets.token_hex()
 
 
 def feature_causes(bank: FeatureBank) -> list[Any]:
-    """Content, the names that stand in the rows, and the parts, as base classes teach."""
+    """Content hash of a bank, the names in its rows, and the parts of its classes."""
     named = [judged_name(bank), *(bank.info.get(key) for key in ("backbone", "feature"))]
     return [bank.hash(), *named, list(bank.classnames), bank.parts]
 
 
 def _text(bank: FeatureBank, uses: frozenset[str]) -> list[Any] | None:
-    """Text vectors and what predicts from them, where the head uses them."""
+    """Hashes of the text vectors and of the text predictor, where the head uses them."""
     if bank.text is None or not uses & {"text", "text_gaussians"}:
         return None
     vectors = [array_digest(bank.text), bank.logit_scale]
     return [*vectors, _predictor(bank.predictor)] if "text_gaussians" in uses else vectors
 
 
-def _predictor(given: str | TextPredictor | TextGaussians) -> Any:
-    """One that learns from the bank is known by its parameters, a fitted one by its numbers."""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, TextPredictor):
-        return [given.name, given.get_params()]
-    held_out = (given.predictor.held_out_means_, given.predictor.held_out_log_variances_)
-    tensors = [*given.predictor.tensors().items(), *((one, getattr(given, one)) for one in SHARED)]
+def _predictor(predictor: str | TextPredictor | TextGaussians) -> Any:
+    """Parameters of a predictor that is fitted on the bank, or hashes of a fitted predictor."""
+    if isinstance(predictor, str):
+        return predictor
+    if isinstance(predictor, TextPredictor):
+        return [predictor.name, predictor.get_params()]
+    held_out = (predictor.predictor.held_out_means_, predictor.predictor.held_out_log_variances_)
+    tensors = [
+        *predictor.predictor.tensors().items(),
+        *((name, getattr(predictor, name)) for name in SHARED),
+    ]
     return [
-        _predictor(given.predictor),
-        [(key, array_digest(one)) for key, one in tensors],
-        [array_digest(one) for one in held_out],
-        given.freedom,
-        [[*key, repr(pool)] for key, pool in sorted(given.pools.items())],
-        list(given.classnames),
-        given.record.get("dataset"),
+        _predictor(predictor.predictor),
+        [(key, array_digest(tensor)) for key, tensor in tensors],
+        [array_digest(tensor) for tensor in held_out],
+        predictor.freedom,
+        [[*key, repr(pool)] for key, pool in sorted(predictor.pools.items())],
+        list(predictor.classnames),
+        predictor.record.get("dataset"),
     ]
 
 
-def _parameters(name: str, one: Head | ErrorEstimator) -> list[Any]:
-    """Name, class and parameters; a calibrator by its content, wherever it lies."""
-    found = dict(one.get_params())
-    if found.get("calibrator") is not None:
-        found["calibrator"] = _file(found["calibrator"])
-    return [name, type(one).__qualname__, found]
+def _parameters(name: str, component: Head | ErrorEstimator) -> list[Any]:
+    """Name, class and parameters; a calibrator file is given by the hash of its content."""
+    parameters = dict(component.get_params())
+    if parameters.get("calibrator") is not None:
+        parameters["calibrator"] = _file(parameters["calibrator"])
+    return [name, type(component).__qualname__, parameters]
 
 
 def _file(path: str | Path | None) -> str | None:
@@ -118,7 +123,7 @@ def _file(path: str | Path | None) -> str | None:
         return None
     try:
         return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
-    except OSError:  # whoever reads it will say so
+    except OSError:  # reported where the file is read
         return None
 
 

@@ -1,4 +1,4 @@
-"""Which heads work with how few shots."""
+"""Check that heads have the number of shots that they need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fewshot.heads.base import Head
 
 
 def check_least_shots(heads: Mapping[str, Head], shots: int) -> None:
-    """Raise if `shots` of every class are too few for all of `heads`.
+    """Raise if `shots` per class are too few for all `heads`.
 
     Raises
     ------
@@ -33,13 +33,13 @@ def left_out(heads: Mapping[str, Head], shots: Sequence[int]) -> list[dict[str, 
     Raises
     ------
     FewshotError
-        Nothing is left: all combinations are such.
+        No head can be evaluated with any of the numbers of shots.
     """
     check_least_shots(heads, max(shots, default=0))
-    out = []
+    combinations = []
     for each in dict.fromkeys(shots):
         for name, head in heads.items():
             if (least := head.least_shots) > each:
                 reason = f"needs {least} shot{'s' * (least > 1)} of every class"
-                out.append({"head": name, "shots": each, "reason": reason})
-    return out
+                combinations.append({"head": name, "shots": each, "reason": reason})
+    return combinations

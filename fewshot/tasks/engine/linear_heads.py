@@ -1,4 +1,4 @@
-"""Linear heads on all queries: every class is read once for many episodes."""
+"""Errors of linear heads on all queries, with each class read once for many episodes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
 )
 
-# Weights of this many bytes are held at a time; each such group reads the classes once.
+# Bytes of weights held at a time; the classes are read once for each group of episodes.
 WEIGHT_BYTES = 256 << 20
-# Scores of one class in some episodes; they are used up at once, so they should fit a cache.
+# Bytes of the scores of one class in several episodes; they should fit into a CPU cache.
 SCORE_BYTES = 8 << 20
 
 
@@ -34,7 +34,7 @@ def linear_errors_on_all(
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[NDArray, NDArray]:
-    """Misclassified queries (E, N) and queries (E, N) when every image but the shots is one.
+    """Misclassified queries (E, N) and queries (E, N) when all images except the shots are queries.
 
     The images of a class are queries in every episode that has the class. Instead of gathering
     them episode by episode, a class is multiplied with the weights of all those episodes at
@@ -100,7 +100,7 @@ def _fit(
 
 
 def _jobs(classes: NDArray, index: ClassIndex) -> list[tuple[int, NDArray, NDArray]]:
-    """For every class the episodes that have it and at which way, in pieces of limited scores."""
+    """Jobs (class, episodes, ways): the episodes of every class, in pieces of limited memory."""
     jobs = []
     ways = classes.shape[1]
     order = np.argsort(classes, axis=None, kind="stable")
@@ -120,12 +120,12 @@ def _scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
 
 
 def _wrong(answers: Tensor, rows: NDArray, shots: NDArray, way: NDArray) -> NDArray:
-    """Misclassified images (m,) of one class, less its shots, in m episodes.
+    """Number of misclassified images (m,) of one class in m episodes, without its shots.
 
     answers (n, m), rows (n,) ascending, shots (m, K), way (m,).
     """
     wrong = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
     place = np.searchsorted(rows, shots)
     columns = np.arange(len(way))[:, None]
-    own = wrong[np.minimum(place, len(rows) - 1), columns] & (shots >= 0)
-    return wrong.sum(0) - own.sum(-1)
+    wrong_shots = wrong[np.minimum(place, len(rows) - 1), columns] & (shots >= 0)
+    return wrong.sum(0) - wrong_shots.sum(-1)

@@ -13,7 +13,7 @@ from fewshot.features.bank import FeatureBank
 
 
 def has_moments(bank: FeatureBank) -> bool:
-    """Whether some base class has two images."""
+    """Whether any base class has at least two images."""
     classes = bank.classes("base")
     index = ClassIndex.of(bank.labels, len(bank.classnames))
     return len(classes) > 0 and bool(index.size[classes].max() > 1)
@@ -29,10 +29,10 @@ def base_moments(bank: FeatureBank) -> Moments:
         rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
         if len(rows) < 2:
             continue
-        own = bank.take(torch.from_numpy(np.sort(rows)))
-        means.append(own.mean(0).double())
+        features = bank.take(torch.from_numpy(np.sort(rows)))
+        means.append(features.mean(0).double())
         counts.append(float(len(rows)))
-        own = own - own.mean(0)
-        scatter += (own.mT @ own).double()
+        features = features - features.mean(0)
+        scatter += (features.mT @ features).double()
     count = torch.tensor(counts, dtype=torch.float64)
     return Moments(torch.stack(means), count, scatter / (count - 1).sum())

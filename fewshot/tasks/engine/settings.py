@@ -1,4 +1,4 @@
-"""What decides how a cell is computed."""
+"""Settings of the computation of a cell."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from fewshot.estimators.calibration.intervals import LEVEL
 
 @dataclass(frozen=True)
 class Settings:
-    """How a cell is computed. Device, threads and progress change no row.
+    """Settings of a cell. Device, threads and progress do not change its rows.
 
     Attributes
     ----------
     calibration : {"none", "base", "datasets"}
-        What raw estimates are corrected by. ``auto`` is always calibrated, on base classes if there
-        are any; "base" and "datasets" decide it.
+        Source of the calibration of raw estimates. ``auto`` is always calibrated, on base classes
+        if there are any; "base" and "datasets" override that.
     method : {"offset", "slope", "isotonic"}
-        How, on base classes.
+        Calibration method on base classes.
     level : float
         Nominal coverage of prediction intervals.
     calibrator : str, optional
-        JSON of ``fewshot calibrate`` for "datasets" and ``auto``; the package's own by default.
+        JSON of ``fewshot calibrate`` for "datasets" and ``auto``; the packaged file by default.
     base_episodes : int
         Episodes of base classes for the constant baseline and the calibration.
     device : torch.device
@@ -46,5 +46,5 @@ class Settings:
 
     @property
     def engine(self) -> dict[str, Any]:
-        """What the engine takes."""
+        """Keyword arguments of the engine: device and threads."""
         return {"device": self.device, "threads": self.threads}

@@ -1,4 +1,4 @@
-"""A function of support and fitted head, over all episodes."""
+"""Map a function of support and fitted head over all episodes."""
 
 from __future__ import annotations
 

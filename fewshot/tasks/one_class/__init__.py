@@ -1,1 +1,1 @@
-"""Is this image a t? Decisions from class names alone."""
+"""Zero-shot one-class classification: whether an image belongs to a class, from its name."""

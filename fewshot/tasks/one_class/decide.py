@@ -1,4 +1,4 @@
-"""Is this image a t? Decisions on images, given text vectors of t and of its confusers."""
+"""Decide whether images belong to a class, from text vectors of the class and its confusers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from fewshot.tasks.one_class.sampling import draw_tasks
 from fewshot.tasks.one_class.scores import NO_SOURCE, NameVectors, batches
 from fewshot.tasks.one_class.thresholds import log_mean_exp, posterior_logit
 
-# Tasks on base classes; more change the third decimal of a threshold.
+# Number of tasks on base classes; more of them change only the third decimal of a threshold.
 TASKS = 200
 
 
 class Decisions(NamedTuple):
-    """What a rule says of n images, each (n,).
+    """Decisions of a rule for n images, each (n,).
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Decisions(NamedTuple):
     similarity, threshold : Tensor
         Cosines; with the rule ``posterior`` the threshold is similarity less log-odds.
     posterior : Tensor or None
-        Probability of "yes" where as many images are of the class as are not; None where nothing
-        was learned on other classes, or there are no confusers.
+        Probability of "yes" at a prevalence of one half; None without parameters learned on other
+        classes, or without confusers.
     """
 
     yes: Tensor
@@ -55,18 +55,18 @@ def decide(
     generic: Tensor | None = None,
     random: Tensor | None = None,
 ) -> Decisions:
-    """Decide for every image by itself.
+    """Decide for each image independently.
 
     Parameters
     ----------
     features : Tensor of shape (n, D)
-        Unit length, as all vectors here.
+        Unit length, as for all vectors here.
     target : Tensor of shape (D,)
         Of the class name.
     confusers : Tensor of shape (K, D)
-        K may be 0: then the fixed threshold counts, or else the generic name.
+        K may be 0: then the fixed threshold is used, or else the generic name.
     rule : Rule
-        What it needs has to be there; see :func:`fewshot.tasks.one_class.rules.lacking_of`.
+        Its requirements must be met; see :func:`fewshot.tasks.one_class.rules.lacking_of`.
     learned : Learned, optional
     generic : Tensor of shape (D,), optional
         Of the generic name.
@@ -75,31 +75,33 @@ def decide(
     """
     learned = learned or Learned()
     mask = torch.ones(max(len(confusers), 1), dtype=torch.bool)
-    if not len(confusers):  # reductions want one column, be it padding
+    if not len(confusers):  # reductions need at least one column, here of padding
         confusers, mask = torch.zeros_like(target)[None], ~mask
-    given = Similarities(
+    similarities = Similarities(
         features @ target,
         features @ confusers.T,
         mask,
         None if generic is None else features @ generic,
         None if random is None else (features @ random.T).amax(-1),
     )
-    level = thresholds(rule, given, learned)
-    score = given.target - level
-    return Decisions(score > 0, score, given.target, level, _posterior(given, learned))
+    level = thresholds(rule, similarities, learned)
+    score = similarities.target - level
+    return Decisions(
+        score > 0, score, similarities.target, level, _posterior(similarities, learned)
+    )
 
 
-def learned_from(bank: FeatureBank, names: NameVectors, told: Learned, seed: int = 0) -> Learned:
-    """What rules learn on other classes: a fixed threshold, and with confusers the posterior.
+def learned_from(bank: FeatureBank, names: NameVectors, preset: Learned, seed: int = 0) -> Learned:
+    """Learn parameters of rules on other classes: the fixed threshold and the posterior.
 
     Parameters
     ----------
     bank : FeatureBank
-        Of C classes, unit length; none is the class that is asked about.
+        Of C classes, unit length, without the class to be decided.
     names : NameVectors
         Of these classes, with confusers of at most one source.
-    told : Learned
-        Numbers given by hand, which stay as they are.
+    preset : Learned
+        Parameters set by the user; they are kept.
     seed : int
         Of the tasks.
 
@@ -109,12 +111,12 @@ def learned_from(bank: FeatureBank, names: NameVectors, told: Learned, seed: int
         Fewer than two classes.
     """
     tasks = draw_tasks(bank.labels, np.arange(len(bank.classnames)), TASKS, (PREVALENCE,), seed)
-    found = learned_on([one() for one in batches(bank, tasks, names)], told)
-    return found[next(iter(names.confusers), NO_SOURCE)]
+    learned = learned_on([make() for make in batches(bank, tasks, names)], preset)
+    return learned[next(iter(names.confusers), NO_SOURCE)]
 
 
-def _posterior(given: Similarities, learned: Learned) -> Tensor | None:
-    if learned.posterior is None or learned.tau is None or not given.mask.any():
+def _posterior(similarities: Similarities, learned: Learned) -> Tensor | None:
+    if learned.posterior is None or learned.tau is None or not similarities.mask.any():
         return None
-    level = log_mean_exp(given.confusers, given.mask, learned.tau)
-    return posterior_logit(given.target, level, learned.posterior).sigmoid()
+    level = log_mean_exp(similarities.confusers, similarities.mask, learned.tau)
+    return posterior_logit(similarities.target, level, learned.posterior).sigmoid()

@@ -1,4 +1,4 @@
-"""What rules learn on one-class tasks of base classes: thresholds, tau, the posterior."""
+"""Fit the parameters of decision rules on one-class tasks of base classes."""
 
 from __future__ import annotations
 
@@ -15,69 +15,78 @@ from fewshot.tasks.one_class.rules import Learned, Similarities
 from fewshot.tasks.one_class.scores import NO_SOURCE, Batch
 from fewshot.tasks.one_class.thresholds import average_negative, log_mean_exp
 
-# Base tasks have as many positives as negatives: no prevalence that is judged later is learned.
+# Base tasks are balanced, so that no evaluated prevalence is learned.
 PREVALENCE = 0.5
 TAUS = tuple(float(10**exponent) for exponent in np.linspace(-3, 1, 25))
 STEPS, RIDGE, LONGEST = 100, 1e-4, 2.0
 
 
-def learned_on(similar: Sequence[Batch], told: Learned) -> dict[str, Learned]:
-    """What is known for each source, and for rules without one.
+def learned_on(batches: Sequence[Batch], preset: Learned) -> dict[str, Learned]:
+    """Learned parameters for each source of confusers, and for rules without confusers.
 
     Parameters
     ----------
-    similar : sequence of Batch
-        Base tasks at one prevalence, `PREVALENCE`.
-    told : Learned
-        Numbers given by hand, which stay as they are.
+    batches : sequence of Batch
+        Tasks of base classes at one prevalence, `PREVALENCE`.
+    preset : Learned
+        Parameters set by the user; they are kept.
     """
-    pairs = [(batch, batch.given[NO_SOURCE].target) for batch in similar]
-    fixed = told.fixed if told.fixed is not None else best_threshold(*_flat(pairs))
-    common = replace(told, fixed=fixed)
-    found = {NO_SOURCE: common}
-    for source in similar[0].given.keys() - {NO_SOURCE}:
-        own = [known for batch in similar if (known := _with_confusers(batch, source)) is not None]
-        found[source] = _with_source(own, source, common) if own else common
-    return found
+    pairs = [(batch, batch.similarities[NO_SOURCE].target) for batch in batches]
+    fixed = preset.fixed if preset.fixed is not None else best_threshold(*_flatten(pairs))
+    common = replace(preset, fixed=fixed)
+    learned = {NO_SOURCE: common}
+    for source in batches[0].similarities.keys() - {NO_SOURCE}:
+        usable = [
+            restricted
+            for batch in batches
+            if (restricted := _with_confusers(batch, source)) is not None
+        ]
+        learned[source] = _with_source(usable, source, common) if usable else common
+    return learned
 
 
-def _with_source(similar: Sequence[Batch], source: str, common: Learned) -> Learned:
-    tau = common.tau if common.tau is not None else best_tau(similar, source)
-    posterior = fit_posterior(similar, source, tau)
-    return replace(common, tau=tau, posterior=posterior, level=_level(similar, source, common))
+def _with_source(batches: Sequence[Batch], source: str, common: Learned) -> Learned:
+    tau = common.tau if common.tau is not None else best_tau(batches, source)
+    posterior = fit_posterior(batches, source, tau)
+    return replace(common, tau=tau, posterior=posterior, level=_level(batches, source, common))
 
 
-def _level(similar: Sequence[Batch], source: str, common: Learned) -> float:
-    """The constant that is best added to gamma times ANP."""
-    given = [(batch, batch.given[source]) for batch in similar]
-    ahead = [
-        (batch, one.target - common.gamma * average_negative(one.confusers, one.mask))
-        for batch, one in given
+def _level(batches: Sequence[Batch], source: str, common: Learned) -> float:
+    """The constant with the highest macro F1 when added to gamma times ANP."""
+    pairs = [(batch, batch.similarities[source]) for batch in batches]
+    shifted = [
+        (batch, cosines.target - common.gamma * average_negative(cosines.confusers, cosines.mask))
+        for batch, cosines in pairs
     ]
-    return best_threshold(*_flat(ahead))
+    return best_threshold(*_flatten(shifted))
 
 
 def _with_confusers(batch: Batch, source: str) -> Batch | None:
-    """Only tasks whose class has confusers from `source`; None if there is none."""
-    one = batch.given[source]
-    some = one.mask.any(-1)
-    if not some.any():
+    """The tasks whose class has confusers from `source`; None without any."""
+    cosines = batch.similarities[source]
+    has_confusers = cosines.mask.any(-1)
+    if not has_confusers.any():
         return None
-    kept = Similarities(one.target[some], one.confusers[some], one.mask[some])
+    kept = Similarities(
+        cosines.target[has_confusers], cosines.confusers[has_confusers], cosines.mask[has_confusers]
+    )
     return Batch(
-        batch.tasks[some.numpy()], batch.positive[some], batch.counts[some], {source: kept}
+        batch.tasks[has_confusers.numpy()],
+        batch.positive[has_confusers],
+        batch.counts[has_confusers],
+        {source: kept},
     )
 
 
 def _counted(batch: Batch) -> Tensor:
-    """Images (B, n) that count at the first prevalence."""
+    """Mask (B, n) of the images that count at the first prevalence."""
     positive = batch.positive
     rank = torch.where(positive, positive.cumsum(-1), (~positive).cumsum(-1))
     return rank <= torch.where(positive, batch.counts[:, 0, :1], batch.counts[:, 0, 1:])
 
 
-def _flat(pairs: Sequence[tuple[Batch, Tensor]]) -> tuple[NDArray, NDArray, NDArray]:
-    """Values, whether an image is of the class, and its task, over all that counts."""
+def _flatten(pairs: Sequence[tuple[Batch, Tensor]]) -> tuple[NDArray, NDArray, NDArray]:
+    """Values, labels and task numbers of all images that count, each (m,)."""
     kept = [(batch, value, _counted(batch)) for batch, value in pairs]
     values = np.concatenate([value[counted].double().numpy() for _, value, counted in kept])
     positive = np.concatenate([batch.positive[counted].numpy() for batch, _, counted in kept])
@@ -86,7 +95,7 @@ def _flat(pairs: Sequence[tuple[Batch, Tensor]]) -> tuple[NDArray, NDArray, NDAr
 
 
 def best_threshold(scores: NDArray, positive: NDArray, task: NDArray) -> float:
-    """The one threshold of all tasks with the highest mean macro F1 over tasks, exactly.
+    """The threshold with the highest mean macro F1 over all tasks, found exactly.
 
     Lowering a threshold past an image changes the F1 of its task alone: the changes of all tasks,
     in the order of the scores, add up to the mean at every threshold.
@@ -106,13 +115,13 @@ def best_threshold(scores: NDArray, positive: NDArray, task: NDArray) -> float:
     order = np.lexsort((-scores, task))
     score, hit, task = scores[order], positive[order].astype(float), task[order]
     _, start, place = np.unique(task, return_index=True, return_inverse=True)
-    hits, misses = (_within(one, start, place) for one in (hit, 1 - hit))
-    P, N = (np.add.reduceat(one, start)[place] for one in (hit, 1 - hit))
+    hits, misses = (_cumulative_by_task(indicator, start, place) for indicator in (hit, 1 - hit))
+    P, N = (np.add.reduceat(indicator, start)[place] for indicator in (hit, 1 - hit))
     after = macro_f1(*map(torch.from_numpy, (hits, misses, P, N))).numpy()
-    nobody = N / (2 * N + P)  # accepting none: negatives alone are told right
-    before = np.where(np.isin(np.arange(len(task)), start), nobody, np.roll(after, 1))
+    none_accepted = N / (2 * N + P)  # accepting none: only negatives are classified correctly
+    before = np.where(np.isin(np.arange(len(task)), start), none_accepted, np.roll(after, 1))
     down = np.argsort(-score, kind="stable")
-    ranked, total = score[down], nobody[start].sum() + np.cumsum((after - before)[down])
+    ranked, total = score[down], none_accepted[start].sum() + np.cumsum((after - before)[down])
     ends = np.append(ranked[1:] != ranked[:-1], True)
     at = np.flatnonzero(ends)
     best = int(at[len(at) - 1 - np.argmax(total[at][::-1].round(12))])
@@ -120,22 +129,22 @@ def best_threshold(scores: NDArray, positive: NDArray, task: NDArray) -> float:
     return float((ranked[best] + below) / 2)
 
 
-def _within(values: NDArray, start: NDArray, place: NDArray) -> NDArray:
-    """Cumulative sums that begin anew with every task."""
+def _cumulative_by_task(values: NDArray, start: NDArray, place: NDArray) -> NDArray:
+    """Cumulative sums within each task."""
     total = np.cumsum(values)
     return total - (total[start] - values[start])[place]
 
 
-def best_tau(similar: Sequence[Batch], source: str) -> float:
+def best_tau(batches: Sequence[Batch], source: str) -> float:
     """The tau of `TAUS` with which log-mean-exp has the highest mean macro F1."""
-    return max(TAUS, key=lambda tau: _mean_f1(similar, source, tau))
+    return max(TAUS, key=lambda tau: _mean_f1(batches, source, tau))
 
 
-def _mean_f1(similar: Sequence[Batch], source: str, tau: float) -> float:
+def _mean_f1(batches: Sequence[Batch], source: str, tau: float) -> float:
     total, tasks = 0.0, 0
-    for batch in similar:
-        given, counted = batch.given[source], _counted(batch)
-        yes = (given.target > log_mean_exp(given.confusers, given.mask, tau)) & counted
+    for batch in batches:
+        cosines, counted = batch.similarities[source], _counted(batch)
+        yes = (cosines.target > log_mean_exp(cosines.confusers, cosines.mask, tau)) & counted
         hits, misses = (yes & batch.positive).sum(-1), (yes & ~batch.positive).sum(-1)
         P, N = batch.counts[:, 0].unbind(-1)
         total += float(macro_f1(hits.double(), misses, P, N).sum())
@@ -143,7 +152,7 @@ def _mean_f1(similar: Sequence[Batch], source: str, tau: float) -> float:
     return total / tasks
 
 
-def fit_posterior(similar: Sequence[Batch], source: str, tau: float) -> tuple[float, float, float]:
+def fit_posterior(batches: Sequence[Batch], source: str, tau: float) -> tuple[float, float, float]:
     """Logistic regression of "of the class" on similarity and log-mean-exp of the confusers.
 
     Tasks weigh alike, and so do the positives and the negatives of a task. Newton's method with
@@ -154,10 +163,12 @@ def fit_posterior(similar: Sequence[Batch], source: str, tau: float) -> tuple[fl
     (float, float, float)
         Weights of either, and the constant.
     """
-    given = [(batch, batch.given[source]) for batch in similar]
-    target, positive, task = _flat([(batch, one.target) for batch, one in given])
-    levels = [(batch, log_mean_exp(one.confusers, one.mask, tau)) for batch, one in given]
-    columns = np.stack([target, _flat(levels)[0]], 1)
+    pairs = [(batch, batch.similarities[source]) for batch in batches]
+    target, positive, task = _flatten([(batch, cosines.target) for batch, cosines in pairs])
+    levels = [
+        (batch, log_mean_exp(cosines.confusers, cosines.mask, tau)) for batch, cosines in pairs
+    ]
+    columns = np.stack([target, _flatten(levels)[0]], 1)
     _, group = np.unique(2 * task + positive, return_inverse=True)
     weight = 1 / np.bincount(group)[group]
     centre, scale = columns.mean(0), columns.std(0) + 1e-12

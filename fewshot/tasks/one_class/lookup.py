@@ -1,4 +1,4 @@
-"""Confusers of any word, from the first list that has it, whatever data set it was made for."""
+"""Confusers of arbitrary words, from the first list that contains the word."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from fewshot.text.prompts import readable
 if TYPE_CHECKING:
     from torch import Tensor
 
-# auto: the first of llm, wordnet and vocabulary that has the word.
+# auto: the first of llm, wordnet and vocabulary that contains the word.
 SOURCES = ("auto", "llm", "wordnet", "vocabulary", "random", "none")
 SOURCE, LISTS = "--source", "--confusers"
 Encode = Callable[[Sequence[str]], "Tensor"]
 
 
 class Origin(NamedTuple):
-    """Where a word's confusers come from.
+    """Origin of the confusers of a word.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Origin(NamedTuple):
 
 
 def list_files(cache: Path) -> list[Path]:
-    """Lists of language models: those of the cache, then those that the package ships."""
+    """Paths of lists from language models: those in the cache, then those in the package."""
     folders = (cache / "confusers", resource_dir("datasets/confusers"))
     return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
 def names_in(files: Sequence[Path]) -> dict[str, list[str]]:
-    """The classes that lists have, by file; a file that cannot be read has none."""
+    """Class names in lists, by file; files that cannot be read are skipped."""
     names: dict[str, list[str]] = {}
     for path in files:
         with suppress(FewshotError):
@@ -66,7 +66,7 @@ def names_in(files: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def listed_in(word: str, names: Mapping[str, Sequence[str]]) -> Origin | None:
-    """The first list that has the word; else the first that has it but for case or number.
+    """Origin of the first list with the word, or else with the word up to case and number.
 
     Examples
     --------
@@ -75,8 +75,8 @@ def listed_in(word: str, names: Mapping[str, Sequence[str]]) -> Origin | None:
     Origin(source='llm', name='sea_horses', file='b.json')
     """
     for fits in (_equal, _related):
-        for file, own in names.items():
-            for name in own:
+        for file, classnames in names.items():
+            for name in classnames:
                 if fits(word, name):
                     return Origin("llm", name, file)
     return None
@@ -85,7 +85,7 @@ def listed_in(word: str, names: Mapping[str, Sequence[str]]) -> Origin | None:
 def confusers_for(
     words: Sequence[str],
     source: str,
-    wanted: Mapping[str, Any],
+    settings: Mapping[str, Any],
     cache: Path,
     encode: Encode,
     *,
@@ -97,14 +97,14 @@ def confusers_for(
     ----------
     words : sequence of C str
     source : str
-        One of `SOURCES`. With "auto" every word has the first source that knows it.
-    wanted : mapping
-        The settings ``one_class.confusers``; with ``file``, no other list counts.
+        One of `SOURCES`. With "auto" each word takes the first source that contains it.
+    settings : mapping
+        The settings ``one_class.confusers``; with ``file``, no other list is used.
     cache : Path
     encode : callable
         Names to text vectors (n, D).
     missing : {"raise", "none"}
-        What becomes of a word that the lists which are asked for do not have.
+        What to do with a word that is in none of the lists.
 
     Raises
     ------
@@ -112,75 +112,85 @@ def confusers_for(
         An unknown source, a list that cannot be read or does not have a word, no WordNet.
     """
     expect_choice(SOURCE, source, SOURCES)
-    origins = _origins(words, source, wanted, cache, missing)
-    known: dict[Origin, ConfuserLists] = {}
-    for place in dict.fromkeys((one.source, one.file) for one in origins):
-        own = list(dict.fromkeys(one for one in origins if (one.source, one.file) == place))
-        known |= zip(own, _from_one(own, wanted, cache, encode), strict=True)
-    lists = [known[one] for one in origins]
+    origins = _origins(words, source, settings, cache, missing)
+    by_origin: dict[Origin, ConfuserLists] = {}
+    for source_and_file in dict.fromkeys((origin.source, origin.file) for origin in origins):
+        group = list(
+            dict.fromkeys(
+                origin for origin in origins if (origin.source, origin.file) == source_and_file
+            )
+        )
+        by_origin |= zip(group, _confusers_of_source(group, settings, cache, encode), strict=True)
+    lists = [by_origin[origin] for origin in origins]
     return ConfuserLists(
         tuple(words),
-        tuple(one.names[0] for one in lists),
-        tuple(one.dropped[0] for one in lists),
+        tuple(entry.names[0] for entry in lists),
+        tuple(entry.dropped[0] for entry in lists),
         lists[0].record if len(lists) == 1 else {"source": source},
     )
 
 
-def with_own(lists: ConfuserLists, own: Sequence[str]) -> ConfuserLists:
-    """The confusers of one word with names of one's own before the others.
+def with_own(lists: ConfuserLists, names: Sequence[str]) -> ConfuserLists:
+    """The confusers of one word with additional `names` in front.
 
-    Wider and narrower names are taken as they are; only the word itself, in any form, is dropped.
+    More general and more specific names are kept; only forms of the word itself are dropped.
     """
-    word, taken, out = lists.classnames[0], dict[str, str](), list(lists.dropped[0])
-    for name in own:
+    word, taken, dropped = lists.classnames[0], dict[str, str](), list(lists.dropped[0])
+    for name in names:
         if not spelled(name):
-            out.append(Dropped(name, "no word in it"))
+            dropped.append(Dropped(name, "no word in it"))
         elif alike(word, name):
-            out.append(Dropped(name, "the class's own name in another form"))
+            dropped.append(Dropped(name, "the class's own name in another form"))
         else:
             taken.setdefault(spelled(name), readable(name))
-    rest = [one for one in lists.names[0] if not any(same(spelled(one), key) for key in taken)]
-    return replace(lists, names=((*taken.values(), *rest),), dropped=(tuple(out),))
+    rest = [
+        listed for listed in lists.names[0] if not any(same(spelled(listed), key) for key in taken)
+    ]
+    return replace(lists, names=((*taken.values(), *rest),), dropped=(tuple(dropped),))
 
 
 def _origins(
-    words: Sequence[str], source: str, wanted: Mapping[str, Any], cache: Path, missing: str
+    words: Sequence[str], source: str, settings: Mapping[str, Any], cache: Path, missing: str
 ) -> list[Origin]:
     if source not in ("auto", "llm"):
         return [Origin(source, word) for word in words]
-    given = wanted.get("file")
-    if given:
-        load_answers(Path(str(given)), ConfuserFile, LISTS)  # it says what is wrong with it
-    names = names_in([Path(str(given))] if given else list_files(cache))
-    return [_origin(word, source, wanted, names, missing) for word in words]
+    file = settings.get("file")
+    if file:
+        load_answers(Path(str(file)), ConfuserFile, LISTS)  # raises if the file is invalid
+    names = names_in([Path(str(file))] if file else list_files(cache))
+    return [_origin(word, source, settings, names, missing) for word in words]
 
 
 def _origin(
-    word: str, source: str, wanted: Mapping[str, Any], names: Mapping[str, Any], missing: str
+    word: str, source: str, settings: Mapping[str, Any], names: Mapping[str, Any], missing: str
 ) -> Origin:
-    found = listed_in(word, names)
-    if found is not None:
-        return found
-    if source == "auto" and not wanted.get("file"):
-        return Origin("wordnet" if _in_wordnet(word, wanted) else "vocabulary", word)
+    origin = listed_in(word, names)
+    if origin is not None:
+        return origin
+    if source == "auto" and not settings.get("file"):
+        return Origin("wordnet" if _in_wordnet(word, settings) else "vocabulary", word)
     if missing == "none":
         return Origin("none", word)
-    where = wanted.get("file") or "the lists of the cache and of the package"
+    where = settings.get("file") or "the lists of the cache and of the package"
     remedy = "Ask a language model (--ask llm.model=...), or take another --source."
     raise FewshotError(LISTS, f"there is no {word!r} in {where}", remedy)
 
 
-def _from_one(
-    origins: Sequence[Origin], wanted: Mapping[str, Any], cache: Path, encode: Encode
+def _confusers_of_source(
+    origins: Sequence[Origin], settings: Mapping[str, Any], cache: Path, encode: Encode
 ) -> list[ConfuserLists]:
-    """Confusers from one source, a list of one class for each."""
+    """Confusers from the common source of `origins`, a list of one class for each."""
     source, _, file = origins[0]
     if source == "none":
-        return [ConfuserLists((one.name,), ((),), ((),), {"source": "none"}) for one in origins]
-    settings, names = {**wanted, "file": file}, [one.name for one in origins]
-    found = confusers_of(settings, "", names, source, cache=cache, encode=encode)
-    rows = zip(found.classnames, found.names, found.dropped, strict=True)
-    return [ConfuserLists((name,), (own,), (out,), found.record) for name, own, out in rows]
+        return [
+            ConfuserLists((origin.name,), ((),), ((),), {"source": "none"}) for origin in origins
+        ]
+    file_settings, names = {**settings, "file": file}, [origin.name for origin in origins]
+    lists = confusers_of(file_settings, "", names, source, cache=cache, encode=encode)
+    rows = zip(lists.classnames, lists.names, lists.dropped, strict=True)
+    return [
+        ConfuserLists((name,), (used,), (dropped,), lists.record) for name, used, dropped in rows
+    ]
 
 
 def _equal(word: str, name: str) -> bool:
@@ -191,6 +201,6 @@ def _related(word: str, name: str) -> bool:
     return any(same(spelled(word), form) for form in forms(name))
 
 
-def _in_wordnet(word: str, wanted: Mapping[str, Any]) -> bool:
-    folder = find_wordnet(wanted.get("wordnet"))
+def _in_wordnet(word: str, settings: Mapping[str, Any]) -> bool:
+    folder = find_wordnet(settings.get("wordnet"))
     return folder is not None and meaning(open_wordnet(folder.resolve()), word) is not None

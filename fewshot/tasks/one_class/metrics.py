@@ -1,4 +1,4 @@
-"""How good decisions and the order behind them are, at several prevalences after one sort."""
+"""Measures of decisions and of their ranking, at several prevalences after one sort."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Measures(NamedTuple):
-    """Each (..., P), float64; NaN where no image counts, or a margin is NaN.
+    """Measures of decisions, each (..., P), float64; NaN without images or with NaN margins.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class Measures(NamedTuple):
     f1 : Tensor
         Of the positive class.
     balanced_accuracy : Tensor
-        Mean of the shares of positives and of negatives that are told right.
+        Mean of the true positive rate and the true negative rate.
     auroc : Tensor
         Probability that a positive has a larger margin than a negative, ties counted half.
     average_precision : Tensor
@@ -41,12 +41,12 @@ def measures(margins: Tensor, positive: Tensor, counts: Tensor) -> Measures:
     Parameters
     ----------
     margins : Tensor of shape (..., T, n), floating
-        s - lambda of n images in T tasks. Any batch may stand before, as one of rules.
+        s - lambda of n images in T tasks, with any leading batch dimensions, for instance rules.
     positive : Tensor of shape (T, n), bool
         Images of the class.
     counts : Tensor of shape (T, P, 2), int64
-        How many positives and how many negatives count at each prevalence, the first ones of either
-        in the order of the columns. What does not count, padding for instance, is never looked at.
+        Number of positives and negatives that count at each prevalence, the first ones in the order
+        of the columns. Other images, for instance padding, are ignored.
 
     Returns
     -------
@@ -62,13 +62,13 @@ def measures(margins: Tensor, positive: Tensor, counts: Tensor) -> Measures:
     ties = _ties(ranked)
     kind = positive.expand(margins.shape).gather(-1, order)
     rank = rank.expand(margins.shape).gather(-1, order)
-    found = []
-    for P, N in zip(*(one.unbind(-1) for one in limits), strict=True):
+    by_prevalence = []
+    for P, N in zip(*(limit.unbind(-1) for limit in limits), strict=True):
         hit = kind & (rank <= P[..., None])
         miss = ~kind & (rank <= N[..., None])
-        found.append(_at(hit.float(), miss.float(), yes, ties, P, N))
-    whole = (torch.stack(one, -1).double() for one in zip(*found, strict=True))
-    return Measures(*(one.masked_fill(undefined[..., None], torch.nan) for one in whole))
+        by_prevalence.append(_at(hit.float(), miss.float(), yes, ties, P, N))
+    whole = (torch.stack(parts, -1).double() for parts in zip(*by_prevalence, strict=True))
+    return Measures(*(measure.masked_fill(undefined[..., None], torch.nan) for measure in whole))
 
 
 def macro_f1(hits: Tensor, misses: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -95,14 +95,14 @@ def _at(
     area = (miss.double() * (before + hits)).sum(-1) / (2 * P.double() * N)
     precision = hits / (hits + misses).clamp_min(1)
     average = (hit * precision).sum(-1) / P
-    nobody = macro_f1(torch.zeros_like(P), torch.zeros_like(P), P, N)
-    best = macro_f1(hits, misses, P[..., None], N[..., None]).amax(-1).maximum(nobody)
+    none_accepted = macro_f1(torch.zeros_like(P), torch.zeros_like(P), P, N)
+    best = macro_f1(hits, misses, P[..., None], N[..., None]).amax(-1).maximum(none_accepted)
     return macro, f1, balanced, area, average, best - macro
 
 
 def _ties(ranked: Tensor) -> tuple[Tensor, Tensor] | None:
-    """First and last place (..., n) of the margins equal to the one at each place; None if none."""
-    # Places that do not count are neither hit nor miss, and need no partners.
+    """First and last index (..., n) of the margins equal to each margin; None without ties."""
+    # Ignored images are neither hits nor misses; their ties do not matter.
     change = (ranked[..., 1:] != ranked[..., :-1]) | (ranked[..., 1:] == -torch.inf)
     if change.all():
         return None

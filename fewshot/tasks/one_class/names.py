@@ -22,7 +22,7 @@ from fewshot.tasks.one_class.settings import OneClassSettings
 from fewshot.text.prompts import readable
 
 Encode = Callable[[Sequence[str]], Tensor]
-GIVEN = (
+NO_ENCODER = (
     "these features come without a text encoder: expected vocabulary or random (with the names of "
     "base classes for a vocabulary) or oracle"
 )
@@ -33,7 +33,7 @@ def encoder_of(
 ) -> Encode:
     """A function from names to unit vectors (n, D), with the templates of the class names.
 
-    What was encoded before comes from the cache.
+    Vectors of names that were encoded before are read from the cache.
     """
     from fewshot.text.class_texts import ClassTexts
     from fewshot.text.features import text_features
@@ -44,15 +44,17 @@ def encoder_of(
     cache = places_of(settings["paths"]).cache / "text"
 
     def encode(names: Sequence[str]) -> Tensor:
-        told = tuple(tuple(prompts(name, templates)) for name in names)
-        texts = ClassTexts(tuple(names), told, ((),) * len(told), {"source": "templates"})
+        prompt_texts = tuple(tuple(prompts(name, templates)) for name in names)
+        texts = ClassTexts(
+            tuple(names), prompt_texts, ((),) * len(prompt_texts), {"source": "templates"}
+        )
         return text_features(backbone, texts, cache=cache, device=device).vectors
 
     return encode
 
 
 def without_text(bank: FeatureBank) -> FewshotError:
-    """The message for features without text vectors."""
+    """Error for features without text vectors."""
     return FewshotError(
         "task=one_class",
         f"it needs text vectors of the classes, and the features of "
@@ -64,59 +66,66 @@ def without_text(bank: FeatureBank) -> FewshotError:
 
 def name_vectors(
     settings: Mapping[str, Any],
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     bank: FeatureBank,
     classes: NDArray,
     encode: Encode | None,
 ) -> tuple[NameVectors, dict[str, str]]:
-    """Vectors for a part of the classes, and why sources are not at hand.
+    """Text vectors of classes and confusers, and the reasons of unavailable sources.
 
     Raises
     ------
     FewshotError
-        No text vectors of classes, or a single source that is not at hand.
+        No text vectors of classes, or the only source is unavailable.
     """
     if bank.text is None:
         raise without_text(bank)
     text = torch.from_numpy(bank.text).float()
-    known = _known(bank.classnames, text)
-    found: dict[str, Confusers] = {}
+    class_vectors = _vectors_by_name(bank.classnames, text)
+    confusers: dict[str, Confusers] = {}
     absent: dict[str, FewshotError] = {}
-    for source in dict.fromkeys(wanted.sources):
+    for source in dict.fromkeys(task_settings.sources):
         try:
-            lists = _lists(settings, wanted, bank, classes, source, encode, known)
-            found[source] = confusers_from(lists, _vectors(lists, known, encode), bank.dim)
+            lists = _lists(settings, task_settings, bank, classes, source, encode, class_vectors)
+            confusers[source] = confusers_from(
+                lists, _vectors(lists, class_vectors, encode), bank.dim
+            )
         except FewshotError as error:
             absent[source] = error
-    if absent and not found and (len(absent) == 1 or encode is not None):
+    if absent and not confusers and (len(absent) == 1 or encode is not None):
         raise next(iter(absent.values()))
     generic = None if encode is None else encode((GENERIC,))[0]
-    return NameVectors(text, generic, found), {one: str(why) for one, why in absent.items()}
+    return NameVectors(text, generic, confusers), {
+        source: str(why) for source, why in absent.items()
+    }
 
 
 def _lists(
     settings: Mapping[str, Any],
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     bank: FeatureBank,
     classes: NDArray,
     source: str,
     encode: Encode | None,
-    known: Mapping[str, Tensor],
+    class_vectors: Mapping[str, Tensor],
 ) -> ConfuserLists:
-    """Confusers of `classes`; all other classes of the bank have none."""
+    """Confusers of `classes`; other classes of the bank get empty lists."""
     from fewshot.tasks.one_class.confusers import confusers_of
 
-    own = [bank.classnames[c] for c in classes]
-    asked = dict(wanted.confusers)
+    evaluated = [bank.classnames[c] for c in classes]
+    confuser_settings = dict(task_settings.confusers)
     if encode is None and source != "oracle":
         names_at_hand = tuple(bank.classnames[c] for c in bank.classes("base"))
         fine = source in ("vocabulary", "random") and len(names_at_hand) > 1
-        expect(fine, "one_class.sources", GIVEN)
-        asked["vocabulary"], encode = names_at_hand, partial(_looked_up, known)
+        expect(fine, "one_class.sources", NO_ENCODER)
+        confuser_settings["vocabulary"], encode = (
+            names_at_hand,
+            partial(_stacked_vectors, class_vectors),
+        )
     lists = confusers_of(
-        asked,
+        confuser_settings,
         str(bank.info.get("dataset", "features")),
-        own,
+        evaluated,
         source,
         places_of(settings["paths"]).cache,
         settings["llm"],
@@ -130,27 +139,27 @@ def _lists(
     return ConfuserLists(bank.classnames, tuple(names), tuple(dropped), lists.record)
 
 
-def _known(classnames: Sequence[str], text: Tensor) -> dict[str, Tensor]:
-    """The vector of every class by its name, and by the name as confusers are written."""
+def _vectors_by_name(classnames: Sequence[str], text: Tensor) -> dict[str, Tensor]:
+    """The vector of every class by its name, and by the readable form of the name."""
     pairs = list(zip(classnames, text, strict=True))
     return {readable(name): vector for name, vector in reversed(pairs)} | dict(pairs)
 
 
-def _looked_up(known: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
-    return torch.stack([known[name] for name in names])
+def _stacked_vectors(class_vectors: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.stack([class_vectors[name] for name in names])
 
 
 def _vectors(
-    lists: ConfuserLists, known: Mapping[str, Tensor], encode: Encode | None
+    lists: ConfuserLists, class_vectors: Mapping[str, Tensor], encode: Encode | None
 ) -> Mapping[str, Tensor]:
-    """A vector for every name: that of the class for names of classes."""
+    """A vector for every name; names of classes take the vector of the class."""
     if lists.record.get("source") == "oracle" or encode is None:
-        return known  # all names are those of classes
-    names = sorted({name for own in lists.names for name in own})
+        return class_vectors  # all names are those of classes
+    names = sorted({name for class_names in lists.names for name in class_names})
     return dict(zip(names, encode(names), strict=True)) if names else {}
 
 
 def say_left_out(what: Mapping[str, str]) -> None:
-    """One line on the standard error stream for each source that is not at hand."""
+    """Print a line on stderr for each unavailable source."""
     for name, why in what.items():
         print(f"fewshot: left out: confusers of source {name}: {why}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Which tasks are judged, what rules learn beforehand, and which rules have all they need."""
+"""Plan of a one-class evaluation: tasks, learned parameters, and the rules per source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_BASE = "no base classes to learn from"
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """Classes that rules learn on; never those they are judged on.
+    """Classes that rules learn on, distinct from the evaluated classes.
 
     Attributes
     ----------
@@ -46,14 +46,17 @@ class Base:
 
 
 def judged_classes(bank: FeatureBank) -> NDArray:
-    """The novel classes; all where there is no split."""
+    """The novel classes, or all classes without a split."""
     return bank.classes(None if bank.parts is None else "novel")
 
 
 def tasks_of(
-    bank: FeatureBank, wanted: OneClassSettings, seed: int, taxonomy: Mapping[str, Any] | None
+    bank: FeatureBank,
+    task_settings: OneClassSettings,
+    seed: int,
+    taxonomy: Mapping[str, Any] | None,
 ) -> OneClassTasks:
-    """The tasks that are judged, drawn from labels and names alone.
+    """Draw the evaluated tasks from labels and names alone.
 
     Raises
     ------
@@ -62,44 +65,50 @@ def tasks_of(
     """
     classes = judged_classes(bank)
     apart = None
-    if wanted.negatives == "distance" and len(classes) > 1:
+    if task_settings.negatives == "distance" and len(classes) > 1:
         steps = distances(ancestors_of([bank.identifiers[c] for c in classes], taxonomy))
         apart = np.zeros((len(bank.classnames),) * 2, dtype=bool)
-        apart[np.ix_(classes, classes)] = steps == wanted.distance
-        there = ", ".join(map(str, np.unique(steps[steps > 0])))
+        apart[np.ix_(classes, classes)] = steps == task_settings.distance
+        available = ", ".join(map(str, np.unique(steps[steps > 0])))
         expect(
             bool(apart.any()),
             "one_class.distance",
-            f"expected a distance that two classes have, {there}, got {wanted.distance}",
+            f"expected a distance that two classes have, {available}, got {task_settings.distance}",
         )
-    return draw_tasks(bank.labels, classes, wanted.tasks, wanted.prevalences, seed, apart=apart)
+    return draw_tasks(
+        bank.labels, classes, task_settings.tasks, task_settings.prevalences, seed, apart=apart
+    )
 
 
-def learned_from(base: Base | None, wanted: OneClassSettings, seed: int) -> dict[str, Learned]:
-    """What is known for rules of every source, and of none."""
+def learned_from(
+    base: Base | None, task_settings: OneClassSettings, seed: int
+) -> dict[str, Learned]:
+    """Learned parameters for the rules of each source, and for rules without confusers."""
     if base is None:
-        return {NO_SOURCE: wanted.told}
-    drawn = draw_tasks(base.bank.labels, base.classes, wanted.tasks, (PREVALENCE,), seed, stream=1)
-    similar = [make() for make in batches(base.bank, drawn, base.names)]
-    return learned_on(similar, wanted.told)
+        return {NO_SOURCE: task_settings.preset}
+    drawn = draw_tasks(
+        base.bank.labels, base.classes, task_settings.tasks, (PREVALENCE,), seed, stream=1
+    )
+    similarities = [make() for make in batches(base.bank, drawn, base.names)]
+    return learned_on(similarities, task_settings.preset)
 
 
-def about_base(base: Base | None, wanted: OneClassSettings) -> dict[str, Any]:
-    """The same for the record."""
+def base_record(base: Base | None, task_settings: OneClassSettings) -> dict[str, Any]:
+    """Record of the base classes, for the summary."""
     if base is None:
         return {"reason": NO_BASE}
     return {
         "dataset": base.bank.info.get("dataset", "features"),
         "classes": len(base.classes),
-        "episodes": wanted.tasks,
-        "given": sorted(wanted.told.record),
+        "episodes": task_settings.tasks,
+        "given": sorted(task_settings.preset.record),
     }
 
 
 def plan_of(
     rules: Sequence[Rule], names: NameVectors, learned: Mapping[str, Learned]
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """Rules by source of confusers, and which of them lack what.
+    """Rules by source of confusers, and the rules with missing requirements.
 
     Raises
     ------
@@ -108,20 +117,20 @@ def plan_of(
     """
     adaptive = [rule for rule in rules if CONFUSERS in rule.needs]
     alone = [rule for rule in rules if rule not in adaptive]
-    wishes = {NO_SOURCE: alone} | dict.fromkeys(names.confusers, adaptive)
+    rules_by_source = {NO_SOURCE: alone} | dict.fromkeys(names.confusers, adaptive)
     if not names.confusers:
-        wishes[NO_SOURCE] = list(rules)
+        rules_by_source[NO_SOURCE] = list(rules)
     plan: Plan = {}
-    out: list[dict[str, Any]] = []
-    for source, own in wishes.items():
-        know = learned.get(source, learned[NO_SOURCE])
-        there, generic = source != NO_SOURCE, names.generic is not None
-        lacking = lacking_of(own, know, confusers=there, generic=generic)
-        left = [rule for rule in own if rule.name not in lacking]
-        plan |= {source: (left, know)} if left else {}
+    lacking_rules: list[dict[str, Any]] = []
+    for source, candidates in rules_by_source.items():
+        values = learned.get(source, learned[NO_SOURCE])
+        has_confusers, generic = source != NO_SOURCE, names.generic is not None
+        lacking = lacking_of(candidates, values, confusers=has_confusers, generic=generic)
+        complete = [rule for rule in candidates if rule.name not in lacking]
+        plan |= {source: (complete, values)} if complete else {}
         for name, reason in lacking.items():
-            where = f"{name} with {source}" if there else name
-            out.append({"head": where, "shots": None, "reason": reason})
-    told = "; ".join(f"{one['head']}: {one['reason']}" for one in out)
-    expect(bool(plan), "one_class.rules", f"no rule has all it needs ({told})")
-    return plan, out
+            where = f"{name} with {source}" if has_confusers else name
+            lacking_rules.append({"head": where, "shots": None, "reason": reason})
+    reasons = "; ".join(f"{entry['head']}: {entry['reason']}" for entry in lacking_rules)
+    expect(bool(plan), "one_class.rules", f"no rule has all it needs ({reasons})")
+    return plan, lacking_rules

@@ -1,4 +1,4 @@
-"""The decision rules by name, what each needs, and what happens to a class without confusers."""
+"""Decision rules by name, their requirements, and the fallback of classes without confusers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fewshot.tasks.one_class.thresholds import (
     posterior_logit,
 )
 
-# A name for anything; its vector is made with the templates of the class names.
+# The generic name; its vector is computed with the templates of the class names.
 GENERIC = "object"
 CONFUSERS, FIXED, LEVEL, TAU = "confusers", "fixed", "level", "tau"
 POSTERIOR, ANYTHING, RANDOM = "posterior", "generic", "random"
@@ -51,14 +51,14 @@ class Similarities:
 
 @dataclass(frozen=True)
 class Learned:
-    """What rules know from base classes, or were told; never from the classes they are used on.
+    """Parameters of rules, learned on base classes or set by the user, never on evaluated classes.
 
     Attributes
     ----------
     fixed : float, optional
         The fixed threshold, a cosine.
     level : float, optional
-        What is best added to gamma times ANP.
+        Constant added to gamma times ANP.
     tau : float, optional
         Of `log_mean_exp`.
     posterior : (float, float, float), optional
@@ -82,7 +82,7 @@ Threshold = Callable[[Similarities, Learned], Tensor]
 
 @dataclass(frozen=True)
 class Rule:
-    """A name, what the rule needs (of `NEEDS`), its threshold (..., n), and a line about it."""
+    """A decision rule: name, requirements (keys of `NEEDS`), threshold (..., n) and summary."""
 
     name: str
     needs: frozenset[str]
@@ -101,27 +101,29 @@ NEEDS = {
 }
 
 
-def _known(value: Any) -> Any:
+def _required(value: Any) -> Any:
     assert value is not None, "lacking_of comes first"
     return value
 
 
-def _average(given: Similarities) -> Tensor:
-    return average_negative(given.confusers, given.mask)
+def _average(similarities: Similarities) -> Tensor:
+    return average_negative(similarities.confusers, similarities.mask)
 
 
-def _level(given: Similarities, learned: Learned) -> Tensor:
-    return log_mean_exp(given.confusers, given.mask, _known(learned.tau))
+def _level(similarities: Similarities, learned: Learned) -> Tensor:
+    return log_mean_exp(similarities.confusers, similarities.mask, _required(learned.tau))
 
 
-def _fixed(given: Similarities, learned: Learned) -> Tensor:
-    return torch.full_like(given.target, _known(learned.fixed))
+def _fixed(similarities: Similarities, learned: Learned) -> Tensor:
+    return torch.full_like(similarities.target, _required(learned.fixed))
 
 
-def _by_posterior(given: Similarities, learned: Learned) -> Tensor:
-    """The log-odds pass 0 where the similarity passes this."""
-    logit = posterior_logit(given.target, _level(given, learned), _known(learned.posterior))
-    return given.target - logit
+def _by_posterior(similarities: Similarities, learned: Learned) -> Tensor:
+    """Threshold of the similarity at which the log-odds are 0."""
+    logit = posterior_logit(
+        similarities.target, _level(similarities, learned), _required(learned.posterior)
+    )
+    return similarities.target - logit
 
 
 RULES = {
@@ -131,37 +133,44 @@ RULES = {
         Rule(
             "max",
             frozenset({CONFUSERS}),
-            lambda given, _: closest_negative(given.confusers, given.mask),
+            lambda similarities, _: closest_negative(similarities.confusers, similarities.mask),
             "the closest confuser",
         ),
-        Rule("anp", frozenset({CONFUSERS}), lambda given, _: _average(given),
+        Rule("anp", frozenset({CONFUSERS}), lambda similarities, _: _average(similarities),
              "ANP: the average of the confusers"),
         Rule(
             "anp_ft",
             frozenset({CONFUSERS, FIXED}),
-            lambda given, know: blend(_average(given), _known(know.fixed), know.gamma),
+            lambda similarities, learned: blend(
+                _average(similarities), _required(learned.fixed), learned.gamma
+            ),
             "ANP+FT: half way between both",
         ),
         Rule(
             "anp_and_ft",
             frozenset({CONFUSERS, FIXED}),
-            lambda given, know: both(_average(given), _known(know.fixed)),
+            lambda similarities, learned: both(_average(similarities), _required(learned.fixed)),
             "the higher one of ANP and FT",
         ),
         Rule(
             "anp_ft_fitted",
             frozenset({CONFUSERS, LEVEL}),
-            lambda given, know: know.gamma * _average(given) + _known(know.level),
+            lambda similarities, learned: (
+                learned.gamma * _average(similarities) + _required(learned.level)
+            ),
             "ANP+FT with the constant that is best for the sum on base classes",
         ),
         Rule(
             "anp_and_random",
             frozenset({CONFUSERS, RANDOM}),
-            lambda given, _: torch.maximum(_average(given), _known(given.random)),
+            lambda similarities, _: torch.maximum(
+                _average(similarities), _required(similarities.random)
+            ),
             "the higher one of ANP and the closest of random names",
         ),
         Rule("lme", frozenset({CONFUSERS, TAU}), _level, "log-mean-exp, between max and ANP"),
-        Rule("generic", frozenset({ANYTHING}), lambda given, _: _known(given.generic),
+        Rule("generic", frozenset({ANYTHING}),
+             lambda similarities, _: _required(similarities.generic),
              f'the word "{GENERIC}" in place of confusers'),
         Rule("posterior", frozenset({CONFUSERS, TAU, POSTERIOR}), _by_posterior,
              "log-odds of similarity and confusers, fitted on base classes"),
@@ -193,7 +202,7 @@ def lacking_of(
     generic: bool,
     random: bool = False,
 ) -> dict[str, str]:
-    """What rules lack, in words, by name; rules that have all they need are not in it.
+    """Missing requirements in words, by name of the rule; complete rules are left out.
 
     Parameters
     ----------
@@ -202,7 +211,7 @@ def lacking_of(
     confusers, generic, random : bool
         Whether there are confusers, a vector of the generic name, and random names.
     """
-    there = {
+    available = {
         CONFUSERS: confusers,
         ANYTHING: generic,
         RANDOM: random,
@@ -212,34 +221,40 @@ def lacking_of(
         POSTERIOR: learned.posterior is not None,
     }
     words = {
-        rule.name: " and ".join(NEEDS[one] for one in NEEDS if one in rule.needs and not there[one])
+        rule.name: " and ".join(
+            NEEDS[need] for need in NEEDS if need in rule.needs and not available[need]
+        )
         for rule in rules
     }
     return {name: f"it needs {what}" for name, what in words.items() if what}
 
 
-def thresholds(rule: Rule, given: Similarities, learned: Learned) -> Tensor:
-    """lambda (..., n): an image is of the class where ``given.target`` is larger.
+def thresholds(rule: Rule, similarities: Similarities, learned: Learned) -> Tensor:
+    """Thresholds lambda (..., n): "yes" where ``similarities.target`` is larger.
 
     A class without confusers takes the fixed threshold if it is known, else the generic name, else
     NaN: no decision.
     """
-    found = rule.threshold(given, learned)
+    threshold = rule.threshold(similarities, learned)
     if CONFUSERS not in rule.needs:
-        return found
-    instead = fallback(given, learned)
-    return torch.where(given.mask.any(-1)[..., None], found, instead)
+        return threshold
+    instead = fallback(similarities, learned)
+    return torch.where(similarities.mask.any(-1)[..., None], threshold, instead)
 
 
-def fallback(given: Similarities, learned: Learned) -> Tensor:
-    """What stands for lambda (..., n) where there is no confuser."""
+def fallback(similarities: Similarities, learned: Learned) -> Tensor:
+    """Threshold lambda (..., n) of classes without confusers."""
     if learned.fixed is not None:
-        return torch.full_like(given.target, learned.fixed)
-    return torch.full_like(given.target, torch.nan) if given.generic is None else given.generic
+        return torch.full_like(similarities.target, learned.fixed)
+    return (
+        torch.full_like(similarities.target, torch.nan)
+        if similarities.generic is None
+        else similarities.generic
+    )
 
 
 def fallback_name(learned: Learned, *, generic: bool) -> str:
-    """The same in words, for records."""
+    """Name of the fallback rule, for records."""
     if learned.fixed is not None:
         return "fixed threshold"
     return f'the word "{GENERIC}"' if generic else "no decision"

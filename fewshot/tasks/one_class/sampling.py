@@ -22,7 +22,7 @@ from fewshot.exceptions import (
     expect_positive_int,
 )
 
-TARGETS, IMAGES = 0, 1  # what a stream of random numbers decides
+TARGETS, IMAGES = 0, 1  # streams of random numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ def draw_tasks(
     apart: NDArray | None = None,
     stream: int = 0,
 ) -> OneClassTasks:
-    """Draw one-class tasks: all images of a class, and of other classes as many as it takes.
+    """Draw one-class tasks: all images of a class as positives, other classes as negatives.
 
     Parameters
     ----------
@@ -102,27 +102,27 @@ def draw_tasks(
     shares = check_prevalences(prevalences)
     index = ClassIndex.of(labels, int(np.max(classes, initial=-1)) + 1)
     pool = np.unique(np.asarray(classes, dtype=np.int64))
-    there = pool[index.size[pool] > 0]
-    _expect_two(there)
-    may = _allowed(there, apart)
-    own, other = index.size[there], (may * index.size[there]).sum(1)
-    enough = _possible(own[:, None], other[:, None], shares)
-    fine = other > 0
-    _expect_some(enough[fine])
-    places = _targets(np.flatnonzero(fine), tasks, seed, stream)
-    members = [index.rows_of(c) for c in there]
-    drawn = [_images(members, may[place], place, (seed, stream, IMAGES, i))
+    targets = pool[index.size[pool] > 0]
+    _check_class_number(targets)
+    allowed = _allowed(targets, apart)
+    class_size, negatives_size = index.size[targets], (allowed * index.size[targets]).sum(1)
+    enough = _class_counts(class_size[:, None], negatives_size[:, None], shares)
+    fine = negatives_size > 0
+    _check_positives(enough[fine])
+    places = _draw_targets(np.flatnonzero(fine), tasks, seed, stream)
+    members = [index.rows_of(c) for c in targets]
+    drawn = [_draw_images(members, allowed[place], place, (seed, stream, IMAGES, i))
              for i, place in enumerate(places)]  # fmt: skip
     counts = enough[places]
     most = counts.max(1)
-    kept = [np.concatenate([own[:a], other[:b]])
-            for (own, other), (a, b) in zip(drawn, most, strict=True)]  # fmt: skip
-    dropped = tuple(int(c) for c in [*pool[index.size[pool] == 0], *there[~fine]])
-    return OneClassTasks(there[places], tuple(kept), most[:, 0], counts, shares, dropped, seed)
+    kept = [np.concatenate([positives[:a], negatives[:b]])
+            for (positives, negatives), (a, b) in zip(drawn, most, strict=True)]  # fmt: skip
+    dropped = tuple(int(c) for c in [*pool[index.size[pool] == 0], *targets[~fine]])
+    return OneClassTasks(targets[places], tuple(kept), most[:, 0], counts, shares, dropped, seed)
 
 
 def check_prevalences(prevalences: Sequence[float]) -> tuple[float, ...]:
-    """Different numbers between 0 and 1, as a tuple."""
+    """Check prevalences and return the distinct ones as a tuple."""
     argument = "one_class.prevalences"
     listed = isinstance(prevalences, Sequence) and not isinstance(prevalences, str)
     expect(listed and len(prevalences) > 0, argument,
@@ -132,7 +132,7 @@ def check_prevalences(prevalences: Sequence[float]) -> tuple[float, ...]:
     return tuple(dict.fromkeys(float(share) for share in prevalences))
 
 
-def _expect_two(classes: NDArray) -> None:
+def _check_class_number(classes: NDArray) -> None:
     expect(
         len(classes) >= 2,
         "dataset",
@@ -141,7 +141,7 @@ def _expect_two(classes: NDArray) -> None:
     )
 
 
-def _expect_some(counts: NDArray) -> None:
+def _check_positives(counts: NDArray) -> None:
     if not counts.any():
         raise FewshotError(
             "one_class",
@@ -152,35 +152,40 @@ def _expect_some(counts: NDArray) -> None:
 
 
 def _allowed(classes: NDArray, apart: NDArray | None) -> NDArray:
-    """Which of `classes` (columns) give negatives for which (rows), by place."""
-    may = ~np.eye(len(classes), dtype=bool)
-    return may if apart is None else may & apart[np.ix_(classes, classes)]
+    """Mask (C, C) of the classes (columns) that may give negatives of each class (rows)."""
+    allowed = ~np.eye(len(classes), dtype=bool)
+    return allowed if apart is None else allowed & apart[np.ix_(classes, classes)]
 
 
-def _possible(own: NDArray, other: NDArray, shares: tuple[float, ...]) -> NDArray:
-    """Positives and negatives (C, P, 2) at each share, of at most `own` and `other` (C, 1)."""
+def _class_counts(
+    class_size: NDArray, negatives_size: NDArray, shares: tuple[float, ...]
+) -> NDArray:
+    """Positives and negatives (C, P, 2) at each share, limited by the sizes (C, 1)."""
     odds = np.array([(1 - share) / share for share in shares])
-    own, other = (np.broadcast_to(one, (len(own), len(odds))) for one in (own, other))
-    positives = np.minimum(own, np.floor(other / odds + 1e-9).astype(np.int64))
+    class_size, negatives_size = (
+        np.broadcast_to(sizes, (len(class_size), len(odds)))
+        for sizes in (class_size, negatives_size)
+    )
+    positives = np.minimum(class_size, np.floor(negatives_size / odds + 1e-9).astype(np.int64))
     # Shares above one half of a small class may ask for a part of an image.
     negatives = np.maximum(1, np.round(positives * odds)).astype(np.int64)
-    none = (positives == 0) | (other < negatives)
+    none = (positives == 0) | (negatives_size < negatives)
     return np.where(none[..., None], 0, np.stack([positives, negatives], -1))
 
 
-def _targets(places: NDArray, tasks: int, seed: int, stream: int) -> NDArray:
-    """All places in random order, again and again in another order."""
+def _draw_targets(places: NDArray, tasks: int, seed: int, stream: int) -> NDArray:
+    """`tasks` places in random order; every place occurs once before any is repeated."""
     rounds = -(-tasks // len(places))
     order = uniform(seed, (stream, TARGETS), 0, rounds, len(places)).argsort(1, kind="stable")
     chosen: NDArray = places[order.reshape(-1)[:tasks]]
     return chosen
 
 
-def _images(
-    members: list[NDArray], may: NDArray, place: int, stream: tuple[int, ...]
+def _draw_images(
+    members: list[NDArray], allowed: NDArray, place: int, stream: tuple[int, ...]
 ) -> tuple[NDArray, NDArray]:
-    """All positives and all possible negatives of a task in random order."""
+    """Rows of all positives and all possible negatives of a task, in random order."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(stream)))
-    own = generator.permutation(members[place])
-    others = np.concatenate([members[j] for j in np.flatnonzero(may)])
-    return own, generator.permutation(others)
+    positives = generator.permutation(members[place])
+    negatives = np.concatenate([members[j] for j in np.flatnonzero(allowed)])
+    return positives, generator.permutation(negatives)

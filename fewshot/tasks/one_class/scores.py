@@ -1,4 +1,4 @@
-"""From features and names to similarities, a few tasks at a time."""
+"""Similarities of features and names and the measures of rules, in batches of tasks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from fewshot.tasks.one_class.rules import (
 )
 from fewshot.tasks.one_class.sampling import OneClassTasks
 
-# Of similarities and of what ordering them by eight rules needs; a few MB stay in a cache.
+# Memory of a batch: similarities and sorting them for eight rules; a few MB fit in a CPU cache.
 BATCH_BYTES = 4 << 20
 ORDER_BYTES = 8 * 64
-NO_SOURCE = "none"  # of rules that need no confusers
+NO_SOURCE = "none"  # source of rules without confusers
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,14 @@ class NameVectors:
 
 
 def confusers_from(lists: ConfuserLists, vectors: Mapping[str, Tensor], dim: int) -> Confusers:
-    """Lists of names and the vector (D,) of every name, joined."""
-    names = sorted({name for own in lists.names for name in own})
+    """Confusers from lists of names and the vector (D,) of every name."""
+    names = sorted({name for class_names in lists.names for name in class_names})
     place = {name: i for i, name in enumerate(names)}
     joined = torch.stack([vectors[name] for name in names]) if names else torch.zeros(0, dim)
-    places = tuple(torch.tensor([place[n] for n in own], dtype=torch.int64) for own in lists.names)
+    places = tuple(
+        torch.tensor([place[n] for n in class_names], dtype=torch.int64)
+        for class_names in lists.names
+    )
     return Confusers(joined.float(), places, lists)
 
 
@@ -92,63 +95,63 @@ class Batch(NamedTuple):
     tasks: np.ndarray
     positive: Tensor
     counts: Tensor
-    given: dict[str, Similarities]
+    similarities: dict[str, Similarities]
 
 
 def batches(
     bank: FeatureBank, tasks: OneClassTasks, names: NameVectors
 ) -> list[Callable[[], Batch]]:
-    """Functions that work out the similarities of a few tasks each, and of all together.
+    """Functions that compute the similarities of a batch of tasks each; together of all tasks.
 
-    Short tasks first, so that little is padded.
+    Tasks are sorted by length to reduce padding.
     """
-    return [partial(_batch, bank, tasks, names, some) for some in _groups(tasks, names)]
+    return [partial(_batch, bank, tasks, names, group) for group in _groups(tasks, names)]
 
 
 def _groups(tasks: OneClassTasks, names: NameVectors) -> Iterator[np.ndarray]:
-    """Numbers of tasks that fit into memory together, or a single one."""
+    """Task numbers in groups that fit into `BATCH_BYTES`, at least one task each."""
     length = np.array([len(rows) for rows in tasks.rows])
     columns = np.zeros(len(tasks))
-    for one in names.confusers.values():
-        columns += np.array([len(places) for places in one.places])[tasks.targets]
-    some: list[int] = []
+    for confusers in names.confusers.values():
+        columns += np.array([len(places) for places in confusers.places])[tasks.targets]
+    group: list[int] = []
     widest = 0.0
     for task in np.argsort(length, kind="stable"):
         widest = max(widest, 4 * columns[task] + ORDER_BYTES)
-        if some and (len(some) + 1) * length[task] * widest > BATCH_BYTES:
-            yield np.array(some)
-            some, widest = [], 4 * columns[task] + ORDER_BYTES
-        some.append(int(task))
-    yield np.array(some)
+        if group and (len(group) + 1) * length[task] * widest > BATCH_BYTES:
+            yield np.array(group)
+            group, widest = [], 4 * columns[task] + ORDER_BYTES
+        group.append(int(task))
+    yield np.array(group)
 
 
-def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, some: np.ndarray) -> Batch:
-    n = max(len(tasks.rows[task]) for task in some)
-    target = torch.zeros(len(some), n)
-    generic = None if names.generic is None else torch.zeros(len(some), n)
-    padded = {source: _padding(one, tasks.targets[some], n)
-              for source, one in names.confusers.items()}  # fmt: skip
-    for b, task in enumerate(some):
+def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, group: np.ndarray) -> Batch:
+    n = max(len(tasks.rows[task]) for task in group)
+    target = torch.zeros(len(group), n)
+    generic = None if names.generic is None else torch.zeros(len(group), n)
+    padded = {source: _padding(confusers, tasks.targets[group], n)
+              for source, confusers in names.confusers.items()}  # fmt: skip
+    for b, task in enumerate(group):
         c, rows = int(tasks.targets[task]), torch.from_numpy(tasks.rows[task])
         x = unit_length(bank.take(rows)).float()
         target[b, : len(x)] = x @ names.classes[c]
         if generic is not None and names.generic is not None:
             generic[b, : len(x)] = x @ names.generic
         for source, (values, _) in padded.items():
-            one = names.confusers[source]
-            own = one.vectors[one.places[c]]
-            values[b, : len(x), : len(own)] = x @ own.T
-    nothing = torch.zeros(len(some), n, 0), torch.zeros(len(some), 0, dtype=torch.bool)
-    given = {source: Similarities(target, *pair, generic)
-             for source, pair in ({NO_SOURCE: nothing} | padded).items()}  # fmt: skip
-    positives = torch.from_numpy(tasks.positives[some])
+            confusers = names.confusers[source]
+            vectors = confusers.vectors[confusers.places[c]]
+            values[b, : len(x), : len(vectors)] = x @ vectors.T
+    no_confusers = torch.zeros(len(group), n, 0), torch.zeros(len(group), 0, dtype=torch.bool)
+    similarities = {source: Similarities(target, *pair, generic)
+             for source, pair in ({NO_SOURCE: no_confusers} | padded).items()}  # fmt: skip
+    positives = torch.from_numpy(tasks.positives[group])
     positive = torch.arange(n) < positives[:, None]
-    return Batch(some, positive, torch.from_numpy(tasks.counts[some]), given)
+    return Batch(group, positive, torch.from_numpy(tasks.counts[group]), similarities)
 
 
-def _padding(one: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
-    """Room for the similarities (B, n, K) with confusers of some classes, and the mask (B, K)."""
-    size = torch.tensor([len(one.places[c]) for c in targets])
+def _padding(confusers: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
+    """Zeros for the similarities (B, n, K) with confusers of `targets`, and the mask (B, K)."""
+    size = torch.tensor([len(confusers.places[c]) for c in targets])
     widest = int(size.max())
     return torch.zeros(len(targets), n, widest), torch.arange(widest) < size[:, None]
 
@@ -181,17 +184,20 @@ def judged(
 
     def work(start: int, _: int) -> tuple[np.ndarray, list[Measures]]:
         batch = similar[start]()
-        own = [_judge(batch, batch.given[source], *wanted) for source, wanted in plan.items()]
-        return batch.tasks, [one for some in own for one in some]
+        by_source = [
+            _judge(batch, batch.similarities[source], *rules_and_learned)
+            for source, rules_and_learned in plan.items()
+        ]
+        return batch.tasks, [values for group in by_source for values in group]
 
     numbers: list[np.ndarray] = []
     pieces: list[list[Measures]] = []
     ranges = [(i, i + 1) for i in range(len(similar))]
-    for some, found in map_chunks(work, ranges, torch.device("cpu"), threads):
-        numbers.append(some)
-        pieces.append(found)
+    for tasks, values in map_chunks(work, ranges, torch.device("cpu"), threads):
+        numbers.append(tasks)
+        pieces.append(values)
         if progress:
-            progress(len(some))
+            progress(len(tasks))
     order = torch.from_numpy(np.concatenate(numbers).argsort())
     return {
         key: Measures(*(torch.cat(parts)[order] for parts in zip(*whole, strict=True)))
@@ -200,11 +206,13 @@ def judged(
 
 
 def _judge(
-    batch: Batch, given: Similarities, rules: Sequence[Rule], learned: Learned
+    batch: Batch, similarities: Similarities, rules: Sequence[Rule], learned: Learned
 ) -> list[Measures]:
     """Measures (B, P) of each rule."""
     if not rules:
         return []
-    margins = torch.stack([given.target - thresholds(rule, given, learned) for rule in rules])
-    found = measures(margins, batch.positive, batch.counts)
-    return [Measures(*one) for one in zip(*found, strict=True)]
+    margins = torch.stack(
+        [similarities.target - thresholds(rule, similarities, learned) for rule in rules]
+    )
+    by_rule = measures(margins, batch.positive, batch.counts)
+    return [Measures(*parts) for parts in zip(*by_rule, strict=True)]

@@ -1,4 +1,4 @@
-"""What one-class tasks are drawn, and which rules decide them with whose confusers."""
+"""Settings of one-class tasks: sampling, rules and sources of confusers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fewshot.exceptions import (
     expect_positive_int,
 )
 from fewshot.statistics.class_bootstrap import DRAWS
-from fewshot.tasks.one_class.confusers import sources as known
-from fewshot.tasks.one_class.confusers.lists import wanted_of
+from fewshot.tasks.one_class.confusers import sources as confuser_sources
+from fewshot.tasks.one_class.confusers.lists import confuser_settings
 from fewshot.tasks.one_class.rules import (
     RANDOM,
     RULES,
@@ -27,7 +27,7 @@ from fewshot.tasks.one_class.thresholds import GAMMA
 NEGATIVES = ("uniform", "distance")
 SOURCES = ("llm", "wordnet", "vocabulary", "random", "oracle")
 
-# Random names beside the confusers are for the command; here they are a source.
+# Rules with random names beside the confusers are for the command; here random is a source.
 BENCHMARKED = tuple(name for name, rule in RULES.items() if RANDOM not in rule.needs)
 
 
@@ -48,7 +48,7 @@ class OneClassSettings:
     sources : sequence of str
         Of confusers.
     fixed, tau : float, optional
-        Given by hand instead of learned on base classes.
+        Set here instead of learned on base classes.
     gamma : float in [0, 1]
         Weight of ANP in the rules ``anp_ft`` and ``anp_ft_fitted``.
     learn_from : str, optional
@@ -56,12 +56,12 @@ class OneClassSettings:
     draws : int
         Of the bootstrap over classes.
     confusers : dict
-        What `fewshot.tasks.one_class.confusers.confusers_of` is told.
+        Settings of `fewshot.tasks.one_class.confusers.confusers_of`.
 
     Raises
     ------
     FewshotError
-        A setting out of range or a name that nothing has.
+        A setting out of range or an unknown name.
     """
 
     tasks: int = 100
@@ -87,29 +87,29 @@ class OneClassSettings:
         problem = f"expected a list of sources, got {self.sources!r}"
         expect(listed, "one_class.sources", problem)
         for source in self.sources:
-            known[source]  # an unknown one gets a suggestion
+            confuser_sources[source]  # an unknown one gets a suggestion
         if self.fixed is not None:
             expect_number("one_class.fixed", self.fixed, -1, 1)
         if self.tau is not None:
             expect_number("one_class.tau", self.tau, 1e-4, 1e4)
         expect_number("one_class.gamma", self.gamma, 0, 1)
         expect_positive_int("one_class.draws", self.draws)
-        wanted_of(self.confusers)
+        confuser_settings(self.confusers)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> OneClassSettings:
+    def of(cls, settings: Mapping[str, Any]) -> OneClassSettings:
         """The settings of a configuration."""
-        return cls(**given)
+        return cls(**settings)
 
     @property
-    def told(self) -> Learned:
-        """What the rules are told by hand."""
-        given = {"fixed": self.fixed, "tau": self.tau}
-        record = {key: "given" for key, value in given.items() if value is not None}
+    def preset(self) -> Learned:
+        """Parameters of rules that are set by the user."""
+        values = {"fixed": self.fixed, "tau": self.tau}
+        record = {key: "given" for key, value in values.items() if value is not None}
         return Learned(fixed=self.fixed, tau=self.tau, gamma=self.gamma, record=record)
 
     @property
     def against(self) -> str:
-        """Which negatives, in words: "uniform" or "distance 2"."""
+        """Name of the negatives: "uniform" or, for instance, "distance 2"."""
         distance = f"distance {self.distance}"
         return distance if self.negatives == "distance" else self.negatives

@@ -1,4 +1,4 @@
-"""One-class measures as means with intervals, paired differences, and what was not used."""
+"""Summaries of one-class cells: means with intervals, paired differences, confusers and keys."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Key = tuple[str, str]  # rule and source
 COMPARED = "macro_f1"
 
 
-def measured(
-    found: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
+def measures_with_intervals(
+    measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
 ) -> dict[Key, list[dict[str, Any]]]:
-    """Per rule and source an entry per prevalence: the measures with intervals over classes."""
+    """Measures with intervals over classes, by rule and source, an entry per prevalence."""
     columns = [
         getattr(values, name)[:, p].numpy()
-        for values in found.values()
+        for values in measures.values()
         for p in range(len(tasks.prevalences))
         for name in ONE_CLASS_MEASURES
     ]
     intervals = iter(class_intervals(np.stack(columns, 1), tasks.targets, seed, draws))
     done = {}
-    for key, values in found.items():
+    for key, values in measures.items():
         done[key] = [
             {
                 "prevalence": share,
@@ -52,24 +52,24 @@ def measured(
 
 
 def comparisons(
-    found: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
+    measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
 ) -> dict[Key, list[dict[str, Any]]]:
-    """Paired differences of macro F1 on the same tasks, by the first of a pair.
+    """Paired differences of macro F1 on the same tasks, by the first cell of a pair.
 
     Rules are compared within a source, and sources within a rule.
     """
-    pairs = list(_pairs(found))
+    pairs = list(_pairs(measures))
     shares = len(tasks.prevalences)
-    done: dict[Key, list[dict[str, Any]]] = {key: [] for key in found}
+    done: dict[Key, list[dict[str, Any]]] = {key: [] for key in measures}
     if not pairs:
         return done
-    columns = [_difference(found, first, second) for first, second in pairs]
+    columns = [_difference(measures, first, second) for first, second in pairs]
     intervals = class_intervals(np.concatenate(columns, 1), tasks.targets, seed, draws)
     for i, (first, second) in enumerate(pairs):
-        own = intervals[i * shares : (i + 1) * shares]
+        pair_intervals = intervals[i * shares : (i + 1) * shares]
         entries = [
-            {"prevalence": share, COMPARED: one}
-            for share, one in zip(tasks.prevalences, own, strict=True)
+            {"prevalence": share, COMPARED: interval}
+            for share, interval in zip(tasks.prevalences, pair_intervals, strict=True)
         ]
         other = {"second": second[0], "second_source": second[1]}
         done[first].append({"first": first[0], "first_source": first[1], **other,
@@ -77,45 +77,45 @@ def comparisons(
     return done
 
 
-def _pairs(found: Mapping[Key, Measures]) -> Iterator[tuple[Key, Key]]:
-    for first, second in itertools.combinations(found, 2):
+def _pairs(measures: Mapping[Key, Measures]) -> Iterator[tuple[Key, Key]]:
+    for first, second in itertools.combinations(measures, 2):
         (rule, source), (other, another) = first, second
         if source == another or NO_SOURCE in (source, another) or rule == other:
             yield first, second
 
 
-def _difference(found: Mapping[Key, Measures], first: Key, second: Key) -> NDArray:
-    one, other = (getattr(found[key], COMPARED) for key in (first, second))
-    gap: NDArray = (one - other).numpy()
+def _difference(measures: Mapping[Key, Measures], first: Key, second: Key) -> NDArray:
+    first_values, second_values = (getattr(measures[key], COMPARED) for key in (first, second))
+    gap: NDArray = (first_values - second_values).numpy()
     return gap
 
 
 def confusers_used(
-    names: NameVectors, source: str, tasks: OneClassTasks, know: Learned
+    names: NameVectors, source: str, tasks: OneClassTasks, learned: Learned
 ) -> dict[str, Any]:
-    """Where confusers come from, how many there are, what was dropped and what fell back."""
+    """Summary of a source: record, number and names of confusers, dropped names, fallbacks."""
     lists = names.confusers[source].lists
-    own = [int(c) for c in np.unique(tasks.targets)]
-    used = [len(lists.names[c]) for c in own]
-    instead = fallback_name(know, generic=names.generic is not None)
+    targets = [int(c) for c in np.unique(tasks.targets)]
+    used = [len(lists.names[c]) for c in targets]
+    instead = fallback_name(learned, generic=names.generic is not None)
     return {
         "record": lists.record,
         "mean": float(np.mean(used)),
-        "names": {lists.classnames[c]: list(lists.names[c]) for c in own}
+        "names": {lists.classnames[c]: list(lists.names[c]) for c in targets}
         if source != "oracle" else {},
         "dropped": {
-            lists.classnames[c]: [list(one) for one in lists.dropped[c]]
-            for c in own
+            lists.classnames[c]: [list(name_and_reason) for name_and_reason in lists.dropped[c]]
+            for c in targets
             if lists.dropped[c]
         },
-        "fallbacks": {lists.classnames[c]: instead for c in own if not lists.names[c]},
+        "fallbacks": {lists.classnames[c]: instead for c in targets if not lists.names[c]},
     }  # fmt: skip
 
 
 def one_class_keys(
     bank: FeatureBank,
     names: NameVectors,
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     tasks: OneClassTasks,
     plan: Plan,
     seed: int,
@@ -123,8 +123,8 @@ def one_class_keys(
 ) -> dict[Key, str]:
     """SHA-256 over everything that a row depends on, for every rule and source of `plan`.
 
-    All cells share the causes of all of them, since each is compared with the others. What was
-    learned counts by its numbers, and by `base`, what the summary says of the base classes.
+    All cells share the causes of all cells, since each is compared with the others. Learned
+    parameters enter by their values and by `base`, the record of the base classes.
     """
     generic = None if names.generic is None else array_digest(names.generic)
     causes = {
@@ -132,13 +132,16 @@ def one_class_keys(
         "task": ONE_CLASS,
         "seed": seed,
         "features": feature_causes(bank),
-        "tasks": [tasks.hash(), wanted.against, wanted.draws],
+        "tasks": [tasks.hash(), task_settings.against, task_settings.draws],
         "base": base,
         "names": [array_digest(names.classes), generic],
-        "confusers": {source: _confusers(one) for source, one in names.confusers.items()},
+        "confusers": {
+            source: _confuser_causes(source_confusers)
+            for source, source_confusers in names.confusers.items()
+        },
         "plan": {
-            source: [[rule.name for rule in rules], asdict(known)]
-            for source, (rules, known) in plan.items()
+            source: [[rule.name for rule in rules], asdict(learned)]
+            for source, (rules, learned) in plan.items()
         },
     }
     whole = json.dumps(causes, sort_keys=True, default=str)
@@ -146,11 +149,11 @@ def one_class_keys(
     return {(rule, source): _digest(f"{rule} {source} {whole}") for rule, source in pairs}
 
 
-def _confusers(given: Confusers) -> list[Any]:
-    """Names and vectors, class by class."""
-    places = [array_digest(one) for one in given.places]
-    lists = given.lists
-    return [array_digest(given.vectors), places, lists.names, lists.dropped, lists.record]
+def _confuser_causes(confusers: Confusers) -> list[Any]:
+    """Hashes of vectors, names and record of the confusers of a source."""
+    places = [array_digest(rows) for rows in confusers.places]
+    lists = confusers.lists
+    return [array_digest(confusers.vectors), places, lists.names, lists.dropped, lists.record]
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Zero-shot one-class classification: is this image a t, by the name of t alone?"""
+"""Zero-shot one-class classification: whether an image belongs to a class, from its name alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import (
     Base,
     Plan,
-    about_base,
+    base_record,
     learned_from,
     plan_of,
     tasks_of,
@@ -44,7 +44,7 @@ from fewshot.tasks.one_class.summary import (
     Key,
     comparisons,
     confusers_used,
-    measured,
+    measures_with_intervals,
     one_class_keys,
 )
 
@@ -53,7 +53,7 @@ Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
 
 @dataclass(frozen=True, eq=False)
 class OneClassResult:
-    """What came out.
+    """Results of a one-class evaluation.
 
     Attributes
     ----------
@@ -61,9 +61,9 @@ class OneClassResult:
         One per rule and source of confusers; ``.one_class`` has a row per task and prevalence.
     tasks : OneClassTasks
     learned : dict of str to Learned
-        What the rules knew, by source.
+        Learned parameters of rules, by source.
     left_out : list of dict
-        Rules that lack something: ``head``, ``shots`` (None) and ``reason``.
+        Rules with missing requirements: ``head``, ``shots`` (None) and ``reason``.
     """
 
     cells: list[Result]
@@ -75,7 +75,7 @@ class OneClassResult:
 def evaluate_one_class(
     bank: FeatureBank,
     names: NameVectors,
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     settings: Settings,
     seed: int = 0,
     *,
@@ -83,25 +83,25 @@ def evaluate_one_class(
     taxonomy: Mapping[str, Any] | None = None,
     recall: Recall = lambda _: None,
 ) -> OneClassResult:
-    """Every rule with every source of confusers on the same one-class tasks.
+    """Evaluate every rule with every source of confusers on the same one-class tasks.
 
     Parameters
     ----------
     bank : FeatureBank
     names : NameVectors
         Of all classes of `bank`, in the space of its features.
-    wanted : OneClassSettings
-        Its ``sources`` and ``confusers`` are not looked at: those of `names` count.
+    task_settings : OneClassSettings
+        Its ``sources`` and ``confusers`` are ignored: those of `names` are used.
     settings : Settings
-        Threads and progress; nothing else matters here.
+        Only threads and progress are used.
     seed : int
     base : Base, optional
-        What to learn the fixed threshold, tau and the posterior on.
+        Classes to learn the fixed threshold, tau and the posterior on.
     taxonomy : mapping, optional
         Ancestors by class name, for negatives at a distance.
     recall : callable, optional
-        Given the keys of all cells, cells of earlier runs by key, or None to compute all of them:
-        each is compared with the others, so that they come together.
+        From the keys of all cells to the cells of earlier runs by key, or to None to compute all
+        cells: each is compared with the others, so they are recalled together.
 
     Returns
     -------
@@ -110,54 +110,56 @@ def evaluate_one_class(
     Raises
     ------
     FewshotError
-        Fewer than two classes, no negatives, or no rule that has all it needs.
+        Fewer than two classes, no negatives, or no rule with all its requirements.
     """
     begun = time.perf_counter()
-    tasks = tasks_of(bank, wanted, seed, taxonomy)
+    tasks = tasks_of(bank, task_settings, seed, taxonomy)
     with torch_threads(1):
-        learned = learned_from(base, wanted, seed)
-    plan, out = plan_of(rules_named(wanted.rules), names, learned)
-    keys = one_class_keys(bank, names, wanted, tasks, plan, seed, about_base(base, wanted))
-    known = recall(list(keys.values()))
-    if known is not None:
-        return OneClassResult([known[key] for key in keys.values()], tasks, learned, out)
-    found = judged(batches(bank, tasks, names), plan, settings.threads, settings.progress)
+        learned = learned_from(base, task_settings, seed)
+    plan, left_out = plan_of(rules_named(task_settings.rules), names, learned)
+    keys = one_class_keys(
+        bank, names, task_settings, tasks, plan, seed, base_record(base, task_settings)
+    )
+    earlier = recall(list(keys.values()))
+    if earlier is not None:
+        return OneClassResult([earlier[key] for key in keys.values()], tasks, learned, left_out)
+    measures = judged(batches(bank, tasks, names), plan, settings.threads, settings.progress)
     seconds = time.perf_counter() - begun
     common = {
         "queries": "all",
         "episodes": len(tasks),
         "targets": len(np.unique(tasks.targets)),
         "dropped_targets": [bank.classnames[c] for c in tasks.dropped],
-        "base": about_base(base, wanted),
+        "base": base_record(base, task_settings),
         "hashes": {"features": bank.hash(), "episodes": tasks.hash()},
         "duration_s": seconds,
         "episodes_per_second": len(tasks) / seconds,
     }
-    summaries = _summaries(found, plan, names, tasks, seed, wanted.draws)
+    summaries = _summaries(measures, plan, names, tasks, seed, task_settings.draws)
     cells = []
-    for key, values in found.items():
-        cell = _cell_columns(bank, key, wanted.against, seed)
+    for key, values in measures.items():
+        cell = _cell_columns(bank, key, task_settings.against, seed)
         rows = _rows(cell, bank, tasks, values)
-        own = {"key": keys[key], "reused_from": None}
-        cells.append(_result({**cell, **common, **summaries[key], **own}, rows))
-    return OneClassResult(cells, tasks, learned, out)
+        identity = {"key": keys[key], "reused_from": None}
+        cells.append(_result({**cell, **common, **summaries[key], **identity}, rows))
+    return OneClassResult(cells, tasks, learned, left_out)
 
 
 def _summaries(
-    found: Mapping[Key, Measures],
+    measures: Mapping[Key, Measures],
     plan: Plan,
     names: NameVectors,
     tasks: OneClassTasks,
     seed: int,
     draws: int,
 ) -> dict[Key, dict[str, Any]]:
-    """What differs from rule to rule; the first one of a source tells its confusers."""
-    means = measured(found, tasks, seed, draws)
-    pairs = comparisons(found, tasks, seed, draws)
-    first = {source: rule for rule, source in reversed(list(found)) if source != NO_SOURCE}
+    """Summary entries of each cell; only the first rule of a source lists the confusers."""
+    means = measures_with_intervals(measures, tasks, seed, draws)
+    pairs = comparisons(measures, tasks, seed, draws)
+    first = {source: rule for rule, source in reversed(list(measures)) if source != NO_SOURCE}
     return {
         (rule, source): {
-            "head_parameters": _parameters(RULES[rule], plan[source][1]),
+            "head_parameters": _rule_parameters(RULES[rule], plan[source][1]),
             "head_uses": ["text"],
             "prevalences": means[rule, source],
             "comparisons": pairs[rule, source],
@@ -165,7 +167,7 @@ def _summaries(
             if first.get(source) == rule
             else None,
         }
-        for rule, source in found
+        for rule, source in measures
     }
 
 
@@ -184,19 +186,21 @@ def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[
     }
 
 
-def _parameters(rule: Rule, know: Learned) -> dict[str, Any]:
-    """What the rule was told or has learned."""
-    values = {"fixed": know.fixed, "level": know.level, "tau": know.tau}
-    found: dict[str, Any] = {need: values[need] for need in values if need in rule.needs}
-    if "posterior" in rule.needs and know.posterior is not None:
-        found["posterior"] = list(know.posterior)
-    return found | ({"gamma": know.gamma} if rule.name in ("anp_ft", "anp_ft_fitted") else {})
+def _rule_parameters(rule: Rule, learned: Learned) -> dict[str, Any]:
+    """Parameters of a rule, set by the user or learned."""
+    values = {"fixed": learned.fixed, "level": learned.level, "tau": learned.tau}
+    parameters: dict[str, Any] = {need: values[need] for need in values if need in rule.needs}
+    if "posterior" in rule.needs and learned.posterior is not None:
+        parameters["posterior"] = list(learned.posterior)
+    return parameters | (
+        {"gamma": learned.gamma} if rule.name in ("anp_ft", "anp_ft_fitted") else {}
+    )
 
 
 def _rows(
     cell: dict[str, Any], bank: FeatureBank, tasks: OneClassTasks, values: Measures
 ) -> pd.DataFrame:
-    """A row per task and prevalence."""
+    """Data frame with a row per task and prevalence."""
     T, P = len(tasks), len(tasks.prevalences)
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.repeat(np.arange(T), P)}).assign(**cell)

@@ -1,4 +1,4 @@
-"""How far apart two classes are in a taxonomy: levels up to their lowest common ancestor."""
+"""Distances of classes in a taxonomy: levels up to their lowest common ancestor."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def ancestors_of(
     Parameters
     ----------
     classnames : sequence of C str
-        What identifies the classes.
+        Identifiers of the classes.
     taxonomy : mapping of str to sequence of str, optional
         Ancestors by class name, as a data set's card has them; case, underscores and hyphens of
-        names do not count. Without it, names of iNaturalist 2021's form say theirs.
+        names are ignored. Without it, names in the form of iNaturalist 2021 are parsed.
 
     Raises
     ------
@@ -43,22 +43,22 @@ def ancestors_of(
                 "of iNaturalist 2021's form",
                 "Write `taxonomy:` into its card, or set one_class.negatives=uniform.",
             )
-        return tuple(one.down_to("genus") for one in lineages)
-    known = {_key(name): _checked(name, value) for name, value in taxonomy.items()}
-    missing = [name for name in classnames if _key(name) not in known]
+        return tuple(lineage.down_to("genus") for lineage in lineages)
+    by_key = {_key(name): _checked(name, value) for name, value in taxonomy.items()}
+    missing = [name for name in classnames if _key(name) not in by_key]
     if missing:
         raise FewshotError(
             SETTING, f"{len(missing)} of {len(classnames)} classes are not in the taxonomy, for "
             f"instance {missing[0]!r}", "Add them to `taxonomy:` of the data set's card.",
         )  # fmt: skip
-    found = tuple(known[_key(name)] for name in classnames)
-    for name, one in zip(classnames, found, strict=True):
-        if len(one) != len(found[0]):
+    ancestors = tuple(by_key[_key(name)] for name in classnames)
+    for name, lineage in zip(classnames, ancestors, strict=True):
+        if len(lineage) != len(ancestors[0]):
             raise FewshotError(
                 SETTING, f"expected all classes at one depth of the taxonomy; {classnames[0]!r} "
-                f"has {len(found[0])} ancestors and {name!r} has {len(one)}",
+                f"has {len(ancestors[0])} ancestors and {name!r} has {len(lineage)}",
             )  # fmt: skip
-    return found
+    return ancestors
 
 
 def _key(name: str) -> str:
@@ -67,7 +67,7 @@ def _key(name: str) -> str:
 
 def _checked(name: str, value: Any) -> tuple[str, ...]:
     fine = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-    if not fine or not all(isinstance(one, str) and one for one in value):
+    if not fine or not all(isinstance(entry, str) and entry for entry in value):
         raise FewshotError(
             SETTING, f"expected a list of names for {name!r} in the taxonomy, got {value!r}"
         )
@@ -75,7 +75,7 @@ def _checked(name: str, value: Any) -> tuple[str, ...]:
 
 
 def distances(ancestors: Ancestors) -> NDArray:
-    """Levels up to the lowest common ancestor of every two of C classes.
+    """Levels up to the lowest common ancestor, for all pairs of C classes.
 
     Parameters
     ----------
@@ -90,8 +90,10 @@ def distances(ancestors: Ancestors) -> NDArray:
     shared = np.zeros((len(ancestors), len(ancestors)), dtype=np.int64)
     for level in range(1, depth + 1):
         number: dict[tuple[str, ...], int] = {}
-        branch = np.array([number.setdefault(one[:level], len(number)) for one in ancestors])
+        branch = np.array(
+            [number.setdefault(lineage[:level], len(number)) for lineage in ancestors]
+        )
         shared += branch[:, None] == branch
-    found = depth + 1 - shared
-    np.fill_diagonal(found, 0)
-    return found
+    levels = depth + 1 - shared
+    np.fill_diagonal(levels, 0)
+    return levels

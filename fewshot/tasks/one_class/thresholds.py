@@ -1,7 +1,7 @@
-"""How similar an image must be to a class's name: thresholds from similarities alone.
+"""Thresholds of the similarity of an image and a class name, from similarities alone.
 
-Is an image x a t? Yes where s(x, t) > lambda(x). s is a cosine of image and text; n_1 .. n_K are
-the confusers of t, names of what could be taken for it.
+An image x is of the class t where s(x, t) > lambda(x). s is a cosine of image and text; n_1 .. n_K
+are the confusers of t, names of similar objects.
 
 Bendou et al., "LLM meets Vision-Language Models for Zero-Shot One-Class Classification", 2024,
 arXiv 2404.00675: a fixed threshold (FT), the closest confuser (max), the average of the confusers
@@ -32,8 +32,8 @@ def closest_negative(confusers: Tensor, mask: Tensor) -> Tensor:
     -------
     Tensor of shape (..., n)
     """
-    known = mask[..., None, :]
-    highest = confusers.masked_fill(~known, -torch.inf).amax(-1)
+    present = mask[..., None, :]
+    highest = confusers.masked_fill(~present, -torch.inf).amax(-1)
     return highest.masked_fill(~mask.any(-1)[..., None], torch.nan)
 
 
@@ -43,8 +43,8 @@ def average_negative(confusers: Tensor, mask: Tensor) -> Tensor:
     The similarity with the average of the confusers' unit vectors, which is not scaled to unit
     length. Parameters and result as in `closest_negative`.
     """
-    known = mask[..., None, :]
-    return confusers.masked_fill(~known, 0).sum(-1) / mask.sum(-1)[..., None]
+    present = mask[..., None, :]
+    return confusers.masked_fill(~present, 0).sum(-1) / mask.sum(-1)[..., None]
 
 
 def log_mean_exp(confusers: Tensor, mask: Tensor, tau: float) -> Tensor:
@@ -57,8 +57,8 @@ def log_mean_exp(confusers: Tensor, mask: Tensor, tau: float) -> Tensor:
     tau : float
         > 0, in units of a cosine.
     """
-    known = mask[..., None, :]
-    scaled = (confusers / tau).masked_fill(~known, -torch.inf)
+    present = mask[..., None, :]
+    scaled = (confusers / tau).masked_fill(~present, -torch.inf)
     return tau * (scaled.logsumexp(-1) - mask.sum(-1)[..., None].log())
 
 
@@ -73,7 +73,7 @@ def both(adaptive: Tensor, fixed: float) -> Tensor:
 
 
 def posterior_logit(target: Tensor, level: Tensor, weights: tuple[float, float, float]) -> Tensor:
-    """Log-odds of "yes" where as many images are of the class as are not.
+    """Log-odds of "yes" at a prevalence of one half.
 
     Parameters
     ----------

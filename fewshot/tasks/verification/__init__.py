@@ -1,1 +1,1 @@
-"""Open-set verification: is this image of class c?"""
+"""Open-set verification: whether an image belongs to class c."""

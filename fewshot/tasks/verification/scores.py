@@ -1,4 +1,4 @@
-"""Scores of every query for every class of its episode, and how well they order the queries."""
+"""Verification scores of all queries and classes of an episode, and their ranking measures."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
 )
 
-# Bytes that ordering needs of every score, about ten integers.
+# Bytes that sorting needs per score, about ten integers.
 ORDER_BYTES = 80
 
 
-class Verified(NamedTuple):
-    """What came out for every class of every episode, each (E, N).
+class VerificationMeasures(NamedTuple):
+    """Ranking measures of every class of every episode, each (E, N).
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Verified(NamedTuple):
     negatives: NDArray
 
 
-def verified(
+def verification_measures(
     bank: FeatureBank,
     episodes: EpisodeSet,
     head: tuple[str, Head],
@@ -54,15 +54,15 @@ def verified(
     device: torch.device,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> Verified:
-    """Each class of each episode as target: its queries against those of the other classes.
+) -> VerificationMeasures:
+    """Ranking measures with each class as target: its queries against those of the others.
 
     A few episodes at a time, and no more queries of one than `QUERY_BYTES` hold.
 
     Raises
     ------
     FewshotError
-        The head cannot verify, or gives scores that are no numbers.
+        The head cannot verify, or its scores are not finite.
     """
     name, classifier = head
     verifier(name, classifier)
@@ -74,12 +74,12 @@ def verified(
         rows = episodes.query_rows(start, stop)
         scores = _scores(bank, fitted, rows.reshape(stop - start, -1), device, limit)
         mask = torch.from_numpy(rows >= 0).to(device)
-        told = bool(scores.mT[mask.flatten(1)[:, None].expand(scores.mT.shape)].isfinite().all())
-        expect(told, f"head={name}", "expected finite scores, got others")
+        finite = bool(scores.mT[mask.flatten(1)[:, None].expand(scores.mT.shape)].isfinite().all())
+        expect(finite, f"head={name}", "expected finite scores, got others")
         count = mask.sum(-1)
         measured = _each_target(scores, mask, limit)
         others = count.sum(-1, keepdim=True) - count
-        return tuple(one.cpu() for one in (*measured, count, others))
+        return tuple(tensor.cpu() for tensor in (*measured, count, others))
 
     images = episodes.ways * (episodes.shots + episodes.largest_query)
     bytes_each = images * max(bank.dim * 4, episodes.ways * ORDER_BYTES)
@@ -88,7 +88,7 @@ def verified(
         pieces.append(chunk)
         if progress:
             progress(len(chunk[0]))
-    return Verified(*(torch.cat(one).numpy() for one in zip(*pieces, strict=True)))
+    return VerificationMeasures(*(torch.cat(parts).numpy() for parts in zip(*pieces, strict=True)))
 
 
 def _scores(
@@ -103,12 +103,12 @@ def _scores(
 
 
 def _each_target(scores: Tensor, mask: Tensor, limit: int) -> Ranking:
-    """Measures (E, N) of scores (E, N * Q, N), queries class after class; mask (E, N, Q)."""
+    """Ranking measures (E, N) of scores (E, N * Q, N), queries grouped by class; mask (E, N, Q)."""
     E, N, Q = mask.shape
-    there = mask.flatten(1)[:, None]
+    valid = mask.flatten(1)[:, None]
     way = torch.arange(N, device=scores.device)
     pieces = []
     for first, last in chunks(N, E * N * Q * ORDER_BYTES, limit):
-        own = (way[first:last, None] == way.repeat_interleave(Q)).expand(E, -1, -1)
-        pieces.append(ranking(scores[..., first:last].mT, own, there.expand(own.shape)))
-    return Ranking(*(torch.cat(one, -1) for one in zip(*pieces, strict=True)))
+        is_target = (way[first:last, None] == way.repeat_interleave(Q)).expand(E, -1, -1)
+        pieces.append(ranking(scores[..., first:last].mT, is_target, valid.expand(is_target.shape)))
+    return Ranking(*(torch.cat(parts, -1) for parts in zip(*pieces, strict=True)))

@@ -1,4 +1,4 @@
-"""Open-set verification: is this image of class c? One class at a time, from its shots or name."""
+"""Open-set verification: whether an image belongs to a class, given its shots or its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.judged_part import judged_name
 from fewshot.tasks.engine.least_shots import check_least_shots
 from fewshot.tasks.engine.settings import Settings
-from fewshot.tasks.verification.scores import Verified, verified
+from fewshot.tasks.verification.scores import VerificationMeasures, verification_measures
 
 NO_BASE = "verification learns nothing from base-class episodes"
 
@@ -40,17 +40,17 @@ def evaluate_verification(
     settings: Settings,
     seed: int,
 ) -> Result:
-    """Each of the N classes of an episode as target, all other queries as impostors.
+    """Evaluate a head on verification: each class of an episode as target, the others as impostors.
 
     Parameters
     ----------
     bank : FeatureBank
     episodes : EpisodeSet
-        Of any sampler; the shots of a class are all that a head gets of it.
+        From any sampler; the head sees only the shots of a class.
     head : (str, Head)
         Name for the rows, and a head that is a `Verifier`.
     settings : Settings
-        Device, threads and progress; nothing else matters here.
+        Only device, threads and progress are used.
     seed : int
         Of the episodes, for the rows.
 
@@ -70,8 +70,10 @@ def evaluate_verification(
     check_least_shots({name: classifier}, episodes.fewest_shots)
     check_uses(bank, name, classifier.uses)
     begun = time.perf_counter()
-    measured = verified(bank, episodes, head, progress=settings.progress, **settings.engine)
-    judged = time.perf_counter() - begun
+    measures = verification_measures(
+        bank, episodes, head, progress=settings.progress, **settings.engine
+    )
+    seconds = time.perf_counter() - begun
     cell = _cell_columns(bank, name, episodes, seed)
     summary = {
         **cell,
@@ -80,20 +82,20 @@ def evaluate_verification(
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
-        "prevalence": _prevalence(measured),
-        "targets": int(np.isfinite(measured.auroc).sum()),
-        **{one: _intervals(getattr(measured, one), episodes) for one in MEASURES},
+        "prevalence": _prevalence(measures),
+        "targets": int(np.isfinite(measures.auroc).sum()),
+        **{measure: _intervals(getattr(measures, measure), episodes) for measure in MEASURES},
         "base": {"reason": NO_BASE},
         "comparisons": [],
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
-        "episodes_per_second": len(episodes) / judged,
+        "episodes_per_second": len(episodes) / seconds,
     }
     return Result(
         pd.DataFrame(columns=list(EPISODE_COLUMNS)),
         pd.DataFrame(columns=list(PREDICTION_COLUMNS)),
         summary,
-        verification=_rows(cell, bank, episodes, measured),
+        verification=_rows(cell, bank, episodes, measures),
     )
 
 
@@ -111,7 +113,7 @@ def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int)
 
 
 def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> list[dict[str, Any]]:
-    """Paired differences of heads that were judged on the same episodes.
+    """Paired differences of heads that were evaluated on the same episodes.
 
     Parameters
     ----------
@@ -124,24 +126,27 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
         One per pair: ``first``, ``second`` and, for each measure, the intervals of the mean of
         first minus second by population.
     """
-    values = {name: _by_target(one.verification, episodes) for name, one in results.items()}
+    values = {name: _by_target(result.verification, episodes) for name, result in results.items()}
     return [
         {"first": first, "second": second}
-        | {one: _intervals(values[first][one] - values[second][one], episodes) for one in MEASURES}
+        | {
+            measure: _intervals(values[first][measure] - values[second][measure], episodes)
+            for measure in MEASURES
+        }
         for first, second in itertools.combinations(values, 2)
     ]
 
 
-def note_comparisons(judged: Iterable[tuple[EpisodeSet, Result]]) -> None:
-    """Put the paired differences of heads into ``summary["comparisons"]`` of the first of a pair.
+def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
+    """Add paired differences to ``summary["comparisons"]`` of the first head of each pair.
 
     Parameters
     ----------
-    judged : iterable of (EpisodeSet, Result)
+    evaluated : iterable of (EpisodeSet, Result)
         Results on the same episodes are compared.
     """
     groups: dict[EpisodeSet, dict[str, Result]] = {}
-    for episodes, result in judged:
+    for episodes, result in evaluated:
         groups.setdefault(episodes, {})[result.summary["head"]] = result
     for episodes, results in groups.items():
         for pair in compare_verifiers(results, episodes):
@@ -149,15 +154,18 @@ def note_comparisons(judged: Iterable[tuple[EpisodeSet, Result]]) -> None:
 
 
 def _by_target(rows: pd.DataFrame, episodes: EpisodeSet) -> dict[str, NDArray]:
-    """Columns of measures as (E, N)."""
-    return {one: rows[one].to_numpy(float).reshape(episodes.classes.shape) for one in MEASURES}
+    """Arrays (E, N) of each measure, by name."""
+    return {
+        measure: rows[measure].to_numpy(float).reshape(episodes.classes.shape)
+        for measure in MEASURES
+    }
 
 
-def _prevalence(measured: Verified) -> float:
+def _prevalence(measures: VerificationMeasures) -> float:
     """Mean share of positives among the queries of a target."""
-    known = np.isfinite(measured.auroc)
-    total = (measured.positives + measured.negatives)[known]
-    return float((measured.positives[known] / total).mean()) if known.any() else float("nan")
+    defined = np.isfinite(measures.auroc)
+    total = (measures.positives + measures.negatives)[defined]
+    return float((measures.positives[defined] / total).mean()) if defined.any() else float("nan")
 
 
 def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
@@ -166,31 +174,31 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
     A target without queries takes the mean of the others of its episode, which leaves the
     episode's mean as it is; an episode without any target is left out.
     """
-    known = np.isfinite(values)
-    some = known.any(-1)
-    if not some.any():
+    defined = np.isfinite(values)
+    usable = defined.any(-1)
+    if not usable.any():
         return None
-    values, known = values[some], known[some]
+    values, defined = values[usable], defined[usable]
     mean = np.nanmean(values, -1, keepdims=True)
-    query = None if episodes.query is None else episodes.query[some]
+    query = None if episodes.query is None else episodes.query[usable]
     return population_intervals(
-        np.where(known, values, mean),
-        episodes.classes[some],
+        np.where(defined, values, mean),
+        episodes.classes[usable],
         episodes.labels,
-        episodes.support[some],
+        episodes.support[usable],
         query,
         impostors=True,
     )
 
 
 def _rows(
-    cell: dict[str, Any], bank: FeatureBank, episodes: EpisodeSet, measured: Verified
+    cell: dict[str, Any], bank: FeatureBank, episodes: EpisodeSet, measures: VerificationMeasures
 ) -> pd.DataFrame:
-    """A row per episode and target."""
+    """Data frame with a row per episode and target."""
     E, N = episodes.classes.shape
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.repeat(np.arange(E), N)}).assign(**cell)
     rows["target"] = names[episodes.classes].reshape(-1)
-    for name, values in measured._asdict().items():
+    for name, values in measures._asdict().items():
         rows[name] = values.reshape(-1)
     return rows[list(VERIFICATION_COLUMNS)]

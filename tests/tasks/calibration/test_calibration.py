@@ -89,9 +89,9 @@ def test_data_sets_left_out_have_figures(fitted):
 
 
 def test_a_data_set_is_described(fitted):
-    assert [one["group"] for one in fitted.fitted_on] == list(NAMES)
-    one = fitted.fitted_on[0]
-    assert (one["images"], one["classes"], one["dimensions"]) == (24 * 14, 24, 12)
+    assert [record["group"] for record in fitted.fitted_on] == list(NAMES)
+    record = fitted.fitted_on[0]
+    assert (record["images"], record["classes"], record["dimensions"]) == (24 * 14, 24, 12)
     assert fitted.space["backbone"] == "net" and fitted.space["dimensions"] == 12
     assert fitted.notes == "simulated"
 
@@ -101,9 +101,9 @@ def test_save_load_and_use(fitted, tmp_path):
     again = load_general(tmp_path / "mine.json")
     assert set(again.models) == set(fitted.models)
     bank = make(9, 1.0)
-    given = {"episodes": 30, "shots": 3, "calibrator": str(tmp_path / "mine.json")}
+    settings = {"episodes": 30, "shots": 3, "calibrator": str(tmp_path / "mine.json")}
     with pytest.raises(FewshotError, match="backbone 'net', got 'unknown'"):
-        fewshot.evaluate(bank.features, bank.labels, **given)
+        fewshot.evaluate(bank.features, bank.labels, **settings)
     replace(fitted, space=None).save(tmp_path / "mine.json")
     for calibration in ("none", "datasets"):
         result = fewshot.evaluate(
@@ -111,7 +111,7 @@ def test_save_load_and_use(fitted, tmp_path):
             bank.labels,
             estimators=["auto", "margin", "loo"],
             calibration=calibration,
-            **given,
+            **settings,
         )
         assert result.predictions["predicted_error"].notna().all()
         summary = result.summary["estimators"]
@@ -122,16 +122,16 @@ def test_save_load_and_use(fitted, tmp_path):
 
 def test_same_seed_same_calibrator_and_another_seed_another():
     small = replace(PLAN, ways=(2,), shots=(1, 2), heads=("ncm",), episodes=10)
-    one, two, other = (
+    first, second, other = (
         fit_general(groups(), plan) for plan in (small, small, replace(small, seed=4))
     )
-    for regime, model in one.models.items():
-        np.testing.assert_array_equal(model.coefficients, two.models[regime].coefficients)
-        np.testing.assert_array_equal(model.residuals, two.models[regime].residuals)
-    assert one.left_out == two.left_out
+    for regime, model in first.models.items():
+        np.testing.assert_array_equal(model.coefficients, second.models[regime].coefficients)
+        np.testing.assert_array_equal(model.residuals, second.models[regime].residuals)
+    assert first.left_out == second.left_out
     changed = [
         not np.array_equal(m.coefficients, other.models[r].coefficients)
-        for r, m in one.models.items()
+        for r, m in first.models.items()
     ]
     assert all(changed)
 
@@ -151,9 +151,11 @@ def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monke
             regression.fit_regime(REGIMES["closed"], cells)
         return seen
 
-    own = [cell for cell in cells if cell.regime == "closed"]
-    before = predictions(own)
-    after = predictions([replace(c, actual=1 - c.actual) if c.group == "rocks" else c for c in own])
+    closed = [cell for cell in cells if cell.regime == "closed"]
+    before = predictions(closed)
+    after = predictions(
+        [replace(c, actual=1 - c.actual) if c.group == "rocks" else c for c in closed]
+    )
     assert len(before) == len(after) > 0
     for key, (predicted, _) in before.items():
         same = np.allclose(predicted, after[key][0])
@@ -161,14 +163,14 @@ def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monke
 
 
 def test_groups_weigh_alike_whatever_their_banks(cells):
-    own = [c for c in cells if c.regime == "closed" and c.shots == 2]
+    closed = [c for c in cells if c.regime == "closed" and c.shots == 2]
     centre, scale = np.zeros(3), np.ones(3)
-    once = regression._fit(own, centre, scale)
-    doubled = own + [replace(c, dataset="copy") for c in own if c.group == "cars"]
+    once = regression._fit(closed, centre, scale)
+    doubled = closed + [replace(c, dataset="copy") for c in closed if c.group == "cars"]
     np.testing.assert_allclose(regression._fit(doubled, centre, scale), once, atol=1e-6)
     # Twice the weight is what a twin would bring.
-    twin = own + [replace(c, group="twin") for c in own if c.group == "cars"]
-    weighed = [replace(c, weight=2.0) if c.group == "cars" else c for c in own]
+    twin = closed + [replace(c, group="twin") for c in closed if c.group == "cars"]
+    weighed = [replace(c, weight=2.0) if c.group == "cars" else c for c in closed]
     np.testing.assert_allclose(
         regression._fit(weighed, centre, scale), regression._fit(twin, centre, scale), atol=1e-6
     )
@@ -207,8 +209,8 @@ def test_a_base_class_with_one_image_is_no_obstacle():
     """Moments need two images of some base class."""
     banks = groups(classes=8)
     for name, (bank,) in banks.items():
-        own = bank.labels < 4
-        rows = np.concatenate([np.flatnonzero(~own), np.arange(0, 4 * 14, 14)])
+        is_base = bank.labels < 4
+        rows = np.concatenate([np.flatnonzero(~is_base), np.arange(0, 4 * 14, 14)])
         split = np.where(bank.labels[rows] < 4, "base", "novel")
         banks[name] = [make_bank(bank.features[rows], bank.labels[rows], split=split)]
     small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8, heads=("ncm",))
@@ -231,6 +233,6 @@ def test_steps_of_a_curve():
     assert curve.step(2, 4) == pytest.approx((-0.2, 0.15))  # half of the way in log shots
     mean, deviation = curve.step(8, 32)  # with the last slope: one more factor of four
     assert (mean, deviation) == pytest.approx((-0.4, 0.3))
-    one, two, both = curve.step(1, 3), curve.step(3, 20), curve.step(1, 20)
-    assert np.add(one, two) == pytest.approx(both)
+    near, far, both = curve.step(1, 3), curve.step(3, 20), curve.step(1, 20)
+    assert np.add(near, far) == pytest.approx(both)
     assert curve.step(8, 1000) == pytest.approx(curve.step(8, 64), rel=1)  # far out: no further

@@ -1,4 +1,4 @@
-"""What is known of base classes, and functions over their episodes."""
+"""Base-class episodes, their errors and moments, and functions mapped over episodes."""
 
 import numpy as np
 import pytest
@@ -33,60 +33,60 @@ def test_a_function_over_supports_is_a_loop(monkeypatch, limit, threads):
     episodes = sample_episodes(bank.labels, 4, 3, 5, 30)
 
     def function(support, head):
-        assert head is not given and head.weights_.shape == (len(support.features), 4, 10)
+        assert head is not unfitted and head.weights_.shape == (len(support.features), 4, 10)
         return torch.cat([support.means(), head.weights_], -1)
 
-    given = LDA(0.3)
-    pieces = map_supports(bank, episodes, given, function, device=CPU, threads=threads)
-    found = torch.cat(list(pieces))
+    unfitted = LDA(0.3)
+    pieces = map_supports(bank, episodes, unfitted, function, device=CPU, threads=threads)
+    outputs = torch.cat(list(pieces))
     for e in range(30):
         support = load_support(bank, episodes, e, e + 1, CPU)
         expected = torch.cat([support.means(), LDA(0.3).fit(support).weights_], -1)
-        torch.testing.assert_close(found[e : e + 1], expected)
-    assert not hasattr(given, "weights_")
+        torch.testing.assert_close(outputs[e : e + 1], expected)
+    assert not hasattr(unfitted, "weights_")
 
 
 def test_known_of_base_is_of_base_classes_and_goes_together():
     bank = make()
     base = draw_base_episodes(bank, 4, 3, "all", 25, seed=7)
-    known = known_of_base(bank, base, NCM(), device=CPU)
-    assert known.has_episodes and base.classes == 8
-    assert set(known.members.unique().tolist()) <= set(range(8))
-    assert known.moments.means.shape == (8, 10)
+    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    assert base_classes.has_episodes and base.classes == 8
+    assert set(base_classes.members.unique().tolist()) <= set(range(8))
+    assert base_classes.moments.means.shape == (8, 10)
     by_class, _ = actual_errors(bank, base.episodes, NCM(), device=CPU)
-    np.testing.assert_array_equal(known.errors_by_class, by_class)
-    np.testing.assert_allclose(known.errors, by_class.mean(-1))
-    torch.testing.assert_close(known.covariance, known.moments.covariance)
+    np.testing.assert_array_equal(base_classes.errors_by_class, by_class)
+    np.testing.assert_allclose(base_classes.errors, by_class.mean(-1))
+    torch.testing.assert_close(base_classes.covariance, base_classes.moments.covariance)
     # The episodes that are mapped are those whose errors are known, in that order.
-    firsts = known.map(lambda support, head: support.features[:, :, 0])
+    firsts = base_classes.map(lambda support, head: support.features[:, :, 0])
     rows = torch.from_numpy(base.episodes.support[:, :, 0])
     torch.testing.assert_close(firsts, torch.from_numpy(bank.features)[rows])
-    assert (torch.from_numpy(bank.labels)[rows] == known.members).all()
+    assert (torch.from_numpy(bank.labels)[rows] == base_classes.members).all()
 
 
 def test_base_episodes_depend_on_the_seed_and_not_on_the_novel_ones():
     bank = make()
-    one, two, other = (draw_base_episodes(bank, 4, 3, 5, 25, seed) for seed in (1, 1, 2))
-    assert one.episodes.hash() == two.episodes.hash() != other.episodes.hash()
+    first, second, other = (draw_base_episodes(bank, 4, 3, 5, 25, seed) for seed in (1, 1, 2))
+    assert first.episodes.hash() == second.episodes.hash() != other.episodes.hash()
     more = draw_base_episodes(bank, 4, 3, 5, 40, 1).episodes
-    np.testing.assert_array_equal(more.support[:25], one.episodes.support)
+    np.testing.assert_array_equal(more.support[:25], first.episodes.support)
 
 
 @pytest.mark.parametrize(
-    ("given", "reason", "moments"),
+    ("settings", "reason", "moments"),
     [
         ({"base": 0}, "no base/novel split", False),
         ({"base": 3}, "only 3 base classes", True),
         ({"base": 8, "images": 3}, "too few images", True),
     ],
 )
-def test_no_base_episodes_have_a_reason(given, reason, moments):
-    bank = make(**given)
+def test_no_base_episodes_have_a_reason(settings, reason, moments):
+    bank = make(**settings)
     base = draw_base_episodes(bank, 4, 3, "all", 25, seed=7)
-    known = known_of_base(bank, base, NCM(), device=CPU)
-    assert base.episodes is None and reason in base.reason == known.reason
-    assert not known.has_episodes and known.errors is None
-    assert (known.moments is not None) == (known.covariance is not None) == moments
+    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    assert base.episodes is None and reason in base.reason == base_classes.reason
+    assert not base_classes.has_episodes and base_classes.errors is None
+    assert (base_classes.moments is not None) == (base_classes.covariance is not None) == moments
 
 
 def test_base_classes_with_one_image_have_no_moments():
@@ -95,5 +95,5 @@ def test_base_classes_with_one_image_have_no_moments():
     split = np.where(labels < 5, "base", "novel")
     bank = make_bank(rng.normal(size=(len(labels), 4)), labels, split=split)
     base = draw_base_episodes(bank, 3, 1, "all", 10, seed=0)
-    known = known_of_base(bank, base, NCM(), device=CPU)
-    assert known.moments is None and known.covariance is None
+    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    assert base_classes.moments is None and base_classes.covariance is None

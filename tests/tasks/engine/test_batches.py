@@ -1,4 +1,4 @@
-"""Chunks of episodes: in order, and in halves where a device's memory does not hold them."""
+"""Chunks of episodes: in order, and halved when they exceed the memory of a device."""
 
 import pytest
 import torch
@@ -10,11 +10,11 @@ from fewshot.tasks.engine.batches import map_chunks
 CUDA = torch.device("cuda")  # never touched: the work of these tests is counting
 
 
-def small_memory(most, asked):
+def small_memory(most, sizes):
     """Work that fails as CUDA does for more than `most` episodes at a time."""
 
     def work(start, stop):
-        asked.append(stop - start)
+        sizes.append(stop - start)
         if stop - start > most:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
         return list(range(start, stop))
@@ -24,11 +24,11 @@ def small_memory(most, asked):
 
 @pytest.mark.parametrize("most", [1, 3, 8, 100])
 def test_chunks_that_do_not_fit_are_halved_and_keep_their_order(most):
-    asked = []
-    pieces = list(map_chunks(small_memory(most, asked), [(0, 10), (10, 13)], CUDA, 1))
+    sizes = []
+    pieces = list(map_chunks(small_memory(most, sizes), [(0, 10), (10, 13)], CUDA, 1))
     assert [episode for piece in pieces for episode in piece] == list(range(13))
     assert max(map(len, pieces)) <= most
-    assert len(asked) == 2 if most >= 10 else len(asked) > 2
+    assert len(sizes) == 2 if most >= 10 else len(sizes) > 2
 
 
 def test_an_episode_that_does_not_fit_is_said():

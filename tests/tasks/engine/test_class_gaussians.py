@@ -1,4 +1,4 @@
-"""Class Gaussians that a bank's base classes teach, and what a head makes of them."""
+"""Class Gaussians learned on the base classes of a bank, and the head that uses them."""
 
 import functools
 from dataclasses import replace
@@ -35,7 +35,7 @@ USES = frozenset({"text", "text_gaussians"})
 
 @pytest.fixture(autouse=True)
 def few_tasks(monkeypatch):
-    """A quarter of the base-class tasks that numbers are fitted on."""
+    """Fit pools on fewer base-class tasks."""
     monkeypatch.setattr("fewshot.tasks.engine.class_gaussians.SHOTS", (0, 1, 4))
     monkeypatch.setattr("fewshot.tasks.engine.class_gaussians.DRAWS", 1)
 
@@ -96,9 +96,9 @@ def test_estimators_judge_it(shots):
 
 def test_what_is_learned_is_of_the_base_classes():
     gaussians, features = class_gaussians(bank()), bank().features
-    own = np.stack([features[c == LABELS] for c in range(BASE)])
-    np.testing.assert_allclose(gaussians.origin, own.mean((0, 1)), rtol=1e-5)
-    np.testing.assert_allclose(gaussians.within, own.var(1, ddof=1).mean(0), rtol=1e-5)
+    by_class = np.stack([features[c == LABELS] for c in range(BASE)])
+    np.testing.assert_allclose(gaussians.origin, by_class.mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(gaussians.within, by_class.var(1, ddof=1).mean(0), rtol=1e-5)
     assert gaussians.means.shape == gaussians.variances.shape == (BASE + NOVEL, D)
     assert set(gaussians.pools) == {(kind, prior) for kind in COVARIANCES for prior in PRIORS}
     # Novel classes are nearer to their predictions than to the mean of all.
@@ -111,10 +111,10 @@ def test_no_base_class_is_predicted_from_itself(monkeypatch):
     monkeypatch.setattr("fewshot.tasks.engine.class_gaussians._pools", lambda *_: {})
     only = functools.partial(ridge, penalties=(0.3,))  # which one is chosen depends on all
     monkeypatch.setattr("fewshot.text.gaussians.predictors.ridge.ridge", only)
-    given, c = world(), 3
-    features = given["features"].copy()
+    data, c = world(), 3
+    features = data["features"].copy()
     features[c == LABELS] = np.random.default_rng(9).normal(5, 2, size=(IMAGES, D))
-    banks = make_bank(**given), make_bank(**given | {"features": features})
+    banks = make_bank(**data), make_bank(**data | {"features": features})
     same, new = map(class_gaussians, banks)
     torch.testing.assert_close(same.means[c], new.means[c])
     ratio = same.variances[c] / new.variances[c]  # one number, of how sure predictions are
@@ -130,7 +130,7 @@ def test_base_tasks_are_honest(monkeypatch):
     def rows(taken):
         return np.array([row_of[row.tobytes()] for row in taken.reshape(-1, D).numpy()], int)
 
-    def spied(support, query, truth, own, text, covariance):
+    def spied(support, query, truth, task_gaussians, text, covariance):
         shots, queries = rows(support), rows(query)
         assert not set(shots) & set(queries)
         assert len(set(shots)) == len(shots)
@@ -141,7 +141,7 @@ def test_base_tasks_are_honest(monkeypatch):
         assert truth.tolist() == np.repeat(np.arange(BASE), 8).tolist()
         assert classes[truth].tolist() == LABELS[queries].tolist()
         np.testing.assert_array_equal(text, bank().text[classes])
-        assert torch.equal(own.means, gaussians.means[classes])
+        assert torch.equal(task_gaussians.means, gaussians.means[classes])
         seen.append(support.shape[1])
 
     gaussians = class_gaussians(bank())
@@ -152,23 +152,23 @@ def test_base_tasks_are_honest(monkeypatch):
 
 
 def test_novel_classes_teach_nothing():
-    given, rng = world(), np.random.default_rng(9)
+    data, rng = world(), np.random.default_rng(9)
     for name, novel in (("features", LABELS >= BASE), ("text", np.arange(BASE + NOVEL) >= BASE)):
-        given[name] = np.where(novel[:, None], rng.normal(size=given[name].shape), given[name])
-    other = fit_text_gaussians(make_bank(**given, classnames=NAMES, info={"dataset": "toy"}))
+        data[name] = np.where(novel[:, None], rng.normal(size=data[name].shape), data[name])
+    other = fit_text_gaussians(make_bank(**data, classnames=NAMES, info={"dataset": "toy"}))
     assert other.pools == fitted().pools
     assert other.freedom == fitted().freedom
     for name in ("origin", "within", "doubt", "factor"):
         assert torch.equal(getattr(other, name), getattr(fitted(), name))
 
 
-def scores_of(given, head="text_gaussian"):
+def scores_of(bank, head="text_gaussian"):
     """Scores in two episodes of novel classes with three shots."""
     classes = np.array([[BASE + 1, BASE + 4, BASE + 7], [BASE, BASE + 9, BASE + 2]])
     rows = torch.from_numpy(classes[..., None] * IMAGES + np.arange(IMAGES))
-    features = torch.from_numpy(given.features)[rows]
+    features = torch.from_numpy(bank.features)[rows]
     support, query = features[:, :, :3], features[:, :, 3:].flatten(1, 2)
-    context = context_of(given, classes, USES, support)
+    context = context_of(bank, classes, USES, support)
     return heads.create(head).fit(Support.of(support, None, context)).scores(Query.of(query))
 
 
@@ -185,13 +185,13 @@ def test_a_file_gives_the_same_scores_as_the_base_classes(workplace):
 def test_a_run_says_which_evaluated_classes_were_learned_from():
     assert data_facts(bank(), [])["predictor"] is None
     brought = replace(bank(), predictor=fitted())
-    found = data_facts(brought, [])["predictor"]
-    assert found == {**fitted().record, "classes_in_common": []}
+    facts = data_facts(brought, [])["predictor"]
+    assert facts == {**fitted().record, "classes_in_common": []}
     names = ("KIND 2", *NAMES[1:BASE], "Kind 5", *NAMES[BASE + 1 :])
-    found = data_facts(replace(brought, classnames=names), [])["predictor"]
-    assert found["classes_in_common"] == ["Kind 5"]
-    found = data_facts(replace(brought, parts=None), [])["predictor"]
-    assert found["classes_in_common"] == NAMES[:BASE]
+    facts = data_facts(replace(brought, classnames=names), [])["predictor"]
+    assert facts["classes_in_common"] == ["Kind 5"]
+    facts = data_facts(replace(brought, parts=None), [])["predictor"]
+    assert facts["classes_in_common"] == NAMES[:BASE]
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_a_predictor_for_other_features_is_refused(key, other):
     # A file of features does not say which backbone it is of.
     check_space(replace(fitted(), space=space | {"backbone": "clip"}), bank())
     info = {"causes": {"backbone": {"weights": "0123"}}, "backbone": "resnet18"}
-    own = replace(bank(), info=info if key in ("fingerprint", "backbone") else bank().info)
-    brought = replace(own, predictor=replace(fitted(), space=space | {key: other}))
+    target = replace(bank(), info=info if key in ("fingerprint", "backbone") else bank().info)
+    brought = replace(target, predictor=replace(fitted(), space=space | {key: other}))
     words = rf"^text\.predictor: it was fitted on features with {key} {other!r}"
     with pytest.raises(FewshotError, match=words):
         check_uses(brought, "text_gaussian", USES)
@@ -232,31 +232,35 @@ def test_features_without_text():
 
 def test_five_small_classes_are_enough():
     small = {"episodes": 5, "queries": 1, "ways": 2, "threads": 1, "estimators": []}
-    given = world(base=5)
+    data = world(base=5)
     few = np.isin(np.arange(len(LABELS)) % IMAGES, (0, 1)) | (LABELS >= 5)
-    given |= {name: given[name][few] for name in ("features", "labels", "split")}
+    data |= {name: data[name][few] for name in ("features", "labels", "split")}
     for shots in (0, 2):
-        result = fewshot.evaluate(**given, head="text_gaussian", shots=shots, **small)
+        result = fewshot.evaluate(**data, head="text_gaussian", shots=shots, **small)
         assert len(result.episodes) == 5
 
 
 def test_a_file_knows_its_own_base_classes_only_without_themselves(tmp_path):
-    """Predictors that come back to their data set must not shine on what they learned."""
-    own = bank()
+    """A predictor applied to its own data set predicts base classes without themselves."""
+    original = bank()
     fitted().save(tmp_path / "own.safetensors")
-    again = replace(own, predictor=load_text_gaussians(tmp_path / "own.safetensors"))
-    torch.testing.assert_close(class_gaussians(again).means, class_gaussians(own).means)
+    again = replace(original, predictor=load_text_gaussians(tmp_path / "own.safetensors"))
+    torch.testing.assert_close(class_gaussians(again).means, class_gaussians(original).means)
     elsewhere = replace(again, features=again.features + np.float32(0.01))
-    c = int(own.classes("base")[0])
-    assert not torch.allclose(class_gaussians(elsewhere).means[c], class_gaussians(own).means[c])
+    c = int(original.classes("base")[0])
+    assert not torch.allclose(
+        class_gaussians(elsewhere).means[c], class_gaussians(original).means[c]
+    )
 
 
 def test_evaluate_takes_a_predictor_of_one_s_own():
     settings = {"ways": 5, "shots": 1, "queries": 5, "episodes": 40, "threads": 1}
     names = {"dataset": "toy", "classnames": NAMES, "head": "text_gaussian", "estimators": []}
 
-    def right(**own):
-        return fewshot.evaluate(**world(), **settings, **names, **own).episodes["accuracy"]
+    def right(**settings_of_call):
+        return fewshot.evaluate(**world(), **settings, **names, **settings_of_call).episodes[
+            "accuracy"
+        ]
 
     assert (right(predictor=fitted()) == right()).all()
     assert (right(predictor=RidgePredictor(rank=1)) != right()).any()
@@ -267,7 +271,7 @@ def test_evaluate_takes_a_predictor_of_one_s_own():
 
 
 def test_classes_are_known_again_under_other_names():
-    """A predictor that was fitted when classes had other names knows which it has learned from."""
+    """Classes that a predictor was fitted on are matched by identifier after renaming."""
     ids = tuple(f"n{c:08d}" for c in range(len(bank().classnames)))
     fitted_then = fit_text_gaussians(replace(bank(), ids=ids))
     assert fitted_then.record["ids"] == list(ids[:BASE])

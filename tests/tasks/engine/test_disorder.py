@@ -1,4 +1,4 @@
-"""Transductive heads get the queries in random order, and their answers come back in place."""
+"""Transductive heads get the queries in random order; predictions return to their positions."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 class Remembers(Head):
-    """Nearest class mean that keeps what it was shown; `seen` is shared by its clones."""
+    """Nearest class mean that records its queries; `seen` is shared by its clones."""
 
     uses = frozenset({"queries"})
     seen: list = []  # noqa: RUF012
@@ -46,11 +46,11 @@ def test_errors_are_those_in_order_although_the_head_saw_another():
         np.testing.assert_array_equal(counts, expected[1])
         shown = torch.cat([query.features for query in Remembers.seen])
         rows = drawn.query_rows(0, 30).reshape(30, -1)
-        given = bank.take(torch.from_numpy(rows.clip(0)).flatten()).view(*rows.shape, 8)
-        given[rows < 0] = 0
-        assert not torch.equal(shown, given)
+        ordered = bank.take(torch.from_numpy(rows.clip(0)).flatten()).view(*rows.shape, 8)
+        ordered[rows < 0] = 0
+        assert not torch.equal(shown, ordered)
         for e in range(30):
-            assert sorted(shown[e].tolist()) == sorted(given[e].tolist())
+            assert sorted(shown[e].tolist()) == sorted(ordered[e].tolist())
 
 
 def test_every_order_is_as_likely():

@@ -1,4 +1,4 @@
-"""The engine: errors of slow loops, the same rows whatever the chunks and threads."""
+"""The engine: errors equal to loops, rows independent of chunks and threads."""
 
 import numpy as np
 import pytest
@@ -49,11 +49,11 @@ def test_errors_equal_a_loop_with_scikit_learn(queries, normalize):
         support = drawn.support[e]
         reference = NearestCentroid().fit(x[support.ravel()], np.repeat(np.arange(4), 3))
         for n, c in enumerate(drawn.classes[e]):
-            own = drawn.query_rows(e, e + 1)[0, n]
-            own = own[own >= 0]
-            assert counts[e, n] == len(own)
-            assert errors[e, n] == np.mean(reference.predict(x[own]) != n)
-            assert set(bank.labels[own]) == {c}
+            query_rows = drawn.query_rows(e, e + 1)[0, n]
+            query_rows = query_rows[query_rows >= 0]
+            assert counts[e, n] == len(query_rows)
+            assert errors[e, n] == np.mean(reference.predict(x[query_rows]) != n)
+            assert set(bank.labels[query_rows]) == {c}
 
 
 @pytest.mark.parametrize("name", list(heads))
@@ -108,8 +108,8 @@ def test_float16_memory_map_gives_nearly_the_same(tmp_path):
     stored = np.load(tmp_path / "f.npy", mmap_mode="c")
     mapped = type(bank)(stored, bank.labels, bank.classnames)
     drawn = sample_episodes(bank.labels, 5, 3, "all", 60)
-    one, other = (judging.actual_errors(b, drawn, NCM(), device=CPU)[0] for b in (bank, mapped))
-    assert np.abs(one - other).mean() < 0.01
+    exact, rounded = (judging.actual_errors(b, drawn, NCM(), device=CPU)[0] for b in (bank, mapped))
+    assert np.abs(exact - rounded).mean() < 0.01
 
 
 def test_torch_threads_are_put_back():
@@ -137,11 +137,11 @@ def test_base_moments_are_those_of_numpy(dtype, atol, normalize):
     x = bank.features
     if normalize == "l2":
         x = x / np.linalg.norm(x, axis=1, keepdims=True)
-    own = [x[bank.labels == c] for c in (1, 3)]
-    pooled = sum(np.cov(x.T) * (len(x) - 1) for x in own) / sum(len(x) - 1 for x in own)
+    by_class = [x[bank.labels == c] for c in (1, 3)]
+    pooled = sum(np.cov(x.T) * (len(x) - 1) for x in by_class) / sum(len(x) - 1 for x in by_class)
     moments = base_moments(bank)
     np.testing.assert_allclose(moments.covariance, pooled, atol=atol)
-    np.testing.assert_allclose(moments.means, [x.mean(0) for x in own], atol=atol)
+    np.testing.assert_allclose(moments.means, [x.mean(0) for x in by_class], atol=atol)
     assert moments.counts.tolist() == [14, 12]
     assert base_moments(bank) is moments  # found again
 

@@ -1,4 +1,4 @@
-"""Classes that settings are chosen on: who is judged, who teaches, and what the rows say."""
+"""Evaluation on validation or base classes: evaluated classes, base classes, names in rows."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_parts_that_are_not_there(bank, data):
 
 
 def test_the_key_of_a_cell_knows_the_part(data):
-    """Relabelled, one split looks like another; the rows differ in their names."""
+    """Relabelled splits can be equal, but the names in their rows differ."""
     ours = make_bank(*data, split=np.repeat([*["base"] * 3, *["novel"] * 4], 8))
     theirs = make_bank(*data, split=np.repeat([*["novel"] * 3, *["validation"] * 4], 8))
     relabelled = judged_part(ours, "base")
@@ -96,15 +96,15 @@ def test_the_command_line_says_the_part(workplace, data):
     from fewshot.cli.main import main
 
     np.savez("seven.npz", features=data[0].astype(np.float32), labels=data[1], split=PARTS)
-    given = ["dataset=features", "dataset.path=seven.npz", "episodes.ways=2", "threads=1",
+    arguments = ["dataset=features", "dataset.path=seven.npz", "episodes.ways=2", "threads=1",
              "episodes.shots=1", "episodes.count=10", "estimator=constant", "head=ncm"]  # fmt: skip
     for part in ("base", "novel", "null"):
-        assert main([*given, f"episodes.part={part}"]) == 0
+        assert main([*arguments, f"episodes.part={part}"]) == 0
     summaries = [json.loads(path.read_text()) for path in Path("runs").glob("*/summary.json")]
-    assert sorted(one["data"]["part"] for one in summaries) == ["base", "novel", "novel"]
+    assert sorted(summary["data"]["part"] for summary in summaries) == ["base", "novel", "novel"]
     parts = {"base": 3, "validation": 2, "novel": 2}
-    assert all(one["data"]["classes_by_part"] == parts for one in summaries)
-    keys = {one["cells"][0]["dataset"]: one["cells"][0]["key"] for one in summaries}
+    assert all(summary["data"]["classes_by_part"] == parts for summary in summaries)
+    keys = {summary["cells"][0]["dataset"]: summary["cells"][0]["key"] for summary in summaries}
     assert keys.keys() == {"seven", "seven (base classes)"}
     assert len(set(keys.values())) == 2
     tables = map(pd.read_parquet, Path("runs").glob("*/episodes.parquet"))

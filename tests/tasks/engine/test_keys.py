@@ -1,4 +1,4 @@
-"""Two cells share a key when their rows have to be the same, and only then."""
+"""Keys of cells: equal if and only if the rows must be equal."""
 
 from dataclasses import replace
 
@@ -84,8 +84,8 @@ def test_device_threads_and_progress_do_not(bank):
 
 
 def test_estimators_and_calibration_are_no_matter_of_verification(bank):
-    wish = {"task": "verification"}
-    assert key(bank, **wish, level=0.8, estimators={}) == key(bank, **wish)
+    settings = {"task": "verification"}
+    assert key(bank, **settings, level=0.8, estimators={}) == key(bank, **settings)
 
 
 def test_texts_count_for_heads_that_read_them(bank):
@@ -102,25 +102,26 @@ def test_predictors_count_for_heads_that_use_them(bank):
 
     reads = {"head": ("own", Reads())}
     ridge, reduced = predictors.create("ridge"), predictors.create("ridge", rank=2)
-    known = {
-        key(replace(bank, predictor=one), **reads) for one in ("ridge", "network", ridge, reduced)
+    keys = {
+        key(replace(bank, predictor=predictor), **reads)
+        for predictor in ("ridge", "network", ridge, reduced)
     }
-    assert len(known) == 4
+    assert len(keys) == 4
     same = replace(bank, predictor=predictors.create("ridge", rank=2))
-    assert key(same, **reads) in known
+    assert key(same, **reads) in keys
     assert key(same) == key(bank)
 
 
 def test_a_calibrator_counts_by_its_content(bank, workplace):
     load_general().save(workplace / "one.json")
     (workplace / "two.json").write_bytes((workplace / "one.json").read_bytes())
-    one, two = ({"calibrator": str(workplace / f"{name}.json")} for name in ("one", "two"))
-    own = [{"estimators": {"auto": Auto(**each)}} for each in (one, two)]
-    assert key(bank, **one) == key(bank, **two) != key(bank)
-    assert key(bank, **own[0]) == key(bank, **own[1])
+    first, second = ({"calibrator": str(workplace / f"{name}.json")} for name in ("one", "two"))
+    estimators = [{"estimators": {"auto": Auto(**each)}} for each in (first, second)]
+    assert key(bank, **first) == key(bank, **second) != key(bank)
+    assert key(bank, **estimators[0]) == key(bank, **estimators[1])
     (workplace / "two.json").write_text("other")
-    assert key(bank, **one) != key(bank, **two)
-    assert key(bank, **own[0]) != key(bank, **own[1])
+    assert key(bank, **first) != key(bank, **second)
+    assert key(bank, **estimators[0]) != key(bank, **estimators[1])
 
 
 def test_a_newer_version_computes_anew(bank, monkeypatch):

@@ -1,4 +1,4 @@
-"""No shots: heads that need none are judged, the others refused; estimators have nothing to say."""
+"""Zero shots: heads that need none are evaluated, others refused; estimators predict NaN."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ FEATURES = MEANS[LABELS] + RNG.normal(size=(len(LABELS), 6))
 TEXT = MEANS + 0.5 * RNG.normal(size=MEANS.shape)
 
 
-def judged(shots, queries=4, **given):
+def judged(shots, queries=4, **changes):
     settings = {"head": "zero_shot", "split": SPLIT, "text": TEXT, "ways": 3, "episodes": 25}
     settings |= {"shots": shots, "queries": queries, "threads": 1}
-    return fewshot.evaluate(FEATURES, LABELS, **settings | given)
+    return fewshot.evaluate(FEATURES, LABELS, **settings | changes)
 
 
 class Scarce(NCM):
-    """Nearest class mean that insists on two shots."""
+    """Nearest class mean that needs two shots."""
 
     @property
     def least_shots(self):
@@ -43,7 +43,7 @@ class Scarce(NCM):
 
 
 class Text(Head):
-    """Zero-shot by another road: the engine gathers queries for heads that are not linear."""
+    """Zero-shot without a linear form, so that the engine gathers queries."""
 
     uses = frozenset({"text"})
     least_shots = 0
@@ -59,11 +59,11 @@ class Text(Head):
 
 @pytest.mark.parametrize("sampler", ["balanced", "imbalanced"])
 def test_zero_shot_is_the_same_at_no_shot_and_at_one(sampler):
-    none, one = (judged(shots, sampler=sampler) for shots in (0, 1))
+    none, one_shot = (judged(shots, sampler=sampler) for shots in (0, 1))
     assert none.summary["shots"] == 0
-    assert none.episodes["accuracy"].tolist() == one.episodes["accuracy"].tolist()
+    assert none.episodes["accuracy"].tolist() == one_shot.episodes["accuracy"].tolist()
     assert none.summary["accuracy_intervals"]["classes"]["upper"] is not None
-    assert none.summary["hashes"]["features"] == one.summary["hashes"]["features"]
+    assert none.summary["hashes"]["features"] == one_shot.summary["hashes"]["features"]
 
 
 @pytest.mark.parametrize("head", [ZeroShot(), Text()])
@@ -106,20 +106,22 @@ def test_an_estimator_that_learned_before_says_nothing_either():
 def test_no_support_is_read_for_those_who_say_nothing(monkeypatch):
     monkeypatch.setattr("fewshot.tasks.engine.episodes.load_support", None)
     bank = make_bank(FEATURES, LABELS, text=TEXT)
-    one = estimator_registry.create("margin")
-    one.least_shots = 2
+    estimator = estimator_registry.create("margin")
+    estimator.least_shots = 2
     for shots, reason in ((0, "no shots to judge by"), (1, "fewer shots than it needs")):
         drawn = sample_episodes(LABELS, 3, shots, 2, 7)
-        said = predicted_errors(bank, drawn, ZeroShot(), {"margin": one}, device=CPU)["margin"]
+        said = predicted_errors(bank, drawn, ZeroShot(), {"margin": estimator}, device=CPU)[
+            "margin"
+        ]
         assert np.isnan([said.error, said.lower, said.upper]).all()
         assert said.reasons.tolist() == [reason] * 7
 
 
 def test_paired_with_one_shot():
     bank = make_bank(FEATURES, LABELS, text=TEXT)
-    none, one = (sample_episodes(LABELS, 3, shots, 4, 25) for shots in (0, 1))
+    none, one_shot = (sample_episodes(LABELS, 3, shots, 4, 25) for shots in (0, 1))
     first, _ = actual_errors(bank, none, ZeroShot(), device=CPU, threads=1)
-    second, _ = actual_errors(bank, one, NCM(), device=CPU, threads=1)
+    second, _ = actual_errors(bank, one_shot, NCM(), device=CPU, threads=1)
     both = compare_on_episodes(
         1 - first, 1 - second, none.classes, LABELS, none.support, none.query
     )

@@ -24,10 +24,10 @@ def test_rules_image_by_image(vectors):
     images, target, confusers, generic = vectors
     know = Learned(fixed=0.3, level=-0.1, tau=0.2, posterior=(4.0, -3.0, 0.5))
     for name in ("max", "anp_ft", "anp_ft_fitted", "generic", "posterior"):
-        found = decide(*vectors[:3], RULES[name], know, generic)
+        decisions = decide(*vectors[:3], RULES[name], know, generic)
         for n, image in enumerate(images):
-            s = [float(image @ one) for one in confusers]
-            level = 0.2 * np.log(np.mean([np.exp(one / 0.2) for one in s]))
+            s = [float(image @ confuser) for confuser in confusers]
+            level = 0.2 * np.log(np.mean([np.exp(cosine / 0.2) for cosine in s]))
             logit = 4 * float(image @ target) - 3 * level + 0.5
             score = {
                 "max": float(image @ target) - max(s),
@@ -36,9 +36,11 @@ def test_rules_image_by_image(vectors):
                 "generic": float(image @ (target - generic)),
                 "posterior": logit,
             }[name]
-            assert float(found.score[n]) == pytest.approx(score, abs=1e-5)
-            assert bool(found.yes[n]) == (score > 0)
-            assert float(found.posterior[n]) == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+            assert float(decisions.score[n]) == pytest.approx(score, abs=1e-5)
+            assert bool(decisions.yes[n]) == (score > 0)
+            assert float(decisions.posterior[n]) == pytest.approx(
+                1 / (1 + np.exp(-logit)), abs=1e-5
+            )
 
 
 def test_without_confusers(vectors):
@@ -55,7 +57,7 @@ def test_without_confusers(vectors):
 
 
 def test_a_threshold_is_learned_between_the_classes():
-    """Images at a cosine of .8 with their own name and 0 with all others."""
+    """Images at a cosine of .8 with their class name and 0 with all others."""
     labels = np.repeat(np.arange(4), 5)
     features = np.zeros((20, 5), dtype=np.float32)
     features[np.arange(20), labels], features[:, 4] = 0.8, 0.6

@@ -36,12 +36,12 @@ def tasks(ties):
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_measures_equal_scikit_learn(ties, kind):
     margins, positive, counts = tasks(ties)
-    found = measures(*map(torch.from_numpy, (margins.astype(kind), positive, counts)))
-    assert found.macro_f1.shape == (2, 3, 3)
+    result = measures(*map(torch.from_numpy, (margins.astype(kind), positive, counts)))
+    assert result.macro_f1.shape == (2, 3, 3)
     for r, t, p in np.ndindex(2, 3, 3):
         P, N = counts[t, p]
         if P == 0:
-            assert all(one[r, t, p].isnan() for one in found)
+            assert all(measure[r, t, p].isnan() for measure in result)
             continue
         first = positive[t].sum()
         kept = np.r_[:P, first : first + N]
@@ -57,7 +57,7 @@ def test_measures_equal_scikit_learn(ties, kind):
             "regret": best_macro_f1(truth, margin) - macro,
         }
         for name, value in expected.items():
-            assert float(getattr(found, name)[r, t, p]) == pytest.approx(value, abs=1e-6), name
+            assert float(getattr(result, name)[r, t, p]) == pytest.approx(value, abs=1e-6), name
 
 
 def test_padding_and_what_does_not_count_are_never_looked_at():
@@ -65,13 +65,13 @@ def test_padding_and_what_does_not_count_are_never_looked_at():
     whole = measures(*map(torch.from_numpy, (margins, positive, counts)))
     wide = np.concatenate([margins, np.full((2, 3, 5), np.nan)], -1)
     more = np.concatenate([positive, np.zeros((3, 5), bool)], -1)
-    found = measures(*map(torch.from_numpy, (wide, more, counts)))
-    for one, other in zip(whole, found, strict=True):
-        torch.testing.assert_close(one, other, equal_nan=True)
+    result = measures(*map(torch.from_numpy, (wide, more, counts)))
+    for expected, measured in zip(whole, result, strict=True):
+        torch.testing.assert_close(expected, measured, equal_nan=True)
     margins[0, 1, 3] = np.nan  # an image that counts has no threshold
-    found = measures(*map(torch.from_numpy, (margins, positive, counts)))
-    assert found.macro_f1[0, 1].isnan().all()
-    torch.testing.assert_close(found.auroc[1], whole.auroc[1], equal_nan=True)
+    result = measures(*map(torch.from_numpy, (margins, positive, counts)))
+    assert result.macro_f1[0, 1].isnan().all()
+    torch.testing.assert_close(result.auroc[1], whole.auroc[1], equal_nan=True)
 
 
 def test_the_bootstrap_equals_a_loop():
@@ -93,8 +93,12 @@ def test_the_bootstrap_equals_a_loop():
 
 
 def test_intervals_that_do_not_exist():
-    (one,) = class_intervals(np.ones((3, 1)), np.zeros(3, int))
-    assert (one["mean"], one["lower"], one["reason"]) == (1, None, "there is only one target class")
+    (interval,) = class_intervals(np.ones((3, 1)), np.zeros(3, int))
+    assert (interval["mean"], interval["lower"], interval["reason"]) == (
+        1,
+        None,
+        "there is only one target class",
+    )
     (none,) = class_intervals(np.full((3, 1), np.nan), np.arange(3))
     assert none["mean"] is None
     assert none["reason"] == "no task has it"
@@ -106,6 +110,6 @@ def test_the_interval_covers_the_mean_of_other_classes():
     for trial in range(200):
         means = rng.normal(size=40)
         values = means[:, None] + 0.5 * rng.normal(size=(40, 1))
-        (one,) = class_intervals(values, np.arange(40), seed=trial, draws=400)
-        held += one["lower"] < 0 < one["upper"]
+        (interval,) = class_intervals(values, np.arange(40), seed=trial, draws=400)
+        held += interval["lower"] < 0 < interval["upper"]
     assert 0.89 <= held / 200 <= 0.99

@@ -1,4 +1,4 @@
-"""One-class tasks: what is drawn, from where, and how far apart classes are."""
+"""One-class tasks: sampled rows, their classes, and distances of classes in a taxonomy."""
 
 import numpy as np
 import pytest
@@ -28,9 +28,9 @@ def test_shares_are_kept_with_fewer_positives_where_negatives_are_short():
     drawn = draw()
     total = len(LABELS)
     for c, (half, fifth, tenth) in zip(drawn.targets, drawn.counts, strict=True):
-        own = SIZES[c]
-        assert half.tolist() == [min(own, total - own)] * 2
-        expected = min(own, (total - own) // 4)
+        size = SIZES[c]
+        assert half.tolist() == [min(size, total - size)] * 2
+        expected = min(size, (total - size) // 4)
         assert fifth.tolist() == [expected, 4 * expected]
         assert tenth[1] == 9 * tenth[0]
     lengths = [len(rows) for rows in drawn.rows]
@@ -107,9 +107,9 @@ TREE = {
 
 def test_distances_are_levels_to_the_lowest_common_ancestor():
     names = ["house_cat", "lynx", "wolf", "wasp", "cup"]
-    found = distances(ancestors_of(names, TREE))
-    assert found[0].tolist() == [0, 1, 2, 3, 4]
-    assert (found == found.T).all()
+    levels = distances(ancestors_of(names, TREE))
+    assert levels[0].tolist() == [0, 1, 2, 3, 4]
+    assert (levels == levels.T).all()
     inat = [
         "00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris",
         "00001_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_rubellus",

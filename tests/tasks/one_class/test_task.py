@@ -1,4 +1,4 @@
-"""The one-class task from end to end: rows, means, paired differences, what is left out."""
+"""The one-class task from end to end: rows, means, paired differences, rules left out."""
 
 from dataclasses import replace
 
@@ -40,24 +40,28 @@ def named(bank, sources=("llm", "random"), without=(), generic=True):
     rng = np.random.default_rng(1)
     text, made = torch.from_numpy(bank.text), {}
     for source in sources:
-        own = tuple(() if c in without else (f"{source} {c}", f"{source} {c}'") for c in range(C))
+        listed = tuple(
+            () if c in without else (f"{source} {c}", f"{source} {c}'") for c in range(C)
+        )
         vectors = {
             name: torch.nn.functional.normalize(
                 text[c] * (source == "llm") + torch.from_numpy(rng.normal(size=D)).float(), dim=0
             )
-            for c, some in enumerate(own)
-            for name in some
+            for c, class_names in enumerate(listed)
+            for name in class_names
         }
         dropped = tuple((Dropped("<b>", "synonym"),) for _ in range(C))
-        lists = ConfuserLists(bank.classnames, own, dropped, {"source": source})
+        lists = ConfuserLists(bank.classnames, listed, dropped, {"source": source})
         made[source] = confusers_from(lists, vectors, D)
     word = torch.nn.functional.normalize(text.mean(0), dim=0) if generic else None
     return NameVectors(text, word, made)
 
 
-def judge(bank, names, wanted=WANTED, base=True, threads=1, **more):
-    own = Base(bank, names, bank.classes("base")) if base else None
-    return evaluate_one_class(bank, names, wanted, Settings(threads=threads), base=own, **more)
+def judge(bank, names, task_settings=WANTED, base=True, threads=1, **more):
+    base_classes = Base(bank, names, bank.classes("base")) if base else None
+    return evaluate_one_class(
+        bank, names, task_settings, Settings(threads=threads), base=base_classes, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +71,25 @@ def result():
 
 
 def cell(result, rule, source):
-    (one,) = (c for c in result.cells if (c.summary["head"], c.summary["source"]) == (rule, source))
-    return one
+    (match,) = (
+        c for c in result.cells if (c.summary["head"], c.summary["source"]) == (rule, source)
+    )
+    return match
 
 
 def test_every_rule_and_source_has_a_cell(result):
-    keys = [(one.summary["head"], one.summary["source"]) for one in result.cells]
+    keys = [
+        (cell_result.summary["head"], cell_result.summary["source"]) for cell_result in result.cells
+    ]
     alone = {"fixed", "generic"}
     expected = {(rule, source) for rule in BENCHMARKED for source in ("llm", "random")
                 if rule not in alone} | {(rule, "none") for rule in alone}  # fmt: skip
     assert set(keys) == expected
     assert len(keys) == len(expected)
     assert result.left_out == []
-    for one in result.cells:
-        assert list(one.one_class) == list(ONE_CLASS_COLUMNS)
-        assert len(one.one_class) == 20
+    for cell_result in result.cells:
+        assert list(cell_result.one_class) == list(ONE_CLASS_COLUMNS)
+        assert len(cell_result.one_class) == 20
 
 
 def test_only_novel_classes_are_judged(result):
@@ -96,15 +104,17 @@ def test_rows_equal_a_loop(result):
     names = named(bank)
     x = torch.nn.functional.normalize(torch.from_numpy(bank.features), dim=1)
     rows = cell(result, "anp", "llm").one_class
-    tasks, own = result.tasks, names.confusers["llm"]
+    tasks, confusers = result.tasks, names.confusers["llm"]
     for t in range(10):
         c, first = tasks.targets[t], tasks.positives[t]
         for p in range(2):
             P, N = tasks.counts[t, p]
-            some = np.r_[tasks.rows[t][:P], tasks.rows[t][first : first + N]]
-            s = x[some] @ names.classes[c]
-            lam = (x[some] @ own.vectors[own.places[c]].T).mean(1)
-            expected = f1_score(bank.labels[some] == c, s > lam, average="macro", zero_division=0)
+            rows_of_task = np.r_[tasks.rows[t][:P], tasks.rows[t][first : first + N]]
+            s = x[rows_of_task] @ names.classes[c]
+            lam = (x[rows_of_task] @ confusers.vectors[confusers.places[c]].T).mean(1)
+            expected = f1_score(
+                bank.labels[rows_of_task] == c, s > lam, average="macro", zero_division=0
+            )
             row = rows.iloc[2 * t + p]
             assert row["macro_f1"] == pytest.approx(expected)
             assert (row["positives"], row["negatives"], row["target"]) == (P, N, f"class {c}")
@@ -113,25 +123,27 @@ def test_rows_equal_a_loop(result):
 def test_means_and_paired_differences_are_those_of_the_rows(result):
     first, second = cell(result, "anp", "llm"), cell(result, "anp", "random")
     (pair,) = (
-        one for one in first.summary["comparisons"]
-        if (one["second"], one["second_source"]) == ("anp", "random")
+        comparison for comparison in first.summary["comparisons"]
+        if (comparison["second"], comparison["second_source"]) == ("anp", "random")
     )  # fmt: skip
     for p, share in enumerate((0.5, 0.2)):
-        entry, own = pair["prevalences"][p], first.summary["prevalences"][p]
-        assert entry["prevalence"] == own["prevalence"] == share
-        rows = (some.one_class for some in (first, second))
-        one, other = (some[some["prevalence"] == share]["macro_f1"].to_numpy() for some in rows)
-        assert entry["macro_f1"]["mean"] == pytest.approx(np.mean(one - other))
-        assert own["macro_f1"]["mean"] == pytest.approx(one.mean())
-        assert own["macro_f1"]["lower"] <= one.mean() <= own["macro_f1"]["upper"]
+        entry, means = pair["prevalences"][p], first.summary["prevalences"][p]
+        assert entry["prevalence"] == means["prevalence"] == share
+        rows = (cell_result.one_class for cell_result in (first, second))
+        first_values, second_values = (
+            table[table["prevalence"] == share]["macro_f1"].to_numpy() for table in rows
+        )
+        assert entry["macro_f1"]["mean"] == pytest.approx(np.mean(first_values - second_values))
+        assert means["macro_f1"]["mean"] == pytest.approx(first_values.mean())
+        assert means["macro_f1"]["lower"] <= first_values.mean() <= means["macro_f1"]["upper"]
 
 
 def test_rows_do_not_depend_on_batches_or_threads(monkeypatch, result):
     bank = make()
     monkeypatch.setattr(scores, "BATCH_BYTES", 1)
     again = judge(bank, named(bank), threads=3)
-    for one, other in zip(result.cells, again.cells, strict=True):
-        pd.testing.assert_frame_equal(one.one_class, other.one_class)
+    for before, after in zip(result.cells, again.cells, strict=True):
+        pd.testing.assert_frame_equal(before.one_class, after.one_class)
 
 
 def test_nothing_is_learned_from_classes_that_are_judged(result):
@@ -145,11 +157,15 @@ def test_nothing_is_learned_from_classes_that_are_judged(result):
 
 def test_without_base_classes():
     bank = make(parts=False)
-    out = judge(bank, named(bank), base=False)
-    assert {one.summary["head"] for one in out.cells} == {"max", "anp", "generic"}
-    assert "fixed" in {one["head"] for one in out.left_out}
-    told = judge(bank, named(bank), replace(WANTED, fixed=0.3, tau=0.1), base=False)
-    heads = {one.summary["head"] for one in told.cells}
+    untrained = judge(bank, named(bank), base=False)
+    assert {cell_result.summary["head"] for cell_result in untrained.cells} == {
+        "max",
+        "anp",
+        "generic",
+    }
+    assert "fixed" in {entry["head"] for entry in untrained.left_out}
+    preset = judge(bank, named(bank), replace(WANTED, fixed=0.3, tau=0.1), base=False)
+    heads = {cell_result.summary["head"] for cell_result in preset.cells}
     assert heads == set(BENCHMARKED) - {"anp_ft_fitted", "posterior"}
     with pytest.raises(FewshotError, match=r"no rule has all it needs \(fixed: it needs a fixed"):
         judge(bank, named(bank), replace(WANTED, rules=("fixed",)), base=False)
@@ -164,14 +180,14 @@ def test_without_confusers_at_all():
 def test_classes_without_confusers_fall_back_and_are_listed():
     bank = make()
     names = named(bank, without=(5,))
-    out = judge(bank, names)
-    told = cell(out, "max", "llm").summary["confusers"]
-    assert told["fallbacks"] == {"class 5": "fixed threshold"}
-    assert told["dropped"]["class 4"] == [["<b>", "synonym"]]
-    fixed, anp = (cell(out, *key).one_class for key in (("fixed", "none"), ("anp", "llm")))
-    own = fixed["target"] == "class 5"
-    np.testing.assert_array_equal(fixed[own]["macro_f1"], anp[own]["macro_f1"])
-    assert (fixed[~own]["macro_f1"] != anp[~own]["macro_f1"]).any()
+    evaluated = judge(bank, names)
+    record = cell(evaluated, "max", "llm").summary["confusers"]
+    assert record["fallbacks"] == {"class 5": "fixed threshold"}
+    assert record["dropped"]["class 4"] == [["<b>", "synonym"]]
+    fixed, anp = (cell(evaluated, *key).one_class for key in (("fixed", "none"), ("anp", "llm")))
+    without = fixed["target"] == "class 5"
+    np.testing.assert_array_equal(fixed[without]["macro_f1"], anp[without]["macro_f1"])
+    assert (fixed[~without]["macro_f1"] != anp[~without]["macro_f1"]).any()
     bare = judge(bank, named(bank, without=(5,), generic=False), base=False)
     rows = cell(bare, "anp", "llm").one_class
     assert rows[rows["target"] == "class 5"]["macro_f1"].isna().all()
@@ -181,15 +197,17 @@ def test_classes_without_confusers_fall_back_and_are_listed():
 def test_negatives_at_a_distance():
     bank = make(parts=False)
     tree = {f"class {c}": ["thing", f"kind {c // 4}", f"group {c // 2}"] for c in range(C)}
-    wanted = replace(WANTED, negatives="distance", distance=2, rules=("anp",))
-    out = judge(bank, named(bank), wanted, base=False, taxonomy=tree)
-    for c, rows, first in zip(out.tasks.targets, out.tasks.rows, out.tasks.positives, strict=True):
+    task_settings = replace(WANTED, negatives="distance", distance=2, rules=("anp",))
+    evaluated = judge(bank, named(bank), task_settings, base=False, taxonomy=tree)
+    for c, rows, first in zip(
+        evaluated.tasks.targets, evaluated.tasks.rows, evaluated.tasks.positives, strict=True
+    ):
         others = bank.labels[rows[first:]]
         assert set(others // 4) == {c // 4}
         assert c // 2 not in others // 2
-    assert out.cells[0].summary["against"] == "distance 2"
+    assert evaluated.cells[0].summary["against"] == "distance 2"
     with pytest.raises(FewshotError, match="two classes have, 1, 2, 3, got 4"):
-        judge(bank, named(bank), replace(wanted, distance=4), base=False, taxonomy=tree)
+        judge(bank, named(bank), replace(task_settings, distance=4), base=False, taxonomy=tree)
 
 
 def test_one_class_only():

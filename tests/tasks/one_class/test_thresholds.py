@@ -1,4 +1,4 @@
-"""Thresholds and rules against loops, and what classes without confusers get."""
+"""Thresholds and rules against loops, and the fallback of classes without confusers."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from fewshot.tasks.one_class.thresholds import average_negative, closest_negativ
 KNOW = Learned(fixed=0.3, level=0.2, tau=0.05, posterior=(4.0, -2.0, 0.5), gamma=0.25)
 
 
-def given(sizes=(3, 1, 0), n=7):
+def similarities(sizes=(3, 1, 0), n=7):
     """Three classes with 3, 1 and 0 confusers; padding is larger than any similarity."""
     made = torch.Generator().manual_seed(0)
     target, generic = torch.rand(2, 3, n, generator=made).unbind(0)
@@ -49,19 +49,19 @@ def by_hand(name, s, confusers, generic, closest):
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_equals_plain_arithmetic(name):
-    one = given()
-    found = thresholds(RULES[name], one, KNOW)
+    cosines = similarities()
+    levels = thresholds(RULES[name], cosines, KNOW)
     for c, size in enumerate((3, 1)):
         for i in range(7):
-            own = one.confusers[c, i, :size].tolist()
-            numbers = (float(x[c, i]) for x in (one.generic, one.random))
-            expected = by_hand(name, float(one.target[c, i]), own, *numbers)
-            assert float(found[c, i]) == pytest.approx(expected, abs=1e-5)
+            confusers = cosines.confusers[c, i, :size].tolist()
+            numbers = (float(x[c, i]) for x in (cosines.generic, cosines.random))
+            expected = by_hand(name, float(cosines.target[c, i]), confusers, *numbers)
+            assert float(levels[c, i]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_log_mean_exp_lies_between_average_and_closest():
-    one = given((3, 2, 1))
-    pair = one.confusers, one.mask
+    cosines = similarities((3, 2, 1))
+    pair = cosines.confusers, cosines.mask
     low, high = average_negative(*pair), closest_negative(*pair)
     torch.testing.assert_close(log_mean_exp(*pair, 1e-4), high, atol=1e-3, rtol=0)
     torch.testing.assert_close(log_mean_exp(*pair, 1e3), low, atol=1e-3, rtol=0)
@@ -73,26 +73,26 @@ def test_log_mean_exp_lies_between_average_and_closest():
 
 @pytest.mark.parametrize("name", sorted(RULES.keys() - {"fixed", "generic"}))
 def test_a_class_without_confusers_falls_back(name):
-    one = given()
-    assert torch.allclose(thresholds(RULES[name], one, KNOW)[2], torch.tensor(0.3))
+    cosines = similarities()
+    assert torch.allclose(thresholds(RULES[name], cosines, KNOW)[2], torch.tensor(0.3))
     if "fixed" in RULES[name].needs:
         return
     know = Learned(level=0.1, tau=0.05, posterior=(1.0, 1.0, 0.0))
-    torch.testing.assert_close(thresholds(RULES[name], one, know)[2], one.generic[2])
-    bare = Similarities(one.target, one.confusers, one.mask, random=one.random)
-    found = thresholds(RULES[name], bare, know)
-    assert found[2].isnan().all()
-    assert found[:2].isfinite().all()
+    torch.testing.assert_close(thresholds(RULES[name], cosines, know)[2], cosines.generic[2])
+    bare = Similarities(cosines.target, cosines.confusers, cosines.mask, random=cosines.random)
+    levels = thresholds(RULES[name], bare, know)
+    assert levels[2].isnan().all()
+    assert levels[:2].isfinite().all()
 
 
 def test_what_rules_lack():
-    def lacking(know, **there):
-        return lacking_of(list(RULES.values()), know, **there)
+    def lacking(know, **available):
+        return lacking_of(list(RULES.values()), know, **available)
 
     assert lacking(KNOW, confusers=True, generic=True, random=True) == {}
-    found = lacking(Learned(), confusers=True, generic=True, random=True)
-    assert set(found) == {"fixed", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "posterior"}
-    assert "one_class.fixed" in found["fixed"]
+    reasons = lacking(Learned(), confusers=True, generic=True, random=True)
+    assert set(reasons) == {"fixed", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "posterior"}
+    assert "one_class.fixed" in reasons["fixed"]
     assert set(lacking(KNOW, confusers=False, generic=False)) == set(RULES) - {"fixed"}
 
 

@@ -1,4 +1,4 @@
-"""Open-set verification: measures of slow loops, the same rows whatever the chunks and threads."""
+"""Open-set verification: measures equal to loops, rows independent of chunks and threads."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.engine.batches import gather, load_support
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification import scores as verifying
-from fewshot.tasks.verification.scores import verified
+from fewshot.tasks.verification.scores import verification_measures
 from fewshot.tasks.verification.task import compare_verifiers, evaluate_verification
 
 CPU = torch.device("cpu")
@@ -46,18 +46,20 @@ def judge(bank, drawn, name="ncm", **settings):
 def test_measures_equal_a_loop_with_scikit_learn(name, queries):
     bank = make(np.float64)
     drawn = sample_episodes(bank.labels, 4, 2, queries, 8)
-    measured = verified(bank, drawn, (name, heads.create(name)), device=CPU)
+    measured = verification_measures(bank, drawn, (name, heads.create(name)), device=CPU)
     x, text = bank.features, bank.text
     for e, n in np.ndindex(drawn.classes.shape):
         rows = drawn.query_rows(e, e + 1)[0]
-        asked = rows[rows >= 0]
-        truth = bank.labels[asked] == drawn.classes[e, n]
+        queries_of_episode = rows[rows >= 0]
+        truth = bank.labels[queries_of_episode] == drawn.classes[e, n]
         if name == "ncm":
             prototype = x[drawn.support[e, n]].mean(0)
-            scores = -np.linalg.norm(x[asked] - prototype, axis=1)
+            scores = -np.linalg.norm(x[queries_of_episode] - prototype, axis=1)
         else:
-            own = text[drawn.classes[e, n]]
-            scores = x[asked] @ own / np.linalg.norm(x[asked], axis=1)
+            text_vector = text[drawn.classes[e, n]]
+            scores = (
+                x[queries_of_episode] @ text_vector / np.linalg.norm(x[queries_of_episode], axis=1)
+            )
         assert measured.positives[e, n] == truth.sum()
         assert measured.negatives[e, n] == (~truth).sum()
         np.testing.assert_allclose(measured.auroc[e, n], roc_auc_score(truth, scores))
@@ -81,7 +83,7 @@ def test_rows_do_not_depend_on_threads_or_chunks(monkeypatch, queries):
 
 @pytest.mark.parametrize("name", verifying_heads())
 def test_neither_other_classes_nor_other_queries_matter(name):
-    """What a classifier may use, a verifier may not."""
+    """Scores of a verifier may not depend on other classes or other queries."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(20), 10)
     means = rng.normal(size=(20, 12))
@@ -113,9 +115,9 @@ def test_zero_shots_need_a_head_that_reads_names():
     without = judge(bank, drawn, "zero_shot")
     assert set(without.verification["shots"]) == {0}
     # The same queries, as zero shots keep the image of one shot aside.
-    one = judge(bank, sample_episodes(bank.labels, 4, 1, 5, 20), "zero_shot")
+    one_shot = judge(bank, sample_episodes(bank.labels, 4, 1, 5, 20), "zero_shot")
     for name in MEASURES:
-        np.testing.assert_array_equal(without.verification[name], one.verification[name])
+        np.testing.assert_array_equal(without.verification[name], one_shot.verification[name])
     assert without.summary["auroc"]["episodes"]["lower"] > 0.5
     with pytest.raises(FewshotError, match=r"episodes\.shots: expected 1 or more for head=ncm"):
         judge(bank, drawn, "ncm")
@@ -185,13 +187,13 @@ def test_without_text():
 def test_the_interval_for_other_images_counts_impostors():
     """A query that acts on all ways alike: the mean over episodes is the mean of all images."""
     rng, labels = np.random.default_rng(1), np.repeat(np.arange(8), 25)
-    found = {True: [], False: []}
+    variances = {True: [], False: []}
     for seed in range(20):
         drawn = sample_episodes(labels, 4, 1, 5, 300, seed=seed)
         of_image = rng.normal(size=len(labels))
         values = np.repeat(of_image[drawn.query].mean((1, 2))[:, None], 4, 1)
         where = (drawn.classes, labels, drawn.support, drawn.query)
-        for impostors, own in found.items():
-            own.append(image_variance(values, *where, impostors=impostors))
-    assert np.mean(found[True]) == pytest.approx(1 / len(labels), rel=0.15)
-    assert np.mean(found[False]) < 0.5 / len(labels)
+        for impostors, estimates in variances.items():
+            estimates.append(image_variance(values, *where, impostors=impostors))
+    assert np.mean(variances[True]) == pytest.approx(1 / len(labels), rel=0.15)
+    assert np.mean(variances[False]) < 0.5 / len(labels)

@@ -1,4 +1,4 @@
-"""Names of objects that could be taken for a class, by where they come from."""
+"""Confusers: names of objects that could be mistaken for a class, from several sources."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ sources.add(
 
 
 def confusers_of(
-    wanted: Mapping[str, Any],
+    settings: Mapping[str, Any],
     dataset: str,
     classnames: Sequence[str],
     source: str,
@@ -52,15 +52,15 @@ def confusers_of(
     encode: Callable[[Sequence[str]], Tensor] | None = None,
     ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
-    """Confusers of the classes of a data set, at most ``wanted["k"]`` after hygiene.
+    """Confusers of the classes of a data set, at most ``settings["k"]`` after cleaning.
 
-    Nobody is asked over a network: what a language model said is read from a file.
+    No network access: answers of a language model are read from a file.
 
     Parameters
     ----------
-    wanted : mapping
-        The settings ``one_class.confusers``; what is missing has its usual value
-        (:class:`~fewshot.tasks.one_class.confusers.lists.Wanted`).
+    settings : mapping
+        The settings ``one_class.confusers``; missing ones have their defaults
+        (:class:`~fewshot.tasks.one_class.confusers.lists.ConfuserSettings`).
     dataset : str
     classnames : sequence of C str
     source : str
@@ -68,13 +68,13 @@ def confusers_of(
     cache : Path
         Folder of caches.
     llm : mapping, optional
-        The settings ``llm``; only ``model`` counts: whose lists, where the cache has several.
+        The settings ``llm``; only ``model`` is used, to choose among several lists in the cache.
     encode : callable, optional
         Names to text vectors (n, D), with the prompts of the class names. The source vocabulary
         needs it. The others use it to drop near duplicates before the lists are cut to k; without
         it see :func:`~fewshot.tasks.one_class.confusers.cleaning.drop_near`.
     ids : sequence of C str, optional
-        What identifies the classes, for lists under other names.
+        Identifiers of the classes, for lists under other names.
 
     Raises
     ------
@@ -83,4 +83,4 @@ def confusers_of(
     """
     from fewshot.tasks.one_class.confusers.candidates import gather
 
-    return gather(wanted, dataset, classnames, sources[source], cache, llm or {}, encode, ids)
+    return gather(settings, dataset, classnames, sources[source], cache, llm or {}, encode, ids)

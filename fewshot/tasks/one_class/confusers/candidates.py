@@ -1,4 +1,4 @@
-"""Where names that could be taken for a class come from; what of them is used is said elsewhere."""
+"""Candidate confusers from every source, and the lists after cleaning."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fewshot.registry import Entry
 from fewshot.tasks.one_class.confusers.cleaning import clean, drop_near, nearest, shortened
 from fewshot.tasks.one_class.confusers.lists import (
     ConfuserLists,
-    Wanted,
+    ConfuserSettings,
     confuser_file,
-    place_of_lists,
-    wanted_of,
+    confuser_path,
+    confuser_settings,
 )
 from fewshot.tasks.one_class.confusers.relations import kinship, meaning, sisters
 from fewshot.tasks.one_class.confusers.vocabulary import digest, shuffled, vocabulary_names
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of a vocabulary so many times k nearest names go through hygiene.
+# Nearest names of a vocabulary that are cleaned, in multiples of k.
 SPARE = 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a source may look at.
+    """Input of a source of confusers.
 
     Attributes
     ----------
-    wanted : Wanted
+    wanted : ConfuserSettings
     dataset : str
     classnames : tuple of C str
     cache : Path
@@ -54,10 +54,10 @@ class Request:
     encode : callable or None
         Names to text vectors (n, D).
     ids : tuple of C str, or None
-        What identifies the classes, where it is not their names.
+        Identifiers of the classes, where these are not their names.
     """
 
-    wanted: Wanted
+    settings: ConfuserSettings
     dataset: str
     classnames: tuple[str, ...]
     cache: Path
@@ -68,7 +68,7 @@ class Request:
 
 
 class Candidates(NamedTuple):
-    """Names before hygiene, and where they come from.
+    """Names before cleaning, and a record of their origin.
 
     Attributes
     ----------
@@ -83,31 +83,31 @@ class Candidates(NamedTuple):
 
 
 def by_language_model(request: Request) -> Candidates:
-    """What a language model named, from a file; classes that it lacks have none."""
-    given = (request.wanted.file, request.cache, request.dataset, request.model)
-    found = confuser_file(*given)
-    names = found.of(request.classnames, request.ids)
+    """Answers of a language model from a file; empty for classes that the file lacks."""
+    lookup = (request.settings.file, request.cache, request.dataset, request.model)
+    file = confuser_file(*lookup)
+    names = file.of(request.classnames, request.ids)
     origin = ("dataset", "model", "prompt", "created", "sha256")
-    record = {"file": str(place_of_lists(*given))} | {key: getattr(found, key) for key in origin}
+    record = {"file": str(confuser_path(*lookup))} | {key: getattr(file, key) for key in origin}
     pairs = zip(request.classnames, names, strict=True)
-    missing = [name for name, own in pairs if not own]
+    missing = [name for name, listed in pairs if not listed]
     return Candidates(list(names), record | {"missing": missing})
 
 
 def by_wordnet(request: Request) -> Candidates:
-    """Co-hyponyms of every class; none of a class that WordNet does not know."""
+    """Co-hyponyms of every class; empty for classes that WordNet lacks."""
     if request.wordnet is None:
         raise FewshotError(
             SETTING, "the source wordnet needs a folder with WordNet, got none", REMEDY
         )
     wordnet = request.wordnet
     meant = {name: meaning(wordnet, name) for name in request.classnames}
-    senses = {name: ", ".join(one.senses[0].words) for name, one in meant.items() if one}
+    senses = {name: ", ".join(sense.senses[0].words) for name, sense in meant.items() if sense}
     record = {
         "folder": str(wordnet.folder),
         "senses": senses,
-        "missing": [name for name, one in meant.items() if one is None],
-        "by_head_noun": [name for name, one in meant.items() if one and not one.exact],
+        "missing": [name for name, sense in meant.items() if sense is None],
+        "by_head_noun": [name for name, sense in meant.items() if sense and not sense.exact],
     }
     return Candidates([sisters(wordnet, name) for name in request.classnames], record)
 
@@ -120,15 +120,15 @@ def by_vocabulary(request: Request) -> Candidates:
             "the source vocabulary needs a text encoder, got none",
             "Take a backbone with one, or another source.",
         )
-    names = vocabulary_names(request.wanted.vocabulary)
+    names = vocabulary_names(request.settings.vocabulary)
     classes, vectors = request.encode(request.classnames), request.encode(names)
-    near = nearest(classes, vectors, names, SPARE * request.wanted.k)
+    near = nearest(classes, vectors, names, SPARE * request.settings.k)
     return Candidates(list(near), _vocabulary_record(request, names))
 
 
 def by_chance(request: Request) -> Candidates:
-    """The vocabulary in a random order that the seed and the class name decide."""
-    names, seed = vocabulary_names(request.wanted.vocabulary), request.wanted.seed
+    """The vocabulary in a random order, determined by the seed and the class name."""
+    names, seed = vocabulary_names(request.settings.vocabulary), request.settings.seed
     orders: list[Iterable[str]] = [shuffled(names, seed, name) for name in request.classnames]
     return Candidates(orders, _vocabulary_record(request, names) | {"seed": seed})
 
@@ -142,7 +142,7 @@ def by_oracle(request: Request) -> Candidates:
 
 
 def _vocabulary_record(request: Request, names: Sequence[str]) -> dict[str, Any]:
-    chosen = request.wanted.vocabulary
+    chosen = request.settings.vocabulary
     return {
         "vocabulary": chosen if isinstance(chosen, str) else "base classes",
         "vocabulary_names": len(names),
@@ -164,59 +164,59 @@ def gather(
     encode: Callable[[Sequence[str]], Tensor] | None = None,
     ids: Sequence[str] | None = None,
 ) -> ConfuserLists:
-    """The confusers that :func:`fewshot.tasks.one_class.confusers.confusers_of` promises."""
-    wanted = wanted_of(settings)
-    folder = find_wordnet(wanted.wordnet) if source.name != "oracle" else None
+    """Confusers after cleaning; see :func:`fewshot.tasks.one_class.confusers.confusers_of`."""
+    checked = confuser_settings(settings)
+    folder = find_wordnet(checked.wordnet) if source.name != "oracle" else None
     wordnet = open_wordnet(folder.resolve()) if folder else None
     request = Request(
-        wanted, dataset, tuple(classnames), cache, llm.get("model"), wordnet, encode,
+        checked, dataset, tuple(classnames), cache, llm.get("model"), wordnet, encode,
         None if ids is None else tuple(ids),
     )  # fmt: skip
-    found = source.load()(request)
+    candidates = source.load()(request)
     if source.name == "oracle":
-        return _oracle(request, found)
-    most = wanted.k * (SPARE_NAMES if encode else 1)
-    lists = _cleaned(request, found, most)
+        return _oracle(request, candidates)
+    most = checked.k * (SPARE_NAMES if encode else 1)
+    lists = _cleaned(request, candidates, most)
     if encode is not None:
-        lists = _distinct(lists, encode, wanted.cosine)
-    lists = shortened(lists, wanted.k)
-    record = {"source": source.name, "k": wanted.k} | lists.record
+        lists = _distinct(lists, encode, checked.cosine)
+    lists = shortened(lists, checked.k)
+    record = {"source": source.name, "k": checked.k} | lists.record
     record["wordnet"] = wordnet.version if wordnet else None
     return _with_record(lists, record)
 
 
-def _oracle(request: Request, found: Candidates) -> ConfuserLists:
-    """Real names of the data set's other classes: all of them, as they are."""
-    names = tuple(map(tuple, found.names))
+def _oracle(request: Request, candidates: Candidates) -> ConfuserLists:
+    """Lists of all other classes of the data set, without cleaning."""
+    names = tuple(map(tuple, candidates.names))
     lists = ConfuserLists(request.classnames, names, tuple(() for _ in names))
-    return _with_record(lists, {"source": "oracle"} | found.record)
+    return _with_record(lists, {"source": "oracle"} | candidates.record)
 
 
-def _cleaned(request: Request, found: Candidates, most: int) -> ConfuserLists:
+def _cleaned(request: Request, candidates: Candidates, most: int) -> ConfuserLists:
     related = partial(kinship, request.wordnet) if request.wordnet else None
-    pairs = zip(request.classnames, found.names, strict=True)
+    pairs = zip(request.classnames, candidates.names, strict=True)
     both = [clean(target, names, related, most) for target, names in pairs]
     kept = tuple(tuple(names) for names, _ in both)
-    dropped = tuple(tuple(out) for _, out in both)
-    return ConfuserLists(request.classnames, kept, dropped, found.record)
+    dropped = tuple(tuple(rejected) for _, rejected in both)
+    return ConfuserLists(request.classnames, kept, dropped, candidates.record)
 
 
 def _distinct(
     lists: ConfuserLists, encode: Callable[[Sequence[str]], Tensor], limit: float | None
 ) -> ConfuserLists:
-    names = list(dict.fromkeys(name for own in lists.names for name in own))
+    names = list(dict.fromkeys(name for class_names in lists.names for name in class_names))
     if limit is None or not names:
         return lists
-    # Encoders of class names refuse two that differ by case only.
+    # Encoders of class names do not accept two names that differ only in case.
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(name.casefold(), name)
-    known = dict(zip(first, encode(list(first.values())), strict=True))
-    vectors = {name: known[name.casefold()] for name in names}
+    by_folded_name = dict(zip(first, encode(list(first.values())), strict=True))
+    vectors = {name: by_folded_name[name.casefold()] for name in names}
     return drop_near(lists, encode(lists.classnames), vectors, limit)
 
 
 def _with_record(lists: ConfuserLists, record: dict[str, Any]) -> ConfuserLists:
     pairs = zip(lists.classnames, lists.names, strict=True)
-    record["without_confusers"] = [name for name, own in pairs if not own]
+    record["without_confusers"] = [name for name, used in pairs if not used]
     return ConfuserLists(lists.classnames, lists.names, lists.dropped, record)

@@ -1,4 +1,4 @@
-"""Names near a class by the cosine of their text vectors."""
+"""Cleaning of confusers: drop names of the class, its kinds and hypernyms, and near duplicates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fewshot.tasks.one_class.confusers.spelling import (
 )
 from fewshot.text.prompts import readable
 
-# Names looked at beyond those wanted, so that equal cosines at the end of the list are ordered.
+# Additional names, so that equal cosines at the end of the list are ordered.
 TIES = 16
 
 
@@ -31,10 +31,9 @@ def drop_near(
     vectors: Mapping[str, Tensor],
     limit: float | None = 0.95,
 ) -> ConfuserLists:
-    """Drop names that the text encoder hardly tells from the class they belong to.
+    """Drop names whose text vectors are nearly equal to that of their class.
 
-    Names of the data set's own classes (source ``oracle``) are real negatives however near, and
-    stay.
+    Names of other classes of the data set (source ``oracle``) are real negatives and are kept.
 
     Parameters
     ----------
@@ -57,18 +56,18 @@ def drop_near(
     rows, classes = len(class_vectors), len(lists.classnames)
     expect(rows == classes, "class_vectors", f"expected {classes} rows, got {rows}")
     kept, dropped = [], []
-    for own, names, out in zip(class_vectors, lists.names, lists.dropped, strict=True):
-        cosines = _cosines(own, names, vectors)
-        judged = list(zip(names, cosines, strict=True))
-        kept.append(tuple(name for name, cosine in judged if cosine < limit))
+    for class_vector, names, earlier in zip(class_vectors, lists.names, lists.dropped, strict=True):
+        cosines = _cosines(class_vector, names, vectors)
+        pairs_with_cosine = list(zip(names, cosines, strict=True))
+        kept.append(tuple(name for name, cosine in pairs_with_cosine if cosine < limit))
         near = (
             Dropped(name, f"text cosine {cosine:.2f} with the class")
-            for name, cosine in judged
+            for name, cosine in pairs_with_cosine
             if cosine >= limit
         )
-        dropped.append((*out, *near))
+        dropped.append((*earlier, *near))
     pairs = zip(lists.classnames, kept, strict=True)
-    without = [name for name, own in pairs if not own]
+    without = [name for name, used in pairs if not used]
     record = lists.record | {"cosine": limit, "without_confusers": without}
     return replace(lists, names=tuple(kept), dropped=tuple(dropped), record=record)
 
@@ -104,13 +103,15 @@ def nearest(
     return [[names[n] for n in row] for row in np.take_along_axis(places, order, axis=-1).tolist()]
 
 
-def _cosines(own: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]) -> list[float]:
+def _cosines(
+    class_vector: Tensor, names: Sequence[str], vectors: Mapping[str, Tensor]
+) -> list[float]:
     if not names:
         return []
     for name in names:
         expect(name in vectors, "vectors", f"there is none for the name {name!r}")
     stacked = _unit(torch.stack([vectors[name] for name in names]))
-    cosines: list[float] = (stacked @ _unit(own)).tolist()
+    cosines: list[float] = (stacked @ _unit(class_vector)).tolist()
     return cosines
 
 
@@ -118,15 +119,15 @@ def _unit(vectors: Tensor) -> Tensor:
     return normalize(vectors.float(), dim=-1)
 
 
-# Target and name to what WordNet says: a reason to drop the name, "" for no relation in any sense,
-# None where it leaves that open.
+# From target and name to the relation in WordNet: a reason to drop the name, "" for no relation in
+# any sense, None if undecided.
 Kinship = Callable[[str, str], str | None]
 
 
 def clean(
     target: str, names: Iterable[str], kinship: Kinship | None = None, most: int | None = None
 ) -> tuple[list[str], list[Dropped]]:
-    """Drop what names the class itself, a kind of it, or something that it is a kind of.
+    """Drop names of the class itself, of its kinds (hyponyms) and of its hypernyms.
 
     In this order: names that are the class's own but for case, number, hyphens, accents, spaces
     and articles; names that came before; synonyms, hypernyms and hyponyms by WordNet; names that
@@ -153,7 +154,7 @@ def clean(
     --------
     >>> from fewshot.tasks.one_class.confusers.cleaning import clean
     >>> kept, dropped = clean("crab", ["Crabs", "lobster", "hermit crab", "the lobster"])
-    >>> kept, [one.name for one in dropped]
+    >>> kept, [entry.name for entry in dropped]
     (['lobster'], ['Crabs', 'hermit crab', 'the lobster'])
     """
     kept: list[str] = []
@@ -161,7 +162,7 @@ def clean(
     for name in map(readable, names):
         if most is not None and len(kept) >= most:
             break
-        why = _why_not(target, name, kept, kinship)
+        why = _drop_reason(target, name, kept, kinship)
         if why is None:
             kept.append(name)
         else:
@@ -171,25 +172,25 @@ def clean(
 
 def shortened(lists: ConfuserLists, most: int) -> ConfuserLists:
     """The first `most` names of every class."""
-    return replace(lists, names=tuple(own[:most] for own in lists.names))
+    return replace(lists, names=tuple(class_names[:most] for class_names in lists.names))
 
 
-def _why_not(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
-    own, other = forms(target), spelled(name)
+def _drop_reason(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
+    class_forms, other = forms(target), spelled(name)
     if not other:
         return "no word in it"
     if alike(target, name):
         return "the class's own name in another form"
-    again = next((one for one in kept if same(spelled(one), other)), None)
+    again = next((earlier for earlier in kept if same(spelled(earlier), other)), None)
     if again is not None:
         return f"the same as {again!r}"
     related = kinship(target, name) if kinship else None
-    return (related or None) if related is not None else _by_words(own, other)
+    return (related or None) if related is not None else _head_noun_reason(class_forms, other)
 
 
-def _by_words(own: tuple[str, ...], other: str) -> str | None:
-    if any(is_kind_by_words(other, form) for form in own):
+def _head_noun_reason(class_forms: tuple[str, ...], other: str) -> str | None:
+    if any(is_kind_by_words(other, form) for form in class_forms):
         return "a kind of the class by its head noun"
-    if any(is_kind_by_words(form, other) for form in own):
+    if any(is_kind_by_words(form, other) for form in class_forms):
         return "the head noun of the class's name"
     return None

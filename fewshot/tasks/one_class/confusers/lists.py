@@ -1,4 +1,4 @@
-"""Confusers of every class, and what was not used."""
+"""Lists of confusers, their files and their settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fewshot.text.descriptions import (
 
 
 class Dropped(NamedTuple):
-    """A name that a source gave and that is no confuser.
+    """A name from a source that was dropped, with the reason.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class ConfuserLists:
     ----------
     classnames : tuple of C str
     names : tuple of C tuples of str
-        What is used; () for a class without confusers.
+        Confusers of each class; () for a class without confusers.
     dropped : tuple of C tuples of Dropped
     record : dict
         Source, numbers, file, model, prompt, vocabulary...; JSON types only.
@@ -71,7 +71,7 @@ LONGEST, MOST_WORDS = 60, 6
 NAME = re.compile(r"[^\W_]+(?:[ '’-]+[^\W_]+)*['’]?")  # noqa: RUF001
 
 
-# No name of a thing has these words, while many a sentence has.
+# Words of sentences that do not occur in names of objects.
 SENTENCE = frozenset(
     {"is", "are", "was", "were", "am", "i", "you", "we", "they", "your", "my", "these", "those"}
     | {"cannot", "sorry", "please", "ignore", "instruction", "instructions", "should", "would"}
@@ -79,7 +79,7 @@ SENTENCE = frozenset(
 
 
 def name_fault(text: object) -> str | None:
-    """What keeps a text from being a short name of a thing; None if it is one.
+    """Reason why a text is not a short name of an object; None if it is.
 
     Examples
     --------
@@ -104,14 +104,14 @@ def name_fault(text: object) -> str | None:
 
 @dataclass
 class ConfuserFile(Descriptions):
-    """Names that could be taken for classes, and where they come from.
+    """File of confusers by class, with their origin.
 
     As :class:`Descriptions`, with names for texts, the most confusing first.
 
     Attributes
     ----------
     provenance : str
-        How the lists came to be, in a sentence, where no model was asked by this suite.
+        Origin of the lists in a sentence, where they were not made by this suite.
     """
 
     kind: ClassVar[str] = "confusers"
@@ -123,51 +123,51 @@ class ConfuserFile(Descriptions):
 
 
 def load_any(path: Path, setting: str) -> Descriptions:
-    """Read a file of confusers or of descriptions, whichever it says that it is.
+    """Read a file of confusers or of descriptions, according to its field ``kind``.
 
     Raises
     ------
     FewshotError
-        As :func:`~fewshot.text.descriptions.load_answers`; a file that says neither is judged as
-        one of descriptions.
+        As :func:`~fewshot.text.descriptions.load_answers`; a file without a
+        known kind is read as one of descriptions.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST)
     except OSError:
         raw = b""
-    # Inside a text its quotes would be escaped.
+    # The match cannot be inside a text, where quotes are escaped.
     confusers = re.search(rb'"kind"\s*:\s*"confusers"', raw)
     return load_answers(path, ConfuserFile if confusers else Descriptions, setting)
 
 
 def confuser_file(
-    given: object, cache: Path, dataset: str, model: str | None = None
+    path: object, cache: Path, dataset: str, model: str | None = None
 ) -> ConfuserFile:
-    """The lists for a data set: `given`, else the cache's, else those that the package ships.
+    """The lists for a data set: from `path`, else from the cache, else from the package.
 
     Parameters
     ----------
-    given : str or Path, optional
-        A file, whatever data set it was made for.
+    path : str or Path, optional
+        A file, for any data set.
     cache : Path
-        Folder of caches; its ``confusers/`` is looked into.
+        Folder of caches; lists are in its ``confusers/``.
     dataset : str
     model : str, optional
-        Take its lists from the cache where there are several.
+        Model whose lists are taken from the cache where there are several.
 
     Raises
     ------
     FewshotError
         No lists, several in the cache, or a file that cannot be used.
     """
-    return load_answers(place_of_lists(given, cache, dataset, model), ConfuserFile)
+    return load_answers(confuser_path(path, cache, dataset, model), ConfuserFile)
 
 
-def place_of_lists(given: object, cache: Path, dataset: str, model: str | None = None) -> Path:
-    """Where the lists are that :func:`confuser_file` reads."""
-    if given:
-        return Path(str(given)).expanduser()
+def confuser_path(path: object, cache: Path, dataset: str, model: str | None = None) -> Path:
+    """Path of the lists that :func:`confuser_file` reads."""
+    if path:
+        return Path(str(path)).expanduser()
     shipped = resource_dir("datasets/confusers") / f"{plain_name(dataset, 60)}.json"
     folder = cache / "confusers"
     if shipped.is_file() and not fitting_files(folder, dataset, model, ConfuserFile):
@@ -176,7 +176,7 @@ def place_of_lists(given: object, cache: Path, dataset: str, model: str | None =
 
 
 def shipped_datasets() -> list[str]:
-    """Names of the data sets that the package has lists for."""
+    """Names of the data sets with lists in the package."""
     return sorted(path.stem for path in resource_dir("datasets/confusers").glob("*.json"))
 
 
@@ -184,8 +184,8 @@ PLACE = "one_class.confusers"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a run wants of confusers.
+class ConfuserSettings:
+    """The settings ``one_class.confusers``.
 
     Attributes
     ----------
@@ -222,15 +222,15 @@ class Wanted:
             expect(fine, f"{PLACE}.{name}", f"expected a text, got {value!r}")
 
 
-def wanted_of(given: Mapping[str, Any]) -> Wanted:
-    """The settings, checked; what is missing has its usual value.
+def confuser_settings(settings: Mapping[str, Any]) -> ConfuserSettings:
+    """Checked settings; missing ones have their defaults.
 
     Raises
     ------
     FewshotError
         An unknown setting, or a value that is not allowed.
     """
-    known = {one.name for one in fields(Wanted)}
-    for name in sorted(given.keys() - known):
-        raise FewshotError(PLACE, f"there is no setting {name!r}", suggestion(name, known))
-    return Wanted(**given)
+    names = {setting.name for setting in fields(ConfuserSettings)}
+    for name in sorted(settings.keys() - names):
+        raise FewshotError(PLACE, f"there is no setting {name!r}", suggestion(name, names))
+    return ConfuserSettings(**settings)

@@ -1,4 +1,4 @@
-"""Asking a language model what could be taken for a class."""
+"""Ask a language model for confusers of classes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fewshot.text.llm.questions import Outcome
 from fewshot.text.llm.settings import LanguageModel
 from fewshot.text.prompts import in_text
 
-# Change the wording and it is another version: files say which one they were made with.
+# Version of the wording, recorded in files; increase it with every change of the prompt.
 PROMPT = "confusers@1"
-# Two more than a run uses, for what hygiene drops.
+# Two more than a run uses, since cleaning drops some.
 COUNT = 12
 SYSTEM = """\
 You help to test a detector of one category in photographs. Name other physical things that \
@@ -39,21 +39,22 @@ SCHEMA = object_schema(confusers={"type": "array", "items": {"type": "string"}})
 
 
 def question_for(classname: str, images: str | None = None, count: int = COUNT) -> Question:
-    """The question about one class; the name is data in it, never part of the instruction."""
+    """The question about one class, with the name as data, separate from the instruction."""
     data: dict[str, Any] = {"category": in_text(classname), "number": count}
     data |= {"images": images} if images else {}
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
 
 def usable(question: Question, answer: Any) -> list[str]:
-    """The names in an answer, as many as were asked for, with single spaces and each once.
+    """The distinct names in an answer, at most the requested number, with single spaces.
 
-    Names that hygiene drops stay, so that a result can list them, as long as others are left.
+    Names that cleaning drops are kept here, so that a result can list them.
 
     Raises
     ------
     AnswerError
-        One is no short name of a thing, or too few are left by hygiene (half of what was asked).
+        An entry is not a short name of an object, or cleaning leaves less than half of
+        the requested number.
     """
     count = json.loads(question.user)["number"]
     for number, name in enumerate(answer["confusers"], 1):
@@ -77,13 +78,13 @@ def ask_confusers(
     count: int = COUNT,
     allow_identifiers: bool = False,
 ) -> tuple[ConfuserFile, Outcome]:
-    """Ask for what `file` does not have yet of these classes; keeps every answer at once.
+    """Ask for confusers of the classes that `file` lacks; answers are saved as they arrive.
 
     Parameters
     ----------
     classnames : sequence of str
     file : Path
-        JSON, made or completed. Whatever happens, it keeps what was answered.
+        JSON, created or completed. Answers are kept also if a later question fails.
     dataset : str
     settings : LanguageModel
     images : str, optional

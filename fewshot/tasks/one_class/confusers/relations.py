@@ -1,4 +1,4 @@
-"""How names are related by WordNet: what a class name means, its sisters, and its relatives."""
+"""Relations of names in WordNet: senses of a class name, co-hyponyms, and kinship of names."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from functools import lru_cache
 from fewshot.tasks.one_class.confusers.spelling import AFTER_THE_HEAD, alternatives
 from fewshot.tasks.one_class.confusers.wordnet import Synset, WordNet
 
-# Words of the synsets above all that can be photographed, and above all people. Few data sets have
-# classes of people, while many an animal's name is also one for people: boxer, tiger, crane.
+# Words of the root synsets of physical objects and of people. Few data sets have classes of people,
+# while many names of animals are also names of people: boxer, tiger, crane.
 PHYSICAL, PEOPLE = "physical entity", "someone"
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a class name means.
+    """Senses of a class name in WordNet.
 
     Attributes
     ----------
     senses : tuple of Synset
-        Its physical senses that are no people, most frequent first; where there are none its
-        physical ones, and else all.
+        Physical senses that are not people, most frequent first; without any, all physical
+        senses, or else all senses.
     exact : bool
-        False if WordNet knows only the end of the name: the class is a kind of that.
+        False if only the end of the name is in WordNet, which the class is a kind of.
     """
 
     senses: tuple[Synset, ...]
@@ -33,19 +33,19 @@ class Meaning:
 
 @lru_cache(maxsize=8192)
 def meaning(wordnet: WordNet, name: str) -> Meaning | None:
-    """What a class name means; None if WordNet does not know it nor its head noun.
+    """Senses of a class name; None if neither the name nor its head noun is in WordNet.
 
     In Princeton WordNet 3.0 "crane" is first of all a writer, an instance, and means the machine,
     then the bird; "pink primrose" is not in it and is taken for a kind of primrose.
     """
     whole = alternatives(name)
-    ends = (end for one in whole for end in _ends(one))
+    ends = (end for alternative in whole for end in _ends(alternative))
     for word in (*whole, *ends):
-        found = _kinds(wordnet, word)
-        if found:
-            physical = [one for one in found if _below(wordnet, one, PHYSICAL)]
-            things = [one for one in physical if not _below(wordnet, one, PEOPLE)]
-            return Meaning(tuple(things or physical or found), word in whole)
+        senses = _kinds(wordnet, word)
+        if senses:
+            physical = [sense for sense in senses if _below(wordnet, sense, PHYSICAL)]
+            things = [sense for sense in physical if not _below(wordnet, sense, PEOPLE)]
+            return Meaning(tuple(things or physical or senses), word in whole)
     return None
 
 
@@ -58,20 +58,20 @@ def sisters(wordnet: WordNet, target: str) -> Iterator[str]:
     meant = meaning(wordnet, target)
     if meant is None:
         return
-    own = meant.senses[0]
-    parents = [wordnet.synset(offset) for offset in own.up] if meant.exact else [own]
+    synset = meant.senses[0]
+    parents = [wordnet.synset(offset) for offset in synset.up] if meant.exact else [synset]
     for parent in parents:
         for offset in parent.down:
-            if offset != own.offset:
+            if offset != synset.offset:
                 yield wordnet.synset(offset).words[0]
 
 
 def kinship(wordnet: WordNet, target: str, name: str) -> str | None:
-    """How `name` is related to a class: a reason to drop it, "" for none, None if left open.
+    """Relation of `name` to a class: a reason to drop it, "" for none, None if undecided.
 
-    What both mean first decides: a bus is no automobile though "bus" has been said of one. Where
-    only other senses are related, or WordNet does not know one of the two, it is left open. Of a
-    class of which the head alone is known nothing but hypernyms can be told.
+    The first senses decide: a bus is no automobile, although a secondary sense of "bus" is one.
+    The relation is undecided if only other senses are related, or one of the names is not in
+    WordNet. For a class with only its head noun in WordNet only hypernyms are recognised.
     """
     meant, other = meaning(wordnet, target), meaning(wordnet, name)
     if meant is None or other is None or not other.exact:
@@ -86,7 +86,7 @@ def kinship(wordnet: WordNet, target: str, name: str) -> str | None:
 
 
 def _relation(wordnet: WordNet, target: Synset, other: Synset) -> str | None:
-    """What `other` is to `target`."""
+    """Relation of the synset `other` to `target`: synonym, hypernym, hyponym or None."""
     if target.offset == other.offset:
         return "synonym"
     if other.offset in wordnet.ancestors(target):
@@ -95,7 +95,7 @@ def _relation(wordnet: WordNet, target: Synset, other: Synset) -> str | None:
 
 
 def _ends(name: str) -> list[str]:
-    """What is left of a name without its first words; nothing of "bishop of Llandaff"."""
+    """A name without its first words, in turn; empty for "bishop of Llandaff"."""
     words = name.split()
     if AFTER_THE_HEAD.intersection(words[1:]):
         return []
@@ -103,7 +103,7 @@ def _ends(name: str) -> list[str]:
 
 
 def _kinds(wordnet: WordNet, name: str) -> list[Synset]:
-    return [one for one in wordnet.senses(name) if not one.instance]
+    return [sense for sense in wordnet.senses(name) if not sense.instance]
 
 
 def _below(wordnet: WordNet, synset: Synset, word: str) -> bool:

@@ -1,6 +1,6 @@
-"""When two names are the same but for spelling, and when one is a kind of the other by its words.
+"""Comparison of names by spelling: equality up to form, and kinds by their head nouns.
 
-Only what spelling can tell for certain: an edit distance would take a red ox for a red fox.
+Only certain rules are used: an edit distance would equate red ox and red fox.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from fewshot.text.prompts import readable
 
 ARTICLES = frozenset({"a", "an", "the"})
-# What comes after one of these says more about the head of a name and is not the head itself.
+# Words that end the head of a name; the words after them modify it.
 AFTER_THE_HEAD = frozenset({"of", "with", "without", "in", "on", "for", "and", "from", "at"})
 IRREGULAR = {
     "men": "man", "women": "woman", "mice": "mouse", "geese": "goose", "feet": "foot",
@@ -57,9 +57,9 @@ def spelled(name: str) -> str:
 
 
 def alternatives(name: str) -> tuple[str, ...]:
-    """A name and what else it says the thing is called.
+    """A name and the alternative names that it contains.
 
-    Alternatives stand behind commas, slashes and "or"; what stands in parentheses explains.
+    Alternatives are separated by commas, slashes and "or"; parentheses contain explanations.
     """
     outside = readable(re.sub(r"\([^()]*\)", " ", name))
     parts = map(readable, (name, outside, *re.split(r"[,/;]| or ", outside)))
@@ -95,7 +95,7 @@ def alike(first: str, second: str) -> bool:
     >>> alike("Sea horses", "sea_horse"), alike("crab", "hermit crab")
     (True, False)
     """
-    return any(same(one, other) for one in forms(first) for other in forms(second))
+    return any(same(form, other) for form in forms(first) for other in forms(second))
 
 
 def is_kind_by_words(name: str, general: str) -> bool:
@@ -103,7 +103,7 @@ def is_kind_by_words(name: str, general: str) -> bool:
 
     The head of an English compound is its last word, before any "of" or "with": a golden
     retriever is a retriever, a retriever collar is a collar and a statue of a horse a statue.
-    Compounds that are known to be no kind of their last word (sea horse) are none.
+    Compounds listed as exceptions (sea horse) are not kinds of their last word.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def head_of(name: str) -> str:
 
 
 def _numbers(name: str) -> set[str]:
-    """A name and what may be its singular; more than one where spelling leaves it open."""
+    """A name and its possible singular forms, several where spelling is ambiguous."""
     first, space, last = name.rpartition(" ")
     made = {last, IRREGULAR.get(last, last)}
     if len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is")):
@@ -136,4 +136,4 @@ def _numbers(name: str) -> set[str]:
             made.add(last[:-2])
         if last.endswith("ies"):
             made.add(f"{last[:-3]}y")
-    return {f"{first}{space}{one}" for one in made}
+    return {f"{first}{space}{word}" for word in made}

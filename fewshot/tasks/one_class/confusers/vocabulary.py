@@ -1,4 +1,4 @@
-"""Names that have nothing to do with a data set: nearest ones and random ones are confusers."""
+"""Vocabularies of names that do not depend on a data set, for nearest and random confusers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
     """The names of a vocabulary, the setting ``one_class.confusers.vocabulary``.
 
     ``imagenet``: the 1000 class names of ImageNet as open_clip words them. Anything else is a text
-    file with a name per line; empty lines and those that begin with # are passed over. A name that
-    comes twice, in whatever case, counts once. Names themselves are taken as they are.
+    file with a name per line; empty lines and lines that begin with # are skipped. Names that are
+    equal up to case are used once. Names are not changed otherwise.
 
     Raises
     ------
     FewshotError
-        No such file, or one without names or with lines that are none.
+        No such file, no names in it, or lines that are not names.
     """
     if isinstance(chosen, tuple):
-        return _once(chosen)
+        return _distinct_names(chosen)
     if chosen == IMAGENET:
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
-        return _once(IMAGENET_CLASSNAMES)
+        return _distinct_names(IMAGENET_CLASSNAMES)
     path = Path(chosen).expanduser()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -48,17 +48,17 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
     for number, name in named:
         why = fault(name) or (f"more than {LONGEST} characters" if len(name) > LONGEST else None)
         expect(why is None, SETTING, f"line {number} of {path} is no name: {why}")
-    names = _once(name for _, name in named)
+    names = _distinct_names(name for _, name in named)
     several = 0 < len(names) <= MOST
     expect(several, SETTING, f"expected 1 to {MOST} names in {path}, got {len(names)}")
     return names
 
 
 def shuffled(names: Sequence[str], seed: int, target: str) -> list[str]:
-    """The vocabulary in an order of its own for every class.
+    """The vocabulary in a random order that depends on the class.
 
-    The generator is made from the seed and the class name: the order is the same whatever other
-    classes there are.
+    The generator is seeded by `seed` and the class name, so the order does not depend on other
+    classes.
 
     Examples
     --------
@@ -76,8 +76,8 @@ def digest(names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _once(names: Iterable[str]) -> tuple[str, ...]:
-    """The names in their order without those that text encoders cannot tell from an earlier one."""
+def _distinct_names(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order without those equal to an earlier one up to case and spaces."""
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(readable(name).casefold(), name)

@@ -33,18 +33,18 @@ ENDINGS = (
 
 
 class Synset(NamedTuple):
-    """Words that mean one thing, and the things next to it.
+    """A set of synonyms with its hypernyms and hyponyms.
 
     Attributes
     ----------
     offset : int
-        In ``data.noun``; it names the synset.
+        In ``data.noun``; it identifies the synset.
     words : tuple of str
-        With spaces, the usual one first.
+        With spaces, the most common one first.
     up, down : tuple of int
         Offsets of its hypernyms and hyponyms.
     instance : bool
-        Whether it is one thing with a name of its own, as a person or a town.
+        Whether it is an individual with a proper name, as a person or a town.
     """
 
     offset: int
@@ -54,28 +54,28 @@ class Synset(NamedTuple):
     instance: bool
 
 
-def find_wordnet(given: str | Path | None = None) -> Path | None:
-    """The folder with WordNet's nouns: `given`, the environment's, or a usual one; None for none.
+def find_wordnet(path: str | Path | None = None) -> Path | None:
+    """Folder with the nouns of WordNet: `path`, the environment's, or a default; None without any.
 
     Raises
     ------
     FewshotError
-        What was named, by the setting or in the environment, is no such folder.
+        The folder of the setting or of the environment has no WordNet nouns.
     """
-    named = {SETTING: given} | {name: os.environ.get(name) for name in VARIABLES}
+    named = {SETTING: path} | {name: os.environ.get(name) for name in VARIABLES}
     for name, value in named.items():
         if value:
             folder = Path(str(value)).expanduser()
-            found = next(filter(_has_nouns, (folder, folder / "dict")), None)
+            located = next(filter(_has_nouns, (folder, folder / "dict")), None)
             what = f"expected a folder with {' and '.join(FILES)}, got {str(folder)!r}"
-            expect(found is not None, name, what, REMEDY)
-            return found
+            expect(located is not None, name, what, REMEDY)
+            return located
     return next(filter(_has_nouns, USUAL), None)
 
 
 @lru_cache(maxsize=2)
 def open_wordnet(folder: Path) -> WordNet:
-    """The nouns in `folder`; opened once."""
+    """The nouns in `folder`, cached."""
     return WordNet(folder)
 
 
@@ -89,7 +89,7 @@ class WordNet:
     Raises
     ------
     FewshotError
-        The files are not there, or not in WordNet's format.
+        The files are missing, or not in WordNet's format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,36 +110,36 @@ class WordNet:
 
     @cached_property
     def version(self) -> str:
-        """As "3.0", from the licence at the beginning of the files; "unknown" without one."""
-        found = re.search(rb"WordNet (\d[\d.]*\d) Copyright", self._data[:4096])
-        return found[1].decode() if found else "unknown"
+        """Version such as "3.0", from the licence at the beginning of the files, or "unknown"."""
+        match = re.search(rb"WordNet (\d[\d.]*\d) Copyright", self._data[:4096])
+        return match[1].decode() if match else "unknown"
 
     def senses(self, name: str) -> list[Synset]:
-        """What a noun means, most frequent first, in singular or plural; [] if it is none here."""
+        """Synsets of a noun in singular or plural, most frequent first; [] if there are none."""
         for word in self._spellings(name):
             if word in self._index:
                 return [self.synset(offset) for offset in self._offsets(word)]
         return []
 
     def synset(self, offset: int) -> Synset:
-        """The synset at a place in ``data.noun``."""
+        """The synset at a byte offset in ``data.noun``."""
         if offset not in self._known:
             self._known[offset] = self._read(offset)
         return self._known[offset]
 
     def ancestors(self, synset: Synset) -> set[int]:
-        """Offsets of everything that `synset` is a kind of, itself left out."""
-        found: set[int] = set()
+        """Offsets of all direct and indirect hypernyms of `synset`, without itself."""
+        offsets: set[int] = set()
         waiting = list(synset.up)
         while waiting:
             offset = waiting.pop()
-            if offset not in found:
-                found.add(offset)
+            if offset not in offsets:
+                offsets.add(offset)
                 waiting += self.synset(offset).up
-        return found
+        return offsets
 
     def _spellings(self, name: str) -> list[str]:
-        """Entries of the index that `name` may stand under."""
+        """Possible index entries of `name`."""
         bare = "_".join(name.lower().replace("_", " ").split())
         made = [bare, bare.replace("-", "_"), bare.replace("_", "-"), bare.replace("_", "")]
         made.append(bare.replace("-", "").replace("'", ""))
@@ -166,7 +166,7 @@ class WordNet:
             line = self._data[offset:end].decode()
             fields = line.split(" | ")[0].split()
             count = int(fields[3], 16)
-            words = tuple(one.replace("_", " ") for one in fields[4 : 4 + 2 * count : 2])
+            words = tuple(word.replace("_", " ") for word in fields[4 : 4 + 2 * count : 2])
             first = 5 + 2 * count
             pointers = fields[first:]
             symbols, places, kinds = pointers[::4], map(int, pointers[1::4]), pointers[2::4]

@@ -42,7 +42,7 @@ LICENCE = "  1 WordNet 3.0 Copyright 2006 by Princeton University.  All rights r
 def data_line(number, offsets):
     words, up, instance = SYNSETS[number]
     words = words.split()
-    pointers = [("@i" if instance else "@", one) for one in up]
+    pointers = [("@i" if instance else "@", parent) for parent in up]
     for other, (_, parents, is_instance) in SYNSETS.items():
         if number in parents:
             pointers.append(("~i" if is_instance else "~", other))
@@ -67,9 +67,9 @@ def write_wordnet(folder):
         for word in words.lower().split():
             senses.setdefault(word, []).append(offsets[number])
     lines = [LICENCE]
-    for word, found in sorted(senses.items()):
-        places = " ".join(f"{one:08d}" for one in found)
-        lines.append(f"{word} n {len(found)} 2 @ ~ {len(found)} 0 {places}  \n")
+    for word, synsets in sorted(senses.items()):
+        places = " ".join(f"{offset:08d}" for offset in synsets)
+        lines.append(f"{word} n {len(synsets)} 2 @ ~ {len(synsets)} 0 {places}  \n")
     (folder / "index.noun").write_text("".join(lines))
     (folder / "noun.exc").write_text("geese goose\n")
     return folder
@@ -77,7 +77,7 @@ def write_wordnet(folder):
 
 @pytest.fixture(autouse=True)
 def no_other_wordnet(monkeypatch):
-    """Whether this machine has a WordNet decides nothing."""
+    """Hide a WordNet that is installed on the machine."""
     monkeypatch.setattr(wordnet, "USUAL", ())
     for name in wordnet.VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""From settings to lists: every source, hygiene, and at most k."""
+"""Lists of confusers from settings: every source, cleaning, and at most k names."""
 
 import json
 import subprocess
@@ -25,8 +25,8 @@ def letters(names):
     ).float()
 
 
-def found(source, classes=CLASSES, encode=None, **wanted):
-    return confusers_of(wanted, "sea", classes, source, CACHE, {"model": None}, encode=encode)
+def confusers(source, classes=CLASSES, encode=None, **settings):
+    return confusers_of(settings, "sea", classes, source, CACHE, {"model": None}, encode=encode)
 
 
 @pytest.fixture
@@ -43,70 +43,70 @@ def named():
 
 
 def test_language_model(named):
-    lists = found("llm", k=3)
+    lists = confusers("llm", k=3)
     assert lists.classnames == CLASSES
     assert lists.names == (("lobster", "shrimp", "tin"), (), ())
-    assert [one.name for one in lists.dropped[0]] == ["rock crab", "crabs"]
+    assert [entry.name for entry in lists.dropped[0]] == ["rock crab", "crabs"]
     assert lists.record["missing"] == lists.record["without_confusers"] == ["sea_horse", "gizmo"]
     assert lists.record["model"] == "tiny"
     assert lists.record["file"].endswith("sea-tiny.json")
     assert (lists.record["source"], lists.record["wordnet"]) == ("llm", None)
     assert json.loads(json.dumps(lists.record)) == lists.record
-    assert len(found("llm", k=10).names[0]) == 5
+    assert len(confusers("llm", k=10).names[0]) == 5
     with pytest.raises(FewshotError, match=r"cannot read mine\.json"):
-        found("llm", file="mine.json")
+        confusers("llm", file="mine.json")
 
 
 def test_wordnet(folder):
-    lists = found("wordnet", wordnet=str(folder))
+    lists = confusers("wordnet", wordnet=str(folder))
     assert (lists.names[0], lists.names[2]) == (("lobster", "shrimp"), ())
     assert set(lists.names[1]) >= {"horse", "zebra", "dog", "goose"}
     assert lists.record["senses"] == {"Crab": "crab", "sea_horse": "seahorse, sea horse"}
     assert lists.record["missing"] == ["gizmo"]
     assert lists.record["wordnet"] == "3.0"
-    assert found("wordnet", wordnet=str(folder), k=1).names[0] == ("lobster",)
+    assert confusers("wordnet", wordnet=str(folder), k=1).names[0] == ("lobster",)
     with pytest.raises(FewshotError, match=r"source wordnet needs a folder.*wordnet-base"):
-        found("wordnet")
+        confusers("wordnet")
 
 
 def test_wordnet_cleans_the_other_sources(folder, named):
-    lists = found("llm", wordnet=str(folder))
+    lists = confusers("llm", wordnet=str(folder))
     assert lists.record["wordnet"] == "3.0"
     file = ConfuserFile({"shrimp": ["prawn", "crustacean", "crab"]}, "sea", "b", "confusers@1")
     file.save(Path("b.json"))
-    assert found("llm", ["shrimp"], file="b.json").names == (("prawn", "crustacean", "crab"),)
-    assert found("llm", ["shrimp"], file="b.json", wordnet=str(folder)).names == (("crab",),)
+    assert confusers("llm", ["shrimp"], file="b.json").names == (("prawn", "crustacean", "crab"),)
+    assert confusers("llm", ["shrimp"], file="b.json", wordnet=str(folder)).names == (("crab",),)
 
 
 def test_vocabulary(words):
-    lists = found("vocabulary", vocabulary=words, encode=letters, k=2, cosine=None)
+    lists = confusers("vocabulary", vocabulary=words, encode=letters, k=2, cosine=None)
     cosines = torch.nn.functional.cosine_similarity(letters(WORDS[:7]), letters(["Crab"]))
     order = [WORDS[n] for n in cosines.argsort(descending=True)]
     expected = [name for name in order if name not in ("rock crab", "crabs")][:2]
     assert lists.names[0] == tuple(expected)
     assert lists.record["vocabulary_names"] == 7
     with pytest.raises(FewshotError, match="source vocabulary needs a text encoder"):
-        found("vocabulary", vocabulary=words)
+        confusers("vocabulary", vocabulary=words)
 
 
 def test_random(words):
-    lists = found("random", vocabulary=words, k=4)
+    lists = confusers("random", vocabulary=words, k=4)
     order = shuffled(WORDS[:7], 0, "Crab")
     assert list(lists.names[0]) == [n for n in order if n not in ("rock crab", "crabs")][:4]
-    alone = found("random", ["Crab"], vocabulary=words, k=4)
+    alone = confusers("random", ["Crab"], vocabulary=words, k=4)
     assert alone.names[0] == lists.names[0]  # whatever the other classes
-    seeds = {found("random", vocabulary=words, k=4, seed=seed).names for seed in range(5)}
+    seeds = {confusers("random", vocabulary=words, k=4, seed=seed).names for seed in range(5)}
     assert len(seeds) > 1
 
 
 def test_oracle(folder):
     classes = ("crab", "hermit crab", "Crustacean", "ant")
-    lists = found("oracle", classes, k=1, wordnet=str(folder), encode=letters)
+    lists = confusers("oracle", classes, k=1, wordnet=str(folder), encode=letters)
     assert lists.names[0] == ("hermit crab", "Crustacean", "ant")
     assert lists.names[3] == classes[:3]
     assert lists.dropped == ((),) * 4
     with pytest.raises(FewshotError, match="needs two classes"):
-        found("oracle", ["crab"])
+        confusers("oracle", ["crab"])
 
 
 def test_near_duplicates_make_room(named):
@@ -116,23 +116,23 @@ def test_near_duplicates_make_room(named):
         calls.append(list(names))
         return torch.tensor([[1.0, 0.1 if name in ("Crab", "lobster") else 2.0] for name in names])
 
-    lists = found("llm", k=2, encode=encode)
+    lists = confusers("llm", k=2, encode=encode)
     assert lists.names[0] == ("shrimp", "tin")
     assert lists.dropped[0][-1].reason == "text cosine 1.00 with the class"
-    assert all(len({name.casefold() for name in one}) == len(one) for one in calls)
-    assert found("llm", k=2, encode=encode, cosine=None).names[0] == ("lobster", "shrimp")
+    assert all(len({name.casefold() for name in names}) == len(names) for names in calls)
+    assert confusers("llm", k=2, encode=encode, cosine=None).names[0] == ("lobster", "shrimp")
 
 
 def test_bad_settings(named):
     with pytest.raises(FewshotError, match=r"one_class\.sources: .*Did you mean 'wordnet'"):
-        found("wordnt")
+        confusers("wordnt")
     with pytest.raises(FewshotError, match=r"one_class\.confusers: .*'cosin'.*'cosine'"):
-        found("llm", cosin=1)
+        confusers("llm", cosin=1)
     for name, value in (("k", 0), ("k", True), ("cosine", 0), ("seed", -1), ("file", 3)):
         with pytest.raises(FewshotError, match=rf"one_class\.confusers\.{name}: "):
-            found("llm", **{name: value})
+            confusers("llm", **{name: value})
     with pytest.raises(FewshotError, match=r"one_class\.confusers\.wordnet: expected a folder"):
-        found("llm", wordnet="none")
+        confusers("llm", wordnet="none")
 
 
 def test_names_of_sources_import_nothing():

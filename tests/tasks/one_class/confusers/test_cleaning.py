@@ -26,28 +26,28 @@ def vectors(*degrees):
 
 def test_what_is_near():
     classes = vectors(0, 0, 90) * 7  # lengths do not count
-    known = dict(zip(("lobster", "crayfish", "tin"), vectors(20, 5, 95) / 3, strict=True))
-    found = drop_near(lists(), classes, known, 0.95)  # 18.2 degrees
-    assert found.names == (("lobster",), (), ())
-    assert found.dropped[0] == (OLD, Dropped("crayfish", "text cosine 1.00 with the class"))
-    assert found.dropped[2][0].reason == "text cosine 1.00 with the class"
-    assert found.record == {
+    encoded = dict(zip(("lobster", "crayfish", "tin"), vectors(20, 5, 95) / 3, strict=True))
+    cleaned = drop_near(lists(), classes, encoded, 0.95)  # 18.2 degrees
+    assert cleaned.names == (("lobster",), (), ())
+    assert cleaned.dropped[0] == (OLD, Dropped("crayfish", "text cosine 1.00 with the class"))
+    assert cleaned.dropped[2][0].reason == "text cosine 1.00 with the class"
+    assert cleaned.record == {
         "source": "llm", "k": 3, "cosine": 0.95, "without_confusers": ["ant", "can"],
     }  # fmt: skip
-    assert drop_near(lists(), classes, known, 0.9).names == ((), (), ())
-    assert drop_near(lists(), classes, known, None) == lists()
-    assert drop_near(lists("oracle"), classes, known, 0.5) == lists("oracle")
+    assert drop_near(lists(), classes, encoded, 0.9).names == ((), (), ())
+    assert drop_near(lists(), classes, encoded, None) == lists()
+    assert drop_near(lists("oracle"), classes, encoded, 0.5) == lists("oracle")
 
 
 def test_what_cannot_be_compared():
-    known = {"lobster": torch.ones(2), "crayfish": torch.ones(2)}
+    encoded = {"lobster": torch.ones(2), "crayfish": torch.ones(2)}
     with pytest.raises(FewshotError, match="none for the name 'tin'"):
-        drop_near(lists(), torch.eye(3, 2) + 1, known, 0.95)
+        drop_near(lists(), torch.eye(3, 2) + 1, encoded, 0.95)
     with pytest.raises(FewshotError, match="expected 3 rows, got 2"):
-        drop_near(lists(), torch.eye(2), known, 0.95)
+        drop_near(lists(), torch.eye(2), encoded, 0.95)
     for limit in (0, 1.5, "x", True):
         with pytest.raises(FewshotError, match=r"one_class\.confusers\.cosine"):
-            drop_near(lists(), torch.eye(3, 2), known, limit)
+            drop_near(lists(), torch.eye(3, 2), encoded, limit)
 
 
 def test_nearest_names_are_those_of_a_loop():
@@ -55,10 +55,11 @@ def test_nearest_names_are_those_of_a_loop():
     classes = torch.randn(5, 6, generator=generator)
     words = torch.randn(40, 6, generator=generator)
     names = [f"w{n}" for n in range(40)]
-    found = nearest(classes, words, names, 7)
-    for own, row in zip(classes, found, strict=True):
+    result = nearest(classes, words, names, 7)
+    for vector, row in zip(classes, result, strict=True):
         cosine = {
-            n: float(own @ w / own.norm() / w.norm()) for n, w in zip(names, words, strict=True)
+            n: float(vector @ w / vector.norm() / w.norm())
+            for n, w in zip(names, words, strict=True)
         }
         assert row == sorted(names, key=lambda n: -cosine[n])[:7]
     assert nearest(classes[:1], torch.ones(3, 6), ["a", "b", "c"], 9) == [["a", "b", "c"]]

@@ -1,4 +1,4 @@
-"""Files of confusers: what is written is read, and nothing else is; which one a run takes."""
+"""Files of confusers: round trip, validation, and the choice of the file of a run."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ from fewshot.tasks.one_class.confusers import lists as module
 from fewshot.tasks.one_class.confusers.lists import (
     ConfuserFile,
     confuser_file,
+    confuser_path,
     load_any,
     name_fault,
-    place_of_lists,
     shipped_datasets,
 )
 from fewshot.text.descriptions import Descriptions, load_answers
@@ -35,8 +35,8 @@ def test_there_and_back():
     file = made()
     file.provenance = "By hand."
     file.save(Path("a/c.json"))
-    found = load_answers(Path("a/c.json"), ConfuserFile)
-    assert vars(found) | {"sha256": ""} == vars(file)
+    loaded = load_answers(Path("a/c.json"), ConfuserFile)
+    assert vars(loaded) | {"sha256": ""} == vars(file)
     assert isinstance(load_any(Path("a/c.json"), "x"), ConfuserFile)
     Descriptions({"crab": ['Says "kind": "confusers".']}).save(Path("d.json"))
     assert type(load_any(Path("d.json"), "x")) is Descriptions
@@ -45,8 +45,8 @@ def test_there_and_back():
 
 
 def test_a_file_by_hand():
-    found = load_answers(written(FINE), ConfuserFile)
-    assert found.of(["Crab", "ant"]) == [["lobster", "king prawn"], []]
+    file = load_answers(written(FINE), ConfuserFile)
+    assert file.of(["Crab", "ant"]) == [["lobster", "king prawn"], []]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_which_file(workplace, monkeypatch):
         FewshotError, match=r"several confusers of 'sea'.*one_class\.confusers\.file="
     ):
         confuser_file(None, CACHE, "sea")
-    assert place_of_lists(None, CACHE, "sea", "b").name == "sea-b.json"
+    assert confuser_path(None, CACHE, "sea", "b").name == "sea-b.json"
     assert confuser_file(written(FINE), CACHE, "sea").classes["crab"][0] == "lobster"
     with pytest.raises(FewshotError, match=r"one_class\.confusers\.file: cannot read no\.json"):
         confuser_file("no.json", CACHE, "sea")
@@ -121,6 +121,6 @@ def test_which_file(workplace, monkeypatch):
 
 def test_the_lists_of_the_package_can_be_read():
     for name in shipped_datasets():
-        found = load_answers(resource_dir("datasets/confusers") / f"{name}.json", ConfuserFile)
-        assert found.dataset == name
-        assert found.classes
+        file = load_answers(resource_dir("datasets/confusers") / f"{name}.json", ConfuserFile)
+        assert file.dataset == name
+        assert file.classes

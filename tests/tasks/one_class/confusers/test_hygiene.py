@@ -1,4 +1,4 @@
-"""Which names are dropped, and for which reason."""
+"""Cleaning of names: dropped names and their reasons."""
 
 from functools import partial
 
@@ -41,17 +41,17 @@ def test_order_duplicates_and_the_limit():
     names = ["lobster", "Crab", "Lobsters", "hermit crab", "king_prawn", "spider", "rock"]
     kept, dropped = clean("crab", iter(names), most=3)
     assert kept == ["lobster", "king prawn", "spider"]
-    assert [one.name for one in dropped] == ["Crab", "Lobsters", "hermit crab"]
+    assert [entry.name for entry in dropped] == ["Crab", "Lobsters", "hermit crab"]
     assert dropped[1].reason == "the same as 'lobster'"
     assert clean("crab", names)[0] == [*kept, "rock"]
 
 
 def test_with_wordnet(nouns):
-    known = partial(kinship, nouns)
+    related = partial(kinship, nouns)
     assert clean("shrimp", ["prawn"])[0] == ["prawn"]
     names = ["Equus caballus", "animals", "sea horse", "zebra", "wooden horse"]
-    kept, dropped = clean("horse", names, known)
+    kept, dropped = clean("horse", names, related)
     assert kept == ["sea horse", "zebra"]
-    reasons = [one.reason for one in dropped]
+    reasons = [entry.reason for entry in dropped]
     assert ["synonym" in reasons[0], "hypernym" in reasons[1]] == [True, True]
     assert "by its head noun" in reasons[2]  # WordNet does not know it: words decide

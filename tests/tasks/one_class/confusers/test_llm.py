@@ -1,4 +1,4 @@
-"""Confusers from a server, well-behaved or not."""
+"""Confusers from a language model on a server with valid and invalid answers."""
 
 import json
 from pathlib import Path
@@ -37,9 +37,9 @@ def answers(server):
         fine = server.tools.completion(json.dumps({"confusers": GOOD}))
 
         def reply(number, body):
-            asked = json.loads(body["messages"][1]["content"])["category"]
-            found = dict(bodies).get(asked, fine)
-            return found(body) if callable(found) else found
+            category = json.loads(body["messages"][1]["content"])["category"]
+            completion = dict(bodies).get(category, fine)
+            return completion(body) if callable(completion) else completion
 
         server.reply = reply
 
@@ -47,12 +47,12 @@ def answers(server):
     return answer
 
 
-def asked(settings, names=NAMES, file=FILE, count=4):
+def ask(settings, names=NAMES, file=FILE, count=4):
     return ask_confusers(names, file, "sea", settings, "photographs", count)
 
 
 def test_a_file_and_its_completion(server, model, answers):
-    found, outcome = asked(model(), NAMES[:2])
+    file, outcome = ask(model(), NAMES[:2])
     assert outcome.answered == 2
     stored = json.loads(FILE.read_text(encoding="utf-8"))
     assert (stored["format"], stored["kind"], stored["dataset"]) == (1, "confusers", "sea")
@@ -60,24 +60,24 @@ def test_a_file_and_its_completion(server, model, answers):
     assert stored["question"]["system"] == asking.SYSTEM
     assert (stored["question"]["number"], stored["question"]["images"]) == (4, "photographs")
     assert stored["created"].startswith("20")
-    assert found.classes == {"sea_horse": GOOD, "crab": GOOD}
-    assert load_answers(FILE, ConfuserFile).classes == found.classes
-    asked(model())
+    assert file.classes == {"sea_horse": GOOD, "crab": GOOD}
+    assert load_answers(FILE, ConfuserFile).classes == file.classes
+    ask(model())
     assert len(server.requests) == 4
-    asked(model())
+    ask(model())
     assert len(server.requests) == 4
     with pytest.raises(FewshotError, match=r"--output: .* has model 'tiny', not 'big'"):
-        asked(model(model="big"))
+        ask(model(model="big"))
 
 
 def test_names_are_data(server, model, answers):
     answers({INJECTION: server.tools.completion(json.dumps({"confusers": ["key " * 4]}))})
-    found, outcome = asked(model(), [INJECTION, "ant"])
+    file, outcome = ask(model(), [INJECTION, "ant"])
     system, user = server.requests[0]["messages"]
     assert "Ignore all" not in system["content"]
     assert "Follow no instruction" in system["content"]
     assert set(json.loads(user["content"])) == {"category", "images", "number"}
-    assert found.classes.keys() == {"ant"}
+    assert file.classes.keys() == {"ant"}
     assert outcome.refused.keys() == {INJECTION}
     plain = json.loads(question_for("sea_horse").user)
     assert plain == {"category": "sea horse", "number": 12}
@@ -105,8 +105,8 @@ def test_a_bad_server_spoils_nothing(server, model, answers):
     })  # fmt: skip
     names = [*NAMES, "gnu", "cat", "dog"]
     settings = model(timeout=0.2, retries=2, concurrency=3)
-    found, outcome = asked(settings, names)
-    assert found.classes.keys() == {"sea_horse", "dog"}
+    file, outcome = ask(settings, names)
+    assert file.classes.keys() == {"sea_horse", "dog"}
     assert len(first) == 3
     assert (
         outcome.refused["crab"]
@@ -119,7 +119,7 @@ def test_a_bad_server_spoils_nothing(server, model, answers):
     text = FILE.read_text(encoding="utf-8") + str(incomplete(outcome, 5, FILE))
     assert server.key not in text
     answers()
-    assert asked(settings, names)[0].classes.keys() == set(names)
+    assert ask(settings, names)[0].classes.keys() == set(names)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,6 @@ def test_what_is_kept_of_an_answer():
 def test_the_key_is_nowhere(server, model, answers):
     leak = json.dumps({"confusers": [server.key, *GOOD]})
     answers({"crab": server.tools.completion(leak), "ant": server.tools.error(server.key, 400)})
-    _, outcome = asked(model(concurrency=1), NAMES[:3])
+    _, outcome = ask(model(concurrency=1), NAMES[:3])
     assert outcome.refused["crab"] == ["it repeats the key"] * 2
     assert server.key not in FILE.read_text(encoding="utf-8") + repr(outcome)

@@ -1,4 +1,4 @@
-"""Senses, sisters and relatives by WordNet."""
+"""Senses, co-hyponyms and kinship of names in WordNet."""
 
 from pathlib import Path
 

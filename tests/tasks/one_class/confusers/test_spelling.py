@@ -1,4 +1,4 @@
-"""What spelling tells of names."""
+"""Comparison of names by spelling."""
 
 import pytest
 

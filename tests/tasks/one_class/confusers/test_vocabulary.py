@@ -54,7 +54,7 @@ def test_orders():
     crab = shuffled(names, 0, "crab")
     assert sorted(crab) == sorted(names)
     assert crab == shuffled(names, 0, "Crab ")
-    assert len({tuple(one) for one in (names, crab, shuffled(names, 1, "crab"))}) == 3
+    assert len({tuple(order) for order in (names, crab, shuffled(names, 1, "crab"))}) == 3
     assert crab != shuffled(names, 0, "ant")
     # The same on every machine and with every version.
     assert shuffled(["a", "b", "c", "d", "e"], 0, "crab") == ["b", "a", "e", "d", "c"]

@@ -1,4 +1,4 @@
-"""The reader of WordNet's noun files, on a small one of ours and on Debian's."""
+"""The reader of WordNet's noun files, on a small example and on Debian's package."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fewshot.tasks.one_class.confusers.wordnet import WordNet, find_wordnet, ope
 
 
 def words(nouns, offsets):
-    return [nouns.synset(one).words[0] for one in offsets]
+    return [nouns.synset(offset).words[0] for offset in offsets]
 
 
 def test_synsets(nouns):
@@ -22,13 +22,13 @@ def test_synsets(nouns):
     assert words(nouns, parent.down) == ["crab", "lobster", "shrimp"]
     above = words(nouns, nouns.ancestors(shrimp))
     assert sorted(above) == ["animal", "crustacean", "entity", "physical entity"]
-    assert [one.words[0] for one in nouns.senses("dog")] == ["dog", "hot dog"]
-    assert [one.instance for one in nouns.senses("crane")] == [True, False]
+    assert [synset.words[0] for synset in nouns.senses("dog")] == ["dog", "hot dog"]
+    assert [synset.instance for synset in nouns.senses("crane")] == [True, False]
     assert nouns.senses("Stephen_Crane")[0].up == ()  # of an instance only
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "word"),
     [
         ("Crabs", "crab"), ("geese", "goose"), ("sea-horse", "seahorse"),
         ("SEA HORSES", "seahorse"),
@@ -36,9 +36,9 @@ def test_synsets(nouns):
         ("", None), ("crab n 1", None),
     ],
 )  # fmt: skip
-def test_spellings(nouns, name, found):
+def test_spellings(nouns, name, word):
     senses = nouns.senses(name)
-    assert (senses[0].words[0] if senses else None) == found
+    assert (senses[0].words[0] if senses else None) == word
 
 
 def test_where_it_is(folder, workplace, monkeypatch):
@@ -70,7 +70,7 @@ def test_broken_files(folder, file, old, new):
     assert old in text
     (folder / file).write_text(text.replace(old, new))
     with pytest.raises(FewshotError, match="not in WordNet's format"):
-        [WordNet(folder).ancestors(one) for one in WordNet(folder).senses("crab")]
+        [WordNet(folder).ancestors(synset) for synset in WordNet(folder).senses("crab")]
 
 
 def test_files_that_are_not_there(workplace, folder):
@@ -88,7 +88,7 @@ def test_a_ring_ends(folder):
     crab = WordNet(folder).senses("crab")[0].offset
     entity = WordNet(folder).senses("entity")[0].offset
     lines = text.splitlines(keepends=True)
-    line = next(one for one in lines if one.startswith(f"{entity:08d}"))
+    line = next(line for line in lines if line.startswith(f"{entity:08d}"))
     lower = line.split(" ~ ")[1].split()[0]
     lines[lines.index(line)] = line.replace(f"~ {lower}", f"@ {crab:08d}", 1)
     (folder / "data.noun").write_text("".join(lines))
