@@ -1,4 +1,4 @@
-"""From an image to what a network takes: the pixels of the network's library."""
+"""Image transforms that give the same pixels as the libraries of the networks."""
 
 from __future__ import annotations
 

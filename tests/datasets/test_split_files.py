@@ -172,6 +172,10 @@ def test_a_table_of_images(workplace):
     assert (listed.subset, listed.parts, listed.lists) == (None, None, ("list",))
 
 
+def contents(listed):
+    return [listed.paths, listed.labels.tolist(), listed.classnames, listed.subset.tolist()]
+
+
 @quick
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_a_list_does_not_matter(workplace, data, seed):
@@ -183,19 +187,14 @@ def test_the_order_of_a_list_does_not_matter(workplace, data, seed):
     both = []
     for order in (range(count), rng.permutation(count)):
         lists = {s: [images[i] for i in order if subsets[i] == s] for s in set(subsets.tolist())}
-        read = read_image_list(written("s.json", lists))
-        both.append([read.paths, read.labels.tolist(), read.classnames, read.subset.tolist()])
+        listed = read_image_list(written("s.json", lists))
+        both.append(contents(listed))
         rows = "".join(f"{images[i][0]},{images[i][2]},{subsets[i]}\n" for i in order)
-        read = read_image_list(written("s.csv", "filename,label,subset\n" + rows))
-        both[-1] += [
-            listed.paths,
-            listed.labels.tolist(),
-            listed.classnames,
-            listed.subset.tolist(),
-        ]
+        listed = read_image_list(written("s.csv", "filename,label,subset\n" + rows))
+        both[-1] += contents(listed)
     assert both[0] == both[1]
     assert both[0][:4] == both[0][4:]
-    by_path = dict(zip(read.paths, (read.classnames[c] for c in read.labels), strict=True))
+    by_path = dict(zip(listed.paths, (listed.classnames[c] for c in listed.labels), strict=True))
     assert by_path == {path: name for path, _, name in images}
 
 
