@@ -39,7 +39,11 @@ class Client:
 
 def answers(client, questions=QUESTIONS, check=lambda question, answer: answer):
     kept = {}
-    outcome = ask(client, questions, check, lambda one, value: kept.update({one.name: value}))
+
+    def keep(question, value):
+        kept[question.name] = value
+
+    outcome = ask(client, questions, check, keep)
     return outcome, kept
 
 
@@ -50,7 +54,7 @@ def test_all_are_answered_a_few_at_a_time():
 
     client = Client(reply, concurrency=3)
     outcome, kept = answers(client)
-    assert kept == {one.name: one.name.upper() for one in QUESTIONS}
+    assert kept == {question.name: question.name.upper() for question in QUESTIONS}
     assert (outcome.answered, outcome.refused, outcome.failed, outcome.ended) == (20, {}, {}, None)
     assert client.busiest == 3
 
