@@ -119,9 +119,9 @@ def renamed(stored: dict[str, Any], expected: dict[str, Tensor]) -> dict[str, An
     """
     if len(stored) != len(expected):
         raise ValueError(f"{len(stored)} tensors where {len(expected)} are expected")
-    for ours, theirs in zip(expected, stored, strict=True):
-        same_kind = ours.rpartition(".")[2] == theirs.rpartition(".")[2]
-        shape = getattr(stored[theirs], "shape", ())
-        if not same_kind or expected[ours].shape != shape:
-            raise ValueError(f"{theirs} {tuple(shape)} does not fit {ours}")
+    for name, stored_name in zip(expected, stored, strict=True):
+        same_kind = name.rpartition(".")[2] == stored_name.rpartition(".")[2]
+        shape = getattr(stored[stored_name], "shape", ())
+        if not same_kind or expected[name].shape != shape:
+            raise ValueError(f"{stored_name} {tuple(shape)} does not fit {name}")
     return dict(zip(expected, stored.values(), strict=True))

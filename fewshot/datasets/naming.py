@@ -82,10 +82,10 @@ def _names(
     else:
         order = (setting,)
     lists = names_of_card(facts, ids)
-    for whose in order:
-        if (listed := lists.get(whose)) is not None:
-            return unique_names(listed, ids), _record(whose, facts)
-        if (by_wordnet := _by_wordnet(ids, whose)) is not None:
+    for source in order:
+        if (listed := lists.get(source)) is not None:
+            return unique_names(listed, ids), _record(source, facts)
+        if (by_wordnet := _by_wordnet(ids, source)) is not None:
             return by_wordnet
     if setting == CARD and facts:
         return names, {"from": CARD}
@@ -108,11 +108,11 @@ def names_of_card(facts: Mapping[str, Any], ids: Sequence[str]) -> dict[str, tup
     """
     sources = {facts.get("classnames_from", CARD): facts.get("classnames")}
     sources |= facts.get("other_classnames", {})
-    lists = {whose: names for whose, names in sources.items() if names}
+    lists = {source: names for source, names in sources.items() if names}
     orders = [facts.get("ids"), lists.get(CARD), *lists.values()]
     keys = [list(order) for order in orders if order]
     fitting_lists = {}
-    for whose, names in lists.items():
+    for source, names in lists.items():
         named = [names] if isinstance(names, Mapping) else [
             dict(zip(order, names, strict=True)) for order in keys if len(order) == len(names)
         ]  # fmt: skip
@@ -122,29 +122,29 @@ def names_of_card(facts: Mapping[str, Any], ids: Sequence[str]) -> dict[str, tup
         )
         fitting = (table for table in tables if all(folded(class_id) in table for class_id in ids))
         if (fits := next(fitting, None)) is not None:
-            fitting_lists[whose] = tuple(fits[folded(class_id)] for class_id in ids)
+            fitting_lists[source] = tuple(fits[folded(class_id)] for class_id in ids)
     return fitting_lists
 
 
-def _record(whose: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    first = whose == facts.get("classnames_from", CARD)
-    source = facts.get("classnames_source") if first else None
-    return {"from": whose} | ({"source": " ".join(str(source).split())} if source else {})
+def _record(source: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    first = source == facts.get("classnames_from", CARD)
+    reference = facts.get("classnames_source") if first else None
+    return {"from": source} | ({"source": " ".join(str(reference).split())} if reference else {})
 
 
-def _by_wordnet(ids: Sequence[str], whose: str) -> tuple[tuple[str, ...], dict[str, Any]] | None:
+def _by_wordnet(ids: Sequence[str], source: str) -> tuple[tuple[str, ...], dict[str, Any]] | None:
     """Names from the card of ImageNet, if all identifiers are WordNet ids; else None."""
     if not ids or not all(WORDNET_ID.fullmatch(class_id) for class_id in ids):
         return None
     facts = card("imagenet")
-    listed = names_of_card(facts, facts["ids"])[whose]
+    listed = names_of_card(facts, facts["ids"])[source]
     name_of = dict(zip(facts["ids"], unique_names(listed, facts["ids"]), strict=True))
     wordnet = wordnet_names(ids, name_of)
-    if whose == CLIP and not all(class_id in name_of for class_id in ids):
+    if source == CLIP and not all(class_id in name_of for class_id in ids):
         return None  # a list is used only if it covers all classes
     names = unique_names([wordnet.get(class_id, class_id) for class_id in ids], ids)
     inside = all(class_id in name_of for class_id in ids)
-    return names, _record(whose, facts) if inside else {"from": WORDNET}
+    return names, _record(source, facts) if inside else {"from": WORDNET}
 
 
 def _no_list(
@@ -152,14 +152,14 @@ def _no_list(
 ) -> FewshotError:
     available = [source for source in (CLIP, CARD) if source in lists or (source == CARD and facts)]
     allowed = ", ".join([AUTO, *available, DATA])
-    whose = {CLIP: "CLIP's names", CARD: "names"}[setting]
+    described = {CLIP: "CLIP's names", CARD: "names"}[setting]
     default_source = facts.get("classnames") and facts.get("classnames_from", CARD)
     if not facts:
         why = "this data set has no card"
     elif setting in (default_source, *facts.get("other_classnames", {})):
-        why = f"the card {facts['name']!r} has {whose} of other classes than {ids[0]!r}"
+        why = f"the card {facts['name']!r} has {described} of other classes than {ids[0]!r}"
     else:
-        why = f"the card {facts['name']!r} has no list of {whose}"
+        why = f"the card {facts['name']!r} has no list of {described}"
     return FewshotError(SETTING, f"expected {allowed} or a file of names, got {setting!r}; {why}")
 
 

@@ -78,7 +78,7 @@ def build(
 
 def _line(reason: Exception | str) -> str:
     text = " ".join(str(reason).split()) or type(reason).__name__
-    # Advice on torchvision's own argument would send people to a setting that they have used.
+    # Without torchvision's advice on `download`, an argument that is already set.
     text = text.removesuffix(" You can use download=True to download it").rstrip(".")
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 

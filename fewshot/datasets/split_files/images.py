@@ -70,7 +70,7 @@ class Row(NamedTuple):
 def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageList:
     """Read a CoOp JSON file, miniImageNet CSV files, or a CSV file of images.
 
-    Rows come in order of class, subset and path, whatever their order in the file. Classes are in
+    Rows are sorted by class, subset and path. Classes are in
     order of their numbers where the file has such, else of their names.
 
     Parameters

@@ -128,7 +128,7 @@ def check_no_secret(llm: Mapping[str, Any]) -> None:
 def check_key_name(key: object) -> None:
     """Raise unless `key` is the name of an environment variable, or None.
 
-    What came is not told: it may be the key itself.
+    The value is not quoted: it may be the key itself.
     """
     fine = key is None or (isinstance(key, str) and KEY_NAME.fullmatch(key))
     expect(
