@@ -118,8 +118,8 @@ class TorchvisionBackbone(Backbone):
     def _digits(self, path: Path) -> str | None:
         """The beginning of the SHA-256 in the name of a file of torchvision."""
         digits = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
-        original = path.name == self.url.rpartition("/")[2] or path.name.startswith(f"{self.model}-")
-        return digits[1] if digits and original else None
+        genuine = path.name == self.url.rpartition("/")[2] or path.name.startswith(f"{self.model}-")
+        return digits[1] if digits and genuine else None
 
     def _network(self) -> nn.Module:
         from torchvision import models
