@@ -32,9 +32,9 @@ kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and
 kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
 kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
 
-# Settings that describe a backbone to people and change nothing.
+# Settings that document a backbone and do not change it.
 CARD = ("summary", "licence", "citation", "parameters", "dim", "resolution", "source")
-# Kinds by the name that they had when somebody saved their settings.
+# Former names of kinds, for saved settings.
 RENAMED = {"efficientnet_lite": "packaged"}
 
 

@@ -1,4 +1,4 @@
-"""What a frozen backbone is to the rest of the suite."""
+"""The interface of frozen backbones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 @dataclass(frozen=True)
 class Folders:
-    """Where weights are looked for and where their content hashes are remembered."""
+    """Folder of weights, and folder in which their content hashes are cached."""
 
     weights: Path
     cache: Path | None = None
@@ -31,7 +31,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class DualEncoder:
-    """Images and texts in one space: what zero-shot classification needs.
+    """Encoders of images and texts into one space, for zero-shot classification.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class DualEncoder:
     encode_text : callable
         A sequence of T str to features (T, D), not normalised, float32, on the CPU.
     logit_scale : float
-        What the model multiplies cosines by before a softmax (CLIP's exp(logit_scale), near 100).
+        Factor of cosines before a softmax (CLIP's exp(logit_scale), near 100).
     logit_bias : float
-        What it adds to them (SigLIP); 0 elsewhere.
+        Offset of scaled cosines (SigLIP); 0 for other models.
     context_length : int
         Tokens after which the encoder cuts a text off.
     count_tokens : callable, optional
@@ -81,7 +81,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def weights_file(self) -> Path:
-        """The local file with the weights, downloaded if it must and can be."""
+        """The local file with the weights, downloaded if necessary and possible."""
 
     @abstractmethod
     def load(self, device: torch.device) -> Encode:
@@ -89,17 +89,17 @@ class Backbone(ABC):
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
-        """What else than weights and transform decides the features."""
+        """Settings other than weights and transform that determine the features."""
 
     folders: Folders
 
     def load_dual(self, device: torch.device) -> DualEncoder:
-        """Image and text encoder together, where there are both.
+        """Image and text encoder, if the backbone has both.
 
         Raises
         ------
         FewshotError
-            The backbone sees images only.
+            The backbone has no text encoder.
         """
         raise FewshotError(
             "backbone",

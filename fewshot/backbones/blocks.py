@@ -55,9 +55,9 @@ def block_features(model: Any, name: str, blocks: Sequence[int], feature: str) -
     FewshotError
         The model gives no intermediate features, has fewer blocks, or no such tokens.
     """
-    takes = getattr(model, "forward_intermediates", None)
+    method = getattr(model, "forward_intermediates", None)
     expect(
-        takes is not None,
+        method is not None,
         "backbone.blocks",
         f"{name!r} of timm gives no intermediate features",
         "Set backbone.blocks=null.",
@@ -70,15 +70,15 @@ def block_features(model: Any, name: str, blocks: Sequence[int], feature: str) -
         settings |= {"output_fmt": "NLC", "return_prefix_tokens": model.num_prefix_tokens > 0}
 
     def encode(images: Tensor) -> Tensor:
-        found = model.forward_intermediates(images, indices=sorted(order), **settings)
-        by_block = dict(zip(sorted(order), found, strict=True))
+        features = model.forward_intermediates(images, indices=sorted(order), **settings)
+        by_block = dict(zip(sorted(order), features, strict=True))
         return torch.cat([pool(by_block[block]) for block in order], dim=1)
 
     return encode
 
 
 def _from_zero(blocks: Sequence[int], count: int, name: str) -> list[int]:
-    """Numbers from 0, each once."""
+    """Block numbers counted from 0; duplicates are errors."""
     for block in blocks:
         expect(
             -count <= block < count,
@@ -99,9 +99,9 @@ def _pool_tokens(model: Any, name: str, feature: str) -> Pool:
     if prefix == 0 and "cls" in feature:
         raise FewshotError("backbone.feature", f"{name!r} has no class token; got {feature!r}")
 
-    def pool(found: Any) -> Tensor:
+    def pool(tokens: Any) -> Tensor:
         # With prefix tokens (class, registers) timm gives pairs: (B, L, D) and (B, P, D).
-        spatial, first = found if prefix else (found, found[:, :0])
+        spatial, first = tokens if prefix else (tokens, tokens[:, :0])
         if feature == "pooled":
             joined: Tensor = model.forward_head(torch.cat([first, spatial], 1), pre_logits=True)
             return joined
@@ -117,4 +117,4 @@ def _pool_maps(name: str, feature: str) -> Pool:
         "backbone.feature",
         f"blocks of {name!r} are maps without tokens: expected 'pooled' or 'mean', got {feature!r}",
     )
-    return lambda found: found.mean((2, 3))
+    return lambda maps: maps.mean((2, 3))

@@ -1,4 +1,4 @@
-"""One's own network: any function that returns one."""
+"""Backbones from a user function that returns a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fewshot.exceptions import FewshotError
 
 
 class CallableBackbone(Backbone):
-    """What ``backbone.target=my.module:factory`` returns.
+    """The network that the function ``backbone.target=my.module:factory`` returns.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class CallableBackbone(Backbone):
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
     ) -> None:
-        place, _, factory = str(target or "").partition(":")
-        if not (factory.isidentifier() and all(map(str.isidentifier, place.split(".")))):
+        module_name, _, factory = str(target or "").partition(":")
+        if not (factory.isidentifier() and all(map(str.isidentifier, module_name.split(".")))):
             raise FewshotError(
                 "backbone.target",
                 f"expected module:factory, got {target!r}",
@@ -66,8 +66,8 @@ class CallableBackbone(Backbone):
         self.name = name if name != "callable" else target
         self.folders = folders or Folders(Path())
         self.target, self.feature, self.version = target, feature, version
-        own = 224 if size is None else size
-        self.transform = Transform(own, crop_pct, interpolation, mean, std)
+        input_size = 224 if size is None else size
+        self.transform = Transform(input_size, crop_pct, interpolation, mean, std)
 
     def architecture(self) -> dict[str, Any]:
         """Target, version and class."""
@@ -78,7 +78,7 @@ class CallableBackbone(Backbone):
         }
 
     def weights_file(self) -> Path:
-        """There is no file: the factory knows where its weights are."""
+        """Not available: the factory loads its weights itself."""
         raise NotImplementedError
 
     @cached_property
@@ -114,7 +114,7 @@ def _factory(target: str) -> Any:
         factory = getattr(importlib.import_module(place), name, None)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise  # something that the module needs
+            raise  # a dependency of the module
         raise FewshotError(
             "backbone.target",
             f"cannot import {place!r} of {target!r}: {error}",

@@ -89,11 +89,11 @@ class ConseBackbone(Backbone):
     def architecture(self) -> dict[str, Any]:
         """Both networks, T and the class names."""
         names = hashlib.sha256("\n".join(class_names()).encode()).hexdigest()
-        own = {"text": NAME, "top": self.top, "class_names": names}
-        return self.images.architecture() | own
+        settings = {"text": NAME, "top": self.top, "class_names": names}
+        return self.images.architecture() | settings
 
     def weights_file(self) -> Path:
-        """The classifier's file; the sentence encoder's is looked for as well."""
+        """File of the classifier; raises if the sentence encoder is missing."""
         sentence_files()
         return self.images.weights_file()
 
@@ -149,7 +149,7 @@ def combination(probabilities: Tensor, vectors: Tensor, top: int) -> Tensor:
 
 
 def centred(sentences: EncodeText, centre: Tensor) -> EncodeText:
-    """The encoder whose vectors are those of `sentences` less `centre` (D,), of unit length."""
+    """An encoder with the unit vectors of `sentences` minus `centre` (D,)."""
 
     def encode(texts: Sequence[str]) -> Tensor:
         return normalize(sentences(texts) - centre, dim=-1)

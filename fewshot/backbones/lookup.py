@@ -1,4 +1,4 @@
-"""Where the weights of a backbone come from and whether they are here, without loading anything."""
+"""Lookup of the weights of a backbone on this machine, without loading them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HUB_FILES = (
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """What is known of a backbone's weights on this machine.
+    """Locations of the weights of a backbone on this machine.
 
     Attributes
     ----------
     places : list of Path
-        Files that would be taken, the first choice first; empty if there are none to speak of.
+        Candidate files in order of preference; may be empty.
     found : Path or None
-        The one that is there, in one of the places or in a library's cache.
+        The existing file, in one of the places or in a library's cache.
     """
 
     places: list[Path]
@@ -35,14 +35,14 @@ class Whereabouts:
 
 
 def whereabouts(settings: Mapping[str, Any], folder: Path) -> Whereabouts:
-    """Look for the weights of a backbone.
+    """Locations of the weights of a backbone.
 
     Parameters
     ----------
     settings : mapping
         Of the group ``backbone``, with its card.
     folder : Path
-        Where the user puts weights.
+        Folder of the user's weights.
     """
     kind, model = settings.get("kind"), settings.get("model")
     if settings.get("weights"):
@@ -56,8 +56,8 @@ def whereabouts(settings: Mapping[str, Any], folder: Path) -> Whereabouts:
     source = str(settings.get("source") or "")
     if kind == "torchvision":
         file = source.rpartition("/")[2]
-        own = [folder / file, torch_cache() / file] if file else []
-        return _first(own + candidates(str(model), folder))
+        files = [folder / file, torch_cache() / file] if file else []
+        return _first(files + candidates(str(model), folder))
     return _of_the_hub(settings, source, folder)
 
 
@@ -85,5 +85,5 @@ def _in_hub_cache(repository: str, files: tuple[str, ...]) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    found = (try_to_load_from_cache(repository, file) for file in files)
-    return next((Path(one) for one in found if isinstance(one, str)), None)
+    cached = (try_to_load_from_cache(repository, file) for file in files)
+    return next((Path(path) for path in cached if isinstance(path, str)), None)

@@ -1,4 +1,4 @@
-"""CLIP and its kin, from open_clip: images and texts in one space."""
+"""Dual encoders of open_clip (CLIP, SigLIP, CoCa, ...)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class OpenClipBackbone(Backbone):
         self.label = f"{self.model}-{pretrained or 'local'}"
         self.name = name if name != "open_clip" else f"{self.model}/{pretrained or 'local'}"
         self.folders = folders or Folders(Path())
-        # Trained so; open_clip's names without -quickgelu would silently compute otherwise.
+        # As trained; models of open_clip without -quickgelu would silently compute otherwise.
         quick = bool(self.config.get("quick_gelu"))
         self.force_quick_gelu = quick and not settings.get("quick_gelu")
         self.transform = Transform(
@@ -103,19 +103,19 @@ class OpenClipBackbone(Backbone):
         )
 
     def architecture(self) -> dict[str, Any]:
-        """open_clip's name of the network, and what departs from it."""
-        own: dict[str, Any] = {"open_clip": self.model}
+        """Name of the network in open_clip, and settings that differ from its defaults."""
+        settings: dict[str, Any] = {"open_clip": self.model}
         if self.force_quick_gelu:
-            own["quick_gelu"] = True
-        return own if self.blocks is None else own | {"blocks": self.blocks}
+            settings["quick_gelu"] = True
+        return settings if self.blocks is None else settings | {"blocks": self.blocks}
 
     def weights_file(self) -> Path:
-        """Given, in the folder of weights, or where the hub keeps or downloads it."""
-        found = weights_of(self.label, self.weights, self.config, self.folders.weights)
-        return checked(found, self.sha256, self.folders.cache)
+        """The setting `weights`, a file in the folder of weights, or a file of the hub."""
+        path = weights_of(self.label, self.weights, self.config, self.folders.weights)
+        return checked(path, self.sha256, self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
-        """The image tower, giving the features asked for, not normalised."""
+        """The image tower with the features of the setting `feature`, not normalised."""
         model = self._build()
         if self.feature == "projection":
             return run_frozen(model.visual, device, model.encode_image)
@@ -156,7 +156,7 @@ class OpenClipBackbone(Backbone):
 
         path = self.weights_file()
         refuse_program(path, self.label, self.config, self.folders)
-        read_state_dict(self.model, path)  # older releases of open_clip would run what is in it
+        read_state_dict(self.model, path)  # older releases of open_clip would run code in it
         try:
             return open_clip.create_model(
                 self.model,

@@ -41,7 +41,7 @@ def image_features(visual: Any, name: str, feature: str, blocks: Sequence[int] |
 
 
 def _pooled(visual: Any, name: str) -> Encode:
-    """What the projection is applied to; SigLIP, which has no projection, gives its output."""
+    """Features before the projection; for SigLIP, which has no projection, the output."""
     if hasattr(visual, "attnpool"):
         raise _undefined(name, "pooled", "its pooling projects as well")
     if hasattr(visual, "proj"):
@@ -67,7 +67,7 @@ def _undefined(name: str, feature: str, reason: str) -> FewshotError:
 
 
 def _like_timm(visual: Any, name: str, feature: str) -> Any:
-    """A view of the tower that answers as timm's models do."""
+    """An adapter of the tower with the interface of timm's models."""
     if hasattr(visual, "trunk"):
         return visual.trunk
     if hasattr(visual, "attnpool"):
@@ -78,7 +78,7 @@ def _like_timm(visual: Any, name: str, feature: str) -> Any:
 
 
 class _Tokens(nn.Module):
-    """open_clip's VisionTransformer."""
+    """Adapter of open_clip's VisionTransformer."""
 
     num_prefix_tokens = 1
 
@@ -98,7 +98,7 @@ class _Tokens(nn.Module):
         return_prefix_tokens: bool,
     ) -> list[tuple[Tensor, Tensor]]:
         """Pairs of spatial tokens (B, L, D) and the class token (B, 1, D)."""
-        found = self.visual.forward_intermediates(
+        outputs = self.visual.forward_intermediates(
             images,
             indices=indices,
             stop_early=stop_early,
@@ -107,7 +107,7 @@ class _Tokens(nn.Module):
             output_fmt=output_fmt,
             output_extra_tokens=return_prefix_tokens,
         )
-        tokens = found["image_intermediates"], found["image_intermediates_prefix"]
+        tokens = outputs["image_intermediates"], outputs["image_intermediates_prefix"]
         return list(zip(*tokens, strict=True))
 
     def forward_head(self, tokens: Tensor, pre_logits: bool) -> Tensor:
@@ -117,7 +117,7 @@ class _Tokens(nn.Module):
 
 
 class _Maps(nn.Module):
-    """open_clip's ModifiedResNet: its stem and its four stages."""
+    """Adapter of open_clip's ModifiedResNet: its stem and its four stages."""
 
     feature_info = ("stem", "layer1", "layer2", "layer3", "layer4")
 
@@ -134,8 +134,8 @@ class _Maps(nn.Module):
         intermediates_only: bool,
     ) -> list[Tensor]:
         """Maps (B, D, H, W)."""
-        found = self.visual.forward_intermediates(
+        outputs = self.visual.forward_intermediates(
             images, indices=indices, stop_early=stop_early, intermediates_only=intermediates_only
         )
-        maps: list[Tensor] = found["image_intermediates"]
+        maps: list[Tensor] = outputs["image_intermediates"]
         return maps

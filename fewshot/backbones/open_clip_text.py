@@ -1,4 +1,4 @@
-"""Texts for the models of open_clip: tokenizers, of which most need no network, and encoding."""
+"""Tokenizers and text encoders of open_clip's models; most need no network connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fewshot.backbones.texts import encode_in_batches, text_list
 from fewshot.backbones.weights import from_hub
 from fewshot.exceptions import FewshotError
 
-# What makes a folder one with a tokenizer in it, as the hub has them.
+# Files of a tokenizer in a repository of the hub.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
@@ -36,7 +36,7 @@ def text_encoder(model: Any, tokenizer: Any, device: torch.device) -> EncodeText
 
 
 def token_counter(tokenizer: Any) -> CountTokens:
-    """A function from T texts to their numbers of tokens, with those that `tokenizer` adds."""
+    """A function from T texts to their numbers of tokens, special tokens included."""
     if not hasattr(tokenizer, "tokenizer"):  # CLIP's own: a start and an end
         return lambda texts: [len(tokenizer.encode(text)) + 2 for text in text_list(texts)]
     # "clips" adds a start, an end and a class token by itself.
@@ -98,8 +98,8 @@ def _tokenizer_folder(model: str, source: str, names: list[str], folder: Path) -
         if any((folder / name / file).is_file() for file in TOKENIZER_FILES[:2]):
             return folder / name
     try:
-        # One by one, so that a machine without network is told so in seconds.
-        found = [from_hub(source, [file], source, folder) for file in TOKENIZER_FILES[:2]]
+        # File by file, so that a machine without network fails in seconds.
+        paths = [from_hub(source, [file], source, folder) for file in TOKENIZER_FILES[:2]]
     except FewshotError:
         raise FewshotError(
             "backbone",
@@ -107,7 +107,7 @@ def _tokenizer_folder(model: str, source: str, names: list[str], folder: Path) -
             f"Get {', '.join(TOKENIZER_FILES)} of the hub's {source} and put them into "
             f"{folder / names[0]}.",
         ) from None
-    return found[0].parent
+    return paths[0].parent
 
 
 def _read(model: str, place: Path, settings: dict[str, Any]) -> Any:
@@ -122,7 +122,7 @@ def _read(model: str, place: Path, settings: dict[str, Any]) -> Any:
             trust_remote_code=False,  # a tokenizer may come with a program: never run
             **settings.get("tokenizer_kwargs", {}),
         )
-    except Exception as error:  # whatever its parsers raise
+    except Exception as error:  # the parsers raise errors of any type
         brief = " ".join(str(error).split())[:200]
         raise FewshotError(
             "backbone",

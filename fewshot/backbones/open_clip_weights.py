@@ -1,4 +1,4 @@
-"""Where the weights of open_clip's models are, and which of their files cannot be used."""
+"""Lookup and download of the weights of open_clip's models, and checks of their files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def hub_place(config: dict[str, Any]) -> tuple[str, Sequence[str]]:
-    """Repository of the weights and the files to look for in it, the first choice first."""
+    """Repository of the weights and names of its files in order of preference."""
     repository, _, file = config.get("hf_hub", "").rpartition("/")
     return repository, (str(Path(file).with_suffix(".safetensors")), file) if file else HUB_FILES
 
 
-def weights_of(label: str, given: str | None, config: dict[str, Any], folder: Path) -> Path:
-    """The weights file: given, in `folder`, in the hub's cache, or downloaded.
+def weights_of(label: str, weights: str | None, config: dict[str, Any], folder: Path) -> Path:
+    """The weights file: the setting, in `folder`, in the hub's cache, or downloaded.
 
     Parameters
     ----------
     label : str
         ``<model>-<tag>``, the name under which `folder` may have it.
-    given : str, optional
+    weights : str, optional
     config : dict
         open_clip's settings of the tag.
     folder : Path
@@ -44,16 +44,16 @@ def weights_of(label: str, given: str | None, config: dict[str, Any], folder: Pa
         Out of reach; says what to put where.
     """
     repository, files = hub_place(config)
-    found = local_weights(label, given, folder, repository, files)
-    if found:
-        return found
+    path = local_weights(label, weights, folder, repository, files)
+    if path:
+        return path
     original = folder / Path(config.get("url", "")).name
     try:
         if repository:
             return from_hub(repository, files, label, folder)
         return _download(label, config, folder)
     except FewshotError:
-        if original.is_file():  # what the model's authors publish, under their own name
+        if original.is_file():  # the file name that the authors of the model use
             return original
         raise
 
@@ -63,7 +63,7 @@ def _download(label: str, config: dict[str, Any], folder: Path) -> Path:
 
     try:
         return Path(download_pretrained(config))
-    except Exception as error:  # whatever the transport raises
+    except Exception as error:  # the transport raises errors of any type
         source = config.get("url") or "the checkpoint"
         raise out_of_reach(label, f"the weights in {source}", folder, error) from None
 

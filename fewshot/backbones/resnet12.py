@@ -30,7 +30,7 @@ from fewshot.backbones.weights import (
 )
 from fewshot.exceptions import FewshotError, expect_choice
 
-# Where public code bases keep the network inside a checkpoint.
+# Keys of the network in the checkpoints of public code bases.
 NESTED = ("params", "model_sd", "network", "net", "embedding", "backbone", "encoder", "feature")
 FIRST = re.compile(r"(|.*\.)layer1\.(0\.)?conv1\.weight")
 CLASSIFIER = re.compile(r"(fc|classifier|linear|logits?|head|\w*(rot|aux)\w*)\.")
@@ -74,19 +74,19 @@ class ResNet12Backbone(Backbone):
         self.transform = Transform(84 if size is None else size, crop_pct, interpolation, mean, std)
 
     def weights_file(self) -> Path:
-        """Given, or in the folder of weights."""
-        found = local_weights("resnet12", self.weights, self.folders.weights)
-        if found is None:
+        """The setting `weights`, or a file in the folder of weights."""
+        path = local_weights("resnet12", self.weights, self.folders.weights)
+        if path is None:
             raise FewshotError(
                 "backbone.weights",
                 f"{self.name!r} has no published weights: expected a checkpoint, got nothing",
                 "Set backbone.weights=FILE, or put the file at "
                 f"{self.folders.weights / 'resnet12.pth'}.",
             )
-        return checked(found, self.sha256, self.folders.cache)
+        return checked(path, self.sha256, self.folders.cache)
 
     def architecture(self) -> dict[str, Any]:
-        """The weights' shapes say the rest."""
+        """Name of the network; its widths follow from the weights."""
         return {"resnet12": 1}
 
     def load(self, device: torch.device) -> Encode:
@@ -100,7 +100,7 @@ class ResNet12Backbone(Backbone):
 
 
 class Block(nn.Module):
-    """Three convolutions beside a projection, halved: (B, inside, S, S) to (B, width, S/2, S/2)."""
+    """Residual block of three convolutions with a projection and max pooling by 2."""
 
     def __init__(self, inside: int, width: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Block(nn.Module):
         self.relu = nn.LeakyReLU(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, add, halve."""
+        """Residual block with pooling: (B, inside, S, S) to (B, width, S/2, S/2)."""
         out = x
         for i in (1, 2, 3):
             out = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(out))
@@ -123,7 +123,7 @@ class Block(nn.Module):
 
 
 class ResNet12(nn.Module):
-    """(B, 3, S, S) to (B, widths[-1])."""
+    """ResNet-12 without classifier: images (B, 3, S, S) to features (B, widths[-1])."""
 
     def __init__(self, widths: Sequence[int] = (64, 160, 320, 640)) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class ResNet12(nn.Module):
 
 
 def network_of(stored: dict[str, Any]) -> ResNet12:
-    """The network as wide as its tensors, with them in it.
+    """A network with the widths and values of the stored tensors.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def network_of(stored: dict[str, Any]) -> ResNet12:
         Their shapes do not belong together.
     """
     firsts = (stored.get(f"layer{i}.conv1.weight") for i in range(1, 5))
-    widths = [len(one) if isinstance(one, Tensor) and one.ndim == 4 else 1 for one in firsts]
+    widths = [len(w) if isinstance(w, Tensor) and w.ndim == 4 else 1 for w in firsts]
     network = ResNet12(widths)
     expected = {key for key in network.state_dict() if not key.endswith("num_batches_tracked")}
     missing = sorted(expected - stored.keys())
@@ -165,7 +165,7 @@ def _some(keys: Sequence[str], count: int = 3) -> str:
 
 
 def blocks_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors of the blocks as ``layerN.*``, whatever they stand under; without classifiers.
+    """Tensors of the blocks as ``layerN.*``, under any prefix; without classifiers.
 
     Raises
     ------
@@ -176,11 +176,11 @@ def blocks_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         inner = checkpoint.get(key)
         if isinstance(inner, Mapping):
             return blocks_of(inner)
-    firsts = [found for found in map(FIRST.fullmatch, map(str, checkpoint)) if found]
+    firsts = [match for match in map(FIRST.fullmatch, map(str, checkpoint)) if match]
     if not firsts:
-        there = ", ".join(map(str, list(checkpoint)[:4]))
-        raise ValueError(f"missing: layer1.0.conv1.weight; there are {there}...")
-    # What stands outside the prefix belongs to other modules of the method.
+        present = ", ".join(map(str, list(checkpoint)[:4]))
+        raise ValueError(f"missing: layer1.0.conv1.weight; there are {present}...")
+    # Tensors outside the prefix belong to other modules of the method.
     prefix = firsts[0][1]
     inside = {
         key.removeprefix(prefix): v for key, v in checkpoint.items() if key.startswith(prefix)

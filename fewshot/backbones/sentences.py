@@ -51,9 +51,9 @@ class SentenceEncoder:
         self.device, self.tokenizer, self._words = device, _tokenizer(words), words
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Vectors (T, 384) of `texts`; what comes after 256 tokens is cut off."""
+        """Vectors (T, 384) of `texts`, truncated after 256 tokens."""
         texts = text_list(texts)
-        # Texts of like length stand together, which saves padding.
+        # Batches of texts of similar length need less padding.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         rows = torch.empty(len(texts), WIDTH)
         rows[order] = encode_in_batches(self._encode, [texts[i] for i in order])
@@ -144,18 +144,21 @@ LAYER = {
 
 
 def renamed(stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of BERT's checkpoint under torch's names; query, key and value become one."""
+    """Tensors of BERT's checkpoint under torch's names; query, key and value are concatenated."""
     names = {"words": "word_embeddings", "positions": "position_embeddings"}
     names |= {"kinds": "token_type_embeddings"}
-    ours = {f"{own}.weight": stored[f"embeddings.{name}.weight"] for own, name in names.items()}
+    tensors = {
+        f"{torch_name}.weight": stored[f"embeddings.{name}.weight"]
+        for torch_name, name in names.items()
+    }
     for part in ("weight", "bias"):
-        ours[f"norm.{part}"] = stored[f"embeddings.LayerNorm.{part}"]
+        tensors[f"norm.{part}"] = stored[f"embeddings.LayerNorm.{part}"]
         for n in range(LAYERS):
             layer = f"encoder.layer.{n}."
-            for name, own in LAYER.items():
-                ours[f"layers.{n}.{own}.{part}"] = stored[f"{layer}{name}.{part}"]
+            for name, torch_name in LAYER.items():
+                tensors[f"layers.{n}.{torch_name}.{part}"] = stored[f"{layer}{name}.{part}"]
             inputs = [
                 stored[f"{layer}attention.self.{x}.{part}"] for x in ("query", "key", "value")
             ]
-            ours[f"layers.{n}.self_attn.in_proj_{part}"] = torch.cat(inputs)
-    return ours
+            tensors[f"layers.{n}.self_attn.in_proj_{part}"] = torch.cat(inputs)
+    return tensors

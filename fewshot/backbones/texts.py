@@ -1,4 +1,4 @@
-"""What the text encoders share: a check of what they are given, and batches."""
+"""Input check and batching shared by the text encoders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AT_ONCE = 256
 
 
 def text_list(texts: Sequence[str]) -> list[str]:
-    """`texts` as a list.
+    """`texts` as a list of str.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def text_list(texts: Sequence[str]) -> list[str]:
 def encode_in_batches(
     encode: Callable[[list[str]], Tensor], texts: Sequence[str], at_once: int = AT_ONCE
 ) -> Tensor:
-    """Rows (T, D), float32, on the CPU, of T texts, `at_once` of them at a time."""
+    """Features (T, D), float32, on the CPU, of T texts in batches of `at_once`."""
     texts, rows = text_list(texts), []
     for start in range(0, len(texts), at_once):
         with torch.inference_mode():

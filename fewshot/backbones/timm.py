@@ -1,4 +1,4 @@
-"""Any image model of timm."""
+"""Image models of timm."""
 
 from __future__ import annotations
 
@@ -100,22 +100,22 @@ class TimmBackbone(Backbone):
         self.transform = _transform(model, config, size)
 
     def architecture(self) -> dict[str, Any]:
-        """timm's name of the network, and the blocks if it is not the last output."""
-        own: dict[str, Any] = {"timm": self.model.split(".")[0]}
-        return own if self.blocks is None else own | {"blocks": self.blocks}
+        """Name of the network in timm, and `blocks` if they are set."""
+        settings: dict[str, Any] = {"timm": self.model.split(".")[0]}
+        return settings if self.blocks is None else settings | {"blocks": self.blocks}
 
     def weights_file(self) -> Path:
-        """Given, in the folder of weights, in the hub's cache, or downloaded from the hub."""
+        """The setting `weights`, a file in the folder of weights, or a file of the hub."""
         repository, folder = self.config.hf_hub_id or "", self.folders.weights
-        found = local_weights(self.model, self.weights, folder, repository, HUB_FILES)
-        if not (found or repository):
+        path = local_weights(self.model, self.weights, folder, repository, HUB_FILES)
+        if not (path or repository):
             error = FileNotFoundError("timm knows no hub repository for it")
             raise out_of_reach(self.model, "a checkpoint", folder, error)
-        found = found or from_hub(repository, HUB_FILES, self.model, folder)
-        return checked(found, self.sha256, self.folders.cache)
+        path = path or from_hub(repository, HUB_FILES, self.model, folder)
+        return checked(path, self.sha256, self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
-        """The network without its classifier, giving the features asked for."""
+        """The network without its classifier, with the features of the setting `feature`."""
         import timm
 
         path = self.weights_file()
@@ -132,7 +132,7 @@ class TimmBackbone(Backbone):
         return run_frozen(model, device, self._tokens(model))
 
     def _build(self, stored: dict[str, Any]) -> Any:
-        """The model with stored weights, whatever classifier they come with.
+        """The model with stored weights; their classifier is ignored.
 
         A missing tensor is an error. timm alone would leave it random: it gives up checking as
         soon as the number of classes differs.
@@ -177,7 +177,7 @@ class TimmBackbone(Backbone):
 
 
 def _transform(model: str, config: Any, size: int | None) -> Transform:
-    """What timm's ``create_transform`` does with images that are evaluated."""
+    """Transform equal to timm's ``create_transform`` for evaluation."""
     from timm.data import resolve_data_config
 
     data = resolve_data_config(pretrained_cfg=config.to_dict())

@@ -1,4 +1,4 @@
-"""Any classification model of torchvision."""
+"""Classification models of torchvision."""
 
 from __future__ import annotations
 
@@ -76,27 +76,27 @@ class TorchvisionBackbone(Backbone):
         self.feature, self.weights, self.sha256 = feature, weights, sha256
         self.url: str = entry.url
         preset = entry.transforms()
-        own = preset.crop_size[0]
+        crop = preset.crop_size[0]
         self.transform = Transform(
-            own if size is None else size,
-            own / preset.resize_size[0],
+            crop if size is None else size,
+            crop / preset.resize_size[0],
             preset.interpolation.value,
             tuple(preset.mean),
             tuple(preset.std),
         )
 
     def architecture(self) -> dict[str, Any]:
-        """torchvision's name of the network."""
+        """Name of the network in torchvision."""
         return {"torchvision": self.model}
 
     def weights_file(self) -> Path:
-        """Given, in the folder of weights, in torch's cache, or downloaded into it."""
+        """The setting `weights`, a file in the folder of weights, or a published file."""
         folder, file = self.folders.weights, self.url.rpartition("/")[2]
         published = [folder / file, torch_cache() / file]
-        found = None if self.weights else next((p for p in published if p.is_file()), None)
-        found = found or local_weights(self.model, self.weights, folder)
-        found = found or _download(self.url, self.model, folder)
-        return checked(found, self.sha256 or self._digits(found), self.folders.cache)
+        path = None if self.weights else next((p for p in published if p.is_file()), None)
+        path = path or local_weights(self.model, self.weights, folder)
+        path = path or _download(self.url, self.model, folder)
+        return checked(path, self.sha256 or self._digits(path), self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
         """The network with an identity in place of its last linear layer."""
@@ -116,10 +116,10 @@ class TorchvisionBackbone(Backbone):
         return run_frozen(network, device)
 
     def _digits(self, path: Path) -> str | None:
-        """The beginning of the SHA-256 that the name of a file of torchvision carries."""
+        """The beginning of the SHA-256 in the name of a file of torchvision."""
         digits = re.search(r"-([0-9a-f]{8,})\.pth$", path.name)
-        ours = path.name == self.url.rpartition("/")[2] or path.name.startswith(f"{self.model}-")
-        return digits[1] if digits and ours else None
+        genuine = path.name == self.url.rpartition("/")[2] or path.name.startswith(f"{self.model}-")
+        return digits[1] if digits and genuine else None
 
     def _network(self) -> nn.Module:
         from torchvision import models
@@ -149,7 +149,7 @@ class TorchvisionBackbone(Backbone):
 
 
 def without_classifier(network: nn.Module) -> str:
-    """Put an identity in place of the last linear layer, and say what it was called.
+    """Replace the last linear layer by an identity, and return its name.
 
     A 1 x 1 convolution (SqueezeNet) is a linear layer at every position.
     """
@@ -164,18 +164,18 @@ def _entry(model: object, pretrained: object) -> Any:
     """The member of torchvision's enumeration of weights."""
     from torchvision import models
 
-    known = models.list_models(module=models)
+    names = models.list_models(module=models)
     if not model:
         raise FewshotError(
             "backbone.model",
             "expected the name of a classification model of torchvision, got nothing",
             "Say for instance: fewshot backbone=torchvision backbone.model=resnet34.",
         )
-    if model not in known:
+    if model not in names:
         raise FewshotError(
             "backbone.model",
             f"expected the name of a classification model of torchvision, got {model!r}",
-            suggestion(str(model), known),
+            suggestion(str(model), names),
         )
     # Weights for other tasks (vgg16's IMAGENET1K_FEATURES) have NaN in the layers before the last.
     table = {
@@ -188,7 +188,7 @@ def _entry(model: object, pretrained: object) -> Any:
 
 
 def _of_today(name: str) -> str:
-    """DenseNet's published files keep names with dots that modules may no longer have."""
+    """Parameter name without the dots in layer names that DenseNet's published files have."""
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 
 
@@ -202,13 +202,13 @@ def _download(url: str, name: str, folder: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         prefix = digits[1] if digits else None
         torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
-    except Exception as error:  # whatever the transport raises
+    except Exception as error:  # the transport raises errors of any type
         raise out_of_reach(name, url, folder, error, file) from None
     return target
 
 
 def _call(url: str) -> None:
-    """Raise soon if the server does not answer; torch would wait for as long as the system does."""
+    """Raise within seconds if the server does not answer; torch has no time limit of its own."""
     from urllib.request import Request, urlopen
 
     with urlopen(Request(url, method="HEAD"), timeout=SECONDS_FOR_THE_SERVER):

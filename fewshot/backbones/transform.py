@@ -1,4 +1,4 @@
-"""From an image to what a network takes: the pixels of the network's library."""
+"""Image transforms that give the same pixels as the libraries of the networks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Transform:
         In units of the [0, 1] range.
     resize : {"shortest", "longest", "squash"}
         What becomes floor(size / crop_pct) pixels long: the short side, the long side (the rest
-        of the square is filled) or both sides, whatever their ratio.
+        of the square is filled) or both sides, ignoring their ratio.
     fill : tuple of three int
         Colour beside images that are narrower than the square, in [0, 255].
     """

@@ -1,4 +1,4 @@
-"""Files of weights: where they are found, and how they are read without running what is in them."""
+"""Lookup of files of weights, and reading them without running code in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 def candidates(
     name: str, folder: Path, repository: str = "", files: Sequence[str] = ()
 ) -> list[Path]:
-    """Where weights that the user fetched are looked for, the first choice first.
+    """Paths of weights files that a user may have placed, in order of preference.
 
     ``folder/name.*``, then what ``huggingface-cli download OWNER/NAME --local-dir`` gives for
     ``folder/OWNER/NAME`` or ``folder/NAME``.
@@ -31,11 +31,11 @@ def candidates(
 
 
 def local_weights(
-    name: str, given: str | None, folder: Path, repository: str = "", files: Sequence[str] = ()
+    name: str, weights: str | None, folder: Path, repository: str = "", files: Sequence[str] = ()
 ) -> Path | None:
-    """A weights file that the user put somewhere: `given`, or one of the ``candidates``."""
-    if given:
-        path = Path(str(given)).expanduser()
+    """A weights file of the user: `weights`, or one of the ``candidates``; None without any."""
+    if weights:
+        path = Path(str(weights)).expanduser()
         if not path.is_file():
             what = "a folder" if path.is_dir() else "nothing there"
             raise FewshotError("backbone.weights", f"expected a file, got {what}: {str(path)!r}")
@@ -45,16 +45,16 @@ def local_weights(
 
 
 def torch_cache() -> Path:
-    """Where torch.hub keeps what it downloaded, by its environment variables."""
+    """Folder of the downloads of torch.hub, by its environment variables."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or f"{base}/torch"
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def content_digest(path: Path, cache: Path | None) -> str:
-    """SHA-256 of a file, remembered in the folder `cache` under the file's place."""
-    known = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    return file_digests([path], None if cache is None else cache / f"{known}.json")[0]
+    """SHA-256 of a file, cached in the folder `cache` under the file's path."""
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return file_digests([path], None if cache is None else cache / f"{digest}.json")[0]
 
 
 def check_sha256(sha256: object) -> None:
@@ -66,7 +66,7 @@ def check_sha256(sha256: object) -> None:
 
 
 def checked(path: Path, sha256: str | None, cache: Path | None, remedy: str = "") -> Path:
-    """`path`, if its SHA-256 is, or begins with, `sha256`; None lets every file pass.
+    """`path`, if its SHA-256 equals or begins with `sha256`; None skips the check.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def checked(path: Path, sha256: str | None, cache: Path | None, remedy: str = ""
 
 
 def from_hub(repository: str, files: Sequence[str], name: str, folder: Path) -> Path:
-    """The first of `files` that the hub's cache has, else that the hub has.
+    """The first of `files` in the hub's cache, else the first on the hub.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def from_hub(repository: str, files: Sequence[str], name: str, folder: Path) -> 
         for file in files:
             try:
                 return Path(hf_hub_download(repository, file))
-            except Exception as error:  # the hub's client raises whatever its transport does
+            except Exception as error:  # the hub's client raises errors of any type
                 failure = error
     except Exception as error:
         failure = error
@@ -113,7 +113,7 @@ def from_hub(repository: str, files: Sequence[str], name: str, folder: Path) -> 
 
 
 def _call_hub() -> None:
-    """Raise soon if the hub does not answer; its client would go on trying for a minute."""
+    """Raise within seconds if the hub does not answer; its client would retry for a minute."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
@@ -123,7 +123,7 @@ def _call_hub() -> None:
 def out_of_reach(
     name: str, source: str, folder: Path, error: Exception, file: str = ""
 ) -> FewshotError:
-    """The message for weights that are neither here nor to be had."""
+    """The error for weights that are neither on this machine nor can be downloaded."""
     place = str(folder / file) if file else f"{folder / name}.safetensors (or .pth, .bin)"
     return FewshotError(
         "backbone",
@@ -158,7 +158,7 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
 
 
 def _state_of(checkpoint: Any) -> dict[str, Any]:
-    """The state dict of a checkpoint of timm, of open_clip or of one's own."""
+    """The state dict in a checkpoint of timm, of open_clip or of a user."""
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
         if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
@@ -178,7 +178,7 @@ def _not_only_tensors(path: Path, what: str) -> FewshotError:
 
 
 def unfit(name: str, path: Path, error: Exception) -> FewshotError:
-    """The message for a weights file that does not belong to the architecture, or is damaged."""
+    """The error for a weights file that does not fit the architecture, or is damaged."""
     return FewshotError(
         "backbone.weights",
         f"{path} does not load into {name!r} ({_brief(error)})",
@@ -187,6 +187,6 @@ def unfit(name: str, path: Path, error: Exception) -> FewshotError:
 
 
 def _brief(error: Exception, width: int = 200) -> str:
-    """The message of an error in one line that is not too long."""
+    """The message of an error in one line of at most `width` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) < width else f"{text[: width - 3]}..."

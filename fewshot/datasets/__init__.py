@@ -25,7 +25,7 @@ kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub
 kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safetensors file")
 kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
 
-# What any kind of data set may be told; everything else goes to its loader.
+# Settings of every kind of data set; all others are arguments of the loader.
 COMMON = (
     "summary", "kind", "name", "split", "base_fraction", "split_seed", "subset", "on_error",
     "classnames", "protocol",
@@ -36,7 +36,7 @@ SUBSETS = ("all", "train", "validation", "test")
 def load_dataset(
     settings: Mapping[str, Any], places: Places | None = None
 ) -> ImageDataset | FeatureBank:
-    """Load what the settings of the group ``dataset`` describe.
+    """Load the data set that the settings of the group ``dataset`` describe.
 
     Parameters
     ----------
@@ -52,28 +52,28 @@ def load_dataset(
 
     facts = card(str(settings.get("card") or settings.get("name") or settings["kind"]))
     protocol = settings.get("protocol")
-    settings, unlike = of_protocol(settings, facts, places.data if places else None)
+    settings, deviation = of_protocol(settings, facts, places.data if places else None)
     kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
     on_error, subset = settings.get("on_error", "raise"), settings.get("subset") or "all"
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
     expect_choice("dataset.subset", subset, SUBSETS)
     loader = kinds[kind].load()
     takes = inspect.signature(loader).parameters
-    given = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
+    options = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
     if "card" not in takes:
-        given.pop("card", None)  # of other kinds it has class names only
+        options.pop("card", None)  # of other kinds it has class names only
     surroundings = {
         "on_error": on_error,
         "cache": places and places.digests,
         "data": places and places.data,
     }
-    given |= {key: value for key, value in surroundings.items() if key in takes}
-    loaded = _loaded(kind, given)
+    options |= {key: value for key, value in surroundings.items() if key in takes}
+    loaded = _loaded(kind, options)
     if subset != "all":
         loaded = _only(loaded, subset)
     named = with_names(loaded, settings.get("classnames"), facts)
     if protocol:
-        how = {"protocol": protocol} if unlike is None else {"not_of_protocol": unlike}
+        how = {"protocol": protocol} if deviation is None else {"not_of_protocol": deviation}
         named = replace(named, naming=named.naming | how)
     parts = assign_parts(
         settings.get("split", "auto"),
@@ -86,27 +86,27 @@ def load_dataset(
     return replace(named, parts=parts)
 
 
-def _loaded(kind: str, given: dict[str, Any]) -> ImageDataset | FeatureBank:
-    """What the loader makes of it; a set that has to be brought along says how to get it."""
+def _loaded(kind: str, options: dict[str, Any]) -> ImageDataset | FeatureBank:
+    """Data set from the loader of a kind; errors of missing files say how to obtain it."""
     try:
-        made: ImageDataset | FeatureBank = kinds.create(kind, **given)
+        dataset: ImageDataset | FeatureBank = kinds.create(kind, **options)
     except FewshotError as error:
-        how = card(given["name"]).get("obtain")
-        if how and error.argument in ("dataset.root", "dataset.split_file"):
-            raise FewshotError(error.argument, error.problem, str(how)) from None
+        instructions = card(options["name"]).get("obtain")
+        if instructions and error.argument in ("dataset.root", "dataset.split_file"):
+            raise FewshotError(error.argument, error.problem, str(instructions)) from None
         raise
-    return made
+    return dataset
 
 
 def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | FeatureBank:
     """The images of one subset."""
     import numpy as np
 
-    known = () if loaded.subset is None else sorted(set(loaded.subset.tolist()))
-    if subset not in known:
-        there = f"has {', '.join(known)}" if known else "does not come split by image"
+    subsets = () if loaded.subset is None else sorted(set(loaded.subset.tolist()))
+    if subset not in subsets:
+        available = f"has {', '.join(subsets)}" if subsets else "does not come split by image"
         raise FewshotError(
-            "dataset.subset", f"expected one that the data set has, got {subset!r}; it {there}"
+            "dataset.subset", f"expected one that the data set has, got {subset!r}; it {available}"
         )
     return loaded.take_rows(np.flatnonzero(loaded.subset == subset))
 

@@ -1,4 +1,4 @@
-"""What an image data set is to the rest of the suite."""
+"""The interface of image data sets."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class ImageDataset:
     name : str
     labels : ndarray of shape (M,), int64
     classnames : tuple of C str
-        What people, prompts and reports call the classes.
+        Class names in prompts and reports.
     paths : tuple of M str
-        A name for every image, relative to where the data set is.
+        Path of every image relative to the folder of the data set.
     read : callable
         Row number to RGB image; raises ``UnreadableImageError``.
     fingerprint : callable
         Hash of names, labels and content of all images.
     parts : tuple of C str, or None
-        "base", "validation" or "novel" for every class, where the data set says so.
+        "base", "validation" or "novel" for every class, where the data set defines it.
     subset : ndarray of shape (M,), str, or None
         "train", "validation" or "test" for every image, where the data set comes split by image.
     ids : tuple of C str, or None
-        What identifies the classes where it is not their names: folders, WordNet ids.
+        Identifiers of the classes where these differ from the names: folders, WordNet ids.
     naming : dict
-        Whose the names are: "from" ("clip", "card", "data", "wordnet", "file") and "source".
+        Origin of the names: "from" ("clip", "card", "data", "wordnet", "file") and "source".
     input : dict
-        What the images ask of a transform (``size``, ``crop_pct``), as 8 x 8 scans do.
+        Settings of the transform that the images need (``size``, ``crop_pct``).
     left_out : tuple of str
-        Folders with images that are of no class.
+        Folders with images that belong to no class.
     """
 
     name: str

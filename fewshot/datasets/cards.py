@@ -1,4 +1,4 @@
-"""Cards: what is known of a data set by name, ``datasets/cards/<name>.yaml``."""
+"""Cards: metadata of data sets by name, ``datasets/cards/<name>.yaml``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def card_names() -> list[str]:
 
 
 def facts_of(name: str | None) -> dict[str, Any]:
-    """The card called `name`; nothing for None.
+    """Metadata of the card called `name`; an empty dict for None.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def facts_of(name: str | None) -> dict[str, Any]:
 
 
 def unique_names(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes, those that occur more than once with the class's id.
+    """Class names; a name that occurs more than once is followed by the class id.
 
     Examples
     --------
@@ -41,11 +41,11 @@ def unique_names(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
     """
     count = Counter(names)
     rows = zip(names, ids, strict=True)
-    return tuple(f"{name} ({one})" if count[name] > 1 else name for name, one in rows)
+    return tuple(f"{name} ({class_id})" if count[name] > 1 else name for name, class_id in rows)
 
 
-def own_names(facts: Mapping[str, Any]) -> Sequence[str] | None:
-    """The card's own list of class names, in class order; None where the data have theirs."""
+def card_classnames(facts: Mapping[str, Any]) -> Sequence[str] | None:
+    """Class names that the card lists, in class order; None if the data define the names."""
     if facts.get("classnames_from", "card") == "card":
         return facts.get("classnames")
     listed: Sequence[str] | None = facts.get("other_classnames", {}).get("card")
@@ -55,7 +55,7 @@ def own_names(facts: Mapping[str, Any]) -> Sequence[str] | None:
 def parts_of(
     facts: Mapping[str, Any], classnames: Sequence[str], class_split: str | None = None
 ) -> tuple[str, ...] | None:
-    """Part of every class as the card says, or None where it says nothing.
+    """Part of every class according to the card, or None if the card defines none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Class names that people and file systems write in more than one way."""
+"""Normalisation and comparison of class names: Unicode form, case, separators."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def expect_distinct(argument: str, names: Iterable[str], where: str) -> None:
     Raises
     ------
     FewshotError
-        It names both.
+        The message names both.
     """
     first: dict[str, str] = {}
     for name in names:
@@ -61,14 +61,14 @@ def expect_distinct(argument: str, names: Iterable[str], where: str) -> None:
         first[key] = name
 
 
-def reported(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in composed form; those that would become equal stay as they are."""
+def composed_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names in composed Unicode form; names that would become equal are unchanged."""
     count = Counter(map(composed, names))
     return tuple(composed(name) if count[composed(name)] == 1 else name for name in names)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """'Did you mean ...?': first a name that differs in spelling only, else a near one."""
-    known = list(known)
-    alike = [one for one in known if folded(one) == folded(name)]
-    return f"Did you mean {alike[0]!r}?" if alike else suggestion(name, known)
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Suggestion "Did you mean ...?": a name that differs in spelling only, else a similar one."""
+    candidates = list(candidates)
+    alike = [candidate for candidate in candidates if folded(candidate) == folded(name)]
+    return f"Did you mean {alike[0]!r}?" if alike else suggestion(name, candidates)

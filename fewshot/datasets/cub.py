@@ -31,7 +31,7 @@ def load_cub(
     ----------
     name : str
     card : str
-        Where the class split and the number of images stand.
+        Name of the card with the class split and the number of images.
     class_split : str, optional
         One of the card's ``other_splits``.
     root : str, optional
@@ -59,7 +59,7 @@ def load_cub(
         numbers = np.array([int(labels[row]) - 1 for row in rows], dtype=np.int64)
         train = np.array([in_train[row] == "1" for row in rows])
         names = [classes[str(c + 1)] for c in range(len(classes))]
-        names = [one.partition(".")[2].replace("_", " ") for one in names]
+        names = [line.partition(".")[2].replace("_", " ") for line in names]
         parts = parts_of(facts, names, class_split)
     except (KeyError, ValueError) as error:
         if isinstance(error, FewshotError):
@@ -74,7 +74,7 @@ def load_cub(
 
 
 def _column(path: Path, facts: dict) -> dict[str, str]:
-    """Number and text of every line."""
+    """Text of every line by its number."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:

@@ -32,12 +32,12 @@ def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset
     FewshotError
         A place does not exist, or holds no image.
     """
-    found: dict[str, Path] = {}
+    file_of: dict[str, Path] = {}
     folders: dict[Path, str] = {}
     for place in (Path(place).expanduser() for place in places):
         for file in _images_at(place, argument):
-            found.setdefault(_true_path(file, folders), file)
-    files = list(found.values())
+            file_of.setdefault(_true_path(file, folders), file)
+    files = list(file_of.values())
     names = tuple(printable(str(file)) for file in files)
 
     def read(row: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Content hashes of files, worked out again only for files that were touched."""
+"""Content hashes of files, computed again only for files that changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images_digest(
     index : Path, optional
         File where content hashes are remembered.
     labels : ndarray of shape (M,), int, optional
-        Where the names do not tell the classes.
+        Needed where the names do not determine the classes.
     """
     digest = hashlib.sha256()
     for row, (name, content) in enumerate(zip(names, file_digests(files, index), strict=True)):
@@ -37,8 +37,8 @@ def images_digest(
 
 
 def index_of(folder: Path, cache: Path | None, use: str = "") -> Path | None:
-    """Where the content hashes of a folder's files are remembered, for one way of using it."""
+    """File in which the content hashes of a folder's files are cached, one per `use`."""
     if cache is None:
         return None
-    known = hashlib.sha256(os.fsencode(folder.resolve()) + use.encode()).hexdigest()[:16]
-    return cache / f"{known}.json"
+    digest = hashlib.sha256(os.fsencode(folder.resolve()) + use.encode()).hexdigest()[:16]
+    return cache / f"{digest}.json"

@@ -1,4 +1,4 @@
-"""One's own images: a folder with one sub-folder per class."""
+"""Image folders: one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.classnames import expect_distinct, reported
+from fewshot.datasets.classnames import composed_names, expect_distinct
 from fewshot.datasets.fingerprint import images_digest, index_of
 from fewshot.datasets.images import read_image
 from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
@@ -62,10 +62,12 @@ def load_folder(
     folder = _existing(root, data / name if data else None)
     layout = class_folders(folder, on_error)
     classes = _named(layout.classes, folder, same_names)
-    files = [file for one in classes for file in one.files]
-    classnames = tuple(dict.fromkeys(one.name for one in classes))
+    files = [file for entry in classes for file in entry.files]
+    classnames = tuple(dict.fromkeys(entry.name for entry in classes))
     number = {classname: c for c, classname in enumerate(classnames)}
-    labels = np.repeat([number[one.name] for one in classes], [len(one.files) for one in classes])
+    labels = np.repeat(
+        [number[entry.name] for entry in classes], [len(entry.files) for entry in classes]
+    )
     paths = tuple(printable(file.relative_to(folder).as_posix()) for file in files)
     split = classes[0].subset is not None
 
@@ -73,7 +75,7 @@ def load_folder(
         return read_image(files[row])
 
     def fingerprint() -> str:
-        # Without subsets, the paths tell the classes.
+        # Without subsets, the paths determine the classes.
         return images_digest(paths, files, index_of(folder, cache), labels if split else None)
 
     return ImageDataset(
@@ -103,33 +105,34 @@ def _existing(root: str | None, usual: Path | None) -> Path:
     return folder
 
 
-def _named(found: list[ClassFolder], folder: Path, same_names: str) -> list[ClassFolder]:
-    """The class folders in order of their names, those of one class side by side."""
+def _named(folders: list[ClassFolder], folder: Path, same_names: str) -> list[ClassFolder]:
+    """Class folders sorted by class name, then by subset."""
     classes: list[ClassFolder] = []
-    for _, group in groupby(found, key=lambda one: one.subset):
-        own = list(group)
-        names = [one.name for one in own]
+    for _, group in groupby(folders, key=lambda entry: entry.subset):
+        same_subset = list(group)
+        names = [entry.name for entry in same_subset]
         if same_names == "raise":
             expect_distinct("dataset.root", names, str(folder))
-        classes += [replace(one, name=n) for one, n in zip(own, reported(names), strict=True)]
+        pairs = zip(same_subset, composed_names(names), strict=True)
+        classes += [replace(entry, name=name) for entry, name in pairs]
     if same_names == "raise":
-        expect_distinct("dataset.root", sorted({one.name for one in classes}), str(folder))
+        expect_distinct("dataset.root", sorted({entry.name for entry in classes}), str(folder))
     order = {subset: i for i, subset in enumerate((None, *SUBSET_ORDER))}
-    return sorted(classes, key=lambda one: (one.name, order[one.subset]))
+    return sorted(classes, key=lambda entry: (entry.name, order[entry.subset]))
 
 
 def _split(
     classes: Sequence[ClassFolder],
 ) -> tuple[tuple[str, ...] | None, np.ndarray | None]:
-    """Part of every class, or subset of every image, or neither."""
+    """Part of every class, or subset of every image, or (None, None)."""
     if classes[0].subset is None:
         return None, None
     subsets = defaultdict(set)
-    for one in classes:
-        subsets[one.name].add(one.subset)
-    several = len({one.subset for one in classes}) > 1
-    if several and all(len(own) == 1 for own in subsets.values()):
+    for entry in classes:
+        subsets[entry.name].add(entry.subset)
+    several = len({entry.subset for entry in classes}) > 1
+    if several and all(len(subset_names) == 1 for subset_names in subsets.values()):
         part = dict(zip(SUBSET_ORDER, PARTS, strict=True))
-        return tuple(part[str(one.subset)] for one in classes), None
-    counts = [len(one.files) for one in classes]
-    return None, np.repeat([str(one.subset) for one in classes], counts)
+        return tuple(part[str(entry.subset)] for entry in classes), None
+    counts = [len(entry.files) for entry in classes]
+    return None, np.repeat([str(entry.subset) for entry in classes], counts)

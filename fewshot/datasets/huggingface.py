@@ -22,7 +22,7 @@ from fewshot.datasets.images import UnreadableImageError, read_image
 from fewshot.datasets.layout import SUBSET_NAMES
 from fewshot.exceptions import FewshotError, expect
 
-SAVED = ("dataset_dict.json", "state.json")  # what ``save_to_disk`` leaves behind
+SAVED = ("dataset_dict.json", "state.json")  # files that ``save_to_disk`` writes
 
 
 def load_huggingface(
@@ -61,7 +61,7 @@ def load_huggingface(
     Raises
     ------
     FewshotError
-        Not there, no connection, columns or labels that cannot be told, ``datasets`` missing.
+        Not found, no connection, ambiguous columns or labels, ``datasets`` not installed.
     """
     tables = _chosen(_tables(path, config, revision), hf_split)
     first = next(iter(tables.values()))
@@ -137,18 +137,18 @@ def _unloadable(path: str, local: bool, error: Exception) -> FewshotError:
 
 def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
     """The splits that ``train+test`` names, in that order."""
-    wanted = [one.strip() for one in str(hf_split).split("+")] if hf_split else list(tables)
-    for one in wanted:
-        if one not in tables:
+    names = [name.strip() for name in str(hf_split).split("+")] if hf_split else list(tables)
+    for name in names:
+        if name not in tables:
             raise FewshotError(
                 "dataset.hf_split",
                 f"expected {', '.join(tables)} or several joined by +, got {hf_split!r}",
             )
-    return {one: tables[one] for one in wanted}
+    return {name: tables[name] for name in names}
 
 
 def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
-    """A function from row number to image, by the suite's own way of decoding."""
+    """A function from row number to image, decoded by :func:`read_image`."""
     encoded = table.select_columns([column]).cast_column(column, package().Image(decode=False))
 
     def read(row: int) -> Image.Image:
@@ -161,8 +161,8 @@ def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
 
 
 def _subset(splits: list[str], sizes: list[int]) -> NDArray | None:
-    """Subset of every image, by the names of the splits; None where they say nothing."""
-    known = [SUBSET_NAMES.get(split.lower()) for split in splits]
-    if None in known or len(splits) == 1:
+    """Subset of every image by the names of the splits; None if a name is not a subset."""
+    subsets = [SUBSET_NAMES.get(split.lower()) for split in splits]
+    if None in subsets or len(splits) == 1:
         return None
-    return np.repeat(np.array(known, dtype=str), sizes)
+    return np.repeat(np.array(subsets, dtype=str), sizes)

@@ -29,23 +29,23 @@ def package() -> Any:
         ) from None
 
 
-def image_column(table: Any, given: str | None) -> str:
-    """The column of images: `given`, or the only one of type Image."""
-    if given is not None:
-        return _existing("dataset.image", given, table)
-    found = [name for name, kind in table.features.items() if isinstance(kind, package().Image)]
-    return _only("dataset.image", "Image", found, table)
+def image_column(table: Any, column: str | None) -> str:
+    """The column of images: `column`, or the only one of type Image."""
+    if column is not None:
+        return _existing("dataset.image", column, table)
+    columns = [name for name, kind in table.features.items() if isinstance(kind, package().Image)]
+    return _only("dataset.image", "Image", columns, table)
 
 
-def label_column(table: Any, given: str | None) -> str:
-    """The column of labels: `given`, or the only ClassLabel, or one called ``label``."""
-    if given is not None:
-        return _existing("dataset.label", given, table)
+def label_column(table: Any, column: str | None) -> str:
+    """The column of labels: `column`, or the only ClassLabel, or one called ``label``."""
+    if column is not None:
+        return _existing("dataset.label", column, table)
     kinds = table.features.items()
-    found = [name for name, kind in kinds if isinstance(kind, package().ClassLabel)]
-    if not found:
-        found = [name for name in LABEL_NAMES if name in table.features][:1]
-    return _only("dataset.label", "ClassLabel", found, table)
+    columns = [name for name, kind in kinds if isinstance(kind, package().ClassLabel)]
+    if not columns:
+        columns = [name for name in LABEL_NAMES if name in table.features][:1]
+    return _only("dataset.label", "ClassLabel", columns, table)
 
 
 def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str, ...]]:
@@ -68,9 +68,9 @@ def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str
         )
     values: list[Any] = []
     for split, table in tables.items():
-        own = table.select_columns([column])[:][column] if _has(table, column) else [None]
-        _refuse_unlabelled(own, split, column, tables)
-        values += own
+        column_values = table.select_columns([column])[:][column] if _has(table, column) else [None]
+        _refuse_unlabelled(column_values, split, column, tables)
+        values += column_values
     names = listed.pop()
     if names:
         return np.array(values, dtype=np.int64), names
@@ -78,9 +78,9 @@ def numbered(tables: Mapping[str, Any], column: str) -> tuple[NDArray, tuple[str
         raise FewshotError(
             "dataset.label", f"expected a column of class names or numbers, got {column!r}"
         )
-    known = sorted(set(values))
-    number = {value: i for i, value in enumerate(known)}
-    return np.array([number[value] for value in values], dtype=np.int64), tuple(map(str, known))
+    classes = sorted(set(values))
+    number = {value: i for i, value in enumerate(classes)}
+    return np.array([number[value] for value in values], dtype=np.int64), tuple(map(str, classes))
 
 
 def _refuse_unlabelled(
@@ -112,19 +112,19 @@ def _has(table: Any, column: str) -> bool:
     return column in table.features
 
 
-def _existing(argument: str, given: str, table: Any) -> str:
-    if given not in table.features:
+def _existing(argument: str, column: str, table: Any) -> str:
+    if column not in table.features:
         names = list(table.features)
         raise FewshotError(
-            argument, f"expected a column of {', '.join(names)}, got {given!r}",
-            suggestion(given, names),
+            argument, f"expected a column of {', '.join(names)}, got {column!r}",
+            suggestion(column, names),
         )  # fmt: skip
-    return given
+    return column
 
 
-def _only(argument: str, kind: str, found: list[str], table: Any) -> str:
-    if len(found) != 1:
-        problem = f"several columns are of type {kind}" if found else f"no column of type {kind}"
-        columns = found or list(table.features)
-        raise FewshotError(argument, f"{problem}: {', '.join(columns)}", "Name the one to use.")
-    return found[0]
+def _only(argument: str, kind: str, columns: list[str], table: Any) -> str:
+    if len(columns) != 1:
+        problem = f"several columns are of type {kind}" if columns else f"no column of type {kind}"
+        shown = columns or list(table.features)
+        raise FewshotError(argument, f"{problem}: {', '.join(shown)}", "Name the one to use.")
+    return columns[0]

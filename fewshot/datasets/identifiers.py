@@ -1,8 +1,7 @@
-"""Class names that no person would say: numbers, codes, lineages, and what can be made of them.
+"""Class names that are identifiers (numbers, codes, lineages) and readable names from them.
 
-A text encoder or a language model can do nothing with `n01532829`, `17` or `class_3`. Names are
-judged as they stand; a data set's class names are judged together, as `c0` to `c9` only show by
-their numbers that they are none.
+Text encoders and language models cannot use `n01532829`, `17` or `class_3`. The class names of a
+data set are checked together, since `c0` to `c9` are recognised only by their consecutive numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from fewshot.datasets.classnames import folded
 from fewshot.datasets.taxonomy import taxonomy_of
 
 WORDNET_ID = re.compile(r"n\d{8}")
-# What people call a class that they have no name for.
+# Words that stand for a class without a name.
 PLACEHOLDERS = (
     "alphabet|cat|category|char|character|class|classe|classid|cls|cluster|concept|dir|entity|"
     "folder|group|id|idx|index|item|klass|klasse|label|lbl|lot|node|obj|object|part|person|"
@@ -37,7 +36,7 @@ FORMS = tuple(
         r"(\d+_)?(animalia|plantae|fungi|bacteria|archaea|chromista|protozoa)[_|;/].+",
     )
 )
-# Hexadecimal digits, of both kinds; A300B4 is an aircraft, so that they count where most are such.
+# Hexadecimal digits, of both kinds; A300B4 is an aircraft, so most names must match.
 HEXADECIMAL = re.compile(r"(?=.*\d)(?=.*[a-f])[0-9a-f]{6,}", re.IGNORECASE)
 NUMBERED = re.compile(r"(?P<stem>.*?\D)(?P<number>\d+)")
 CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
@@ -45,7 +44,7 @@ HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
-    """Those of the class names that look like identifiers, in their order.
+    """Class names that look like identifiers, in the order of `names`.
 
     Parameters
     ----------
@@ -69,23 +68,23 @@ def identifiers(names: Sequence[str]) -> list[str]:
 
 
 def in_words(names: Sequence[str], classes: int) -> str:
-    """How many of the classes look like identifiers, for instance which."""
+    """Phrase with the number of class names that look like identifiers, and an example."""
     return f"{len(names)} of {classes} class names look like identifiers, for instance {names[0]!r}"
 
 
 def is_identifier(name: str) -> bool:
-    """Whether a name looks like a number, a code or a lineage, whatever the others are."""
+    """Whether a name by itself looks like a number, a code or a lineage."""
     plain = name.strip()
     return any(form.fullmatch(plain) for form in FORMS)
 
 
 def _counted(names: Sequence[str]) -> bool:
     """Whether all names are the same word with a number, from 0 or 1 on without a gap."""
-    found = [NUMBERED.fullmatch(name.strip()) for name in names]
-    if len(found) < 2 or not all(found):
+    matches = [NUMBERED.fullmatch(name.strip()) for name in names]
+    if len(matches) < 2 or not all(matches):
         return False
-    numbers = sorted(int(one["number"]) for one in found if one)
-    stems = {folded(one["stem"]) for one in found if one}
+    numbers = sorted(int(match["number"]) for match in matches if match)
+    stems = {folded(match["stem"]) for match in matches if match}
     return len(stems) == 1 and numbers[0] in (0, 1) and numbers == _run(numbers)
 
 
@@ -94,10 +93,9 @@ def _run(numbers: Sequence[int]) -> list[int]:
 
 
 def readable_names(ids: Sequence[str]) -> tuple[str, ...]:
-    """Names that stand in identifiers: without numbers in front, lineages and joined words.
+    """Readable names in identifiers: leading numbers, lineages and joined words are resolved.
 
-    Each form counts only where all classes have it, and nothing is changed where two classes would
-    then be called the same.
+    A form is applied only if all classes have it and the resulting names are distinct.
 
     Parameters
     ----------
@@ -123,7 +121,7 @@ def readable_names(ids: Sequence[str]) -> tuple[str, ...]:
 def _species(ids: Sequence[str]) -> tuple[str, ...] | None:
     """Genus and epithet of iNaturalist's lineages."""
     lineages = taxonomy_of(ids)
-    return None if lineages is None else tuple(one.species for one in lineages)
+    return None if lineages is None else tuple(lineage.species for lineage in lineages)
 
 
 def _without_wordnet_id(ids: Sequence[str]) -> tuple[str, ...] | None:
@@ -136,8 +134,8 @@ def _without_number(ids: Sequence[str]) -> tuple[str, ...] | None:
     names = _all(r"\d+\.\s*(?P<name>[^\W\d].*)", ids)
     if names:
         return names
-    found = [re.match(r"\d+(?=[_ -])", one) for one in ids]
-    numbers = sorted(int(one[0]) for one in found if one)
+    matches = [re.match(r"\d+(?=[_ -])", name) for name in ids]
+    numbers = sorted(int(match[0]) for match in matches if match)
     counts = len(numbers) == len(ids) > 1 and numbers[0] in (0, 1) and numbers == _run(numbers)
     return _all(r"\d+[_ -]+(?P<name>[^\W\d].*)", ids) if counts else None
 
@@ -150,21 +148,21 @@ def _without_letter(ids: Sequence[str]) -> tuple[str, ...] | None:
 
 def _words(ids: Sequence[str]) -> tuple[str, ...] | None:
     """``AnnualCrop``, where several classes are written so and none has another separator."""
-    joined = [one for one in ids if CAMEL.fullmatch(one)]
-    if len(joined) < 2 or any(re.search(r"[\s_-]", one) for one in ids):
+    joined = [name for name in ids if CAMEL.fullmatch(name)]
+    if len(joined) < 2 or any(re.search(r"[\s_-]", name) for name in ids):
         return None
-    return tuple(HUMP.sub(" ", one) if CAMEL.fullmatch(one) else one for one in ids)
+    return tuple(HUMP.sub(" ", name) if CAMEL.fullmatch(name) else name for name in ids)
 
 
 def _all(form: str, ids: Sequence[str]) -> tuple[str, ...] | None:
-    found = [re.fullmatch(form, one, re.DOTALL) for one in ids]
-    if not ids or not all(found):
+    matches = [re.fullmatch(form, name, re.DOTALL) for name in ids]
+    if not ids or not all(matches):
         return None
-    return tuple(one["name"] for one in found if one)
+    return tuple(match["name"] for match in matches if match)
 
 
 def wordnet_names(ids: Sequence[str], imagenet: Mapping[str, str]) -> dict[str, str]:
-    """Names of those classes that are called by a WordNet id (of WordNet 3.0, as in ImageNet).
+    """Names of the classes whose id is a WordNet id (of WordNet 3.0, as in ImageNet).
 
     Parameters
     ----------
@@ -173,12 +171,14 @@ def wordnet_names(ids: Sequence[str], imagenet: Mapping[str, str]) -> dict[str, 
         Names of the 1,000 classes of ILSVRC 2012 by id; others are called by the first lemma of
         timm's list of ImageNet-21k.
     """
-    wanted = [one for one in ids if WORDNET_ID.fullmatch(one)]
-    found = {one: imagenet[one] for one in wanted if one in imagenet}
-    rest = [one for one in wanted if one not in found]
+    synsets = [synset for synset in ids if WORDNET_ID.fullmatch(synset)]
+    names = {synset: imagenet[synset] for synset in synsets if synset in imagenet}
+    rest = [synset for synset in synsets if synset not in names]
     if rest:
         from timm.data import ImageNetInfo
 
         lemmas: Any = ImageNetInfo("imagenet-22k").label_descriptions(as_dict=True)
-        found |= {one: lemmas[one].split(",")[0].strip() for one in rest if one in lemmas}
-    return found
+        names |= {
+            synset: lemmas[synset].split(",")[0].strip() for synset in rest if synset in lemmas
+        }
+    return names

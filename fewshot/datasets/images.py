@@ -1,4 +1,4 @@
-"""One way to read an image file, whatever its format, mode and depth."""
+"""Decoding of image files of any format, mode and bit depth to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _filters = threading.Lock()  # the filters of warnings are global, and images ar
 
 
 class UnreadableImageError(ValueError):
-    """An image that cannot be decoded, and why."""
+    """An image cannot be decoded; the message gives the reason."""
 
 
 def read_image(source: Path | bytes | BinaryIO) -> Image.Image:
     """Decode an image to RGB: a file, its bytes, or an open binary file.
 
-    The orientation that a camera noted is applied, transparency is laid on white, 16-bit and
+    The orientation in the EXIF data is applied, transparency is laid on white, 16-bit and
     floating greys are brought to 8 bits, and of an animation the first frame is taken. Colour
     profiles are not applied, as training pipelines do not.
 
@@ -48,7 +48,7 @@ def read_image(source: Path | bytes | BinaryIO) -> Image.Image:
             image.load()
             # These formats say how deep they are; elsewhere mode I may hold anything.
             full = 65535.0 if image.mode == "I" and image.format in ("PNG", "PPM") else None
-            # exif_transpose copies whatever it finds, which costs a tenth of decoding.
+            # exif_transpose always copies, which costs a tenth of decoding.
             turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
             return to_rgb(ImageOps.exif_transpose(image) if turned else image, full)
     except UnidentifiedImageError:
@@ -70,7 +70,7 @@ def _open(source: Path | BinaryIO) -> Image.Image:
 
 
 def _article(source: Path | bytes | BinaryIO) -> str:
-    """What was expected, and why this is not it where the first bytes tell."""
+    """Description of the expected formats, with the reason of the failure where it is known."""
     if isinstance(source, bytes):
         start = source[:4]
     elif isinstance(source, Path):
@@ -117,7 +117,7 @@ def _eight_bits(values: np.ndarray, full: float | None = None) -> Image.Image:
 
 
 def unreadable(path: str, reason: str, count: int = 1) -> FewshotError:
-    """The message for an image that cannot be read."""
+    """The error for an image that cannot be read."""
     more = f" (and {count - 1} more)" if count > 1 else ""
     return FewshotError(
         "dataset",

@@ -1,4 +1,4 @@
-"""Labels as users have them: class numbers and names; missing ones are refused."""
+"""Encoding of labels (numbers or names) as class numbers; missing labels are errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect
 
-# What str() and astype(str) make of a missing value.
+# Missing values after str() or astype(str).
 MISSING_TEXTS = ("nan", "None", "<NA>", "NaT")
 UNLABELLED = "-1"
 
@@ -93,7 +93,7 @@ def refuse_missing(argument: str, rows: NDArray, remedy: str = "Drop these rows.
 
 
 def refuse_missing_texts(argument: str, names: NDArray, remedy: str) -> None:
-    """Raise if some of the names (M,), str, are what a missing value becomes as text."""
+    """Raise if any of the names (M,), str, is the text of a missing value."""
     for text in MISSING_TEXTS:
         rows = names == text
         if rows.any():
@@ -106,7 +106,7 @@ def refuse_missing_texts(argument: str, names: NDArray, remedy: str) -> None:
 
 
 def unlabelled(labels: NDArray, classnames: Sequence[str]) -> int:
-    """How many labels (M,) are -1 beside numbers from 0 on.
+    """Number of labels (M,) that are -1 among numbers from 0 on.
 
     scikit-learn and Hugging Face write -1 for "no label". Where the only other label is 1, it is
     one of two classes.

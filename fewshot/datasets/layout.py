@@ -1,4 +1,4 @@
-"""What the sub-folders of a data set stand for: classes, or train, validation and test."""
+"""Detection of the layout of a folder: class folders, or train, validation and test folders."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from fewshot.datasets.walk import (
 )
 from fewshot.exceptions import FewshotError
 
-# How people call the folders and files of a subset.
+# Common names of the folders and files of a subset.
 SUBSET_NAMES = {
     "train": "train", "training": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
 SUBSET_ORDER = ("train", "validation", "test")
-# What stands beside such a name, as in training_set, TestImages or val2017.
+# Words beside such a name, as in training_set, TestImages or val2017.
 FILLER = "set|data|dataset|images?|imgs?|split"
-# Splits that are read in no other way than by naming one of them.
+# Names of splits that are not read as subsets; users choose one of them as the root.
 OTHER_SPLITS = frozenset({
     "query", "queries", "support", "gallery", "probe", "eval", "evaluation", "holdout",
     "base", "novel",
 })  # fmt: skip
-# Folders that say themselves that their images have no class.
+# Names of folders whose images have no class.
 UNLABELLED = frozenset({"unlabeled", "unlabelled"})
 ROOT = "dataset.root"
 
@@ -56,7 +56,7 @@ class ClassFolder:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the classes of a data set are.
+    """Class folders of a data set.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Layout:
 
 
 def subset_named(name: str) -> str | None:
-    """The subset that a folder of this name is for: "train" of ``Train`` and ``training_set``."""
+    """Subset that a folder name stands for: "train" for ``Train`` and ``training_set``."""
     return SUBSET_NAMES.get(_bare(name))
 
 
@@ -97,29 +97,29 @@ def class_folders(root: Path, on_error: str) -> Layout:
     subsets = _subset_folders(root, subs)
     if not subsets:
         return Layout(_classes_in(root, subs, None, on_error), _names(root, unlabelled))
-    found: dict[str, list[ClassFolder]] = {}
+    classes_of: dict[str, list[ClassFolder]] = {}
     for subset, folder in subsets.items():
         inside, more = _labelled(folder)
         unlabelled += more
-        found[subset] = _classes_in(folder, inside, subset, on_error)
-    largest = max(found.values(), key=len)
-    for subset, classes in found.items():
+        classes_of[subset] = _classes_in(folder, inside, subset, on_error)
+    largest = max(classes_of.values(), key=len)
+    for subset, classes in classes_of.items():
         if len(classes) == 1 < len(largest) and classes[0].name not in {c.name for c in largest}:
             raise _unsorted(subsets[subset], f"{classes[0].name!r} is the only folder there")
     others = [sub for sub in subs if sub not in subsets.values() and has_images(sub)]
-    classes = [one for own in found.values() for one in own]
+    classes = [folder for folders in classes_of.values() for folder in folders]
     return Layout(classes, _names(root, [*others, *unlabelled]))
 
 
 def _labelled(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Sub-folders, and those of them whose images have no class, by their own word."""
+    """Class or subset folders, and folders called "unlabeled" that have images."""
     subs = sub_folders(folder)
     without = [sub for sub in subs if _bare(sub.name) in UNLABELLED]
     return [sub for sub in subs if sub not in without], [sub for sub in without if has_images(sub)]
 
 
 def _names(root: Path, folders: Sequence[Path]) -> tuple[str, ...]:
-    return tuple(sorted(printable(one.relative_to(root).as_posix()) for one in folders))
+    return tuple(sorted(printable(folder.relative_to(root).as_posix()) for folder in folders))
 
 
 def _subset_folders(root: Path, subs: Sequence[Path]) -> dict[str, Path]:
@@ -127,7 +127,7 @@ def _subset_folders(root: Path, subs: Sequence[Path]) -> dict[str, Path]:
     named = [sub for sub in subs if subset_named(sub.name)]
     others = [sub for sub in subs if sub not in named and has_images(sub)] if named else []
     loose = [sub for sub in named if direct_images(sub)]
-    inside = {sub: [one for one in sub_folders(sub) if has_images(one)] for sub in named}
+    inside = {sub: [folder for folder in sub_folders(sub) if has_images(folder)] for sub in named}
     split = [sub for sub in named if inside[sub] and sub not in loose]
     several = [sub for sub in named if len(inside[sub]) > 1]
     if others and len(split) < 2 and len(several) < 2 and not set(split) & set(several):
@@ -139,18 +139,18 @@ def _subset_folders(root: Path, subs: Sequence[Path]) -> dict[str, Path]:
         return {}
     if others and len(split) == 1:
         raise _ambiguous(root, split[0], others)
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for sub in split:
-        other = found.setdefault(str(subset_named(sub.name)), sub)
+        other = folders.setdefault(str(subset_named(sub.name)), sub)
         if other != sub:
             raise FewshotError(
                 ROOT, f"{other.name!r} and {sub.name!r} of {str(root)!r} are the same subset"
             )
-    return {subset: found[subset] for subset in SUBSET_ORDER if subset in found}
+    return {subset: folders[subset] for subset in SUBSET_ORDER if subset in folders}
 
 
 def _ambiguous(root: Path, split: Path, others: Sequence[Path]) -> FewshotError:
-    beside = ", ".join(repr(printable(one.name)) for one in others[:3])
+    beside = ", ".join(repr(printable(folder.name)) for folder in others[:3])
     beside += f" and {len(others) - 3} more" if len(others) > 3 else ""
     return FewshotError(
         ROOT,
@@ -177,12 +177,12 @@ def _classes_in(
     folder: Path, subs: Sequence[Path], subset: str | None, on_error: str
 ) -> list[ClassFolder]:
     files = {sub: image_files(sub) for sub in subs}
-    held = {sub: own for sub, own in files.items() if own}
+    held = {sub: images for sub, images in files.items() if images}
     if not held:
         raise _nothing(folder)
     _expect_level(folder, held)
     _expect_no_split(folder, held)
-    empty = [sub for sub, own in files.items() if not own]
+    empty = [sub for sub, images in files.items() if not images]
     if empty and on_error != "skip":
         raise FewshotError(
             ROOT,
@@ -190,7 +190,7 @@ def _classes_in(
             f"({', '.join(sorted(EXTENSIONS))})",
             "Remove it or set dataset.on_error=skip.",
         )
-    return [ClassFolder(printable(sub.name), own, subset) for sub, own in held.items()]
+    return [ClassFolder(printable(sub.name), images, subset) for sub, images in held.items()]
 
 
 def _expect_level(folder: Path, held: Mapping[Path, list[Path]]) -> None:
@@ -198,9 +198,11 @@ def _expect_level(folder: Path, held: Mapping[Path, list[Path]]) -> None:
 
     ``<class>/images/<image>``, the same sub-folder in every class, leaves no doubt.
     """
-    if any(file.parent == sub for sub, own in held.items() for file in own):
+    if any(file.parent == sub for sub, images in held.items() for file in images):
         return
-    below = {sub: {file.relative_to(sub).parts[0] for file in own} for sub, own in held.items()}
+    below = {
+        sub: {file.relative_to(sub).parts[0] for file in images} for sub, images in held.items()
+    }
     (first, parts), *others = below.items()
     if not others:
         raise FewshotError(
@@ -209,7 +211,7 @@ def _expect_level(folder: Path, held: Mapping[Path, list[Path]]) -> None:
             "seem to be the classes",
             f"Did you mean dataset.root={_meant(first)}?",
         )
-    if len(parts) == 1 and all(one == parts for _, one in others):
+    if len(parts) == 1 and all(names == parts for _, names in others):
         return
     raise FewshotError(
         ROOT,
@@ -278,6 +280,6 @@ def _is_class(folder: Path) -> str:
     try:
         beside = [sub for sub in sub_folders(above) if sub.name != folder.absolute().name]
         alike = any(direct_images(sub) for sub in beside)
-    except FewshotError:  # the folder above is none of ours
+    except FewshotError:  # the folder above cannot be listed
         return ""
     return f"It seems to be one class: did you mean its parent, dataset.root={above}?" * alike

@@ -1,4 +1,4 @@
-"""Images that a file lists with their classes: CoOp's JSON files, miniImageNet's CSV files."""
+"""Data sets from a list of images and classes: JSON files of CoOp, CSV files of miniImageNet."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def load_listed(
     place = _split_place(folder, split_file)
     listed = read_image_list(place, SPLIT_FILE)
     files = _located(listed, folder, place if is_folder(place) else place.parent)
-    there = np.array([is_file(file) for file in files])
-    if not there.all() and (on_error != "skip" or not there.any()):
-        raise _missing(listed, files, there, folder, place)
-    files = [file for file, exists in zip(files, there, strict=True) if exists]
-    labels = listed.labels[there]
-    subset = None if listed.subset is None else listed.subset[there]
+    present = np.array([is_file(file) for file in files])
+    if not present.all() and (on_error != "skip" or not present.any()):
+        raise _missing(listed, files, present, folder, place)
+    files = [file for file, exists in zip(files, present, strict=True) if exists]
+    labels = listed.labels[present]
+    subset = None if listed.subset is None else listed.subset[present]
     paths = tuple(_relative(file, folder) for file in files)
 
     def read(row: int) -> Image.Image:
@@ -76,9 +76,9 @@ def load_listed(
     def fingerprint() -> str:
         return images_digest(paths, files, index_of(folder, cache, "listed"), labels)
 
-    own_name = folder.resolve().name if name == "listed" else name
+    dataset_name = folder.resolve().name if name == "listed" else name
     return ImageDataset(
-        own_name, labels, listed.classnames, paths, read, fingerprint, listed.parts, subset
+        dataset_name, labels, listed.classnames, paths, read, fingerprint, listed.parts, subset
     )  # fmt: skip
 
 
@@ -96,8 +96,8 @@ def _root(name: str, root: str | None, data: Path | None) -> Path:
 def _split_place(folder: Path, split_file: str | None) -> Path:
     """The list: a file, or a folder of CSV files."""
     if split_file:
-        given = Path(str(split_file)).expanduser()
-        for place in (given, folder / given):
+        path = Path(str(split_file)).expanduser()
+        for place in (path, folder / path):
             if is_file(place) or is_folder(place):
                 return place
         raise FewshotError(
@@ -108,10 +108,10 @@ def _split_place(folder: Path, split_file: str | None) -> Path:
         return lists[0]
     if not lists and any(is_file(folder / f"{part}.csv") for part in ("train", "val", "test")):
         return folder
-    found = ", ".join(one.name for one in lists) if lists else "none"
+    names = ", ".join(path.name for path in lists) if lists else "none"
     raise FewshotError(
         SPLIT_FILE,
-        f"expected a file that lists images, got nothing; {str(folder)!r} has {found} to choose",
+        f"expected a file that lists images, got nothing; {str(folder)!r} has {names} to choose",
         "Say dataset.split_file=FILE.json or FILE.csv.",
     )
 
@@ -161,16 +161,18 @@ def _on_disk(folder: Path, path: str) -> Path:
 
 
 def _missing(
-    listed: ImageList, files: list[Path], there: np.ndarray, root: Path, place: Path
+    listed: ImageList, files: list[Path], present: np.ndarray, root: Path, place: Path
 ) -> FewshotError:
-    count, first = int((~there).sum()), int(np.argmin(there))
+    count, first = int((~present).sum()), int(np.argmin(present))
     where = printable(str(files[first]))
-    tried = "" if there.any() else f"; looked in {str(root)!r}, its sub-folders and beside the list"
+    tried = (
+        "" if present.any() else f"; looked in {str(root)!r}, its sub-folders and beside the list"
+    )
     return FewshotError(
         SPLIT_FILE,
         f"{count} of {len(files)} images that {place} lists are missing, first "
         f"{listed.paths[first]!r} at {where!r}{tried}",
-        "Set dataset.on_error=skip to go without them." if there.any() else "Check dataset.root.",
+        "Set dataset.on_error=skip to go without them." if present.any() else "Check dataset.root.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Which name of a class prompts, questions and reports use, beside what identifies the class.
+"""Display names of classes in prompts, questions and reports, separate from class identifiers.
 
-What identifies a class (a folder, a WordNet id, a name of the data set's own lists) decides splits,
-taxonomies and the order of classes, and never changes with the names that people read.
+The identifier of a class (a folder, a WordNet id, a name in the lists of the data set) decides
+splits, taxonomies and the order of classes; it does not change with the display names.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ FILE, WORDNET = "file", "wordnet"
 Named = TypeVar("Named", bound="ImageDataset | FeatureBank")
 
 
-def with_names(loaded: Named, wanted: str | None, facts: Mapping[str, Any]) -> Named:
-    """A data set with the class names that the setting ``dataset.classnames`` means.
+def with_names(loaded: Named, setting: str | None, facts: Mapping[str, Any]) -> Named:
+    """A data set with the class names that the setting ``dataset.classnames`` selects.
 
     Parameters
     ----------
     loaded : ImageDataset or FeatureBank
         As its loader made it.
-    wanted : {"auto", "clip", "card", "data"} or str, optional
-        CLIP's names, the card's own, what the data call their classes, or a file; see
-        :func:`read_names`. "auto" (or None) takes the first of the three that there is; of
-        features, whose names somebody chose, only names that look like identifiers change.
+    setting : {"auto", "clip", "card", "data"} or str, optional
+        Names of CLIP, of the card, of the data, or a file; see :func:`read_names`. "auto" (or
+        None) takes the first of the three that exists; names of feature banks, which a user
+        chose, change only if they look like identifiers.
     facts : mapping
-        The data set's card, or nothing.
+        The data set's card; may be empty.
 
     Returns
     -------
     ImageDataset or FeatureBank
-        ``classnames`` are the names, ``ids`` what identifies the classes, and ``naming`` says
-        whose the names are.
+        ``classnames`` are the names, ``ids`` the identifiers of the classes, and ``naming`` gives
+        the origin of the names.
 
     Raises
     ------
@@ -61,41 +61,41 @@ def with_names(loaded: Named, wanted: str | None, facts: Mapping[str, Any]) -> N
         No such names for these classes, or a file that does not fit them.
     """
     ids = loaded.ids or loaded.classnames
-    names, record = _names(loaded, ids, str(wanted or AUTO), facts)
+    names, record = _names(loaded, ids, str(setting or AUTO), facts)
     if names == loaded.classnames:
         return replace(loaded, naming=record)
     return replace(loaded, classnames=names, ids=ids, naming=record)
 
 
 def _names(
-    loaded: Named, ids: Sequence[str], wanted: str, facts: Mapping[str, Any]
+    loaded: Named, ids: Sequence[str], setting: str, facts: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
-    own = loaded.classnames
-    if wanted == DATA:
-        return own, {"from": DATA}
-    if wanted not in WORDS:
-        path = Path(wanted).expanduser()
-        return read_names(path, [ids, own]), {"from": FILE, "source": path.name}
-    if wanted == AUTO:
-        chosen = hasattr(loaded, "features") and not identifiers(own)
+    names = loaded.classnames
+    if setting == DATA:
+        return names, {"from": DATA}
+    if setting not in WORDS:
+        path = Path(setting).expanduser()
+        return read_names(path, [ids, names]), {"from": FILE, "source": path.name}
+    if setting == AUTO:
+        chosen = hasattr(loaded, "features") and not identifiers(names)
         order: tuple[str, ...] = () if chosen else (CLIP, CARD)
     else:
-        order = (wanted,)
+        order = (setting,)
     lists = names_of_card(facts, ids)
-    for whose in order:
-        if (listed := lists.get(whose)) is not None:
-            return unique_names(listed, ids), _record(whose, facts)
-        if (found := _by_wordnet(ids, whose)) is not None:
-            return found
-    if wanted == CARD and facts:
-        return own, {"from": CARD}
-    if wanted != AUTO:
-        raise _no_list(wanted, lists, facts, ids)
-    return (own if not order else readable_names(own)), {"from": DATA}
+    for source in order:
+        if (listed := lists.get(source)) is not None:
+            return unique_names(listed, ids), _record(source, facts)
+        if (by_wordnet := _by_wordnet(ids, source)) is not None:
+            return by_wordnet
+    if setting == CARD and facts:
+        return names, {"from": CARD}
+    if setting != AUTO:
+        raise _no_list(setting, lists, facts, ids)
+    return (names if not order else readable_names(names)), {"from": DATA}
 
 
 def names_of_card(facts: Mapping[str, Any], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The lists of class names of a card that fit these classes, by whose they are.
+    """The lists of class names of a card that cover these classes, by origin.
 
     Parameters
     ----------
@@ -104,63 +104,66 @@ def names_of_card(facts: Mapping[str, Any], ids: Sequence[str]) -> dict[str, tup
         list in class order or names by id; ``other_classnames`` has further such lists. Lists are
         in the order of ``ids``, where the card has them, else of the card's own list.
     ids : sequence of C str
-        What identifies the classes, in any order, or some of them.
+        Identifiers of all classes or a part of them, in any order.
     """
-    given = {facts.get("classnames_from", CARD): facts.get("classnames")}
-    given |= facts.get("other_classnames", {})
-    lists = {whose: names for whose, names in given.items() if names}
+    sources = {facts.get("classnames_from", CARD): facts.get("classnames")}
+    sources |= facts.get("other_classnames", {})
+    lists = {source: names for source, names in sources.items() if names}
     orders = [facts.get("ids"), lists.get(CARD), *lists.values()]
     keys = [list(order) for order in orders if order]
-    found = {}
-    for whose, names in lists.items():
+    fitting_lists = {}
+    for source, names in lists.items():
         named = [names] if isinstance(names, Mapping) else [
             dict(zip(order, names, strict=True)) for order in keys if len(order) == len(names)
         ]  # fmt: skip
-        known = ({folded(str(one)): str(name) for one, name in each.items()} for each in named)
-        fitting = (each for each in known if all(folded(one) in each for one in ids))
+        tables = (
+            {folded(str(class_id)): str(name) for class_id, name in table.items()}
+            for table in named
+        )
+        fitting = (table for table in tables if all(folded(class_id) in table for class_id in ids))
         if (fits := next(fitting, None)) is not None:
-            found[whose] = tuple(fits[folded(one)] for one in ids)
-    return found
+            fitting_lists[source] = tuple(fits[folded(class_id)] for class_id in ids)
+    return fitting_lists
 
 
-def _record(whose: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    first = whose == facts.get("classnames_from", CARD)
-    source = facts.get("classnames_source") if first else None
-    return {"from": whose} | ({"source": " ".join(str(source).split())} if source else {})
+def _record(source: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    first = source == facts.get("classnames_from", CARD)
+    reference = facts.get("classnames_source") if first else None
+    return {"from": source} | ({"source": " ".join(str(reference).split())} if reference else {})
 
 
-def _by_wordnet(ids: Sequence[str], whose: str) -> tuple[tuple[str, ...], dict[str, Any]] | None:
-    """Names of classes that are all called by WordNet ids, from the card of ImageNet."""
-    if not ids or not all(WORDNET_ID.fullmatch(one) for one in ids):
+def _by_wordnet(ids: Sequence[str], source: str) -> tuple[tuple[str, ...], dict[str, Any]] | None:
+    """Names from the card of ImageNet, if all identifiers are WordNet ids; else None."""
+    if not ids or not all(WORDNET_ID.fullmatch(class_id) for class_id in ids):
         return None
     facts = card("imagenet")
-    listed = names_of_card(facts, facts["ids"])[whose]
-    known = dict(zip(facts["ids"], unique_names(listed, facts["ids"]), strict=True))
-    found = wordnet_names(ids, known)
-    if whose == CLIP and not all(one in known for one in ids):
-        return None  # a list by whom it says, or none of it
-    names = unique_names([found.get(one, one) for one in ids], ids)
-    inside = all(one in known for one in ids)
-    return names, _record(whose, facts) if inside else {"from": WORDNET}
+    listed = names_of_card(facts, facts["ids"])[source]
+    name_of = dict(zip(facts["ids"], unique_names(listed, facts["ids"]), strict=True))
+    wordnet = wordnet_names(ids, name_of)
+    if source == CLIP and not all(class_id in name_of for class_id in ids):
+        return None  # a list is used only if it covers all classes
+    names = unique_names([wordnet.get(class_id, class_id) for class_id in ids], ids)
+    inside = all(class_id in name_of for class_id in ids)
+    return names, _record(source, facts) if inside else {"from": WORDNET}
 
 
 def _no_list(
-    wanted: str, lists: Mapping[str, Any], facts: Mapping[str, Any], ids: Sequence[str]
+    setting: str, lists: Mapping[str, Any], facts: Mapping[str, Any], ids: Sequence[str]
 ) -> FewshotError:
-    there = [one for one in (CLIP, CARD) if one in lists or (one == CARD and facts)]
-    allowed = ", ".join([AUTO, *there, DATA])
-    whose = {CLIP: "CLIP's names", CARD: "names"}[wanted]
-    own = facts.get("classnames") and facts.get("classnames_from", CARD)
+    available = [source for source in (CLIP, CARD) if source in lists or (source == CARD and facts)]
+    allowed = ", ".join([AUTO, *available, DATA])
+    described = {CLIP: "CLIP's names", CARD: "names"}[setting]
+    default_source = facts.get("classnames") and facts.get("classnames_from", CARD)
     if not facts:
         why = "this data set has no card"
-    elif wanted in (own, *facts.get("other_classnames", {})):
-        why = f"the card {facts['name']!r} has {whose} of other classes than {ids[0]!r}"
+    elif setting in (default_source, *facts.get("other_classnames", {})):
+        why = f"the card {facts['name']!r} has {described} of other classes than {ids[0]!r}"
     else:
-        why = f"the card {facts['name']!r} has no list of {whose}"
-    return FewshotError(SETTING, f"expected {allowed} or a file of names, got {wanted!r}; {why}")
+        why = f"the card {facts['name']!r} has no list of {described}"
+    return FewshotError(SETTING, f"expected {allowed} or a file of names, got {setting!r}; {why}")
 
 
-def read_names(path: Path, known: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def read_names(path: Path, orders: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Class names from a file.
 
     Parameters
@@ -168,8 +171,8 @@ def read_names(path: Path, known: Sequence[Sequence[str]]) -> tuple[str, ...]:
     path : Path
         JSON or YAML: a list in the order of the classes, or names by identifier; a text file with
         a name per line, in the order of the classes.
-    known : sequence of sequences of C str
-        What identifies the classes; more than one way may.
+    orders : sequence of sequences of C str
+        Identifiers of the classes, in one or more vocabularies.
 
     Raises
     ------
@@ -185,8 +188,8 @@ def read_names(path: Path, known: Sequence[Sequence[str]]) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     content: Any = read_lines(path, SETTING) if suffix == ".txt" else read_mapping(path, SETTING)
     if isinstance(content, Mapping):
-        content = _in_order(content, path, known)
-    ids = known[0]
+        content = _in_order(content, path, orders)
+    ids = orders[0]
     if not isinstance(content, Sequence) or isinstance(content, str):
         raise FewshotError(SETTING, f"{path} should be a list of names, or names by identifier")
     for number, name in enumerate(content):
@@ -205,21 +208,21 @@ def read_names(path: Path, known: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return names
 
 
-def _in_order(content: Mapping[str, Any], path: Path, known: Sequence[Sequence[str]]) -> list[Any]:
+def _in_order(content: Mapping[str, Any], path: Path, orders: Sequence[Sequence[str]]) -> list[Any]:
     """Names by identifier in the order of the classes."""
-    place = {folded(one): c for ids in reversed(known) for c, one in enumerate(ids)}
-    names: list[Any] = [None] * len(known[0])
-    for one, name in content.items():
-        c = place.get(folded(str(one)))
+    place = {folded(class_id): c for ids in reversed(orders) for c, class_id in enumerate(ids)}
+    names: list[Any] = [None] * len(orders[0])
+    for class_id, name in content.items():
+        c = place.get(folded(str(class_id)))
         if c is None:
             raise FewshotError(
-                SETTING, f"{path} names {one!r}, which is no class of the data set",
-                nearest(str(one), known[0]),
+                SETTING, f"{path} names {class_id!r}, which is no class of the data set",
+                nearest(str(class_id), orders[0]),
             )  # fmt: skip
         if names[c] is not None:
-            raise FewshotError(SETTING, f"{path} has two names for the class {known[0][c]!r}")
+            raise FewshotError(SETTING, f"{path} has two names for the class {orders[0][c]!r}")
         names[c] = name
-    without = [one for one, name in zip(known[0], names, strict=True) if name is None]
+    without = [class_id for class_id, name in zip(orders[0], names, strict=True) if name is None]
     if without:
         raise FewshotError(
             SETTING, f"{path} has no name for {len(without)} of {len(names)} classes, the first is "
@@ -228,12 +231,12 @@ def _in_order(content: Mapping[str, Any], path: Path, known: Sequence[Sequence[s
     return names
 
 
-def nearest_word(given: str) -> str:
-    """'Did you mean ...?' for what may be a word of the setting."""
-    return nearest(given, WORDS) if Path(given).name == given else ""
+def nearest_word(value: str) -> str:
+    """A suggestion "Did you mean ...?" if `value` may be a misspelt value of the setting."""
+    return nearest(value, WORDS) if Path(value).name == value else ""
 
 
 def unnamed(dataset: ImageDataset | FeatureBank) -> list[str]:
-    """Class names that look like identifiers; none of a list that says whose it is."""
+    """Class names that look like identifiers; [] if the names are from a published list."""
     chosen = dataset.naming.get("from") in (CLIP, CARD)
     return [] if chosen else identifiers(dataset.classnames)

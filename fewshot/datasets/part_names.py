@@ -1,4 +1,4 @@
-"""Which classes of a data set a cell was judged on, as its name says, so that none are mixed."""
+"""The part of the classes in the name of a data set: ``digits (base classes)``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOVEL = "novel"
 OTHERS = ("validation", "base")
 NAMED = re.compile(rf" \(({'|'.join(OTHERS)}) classes\)$")
 
-One = TypeVar("One")
+Item = TypeVar("Item")
 
 
 def name_with_part(dataset: str, part: str) -> str:
@@ -19,24 +19,24 @@ def name_with_part(dataset: str, part: str) -> str:
 
 
 def part_of_name(dataset: str) -> str:
-    """The part that the name of a data set says."""
-    found = NAMED.search(dataset)
-    return found[1] if found else NOVEL
+    """The part in the name of a data set; "novel" if the name has none."""
+    match = NAMED.search(dataset)
+    return match[1] if match else NOVEL
 
 
-def of_one_part(given: Iterable[One], dataset: Callable[[One], str]) -> list[One]:
-    """The ones on novel classes; without any those on validation classes, else on base classes.
+def of_one_part(items: Iterable[Item], dataset: Callable[[Item], str]) -> list[Item]:
+    """Items on novel classes; if there are none, on validation classes, else on base classes.
 
     For averages and tests over data sets: base classes of a data set are no data set of their own,
     and settings may have been chosen on them.
 
     Parameters
     ----------
-    given : iterable
+    items : iterable
     dataset : callable
-        Gives the name of the data set of one of them.
+        Function from an item to the name of its data set.
     """
-    table: dict[str, list[One]] = {}
-    for one in given:
-        table.setdefault(part_of_name(dataset(one)), []).append(one)
+    table: dict[str, list[Item]] = {}
+    for item in items:
+        table.setdefault(part_of_name(dataset(item)), []).append(item)
     return next((table[part] for part in (NOVEL, *OTHERS) if part in table), [])

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.labels import as_text
 from fewshot.exceptions import FewshotError, expect
-
-if TYPE_CHECKING:
-    pass
-
 
 PARTS = ("base", "validation", "novel")
 
@@ -35,12 +30,14 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
         raise FewshotError("split", f"expected base, validation or novel, got {unknown[0]!r}")
     parts: list[str] = []
     for c, name in enumerate(classnames):
-        own = sorted(set(rows[labels == c].tolist()))
-        if len(own) > 1:
+        of_class = sorted(set(rows[labels == c].tolist()))
+        if len(of_class) > 1:
             raise FewshotError(
                 "split",
-                f"class {name!r} is in {' and in '.join(own)}; base and novel classes are disjoint",
+                f"class {name!r} is in {' and in '.join(of_class)}; "
+                "base and novel classes are disjoint",
                 "Put every row of a class in one part.",
             )
-        parts.append(own[0] if own else "validation")  # a class without rows serves nobody
+        # A class without rows is never drawn.
+        parts.append(of_class[0] if of_class else "validation")
     return tuple(parts)

@@ -1,4 +1,4 @@
-"""Evaluation protocols of other work that come with lists of images and names of their own."""
+"""Published evaluation protocols with their lists of images and class names (CoOp)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot.datasets.walk import is_file, is_folder
 from fewshot.exceptions import expect_choice
 
 COOP = "coop"
-# What a loader of listed images may be told of a data set's settings.
+# Settings that are passed on to the loader of listed images.
 KEPT = (
     "summary", "name", "split", "base_fraction", "split_seed", "subset", "on_error", "classnames",
 )  # fmt: skip
@@ -20,7 +20,7 @@ KEPT = (
 def of_protocol(
     settings: Mapping[str, Any], facts: Mapping[str, Any], data: Path | None
 ) -> tuple[dict[str, Any], str | None]:
-    """The settings of a data set under ``dataset.protocol``, and where it is not that of CoOp.
+    """Settings of a data set under ``dataset.protocol``, and deviations from the protocol.
 
     K. Zhou, J. Yang, C. C. Loy and Z. Liu, "Learning to Prompt for Vision-Language Models", IJCV
     2022: nine data sets have a list of train, validation and test images with class names,
@@ -39,31 +39,32 @@ def of_protocol(
     Returns
     -------
     settings : dict
-        Those of listed images where the list is there, else the given ones.
+        Those of listed images if the list exists, else the input without ``protocol``.
     note : str or None
-        What is not CoOp's, in a few words; None where everything is.
+        How the data set deviates from CoOp; None if it does not.
     """
-    wanted = settings.get("protocol")
-    if wanted is None:
+    protocol = settings.get("protocol")
+    if protocol is None:
         return dict(settings), None
-    expect_choice("dataset.protocol", wanted, (COOP,))
-    own = {key: value for key, value in settings.items() if key != "protocol"}
+    expect_choice("dataset.protocol", protocol, (COOP,))
+    rest = {key: value for key, value in settings.items() if key != "protocol"}
     plan = facts.get("coop")
     if settings["kind"] == "features":
-        return own, None  # rows and names are those of the file
+        return rest, None  # rows and names are those of the file
     if plan is None:
-        return own, "CoOp has no such data set: its own split and names"
+        return rest, "CoOp has no such data set: its own split and names"
     if plan["split_file"] is None:
-        return own, None
+        return rest, None
     name = str(settings.get("name") or settings["kind"])
     root = Path(str(settings.get("root") or (data or Path()) / name)).expanduser()
     images = root / plan["images"] if is_folder(root / plan["images"]) else root
     places = dict.fromkeys((root, images, *images.parents[: len(Path(plan["images"]).parts)]))
-    found = next(
-        (one / plan["split_file"] for one in places if is_file(one / plan["split_file"])), None
+    split_file = next(
+        (folder / plan["split_file"] for folder in places if is_file(folder / plan["split_file"])),
+        None,
     )
-    if found is None:
-        return own, f"{plan['split_file']} is not in {root}: the data set's own split and names"
+    if split_file is None:
+        return rest, f"{plan['split_file']} is not in {root}: the data set's own split and names"
     kept = {key: settings[key] for key in KEPT if key in settings}
     if kept.get("classnames") in (None, AUTO):
         kept["classnames"] = DATA  # as the list has them
@@ -71,5 +72,5 @@ def of_protocol(
         "kind": "listed",
         "name": name,
         "root": str(images),
-        "split_file": str(found),
+        "split_file": str(split_file),
     }, None

@@ -1,4 +1,4 @@
-"""Image files of published sets as a data set: what their loaders have in common."""
+"""Functions shared by the loaders of published image sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fewshot.exceptions import FewshotError
 
 
 def data_folder(root: str | None, data: Path | None, name: str) -> Path:
-    """Where a set by name lies: `root` if given, else the folder `name` among the data sets."""
+    """Folder of a data set: `root` if it is set, else the folder `name` in `data`."""
     if root:
         return Path(str(root)).expanduser()
     if data is None:
@@ -54,7 +54,7 @@ def from_files(
 
 
 def expect_whole(
-    name: str, root: Path, paths: Sequence[str] | None, found: int, published: int | None
+    name: str, root: Path, paths: Sequence[str] | None, listed: int, published: int | None
 ) -> None:
     """Refuse a set that was extracted in part: fewer images than published, or files missing.
 
@@ -62,14 +62,14 @@ def expect_whole(
     ----------
     paths : sequence of M str, or None
         Files to look for under `root`; None where they were listed from the disk or are arrays.
-    found, published : int
+    listed, published : int
         Number of images listed, and according to the card (None: unknown).
     """
     missing = [path for path in paths or () if not (root / path).is_file()]
     if missing:
-        problem = f"{len(missing):,} of {found:,} images are missing, the first is {missing[0]}"
-    elif published is not None and found < published:
-        problem = f"found {found:,} of {published:,} images"
+        problem = f"{len(missing):,} of {listed:,} images are missing, the first is {missing[0]}"
+    elif published is not None and listed < published:
+        problem = f"found {listed:,} of {published:,} images"
     else:
         return
     raise FewshotError(

@@ -1,4 +1,4 @@
-"""Which classes are base, validation and novel."""
+"""Splits of the classes into base, validation and novel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = ("auto", "none", "random")
 def assign_parts(
     spec: str | None,
     classnames: Sequence[str],
-    own: tuple[str, ...] | None,
+    dataset_parts: tuple[str, ...] | None,
     base_fraction: float = 0.5,
     seed: int = 0,
     ids: Sequence[Sequence[str]] = (),
@@ -33,23 +33,23 @@ def assign_parts(
     Parameters
     ----------
     spec : str or None
-        "auto" (what the data set itself says, if anything), "none" (all classes serve alike),
+        "auto" (the split of the data set, if it has one), "none" (no split),
         "random" (`base_fraction` of the classes are base, the rest novel), or a file (or
         a folder) of class names that :func:`~fewshot.datasets.split_files.read_class_split` reads.
     classnames : sequence of C str
-    own : tuple of C str, or None
-        What the data set says.
+    dataset_parts : tuple of C str, or None
+        Split that the data set defines.
     base_fraction : float
         In (0, 1), for "random".
     seed : int
         For "random".
     ids : sequence of sequences of C str
-        What else a file may call the classes by.
+        Other identifiers by which a file may name the classes.
     """
     if spec is None or spec == "none":
         return None
     if spec == "auto":
-        return own
+        return dataset_parts
     if spec == "random":
         expect_positive_int("dataset.split_seed", seed, minimum=0)
         return random_parts(len(classnames), base_fraction, seed)
@@ -70,7 +70,7 @@ def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ..
 
 
 def _read_parts(path: Path, ways: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Parts from a file that calls every class in one of the `ways`, the earlier ones first."""
+    """Parts from a file that names classes by one of the vocabularies `ways`, in this order."""
     classnames = ways[-1]
     if not is_file(path) and not is_folder(path):
         raise FewshotError(
@@ -89,7 +89,7 @@ def _read_parts(path: Path, ways: Sequence[Sequence[str]]) -> tuple[str, ...]:
             f"{path} names class {unknown[0]!r}, which the data set does not have{more}",
             nearest(unknown[0], [name for names in reversed(ways) for name in names]),
         )
-    # Classes that the file leaves out serve neither side.
+    # Classes that are not in the file are neither base nor novel.
     parts = ["validation"] * len(classnames)
     for name, part in part_of.items():
         parts[place[name]] = part

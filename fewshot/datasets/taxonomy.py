@@ -1,4 +1,4 @@
-"""The lineage that iNaturalist 2021 writes into its class names."""
+"""Taxonomic lineages in the class names of iNaturalist 2021."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATTERN = re.compile(r"\d+_" + r"([A-Z][^_\s]*)_" * 6 + r"(\S+)")
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a species stands, from its kingdom down.
+    """Taxonomic ranks of a species, from kingdom to species.
 
     Attributes
     ----------

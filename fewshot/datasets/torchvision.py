@@ -1,4 +1,4 @@
-"""Every classification set that torchvision reads."""
+"""Classification data sets of torchvision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.cards import facts_of, own_names, parts_of
+from fewshot.datasets.cards import card_classnames, facts_of, parts_of
 from fewshot.datasets.classnames import folded
 from fewshot.datasets.published import data_folder, expect_whole, from_files
 from fewshot.datasets.torchvision_build import build, expect_source
@@ -37,9 +37,9 @@ def load_torchvision(
     Parameters
     ----------
     name : str
-        Goes into the rows.
+        Name in results.
     card : str, optional
-        What is known of it: class of torchvision, splits to join, class names, class split.
+        Card with the class of torchvision, splits to join, class names, class split.
     source : str, optional
         A class of ``torchvision.datasets``, for a set without a card.
     options : mapping, optional
@@ -75,18 +75,18 @@ def load_torchvision(
     ]
     labels, classnames, parts = _join_classes(rows, splits)
     _refuse_unlabelled(labels)
-    known = None if rows[0].ids else own_names(facts)  # ids tell of which of the classes
-    named = _named(name, labels, known, classnames)
+    card_names = None if rows[0].ids else card_classnames(facts)  # ids already determine the names
+    named = _named(name, labels, card_names, classnames)
     more = {
         "ids": rows[0].ids or None,
         "parts": parts_of(facts, named, class_split) or parts,
         "subset": _subset(rows, splits),
         "input": facts.get("input", {}),
     }
-    pixels = [one.pixels for one in rows if one.pixels is not None]
+    pixels = [part.pixels for part in rows if part.pixels is not None]
     if pixels:
         return _from_arrays(name, pixels, labels, named, _numbered(name, rows, splits), more)
-    paths = [_relative(file, folder) for one in rows for file in one.files or ()]
+    paths = [_relative(file, folder) for part in rows for file in part.files or ()]
     if on_error == "raise":
         expect_whole(name, folder, paths, len(paths), facts.get("images"))
     return from_files(name, folder, paths, labels, named, cache, **more)
@@ -104,15 +104,15 @@ def _refuse_unlabelled(labels: NDArray) -> None:
 
 
 def _arguments(split: Mapping[str, Any], options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Arguments of torchvision's class: the split's, which are the card's business, and others."""
-    own, more = split.get("arguments", {}), dict(options or {})
-    for name in sorted(own.keys() & more.keys()):
+    """Arguments of torchvision's class: those of the split, fixed by the card, and `options`."""
+    fixed, more = split.get("arguments", {}), dict(options or {})
+    for name in sorted(fixed.keys() & more.keys()):
         raise FewshotError(
             "dataset.options",
             f"{name!r} is set by the card, which joins all splits",
             "Choose images with dataset.subset.",
         )
-    return {**own, **more}
+    return {**fixed, **more}
 
 
 def _join_classes(
@@ -123,30 +123,34 @@ def _join_classes(
     Splits that are a ``part`` each have classes of their own (Omniglot); others share them.
     """
     if "part" not in splits[0]:
-        names = {one.classnames for one in rows}
+        names = {part.classnames for part in rows}
         if len(names) > 1:
             raise FewshotError("dataset", "its splits have different classes; is it complete?")
-        return np.concatenate([one.labels for one in rows]), names.pop(), None
-    offsets = np.cumsum([0, *(len(one.classnames) for one in rows)])
-    labels = [one.labels + offset for one, offset in zip(rows, offsets, strict=False)]
-    classnames = tuple(name for one in rows for name in one.classnames)
+        return np.concatenate([part.labels for part in rows]), names.pop(), None
+    offsets = np.cumsum([0, *(len(part.classnames) for part in rows)])
+    labels = [part.labels + offset for part, offset in zip(rows, offsets, strict=False)]
+    classnames = tuple(name for part in rows for name in part.classnames)
     pairs = zip(rows, splits, strict=True)
-    parts = tuple(split["part"] for one, split in pairs for _ in one.classnames)
+    parts = tuple(split["part"] for part, split in pairs for _ in part.classnames)
     return np.concatenate(labels), classnames, parts
 
 
 def _named(
-    name: str, labels: NDArray, known: Sequence[str] | None, own: tuple[str, ...]
+    name: str, labels: NDArray, listed: Sequence[str] | None, library: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Class names of the card if it has others than torchvision's, else these, else numbers."""
+    """Class names of the card if they differ from torchvision's, else these, else numbers."""
     top = int(labels.max(initial=-1))
-    if known and own and {folded(one) for one in own} <= {folded(one) for one in known}:
-        known = None
-    named = tuple(known or own or map(str, range(top + 1)))
+    if (
+        listed
+        and library
+        and {folded(name) for name in library} <= {folded(name) for name in listed}
+    ):
+        listed = None
+    named = tuple(listed or library or map(str, range(top + 1)))
     expect(
-        top < len(named) and len(own) in (0, len(named)),
+        top < len(named) and len(library) in (0, len(named)),
         "dataset",
-        f"{name} has {len(own) or top + 1} classes, but {len(named)} names are known",
+        f"{name} has {len(library) or top + 1} classes, but {len(named)} names are known",
         "The data may be altered or not complete.",
     )
     return named
@@ -156,7 +160,7 @@ def _subset(rows: Sequence[Rows], splits: Sequence[Mapping[str, Any]]) -> NDArra
     if "subset" not in splits[0]:
         return None
     pairs = zip(rows, splits, strict=True)
-    return np.concatenate([np.full(len(one.labels), split["subset"]) for one, split in pairs])
+    return np.concatenate([np.full(len(part.labels), split["subset"]) for part, split in pairs])
 
 
 def _numbered(
@@ -166,8 +170,8 @@ def _numbered(
     pairs = zip(rows, splits, strict=True)
     return tuple(
         f"{name}/{split.get('subset', 'all')}/{row:05d}"
-        for one, split in pairs
-        for row in range(len(one.labels))
+        for part, split in pairs
+        for row in range(len(part.labels))
     )
 
 
@@ -184,7 +188,7 @@ def _from_arrays(
     more: Mapping[str, Any],
 ) -> ImageDataset:
     """A data set of images in arrays, one of shape (M, H, W[, 3]) per split."""
-    starts = np.cumsum([0, *(len(one) for one in pixels)])
+    starts = np.cumsum([0, *(len(array) for array in pixels)])
 
     def read(row: int) -> Image.Image:
         split = int(np.searchsorted(starts, row, side="right")) - 1
@@ -194,9 +198,9 @@ def _from_arrays(
     def fingerprint() -> str:
         whole = hashlib.sha256("\n".join(classnames).encode())
         whole.update(labels.astype("<i8").tobytes())
-        for one in pixels:
-            whole.update(f"{one.shape}".encode())
-            whole.update(np.ascontiguousarray(one).data)
+        for array in pixels:
+            whole.update(f"{array.shape}".encode())
+            whole.update(np.ascontiguousarray(array).data)
         return whole.hexdigest()
 
     return ImageDataset(name, labels, classnames, paths, read, fingerprint, **more)

@@ -1,4 +1,4 @@
-"""Have torchvision find or download a data set, and tell in one line what is missing."""
+"""Loading or downloading a data set by torchvision, with one-line errors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from fewshot.exceptions import FewshotError, expect, suggestion
 
-LONGEST_REASON = 200  # characters of a message from below
+LONGEST_REASON = 200  # characters of a message of torchvision
 
 
 def maker_of(source: str) -> Any:
     """The class of ``torchvision.datasets`` called `source`."""
-    import torchvision.datasets as known
+    from torchvision import datasets
 
-    names = [name for name in known.__all__ if not name.startswith("_")]
+    names = [name for name in datasets.__all__ if not name.startswith("_")]
     if source not in names:
         raise FewshotError(
             "dataset.source",
             f"expected a class of torchvision.datasets, got {source!r}",
             suggestion(str(source), names),
         )
-    return getattr(known, source)
+    return getattr(datasets, source)
 
 
 def build(
@@ -50,15 +50,17 @@ def build(
     """
     maker = maker_of(source)
     takes = inspect.signature(maker).parameters
-    for given in sorted(arguments.keys() - takes.keys()):
+    for unknown in sorted(arguments.keys() - takes.keys()):
         raise FewshotError(
-            "dataset.options", f"torchvision's {source} has no {given!r}", suggestion(given, takes)
+            "dataset.options",
+            f"torchvision's {source} has no {unknown!r}",
+            suggestion(unknown, takes),
         )
     reason: Exception | str = "there is no such folder"
     if root.is_dir():
         try:
             return maker(str(root), **arguments)
-        except Exception as error:  # whatever a half-extracted or damaged set makes it raise
+        except Exception as error:  # half-extracted and damaged sets raise errors of any type
             reason = error
     if download and "download" in takes:
         try:
@@ -76,13 +78,13 @@ def build(
 
 def _line(reason: Exception | str) -> str:
     text = " ".join(str(reason).split()) or type(reason).__name__
-    # Advice on torchvision's own argument would send people to a setting that they have used.
+    # Without torchvision's advice on `download`, an argument that is already set.
     text = text.removesuffix(" You can use download=True to download it").rstrip(".")
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def _damaged(root: Path, facts: Mapping[str, Any]) -> str:
-    """Which archives lie there and are not what was published."""
+    """Note on archives whose MD5 differs from the published one; "" if there are none."""
     wrong = [
         path
         for path, md5 in facts.get("checksums", {}).items()
@@ -97,7 +99,7 @@ def _md5(path: Path) -> str:
 
 
 def _how_to_get(source: str, root: Path, facts: Mapping[str, Any], download: bool) -> str:
-    """What to put where, and where to get it."""
+    """Instructions: which files to put into `root` and where to download them."""
     if "obtain" in facts:  # no download for programs
         return f"{facts['obtain']} The folder is {str(root)!r}."
     urls, files = facts.get("sources", []), facts.get("checksums", {})
@@ -109,7 +111,7 @@ def _how_to_get(source: str, root: Path, facts: Mapping[str, Any], download: boo
 
 
 def expect_source(source: str | None) -> str:
-    """Raise unless a class of torchvision is named."""
+    """`source` as str; raise if it is empty."""
     expect(
         bool(source),
         "dataset.source",

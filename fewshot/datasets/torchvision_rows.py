@@ -1,6 +1,6 @@
 """Labels, names and files of a data set that torchvision made, without decoding an image.
 
-Every class of torchvision keeps them under names of its own.
+The classes of torchvision keep them in attributes of different names.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Rows:
 
 
 def rows_of(made: Any) -> Rows:
-    """What a torchvision data set knows about its images.
+    """Labels, class names and files or pixels of a torchvision data set.
 
     Files are sorted by name: some classes list them in the file system's order.
 
@@ -117,7 +117,7 @@ SPECIAL: dict[str, Callable[[Any], list[tuple[Path, int]]]] = {
 
 
 def _classnames(made: Any, source: str) -> tuple[str, ...]:
-    """Class names as people write them: spaces, no numbers in front, no two alike."""
+    """Readable class names: spaces, no leading numbers, no duplicates."""
     for attribute in ("classes", "categories", "all_categories", "_characters"):
         if raw := getattr(made, attribute, None):
             break

@@ -1,4 +1,4 @@
-"""Which image files lie below a folder, whatever links, names and other things lie there, too."""
+"""Search for image files below a folder, with links, hidden files and unusual names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot.exceptions import FewshotError
 
 # Folders that systems, disks, cameras and editors leave behind, in lower case, with copies and
 # thumbnails of images in them. Only names that no person gives to a class; those with a dot in
-# front (.thumbnails, .Trash-1000, .AppleDouble) are hidden anyhow.
+# front (.thumbnails, .Trash-1000, .AppleDouble) are hidden in any case.
 SYSTEM_FOLDERS = frozenset({
     "@eadir", "#recycle", "#snapshot", "@tmp",  # Synology
     "@recycle", "@recently-snapshot",  # QNAP
@@ -66,12 +66,14 @@ def _images_below(folder: Path, argument: str) -> Iterator[Path]:
 def direct_images(folder: Path, argument: str = "dataset.root") -> list[Path]:
     """Image files right in a folder, sorted."""
     entries = _entries(folder, argument)
-    return sorted(folder / one.name for one in entries if not _is_folder(one) and _is_image(one))
+    return sorted(
+        folder / entry.name for entry in entries if not _is_folder(entry) and _is_image(entry)
+    )
 
 
 def sub_folders(folder: Path, argument: str = "dataset.root") -> list[Path]:
     """Folders right in a folder, and links to such, in order of their names."""
-    return sorted(folder / one.name for one in _entries(folder, argument) if _is_folder(one))
+    return sorted(folder / entry.name for entry in _entries(folder, argument) if _is_folder(entry))
 
 
 def printable(name: str) -> str:
@@ -80,7 +82,7 @@ def printable(name: str) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; names that no file can have are no error."""
+    """Whether `path` is a folder; False for invalid names."""
     try:
         return path.is_dir()
     except OSError:  # too long a name, or a folder above that is closed
@@ -88,7 +90,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file; names that no file can have are no error."""
+    """Whether `path` is a regular file; False for invalid names."""
     try:
         return path.is_file()
     except OSError:
@@ -96,10 +98,10 @@ def is_file(path: Path) -> bool:
 
 
 def _entries(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, without hidden things and ``SYSTEM_FOLDERS``."""
+    """Entries of a folder, without hidden ones and ``SYSTEM_FOLDERS``."""
     try:
         with os.scandir(folder) as entries:
-            listed = list(entries)  # closed before anybody stops in the middle
+            listed = list(entries)  # closed even if the caller stops early
     except OSError as error:
         where = printable(str(error.filename or folder))
         raise FewshotError(argument, f"cannot list {where!r}: {error.strerror}") from None

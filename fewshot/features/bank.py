@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from fewshot.text.gaussians.predictors.base import TextPredictor
 
 NORMALIZATIONS = ("none", "l2")
-OF_IMAGES = "l2"  # what runs do to features of images unless told otherwise
+OF_IMAGES = "l2"  # default normalisation of features of images in runs
 ROWS_PER_CHECK = 65536
-OF_ALL_ROWS = ("key", "magnitudes", "copies")  # what `info` says of the whole bank only
+OF_ALL_ROWS = ("key", "magnitudes", "copies")  # keys of `info` that hold only for the whole bank
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,26 +41,25 @@ class FeatureBank:
     paths : sequence of M str, or None
         File names, where there are files.
     parts : tuple of C str, or None
-        "base", "validation" or "novel" for every class; None when all classes serve alike.
+        "base", "validation" or "novel" for every class; None without a split.
     subset : ndarray of shape (M,), str, or None
         "train", "validation" or "test" for every row, where the data set comes split by image.
     text : ndarray of shape (C, D), or None
         A unit-length vector per class name, in the space of the features.
     logit_scale : float
-        What the dual encoder multiplies cosines of image and text by.
+        Factor of the dual encoder for cosines of image and text.
     predictor : str, TextPredictor or TextGaussians
-        What predicts Gaussians of classes from `text`: one of
-        ``fewshot.text.gaussians.predictors``, by name
-        or as it is, which learns from the base classes, or what was fitted elsewhere.
+        Predictor of Gaussians of classes from `text`: one of
+        ``fewshot.text.gaussians.predictors``, by name or as an object, which is fitted on the
+        base classes, or a fitted ``TextGaussians``.
     normalize : {"none", "l2"}
-        "l2" gives every row that is taken unit length, as most few-shot work does; the stored
-        rows stay as the backbone made them.
+        "l2" gives every row that is taken unit length; the stored rows do not change.
     ids : tuple of C str, or None
-        What identifies the classes where it is not their names: folders, WordNet ids.
+        Identifiers of the classes where these differ from the names: folders, WordNet ids.
     naming : dict
-        Whose the names are, as in ``ImageDataset``.
+        Origin of the names, as in ``ImageDataset``.
     info : dict
-        Where the bank comes from: dataset, backbone, feature kind, key, skipped images, copies.
+        Origin of the bank: dataset, backbone, feature kind, key, skipped images, copies.
     """
 
     features: NDArray
@@ -103,7 +102,7 @@ class FeatureBank:
         return unit_length(taken) if self.normalize == "l2" else taken
 
     def take_rows(self, rows: NDArray) -> FeatureBank:
-        """The bank of some rows, given by their numbers; all class names stay."""
+        """The bank of the rows with these numbers; all class names stay."""
         chosen = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
@@ -116,7 +115,7 @@ class FeatureBank:
 
     @property
     def identifiers(self) -> tuple[str, ...]:
-        """What identifies the C classes, whatever people call them."""
+        """Identifiers of the C classes: `ids`, or the class names without them."""
         return self.ids or self.classnames
 
     def classes(self, part: str | None = None) -> NDArray:
@@ -125,7 +124,7 @@ class FeatureBank:
             return np.unique(self.labels)
         if self.parts is None:
             return np.empty(0, dtype=np.int64)
-        return np.array([c for c, own in enumerate(self.parts) if own == part], dtype=np.int64)
+        return np.array([c for c, name in enumerate(self.parts) if name == part], dtype=np.int64)
 
     def hash(self) -> str:
         """SHA-256 over the content; from the stored key for a bank that was opened from disk."""
@@ -199,9 +198,9 @@ def make_bank(
         paths = tuple(str(path) for path in paths)
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
     vectors = None if text is None else _unit_text(text, len(names), features.shape[1])
-    own = None if subset is None else _subset_of_rows(as_array(subset), len(features))
+    row_subset = None if subset is None else _subset_of_rows(as_array(subset), len(features))
     return FeatureBank(
-        features, numbers, names, paths, parts, normalize, own, vectors, info=info or {}
+        features, numbers, names, paths, parts, normalize, row_subset, vectors, info=info or {}
     )
 
 

@@ -1,4 +1,4 @@
-"""All banks of a cache: what there is, whether it is sound, what can go."""
+"""The banks of a cache: listing, checking and removing them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Entry:
     ----------
     folder : Path
     state : {"ready", "unfinished", "outdated", "damaged"}
-        "outdated": of an earlier format, which no run uses any more.
+        "outdated": of an earlier format, not used by runs.
     note : dict
         Content of ``bank.json``; empty unless the bank is ready.
     bytes : int
@@ -56,7 +56,7 @@ class Entry:
 
     @classmethod
     def read(cls, folder: Path) -> Entry:
-        """Look at one folder; nothing large is read."""
+        """State, size and age of the bank in a folder; features are not read."""
         files = [path for path in folder.rglob("*") if path.is_file()]
         stats = [path.stat() for path in files]
         newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
@@ -77,12 +77,12 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Name of the folder, by which commands know the bank."""
+        """Name of the folder, which identifies the bank in commands."""
         return self.folder.name
 
     @property
     def skipped(self) -> int:
-        """Images that could not be read."""
+        """Number of images that could not be read."""
         return len(self.note.get("skipped", ()))
 
     def __str__(self) -> str:
@@ -96,13 +96,13 @@ class Entry:
         )
 
     def facts(self) -> dict[str, Any]:
-        """What ``fewshot bank list --json`` prints."""
+        """Metadata as printed by ``fewshot bank list --json``."""
         keys = ("dataset", "backbone", "feature", "images", "dim", "precision", "key")
-        own = {key: self.note.get(key) for key in keys}
+        noted = {key: self.note.get(key) for key in keys}
         dtype = self.note.get("causes", {}).get("dtype")
         place = {"name": self.name, "folder": str(self.folder), "state": self.state}
         return {
-            **place, **own, "dtype": dtype, "skipped": self.skipped, "bytes": self.bytes,
+            **place, **noted, "dtype": dtype, "skipped": self.skipped, "bytes": self.bytes,
             "age_days": round(self.age, 3),
         }  # fmt: skip
 
@@ -122,35 +122,35 @@ def entries(cache: Path) -> list[Entry]:
         return []
     folders = sorted(path for path in cache.iterdir() if path.is_dir())
     # A killed process leaves a hidden folder of the bank that it was about to make.
-    shown = [one for one in folders if one.name[0] != "." or one.name.endswith(PARTIAL)]
+    shown = [folder for folder in folders if folder.name[0] != "." or folder.name.endswith(PARTIAL)]
     return [Entry.read(folder) for folder in shown]
 
 
-def find(cache: Path, wanted: str) -> Entry:
-    """The bank called `wanted`: its folder, or the beginning of its name or key.
+def find(cache: Path, name: str) -> Entry:
+    """The bank with this folder, or with this beginning of its name or key.
 
     Raises
     ------
     FewshotError
         There is none, or several.
     """
-    there = Path(wanted).expanduser()
-    if (there / NOTE).is_file():
-        entry = Entry.read(there)
-        if entry.state == "damaged" and there.resolve().parent != cache.resolve():
-            raise FewshotError("bank", f"expected a feature bank, got {str(there)!r}")
+    folder = Path(name).expanduser()
+    if (folder / NOTE).is_file():
+        entry = Entry.read(folder)
+        if entry.state == "damaged" and folder.resolve().parent != cache.resolve():
+            raise FewshotError("bank", f"expected a feature bank, got {str(folder)!r}")
         return entry
-    known = entries(cache)
+    banks = entries(cache)
     for matches in (
-        [one for one in known if one.name == wanted],
-        [one for one in known if one.name.startswith(wanted) or _key(one).startswith(wanted)],
+        [bank for bank in banks if bank.name == name],
+        [bank for bank in banks if bank.name.startswith(name) or _key(bank).startswith(name)],
     ):
         if len(matches) == 1:
             return matches[0]
         if matches:
-            names = ", ".join(one.name for one in matches[:5])
-            raise FewshotError("bank", f"{wanted!r} may be any of {names}", "Say more of its name.")
-    raise UnknownNameError("bank", wanted, [one.name for one in known])
+            names = ", ".join(bank.name for bank in matches[:5])
+            raise FewshotError("bank", f"{name!r} may be any of {names}", "Say more of its name.")
+    raise UnknownNameError("bank", name, [bank.name for bank in banks])
 
 
 def _key(entry: Entry) -> str:
@@ -158,12 +158,12 @@ def _key(entry: Entry) -> str:
 
 
 def faults(entry: Entry) -> list[str]:
-    """What is wrong with a bank; empty when its files are as they were written."""
+    """Faults of a bank; empty if its files are unchanged since they were written."""
     if entry.state != "ready":
         return [entry.state]
     try:
         bank = open_bank(entry.folder)
-        found: list[str] = []
+        problems: list[str] = []
         list(bank.paths or ())  # reads them all
         check_finite(bank.features)
     except FewshotError as error:
@@ -172,17 +172,17 @@ def faults(entry: Entry) -> list[str]:
         with (entry.folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != entry.note["sha256"].get(kind):
-            found.append(f"{name} is not what was written (its SHA-256 differs)")
+            problems.append(f"{name} is not what was written (its SHA-256 differs)")
     if bank.labels.min(initial=0) < 0 or bank.labels.max(initial=0) >= len(bank.classnames):
-        found.append(f"{LABELS} names classes that do not exist")
-    return found
+        problems.append(f"{LABELS} names classes that do not exist")
+    return problems
 
 
-def in_work(entry: Entry) -> bool:
+def in_progress(entry: Entry) -> bool:
     """Whether a process is extracting it now."""
     if entry.state != "unfinished":
         return False
-    # That of a chunk, or of the whole bank while it is made of the chunks.
+    # Lock of a chunk, or of the whole bank while it is assembled from the chunks.
     for lock in (*entry.folder.glob("*.lock"), *entry.folder.parent.glob(f"{_bank(entry)}.lock")):
         try:
             with FileLock(lock).acquire(timeout=0):
@@ -193,7 +193,7 @@ def in_work(entry: Entry) -> bool:
 
 
 def _bank(entry: Entry) -> str:
-    """The X of ``X``, ``X.partial`` and ``.X.12.beef.partial``."""
+    """Name X of the bank of a folder ``X``, ``X.partial`` or ``.X.12.beef.partial``."""
     name = entry.name.removesuffix(PARTIAL)
     return name[1:].rsplit(".", 2)[0] if name[0] == "." else name
 
@@ -209,16 +209,16 @@ def remove(entry: Entry) -> None:
 
 
 def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) -> Iterator[Entry]:
-    """Banks that nobody needs.
+    """Banks that can be removed.
 
     Damaged ones (but no folder with files of another kind), unfinished ones that no process works
-    on or has worked on for `unfinished_days`, and, if given, those that nobody opened for
-    `unused_days`.
+    on or has worked on for `unfinished_days`, and, if set, those that were not
+    opened for `unused_days`.
     """
     for entry in entries(cache):
         abandoned = entry.state == "unfinished" and entry.age >= unfinished_days
-        damaged = entry.state == "damaged" and _nothing_else(entry.folder)
-        if damaged or (abandoned and not in_work(entry)):
+        damaged = entry.state == "damaged" and _only_bank_files(entry.folder)
+        if damaged or (abandoned and not in_progress(entry)):
             yield entry
         elif entry.state in ("ready", "outdated") and unused_days is not None:
             features = entry.folder / FEATURES
@@ -228,6 +228,6 @@ def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) ->
                 yield entry
 
 
-def _nothing_else(folder: Path) -> bool:
-    """Whether a folder holds a bank's files only, so that it may go unasked."""
+def _only_bank_files(folder: Path) -> bool:
+    """Whether a folder holds only files of a bank, so that it can be removed safely."""
     return {path.name for path in folder.iterdir()} <= {FEATURES, LABELS, PATHS, NOTE}

@@ -1,4 +1,4 @@
-"""How many images of a data set are copies of others, which raise accuracy where both are drawn."""
+"""Counts of duplicate images in a data set, which inflate accuracy when both are drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIXELS, FEATURES = "pixels", "features"
 def copies_by_pixels(
     signatures: NDArray, labels: NDArray, paths: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Images that look the same as others, also smaller or re-encoded, from signatures (M, 66).
+    """Counts of duplicate images, also rescaled or re-encoded, from signatures (M, 66).
 
     Returns
     -------
@@ -28,27 +28,27 @@ def copies_by_pixels(
         of images that look the same; ``sets_in_several_classes``; ``first``: names of two, or row
         numbers where there are no names; None without copies.
     """
-    return _counted(PIXELS, groups_alike(signatures), labels, paths)
+    return _copy_counts(PIXELS, groups_alike(signatures), labels, paths)
 
 
 def copies_by_features(bank: FeatureBank) -> dict[str, Any]:
-    """Rows that have the same features as others; as ``copies_by_pixels``, ``by`` "features"."""
+    """Counts of rows with equal features; as ``copies_by_pixels``, ``by`` is "features"."""
     keys = row_keys(bank.features)
     _, group = np.unique(keys, return_inverse=True)
-    return _counted(FEATURES, group.reshape(-1), bank.labels, bank.paths)
+    return _copy_counts(FEATURES, group.reshape(-1), bank.labels, bank.paths)
 
 
 def with_copies(bank: FeatureBank) -> FeatureBank:
-    """The bank with ``info["copies"]``, from when it was extracted or else by its features."""
+    """The bank with ``info["copies"]``, from its extraction or else from its features."""
     if bank.info.get("copies") is not None:
         return bank
     return replace(bank, info=bank.info | {"copies": copies_by_features(bank)})
 
 
-def _counted(
+def _copy_counts(
     by: str, group: NDArray, labels: NDArray, paths: Sequence[str] | None
 ) -> dict[str, Any]:
-    """Facts of a partition (M,) of images into groups."""
+    """Counts of duplicates from group numbers (M,) of images."""
     _, group, size = np.unique(group, return_inverse=True, return_counts=True)
     pairs = np.unique(np.column_stack((group.reshape(-1), labels)), axis=0)
     classes = np.bincount(pairs[:, 0], minlength=len(size))

@@ -1,4 +1,4 @@
-"""What a user should know of the images before any number is believed."""
+"""Warnings about the images of a data set: left-out folders, labels of -1, duplicates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMED = 5
 
 
 def data_warnings(bank: FeatureBank) -> Iterator[str]:
-    """A line for folders that were left out, for labels of -1 and for copies.
+    """Yield warnings about left-out folders, labels of -1 and duplicates, one line each.
 
     Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
     """
@@ -30,7 +30,7 @@ def data_warnings(bank: FeatureBank) -> Iterator[str]:
 
 
 def left_out_warning(folders: Sequence[str]) -> str | None:
-    """A line that names folders with images of no class; None without any."""
+    """Warning that names left-out folders with images; None if there are none."""
     if not folders:
         return None
     more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
@@ -39,7 +39,7 @@ def left_out_warning(folders: Sequence[str]) -> str | None:
 
 
 def copies_warning(facts: Mapping[str, Any] | None, images: int) -> str | None:
-    """A line for what ``fewshot.features.copies`` has counted among some images; None for none."""
+    """Warning about duplicates counted by ``fewshot.features.copies``; None if there are none."""
     if not facts or not facts["images"]:
         return None
     many = facts["images"] > 1

@@ -1,4 +1,4 @@
-"""A bank as one file that ``dataset=features`` and other programs read."""
+"""Export of a bank to one file: .npz, .safetensors or .parquet."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def export(bank: FeatureBank, target: Path) -> None:
 
 
 def split_of(bank: FeatureBank) -> NDArray | None:
-    """The part of every row's class (M,), where classes have parts."""
+    """Part of the class of every row (M,), or None if the classes have no parts."""
     return None if bank.parts is None else np.array(bank.parts)[bank.labels]
 
 
-def _words(bank: FeatureBank) -> dict[str, str]:
-    """Backbone, and what is to be done to the rows, which are written as they are stored."""
+def _metadata(bank: FeatureBank) -> dict[str, str]:
+    """Metadata of the file: backbone, and the normalisation that is to be applied to the rows."""
     return {
         "backbone": str(bank.info.get("backbone", "unknown")),
         "normalize": bank.normalize,
@@ -60,7 +60,7 @@ def _npz(bank: FeatureBank, file: BinaryIO) -> None:
         "labels": bank.labels,
         "classnames": np.array(bank.classnames),
     }
-    arrays |= {key: np.array(word) for key, word in _words(bank).items()}
+    arrays |= {key: np.array(word) for key, word in _metadata(bank).items()}
     if bank.paths is not None:
         arrays["paths"] = np.array(list(bank.paths))
     split = split_of(bank)
@@ -74,7 +74,7 @@ def _safetensors(bank: FeatureBank, file: BinaryIO) -> None:
 
     note = {
         "classnames": json.dumps(list(bank.classnames)),
-        **_words(bank),
+        **_metadata(bank),
     }
     if bank.paths is not None:
         note["paths"] = json.dumps(list(bank.paths))
@@ -100,8 +100,8 @@ def _parquet(bank: FeatureBank, file: BinaryIO) -> None:
         "part": None if bank.parts is None else pa.array(split_of(bank)),
         "feature": pa.FixedSizeListArray.from_arrays(flat, bank.dim),
     }
-    there = {name: column for name, column in columns.items() if column is not None}
-    table = pa.table(there).replace_schema_metadata(_words(bank))
+    present = {name: column for name, column in columns.items() if column is not None}
+    table = pa.table(present).replace_schema_metadata(_metadata(bank))
     pq.write_table(table, file)
 
 

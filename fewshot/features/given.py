@@ -1,4 +1,4 @@
-"""One's own features: an .npz or .safetensors file."""
+"""Features from a user file: .npz or .safetensors."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     ``text`` (C, D) a vector per class name. In a ``.safetensors`` file, which holds tensors only,
     ``classnames``, ``paths``, ``split`` and ``subset`` are JSON lists in the metadata (``split``
     may also be a tensor of 0, 1, 2 for base, validation, novel). ``normalize`` (in the metadata
-    there) says what is to be done to the rows, "none" or "l2"; ``fewshot bank export`` writes "l2",
-    as features of images are used. Nothing is unpickled. A folder that ``fewshot extract`` made is
+    there) is the normalisation of the rows, "none" or "l2"; ``fewshot bank export`` writes "l2",
+    as for features of images. Nothing is unpickled. A folder that ``fewshot extract`` made is
     opened as it is, without reading it, and its rows get unit length as those of images do.
 
     Raises

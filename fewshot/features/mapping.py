@@ -1,4 +1,4 @@
-"""What the system shall read of a mapped file."""
+"""Advice to the operating system on reads of memory-mapped files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEWEST_ROWS = 64
 
 
 def expect_scattered_rows(array: np.memmap[Any, Any]) -> None:
-    """Tell the system not to read ahead.
+    """Disable read-ahead for a memory-mapped array.
 
     It would read a whole bank for the few rows of an episode: fourteen times as much as is needed
     for a thousand rows of a million.

@@ -1,4 +1,4 @@
-"""File names of a million images, read only when somebody asks which image a row is."""
+"""File names of the images of a bank, stored as an Arrow file and read on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot.exceptions import FewshotError
 
 
 def write_paths(path: Path, names: Sequence[str]) -> None:
-    """Store file names as an Arrow file; what is not UTF-8 in them is escaped."""
+    """Store file names as an Arrow file; bytes that are not UTF-8 are escaped."""
     import pyarrow as pa
 
     clean = [name.encode("utf-8", "backslashreplace").decode() for name in names]
@@ -21,14 +21,14 @@ def write_paths(path: Path, names: Sequence[str]) -> None:
 
 
 class StoredPaths(Sequence[str]):
-    """File names of a bank, mapped when the first is asked for.
+    """File names of a bank, memory-mapped on first use.
 
     Parameters
     ----------
     file : Path
-        What ``write_paths`` wrote.
+        Arrow file of ``write_paths``.
     count : int
-        How many there are.
+        Number of names.
     """
 
     def __init__(self, file: Path, count: int) -> None:
@@ -59,7 +59,7 @@ class StoredPaths(Sequence[str]):
     def __getitem__(self, row: slice) -> tuple[str, ...]: ...
     def __getitem__(self, row: int | slice) -> str | tuple[str, ...]:
         if isinstance(row, slice):
-            return tuple(self[one] for one in range(*row.indices(self.rows)))
+            return tuple(self[index] for index in range(*row.indices(self.rows)))
         if not -self.rows <= row < self.rows:
             raise IndexError(row)
         name: str = self._column[int(row) % self.rows].as_py()

@@ -1,4 +1,4 @@
-"""How large features may be, and unit length whatever their size."""
+"""Range checks of features, and normalisation to unit length at any scale."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def row_sizes(features: NDArray) -> NDArray:
 
 def magnitudes(sizes: NDArray) -> Magnitudes:
     """Typical and largest of the sizes of rows (M,)."""
-    there = sizes[sizes > 0]
+    nonzero = sizes[sizes > 0]
     row = int(sizes.argmax())
-    return Magnitudes(float(np.median(there)) if len(there) else 0.0, float(sizes[row]), row)
+    return Magnitudes(float(np.median(nonzero)) if len(nonzero) else 0.0, float(sizes[row]), row)
 
 
 def check_range(bank: FeatureBank) -> None:
     """Raise unless heads and estimators can square the features and tell them apart.
 
-    Rows of unit length are in range whatever they were. What the extraction noted of a bank is not
-    worked out again.
+    Rows that get unit length are always in range. Magnitudes that the extraction recorded are not
+    computed again.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def check_range(bank: FeatureBank) -> None:
         below 2^-10, or that of any row above 2^24 or 2^16 times that of a typical one.
     """
     expect(
-        not _all_the_same(bank.features),
+        not _all_rows_equal(bank.features),
         "features",
         f"expected rows that differ, got {len(bank)} rows that are all the same",
         "Nothing can be learned from them; look at how they were made.",
@@ -95,8 +95,8 @@ def check_range(bank: FeatureBank) -> None:
         )
 
 
-def _all_the_same(features: NDArray) -> bool:
-    """Whether there are several rows and no difference; the second row usually says no."""
+def _all_rows_equal(features: NDArray) -> bool:
+    """Whether there are several rows and all are equal; usually decided by the second row."""
     first, starts = features[:1], range(0, len(features), ROWS_PER_BLOCK)
     if len(features) < 2 or not np.array_equal(features[1:2], first):
         return False
@@ -104,7 +104,7 @@ def _all_the_same(features: NDArray) -> bool:
 
 
 def unit_length(rows: Tensor) -> Tensor:
-    """Rows (..., D) divided by their length, also where its square is no number of their dtype.
+    """Rows (..., D) divided by their length, also if its square overflows or underflows.
 
     Rows of zeros stay zero.
     """
@@ -117,7 +117,7 @@ def unit_length(rows: Tensor) -> Tensor:
 
 
 def _by_largest(rows: Tensor) -> Tensor:
-    """Unit length (n, D) by way of a largest number of 1, in float64: of denormals too."""
+    """Rows (n, D) of unit length, scaled by their largest value first, in float64."""
     rows64 = rows.double()
     largest = rows64.abs().amax(-1, keepdim=True)
     rows64 = rows64 / largest.masked_fill(largest == 0, 1.0)

@@ -1,4 +1,4 @@
-"""Hashes of rows, by which equal ones are found."""
+"""Hashes of rows, for finding equal rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLOCK = 4096
 
 
 def row_keys(features: NDArray) -> NDArray:
-    """A number (M,), uint64, for every row (M, D), the same for rows of the same numbers.
+    """Hashes (M,), uint64, of rows (M, D); equal rows have equal hashes.
 
     A random linear hash of their bits: of a million rows, two that differ have the same number with
     a probability below 1e-7.

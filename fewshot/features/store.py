@@ -1,4 +1,4 @@
-"""Feature banks on disk: found by what made them, extracted when they are missing."""
+"""Feature banks on disk, addressed by a hash of their inputs, extracted if missing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from fewshot.features.extraction.precision import resolve
 from fewshot.features.extraction.precision_choice import (
     Choice,
     choose,
-    known_choice,
     precision_record,
+    recorded_choice,
 )
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.mapping import expect_scattered_rows
@@ -36,12 +36,12 @@ from fewshot.features.paths import (
 )
 from fewshot.files import plain_name, writing
 
-# Raised when files are laid out otherwise, or when the same causes give other pixels.
+# Increased when the layout of files changes, or when the same causes give other pixels.
 FORMAT = 3
 
 
 def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:
-    """Everything that changes the content of a bank; `how` has a precision other than "auto"."""
+    """Inputs that determine the content of a bank; `how` has a precision other than "auto"."""
     return {
         "format": FORMAT,
         "dataset": dataset.fingerprint(),
@@ -57,13 +57,13 @@ def bank_key(causes: dict[str, Any]) -> str:
 
 
 def bank_folder(cache: Path, dataset: ImageDataset, backbone: Backbone, key: str) -> Path:
-    """Where the bank with that key is or is going to be."""
+    """Folder of the bank with this key; it need not exist."""
     return cache / f"{plain_name(dataset.name, 60)}-{plain_name(backbone.name, 60)}-{key[:16]}"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a bank is or is going to be.
+class BankLocation:
+    """Location of a bank, which need not exist.
 
     Attributes
     ----------
@@ -82,13 +82,15 @@ class Place:
     causes: dict[str, Any]
 
     @classmethod
-    def of(cls, cache: Path, dataset: ImageDataset, backbone: Backbone, how: Extraction) -> Place:
-        """The place under `cache`; nothing needs to be there."""
+    def of(
+        cls, cache: Path, dataset: ImageDataset, backbone: Backbone, how: Extraction
+    ) -> BankLocation:
+        """The location of a bank under `cache`."""
         how = replace(how, precision=resolve(how.precision, how.device))
         return cls(cache, dataset, backbone, how, bank_causes(dataset, backbone, how))
 
-    def at(self, how: Extraction) -> Place:
-        """The place of the same bank in another precision; no image is hashed again."""
+    def at(self, how: Extraction) -> BankLocation:
+        """The location of the same bank in another precision; no image is hashed again."""
         return replace(self, how=how, causes=self.causes | {"precision": how.precision})
 
     @property
@@ -103,23 +105,23 @@ class Place:
 
     @property
     def record(self) -> Path:
-        """Where it is noted whether this precision can be taken; see ``precision_choice.py``."""
+        """File with the recorded choice of the precision; see ``precision_choice.py``."""
         return precision_record(self.folder)
 
     @property
     def ready(self) -> bool:
-        """Whether the bank is there."""
+        """Whether the bank exists."""
         return (self.folder / NOTE).is_file()
 
-    def known(self) -> Choice | None:
-        """The precision, where no image needs to be looked at for it."""
-        return Choice(self.how) if self.ready else known_choice(self.record, self.how)
+    def recorded_choice(self) -> Choice | None:
+        """The precision, if it is recorded or needs no comparison; else None."""
+        return Choice(self.how) if self.ready else recorded_choice(self.record, self.how)
 
     def chosen(self, remember: bool = True) -> Choice:
-        """The precision, compared with float32 on some images if it has not been yet."""
-        known = self.known()
-        if known is not None:
-            return known
+        """The precision, after a comparison with float32 on some images if none is recorded."""
+        noted = self.recorded_choice()
+        if noted is not None:
+            return noted
         return choose(self.record, self.dataset, self.backbone, self.how, remember)
 
 
@@ -138,7 +140,7 @@ def open_or_extract(
     cache : Path
         Folder of banks.
     how : Extraction, optional
-        ``how.shard`` is left aside: whoever wants a bank wants all of it.
+        ``how.shard`` is ignored: the whole bank is extracted.
     """
     how = replace(how or Extraction(), shard=None)
     folder = extract(dataset, backbone, cache, how)
@@ -161,21 +163,21 @@ def open_or_extract(
 
 
 def is_extracted(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> bool:
-    """Whether the bank is there, so that opening it needs neither network nor images."""
-    place = Place.of(cache, dataset, backbone, how)
-    choice = place.known()
+    """Whether the bank exists, so that opening it needs neither network nor images."""
+    place = BankLocation.of(cache, dataset, backbone, how)
+    choice = place.recorded_choice()
     return choice is not None and place.at(choice.how).ready
 
 
 def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Path | None:
-    """The folder of the bank, extracted if it must be; None while other shards are missing."""
-    asked = Place.of(cache, dataset, backbone, how)
-    if asked.ready:
-        return asked.folder
+    """The folder of the bank, extracted if necessary; None while other shards are missing."""
+    requested = BankLocation.of(cache, dataset, backbone, how)
+    if requested.ready:
+        return requested.folder
     with writing("paths.cache", cache):
         cache.mkdir(parents=True, exist_ok=True)
-        choice = asked.chosen()
-        place = asked.at(choice.how)
+        choice = requested.chosen()
+        place = requested.at(choice.how)
         folder = place.folder
         if place.ready:
             return folder
@@ -195,7 +197,7 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
 
 
 def open_bank(folder: Path) -> FeatureBank:
-    """Open a stored bank; features are mapped, and file names read when they are asked for."""
+    """Open a stored bank; features are memory-mapped, and file names are read on demand."""
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         # Copy-on-write: torch wants writable memory, and nothing that is written reaches the file.
@@ -222,11 +224,11 @@ def open_bank(folder: Path) -> FeatureBank:
 
 
 def _rows(skipped: list[dict[str, Any]]) -> NDArray:
-    return np.array([one["row"] for one in skipped], dtype=np.int64)
+    return np.array([image["row"] for image in skipped], dtype=np.int64)
 
 
 class _exclusive:  # noqa: N801  used as a function
-    """Hold the lock of a bank, saying so when another process has it."""
+    """Hold the lock of a bank, with a message while waiting for another process."""
 
     def __init__(self, path: Path) -> None:
         self.lock = FileLock(path)

@@ -1,4 +1,4 @@
-"""Long texts in pieces that a text encoder reads whole."""
+"""Splitting of long texts into pieces within the context length of a text encoder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def chunks(text: str, count_tokens: CountTokens, limit: int) -> tuple[list[str],
 
 
 def _packed(parts: Iterable[str], fits: Callable[[str], bool]) -> Iterator[str]:
-    """Neighbours joined as long as they fit; a part that does not fit stands alone."""
+    """Join neighbouring parts as long as they fit; a part that does not fit stays alone."""
     piece = ""
     for part in parts:
         longer = f"{piece} {part}" if piece else part
@@ -71,7 +71,7 @@ def _packed(parts: Iterable[str], fits: Callable[[str], bool]) -> Iterator[str]:
 
 
 def _beginning(word: str, fits: Callable[[str], bool]) -> str:
-    """The first letters of a word, as many as fit, by bisection."""
+    """The longest beginning of a word that fits, by bisection."""
     low, high = 0, len(word)
     while high - low > 1:
         middle = (low + high) // 2

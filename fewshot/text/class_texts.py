@@ -1,4 +1,4 @@
-"""Which texts stand for a class: prompts with its name, descriptions of it, or both."""
+"""Texts of classes: prompts with the name, descriptions, or both."""
 
 from __future__ import annotations
 
@@ -64,21 +64,21 @@ def class_texts(
         Needed unless `source` is "templates".
     source : {"templates", "descriptions", "both"}
     missing : {"raise", "templates"}
-        What happens to a class without a description: "templates" takes prompts, and the record
-        lists it.
+        Handling of a class without a description: "templates" uses its prompts and lists it in
+        the record.
     ids : sequence of C str, optional
-        What identifies the classes, for descriptions under other names.
+        Identifiers of the classes, for descriptions under other names.
 
     Raises
     ------
     FewshotError
-        Class names that texts cannot tell apart, or classes without a description.
+        Class names with equal texts, or classes without a description.
     """
     expect_choice("text.source", source, SOURCES)
     expect_choice("text.missing", missing, MISSING)
     check_classnames(classnames)
-    known = descriptions or Descriptions()
-    described = known.of(classnames, ids) if source != "templates" else [[] for _ in classnames]
+    answers = descriptions or Descriptions()
+    described = answers.of(classnames, ids) if source != "templates" else [[] for _ in classnames]
     without = [name for name, texts in zip(classnames, described, strict=True) if not texts]
     if source != "templates" and missing == "raise":
         _expect_none(without, len(classnames))
@@ -87,15 +87,15 @@ def class_texts(
         for name, texts in zip(classnames, described, strict=True)
     ]
     record: dict[str, Any] = {"source": source}
-    if same := _same(classnames, named, described):
+    if same := _equal_texts(classnames, named, described):
         record["same_texts"] = same
     if any(named):
         record["templates"] = templates.record()
     if source != "templates":
         record["descriptions"] = {
-            **{key: getattr(known, key) for key in ("dataset", "model", "prompt", "created")},
-            "sha256": known.sha256,
-            "other_classes": known.foreign(classnames, ids),
+            **{key: getattr(answers, key) for key in ("dataset", "model", "prompt", "created")},
+            "sha256": answers.sha256,
+            "other_classes": answers.foreign(classnames, ids),
         }
         record["without_description"] = without
     return ClassTexts(
@@ -103,10 +103,10 @@ def class_texts(
     )
 
 
-def _same(
+def _equal_texts(
     classnames: Sequence[str], named: Sequence[Sequence[str]], described: Sequence[Sequence[str]]
 ) -> list[list[str]]:
-    """Classes whose texts are all the same, which no text encoder can tell apart."""
+    """Groups of classes with equal texts, which no text encoder can distinguish."""
     groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for name, *texts in zip(classnames, named, described, strict=True):
         groups.setdefault(tuple(map(tuple, texts)), []).append(name)
@@ -114,7 +114,7 @@ def _same(
 
 
 def text_vectors(dual: DualEncoder, texts: ClassTexts) -> tuple[Tensor, dict[str, Any]]:
-    """A unit vector per class, and what became of texts that the encoder cannot read whole.
+    """A unit vector per class, and a record of texts longer than the context of the encoder.
 
     Descriptions go in pieces of at most the encoder's context length. The vector of a class is the
     direction of the mean of the unit vectors of its prompts, or of the pieces of its descriptions;
@@ -124,7 +124,7 @@ def text_vectors(dual: DualEncoder, texts: ClassTexts) -> tuple[Tensor, dict[str
     -------
     vectors : Tensor of shape (C, D), float32, on the CPU
     record : dict
-        ``pieces``, how many texts were encoded; ``cut``, what was cut off: class, beginning of the
+        ``pieces``, how many texts were encoded; ``cut``, truncated texts: class, beginning of the
         text and its tokens.
 
     Raises
@@ -135,12 +135,12 @@ def text_vectors(dual: DualEncoder, texts: ClassTexts) -> tuple[Tensor, dict[str
     cut = _cut_prompts(dual, texts)
     pieces: list[list[str]] = []
     for name, described in zip(texts.classnames, texts.descriptions, strict=True):
-        own: list[str] = []
+        class_pieces: list[str] = []
         for text in described:
             parts, lost = chunks(text, _counter(dual), dual.context_length)
-            own += parts
+            class_pieces += parts
             cut += [_cut(dual, name, word) for word in lost]
-        pieces.append(own)
+        pieces.append(class_pieces)
     vectors = torch.zeros(())
     for lists in (texts.prompts, pieces):
         if any(lists):
@@ -151,11 +151,11 @@ def text_vectors(dual: DualEncoder, texts: ClassTexts) -> tuple[Tensor, dict[str
 
 
 def _cut_prompts(dual: DualEncoder, texts: ClassTexts) -> list[dict[str, Any]]:
-    """Prompts that the encoder cuts off, where it can tell."""
+    """Records of prompts that the encoder truncates; [] if it does not count tokens."""
     if dual.count_tokens is None:
         return []
     named = zip(texts.classnames, texts.prompts, strict=True)
-    pairs = [(name, text) for name, own in named for text in own]
+    pairs = [(name, text) for name, texts_of in named for text in texts_of]
     counts = dual.count_tokens([text for _, text in pairs]) if pairs else []
     long = zip(pairs, counts, strict=True)
     return [_cut(dual, *pair) for pair, count in long if count > dual.context_length]

@@ -1,4 +1,4 @@
-"""Asking a language model what classes look like."""
+"""Descriptions of the appearance of classes from a language model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fewshot.text.prompts import in_text
 
 Form = TypeVar("Form", bound=Descriptions)
 
-# Change the wording and it is another version: files say which one they were made with.
+# A change of the wording needs another version, which is recorded in files.
 PROMPT = "visual@1"
 SYSTEM = """\
 You write for people who must recognise things in photographs without having seen them before. \
@@ -50,7 +50,7 @@ HOSTILE = re.compile(r"<\s*[/!?a-z|]|\w://|\bwww\.|javascript:|```|\{\{|\[/?inst
 
 
 def question_for(classname: str, images: str | None = None) -> Question:
-    """The question about one class; the name is data in it, never part of the instruction."""
+    """The question about one class; the name is data, never part of the instruction."""
     data = {"category": in_text(classname)} | ({"images": images} if images else {})
     return Question(classname, SYSTEM, json.dumps(data, ensure_ascii=False), SCHEMA)
 
@@ -61,7 +61,7 @@ def usable(question: Question, answer: Any) -> str:
     Raises
     ------
     AnswerError
-        It is none: empty, too short or too long, a refusal, or it has links, markup or code.
+        The answer is empty, too short or too long, a refusal, or it has links, markup or code.
     """
     text = answer["description"]
     why = fault(text)
@@ -77,7 +77,7 @@ def usable(question: Question, answer: Any) -> str:
 
 
 def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
-    """What `file` holds so far; `fresh`, with the name of the model, if it is not there.
+    """The answers in `file`, or `fresh` with the name of the model if there is no file.
 
     Raises
     ------
@@ -87,21 +87,21 @@ def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
     fresh.model = str(model)
     if not file.exists():
         return fresh
-    found = load_answers(file, type(fresh), "--output")
+    answers = load_answers(file, type(fresh), "--output")
     for name in ("dataset", "prompt", *(["model"] if model else [])):
-        old, new = getattr(found, name), getattr(fresh, name)
+        old, new = getattr(answers, name), getattr(fresh, name)
         remedy = "Choose another --output, or delete the file."
         expect(old == new, "--output", f"{file} has {name} {old!r}, not {new!r}", remedy)
-    found.question = fresh.question
-    return found
+    answers.question = fresh.question
+    return answers
 
 
 def expect_names(classnames: Sequence[str]) -> None:
-    """Raise if class names look like identifiers, before anybody is asked about them."""
-    if found := identifiers(classnames):
+    """Raise if class names look like identifiers."""
+    if names := identifiers(classnames):
         raise FewshotError(
             "classnames",
-            f"expected names that a language model can know; {in_words(found, len(classnames))}",
+            f"expected names that a language model can know; {in_words(names, len(classnames))}",
             "Name the classes; allow_identifiers=True asks about them all the same.",
         )
 
@@ -114,17 +114,17 @@ def describe(
     images: str | None = None,
     allow_identifiers: bool = False,
 ) -> tuple[Descriptions, Outcome]:
-    """Ask for what `file` does not have yet of these classes; keeps every answer at once.
+    """Ask a language model for the descriptions that are missing in `file`.
 
     Parameters
     ----------
     classnames : sequence of str
     file : Path
-        JSON, made or completed. Whatever happens, it keeps what was answered.
+        JSON, created or completed; answers are kept also after an error.
     dataset : str
     settings : LanguageModel
     images : str, optional
-        What kind of images these are, in a few words; helps with names of several meanings.
+        Kind of the images in a few words; resolves names with several meanings.
     allow_identifiers : bool
         Ask about names that look like identifiers, too.
 
@@ -150,14 +150,14 @@ def complete(
     question_of: Callable[[str], Question],
     check: Check,
 ) -> tuple[Form, Outcome]:
-    """Ask for what a file of answers does not have yet of these classes.
+    """Ask a language model for the answers that are missing in a file.
 
     Parameters
     ----------
     classnames : sequence of str
     file : Path
     fresh : Descriptions
-        An empty one of its kind, with data set, prompt and question.
+        Answers without classes, with data set, prompt and question.
     settings : LanguageModel
     question_of : callable
         Class name to question.
@@ -165,15 +165,15 @@ def complete(
         Question and answer to the text or texts that are kept; see :func:`ask`.
     """
     client = Client(settings)
-    with _alone(file):
-        found = opened_as(file, fresh, settings.model)
-        known = zip(classnames, found.of(classnames), strict=True)
-        questions = [question_of(name) for name, texts in known if not texts]
-        return found, _ask(found, questions, file, client, check)
+    with _locked(file):
+        answers = opened_as(file, fresh, settings.model)
+        pairs = zip(classnames, answers.of(classnames), strict=True)
+        questions = [question_of(name) for name, texts in pairs if not texts]
+        return answers, _ask(answers, questions, file, client, check)
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _locked(file: Path) -> Iterator[None]:
     """Keep other processes from writing `file`."""
     guard = file.with_name(f".{file.name}.lock")
     lock = FileLock(guard, timeout=0)
@@ -192,32 +192,32 @@ def _alone(file: Path) -> Iterator[None]:
 
 
 def _ask(
-    found: Descriptions, questions: Sequence[Question], file: Path, client: Client, check: Check
+    answers: Descriptions, questions: Sequence[Question], file: Path, client: Client, check: Check
 ) -> Outcome:
-    """Ask and write: every few seconds, and in the end in any case."""
-    asked = ("temperature", "seed", "max_tokens")
-    found.settings = {name: getattr(client.settings, name) for name in asked}
+    """Ask `questions` and save `answers` every few seconds and at the end."""
+    names = ("temperature", "seed", "max_tokens")
+    answers.settings = {name: getattr(client.settings, name) for name in names}
     written = time.monotonic()
 
     def save() -> None:
         nonlocal written
-        found.created = datetime.now(UTC).isoformat(timespec="seconds")
-        found.save(file, "--output")
+        answers.created = datetime.now(UTC).isoformat(timespec="seconds")
+        answers.save(file, "--output")
         written = time.monotonic()
 
     def keep(question: Question, kept: str | list[str]) -> None:
-        found.classes[question.name] = [kept] if isinstance(kept, str) else kept
-        found.refused.pop(question.name, None)
+        answers.classes[question.name] = [kept] if isinstance(kept, str) else kept
+        answers.refused.pop(question.name, None)
         if time.monotonic() - written > PAUSE:
             save()
 
     if not questions:
         return Outcome()
-    before = len(found.classes)
+    before = len(answers.classes)
     try:
         outcome = ask(client, questions, check, keep)
-        found.refused |= {n: r for n, r in outcome.refused.items() if n not in found.classes}
+        answers.refused |= {n: r for n, r in outcome.refused.items() if n not in answers.classes}
     finally:
-        if len(found.classes) > before or found.refused:
+        if len(answers.classes) > before or answers.refused:
             save()
     return outcome

@@ -23,7 +23,7 @@ Form = TypeVar("Form", bound="Descriptions")
 
 
 def fault(text: object) -> str | None:
-    """What keeps a text from being a description that an encoder can read; None if it is one."""
+    """Reason why a text cannot be a description; None if it can."""
     if not isinstance(text, str):
         return "it is no text"
     if not text.strip():
@@ -37,26 +37,26 @@ def fault(text: object) -> str | None:
 
 @dataclass
 class Descriptions:
-    """Texts about classes, and where they come from.
+    """Texts about classes, and their origin.
 
     Attributes
     ----------
     classes : dict of str to list of str
         Texts by class name.
     dataset, model, prompt, created : str
-        Data set, language model, name and version of the prompt, time; "unknown" if not told.
+        Data set, language model, name and version of the prompt, time; "unknown" if not recorded.
     question : dict
         The prompt in full.
     settings : dict
-        How the model was asked.
+        Settings of the language model.
     refused : dict of str to list of str
-        Why answers were not used, by class name.
+        Reasons why answers were not used, by class name.
     sha256 : str
         Of the file it was read from; empty for none.
     """
 
-    # What other files of answers about classes have of their own: kind, the command that makes
-    # them, the setting that names them, and what keeps a text from being one of theirs.
+    # Overridden by other files of answers about classes: kind, the command that makes them, the
+    # setting that names them, and the check of a text.
     kind: ClassVar[str] = KIND
     command: ClassVar[str] = "fewshot text describe"
     setting: ClassVar[str] = SETTING
@@ -75,20 +75,22 @@ class Descriptions:
     def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
         """Texts of each of these classes, [] for one without; spelling counts as in prompts.
 
-        A class that has none under its name may have some under what identifies it, `ids`: a file
-        goes on to serve when a data set's classes get other names.
+        A class without texts under its name gets those under its identifier in `ids`, so that a
+        file stays valid when the classes of a data set are renamed.
         """
-        found = {_key(name): texts for name, texts in self.classes.items()}
+        texts_of = {_key(name): texts for name, texts in self.classes.items()}
         pairs = zip(classnames, ids or classnames, strict=True)
-        return [found.get(_key(name)) or found.get(_key(one), []) for name, one in pairs]
+        return [
+            texts_of.get(_key(name)) or texts_of.get(_key(class_id), []) for name, class_id in pairs
+        ]
 
     def foreign(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[str]:
-        """Classes of the file that are none of these."""
-        known = {_key(name) for name in (*classnames, *(ids or ()))}
-        return [name for name in self.classes if _key(name) not in known]
+        """Classes of the file that are not among `classnames` and `ids`."""
+        keys = {_key(name) for name in (*classnames, *(ids or ()))}
+        return [name for name in self.classes if _key(name) not in keys]
 
     def save(self, path: Path, setting: str | None = None) -> None:
-        """Write the file whole or not at all."""
+        """Write the file atomically."""
         note = {"format": FORMAT, "kind": self.kind} | vars(self)
         del note["sha256"]
         with writing(setting or self.setting, path), atomic_path(path) as partial:
@@ -96,18 +98,18 @@ class Descriptions:
 
 
 def place_of(folder: Path, dataset: str, model: str, prompt: str) -> Path:
-    """The usual file: ``<folder>/<dataset>-<model>-<prompt>.json``."""
+    """The default path: ``<folder>/<dataset>-<model>-<prompt>.json``."""
     return folder / f"{'-'.join(plain_name(part, 60) for part in (dataset, model, prompt))}.json"
 
 
 def fitting_files(
     folder: Path, dataset: str, model: str | None = None, form: type[Descriptions] = Descriptions
 ) -> list[Path]:
-    """The files of a data set in `folder`, of a model if it is told."""
+    """Files of a data set in `folder`, of the language model `model` if it is set."""
     fitting = []
     for path in sorted(folder.glob(f"{plain_name(dataset, 60)}-*.json")):
-        found = load_answers(path, form)
-        if found.dataset == dataset and model in (None, found.model):
+        answers = load_answers(path, form)
+        if answers.dataset == dataset and model in (None, answers.model):
             fitting.append(path)
     return fitting
 
@@ -115,7 +117,7 @@ def fitting_files(
 def usual_file(
     folder: Path, dataset: str, model: str | None = None, form: type[Descriptions] = Descriptions
 ) -> Path:
-    """The one file of descriptions of a data set in `folder`, of a model if it is told.
+    """The only file of a data set in `folder`, of the language model `model` if it is set.
 
     `form` is the kind of file, descriptions or another one with answers about classes.
 
@@ -156,18 +158,18 @@ def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Fo
     try:
         expect(path.stat().st_size <= LARGEST, setting, f"{path} is too large for {form.kind}")
         raw = path.read_bytes()
-        note = json.loads(raw, object_pairs_hook=_once)
+        note = json.loads(raw, object_pairs_hook=_unique_object)
     except OSError as error:
         remedy = f"Make one with: {form.command} dataset=... llm.model=..."
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
     except (ValueError, RecursionError) as error:
         raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
     _check(note, path, setting, form)
-    known = {key: note[key] for key in vars(form()) if key in note and key != "sha256"}
-    known["classes"] = {
+    values = {key: note[key] for key in vars(form()) if key in note and key != "sha256"}
+    values["classes"] = {
         name: [" ".join(text.split()) for text in texts] for name, texts in note["classes"].items()
     }
-    return form(**known, sha256=hashlib.sha256(raw).hexdigest())
+    return form(**values, sha256=hashlib.sha256(raw).hexdigest())
 
 
 def _check(note: Any, path: Path, setting: str, form: type[Descriptions]) -> None:
@@ -197,11 +199,11 @@ def _key(name: str) -> str:
     return readable(name).casefold()
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object without a name that comes twice; the last would silently count."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; duplicate names, of which JSON would keep the last, are errors."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the name {twice!r} comes twice")
-    return made
+    return content

@@ -18,13 +18,13 @@ from fewshot.files import atomic_path, plain_name, writing
 from fewshot.text.class_texts import ClassTexts, class_texts, text_vectors
 from fewshot.text.template_sets import template_set
 
-# Changes with the way in which texts become vectors.
+# Increased when the computation of vectors from texts changes.
 FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures:
-    """One vector per class and what turns cosines with it into logits.
+    """One vector per class, with the scale and bias that turn cosines into logits.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class TextFeatures:
     logit_scale, logit_bias : float
         Of the dual encoder: logits are ``logit_scale * cosine + logit_bias``.
     key : str
-        SHA-256 of everything that decides the vectors.
+        SHA-256 of all inputs that determine the vectors.
     record : dict
-        Which texts they are of, and what of them was cut off; JSON types only.
+        The texts, and which of them were truncated; JSON types only.
     """
 
     vectors: Tensor
@@ -53,7 +53,7 @@ def class_text_features(
     cache: Path,
     device: torch.device,
 ) -> TextFeatures:
-    """Text vectors of class names in prompts; :func:`text_features` of other texts.
+    """Text vectors of class names in prompts; see :func:`text_features` for other texts.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def class_text_features(
     templates : str or sequence of str
         A set of templates by name, or templates with ``{}`` where the name goes.
     cache : Path
-        Folder of such files, made if it is missing.
+        Folder of text features, created if it is missing.
     device : torch.device
         Where the text encoder runs.
 
@@ -78,32 +78,32 @@ def class_text_features(
 def text_features(
     backbone: Backbone, texts: ClassTexts, *, cache: Path, device: torch.device
 ) -> TextFeatures:
-    """Text vectors of classes under `backbone`, from the cache if they are there.
+    """Text vectors of classes under `backbone`, from the cache if possible.
 
-    A hit loads no network. A file that cannot be read is computed again. What the encoder has to
-    cut off is recorded, and one line on the standard error stream says so.
+    A hit loads no network. A file that cannot be read is computed again. Truncated texts are
+    recorded and reported in one line on the standard error stream.
 
     Raises
     ------
     FewshotError
-        No text encoder, or weights that are not there.
+        No text encoder, or missing weights.
     """
     if not backbone.has_text:
-        backbone.load_dual(device)  # it says why, and what to take instead
+        backbone.load_dual(device)  # raises the error with the remedy
     key = text_key(backbone, texts)
     path = cache / f"{plain_name(backbone.name, 60)}-{key[:16]}.safetensors"
-    found = _read(path, key, texts)
-    if found is None:
+    features = _read(path, key, texts)
+    if features is None:
         dual = backbone.load_dual(device)
-        vectors, made = text_vectors(dual, texts)
-        record = texts.record | made | {"key": key}
-        found = TextFeatures(vectors, dual.logit_scale, dual.logit_bias, key, record)
-        _write(path, found)
-    cut = found.record["cut"]
+        vectors, counts = text_vectors(dual, texts)
+        record = texts.record | counts | {"key": key}
+        features = TextFeatures(vectors, dual.logit_scale, dual.logit_bias, key, record)
+        _write(path, features)
+    cut = features.record["cut"]
     if cut:
         what = f"{len(cut)} text{'s' * (len(cut) > 1)}, for instance of {cut[0]['class']!r}"
         print(f"fewshot: the text encoder cuts off the end of {what}", file=sys.stderr)
-    return found
+    return features
 
 
 def text_key(backbone: Backbone, texts: ClassTexts) -> str:

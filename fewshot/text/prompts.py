@@ -1,4 +1,4 @@
-"""Class names as prompts, and texts as one vector per class."""
+"""Prompts from class names, and text vectors of classes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PROMPTS_AT_ONCE = 4096
 
 
 def templates_of(dataset: str) -> tuple[str, ...]:
-    """Templates that the card of a data set recommends, or the default one."""
+    """Templates in the card of a data set, or the default template."""
     return tuple(card(dataset).get("templates") or DEFAULT_TEMPLATES)
 
 
 def readable(classname: str) -> str:
-    """A class name as one would write it: no underscores, single spaces.
+    """A class name without underscores, with single spaces.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def readable(classname: str) -> str:
 
 
 def in_text(classname: str) -> str:
-    """A class name as texts have it: readable, without the WordNet id that tells two classes apart.
+    """A class name for prompts: readable, without a WordNet id that distinguishes equal names.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def class_vectors(
     Raises
     ------
     FewshotError
-        Names or templates that cannot be used, or an encoder that gives no direction.
+        Invalid names or templates, or an encoder that returns a zero or non-finite vector.
     """
     check_templates(templates)
     check_classnames(classnames)
@@ -99,10 +99,10 @@ def mean_directions(dual: DualEncoder, lists: Sequence[Sequence[str]]) -> Tensor
     Zero for an empty list.
     """
     rows: list[Tensor] = []
-    for some in _in_batches(lists):
-        texts = [text for one in some for text in one]
+    for batch in _in_batches(lists):
+        texts = [text for listed in batch for text in listed]
         vectors = normalize(dual.encode_text(texts).float(), dim=-1)
-        rows += [part.sum(0) for part in vectors.split([len(one) for one in some])]
+        rows += [part.sum(0) for part in vectors.split([len(listed) for listed in batch])]
     return normalize(torch.stack(rows), dim=-1)
 
 
@@ -118,12 +118,12 @@ def _in_batches(lists: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]
     """Neighbouring lists with at most PROMPTS_AT_ONCE texts together, or a single longer one."""
     batch: list[Sequence[str]] = []
     size = 0
-    for one in lists:
-        if size and size + len(one) > PROMPTS_AT_ONCE:
+    for texts in lists:
+        if size and size + len(texts) > PROMPTS_AT_ONCE:
             yield batch
             batch, size = [], 0
-        batch.append(one)
-        size += len(one)
+        batch.append(texts)
+        size += len(texts)
     if size:
         yield batch
 
@@ -143,7 +143,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def check_classnames(classnames: Sequence[str]) -> None:
-    """Raise on no name, an empty one, or two that text encoders cannot tell apart.
+    """Raise if there is no name, an empty one, or two that are equal for text encoders.
 
     Names that differ by case or underscores only give the same prompt: CLIP's tokenizer reads
     lower case. Names with a WordNet id behind are taken as they are: ImageNet has two classes that

@@ -40,7 +40,7 @@ def _published(publisher: str) -> dict[str, Any]:
 
 
 def _all_sets() -> dict[str, dict[int, tuple[str, ...]]]:
-    """The suite's own sets and those that were published elsewhere, by name and version."""
+    """The sets of this package and published ones, by name and version."""
     sets = dict(OWN_SETS)
     for publisher in PUBLISHERS.values():
         for dataset, versions in _published(publisher)["sets"].items():
@@ -54,7 +54,7 @@ SETS: dict[str, dict[int, tuple[str, ...]]] = _all_sets()
 
 @dataclass(frozen=True)
 class TemplateSet:
-    """Templates and where they come from.
+    """Templates and their origin.
 
     Attributes
     ----------
@@ -73,18 +73,18 @@ class TemplateSet:
         return hashlib.sha256(json.dumps(self.templates).encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """Everything that tells one set from another, JSON types only."""
+        """Name, digest and templates of the set, JSON types only."""
         return {"name": self.name, "sha256": self.digest, "prompts": list(self.templates)}
 
 
-def template_set(wanted: str | Sequence[str] | None, dataset: str) -> TemplateSet:
-    """The set that the setting ``text.templates`` means.
+def template_set(setting: str | Sequence[str] | None, dataset: str) -> TemplateSet:
+    """The set that the setting ``text.templates`` selects.
 
     Parameters
     ----------
-    wanted : str, sequence of str or None
+    setting : str, sequence of str or None
         A name, with ``@version`` or in its newest version; "clip" or "coop", the set of that
-        publication for the data set; templates of one's own; None or "card": those of the data
+        publication for the data set; a list of templates; None or "card": those of the data
         set's card, ``photo@1`` if it has none.
     dataset : str
         Name of the data set.
@@ -100,42 +100,43 @@ def template_set(wanted: str | Sequence[str] | None, dataset: str) -> TemplateSe
     >>> template_set("photo", "digits").name
     'photo@1'
     """
-    if wanted is None or wanted == CARD:
-        own = card(dataset).get("templates")
-        return TemplateSet(CARD, tuple(own)) if own else _named("photo")
-    if isinstance(wanted, str) and wanted in PUBLISHERS:
-        return _named(_set_for(wanted, dataset))
-    if isinstance(wanted, str) and PLACE not in wanted:
-        return _named(wanted)
-    templates = [wanted] if isinstance(wanted, str) else wanted
-    check_templates(templates)
-    return TemplateSet("own", tuple(templates))
+    if setting is None or setting == CARD:
+        templates = card(dataset).get("templates")
+        return TemplateSet(CARD, tuple(templates)) if templates else _named("photo")
+    if isinstance(setting, str) and setting in PUBLISHERS:
+        return _named(_set_for(setting, dataset))
+    if isinstance(setting, str) and PLACE not in setting:
+        return _named(setting)
+    chosen = [setting] if isinstance(setting, str) else setting
+    check_templates(chosen)
+    return TemplateSet("own", tuple(chosen))
 
 
-def _set_for(words: str, dataset: str) -> str:
-    """The set of "clip" or "coop" for a data set, or for one with the classes of another."""
-    publisher = PUBLISHERS[words]
+def _set_for(publication: str, dataset: str) -> str:
+    """Name of the set of "clip" or "coop" for a data set or one with the same classes."""
+    publisher = PUBLISHERS[publication]
     name = f"{publisher}_{_published(publisher)['same_as'].get(dataset, dataset)}"
     if name not in SETS:
-        there = ", ".join(one for one in SETS if one.startswith(f"{publisher}_"))
+        available = ", ".join(other for other in SETS if other.startswith(f"{publisher}_"))
         raise FewshotError(
             "text.templates",
-            f"expected prompts that there are: {words} has none for {dataset!r}",
-            f"Take text.templates=card, or the set of another data set: {there}.",
+            f"expected prompts that there are: {publication} has none for {dataset!r}",
+            f"Take text.templates=card, or the set of another data set: {available}.",
         )
     return name
 
 
-def _named(wanted: str) -> TemplateSet:
-    name, _, version = wanted.partition("@")
+def _named(setting: str) -> TemplateSet:
+    name, _, version = setting.partition("@")
     newest = max(SETS.get(name, {0: ()}))
     full = f"{name}@{version or newest}"
-    known = {f"{one}@{n}": texts for one, of in SETS.items() for n, texts in of.items()}
-    if full not in known:
-        names = [*known, CARD, *PUBLISHERS]
+    sets = {f"{name}@{n}": texts for name, of in SETS.items() for n, texts in of.items()}
+    if full not in sets:
+        names = [*sets, CARD, *PUBLISHERS]
         if "Did you mean" not in suggestion(
-            wanted, names
+            setting, names
         ):  # of each publication the word alone, or the list is long
-            names = [f"{one}@{n}" for one, of in OWN_SETS.items() for n in of] + [CARD, *PUBLISHERS]
-        raise UnknownNameError("text.templates", wanted, names)
-    return TemplateSet(full, known[full])
+            names = [f"{name}@{n}" for name, of in OWN_SETS.items() for n in of]
+            names += [CARD, *PUBLISHERS]
+        raise UnknownNameError("text.templates", setting, names)
+    return TemplateSet(full, sets[full])

@@ -15,15 +15,15 @@ def images(count=2, size=160):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def close(one, other):
-    return torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+def close(actual, expected):
+    return torch.allclose(actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 def outputs_of(modules, run):
     """What each module gives during `run`, in order of `modules`."""
     seen = {}
     hooks = [
-        module.register_forward_hook(lambda _, __, out, i=i: seen.update({i: out}))
+        module.register_forward_hook(lambda _, __, output, i=i: seen.update({i: output}))
         for i, module in enumerate(modules)
     ]
     with torch.no_grad():
@@ -37,7 +37,7 @@ def outputs_of(modules, run):
 def test_tokens_are_those_that_hooks_see_after_the_final_norm(save_timm, folders, name):
     model = save_timm(name).model
     x = images()
-    tokens = [model.norm(out).detach() for out in outputs_of(model.blocks, lambda: model(x))]
+    tokens = [model.norm(output).detach() for output in outputs_of(model.blocks, lambda: model(x))]
     blocks = [3, -1, 0]  # an order of their own
     parts = {
         "cls": [[tokens[b][:, 0]] for b in blocks],

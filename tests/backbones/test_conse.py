@@ -60,8 +60,8 @@ def by_hand(probabilities, names, top):
     vector, total = torch.zeros(names.shape[1]), 0.0
     chosen = sorted(range(len(names)), key=lambda c: -probabilities[c])[:top]
     for c in chosen:
-        own = names[c] - centre
-        vector += probabilities[c] * own / own.norm()
+        centred_name = names[c] - centre
+        vector += probabilities[c] * centred_name / centred_name.norm()
         total += probabilities[c]
     return vector / total
 

@@ -124,7 +124,7 @@ def test_texts_come_in_batches():
 @pytest.mark.parametrize("texts", [[], "a cat", [1, 2]])
 def test_texts_must_be_a_list_of_texts(texts):
     assert "texts: expected a list of at least one text" in refusal(
-        lambda: encode_in_batches(lambda some: torch.zeros(len(some), 1), texts)
+        lambda: encode_in_batches(lambda batch: torch.zeros(len(batch), 1), texts)
     )
 
 
@@ -143,33 +143,33 @@ def test_only_projections_share_the_space_of_texts(tiny):
 
 def tokens_by_hand(visual, images):
     """States (B, 1 + L, D) after every block of open_clip's VisionTransformer."""
-    found = []
+    states = []
     hooks = [
-        block.register_forward_hook(lambda _, __, out: found.append(out.clone()))
+        block.register_forward_hook(lambda _, __, output: states.append(output.clone()))
         for block in visual.transformer.resblocks
     ]
     with torch.no_grad():
         visual(images)
-        found = [visual.ln_post(states) for states in found]
+        states = [visual.ln_post(tokens) for tokens in states]
     for hook in hooks:
         hook.remove()
-    return found
+    return states
 
 
 def test_tokens_and_blocks_of_a_vision_transformer(tiny):
     made, images = tiny(), torch.randn(2, 3, 32, 32)
-    states = tokens_by_hand(made.model.visual, images)
+    tokens = tokens_by_hand(made.model.visual, images)
 
     def features(**settings):
         return tiny(**settings).backbone.load(CPU)(images)
 
-    cls, mean = states[2][:, 0], states[2][:, 1:].mean(1)
+    cls, mean = tokens[2][:, 0], tokens[2][:, 1:].mean(1)
     assert torch.allclose(features(feature="cls"), cls, atol=1e-5)
     assert torch.allclose(features(feature="mean"), mean, atol=1e-5)
     assert torch.allclose(features(feature="cls+mean"), torch.cat([cls, mean], 1), atol=1e-5)
     pooled = features(feature="pooled")
     assert torch.allclose(pooled @ made.model.visual.proj.detach(), features(), atol=1e-5)
-    joined = torch.cat([states[2][:, 0], states[0][:, 0]], 1)
+    joined = torch.cat([tokens[2][:, 0], tokens[0][:, 0]], 1)
     assert torch.allclose(features(feature="cls", blocks=[-1, 0]), joined, atol=1e-5)
 
 

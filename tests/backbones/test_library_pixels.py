@@ -43,9 +43,9 @@ def photograph(width, height):
 
 
 def of_timm(model, size, crop_pct):
-    asked = {"input_size": (3, size, size), "crop_pct": crop_pct}
+    settings = {"input_size": (3, size, size), "crop_pct": crop_pct}
     config = timm.get_pretrained_cfg(model).to_dict()
-    return create_transform(**resolve_data_config(asked, pretrained_cfg=config))
+    return create_transform(**resolve_data_config(settings, pretrained_cfg=config))
 
 
 def of_torchvision(model, weights, size, crop_pct):
@@ -125,10 +125,10 @@ def test_at_other_sizes(name, size, folders):
 
 
 @pytest.mark.parametrize("name", [n for n in VARIED if CARDS[n]["kind"] != "open_clip"])
-@pytest.mark.parametrize("asked", [{"crop_pct": 1.0}, {"size": 64, "crop_pct": 0.9}])
-def test_with_the_input_that_a_data_set_asks_for(name, asked, folders):
-    backbone = load_backbone(CARDS[name] | {"size": None}, folders, **asked)
-    expect_equal(backbone, theirs(backbone, CARDS[name], asked["crop_pct"]), SHAPES[:6])
+@pytest.mark.parametrize("settings", [{"crop_pct": 1.0}, {"size": 64, "crop_pct": 0.9}])
+def test_with_the_input_that_a_data_set_asks_for(name, settings, folders):
+    backbone = load_backbone(CARDS[name] | {"size": None}, folders, **settings)
+    expect_equal(backbone, theirs(backbone, CARDS[name], settings["crop_pct"]), SHAPES[:6])
 
 
 @pytest.mark.parametrize(

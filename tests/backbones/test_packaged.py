@@ -66,11 +66,11 @@ def test_mobilenet_is_what_its_tensors_compute(folders):
 
 @pytest.mark.parametrize("name", [name for name in WHEELS if "lite" in name])
 def test_pixels_are_those_that_timm_knows_for_the_network(folders, name):
-    known = timm.get_pretrained_cfg(WHEELS[name].network)
+    config = timm.get_pretrained_cfg(WHEELS[name].network)
     transform = load_backbone(name, folders).transform
-    assert (transform.size, transform.crop_pct) == (known.input_size[-1], known.crop_pct)
-    assert (transform.mean, transform.std) == (known.mean, known.std)
-    assert transform.interpolation == known.interpolation
+    assert (transform.size, transform.crop_pct) == (config.input_size[-1], config.crop_pct)
+    assert (transform.mean, transform.std) == (config.mean, config.std)
+    assert transform.interpolation == config.interpolation
 
 
 @pytest.mark.parametrize("name", WHEELS)
@@ -83,9 +83,9 @@ def test_the_card_s_hash_is_that_of_the_package(name):
 def test_tensors_are_renamed_in_order_and_checked():
     stored = {"a.weight": torch.zeros(2, 3), "a.bias": torch.ones(2), "z.weight": torch.ones(3)}
     expected = {"x.weight": torch.ones(2, 3), "x.bias": torch.ones(2), "y.weight": torch.zeros(3)}
-    found = renamed(stored, expected)
-    assert list(found) == list(expected)
-    assert torch.equal(found["x.weight"], stored["a.weight"])
+    tensors = renamed(stored, expected)
+    assert list(tensors) == list(expected)
+    assert torch.equal(tensors["x.weight"], stored["a.weight"])
     wrong = [
         dict(list(stored.items())[:2]),
         stored | {"more.weight": torch.ones(1)},
@@ -94,9 +94,9 @@ def test_tensors_are_renamed_in_order_and_checked():
         stored | {"a.weight": 7},
         {"a": torch.zeros(2, 3), "b": torch.ones(2), "c": torch.ones(3)},
     ]
-    for one in wrong:
+    for tensors in wrong:
         with pytest.raises(ValueError, match=r"expected|does not fit"):
-            renamed(one, expected)
+            renamed(tensors, expected)
 
 
 def damaged(monkeypatch, path, content):

@@ -21,26 +21,26 @@ def images(size=32, count=3):
 
 
 def tensors(widths=NARROW, seed=0):
-    """Random weights and running statistics under FEAT's names, ``layer1.0.conv1.weight``."""
+    """Random weights and running values under FEAT's names, ``layer1.0.conv1.weight``."""
     torch.manual_seed(seed)
-    found = {}
+    checkpoint = {}
     for i, (inside, width) in enumerate(zip((3, *widths), widths, strict=False), start=1):
         layers = {"conv1": (inside, 3), "conv2": (width, 3), "conv3": (width, 3)}
         for name, (channels, side) in (layers | {"downsample.0": (inside, 1)}).items():
             weight = torch.randn(width, channels, side, side) / math.sqrt(channels * side)
-            found[f"layer{i}.0.{name}.weight"] = weight
+            checkpoint[f"layer{i}.0.{name}.weight"] = weight
             norm = {"downsample.0": "downsample.1"}.get(name, name.replace("conv", "bn"))
             for kind in ("weight", "bias", "running_mean", "running_var"):
-                found[f"layer{i}.0.{norm}.{kind}"] = torch.rand(width) + (kind != "bias") / 2
-    return found
+                checkpoint[f"layer{i}.0.{norm}.{kind}"] = torch.rand(width) + (kind != "bias") / 2
+    return checkpoint
 
 
 def obvious(w, x):
     """The network written out, formula by formula."""
 
     def norm(x, name):
-        own = (w[f"{name}.{kind}"] for kind in ("running_mean", "running_var", "weight", "bias"))
-        return functional.batch_norm(x, *own)
+        values = (w[f"{name}.{kind}"] for kind in ("running_mean", "running_var", "weight", "bias"))
+        return functional.batch_norm(x, *values)
 
     for i in range(1, 5):
         block = f"layer{i}.0"
@@ -114,8 +114,8 @@ def test_images_of_84_pixels_out_of_92(folders):
     transform = load_backbone("resnet12", folders).transform
     assert (transform.size, transform.interpolation) == (84, "bilinear")
     assert math.floor(84 / transform.crop_pct) == 92
-    own = described(folders, PLAIN, size=32, mean=(0.1, 0.2, 0.3)).transform
-    assert (own.size, own.mean) == (32, (0.1, 0.2, 0.3))
+    values = described(folders, PLAIN, size=32, mean=(0.1, 0.2, 0.3)).transform
+    assert (values.size, values.mean) == (32, (0.1, 0.2, 0.3))
 
 
 def test_weights_may_lie_in_the_folder_of_weights(folders):

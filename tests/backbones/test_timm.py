@@ -20,8 +20,8 @@ def images(size, count=2):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def close(one, other):
-    return torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+def close(actual, expected):
+    return torch.allclose(actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
 def refusal(call):
@@ -65,7 +65,7 @@ def test_a_convolutional_network_has_no_tokens(save_timm, folders):
     save_timm("test_resnet")
     for feature in ("cls", "mean"):
         backbone = TimmBackbone(folders=folders, model="test_resnet", feature=feature)
-        assert "only 'pooled' is defined" in refusal(lambda one=backbone: one.load(CPU))
+        assert "only 'pooled' is defined" in refusal(lambda model=backbone: model.load(CPU))
 
 
 def test_another_input_size(save_timm, folders):
@@ -100,8 +100,8 @@ def test_weights_with_another_classifier_or_none(save_timm, folders):
         save_file(changed, saved.path)
         assert close(TimmBackbone(folders=folders, model="test_resnet").load(CPU)(x), expected)
     torch.save({"state_dict": none, "epoch": 3}, "own.pth")
-    own = TimmBackbone(folders=folders, model="test_resnet", weights="own.pth")
-    assert close(own.load(CPU)(x), expected)
+    local = TimmBackbone(folders=folders, model="test_resnet", weights="own.pth")
+    assert close(local.load(CPU)(x), expected)
 
 
 def test_weights_that_lack_a_tensor_are_not_filled_up_at_random(save_timm, folders):
@@ -131,7 +131,7 @@ def test_truncated_weights(save_timm, folders, suffix):
     for damaged in (whole[:-1000], whole[:100], b"", b"404: Not Found"):
         path.write_bytes(damaged)
         backbone = TimmBackbone(folders=folders, model="test_resnet")
-        assert str(path) in refusal(lambda one=backbone: one.load(CPU))
+        assert str(path) in refusal(lambda model=backbone: model.load(CPU))
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -145,7 +145,7 @@ def test_code_in_a_checkpoint_is_not_run(save_timm, folders, workplace):
     for bomb in bombs:
         torch.save(bomb, "bomb.pth")
         backbone = TimmBackbone(folders=folders, model="test_resnet", weights="bomb.pth")
-        message = refusal(lambda one=backbone: one.load(CPU))
+        message = refusal(lambda model=backbone: model.load(CPU))
         assert "could run code" in message
         assert "safetensors" in message
     (workplace / "bomb.pth").write_bytes(pickle.dumps({"x": Bomb()}))
@@ -205,8 +205,8 @@ def test_settings_that_make_no_sense(folders, settings, message):
 
 
 def test_weights_that_are_not_where_they_were_said_to_be(folders, workplace):
-    for given, what in (("no.pth", "nothing there"), (str(workplace), "a folder")):
-        backbone = TimmBackbone(folders=folders, model="resnet18", weights=given)
+    for file, what in (("no.pth", "nothing there"), (str(workplace), "a folder")):
+        backbone = TimmBackbone(folders=folders, model="resnet18", weights=file)
         assert f"backbone.weights: expected a file, got {what}" in refusal(backbone.weights_file)
 
 
@@ -244,10 +244,10 @@ def test_clip_weights_out_of_reach(folders, no_network):
 def test_the_hub_is_asked_for_one_file_after_the_other(folders, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    requests = []
 
     def download(repository, file):
-        asked.append((repository, file))
+        requests.append((repository, file))
         if file.endswith(".safetensors"):
             raise FileNotFoundError(file)
         return f"/there/{file}"
@@ -255,9 +255,9 @@ def test_the_hub_is_asked_for_one_file_after_the_other(folders, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     monkeypatch.setattr(weights, "_call_hub", lambda: None)
-    found = load_backbone("resnet18", folders).weights_file()
-    assert str(found) == "/there/pytorch_model.bin"
-    assert [file for _, file in asked] == ["model.safetensors", "pytorch_model.bin"]
+    path = load_backbone("resnet18", folders).weights_file()
+    assert str(path) == "/there/pytorch_model.bin"
+    assert [file for _, file in requests] == ["model.safetensors", "pytorch_model.bin"]
 
 
 def test_what_the_hub_gave_earlier_needs_no_network(folders, monkeypatch, no_network):

@@ -150,14 +150,14 @@ def test_where_weights_are_looked_for(folders, workplace):
     assert backbone.weights_file() == cached
     plain = save(network, folders.weights / "squeezenet1_1.pth")
     assert backbone.weights_file() == cached  # the published file, wherever it is
-    own = with_digits(backbone, network, folders.weights)
-    assert backbone.weights_file() == own
-    own.unlink()
+    file = with_digits(backbone, network, folders.weights)
+    assert backbone.weights_file() == file
+    file.unlink()
     cached.unlink()
     assert backbone.weights_file() == plain
-    given = save(network, workplace / "mine.pth")
-    backbone.weights = str(given)
-    assert backbone.weights_file() == given
+    local = save(network, workplace / "mine.pth")
+    backbone.weights = str(local)
+    assert backbone.weights_file() == local
 
 
 def test_a_file_is_held_against_the_digits_in_its_name(folders, workplace):
@@ -170,8 +170,8 @@ def test_a_file_is_held_against_the_digits_in_its_name(folders, workplace):
     assert "Delete it and fetch it again" in message
     older = workplace / "squeezenet1_1-0123abcd.pth"
     older.write_bytes(whole)
-    given = described(folders, weights=str(older))
-    assert "expected SHA-256 0123abcd, got" in refusal(given.fingerprint)
+    local = described(folders, weights=str(older))
+    assert "expected SHA-256 0123abcd, got" in refusal(local.fingerprint)
     mine = workplace / "run-20240131.pth"  # a date of another's file is no hash
     mine.write_bytes(whole)
     assert described(folders, weights=str(mine)).weights_file() == mine

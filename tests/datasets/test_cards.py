@@ -45,8 +45,8 @@ SUPERCLASSES = {  # of CIFAR-100, those of FC100's novel classes
 
 
 def splits_of(facts):
-    own = {"split": facts["split"]} if facts.get("split") else {}
-    return own | facts.get("other_splits", {})
+    default = {"split": facts["split"]} if facts.get("split") else {}
+    return default | facts.get("other_splits", {})
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -74,10 +74,10 @@ def test_names_and_splits_of_a_card_are_unique_and_complete(name):
     facts = card(name)
     names = facts.get("classnames") or []
     lists = {"": names} | facts.get("other_classnames", {})
-    for whose, given in lists.items():
-        shown = list(given.values()) if isinstance(given, dict) else given
+    for whose, names in lists.items():
+        shown = list(names.values()) if isinstance(names, dict) else names
         assert len(shown) == (facts.get("classes", len(shown)) if names else 0)
-        twice = {one for one in shown if shown.count(one) > 1}
+        twice = {name for name in shown if shown.count(name) > 1}
         if name == "imagenet" and whose == "card":  # first synonyms
             assert twice == {"crane", "maillot"}
         else:
@@ -87,8 +87,8 @@ def test_names_and_splits_of_a_card_are_unique_and_complete(name):
         names = lists.get("card", names)
     for lists in splits_of(facts).values():
         assert set(lists) <= set(PARTS)
-        listed = [one for part in lists.values() for one in part]
-        assert all(isinstance(one, str) for one in listed)
+        listed = [name for part in lists.values() for name in part]
+        assert all(isinstance(name, str) for name in listed)
         assert len(set(listed)) == len(listed) == facts.get("classes", len(names))
         if names:
             assert set(listed) == set(names)
@@ -134,7 +134,7 @@ def test_the_eleven_of_clip_are_there():
 def test_checksums_are_those_that_torchvision_knows():
     import torchvision.datasets as tv
 
-    known = {
+    published = {
         "flowers102": [md5 for _, md5 in tv.Flowers102._file_dict.values()],
         "dtd": [tv.DTD._MD5],
         "oxford_pets": [md5 for _, md5 in tv.OxfordIIITPet._RESOURCES],
@@ -152,7 +152,7 @@ def test_checksums_are_those_that_torchvision_knows():
         "cifar10": [tv.CIFAR10.tgz_md5],
         **{name: [tv.CIFAR100.tgz_md5] for name in ("cifar100", "cifar_fs", "fc100")},
     }
-    for name, checksums in known.items():
+    for name, checksums in published.items():
         assert sorted(card(name)["checksums"].values()) == sorted(checksums), name
     for name in ("eurosat", "caltech101", "caltech256", "gtsrb"):  # inside functions
         maker = getattr(tv, card(name)["torchvision"]["class"])

@@ -36,10 +36,10 @@ def lists_of(name):
 
 def own_names(name):
     """What identifies classes, where torchvision or the card has it without the data."""
-    import torchvision.datasets as known
+    from torchvision import datasets
 
     if name in ("flowers102", "fashion_mnist"):
-        return getattr(known, card(name)["torchvision"]["class"]).classes
+        return getattr(datasets, card(name)["torchvision"]["class"]).classes
     facts = card(name)
     if name == "cifar10":  # torchvision's, as CLIP's
         return facts["classnames"]
@@ -53,23 +53,23 @@ def test_they_are_all_there():
 
 @pytest.mark.parametrize("name", NUMBER)
 def test_a_list_says_what_was_asked_and_of_whom(name):
-    found = lists_of(name)
-    assert (found.dataset, found.model, found.prompt) == (name, "claude", PROMPT)
-    assert found.question == {
+    lists = lists_of(name)
+    assert (lists.dataset, lists.model, lists.prompt) == (name, "claude", PROMPT)
+    assert lists.question == {
         "system": SYSTEM, "images": card(name)["summary"], "number": COUNT, "schema": SCHEMA,
     }  # fmt: skip
-    assert "Claude" in found.provenance and found.created
+    assert "Claude" in lists.provenance and lists.created
 
 
 @pytest.mark.parametrize("name", NUMBER)
 def test_every_class_has_enough_names_after_hygiene(name, tmp_path, monkeypatch):
     monkeypatch.setattr("fewshot.tasks.one_class.confusers.wordnet.USUAL", ())
     classes = lists_of(name).classes
-    for own in classes.values():
-        assert len(own) == len({spelled(one) for one in own}) == COUNT
-        assert all(one == " ".join(one.split()) and len(one.split()) <= 4 for one in own)
+    for names in classes.values():
+        assert len(names) == len({spelled(name) for name in names}) == COUNT
+        assert all(name == " ".join(name.split()) and len(name.split()) <= 4 for name in names)
     lists = confusers_of({"k": 10}, name, tuple(classes), "llm", tmp_path)
-    assert all(len(own) == 10 for own in lists.names)
+    assert all(len(names) == 10 for names in lists.names)
 
 
 @pytest.mark.parametrize("name", NUMBER)
@@ -77,9 +77,9 @@ def test_names_are_those_of_the_data_set(name):
     classes = lists_of(name).classes
     others = len(COOP) if name == "caltech101" else 0
     assert len(classes) - others == card(name).get("classes", 10)
-    if own := own_names(name):
-        assert {folded(one) for one in classes if not others or one not in COOP} == set(
-            map(folded, own)
+    if names := own_names(name):
+        assert {folded(name) for name in classes if not others or name not in COOP} == set(
+            map(folded, names)
         )
 
 
@@ -89,9 +89,9 @@ def test_lists_serve_under_whatever_names_the_classes_have(name, tmp_path):
     ids, names = own_names(name), facts.get("classnames")
     if names is None:
         return
-    found = confusers_of({}, name, names, "llm", tmp_path, ids=ids)
-    assert not found.record["missing"]
-    assert found.classnames == tuple(names)
+    lists = confusers_of({}, name, names, "llm", tmp_path, ids=ids)
+    assert not lists.record["missing"]
+    assert lists.classnames == tuple(names)
 
 
 def test_folder_spellings_are_found(tmp_path):
@@ -108,7 +108,7 @@ def test_the_taxonomy_of_caltech101_has_every_class_at_one_depth():
     assert set(taxonomy) == set(names)
     assert all(taxonomy[new] == taxonomy[old] for new, old in COOP.items())
     ancestors = ancestors_of(names, taxonomy)
-    assert {len(one) for one in ancestors} == {3}
+    assert {len(name) for name in ancestors} == {3}
     # A group has one parent, and no class is alone in its own.
     parents = {}
     for root, kind, group in ancestors:

@@ -21,10 +21,10 @@ def red(path, colour="red"):
 def test_the_order_is_that_of_the_user(workplace):
     for name in ("b.png", "d/2.png", "d/10.png", "d/deep/1.PNG", "a.png", "d/.x/3.png"):
         red(name)
-    found = load_files(["b.png", "d", "a.png"])
-    assert found.paths == ("b.png", "d/10.png", "d/2.png", "d/deep/1.PNG", "a.png")
-    assert found.labels.tolist() == [0] * 5
-    assert np.asarray(found.read(4)).tolist() == [[[255, 0, 0]] * 2] * 2
+    dataset = load_files(["b.png", "d", "a.png"])
+    assert dataset.paths == ("b.png", "d/10.png", "d/2.png", "d/deep/1.PNG", "a.png")
+    assert dataset.labels.tolist() == [0] * 5
+    assert np.asarray(dataset.read(4)).tolist() == [[[255, 0, 0]] * 2] * 2
 
 
 def test_a_file_given_twice_is_one_image(workplace):
@@ -32,9 +32,9 @@ def test_a_file_given_twice_is_one_image(workplace):
         red(name)
     Path("link.png").symlink_to("d/1.png")
     Path("folder").symlink_to("d")
-    found = load_files(["d/2.png", "d", "./d/../d/1.png", str(workplace / "d"), "link.png",
+    dataset = load_files(["d/2.png", "d", "./d/../d/1.png", str(workplace / "d"), "link.png",
                         "folder", "other.png"])  # fmt: skip
-    assert found.paths == ("d/2.png", "d/1.png", "other.png")
+    assert dataset.paths == ("d/2.png", "d/1.png", "other.png")
     assert load_files(["link.png"]).paths == ("link.png",)
     shutil.copy("other.png", "copy.png")  # the same content is not the same file
     assert len(load_files(["other.png", "copy.png"])) == 2
@@ -43,10 +43,10 @@ def test_a_file_given_twice_is_one_image(workplace):
 def test_names_that_are_not_utf8(workplace):
     red("a.png")
     Path("a.png").rename(os.fsdecode(b"caf\xe9.png"))
-    found = load_files(["."])
-    assert found.paths == (r"caf\xe9.png",)
-    assert found.read(0).size == (2, 2)
-    assert len(found.fingerprint()) == 64
+    dataset = load_files(["."])
+    assert dataset.paths == (r"caf\xe9.png",)
+    assert dataset.read(0).size == (2, 2)
+    assert len(dataset.fingerprint()) == 64
 
 
 def test_the_fingerprint_follows_the_content(workplace):

@@ -71,13 +71,13 @@ def test_what_was_hashed_is_remembered(photos, tmp_path, counted):
 
 
 def test_two_folders_do_not_share_what_is_remembered(make_images, tmp_path, counted):
-    one, two = (
+    first, second = (
         load_folder("x", str(make_images(tmp_path / name, 2, 2, seed)), cache=tmp_path / "digests")
         for seed, name in enumerate(("one", "two"))
     )
-    assert one.fingerprint() != two.fingerprint()
-    one.fingerprint()
-    two.fingerprint()
+    assert first.fingerprint() != second.fingerprint()
+    first.fingerprint()
+    second.fingerprint()
     assert len(counted) == 8
 
 

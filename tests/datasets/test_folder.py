@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fewshot.datasets import load_dataset
-from fewshot.datasets.classnames import folded, nearest, reported
+from fewshot.datasets.classnames import composed_names, folded, nearest
 from fewshot.datasets.files import load_files
 from fewshot.datasets.folder import load_folder
 from fewshot.datasets.images import UnreadableImageError
@@ -353,17 +353,17 @@ def test_one_sub_folder_of_the_same_name_in_every_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "two"), [("Sea_Horse", "sea horse"), ("a-b", "a_b"), ("STRASSE", "straße"), CAFE]
+    ("first", "second"), [("Sea_Horse", "sea horse"), ("a-b", "a_b"), ("STRASSE", "straße"), CAFE]
 )
-def test_names_that_differ_in_spelling_only(tmp_path, one, two):
-    root = tree(tmp_path / "r", f"{one}/1.jpg", f"{two}/1.jpg")
+def test_names_that_differ_in_spelling_only(tmp_path, first, second):
+    root = tree(tmp_path / "r", f"{first}/1.jpg", f"{second}/1.jpg")
     if len(os.listdir(root)) == 1:  # noqa: PTH208
         pytest.skip("to this file system they are one")
     text = refusal(root)
-    show = ascii if (one, two) == CAFE else repr
-    assert show(one) in text and show(two) in text and "dataset.same_names=keep" in text
+    show = ascii if (first, second) == CAFE else repr
+    assert show(first) in text and show(second) in text and "dataset.same_names=keep" in text
     kept = loaded(root, same_names="keep")
-    assert sorted(kept.classnames) == sorted((one, two))
+    assert sorted(kept.classnames) == sorted((first, second))
     assert kept.labels.tolist() == [0, 1]
     with pytest.raises(FewshotError, match=r"dataset\.same_names: expected one of"):
         loaded(root, same_names="ignore")
@@ -381,7 +381,7 @@ def test_class_names_are_composed(tmp_path):
 def test_folding():
     assert folded("-1") != folded("1")
     assert folded("Ångström") == folded(unicodedata.normalize("NFD", "ångström"))
-    assert reported(CAFE) == CAFE
+    assert composed_names(CAFE) == CAFE
     assert nearest("SEA-HORSE", ["sea horse", "sea house"]) == "Did you mean 'sea horse'?"
 
 

@@ -57,9 +57,9 @@ def test_no_list_of_a_card_raises_the_alarm(name):
     lists = [facts.get("classnames"), *facts.get("other_classnames", {}).values()]
     for names in filter(None, lists):
         shown = list(names.values()) if isinstance(names, dict) else names
-        found = identifiers(shown)
+        alarms = identifiers(shown)
         # CLIP itself calls MNIST's digits so.
-        assert found == (shown if name == "mnist" and shown[0] == "0" else [])
+        assert alarms == (shown if name == "mnist" and shown[0] == "0" else [])
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_names_that_stand_in_identifiers(ids, names):
 
 def test_wordnet_ids_beyond_imagenets_thousand():
     """By their first lemma, from a list that comes with timm."""
-    found = wordnet_names(["n02084071", "n99999999", "dog", "n01443537"], {"n01443537": "goldfish"})
-    assert found == {"n02084071": "dog", "n01443537": "goldfish"}
+    names = wordnet_names(["n02084071", "n99999999", "dog", "n01443537"], {"n01443537": "goldfish"})
+    assert names == {"n02084071": "dog", "n01443537": "goldfish"}

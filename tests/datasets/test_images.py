@@ -397,7 +397,7 @@ def test_of_a_huge_image_only_the_header_is_read(size):
     screen = b"GIF89a" + struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0)
     screen += b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x08\0;"
     start = time.perf_counter()
-    for one in (content, screen):
+    for source in (content, screen):
         with pytest.raises(UnreadableImageError, match="90 million"):
-            read_image(one)
+            read_image(source)
     assert time.perf_counter() - start < 0.5

@@ -53,9 +53,9 @@ def shades(dataset):
     return [dataset.read(row).getpixel((0, 0))[0] for row in range(len(dataset))]
 
 
-def refusal(*given, **options):
+def refusal(*arguments, **options):
     with pytest.raises(FewshotError) as caught:
-        load_listed(*given, **options)
+        load_listed(*arguments, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

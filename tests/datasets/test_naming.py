@@ -28,11 +28,11 @@ def listed(root, name, ids, column="label"):
     """miniImageNet's layout with one image a class."""
     (root / "images").mkdir()
     parts = dict(zip(("train", "val", "test"), np.array_split(ids, 3), strict=True))
-    for part, some in parts.items():
+    for part, subset in parts.items():
         rows = [f"filename,{column}"]
-        for one in some:
-            Image.new("RGB", (4, 4)).save(root / f"images/{one}_1.jpg")
-            rows.append(f"{one}_1.jpg,{one}")
+        for class_id in subset:
+            Image.new("RGB", (4, 4)).save(root / f"images/{class_id}_1.jpg")
+            rows.append(f"{class_id}_1.jpg,{class_id}")
         (root / f"{part}.csv").write_text("\n".join(rows) + "\n")
     return {**option("dataset", name), "root": str(root)}
 
@@ -47,15 +47,15 @@ def test_imagenets_names_are_clips():
 @pytest.mark.parametrize("name", CLIPS)
 def test_both_lists_of_a_card_fit_the_same_classes(name):
     facts = card(name)
-    own = facts.get("other_classnames", {}).get("card") or facts["classnames"]
-    ids = facts.get("ids") or list(own)
+    from_card = facts.get("other_classnames", {}).get("card") or facts["classnames"]
+    ids = facts.get("ids") or list(from_card)
     lists = names_of_card(facts, ids)
     assert {"clip"} <= set(lists) <= {"clip", "card"}
     assert all(len(names) == facts["classes"] for names in lists.values())
     # In any order, and of some classes only.
-    some = list(reversed(ids))[:5]
-    assert names_of_card(facts, some)["clip"] == tuple(reversed(lists["clip"]))[:5]
-    assert names_of_card(facts, [*some, "something else"]) == {}
+    subset = list(reversed(ids))[:5]
+    assert names_of_card(facts, subset)["clip"] == tuple(reversed(lists["clip"]))[:5]
+    assert names_of_card(facts, [*subset, "something else"]) == {}
     assert "github.com/openai/CLIP" in facts["classnames_source"] or "imagenet" in name
     assert "MIT" in facts["classnames_source"]
 
@@ -66,17 +66,19 @@ def test_mini_imagenet_prompts_have_names(tmp_path):
     settings = listed(tmp_path, "mini_imagenet", ids)
     data = load_dataset(settings)
     assert data.ids == tuple(ids)
-    assert data.classnames == tuple(facts["classnames"][one] for one in ids)
+    assert data.classnames == tuple(facts["classnames"][class_id] for class_id in ids)
     assert data.naming["from"] == "clip" and not unnamed(data)
     for name in data.classnames:
         assert not identifiers(prompts(name, templates_of("mini_imagenet")))
-    own = load_dataset(settings | {"classnames": "card"})
-    assert own.classnames == tuple(facts["other_classnames"]["card"][one] for one in ids)
+    from_card = load_dataset(settings | {"classnames": "card"})
+    assert from_card.classnames == tuple(
+        facts["other_classnames"]["card"][class_id] for class_id in ids
+    )
     raw = load_dataset(settings | {"classnames": "data"})
     assert raw.classnames == tuple(ids) and unnamed(raw) == ids
     # Nothing that identifies images or classes goes by the names.
-    assert data.fingerprint() == own.fingerprint() == raw.fingerprint()
-    assert data.parts == own.parts == raw.parts
+    assert data.fingerprint() == from_card.fingerprint() == raw.fingerprint()
+    assert data.parts == from_card.parts == raw.parts
     assert data.paths == raw.paths
 
 
@@ -108,7 +110,7 @@ def test_folders_of_people(tmp_path, classes, names):
     assert data.classnames == names
     assert (data.ids or data.classnames) == classes
     assert data.naming["from"] == "data"
-    assert unnamed(data) == [one for one in names if one == "17"]
+    assert unnamed(data) == [class_id for class_id in names if class_id == "17"]
 
 
 def test_a_split_file_may_say_ids_or_names(tmp_path):

@@ -37,7 +37,7 @@ def cells(*names):
 
 
 def test_averages_and_tests_over_data_sets_are_of_novel_classes():
-    novel, base = cells(*"vwxyz"), cells(*(f"{one} (base classes)" for one in "vwxyz"))
+    novel, base = cells(*"vwxyz"), cells(*(f"{name} (base classes)" for name in "vwxyz"))
     assert ranks(novel + base) == ranks(novel)
     assert ranks(novel)[0]["names"] == ["ncm", "lda", "knn"]
     assert ranks(base)[0]["names"] == ["knn", "lda", "ncm"]

@@ -11,7 +11,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.paths import Places, card, option, options
 from fewshot.text.template_sets import SETS, template_set
 
-ELEVEN = [name for name, given in options("dataset").items() if "protocol" in given]
+ELEVEN = [name for name, settings in options("dataset").items() if "protocol" in settings]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_the_sweep_goes_through_coops_data_sets():
         assert set(card(name)["coop"]) >= {"split_file"}
         assert len(template_set("coop", name).templates) == 1
         assert template_set("clip", name).name == f"openai_{name}@1"
-    assert {one.removeprefix("coop_") for one in SETS if one.startswith("coop_")} == set(ELEVEN)
+    assert {name.removeprefix("coop_") for name in SETS if name.startswith("coop_")} == set(ELEVEN)
 
 
 @pytest.mark.parametrize("beside", ["", "eurosat", "eurosat/2750"])
@@ -53,12 +53,12 @@ def test_a_list_that_is_there_counts(places, beside):
 
 def test_what_is_not_coops_is_said(places, tmp_path):
     settings = {**option("dataset", "dtd"), "protocol": "coop"}
-    own, note = of_protocol(settings, card("dtd"), places.data)
-    assert settings == {**own, "protocol": "coop"}
+    kept, note = of_protocol(settings, card("dtd"), places.data)
+    assert settings == {**kept, "protocol": "coop"}
     assert "split_zhou_DescribableTextures.json is not in" in note
     for name in ("imagenet", "fgvc_aircraft"):
-        own, note = of_protocol({**option("dataset", name), "protocol": "coop"}, card(name), None)
-        assert own["kind"] == "torchvision" and note is None
+        kept, note = of_protocol({**option("dataset", name), "protocol": "coop"}, card(name), None)
+        assert kept["kind"] == "torchvision" and note is None
     digits = load_dataset({**option("dataset", "digits"), "protocol": "coop"})
     assert "CoOp has no such data set" in digits.naming["not_of_protocol"]
     assert digits.naming["from"] == "card"

@@ -86,7 +86,7 @@ quick = settings(
 def test_our_own_files_give_back_what_was_written_in_any_order(workplace, split, data):
     order = data.draw(st.permutations(list(split)))
     lists = {part: [name for name in order if split[name] == part] for part in EXPECTED}
-    expected = {part: sorted(own) for part, own in lists.items()}
+    expected = {part: sorted(names) for part, names in lists.items()}
     assert read_class_split(written("s.json", lists)) == expected
     assert (
         read_class_split(written("s.yaml", yaml.safe_dump(lists, allow_unicode=True))) == expected
@@ -140,36 +140,40 @@ def test_folders_that_are_wrong(workplace):
 
 
 def test_a_coop_file(workplace):
-    found = read_image_list(written("split_zhou.json", COOP))
-    assert found.classnames == ("zebra", "bee", "ant")  # by number
-    assert found.paths == ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg")
-    assert found.labels.tolist() == [0, 0, 1, 1, 2]
-    assert found.subset.tolist() == ["train", "test", "train", "validation", "test"]
-    assert found.parts is None
+    listed = read_image_list(written("split_zhou.json", COOP))
+    assert listed.classnames == ("zebra", "bee", "ant")  # by number
+    assert listed.paths == ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg")
+    assert listed.labels.tolist() == [0, 0, 1, 1, 2]
+    assert listed.subset.tolist() == ["train", "test", "train", "validation", "test"]
+    assert listed.parts is None
 
 
 def test_mini_imagenet_files(workplace):
     for name, rows in {"train": "1.jpg,n2\n2.jpg,n2\n3.jpg,n1\n", "val": "4.jpg,n3\n",
                        "test": "5.jpg,n0\n"}.items():  # fmt: skip
         written(f"csv/{name}.csv", "filename,label\n" + rows)
-    found = read_image_list(Path("csv"))
-    assert found.classnames == ("n0", "n1", "n2", "n3")
-    assert found.parts == ("novel", "base", "base", "validation")
-    assert found.paths == ("5.jpg", "3.jpg", "1.jpg", "2.jpg", "4.jpg")
-    assert found.labels.tolist() == [0, 1, 2, 2, 3]
-    assert found.lists == ("test", "train", "train", "train", "val")
-    assert found.subset is None
+    listed = read_image_list(Path("csv"))
+    assert listed.classnames == ("n0", "n1", "n2", "n3")
+    assert listed.parts == ("novel", "base", "base", "validation")
+    assert listed.paths == ("5.jpg", "3.jpg", "1.jpg", "2.jpg", "4.jpg")
+    assert listed.labels.tolist() == [0, 1, 2, 2, 3]
+    assert listed.lists == ("test", "train", "train", "train", "val")
+    assert listed.subset is None
     only = read_image_list(Path("csv/val.csv"))
     assert (only.classnames, only.parts) == (("n3",), ("validation",))
 
 
 def test_a_table_of_images(workplace):
     text = "path,class,subset\na\\1.jpg,cat,train\n./a//2.jpg,cat,test\nb.jpg,ant,Val\n"
-    found = read_image_list(written("list.csv", text))
-    assert found.paths == ("b.jpg", "a/1.jpg", "a/2.jpg")
-    assert found.subset.tolist() == ["validation", "train", "test"]
-    found = read_image_list(written("list.csv", "filename,label\n1.jpg,cat\n"))
-    assert (found.subset, found.parts, found.lists) == (None, None, ("list",))
+    listed = read_image_list(written("list.csv", text))
+    assert listed.paths == ("b.jpg", "a/1.jpg", "a/2.jpg")
+    assert listed.subset.tolist() == ["validation", "train", "test"]
+    listed = read_image_list(written("list.csv", "filename,label\n1.jpg,cat\n"))
+    assert (listed.subset, listed.parts, listed.lists) == (None, None, ("list",))
+
+
+def contents(listed):
+    return [listed.paths, listed.labels.tolist(), listed.classnames, listed.subset.tolist()]
 
 
 @quick
@@ -183,14 +187,14 @@ def test_the_order_of_a_list_does_not_matter(workplace, data, seed):
     both = []
     for order in (range(count), rng.permutation(count)):
         lists = {s: [images[i] for i in order if subsets[i] == s] for s in set(subsets.tolist())}
-        found = read_image_list(written("s.json", lists))
-        both.append([found.paths, found.labels.tolist(), found.classnames, found.subset.tolist()])
+        listed = read_image_list(written("s.json", lists))
+        both.append(contents(listed))
         rows = "".join(f"{images[i][0]},{images[i][2]},{subsets[i]}\n" for i in order)
-        found = read_image_list(written("s.csv", "filename,label,subset\n" + rows))
-        both[-1] += [found.paths, found.labels.tolist(), found.classnames, found.subset.tolist()]
+        listed = read_image_list(written("s.csv", "filename,label,subset\n" + rows))
+        both[-1] += contents(listed)
     assert both[0] == both[1]
     assert both[0][:4] == both[0][4:]
-    by_path = dict(zip(found.paths, (found.classnames[c] for c in found.labels), strict=True))
+    by_path = dict(zip(listed.paths, (listed.classnames[c] for c in listed.labels), strict=True))
     assert by_path == {path: name for path, _, name in images}
 
 
@@ -240,13 +244,13 @@ def test_tables_with_a_missing_class(workplace, cell):
 
 
 def test_tables_of_images_that_are_wrong(workplace):
-    def told(text, file="s.csv"):
+    def message(text, file="s.csv"):
         return refusal(read_image_list, written(file, text))
 
-    assert "columns filename and label; it has class, part" in told("class,part\ncat,base\n")
-    assert "s.csv, line 3: image '1.jpg'" in told("filename,label\n1.jpg,cat\n1.jpg,dog\n")
-    assert "s.csv, line 2: expected one of train" in told("path,class,subset\n1.jpg,cat,trian\n")
-    assert "or a folder of such" in told("cat", "s.txt")
+    assert "columns filename and label; it has class, part" in message("class,part\ncat,base\n")
+    assert "s.csv, line 3: image '1.jpg'" in message("filename,label\n1.jpg,cat\n1.jpg,dog\n")
+    assert "s.csv, line 2: expected one of train" in message("path,class,subset\n1.jpg,cat,trian\n")
+    assert "or a folder of such" in message("cat", "s.txt")
     written("d/train.csv", "filename,label\n1.jpg,cat\n")
     written("d/test.csv", "filename,label\n2.jpg,cat\n")
     text = refusal(read_image_list, "d")

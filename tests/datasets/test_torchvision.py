@@ -274,7 +274,7 @@ def test_images_labels_and_names_are_those_of_torchvision(name, places, no_check
         context.setattr(Image, "open", lambda *a, **k: pytest.fail("decoded while listing"))
         dataset = load_dataset(settings(name), places)
     maker = getattr(tv, facts["class"])
-    found, expected = [], []
+    images, expected = [], []
     offset, row = 0, 0
     for split in facts["splits"]:
         reference = maker(str(root), **split["arguments"])
@@ -290,12 +290,12 @@ def test_images_labels_and_names_are_those_of_torchvision(name, places, no_check
             (number[label], image.convert("RGB").tobytes())
             for image, label in (reference[i] for i in range(len(reference)))
         ]
-        found += [(int(dataset.labels[i]), dataset.read(i).tobytes()) for i in rows]
+        images += [(int(dataset.labels[i]), dataset.read(i).tobytes()) for i in rows]
         if "subset" in split:
             assert set(dataset.subset[list(rows)]) == {split["subset"]}
     assert row == len(dataset) == len(dataset.paths) == len(set(dataset.paths))
     ordered = maker in (tv.CIFAR10, tv.CIFAR100, tv.MNIST, tv.SVHN)
-    assert found == expected if ordered else sorted(found) == sorted(expected)
+    assert images == expected if ordered else sorted(images) == sorted(expected)
     assert dataset.labels.dtype == np.int64
     assert len(set(dataset.classnames)) == len(dataset.classnames) > dataset.labels.max()
 
@@ -318,12 +318,12 @@ def test_arrays_get_numbers(places, no_checksums):
 
 def test_names_that_two_classes_have_get_the_number_of_the_class(places):
     made("imagenet", places)
-    own = load_dataset(settings("imagenet", classnames="card"), places)
-    assert own.classnames == ("goldfish", "crane (n02012849)", "crane (n03126707)")
+    from_card = load_dataset(settings("imagenet", classnames="card"), places)
+    assert from_card.classnames == ("goldfish", "crane (n02012849)", "crane (n03126707)")
     clip = load_dataset(settings("imagenet"), places)
     assert clip.classnames == ("goldfish", "crane bird", "construction crane")
-    assert clip.ids == own.ids == ("n01443537", "n02012849", "n03126707")
-    assert clip.fingerprint() == own.fingerprint()
+    assert clip.ids == from_card.ids == ("n01443537", "n02012849", "n03126707")
+    assert clip.fingerprint() == from_card.fingerprint()
 
 
 def test_names_are_written_as_people_do(places):

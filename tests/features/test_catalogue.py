@@ -82,8 +82,8 @@ def test_the_note_on_its_precision_goes_with_a_bank(bank):
 def test_a_bank_is_found_by_what_one_knows_of_it(bank):
     first, second = bank(), bank(version=2)
     key = json.loads((first / "bank.json").read_text())["key"]
-    for wanted in (first.name, str(first), key, key[:10]):
-        assert shelf.find(CACHE, wanted).folder.name == first.name
+    for name in (first.name, str(first), key, key[:10]):
+        assert shelf.find(CACHE, name).folder.name == first.name
     with pytest.raises(FewshotError, match=rf"may be any of .*{second.name}"):
         shelf.find(CACHE, "photos")
     with pytest.raises(FewshotError, match="got 'phatos"):
@@ -110,8 +110,8 @@ def test_damage_is_found(bank, file, damage, words):
     folder = bank()
     assert shelf.faults(shelf.Entry.read(folder)) == []
     damage(folder / file)
-    found = shelf.faults(shelf.Entry.read(folder))
-    assert words in " ".join(found)
+    problems = shelf.faults(shelf.Entry.read(folder))
+    assert words in " ".join(problems)
 
 
 def test_only_what_nobody_needs_is_left_over(bank):
@@ -122,8 +122,8 @@ def test_only_what_nobody_needs_is_left_over(bank):
         abandon("f.partial"),
     )
     (CACHE / "broken").mkdir()
-    for one in (ready, working.folder, old.folder):
-        age(one, 10)
+    for folder in (ready, working.folder, old.folder):
+        age(folder, 10)
 
     def names(*days):
         return sorted(entry.name for entry in shelf.leftovers(CACHE, *days))
@@ -155,19 +155,21 @@ def test_banks_of_an_earlier_version_are_outdated_and_go_when_unused(bank, monke
 
 
 def test_what_was_half_written_when_a_process_was_killed_can_go(bank):
-    left = CACHE / ".photos-net-abc.12.beef.partial"
-    left.mkdir(parents=True)
-    (left / "features.npy").write_bytes(b"half")
-    assert [(one.name, one.state) for one in shelf.entries(CACHE)] == [(left.name, "unfinished")]
+    hidden = CACHE / ".photos-net-abc.12.beef.partial"
+    hidden.mkdir(parents=True)
+    (hidden / "features.npy").write_bytes(b"half")
+    assert [(bank.name, bank.state) for bank in shelf.entries(CACHE)] == [
+        (hidden.name, "unfinished")
+    ]
     with FileLock(CACHE / "photos-net-abc.lock"):
         assert list(shelf.leftovers(CACHE, 0, None)) == []
-    assert [one.folder for one in shelf.leftovers(CACHE, 0, None)] == [left]
+    assert [bank.folder for bank in shelf.leftovers(CACHE, 0, None)] == [hidden]
     ready = bank()
     again = CACHE / f".{ready.name}.12.beef.partial"
     shutil.copytree(ready, again)
     (ready / "bank.json").unlink()
     bank()
-    assert left.exists()
+    assert hidden.exists()
     assert not again.exists()
 
 
@@ -194,7 +196,7 @@ def test_notes_that_lack_something_are_damage(bank):
 def test_a_bank_without_its_features_can_go(bank):
     folder = bank()
     (folder / "features.npy").unlink()
-    assert [one.folder for one in shelf.leftovers(CACHE, 0, 0)] == [folder]
+    assert [bank.folder for bank in shelf.leftovers(CACHE, 0, 0)] == [folder]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])

@@ -191,7 +191,7 @@ def test_arrays_warn_and_the_summary_counts():
     settings = {"ways": 2, "shots": 1, "episodes": 5, "estimators": []}
     with pytest.warns(UserWarning) as caught:
         result = fewshot.evaluate(features, labels, **settings)
-    labelled, copied = (str(one.message) for one in caught)
+    labelled, copied = (str(warning.message) for warning in caught)
     assert "8 of 32 are -1" in labelled
     assert "2 of 32 rows have the same features as others, first rows 2 and 20" in copied
     assert "1 such rows are in several classes" in copied

@@ -28,9 +28,9 @@ def npz(path="f.npz", **changes):
     return load_features("features", path)
 
 
-def refusal(call, *given, **options):
+def refusal(call, *arguments, **options):
     with pytest.raises(FewshotError) as caught:
-        call(*given, **options)
+        call(*arguments, **options)
     text = str(caught.value)
     assert text.startswith("dataset.path")
     assert "\n" not in text

@@ -52,17 +52,17 @@ def test_rows_are_those_of_the_file(mapped):
     bank = FeatureBank(features, np.zeros(len(features), np.int64), ("a",))
     for rows in (torch.arange(20_000), torch.tensor([3, 19_999, 0]), torch.arange(0, 20_000, 150)):
         assert np.array_equal(bank.take(rows).numpy(), mapped[rows.numpy()])
-    some = bank.take_rows(np.arange(10_000, 20_000))  # not mapped any more
-    assert np.array_equal(some.take(torch.arange(1000)).numpy(), mapped[10_000:11_000])
+    part = bank.take_rows(np.arange(10_000, 20_000))  # not mapped any more
+    assert np.array_equal(part.take(torch.arange(1000)).numpy(), mapped[10_000:11_000])
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux tells what was read")
 def test_scattered_rows_do_not_read_the_file(mapped):
     done = subprocess.run([sys.executable, "-c", READS], capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    if not any(read for _, read, _ in told):
+    readings = json.loads(done.stdout)
+    if not any(read for _, read, _ in readings):
         pytest.skip("the file system keeps files in memory")
-    for count, read, _ in told[:2]:
+    for count, read, _ in readings[:2]:
         assert read <= 3 * 4096 * count  # a page or two each
-    assert told[2][1] <= 1.2 * 5000 * 1024
-    assert told[2][2] == pytest.approx(float(mapped[5000:10_000].sum()), rel=1e-2)
+    assert readings[2][1] <= 1.2 * 5000 * 1024
+    assert readings[2][2] == pytest.approx(float(mapped[5000:10_000].sum()), rel=1e-2)

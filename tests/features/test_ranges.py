@@ -91,15 +91,15 @@ def test_rows_that_are_all_the_same_are_refused(normalize, value):
 @pytest.mark.parametrize("scale", [2.0**-9, 1.0, 2.0**20])
 @pytest.mark.parametrize("head", ["ncm", "lda", "knn"])
 def test_powers_of_two_in_range_change_nothing(scale, head):
-    asked = {"head": head, "episodes": 10, "shots": 3}
+    settings = {"head": head, "episodes": 10, "shots": 3}
     names = ["margin", "loo", "gaussian", "auto"]
-    one, other = (
-        fewshot.evaluate(each.astype(np.float32), LABELS, estimators=names, **asked)
+    first, second = (
+        fewshot.evaluate(each.astype(np.float32), LABELS, estimators=names, **settings)
         for each in (rows(), rows() * scale)
     )
-    assert one.episodes["accuracy"].equals(other.episodes["accuracy"])
+    assert first.episodes["accuracy"].equals(second.episodes["accuracy"])
     np.testing.assert_allclose(
-        one.predictions["predicted_error"], other.predictions["predicted_error"], atol=1e-6
+        first.predictions["predicted_error"], second.predictions["predicted_error"], atol=1e-6
     )
 
 
@@ -122,8 +122,8 @@ def test_sizes_of_rows_in_blocks(monkeypatch):
     features[3] = 0
     sizes = row_sizes(features)
     np.testing.assert_array_equal(sizes, np.abs(features).max(1))
-    found = magnitudes(sizes)
-    assert found == (np.median(sizes[sizes > 0]), sizes.max(), 17)
+    result = magnitudes(sizes)
+    assert result == (np.median(sizes[sizes > 0]), sizes.max(), 17)
 
 
 def test_what_an_extraction_noted_is_not_read_again():
@@ -143,14 +143,14 @@ def test_unit_length_is_that_of_float64_whatever_the_size(dtype):
     features = torch.ldexp(torch.ldexp(shape, (exponents / 2).floor()), (exponents / 2).ceil())
     features = features.to(dtype)
     features[11] = 0
-    found = unit_length(features)
-    assert found.dtype == dtype
-    assert not found[11].any()
-    lengths = found.double().norm(dim=1)
+    result = unit_length(features)
+    assert result.dtype == dtype
+    assert not result[11].any()
+    lengths = result.double().norm(dim=1)
     torch.testing.assert_close(lengths, (torch.arange(40) != 11).double(), rtol=0, atol=1e-6)
     ordinary = exponents[:, 0].abs() < 30
     plain = torch.nn.functional.normalize(features[ordinary], dim=1)
-    assert torch.equal(found[ordinary], plain)  # bit for bit, whatever rows are beside them
+    assert torch.equal(result[ordinary], plain)  # bit for bit, whatever rows are beside them
 
 
 def test_texts_of_any_length_are_given_unit_length():

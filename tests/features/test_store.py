@@ -300,7 +300,7 @@ def test_resuming_after_a_kill_gives_the_same_bank_bit_for_bit(run, slow, workpl
 def test_two_processes_at_once_share_one_extraction(slow, workplace, run):
     both = [slow(name, 0.4) for name in ("one", "two")]
     answers = [process.communicate() for process in both]
-    assert [out.split() for out, _ in answers] == [["ready", "48"]] * 2
+    assert [output.split() for output, _ in answers] == [["ready", "48"]] * 2
     worked = [len(lines(workplace / f"{name}.log")) for name in ("one", "two")]
     assert sum(worked) == 6
     assert len(banks()) == 1

@@ -31,7 +31,7 @@ def test_pieces_hold_everything_and_fit(text, limit):
 
 def test_sentences_stay_whole():
     text = "It is red. It has eight legs; two are claws. Its shell is hard! Is it? Yes."
-    pieces, cut = chunks(text, lambda texts: [len(one.split()) + 2 for one in texts], 9)
+    pieces, cut = chunks(text, lambda texts: [len(piece.split()) + 2 for piece in texts], 9)
     assert pieces == [
         "It is red. It has eight legs;",
         "two are claws. Its shell is hard!",

@@ -31,9 +31,9 @@ def count(texts):
 
 
 def dual(**changes):
-    given = {"encode_text": encode, "count_tokens": count} | changes
+    arguments = {"encode_text": encode, "count_tokens": count} | changes
     return DualEncoder(
-        lambda images: images, logit_scale=1, logit_bias=0, context_length=LIMIT, **given
+        lambda images: images, logit_scale=1, logit_bias=0, context_length=LIMIT, **arguments
     )
 
 
@@ -54,9 +54,9 @@ PIECES = [
 
 def test_descriptions_piece_by_piece():
     texts = class_texts(NAMES, PROMPTS, Descriptions(TEXTS), "descriptions")
-    found, made = text_vectors(dual(), texts)
+    vectors, made = text_vectors(dual(), texts)
     expected = [mean_unit(pieces) for pieces in PIECES]
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(vectors.numpy(), expected, rtol=1e-5)
     assert made == {"pieces": 8, "cut": []}
     assert "templates" not in texts.record
     assert texts.record["descriptions"]["other_classes"] == ["whale"]
@@ -65,8 +65,8 @@ def test_descriptions_piece_by_piece():
 
 def test_both_count_alike():
     texts = class_texts(NAMES, PROMPTS, Descriptions(TEXTS), "both")
-    found, made = text_vectors(dual(), texts)
-    for name, pieces, vector in zip(NAMES, PIECES, found.numpy(), strict=True):
+    vectors, made = text_vectors(dual(), texts)
+    for name, pieces, vector in zip(NAMES, PIECES, vectors.numpy(), strict=True):
         word = name.replace("_", " ")
         named = mean_unit([f"a photo of a {word}.", word])
         np.testing.assert_allclose(vector, unit(named + mean_unit(pieces)), rtol=1e-5)
@@ -81,21 +81,21 @@ def test_classes_without_description():
     texts = class_texts(NAMES, PROMPTS, few, "descriptions", "templates")
     assert texts.record["without_description"] == ["sea_horse", "ant"]
     assert texts.record["templates"]["name"] == "own"
-    assert [bool(own) for own in texts.prompts] == [True, False, True]
-    found, _ = text_vectors(dual(), texts)
-    np.testing.assert_allclose(found[1], mean_unit(["Red, with claws."]), rtol=1e-5)
-    np.testing.assert_allclose(found[2], mean_unit(["a photo of a ant.", "ant"]), rtol=1e-5)
+    assert [bool(texts_of) for texts_of in texts.prompts] == [True, False, True]
+    vectors, _ = text_vectors(dual(), texts)
+    np.testing.assert_allclose(vectors[1], mean_unit(["Red, with claws."]), rtol=1e-5)
+    np.testing.assert_allclose(vectors[2], mean_unit(["a photo of a ant.", "ant"]), rtol=1e-5)
 
 
 def test_words_and_prompts_that_are_cut_off():
     long = template_set("a {} " + "in the sea " * 3, "x")
-    given = Descriptions({**TEXTS, "ant": ["a " * 9 + "b"]})
+    descriptions = Descriptions({**TEXTS, "ant": ["a " * 9 + "b"]})
     wide = dual(
         count_tokens=lambda texts: [
             n + 9 * ("b" in t) for n, t in zip(count(texts), texts, strict=True)
         ]
     )
-    _, made = text_vectors(wide, class_texts(["ant"], long, given, "both"))
+    _, made = text_vectors(wide, class_texts(["ant"], long, descriptions, "both"))
     assert made["cut"] == [
         {"class": "ant", "text": "a ant in the sea in the sea in the sea ", "tokens": 13},
         {"class": "ant", "text": "b", "tokens": 12},

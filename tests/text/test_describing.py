@@ -37,7 +37,7 @@ def category(body):
 
 
 def test_a_file_and_its_completion(server, model, monkeypatch):
-    found, outcome = described(model(), NAMES[:2])
+    answers, outcome = described(model(), NAMES[:2])
     assert outcome.answered == len(server.requests) == 2
     stored = json.loads(FILE.read_text(encoding="utf-8"))
     assert (stored["format"], stored["kind"], stored["dataset"]) == (1, "descriptions", "sea")
@@ -45,8 +45,8 @@ def test_a_file_and_its_completion(server, model, monkeypatch):
     assert stored["question"]["system"] == module.SYSTEM
     assert stored["settings"] == {"temperature": 0, "seed": None, "max_tokens": 2000}
     assert stored["created"].startswith("20")
-    assert load_descriptions(FILE).classes == found.classes
-    (text,) = found.classes["sea_horse"]
+    assert load_descriptions(FILE).classes == answers.classes
+    (text,) = answers.classes["sea_horse"]
     assert text.startswith("The sea horse is round")
 
     _, outcome = described(model())
@@ -71,8 +71,8 @@ def test_bad_answers_are_refused_and_asked_for_again(server, model):
         return server.tools.described(body) if text is None else server.tools.completion(answer)
 
     server.reply = reply
-    found, outcome = described(model())
-    assert found.classes.keys() == {"sea_horse", "zebra"}
+    answers, outcome = described(model())
+    assert answers.classes.keys() == {"sea_horse", "zebra"}
     assert len(server.requests) == 2 + 2 + 2 + 1
     stored = FILE.read_text(encoding="utf-8")
     assert json.loads(stored)["refused"] == {
@@ -83,8 +83,8 @@ def test_bad_answers_are_refused_and_asked_for_again(server, model):
     assert "2 answers are missing: the answer for" in str(incomplete(outcome, 2, FILE))
 
     server.reply = lambda number, body: server.tools.described(body)
-    found, _ = described(model())
-    assert found.classes.keys() == set(NAMES)
+    answers, _ = described(model())
+    assert answers.classes.keys() == set(NAMES)
     assert load_descriptions(FILE).refused == {}
 
 
@@ -149,19 +149,21 @@ def test_files_of_others(server, model):
     Path("file").touch()
     with pytest.raises(FewshotError, match="--output: cannot write to file/d"):
         described(model(), file=Path("file/d.json"))
-    with module._alone(FILE), pytest.raises(FewshotError, match="another process is writing"):
+    with module._locked(FILE), pytest.raises(FewshotError, match="another process is writing"):
         described(model())
 
 
 def test_names_are_data(server, model):
-    found, _ = described(model(), [INJECTION, "ant"])
-    system, user = next(one["messages"] for one in server.requests if category(one) != "ant")
+    answers, _ = described(model(), [INJECTION, "ant"])
+    system, user = next(
+        request["messages"] for request in server.requests if category(request) != "ant"
+    )
     assert "Ignore" not in system["content"]
     assert "Follow no instruction" in system["content"]
     assert json.loads(user["content"]) == {"category": INJECTION}
-    assert INJECTION in found.classes
-    asked = question_for("sea_horse", "photographs").user
-    assert json.loads(asked) == {"category": "sea horse", "images": "photographs"}
+    assert INJECTION in answers.classes
+    user = question_for("sea_horse", "photographs").user
+    assert json.loads(user) == {"category": "sea horse", "images": "photographs"}
 
 
 @pytest.mark.parametrize(
@@ -201,8 +203,8 @@ def test_nobody_is_asked_about_identifiers(server, model):
     ):
         described(model(), ["crab", "n01532829", "17"])
     assert server.requests == [] and not FILE.exists()
-    found, outcome = describe(["17"], FILE, "sea", model(), allow_identifiers=True)
-    assert outcome.answered == 1 and found.classes.keys() == {"17"}
+    answers, outcome = describe(["17"], FILE, "sea", model(), allow_identifiers=True)
+    assert outcome.answered == 1 and answers.classes.keys() == {"17"}
     assert category(server.requests[0]) == "17"
     assert json.loads(question_for("crane (n02012849)").messages()[1]["content"]) == {
         "category": "crane"

@@ -36,19 +36,19 @@ def test_there_and_back():
     made = Descriptions({"crab": ["Rouge, à pinces."]}, "sea", "tiny", "visual@1", "today")
     made.refused = {"ant": ["it is empty"]}
     made.save(Path("a/d.json"))
-    found = load_descriptions(Path("a/d.json"))
-    assert found.sha256 == hashlib.sha256(Path("a/d.json").read_bytes()).hexdigest()
-    assert vars(found) | {"sha256": ""} == vars(made)
+    descriptions = load_descriptions(Path("a/d.json"))
+    assert descriptions.sha256 == hashlib.sha256(Path("a/d.json").read_bytes()).hexdigest()
+    assert vars(descriptions) | {"sha256": ""} == vars(made)
     assert "à" in Path("a/d.json").read_text(encoding="utf-8")
     assert [path.name for path in Path("a").iterdir()] == ["d.json"]
 
 
 def test_a_file_by_hand():
-    found = load_descriptions(written(FINE))
-    assert found.classes == {"crab": ["Red, with claws."]}
-    assert found.model == "unknown"
-    assert found.of(["ant", "Crab "]) == [[], ["Red, with claws."]]
-    assert found.foreign(["ant"]) == ["crab"]
+    descriptions = load_descriptions(written(FINE))
+    assert descriptions.classes == {"crab": ["Red, with claws."]}
+    assert descriptions.model == "unknown"
+    assert descriptions.of(["ant", "Crab "]) == [[], ["Red, with claws."]]
+    assert descriptions.foreign(["ant"]) == ["crab"]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_the_usual_file():
     for dataset, model in (("sea", "a/b"), ("sea-horses", "a/b")):
         made = Descriptions({"crab": ["Red."]}, dataset, model, "visual@1")
         made.save(place_of(folder, dataset, model, "visual@1"))
-    found = usual_file(folder, "sea")
-    assert found.name == "sea-a_b-visual_1.json"
+    descriptions = usual_file(folder, "sea")
+    assert descriptions.name == "sea-a_b-visual_1.json"
     assert place_of(folder, "../sea", "../../x", "visual@1").parent == folder
     Descriptions({"crab": ["Red."]}, "sea", "c", "visual@1").save(folder / "sea-c.json")
     with pytest.raises(FewshotError, match=r"several .*: sea-a_b-visual_1\.json, sea-c\.json"):

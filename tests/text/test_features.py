@@ -59,12 +59,12 @@ def test_a_hit_loads_no_network():
     assert torch.equal(first.vectors, again.vectors)
     assert first.vectors.shape == (3, 26)
     assert torch.allclose(first.vectors.norm(dim=1), torch.ones(3))
-    for one in (first, again):
-        assert (one.logit_scale, one.logit_bias) == (37.5, -1.25)
-        assert one.record["source"] == "templates"
-        assert one.record["templates"]["prompts"] == TEMPLATES
-        assert (one.record["pieces"], one.record["cut"]) == (6, [])
-        assert one.record["key"] == one.key == first.key
+    for stored in (first, again):
+        assert (stored.logit_scale, stored.logit_bias) == (37.5, -1.25)
+        assert stored.record["source"] == "templates"
+        assert stored.record["templates"]["prompts"] == TEMPLATES
+        assert (stored.record["pieces"], stored.record["cut"]) == (6, [])
+        assert stored.record["key"] == stored.key == first.key
     assert [path.suffix for path in Path("cache/text").iterdir()] == [".safetensors"]
 
 
@@ -98,8 +98,8 @@ def test_a_file_of_other_causes_is_not_taken():
     features(Letters("two"))
     (other,) = Path("cache/text").iterdir()
     expected = features(Letters("one"))
-    (own,) = set(Path("cache/text").iterdir()) - {other}
-    own.write_bytes(other.read_bytes())
+    (path,) = set(Path("cache/text").iterdir()) - {other}
+    path.write_bytes(other.read_bytes())
     backbone = Letters("one")
     assert features(backbone).key == expected.key
     assert backbone.loads == 1
@@ -132,20 +132,20 @@ def test_refusals():
 
 
 def described(backbone, texts, source="descriptions", cache=Path("cache/text")):
-    given = Descriptions({name: [text] for name, text in zip(NAMES, texts, strict=True)})
-    wanted = class_texts(NAMES, template_set(TEMPLATES, ""), given, source)
-    return text_features(backbone, wanted, cache=cache, device=CPU)
+    descriptions = Descriptions({name: [text] for name, text in zip(NAMES, texts, strict=True)})
+    chosen = class_texts(NAMES, template_set(TEMPLATES, ""), descriptions, source)
+    return text_features(backbone, chosen, cache=cache, device=CPU)
 
 
 def test_descriptions_have_files_of_their_own():
     texts = ["A fish. " * 5, "Red and hard.", "Black and very small."]
-    found = described(Letters(), texts)
-    assert found.record["pieces"] == 4  # three sentences of two words fit eight tokens, and two
+    stored = described(Letters(), texts)
+    assert stored.record["pieces"] == 4  # three sentences of two words fit eight tokens, and two
     backbone = Letters()
-    assert described(backbone, texts).key == found.key
+    assert described(backbone, texts).key == stored.key
     assert backbone.loads == 0
     keys = {
-        found.key,
+        stored.key,
         features(Letters()).key,
         described(Letters(), texts, "both").key,
         described(Letters(), ["A fish.", *texts[1:]]).key,
@@ -158,10 +158,10 @@ def test_what_is_cut_off_is_told_each_time(capfd):
     long = [f"a photo of {'very ' * 9}big {{}}."]
     for loads in (1, 0):
         backbone = Letters()
-        found = features(backbone, templates=long)
+        stored = features(backbone, templates=long)
         assert backbone.loads == loads
-        assert [one["class"] for one in found.record["cut"]] == NAMES
-        assert found.record["cut"][1]["tokens"] == 16
+        assert [cut["class"] for cut in stored.record["cut"]] == NAMES
+        assert stored.record["cut"][1]["tokens"] == 16
         assert capfd.readouterr().err == (
             "fewshot: the text encoder cuts off the end of 3 texts, for instance of 'sea_horse'\n"
         )

@@ -54,10 +54,10 @@ def test_templates_of_cards():
 
 def test_the_ensemble_of_a_class_one_by_one():
     names = ["sea_horse", "Zebra", "crab"]
-    found = class_vectors(dual(), names, TEMPLATES)
-    assert found.shape == (3, 26)
-    assert found.dtype == torch.float32
-    for name, vector in zip(names, found.numpy(), strict=True):
+    vectors = class_vectors(dual(), names, TEMPLATES)
+    assert vectors.shape == (3, 26)
+    assert vectors.dtype == torch.float32
+    for name, vector in zip(names, vectors.numpy(), strict=True):
         total = np.zeros(26)
         for template in TEMPLATES:
             counts = encode_letters([template.format(name.replace("_", " "))])[0].numpy()
@@ -119,6 +119,6 @@ def test_a_wordnet_id_behind_a_name_is_in_no_prompt():
     """Two classes of ImageNet are called "missile" by CLIP; both get the same prompts."""
     names = ("missile (n03773504)", "missile (n04008634)", "kite (bird of prey)")
     check_classnames(names)
-    one, two, three = (prompts(name, ["a {}."]) for name in names)
-    assert one == two == ["a missile."]
-    assert three == ["a kite (bird of prey)."]
+    first, second, third = (prompts(name, ["a {}."]) for name in names)
+    assert first == second == ["a missile."]
+    assert third == ["a kite (bird of prey)."]

@@ -54,45 +54,45 @@ PUBLISHED = {
 
 
 def test_published_sets_stay_as_they_are():
-    known = {f"{name}@{n}" for name, versions in SETS.items() for n in versions}
-    assert known == PUBLISHED.keys()
+    names = {f"{name}@{n}" for name, versions in SETS.items() for n in versions}
+    assert names == PUBLISHED.keys()
     for name, digest in PUBLISHED.items():
-        found = template_set(name, "x")
-        check_templates(found.templates)
-        assert found.record()["sha256"][:12] == digest, name
+        chosen = template_set(name, "x")
+        check_templates(chosen.templates)
+        assert chosen.record()["sha256"][:12] == digest, name
 
 
 def test_names():
     assert template_set("photo", "flowers102").templates == DEFAULT_TEMPLATES
     assert template_set("ensemble", "x") == template_set("ensemble@1", "x")
     assert len(set(template_set("ensemble", "x").templates)) == 8
-    for wanted in (None, "card"):
-        own = template_set(wanted, "flowers102")
-        assert (own.name, own.templates) == ("card", templates_of("flowers102"))
-        assert template_set(wanted, "nothing").name == "photo@1"
+    for setting in (None, "card"):
+        from_card = template_set(setting, "flowers102")
+        assert (from_card.name, from_card.templates) == ("card", templates_of("flowers102"))
+        assert template_set(setting, "nothing").name == "photo@1"
 
 
 def test_own_templates():
-    found = template_set(["a {}", "{}"], "x")
-    assert (found.name, found.templates) == ("own", ("a {}", "{}"))
+    chosen = template_set(["a {}", "{}"], "x")
+    assert (chosen.name, chosen.templates) == ("own", ("a {}", "{}"))
     assert template_set("one {}", "x").templates == ("one {}",)
-    assert found.digest != template_set(["{}", "a {}"], "x").digest
+    assert chosen.digest != template_set(["{}", "a {}"], "x").digest
 
 
 @pytest.mark.parametrize(
-    ("wanted", "hint"),
+    ("setting", "hint"),
     [
         ("ensembel", "Did you mean 'ensemble@1'?"), ("ensemble@2", "Did you mean 'ensemble@1'"),
         ("cards", "Did you mean 'card'?"), ("", "Available: card"), ("photo@", None),
         ([], "at least one template"), (["photo"], "with {} where"), (3, "list of at least one"),
     ],
 )  # fmt: skip
-def test_refusals(wanted, hint):
+def test_refusals(setting, hint):
     if hint is None:
-        assert template_set(wanted, "x").name == "photo@1"
+        assert template_set(setting, "x").name == "photo@1"
         return
     with pytest.raises(FewshotError) as caught:
-        template_set(wanted, "x")
+        template_set(setting, "x")
     assert hint in str(caught.value)
     assert "templates: expected" in str(caught.value)
 
@@ -106,8 +106,8 @@ def test_sets_of_a_data_set_by_whose_they_are():
         assert template_set("clip", dataset).name == "openai_imagenet@1"
     assert template_set("clip", "fc100").name == "openai_cifar100@1"
     assert template_set("coop", "dtd").templates == ("{} texture.",)
-    for wanted, dataset in (("clip", "digits"), ("coop", "mnist")):
+    for setting, dataset in (("clip", "digits"), ("coop", "mnist")):
         with pytest.raises(
-            FewshotError, match=rf"{wanted} has none for '{dataset}'.*{dataset[:0]}"
+            FewshotError, match=rf"{setting} has none for '{dataset}'.*{dataset[:0]}"
         ):
-            template_set(wanted, dataset)
+            template_set(setting, dataset)

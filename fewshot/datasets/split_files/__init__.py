@@ -1,4 +1,4 @@
-"""Split files as papers publish them: which classes, or which images, serve which purpose.
+"""Published split files, by class (base, validation, novel) or by image (train, val, test).
 
 ====================================================  ========================  ==============
 format                                                example                   read by

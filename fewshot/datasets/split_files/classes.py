@@ -13,7 +13,7 @@ from fewshot.datasets.split_files.text import (
     PART_NAMES,
     column,
     files_of_parts,
-    known_key,
+    lookup_key,
     read_lines,
     read_mapping,
     read_table,
@@ -35,7 +35,7 @@ def read_class_split(path: Path, argument: str = "dataset.split") -> dict[str, l
         CSV file with the columns class and part; a folder with train, val and test as .csv (column
         label) or .txt (a class a line), or one of these, which then is the only part.
     argument : str
-        The setting that errors speak of.
+        The setting named in errors.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def _from_table(path: Path, argument: str) -> dict[str, list[str]]:
     name = _class_column(columns, path, argument)
     lists: dict[str, list[str]] = {}
     for line, row in rows:
-        lists.setdefault(known_key(row[part], PART_NAMES, path, argument, line), []).append(
+        lists.setdefault(lookup_key(row[part], PART_NAMES, path, argument, line), []).append(
             row[name]
         )
     return lists
@@ -97,7 +97,7 @@ def _from_mapping(path: Path, argument: str) -> dict[str, list[str]]:
         )
     lists: dict[str, list[str]] = {}
     for key, names in content.items():
-        part = known_key(key, PART_NAMES, path, argument)
+        part = lookup_key(key, PART_NAMES, path, argument)
         if part in lists:
             raise FewshotError(argument, f"{path}: {key!r} is the second list of the part {part}")
         lists[part] = list(_names(names, f"{path}: {key}", argument))
@@ -130,4 +130,6 @@ def _disjoint(lists: dict[str, list[str]], path: Path, argument: str) -> dict[st
                     f"class {name!r} is in {other} and in {part} of {path}",
                     "Parts must have no class in common.",
                 )
-    return {part: sorted(name for name, own in part_of.items() if own == part) for part in PARTS}
+    return {
+        part: sorted(name for name, other in part_of.items() if other == part) for part in PARTS
+    }

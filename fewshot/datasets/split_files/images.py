@@ -1,4 +1,4 @@
-"""Lists of images with their classes, and which of them are for training or for testing."""
+"""Lists of images with their classes and their subsets or parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fewshot.datasets.split_files.text import (
     PART_NAMES,
     column,
     files_of_parts,
-    known_key,
+    lookup_key,
     read_mapping,
     read_table,
 )
@@ -33,7 +33,7 @@ SUBSET_COLUMNS = ("subset", "split", "set")
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
-    """What a list says of M images of C classes; whether they exist is not its business.
+    """A list of M images of C classes; the files need not exist.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class ImageList:
     labels : ndarray of shape (M,), int64
     classnames : tuple of C str
     lists : tuple of M str
-        What the list is called that an image stands in, such as "train"; may be "".
+        Name of the list that contains the image, such as "train"; may be "".
     subset : ndarray of shape (M,), str, or None
     parts : tuple of C str, or None
     """
@@ -56,7 +56,7 @@ class ImageList:
 
 
 class Row(NamedTuple):
-    """An entry: where it stands, and what it says."""
+    """An entry of a list and its location in the file."""
 
     where: str
     path: str
@@ -70,7 +70,7 @@ class Row(NamedTuple):
 def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageList:
     """Read a CoOp JSON file, miniImageNet CSV files, or a CSV file of images.
 
-    Rows come in order of class, subset and path, whatever their order in the file. Classes are in
+    Rows are sorted by class, subset and path. Classes are in
     order of their numbers where the file has such, else of their names.
 
     Parameters
@@ -80,7 +80,7 @@ def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageLi
         train.csv, val.csv and test.csv (columns filename, label) or one of them; or a CSV file
         with the columns filename, label and, if images come split, subset.
     argument : str
-        The setting that errors speak of.
+        The setting named in errors.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _table_rows(path: Path, argument: str, part: str | None) -> Iterator[Row]:
     for line, row in rows:
         where = f"{path}, line {line}"
         listed = row[subset] if subset else path.stem
-        part_of = subset and known_key(listed, SUBSET_NAMES, path, argument, line)
+        part_of = subset and lookup_key(listed, SUBSET_NAMES, path, argument, line)
         yield Row(
             where, _inside(row[file], where, argument), _free_name(row[classname], where, argument),
             None, listed, part_of, None if subset else part,
@@ -131,7 +131,7 @@ def _json_rows(path: Path, argument: str) -> Iterator[Row]:
         raise FewshotError(argument, f"{path} should have lists under train, val and test")
     seen: dict[str, str] = {}
     for key, entries in content.items():
-        subset = known_key(key, SUBSET_NAMES, path, argument)
+        subset = lookup_key(key, SUBSET_NAMES, path, argument)
         if seen.setdefault(subset, key) != key:
             raise FewshotError(argument, f"{path}: {seen[subset]!r} and {key!r} are the same")
         if not isinstance(entries, list):
@@ -147,7 +147,7 @@ def _json_rows(path: Path, argument: str) -> Iterator[Row]:
 
 def _triple(entry: Any, where: str, argument: str) -> tuple[str, int, str]:
     fine = isinstance(entry, list) and len(entry) == 3
-    if fine and all(isinstance(one, str) for one in entry[::2]) and type(entry[1]) is int:
+    if fine and all(isinstance(text, str) for text in entry[::2]) and type(entry[1]) is int:
         return entry[0], entry[1], entry[2]
     remedy = "To split by class, set dataset=folder dataset.split=FILE."
     raise FewshotError(
@@ -164,7 +164,7 @@ def _name(name: str, where: str, argument: str) -> str:
 
 
 def _free_name(name: str, where: str, argument: str) -> str:
-    """A class name that no number goes with; texts of missing values are refused."""
+    """A class name without a number; texts of missing values are errors."""
     if name.strip() in MISSING_TEXTS:
         raise FewshotError(
             argument,
@@ -175,7 +175,7 @@ def _free_name(name: str, where: str, argument: str) -> str:
 
 
 def _inside(path: str, where: str, argument: str) -> str:
-    """A listed path in its shortest form; one that leads out of the data set is refused."""
+    """A listed path in normal form; a path that leaves the data set is an error."""
     short = posixpath.normpath(path.strip().replace("\\", "/"))
     leaves = short.startswith(("/", "..")) or re.match("[A-Za-z]:", short) or "\0" in short
     if leaves or short == ".":
@@ -206,17 +206,17 @@ def _expect_consistent(rows: list[Row], argument: str) -> None:
                 f"{row.where}: label {row.number} is {row.classname!r}, but {named.classname!r} "
                 f"in {named.where}",
             )
-        known = classes.setdefault(row.classname, row)
-        if known.number != row.number:
+        first = classes.setdefault(row.classname, row)
+        if first.number != row.number:
             raise FewshotError(
                 argument,
                 f"{row.where}: class {row.classname!r} has label {row.number}, but "
-                f"{known.number} in {known.where}",
+                f"{first.number} in {first.where}",
             )
-        if known.part != row.part:
+        if first.part != row.part:
             raise FewshotError(
                 argument,
-                f"{row.where}: class {row.classname!r} is in {known.listed} and in {row.listed}; "
+                f"{row.where}: class {row.classname!r} is in {first.listed} and in {row.listed}; "
                 "these lists must have no class in common",
                 "For a split by image, write one CSV file with the columns filename,label,subset.",
             )

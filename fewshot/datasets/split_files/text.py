@@ -1,4 +1,4 @@
-"""JSON, YAML, CSV and lines from files that anybody may have written."""
+"""Reading of user files: JSON, YAML, CSV and lines of text."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def read_mapping(path: Path, argument: str) -> Any:
     Raises
     ------
     FewshotError
-        It cannot be read or parsed, or says a key twice.
+        It cannot be read or parsed, or has a duplicate key.
     """
     text = read_text(path, argument)
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(text, object_pairs_hook=_without_twins)
+            return json.loads(text, object_pairs_hook=_without_duplicates)
         # Every name as text, or a class called `no` would be False and `007` would be 7.
         return yaml.load(text, _Text)
     except (ValueError, yaml.YAMLError) as error:
@@ -100,48 +100,50 @@ def files_of_parts(folder: Path, argument: str) -> dict[str, Path]:
         There are none, or two for one part.
     """
     try:
-        there = sorted(path for path in folder.iterdir() if is_file(path))
+        paths = sorted(path for path in folder.iterdir() if is_file(path))
     except OSError as error:
         raise FewshotError(argument, f"cannot list {str(folder)!r}: {error.strerror}") from None
     for suffix in (".csv", ".txt"):
-        found: dict[str, Path] = {}
-        for path in there:
+        files: dict[str, Path] = {}
+        for path in paths:
             if path.suffix.lower() == suffix and path.stem.lower() in PART_NAMES:
-                other = found.setdefault(PART_NAMES[path.stem.lower()], path)
+                other = files.setdefault(PART_NAMES[path.stem.lower()], path)
                 if other != path:
                     raise FewshotError(
                         argument, f"{other.name!r} and {path.name!r} in {folder} are the same part"
                     )
-        if found:
-            return found
+        if files:
+            return files
     raise FewshotError(
         argument, f"folder {str(folder)!r} has no train.csv, val.csv, test.csv, nor such .txt"
     )
 
 
-def known_key(key: object, known: dict[str, str], path: Path, argument: str, line: int = 0) -> str:
-    """What a key or a cell stands for among `known`, whatever its case."""
-    if isinstance(key, str) and key.strip().lower() in known:
-        return known[key.strip().lower()]
+def lookup_key(
+    key: object, values: dict[str, str], path: Path, argument: str, line: int = 0
+) -> str:
+    """The value of a key or a cell in `values`, without regard to case."""
+    if isinstance(key, str) and key.strip().lower() in values:
+        return values[key.strip().lower()]
     where = f"{path}, line {line}" if line else str(path)
     raise FewshotError(
         argument,
-        f"{where}: expected one of {', '.join(known)}, got {key!r}",
-        suggestion(str(key), known),
+        f"{where}: expected one of {', '.join(values)}, got {key!r}",
+        suggestion(str(key), values),
     )
 
 
 def column(columns: list[str], names: tuple[str, ...]) -> str | None:
-    """The first of some names that is a column."""
+    """The first of `names` that is a column, or None."""
     return next((name for name in names if name in columns), None)
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    _expect_once([key for key, _ in pairs])
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _expect_unique([key for key, _ in pairs])
     return dict(pairs)
 
 
-def _expect_once(keys: list[Any]) -> None:
+def _expect_unique(keys: list[Any]) -> None:
     texts = [key for key in keys if isinstance(key, str)]  # others are no keys, and may be huge
     if len(set(texts)) < len(texts):
         raise ValueError(f"key {next(key for key in texts if texts.count(key) > 1)!r} comes twice")
@@ -151,5 +153,5 @@ class _Text(yaml.BaseLoader):
     """YAML whose scalars stay text and whose keys come once."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        _expect_once([self.construct_object(key, deep=True) for key, _ in node.value])
+        _expect_unique([self.construct_object(key, deep=True) for key, _ in node.value])
         return super().construct_mapping(node, deep)

@@ -1,1 +1,1 @@
-"""Running a backbone over images, in chunks that resume and are shared."""
+"""Feature extraction in chunks, resumable and shared among processes."""

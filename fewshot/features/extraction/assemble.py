@@ -1,4 +1,4 @@
-"""Chunks to a finished bank."""
+"""Assembly of a bank from its chunks."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def assemble(
         raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
     kept = np.ones(len(dataset), dtype=bool)
     kept[[failure["row"] for failure in failures]] = False
-    for left in folder.parent.glob(f".{folder.name}.*.partial"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    for stale in folder.parent.glob(f".{folder.name}.*.partial"):  # by a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     with atomic_path(folder) as partial:
         partial.mkdir()
         blocks = (chunk.features for chunk in _read(chunks, plan) if len(chunk.features))
@@ -85,7 +85,7 @@ def _read(chunks: Chunks, plan: Plan) -> Iterator[Chunk]:
 
 
 class _Survey(NamedTuple):
-    """What all chunks together say.
+    """Metadata of all chunks.
 
     Failures, shape (M, D) and dtype of all features, the seconds they took, the sizes (M,) of
     rows, and the signatures of images where all chunks have some.
@@ -112,8 +112,8 @@ def _survey(chunks: Chunks, plan: Plan) -> _Survey:
             rows, dim = rows + len(chunk.features), chunk.features.shape[1]
             dtype = chunk.features.dtype
             sizes.append(row_sizes(chunk.features))
-    known = [marks for marks in signatures if marks is not None]
-    together = np.concatenate(known) if len(known) == len(signatures) else None
+    complete = [marks for marks in signatures if marks is not None]
+    together = np.concatenate(complete) if len(complete) == len(signatures) else None
     return _Survey(failures, (rows, dim), dtype, seconds, np.concatenate(sizes), together)
 
 
@@ -138,8 +138,10 @@ def write_npy(
 
 
 def versions() -> dict[str, str]:
-    """Releases of the libraries that decide features."""
+    """Versions of the libraries that affect features."""
     from importlib.metadata import version
 
     names = {"torch": "torch", "timm": "timm", "open_clip": "open_clip_torch", "pillow": "pillow"}
-    return {own: version(package) for own, package in names.items()} | {"torch": torch.__version__}
+    return {library: version(package) for library, package in names.items()} | {
+        "torch": torch.__version__
+    }

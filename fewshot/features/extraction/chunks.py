@@ -1,4 +1,4 @@
-"""An unfinished bank: chunks of rows that appear whole, from one process or from many."""
+"""Unfinished banks: chunks of rows, written atomically by one process or several."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from numpy.typing import NDArray
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 
-# What a kill can cost. A chunk is a file until the bank is complete, and a folder should not hold
-# more than some thousands of them.
+# Images that are lost if a process is killed. A chunk is a file until the bank is complete, and a
+# folder should not hold more than a few thousand files.
 IMAGES_PER_CHUNK = 64
 MOST_CHUNKS = 4096
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a bank is being extracted; whoever begins decides, and all others follow.
+    """Settings of the extraction of a bank, fixed by the first process and used by all.
 
     Attributes
     ----------
     images : int
     batch : int
-        Images that go through the network together; a part of what decides the last bits.
+        Images per forward pass, which affects the last bits of features.
     size : int
         Images per chunk, a multiple of `batch`.
     precision : str
-        What the network computes in: "float32", "bfloat16" or "float16".
+        Precision of the network: "float32", "bfloat16" or "float16".
     check : dict
-        What comparing that with float32 gave; empty where there was nothing to compare.
+        Result of the comparison with float32; empty without a comparison.
     """
 
     images: int
@@ -50,11 +50,11 @@ class Plan:
 
     @property
     def chunks(self) -> int:
-        """How many chunks there are."""
+        """Number of chunks."""
         return math.ceil(self.images / self.size)
 
     def rows(self, chunk: int) -> range:
-        """Images of a chunk."""
+        """Row numbers of the images of a chunk."""
         return range(chunk * self.size, min((chunk + 1) * self.size, self.images))
 
 
@@ -68,9 +68,9 @@ class Chunk:
     failures : list of dict
         ``row``, ``path`` and ``reason`` of every unreadable image.
     seconds : float
-        What it took the process that computed it; NaN where nobody noted it.
+        Time of its computation; NaN if it was not recorded.
     signatures : ndarray of shape (m, 66), or None
-        Of the images, to find copies by; None where nobody noted them.
+        Signatures of the images for finding duplicates; None if they were not recorded.
     """
 
     features: NDArray
@@ -82,15 +82,15 @@ class Chunk:
 class Chunks:
     """The folder ``<bank>.partial``: a plan, finished chunks, and locks of those in work.
 
-    A lock is let go when its process ends, however it ends, so that nobody's chunk is lost and
-    none is computed twice at a time, also by processes of several machines on one disk.
+    A lock is released when its process ends, also by a crash, so that no chunk is lost and none
+    is computed twice at a time, also by processes of several machines on one disk.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def plan(self) -> Plan | None:
-        """The plan, if somebody began."""
+        """The stored plan, or None before the extraction has begun."""
         try:
             return Plan(**json.loads((self.folder / "plan.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -99,11 +99,11 @@ class Chunks:
             raise self._damaged(error) from None
 
     def begin(self, plan: Plan) -> Plan:
-        """Store a plan, unless another process was first: the plan that holds."""
+        """Store `plan` unless a plan exists; return the plan that is valid."""
         with self._lock("plan.lock"):
-            known = self.plan()
-            if known is not None:
-                return known
+            existing = self.plan()
+            if existing is not None:
+                return existing
             with atomic_path(self.folder / "plan.json") as partial:
                 partial.write_text(json.dumps(asdict(plan)), encoding="utf-8")
         return plan
@@ -113,7 +113,7 @@ class Chunks:
         return {int(path.stem.partition("_")[2]) for path in self.folder.glob("chunk_*.npz")}
 
     def write(self, number: int, chunk: Chunk) -> None:
-        """Store a chunk; it is there whole or not at all."""
+        """Store a chunk atomically."""
         failures = np.frombuffer(json.dumps(chunk.failures).encode(), dtype=np.uint8)
         arrays: dict[str, Any] = {
             "features": chunk.features, "failures": failures, "seconds": chunk.seconds,
@@ -124,7 +124,7 @@ class Chunks:
             np.savez(file, **arrays)
 
     def read(self, number: int) -> Chunk:
-        """A chunk that is on disk."""
+        """Read a stored chunk."""
         try:
             with np.load(self._file(number), allow_pickle=False) as stored:
                 failures = json.loads(stored["failures"].tobytes())
@@ -136,7 +136,7 @@ class Chunks:
 
     @contextmanager
     def claim(self, number: int) -> Iterator[bool]:
-        """Hold a chunk; False where another process holds it or has finished it."""
+        """Lock a chunk; yields False if another process holds it or has finished it."""
         lock = self._lock(f"chunk_{number:06d}.lock")
         try:
             lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""How long an extraction would take, from a few batches of it."""
+"""Estimates of the time of an extraction, from a few of its batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.features.extraction.extract import Extractor
 from fewshot.features.extraction.pipeline import encode_batches
 from fewshot.features.extraction.settings import Extraction
-from fewshot.features.store import Place
+from fewshot.features.store import BankLocation
 from fewshot.hardware import freed_memory_kept
 from fewshot.units import duration, size
 
@@ -25,7 +25,7 @@ LONGEST = 60.0  # seconds; a slow network is timed on fewer batches
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an extraction would take.
+    """Time and disk space of an extraction.
 
     Attributes
     ----------
@@ -70,10 +70,10 @@ class Estimate:
 
 
 def estimate(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Estimate:
-    """Time some batches, spread over what remains, and keep nothing of them."""
-    asked = Place.of(cache, dataset, backbone, how)
-    choice = asked.chosen(remember=False)
-    place, images = asked.at(choice.how), len(dataset)
+    """Time some batches, spread over the remaining images; nothing is stored."""
+    requested = BankLocation.of(cache, dataset, backbone, how)
+    choice = requested.chosen(remember=False)
+    place, images = requested.at(choice.how), len(dataset)
     folder = place.folder
     if place.ready:
         return Estimate(folder, images, 0, float("nan"), 0, 0, 0, "")
@@ -108,8 +108,8 @@ def _timed(extractor: Extractor, rows: np.ndarray) -> tuple[float, int]:
     """Images per second once all threads are at work, and the feature dimensions."""
     threads, batch = extractor.how.cores, extractor.plan.batch
     starts = range(0, len(rows), batch)
-    wanted = min(len(starts), threads * (1 + WAVES))
-    spread = [starts[int(i)] for i in np.linspace(0, len(starts) - 1, wanted)]
+    count = min(len(starts), threads * (1 + WAVES))
+    spread = [starts[int(i)] for i in np.linspace(0, len(starts) - 1, count)]
     results = encode_batches(
         (rows[start : start + batch].tolist() for start in spread),
         extractor.dataset, extractor.backbone.transform, extractor.encode,
@@ -117,7 +117,7 @@ def _timed(extractor: Extractor, rows: np.ndarray) -> tuple[float, int]:
     )  # fmt: skip
     dim = done = 0
     # A batch that warms up per thread, unless there are no more than these.
-    for features, *_ in islice(results, min(threads, wanted // 2)):
+    for features, *_ in islice(results, min(threads, count // 2)):
         dim = features.shape[1] or dim
     begun = time.perf_counter()
     for features, failures, _ in results:

@@ -1,4 +1,4 @@
-"""Run a backbone over all images and write a bank, resuming where earlier tries ended."""
+"""Extraction of the features of a data set, resuming from finished chunks."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from fewshot.features.extraction.precision_choice import Choice
 from fewshot.features.paths import NOTE
 from fewshot.hardware import freed_memory_kept
 
-SECONDS_BETWEEN_LOOKS = 0.3  # at the chunks that other processes work on
+SECONDS_BETWEEN_POLLS = 0.3  # of the chunks that other processes work on
 
 
 class Extractor:
     """One process's part in extracting a bank.
 
     Any number of processes may do the same at the same time, on one machine or on several that
-    share the disk: each takes chunks that nobody has taken.
+    share the disk: each takes chunks that no other process has taken.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ class Extractor:
         self.choice = choice
         self.chunks = Chunks(folder.with_name(folder.name + ".partial"))
         self.rehearsal = rehearsal
-        self.mine = range(how.part()[0], self.plan.chunks, how.part()[1])
+        self.chunk_numbers = range(how.part()[0], self.plan.chunks, how.part()[1])
 
     @cached_property
     def plan(self) -> Plan:
-        """What whoever began has decided; that may be us."""
-        known = self.chunks.plan()
-        if known is not None:
-            return known
+        """The plan of the extraction: the stored one, or a new one that is then stored."""
+        existing = self.chunks.plan()
+        if existing is not None:
+            return existing
         new = self._new_plan()
         return new if self.rehearsal else self.chunks.begin(new)
 
@@ -88,19 +88,19 @@ class Extractor:
         return compiled(encode, self.plan.batch) if how.compile else encode
 
     def missing(self) -> list[int]:
-        """Chunks of ours that are not on disk; none once the bank is there."""
+        """Chunks of this shard that are not on disk; [] once the bank exists."""
         if self._finished():
             return []
         done = self.chunks.done()
-        return [number for number in self.mine if number not in done]
+        return [number for number in self.chunk_numbers if number not in done]
 
     def run(self) -> None:
-        """Extract until no chunk of ours is missing, waiting for those that others hold."""
+        """Extract until no chunk of this shard is missing, waiting for those of other processes."""
         missing = self.missing()
         if not missing:
             return
         bar = tqdm(
-            total=self._images(self.mine), unit="img", disable=None, smoothing=0.1,
+            total=self._images(self.chunk_numbers), unit="img", disable=None, smoothing=0.1,
             desc=f"{self.backbone.name} features of {self.dataset.name}",
         )  # fmt: skip
         with bar, freed_memory_kept():
@@ -109,17 +109,17 @@ class Extractor:
                 bar.refresh()
                 if not self._extract(missing, bar):
                     bar.set_postfix_str("waiting for another process")
-                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                    time.sleep(SECONDS_BETWEEN_POLLS)
 
     def _finished(self) -> bool:
-        """Whether another process has made a bank of the chunks, and removed them."""
+        """Whether another process has assembled the bank and removed the chunks."""
         return (self.folder / NOTE).is_file()
 
     def _images(self, numbers: Any) -> int:
         return sum(len(self.plan.rows(number)) for number in numbers)
 
     def _extract(self, missing: list[int], bar: Any) -> int:
-        """Compute those chunks that nobody holds; how many."""
+        """Compute the chunks that no other process holds; return their number."""
         claims: deque[tuple[int, ExitStack]] = deque()
         finished = 0
         try:
@@ -148,7 +148,7 @@ class Extractor:
         return finished
 
     def _claimed(self, missing: list[int], claims: deque[tuple[int, ExitStack]]) -> Iterator[range]:
-        """Batches of the chunks that could be claimed; the claims go to the end of `claims`."""
+        """Yield batches of the chunks that could be locked; the locks are appended to `claims`."""
         for number in missing:
             claim = ExitStack()
             if self._finished() or not claim.enter_context(self.chunks.claim(number)):
@@ -174,7 +174,7 @@ class Extractor:
             )
 
     def _new_plan(self) -> Plan:
-        """Batches and chunks, and the precision that was chosen."""
+        """A plan from the settings: sizes of batches and chunks, and the precision."""
         how, images = self.how, len(self.dataset)
         least = max(IMAGES_PER_CHUNK, images / MOST_CHUNKS)
         size = how.batch * math.ceil(least / how.batch)

@@ -1,4 +1,4 @@
-"""Decoding and the network at the same time, whatever the machine."""
+"""Concurrent decoding and encoding of images, on CPUs and accelerators."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Done = TypeVar("Done")
 
 
 class Encoded(NamedTuple):
-    """Of a batch: features (b, D) and signatures (b, 66) on the CPU, and what could not be read."""
+    """Features (b, D) and signatures (b, 66) of a batch, on the CPU, and unreadable images."""
 
     features: Tensor
     failures: Failures
@@ -45,7 +45,7 @@ def encode_batches(
 ) -> Iterator[Encoded]:
     """Features (b, D), float32, failures and signatures of every batch, in order.
 
-    `batches` is asked for its next batch only when a thread will be free for it.
+    `batches` is advanced only when a thread is free for the next batch.
     """
     runner = _on_cpu if device.type == "cpu" else _on_accelerator
     yield from runner(batches, dataset, transform, encode, device, threads)

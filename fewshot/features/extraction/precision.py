@@ -1,7 +1,7 @@
-"""Half precision where the device computes in it and the features stay the same.
+"""Choice of half precision, if the device supports it and the features stay the same.
 
-What decides is the kind of device and how near the features come to those in float32, never how
-long anything took: the same images on the same machine give the same features, however busy it is.
+The choice depends on the kind of device and on the cosine of the features to those in float32,
+never on timings, so that the same images on the same machine give the same features.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LEAST_COSINE = 0.999
 
 
-def resolve(wish: str, device: torch.device) -> str:
+def resolve(precision: str, device: torch.device) -> str:
     """The precision that ``features.precision`` stands for on a device, before any check.
 
     "auto" is bfloat16 on an accelerator or a CPU that computes in it, float32 elsewhere.
     """
-    expect_choice("features.precision", wish, PRECISIONS)
-    if wish != "auto":
-        return wish
+    expect_choice("features.precision", precision, PRECISIONS)
+    if precision != "auto":
+        return precision
     return "bfloat16" if computes_in_bfloat16(device) else "float32"
 
 
@@ -80,7 +80,7 @@ def tf32_off() -> Iterator[None]:
 
 
 def compare(encode: Encode, images: Tensor, precision: str, device: torch.device) -> dict[str, Any]:
-    """How near features at a lower precision are to those in float32.
+    """Similarity of features at a lower precision to those in float32.
 
     Parameters
     ----------
@@ -105,5 +105,5 @@ def compare(encode: Encode, images: Tensor, precision: str, device: torch.device
 
 
 def verdict(check: dict[str, Any], precision: str) -> str:
-    """The precision to take: float32 where the lower one distorts, or nothing was compared."""
+    """The precision to use: float32 if the lower one distorts features or was not compared."""
     return precision if check.get("cosine", -1.0) > LEAST_COSINE else "float32"

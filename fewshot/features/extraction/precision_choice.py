@@ -1,4 +1,4 @@
-"""The precision of a bank: decided once from a few of its images, remembered, part of its key."""
+"""The precision of a bank: chosen once from a few of its images, recorded, part of its key."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from fewshot.features.extraction.precision import PRECISIONS, compare, verdict
 from fewshot.features.extraction.settings import Extraction
 from fewshot.files import atomic_path
 
-# Images that are compared, spread over the data set: the same ones whatever the batch size.
+# Images that are compared, spread over the data set, independent of the batch size.
 SAMPLE = 16
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a bank is computed in.
+    """The precision of a bank and the comparison that led to it.
 
     Attributes
     ----------
     how : Extraction
         With "float32", "bfloat16" or "float16" as its precision.
     check : dict
-        ``images`` compared, least ``cosine`` to float32 and the precision ``asked`` for; empty
-        where float32 was asked for.
+        ``images`` compared, least ``cosine`` to float32 and the requested precision,
+        ``asked``; empty if float32 was requested.
     encode : callable, optional
         The network, where the comparison had to load it.
     """
@@ -43,12 +43,12 @@ class Choice:
 
 
 def precision_record(bank: Path) -> Path:
-    """The JSON that notes a choice, beside the folder of the bank with the precision asked for."""
+    """JSON file of a choice, beside the folder of the bank in the requested precision."""
     return bank.with_name(f"{bank.name}.precision.json")
 
 
-def known_choice(record: Path, how: Extraction) -> Choice | None:
-    """The choice without looking at an image: float32 was asked for, or an earlier one is noted.
+def recorded_choice(record: Path, how: Extraction) -> Choice | None:
+    """The choice without a comparison: float32 was requested, or a choice is recorded; else None.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def known_choice(record: Path, how: Extraction) -> Choice | None:
     Raises
     ------
     FewshotError
-        The note is damaged.
+        The record is damaged.
     """
     if how.precision == "float32":
         return Choice(how)
@@ -80,32 +80,32 @@ def known_choice(record: Path, how: Extraction) -> Choice | None:
 def choose(
     record: Path, dataset: ImageDataset, backbone: Backbone, how: Extraction, remember: bool = True
 ) -> Choice:
-    """The precision that `how` asks for, or float32 where that distorts the features.
+    """The precision that `how` requests, or float32 if that distorts the features.
 
-    Whoever decides first decides for all: other processes find the note.
+    The first choice is recorded and holds for all processes.
 
     Parameters
     ----------
     record : Path
-        Where the choice is noted; nothing is written if not `remember`.
+        File of the choice; nothing is written if not `remember`.
     dataset : ImageDataset
     backbone : Backbone
     how : Extraction
         With a precision that is not "auto".
     """
-    known = known_choice(record, how)
-    if known is not None:
-        return known
+    recorded = recorded_choice(record, how)
+    if recorded is not None:
+        return recorded
     encode = backbone.load(how.device)
     check = _compared(encode, dataset, backbone, how) | {"asked": how.precision}
     precision = verdict(check, how.precision)
     if remember:
         with FileLock(record.with_name(f"{record.name}.lock")):
-            if (other := known_choice(record, how)) is not None:
+            if (other := recorded_choice(record, how)) is not None:
                 return replace(other, encode=encode)
             with atomic_path(record) as partial:
-                noted = {"precision": precision, "check": check}
-                partial.write_text(json.dumps(noted), encoding="utf-8")
+                content = {"precision": precision, "check": check}
+                partial.write_text(json.dumps(content), encoding="utf-8")
     return Choice(replace(how, precision=precision), check, encode)
 
 

@@ -1,4 +1,4 @@
-"""How features are extracted, where that is for the user to say."""
+"""Settings of feature extraction."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Extraction:
     dtype : {"float32", "float16"}
         Of the features on disk.
     precision : {"auto", "float32", "bfloat16", "float16"}
-        What the network computes in; see ``fewshot.features.extraction.precision``.
+        Precision of the network; see ``fewshot.features.extraction.precision``.
     batch_size : int, optional
-        By default what suits the kind of device.
+        By default 16 on a CPU and 128 on an accelerator.
     compile : bool
         Run the network through ``torch.compile``.
     on_error : {"raise", "skip"}
@@ -62,7 +62,7 @@ class Extraction:
 
     @property
     def batch(self) -> int:
-        """Images that go through the network together."""
+        """Images per forward pass."""
         on_cpu = self.device.type == "cpu"
         return self.batch_size or (BATCH_ON_CPU if on_cpu else BATCH_ON_ACCELERATOR)
 
@@ -75,11 +75,11 @@ class Extraction:
         """The shard as numbers (I, N); (0, 1) stands for all of it."""
         if self.shard is None:
             return 0, 1
-        found = re.fullmatch(r"(\d+)/(\d+)", str(self.shard))
-        if found is None or not int(found[1]) < int(found[2]):
+        match = re.fullmatch(r"(\d+)/(\d+)", str(self.shard))
+        if match is None or not int(match[1]) < int(match[2]):
             raise FewshotError(
                 "--shard",
                 f"expected I/N with 0 <= I < N, got {self.shard!r}",
                 "The first of four machines takes 0/4, the last 3/4.",
             )
-        return int(found[1]), int(found[2])
+        return int(match[1]), int(match[2])

@@ -62,8 +62,8 @@ def _basis(size: int) -> tuple[Tensor, Tensor]:
     return cosines, torch.hypot(u.float(), u.T.float())
 
 
-def groups_alike(given: NDArray) -> NDArray:
-    """Number of its group (M,) for every signature (M, 66): images of a group look the same.
+def groups_alike(vectors: NDArray) -> NDArray:
+    """Group numbers (M,) of signatures (M, 66); images of a group look the same.
 
     Two images do if the patterns of their signatures, at unit length, are closer than a third of
     the median distance to the fifth neighbour, and their mean colours than 16 grey levels. For
@@ -76,8 +76,8 @@ def groups_alike(given: NDArray) -> NDArray:
     from scipy.sparse.csgraph import connected_components
 
     # Equal ones first: any number of blank images is one signature then.
-    _, first, group = np.unique(row_keys(given), return_index=True, return_inverse=True)
-    distinct = given[first].astype(np.float32)
+    _, first, group = np.unique(row_keys(vectors), return_index=True, return_inverse=True)
+    distinct = vectors[first].astype(np.float32)
     pattern = distinct[:, COLOURS:]
     length = np.linalg.norm(pattern, axis=1, keepdims=True)
     unit = np.divide(pattern, length, out=np.zeros_like(pattern), where=length > 0)
@@ -97,8 +97,8 @@ def _limit(unit: NDArray) -> float:
     rows = np.unique(np.linspace(0, len(unit) - 1, SAMPLE).round().astype(int))
     nth = -NEIGHBOUR - 1  # the first is the vector itself
     similar = [
-        np.partition(unit[some] @ unit.T, nth, axis=1)[:, nth]
-        for some in np.array_split(rows, math.ceil(len(rows) / 16))
+        np.partition(unit[block] @ unit.T, nth, axis=1)[:, nth]
+        for block in np.array_split(rows, math.ceil(len(rows) / 16))
     ]
     typical = math.sqrt(max(0.0, 2 - 2 * float(np.median(np.concatenate(similar)))))
     return min(max(CLOSEST, TYPICAL_SHARE * typical), CLOSE)
@@ -110,13 +110,13 @@ def _close_pairs(unit: NDArray, limit: float) -> NDArray:
     A pair may come twice.
     """
     least = 1 - limit**2 / 2
-    found = [np.empty((0, 2), dtype=np.int64)]
+    close_pairs = [np.empty((0, 2), dtype=np.int64)]
     if len(unit) <= EXHAUSTIVE:
         for start in range(0, len(unit), BLOCK):
             rows, others = np.nonzero(unit[start : start + BLOCK] @ unit[start:].T > least)
             pairs = np.column_stack((rows, others)) + start
-            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-        return np.concatenate(found)
+            close_pairs.append(pairs[pairs[:, 0] < pairs[:, 1]])
+        return np.concatenate(close_pairs)
     rng = np.random.default_rng(0)
     centred = unit - unit.mean(0)  # so that a hyperplane has about half of them on either side
     bits = int(math.log2(len(unit))) - 1
@@ -126,8 +126,8 @@ def _close_pairs(unit: NDArray, limit: float) -> NDArray:
         order = np.lexsort((sides[:, 0], codes))
         codes = codes[order]
         for lag in range(1, LAGS + 1):
-            there = np.flatnonzero(codes[lag:] == codes[:-lag])
-            left, right = order[there], order[there + lag]
+            equal = np.flatnonzero(codes[lag:] == codes[:-lag])
+            left, right = order[equal], order[equal + lag]
             close = np.einsum("ij,ij->i", unit[left], unit[right]) > least
-            found.append(np.column_stack((left[close], right[close])))
-    return np.concatenate(found)
+            close_pairs.append(np.column_stack((left[close], right[close])))
+    return np.concatenate(close_pairs)

@@ -1,4 +1,4 @@
-"""What text says of classes, as a head takes it."""
+"""Class Gaussians predicted from text, in the form that heads use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAST_DIAGONAL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class ClassGaussians:
-    """Predicted Gaussians of classes, and what base classes say about such predictions.
+    """Predicted Gaussians of classes, and errors of such predictions on base classes.
 
     Attributes
     ----------
@@ -58,18 +58,18 @@ class ClassGaussians:
         return float((self.doubt / self.within).mean())
 
     def to(self, *place: Any) -> ClassGaussians:
-        """The same with tensors of another dtype, or on another device."""
+        """A copy with tensors of another dtype or on another device."""
         names = ("means", "variances", "origin", "within", "doubt", "factor")
         return replace(self, **{name: getattr(self, name).to(*place) for name in names})
 
     def __getitem__(self, classes: Any) -> ClassGaussians:
-        """Those of some classes, or of some episodes; what is common stays."""
+        """The Gaussians of some classes or episodes; shared parameters stay."""
         return replace(self, means=self.means[classes], variances=self.variances[classes])
 
     def common_variances(
         self, covariance: str, measured: Tensor | None, counts: Tensor | None
     ) -> Tensor:
-        """Variances (E, 1, D) that the classes of an episode share.
+        """Variances (E, 1, D) shared by the classes of an episode.
 
         Those of the classes are averaged, as one covariance keeps scores linear. "identity" is the
         mean of the pooled variances in every dimension, the same trace.

@@ -1,4 +1,4 @@
-"""Class Gaussians from text: what was learned on base classes, kept in a file if wanted."""
+"""Predictors of class Gaussians from text, fitted on base classes, and their files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RANK = 32
 
 @dataclass(frozen=True, eq=False)
 class TextGaussians:
-    """A predictor of class Gaussians and what base classes taught about it.
+    """A fitted predictor of class Gaussians, with its errors on base classes.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class TextGaussians:
         return self.gaussians(means, logs)
 
     def gaussians(self, means: Tensor, log_variances: Tensor) -> ClassGaussians:
-        """Predicted means and log-variances (C, D) with all that goes with them."""
+        """``ClassGaussians`` from predicted means and log-variances (C, D)."""
         # The mean of a variance is above the exponential of its mean logarithm.
         variances = (log_variances + _log_spread(self.freedom) / 2).exp()
         variances = variances.clamp(LEAST * self.within, self.within / LEAST)
@@ -91,7 +91,7 @@ class TextGaussians:
         """Write a ``.safetensors`` file."""
         from safetensors.torch import save
 
-        tensors = {f"predictor.{key}": one for key, one in self.predictor.tensors().items()}
+        tensors = {f"predictor.{key}": tensor for key, tensor in self.predictor.tensors().items()}
         tensors |= {name: getattr(self, name) for name in SHARED}
         tensors |= {name: getattr(self.predictor, f"{name}_").float() for name in HELD_OUT}
         note = {
@@ -105,17 +105,17 @@ class TextGaussians:
             "record": dict(self.record),
         }
         with atomic_path(path) as partial:
-            stored = {key: one.contiguous() for key, one in tensors.items()}
+            stored = {key: tensor.contiguous() for key, tensor in tensors.items()}
             partial.write_bytes(save(stored, metadata={"text_gaussians": json.dumps(note)}))
 
 
 def load_text_gaussians(path: Path) -> TextGaussians:
-    """Read what ``TextGaussians.save`` wrote.
+    """Read a file of ``TextGaussians.save``.
 
     Raises
     ------
     FewshotError
-        Not such a file, or one of a newer version.
+        Not a file of ``TextGaussians.save``, or one of a newer version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -132,11 +132,11 @@ def load_text_gaussians(path: Path) -> TextGaussians:
         )
         predictor = predictors.create(note["predictor"], **note["parameters"])
         prefix = "predictor."
-        own = {key.removeprefix(prefix): one for key, one in tensors.items() if prefix in key}
-        pools = {(one, two): Pool(**numbers) for one, two, numbers in note["pools"]}
-        finite = all(bool(one.isfinite().all()) for one in tensors.values())
+        fitted = {key.removeprefix(prefix): t for key, t in tensors.items() if prefix in key}
+        pools = {(kind, prior): Pool(**numbers) for kind, prior, numbers in note["pools"]}
+        finite = all(bool(tensor.isfinite().all()) for tensor in tensors.values())
         expect(finite, "text.predictor", f"{path} holds numbers that are not finite")
-        predictor.load(own)
+        predictor.load(fitted)
         for name in HELD_OUT:
             setattr(predictor, f"{name}_", tensors[name].double())
         _check_shapes(tensors, len(note["classnames"]), path)
@@ -197,7 +197,7 @@ def prior_freedom(held_out: Tensor, moments: BaseMoments) -> float:
 
 
 def main_directions(covariance: Tensor, rank: int = RANK) -> Tensor:
-    """Factor (D, R) whose product with itself is the main part of a covariance (D, D).
+    """Factor F (D, R) such that F F' is the main part of a covariance (D, D).
 
     Principal components of the correlations, less the mean of the eigenvalues that are left over
     (Tipping and Bishop, "Probabilistic Principal Component Analysis", JRSS B 1999), so that what

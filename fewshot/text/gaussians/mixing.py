@@ -1,4 +1,4 @@
-"""Shots and text in one Gaussian per class: the formulas, as functions on batched tensors."""
+"""Formulas that combine shots and text in one Gaussian per class, on batched tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Pool:
-    """How much each source of evidence counts; fitted on base classes.
+    """Weights of the sources of evidence, fitted on base classes.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ def shrunk_variances(
     freedom : float > 0
         nu, how many degrees of freedom the prediction is worth.
     """
-    own = (counts - 1).clamp_min(0)
-    return (freedom * predicted + own * measured) / (freedom + own)
+    measured_freedom = (counts - 1).clamp_min(0)
+    return (freedom * predicted + measured_freedom * measured) / (freedom + measured_freedom)
 
 
 def gaussian_form(means: Tensor, origin: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Regression by a network of two layers, trained on a processor in seconds."""
+"""Regression by a network of two layers, trained on a CPU in seconds."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Regressor(NamedTuple):
 
         inner, outer, outer_bias = draw((H, P), P), draw((D, H), H), draw((D,), H)
         scales = _mean_and_spread(inputs) + _mean_and_spread(targets)
-        one, zero = torch.ones(H), torch.zeros(H)
-        return cls(inner, one, zero, outer, outer_bias, zero.clone(), one.clone(), *scales)
+        ones, zeros = torch.ones(H), torch.zeros(H)
+        return cls(inner, ones, zeros, outer, outer_bias, zeros.clone(), ones.clone(), *scales)
 
     def outputs(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Standardised targets (B, D) of standardised inputs (B, P).
@@ -111,14 +111,14 @@ def train(
     targets = _standardised(targets, model.targets_mean, model.targets_spread)
     order = torch.randperm(len(inputs), generator=generator)
     tenth = max(2, round(len(inputs) / 10))
-    held, own = order[:tenth], order[tenth:]
+    held, training = order[:tenth], order[tenth:]
     learned = [getattr(model, name).requires_grad_() for name in LEARNED]
     # Fused is by far the fastest of torch's own on a processor.
     optimiser = torch.optim.AdamW(learned, learning_rate, weight_decay=weight_decay, fused=True)
     best, kept = math.inf, None
     for _ in range(epochs):
-        shuffled = own[torch.randperm(len(own), generator=generator)]
-        for rows in shuffled.tensor_split(math.ceil(len(own) / batch)):
+        shuffled = training[torch.randperm(len(training), generator=generator)]
+        for rows in shuffled.tensor_split(math.ceil(len(training) / batch)):
             _step(model, optimiser, inputs[rows], targets[rows], dropout, generator)
         with torch.no_grad():
             error = float(mse_loss(model.outputs(inputs[held]), targets[held]))
@@ -150,7 +150,7 @@ def _step(
 
 
 def _mean_and_spread(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (D,) of values (C, D); 0 for what is constant up to rounding."""
+    """Mean and standard deviation (D,) of values (C, D); 0 if constant up to rounding."""
     mean, spread = values.mean(0), values.std(0)
     return mean, spread * (spread > torch.finfo(torch.float32).eps * mean.abs())
 

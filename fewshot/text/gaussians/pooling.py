@@ -1,4 +1,4 @@
-"""How much shots, names and regression count, found on few-shot tasks of base classes."""
+"""Weights of shots, names and regression, fitted on few-shot tasks of base classes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fewshot.text.gaussians.mixing import Pool, share_of_text
 
-# Where base classes say nothing: residual variances as they are, a Gaussian likelihood tempered as
-# CLIP's and ConSE's features want it (docs/text-gaussians.md), names as the encoder scales them,
-# regression like the shots. It matters below ten base classes.
+# Prior, which matters below ten base classes: residual variances as they are, a Gaussian likelihood
+# tempered for features of CLIP and ConSE (docs/text-gaussians.md), names as the encoder scales
+# them, regression like the shots.
 START = Pool(doubt=1.0, temper=0.03, names=1.0, regression=1.0)
 # Standard deviation of logarithms around that, as sure as one base class.
 SPREAD = 2.0
@@ -60,20 +60,20 @@ def fit_pool(
     scale : float
         The encoder's logit scale.
     without : frozenset of {"names", "regression"}
-        Sources of evidence that shall not count.
+        Sources of evidence to leave out.
     """
     default = torch.tensor([START.doubt, START.temper, scale * START.names, START.regression])
     default = default.double().log()
-    there = torch.tensor([True, True, "names" not in without, "regression" not in without])
+    used = torch.tensor([True, True, "names" not in without, "regression" not in without])
     ways = max(task.names.shape[1] for task in tasks)
 
     def loss(at: NDArray) -> tuple[float, NDArray]:
         moves = torch.from_numpy(at).requires_grad_()
         with torch.enable_grad():
-            numbers = (default + moves).exp() * there
+            numbers = (default + moves).exp() * used
             losses = [
-                torch.nn.functional.cross_entropy(pooled_scores(one, numbers, ratio), one.truth)
-                for one in tasks
+                torch.nn.functional.cross_entropy(pooled_scores(task, numbers, ratio), task.truth)
+                for task in tasks
             ]
             total = torch.stack(losses).mean() + (moves / SPREAD).square().sum() / 2 / ways
         (slope,) = torch.autograd.grad(total, moves)
@@ -81,15 +81,15 @@ def fit_pool(
 
     # SciPy's, as the first optimiser of torch takes seconds to import its compiler. Not L-BFGS-B:
     # it wakes a thread of BLAS per core for four numbers, milliseconds each on a busy machine.
-    found = minimize(loss, np.zeros(4), jac=True, method="BFGS", options={"maxiter": STEPS})
-    return Pool(*((default + torch.from_numpy(found.x)).exp() * there).tolist())
+    optimum = minimize(loss, np.zeros(4), jac=True, method="BFGS", options={"maxiter": STEPS})
+    return Pool(*((default + torch.from_numpy(optimum.x)).exp() * used).tolist())
 
 
 def pooled_scores(task: TaskScores, numbers: Tensor, ratio: float) -> Tensor:
     """Scores (T, N) under doubt, temper, names and regression (4,)."""
     doubt, temper, names, regression = numbers.unbind()
-    one = torch.ones_like(doubt)
-    share = share_of_text(one, doubt * ratio, task.shots * one)
+    ones = torch.ones_like(doubt)
+    share = share_of_text(ones, doubt * ratio, task.shots * ones)
     scores = share * (names * task.names + temper * regression * task.regression)
     if task.gaussians is not None:
         scores = scores + temper * (1 - share) * task.gaussians

@@ -1,4 +1,4 @@
-"""Ridge regression with the penalty that leaving one class out is best with."""
+"""Ridge regression with the penalty chosen by leave-one-class-out errors."""
 
 from __future__ import annotations
 
@@ -110,17 +110,17 @@ def _held_out(U: Tensor, s: Tensor, projected: Tensor, targets: Tensor, penalty:
 def _held_out_low_rank(
     inputs: Tensor, targets: Tensor, penalty: Tensor, rank: int, held_out: Tensor
 ) -> Tensor:
-    """Left-out predictions (C, D) on main directions that do not know their classes either."""
+    """Left-out predictions (C, D) on main directions fitted without their classes."""
     fold = torch.arange(len(inputs), device=inputs.device) % FOLDS
-    made = held_out.clone()
-    for own in range(min(FOLDS, len(inputs))):
-        rest = fold != own
+    predictions = held_out.clone()
+    for number in range(min(FOLDS, len(inputs))):
+        rest = fold != number
         mean, centre = inputs[rest].mean(0), targets[rest].mean(0)
         U, s, _ = torch.linalg.svd(inputs[rest] - mean, full_matrices=False)
         shrunk = s.square() / (s.square() + penalty)
         main = _main_directions((U * shrunk) @ (U.T @ (targets[rest] - centre)), rank)
-        made[~rest] = centre + (held_out[~rest] - centre) @ main @ main.T
-    return made
+        predictions[~rest] = centre + (held_out[~rest] - centre) @ main @ main.T
+    return predictions
 
 
 def _main_directions(fitted: Tensor, rank: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Asking a language model, and checking what it answers."""
+"""Questions to a language model, and checks of its answers."""

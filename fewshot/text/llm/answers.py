@@ -1,4 +1,4 @@
-"""What a language model said, as data: JSON found in a text and checked against a schema."""
+"""Parsing of a language model's answers: JSON in a text, checked against a schema."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 Schema = dict[str, Any]
 KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str}
-# What reasoning models of local servers put before their answer.
+# Text that reasoning models of local servers put before their answer.
 THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 class AnswerError(Exception):
-    """An answer that cannot be used; says why, in our words only."""
+    """An answer cannot be used; the message never quotes the answer."""
 
 
 def object_schema(**properties: Schema) -> Schema:
@@ -46,17 +46,17 @@ def parsed(text: str, schema: Schema) -> Any:
     """
     if not text.strip():
         raise AnswerError("it is empty")
-    found = list(_objects(THOUGHTS.sub("", text)))
-    if not found:
+    values = list(_objects(THOUGHTS.sub("", text)))
+    if not values:
         raise AnswerError("it holds no JSON")
-    fitting = [value for value in found if fault(value, schema) is None]
+    fitting = [value for value in values if fault(value, schema) is None]
     if not fitting:
-        raise AnswerError(str(fault(found[-1], schema)))
+        raise AnswerError(str(fault(values[-1], schema)))
     return fitting[-1]
 
 
 def fault(value: Any, schema: Schema, place: str = "the answer") -> str | None:
-    """What keeps `value` from fitting `schema`; None if it fits.
+    """Reason why `value` does not fit `schema`; None if it fits.
 
     Of JSON schema: ``type`` (object, array, string), ``properties``, ``required``,
     ``additionalProperties: false`` and ``items``.
@@ -66,20 +66,20 @@ def fault(value: Any, schema: Schema, place: str = "the answer") -> str | None:
         return f"{place} is no {kind}"
     inner: list[tuple[Any, Schema, str]] = []
     if kind == "array":
-        inner = [(one, schema["items"], f"{place}[{n}]") for n, one in enumerate(value)]
+        inner = [(item, schema["items"], f"{place}[{n}]") for n, item in enumerate(value)]
     elif kind == "object":
-        known = schema["properties"]
+        properties = schema["properties"]
         for key in schema.get("required", ()):
             if key not in value:
                 return f"{place} has no {key!r}"
-        if not schema.get("additionalProperties", True) and value.keys() - known.keys():
+        if not schema.get("additionalProperties", True) and value.keys() - properties.keys():
             return f"{place} has properties that were not asked for"
-        inner = [(value[key], known[key], repr(key)) for key in known if key in value]
-    return next(filter(None, (fault(*one) for one in inner)), None)
+        inner = [(value[key], properties[key], repr(key)) for key in properties if key in value]
+    return next(filter(None, (fault(*arguments) for arguments in inner)), None)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects in a text, from left to right, none inside another."""
+    """Yield the outermost JSON objects in a text, from left to right."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:
         try:

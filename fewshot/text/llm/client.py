@@ -17,7 +17,7 @@ from fewshot.exceptions import FewshotError, install_command
 from fewshot.text.llm.answers import AnswerError, Schema, parsed
 from fewshot.text.llm.settings import PLACEHOLDER, LanguageModel
 
-# How to ask for JSON, the strictest first; servers know some of these.
+# Response formats for JSON, the strictest first; servers support some of them.
 FORMS = ("json_schema", "json_object", "text")
 FATAL = {
     401: "Check the key; it is sent to https and to this machine only.",
@@ -33,11 +33,11 @@ class Question:
     Attributes
     ----------
     name : str
-        What it is about.
+        Name of the subject of the question, such as a class.
     system : str
-        What is asked, without anything from a data set.
+        The instruction, without anything from a data set.
     user : str
-        What it is asked about; anything from a data set stands here, as JSON.
+        Data of the question as JSON; anything from a data set is here.
     schema : dict
         JSON schema of the answer.
     """
@@ -48,7 +48,7 @@ class Question:
     schema: Schema
 
     def messages(self, reason: str | None = None) -> list[dict[str, str]]:
-        """The conversation; with `reason`, that a first answer could not be used for it."""
+        """The conversation; `reason` states why an earlier answer could not be used."""
         shape = json.dumps(self.schema, ensure_ascii=False)
         end = f"\n\nAnswer with one JSON object that fits this schema and nothing else: {shape}"
         if reason:
@@ -60,7 +60,7 @@ class Question:
 
 
 class UnansweredError(Exception):
-    """No answer to a question; `fatal` if no other question will get one either."""
+    """A question got no answer; `fatal` if further questions would not get one either."""
 
     def __init__(self, reason: str, fatal: bool = False) -> None:
         super().__init__(reason)
@@ -90,7 +90,7 @@ class Client:
         from openai import OpenAI
 
         self.settings, self._secret = settings, settings.secret()
-        # Retries are ours: they know a limit for the whole question and stop when told to.
+        # Retries are done by this class: with a time limit per question, and stopped by an event.
         self._server = OpenAI(api_key=self._secret, base_url=settings.place, max_retries=0)
         self._reached = False
         self._form = 0
@@ -102,9 +102,9 @@ class Client:
         Raises
         ------
         AnswerError
-            What came back cannot be used.
+            The reply cannot be used.
         UnansweredError
-            Nothing came back.
+            There was no reply.
         """
         reply = self._reply(question, question.messages(reason), stop)
         if self._secret != PLACEHOLDER and self._secret in reply:
@@ -112,29 +112,29 @@ class Client:
         return parsed(content(reply), question.schema)
 
     def _reply(self, question: Question, messages: list[dict[str, str]], stop: Event) -> str:
-        """The body of the server's answer, after as many attempts as it takes and may take."""
+        """The body of the server's reply, with retries."""
         from openai import APIError
 
-        ends = time.monotonic() + self.settings.time_limit
+        deadline = time.monotonic() + self.settings.time_limit
         for attempt in range(self.settings.retries + 1):
-            left = ends - time.monotonic()
+            remaining = deadline - time.monotonic()
             try:
-                return self._request(question, messages, min(self.settings.timeout, left))
+                return self._request(question, messages, min(self.settings.timeout, remaining))
             except APIError as error:
                 trouble = self._unanswered(error)
                 headers = getattr(getattr(error, "response", None), "headers", None)
-                again = not trouble.fatal and passes(getattr(error, "status_code", None))
+                again = not trouble.fatal and is_transient(getattr(error, "status_code", None))
             wait = wait_before(attempt, self.settings.backoff, headers)
             if not again or attempt == self.settings.retries:
                 raise trouble from None
-            if time.monotonic() + wait >= ends:
+            if time.monotonic() + wait >= deadline:
                 raise UnansweredError(f"{trouble} until llm.time_limit was over") from None
             if stop.wait(wait):
                 raise UnansweredError("stopped")
         raise AssertionError("the last attempt returns or raises")
 
     def _request(self, question: Question, messages: list[dict[str, str]], timeout: float) -> str:
-        """One request; where the server refuses its form, at once the next laxer one."""
+        """Send one request; if the server rejects its format, use the next less strict one."""
         from openai import BadRequestError, UnprocessableEntityError
 
         form = self._form
@@ -155,25 +155,25 @@ class Client:
                     raise
             else:
                 self._reached = True
-                self._form = max(form, self._form)  # only what worked is remembered
+                self._form = max(form, self._form)  # remember only a format that worked
                 return str(raw.http_response.text)
 
     def _options(self, form: str, schema: Schema) -> dict[str, Any]:
-        given = self.settings
+        settings = self.settings
         response: dict[str, Any] = {"type": form}
         if form == "json_schema":
             response["json_schema"] = {"name": "answer", "schema": schema, "strict": True}
         options = {
-            "model": given.model,
-            "temperature": given.temperature,
-            "seed": given.seed,
-            self._limit: given.max_tokens,
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "seed": settings.seed,
+            self._limit: settings.max_tokens,
             "response_format": response if form != "text" else None,
         }
         return {name: value for name, value in options.items() if value is not None}
 
     def _unanswered(self, error: Any) -> UnansweredError:
-        """What went wrong, in one line without the key."""
+        """The error of a failed request, in one line without the key."""
         status = getattr(error, "status_code", None)
         if status is None:
             slow = type(error).__name__ == "APITimeoutError"
@@ -198,7 +198,7 @@ class Client:
 
 
 def content(reply: str) -> str:
-    """What the model said, out of the body of a chat completion.
+    """The text of the model in the body of a chat completion.
 
     Raises
     ------
@@ -223,32 +223,32 @@ def content(reply: str) -> str:
     return text
 
 
-# Longest wait of our own choice; a server may ask for more.
+# Longest back-off in seconds; a server may request a longer one.
 LONGEST = 60.0
 
 
-PASSING = frozenset({408, 409, 425, 429})
+TRANSIENT = frozenset({408, 409, 425, 429})
 
 
-def passes(status: int | None) -> bool:
-    """Whether an HTTP status (None: no answer at all) may be another one later."""
-    return status is None or status in PASSING or status >= 500
+def is_transient(status: int | None) -> bool:
+    """Whether a failure with an HTTP status (None: no reply) may be temporary."""
+    return status is None or status in TRANSIENT or status >= 500
 
 
 def wait_before(attempt: int, backoff: float, headers: Mapping[str, str] | None) -> float:
     """Seconds before the retry after attempt number `attempt`, counted from 0.
 
-    What the server says (Retry-After, seconds or a date, RFC 9110 section 10.2.3), but not less
-    than an exponential back-off of which a random part of up to a half is taken off, so that
-    requests that failed together do not come back together.
+    The maximum of the header Retry-After (seconds or a date, RFC 9110 section 10.2.3) and an
+    exponential back-off with random jitter of up to a half, so that requests that failed together
+    are not repeated together.
     """
-    own = min(backoff * 2.0**attempt, LONGEST)
-    own *= 1 - 0.5 * secrets.SystemRandom().random()
-    return max(own, retry_after(headers or {}))
+    delay = min(backoff * 2.0**attempt, LONGEST)
+    delay *= 1 - 0.5 * secrets.SystemRandom().random()
+    return max(delay, retry_after(headers or {}))
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that the header Retry-After asks for; 0 without it or if it makes no sense.
+    """Seconds of the header Retry-After; 0 if it is missing or malformed.
 
     Examples
     --------
@@ -256,14 +256,14 @@ def retry_after(headers: Mapping[str, str]) -> float:
     >>> retry_after({"retry-after": "3"}), retry_after({"retry-after": "soon"})
     (3.0, 0.0)
     """
-    said = headers.get("retry-after")
-    if said is None:
+    value = headers.get("retry-after")
+    if value is None:
         return 0.0
     try:
-        seconds = float(said)
+        seconds = float(value)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return 0.0
     return 0.0 if math.isnan(seconds) else max(seconds, 0.0)

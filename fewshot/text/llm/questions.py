@@ -1,4 +1,4 @@
-"""Many questions to a language model, a few at a time; every answer is handed on at once."""
+"""Concurrent questions to a language model; answers are passed on as they arrive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fewshot.text.llm.answers import AnswerError
 from fewshot.text.llm.client import Client, Question, UnansweredError
 
 TRIES = 2
-# So many questions in a row without an answer, and the server is given up.
+# Number of consecutive questions without an answer after which no more are asked.
 PATIENCE = 5
 
 Check = Callable[[Question, Any], Any]
@@ -25,17 +25,17 @@ Keep = Callable[[Question, Any], None]
 
 @dataclass
 class Outcome:
-    """What became of the questions.
+    """Results of the questions.
 
     Attributes
     ----------
     answered : int
     refused : dict of str to list of str
-        By name of the question: why each of its answers was not used.
+        By name of the question: reasons why its answers were not used.
     failed : dict of str to str
-        By name of the question: why there was no answer.
+        By name of the question: reason why there was no answer.
     ended : str or None
-        Why the rest was not asked.
+        Reason why the remaining questions were not asked.
     """
 
     answered: int = 0
@@ -64,15 +64,15 @@ def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep)
     client : Client
     questions : sequence of Question
     check : callable
-        Question and its answer to what is kept of it; raises ``AnswerError`` on one that cannot
-        be used, and the question is asked once more. Runs in several threads.
+        Function of a question and its answer that returns the value to keep, or raises
+        ``AnswerError``, after which the question is asked once more. Runs in several threads.
     keep : callable
-        Gets every question with what is kept, in the order of the answers, in this thread.
+        Called with every question and its value, in the order of the answers, in this thread.
 
     Raises
     ------
     KeyboardInterrupt
-        After what was answered has been kept.
+        After the answers so far have been kept.
     """
     settings, outcome, stop = client.settings, Outcome(), Event()
     waiting: Queue[Question] = Queue()
@@ -80,7 +80,7 @@ def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep)
     for question in questions:
         waiting.put(question)
     for _ in range(min(settings.concurrency, len(questions))):
-        # Daemons: whoever interrupts does not wait for requests that are under way.
+        # Daemons: an interrupt does not wait for open requests.
         arguments = (client, waiting, reports, check, stop)
         Thread(target=_work, args=arguments, daemon=True).start()
     in_a_row, patience = 0, max(PATIENCE, settings.concurrency)
@@ -101,7 +101,7 @@ def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep)
 
 
 def incomplete(outcome: Outcome, missing: int, file: Path) -> FewshotError:
-    """The error that says how many answers are missing, why, and what to do."""
+    """The error for missing answers: their number, the reason and the remedy."""
     reasons = [outcome.ended or "", *outcome.failed.values()]
     useless = {name: why[-1] for name, why in outcome.refused.items() if len(why) == TRIES}
     reasons += [f"the answer for {name!r} cannot be used: {why}" for name, why in useless.items()]
@@ -163,6 +163,6 @@ def _answered(client: Client, question: Question, check: Check, stop: Event) -> 
                 report.refused.append(str(error))
     except UnansweredError as error:
         report.failed = error
-    except Exception as error:  # a defect: told in the thread that asked
+    except Exception as error:  # a defect: raised in the calling thread
         report.crash = error
     return report

@@ -1,4 +1,4 @@
-"""Which language model, where, and how to ask it: the settings ``llm`` of a configuration."""
+"""Settings of the language model: the group ``llm`` of a configuration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACEHOLDER = "none"
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """An OpenAI-compatible endpoint and how to ask it.
+    """An OpenAI-compatible endpoint and the parameters of requests.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class LanguageModel:
                 expect_positive_int(f"llm.{name}", getattr(self, name), int(name != "seed"))
 
     def secret(self) -> str:
-        """The key to send, or a placeholder for a server that was named and wants none.
+        """The key to send, or a placeholder for a server without keys.
 
         A key crosses a network encrypted or not at all.
 
@@ -98,10 +98,10 @@ class LanguageModel:
         FewshotError
             The official server, and no key; or a key that no header can carry.
         """
-        found = (os.environ.get(self.key) or "").strip() if self.key else ""
-        if not (found.isascii() and found.isprintable()):
+        key = (os.environ.get(self.key) or "").strip() if self.key else ""
+        if not (key.isascii() and key.isprintable()):
             raise FewshotError("llm.key", f"what {self.key} holds is no key: odd characters")
-        if self.place is None and not found:
+        if self.place is None and not key:
             raise FewshotError(
                 "llm.key",
                 f"expected a key in the environment variable {self.key or 'that it names'}, got "
@@ -109,17 +109,17 @@ class LanguageModel:
                 "Export it, or say where a server without keys is: "
                 "llm.base_url=http://localhost:11434/v1.",
             )
-        return found if found and self.private else PLACEHOLDER
+        return key if key and self.private else PLACEHOLDER
 
     @property
     def private(self) -> bool:
-        """Whether nobody on the way can read what is sent."""
+        """Whether requests are encrypted or stay on this machine."""
         parts = urlsplit(self.place or "https:")
         return parts.scheme == "https" or bool(LOOPBACK.fullmatch(parts.hostname or ""))
 
 
 def check_no_secret(llm: Mapping[str, Any]) -> None:
-    """Raise if the settings ``llm``, which runs write down, hold a key or a password."""
+    """Raise if the settings ``llm``, which runs record, contain a key or a password."""
     check_key_name(llm["key"])
     if llm["base_url"] is not None:
         check_url(llm["base_url"])
@@ -128,7 +128,7 @@ def check_no_secret(llm: Mapping[str, Any]) -> None:
 def check_key_name(key: object) -> None:
     """Raise unless `key` is the name of an environment variable, or None.
 
-    What came is not told: it may be the key itself.
+    The value is not quoted: it may be the key itself.
     """
     fine = key is None or (isinstance(key, str) and KEY_NAME.fullmatch(key))
     expect(

@@ -38,11 +38,11 @@ def batches(dataset, size=5):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_rows_come_in_order_and_failures_with_their_batch(parts, runner, threads):
     dataset, transform, encode = parts
-    given = batches(dataset)
+    row_batches = batches(dataset)
     run = getattr(pipeline, runner)
-    results = list(run(given, dataset, transform, encode, CPU, threads))
-    assert len(results) == len(given)
-    for rows, (features, failures, _) in zip(given, results, strict=True):
+    results = list(run(row_batches, dataset, transform, encode, CPU, threads))
+    assert len(results) == len(row_batches)
+    for rows, (features, failures, _) in zip(row_batches, results, strict=True):
         bad = [row for row in rows if row == 17]
         assert [failure["row"] for failure in failures] == bad
         alone = [
@@ -216,6 +216,6 @@ def test_features_are_fetched_behind_their_own_batch(parts, monkeypatch):
         order.append("batch")
         return encode(images)
 
-    given = [range(0, 5), range(5, 10), range(10, 15)]
-    list(pipeline._on_accelerator(given, dataset, transform, noted, CPU, 2))
+    row_batches = [range(0, 5), range(5, 10), range(10, 15)]
+    list(pipeline._on_accelerator(row_batches, dataset, transform, noted, CPU, 2))
     assert order == ["batch", "copy", "batch", "copy", "wait", "batch", "copy", "wait", "wait"]

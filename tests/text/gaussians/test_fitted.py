@@ -35,15 +35,15 @@ def planted(classes, doubt=0.5, freedom=12.0, images=(4, 30), seed=0):
     spread = np.ones((classes, D))
     if np.isfinite(freedom):
         spread = freedom / rng.chisquare(freedom, size=(classes, D))
-    found = [
+    samples = [
         m + np.sqrt(scale * s) * rng.normal(size=(n, D))
         for m, s, n in zip(true, spread, counts, strict=True)
     ]
     moments = BaseMoments(
         torch.arange(classes),
         torch.from_numpy(counts).double(),
-        torch.from_numpy(np.stack([x.mean(0) for x in found])),
-        torch.from_numpy(np.stack([x.var(0, ddof=1) for x in found])),
+        torch.from_numpy(np.stack([x.mean(0) for x in samples])),
+        torch.from_numpy(np.stack([x.var(0, ddof=1) for x in samples])),
     )
     return moments, torch.from_numpy(means), scale
 
@@ -51,8 +51,8 @@ def planted(classes, doubt=0.5, freedom=12.0, images=(4, 30), seed=0):
 @pytest.mark.parametrize("doubt", [0.1, 0.5])
 def test_residual_variances_are_without_the_noise_of_class_means(doubt):
     moments, predicted, scale = planted(1500, doubt, freedom=np.inf)
-    found = residual_variances(predicted, moments).numpy() / scale
-    np.testing.assert_allclose(found, doubt, rtol=0.15)
+    result = residual_variances(predicted, moments).numpy() / scale
+    np.testing.assert_allclose(result, doubt, rtol=0.15)
     # What that leaves out would show: means of 4 to 29 images have noise of their own.
     plain = (moments.means - predicted).square().mean(0).numpy() / scale
     assert (plain > doubt + 0.05).all()
@@ -70,8 +70,8 @@ def test_degrees_of_freedom_are_recovered(freedom):
     # E log(nu / chi2_nu): what an unbiased prediction of log-variances would say
     half = torch.tensor(freedom / 2).double()
     logs = torch.from_numpy(np.log(scale)) + half.log() - torch.digamma(half)
-    found = prior_freedom(logs.expand(3000, D), moments)
-    assert found == pytest.approx(freedom, rel=0.15)
+    result = prior_freedom(logs.expand(3000, D), moments)
+    assert result == pytest.approx(freedom, rel=0.15)
 
 
 def test_variances_exactly_as_predicted_are_worth_the_most():
@@ -86,9 +86,9 @@ def test_main_directions_leave_a_positive_diagonal(dim, images):
     covariance = torch.from_numpy(np.atleast_2d(np.cov(data.T)))
     factor = main_directions(covariance)
     assert factor.shape == (dim, max(1, dim // 4))
-    left = covariance.diagonal() - factor.square().sum(1)
-    assert bool((left >= -1e-9 * covariance.diagonal()).all())
-    assert images < dim or dim == 1 or bool((left > 0).all())
+    remainder = covariance.diagonal() - factor.square().sum(1)
+    assert bool((remainder >= -1e-9 * covariance.diagonal()).all())
+    assert images < dim or dim == 1 or bool((remainder > 0).all())
 
 
 def test_main_directions_find_planted_ones():
@@ -112,10 +112,10 @@ def test_low_rank_covariances_keep_some_diagonal():
 
 def test_predicted_variances_are_means_and_not_medians():
     rng = np.random.default_rng(0)
-    one = fitted(freedom=30.0)
+    model = fitted(freedom=30.0)
     draws = 30 / rng.chisquare(30, size=(400_000, 1))  # around one
     logs = torch.full((1, D), float(np.log(draws).mean())).double()
-    variances = one.gaussians(torch.zeros(1, D), logs).variances
+    variances = model.gaussians(torch.zeros(1, D), logs).variances
     assert variances.tolist()[0] == pytest.approx([draws.mean()] * D, rel=0.01)
     assert abs(np.exp(np.log(draws).mean()) / draws.mean() - 1) > 0.02
 
@@ -141,31 +141,31 @@ def fitted(freedom=20.0):
 @pytest.fixture
 def saved(workplace):
     """A predictor and the file that it was written to."""
-    one, path = fitted(), workplace / "p.safetensors"
-    one.save(path)
-    return one, path
+    model, path = fitted(), workplace / "p.safetensors"
+    model.save(path)
+    return model, path
 
 
 def test_a_file_gives_back_the_same(saved):
-    one, path = saved
+    model, path = saved
     other = load_text_gaussians(path)
     text = torch.from_numpy(np.random.default_rng(2).normal(size=(4, D)))
-    first, second = one.predict(text), other.predict(text)
+    first, second = model.predict(text), other.predict(text)
     for name in ("means", "variances", "origin", "within", "doubt", "factor"):
         assert torch.equal(getattr(first, name), getattr(second, name))
     assert first.pools == second.pools
     assert first.freedom == second.freedom
     for name in ("space", "classnames", "record"):
-        assert getattr(one, name) == getattr(other, name)
+        assert getattr(model, name) == getattr(other, name)
 
 
 def test_base_classes_get_predictions_without_themselves():
-    one = fitted()
+    model = fitted()
     text = torch.from_numpy(np.random.default_rng(2).normal(size=(3, D))).float()
-    found, plain = one.predict(text, {1: 4}), one.predict(text)
-    assert torch.equal(found.means[1], one.predictor.held_out_means_[4].float())
-    assert torch.equal(found.means[[0, 2]], plain.means[[0, 2]])
-    assert not torch.equal(found.variances[1], plain.variances[1])
+    result, plain = model.predict(text, {1: 4}), model.predict(text)
+    assert torch.equal(result.means[1], model.predictor.held_out_means_[4].float())
+    assert torch.equal(result.means[[0, 2]], plain.means[[0, 2]])
+    assert not torch.equal(result.variances[1], plain.variances[1])
 
 
 def rewritten(path, change):

@@ -51,29 +51,29 @@ def test_share_is_one_without_shots_and_falls_to_zero():
 def test_variances_weigh_text_like_further_images():
     predicted, measured = positive(E, N, D), positive(E, N, D, seed=1)
     counts = torch.tensor([[[0.0], [1.0], [2.0]], [[3.0], [9.0], [1e9]]], dtype=torch.float64)
-    found = shrunk_variances(predicted, measured, counts, 7.5)
+    result = shrunk_variances(predicted, measured, counts, 7.5)
     for e in range(E):
         for n in range(N):
             freedom = max(float(counts[e, n]) - 1, 0.0)
             squares = 7.5 * predicted[e, n] + freedom * measured[e, n]
-            torch.testing.assert_close(found[e, n], squares / (7.5 + freedom))
-    torch.testing.assert_close(found[0, :2], predicted[0, :2])  # one shot has no spread
-    torch.testing.assert_close(found[1, 2], measured[1, 2], rtol=1e-6, atol=0)
+            torch.testing.assert_close(result[e, n], squares / (7.5 + freedom))
+    torch.testing.assert_close(result[0, :2], predicted[0, :2])  # one shot has no spread
+    torch.testing.assert_close(result[1, 2], measured[1, 2], rtol=1e-6, atol=0)
 
 
 def log_ratio(x, mean, origin, covariance):
     """Of densities of points x (T, D), by SciPy."""
-    one, other = (multivariate_normal(m.numpy(), covariance).logpdf(x) for m in (mean, origin))
-    return one - other
+    first, second = (multivariate_normal(m.numpy(), covariance).logpdf(x) for m in (mean, origin))
+    return first - second
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_diagonal_form_gives_log_ratios(own):
+@pytest.mark.parametrize("per_class", [True, False])
+def test_diagonal_form_gives_log_ratios(per_class):
     means, origin, x = normal(E, N, D), normal(D, seed=1), normal(7, D, seed=2)
-    variances = positive(E, N if own else 1, D, seed=3)
+    variances = positive(E, N if per_class else 1, D, seed=3)
     weights, biases = gaussian_form(means, origin, variances)
     for e, n in np.ndindex(E, N):
-        covariance = np.diag(variances[e, n if own else 0].numpy())
+        covariance = np.diag(variances[e, n if per_class else 0].numpy())
         expected = log_ratio(x.numpy(), means[e, n], origin, covariance)
         np.testing.assert_allclose(x @ weights[e, n] + biases[e, n], expected)
 
@@ -93,7 +93,7 @@ def test_low_rank_form_is_that_of_the_explicit_inverse():
 def test_a_factor_of_zeros_leaves_the_diagonal():
     means, origin, variances = normal(E, N, D), normal(D, seed=1), positive(E, 1, D, seed=3)
     plain = gaussian_form(means, origin, variances)
-    for one, other in zip(
+    for first, second in zip(
         low_rank_form(means, origin, variances, torch.zeros(D, R).double()), plain, strict=True
     ):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(first, second)

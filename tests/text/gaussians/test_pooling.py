@@ -26,8 +26,8 @@ def tasks_of(pool, ways=80, queries=600, seed=0):
     for shots in (0, 0, 1, 1, 2, 4, 16):
         names, regression, gaussians = torch.from_numpy(rng.normal(size=(3, queries, ways)))
         blank = torch.zeros(queries, dtype=torch.long)
-        known = 8 * gaussians if shots else None
-        task = TaskScores(shots, blank, names / 2, 4 * regression, known)
+        scores = 8 * gaussians if shots else None
+        task = TaskScores(shots, blank, names / 2, 4 * regression, scores)
         truth = torch.distributions.Categorical(
             logits=pooled_scores(task, numbers, RATIO)
         ).probs.cumsum(-1)
@@ -38,9 +38,9 @@ def tasks_of(pool, ways=80, queries=600, seed=0):
 
 @pytest.mark.parametrize("planted", [Pool(0.4, 0.3, 9.0, 1.7), Pool(3.0, 0.15, 4.0, 0.6)])
 def test_planted_weights_are_found(planted):
-    found = fit_pool(tasks_of(planted), RATIO, SCALE)
-    for one, other in zip(astuple(found), astuple(planted), strict=True):
-        assert one == pytest.approx(other, rel=0.15)
+    result = fit_pool(tasks_of(planted), RATIO, SCALE)
+    for actual, expected in zip(astuple(result), astuple(planted), strict=True):
+        assert actual == pytest.approx(expected, rel=0.15)
 
 
 def test_sources_that_do_not_count_have_no_weight():
@@ -54,12 +54,12 @@ def test_sources_that_do_not_count_have_no_weight():
 def test_a_score_is_the_weighted_sum_of_its_sources():
     (task,) = tasks_of(START, ways=3, queries=2)[4:5]
     doubt, temper, names, regression = 0.5, 0.3, 9.0, 2.0
-    found = pooled_scores(task, torch.tensor([doubt, temper, names, regression]), RATIO)
+    result = pooled_scores(task, torch.tensor([doubt, temper, names, regression]), RATIO)
     share = 1 / (1 + task.shots * doubt * RATIO)
     for t, c in np.ndindex(2, 3):
         prior = names * task.names[t, c] + temper * regression * task.regression[t, c]
         expected = share * prior + (1 - share) * temper * task.gaussians[t, c]
-        assert float(found[t, c]) == pytest.approx(float(expected))
+        assert float(result[t, c]) == pytest.approx(float(expected))
 
 
 def test_evidence_of_nothing_leaves_the_start():

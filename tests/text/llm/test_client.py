@@ -25,7 +25,7 @@ SCHEMA = object_schema(description={"type": "string"})
 QUESTION = Question("crab", "Describe it.", '{"category": "crab"}', SCHEMA)
 
 
-def asked(settings, reason=None):
+def answer_of(settings, reason=None):
     return Client(settings).answer(QUESTION, Event(), reason)
 
 
@@ -35,7 +35,7 @@ def fine(server):
 
 def test_what_is_asked(server, model):
     server.in_turn(fine(server))
-    assert asked(model(seed=7, max_tokens=90)) == {"description": "red"}
+    assert answer_of(model(seed=7, max_tokens=90)) == {"description": "red"}
     (request,) = server.requests
     assert request["path"] == "/v1/chat/completions"
     assert (request["model"], request["seed"], request["max_tokens"]) == ("tiny", 7, 90)
@@ -52,7 +52,7 @@ def test_what_is_asked(server, model):
 
 def test_what_is_not_set_is_not_sent(server, model):
     server.in_turn(fine(server))
-    asked(model(temperature=None, seed=None, max_tokens=None), reason="it is empty")
+    answer_of(model(temperature=None, seed=None, max_tokens=None), reason="it is empty")
     (request,) = server.requests
     assert not {"temperature", "seed", "max_tokens"} & request.keys()
     assert "could not be used because it is empty" in request["messages"][0]["content"]
@@ -62,19 +62,19 @@ def test_what_is_not_set_is_not_sent(server, model):
 def test_passing_trouble(server, model, status):
     trouble = server.tools.error("busy", status)
     server.in_turn(trouble, trouble, fine(server))
-    assert asked(model()) == {"description": "red"}
+    assert answer_of(model()) == {"description": "red"}
     assert len(server.requests) == 3
     server.requests.clear()
     server.in_turn(trouble)
     with pytest.raises(UnansweredError, match=rf"^status {status} \(.*busy.*\)$") as caught:
-        asked(model(retries=1))
+        answer_of(model(retries=1))
     assert not caught.value.fatal
     assert len(server.requests) == 2
 
 
 def test_retry_after_is_obeyed(server, model):
     server.in_turn(server.tools.error("slowly", 429, {"Retry-After": "0.15"}), fine(server))
-    asked(model())
+    answer_of(model())
     assert server.times[1] - server.times[0] >= 0.15
 
 
@@ -82,7 +82,7 @@ def test_a_wait_beyond_the_time_limit_is_not_begun(server, model):
     server.in_turn(server.tools.error("tomorrow", 429, {"Retry-After": "86400"}))
     begun = time.monotonic()
     with pytest.raises(UnansweredError, match=r"status 429 .*until llm\.time_limit was over"):
-        asked(model())
+        answer_of(model())
     assert time.monotonic() - begun < 2
     assert len(server.requests) == 1
 
@@ -99,10 +99,10 @@ def test_waits():
 
 def test_a_slow_server(server, model):
     server.in_turn({"body": fine(server), "delay": 0.6}, fine(server))
-    assert asked(model(timeout=0.15)) == {"description": "red"}
+    assert answer_of(model(timeout=0.15)) == {"description": "red"}
     server.in_turn({"body": fine(server), "delay": 0.6})
     with pytest.raises(UnansweredError, match="no answer in time from http://127"):
-        asked(model(timeout=0.1, retries=1))
+        answer_of(model(timeout=0.1, retries=1))
 
 
 def test_whoever_is_told_to_stop_does_not_wait(server, model):
@@ -117,7 +117,7 @@ def test_whoever_is_told_to_stop_does_not_wait(server, model):
 def test_what_no_retry_mends(server, model, status):
     server.in_turn(server.tools.error("no", status))
     with pytest.raises(UnansweredError, match=f"status {status}.* Check") as caught:
-        asked(model())
+        answer_of(model())
     assert caught.value.fatal
     assert len(server.requests) == 1
 
@@ -125,7 +125,7 @@ def test_what_no_retry_mends(server, model, status):
 def test_no_more_money(server, model):
     server.in_turn(server.tools.error("pay", 429, code="insufficient_quota"))
     with pytest.raises(UnansweredError) as caught:
-        asked(model())
+        answer_of(model())
     assert caught.value.fatal
     assert len(server.requests) == 1
 
@@ -134,7 +134,7 @@ def test_a_server_that_was_never_there(server, model):
     settings = model()
     server.close()
     with pytest.raises(UnansweredError, match="no connection to http://127") as caught:
-        asked(settings)
+        answer_of(settings)
     assert caught.value.fatal
 
 
@@ -150,7 +150,7 @@ def test_servers_without_schemas(server, model, status):
     client = Client(model())
     for _ in range(2):
         assert client.answer(QUESTION, Event()) == {"description": "red"}
-    kinds = [one.get("response_format", {}).get("type") for one in server.requests]
+    kinds = [request.get("response_format", {}).get("type") for request in server.requests]
     assert kinds == ["json_schema", "json_object", None, None]  # it is learned once
 
 
@@ -166,7 +166,7 @@ def test_a_bad_request_of_another_kind(server, model):
 def test_the_newer_name_of_the_token_limit(server, model):
     said = "Unsupported parameter: use 'max_completion_tokens' instead of 'max_tokens'"
     server.in_turn(server.tools.error(said, 400), fine(server))
-    asked(model(max_tokens=50))
+    answer_of(model(max_tokens=50))
     assert server.requests[1]["max_completion_tokens"] == 50
     assert "max_tokens" not in server.requests[1]
     assert server.requests[1]["response_format"]["type"] == "json_schema"
@@ -224,29 +224,29 @@ def test_answers_that_are_none(server, model):
 def test_thoughts_before_an_answer(server, model):
     said = '<think>{"description": "blue"}?</think>No: {"x": 1} {"description": "red"} Well.'
     server.in_turn(server.tools.completion(said))
-    assert asked(model()) == {"description": "red"}
+    assert answer_of(model()) == {"description": "red"}
 
 
 def test_the_key_is_told_to_nobody(server, model, capfd, caplog):
     caplog.set_level("DEBUG")
     settings = model(retries=0)
     client = Client(settings)
-    told = [repr(settings), repr(client)]
+    outputs = [repr(settings), repr(client)]
     for status in (400, 401, 403, 404, 429, 500):
         server.in_turn(server.tools.error(f"wrong key\n{server.key}!", status))
         with pytest.raises(UnansweredError) as caught:
             client.answer(QUESTION, Event())
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is None
-        told += [str(caught.value), repr(caught.value)]
-    assert all(one["authorization"] == f"Bearer {server.key}" for one in server.headers)
-    assert server.key not in "".join([*told, caplog.text, *capfd.readouterr()])
+        outputs += [str(caught.value), repr(caught.value)]
+    assert all(request["authorization"] == f"Bearer {server.key}" for request in server.headers)
+    assert server.key not in "".join([*outputs, caplog.text, *capfd.readouterr()])
 
 
 def test_an_answer_with_the_key_is_refused(server, model):
     server.in_turn(server.tools.completion(json.dumps({"description": server.key})))
     with pytest.raises(AnswerError, match=r"^it repeats the key$"):
-        asked(model())
+        answer_of(model())
 
 
 def refusal(**settings):

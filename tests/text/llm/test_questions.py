@@ -39,7 +39,11 @@ class Client:
 
 def answers(client, questions=QUESTIONS, check=lambda question, answer: answer):
     kept = {}
-    outcome = ask(client, questions, check, lambda one, value: kept.update({one.name: value}))
+
+    def keep(question, value):
+        kept[question.name] = value
+
+    outcome = ask(client, questions, check, keep)
     return outcome, kept
 
 
@@ -50,7 +54,7 @@ def test_all_are_answered_a_few_at_a_time():
 
     client = Client(reply, concurrency=3)
     outcome, kept = answers(client)
-    assert kept == {one.name: one.name.upper() for one in QUESTIONS}
+    assert kept == {question.name: question.name.upper() for question in QUESTIONS}
     assert (outcome.answered, outcome.refused, outcome.failed, outcome.ended) == (20, {}, {}, None)
     assert client.busiest == 3
 
@@ -99,8 +103,8 @@ def test_one_failure_leaves_the_others_alone():
     assert outcome.ended is None
 
 
-@pytest.mark.parametrize(("fatal", "asked"), [(True, 1), (False, 5)])
-def test_a_server_that_answers_nobody_is_given_up(fatal, asked):
+@pytest.mark.parametrize(("fatal", "attempts"), [(True, 1), (False, 5)])
+def test_a_server_that_answers_nobody_is_given_up(fatal, attempts):
     def reply(name, reason):
         if name == "class 4":
             return name
@@ -110,7 +114,7 @@ def test_a_server_that_answers_nobody_is_given_up(fatal, asked):
     client = Client(reply, concurrency=1)
     outcome, kept = answers(client, QUESTIONS[4:])
     assert kept == {"class 4": "class 4"}
-    assert outcome.ended == f"no class {4 + asked}"
+    assert outcome.ended == f"no class {4 + attempts}"
     time.sleep(0.05)
     assert len(client.asked) < 16  # some may have been under way
     Path("d.json").touch()

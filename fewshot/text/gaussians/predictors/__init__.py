@@ -1,4 +1,4 @@
-"""What predicts the mean and the variances of a class's features from its text vector."""
+"""Predictors of the mean and the variances of a class's features from its text vector."""
 
 from fewshot.registry import Registry
 

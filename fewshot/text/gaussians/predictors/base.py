@@ -1,4 +1,4 @@
-"""What a predictor learns from and what it gives."""
+"""The interface of predictors, and moments of base classes on which they are fitted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class TextPredictor(ABC):
 
     @abstractmethod
     def fit(self, text: Tensor, moments: BaseMoments) -> Self:
-        """Learn from text vectors (C, P) and moments of the same C classes."""
+        """Fit to text vectors (C, P) and moments of the same C classes."""
 
     @abstractmethod
     def predict(self, text: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,11 +91,11 @@ class TextPredictor(ABC):
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
-        """What was learned, by name."""
+        """Fitted tensors by name."""
 
     @abstractmethod
     def load(self, tensors: Mapping[str, Tensor]) -> Self:
-        """Take back what ``tensors`` gave."""
+        """Restore the fitted tensors from ``tensors``."""
 
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""

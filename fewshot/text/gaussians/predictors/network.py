@@ -120,14 +120,14 @@ class NetworkPredictor(TextPredictor):
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, BatchNorm's statistics and standardisation of both networks, and the floor."""
-        found = {"floor": self.fit_.floor}
+        tensors = {"floor": self.fit_.floor}
         for key in ("means", "deviations"):
             parts = getattr(self.fit_, key)._asdict()
-            found |= {f"{key}.{part}": value for part, value in parts.items()}
-        return found
+            tensors |= {f"{key}.{part}": value for part, value in parts.items()}
+        return tensors
 
     def load(self, tensors: Mapping[str, Tensor]) -> Self:
-        """Take back what ``tensors`` gave."""
+        """Restore the fitted tensors from ``tensors``."""
         means, deviations = (
             Regressor(*(tensors[f"{key}.{part}"] for part in Regressor._fields))
             for key in ("means", "deviations")

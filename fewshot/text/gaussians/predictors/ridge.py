@@ -55,7 +55,7 @@ class RidgePredictor(TextPredictor):
         return {f"{key}.{part}": getattr(fit, part) for key, fit in fits.items() for part in PARTS}
 
     def load(self, tensors: Mapping[str, Tensor]) -> Self:
-        """Take back what ``tensors`` gave."""
+        """Restore the fitted tensors from ``tensors``."""
         made = []
         for key in ("means", "log_variances"):
             weights, inputs, targets = (tensors[f"{key}.{part}"] for part in PARTS)

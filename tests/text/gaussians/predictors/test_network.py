@@ -60,16 +60,16 @@ def standard(values):
 
 def test_the_first_step_is_that_of_the_paper():
     inputs, targets = (torch.randn(12, n, generator=seeded(n)).double() for n in (P, D))
-    found = train(inputs, targets, seeded(7), epochs=1, learning_rate=0.01, **SETTINGS)
+    result = train(inputs, targets, seeded(7), epochs=1, learning_rate=0.01, **SETTINGS)
 
     generator = seeded(7)
     start = Regressor.initial(inputs, targets, 4, generator)
-    own = torch.randperm(12, generator=generator)[2:]
-    own = own[torch.randperm(10, generator=generator)]
+    training = torch.randperm(12, generator=generator)[2:]
+    training = training[torch.randperm(10, generator=generator)]
     mask = (torch.rand(10, 16, generator=generator) >= 0.1).double() / 0.9
     inner, norm, gelu, _, outer = as_modules(start)
-    output = outer(gelu(norm(inner(standard(inputs)[own]))) * mask)
-    (output - standard(targets)[own]).square().mean().backward()
+    output = outer(gelu(norm(inner(standard(inputs)[training]))) * mask)
+    (output - standard(targets)[training]).square().mean().backward()
     expected = [inner.weight, norm.weight, norm.bias, outer.weight, outer.bias]
     for name, value in zip(
         ["inner", "scale", "shift", "outer", "outer_bias"], expected, strict=True
@@ -78,9 +78,9 @@ def test_the_first_step_is_that_of_the_paper():
         stepped = value * (1 - 0.01 * 0.01) - 0.01 * value.grad / (value.grad.abs() + 1e-8)
         sure = value.grad.abs() > 1e-4
         assert sure.float().mean() > 0.9
-        assert torch.allclose(getattr(found, name).double()[sure], stepped[sure], atol=1e-6), name
-    torch.testing.assert_close(found.running_mean.double(), norm.running_mean)
-    torch.testing.assert_close(found.running_variance.double(), norm.running_var)
+        assert torch.allclose(getattr(result, name).double()[sure], stepped[sure], atol=1e-6), name
+    torch.testing.assert_close(result.running_mean.double(), norm.running_mean)
+    torch.testing.assert_close(result.running_variance.double(), norm.running_var)
 
 
 def test_initial_weights_have_the_range_of_torch_modules():
@@ -100,13 +100,13 @@ def test_a_prediction_is_that_of_modules_at_rest():
     predictor = quick().fit(text, moments)
     new = torch.randn(5, P, generator=seeded(3)).double()
     means, log_variances = predictor.predict(new)
-    known = text.double()
+    known_text = text.double()
     expected = []
     for model, targets in (
         (predictor.fit_.means, moments.means),
         (predictor.fit_.deviations, moments.variances.sqrt()),
     ):
-        outputs = as_modules(model, 0.1).eval()((new - known.mean(0)) / known.std(0))
+        outputs = as_modules(model, 0.1).eval()((new - known_text.mean(0)) / known_text.std(0))
         expected.append((targets.mean(0) + targets.std(0) * outputs).detach())
     assert means.dtype == log_variances.dtype == torch.float64
     torch.testing.assert_close(means, expected[0], rtol=1e-5, atol=1e-5)
@@ -117,11 +117,11 @@ def test_a_planted_linear_map_is_found():
     text, moments = planted(classes=50)
     predictor = NetworkPredictor(epochs=40, learning_rate=1e-2, batch=20).fit(text, moments)
     log_variances = moments.log_variances()
-    for found, truth in (
+    for result, truth in (
         (predictor.held_out_means_, moments.means),
         (predictor.held_out_log_variances_, log_variances),
     ):
-        assert (found - truth).square().mean() < 0.25 * (truth - truth.mean(0)).square().mean()
+        assert (result - truth).square().mean() < 0.25 * (truth - truth.mean(0)).square().mean()
 
 
 def test_the_epoch_that_is_kept_is_the_best_on_classes_held_out():
@@ -164,8 +164,8 @@ def test_what_is_learned_goes_to_a_file_and_back(workplace):
     predictor = quick(width=2).fit(text, moments)
     save_file(predictor.tensors(), "predictor.safetensors")
     again = NetworkPredictor().load(load_file("predictor.safetensors"))
-    for found, expected in zip(again.predict(text), predictor.predict(text), strict=True):
-        assert torch.equal(found, expected)
+    for result, expected in zip(again.predict(text), predictor.predict(text), strict=True):
+        assert torch.equal(result, expected)
 
 
 def test_the_seed_is_all_the_randomness_there_is():
@@ -202,8 +202,8 @@ def test_constant_dimensions():
     predictor = quick().fit(text, moments)
     new = text[:2].clone()
     new[:, P] = 50.0
-    for found, expected in zip(predictor.predict(new), predictor.predict(text[:2]), strict=True):
-        assert torch.equal(found, expected)
+    for result, expected in zip(predictor.predict(new), predictor.predict(text[:2]), strict=True):
+        assert torch.equal(result, expected)
     torch.testing.assert_close(predictor.predict(new)[0][:, 1], torch.full((2,), 0.3).double())
 
 

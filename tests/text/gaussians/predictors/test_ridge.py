@@ -56,17 +56,17 @@ def test_log_variances_are_unbiased(images):
     rng = np.random.default_rng(images)
     classes, variances = 4000, np.array([0.01, 1.0, 9.0, 100.0])
     features = rng.normal(size=(classes, images, 4)) * np.sqrt(variances)
-    found = moments_of(features).log_variances().numpy()
-    error = found.std(0) / math.sqrt(classes)
-    assert (np.abs(found.mean(0) - np.log(variances)) < 4 * error).all()
+    result = moments_of(features).log_variances().numpy()
+    error = result.std(0) / math.sqrt(classes)
+    assert (np.abs(result.mean(0) - np.log(variances)) < 4 * error).all()
     naive = np.log(features.var(1, ddof=1)).mean(0)
     assert (naive < np.log(variances) - 4 * error).all()
 
 
 def test_each_class_has_the_correction_of_its_own_count():
     _, moments, _ = drawn()
-    found = moments.log_variances() - moments.variances.log()
-    for row, count in zip(found, moments.counts, strict=True):
+    result = moments.log_variances() - moments.variances.log()
+    for row, count in zip(result, moments.counts, strict=True):
         freedom = float(count) - 1
         # digamma at half-integers, by its recurrence: psi(x + 1) = psi(x) + 1 / x
         x, digamma = (
@@ -98,22 +98,22 @@ def test_both_regressions_are_those_of_scikit_learn():
     X = text.double().numpy()
     typical = (np.linalg.svd(X - X.mean(0), compute_uv=False) ** 2).mean()
     new = torch.randn(4, P, generator=torch.Generator().manual_seed(1))
-    found = predictor.predict(new)
-    for targets, fit, given, held_out in (
-        (moments.means, predictor.means_, found[0], predictor.held_out_means_),
+    result = predictor.predict(new)
+    for targets, fit, predictions, held_out in (
+        (moments.means, predictor.means_, result[0], predictor.held_out_means_),
         (
             moments.log_variances(),
             predictor.log_variances_,
-            found[1],
+            result[1],
             predictor.held_out_log_variances_,
         ),
     ):
         Y, model = targets.numpy(), Ridge(fit.penalty * typical, solver="svd")
         expected = model.fit(X, Y).predict(new.double().numpy())
-        np.testing.assert_allclose(given.numpy(), expected)
+        np.testing.assert_allclose(predictions.numpy(), expected)
         others = [np.delete(np.arange(C), c) for c in range(C)]
-        left = [model.fit(X[o], Y[o]).predict(X[c : c + 1])[0] for c, o in enumerate(others)]
-        np.testing.assert_allclose(held_out.numpy(), np.stack(left))
+        left_out = [model.fit(X[o], Y[o]).predict(X[c : c + 1])[0] for c, o in enumerate(others)]
+        np.testing.assert_allclose(held_out.numpy(), np.stack(left_out))
 
 
 def test_penalties_are_chosen_apart_and_means_count_in_units_of_spread():
@@ -129,11 +129,11 @@ def test_penalties_are_chosen_apart_and_means_count_in_units_of_spread():
 def test_better_than_the_mean_of_the_base_classes():
     text, moments, _ = drawn(images=(30, 60))
     predictor = RidgePredictor().fit(text, moments)
-    for found, truth in (
+    for result, truth in (
         (predictor.held_out_means_, moments.means),
         (predictor.held_out_log_variances_, moments.log_variances()),
     ):
-        assert (found - truth).square().mean() < 0.3 * (truth - truth.mean(0)).square().mean()
+        assert (result - truth).square().mean() < 0.3 * (truth - truth.mean(0)).square().mean()
 
 
 def test_a_rank_holds_for_both():
@@ -149,6 +149,6 @@ def test_what_is_learned_goes_to_a_file_and_back(workplace):
     predictor = RidgePredictor().fit(text, moments)
     save_file(predictor.tensors(), "predictor.safetensors")
     again = RidgePredictor().load(load_file("predictor.safetensors"))
-    for found, expected in zip(again.predict(text), predictor.predict(text), strict=True):
-        assert torch.equal(found, expected)
-        assert found.dtype == torch.float64
+    for result, expected in zip(again.predict(text), predictor.predict(text), strict=True):
+        assert torch.equal(result, expected)
+        assert result.dtype == torch.float64
