@@ -21,7 +21,7 @@ from fewshot.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.detector import Nouns
+    from fewshot.evaluation.detector import Detector
     from fewshot.report.text.detector import Verdict
     from fewshot.tasks.one_class.rules import Learned, Rule
 
@@ -131,21 +131,21 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _judge(given: argparse.Namespace, settings: Sequence[str]) -> int:
-    from fewshot.evaluation.detector import Nouns
+    from fewshot.evaluation.detector import Detector
     from fewshot.report.text.detector import Verdict, as_json, in_words
     from fewshot.report.wording import plain
     from fewshot.tasks.one_class.lookup import confusers_for, with_own
 
-    nouns = Nouns(given.backbone, given.device, given.weights, given.size)
-    images, skipped = nouns.images(given.images)
-    file = _asked(given, settings, nouns.cache) if given.ask else given.confusers
+    detector = Detector(given.backbone, given.device, given.weights, given.size)
+    images, skipped = detector.images(given.images)
+    file = _asked(given, settings, detector.cache) if given.ask else given.confusers
     wanted = {"k": given.k, "file": str(Path(file).expanduser()) if file else None}
-    lists = confusers_for([given.word], given.source, wanted, nouns.cache, nouns.encode)
+    lists = confusers_for([given.word], given.source, wanted, detector.cache, detector.encode)
     lists = with_own(lists, given.negative)
-    learned = _learned(given, nouns, wanted)
+    learned = _learned(given, detector, wanted)
     rule = _rule(given.rule, learned, bool(lists.names[0]))
-    bank = nouns.features(images)
-    found = nouns.decide(bank, given.word, lists, rule, learned)
+    bank = detector.features(images)
+    found = detector.decide(bank, given.word, lists, rule, learned)
     skipped += [{"path": one["path"], "reason": one["reason"]} for one in bank.info["skipped"]]
     verdict = Verdict(
         given.word, given.backbone, rule, learned, lists, tuple(bank.paths or ()), found, skipped
@@ -164,14 +164,14 @@ def _judge(given: argparse.Namespace, settings: Sequence[str]) -> int:
     return 0
 
 
-def _learned(given: argparse.Namespace, nouns: Nouns, wanted: dict[str, Any]) -> Learned:
+def _learned(given: argparse.Namespace, detector: Detector, wanted: dict[str, Any]) -> Learned:
     """What is given by hand, and what other classes teach."""
     from fewshot.tasks.one_class.rules import Learned
 
     told = Learned(given.fixed, record={} if given.fixed is None else {"fixed": "given"})
     if not given.threshold_from:
         return told
-    found, classes = nouns.learn(given.threshold_from, given.word, given.source, wanted, told)
+    found, classes = detector.learn(given.threshold_from, given.word, given.source, wanted, told)
     return replace(found, record={"classes": classes} | found.record)
 
 

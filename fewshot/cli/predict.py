@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.evaluation.build import backbone_settings, tell_left_out
+from fewshot.evaluation.build import backbone_settings, warn_left_out
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
             name = Path(root).expanduser().resolve().name
             settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
             datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
-            tell_left_out(datasets[kind])
+            warn_left_out(datasets[kind])
     if given.query:
         datasets["query"] = load_files(given.query)
     settings = backbone_settings(backbone)
