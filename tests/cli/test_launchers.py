@@ -15,7 +15,7 @@ from fewshot.config import errors
 from fewshot.hardware import available_cores
 from fewshot.paths import resource_dir
 from fewshot.sweeps import launchers as launching
-from fewshot.sweeps.records import read_notes
+from fewshot.sweeps.records import read_records
 
 CONF = resource_dir("conf")
 PLUGINS = {
@@ -108,7 +108,7 @@ def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
     one = process(*sweep, start_new_session=True)
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
-    workers = [note.process for note in read_notes(Path("runs/s"))]
+    workers = [record.process for record in read_records(Path("runs/s"))]
     os.kill(one.pid, getattr(signal, ending))
     code, _, err = ended(one)
     assert until(lambda: not any(living(pid) for pid in workers), 20)
@@ -130,7 +130,7 @@ def test_a_process_that_is_killed_costs_no_finished_cell(process, fewshot, given
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
     first = {path.name for path in kept.glob("[0-9a-f]*") if path.is_dir()}
-    victim = next(note for note in read_notes(Path("runs/s")) if not note.ended)
+    victim = next(record for record in read_records(Path("runs/s")) if not record.ended)
     os.kill(victim.process, signal.SIGKILL)
     code, _, err = ended(one)
     if launcher == "ray":  # gives the job to another process
@@ -198,7 +198,7 @@ def test_a_launcher_whose_package_is_missing(name):
 )
 def test_shares_of_sixteen_cores(launcher, each, monkeypatch):
     monkeypatch.setattr(launching, "available_cores", lambda: 16)
-    assert launching.cores_each(launcher) == each
+    assert launching.cores_per_job(launcher) == each
 
 
 def test_jobs_at_a_time_of_a_launcher_without_bound(monkeypatch):
@@ -207,10 +207,10 @@ def test_jobs_at_a_time_of_a_launcher_without_bound(monkeypatch):
     config = OmegaConf.create(
         {"hydra": {"launcher": launcher, "sweeper": {"max_batch_size": None}}}
     )
-    launching.bound(config)
+    launching.limit_batch(config)
     assert config.hydra.sweeper.max_batch_size == 3
     config.hydra.sweeper = {"n_jobs": 1}  # Optuna's
-    launching.bound(config)
+    launching.limit_batch(config)
     assert config.hydra.sweeper == {"n_jobs": 1}
 
 
@@ -220,5 +220,5 @@ def test_ready_launchers_compose(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[f"launcher={name}"], return_hydra_config=True)
     assert launching.in_parallel(config.hydra.launcher)
-    assert launching.cores_each(config.hydra.launcher) >= 1
+    assert launching.cores_per_job(config.hydra.launcher) >= 1
     assert str(config.hydra.launcher.get("submitit_folder", "runs")).startswith("runs")

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.sweeps.lock import hold, let_go
-from fewshot.sweeps.records import Follower, Note, printing_to_file, read_notes
-from fewshot.sweeps.rerun import arguments_of_cell, shell_line
+from fewshot.sweeps.lock import acquire_lock, release_lock
+from fewshot.sweeps.records import Follower, JobRecord, printing_to_file, read_records
+from fewshot.sweeps.rerun import cell_arguments, shell_line
 
 WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
 
 
 def test_two_sweeps_in_one_folder_at_the_same_time(refusal, given):
-    lock = hold(Path("runs/s"))
+    lock = acquire_lock(Path("runs/s"))
     Path("runs/s/failures.jsonl").write_text("of the other\n")
     message = refusal("-m", *given, *WISH, "seed=0,1")
-    let_go(lock)
+    release_lock(lock)
     assert message.startswith("hydra.sweep.dir: another sweep goes on in runs/s.")
     assert Path("runs/s/failures.jsonl").read_text() == "of the other\n"
     assert not Path("runs/s/.sweep.lock").exists()
@@ -100,10 +100,10 @@ def test_arguments_of_one_cell():
         "launcher=joblib",
         "a=b c",
     ]
-    arguments = arguments_of_cell(overrides, settings, {"head": "lda", "shots": 5})
+    arguments = cell_arguments(overrides, settings, {"head": "lda", "shots": 5})
     assert arguments == ["head.lda.shrinkage=2", "a=b c", "head=lda", "episodes.shots=5"]
     settings["episodes"]["path"] = "x"
-    arguments = arguments_of_cell(overrides, settings, {"head": "mine", "shots": 5})
+    arguments = cell_arguments(overrides, settings, {"head": "mine", "shots": 5})
     assert arguments == [x for x in overrides if x != "launcher=joblib"]
     line = shell_line(["a=b c"], ["-m", "--config-dir", "my conf", "-cn=x", "head=ncm"])
     assert line == "fewshot --config-dir 'my conf' -cn=x 'a=b c'"
@@ -123,27 +123,27 @@ def test_lines_are_whole(workplace, capfd):
 
 
 def test_notes(workplace):
-    note = Note(2, ["a=1"])
-    note.write(workplace)
-    assert read_notes(workplace) == [note]
-    assert note.at_work()
+    record = JobRecord(2, ["a=1"])
+    record.write(workplace)
+    assert read_records(workplace) == [record]
+    assert record.is_running()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert not Note(2, [], process=gone.pid).at_work()
-    assert not Note(2, [], machine=f"not-{socket.gethostname()}").at_work()
+    assert not JobRecord(2, [], process=gone.pid).is_running()
+    assert not JobRecord(2, [], machine=f"not-{socket.gethostname()}").is_running()
     (workplace / "jobs" / "3.json").write_text("{")
-    assert len(read_notes(workplace)) == 1
+    assert len(read_records(workplace)) == 1
 
 
 def test_a_lock_is_let_go_when_its_process_is_killed(workplace):
-    code = "import sys; from fewshot.sweeps.lock import hold; from pathlib import Path\n"
-    code += "lock = hold(Path('s')); print('held', flush=True); sys.stdin.read()"
+    code = "import sys; from fewshot.sweeps.lock import acquire_lock; from pathlib import Path\n"
+    code += "lock = acquire_lock(Path('s')); print('held', flush=True); sys.stdin.read()"
     one = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     one.stdout.readline()
     with pytest.raises(FewshotError, match="another sweep goes on"):
-        hold(Path("s"))
+        acquire_lock(Path("s"))
     one.kill()
     one.communicate()
-    let_go(hold(Path("s")))
+    release_lock(acquire_lock(Path("s")))

@@ -1,4 +1,4 @@
-"""One trial: a run on base classes, and the number that is to be small."""
+"""A trial of a search: a run on base or validation classes, and its mean error."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NO_ERROR = "expected a task whose cells have an error (task=classification), got
 
 
 def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[RunOutcome, float]:
-    """Run what `config` says, and give back its mean error beside the run.
+    """Run a configuration; return the outcome of the run and its mean error.
 
     Raises
     ------
     FewshotError
-        Of the run. A cell that fails fails the trial: means over other cells cannot be compared.
+        The run or one of its cells failed: means over different cells cannot be compared.
     """
     from fewshot.evaluation.run import run
 
@@ -42,13 +42,13 @@ def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[RunOutcome,
 
 
 def cells_of(folder: Path) -> list[dict[str, Any]]:
-    """The summaries of the cells of a run folder."""
+    """Return the summaries of the cells of a run folder."""
     cells: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text("utf-8"))["cells"]
     return cells
 
 
 def mean_error(cells: Sequence[dict[str, Any]]) -> float:
-    """Mean actual error over cells; every cell weighs the same."""
+    """Return the unweighted mean of the actual error over cells."""
     if not cells or any("actual_error" not in cell for cell in cells):
         raise FewshotError("tune", NO_ERROR)
     errors = [float(cell["actual_error"]["mean"]) for cell in cells]
