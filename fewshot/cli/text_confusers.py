@@ -1,4 +1,4 @@
-"""``fewshot text confusers``: names of what could be taken for classes, by a language model."""
+"""``fewshot text confusers``: confusers of classes from a language model."""
 
 from __future__ import annotations
 
