@@ -1,4 +1,4 @@
-"""The main job on features at hand, in one call."""
+"""``fewshot.evaluate``: evaluation of a few-shot classifier on an array of features."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def evaluate(
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> EvaluationResult:
-    """How well a few-shot classifier does on these features, and how well that was predicted.
+    """Evaluate a few-shot classifier on features, and the predictions of its error.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def evaluate(
     seed : int
     estimators : names of ``fewshot list estimators``, or a mapping of names to objects
     calibration : {"none", "base", "datasets"}
-        ``auto`` is calibrated whatever stands here, on base classes if there are any. "base" and
-        "datasets" calibrate the others as well, on base-class episodes or by what was learned on
-        other data sets, and give them intervals.
+        ``auto`` is always calibrated, on base classes if there are any. "base" and "datasets"
+        calibrate the other estimators as well, on base-class episodes or by a calibrator fitted
+        on other data sets, and give them intervals.
     method : {"slope", "offset", "isotonic"}
         How raw estimates are calibrated on base classes.
     level : float
@@ -96,37 +96,37 @@ def evaluate(
         JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
     normalize : {"none", "l2"}
-        "l2" gives every feature unit length first, as most few-shot work does, and as runs of the
-        command line do to features of images. By default features are taken as given, and the
-        table of the result says so.
+        "l2" scales every feature to unit length first, as most few-shot work does, and as runs of
+        the command line do with features of images. By default features are used unchanged, and
+        the table of the result says so.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional
         A vector per class name in the space of the features, for heads that read class names.
     logit_scale : float
-        What the encoder of `text` multiplies cosines by; CLIP's by default.
+        Factor by which the encoder of `text` multiplies cosines; CLIP's by default.
     predictor : str, TextPredictor or TextGaussians
-        What predicts class Gaussians from `text` for ``text_gaussian``: "ridge" or "network", which
-        learn from the base classes, or what ``fewshot text fit`` wrote
-        (``fewshot.text.gaussians.fitted.load_text_gaussians``).
+        Predictor of class Gaussians from `text` for ``text_gaussian``: "ridge" or "network", which
+        learn from the base classes, or the content of a file of ``fewshot text fit``, read by
+        ``fewshot.text.gaussians.fitted.load_text_gaussians``.
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way".
     sampler : {"balanced", "imbalanced", "all_way"}
         "imbalanced" draws the share of each class among `ways` times `queries` queries from a
         Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
-        test images as queries; `ways` and `queries` are left aside.
+        test images as queries; `ways` and `queries` are ignored.
     part : {"novel", "validation", "base"}
         Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
-        "base" or "validation" ones, which are then nobody's base classes; the rows' data set says
-        so.
+        "base" or "validation" classes, which then no longer serve as base classes; the name of the
+        data set in the rows records it.
     dataset, backbone : str
         Names for the rows.
     device : str or torch.device
     threads : int, optional
         Cores to use; all by default. The rows do not depend on it.
     progress : callable, optional
-        Called with the number of episodes that were just finished.
+        Called with the number of episodes finished since the last call.
 
     Returns
     -------
@@ -142,7 +142,8 @@ def evaluate(
     Raises
     ------
     FewshotError
-        In one line: the argument, what is allowed, what came, what to do.
+        An invalid argument. The message names the argument, the allowed values, the value
+        received and a remedy.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The house form of an error: which argument, what is allowed, what came, what to do."""
+"""Errors of users: the argument, the allowed values, the value received, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ LONGEST_LIST = 30
 
 
 class FewshotError(ValueError):
-    """A mistake in what the user gave, told in one line.
+    """Invalid input by the user, with a message of one line.
 
     Parameters
     ----------
     argument : str
         The argument or setting at fault, as the user would type it.
     problem : str
-        What is allowed and what came instead.
+        The allowed values and the value received.
     remedy : str
-        What to do about it.
+        How to fix it.
     """
 
     def __init__(self, argument: str, problem: str, remedy: str = "") -> None:
@@ -35,19 +35,19 @@ class FewshotError(ValueError):
 
 
 class UnknownNameError(FewshotError, LookupError):
-    """A name that no registry entry has, with the nearest ones that exist."""
+    """A name that is not registered, with the closest registered names as a suggestion."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name, self.known = kind, name, sorted(known)
+    def __init__(self, kind: str, name: str, candidates: Iterable[str]) -> None:
+        self.kind, self.name, self.candidates = kind, name, sorted(candidates)
         problem = f"expected a registered name, got {name!r}"
-        super().__init__(kind, problem, suggestion(name, self.known))
+        super().__init__(kind, problem, suggestion(name, self.candidates))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, list[str]]]:
-        return type(self), (self.kind, self.name, self.known)
+        return type(self), (self.kind, self.name, self.candidates)
 
 
 def install_command(extra: str) -> str:
-    """The command that installs an extra of this package, as messages name it.
+    """Return the command that installs an extra of this package, for messages.
 
     Examples
     --------
@@ -57,15 +57,15 @@ def install_command(extra: str) -> str:
     return f"pip install '.[{extra}]' in the clone of fewshot"
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """'Did you mean ...?' for a near miss, else what there is."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+def suggestion(name: str, candidates: Iterable[str]) -> str:
+    """Return 'Did you mean ...?' for names close to `name`, else the available names."""
+    candidates = sorted(candidates)
+    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"
-    if len(known) > LONGEST_LIST:
-        return f"There are {len(known)}, from {known[0]!r} to {known[-1]!r}."
-    return f"Available: {', '.join(known)}."
+    if len(candidates) > LONGEST_LIST:
+        return f"There are {len(candidates)}, from {candidates[0]!r} to {candidates[-1]!r}."
+    return f"Available: {', '.join(candidates)}."
 
 
 def expect(condition: bool, argument: str, problem: str, remedy: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files and folders, and digests of their content."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from fewshot.hardware import available_cores
 
 
 def plain_name(name: str, longest: int = 120) -> str:
-    """A name that any file system takes."""
+    """Return `name` with the characters that a file system may refuse replaced by ``_``."""
     return re.sub(r"[^\w.,=-]+", "_", name)[:longest]
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; what was written there is renamed to `path` on success.
+    """Yield a temporary path beside `path`, which is renamed to `path` on success.
 
-    A file or a folder. On any error the partial one is removed and `path` stays as it was.
+    For a file or a folder. On any error the partial one is removed and `path` is left unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
@@ -45,9 +45,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[Path]:
-    """Make an empty folder that no other process has: `path`, or one with a number after it.
+    """Create an empty folder for this process only: `path`, or `path` with a number appended.
 
-    Whoever leaves it empty, as after an error, leaves no trace of it.
+    A folder that is still empty at the end, as after an error, is removed.
     """
     for number in itertools.count(1):
         folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
@@ -63,7 +63,7 @@ def claimed(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(setting: str, path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission, a disk without locks ... into the house form."""
+    """Raise FewshotError for operating system errors: a full disk, a missing permission, ..."""
     reasons = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
@@ -90,28 +90,28 @@ def writing(setting: str, path: Path) -> Iterator[None]:
         ) from error
 
 
-# Seconds after which what a killed process was writing is taken for abandoned.
+# Seconds after which a partial folder of a killed process counts as abandoned.
 ABANDONED = 3600
 
 
 def forget_abandoned(partial: Path) -> None:
-    """Remove a partial folder if whoever wrote it was killed."""
+    """Remove a partial folder whose writing process was killed."""
     with suppress(OSError):
         if _abandoned(partial):
             shutil.rmtree(partial, ignore_errors=True)
 
 
 def _abandoned(partial: Path) -> bool:
-    """Whether no process of this machine is writing it, and none elsewhere can be.
+    """Whether a partial folder is old and its writing process is gone.
 
-    Clocks jump, and differ among machines: a time to come is as old as one that has passed.
+    Clocks jump, and differ among machines: a time in the future counts as one in the past.
     """
     age = abs(time.time() - partial.stat().st_mtime)
     return age > ABANDONED and not _alive(partial.name.split(".")[-3])
 
 
 def _alive(process: str) -> bool:
-    """Whether there is a process of that number; elsewhere than on POSIX, asking would end it."""
+    """Whether a process of that id exists; only on POSIX, as ``os.kill`` ends it elsewhere."""
     if os.name != "posix" or not process.isdecimal():
         return False
     try:
@@ -123,11 +123,11 @@ def _alive(process: str) -> bool:
     return True
 
 
-UNREADABLE = "unreadable"  # in place of a digest; whoever needs the content will complain
+UNREADABLE = "unreadable"  # in place of a digest; reading the content raises later
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, or ``UNREADABLE``."""
+    """Return the SHA-256 of a file's content, or ``UNREADABLE``."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -136,16 +136,16 @@ def file_digest(path: Path) -> str:
 
 
 def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
-    """SHA-256 of every file.
+    """Return the SHA-256 of every file.
 
-    With a `cache` file, a digest is remembered together with the file's size and its times of
-    modification and of change, and is worked out again when any of them differs. The cache only
+    With a `cache` file, a digest is stored together with the file's size and its times of
+    modification and of change, and is computed again when any of them differs. The cache only
     saves time: it may be absent, damaged or unwritable.
     """
-    known = _load(cache)
+    remembered = _load(cache)
     stamps = [_stamp(path) for path in paths]
     digests = [
-        known.get(str(path), {}).get(stamp) for path, stamp in zip(paths, stamps, strict=True)
+        remembered.get(str(path), {}).get(stamp) for path, stamp in zip(paths, stamps, strict=True)
     ]
     missing = [i for i, digest in enumerate(digests) if digest is None]
     if missing:

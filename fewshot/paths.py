@@ -1,4 +1,4 @@
-"""Where the configuration and the data set cards are, in a clone and in an installed wheel."""
+"""Paths of the configuration, the data set cards and the caches, in a clone and in a wheel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def resource_dir(name: str) -> Path:
-    """The folder ``conf``, or ``cards``, ``confusers`` or ``templates`` of ``datasets``.
+    """Return the folder ``conf``, or ``cards``, ``confusers`` or ``templates`` of ``datasets``.
 
     A wheel carries them inside the package; a clone has them at its top.
     """
@@ -26,33 +26,39 @@ def resource_dir(name: str) -> Path:
 
 
 def options(group: str, pattern: str = "*") -> dict[str, dict[str, Any]]:
-    """Content of every YAML file of a config group whose name matches a shell pattern."""
+    """Return the content of every YAML file of a config group whose name matches `pattern`."""
     folder = resource_dir("conf") / group
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     return {name: read_yaml(folder / f"{name}.yaml") for name in fnmatch.filter(names, pattern)}
 
 
 def option(group: str, name: str) -> dict[str, Any]:
-    """One of the options of a group; an unknown name gets a suggestion."""
-    known = options(group)
-    if name not in known:
-        raise UnknownNameError(group, name, known)
-    return known[name]
+    """Return the content of one option of a config group.
+
+    Raises
+    ------
+    UnknownNameError
+        The group has no option of that name.
+    """
+    contents = options(group)
+    if name not in contents:
+        raise UnknownNameError(group, name, contents)
+    return contents[name]
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of a data set: ``datasets/cards/<name>.yaml``, or nothing."""
+    """Return the card of a data set, ``datasets/cards/<name>.yaml``; empty without a card."""
     path = resource_dir("datasets/cards") / f"{name}.yaml"
     return read_yaml(path) if path.is_file() else {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file as a dict, by the safe loader."""
+    """Read a YAML file as a dict, by the safe loader."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
     return yaml.load(path.read_text(encoding="utf-8"), loader) or {}
 
 
-# Beside the runs: finished cells of runs that are not complete, a small run folder each.
+# Folder beside the runs with the finished cells of incomplete runs, a small run folder each.
 KEPT = ".cells"
 
 
@@ -63,11 +69,11 @@ class Places:
     Attributes
     ----------
     cache : Path
-        Feature banks and remembered hashes.
+        Feature banks and cached hashes.
     weights : Path
-        Where weights are looked for before any hub is asked.
+        Searched for weights before any download.
     data : Path
-        Data sets, a sub-folder each.
+        Data sets, one sub-folder each.
     """
 
     cache: Path
@@ -76,20 +82,20 @@ class Places:
 
     @property
     def digests(self) -> Path:
-        """Remembered content hashes of files."""
+        """Folder of the cached content hashes of files."""
         return self.cache / "digests"
 
     @property
     def banks(self) -> Path:
-        """Feature banks."""
+        """Folder of the feature banks."""
         return self.cache / "features"
 
 
 def places_of(paths: Mapping[str, Any]) -> Places:
-    """The folders that the settings ``paths`` name; None stands for the usual place.
+    """Return the folders of the settings ``paths``; None stands for the default folder.
 
-    The usual place of data sets is ``datasets/`` of a clone, beside their cards, and the cache's
-    for an installed package.
+    The default folder of data sets is ``datasets/`` of a clone, beside their cards, and
+    ``datasets/`` of the cache for an installed package.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     cache = Path(str(paths.get("cache") or f"{base}/fewshot")).expanduser()
@@ -102,7 +108,11 @@ def places_of(paths: Mapping[str, Any]) -> Places:
     )
 
 
-def places_of_environment(**given: Any) -> Places:
-    """The folders of commands without a configuration; what is given goes first."""
+def places_of_environment(**folders: Any) -> Places:
+    """Return the folders of commands without a configuration.
+
+    Arguments have precedence over the variables ``FEWSHOT_CACHE``, ``FEWSHOT_WEIGHTS`` and
+    ``FEWSHOT_DATA``.
+    """
     names = {"cache": "FEWSHOT_CACHE", "weights": "FEWSHOT_WEIGHTS", "data": "FEWSHOT_DATA"}
-    return places_of({key: given.get(key) or os.environ.get(name) for key, name in names.items()})
+    return places_of({key: folders.get(key) or os.environ.get(name) for key, name in names.items()})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A name, where its object lives (``module:attribute``), and one line about it."""
+    """A registered name, its object or ``module:attribute``, and a summary of one line."""
 
     name: str
     target: str | Any
@@ -26,13 +26,13 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """The ``module:attribute`` that the name stands for."""
+        """The ``module:attribute`` of the object."""
         if isinstance(self.target, str):
             return self.target
         return f"{self.target.__module__}:{self.target.__qualname__}"
 
     def load(self) -> Any:
-        """The object itself; only this imports its module."""
+        """Import the object's module, if needed, and return the object."""
         if not isinstance(self.target, str):
             return self.target
         module, _, attribute = self.target.partition(":")
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Registry:
-    """Names of one kind of thing. Naming a thing imports nothing.
+    """Names of one kind of object; modules are imported on first use, not on registration.
 
     Examples
     --------
@@ -71,18 +71,18 @@ class Registry:
         Raises
         ------
         FewshotError
-            It has no such parameter.
+            `parameters` has a name that the constructor does not accept.
         """
-        made = self[name].load()
-        known = inspect.signature(made).parameters
-        takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
-        for given in () if takes_any else sorted(parameters.keys() - known.keys()):
+        factory = self[name].load()
+        accepted = inspect.signature(factory).parameters
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+        for setting in () if takes_any else sorted(parameters.keys() - accepted.keys()):
             raise FewshotError(
                 self.kind.removesuffix(".kind"),
-                f"{name!r} has no setting {given!r}",
-                suggestion(given, known) if known else "It has none.",
+                f"{name!r} has no setting {setting!r}",
+                suggestion(setting, accepted) if accepted else "It has none.",
             )
-        return made(**parameters)
+        return factory(**parameters)
 
     def __getitem__(self, name: str) -> Entry:
         try:
@@ -102,5 +102,5 @@ class Registry:
 
 @lru_cache(maxsize=256)
 def parameter_names(cls: type) -> tuple[str, ...]:
-    """Names of a constructor's parameters; looked up once, as heads are cloned per chunk."""
+    """Return the names of a constructor's parameters; cached, as heads are cloned per chunk."""
     return tuple(inspect.signature(cls).parameters)

@@ -41,20 +41,20 @@ def test_rows_and_summary(data):
 
 
 def test_same_seed_same_rows_and_another_seed_others(data):
-    one, two, other = (run(data, seed=seed) for seed in (1, 1, 2))
-    assert one.episodes.equals(two.episodes)
-    assert one.predictions.equals(two.predictions)
-    assert not one.episodes.equals(other.episodes)
+    first, second, other = (run(data, seed=seed) for seed in (1, 1, 2))
+    assert first.episodes.equals(second.episodes)
+    assert first.predictions.equals(second.predictions)
+    assert not first.episodes.equals(other.episodes)
 
 
 def test_tensors_names_and_types_give_the_same(data):
     features, labels, split = data
     names = np.array([f"class {c:02d}" for c in labels])
-    one = run(data, split=split)
-    two = fewshot.evaluate(torch.from_numpy(features), names, list(split), episodes=40)
-    assert one.episodes["actual_error"].equals(two.episodes["actual_error"])
+    first = run(data, split=split)
+    second = fewshot.evaluate(torch.from_numpy(features), names, list(split), episodes=40)
+    assert first.episodes["actual_error"].equals(second.episodes["actual_error"])
     three = fewshot.evaluate(features, torch.from_numpy(labels), split.astype("S"), episodes=40)
-    assert one.episodes["actual_error"].equals(three.episodes["actual_error"])
+    assert first.episodes["actual_error"].equals(three.episodes["actual_error"])
 
 
 @pytest.mark.filterwarnings("error")
@@ -76,9 +76,9 @@ def test_undefined_predictions_are_missing_with_a_reason(data):
     assert rows["predicted_error"].isna().all()
     assert rows["reason"].notna().all()
     assert rows.query("estimator == 'loo'")["reason"].iloc[0].startswith("leave-one-out needs two")
-    known = run(data, shots=1, split=data[2], estimators=["margin", "gaussian", "constant"])
-    assert known.predictions["predicted_error"].notna().all()
-    assert known.predictions["reason"].isna().all()
+    with_base = run(data, shots=1, split=data[2], estimators=["margin", "gaussian", "constant"])
+    assert with_base.predictions["predicted_error"].notna().all()
+    assert with_base.predictions["reason"].isna().all()
 
 
 def test_calibration_on_base_classes_removes_their_bias(data):
@@ -162,11 +162,11 @@ def test_what_was_learned_on_base_classes_can_be_kept(data, tmp_path):
     kept = {"calibration": "datasets", "calibrator": str(tmp_path / "mine.json")}
     again = run(data, split=data[2], estimators=names, backbone="net", **kept)
     for name in names:
-        one, two = (
+        first, second = (
             rows.loc[rows["estimator"] == name, ["predicted_error", "lower", "upper"]]
             for rows in (learned.predictions, again.predictions)
         )
-        np.testing.assert_allclose(one, two, atol=2e-3)  # JSON keeps five digits
+        np.testing.assert_allclose(first, second, atol=2e-3)  # JSON keeps five digits
     assert again.calibrator is None  # nothing was learned here
     with pytest.raises(fewshot.FewshotError, match="backbone 'net', got 'other'"):
         run(data, split=data[2], estimators=names, backbone="other", **kept)

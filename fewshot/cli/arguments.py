@@ -1,4 +1,4 @@
-"""Arguments of the small commands."""
+"""Argument parser of the commands, and dispatch to their actions."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from fewshot.exceptions import FewshotError, UnknownNameError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with its errors in the house form."""
+    """An ``argparse`` parser that raises FewshotError."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise where argparse would print its usage and exit."""
+        """Raise FewshotError, where argparse would print its usage and exit."""
         raise FewshotError(self.prog, message, f"See {self.prog} --help.")
 
 
 def run_action(command: str, actions: Mapping[str, str], usage: str, argv: Sequence[str]) -> int:
-    """Hand the arguments to one of the actions, which is not imported before it is asked for.
+    """Run an action of a command with the remaining arguments; imports only that action.
 
     Parameters
     ----------
     command : str
-        What errors name.
+        Name of the command in errors.
     actions : mapping of str to str
-        Name to module, whose ``main`` takes the arguments after it.
+        Name of the action to a module, whose ``main`` takes the remaining arguments.
     usage : str
-        What ``--help`` prints.
+        Text of ``--help``.
     argv : sequence of str
 
     Raises
     ------
     FewshotError
-        No action, or one that there is not.
+        No action, or an unknown one.
     """
     action, *rest = argv or [""]
     if action in ("-h", "--help", "help"):

@@ -1,4 +1,4 @@
-"""``fewshot bank``: features on disk."""
+"""``fewshot bank``: list, verify, export and delete features on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fewshot.cli.arguments import Parser
 from fewshot.exceptions import expect_number
-from fewshot.features import catalogue as shelf
+from fewshot.features import catalogue
 from fewshot.features.catalogue import Entry
 from fewshot.files import writing
 from fewshot.paths import places_of_environment
@@ -34,9 +34,9 @@ examples:
 
 def main(argv: Sequence[str]) -> int:
     """Look at banks, check, export or delete them."""
-    given = _parser().parse_args(argv)
-    act: Action = given.act
-    return act(given, places_of_environment(cache=given.cache).banks)
+    arguments = _parser().parse_args(argv)
+    act: Action = arguments.act
+    return act(arguments, places_of_environment(cache=arguments.cache).banks)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,10 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def action(name: str, act: Action) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = actions.add_parser(name, help=act.__doc__)
-        made.set_defaults(act=act)
-        made.add_argument("--cache", metavar="DIR", help="paths.cache of the runs")
-        return made
+        subparser: argparse.ArgumentParser = actions.add_parser(name, help=act.__doc__)
+        subparser.set_defaults(act=act)
+        subparser.add_argument("--cache", metavar="DIR", help="paths.cache of the runs")
+        return subparser
 
     action("list", _list).add_argument("--json", action="store_true", help="print JSON")
     action("show", _show).add_argument("bank", metavar="BANK")
@@ -74,69 +74,71 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(given: argparse.Namespace, cache: Path) -> int:
+def _list(arguments: argparse.Namespace, cache: Path) -> int:
     """banks, with what they hold"""
-    known = shelf.entries(cache)
-    if given.json:
-        print(json.dumps([entry.facts() for entry in known], indent=2, ensure_ascii=False))
+    entries = catalogue.entries(cache)
+    if arguments.json:
+        print(json.dumps([entry.facts() for entry in entries], indent=2, ensure_ascii=False))
         return 0
-    for entry in known:
+    for entry in entries:
         print(entry if entry.state != "ready" else f"{entry.name}\n    {entry}")
-    total = size(sum(entry.bytes for entry in known))
-    print(f"{len(known)} bank{'s' * (len(known) != 1)}, {total}, in {cache}")
+    total = size(sum(entry.bytes for entry in entries))
+    print(f"{len(entries)} bank{'s' * (len(entries) != 1)}, {total}, in {cache}")
     return 0
 
 
-def _show(given: argparse.Namespace, cache: Path) -> int:
+def _show(arguments: argparse.Namespace, cache: Path) -> int:
     """everything that is known of a bank"""
-    entry = shelf.find(cache, given.bank)
+    entry = catalogue.find(cache, arguments.bank)
     print(json.dumps(entry.facts() | {"note": entry.note}, indent=2, ensure_ascii=False))
     return 0
 
 
-def _verify(given: argparse.Namespace, cache: Path) -> int:
+def _verify(arguments: argparse.Namespace, cache: Path) -> int:
     """read banks and compare them with what was written"""
-    wanted = [shelf.find(cache, name) for name in given.banks] or shelf.entries(cache)
+    entries = [catalogue.find(cache, name) for name in arguments.banks] or catalogue.entries(cache)
     bad = 0
-    for entry in wanted:
-        found = shelf.faults(entry)
-        fine = entry.state in ("unfinished", "outdated")
-        print(f"{entry.name}: {'; '.join(found) or 'ok'}")
-        bad += bool(found) and not fine
+    for entry in entries:
+        faults = catalogue.faults(entry)
+        harmless = entry.state in ("unfinished", "outdated")
+        print(f"{entry.name}: {'; '.join(faults) or 'ok'}")
+        bad += bool(faults) and not harmless
     if bad:
         remedy = "delete them with fewshot bank gc BANK, and they are extracted again."
-        print(f"fewshot: {bad} of {len(wanted)} banks are damaged; {remedy}", file=sys.stderr)
+        print(f"fewshot: {bad} of {len(entries)} banks are damaged; {remedy}", file=sys.stderr)
     return 2 if bad else 0
 
 
-def _export(given: argparse.Namespace, cache: Path) -> int:
+def _export(arguments: argparse.Namespace, cache: Path) -> int:
     """write a bank as one file that dataset=features reads"""
     from fewshot.features.bank import OF_IMAGES
     from fewshot.features.export import export
     from fewshot.features.store import open_bank
 
-    entry = shelf.find(cache, given.bank)
-    bank, target = replace(open_bank(entry.folder), normalize=OF_IMAGES), Path(given.output)
+    entry = catalogue.find(cache, arguments.bank)
+    bank, target = replace(open_bank(entry.folder), normalize=OF_IMAGES), Path(arguments.output)
     export(bank, target)
     print(f"{entry}: {target}, {size(target.stat().st_size)}")
     return 0
 
 
-def _collect(given: argparse.Namespace, cache: Path) -> int:
+def _collect(arguments: argparse.Namespace, cache: Path) -> int:
     """delete what is left of extractions that were given up, and damaged banks"""
-    for option, days in (("--unfinished", given.unfinished), ("--unused", given.unused)):
+    for option, days in (("--unfinished", arguments.unfinished), ("--unused", arguments.unused)):
         if days is not None:
             expect_number(option, days, 0)
-    named = [shelf.find(cache, name) for name in given.banks]
-    going: list[Entry] = named or list(shelf.leftovers(cache, given.unfinished, given.unused))
-    for entry in going:
-        if not given.dry_run:
+    named = [catalogue.find(cache, name) for name in arguments.banks]
+    entries: list[Entry] = named or list(
+        catalogue.leftovers(cache, arguments.unfinished, arguments.unused)
+    )
+    for entry in entries:
+        if not arguments.dry_run:
             with writing("paths.cache", entry.folder):
-                shelf.remove(entry)
+                catalogue.remove(entry)
         print(
-            f"{'would delete' if given.dry_run else 'deleted'} {entry.name} "
+            f"{'would delete' if arguments.dry_run else 'deleted'} {entry.name} "
             f"({entry.state}, {size(entry.bytes)})"
         )
-    freed = size(sum(entry.bytes for entry in going))
-    print(f"{len(going)} bank{'s' * (len(going) != 1)}, {freed}")
+    freed = size(sum(entry.bytes for entry in entries))
+    print(f"{len(entries)} bank{'s' * (len(entries) != 1)}, {freed}")
     return 0

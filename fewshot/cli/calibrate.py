@@ -1,4 +1,4 @@
-"""``fewshot calibrate``: learn, from data sets with labels, what predictions get wrong."""
+"""``fewshot calibrate``: fit a calibrator of error predictions on labelled data sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with commas: they are left out together when the fit is tested.
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fit, save and describe, or describe a saved one."""
+    """Fit, save and describe a calibrator, or describe a saved one."""
     parser = Parser(
         prog="fewshot calibrate",
         description=DESCRIPTION,
@@ -42,23 +42,23 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--show", nargs="?", const="", metavar="FILE", help="describe one; the package's by default"
     )
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     from fewshot.estimators.calibration.transferred import load_general
     from fewshot.report.text.calibrator import calibrator_text
 
-    if given.show is not None:
-        print(calibrator_text(load_general(Path(given.show) if given.show else None)))
+    if arguments.show is not None:
+        print(calibrator_text(load_general(Path(arguments.show) if arguments.show else None)))
         return 0
-    if not given.files or not given.output:
+    if not arguments.files or not arguments.output:
         raise FewshotError("fewshot calibrate", "expected files and --output", "See --help.")
-    expect_positive_int("--episodes", given.episodes, minimum=20)
-    _fit(given)
-    print(calibrator_text(load_general(Path(given.output))))
-    print(f"\nCalibrator: {given.output}")
+    expect_positive_int("--episodes", arguments.episodes, minimum=20)
+    _fit(arguments)
+    print(calibrator_text(load_general(Path(arguments.output))))
+    print(f"\nCalibrator: {arguments.output}")
     return 0
 
 
-def _fit(given: argparse.Namespace) -> None:
+def _fit(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from fewshot.features.given import load_features
@@ -67,22 +67,24 @@ def _fit(given: argparse.Namespace) -> None:
     from fewshot.tasks.calibration import Plan, fit_general
 
     groups = {}
-    for together in given.files:
+    for paths in arguments.files:
         banks = []
-        for path in together.split(","):
+        for path in paths.split(","):
             bank = load_features("features", path)
-            info = bank.info | {"backbone": given.backbone}
-            banks.append(replace(bank, normalize=given.normalize, info=info))
+            info = bank.info | {"backbone": arguments.backbone}
+            banks.append(replace(bank, normalize=arguments.normalize, info=info))
             check_range(banks[-1])
         groups[str(banks[0].info["dataset"])] = banks
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    plan = Plan(episodes=given.episodes, seed=given.seed, weights=_weights(given.weight))
-    fitted = fit_general(groups, plan, given.notes, say)
-    with writing("--output", Path(given.output)):
-        fitted.save(Path(given.output))
+    plan = Plan(
+        episodes=arguments.episodes, seed=arguments.seed, weights=_weights(arguments.weight)
+    )
+    fitted = fit_general(groups, plan, arguments.notes, say)
+    with writing("--output", Path(arguments.output)):
+        fitted.save(Path(arguments.output))
 
 
 def _weights(pairs: Sequence[str]) -> dict[str, float]:

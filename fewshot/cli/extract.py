@@ -1,4 +1,4 @@
-"""``fewshot extract``: the features, and nothing else."""
+"""``fewshot extract``: extraction of features without an evaluation."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ features at once share the work; --shard says beforehand which part is whose.
 
 
 def main(argv: Sequence[str]) -> int:
-    """Extract, or say how long it would take; 2 if one of several combinations failed."""
-    given, overrides = _parser().parse_known_args(argv)
+    """Extract features, or estimate the duration; return 2 if one of the combinations failed."""
+    arguments, overrides = _parser().parse_known_args(argv)
     for word in overrides:
         expect("=" in word, "fewshot extract", f"expected SETTING=VALUE, got {word!r}")
     from fewshot.config.compose import combinations, settings_from
 
-    if not given.multirun:
-        _one(settings_from(overrides), given)
+    if not arguments.multirun:
+        _extract(settings_from(overrides), arguments)
         return 0
     failed = 0
     for chosen in combinations(overrides):
         try:
-            _one(settings_from(chosen), given)
+            _extract(settings_from(chosen), arguments)
         except FewshotError as error:
             print(f"fewshot: error: {' '.join(chosen)}: {error}", file=sys.stderr)
             failed = 2
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
+def _extract(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
     from fewshot.datasets.images import unreadable
     from fewshot.evaluation.build import described_backbone, extraction_settings, load_images
     from fewshot.features.bank import FeatureBank
@@ -73,21 +73,21 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
     from fewshot.hardware import device_named
     from fewshot.paths import places_of
 
-    how = extraction_settings(settings, device_named(settings["device"]), given.shard)
+    extraction = extraction_settings(settings, device_named(settings["device"]), arguments.shard)
     dataset = load_images(settings)
     if isinstance(dataset, FeatureBank):
         raise FewshotError("dataset", "expected images, got features that are extracted already")
     backbone = described_backbone(settings, dataset)
     banks = places_of(settings["paths"]).banks
-    if given.dry_run:
-        print(estimate(dataset, backbone, banks, how))
+    if arguments.dry_run:
+        print(estimate(dataset, backbone, banks, extraction))
         return
     begun = time.perf_counter()
-    folder = extract(dataset, backbone, banks, how)
+    folder = extract(dataset, backbone, banks, extraction)
     if folder is None:
         print(
-            f"Shard {how.shard} of {backbone.name} features of {dataset.name} is done; the bank is "
-            "made when the others are."
+            f"Shard {extraction.shard} of {backbone.name} features of {dataset.name} is done; "
+            "the bank is made when the others are."
         )
         return
     bank = Entry.read(folder)
@@ -95,7 +95,7 @@ def _one(settings: dict[str, Any], given: argparse.Namespace) -> None:
     for warning in filter(None, (left_out_warning(dataset.left_out), copies)):
         print(f"fewshot: {warning}", file=sys.stderr)
     skipped = bank.note.get("skipped", [])
-    if skipped and how.on_error == "raise":  # another run has passed over them
+    if skipped and extraction.on_error == "raise":  # an earlier run has skipped them
         raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
     passed_over = f"; unreadable images skipped: {len(skipped)}" if skipped else ""
     print(f"{bank}{passed_over}; {time.perf_counter() - begun:.1f} s\n{folder}")

@@ -1,4 +1,4 @@
-"""Hydra around the main job, with its errors in the house form."""
+"""``fewshot [run]``: the main job under Hydra, with Hydra's errors as FewshotError."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _failed: list[dict[str, Any]] = []  # cells within a run
 
 
 def job(config: DictConfig) -> float | None:
-    """One job of Hydra: a run, or one of many, which may give back what a search makes small."""
+    """Run a job of Hydra: a single run, or a job of a multirun; return the error of a trial."""
     mode = HydraConfig.get()
     if mode.mode == RunMode.MULTIRUN:
         return sweep_job(config)
@@ -36,16 +36,16 @@ def job(config: DictConfig) -> float | None:
 
     try:
         _failed.extend(run(config, Path(mode.runtime.output_dir)).failed)
-    except FewshotError as error:  # Hydra would print a line of its own if it saw it
+    except FewshotError as error:  # Hydra would print an additional message
         _errors.append(error)
     return None
 
 
 def main(arguments: list[str]) -> int:
-    """Hand `arguments` to Hydra; 2 if a cell failed, 1 after a defect."""
-    # Errors shall reach us as exceptions; Hydra would print a traceback and exit.
+    """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    # Let Hydra raise exceptions; by default it prints a traceback and exits.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    # Hydra takes -m in front of the settings only.
+    # Hydra accepts -m before the settings only.
     arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
     check_tuning(arguments)
     before, sys.argv = sys.argv, ["fewshot", *arguments]
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     _errors.clear()
     _failed.clear()
     try:
-        with writing("paths.runs", Path(_given(arguments, "paths.runs") or "runs")):
+        with writing("paths.runs", Path(_last_value(arguments, "paths.runs") or "runs")):
             code = multirun(wrapped, arguments)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise in_house_form(error) from None
@@ -78,6 +78,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _given(arguments: list[str], key: str) -> Any:
-    values = [a.partition("=")[2] for a in arguments if a.partition("=")[0] == key]
+def _last_value(arguments: list[str], key: str) -> Any:
+    values = [
+        argument.partition("=")[2] for argument in arguments if argument.partition("=")[0] == key
+    ]
     return values[-1] if values else None

@@ -14,7 +14,7 @@ from fewshot.registry import Registry
 from fewshot.sweeps.ready import ready_sweeps
 
 Facts = dict[str, Any]
-# What a card says of these is in the table, in these words; the rest is for --long.
+# Facts of a card that are columns of the table, with their format; --long shows all facts.
 COLUMNS = {
     "backbones": {"dim": "{}-d", "parameters": "{}"},
     "datasets": {"images": "{} images", "classes": "{} classes"},
@@ -23,31 +23,31 @@ LONGEST = 70
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print names and one line about each; or all that is known of them."""
+    """Print names with a summary of one line each, or all facts with --long or --json."""
     parser = Parser(prog="fewshot list", description=__doc__)
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("pattern", nargs="?", default="*", help="as in a shell: '*dinov2*'")
     parser.add_argument("--long", action="store_true", help="the whole card of each")
     parser.add_argument("--json", action="store_true", help="the cards as JSON")
-    given = parser.parse_args(argv)
-    if given.kind not in KINDS:
-        raise UnknownNameError("list", given.kind, KINDS)
-    table = KINDS[given.kind]()
-    chosen = fnmatch.filter(sorted(table), given.pattern)
+    arguments = parser.parse_args(argv)
+    if arguments.kind not in KINDS:
+        raise UnknownNameError("list", arguments.kind, KINDS)
+    table = KINDS[arguments.kind]()
+    chosen = fnmatch.filter(sorted(table), arguments.pattern)
     if not chosen:
-        raise UnknownNameError(given.kind, given.pattern, table)
+        raise UnknownNameError(arguments.kind, arguments.pattern, table)
     rows = {name: table[name] for name in chosen}
-    if given.json:
-        print(json.dumps(_whole(given.kind, rows), indent=2, ensure_ascii=False))
-    elif given.long:
-        print("\n\n".join(_card(*row) for row in _whole(given.kind, rows).items()))
+    if arguments.json:
+        print(json.dumps(_whole(arguments.kind, rows), indent=2, ensure_ascii=False))
+    elif arguments.long:
+        print("\n\n".join(_card(*row) for row in _whole(arguments.kind, rows).items()))
     else:
-        print(_table(rows, COLUMNS.get(given.kind, {})))
+        print(_table(rows, COLUMNS.get(arguments.kind, {})))
     return 0
 
 
 def _table(rows: Mapping[str, Facts], columns: Mapping[str, str]) -> str:
-    """Names to the left, numbers to the right, summaries."""
+    """Format a table of names, numbers aligned to the right, and summaries."""
     lines = [
         [name, *(_cell(facts.get(key), words) for key, words in columns.items())]
         for name, facts in rows.items()
@@ -62,13 +62,13 @@ def _table(rows: Mapping[str, Facts], columns: Mapping[str, str]) -> str:
 
 
 def _cell(value: Any, words: str) -> str:
-    """The number that a fact begins with: 86M of "86M image tower, 150M in all"."""
+    """Format the number that a fact starts with: 86M of "86M image tower, 150M in all"."""
     number = _text(value).split()
     return words.format(number[0]) if number else ""
 
 
 def _card(name: str, facts: Facts) -> str:
-    """A paragraph: the name, then a line per fact."""
+    """Format a paragraph: the name, then a line per fact."""
     facts = dict(facts)
     if places := facts.pop("weights_looked_for", None):
         facts["weights_looked_for"] = places[0]  # docs/backbones.md has the others
@@ -92,7 +92,7 @@ def _text(value: Any) -> str:
 
 
 def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
-    """The rows; for backbones with where their weights are, which takes a look at the disk."""
+    """Return the rows; for backbones with the location of their weights on disk."""
     if kind != "backbones":
         return dict(rows)
     from fewshot.backbones.lookup import whereabouts
@@ -101,11 +101,11 @@ def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
     folder = places_of_environment().weights
     whole = {}
     for name, facts in rows.items():
-        here = whereabouts(facts, folder)
+        weights = whereabouts(facts, folder)
         whole[name] = {key: value for key, value in facts.items() if value is not None}
-        if here.found or here.places:
-            whole[name]["weights_found"] = str(here.found) if here.found else False
-            whole[name]["weights_looked_for"] = [str(place) for place in here.places]
+        if weights.found or weights.places:
+            whole[name]["weights_found"] = str(weights.found) if weights.found else False
+            whole[name]["weights_looked_for"] = [str(place) for place in weights.places]
     return whole
 
 
@@ -114,14 +114,14 @@ def _backbones() -> dict[str, Facts]:
 
 
 def _datasets() -> dict[str, Facts]:
-    """Facts from the data set's card; of data sets without one, their settings."""
-    found = {}
+    """Return the facts of the cards of data sets; the settings of those without a card."""
+    rows = {}
     for name, settings in options("dataset").items():
         facts = card(str(settings.get("card") or name)) or settings
         if "classnames" in facts:
             facts.setdefault("classes", len(facts["classnames"]))
-        found[name] = {"summary": ""} | facts | {"summary": settings.get("summary", "")}
-    return found
+        rows[name] = {"summary": ""} | facts | {"summary": settings.get("summary", "")}
+    return rows
 
 
 def _registered(registry: Registry) -> dict[str, Facts]:

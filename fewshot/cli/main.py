@@ -1,4 +1,4 @@
-"""``fewshot``: which command, and what its end means to the shell."""
+"""``fewshot``: dispatch to the commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fewshot import __version__
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.hardware import freed_memory_kept
 
-# Commands with arguments of their own; none is imported before it is asked for.
+# Commands that do not take Hydra's arguments; imported on use only.
 SMALL = {
     "extract": "fewshot.cli.extract",
     "bank": "fewshot.cli.bank",
@@ -76,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with freed_memory_kept():  # before any thread has a heap of its own
+        with freed_memory_kept():  # before any thread gets its arena of the heap
             return _dispatch(arguments)
     except FewshotError as error:
-        return _complain(str(error))
+        return _print_error(str(error))
     except KeyboardInterrupt:
         print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
         return 130
@@ -108,7 +108,7 @@ def _dispatch(arguments: list[str]) -> int:
     return run(arguments[1:] if command == "run" else arguments)
 
 
-def _complain(message: str) -> int:
+def _print_error(message: str) -> int:
     print(f"fewshot: error: {message}", file=sys.stderr)
     return 2
 

@@ -1,4 +1,4 @@
-"""``fewshot oneclass``: which of these images show what a word names."""
+"""``fewshot oneclass``: detection of a class in images by its name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fewshot.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.detector import Nouns
+    from fewshot.evaluation.detector import Detector
     from fewshot.report.text.detector import Verdict
     from fewshot.tasks.one_class.rules import Learned, Rule
 
@@ -43,7 +43,7 @@ examples:
   fewshot oneclass finch birds --ask llm.model=qwen3 llm.base_url=http://localhost:11434/v1
 """
 SETTING = re.compile(r"llm\.\w+=.*", re.DOTALL)
-# Names of a run's settings as the arguments here.
+# Settings of a run, and the arguments of this command that stand for them in errors.
 WORDS = {
     "one_class.confusers.file": "--confusers",
     "one_class.confusers.k": "-k",
@@ -57,13 +57,13 @@ WORDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Judge images by the name of one class."""
+    """Decide for images whether they show a class, by its name."""
     settings = [word for word in argv if SETTING.fullmatch(word)]
-    given = _parser().parse_args([word for word in argv if not SETTING.fullmatch(word)])
-    expect(given.ask or not settings, "llm", "expected --ask with settings of a language model")
+    arguments = _parser().parse_args([word for word in argv if not SETTING.fullmatch(word)])
+    expect(arguments.ask or not settings, "llm", "expected --ask with settings of a language model")
     try:
-        _check(given)
-        return _judge(given, settings)
+        _check(arguments)
+        return _judge(arguments, settings)
     except FewshotError as error:
         texts = [error.argument, error.problem, error.remedy]
         for run, here in WORDS.items():
@@ -105,78 +105,108 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(given: argparse.Namespace) -> None:
-    """Raise for arguments that cannot be used, before anything is loaded."""
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise FewshotError for invalid arguments, before anything is loaded."""
     from fewshot.tasks.one_class.lookup import SOURCE, SOURCES
     from fewshot.tasks.one_class.rules import rules_named
     from fewshot.text.descriptions import fault
     from fewshot.text.prompts import readable
 
-    for name, word in (("CLASS", given.word), *(("--negative", one) for one in given.negative)):
-        why = fault(word) or ("it is longer than 100 characters" if len(word) > 100 else None)
-        expect(why is None and bool(readable(word)), name, f"expected a name, but {why}")
-    expect_choice(SOURCE, given.source, SOURCES)
-    listed = bool(given.confusers or given.ask)
-    fine = not listed or given.source in ("auto", "llm")
-    expect(fine, SOURCE, f"expected llm with lists of a language model, got {given.source!r}")
-    both = bool(given.confusers and given.ask)
+    for name, word in (
+        ("CLASS", arguments.word),
+        *(("--negative", negative) for negative in arguments.negative),
+    ):
+        reason = fault(word) or ("it is longer than 100 characters" if len(word) > 100 else None)
+        expect(reason is None and bool(readable(word)), name, f"expected a name, but {reason}")
+    expect_choice(SOURCE, arguments.source, SOURCES)
+    listed = bool(arguments.confusers or arguments.ask)
+    compatible = not listed or arguments.source in ("auto", "llm")
+    expect(
+        compatible, SOURCE, f"expected llm with lists of a language model, got {arguments.source!r}"
+    )
+    both = bool(arguments.confusers and arguments.ask)
     expect(not both, "--ask", "expected it or --confusers, got both")
-    expect_positive_int("-k", given.k)
-    if given.fixed is not None:
-        expect_number("--fixed", given.fixed, -1, 1)
-    if given.rule is not None:
-        rules_named([given.rule])
-    if given.size is not None:
-        expect_positive_int("--size", given.size)
+    expect_positive_int("-k", arguments.k)
+    if arguments.fixed is not None:
+        expect_number("--fixed", arguments.fixed, -1, 1)
+    if arguments.rule is not None:
+        rules_named([arguments.rule])
+    if arguments.size is not None:
+        expect_positive_int("--size", arguments.size)
 
 
-def _judge(given: argparse.Namespace, settings: Sequence[str]) -> int:
-    from fewshot.evaluation.detector import Nouns
+def _judge(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from fewshot.evaluation.detector import Detector
     from fewshot.report.text.detector import Verdict, as_json, in_words
     from fewshot.report.wording import plain
     from fewshot.tasks.one_class.lookup import confusers_for, with_own
 
-    nouns = Nouns(given.backbone, given.device, given.weights, given.size)
-    images, skipped = nouns.images(given.images)
-    file = _asked(given, settings, nouns.cache) if given.ask else given.confusers
-    wanted = {"k": given.k, "file": str(Path(file).expanduser()) if file else None}
-    lists = confusers_for([given.word], given.source, wanted, nouns.cache, nouns.encode)
-    lists = with_own(lists, given.negative)
-    learned = _learned(given, nouns, wanted)
-    rule = _rule(given.rule, learned, bool(lists.names[0]))
-    bank = nouns.features(images)
-    found = nouns.decide(bank, given.word, lists, rule, learned)
-    skipped += [{"path": one["path"], "reason": one["reason"]} for one in bank.info["skipped"]]
-    verdict = Verdict(
-        given.word, given.backbone, rule, learned, lists, tuple(bank.paths or ()), found, skipped
+    detector = Detector(arguments.backbone, arguments.device, arguments.weights, arguments.size)
+    images, skipped = detector.images(arguments.images)
+    file = (
+        _ask_confusers(arguments, settings, detector.cache)
+        if arguments.ask
+        else arguments.confusers
     )
-    if given.output:
-        _write(verdict, Path(given.output))
-    if given.json:
+    confuser_settings = {"k": arguments.k, "file": str(Path(file).expanduser()) if file else None}
+    lists = confusers_for(
+        [arguments.word], arguments.source, confuser_settings, detector.cache, detector.encode
+    )
+    lists = with_own(lists, arguments.negative)
+    learned = _learned(arguments, detector, confuser_settings)
+    rule = _rule(arguments.rule, learned, bool(lists.names[0]))
+    bank = detector.features(images)
+    decisions = detector.decide(bank, arguments.word, lists, rule, learned)
+    skipped += [
+        {"path": image["path"], "reason": image["reason"]} for image in bank.info["skipped"]
+    ]
+    verdict = Verdict(
+        arguments.word,
+        arguments.backbone,
+        rule,
+        learned,
+        lists,
+        tuple(bank.paths or ()),
+        decisions,
+        skipped,
+    )
+    if arguments.output:
+        _write(verdict, Path(arguments.output))
+    if arguments.json:
         print(json.dumps(as_json(verdict), indent=2, ensure_ascii=False))
     else:
         print(in_words(verdict))
-        if given.output:
-            print(f"\nDecisions: {given.output}")
-    for one in skipped if given.json else ():
-        print(f"fewshot: not judged: {plain(one['path'])} ({plain(one['reason'])})",
+        if arguments.output:
+            print(f"\nDecisions: {arguments.output}")
+    for image in skipped if arguments.json else ():
+        print(f"fewshot: not judged: {plain(image['path'])} ({plain(image['reason'])})",
               file=sys.stderr)  # fmt: skip
     return 0
 
 
-def _learned(given: argparse.Namespace, nouns: Nouns, wanted: dict[str, Any]) -> Learned:
-    """What is given by hand, and what other classes teach."""
+def _learned(
+    arguments: argparse.Namespace, detector: Detector, confuser_settings: dict[str, Any]
+) -> Learned:
+    """Return the parameters of rules: from the arguments, and fitted on other classes."""
     from fewshot.tasks.one_class.rules import Learned
 
-    told = Learned(given.fixed, record={} if given.fixed is None else {"fixed": "given"})
-    if not given.threshold_from:
-        return told
-    found, classes = nouns.learn(given.threshold_from, given.word, given.source, wanted, told)
-    return replace(found, record={"classes": classes} | found.record)
+    initial = Learned(arguments.fixed, record={} if arguments.fixed is None else {"fixed": "given"})
+    if not arguments.threshold_from:
+        return initial
+    learned, classes = detector.learn(
+        arguments.threshold_from, arguments.word, arguments.source, confuser_settings, initial
+    )
+    return replace(learned, record={"classes": classes} | learned.record)
 
 
 def _rule(name: str | None, learned: Learned, confusers: bool) -> Rule:
-    """The rule of that name, if what it needs is there."""
+    """Return the rule of a name, or the default one.
+
+    Raises
+    ------
+    FewshotError
+        The rule needs a parameter that is not available.
+    """
     from fewshot.tasks.one_class.rules import (
         FIXED,
         LEVEL,
@@ -186,28 +216,30 @@ def _rule(name: str | None, learned: Learned, confusers: bool) -> Rule:
     )
 
     if name is None:
-        return RULES[_best(learned, confusers)]
+        return RULES[_default_rule(learned, confusers)]
     rule = RULES[name]
-    there = {FIXED: learned.fixed, LEVEL: learned.level, TAU: learned.tau,
+    values = {FIXED: learned.fixed, LEVEL: learned.level, TAU: learned.tau,
              POSTERIOR: learned.posterior}  # fmt: skip
-    for need, value in there.items():
+    for need, value in values.items():
         if need in rule.needs and value is None and confusers | (need == FIXED):
-            what = "a fixed threshold" if need == FIXED else "labelled images of other classes"
-            ways = "Give --fixed X or --threshold-from DIR." if need == FIXED else ""
-            problem = f"the rule {name!r} needs {what}"
-            raise FewshotError("--rule", problem, ways or "Give --threshold-from DIR.")
+            requirement = (
+                "a fixed threshold" if need == FIXED else "labelled images of other classes"
+            )
+            remedy = "Give --fixed X or --threshold-from DIR." if need == FIXED else ""
+            problem = f"the rule {name!r} needs {requirement}"
+            raise FewshotError("--rule", problem, remedy or "Give --threshold-from DIR.")
     return rule
 
 
-def _best(learned: Learned, confusers: bool) -> str:
-    """What did best, where it was measured, with as much knowledge (docs/one-class.md)."""
+def _default_rule(learned: Learned, confusers: bool) -> str:
+    """Return the best rule in benchmarks for the available parameters (docs/one-class.md)."""
     if learned.posterior is not None and confusers:
         return "posterior"
     return "anp_and_random" if learned.fixed is None else "anp_and_ft"
 
 
-def _asked(given: argparse.Namespace, settings: Sequence[str], cache: Path) -> Path:
-    """The file in the cache that has the language model's answer for the word."""
+def _ask_confusers(arguments: argparse.Namespace, settings: Sequence[str], cache: Path) -> Path:
+    """Ask the language model for confusers of the word; return the file of the answers."""
     from fewshot.config.compose import settings_from
     from fewshot.tasks.one_class.confusers.llm import PROMPT, ask_confusers
     from fewshot.text.descriptions import place_of
@@ -218,8 +250,8 @@ def _asked(given: argparse.Namespace, settings: Sequence[str], cache: Path) -> P
     check_no_secret(llm)
     model = LanguageModel(**llm)
     file = place_of(cache / "confusers", "words", str(model.model), PROMPT)
-    found, outcome = ask_confusers([given.word], file, "words", model)
-    if not found.of([given.word])[0]:
+    lists, outcome = ask_confusers([arguments.word], file, "words", model)
+    if not lists.of([arguments.word])[0]:
         raise incomplete(outcome, 1, file)
     return file
 

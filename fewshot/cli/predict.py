@@ -1,4 +1,4 @@
-"""``fewshot predict``: how well a classifier of one's own few images will do."""
+"""``fewshot predict``: predicted error of a classifier fitted on a few labelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.evaluation.build import backbone_settings, tell_left_out
+from fewshot.evaluation.build import backbone_settings, warn_left_out
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ examples:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what to expect, and labels for query images."""
-    given = _parser().parse_args(argv)
+    """Print predicted errors, and labels of query images."""
+    arguments = _parser().parse_args(argv)
     try:
-        return _predict(given)
+        return _predict(arguments)
     except FewshotError as error:
-        # The settings of a run go by other names here.
+        # Replace settings of a run by the arguments of this command.
         words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
         words |= {"estimator.auto.level": "--level"}
         texts = [error.argument, error.problem, error.remedy]
@@ -42,32 +42,36 @@ def main(argv: Sequence[str]) -> int:
         raise FewshotError(*texts) from None
 
 
-def _predict(given: argparse.Namespace) -> int:
-    backbones, heads = _names(given.backbone), _names(given.head)
+def _predict(arguments: argparse.Namespace) -> int:
+    backbones, heads = _names(arguments.backbone), _names(arguments.head)
     expect(bool(backbones), "--backbone", "expected at least one, got none")
     expect(bool(heads), "--head", "expected at least one, got none")
-    if _is_file(given.support):
+    if _is_file(arguments.support):
         expect(
-            not given.query, "--query", "expected a folder of images to go with it, got features"
+            not arguments.query,
+            "--query",
+            "expected a folder of images to go with it, got features",
         )
         backbones = backbones[:1]
-    banks = {name: _banks(given, name) for name in backbones}
-    rows = _forecasts(given, banks, heads)
+    banks = {name: _banks(arguments, name) for name in backbones}
+    rows = _forecasts(arguments, banks, heads)
     best = rows[0]
-    by_name = {str(own["support"].info.get("backbone", "unknown")): own for own in banks.values()}
-    labels = _labels(given, by_name[best.backbone], best) if given.query else []
+    by_name = {
+        str(parts["support"].info.get("backbone", "unknown")): parts for parts in banks.values()
+    }
+    labels = _labels(arguments, by_name[best.backbone], best) if arguments.query else []
     sizes = _sizes(banks[backbones[0]]["support"])
     skipped = _skipped(banks)
-    if given.json:
-        found = _as_json(rows, sizes, labels, skipped)
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+    if arguments.json:
+        record = _as_json(rows, sizes, labels, skipped)
+        print(json.dumps(record, indent=2, ensure_ascii=False))
         return 0
     from fewshot.report.text.forecast import outlook_text
 
-    names = list(dict.fromkeys(str(one["path"]) for one in skipped))
-    print(outlook_text(rows, sizes, given.level, labels, names))
-    if given.output and labels:
-        print(f"\nLabels: {given.output}")
+    names = list(dict.fromkeys(str(image["path"]) for image in skipped))
+    print(outlook_text(rows, sizes, arguments.level, labels, names))
+    if arguments.output and labels:
+        print(f"\nLabels: {arguments.output}")
     return 0
 
 
@@ -115,10 +119,10 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
-    """Features of the support, of base classes and of queries under one backbone."""
-    roots = {"support": given.support, "base": given.base}
-    if _is_file(given.support):
+def _banks(arguments: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
+    """Return the features of support, base classes and queries under a backbone."""
+    roots = {"support": arguments.support, "base": arguments.base}
+    if _is_file(arguments.support):
         return {kind: _from_file(place, kind) for kind, place in roots.items() if place}
     from fewshot.backbones import load_backbone
     from fewshot.backbones.base import Folders
@@ -129,26 +133,26 @@ def _banks(given: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
     from fewshot.hardware import device_named
     from fewshot.paths import places_of_environment
 
-    places = places_of_environment(weights=given.weights)
-    on_error = "skip" if given.skip_unreadable else "raise"
+    places = places_of_environment(weights=arguments.weights)
+    on_error = "skip" if arguments.skip_unreadable else "raise"
     datasets: dict[str, Any] = {}
     for kind, root in roots.items():
         if root:
             name = Path(root).expanduser().resolve().name
             settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
             datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
-            tell_left_out(datasets[kind])
-    if given.query:
-        datasets["query"] = load_files(given.query)
+            warn_left_out(datasets[kind])
+    if arguments.query:
+        datasets["query"] = load_files(arguments.query)
     settings = backbone_settings(backbone)
-    if given.size is not None:
-        expect_positive_int("--size", given.size)
-        settings["size"] = given.size
+    if arguments.size is not None:
+        expect_positive_int("--size", arguments.size)
+        settings["size"] = arguments.size
     network = load_backbone(settings, Folders(places.weights, places.digests))
-    how = Extraction(device_named(given.device), on_error=on_error)
+    extraction = Extraction(device_named(arguments.device), on_error=on_error)
     banks = {}
     for kind, dataset in datasets.items():
-        bank = open_or_extract(dataset, network, places.banks, how)
+        bank = open_or_extract(dataset, network, places.banks, extraction)
         banks[kind] = replace(bank, normalize="l2")
     return banks
 
@@ -166,34 +170,34 @@ def _from_file(place: str, kind: str) -> FeatureBank:
 
 
 def _forecasts(
-    given: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
+    arguments: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
 ) -> list[Forecast]:
-    """Of every head on every backbone, the lowest predicted error first."""
+    """Return the forecasts of every head on every backbone, sorted by predicted error."""
     from fewshot.estimators.auto import Auto
     from fewshot.heads import heads as registry
     from fewshot.tasks.calibration.choosing import space_of
     from fewshot.tasks.classification.forecast import forecast
 
-    made = {name: registry.create(name) for name in heads}
-    estimator = Auto(calibrator=given.calibrator, level=given.level)
+    objects = {name: registry.create(name) for name in heads}
+    estimator = Auto(calibrator=arguments.calibrator, level=arguments.level)
     rows: list[Forecast] = []
-    for own in banks.values():
-        estimator.general().check_space(space_of(own["support"]))
-        rows += forecast(own["support"], made, base=own.get("base"), estimator=estimator)
-    return sorted(rows, key=lambda one: one.error)
+    for parts in banks.values():
+        estimator.general().check_space(space_of(parts["support"]))
+        rows += forecast(parts["support"], objects, base=parts.get("base"), estimator=estimator)
+    return sorted(rows, key=lambda row: row.error)
 
 
 def _labels(
-    given: argparse.Namespace, banks: dict[str, FeatureBank], best: Forecast
+    arguments: argparse.Namespace, banks: dict[str, FeatureBank], best: Forecast
 ) -> list[dict[str, Any]]:
     from fewshot.heads import heads as registry
     from fewshot.tasks.classification.forecast import classify
 
     labels = classify(banks["support"], banks["query"], registry.create(best.head))
-    if given.output:
+    if arguments.output:
         from fewshot.files import atomic_path, writing
 
-        target = Path(given.output)
+        target = Path(arguments.output)
         with (
             writing("--output", target),
             atomic_path(target) as partial,
@@ -213,8 +217,13 @@ def _sizes(bank: FeatureBank) -> dict[str, int]:
 
 
 def _skipped(banks: dict[str, dict[str, FeatureBank]]) -> list[dict[str, Any]]:
-    """Images of any backbone that could not be read."""
-    return [one for own in banks.values() for bank in own.values() for one in bank.info["skipped"]]
+    """Return the unreadable images of all backbones."""
+    return [
+        image
+        for parts in banks.values()
+        for bank in parts.values()
+        for image in bank.info["skipped"]
+    ]
 
 
 def _as_json(

@@ -23,7 +23,7 @@ standard error and in the page; the exit code is 2 then. For other tables see
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the report and print where it is."""
+    """Write the report and print its path."""
     parser = Parser(
         prog="fewshot report",
         description=__doc__,
@@ -36,13 +36,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--markdown", metavar="FILE", help="and tables for a README")
     parser.add_argument("--latex", metavar="FILE", help="and tables for a paper")
     parser.add_argument("--no-thumbnails", action="store_true", help="and no pictures in the page")
-    given = parser.parse_args(argv)
-    formats = [one.strip() for one in given.figures.split(",") if one.strip()]
+    arguments = parser.parse_args(argv)
+    formats = [name.strip() for name in arguments.figures.split(",") if name.strip()]
     check_figures("--figures", formats)
-    target = Path(given.output) if given.output else Path(given.folders[0]) / "report.html"
-    runs = find_runs(given.folders)
-    left_out = join_report(runs, target, formats=formats, thumbnails=not given.no_thumbnails)
+    target = (
+        Path(arguments.output) if arguments.output else Path(arguments.folders[0]) / "report.html"
+    )
+    runs = find_runs(arguments.folders)
+    left_out = join_report(runs, target, formats=formats, thumbnails=not arguments.no_thumbnails)
     for kind in ("markdown", "latex"):
-        if getattr(given, kind):
-            write_tables(runs, kind, Path(getattr(given, kind)))
+        if getattr(arguments, kind):
+            write_tables(runs, kind, Path(getattr(arguments, kind)))
     return 2 if left_out else 0

@@ -1,4 +1,4 @@
-"""``fewshot results``: what to do with the rows of many runs."""
+"""``fewshot results``: queries, tables, comparisons and stores of the rows of runs."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ exit code is 2 then, although the rest is done. fewshot results ACTION --help sa
 
 
 def main(argv: Sequence[str]) -> int:
-    """Hand the arguments to one of the actions."""
+    """Run an action of ``fewshot results``."""
     return run_action("fewshot results", ACTIONS, HELP, argv)

@@ -1,4 +1,4 @@
-"""What the commands on results share: folders, filters, where the answer goes."""
+"""Shared arguments and output of the commands on results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FILTERS = (
 )  # fmt: skip
 
 
-def parser_of(action: str, description: str, examples: str) -> Parser:
-    """A parser whose help ends with examples."""
+def create_parser(action: str, description: str, examples: str) -> Parser:
+    """Create a parser whose help ends with examples."""
     return Parser(
         prog=f"fewshot results {action}",
         description=description,
@@ -35,34 +35,34 @@ def parser_of(action: str, description: str, examples: str) -> Parser:
 
 
 def add_folders(parser: Parser) -> None:
-    """``DIR ...``"""
+    """Add the argument ``DIR ...``."""
     parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
 
 
 def add_filters(parser: Parser, filters: Sequence[str] = FILTERS) -> None:
-    """``--head a,b`` and the like; one stands for all in the help."""
+    """Add an option like ``--head a,b`` per filter; the help explains only the first."""
     first, *others = filters
-    parser.add_argument(f"--{first}", type=listed, metavar="A,B", help=f"only these: {first}")
+    parser.add_argument(f"--{first}", type=split_list, metavar="A,B", help=f"only these: {first}")
     for name in others:
-        parser.add_argument(f"--{name}", type=listed, metavar="A,B", help=argparse.SUPPRESS)
+        parser.add_argument(f"--{name}", type=split_list, metavar="A,B", help=argparse.SUPPRESS)
     names = ", ".join(f"--{name}" for name in others)
     parser.epilog = f"{names} work alike.\n\n{parser.epilog}"
 
 
-def filters_of(given: argparse.Namespace) -> dict[str, list[str]]:
-    """What was given of `FILTERS`."""
-    return {name: value for name in FILTERS if (value := getattr(given, name, None))}
+def filters_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Return the values of the options of `FILTERS` that are set."""
+    return {name: value for name in FILTERS if (value := getattr(arguments, name, None))}
 
 
-def listed(text: str) -> list[str]:
-    """``a,b`` as a list; names of variants of a head have commas in parentheses."""
+def split_list(text: str) -> list[str]:
+    """Split ``a,b`` at commas outside parentheses, which names of variants of a head have."""
     parts = re.split(r",(?![^()]*\))", text)
-    return [one for one in (part.strip() for part in parts) if one]
+    return [part for part in (part.strip() for part in parts) if part]
 
 
 @contextmanager
-def opened(folders: Sequence[str], action: str) -> Iterator[Store]:
-    """All runs under the folders; what was left out is said in the end, after mistakes too."""
+def open_store(folders: Sequence[str], action: str) -> Iterator[Store]:
+    """Yield all runs under the folders; warn of unreadable runs at the end, also after errors."""
     from fewshot.results.joining import Store
     from fewshot.results.store import find_runs, store_warnings
 
@@ -76,17 +76,17 @@ def opened(folders: Sequence[str], action: str) -> Iterator[Store]:
 
 
 def exit_code(store: Store) -> int:
-    """2 where runs were left out."""
+    """Return 2 if runs were left out, else 0."""
     return 2 if store.unreadable else 0
 
 
-def check_format(given: str, formats: Sequence[str]) -> None:
-    """Raise unless the format is one of them."""
-    expect_choice("--format", given, formats)
+def check_format(name: str, formats: Sequence[str]) -> None:
+    """Raise unless the format is one of `formats`."""
+    expect_choice("--format", name, formats)
 
 
-def emit(text: str, output: str | None) -> None:
-    """Print `text`, or write the file `output`, whole or not at all."""
+def write_output(text: str, output: str | None) -> None:
+    """Print `text`, or write it to the file `output` atomically."""
     if output is None:
         with writing("stdout", Path("standard output")):
             sys.stdout.write(text)

@@ -11,12 +11,12 @@ from fewshot.cli.results_common import (
     add_filters,
     add_folders,
     check_format,
-    emit,
+    create_parser,
     exit_code,
     filters_of,
-    listed,
-    opened,
-    parser_of,
+    open_store,
+    split_list,
+    write_output,
 )
 from fewshot.exceptions import expect
 from fewshot.report.wording import percent
@@ -36,60 +36,62 @@ critical difference for more."""
 
 def main(argv: Sequence[str]) -> int:
     """Compare two or more heads, or backbones, wherever they were judged on the same episodes."""
-    parser = parser_of("compare", main.__doc__ or "", EXAMPLES)
+    parser = create_parser("compare", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
-    parser.add_argument("--heads", type=listed, metavar="A,B")
-    parser.add_argument("--backbones", type=listed, metavar="A,B")
+    parser.add_argument("--heads", type=split_list, metavar="A,B")
+    parser.add_argument("--backbones", type=split_list, metavar="A,B")
     add_filters(parser, FILTERS)
     parser.add_argument("--format", default="table", help=", ".join(FORMATS))
     parser.add_argument("--output", metavar="FILE")
-    given = parser.parse_args(argv)
-    check_format(given.format, FORMATS)
+    arguments = parser.parse_args(argv)
+    check_format(arguments.format, FORMATS)
     expect(
-        (given.heads is None) != (given.backbones is None),
+        (arguments.heads is None) != (arguments.backbones is None),
         "fewshot results compare",
         "expected one of --heads A,B and --backbones A,B",
     )
     from fewshot.results.comparing import compare
 
-    of = "backbone" if given.heads is None else "head"
-    with opened(given.folders, "compare") as store:
-        found = compare(store, of, given.heads or given.backbones, filters_of(given))
-        emit(_text(found, given.format), given.output)
-        for line in _left_out(found["left_out"]):
+    of = "backbone" if arguments.heads is None else "head"
+    with open_store(arguments.folders, "compare") as store:
+        comparison = compare(
+            store, of, arguments.heads or arguments.backbones, filters_of(arguments)
+        )
+        write_output(_text(comparison, arguments.format), arguments.output)
+        for line in _left_out(comparison["left_out"]):
             print(f"fewshot: not compared: {line}", file=sys.stderr)
     return exit_code(store)
 
 
-def _text(found: Mapping[str, Any], form: str) -> str:
+def _text(comparison: Mapping[str, Any], form: str) -> str:
     if form == "json":
-        return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(comparison, indent=2, ensure_ascii=False) + "\n"
     import pandas as pd
 
     from fewshot.report.text import rows as rows_text
 
-    rows = pd.DataFrame([_row(one, form) for one in found["pairs"]])
+    rows = pd.DataFrame([_row(pair, form) for pair in comparison["pairs"]])
     if form == "csv":
         return rows_text.csv_text(rows)
     write = rows_text.table_text if form == "table" else rows_text.markdown_text
-    return f"{write(rows)}\n{_over(found['over_datasets'])}\n"
+    return f"{write(rows)}\n{_over(comparison['over_datasets'])}\n"
 
 
-def _row(one: Mapping[str, Any], form: str) -> dict[str, Any]:
-    """A pair; for programs with bounds, for the eye with half widths in points."""
-    intervals = one["intervals"]
-    apart = ("intervals", "mean", "lower", "upper")
-    row = {key: value for key, value in one.items() if key not in apart}
+def _row(pair: Mapping[str, Any], form: str) -> dict[str, Any]:
+    """Return a row of the table: with bounds as CSV, else with half widths in points."""
+    intervals = pair["intervals"]
+    omitted = ("intervals", "mean", "lower", "upper")
+    row = {key: value for key, value in pair.items() if key not in omitted}
     if form == "csv":
         bounds = {
-            f"{name}_{side}": own[side]
-            for name, own in intervals.items()
+            f"{name}_{side}": interval[side]
+            for name, interval in intervals.items()
             for side in ("lower", "upper")
         }
-        return {**row, "difference": one["mean"], **bounds}
+        return {**row, "difference": pair["mean"], **bounds}
     last = {key: row.pop(key) for key in ("better", "equal", "worse", "p")}
-    halves = {f"± {name}": _half(own) for name, own in intervals.items()}
-    return {**row, "difference": percent(one["mean"], digits=2, sign=True), **halves, **last}
+    halves = {f"± {name}": _half(interval) for name, interval in intervals.items()}
+    return {**row, "difference": percent(pair["mean"], digits=2, sign=True), **halves, **last}
 
 
 def _half(interval: Mapping[str, Any]) -> str:
@@ -99,7 +101,7 @@ def _half(interval: Mapping[str, Any]) -> str:
 
 
 def _over(over: Mapping[str, Any]) -> str:
-    """The test over data sets in a few lines."""
+    """Format the test over data sets in a few lines."""
     sets = over["datasets"]
     lines = [f"Over {len(sets)} data set{'s' * (len(sets) != 1)}:"]
     ranks = over.get("ranks", {})
@@ -117,15 +119,15 @@ def _over(over: Mapping[str, Any]) -> str:
 
 
 def _left_out(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line per reason."""
-    counted: dict[str, list[str]] = {}
-    for one in entries:
-        shots = f"{one['dataset']} {one['ways']}-way {one['shots']}-shot"
-        other = one.get("backbone") or one.get("head")
-        counted.setdefault(one["reason"], []).append(
-            f"{one['first']} and {one['second']} ({other}) on {shots}"
+    """Return a line per reason, with the pairs that were left out for it."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in entries:
+        shots = f"{entry['dataset']} {entry['ways']}-way {entry['shots']}-shot"
+        other = entry.get("backbone") or entry.get("head")
+        by_reason.setdefault(entry["reason"], []).append(
+            f"{entry['first']} and {entry['second']} ({other}) on {shots}"
         )
     return [
-        f"{', '.join(own[:3])}{f' and {len(own) - 3} more' if len(own) > 3 else ''}: {reason}"
-        for reason, own in counted.items()
+        f"{', '.join(pairs[:3])}{f' and {len(pairs) - 3} more' if len(pairs) > 3 else ''}: {reason}"
+        for reason, pairs in by_reason.items()
     ]

@@ -9,12 +9,12 @@ from fewshot.cli.results_common import (
     add_filters,
     add_folders,
     check_format,
-    emit,
+    create_parser,
     exit_code,
     filters_of,
-    listed,
-    opened,
-    parser_of,
+    open_store,
+    split_list,
+    write_output,
 )
 
 FORMATS = ("csv", "markdown", "latex")
@@ -33,15 +33,15 @@ same episodes is underlined. A note says how all was made; LaTeX needs \\usepack
 
 def main(argv: Sequence[str]) -> int:
     """Print a table with a row per head and backbone and a column per data set and shots."""
-    parser = parser_of("export", main.__doc__ or "", EXAMPLES)
+    parser = create_parser("export", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     parser.add_argument("--format", default="markdown", help=", ".join(FORMATS))
     rows, columns = ["head", "backbone"], ["dataset", "shots"]
     parser.add_argument(
-        "--rows", type=listed, default=rows, metavar="A,B", help="default: head,backbone"
+        "--rows", type=split_list, default=rows, metavar="A,B", help="default: head,backbone"
     )
     parser.add_argument(
-        "--columns", type=listed, default=columns, metavar="A,B", help="default: dataset,shots"
+        "--columns", type=split_list, default=columns, metavar="A,B", help="default: dataset,shots"
     )
     parser.add_argument("--measure", metavar="NAME", help="default: accuracy, or the task's own")
     parser.add_argument(
@@ -49,9 +49,9 @@ def main(argv: Sequence[str]) -> int:
     )
     add_filters(parser)
     parser.add_argument("--output", metavar="FILE")
-    given = parser.parse_args(argv)
-    check_format(given.format, FORMATS)
-    filters = filters_of(given)
+    arguments = parser.parse_args(argv)
+    check_format(arguments.format, FORMATS)
+    filters = filters_of(arguments)
     estimators = filters.pop("estimator", None)
     from fewshot.report.text.pivot import csv_table, latex_table, markdown_table
     from fewshot.results.measures import FIRST
@@ -61,12 +61,18 @@ def main(argv: Sequence[str]) -> int:
         "csv": csv_table,
         "markdown": markdown_table,
         "latex": latex_table,
-    }[given.format]
-    with opened(given.folders, "export") as store:
+    }[arguments.format]
+    with open_store(arguments.folders, "export") as store:
         table = pivot(
-            store, given.rows, given.columns, given.measure, estimators, given.interval, filters
+            store,
+            arguments.rows,
+            arguments.columns,
+            arguments.measure,
+            estimators,
+            arguments.interval,
+            filters,
         )
-        emit(write(table), given.output)
+        write_output(write(table), arguments.output)
         for task in tasks_left(store, table.measure, filters):
             print(f"fewshot: not shown: {task} (--measure {FIRST[task]})", file=sys.stderr)
     return exit_code(store)

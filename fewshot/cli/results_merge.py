@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot.cli.results_common import parser_of
+from fewshot.cli.results_common import create_parser
 
 EXAMPLES = """\
   fewshot results merge /mnt/node1/runs /mnt/node2/runs --into runs
@@ -28,21 +28,23 @@ def main(argv: Sequence[str]) -> int:
         merge,
     )
 
-    parser = parser_of("merge", main.__doc__ or "", EXAMPLES)
+    parser = create_parser("merge", main.__doc__ or "", EXAMPLES)
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="runs, or folders of runs")
     parser.add_argument("--into", required=True, metavar="DIR", help="made if it is not there")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    given = parser.parse_args(argv)
-    into = Path(given.into).expanduser()
+    arguments = parser.parse_args(argv)
+    into = Path(arguments.into).expanduser()
     done: Counter[str] = Counter()
-    words = {COPIED: "would copy" if given.dry_run else "copied", THERE: "already there"}
-    for one in merge([Path(source).expanduser() for source in given.sources], into, given.dry_run):
-        done[one.what] += 1
-        if one.what == REFUSED:
-            print(f"fewshot: refused: {one.source}: {one.reason}", file=sys.stderr)
+    words = {COPIED: "would copy" if arguments.dry_run else "copied", THERE: "already there"}
+    for outcome in merge(
+        [Path(source).expanduser() for source in arguments.sources], into, arguments.dry_run
+    ):
+        done[outcome.what] += 1
+        if outcome.what == REFUSED:
+            print(f"fewshot: refused: {outcome.source}: {outcome.reason}", file=sys.stderr)
         else:
-            arrow = "as" if one.what == THERE else "to"
-            print(f"{words[one.what]}: {one.source} {arrow} {one.target}")
+            arrow = "as" if outcome.what == THERE else "to"
+            print(f"{words[outcome.what]}: {outcome.source} {arrow} {outcome.target}")
     total = f"{done[COPIED]} {words[COPIED]}, {done[THERE]} already there, {done[REFUSED]} refused"
     print(f"{into}: {total}.")
     return 2 if done[REFUSED] else 0

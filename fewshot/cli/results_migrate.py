@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot.cli.results_common import add_folders, parser_of
+from fewshot.cli.results_common import add_folders, create_parser
 from fewshot.exceptions import FewshotError
 
 EXAMPLES = """\
@@ -19,14 +19,14 @@ command. Rows stay what they are, bit for bit."""
 
 def main(argv: Sequence[str]) -> int:
     """Rewrite run folders of earlier versions, and cells that interrupted runs kept."""
-    parser = parser_of("migrate", main.__doc__ or "", EXAMPLES)
+    parser = create_parser("migrate", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     from fewshot.results.schema import SCHEMA_VERSION
     from fewshot.results.store import migrate_run, runs_and_kept
 
-    found = (runs_and_kept(Path(one), parser.prog) for one in given.folders)
-    folders = list(dict.fromkeys(run for runs in found for run in runs))
+    runs_by_folder = (runs_and_kept(Path(folder), parser.prog) for folder in arguments.folders)
+    folders = list(dict.fromkeys(run for runs in runs_by_folder for run in runs))
     counted, refused = 0, 0
     for folder in folders:
         try:

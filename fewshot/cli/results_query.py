@@ -11,12 +11,12 @@ from fewshot.cli.results_common import (
     add_filters,
     add_folders,
     check_format,
-    emit,
+    create_parser,
     exit_code,
     filters_of,
-    listed,
-    opened,
-    parser_of,
+    open_store,
+    split_list,
+    write_output,
 )
 from fewshot.exceptions import expect
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fewshot.results.joining import Store
 
 FORMATS = ("table", "csv", "json", "markdown")
-# Rows that a person looks at; --limit asks for others.
+# Number of rows that are printed as a table without --limit.
 SHOWN = 100
 EXAMPLES = """\
   fewshot results query runs --sort accuracy:desc --limit 10
@@ -41,47 +41,60 @@ episodes, predictions, verification, one_class; their columns are in docs/result
 
 def main(argv: Sequence[str]) -> int:
     """Print the rows of runs that are wanted."""
-    parser = parser_of("query", main.__doc__ or "", EXAMPLES)
+    parser = create_parser("query", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     parser.add_argument("--table", metavar="NAME", help="default: cells")
     add_filters(parser)
-    parser.add_argument("--columns", type=listed, metavar="A,B", help="default: all")
+    parser.add_argument("--columns", type=split_list, metavar="A,B", help="default: all")
     parser.add_argument("--sort", metavar="COLUMN[:desc]")
     parser.add_argument("--limit", type=int, metavar="N", help=f"a table shows {SHOWN} by default")
     parser.add_argument("--sql", metavar="STATEMENT", help="in place of all these")
     parser.add_argument("--format", default="table", help=", ".join(FORMATS))
     parser.add_argument("--output", metavar="FILE")
-    given = parser.parse_args(argv)
-    check_format(given.format, FORMATS)
-    expect(given.limit is None or given.limit > 0, "--limit", f"expected > 0, got {given.limit}")
-    chosen = filters_of(given)
-    if given.sql is not None:
-        others = [*chosen, *(one for one in ("table", "columns", "sort") if getattr(given, one))]
+    arguments = parser.parse_args(argv)
+    check_format(arguments.format, FORMATS)
+    expect(
+        arguments.limit is None or arguments.limit > 0,
+        "--limit",
+        f"expected > 0, got {arguments.limit}",
+    )
+    chosen = filters_of(arguments)
+    if arguments.sql is not None:
+        others = [
+            *chosen,
+            *(name for name in ("table", "columns", "sort") if getattr(arguments, name)),
+        ]
         expect(
             not others,
             "--sql",
             f"says all itself, got --{' --'.join(others)} too",
             "Write that into the statement.",
         )
-    with opened(given.folders, "query") as store:
-        rows = _rows(store, given, chosen)
-        shorten = given.limit is None and given.output is None and given.format == "table"
-        emit(_text(rows.head(SHOWN) if shorten else rows, given.format), given.output)
+    with open_store(arguments.folders, "query") as store:
+        rows = _rows(store, arguments, chosen)
+        shorten = (
+            arguments.limit is None and arguments.output is None and arguments.format == "table"
+        )
+        write_output(
+            _text(rows.head(SHOWN) if shorten else rows, arguments.format), arguments.output
+        )
         if shorten and len(rows) > SHOWN:
             print(f"... and {len(rows) - SHOWN:,} more rows; --limit shows more", file=sys.stderr)
     return exit_code(store)
 
 
-def _rows(store: Store, given: argparse.Namespace, chosen: dict[str, list[str]]) -> pd.DataFrame:
-    if given.sql is not None:
+def _rows(
+    store: Store, arguments: argparse.Namespace, chosen: dict[str, list[str]]
+) -> pd.DataFrame:
+    if arguments.sql is not None:
         from fewshot.results.sql import query_sql
 
-        rows = query_sql(store, given.sql)
-        return rows if given.limit is None else rows.head(given.limit)
+        rows = query_sql(store, arguments.sql)
+        return rows if arguments.limit is None else rows.head(arguments.limit)
     from fewshot.results.querying import CELLS, query
 
-    table = given.table or CELLS
-    return query(store, table, chosen, given.columns, given.sort, given.limit)
+    table = arguments.table or CELLS
+    return query(store, table, chosen, arguments.columns, arguments.sort, arguments.limit)
 
 
 def _text(rows: pd.DataFrame, form: str) -> str:

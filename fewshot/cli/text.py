@@ -1,4 +1,4 @@
-"""``fewshot text``: what there is to say about classes."""
+"""``fewshot text``: descriptions and confusers of classes, and predictors from text."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ fewshot text ACTION --help says more.
 
 
 def main(argv: Sequence[str]) -> int:
-    """Hand the arguments to one of the actions."""
+    """Run an action of ``fewshot text``."""
     return run_action("fewshot text", ACTIONS, HELP, argv)

@@ -1,4 +1,4 @@
-"""What the commands that ask a language model about classes have in common."""
+"""Shared parts of the commands that ask a language model about classes."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ Every answer is kept as soon as it is there; the same command asks for what is m
 
 @dataclass(frozen=True)
 class Asking:
-    """What is asked about every class.
+    """A kind of question about classes to a language model.
 
     Attributes
     ----------
     answers : str
-        What the answers are called; the name of their folder in the cache.
+        Name of the answers, and of their folder in the cache.
     done : str
-        What can be said of a class that has them.
+        Predicate for answered classes in messages.
     prompt : str
-        Name and version of the question.
+        Name and version of the prompt.
     fresh : callable
-        Name of a data set to an empty file of answers.
+        Takes the name of a data set, returns an empty file of answers.
     question : callable
-        Class name, and what kind of images it is from (or None), to a question.
+        Takes a class name and the kind of its images (or None), returns a question.
     ask : callable
-        Class names, file, data set, language model, kind of images: the file and what came of it.
+        Takes class names, file, data set, language model and kind of images; returns the answers
+        and the outcome of the questions.
     """
 
     answers: str
@@ -63,7 +64,7 @@ class Asking:
 
 
 def asking_parser(command: str, usage: str, about: str | None, examples: str) -> Parser:
-    """The options of ``fewshot text <command>``."""
+    """Create the parser of ``fewshot text <command>``."""
     parser = Parser(
         prog=f"fewshot text {command}",
         usage=f"fewshot text {command} [--output FILE] {usage}[-n] [--json] [SETTING=VALUE ...]",
@@ -83,10 +84,13 @@ def asking_parser(command: str, usage: str, about: str | None, examples: str) ->
     return parser
 
 
-def ask_or_say(
-    given: argparse.Namespace, overrides: Sequence[str], command: str, asking: Callable[[], Asking]
+def ask_or_preview(
+    arguments: argparse.Namespace,
+    overrides: Sequence[str],
+    command: str,
+    asking: Callable[[], Asking],
 ) -> int:
-    """Do what the command line says; `asking` is called when the settings are known to be right."""
+    """Ask the questions, or preview them; `asking` is called once the settings are checked."""
     for word in overrides:
         expect("=" in word, f"fewshot text {command}", f"expected SETTING=VALUE, got {word!r}")
     from fewshot.config.compose import settings_from
@@ -97,13 +101,13 @@ def ask_or_say(
     dataset = dataset_of(settings)
     _expect_names(dataset, settings, command)
     name, classnames = dataset_name(dataset), dataset.classnames
-    act = _say if given.dry_run else _ask
-    act(asking(), settings, given, name, classnames)
+    act = _preview if arguments.dry_run else _ask
+    act(asking(), settings, arguments, name, classnames)
     return 0
 
 
 def dataset_of(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
-    """The data set of a configuration, whose class names texts can be made of."""
+    """Load the data set of a configuration; raise if its class names cannot be used in texts."""
     from fewshot.evaluation.build import load_images
     from fewshot.text.prompts import check_classnames
 
@@ -113,7 +117,7 @@ def dataset_of(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
 
 
 def dataset_name(dataset: ImageDataset | FeatureBank) -> str:
-    """What rows and files of answers call it."""
+    """Return the name of a data set in rows and in files of answers."""
     from fewshot.datasets.base import ImageDataset
 
     return str(dataset.name if isinstance(dataset, ImageDataset) else dataset.info.get("dataset"))
@@ -122,7 +126,7 @@ def dataset_name(dataset: ImageDataset | FeatureBank) -> str:
 def _expect_names(
     dataset: ImageDataset | FeatureBank, settings: dict[str, Any], command: str
 ) -> None:
-    """Ask nobody about identifiers, unless they are what is wanted."""
+    """Raise if class names look like identifiers, unless ``dataset.classnames`` allows them."""
     from fewshot.datasets.identifiers import in_words
     from fewshot.datasets.naming import DATA, SETTING, unnamed
 
@@ -135,25 +139,25 @@ def _expect_names(
         )
 
 
-def _say(
+def _preview(
     asking: Asking,
     settings: dict[str, Any],
-    given: argparse.Namespace,
+    arguments: argparse.Namespace,
     name: str,
     classnames: Sequence[str],
 ) -> None:
-    """Say what would be asked."""
+    """Print the number of questions and the first one."""
     from fewshot.text.describing import opened_as
 
-    file = _file(asking, settings, given, name)
-    known = opened_as(file, asking.fresh(name), settings["llm"]["model"]).of(classnames)
-    wanted = [one for one, texts in zip(classnames, known, strict=True) if not texts]
-    first = asking.question(wanted[0], _images(name)).messages() if wanted else []
-    if given.json:
-        facts = {"file": str(file), "prompt": asking.prompt, "questions": len(wanted)}
+    file = _file(asking, settings, arguments, name)
+    answers = opened_as(file, asking.fresh(name), settings["llm"]["model"]).of(classnames)
+    missing = [classname for classname, texts in zip(classnames, answers, strict=True) if not texts]
+    first = asking.question(missing[0], _images(name)).messages() if missing else []
+    if arguments.json:
+        facts = {"file": str(file), "prompt": asking.prompt, "questions": len(missing)}
         print(json.dumps(facts | {"first": first}, indent=2, ensure_ascii=False))
         return
-    count = f"{len(wanted)} questions ({asking.prompt})"
+    count = f"{len(missing)} questions ({asking.prompt})"
     print(f"{count} for {len(classnames)} classes of {name}: {file}")
     for message in first:
         print(f"\n{message['role']}:\n{message['content']}")
@@ -162,7 +166,7 @@ def _say(
 def _ask(
     asking: Asking,
     settings: dict[str, Any],
-    given: argparse.Namespace,
+    arguments: argparse.Namespace,
     name: str,
     classnames: Sequence[str],
 ) -> None:
@@ -170,17 +174,21 @@ def _ask(
     from fewshot.text.llm.settings import LanguageModel
 
     model = LanguageModel(**settings["llm"])
-    file = _file(asking, settings, given, name)
+    file = _file(asking, settings, arguments, name)
     words = asking.answers.capitalize()
     try:
-        found, outcome = asking.ask(classnames, file, name, model, _images(name))
+        answers, outcome = asking.ask(classnames, file, name, model, _images(name))
     except KeyboardInterrupt:
         print(f"\n{words} so far are kept in {file}.", file=sys.stderr)
         raise
-    missing = [one for one, has in zip(classnames, found.of(classnames), strict=True) if not has]
+    missing = [
+        classname
+        for classname, has in zip(classnames, answers.of(classnames), strict=True)
+        if not has
+    ]
     if missing:
         raise incomplete(outcome, len(missing), file)
-    if given.json:
+    if arguments.json:
         facts = {"file": str(file), "classes": len(classnames), "asked": outcome.answered}
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -188,20 +196,22 @@ def _ask(
     print(f"{words}: {file}")
 
 
-def _file(asking: Asking, settings: dict[str, Any], given: argparse.Namespace, name: str) -> Path:
-    """Where the answers go."""
+def _file(
+    asking: Asking, settings: dict[str, Any], arguments: argparse.Namespace, name: str
+) -> Path:
+    """Return the file of the answers."""
     from fewshot.paths import places_of
     from fewshot.text.descriptions import place_of
 
-    if given.output:
-        return Path(given.output).expanduser()
+    if arguments.output:
+        return Path(arguments.output).expanduser()
     folder = places_of(settings["paths"]).cache / asking.answers
     return place_of(folder, name, str(settings["llm"]["model"] or "MODEL"), asking.prompt)
 
 
 def _images(name: str) -> str | None:
-    """What the data set's card says the images are; None without a card."""
+    """Return the kind of images from the data set's card; None without a card."""
     from fewshot.paths import card
 
-    said = card(name).get("summary")
-    return None if said is None else str(said)
+    summary = card(name).get("summary")
+    return None if summary is None else str(summary)

@@ -1,14 +1,14 @@
-"""``fewshot text confusers``: names of what could be taken for classes, by a language model."""
+"""``fewshot text confusers``: confusers of classes from a language model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from fewshot.cli.text_asking import Asking, ask_or_say, asking_parser
+from fewshot.cli.text_asking import Asking, ask_or_preview, asking_parser
 from fewshot.exceptions import expect, expect_positive_int
 
-# What `fewshot.tasks.one_class.confusers.llm.COUNT` says, which would import torch for the help.
+# As `fewshot.tasks.one_class.confusers.llm.COUNT`, whose import would load torch for the help.
 COUNT = 12
 EXAMPLES = """\
   fewshot text confusers dataset=flowers102 llm.model=gpt-4o-mini
@@ -25,10 +25,10 @@ def main(argv: Sequence[str]) -> int:
         "-k", dest="count", metavar="N", type=int, default=COUNT,
         help=f"names to ask for, per class; {COUNT}, two more than a run uses",
     )  # fmt: skip
-    given, overrides = parser.parse_known_args(argv)
-    expect_positive_int("-k", given.count)
-    expect(given.count <= 100, "-k", f"expected at most 100 names, got {given.count}")
-    return ask_or_say(given, overrides, "confusers", partial(_asking, given.count))
+    arguments, overrides = parser.parse_known_args(argv)
+    expect_positive_int("-k", arguments.count)
+    expect(arguments.count <= 100, "-k", f"expected at most 100 names, got {arguments.count}")
+    return ask_or_preview(arguments, overrides, "confusers", partial(_asking, arguments.count))
 
 
 def _asking(count: int) -> Asking:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from fewshot.cli.text_asking import Asking, ask_or_say, asking_parser
+from fewshot.cli.text_asking import Asking, ask_or_preview, asking_parser
 
 EXAMPLES = """\
   fewshot text describe dataset=flowers102 llm.model=gpt-4o-mini
@@ -17,8 +17,10 @@ EXAMPLES = """\
 
 def main(argv: Sequence[str]) -> int:
     """Ask for descriptions of the classes of a data set that have none yet."""
-    given, overrides = asking_parser("describe", "", main.__doc__, EXAMPLES).parse_known_args(argv)
-    return ask_or_say(given, overrides, "describe", _asking)
+    arguments, overrides = asking_parser("describe", "", main.__doc__, EXAMPLES).parse_known_args(
+        argv
+    )
+    return ask_or_preview(arguments, overrides, "describe", _asking)
 
 
 def _asking() -> Asking:
@@ -31,5 +33,5 @@ def _asking() -> Asking:
         prompt=PROMPT,
         fresh=lambda name: Descriptions(dataset=name, prompt=PROMPT),
         question=question_for,
-        ask=partial(describe, allow_identifiers=True),  # the command has looked
+        ask=partial(describe, allow_identifiers=True),  # checked by the command before
     )

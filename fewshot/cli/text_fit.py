@@ -1,4 +1,4 @@
-"""``fewshot text fit``: learn what texts say about image features, and keep it."""
+"""``fewshot text fit``: fit and save a predictor of class Gaussians from texts."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--output", metavar="FILE", required=True, help="a .safetensors file")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    given, overrides = parser.parse_known_args(argv)
+    arguments, overrides = parser.parse_known_args(argv)
     for word in overrides:
         expect("=" in word, "fewshot text fit", f"expected SETTING=VALUE, got {word!r}")
-    target = Path(given.output).expanduser()
+    target = Path(arguments.output).expanduser()
     expect(
         target.suffix == ".safetensors", "--output", f"expected a .safetensors file, got {target}"
     )
@@ -51,12 +51,12 @@ def main(argv: Sequence[str]) -> int:
     with writing("--output", target):
         fitted.save(target)
     facts = {"file": str(target)} | facts_of(fitted)
-    print(json.dumps(facts, indent=2, ensure_ascii=False) if given.json else in_words(facts))
+    print(json.dumps(facts, indent=2, ensure_ascii=False) if arguments.json else in_words(facts))
     return 0
 
 
 def _bank(overrides: Sequence[str]) -> FeatureBank:
-    """Features with text vectors; every class is a base class where there is no split."""
+    """Return features with text vectors; all classes are base classes without a split."""
     from fewshot.config.compose import settings_from
     from fewshot.evaluation.build import as_base, features_of
     from fewshot.hardware import device_named
@@ -68,7 +68,7 @@ def _bank(overrides: Sequence[str]) -> FeatureBank:
 
 
 def facts_of(fitted: TextGaussians) -> dict[str, Any]:
-    """What a person may want to know of a predictor."""
+    """Return the facts of a predictor: fit, space, variances and pools."""
     gaussians = float((fitted.doubt / fitted.within).mean())
     return {
         "predictor": fitted.predictor.name,
@@ -82,7 +82,7 @@ def facts_of(fitted: TextGaussians) -> dict[str, Any]:
 
 
 def in_words(facts: dict[str, Any]) -> str:
-    """The same for people."""
+    """Format the facts of a predictor as text."""
     pool = facts["pools"]["diagonal/both"]
     space = facts["space"]
     return "\n".join(

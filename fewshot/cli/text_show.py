@@ -1,4 +1,4 @@
-"""``fewshot text show``: what a file of descriptions or confusers holds."""
+"""``fewshot text show``: content of a file of descriptions, confusers or a predictor."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("file", metavar="FILE", help="of fewshot text describe, confusers or fit")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    given, overrides = parser.parse_known_args(argv)
+    arguments, overrides = parser.parse_known_args(argv)
     for word in overrides:
         expect("=" in word, "fewshot text show", f"expected SETTING=VALUE, got {word!r}")
     from fewshot.tasks.one_class.confusers.lists import load_any
 
-    file = Path(given.file).expanduser()
+    file = Path(arguments.file).expanduser()
     if file.suffix == ".safetensors":
-        return _show_predictor(file, given.json)
-    found = load_any(file, "fewshot text show")
-    facts = {"file": str(file)} | _facts(found, overrides)
-    if given.json:
+        return _show_predictor(file, arguments.json)
+    answers = load_any(file, "fewshot text show")
+    facts = {"file": str(file)} | _facts(answers, overrides)
+    if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
-        _print(facts, found)
+        _print(facts, answers)
     return 0
 
 
@@ -52,19 +52,19 @@ def _show_predictor(file: Path, as_json: bool) -> int:
     return 0
 
 
-def _facts(found: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
-    texts = [text for own in found.classes.values() for text in own]
+def _facts(answers: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
+    texts = [text for texts_of_class in answers.classes.values() for text in texts_of_class]
     facts = {
-        "kind": found.kind,
-        "dataset": found.dataset,
-        "model": found.model,
-        "prompt": found.prompt,
-        "created": found.created,
-        "sha256": found.sha256,
-        "classes": len(found.classes),
+        "kind": answers.kind,
+        "dataset": answers.dataset,
+        "model": answers.model,
+        "prompt": answers.prompt,
+        "created": answers.created,
+        "sha256": answers.sha256,
+        "classes": len(answers.classes),
         "texts": len(texts),
         "words": sum(len(text.split()) for text in texts),
-        "refused": found.refused,
+        "refused": answers.refused,
     }
     if overrides:
         from fewshot.cli.text_asking import dataset_of
@@ -72,28 +72,32 @@ def _facts(found: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
 
         dataset = dataset_of(settings_from(overrides))
         names, ids = dataset.classnames, dataset.ids
-        has = found.of(names, ids)
-        facts["missing"] = [name for name, own in zip(names, has, strict=True) if not own]
-        facts["other_classes"] = found.foreign(names, ids)
+        known_texts = answers.of(names, ids)
+        facts["missing"] = [
+            name
+            for name, texts_of_class in zip(names, known_texts, strict=True)
+            if not texts_of_class
+        ]
+        facts["other_classes"] = answers.foreign(names, ids)
     return facts
 
 
-def _print(facts: dict[str, Any], found: Descriptions) -> None:
+def _print(facts: dict[str, Any], answers: Descriptions) -> None:
     print(
-        f"{facts['dataset']}: {facts['texts']} {found.kind} of {facts['classes']} classes, "
+        f"{facts['dataset']}: {facts['texts']} {answers.kind} of {facts['classes']} classes, "
         f"{facts['words'] / max(facts['texts'], 1):.0f} words each on average\n"
         f"model {facts['model']}, prompt {facts['prompt']}, {facts['created']}\n"
         f"sha256 {facts['sha256']}\n"
     )
-    for name, texts in list(found.classes.items())[:FIRST]:
-        text = ", ".join(texts) if found.kind == "confusers" else texts[0]
+    for name, texts in list(answers.classes.items())[:FIRST]:
+        text = ", ".join(texts) if answers.kind == "confusers" else texts[0]
         print(f"{name}: {text if len(text) <= LONGEST else text[: LONGEST - 3] + '...'}")
-    if len(found.classes) > FIRST:
-        print(f"... and {len(found.classes) - FIRST} more classes")
-    for name, reasons in found.refused.items():
+    if len(answers.classes) > FIRST:
+        print(f"... and {len(answers.classes) - FIRST} more classes")
+    for name, reasons in answers.refused.items():
         print(f"refused for {name!r}: {reasons}")
     for key, words in (
-        ("missing", f"without {WITHOUT[found.kind]}"),
+        ("missing", f"without {WITHOUT[answers.kind]}"),
         ("other_classes", "of no class"),
     ):
         if facts.get(key):

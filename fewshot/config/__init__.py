@@ -1,1 +1,1 @@
-"""Hydra's side: composing settings, and its errors in the house form."""
+"""Composition of the configuration by Hydra, and Hydra's errors as FewshotError."""

@@ -1,4 +1,4 @@
-"""The configuration without a run: for commands that only need its settings."""
+"""Composition of the configuration without a run, for commands that only need its settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fewshot.text.llm.settings import check_no_secret
 
 
 def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
-    """Plain settings: those of ``conf/``, overridden by SETTING=VALUE."""
+    """Return the settings of ``conf/``, overridden by SETTING=VALUE, as plain containers."""
     try:
         with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
             return resolved(compose("config", overrides=list(overrides)))
@@ -28,22 +28,22 @@ def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of SETTING=VALUE,VALUE, as ``fewshot -m`` understands them."""
+    """Return every combination of SETTING=VALUE,VALUE, as ``fewshot -m`` expands them."""
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise in_house_form(error) from None
     choices = [
-        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
-        if one.is_sweep_override()
-        else [str(one.input_line)]
-        for one in parsed
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [str(override.input_line)]
+        for override in parsed
     ]
     return [list(chosen) for chosen in itertools.product(*choices)]
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """Plain settings, with the shape of ``conf/config.yaml``."""
+    """Resolve and check a configuration; return it as plain containers."""
     try:
         settings: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:

@@ -1,1 +1,1 @@
-"""A run: settings to objects, objects to cells, cells to a run folder."""
+"""Runs: objects from the settings, cells from the objects, a run folder from the cells."""

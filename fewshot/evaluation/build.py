@@ -1,4 +1,4 @@
-"""Data set, backbone and extraction as the configuration describes them."""
+"""Data set, backbone, features and class texts from the configuration."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:  # only runs with texts need them
 
 
 def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
-    """The data set of a configuration; a folder without a name takes its own."""
+    """Load the data set of a configuration; its name defaults to the name of its folder."""
     described = dict(settings["dataset"])
     if described["kind"] == "folder" and not described.get("name") and described.get("root"):
         described["name"] = Path(str(described["root"])).expanduser().resolve().name
     loaded = load_dataset(described, places_of(settings["paths"]))
-    if unlike := loaded.naming.get("not_of_protocol"):
+    if deviation := loaded.naming.get("not_of_protocol"):
         name = described.get("name") or described["kind"]
-        print(f"fewshot: dataset.protocol: {name}: {unlike}", file=sys.stderr)
+        print(f"fewshot: dataset.protocol: {name}: {deviation}", file=sys.stderr)
     return loaded
 
 
 def described_backbone(settings: dict[str, Any], dataset: ImageDataset) -> Backbone:
-    """The backbone of a configuration, for images such as those of `dataset`."""
+    """Load the backbone of a configuration, for the kind of images of `dataset`."""
     places = places_of(settings["paths"])
     folders = Folders(places.weights, places.digests)
     return load_backbone(settings["backbone"], folders, **dataset.input)
@@ -56,14 +56,14 @@ def described_backbone(settings: dict[str, Any], dataset: ImageDataset) -> Backb
 def extraction_settings(
     settings: dict[str, Any], device: torch.device, shard: str | None = None
 ) -> Extraction:
-    """How the configuration wants features extracted."""
-    wanted = settings["features"]
+    """Return the options of feature extraction from the configuration."""
+    features = settings["features"]
     return Extraction(
         device=device,
-        dtype=wanted["dtype"],
-        precision=wanted["precision"],
-        batch_size=wanted["batch_size"],
-        compile=wanted["compile"],
+        dtype=features["dtype"],
+        precision=features["precision"],
+        batch_size=features["batch_size"],
+        compile=features["compile"],
         on_error=settings["dataset"].get("on_error", "raise"),
         threads=settings["threads"],
         shard=shard,
@@ -76,27 +76,27 @@ def features_of(
     uses: frozenset[str],
     check: Callable[[ImageDataset], object] = lambda _: None,
 ) -> FeatureBank:
-    """The features that a configuration describes, found or extracted.
+    """Return the features of a configuration, from the cache or extracted.
 
-    With text vectors of the classes, if heads that use them are among those to come.
+    The bank has text vectors of the classes if "text" is in `uses`.
 
     Parameters
     ----------
     settings : dict
     device : torch.device
     uses : frozenset of str
-        What the heads use.
+        The additional inputs that the heads use, as "text".
     check : callable, optional
         Called with a data set of images before anything is extracted.
     """
-    how = extraction_settings(settings, device)
+    extraction = extraction_settings(settings, device)
     loaded = load_images(settings)
     predictor = predictor_of(settings, device, uses)
-    wish = settings["features"]["normalize"]
+    normalize = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
         if "text" in uses:
             _expect_templates(settings)
-        bank = loaded if wish == "auto" else replace(loaded, normalize=wish)
+        bank = loaded if normalize == "auto" else replace(loaded, normalize=normalize)
         check_range(bank)
         return replace(with_copies(bank), predictor=predictor)
     check(loaded)
@@ -104,7 +104,9 @@ def features_of(
 
     backbone = described_backbone(settings, loaded)
     banks = places_of(settings["paths"]).banks
-    if settings["results"]["policy"] == "never" and not is_extracted(loaded, backbone, banks, how):
+    if settings["results"]["policy"] == "never" and not is_extracted(
+        loaded, backbone, banks, extraction
+    ):
         raise FewshotError(
             "results.policy",
             f"never to compute, but the features of {loaded.name} under {backbone.name} are not "
@@ -112,15 +114,17 @@ def features_of(
             "Set results.policy=only-missing to extract them.",
         )
     text = class_text(settings, loaded, backbone, device) if "text" in uses else None
-    bank = with_copies(open_or_extract(loaded, backbone, banks, how))
+    bank = with_copies(open_or_extract(loaded, backbone, banks, extraction))
     bank = bank if text is None else with_text(bank, text)
-    bank = replace(bank, normalize=OF_IMAGES if wish == "auto" else wish, predictor=predictor)
+    bank = replace(
+        bank, normalize=OF_IMAGES if normalize == "auto" else normalize, predictor=predictor
+    )
     check_range(bank)
     return bank
 
 
 def _expect_templates(settings: dict[str, Any]) -> None:
-    """Raise if other texts are wanted than those that features of a file bring along."""
+    """Raise unless ``text.source`` is "templates", as a file of features has its own vectors."""
     source = settings["text"]["source"]
     expect(
         source == "templates",
@@ -134,17 +138,17 @@ def _expect_templates(settings: dict[str, Any]) -> None:
 def class_text(
     settings: dict[str, Any], dataset: ImageDataset, backbone: Backbone, device: torch.device
 ) -> TextFeatures:
-    """Text vectors of the classes, with the record of their texts; kept in the cache."""
+    """Return text vectors of the classes and the record of their texts, cached on disk."""
     from fewshot.text.features import text_features
 
-    say_unnamed(dataset)
+    warn_identifiers(dataset)
     texts = texts_of_classes(settings, dataset.name, dataset.classnames, dataset.ids)
     cache = places_of(settings["paths"]).cache / "text"
     return text_features(backbone, texts, cache=cache, device=device)
 
 
-def say_unnamed(dataset: ImageDataset | FeatureBank) -> None:
-    """One line if texts are to be made of class names that look like identifiers."""
+def warn_identifiers(dataset: ImageDataset | FeatureBank) -> None:
+    """Warn on standard error if class names, used for texts, look like identifiers."""
     from fewshot.datasets.identifiers import in_words
     from fewshot.datasets.naming import unnamed
 
@@ -156,13 +160,13 @@ def say_unnamed(dataset: ImageDataset | FeatureBank) -> None:
         )
 
 
-def with_text(bank: FeatureBank, found: TextFeatures) -> FeatureBank:
-    """The bank with text vectors, and the record of their texts in ``info["text"]``."""
+def with_text(bank: FeatureBank, features: TextFeatures) -> FeatureBank:
+    """Return the bank with text vectors, and the record of their texts in ``info["text"]``."""
     return replace(
         bank,
-        text=found.vectors.numpy(),
-        logit_scale=found.logit_scale,
-        info=bank.info | {"text": found.record},
+        text=features.vectors.numpy(),
+        logit_scale=features.logit_scale,
+        info=bank.info | {"text": features.record},
     )
 
 
@@ -172,69 +176,72 @@ def texts_of_classes(
     classnames: Sequence[str],
     ids: Sequence[str] | None = None,
 ) -> ClassTexts:
-    """The texts that the settings ``text`` want for the classes of a data set."""
+    """Return the texts of the classes of a data set, as the settings ``text`` define them."""
     from fewshot.text.class_texts import class_texts
     from fewshot.text.descriptions import load_descriptions, usual_file
     from fewshot.text.template_sets import template_set
 
-    wanted, described = settings["text"], None
-    templates = template_set(wanted["templates"], dataset)
-    if wanted["source"] in ("descriptions", "both"):
+    text, descriptions = settings["text"], None
+    templates = template_set(text["templates"], dataset)
+    if text["source"] in ("descriptions", "both"):
         folder = places_of(settings["paths"]).cache / "descriptions"
-        given = wanted["descriptions"]
+        path = text["descriptions"]
         model = settings["llm"]["model"]
-        file = Path(str(given)).expanduser() if given else usual_file(folder, dataset, model)
-        described = load_descriptions(file)
-    source, missing = wanted["source"], wanted["missing"]
-    return class_texts(classnames, templates, described, source, missing, ids)
+        file = Path(str(path)).expanduser() if path else usual_file(folder, dataset, model)
+        descriptions = load_descriptions(file)
+    source, missing = text["source"], text["missing"]
+    return class_texts(classnames, templates, descriptions, source, missing, ids)
 
 
-def named_predictor(wanted: Any, rank: Any = None) -> TextPredictor | TextGaussians:
-    """A predictor by its name, or what a file of ``fewshot text fit`` holds."""
+def named_predictor(name: Any, rank: Any = None) -> TextPredictor | TextGaussians:
+    """Create a predictor by its name, or load one from a file of ``fewshot text fit``."""
     from fewshot.text.gaussians.fitted import load_text_gaussians
     from fewshot.text.gaussians.predictors import predictors
 
-    expect(isinstance(wanted, str), "text.predictor", f"expected a name or a file, got {wanted!r}")
-    if Path(wanted).suffix == ".safetensors":
-        return load_text_gaussians(Path(wanted).expanduser())
+    expect(isinstance(name, str), "text.predictor", f"expected a name or a file, got {name!r}")
+    if Path(name).suffix == ".safetensors":
+        return load_text_gaussians(Path(name).expanduser())
     if rank is not None:
         expect_positive_int("text.rank", rank)
-        expect(wanted == "ridge", "text.rank", f"expected null for text.predictor={wanted}")
-    made: TextPredictor = predictors.create(wanted, **({} if rank is None else {"rank": rank}))
-    return made
+        expect(name == "ridge", "text.rank", f"expected null for text.predictor={name}")
+    predictor: TextPredictor = predictors.create(name, **({} if rank is None else {"rank": rank}))
+    return predictor
 
 
 def predictor_of(
     settings: dict[str, Any], device: torch.device, uses: frozenset[str]
 ) -> TextPredictor | TextGaussians:
-    """What predicts class Gaussians from text: a name, a file, or one learned from other data."""
-    wanted, source = settings["text"]["predictor"], settings["text"]["learn_from"]
-    predictor = named_predictor(wanted, settings["text"]["rank"])
+    """Return the predictor of class Gaussians from text.
+
+    By its name, from a file, or fitted on another data set (``text.learn_from``).
+    """
+    name, source = settings["text"]["predictor"], settings["text"]["learn_from"]
+    predictor = named_predictor(name, settings["text"]["rank"])
     if source is None or "text_gaussians" not in uses:
         return predictor
     expect(
-        Path(wanted).suffix != ".safetensors",
+        Path(name).suffix != ".safetensors",
         "text.learn_from",
-        f"expected text.predictor to be a name with it, got the file {wanted}",
+        f"expected text.predictor to be a name with it, got the file {name}",
         "Give one of the two.",
     )
     return learned_from(settings, str(source), device)
 
 
 def learned_from(settings: dict[str, Any], source: str, device: torch.device) -> TextGaussians:
-    """A predictor fitted on another data set under the same backbone."""
+    """Fit a predictor on another data set with the same backbone."""
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians
 
     dataset = other_dataset(settings, source)
     text = settings["text"] | {"learn_from": None}
     if dataset["kind"] == "features":
-        text["source"] = "templates"  # that of the data set at hand; a file has its own vectors
+        text["source"] = "templates"  # the setting is for the judged data set; a file has vectors
     bank = features_of(settings | {"dataset": dataset, "text": text}, device, frozenset({"text"}))
     return fit_text_gaussians(as_base(bank))
 
 
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
-    """The settings ``dataset`` of another data set, by its name or a file of features."""
+    """Return the settings ``dataset`` of another data set, by its name or a file of features."""
     from fewshot.paths import option
 
     if Path(source).suffix in (".npz", ".safetensors"):
@@ -245,14 +252,20 @@ def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def as_base(bank: FeatureBank) -> FeatureBank:
-    """The bank with all classes as base classes, unless it comes with a split."""
+    """Return the bank with all classes as base classes, unless it has a split.
+
+    Raises
+    ------
+    FewshotError
+        The bank has no text vectors.
+    """
     if bank.text is None:
         raise no_text("text_gaussian")
     return replace(bank, parts=bank.parts or ("base",) * len(bank.classnames))
 
 
 def labels_only(dataset: ImageDataset) -> FeatureBank:
-    """A bank with a row per image and no columns."""
+    """Return a bank with the labels of a data set and features of shape (M, 0)."""
     empty = np.empty((len(dataset), 0), dtype=np.float32)
     return FeatureBank(
         empty,
@@ -266,8 +279,8 @@ def labels_only(dataset: ImageDataset) -> FeatureBank:
     )
 
 
-def tell_left_out(dataset: ImageDataset) -> None:
-    """Say on standard error which folders of a data set are no classes."""
+def warn_left_out(dataset: ImageDataset) -> None:
+    """Warn on standard error of folders of a data set that are not used as classes."""
     from fewshot.features.data_warnings import left_out_warning
 
     if warning := left_out_warning(dataset.left_out):
@@ -275,10 +288,11 @@ def tell_left_out(dataset: ImageDataset) -> None:
 
 
 def backbone_settings(text: str) -> dict[str, Any]:
-    """The settings of the group ``backbone`` for a name of ``fewshot list backbones``.
+    """Return the settings of the group ``backbone`` for the name of a backbone.
 
-    Or for ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``,
-    ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
+    The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
+    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or
+    ``callable:MODULE:FUNCTION``.
     """
     kind, _, rest = text.partition(":")
     settings = option("backbone", kind)

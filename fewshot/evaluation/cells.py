@@ -1,4 +1,4 @@
-"""Every head on its episodes, whatever the task is."""
+"""Evaluation of every head on its episodes, for any task with heads."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ Pair = tuple[EpisodeSet, tuple[str, Head]]
 
 
 class Evaluated(NamedTuple):
-    """Cells in order, and those that failed.
+    """Finished cells in order, and failed cells.
 
-    Of the latter ``head``, ``ways``, ``shots``, ``error``, and whether it was a ``defect``.
+    A failed cell has ``head``, ``ways``, ``shots``, ``error`` and ``defect``, whether the error
+    is an internal one.
     """
 
     cells: list[Result]
@@ -43,7 +44,7 @@ class Evaluated(NamedTuple):
 
 
 def check_heads(task: str, heads: Mapping[str, Head]) -> None:
-    """Raise unless all `heads` can do `task`; worth knowing before features are extracted."""
+    """Raise unless all `heads` support `task`; called before features are extracted."""
     if task == VERIFICATION:
         for name, head in heads.items():
             verifier(name, head)
@@ -59,40 +60,40 @@ def evaluate_missing(
     *,
     runs: Path,
     policy: str = "only-missing",
-    tell: Callable[[dict[str, Any], Exception], object] = lambda *_: None,
+    report_failure: Callable[[dict[str, Any], Exception], object] = lambda *_: None,
 ) -> Evaluated:
-    """A cell per pair of episodes and head, from an earlier run or computed and kept at once.
+    """Return a cell per pair of episodes and head, from an earlier run or computed and stored.
 
     Estimators predict errors of classification only.
 
     Parameters
     ----------
     runs : Path
-        Where earlier runs are looked for, and finished cells are kept until
+        Folder that is searched for earlier runs, and in which finished cells are stored until
         `fewshot.results.cells.forget_cells` is called.
     policy : {"only-missing", "always", "never"}
         Which cells to compute.
-    tell : callable
-        Called with each cell that fails and its exception, when it does. The others go on, also
-        after a defect, say of a head of one's own, or when memory does not suffice for one.
+    report_failure : callable
+        Called with each cell that fails and its exception. The other cells are still computed,
+        also after an internal error, as of a user's head, or when memory runs out.
 
     Raises
     ------
     FewshotError
-        A cell is missing that is not to be computed.
+        A cell is missing and `policy` is "never".
     Exception
-        The first one, if every cell failed.
+        The first error, if every cell failed.
     """
     keys = [cell_key(task, bank, *pair, estimators, settings, seed) for pair in pairs]
-    found = {} if policy == "always" else find_cells(runs, keys)
+    earlier = {} if policy == "always" else find_cells(runs, keys)
     if policy == "never":
-        _check_all_there(pairs, [key in found for key in keys])
+        _check_complete(pairs, [key in earlier for key in keys])
     done: list[tuple[EpisodeSet, Result]] = []
     failed, errors = list[dict[str, Any]](), list[Exception]()
     for key, (episodes, head) in zip(keys, pairs, strict=True):
-        work = partial(_evaluate, task, bank, (episodes, head), estimators, settings, seed)
-        cell = found[key] if key in found else _computed(work, runs, key, policy)
-        if key in found and settings.progress:
+        compute = partial(_evaluate, task, bank, (episodes, head), estimators, settings, seed)
+        cell = earlier[key] if key in earlier else _compute_cell(compute, runs, key, policy)
+        if key in earlier and settings.progress:
             settings.progress(len(episodes))
         if isinstance(cell, Result):
             done.append((episodes, cell))
@@ -101,7 +102,7 @@ def evaluate_missing(
             raise cell
         errors.append(cell)
         failed.append(_failure(episodes, head[0], cell))
-        tell(failed[-1], cell)
+        report_failure(failed[-1], cell)
     if errors and not done:
         raise errors[0]
     if task == VERIFICATION:  # an earlier run may have had other heads
@@ -124,13 +125,15 @@ def _evaluate(
     return evaluate_cell(bank, *pair, estimators, settings, seed)
 
 
-def _computed(work: Callable[[], Result], runs: Path, key: str, policy: str) -> Result | Exception:
-    """A cell, kept at once, or from another process that was at it; or why it failed."""
-    with alone_with(runs, key, policy) as there:
-        if there is not None:
-            return there
+def _compute_cell(
+    compute: Callable[[], Result], runs: Path, key: str, policy: str
+) -> Result | Exception:
+    """Compute and store a cell, unless another process has; return it, or the error."""
+    with alone_with(runs, key, policy) as kept:
+        if kept is not None:
+            return kept
         try:
-            cell = work()
+            cell = compute()
         except Exception as error:
             return error
         cell.summary.update(key=key, reused_from=None)
@@ -145,17 +148,17 @@ def _failure(episodes: EpisodeSet, head: str, error: Exception) -> dict[str, Any
     return {**cell, "error": text, "defect": defect}
 
 
-def recalled(keys: Sequence[str], runs: Path, policy: str) -> dict[str, Result] | None:
-    """Cells that only come together, from earlier runs; None where they are to be computed.
+def recall_cells(keys: Sequence[str], runs: Path, policy: str) -> dict[str, Result] | None:
+    """Return cells by key from earlier runs; None unless all are available.
 
     Raises
     ------
     FewshotError
-        They are not there and not to be computed.
+        A cell is missing and `policy` is "never".
     """
-    found = {} if policy == "always" else find_cells(runs, keys)
-    if keys and len(found) == len(set(keys)):
-        return found
+    cells = {} if policy == "always" else find_cells(runs, keys)
+    if keys and len(cells) == len(set(keys)):
+        return cells
     if policy == "never":
         raise FewshotError(
             "results.policy",
@@ -165,11 +168,11 @@ def recalled(keys: Sequence[str], runs: Path, policy: str) -> dict[str, Result] 
     return None
 
 
-def _check_all_there(pairs: Sequence[Pair], there: Sequence[bool]) -> None:
+def _check_complete(pairs: Sequence[Pair], available: Sequence[bool]) -> None:
     missing = [
         f"{head} with {episodes.shots} shot{'s' * (episodes.shots != 1)}"
-        for (episodes, (head, _)), known in zip(pairs, there, strict=True)
-        if not known
+        for (episodes, (head, _)), exists in zip(pairs, available, strict=True)
+        if not exists
     ]
     if missing:
         raise FewshotError(
@@ -179,14 +182,14 @@ def _check_all_there(pairs: Sequence[Pair], there: Sequence[bool]) -> None:
         )
 
 
-class FailureTeller:
-    """Prints a line for each; before it the traceback of a defect, once if many cells have it."""
+class FailureLog:
+    """Prints failed cells on standard error, and the traceback of each internal error once."""
 
     def __init__(self) -> None:
         self._shown: set[str] = set()
 
     def __call__(self, failed: Mapping[str, Any], error: Exception) -> None:
-        """Tell of one cell, an entry of ``failed`` in ``summary.json``."""
+        """Print one failed cell, an entry of ``failed`` in ``summary.json``."""
         if not isinstance(error, FewshotError) and failed["error"] not in self._shown:
             self._shown.add(failed["error"])
             tqdm.write("".join(traceback.format_exception(error)), file=sys.stderr, end="")
@@ -194,6 +197,6 @@ class FailureTeller:
 
 
 def exit_code(failed: Iterable[Mapping[str, Any]]) -> int:
-    """1 if a cell met a defect, 2 if one failed otherwise, else 0."""
-    codes = [1 if one["defect"] else 2 for one in failed]
+    """Return 1 if a cell failed by an internal error, 2 if by another error, else 0."""
+    codes = [1 if cell["defect"] else 2 for cell in failed]
     return min(codes, default=0)

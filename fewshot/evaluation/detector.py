@@ -18,7 +18,7 @@ from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.datasets.walk import printable
-from fewshot.evaluation.build import backbone_settings, say_unnamed, tell_left_out
+from fewshot.evaluation.build import backbone_settings, warn_identifiers, warn_left_out
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.features.extraction.settings import Extraction
@@ -38,13 +38,13 @@ from fewshot.tasks.one_class.rules import (
 from fewshot.tasks.one_class.scores import NameVectors, confusers_from
 from fewshot.text.features import class_text_features
 
-# Random names that an image has to be less like than the word.
+# Number of random names whose similarity to an image has to be less than that of the word.
 RANDOM_NAMES = 50
 TEMPLATES = "photo"
 
 
-class Nouns:
-    """A dual encoder and what it makes of images and names.
+class Detector:
+    """A dual encoder of images and names, and decisions about images by the name of a class.
 
     Parameters
     ----------
@@ -69,75 +69,94 @@ class Nouns:
         self.network = load_backbone(settings, Folders(self._places.weights, self._places.digests))
         self.device = device_named(device)
         if not self.network.has_text:
-            self.network.load_dual(self.device)  # it says why, and what to take instead
+            self.network.load_dual(self.device)  # raises with the reason and alternatives
         # Names come in several calls; the networks are loaded for the first of them only.
         self.network.load_dual = cache(self.network.load_dual)  # type: ignore[method-assign]
-        self._known: dict[str, Tensor] = {}
+        self._vectors: dict[str, Tensor] = {}
 
     def encode(self, names: Sequence[str]) -> Tensor:
-        """Text vectors (n, D) of names, unit length."""
-        new = [name for name in dict.fromkeys(names) if name not in self._known]
+        """Return text vectors (n, D) of names, of unit length."""
+        new = [name for name in dict.fromkeys(names) if name not in self._vectors]
         if new:
-            found = class_text_features(
+            encoded = class_text_features(
                 self.network, new, TEMPLATES, cache=self.cache / "text", device=self.device
             )
-            self._known |= zip(new, found.vectors.float(), strict=True)
-        return torch.stack([self._known[name] for name in names])
+            self._vectors |= zip(new, encoded.vectors.float(), strict=True)
+        return torch.stack([self._vectors[name] for name in names])
 
     def images(self, places: Sequence[str]) -> tuple[ImageDataset, list[dict[str, str]]]:
-        """Images at these places in the order given, and the places that have none.
+        """Return the images at these paths in order, and the paths without images.
 
         Raises
         ------
         FewshotError
-            No image anywhere.
+            None of the paths has an image.
         """
-        fine, skipped, first = [], [], None
+        readable, skipped, first = [], [], None
         for place in places:
             try:
                 load_files([place], "IMAGES")
-                fine.append(place)
+                readable.append(place)
             except FewshotError as error:
                 first = first or error
                 skipped.append({"path": printable(place), "reason": error.problem})
-        if first is not None and not fine:
+        if first is not None and not readable:
             raise first
-        return load_files(fine, "IMAGES"), skipped
+        return load_files(readable, "IMAGES"), skipped
 
     def features(self, dataset: ImageDataset) -> FeatureBank:
-        """Features of unit length; unreadable images are left out and listed.
+        """Return features of unit length; unreadable images are left out and listed.
 
-        They stay in the cache, so that another word for the same images takes no time.
+        The features are cached, so that they are extracted once for any number of words.
 
         Raises
         ------
         FewshotError
             No image can be read.
         """
-        how = Extraction(self.device, on_error="skip")
-        bank = open_or_extract(dataset, self.network, self._places.banks, how)
+        extraction = Extraction(self.device, on_error="skip")
+        bank = open_or_extract(dataset, self.network, self._places.banks, extraction)
         return replace(bank, normalize="l2")
 
     def decide(
         self, bank: FeatureBank, word: str, lists: ConfuserLists, rule: Rule, learned: Learned
     ) -> Decisions:
-        """What the rule says of every image."""
+        """Return the decisions of the rule for every image."""
         images = bank.take(torch.arange(len(bank))).float()
         target, generic = self.encode([word])[0], self.encode([GENERIC])[0]
         random = None
         if RANDOM in rule.needs:
-            some = confusers_for([word], "random", {"k": RANDOM_NAMES}, self.cache, self.encode)
-            random = self.encode(some.names[0])
+            random_lists = confusers_for(
+                [word], "random", {"k": RANDOM_NAMES}, self.cache, self.encode
+            )
+            random = self.encode(random_lists.names[0])
         names = lists.names[0]
         confusers = self.encode(names) if names else target.new_zeros(0, len(target))
         return decide(images, target, confusers, rule, learned, generic, random)
 
     def learn(
-        self, root: str, word: str, source: str, wanted: Mapping[str, Any], told: Learned
+        self,
+        root: str,
+        word: str,
+        source: str,
+        confuser_settings: Mapping[str, Any],
+        initial: Learned,
     ) -> tuple[Learned, list[str]]:
-        """What rules learn from a folder of other classes, and the names of these.
+        """Fit the parameters of rules on a folder of other classes; return the class names too.
 
-        A class of the word's own name, in any form, is left out.
+        A class named by the word itself, in any spelling, is left out.
+
+        Parameters
+        ----------
+        root : str
+            Folder with a sub-folder of images per class.
+        word : str
+        source : str
+            Of confusers.
+        confuser_settings : mapping
+            ``k`` and ``file``.
+        initial : Learned
+            Parameters that are set by hand.
 
         Raises
         ------
@@ -148,20 +167,26 @@ class Nouns:
         settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
         dataset = load_dataset(settings | {"on_error": "skip"}, self._places)
         assert isinstance(dataset, ImageDataset)
-        say_unnamed(dataset)
-        tell_left_out(dataset)
-        other = np.array([not alike(one, word) for one in dataset.classnames])
+        warn_identifiers(dataset)
+        warn_left_out(dataset)
+        other = np.array([not alike(classname, word) for classname in dataset.classnames])
         bank = self.features(dataset)
         bank = bank.take_rows(np.flatnonzero(other[bank.labels]))
-        there = np.unique(bank.labels)
-        problem = f"expected images of two other classes or more in {root}, got {len(there)}"
-        expect(len(there) > 1, "--threshold-from", problem)
-        names = tuple(dataset.classnames[c] for c in there)
-        bank = replace(bank, labels=np.searchsorted(there, bank.labels), classnames=names, ids=None)
-        lists = confusers_for(names, source, wanted, self.cache, self.encode, missing="none")
+        present = np.unique(bank.labels)
+        problem = f"expected images of two other classes or more in {root}, got {len(present)}"
+        expect(len(present) > 1, "--threshold-from", problem)
+        names = tuple(dataset.classnames[c] for c in present)
+        bank = replace(
+            bank, labels=np.searchsorted(present, bank.labels), classnames=names, ids=None
+        )
+        lists = confusers_for(
+            names, source, confuser_settings, self.cache, self.encode, missing="none"
+        )
         vectors = self.encode(names)
-        texts = {one: self.encode([one])[0] for own in lists.names for one in own}
-        given = {}
+        texts = {
+            confuser: self.encode([confuser])[0] for group in lists.names for confuser in group
+        }
+        confusers = {}
         if texts:
-            given = {source: confusers_from(lists, texts, vectors.shape[1])}
-        return learned_from(bank, NameVectors(vectors, None, given), told), list(names)
+            confusers = {source: confusers_from(lists, texts, vectors.shape[1])}
+        return learned_from(bank, NameVectors(vectors, None, confusers), initial), list(names)

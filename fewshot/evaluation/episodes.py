@@ -1,4 +1,4 @@
-"""Heads, estimators, features and episodes of a run, as its settings describe them."""
+"""Heads, estimators, features and episodes of a run from its settings."""
 
 from __future__ import annotations
 
@@ -29,43 +29,45 @@ from fewshot.tasks.engine.judged_part import check_judged, judged_part
 from fewshot.tasks.engine.settings import Settings
 
 
-def objects_named(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Objects of a registry from {name: parameters}."""
+def create_objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Create objects of a registry from {name: parameters}."""
     expect(bool(named), registry.kind, "expected at least one, got none")
-    made = {}
-    for name, given in (named or {}).items():
-        parameters = given or {}
+    objects = {}
+    for name, options in (named or {}).items():
+        parameters = options or {}
         expect(
             isinstance(parameters, dict),
             f"{registry.kind}.{name}",
             f"expected settings by name, got {parameters!r}",
         )
         try:
-            made[name] = registry.create(name, **parameters)
+            objects[name] = registry.create(name, **parameters)
         except TypeError as error:
             reason = str(error).split("__init__() ")[-1]
             raise FewshotError(f"{registry.kind}.{name}", reason) from None
-    return made
+    return objects
 
 
-def shots_asked(settings: dict[str, Any]) -> list[int]:
-    """The numbers of shots that are asked for."""
-    wanted = settings["episodes"]
-    if wanted["path"]:
-        return [EpisodeSet.load(wanted["path"]).fewest_shots]
-    shots = wanted["shots"] if isinstance(wanted["shots"], list) else [wanted["shots"]]
+def configured_shots(settings: dict[str, Any]) -> list[int]:
+    """Return the numbers of shots in the settings."""
+    episodes = settings["episodes"]
+    if episodes["path"]:
+        return [EpisodeSet.load(episodes["path"]).fewest_shots]
+    shots = episodes["shots"] if isinstance(episodes["shots"], list) else [episodes["shots"]]
     expect(len(shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
-    for each in shots:
-        expect_positive_int("episodes.shots", each, minimum=0)
+    for number in shots:
+        expect_positive_int("episodes.shots", number, minimum=0)
     return shots
 
 
-def bank_asked(settings: dict[str, Any], engine: Settings, uses: frozenset[str]) -> FeatureBank:
-    """The features, found or extracted, after checking that the episodes can be drawn."""
+def configured_bank(
+    settings: dict[str, Any], engine: Settings, uses: frozenset[str]
+) -> FeatureBank:
+    """Return the features of a run, after a check that its episodes can be drawn."""
     part = settings["episodes"]["part"]
 
-    def check(own: ImageDataset) -> None:
-        episodes_asked(settings, judged_part(labels_only(own), part), trial=True)
+    def check(dataset: ImageDataset) -> None:
+        configured_episodes(settings, judged_part(labels_only(dataset), part), trial=True)
 
     return judged_part(features_of(settings, engine.device, uses, check), part)
 
@@ -74,27 +76,27 @@ def _replayed(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
     return check_judged(check_replay(episodes, bank), bank)
 
 
-def episodes_asked(
+def configured_episodes(
     settings: dict[str, Any], bank: FeatureBank, trial: bool = False
 ) -> list[EpisodeSet]:
-    """One set of episodes per number of shots; a single episode each on trial."""
-    wanted = settings["episodes"]
-    if wanted["path"]:
-        return [] if trial else [_replayed(EpisodeSet.load(wanted["path"]), bank)]
-    expect_positive_int("episodes.count", wanted["count"])
+    """Return a set of episodes per number of shots; of a single episode each with `trial`."""
+    episodes = settings["episodes"]
+    if episodes["path"]:
+        return [] if trial else [_replayed(EpisodeSet.load(episodes["path"]), bank)]
+    expect_positive_int("episodes.count", episodes["count"])
     return [
         draw_episodes(
             bank,
-            wanted["ways"],
-            each,
-            wanted["queries"],
-            1 if trial else wanted["count"],
+            episodes["ways"],
+            shots,
+            episodes["queries"],
+            1 if trial else episodes["count"],
             settings["seed"],
-            wanted["min_images"],
-            wanted["sampler"],
-            wanted.get("alpha", 2.0),
+            episodes["min_images"],
+            episodes["sampler"],
+            episodes.get("alpha", 2.0),
         )
-        for each in shots_asked(settings)
+        for shots in configured_shots(settings)
     ]
 
 
@@ -112,7 +114,7 @@ def draw_episodes(
     sampler: str = "balanced",
     alpha: float = 2.0,
 ) -> EpisodeSet:
-    """Episodes from the novel classes of a bank, or from all where it has no split."""
+    """Draw episodes from the novel classes of a bank, or from all classes without a split."""
     expect_choice("episodes.sampler", sampler, SAMPLERS)
     novel = None if bank.parts is None else bank.classes("novel")
     expect(
@@ -138,7 +140,7 @@ def draw_episodes(
 
 
 def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
-    """Refuse to replay episodes on rows that they were not drawn from."""
+    """Return `episodes`; raise unless they were drawn from the labels of this bank."""
     expect(
         episodes.labels.shape == bank.labels.shape and bool((episodes.labels == bank.labels).all()),
         "episodes",
@@ -149,7 +151,7 @@ def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
 
 
 def named_head(head: str | Head) -> tuple[str, Head]:
-    """A head and its name, from either."""
+    """Return the name and the object of a head, from either of them."""
     if isinstance(head, str):
         return head, head_registry.create(head)
     if not isinstance(head, Head):
@@ -160,7 +162,7 @@ def named_head(head: str | Head) -> tuple[str, Head]:
 def named_estimators(
     estimators: Iterable[str] | Mapping[str, ErrorEstimator],
 ) -> dict[str, ErrorEstimator]:
-    """Estimators by name, from names or as they are."""
+    """Return estimators by name, from names or from a mapping of names to objects."""
     if isinstance(estimators, Mapping):
         return dict(estimators)
     if isinstance(estimators, str):

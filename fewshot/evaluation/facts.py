@@ -1,4 +1,4 @@
-"""What a run says of its images."""
+"""Facts of a run for its summary: data, extraction, environment."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from fewshot.text.gaussians.fitted import TextGaussians
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
-    """Images, classes, features, copies, and what was skipped, left out or dropped."""
-    own = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
-    parts = {part: (own or ()).count(part) for part in PARTS}
+    """Return counts of images, classes and copies, and the skipped images and dropped classes."""
+    parts_by_class = bank.info.get("parts", bank.parts)  # as they were before `episodes.part`
+    counts = {part: (parts_by_class or ()).count(part) for part in PARTS}
     return {
         "images": len(bank),
         "classes": len(bank.classes()),
-        "classes_by_part": None if own is None else parts,
+        "classes_by_part": None if parts_by_class is None else counts,
         "part": bank.info.get("part", NOVEL),
         "feature_dim": bank.dim,
         "normalize": bank.normalize,
@@ -47,14 +47,14 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
 
 
 def naming_facts(bank: FeatureBank) -> dict[str, Any]:
-    """Whose the class names are, and those that look like identifiers."""
+    """Return the source of the class names, and the names that look like identifiers."""
     return {"from": DATA} | bank.naming | {"identifiers": unnamed(bank)}
 
 
 def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
-    """What the features cost, whenever it was; null where it is not known.
+    """Return the duration, speed and platform of the extraction; null where unknown.
 
-    Of all images that went through the backbone, those that this run leaves aside among them.
+    For all images that went through the backbone, also those that this run does not use.
     """
     seconds = bank.info.get("seconds")
     images = bank.info.get("images", len(bank))
@@ -67,7 +67,7 @@ def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, A
 
 
 def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]:
-    """Names of classes too small for an episode, by shots."""
+    """Return the names of the classes with too few images for an episode, by shots."""
     pool = bank.classes(None if bank.parts is None else "novel")
     size = np.bincount(bank.labels, minlength=len(bank.classnames))
     dropped = {}
@@ -79,7 +79,7 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
 
 
 def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
-    """Which predictor was brought along, and which evaluated classes it had learned from."""
+    """Return the record of a fitted predictor, and the evaluated classes it was fitted on."""
     if not isinstance(bank.predictor, TextGaussians):
         return None
     record = {key: value for key, value in bank.predictor.record.items() if key != "ids"}
@@ -87,7 +87,7 @@ def _predictor(bank: FeatureBank) -> dict[str, Any] | None:
 
 
 def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
-    """Evaluated classes that have the name of one that a predictor has learned from."""
+    """Return the evaluated classes that a predictor was fitted on, by name or identifier."""
     judged = bank.classes(None if bank.parts is None else "novel")
     names = {name.casefold() for name in predictor.classnames}
     same = predictor.record.get("dataset") == bank.info.get("dataset", "features")
@@ -98,11 +98,11 @@ def _in_common(bank: FeatureBank, predictor: TextGaussians) -> list[str]:
     ]  # fmt: skip
 
 
-def seen_before(bank: FeatureBank) -> str | None:
-    """A warning if a predictor has learned from the data set and the classes that are evaluated."""
+def overlap_warning(bank: FeatureBank) -> str | None:
+    """Return a warning if a predictor was fitted on evaluated classes of the same data set."""
     predictor = bank.predictor
-    own = bank.info.get("dataset", "features")
-    if not isinstance(predictor, TextGaussians) or predictor.record.get("dataset") != own:
+    dataset = bank.info.get("dataset", "features")
+    if not isinstance(predictor, TextGaussians) or predictor.record.get("dataset") != dataset:
         return None
     names = _in_common(bank, predictor)
     if not names:
@@ -115,7 +115,7 @@ PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "numpy", "scikit-
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """Versions, platform, device, threads, memory and, in a clone, the git commit."""
+    """Return versions, platform, device, threads, memory and, in a clone, the git commit."""
     import fewshot
 
     versions = {name: _version(name) for name in PACKAGES}
@@ -132,7 +132,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has had so far, in MiB; None where no one counts it."""
+    """Return the peak memory of this process so far in MiB; None where it is unavailable."""
     try:
         import resource
     except ImportError:  # Windows
@@ -141,7 +141,7 @@ def peak_memory() -> int | None:
     return most // (2**20 if sys.platform == "darwin" else 2**10)
 
 
-@cache  # the jobs of a sweep ask again and again
+@cache  # called for every job of a sweep
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -149,9 +149,9 @@ def _version(name: str) -> str | None:
         return None
 
 
-@cache  # of the code that was loaded, whatever is checked out since
+@cache  # the commit of the loaded code, which a later checkout does not change
 def _git_commit() -> str | None:
-    """The commit of the clone that this package is run from; None for an installed wheel."""
+    """Return the commit of the clone that this package runs from; None for a wheel."""
     root = PACKAGE.parent
     if not (root / ".git").exists():
         return None

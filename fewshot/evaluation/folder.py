@@ -1,4 +1,4 @@
-"""A run folder: rows, summary, episodes, images and the page."""
+"""Writing of a run folder: rows, summary, episodes, images and report."""
 
 from __future__ import annotations
 
@@ -33,28 +33,30 @@ def write_run(
     figures: Sequence[str] = (),
     explained: bool = True,
 ) -> Path:
-    """Write the run folder, whole or not at all, and tell the user which one it is.
+    """Write the run folder atomically, print its table and path, and return the path.
 
-    The table that is printed has a legend where it is to be `explained`.
+    The printed table has a legend if `explained`.
     """
     from fewshot.report import summary_table, write_report
 
-    with writing("paths.runs", target), claimed(target) as free, atomic_path(free) as partial:
+    with writing("paths.runs", target), claimed(target) as folder, atomic_path(folder) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
         episodes, predictions = write_cells(partial, summary, cells)
         (partial / "episodes").mkdir()
-        for one in drawn:
-            one.save(partial / "episodes" / f"{one.ways}way_{one.shots}shot.safetensors")
+        for episode_set in drawn:
+            episode_set.save(
+                partial / "episodes" / f"{episode_set.ways}way_{episode_set.shots}shot.safetensors"
+            )
         write_images(partial, bank, drawn)
         write_report(partial, summary, episodes, predictions, figures)
     table = summary_table(summary["cells"], explained=explained)
     print(table + reused_text(summary["cells"]))
-    print(f"\nRows and summary: {free}\nReport: {free / 'report.html'}")
-    return free
+    print(f"\nRows and summary: {folder}\nReport: {folder / 'report.html'}")
+    return folder
 
 
-def time_and_names(bank: FeatureBank) -> str:
-    """What a run folder is called that was given no name."""
+def default_name(bank: FeatureBank) -> str:
+    """Return the default name of a run folder: time, data set and backbone."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     return plain_name(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")

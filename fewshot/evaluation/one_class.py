@@ -1,4 +1,4 @@
-"""``fewshot task=one_class``: features, names and base classes as the configuration says."""
+"""``fewshot task=one_class``: features, names and base classes from the configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TEXT = frozenset({"text"})
 
 
 class OneClassNouns(NamedTuple):
-    """What one-class tasks are made of.
+    """Inputs of one-class tasks.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class OneClassNouns(NamedTuple):
     names : NameVectors
     base : Base or None
     taxonomy : mapping or None
-        That of the data set's card.
+        From the data set's card.
     absent : dict of str to str
-        Sources of confusers that are not at hand, and why.
+        Unavailable sources of confusers, and the reason.
     """
 
     wanted: OneClassSettings
@@ -67,31 +67,33 @@ class OneClassNouns(NamedTuple):
 def one_class_run(
     settings: dict[str, Any], engine: Settings, recall: Recall
 ) -> tuple[FeatureBank, OneClassResult, list[dict[str, Any]]]:
-    """Judge what the configuration describes, unless `recall` has it from earlier runs.
+    """Evaluate the one-class tasks of a configuration, unless `recall` has the cells.
 
     Returns
     -------
     bank : FeatureBank
     result : OneClassResult
-    out : list of dict
-        Rules and sources of confusers that lack something: ``head``, ``shots`` and ``reason``.
+    left_out : list of dict
+        Rules and sources of confusers that were not used: ``head``, ``shots`` and ``reason``.
     """
-    wanted, bank, names, base, taxonomy, absent = one_class_nouns(settings, engine.device)
-    with tqdm(total=wanted.tasks, unit="task", desc="tasks", disable=None) as bar:
-        now = replace(engine, progress=bar.update)
+    task_settings, bank, names, base, taxonomy, absent = one_class_nouns(settings, engine.device)
+    with tqdm(total=task_settings.tasks, unit="task", desc="tasks", disable=None) as bar:
+        with_progress = replace(engine, progress=bar.update)
         result = evaluate_one_class(
-            bank, names, wanted, now, settings["seed"],
+            bank, names, task_settings, with_progress, settings["seed"],
             base=base, taxonomy=taxonomy, recall=recall,
         )  # fmt: skip
     if result.left_out:
         print(f"fewshot: left out: {left_out_text(result.left_out)}", file=sys.stderr)
-    gone = [{"head": f"source {one}", "shots": None, "reason": why} for one, why in absent.items()]
-    return bank, result, [*result.left_out, *gone]
+    unavailable = [
+        {"head": f"source {source}", "shots": None, "reason": why} for source, why in absent.items()
+    ]
+    return bank, result, [*result.left_out, *unavailable]
 
 
 def one_class_nouns(settings: dict[str, Any], device: torch.device) -> OneClassNouns:
-    """Features, names and base classes; nothing is extracted before the tasks can be drawn."""
-    wanted = OneClassSettings.of(settings["one_class"])
+    """Return features, names and base classes; checks that tasks can be drawn first."""
+    task_settings = OneClassSettings.of(settings["one_class"])
     source = settings["text"]["source"]
     expect(
         source == "templates",
@@ -100,21 +102,21 @@ def one_class_nouns(settings: dict[str, Any], device: torch.device) -> OneClassN
     )
 
     def check(bank: FeatureBank) -> None:
-        tasks_of(bank, wanted, settings["seed"], _taxonomy(bank))
+        tasks_of(bank, task_settings, settings["seed"], _taxonomy(bank))
 
     part = settings["episodes"]["part"]
-    bank, encode = _named_bank(settings, device, lambda own: check(judged_part(own, part)))
+    bank, encode = _named_bank(settings, device, lambda loaded: check(judged_part(loaded, part)))
     bank = judged_part(bank, part)
-    names, absent = name_vectors(settings, wanted, bank, judged_classes(bank), encode)
+    names, absent = name_vectors(settings, task_settings, bank, judged_classes(bank), encode)
     say_left_out(absent)
-    base = _base(settings, wanted, device, bank, names, encode)
-    return OneClassNouns(wanted, bank, names, base, _taxonomy(bank), absent)
+    base = _base(settings, task_settings, device, bank, names, encode)
+    return OneClassNouns(task_settings, bank, names, base, _taxonomy(bank), absent)
 
 
 def _taxonomy(bank: FeatureBank) -> Mapping[str, Any] | None:
-    """That of the data set's card, where it has one."""
-    found: Mapping[str, Any] | None = card(str(bank.info.get("dataset", ""))).get("taxonomy")
-    return found
+    """Return the taxonomy of the data set's card, or None."""
+    taxonomy: Mapping[str, Any] | None = card(str(bank.info.get("dataset", ""))).get("taxonomy")
+    return taxonomy
 
 
 def _named_bank(
@@ -122,13 +124,13 @@ def _named_bank(
     device: torch.device,
     check: Callable[[FeatureBank], object] | None = None,
 ) -> tuple[FeatureBank, Encode | None]:
-    """Features with text vectors, and what encodes other names; None for features of a file."""
-    seen: list[ImageDataset] = []
+    """Return features with text vectors, and the encoder of names; None for a file of features."""
+    datasets: list[ImageDataset] = []
 
     def note(dataset: ImageDataset) -> None:
-        seen.append(dataset)
+        datasets.append(dataset)
         backbone = described_backbone(settings, dataset)
-        if not backbone.has_text:  # better now than after an hour of work
+        if not backbone.has_text:  # fails before the extraction, which may take an hour
             backbone.load_dual(device)
         if check is not None:
             check(labels_only(dataset))
@@ -138,57 +140,62 @@ def _named_bank(
         print(f"fewshot: {warning}", file=sys.stderr)
     if bank.text is None:
         raise without_text(bank)
-    if not seen:
+    if not datasets:
         if check is not None:
             check(bank)
         return bank, None
-    backbone = described_backbone(settings, seen[0])
-    return bank, encoder_of(settings, seen[0].name, backbone, device)
+    backbone = described_backbone(settings, datasets[0])
+    return bank, encoder_of(settings, datasets[0].name, backbone, device)
 
 
 def _base(
     settings: dict[str, Any],
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     device: torch.device,
     bank: FeatureBank,
     names: NameVectors,
     encode: Encode | None,
 ) -> Base | None:
-    """Base classes of the data set, or another data set's; None without either."""
-    if wanted.learn_from is None:
+    """Return the base classes of the data set or of another one; None without either."""
+    if task_settings.learn_from is None:
         classes = bank.classes("base")
-        return _base_of(settings, wanted, bank, classes, names, encode) if len(classes) else None
-    dataset = other_dataset(settings, str(wanted.learn_from))
-    other, own_encode = _named_bank(settings | {"dataset": dataset}, device)
+        return (
+            _base_of(settings, task_settings, bank, classes, names, encode)
+            if len(classes)
+            else None
+        )
+    dataset = other_dataset(settings, str(task_settings.learn_from))
+    other, other_encode = _named_bank(settings | {"dataset": dataset}, device)
     if other.hash() == bank.hash():
         raise FewshotError(
             "one_class.learn_from",
-            f"expected other images than those that are judged, got these: {wanted.learn_from}",
+            "expected other images than those that are judged, got these: "
+            f"{task_settings.learn_from}",
             "Leave it null, and mark classes as base: dataset.split=random.",
         )
     if other.dim != bank.dim:
         raise FewshotError("one_class.learn_from", f"expected features of {bank.dim} dimensions, "
                            f"as those that are judged, got {other.dim}")  # fmt: skip
     classes = other.classes(None if other.parts is None else "base")
-    return _base_of(settings, wanted, as_base(other), classes, names, own_encode)
+    return _base_of(settings, task_settings, as_base(other), classes, names, other_encode)
 
 
 def _base_of(
     settings: dict[str, Any],
-    wanted: OneClassSettings,
+    task_settings: OneClassSettings,
     bank: FeatureBank,
     classes: NDArray,
     names: NameVectors,
     encode: Encode | None,
 ) -> Base | None:
-    """Base classes with confusers from the sources of the classes that are judged."""
+    """Return base classes with confusers of the same sources as the judged classes have."""
     expect(
         len(classes) >= 2,
         "dataset.split",
         f"expected two base classes or more to learn from, got {len(classes)}",
         "Give more base classes, or another data set: one_class.learn_from.",
     )
-    same = replace(wanted, sources=tuple(names.confusers) or ("oracle",))
-    own, absent = name_vectors(settings, same, bank, classes, encode)
+    same_sources = replace(task_settings, sources=tuple(names.confusers) or ("oracle",))
+    vectors, absent = name_vectors(settings, same_sources, bank, classes, encode)
     say_left_out({f"{source}, to learn from": why for source, why in absent.items()})
-    return Base(bank, own, classes)
+    return Base(bank, vectors, classes)

@@ -1,4 +1,4 @@
-"""The result of an evaluation as Python shows it."""
+"""Result of an evaluation with a table as its representation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fewshot.results.result import Result
 class EvaluationResult(Result):
     """A :class:`~fewshot.results.result.Result` that prints as the table of the terminal.
 
-    Here and not in ``results/``, which holds rows and knows nothing of how they are shown.
+    Not in ``results/``, which does not depend on the report.
     """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The main job: data set, features, episodes, heads, predicted errors, results."""
+"""A run: data set, features, episodes, heads, predicted errors, results."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tqdm import tqdm
 from fewshot.config.compose import resolved
 from fewshot.episodes import EpisodeSet
 from fewshot.estimators import estimators as estimator_registry
-from fewshot.evaluation.cells import FailureTeller, check_heads, evaluate_missing, recalled
+from fewshot.evaluation.cells import FailureLog, check_heads, evaluate_missing, recall_cells
 from fewshot.evaluation.episodes import (
-    bank_asked,
-    episodes_asked,
-    objects_named,
-    shots_asked,
+    configured_bank,
+    configured_episodes,
+    configured_shots,
+    create_objects,
 )
-from fewshot.evaluation.facts import data_facts, environment, extraction_facts, seen_before
-from fewshot.evaluation.folder import time_and_names, write_run
+from fewshot.evaluation.facts import data_facts, environment, extraction_facts, overlap_warning
+from fewshot.evaluation.folder import default_name, write_run
 from fewshot.evaluation.settings import engine_of, figures_of
 from fewshot.features.bank import FeatureBank
 from fewshot.features.data_warnings import data_warnings
@@ -43,8 +43,8 @@ from fewshot.tasks.engine.least_shots import left_out
 from fewshot.tasks.engine.settings import Settings
 
 
-class Judged(NamedTuple):
-    """What a task comes to: features, cells, episodes to keep, what was left out or failed."""
+class TaskOutput(NamedTuple):
+    """Output of a task: features, cells, episodes to store, cells left out and failed cells."""
 
     bank: FeatureBank
     cells: list[Result]
@@ -53,8 +53,8 @@ class Judged(NamedTuple):
     failed: list[dict[str, Any]]
 
 
-class Finished(NamedTuple):
-    """The run folder, the cells that failed, and how many were computed and taken."""
+class RunOutcome(NamedTuple):
+    """Run folder, failed cells, and the numbers of cells computed and reused."""
 
     folder: Path
     failed: list[dict[str, Any]]
@@ -62,18 +62,18 @@ class Finished(NamedTuple):
     taken: int = 0
 
 
-def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
-    """Do what `config` says and write a run folder under `folder`, called `label` in a sweep."""
+def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcome:
+    """Evaluate a configuration and write a run folder in `folder`, named `label` in a sweep."""
     begun = time.perf_counter()
     with writing("paths.runs", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()  # better now than after an hour of work
+        tempfile.TemporaryFile(dir=folder).close()  # fails before the work if not writable
     settings = resolved(config)
-    figures = figures_of(settings)  # before any work
-    told = loggers_of(settings["logger"])
+    figures = figures_of(settings)  # raises before any work
+    loggers = loggers_of(settings["logger"])
     engine = engine_of(settings)
-    judge = _one_class if settings["task"] == ONE_CLASS else _episodic
-    bank, cells, drawn, out, failed = judge(settings, engine)
+    evaluate = _one_class if settings["task"] == ONE_CLASS else _episodic
+    bank, cells, drawn, omitted, failed = evaluate(settings, engine)
     summary = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -82,70 +82,70 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> Finished:
         "data": data_facts(bank, drawn)
         | {"extraction": extraction_facts(bank, settings["backbone"])},
         "cells": [cell.summary for cell in cells],
-        "left_out": out,
+        "left_out": omitted,
         "failed": failed,
     }
-    target = folder / (plain_name(label) if label else time_and_names(bank))
+    target = folder / (plain_name(label) if label else default_name(bank))
     single = label is None
     written = write_run(target, settings, summary, bank, cells, drawn, figures, explained=single)
     forget_cells(_runs(settings), [cell.summary["key"] for cell in cells if "key" in cell.summary])
-    tell(told, written, summary, settings)
+    tell(loggers, written, summary, settings)
     taken = sum(cell.summary.get("reused_from") is not None for cell in cells)
-    return Finished(written, failed, len(cells) - taken, taken)
+    return RunOutcome(written, failed, len(cells) - taken, taken)
 
 
-def _episodic(settings: dict[str, Any], engine: Settings) -> Judged:
-    """Heads on episodes: classification and verification."""
-    heads = objects_named(head_registry, settings["head"])
-    estimators = objects_named(estimator_registry, settings["estimator"])
+def _episodic(settings: dict[str, Any], engine: Settings) -> TaskOutput:
+    """Evaluate heads on episodes, for classification and verification."""
+    heads = create_objects(head_registry, settings["head"])
+    estimators = create_objects(estimator_registry, settings["estimator"])
     check_heads(settings["task"], heads)
-    out = left_out(heads, shots_asked(settings))  # before features are extracted
+    omitted = left_out(heads, configured_shots(settings))  # before features are extracted
     uses = frozenset().union(*(head.uses for head in heads.values()))
-    bank = bank_asked(settings, engine, uses)
+    bank = configured_bank(settings, engine, uses)
     for text in data_warnings(bank):
         print(f"fewshot: {text}", file=sys.stderr)
     for name, head in heads.items():
         check_uses(bank, name, head.uses)
     if settings["task"] != VERIFICATION:
         check_calibration(engine, bank)
-    if out:
-        print(f"fewshot: left out: {left_out_text(out)}", file=sys.stderr)
-    if "text_gaussians" in uses and (seen := seen_before(bank)):
-        print(f"fewshot: {seen}", file=sys.stderr)
+    if omitted:
+        print(f"fewshot: left out: {left_out_text(omitted)}", file=sys.stderr)
+    if "text_gaussians" in uses and (warning := overlap_warning(bank)):
+        print(f"fewshot: {warning}", file=sys.stderr)
     pairs = [
         (episodes, (name, head))
-        for episodes in episodes_asked(settings, bank)
+        for episodes in configured_episodes(settings, bank)
         for name, head in heads.items()
         if head.least_shots <= episodes.fewest_shots
     ]
     drawn = list(dict.fromkeys(episodes for episodes, _ in pairs))
     total = sum(len(episodes) for episodes, _ in pairs)
     with tqdm(total=total, unit="episode", desc="episodes", disable=None) as bar:
-        now = replace(engine, progress=bar.update)
+        with_progress = replace(engine, progress=bar.update)
         cells, failed = evaluate_missing(
             settings["task"],
             bank,
             pairs,
             estimators,
-            now,
+            with_progress,
             settings["seed"],
             runs=_runs(settings),
             policy=settings["results"]["policy"],
-            tell=FailureTeller(),
+            report_failure=FailureLog(),
         )
-    return Judged(bank, cells, drawn, out, failed)
+    return TaskOutput(bank, cells, drawn, omitted, failed)
 
 
 def _runs(settings: dict[str, Any]) -> Path:
     return Path(str(settings["paths"]["runs"]))
 
 
-def _one_class(settings: dict[str, Any], engine: Settings) -> Judged:
-    """Rules on one-class tasks, which have names in place of heads and shots."""
+def _one_class(settings: dict[str, Any], engine: Settings) -> TaskOutput:
+    """Evaluate rules on one-class tasks, which have class names in place of shots."""
     from fewshot.evaluation.one_class import one_class_run
 
     def recall(keys: Sequence[str]) -> Mapping[str, Result] | None:
-        return recalled(keys, _runs(settings), settings["results"]["policy"])
+        return recall_cells(keys, _runs(settings), settings["results"]["policy"])
 
-    bank, result, out = one_class_run(settings, engine, recall)
-    return Judged(bank, result.cells, [], out, [])
+    bank, result, omitted = one_class_run(settings, engine, recall)
+    return TaskOutput(bank, result.cells, [], omitted, [])

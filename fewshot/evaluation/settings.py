@@ -1,4 +1,4 @@
-"""How cells are computed, as the configuration says."""
+"""Settings of the computation of cells, checked, from the configuration."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fewshot.tasks.engine.settings import Settings
 
 
 def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
-    """The kinds of files that figures are wanted as."""
-    wanted = settings["report"]["figures"]
-    kinds = wanted if isinstance(wanted, list) else [wanted]
+    """Return the file formats of figures."""
+    figures = settings["report"]["figures"]
+    kinds = figures if isinstance(figures, list) else [figures]
     check_figures("report.figures", kinds)
     return tuple(kinds)
 
 
 def engine_of(settings: dict[str, Any]) -> Settings:
-    """Check the settings that all tasks share, and limit the threads as they say."""
+    """Check and return the settings that all tasks share; set the number of threads of torch."""
     expect_choice("task", settings["task"], TASKS)
     expect_choice("results.policy", settings["results"]["policy"], POLICIES)
     calibration = settings["calibration"]
     expect_choice("calibration.source", calibration["source"], SOURCES)
     expect_choice("calibration.method", calibration["method"], METHODS[:-1])
     check_level("calibration.level", calibration["level"])
-    wishes = ("auto", *NORMALIZATIONS)
-    expect_choice("features.normalize", settings["features"]["normalize"], wishes)
+    normalizations = ("auto", *NORMALIZATIONS)
+    expect_choice("features.normalize", settings["features"]["normalize"], normalizations)
     expect_positive_int("calibration.episodes", calibration["episodes"])
     if calibration["calibrator"]:
         load_general(Path(calibration["calibrator"]))

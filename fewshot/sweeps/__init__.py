@@ -1,1 +1,1 @@
-"""Many runs: multirun, launchers, locks, records, tuning."""
+"""Multiruns: jobs, launchers, locks, records, tuning."""

@@ -1,4 +1,4 @@
-"""One job of a multirun, in the process that a launcher gave it."""
+"""A job of a multirun, in the process of its launcher."""
 
 from __future__ import annotations
 
@@ -18,71 +18,71 @@ from tqdm import tqdm
 from fewshot.exceptions import FewshotError
 from fewshot.report.text.left_out import failure_text
 from fewshot.sweeps import launchers as launching
-from fewshot.sweeps.lock import ending_with
-from fewshot.sweeps.records import Note, printing_to_file
-from fewshot.sweeps.rerun import arguments_of, arguments_of_cell
+from fewshot.sweeps.lock import exit_with_sweep
+from fewshot.sweeps.records import JobRecord, printing_to_file
+from fewshot.sweeps.rerun import cell_arguments, job_arguments
 from fewshot.sweeps.tuning.trial import run_trial
 
 
 def sweep_job(config: DictConfig) -> float | None:
-    """Run one job, which may fail without the others; gives back what a search makes small."""
+    """Run a job, record its failure if any, and return the error that a search minimizes."""
     mode = HydraConfig.get()
     sweep = launching.sweep_folder(mode)
-    note = Note(int(mode.job.num), list(mode.overrides.task))
-    with _surroundings(config, mode, sweep, note):
-        note.write(sweep)
+    record = JobRecord(int(mode.job.num), list(mode.overrides.task))
+    with _job_process(config, mode, sweep, record):
+        record.write(sweep)
         try:
-            return _work(config, mode, sweep, note)
+            return _run_job(config, mode, sweep, record)
         except FewshotError as error:
             print(f"fewshot: error: {error}", file=sys.stderr)
-            note.fail(str(error), arguments_of(note.overrides))
+            record.fail(str(error), job_arguments(record.overrides))
             if mode.runtime.choices.get("tune"):
                 raise
-        except Exception as error:  # a defect, which shall not cost the other jobs
+        except Exception as error:  # an internal error, which does not stop the other jobs
             traceback.print_exc()
-            note.defect = True
-            note.fail(f"{type(error).__name__}: {error}", arguments_of(note.overrides))
+            record.defect = True
+            record.fail(f"{type(error).__name__}: {error}", job_arguments(record.overrides))
         finally:
-            note.ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
-            note.write(sweep)
+            record.ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
+            record.write(sweep)
     return None
 
 
-def _work(config: DictConfig, mode: Any, sweep: Path, note: Note) -> float | None:
+def _run_job(config: DictConfig, mode: Any, sweep: Path, record: JobRecord) -> float | None:
     from fewshot.evaluation.run import run
 
     folder = sweep / mode.sweep.subdir
     label = f"{mode.job.num}_{mode.job.override_dirname}"
     if mode.runtime.choices.get("tune"):
         trial, error = run_trial(config, folder, label)
-        note.computed, note.taken = trial.computed, trial.taken
+        record.computed, record.taken = trial.computed, trial.taken
         return error
-    done = run(config, folder, label=label)
-    note.computed, note.taken = done.computed, done.taken
-    note.defect = any(one["defect"] for one in done.failed)
-    if done.failed:
+    outcome = run(config, folder, label=label)
+    record.computed, record.taken = outcome.computed, outcome.taken
+    record.defect = any(cell["defect"] for cell in outcome.failed)
+    if outcome.failed:
         settings: Any = OmegaConf.to_container(config, resolve=True)
-        for one in done.failed:
-            note.fail(failure_text(one), arguments_of_cell(note.overrides, settings, one))
+        for cell in outcome.failed:
+            record.fail(failure_text(cell), cell_arguments(record.overrides, settings, cell))
     return None
 
 
 @contextmanager
-def _surroundings(config: DictConfig, mode: Any, sweep: Path, note: Note) -> Iterator[None]:
-    """Threads, folder, output and end of a process that is not the one that began."""
-    words = " ".join(note.overrides)
+def _job_process(config: DictConfig, mode: Any, sweep: Path, record: JobRecord) -> Iterator[None]:
+    """Set threads, working folder and output of a job; end it with the sweep."""
+    words = " ".join(record.overrides)
     if not launching.in_parallel(mode.launcher):
-        print(f"\n[{note.number}] {words}")
+        print(f"\n[{record.number}] {words}")
         yield
         return
     if config.threads is None:
-        config.threads = launching.cores_each(mode.launcher)
-    os.chdir(mode.runtime.cwd)  # a launcher may have begun elsewhere
-    tqdm.set_lock(threading.RLock())  # its own would be left behind by a process that is killed
-    with printing_to_file(sweep, note.number):
+        config.threads = launching.cores_per_job(mode.launcher)
+    os.chdir(mode.runtime.cwd)  # a launcher may start processes in another folder
+    tqdm.set_lock(threading.RLock())  # the default, a semaphore, would outlive a killed process
+    with printing_to_file(sweep, record.number):
         print(words)
         if not launching.on_this_machine(mode.launcher):
             yield
             return
-        with ending_with(sweep):
+        with exit_with_sweep(sweep):
             yield

@@ -1,4 +1,4 @@
-"""Who runs the jobs of a multirun: Hydra's launchers, and the cores that each job gets."""
+"""Hydra's launchers of the jobs of a multirun, and the number of cores of each job."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
 
-# Modules whose exceptions say that a process of a launcher is gone.
-DEATHS = ("joblib.externals.loky", "submitit.core", "ray.exceptions")
+# Modules whose exceptions mean that a worker process of a launcher died.
+DEATH_MODULES = ("joblib.externals.loky", "submitit.core", "ray.exceptions")
 
 
 def cores_at_most(limit: int) -> int:
-    """The cores of this machine, but no more than `limit`: ``${fewshot.cores:8}`` in ``conf/``."""
+    """Return the available cores, `limit` at most: ``${fewshot.cores:8}`` in ``conf/``."""
     return min(available_cores(), int(limit))
 
 
 def share(jobs: int) -> int:
-    """Cores for each of at most that many jobs at a time: ``${fewshot.share:8}``."""
+    """Return the cores for each of at most `jobs` parallel jobs: ``${fewshot.share:8}``."""
     return available_cores() // cores_at_most(jobs)
 
 
@@ -34,7 +34,7 @@ OmegaConf.register_new_resolver("fewshot.share", share, replace=True)
 
 
 def check(launcher: Mapping[str, Any]) -> None:
-    """Raise unless this launcher can work here, as far as one can know beforehand."""
+    """Raise if this launcher cannot work on this machine, as far as can be checked in advance."""
     if kind_of(launcher) == "slurm" and shutil.which("srun") is None:
         raise FewshotError(
             "launcher",
@@ -46,23 +46,23 @@ def check(launcher: Mapping[str, Any]) -> None:
 
 
 def kind_of(launcher: Mapping[str, Any] | None) -> str:
-    """The name of a launcher from its settings: basic, joblib, ray, local, slurm, ..."""
+    """Return the name of a launcher from its settings: basic, joblib, ray, local, slurm, ..."""
     target = str((launcher or {}).get("_target_", "")).rpartition(".")[2]
     return target.removesuffix("Launcher").lower()
 
 
 def in_parallel(launcher: Mapping[str, Any] | None) -> bool:
-    """Whether jobs run in processes of their own."""
+    """Whether jobs run in separate processes."""
     return kind_of(launcher) != "basic"
 
 
 def on_this_machine(launcher: Mapping[str, Any] | None) -> bool:
-    """Whether the jobs are to end with the process that started them."""
+    """Whether jobs run on this machine, and so end with the process that started them."""
     return kind_of(launcher) in ("joblib", "ray", "local")
 
 
-def cores_each(launcher: Mapping[str, Any]) -> int:
-    """Cores for one job, so that those that run at a time do not take them from each other."""
+def cores_per_job(launcher: Mapping[str, Any]) -> int:
+    """Return the cores for one job, such that parallel jobs do not compete for cores."""
     cores = available_cores()
     kind = kind_of(launcher)
     if kind == "joblib":
@@ -75,28 +75,28 @@ def cores_each(launcher: Mapping[str, Any]) -> int:
     return share(8) if kind == "local" else cores
 
 
-def bound(config: DictConfig) -> None:
-    """Let submitit's local launcher, which starts all jobs at once, have a few at a time."""
+def limit_batch(config: DictConfig) -> None:
+    """Limit the batch size of submitit's local launcher, which starts all jobs at once."""
     sweeper, launcher = config.hydra.sweeper, config.hydra.launcher
     if kind_of(launcher) == "local" and sweeper.get("max_batch_size", 0) is None:
-        sweeper.max_batch_size = max(1, available_cores() // cores_each(launcher))
+        sweeper.max_batch_size = max(1, available_cores() // cores_per_job(launcher))
 
 
 def processes(jobs: int, cores: int) -> int:
-    """What joblib makes of ``n_jobs``: -1 is all cores, -2 all but one."""
+    """Return the number of processes of joblib for ``n_jobs``; -1 is all cores, -2 all but one."""
     return max(1, jobs if jobs > 0 else cores + 1 + jobs)
 
 
 def prepare(launcher: Mapping[str, Any], cores: int) -> dict[str, str]:
-    """Set variables that processes of this launcher have to find; gives back those it set.
+    """Set environment variables for processes of this launcher; return those that were set.
 
-    Libraries read their number of threads when they are loaded, and Ray reports its use to its
-    makers unless it is told not to.
+    Libraries read their number of threads when they are loaded, and Ray sends usage statistics
+    unless they are disabled.
     """
-    wanted = {"OMP_NUM_THREADS": str(cores)} if kind_of(launcher) == "local" else {}
+    variables = {"OMP_NUM_THREADS": str(cores)} if kind_of(launcher) == "local" else {}
     if kind_of(launcher) == "ray":
-        wanted = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    new = {key: value for key, value in wanted.items() if key not in os.environ}
+        variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    new = {key: value for key, value in variables.items() if key not in os.environ}
     os.environ.update(new)
     if kind_of(launcher) == "ray":
         start_ray(launcher)
@@ -106,7 +106,7 @@ def prepare(launcher: Mapping[str, Any], cores: int) -> dict[str, str]:
 def start_ray(launcher: Any) -> None:
     """Start Ray, or join a cluster, before its launcher does.
 
-    Ray's core answers SIGTERM by a crash, unless somebody else wants it afterwards.
+    Ray's core crashes on SIGTERM; the earlier signal handler is therefore restored.
     """
     import ray
 
@@ -114,21 +114,21 @@ def start_ray(launcher: Any) -> None:
     settings: Any = OmegaConf.to_container(launcher.ray.init, resolve=True)
     settings.setdefault("logging_level", "ERROR")
     if settings.get("address") is None:
-        settings.setdefault("object_store_memory", 80_000_000)  # nothing large goes through it
+        settings.setdefault("object_store_memory", 80_000_000)  # jobs exchange no large objects
     try:
         ray.init(**settings)
-    except Exception as error:  # Ray has many ways to say that it cannot
+    except Exception as error:  # Ray raises many types of exceptions
         reason = " ".join(str(error).split())[:300]
         raise FewshotError("hydra.launcher.ray.init", f"Ray does not start: {reason}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
 
 
-def is_a_death(error: BaseException) -> bool:
-    """Whether a launcher says with this exception that one of its processes is gone."""
-    return any(kind.__module__.startswith(DEATHS) for kind in type(error).__mro__)
+def is_worker_death(error: BaseException) -> bool:
+    """Whether this exception of a launcher means that one of its worker processes died."""
+    return any(kind.__module__.startswith(DEATH_MODULES) for kind in type(error).__mro__)
 
 
 def sweep_folder(mode: Any) -> Path:
-    """The folder of the sweep, wherever a launcher has its working folder."""
+    """Return the folder of the sweep, independent of the working folder of a launcher."""
     return Path(mode["runtime"]["cwd"], mode["sweep"]["dir"])

@@ -1,4 +1,4 @@
-"""A sweep holds a lock in its folder as long as it goes on."""
+"""The lock in the folder of a sweep, held while the sweep runs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ INTERVAL = 1.0  # seconds
 TERMINATED = 143  # as after SIGTERM
 
 
-def hold(folder: Path) -> FileLock:
-    """Take the lock of a sweep; the system lets it go when the process ends, however it ends.
+def acquire_lock(folder: Path) -> FileLock:
+    """Acquire the lock of a sweep; the system releases it when the process ends or is killed.
 
     Raises
     ------
     FewshotError
-        Another sweep goes on in that folder.
+        Another sweep runs in that folder.
     """
     with writing("hydra.sweep.dir", folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / NAME, thread_local=False)
         try:
-            lock.acquire(timeout=1, poll_interval=0.1)  # jobs look whether it is held
+            lock.acquire(timeout=1, poll_interval=0.1)  # jobs acquire it briefly to test it
         except Timeout:
             raise FewshotError(
                 "hydra.sweep.dir",
@@ -43,21 +43,21 @@ def hold(folder: Path) -> FileLock:
     return lock
 
 
-def let_go(lock: FileLock) -> None:
+def release_lock(lock: FileLock) -> None:
     """Release the lock and remove its file."""
-    Path(lock.lock_file).unlink(missing_ok=True)  # while nobody else can have it
+    Path(lock.lock_file).unlink(missing_ok=True)  # before the release, while no other holds it
     lock.release()
 
 
 @contextmanager
-def ending_with(folder: Path) -> Iterator[None]:
-    """End this process when the sweep in `folder` is over, whoever ended it and however."""
+def exit_with_sweep(folder: Path) -> Iterator[None]:
+    """End this process when the sweep in `folder` ends, also if that was killed."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(INTERVAL):
-            if not _goes_on(folder):
-                os._exit(TERMINATED)  # some launchers make their processes deaf to signals
+            if not _is_running(folder):
+                os._exit(TERMINATED)  # some launchers make their processes ignore signals
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -68,7 +68,7 @@ def ending_with(folder: Path) -> Iterator[None]:
         thread.join()
 
 
-def _goes_on(folder: Path) -> bool:
+def _is_running(folder: Path) -> bool:
     if not (folder / NAME).exists():
         return False
     lock = FileLock(folder / NAME, thread_local=False)
@@ -77,5 +77,5 @@ def _goes_on(folder: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # cannot be looked at now
+    except OSError:  # the state of the lock is unknown
         return True

@@ -1,4 +1,4 @@
-"""The process that starts a multirun: signals, launchers that give up, and the exit code."""
+"""The process that starts a multirun: signals, failing launchers, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fewshot.sweeps.launchers import is_a_death
+from fewshot.sweeps.launchers import is_worker_death
 from fewshot.sweeps.sweep import (
     Refused,
     Sweeping,
-    conclude,
-    interrupted,
-    report_over,
+    report_interruption,
+    report_outcome,
+    write_sweep_report,
 )
 
 INTERRUPTED, TERMINATED = 130, 143  # as shells have it: 128 and the number of the signal
 
 
 def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
-    """Do `work`, which is Hydra; if it turns out to be a multirun, see to its end.
+    """Call `work`, Hydra's main function; if it is a multirun, report its outcome.
 
     Parameters
     ----------
@@ -43,32 +43,32 @@ def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
     except (KeyboardInterrupt, SystemExit):
         if Sweeping.now is None:
             raise
-        interrupted(Sweeping.now, typed)
+        report_interruption(Sweeping.now, typed)
         return TERMINATED if signals else INTERRUPTED
     except Exception as error:
-        if Sweeping.now is None or not is_a_death(error):
+        if Sweeping.now is None or not is_worker_death(error):
             raise
-        return _after_a_death(error, typed)
+        return _finish_after_worker_death(error, typed)
     else:
-        return conclude(Sweeping.now, typed) if Sweeping.now else 0
+        return report_outcome(Sweeping.now, typed) if Sweeping.now else 0
     finally:
         if Sweeping.now is not None:
             Sweeping.now.close()
             Sweeping.now = None
 
 
-def _after_a_death(error: Exception, typed: Sequence[str]) -> int:
+def _finish_after_worker_death(error: Exception, typed: Sequence[str]) -> int:
     sweep: Any = Sweeping.now
     sweep.wait_for_others()
-    sweep.jobs_are_over()
-    report_over(sweep.folder)
-    return conclude(sweep, typed, lost=error)
+    sweep.stop_following()
+    write_sweep_report(sweep.folder)
+    return report_outcome(sweep, typed, lost=error)
 
 
 @contextmanager
 def _terminable(typed: Sequence[str], signals: list[int]) -> Iterator[None]:
-    """Let SIGTERM end a multirun as Ctrl-C does, and note it in `signals`."""
-    many = any(one in ("-m", "--multirun") for one in typed)
+    """Raise KeyboardInterrupt on SIGTERM during a multirun, and append it to `signals`."""
+    many = any(word in ("-m", "--multirun") for word in typed)
     if not many or threading.current_thread() is not threading.main_thread():
         yield
         return

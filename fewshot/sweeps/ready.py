@@ -1,4 +1,4 @@
-"""The sweeps of ``conf/sweep``, with what their heads say of them."""
+"""The sweeps of ``conf/sweep``, with the descriptions in their head comments."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ DURATION = "Duration: "
 
 
 def ready_sweeps() -> dict[str, dict[str, Any]]:
-    """Summary, duration, commands and notes of every ready sweep."""
+    """Return summary, duration, commands and notes of every ready sweep."""
     folder = resource_dir("conf") / "sweep"
     return {path.stem: read_head(path) for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_head(path: Path) -> dict[str, Any]:
-    """What the comment at the top of a sweep says.
+    """Parse the comment at the top of a sweep.
 
-    First what it is, then commands, indented, with remarks between them, and last a line that
+    It has a description, then indented commands with remarks between them, and last a line that
     begins with "Duration:".
     """
     summary: list[str] = []
@@ -48,5 +48,5 @@ def read_head(path: Path) -> dict[str, Any]:
 
 
 def _first(text: str) -> str:
-    """The first sentence, or what stands before a semicolon."""
+    """Return the text before the first semicolon or the end of the first sentence."""
     return text.partition(";")[0].partition(". ")[0].rstrip(".")

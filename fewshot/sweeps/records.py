@@ -1,4 +1,4 @@
-"""What became of each job of a sweep: a small file each, ``<sweep>/jobs/<number>.json``."""
+"""Records of the jobs of a sweep, one file each: ``<sweep>/jobs/<number>.json``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ JOBS = "jobs"
 
 
 @dataclass
-class Note:
-    """One job, from its beginning on.
+class JobRecord:
+    """Record of a job, written at its start and at its end.
 
     Attributes
     ----------
@@ -29,15 +29,15 @@ class Note:
     overrides : list of str
         Settings of this job, as typed.
     ended : bool
-        Whether it came to its end; False for a job that goes on or whose process is gone.
+        Whether the job ended; False while it runs, or if its process died.
     computed, taken : int
-        Cells that it computed, and cells of earlier runs.
+        Numbers of cells that were computed, and reused from earlier runs.
     failed : list of dict
-        ``overrides``, ``error`` and ``arguments`` of ``fewshot`` that run just that.
+        ``overrides``, ``error`` and the ``arguments`` of ``fewshot`` that repeat only this part.
     defect : bool
-        Whether the job ended with an exception that is no mistake of the user's.
+        Whether the job failed by an internal error, not by a mistake of the user.
     process, machine
-        Where it runs.
+        Process id and host name.
     """
 
     number: int
@@ -58,12 +58,12 @@ class Note:
         )
 
     def write(self, sweep: Path) -> None:
-        """Write it down, whole or not at all."""
+        """Write the record atomically."""
         with atomic_path(sweep / JOBS / f"{self.number}.json") as partial:
             partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-    def at_work(self) -> bool:
-        """Whether its process still lives; only known of processes of this machine."""
+    def is_running(self) -> bool:
+        """Whether the process of the job exists; False for processes of other machines."""
         if self.ended or self.machine != socket.gethostname():
             return False
         try:
@@ -73,19 +73,19 @@ class Note:
         return True
 
 
-def read_notes(sweep: Path) -> list[Note]:
-    """The notes of all jobs that began, by number."""
-    found = []
+def read_records(sweep: Path) -> list[JobRecord]:
+    """Read the records of all jobs that started, sorted by number."""
+    records = []
     for path in (sweep / JOBS).glob("*.json"):
         try:
-            found.append(Note(**json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError):  # a job of another version, or somebody's file
+            records.append(JobRecord(**json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):  # of another version, or another kind of file
             continue
-    return sorted(found, key=lambda note: note.number)
+    return sorted(records, key=lambda record: record.number)
 
 
-def forget_notes(sweep: Path) -> None:
-    """Remove the notes and logs of an earlier sweep in the same folder."""
+def remove_records(sweep: Path) -> None:
+    """Remove the records and logs of an earlier sweep in the same folder."""
     shutil.rmtree(sweep / JOBS, ignore_errors=True)
 
 
@@ -94,10 +94,10 @@ INTERVAL = 0.2  # seconds
 
 @contextmanager
 def printing_to_file(sweep: Path, number: int) -> Iterator[None]:
-    """Send what this process prints to ``<sweep>/jobs/<number>.log``, line by line.
+    """Redirect the output of this process to ``<sweep>/jobs/<number>.log``, line by line.
 
-    Launchers lose some of it, drop lines that look alike, or mix lines of several jobs. A file is
-    no terminal, so that there are no progress bars either.
+    Launchers lose output, drop repeated lines, or mix lines of several jobs. A file is no
+    terminal, so that there are no progress bars either.
     """
     path = sweep / JOBS / f"{number}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def printing_to_file(sweep: Path, number: int) -> Iterator[None]:
 
 
 class Follower:
-    """Prints whole lines of the logs of a sweep as they come, with the number of the job."""
+    """Prints new lines of the logs of a sweep, each with the number of its job."""
 
     def __init__(self, sweep: Path) -> None:
         self.folder = sweep / JOBS
@@ -121,7 +121,7 @@ class Follower:
         self.thread.start()
 
     def stop(self) -> None:
-        """Print what is left and end."""
+        """Print the remaining lines and stop the thread."""
         if not self.stopped.is_set():
             self.stopped.set()
             self.thread.join()
@@ -134,15 +134,15 @@ class Follower:
     def _show(self, rest: bool = False) -> None:
         for path in sorted(self.folder.glob("*.log"), key=lambda path: (len(path.name), path.name)):
             try:
-                text = self._news(path, rest)
+                text = self._new_lines(path, rest)
             except OSError:
                 continue
             for line in text.splitlines():
                 print(f"[{path.stem}] {line}".rstrip())
         sys.stdout.flush()
 
-    def _news(self, path: Path, rest: bool) -> str:
-        """Lines that are new since the last look; half a line only with `rest`."""
+    def _new_lines(self, path: Path, rest: bool) -> str:
+        """Return the text added since the last call; an incomplete last line only with `rest`."""
         with path.open("rb") as file:
             file.seek(self.read.get(path.name, 0))
             new = file.read()

@@ -9,19 +9,19 @@ from typing import Any
 
 from fewshot.paths import resource_dir
 
-# Hydra's own options that say where settings come from; the next word belongs to them.
-OF_PLACES = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
+# Hydra's options for the source of settings, each with a value as the next word.
+CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
 
 
-def arguments_of(overrides: Sequence[str]) -> list[str]:
-    """What a single run is given for one job of a multirun."""
-    return [one for one in overrides if key_of(one) not in ("launcher", "tune")]
+def job_arguments(overrides: Sequence[str]) -> list[str]:
+    """Return the arguments of a single run that repeats a job of a multirun."""
+    return [override for override in overrides if key_of(override) not in ("launcher", "tune")]
 
 
-def arguments_of_cell(
+def cell_arguments(
     overrides: Sequence[str], settings: Mapping[str, Any], cell: Mapping[str, Any]
 ) -> list[str]:
-    """The same for one cell, which has a head and a number of shots.
+    """Return the arguments of a single run that repeats one cell of a job.
 
     Parameters
     ----------
@@ -32,35 +32,35 @@ def arguments_of_cell(
     cell : mapping
         With ``head`` and ``shots``, as in ``failed`` of ``summary.json``.
     """
-    arguments = arguments_of(overrides)
+    arguments = job_arguments(overrides)
     head, shots = str(cell["head"]), cell["shots"]
     others = [name for name in settings["head"] if name != head]
     if others and (resource_dir("conf") / "head" / f"{head}.yaml").is_file():
-        gone = ("head", *(f"head.{name}" for name in others))
-        arguments = [one for one in arguments if not _of(key_of(one), gone)]
+        removed = ("head", *(f"head.{name}" for name in others))
+        arguments = [argument for argument in arguments if not _is_under(key_of(argument), removed)]
         arguments.append(f"head={head}")
     if isinstance(settings["episodes"].get("shots"), list) and not settings["episodes"]["path"]:
-        arguments = [one for one in arguments if key_of(one) != "episodes.shots"]
+        arguments = [argument for argument in arguments if key_of(argument) != "episodes.shots"]
         arguments.append(f"episodes.shots={shots}")
     return arguments
 
 
-def _of(key: str, names: Sequence[str]) -> bool:
-    """Whether a setting is one of `names`, where ``head`` itself is not ``head.lda``."""
+def _is_under(key: str, names: Sequence[str]) -> bool:
+    """Whether a setting is one of `names` or below a dotted one; ``head.lda`` is not ``head``."""
     return any(key == name or (key.startswith(f"{name}.") and "." in name) for name in names)
 
 
 def key_of(override: str) -> str:
-    """``head.lda.shrinkage`` of ``+head.lda.shrinkage=2``."""
-    found = re.match(r"[+~]*([^=@]*)", override)
-    return found[1] if found else ""
+    """Return the key of an override: ``head.lda.shrinkage`` of ``+head.lda.shrinkage=2``."""
+    match = re.match(r"[+~]*([^=@]*)", override)
+    return match[1] if match else ""
 
 
 def shell_line(arguments: Sequence[str], typed: Sequence[str] = (), multirun: bool = False) -> str:
-    """A line for the shell; of what was `typed` the options that say where settings come from."""
+    """Return a command line for the shell, with the options of `typed` for the configuration."""
     places = [
         word
         for before, word in zip(["", *typed], typed, strict=False)
-        if word.partition("=")[0] in OF_PLACES or before in OF_PLACES
+        if word.partition("=")[0] in CONFIG_OPTIONS or before in CONFIG_OPTIONS
     ]
     return shlex.join(["fewshot", *(["-m"] if multirun else []), *places, *arguments])

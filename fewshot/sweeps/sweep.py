@@ -1,4 +1,4 @@
-"""A multirun from its beginning to its last lines."""
+"""A multirun in the process that started it: callbacks, report and final messages."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
 from fewshot.sweeps import launchers as launching
-from fewshot.sweeps.lock import hold, let_go
-from fewshot.sweeps.records import Follower, forget_notes, read_notes
-from fewshot.sweeps.rerun import arguments_of, shell_line
+from fewshot.sweeps.lock import acquire_lock, release_lock
+from fewshot.sweeps.records import Follower, read_records, remove_records
+from fewshot.sweeps.rerun import job_arguments, shell_line
 from fewshot.text.llm.settings import check_no_secret
 
 FAILURES = "failures.jsonl"
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
-# How long nobody has to be at work before jobs of a launcher that gave up are taken to be over.
-QUIET = 3.0  # seconds
+# Seconds without a running job after which the jobs of a failed launcher count as ended.
+QUIET = 3.0
 
 
 class Refused(BaseException):
-    """Carries an error past Hydra, which makes warnings of what callbacks raise."""
+    """Carries a FewshotError through Hydra, which turns exceptions of callbacks into warnings."""
 
     def __init__(self, error: FewshotError) -> None:
         self.error = error
@@ -38,7 +38,7 @@ class Refused(BaseException):
 
 
 class Sweep:
-    """What the process that started a multirun has to do besides waiting."""
+    """State of a multirun in the process that started it: lock, log follower, variables."""
 
     def __init__(self, config: DictConfig) -> None:
         check_no_secret(config.llm)  # launchers and Hydra write the configuration down
@@ -48,65 +48,65 @@ class Sweep:
         self.launcher = config.hydra.launcher
         self.runs = Path(str(config.paths.runs))
         self.folder = Path(str(config.hydra.sweep.dir))
-        self.lock = hold(self.folder)
-        forget_notes(self.folder)
+        self.lock = acquire_lock(self.folder)
+        remove_records(self.folder)
         (self.folder / FAILURES).unlink(missing_ok=True)
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
-        launching.bound(config)
-        each = launching.cores_each(self.launcher)
-        self.variables = launching.prepare(self.launcher, each)
+        launching.limit_batch(config)
+        cores = launching.cores_per_job(self.launcher)
+        self.variables = launching.prepare(self.launcher, cores)
 
-    def jobs_are_over(self) -> None:
-        """Show the last of what they printed."""
+    def stop_following(self) -> None:
+        """Print the remaining lines of the logs of the jobs."""
         if self.follower:
             self.follower.stop()
 
     def wait_for_others(self) -> None:
-        """After a launcher gave up: let jobs that still run end; those of a cluster do anyway."""
+        """Wait for the running jobs of a failed launcher, except those of a cluster."""
         if launching.kind_of(self.launcher) not in ("ray", "local"):
             return
         seen = time.monotonic()
         while time.monotonic() - seen < QUIET:
-            if any(note.at_work() for note in read_notes(self.folder)):
+            if any(record.is_running() for record in read_records(self.folder)):
                 seen = time.monotonic()
             time.sleep(0.2)
 
     def close(self) -> None:
-        """Leave folder and process as they were."""
-        self.jobs_are_over()
+        """Release the lock, stop Ray and restore the environment variables."""
+        self.stop_following()
         if launching.kind_of(self.launcher) == "ray":
             import ray
 
             ray.shutdown()
         for key in self.variables:
             os.environ.pop(key, None)
-        let_go(self.lock)
+        release_lock(self.lock)
 
 
 class Sweeping(Callback):
-    """Hydra's callback; it lives in the process that started the multirun."""
+    """Hydra's callback that holds the state of the multirun; in the process that started it."""
 
     now: Sweep | None = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Claim the folder."""
+        """Lock the folder of the sweep and start to follow its jobs."""
         try:
             Sweeping.now = Sweep(config)
         except FewshotError as error:
             raise Refused(error) from None
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Let the jobs have the last word before the report."""
+        """Print the remaining output of the jobs before the report."""
         if Sweeping.now:
-            Sweeping.now.jobs_are_over()
+            Sweeping.now.stop_following()
 
 
 class SweepReport(Callback):
-    """One report over the runs of a sweep."""
+    """Hydra's callback that writes one report over the runs of a sweep."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Join the runs that were finished."""
-        report_over(Path(config.hydra.sweep.dir))
+        """Write the report over the finished runs, and pass the sweep to the loggers."""
+        write_sweep_report(Path(config.hydra.sweep.dir))
         if config.logger:
             from fewshot.loggers.dispatch import tell_of_sweep
 
@@ -114,15 +114,15 @@ class SweepReport(Callback):
 
 
 def _check_loggers(config: DictConfig) -> None:
-    """Raise unless the loggers can be made; without any, nothing is imported."""
+    """Raise unless the loggers can be created; without loggers, nothing is imported."""
     if config.logger:
         from fewshot.loggers.dispatch import loggers_of
 
         loggers_of(OmegaConf.to_container(config.logger, resolve=True))
 
 
-def report_over(folder: Path) -> None:
-    """The page over all runs in the folder of a sweep, of earlier sweeps too."""
+def write_sweep_report(folder: Path) -> None:
+    """Write the report over all runs in the folder of a sweep, also of earlier sweeps."""
     from fewshot.report.write import join_report
     from fewshot.results.store import find_runs
 
@@ -135,78 +135,80 @@ def report_over(folder: Path) -> None:
     except FewshotError as error:
         print(f"fewshot: error: {error}", file=sys.stderr)
         code = 2
-    except Exception:  # Hydra would make a warning of it
+    except Exception:  # Hydra would turn it into a warning
         traceback.print_exc()
         code = 1
     if Sweeping.now:
         Sweeping.now.report_code = code
 
 
-def conclude(sweep: Sweep, typed: Sequence[str], lost: BaseException | None = None) -> int:
-    """Print how many cells there are, what failed, and how to run just that.
+def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | None = None) -> int:
+    """Print the numbers of cells, the failures, and commands that repeat only the failed parts.
 
     Parameters
     ----------
     typed : sequence of str
         The arguments of the command line.
     lost : exception, optional
-        Of a launcher, one of whose processes is gone.
+        Of a launcher whose worker process died.
 
     Returns
     -------
     int
         The exit code: 0, 2 if anything failed, 1 after a defect.
     """
-    notes = read_notes(sweep.folder)
-    for note in notes:
-        if lost and not note.ended:
-            note.fail(f"{GONE} ({type(lost).__name__})", arguments_of(note.overrides))
-    failures = [one for note in notes for one in note.failed]
+    records = read_records(sweep.folder)
+    for record in records:
+        if lost and not record.ended:
+            record.fail(f"{GONE} ({type(lost).__name__})", job_arguments(record.overrides))
+    failures = [failure for record in records for failure in record.failed]
     if lost and not failures:
         failures = [{"overrides": "launcher", "error": str(lost), "arguments": []}]
-    computed, taken = (sum(getattr(note, what) for note in notes) for what in ("computed", "taken"))
+    computed, taken = (
+        sum(getattr(record, what) for record in records) for what in ("computed", "taken")
+    )
     print(
-        f"\n{_many(len(notes), 'job')}: {_many(computed, 'cell')} computed, "
+        f"\n{_plural(len(records), 'job')}: {_plural(computed, 'cell')} computed, "
         f"{taken} taken from earlier runs, {len(failures)} failed",
         flush=True,
     )
     if not failures:
         return sweep.report_code
     _write_failures(sweep.folder, failures)
-    for one in failures:
-        error = " ".join(one["error"].split())
-        print(f"fewshot: failed: {one['overrides']}: {error}", file=sys.stderr)
-        if one["arguments"]:
-            print(f"  just that: {shell_line(one['arguments'], typed)}", file=sys.stderr)
-    print(f"fewshot: only what is missing: {_again(typed)}", file=sys.stderr)
-    return 1 if sweep.report_code == 1 or any(note.defect for note in notes) else 2
+    for failure in failures:
+        error = " ".join(failure["error"].split())
+        print(f"fewshot: failed: {failure['overrides']}: {error}", file=sys.stderr)
+        if failure["arguments"]:
+            print(f"  just that: {shell_line(failure['arguments'], typed)}", file=sys.stderr)
+    print(f"fewshot: only what is missing: {_rerun_line(typed)}", file=sys.stderr)
+    return 1 if sweep.report_code == 1 or any(record.defect for record in records) else 2
 
 
-def interrupted(sweep: Sweep, typed: Sequence[str]) -> None:
-    """Say what an interrupted sweep leaves, and how to go on."""
+def report_interruption(sweep: Sweep, typed: Sequence[str]) -> None:
+    """Print what an interrupted sweep has finished, and the command that continues it."""
     kept = sum(1 for _ in (sweep.runs / KEPT).glob("[0-9a-f]*/summary.json"))
-    notes = read_notes(sweep.folder)
-    ended = [note for note in notes if note.ended]
-    cells = sum(note.computed + note.taken for note in ended) + kept
+    records = read_records(sweep.folder)
+    ended = [record for record in records if record.ended]
+    cells = sum(record.computed + record.taken for record in ended) + kept
     print(
-        f"\nfewshot: interrupted. {_many(len(ended), 'job')} complete, {_many(cells, 'cell')} "
-        f"kept, and features extracted so far. To go on: {_again(typed)}",
+        f"\nfewshot: interrupted. {_plural(len(ended), 'job')} complete, {_plural(cells, 'cell')} "
+        f"kept, and features extracted so far. To go on: {_rerun_line(typed)}",
         file=sys.stderr,
     )
     if launching.kind_of(sweep.launcher) == "slurm":
         print("fewshot: jobs of the cluster go on; scancel ends them.", file=sys.stderr)
 
 
-def _many(number: int, what: str) -> str:
+def _plural(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _again(typed: Sequence[str]) -> str:
-    given = [one for one in typed if one not in ("-m", "--multirun")]
-    return shell_line(given, multirun=True)
+def _rerun_line(typed: Sequence[str]) -> str:
+    arguments = [argument for argument in typed if argument not in ("-m", "--multirun")]
+    return shell_line(arguments, multirun=True)
 
 
 def _write_failures(folder: Path, failures: Sequence[dict[str, Any]]) -> None:
     with atomic_path(folder / FAILURES) as partial:
-        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in failures]
+        lines = [json.dumps(failure, ensure_ascii=False) + "\n" for failure in failures]
         partial.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")

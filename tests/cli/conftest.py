@@ -1,4 +1,4 @@
-"""Running the command line, in this process or in one of its own."""
+"""Fixtures that run the command line, in this process or in another one."""
 
 import os
 import re
@@ -13,8 +13,8 @@ import pytest
 from fewshot.cli.main import main
 
 QUICK = ("episodes.count=20", "threads=1")
-GIVEN = ("dataset=features", "dataset.path=f.npz", *QUICK)
-OWN = (
+FEATURE_SETTINGS = ("dataset=features", "dataset.path=f.npz", *QUICK)
+IMAGE_SETTINGS = (
     "dataset=folder", "dataset.root=photos", "backbone=callable",
     "backbone.target=tiny_net:network", "backbone.size=16", *QUICK,
 )  # fmt: skip
@@ -22,7 +22,7 @@ OWN = (
 
 @pytest.fixture(autouse=True)
 def own_import_path(monkeypatch):
-    """A network of one's own is looked for in the current folder, which changes."""
+    """Restore ``sys.path``, to which the current folder is added for networks of the user."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
@@ -61,19 +61,19 @@ def process():
     started = []
 
     def start(*arguments, **options):
-        one = subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", "fewshot", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"}, **options,
         )  # fmt: skip
-        started.append(one)
-        return one
+        started.append(child)
+        return child
 
     yield start
-    for one in started:
-        if one.poll() is None:
-            one.kill()
-        one.communicate()
+    for child in started:
+        if child.poll() is None:
+            child.kill()
+        child.communicate()
 
 
 def runs():
@@ -82,15 +82,15 @@ def runs():
 
 
 @pytest.fixture
-def given(feature_file):
-    """Settings of a quick run on features that are given."""
-    return GIVEN
+def feature_settings(feature_file):
+    """Settings of a quick run on a file of features."""
+    return FEATURE_SETTINGS
 
 
 @pytest.fixture
-def own(photos, tiny_net):
-    """Settings of a quick run on one's own images with one's own network."""
-    return OWN
+def image_settings(photos, tiny_net):
+    """Settings of a quick run on a folder of images with a network of the user."""
+    return IMAGE_SETTINGS
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ def composed():
     """Function that composes a configuration, each one once, as that takes longer than a run."""
 
     @functools.cache
-    def compose_once(*given):
+    def compose_once(*overrides):
         with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
-            return compose("config", list(given))
+            return compose("config", list(overrides))
 
     return compose_once
 
@@ -48,9 +48,9 @@ def refused_run(composed):
     def refused(option, *changes):
         before = sorted(Path("runs").rglob("*"))
         whole = OmegaConf.to_container(composed(option, "threads=1"))
-        own = OmegaConf.merge(whole, OmegaConf.from_dotlist(list(changes)))
+        changed = OmegaConf.merge(whole, OmegaConf.from_dotlist(list(changes)))
         with pytest.raises(FewshotError) as caught:
-            run(own, Path("runs"))
+            run(changed, Path("runs"))
         assert "\n" not in str(caught.value)
         assert sorted(Path("runs").rglob("*")) == before  # nothing half-written
         return str(caught.value)
@@ -130,8 +130,8 @@ def test_a_value_that_is_wrong(refused_run, feature_file, settings, message):
         ("+x=[1", "settings: "),
     ],
 )
-def test_a_setting_that_is_wrong(refusal, given, settings, message):
-    assert message in refusal(*given, settings)
+def test_a_setting_that_is_wrong(refusal, feature_settings, settings, message):
+    assert message in refusal(*feature_settings, settings)
 
 
 @pytest.mark.parametrize(
@@ -144,28 +144,30 @@ def test_a_command_that_does_not_exist(refusal, word, hint):
     assert hint in message
 
 
-def test_fewer_classes_than_ways(refusal, given):
-    message = refusal(*given, "episodes.ways=7")
+def test_fewer_classes_than_ways(refusal, feature_settings):
+    message = refusal(*feature_settings, "episodes.ways=7")
     assert message.startswith("episodes.ways: expected at most the 6 classes to draw from, got 7")
 
 
-def test_a_class_with_too_few_images(refusal, fewshot, given, own, photos):
-    message = refusal(*own, "episodes.shots=3", "episodes.queries=6")
+def test_a_class_with_too_few_images(refusal, fewshot, feature_settings, image_settings, photos):
+    message = refusal(*image_settings, "episodes.shots=3", "episodes.queries=6")
     assert "class 'class_0' has 8 images; 3 shots + 6 queries need 9" in message
     for file in list((photos / "class_2").iterdir())[:6]:
         file.unlink()
-    message = refusal(*own, "episodes.shots=3")
+    message = refusal(*image_settings, "episodes.shots=3")
     assert "class 'class_2' has 2 images" in message
     assert "episodes.min_images=drop" in message
-    assert fewshot(*own, "episodes.shots=3", "episodes.min_images=drop").code == 0
+    assert fewshot(*image_settings, "episodes.shots=3", "episodes.min_images=drop").code == 0
 
 
-def test_mistakes_about_episodes_are_found_before_features_are_extracted(refusal, own, monkeypatch):
+def test_mistakes_about_episodes_are_found_before_features_are_extracted(
+    refusal, image_settings, monkeypatch
+):
     def never(*_, **__):
         raise AssertionError("features were extracted")
 
     monkeypatch.setattr(extract, "Extractor", never)
-    assert "episodes.ways" in refusal(*own, "episodes.ways=9")
+    assert "episodes.ways" in refusal(*image_settings, "episodes.ways=9")
 
 
 def test_folders_without_images(refused_run, workplace):
@@ -185,17 +187,17 @@ def test_folders_without_images(refused_run, workplace):
     )
 
 
-def test_an_image_that_cannot_be_read(refusal, fewshot, own, photos):
+def test_an_image_that_cannot_be_read(refusal, fewshot, image_settings, photos):
     whole = (photos / "class_3" / "5.png").read_bytes()
     (photos / "class_3" / "5.png").write_bytes(whole[:200])
-    message = refusal(*own)
+    message = refusal(*image_settings)
     assert message.startswith("dataset: cannot read image 'class_3/5.png': ")
     assert message.endswith("Replace or remove it, or set dataset.on_error=skip.")
-    done = fewshot(*own, "dataset.on_error=skip")
+    done = fewshot(*image_settings, "dataset.on_error=skip")
     assert done.code == 0
     (summary,) = Path("runs").glob("*/summary.json")
     assert '"path": "class_3/5.png"' in summary.read_text()
-    assert "class_3/5.png" in refusal(*own)  # though there is a bank now
+    assert "class_3/5.png" in refusal(*image_settings)  # though there is a bank now
 
 
 @pytest.mark.parametrize(
@@ -283,37 +285,39 @@ def test_weights_that_cannot_be_downloaded(refusal, monkeypatch, workplace):
     assert "cannot be downloaded" in message
 
 
-def test_runs_that_cannot_be_written(refusal, given, workplace):
+def test_runs_that_cannot_be_written(refusal, feature_settings, workplace):
     (workplace / "file").touch()
-    message = refusal(*given, "paths.runs=file")
+    message = refusal(*feature_settings, "paths.runs=file")
     assert "paths.runs: cannot write to file: a file of that name is in the way" in message
-    message = refusal(*given, "paths.runs=file/deeper")
+    message = refusal(*feature_settings, "paths.runs=file/deeper")
     assert "paths.runs: cannot write to file/deeper: a part of the path is a file" in message
     assert (workplace / "file").read_bytes() == b""
 
 
-def test_a_disk_that_is_full_when_the_run_is_written(refusal, given, monkeypatch):
+def test_a_disk_that_is_full_when_the_run_is_written(refusal, feature_settings, monkeypatch):
     from fewshot.results import store
 
     def full(*_, **__):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(store.pq, "write_table", full)
-    assert ": the disk is full. Free some space" in refusal(*given)
+    assert ": the disk is full. Free some space" in refusal(*feature_settings)
 
 
-def test_a_cache_that_cannot_be_written(refusal, own, workplace):
+def test_a_cache_that_cannot_be_written(refusal, image_settings, workplace):
     (workplace / "file").touch()
-    assert "paths.cache: cannot write to file/features" in refusal(*own, "paths.cache=file")
+    assert "paths.cache: cannot write to file/features" in refusal(
+        *image_settings, "paths.cache=file"
+    )
 
 
-def test_episodes_of_another_data_set(refusal, fewshot, given):
-    assert fewshot(*given).code == 0
+def test_episodes_of_another_data_set(refusal, fewshot, feature_settings):
+    assert fewshot(*feature_settings).code == 0
     (episodes,) = Path("runs").glob("*/episodes/5way_1shot.safetensors")
     shutil.copy(episodes, "kept.safetensors")
     shutil.rmtree("runs")
     features(labels=np.repeat(np.arange(6), 10)[::-1])
-    message = refusal(*given, "episodes.path=kept.safetensors")
+    message = refusal(*feature_settings, "episodes.path=kept.safetensors")
     assert "expected episodes that were drawn from these labels" in message
 
 
@@ -345,7 +349,7 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
     assert not Path("runs").exists()
 
 
-def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
+def test_a_defect_is_not_taken_for_a_mistake(feature_settings, monkeypatch):
     """Only mistakes are told in one line; for a defect the traceback is wanted."""
     from fewshot.cli import main
     from fewshot.evaluation import episodes as run_nouns
@@ -355,5 +359,5 @@ def test_a_defect_is_not_taken_for_a_mistake(given, monkeypatch):
 
     monkeypatch.setattr(run_nouns, "draw_episodes", broken)
     with pytest.raises(ValueError, match="a defect"):
-        main.main(list(given))
+        main.main(list(feature_settings))
     assert "fewshot.evaluation.run" in sys.modules

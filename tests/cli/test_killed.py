@@ -42,8 +42,8 @@ def forked(arguments):
 
 def kept():
     """When each cell was kept; written anew it would be another time."""
-    found = Path("runs/.cells").glob("[0-9a-f]*/summary.json")
-    return {path.parent.name: path.stat().st_mtime_ns for path in found}
+    summaries = Path("runs/.cells").glob("[0-9a-f]*/summary.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in summaries}
 
 
 def killed_soon(begin, rng):
@@ -71,28 +71,34 @@ def kill_and_continue(begin, fewshot, arguments, kills, cells):
     ended = fewshot(*arguments)
     assert ended.code == 0, ended.err
     last = max(Path("runs").glob("*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
-    found = json.loads(last.read_text())["cells"]
-    assert {cell["key"] for cell in found if cell["reused_from"]} >= before.keys()
-    assert len(found) == cells
+    summaries = json.loads(last.read_text())["cells"]
+    assert {cell["key"] for cell in summaries if cell["reused_from"]} >= before.keys()
+    assert len(summaries) == cells
     assert not kept()
     fewshot(*arguments, "paths.runs=undisturbed")
     (other,) = Path("undisturbed").glob("*/summary.json")
     for name in ("episodes.parquet", "predictions.parquet"):
-        one, two = (pd.read_parquet(path.with_name(name)) for path in (last, other))
-        pd.testing.assert_frame_equal(one, two, check_exact=True)
+        first, second = (pd.read_parquet(path.with_name(name)) for path in (last, other))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
     return done
 
 
 @needs_fork
 @pytest.mark.slow
-def test_a_run_that_is_killed_twice(fewshot, given):
-    arguments = (*given, *MANY, "head=[ncm,lda]", "estimator=margin", "episodes.count=100")
+def test_a_run_that_is_killed_twice(fewshot, feature_settings):
+    arguments = (
+        *feature_settings,
+        *MANY,
+        "head=[ncm,lda]",
+        "estimator=margin",
+        "episodes.count=100",
+    )
     assert kill_and_continue(lambda: forked(arguments), fewshot, arguments, 2, cells=8) == 2
 
 
 @needs_fork
-def test_a_killed_sweep_goes_on_without_network_and_images(fewshot, own, monkeypatch):
-    sweep = ("-m", *own, "episodes.ways=3", "estimator=constant", "head=[ncm,lda]",
+def test_a_killed_sweep_goes_on_without_network_and_images(fewshot, image_settings, monkeypatch):
+    sweep = ("-m", *image_settings, "episodes.ways=3", "estimator=constant", "head=[ncm,lda]",
              "episodes.shots=1,2", "hydra.sweep.dir=runs/s")  # fmt: skip
     keep, cells = evaluating.keep_cell, []
 
@@ -114,15 +120,15 @@ def test_a_killed_sweep_goes_on_without_network_and_images(fewshot, own, monkeyp
     assert "2 jobs: 1 cell computed, 3 taken from earlier runs, 0 failed" in done.out
     assert not kept()
     with pytest.raises(AssertionError, match="touched"):  # where the features are missing
-        main([*own, "paths.cache=other"])
+        main([*image_settings, "paths.cache=other"])
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_twenty_times(fewshot, process, given):
+def test_a_run_that_is_killed_twenty_times(fewshot, process, feature_settings):
     started = []
 
     def begin():
-        started.append(process(*given, *MANY))
+        started.append(process(*feature_settings, *MANY))
         return started[-1].pid
 
-    assert kill_and_continue(begin, fewshot, (*given, *MANY), 20, cells=24) >= 10
+    assert kill_and_continue(begin, fewshot, (*feature_settings, *MANY), 20, cells=24) >= 10

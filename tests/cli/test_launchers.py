@@ -15,7 +15,7 @@ from fewshot.config import errors
 from fewshot.hardware import available_cores
 from fewshot.paths import resource_dir
 from fewshot.sweeps import launchers as launching
-from fewshot.sweeps.records import read_notes
+from fewshot.sweeps.records import read_records
 
 CONF = resource_dir("conf")
 PLUGINS = {
@@ -24,7 +24,7 @@ PLUGINS = {
     "submitit_local": "hydra_plugins.hydra_submitit_launcher",
     "ray": "hydra_plugins.hydra_ray_launcher",
 }
-WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
+SETTINGS = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
 
 
 def rows(folder="runs"):
@@ -34,21 +34,23 @@ def rows(folder="runs"):
     return pd.concat(tables).sort_values(keys).reset_index(drop=True)
 
 
-def ended(one, seconds=120):
-    out, err = one.communicate(timeout=seconds)
-    return one.returncode, out, err
+def ended(child, seconds=120):
+    out, err = child.communicate(timeout=seconds)
+    return child.returncode, out, err
 
 
-def assert_as_one_by_one(fewshot, given, out, err):
+def assert_as_one_by_one(fewshot, feature_settings, out, err):
     """What a sweep of `THREE` leaves and says, beside the same one by one."""
-    done = fewshot("-m", *given, *WISH, THREE, "paths.runs=alone", "hydra.sweep.dir=alone/s")
+    done = fewshot(
+        "-m", *feature_settings, *SETTINGS, THREE, "paths.runs=alone", "hydra.sweep.dir=alone/s"
+    )
     assert done.code == 2
     pd.testing.assert_frame_equal(rows(), rows("alone"), check_exact=True)
     mine, others = (
         [json.loads(line) for line in Path(folder, "failures.jsonl").read_text().splitlines()]
         for folder in ("runs/s", "alone/s")
     )
-    assert [one["error"] for one in mine] == [one["error"] for one in others]
+    assert [child["error"] for child in mine] == [child["error"] for child in others]
     assert "3 jobs: 8 cells computed, 0 taken from earlier runs, 1 failed" in out
     for number in range(3):
         log = Path(f"runs/s/jobs/{number}.log").read_text().splitlines()
@@ -62,15 +64,15 @@ def assert_as_one_by_one(fewshot, given, out, err):
 THREE = "episodes.ways=4,5,30"  # jobs, the last of which fails
 
 
-def test_two_processes_of_joblib(fewshot, given):
+def test_two_processes_of_joblib(fewshot, feature_settings):
     pytest.importorskip(PLUGINS["joblib"])
     from joblib.externals.loky import get_reusable_executor
 
-    settings = (*WISH, THREE, "launcher=joblib", "hydra.launcher.n_jobs=2")
-    done = fewshot("-m", *given[:-1], *settings)
+    settings = (*SETTINGS, THREE, "launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = fewshot("-m", *feature_settings[:-1], *settings)
     get_reusable_executor().shutdown(kill_workers=True)
     assert done.code == 2, done.err
-    assert_as_one_by_one(fewshot, given, done.out, done.err)
+    assert_as_one_by_one(fewshot, feature_settings, done.out, done.err)
     share = max(1, available_cores() // 2)
     texts = [path.read_text() for path in Path("runs").rglob("config.yaml")]
     assert len(texts) == 2
@@ -79,21 +81,21 @@ def test_two_processes_of_joblib(fewshot, given):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
-def test_other_launchers(fewshot, process, given, launcher):
+def test_other_launchers(fewshot, process, feature_settings, launcher):
     pytest.importorskip(PLUGINS[launcher])
     before = set(Path().iterdir())
-    one = process("-m", *given, *WISH, THREE, f"launcher={launcher}")
-    code, out, err = ended(one)
+    child = process("-m", *feature_settings, *SETTINGS, THREE, f"launcher={launcher}")
+    code, out, err = ended(child)
     assert code == 2, err
     assert {path.name for path in set(Path().iterdir()) - before} == {"runs"}
-    assert_as_one_by_one(fewshot, given, out, err)
+    assert_as_one_by_one(fewshot, feature_settings, out, err)
 
 
 @pytest.mark.slow
-def test_the_launcher_of_hydra_typed_directly(process, given):
+def test_the_launcher_of_hydra_typed_directly(process, feature_settings):
     pytest.importorskip(PLUGINS["joblib"])
-    one = process("-m", *given[:-1], *WISH, "seed=0,1", "hydra/launcher=joblib")
-    code, out, err = ended(one)
+    child = process("-m", *feature_settings[:-1], *SETTINGS, "seed=0,1", "hydra/launcher=joblib")
+    code, out, err = ended(child)
     assert code == 0, err
     assert "2 jobs: 8 cells computed" in out
     assert all("\nthreads: 1\n" in path.read_text() for path in Path("runs").rglob("config.yaml"))
@@ -102,15 +104,22 @@ def test_the_launcher_of_hydra_typed_directly(process, given):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
+def test_nothing_outlives_a_sweep(process, fewshot, feature_settings, launcher, ending):
     pytest.importorskip(PLUGINS[launcher])
-    sweep = ("-m", *given, *WISH, "seed=0,1,2,3", "episodes.count=5000", f"launcher={launcher}")
-    one = process(*sweep, start_new_session=True)
+    sweep = (
+        "-m",
+        *feature_settings,
+        *SETTINGS,
+        "seed=0,1,2,3",
+        "episodes.count=5000",
+        f"launcher={launcher}",
+    )
+    child = process(*sweep, start_new_session=True)
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
-    workers = [note.process for note in read_notes(Path("runs/s"))]
-    os.kill(one.pid, getattr(signal, ending))
-    code, _, err = ended(one)
+    workers = [record.process for record in read_records(Path("runs/s"))]
+    os.kill(child.pid, getattr(signal, ending))
+    code, _, err = ended(child)
     assert until(lambda: not any(living(pid) for pid in workers), 20)
     if ending == "SIGKILL":
         assert code == -signal.SIGKILL
@@ -123,16 +132,18 @@ def test_nothing_outlives_a_sweep(process, fewshot, given, launcher, ending):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_a_process_that_is_killed_costs_no_finished_cell(process, fewshot, given, launcher):
+def test_a_process_that_is_killed_costs_no_finished_cell(
+    process, fewshot, feature_settings, launcher
+):
     pytest.importorskip(PLUGINS[launcher])
-    sweep = ("-m", *given, *WISH, "seed=0,1,2", "episodes.count=5000")
-    one = process(*sweep, f"launcher={launcher}")
+    sweep = ("-m", *feature_settings, *SETTINGS, "seed=0,1,2", "episodes.count=5000")
+    child = process(*sweep, f"launcher={launcher}")
     kept = Path("runs/.cells")
     assert until(lambda: list(kept.glob("[0-9a-f]*/summary.json")))
     first = {path.name for path in kept.glob("[0-9a-f]*") if path.is_dir()}
-    victim = next(note for note in read_notes(Path("runs/s")) if not note.ended)
+    victim = next(record for record in read_records(Path("runs/s")) if not record.ended)
     os.kill(victim.process, signal.SIGKILL)
-    code, _, err = ended(one)
+    code, _, err = ended(child)
     if launcher == "ray":  # gives the job to another process
         assert code == 0, err
     else:
@@ -146,9 +157,9 @@ def test_a_process_that_is_killed_costs_no_finished_cell(process, fewshot, given
         if cell["reused_from"]
     }
     assert launcher == "ray" or first <= taken
-    found = rows().drop_duplicates(["head", "shots", "seed", "episode"])
+    table = rows().drop_duplicates(["head", "shots", "seed", "episode"])
     fewshot(*sweep, "paths.runs=alone", "hydra.sweep.dir=alone/s")
-    pd.testing.assert_frame_equal(found.reset_index(drop=True), rows("alone"), check_exact=True)
+    pd.testing.assert_frame_equal(table.reset_index(drop=True), rows("alone"), check_exact=True)
 
 
 def until(done, seconds=60):
@@ -169,9 +180,13 @@ def living(pid):
         return False
 
 
-def test_names_that_do_not_exist(refusal, given, monkeypatch):
-    assert "Did you mean 'joblib'?" in refusal("-m", *given, "launcher=jobli", "seed=0,1")
-    assert "Did you mean 'joblib'?" in refusal("-m", *given, "hydra/launcher=jobli", "seed=0,1")
+def test_names_that_do_not_exist(refusal, feature_settings, monkeypatch):
+    assert "Did you mean 'joblib'?" in refusal(
+        "-m", *feature_settings, "launcher=jobli", "seed=0,1"
+    )
+    assert "Did you mean 'joblib'?" in refusal(
+        "-m", *feature_settings, "hydra/launcher=jobli", "seed=0,1"
+    )
 
 
 @pytest.mark.parametrize("name", ["joblib", "submitit_slurm", "ray"])
@@ -198,7 +213,7 @@ def test_a_launcher_whose_package_is_missing(name):
 )
 def test_shares_of_sixteen_cores(launcher, each, monkeypatch):
     monkeypatch.setattr(launching, "available_cores", lambda: 16)
-    assert launching.cores_each(launcher) == each
+    assert launching.cores_per_job(launcher) == each
 
 
 def test_jobs_at_a_time_of_a_launcher_without_bound(monkeypatch):
@@ -207,10 +222,10 @@ def test_jobs_at_a_time_of_a_launcher_without_bound(monkeypatch):
     config = OmegaConf.create(
         {"hydra": {"launcher": launcher, "sweeper": {"max_batch_size": None}}}
     )
-    launching.bound(config)
+    launching.limit_batch(config)
     assert config.hydra.sweeper.max_batch_size == 3
     config.hydra.sweeper = {"n_jobs": 1}  # Optuna's
-    launching.bound(config)
+    launching.limit_batch(config)
     assert config.hydra.sweeper == {"n_jobs": 1}
 
 
@@ -220,5 +235,5 @@ def test_ready_launchers_compose(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=[f"launcher={name}"], return_hydra_config=True)
     assert launching.in_parallel(config.hydra.launcher)
-    assert launching.cores_each(config.hydra.launcher) >= 1
+    assert launching.cores_per_job(config.hydra.launcher) >= 1
     assert str(config.hydra.launcher.get("submitit_folder", "runs")).startswith("runs")

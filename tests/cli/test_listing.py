@@ -62,9 +62,9 @@ def test_cards_as_json(capsys):
     for kind, group in (("backbones", "backbone"), ("datasets", "dataset")):
         table = json.loads(printed(capsys, kind, "--json"))
         assert sorted(table) == sorted(options(group))
-    one = json.loads(printed(capsys, "backbones", "dinov3_vits16", "--json"))["dinov3_vits16"]
-    assert (one["dim"], one["kind"], one["weights_found"]) == (384, "timm", False)
-    assert len(one["weights_looked_for"]) > 1
+    backbone = json.loads(printed(capsys, "backbones", "dinov3_vits16", "--json"))["dinov3_vits16"]
+    assert (backbone["dim"], backbone["kind"], backbone["weights_found"]) == (384, "timm", False)
+    assert len(backbone["weights_looked_for"]) > 1
     assert "summary" in json.loads(printed(capsys, "estimators", "--json"))["auto"]
 
 

@@ -60,8 +60,8 @@ def test_lists_of_what_matches(fewshot):
     assert fewshot("list", "heads", "ncm").out.startswith("ncm ")
 
 
-def test_a_run_writes_everything(fewshot, own):
-    done = fewshot(*own, "dataset.split=random", "seed=4")
+def test_a_run_writes_everything(fewshot, image_settings):
+    done = fewshot(*image_settings, "dataset.split=random", "seed=4")
     assert done.code == 0
     (folder,) = run_folders()
     names = {path.name for path in folder.iterdir()}
@@ -84,13 +84,13 @@ def test_a_run_writes_everything(fewshot, own):
 
 
 @pytest.fixture
-def own(own):
+def image_settings(image_settings):
     """Three ways are enough for a split of six classes."""
-    return (*own, "episodes.ways=3")
+    return (*image_settings, "episodes.ways=3")
 
 
-def test_figures_are_drawn_when_asked_for(fewshot, refusal, given):
-    quick = (*given, "head=ncm", "estimator=margin", "episodes.shots=2")
+def test_figures_are_drawn_when_asked_for(fewshot, refusal, feature_settings):
+    quick = (*feature_settings, "head=ncm", "estimator=margin", "episodes.shots=2")
     assert "Did you mean 'svg'" in refusal(*quick, "report.figures=[svgg]")
     assert fewshot(*quick, "report.figures=[svg,pdf]").code == 0
     (folder,) = run_folders()
@@ -98,15 +98,17 @@ def test_figures_are_drawn_when_asked_for(fewshot, refusal, given):
     assert drawn == {".svg", ".pdf"}
 
 
-def test_a_second_run_reuses_the_features_and_gives_the_same_rows(fewshot, own, monkeypatch):
-    assert fewshot(*own).code == 0
+def test_a_second_run_reuses_the_features_and_gives_the_same_rows(
+    fewshot, image_settings, monkeypatch
+):
+    assert fewshot(*image_settings).code == 0
     (first,) = run_folders()
 
     def never(*_, **__):
         raise AssertionError("features were extracted again")
 
     monkeypatch.setattr(extract, "Extractor", never)
-    assert fewshot("run", *own).code == 0
+    assert fewshot("run", *image_settings).code == 0
     (second,) = set(run_folders()) - {first}
     for name in ("episodes", "predictions"):
         pd.testing.assert_frame_equal(
@@ -114,39 +116,41 @@ def test_a_second_run_reuses_the_features_and_gives_the_same_rows(fewshot, own, 
         )
 
 
-def test_saved_episodes_and_settings_repeat_the_run(fewshot, given):
-    assert fewshot(*given, "seed=5", "episodes.shots=2", "head=lda").code == 0
+def test_saved_episodes_and_settings_repeat_the_run(fewshot, feature_settings):
+    assert fewshot(*feature_settings, "seed=5", "episodes.shots=2", "head=lda").code == 0
     (first,) = run_folders()
     settings = yaml.safe_load((first / "config.yaml").read_text())
     assert settings["head"] == {"lda": {"shrinkage": "auto", "priors": "uniform"}}
     assert settings["seed"] == 5
     saved = first / "episodes" / "5way_2shot.safetensors"
-    assert fewshot(*given, f"episodes.path={saved}", "head=lda").code == 0
+    assert fewshot(*feature_settings, f"episodes.path={saved}", "head=lda").code == 0
     (again,) = set(run_folders()) - {first}
-    one, two = (pd.read_parquet(f / "episodes.parquet") for f in (first, again))
-    assert one["classes"].map(list).tolist() == two["classes"].map(list).tolist()
-    assert np.array_equal(one["actual_error"], two["actual_error"])
+    child, repeated = (pd.read_parquet(f / "episodes.parquet") for f in (first, again))
+    assert child["classes"].map(list).tolist() == repeated["classes"].map(list).tolist()
+    assert np.array_equal(child["actual_error"], repeated["actual_error"])
 
 
-def test_numbers_as_names_of_files_and_folders(fewshot, make_images, own, given):
+def test_numbers_as_names_of_files_and_folders(
+    fewshot, make_images, image_settings, feature_settings
+):
     make_images("2024")
-    done = fewshot(*own, "dataset.root=2024", "paths.cache=7", "paths.runs=8")
+    done = fewshot(*image_settings, "dataset.root=2024", "paths.cache=7", "paths.runs=8")
     assert done.code == 0, done.err
     (summary,) = Path("8").glob("*/summary.json")
     assert json.loads(summary.read_text())["cells"][0]["dataset"] == "2024"
     assert list(Path("7").glob("features/*/bank.json"))
 
 
-def test_class_names_that_are_not_utf8(fewshot, own, photos):
+def test_class_names_that_are_not_utf8(fewshot, image_settings, photos):
     target = str(photos).encode() + b"/caf\xe9"
     (photos / "class_0").rename(target.decode("utf-8", "surrogateescape"))
-    assert fewshot(*own).code == 0
+    assert fewshot(*image_settings).code == 0
     episodes = pd.read_parquet(run_folders()[0] / "episodes.parquet")
     assert r"caf\xe9" in {name for names in episodes["classes"] for name in names}
 
 
-def test_a_sweep_makes_a_folder_each_and_a_joint_report(fewshot, given):
-    done = fewshot("-m", *given, "head=ncm,lda", "seed=0,1")
+def test_a_sweep_makes_a_folder_each_and_a_joint_report(fewshot, feature_settings):
+    done = fewshot("-m", *feature_settings, "head=ncm,lda", "seed=0,1")
     assert done.code == 0, done.err
     (sweep,) = Path("runs").glob("*_sweep")
     folders = run_folders()
@@ -161,8 +165,8 @@ def test_a_sweep_makes_a_folder_each_and_a_joint_report(fewshot, given):
     assert "Report over 4 runs" in done.out
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(fewshot, given):
-    done = fewshot(*given, "-m", "episodes.ways=3,30,4")  # -m may stand anywhere
+def test_a_cell_that_fails_does_not_stop_the_others(fewshot, feature_settings):
+    done = fewshot(*feature_settings, "-m", "episodes.ways=3,30,4")  # -m may stand anywhere
     assert done.code == 2
     (sweep,) = Path("runs").glob("*_sweep")
     assert len(run_folders()) == 2
@@ -176,18 +180,18 @@ def test_a_cell_that_fails_does_not_stop_the_others(fewshot, given):
     assert not [path for path in sweep.iterdir() if path.name.startswith(".")]
 
 
-def test_a_sweep_of_failures_has_no_report(fewshot, given):
-    done = fewshot("-m", *given, "episodes.ways=30,40")
+def test_a_sweep_of_failures_has_no_report(fewshot, feature_settings):
+    done = fewshot("-m", *feature_settings, "episodes.ways=30,40")
     assert done.code == 2
     assert run_folders() == []
     assert not list(Path("runs").rglob("report.html"))
     assert done.err.count("fewshot: failed: ") == 2
-    assert fewshot(*given).code == 0  # what failed before is forgotten
+    assert fewshot(*feature_settings).code == 0  # what failed before is forgotten
 
 
-def test_a_report_over_runs(fewshot, given):
+def test_a_report_over_runs(fewshot, feature_settings):
     for seed in (0, 1):
-        assert fewshot(*given, f"seed={seed}", "head=ncm").code == 0
+        assert fewshot(*feature_settings, f"seed={seed}", "head=ncm").code == 0
     done = fewshot("report", *map(str, run_folders()), "--output", "out/joint.html")
     assert done.code == 0
     assert "Report over 2 runs: out/joint.html" in done.out
@@ -198,9 +202,9 @@ def test_a_report_over_runs(fewshot, given):
 
 def test_runs_in_the_same_second_do_not_meet(workplace):
     target = workplace / "runs" / "now"
-    with claimed(target) as one, claimed(target) as two:
-        assert [path.name for path in (one, two)] == ["now", "now-2"]
-        (one / "file").touch()
+    with claimed(target) as child, claimed(target) as two:
+        assert [path.name for path in (child, two)] == ["now", "now-2"]
+        (child / "file").touch()
     assert (target / "file").exists()
     assert not two.exists()  # nothing was put there
     with pytest.raises(KeyError), claimed(target) as three:
@@ -209,8 +213,8 @@ def test_runs_in_the_same_second_do_not_meet(workplace):
 
 
 def test_a_process_whose_reader_goes_away(process):
-    one = process("list", "backbones")
-    one.stdout.close()
-    one.stdout = None
-    assert one.wait(60) == 0
-    assert "Traceback" not in one.stderr.read()
+    child = process("list", "backbones")
+    child.stdout.close()
+    child.stdout = None
+    assert child.wait(60) == 0
+    assert "Traceback" not in child.stderr.read()

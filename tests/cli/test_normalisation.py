@@ -21,8 +21,8 @@ def evaluated(fewshot, name, *settings):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
-def test_images_their_bank_and_its_export_give_the_same_rows(fewshot, own, suffix):
-    images, said = evaluated(fewshot, "1", *own)
+def test_images_their_bank_and_its_export_give_the_same_rows(fewshot, image_settings, suffix):
+    images, said = evaluated(fewshot, "1", *image_settings)
     assert "features of unit length\n" in said
     (folder,) = Path("cache").rglob("bank.json")
     file = f"exported{suffix}"
@@ -40,33 +40,35 @@ def test_images_their_bank_and_its_export_give_the_same_rows(fewshot, own, suffi
         np.load(folder.parent / "labels.npy"),
     )
     names = json.loads(folder.read_text())["classnames"]
-    asked = {"classnames": names, "shots": 2, "episodes": 20, "estimators": ["margin"]}
+    arguments = {"classnames": names, "shots": 2, "episodes": 20, "estimators": ["margin"]}
     for normalize, expected in (("l2", images), ("none", bare)):
-        result = package.evaluate(features, labels, normalize=normalize, **asked)
+        result = package.evaluate(features, labels, normalize=normalize, **arguments)
         pd.testing.assert_frame_equal(result.predictions[NUMBERS], expected)
         words = {"l2": "of unit length", "none": "as given"}[normalize]
         assert f"features {words}\n" in repr(result)
 
 
-def test_a_file_of_ones_own_may_say_it(fewshot, given, feature_file, refusal):
+def test_a_file_of_ones_own_may_say_it(fewshot, feature_settings, feature_file, refusal):
     arrays = dict(np.load(feature_file))
-    plain, said = evaluated(fewshot, "1", *given)
+    plain, said = evaluated(fewshot, "1", *feature_settings)
     assert "features as given\n" in said
-    unit, said = evaluated(fewshot, "2", *given, "features.normalize=l2")
+    unit, said = evaluated(fewshot, "2", *feature_settings, "features.normalize=l2")
     np.savez(feature_file, **arrays, normalize=np.array("l2"))
-    marked, said = evaluated(fewshot, "3", *given)
+    marked, said = evaluated(fewshot, "3", *feature_settings)
     assert "features of unit length\n" in said
     pd.testing.assert_frame_equal(marked, unit)
-    overruled, _ = evaluated(fewshot, "4", *given, "features.normalize=none")
+    overruled, _ = evaluated(fewshot, "4", *feature_settings, "features.normalize=none")
     pd.testing.assert_frame_equal(overruled, plain)
     np.savez(feature_file, **arrays, normalize=np.array("L1"))
-    assert "normalize: expected one of 'none', 'l2', got 'L1'" in refusal(*given)
+    assert "normalize: expected one of 'none', 'l2', got 'L1'" in refusal(*feature_settings)
 
 
 @pytest.mark.parametrize("scale", [1e37, 1e-30, 1e-43])
-def test_features_out_of_range_get_one_line(refusal, fewshot, given, feature_file, scale):
+def test_features_out_of_range_get_one_line(
+    refusal, fewshot, feature_settings, feature_file, scale
+):
     arrays = dict(np.load(feature_file))
     wide = np.float64(arrays["features"]) * scale
     np.savez(feature_file, **(arrays | {"features": wide.astype(np.float32)}))
-    assert "features: expected rows whose largest absolute value is" in refusal(*given)
-    assert fewshot(*given, "features.normalize=l2").code == 0
+    assert "features: expected rows whose largest absolute value is" in refusal(*feature_settings)
+    assert fewshot(*feature_settings, "features.normalize=l2").code == 0

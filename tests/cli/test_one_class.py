@@ -37,7 +37,7 @@ def test_features_with_text_have_the_names_of_classes(fewshot, named_features):
     assert len(rows) == (1 + 7 * 3) * 6 * 2
     summary = json.loads((table.parent / "summary.json").read_text())
     assert {cell["task"] for cell in summary["cells"]} == {"one_class"}
-    assert any(one["head"] == "source llm" for one in summary["left_out"])
+    assert any(entry["head"] == "source llm" for entry in summary["left_out"])
     assert summary["cells"][0]["base"]["classes"] == 3
     assert "One-class: " in done.out
     done = fewshot("report", "runs", "--output", "all.html")
@@ -57,8 +57,8 @@ def test_the_same_run_again_takes_all_its_cells(fewshot, refusal, named_features
         assert done.code == 0, done.err
         assert "15 cells taken from earlier runs, 0 computed" in done.out
     (second,) = set(Path("runs").iterdir()) - {first}
-    one, two = (pd.read_parquet(run / "one_class.parquet") for run in (first, second))
-    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    rows, repeated = (pd.read_parquet(run / "one_class.parquet") for run in (first, second))
+    pd.testing.assert_frame_equal(rows, repeated, check_exact=True)
     cells = [json.loads((run / "summary.json").read_text())["cells"] for run in (first, second)]
     assert {cell.pop("reused_from") for cell in cells[0]} == {None}
     assert {cell.pop("reused_from") for cell in cells[1]} == {first.name}
@@ -80,25 +80,25 @@ def test_base_classes_are_the_vocabulary_of_features(fewshot, refusal, named_fea
     with np.load("f.npz") as old:
         arrays = dict(old) | {"classnames": names}
     np.savez("f.npz", **arrays)
-    wish = [*named_features, "one_class.sources=[vocabulary,random]"]
-    done = fewshot(*wish)
+    settings = [*named_features, "one_class.sources=[vocabulary,random]"]
+    done = fewshot(*settings)
     assert done.code == 0, done.err
     assert "left out: confusers" not in done.err
     summary = json.loads(next(Path("runs").rglob("summary.json")).read_text())
     used = {cell["source"]: cell["confusers"] for cell in summary["cells"] if cell["confusers"]}
     assert set(used) == {"vocabulary", "random"}
-    for one in used.values():
-        assert one["record"]["vocabulary"] == "base classes"
-        assert set(one["names"]) == {"tick", "pizza", "lotus"}
-        for own in one["names"].values():
-            assert set(own) == {"sea horse", "grand piano", "stop sign"}
+    for source in used.values():
+        assert source["record"]["vocabulary"] == "base classes"
+        assert set(source["names"]) == {"tick", "pizza", "lotus"}
+        for confusers in source["names"].values():
+            assert set(confusers) == {"sea horse", "grand piano", "stop sign"}
     del arrays["split"]
     np.savez("bare.npz", **arrays)
-    done = fewshot(*wish, "one_class.learn_from=bare.npz", "one_class.rules=[anp_ft_fitted]")
+    done = fewshot(*settings, "one_class.learn_from=bare.npz", "one_class.rules=[anp_ft_fitted]")
     assert done.code == 0, done.err  # all classes of a file without a split are base classes
     assert "left out" not in done.err
     np.savez("f.npz", **arrays)
-    assert "names of base classes" in refusal(*wish[:-1], "one_class.sources=[vocabulary]")
+    assert "names of base classes" in refusal(*settings[:-1], "one_class.sources=[vocabulary]")
 
 
 def test_learning_from_another_file(fewshot, named_features):
@@ -109,22 +109,22 @@ def test_learning_from_another_file(fewshot, named_features):
         np.savez("other.npz", **arrays | {"labels": arrays["labels"][::-1]})
     done = fewshot(*named_features, "one_class.sources=[oracle]")
     assert "fixed, anp_ft" in done.err or "fixed (" in done.err
-    wish = ["one_class.learn_from=other.npz", "one_class.sources=[oracle]"]
-    done = fewshot(*named_features, *wish)
+    settings = ["one_class.learn_from=other.npz", "one_class.sources=[oracle]"]
+    done = fewshot(*named_features, *settings)
     assert done.code == 0, done.err
     assert "learned on 6 base classes of other" in done.out
 
 
 def test_nothing_is_learned_on_what_is_judged(refusal, named_features):
     Path("same.npz").write_bytes(Path("f.npz").read_bytes())
-    wish = ["one_class.learn_from=same.npz", "one_class.sources=[oracle]"]
-    message = refusal(*named_features, *wish)
+    settings = ["one_class.learn_from=same.npz", "one_class.sources=[oracle]"]
+    message = refusal(*named_features, *settings)
     assert message.startswith("one_class.learn_from: expected other images than those")
 
 
 def test_refusals_come_before_any_work(refusal, named_features):
-    def refused(*wish):
-        return refusal(*named_features, *wish)
+    def refused(*settings):
+        return refusal(*named_features, *settings)
 
     assert "Did you mean 'anp'" in refused("one_class.rules=[amp]")
     assert refused("one_class.prevalences=[0]").startswith("one_class.prevalences: expected a num")
@@ -137,8 +137,8 @@ def test_refusals_come_before_any_work(refusal, named_features):
     assert "no rule has all it needs (generic: it needs a text encoder)" in message
 
 
-def test_networks_and_features_without_texts(refusal, own, feature_file):
-    assert "has no text encoder" in refusal("task=one_class", *own)
+def test_networks_and_features_without_texts(refusal, image_settings, feature_file):
+    assert "has no text encoder" in refusal("task=one_class", *image_settings)
     message = refusal("task=one_class", "dataset=features", f"dataset.path={feature_file}")
     assert message.startswith("task=one_class: it needs text vectors of the classes")
 
@@ -171,15 +171,15 @@ class Reader(Backbone):
 def test_images_with_a_vocabulary_and_the_cache(fewshot, photos, monkeypatch):
     monkeypatch.setattr("fewshot.evaluation.build.load_backbone", lambda *_, **__: Reader())
     Path("words.txt").write_text("\n".join(f"thing {i}" for i in range(30)))
-    wish = ["task=one_class", "dataset=folder", "dataset.root=photos", "dataset.split=random",
+    settings = ["task=one_class", "dataset=folder", "dataset.root=photos", "dataset.split=random",
             "one_class.sources=[vocabulary,random]", "one_class.confusers.vocabulary=words.txt",
             "one_class.confusers.k=4", "one_class.tasks=6", "one_class.draws=50",
             "threads=1"]  # fmt: skip
-    done = fewshot(*wish)
+    done = fewshot(*settings)
     assert done.code == 0, done.err
     assert "left out" not in done.err
     loaded = Reader.loaded
-    assert fewshot(*wish, "results.policy=always").code == 0
+    assert fewshot(*settings, "results.policy=always").code == 0
     assert Reader.loaded == loaded  # features and texts came from the cache
     tables = [pd.read_parquet(path) for path in sorted(Path("runs").rglob("one_class.parquet"))]
     assert len(tables) == 2
@@ -187,5 +187,5 @@ def test_images_with_a_vocabulary_and_the_cache(fewshot, photos, monkeypatch):
     assert len(tables[0]) == (2 + 2 * 7) * 6 * 4
     summary = json.loads(next(Path("runs").rglob("summary.json")).read_text())
     used = [cell["confusers"] for cell in summary["cells"] if cell["confusers"]]
-    assert [one["record"]["source"] for one in used] == ["vocabulary", "random"]
-    assert all(len(names) <= 4 for one in used for names in one["names"].values())
+    assert [source["record"]["source"] for source in used] == ["vocabulary", "random"]
+    assert all(len(names) <= 4 for source in used for names in source["names"].values())

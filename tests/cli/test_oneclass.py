@@ -51,9 +51,9 @@ class Painter(Backbone):
     def _text(self, texts):
         rows = []
         for text in texts:
-            known = [colour for name, colour in COLOURS.items() if name in text.lower()]
+            matching = [colour for name, colour in COLOURS.items() if name in text.lower()]
             other = np.random.default_rng(crc32(text.encode())).uniform(0, 255, 3)
-            rows.append(vector(known[0] if known else other))
+            rows.append(vector(matching[0] if matching else other))
         return torch.stack(rows)
 
 
@@ -213,7 +213,7 @@ def test_unreadable_images_are_told_and_passed_over(fewshot, refusal, images, li
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert [Path(row["file"]).name for row in said["images"]] == ["0.png", "2.png", "3.png"]
-    assert [one["path"] for one in said["skipped"]] == ["gone.png", "images/1.png"]
+    assert [entry["path"] for entry in said["skipped"]] == ["gone.png", "images/1.png"]
     assert "not judged: gone.png (" in done.err
     words = fewshot("oneclass", "cherry", images, "gone.png", *lists).out
     assert "Not judged:\n  gone.png (" in words
@@ -251,7 +251,7 @@ def test_a_word_that_no_list_has(judged, refusal, images, monkeypatch):
     assert said["confusers"]["record"]["source"] == "vocabulary"
     assert said["confusers"]["used"][0] == "tomato"  # one's own come first, and once
     assert sorted(said["confusers"]["used"]) == ["bicycle", "pan", "tomato"]
-    reasons = {one["name"]: one["reason"] for one in said["confusers"]["dropped"]}
+    reasons = {entry["name"]: entry["reason"] for entry in said["confusers"]["dropped"]}
     assert sorted(reasons) == ["Zorblaxes", "gong", "zorblax"]
     assert reasons["gong"].startswith("text cosine")  # as colours go
     alone = judged("zorblax", images, "--source", "none")

@@ -44,7 +44,7 @@ def test_json_is_json_and_agrees_with_python(fewshot, support):
     (row,) = answer["forecasts"]
     assert 0 <= row["lower"] <= row["error"] <= row["upper"] <= 1
     assert (row["head"], row["calibrated_on"], row["note"]) == ("ncm", "datasets", None)
-    steps = [row["error"], *(one["error"] for one in row["outlook"])]
+    steps = [row["error"], *(entry["error"] for entry in row["outlook"])]
     assert steps == sorted(steps, reverse=True)
     assert answer["best"]["head"] == "ncm"
     assert sum(answer["images"].values()) == len(list(Path(support).rglob("*.png")))
@@ -80,10 +80,10 @@ def test_base_classes_give_an_answer_at_one_shot(fewshot, tmp_path, tiny_net):
     hues(tmp_path / "others", 12, 8, seed=2)
     alone = fewshot("predict", str(tmp_path / "own"), *NETWORK)
     assert "no more than an average" in " ".join(alone.out.split())
-    known = fewshot(
+    with_base = fewshot(
         "predict", str(tmp_path / "own"), *NETWORK, "--base", str(tmp_path / "others"), "--json"
     )
-    row = json.loads(known.out)["forecasts"][0]
+    row = json.loads(with_base.out)["forecasts"][0]
     assert (row["calibrated_on"], row["note"]) == ("base", None)
 
 
@@ -117,7 +117,7 @@ def test_damaged_image(fewshot, refusal, tmp_path, tiny_net):
     (tmp_path / "own" / "class0_0" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert "torn.png" in refusal("predict", str(tmp_path / "own"), *NETWORK)
     done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--skip-unreadable", "--json")
-    assert [one["path"] for one in json.loads(done.out)["skipped"]] == ["class0_0/torn.png"]
+    assert [entry["path"] for entry in json.loads(done.out)["skipped"]] == ["class0_0/torn.png"]
 
 
 def banks(folder, count=3):
@@ -176,7 +176,7 @@ def test_copies_are_told_and_leave_the_rest_of_the_answer(fewshot, tmp_path, tin
     assert "no more than an average" not in words
 
 
-def told(fewshot, *arguments):
+def forecast_of(fewshot, *arguments):
     """The words without line breaks, and the warnings of each head in the JSON of the same."""
     done = fewshot("predict", *arguments)
     assert done.code == 0, done.err
@@ -200,7 +200,7 @@ def unequal(folder, counts, copies=0, seed=5, dim=20):
 
 
 def test_every_reservation_is_kept_and_said_of_whom_it_is(fewshot, tmp_path):
-    words, warnings, rows = told(
+    words, warnings, rows = forecast_of(
         fewshot, unequal(tmp_path, [12, 1, 5], copies=3), "--head", "ncm,lda,ridge,knn"
     )
     of_all = (
@@ -209,23 +209,23 @@ def test_every_reservation_is_kept_and_said_of_whom_it_is(fewshot, tmp_path):
     )  # fmt: skip
     for text in of_all:
         assert words.count(f"Note: {text}") == 1
-        assert all(any(one.startswith(text) for one in own) for own in warnings.values())
+        assert all(any(entry.startswith(text) for entry in texts) for texts in warnings.values())
     strange = [row["head"] for row in rows if row["head"] in ("ridge", "knn")]
     assert f"Note on {', '.join(strange)}: calibrated on nearest class mean and LDA" in words
     assert "and not on this head" in words
-    told_so = {head for head, own in warnings.items() if "not on this head" in " ".join(own)}
+    told_so = {head for head, texts in warnings.items() if "not on this head" in " ".join(texts)}
     assert told_so == {"ridge", "knn"}
     assert f"Note on {', '.join(strange)}: what more images would bring is not known" in words
 
 
 def test_one_image_per_class_hides_no_other_reservation(fewshot, tmp_path):
-    words, warnings, rows = told(
+    words, warnings, rows = forecast_of(
         fewshot, unequal(tmp_path, [1] * 14), "--head", "ncm,ridge", "--level", "0.8"
     )
     assert all(row["note"].startswith("one shot and no base classes") for row in rows)
     assert "no more than an average" in words
-    assert any("not on this head" in one for one in warnings["ridge"])
-    assert not any("not on this head" in one for one in warnings["ncm"])
+    assert any("not on this head" in entry for entry in warnings["ridge"])
+    assert not any("not on this head" in entry for entry in warnings["ncm"])
     assert "Note on ridge: calibrated on nearest class mean and LDA" in words
     assert "14 classes, where the calibration was measured on 2 to 10" in words
 
@@ -237,8 +237,8 @@ def test_one_image_per_class_hides_no_other_reservation(fewshot, tmp_path):
      ([4] * 3, None)],
 )  # fmt: skip
 def test_outside_of_what_was_measured(fewshot, tmp_path, counts, words):
-    text, warnings, _ = told(fewshot, unequal(tmp_path, counts), "--head", "ncm")
-    outside = [one for one in warnings["ncm"] if "was measured on" in one]
+    text, warnings, _ = forecast_of(fewshot, unequal(tmp_path, counts), "--head", "ncm")
+    outside = [entry for entry in warnings["ncm"] if "was measured on" in entry]
     assert (words is None) == (outside == [])
     assert words is None or (outside[0].startswith(words) and words in text)
 
@@ -246,13 +246,13 @@ def test_outside_of_what_was_measured(fewshot, tmp_path, counts, words):
 def test_base_classes_take_reservations_away(fewshot, tmp_path, tiny_net):
     hues(tmp_path / "own", 3, 3, seed=1)
     hues(tmp_path / "others", 12, 8, seed=2)
-    given = (str(tmp_path / "own"), *NETWORK, "--head", "ridge")
+    command = (str(tmp_path / "own"), *NETWORK, "--head", "ridge")
     base = ("--base", str(tmp_path / "others"))
-    _, alone, _ = told(fewshot, *given)
-    _, helped, (row,) = told(fewshot, *given, *base)
+    _, alone, _ = forecast_of(fewshot, *command)
+    _, helped, (row,) = forecast_of(fewshot, *command, *base)
     for text in ("no base classes", "not on this head"):
-        assert any(text in one for one in alone["ridge"])
-        assert not any(text in one for one in helped["ridge"])
+        assert any(text in entry for entry in alone["ridge"])
+        assert not any(text in entry for entry in helped["ridge"])
     assert row["calibrated_on"] == "base"
 
 

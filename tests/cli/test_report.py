@@ -20,10 +20,10 @@ def data_of(path):
 
 
 @pytest.fixture
-def two(fewshot, given):
+def two(fewshot, feature_settings):
     """Runs under two seeds."""
     for seed in (0, 1):
-        assert fewshot(*given, f"seed={seed}", "head=[ncm,lda]").code == 0
+        assert fewshot(*feature_settings, f"seed={seed}", "head=[ncm,lda]").code == 0
     return run_folders()
 
 
@@ -33,10 +33,10 @@ def test_page_figures_and_tables(fewshot, two):
     assert done.code == 0, done.err
     assert "Report over 2 runs: out/all.html" in done.out
     data = data_of("out/all.html")
-    assert [one["name"] for one in data["runs"]] == [run.name for run in two]
+    assert [entry["name"] for entry in data["runs"]] == [run.name for run in two]
     for cell in data["cells"]:
-        own = json.loads((two[cell["made"]["run"]] / "summary.json").read_text())["cells"]
-        assert cell["made"]["key"] in {one["key"] for one in own}
+        cells = json.loads((two[cell["made"]["run"]] / "summary.json").read_text())["cells"]
+        assert cell["made"]["key"] in {entry["key"] for entry in cells}
     names = {path.name for path in Path("out/all_figures").iterdir()}
     assert {"error_vs_shots.svg", "error_vs_shots.pdf", "ranks_head.svg"} <= names
     assert not [name for name in names if name.endswith(".png")]
@@ -55,9 +55,9 @@ def test_damaged_runs_are_left_out_and_named(fewshot, two):
     assert f"fewshot: left out: {first}: " in done.err
     assert "Traceback" not in done.err and "Report over 1 run: r.html" in done.out
     data = data_of("r.html")
-    assert [one["name"] for one in data["runs"]] == [second.name]
-    (told,) = data["unreadable"]
-    assert told.startswith(f"{first}: ")
+    assert [entry["name"] for entry in data["runs"]] == [second.name]
+    (reason,) = data["unreadable"]
+    assert reason.startswith(f"{first}: ")
 
 
 def test_wrong_formats_are_refused_before_anything_is_read(refusal):
@@ -66,8 +66,8 @@ def test_wrong_formats_are_refused_before_anything_is_read(refusal):
     assert "gif" in message
 
 
-def test_pictures_and_their_absence(fewshot, own):
-    assert fewshot(*own, "episodes.shots=1", "head=ncm").code == 0
+def test_pictures_and_their_absence(fewshot, image_settings):
+    assert fewshot(*image_settings, "episodes.shots=1", "head=ncm").code == 0
     (run,) = run_folders()
     assert data_of(run / "report.html")["datasets"]["photos"]["thumbnails"]
     name = data_of(run / "report.html")["runs"][0]["name"]
@@ -77,14 +77,14 @@ def test_pictures_and_their_absence(fewshot, own):
     assert dataset["thumbnails"] == {} and dataset["files"]
 
 
-def test_the_command_in_the_page_makes_the_run_again(fewshot, given):
-    assert fewshot(*given, "head=ncm", "seed=3").code == 0
+def test_the_command_in_the_page_makes_the_run_again(fewshot, feature_settings):
+    assert fewshot(*feature_settings, "head=ncm", "seed=3").code == 0
     (run,) = run_folders()
     words = shlex.split(data_of(run / "report.html")["cells"][0]["made"]["command"])
     done = fewshot(*words[1:], "results.policy=always")
     assert done.code == 0, done.err
     (other,) = set(run_folders()) - {run}
-    first, second = (json.loads((one / "summary.json").read_text()) for one in (run, other))
+    first, second = (json.loads((entry / "summary.json").read_text()) for entry in (run, other))
     assert first["cells"][0]["accuracy"] == second["cells"][0]["accuracy"]
     assert other.parent == run.parent and not Path("outputs").exists()
 

@@ -23,10 +23,12 @@ def store(tmp_path_factory):
     labels = np.repeat(np.arange(6), 10)
     features = rng.normal(size=(6, 8))[labels] * 2 + rng.normal(size=(60, 8))
     np.savez(folder / "f.npz", features=features.astype(np.float32), labels=labels)
-    given = ("dataset=features", f"dataset.path={folder}/f.npz", "episodes.count=20", "threads=1",
-             f"paths.runs={folder}/runs", "episodes.queries=3", "estimator=[loo]")  # fmt: skip
+    settings = (
+        "dataset=features", f"dataset.path={folder}/f.npz", "episodes.count=20", "threads=1",
+        f"paths.runs={folder}/runs", "episodes.queries=3", "estimator=[loo]",
+    )  # fmt: skip
     for shots in (1, 2):
-        assert main([*given, f"episodes.shots={shots}", "head=[ncm,lda]"]) == 0
+        assert main([*settings, f"episodes.shots={shots}", "head=[ncm,lda]"]) == 0
     return folder / "runs"
 
 
@@ -123,9 +125,9 @@ def test_a_full_disk_behind_a_redirection(store):
 
 
 def test_names_with_commas():
-    from fewshot.cli.results_common import listed
+    from fewshot.cli.results_common import split_list
 
-    assert listed("ncm, lda (a=1, b=2),x") == ["ncm", "lda (a=1, b=2)", "x"]
+    assert split_list("ncm, lda (a=1, b=2),x") == ["ncm", "lda (a=1, b=2)", "x"]
 
 
 def test_sql_without_duckdb(refusal, store, monkeypatch):
@@ -158,13 +160,13 @@ def test_compare(fewshot, store):
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split()[:2] == ["first", "second"]
     assert "Over 1 data set:" in done.out
-    found = json.loads(
+    comparison = json.loads(
         results(fewshot, "compare", store, "--heads", "ncm,lda", "--format", "json").out
     )
-    assert [pair["shots"] for pair in found["pairs"]] == [1, 2]
+    assert [pair["shots"] for pair in comparison["pairs"]] == [1, 2]
     text = results(fewshot, "compare", store, "--heads", "ncm,lda", "--format", "csv").out
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert float(rows[0]["difference"]) == found["pairs"][0]["mean"]
+    assert float(rows[0]["difference"]) == comparison["pairs"][0]["mean"]
 
 
 def test_merge(fewshot, store, workplace):
@@ -236,8 +238,8 @@ def test_migrate(fewshot, copied):
     ],
 )
 def test_mistakes(refusal, store, feature_file, arguments, words):
-    given = [str(store) if one == "STORE" else one for one in arguments]
-    assert words in refusal("results", *given)
+    command = [str(store) if word == "STORE" else word for word in arguments]
+    assert words in refusal("results", *command)
 
 
 @pytest.mark.parametrize("action", ["query", "export", "compare", "merge", "migrate"])

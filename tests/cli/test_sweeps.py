@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.sweeps.lock import hold, let_go
-from fewshot.sweeps.records import Follower, Note, printing_to_file, read_notes
-from fewshot.sweeps.rerun import arguments_of_cell, shell_line
+from fewshot.sweeps.lock import acquire_lock, release_lock
+from fewshot.sweeps.records import Follower, JobRecord, printing_to_file, read_records
+from fewshot.sweeps.rerun import cell_arguments, shell_line
 
-WISH = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
+SETTINGS = ("estimator=[margin,constant]", "head=[ncm,lda]", "hydra.sweep.dir=runs/s")
 
 
-def test_two_sweeps_in_one_folder_at_the_same_time(refusal, given):
-    lock = hold(Path("runs/s"))
+def test_two_sweeps_in_one_folder_at_the_same_time(refusal, feature_settings):
+    lock = acquire_lock(Path("runs/s"))
     Path("runs/s/failures.jsonl").write_text("of the other\n")
-    message = refusal("-m", *given, *WISH, "seed=0,1")
-    let_go(lock)
+    message = refusal("-m", *feature_settings, *SETTINGS, "seed=0,1")
+    release_lock(lock)
     assert message.startswith("hydra.sweep.dir: another sweep goes on in runs/s.")
     assert Path("runs/s/failures.jsonl").read_text() == "of the other\n"
     assert not Path("runs/s/.sweep.lock").exists()
 
 
-def test_two_sweeps_in_one_folder_one_after_the_other(fewshot, given):
-    done = fewshot("-m", *given, *WISH, "episodes.ways=5,30")
+def test_two_sweeps_in_one_folder_one_after_the_other(fewshot, feature_settings):
+    done = fewshot("-m", *feature_settings, *SETTINGS, "episodes.ways=5,30")
     assert done.code == 2
-    done = fewshot("-m", *given, *WISH, "episodes.ways=5", "head=[ncm,lda,knn]")
+    done = fewshot("-m", *feature_settings, *SETTINGS, "episodes.ways=5", "head=[ncm,lda,knn]")
     assert done.code == 0, done.err
     assert "1 job: 2 cells computed, 4 taken from earlier runs, 0 failed" in done.out
     assert "failed: " not in done.err
@@ -38,19 +38,19 @@ def test_two_sweeps_in_one_folder_one_after_the_other(fewshot, given):
     assert "Report over 2 runs" in done.out
 
 
-def test_a_secret_is_not_written_down(refusal, given):
-    message = refusal("-m", *given, "seed=0,1", "llm.key=sk-1234")
+def test_a_secret_is_not_written_down(refusal, feature_settings):
+    message = refusal("-m", *feature_settings, "seed=0,1", "llm.key=sk-1234")
     assert "1234" not in message
 
 
-def test_how_to_run_just_what_failed(fewshot, given):
-    wish = (*given, *WISH, "head.lda.shrinkage=2", "episodes.shots=[1,2]")
-    done = fewshot("-m", *wish, "seed=3,4", "text.templates=['a {} b']")
+def test_how_to_run_just_what_failed(fewshot, feature_settings):
+    sweep_settings = (*feature_settings, *SETTINGS, "head.lda.shrinkage=2", "episodes.shots=[1,2]")
+    done = fewshot("-m", *sweep_settings, "seed=3,4", "text.templates=['a {} b']")
     assert done.code == 2
     failures = Path("runs/s/failures.jsonl").read_text().splitlines()
     assert len(failures) == 4
-    one = json.loads(failures[-1])
-    assert "seed=4" in one["overrides"]
+    child = json.loads(failures[-1])
+    assert "seed=4" in child["overrides"]
     line = next(x for x in reversed(done.err.splitlines()) if x.startswith("  just that: "))
     line = line.removeprefix("  just that: fewshot ")
     words = subprocess.run(  # as a shell takes the line apart
@@ -63,7 +63,7 @@ def test_how_to_run_just_what_failed(fewshot, given):
     assert "only what is missing: fewshot -m dataset=features" in done.err
 
 
-def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
+def test_a_defect_does_not_stop_the_other_jobs(fewshot, feature_settings, monkeypatch):
     from fewshot.heads.ncm import NCM
 
     fit = NCM.fit
@@ -74,18 +74,18 @@ def test_a_defect_does_not_stop_the_other_jobs(fewshot, given, monkeypatch):
         return fit(self, support)
 
     monkeypatch.setattr(NCM, "fit", broken)
-    done = fewshot("-m", *given, *WISH, "episodes.ways=4,5", "episodes.shots=1")
+    done = fewshot("-m", *feature_settings, *SETTINGS, "episodes.ways=4,5", "episodes.shots=1")
     assert done.code == 1
     assert "RuntimeError: a defect" in done.err
     assert "2 jobs: 3 cells computed, 0 taken from earlier runs, 1 failed" in done.out
 
 
-def test_a_report_that_cannot_be_made_is_no_warning(fewshot, given, monkeypatch):
+def test_a_report_that_cannot_be_made_is_no_warning(fewshot, feature_settings, monkeypatch):
     def refused(*_, **__):
         raise FewshotError("--output", "cannot write")
 
     monkeypatch.setattr("fewshot.report.write.join_report", refused)
-    done = fewshot("-m", *given, *WISH, "head=ncm", "episodes.shots=1,2")
+    done = fewshot("-m", *feature_settings, *SETTINGS, "head=ncm", "episodes.shots=1,2")
     assert done.code == 2
     assert done.err == "fewshot: error: --output: cannot write.\n"
     assert "2 jobs: 2 cells computed" in done.out
@@ -100,10 +100,10 @@ def test_arguments_of_one_cell():
         "launcher=joblib",
         "a=b c",
     ]
-    arguments = arguments_of_cell(overrides, settings, {"head": "lda", "shots": 5})
+    arguments = cell_arguments(overrides, settings, {"head": "lda", "shots": 5})
     assert arguments == ["head.lda.shrinkage=2", "a=b c", "head=lda", "episodes.shots=5"]
     settings["episodes"]["path"] = "x"
-    arguments = arguments_of_cell(overrides, settings, {"head": "mine", "shots": 5})
+    arguments = cell_arguments(overrides, settings, {"head": "mine", "shots": 5})
     assert arguments == [x for x in overrides if x != "launcher=joblib"]
     line = shell_line(["a=b c"], ["-m", "--config-dir", "my conf", "-cn=x", "head=ncm"])
     assert line == "fewshot --config-dir 'my conf' -cn=x 'a=b c'"
@@ -123,27 +123,27 @@ def test_lines_are_whole(workplace, capfd):
 
 
 def test_notes(workplace):
-    note = Note(2, ["a=1"])
-    note.write(workplace)
-    assert read_notes(workplace) == [note]
-    assert note.at_work()
+    record = JobRecord(2, ["a=1"])
+    record.write(workplace)
+    assert read_records(workplace) == [record]
+    assert record.is_running()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    assert not Note(2, [], process=gone.pid).at_work()
-    assert not Note(2, [], machine=f"not-{socket.gethostname()}").at_work()
+    assert not JobRecord(2, [], process=gone.pid).is_running()
+    assert not JobRecord(2, [], machine=f"not-{socket.gethostname()}").is_running()
     (workplace / "jobs" / "3.json").write_text("{")
-    assert len(read_notes(workplace)) == 1
+    assert len(read_records(workplace)) == 1
 
 
 def test_a_lock_is_let_go_when_its_process_is_killed(workplace):
-    code = "import sys; from fewshot.sweeps.lock import hold; from pathlib import Path\n"
-    code += "lock = hold(Path('s')); print('held', flush=True); sys.stdin.read()"
-    one = subprocess.Popen(
+    code = "import sys; from fewshot.sweeps.lock import acquire_lock; from pathlib import Path\n"
+    code += "lock = acquire_lock(Path('s')); print('held', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    one.stdout.readline()
+    child.stdout.readline()
     with pytest.raises(FewshotError, match="another sweep goes on"):
-        hold(Path("s"))
-    one.kill()
-    one.communicate()
-    let_go(hold(Path("s")))
+        acquire_lock(Path("s"))
+    child.kill()
+    child.communicate()
+    release_lock(acquire_lock(Path("s")))

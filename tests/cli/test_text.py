@@ -60,7 +60,7 @@ def test_a_partial_run_and_the_key(server, asking, fewshot):
     last = done.err.splitlines()[-1]
     assert last.startswith("fewshot: error: llm: 1 answer is missing: status 500 (")
     assert last.endswith("What came is kept in mine.json; the same command asks for the rest.")
-    assert all(one["authorization"] == f"Bearer {server.key}" for one in server.headers)
+    assert all(headers["authorization"] == f"Bearer {server.key}" for headers in server.headers)
     files = [path for path in Path.cwd().rglob("*") if path.is_file()]
     assert Path("mine.json").resolve() in files
     assert server.key not in done.out + done.err + "".join(path.read_text() for path in files)
@@ -135,16 +135,16 @@ def vectors(workplace):
 
     def make(**text):
         settings = plain | {"text": plain["text"] | text}
-        given = settings, dataset, Letters(), torch.device("cpu")
-        return class_text(*given)
+        inputs = settings, dataset, Letters(), torch.device("cpu")
+        return class_text(*inputs)
 
     return make
 
 
 def test_settings_of_texts(vectors):
-    found = vectors()
-    assert found.record["templates"]["name"] == "card"
-    assert (found.logit_scale, found.vectors.shape) == (9.0, (3, 26))
+    features = vectors()
+    assert features.record["templates"]["name"] == "card"
+    assert (features.logit_scale, features.vectors.shape) == (9.0, (3, 26))
     assert vectors(templates="ensemble").record["pieces"] == 24
     assert vectors(templates=["{}", "one {}"]).record["pieces"] == 6
     with pytest.raises(FewshotError, match=r"text\.source: .*Did you mean 'both'"):
@@ -156,25 +156,25 @@ def test_settings_of_texts(vectors):
     made.save(Path("cache/descriptions/digits-tiny.json"))
     with pytest.raises(FewshotError, match="1 of 3 classes have no description: 'two'"):
         vectors(source="descriptions")
-    found = vectors(source="descriptions", missing="templates")
-    assert found.record["without_description"] == ["two"]
-    assert found.record["descriptions"]["model"] == "tiny"
+    features = vectors(source="descriptions", missing="templates")
+    assert features.record["without_description"] == ["two"]
+    assert features.record["descriptions"]["model"] == "tiny"
     with pytest.raises(FewshotError, match=r"text\.descriptions: cannot read mine\.json"):
         vectors(source="both", descriptions="mine.json")
 
 
 def test_the_record_goes_with_the_bank(vectors):
-    found = vectors(templates="name")
+    features = vectors(templates="name")
     bare = FeatureBank(
         torch.zeros(3, 26).numpy(),
         torch.arange(3).numpy(),
         ("zero", "one", "two"),
         info={"key": "k"},
     )
-    bank = with_text(bare, found)
-    assert bank.info == {"key": "k", "text": found.record}
+    bank = with_text(bare, features)
+    assert bank.info == {"key": "k", "text": features.record}
     assert json.loads(json.dumps(bank.info)) == bank.info
-    assert (bank.text == found.vectors.numpy()).all()
+    assert (bank.text == features.vectors.numpy()).all()
     assert bank.logit_scale == 9.0
 
 

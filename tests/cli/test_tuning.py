@@ -30,16 +30,18 @@ def test_a_search_that_is_given_again(fewshot, tune):
     done = fewshot(*tune)
     assert done.code == 0, done.err
     assert "Best of 3 trials on base classes: head.logistic.C=" in done.out
-    (found,) = Path("runs").glob("*_sweep/tuning.json")
-    outcome = json.loads(found.read_text())
-    trials = sorted(found.parent.glob("[0-9]*/summary.json"))
+    (outcome_file,) = Path("runs").glob("*_sweep/tuning.json")
+    outcome = json.loads(outcome_file.read_text())
+    trials = sorted(outcome_file.parent.glob("[0-9]*/summary.json"))
     cells = [json.loads(path.read_text())["cells"][0] for path in trials]
     assert {cell["dataset"] for cell in cells} == {"f (base classes)"}
     errors = [cell["actual_error"]["mean"] for cell in cells]
     best = cells[int(np.argmin(errors))]
     assert outcome["error"]["mean"] == pytest.approx(min(errors))
     assert outcome["best"]["head.logistic.C"] == best["head_parameters"]["C"]
-    default = json.loads((found.parent / "as_they_were" / "summary.json").read_text())["cells"][0]
+    default = json.loads((outcome_file.parent / "as_they_were" / "summary.json").read_text())[
+        "cells"
+    ][0]
     assert default["head_parameters"]["C"] == 1.0
     assert outcome["default"]["mean"] == pytest.approx(default["actual_error"]["mean"])
 
@@ -58,11 +60,11 @@ def test_a_search_that_is_given_again(fewshot, tune):
     runs = sorted(last.glob("[0-9]*/summary.json"))
     again = [json.loads(path.read_text())["cells"][0] for path in runs]
     assert [cell["reused_from"] is not None for cell in again] == [True] * 3 + [False]
-    assert [one["key"] for one in again[:3]] == [one["key"] for one in cells]
+    assert [entry["key"] for entry in again[:3]] == [entry["key"] for entry in cells]
 
 
-def test_no_base_classes(fewshot, given):
-    done = fewshot("-m", "tune=optuna", *given, "head=logistic", SPACE)
+def test_no_base_classes(fewshot, feature_settings):
+    done = fewshot("-m", "tune=optuna", *feature_settings, "head=logistic", SPACE)
     assert done.code == 2
     assert "episodes.part: expected base classes to draw from" in done.err
     assert "Traceback" not in done.err

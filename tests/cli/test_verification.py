@@ -19,8 +19,8 @@ def named_features(feature_file):
 
 
 def test_a_run_and_its_report(fewshot, named_features):
-    wish = ["task=verification", "head=[ncm,zero_shot]", "episodes.shots=[0,2]"]
-    done = fewshot(*wish, *named_features)
+    settings = ["task=verification", "head=[ncm,zero_shot]", "episodes.shots=[0,2]"]
+    done = fewshot(*settings, *named_features)
     assert done.code == 0, done.err
     assert "left out: ncm with 0 shots" in done.err
     (table,) = Path("runs").rglob("verification.parquet")

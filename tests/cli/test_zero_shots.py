@@ -40,8 +40,8 @@ def test_a_curve_from_no_shot_on(process, joint):
     reason = "needs 1 shot of every class"
     assert summary["left_out"] == [{"head": "ncm", "shots": 0, "reason": reason}]
     rows = pd.read_parquet(folder / "episodes.parquet").query("head == 'zero_shot'")
-    none, one = (rows[rows["shots"] == shots]["accuracy"].tolist() for shots in (0, 1))
-    assert none == one
+    none, single = (rows[rows["shots"] == shots]["accuracy"].tolist() for shots in (0, 1))
+    assert none == single
     page = (folder / "report.html").read_text()
     assert f"ncm with 0 shots ({reason})" in page
     assert "3-way, 0 shots: unknown with zero_shot" in page
@@ -71,9 +71,9 @@ def test_what_nobody_can_do_is_not_drawn(fewshot, joint):
     assert [path.name for path in (folder / "episodes").iterdir()] == ["3way_1shot.safetensors"]
 
 
-def test_nothing_left_is_told_before_features_are_extracted(refusal, own):
-    told = refusal(*own, "episodes.shots=0", "head=[ncm,lda]")
-    assert told == (
+def test_nothing_left_is_told_before_features_are_extracted(refusal, image_settings):
+    message = refusal(*image_settings, "episodes.shots=0", "head=[ncm,lda]")
+    assert message == (
         "episodes.shots: expected 1 or more for head=ncm,lda, got 0. Raise it, or take a head that "
         "knows the classes by their names, as zero_shot does."
     )

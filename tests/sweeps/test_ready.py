@@ -58,10 +58,10 @@ def test_its_head_says_what_and_how_long(name):
 @pytest.mark.parametrize("name", SWEEPS)
 def test_what_it_goes_through_exists(name):
     """Data sets and backbones of its parameters; estimators and heads are checked by composing."""
-    given = options("sweep")[name]["hydra"]["sweeper"]["params"]
+    parameters = options("sweep")[name]["hydra"]["sweeper"]["params"]
     for group in ("dataset", "backbone"):
-        wanted = str(given.get(group, "")).split(",")
-        assert {one for one in wanted if one} <= set(options(group))
+        names = str(parameters.get(group, "")).split(",")
+        assert {entry for entry in names if entry} <= set(options(group))
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Hyper-parameters, chosen on classes that are not the judged ones."""
+"""Choice of hyper-parameters on base or validation classes."""

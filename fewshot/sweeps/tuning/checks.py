@@ -1,4 +1,4 @@
-"""What ``tune=optuna`` must not be asked, told before anything is computed."""
+"""Checks of ``tune=optuna`` before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from fewshot.paths import option
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
 INSTALL = install_command("optuna")
-# Choosing among these would choose the easiest question, not the best answer.
+# Settings that change the task: a search over them would choose the easiest task.
 QUESTIONS = ("dataset", "episodes", "seed", "task", "estimator", "calibration", "one_class", "tune")
 EXAMPLE = "For instance 'head.logistic.C=tag(log, interval(0.001, 100))'."
 
 
 def check_tuning(arguments: Sequence[str]) -> None:
-    """Raise if these arguments tune, and cannot or should not.
+    """Check the arguments of a search; without ``tune`` nothing is checked.
 
     Raises
     ------
     FewshotError
-        No ``-m``, the plugin is not installed, nothing to tune, something that is no
-        hyper-parameter, or novel classes to tune on.
+        No ``-m``, the plugin is not installed, no setting to tune, a setting that is not a
+        hyper-parameter, or a search on novel classes.
     """
-    given = {key: value for key, _, value in (one.partition("=") for one in arguments)}
-    chosen = given.get("tune", "null")
-    if given.get("hydra/sweeper") == "optuna":
+    values = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    chosen = values.get("tune", "null")
+    if values.get("hydra/sweeper") == "optuna":
         expect(chosen != "null", "hydra/sweeper", "Optuna's sweeper alone would choose "
                "hyper-parameters on the classes that are judged", "Use tune=optuna.")  # fmt: skip
     if chosen in ("null", "", "None"):
         return
-    option("tune", chosen)  # or did you mean
-    multirun = any(one in ("-m", "--multirun") for one in arguments)
+    option("tune", chosen)  # raises with a suggestion
+    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
     expect(multirun, "tune", "it runs many settings, and wants -m", "fewshot -m tune=optuna ...")
     if not installed(PLUGIN):
         raise FewshotError("tune", f"{chosen} needs hydra-optuna-sweeper", f"Run: {INSTALL}.")
     expect(
-        given.get("episodes.part", "base") in ("base", "validation"),
+        values.get("episodes.part", "base") in ("base", "validation"),
         "episodes.part",
-        f"expected base or validation with tune={chosen}, got {given.get('episodes.part')}: "
+        f"expected base or validation with tune={chosen}, got {values.get('episodes.part')}: "
         "hyper-parameters must not be chosen on what is judged",
     )
     _check_searched(searched(arguments), chosen)
@@ -63,20 +63,20 @@ def _check_searched(keys: Sequence[str], chosen: str) -> None:
 
 
 def searched(arguments: Sequence[str]) -> list[str]:
-    """Settings that are given a choice, a range or an interval."""
-    words = [one for one in arguments if not one.startswith("-") and "=" in one]
+    """Return the settings whose value is a choice, a range or an interval."""
+    words = [override for override in arguments if not override.startswith("-") and "=" in override]
     try:
         parsed = OverridesParser.create().parse_overrides(words)
-    except HydraException:  # Hydra says it better
+    except HydraException:  # Hydra raises it again with a better message
         return ["head"]
-    own = [one.get_key_element() for one in parsed if one.is_sweep_override()]
-    space = [one.get_key_element() for one in parsed]
+    swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
+    space = [override.get_key_element() for override in parsed]
     prefix = "hydra.sweeper.params."
-    return own + [key.lstrip("+").removeprefix(prefix) for key in space if prefix in key]
+    return swept + [key.lstrip("+").removeprefix(prefix) for key in space if prefix in key]
 
 
 def installed(module: str) -> bool:
-    """Whether a module could be imported; nothing is, except the packages around it."""
+    """Whether a module is installed; imports its parent packages only."""
     if module in sys.modules:
         return sys.modules[module] is not None
     try:

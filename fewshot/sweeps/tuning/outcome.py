@@ -1,4 +1,4 @@
-"""What tuning came to: best values, their error beside that of the settings as they were."""
+"""Outcome of tuning: best values, and their error beside that of the default settings."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from numpy.typing import NDArray
 from fewshot.statistics.predictions import mean_interval
 from fewshot.sweeps.tuning.trial import cells_of, mean_error
 
-# What belongs to the search, and not to the evaluation afterwards.
-OF_THE_SEARCH = re.compile(r"^\+{0,2}(tune|launcher|estimator|episodes\.part|hydra[./].*)=")
+# Settings of the search that the evaluation afterwards does not take.
+SEARCH_SETTINGS = re.compile(r"^\+{0,2}(tune|launcher|estimator|episodes\.part|hydra[./].*)=")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The best trial of a search, and a run with none of its settings changed.
+    """The best trial of a search, compared with a run of the default settings.
 
     Attributes
     ----------
     best : dict
         Value by setting.
     trials : int
-        Finished ones.
+        Number of finished trials.
     part : str
-        The classes that they were judged on: "base" or "validation".
+        The classes of the trials: "base" or "validation".
     error, default : dict
-        Mean error with its interval over episodes; None for `default` where there is none.
+        Mean error with its interval over episodes; `default` is None if that run failed.
     difference : dict or None
         Best minus default on the same episodes.
     command : str
-        Evaluates the best values on novel classes.
+        Command line that evaluates the best values on novel classes.
     """
 
     best: dict[str, Any]
@@ -67,9 +67,9 @@ class Outcome:
         )
 
 
-def _line(what: str, found: Mapping[str, Any], sign: bool = False) -> str:
-    half = (found["upper"] - found["lower"]) / 2
-    return f"  {what:<30}  {100 * found['mean']:{'+' if sign else ''}.2f} ± {100 * half:.2f} %"
+def _line(what: str, interval: Mapping[str, Any], sign: bool = False) -> str:
+    half = (interval["upper"] - interval["lower"]) / 2
+    return f"  {what:<30}  {100 * interval['mean']:{'+' if sign else ''}.2f} ± {100 * half:.2f} %"
 
 
 def outcome(
@@ -87,14 +87,14 @@ def outcome(
     folder : Path
         Of the search, with a run folder per trial.
     best : mapping
-        What the sweeper found.
+        Best value by setting, from the sweeper.
     overrides : sequence of str
-        As they were given to the search.
+        Of the search.
     part : str
     default : Path, optional
-        Run folder of the settings as they were, on the same episodes.
+        Run folder of the default settings, on the same episodes.
     earlier : collection of Path
-        Run folders of an earlier search in the same folder, perhaps for something else.
+        Run folders of earlier searches in the same folder, which are ignored.
     """
     runs = [run for run in trials(folder) if run != default and run not in earlier]
     first = min(runs, key=lambda run: mean_error(cells_of(run)))  # of equal ones, as Optuna does
@@ -112,9 +112,9 @@ def outcome(
 
 
 def trials(folder: Path) -> list[Path]:
-    """Run folders of a search, in the order of their numbers."""
-    found = [path.parent for path in folder.glob("*/summary.json")]
-    return sorted((run for run in found if not run.name.startswith(".")), key=_number)
+    """Return the run folders of a search, sorted by number."""
+    folders = [path.parent for path in folder.glob("*/summary.json")]
+    return sorted((run for run in folders if not run.name.startswith(".")), key=_number)
 
 
 def _number(run: Path) -> tuple[int, str]:
@@ -123,24 +123,28 @@ def _number(run: Path) -> tuple[int, str]:
 
 
 def episode_errors(run: Path) -> NDArray[np.float64]:
-    """Error of each episode (E,), the mean over the cells of a run, which share their episodes."""
+    """Return the error of each episode (E,), averaged over the cells of a run."""
     rows = pd.read_parquet(run / "episodes.parquet", columns=["episode", "actual_error"])
     errors: NDArray[np.float64] = rows.groupby("episode")["actual_error"].mean().to_numpy()
     return errors
 
 
 def unchanged(overrides: Sequence[str], best: Mapping[str, Any]) -> list[str]:
-    """The given settings without those that were searched."""
+    """Return the overrides without the searched settings."""
     keys = {key.lstrip("+") for key in best}
-    return [one for one in overrides if one.partition("=")[0].lstrip("+") not in keys]
+    return [
+        override for override in overrides if override.partition("=")[0].lstrip("+") not in keys
+    ]
 
 
 def novel_command(overrides: Sequence[str], best: Mapping[str, Any]) -> str:
-    """A command for the shell that evaluates the best values on novel classes."""
-    kept = [one for one in unchanged(overrides, best) if not OF_THE_SEARCH.match(one)]
+    """Return the command line that evaluates the best values on novel classes."""
+    kept = [
+        override for override in unchanged(overrides, best) if not SEARCH_SETTINGS.match(override)
+    ]
     return shlex.join(["fewshot", *kept, *(f"{key}={value}" for key, value in best.items())])
 
 
-def save(found: Outcome, path: Path) -> None:
+def save(result: Outcome, path: Path) -> None:
     """Write the outcome as JSON."""
-    path.write_text(json.dumps(vars(found), indent=2, ensure_ascii=False, default=float) + "\n")
+    path.write_text(json.dumps(vars(result), indent=2, ensure_ascii=False, default=float) + "\n")

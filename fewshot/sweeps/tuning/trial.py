@@ -1,4 +1,4 @@
-"""One trial: a run on base classes, and the number that is to be small."""
+"""A trial of a search: a run on base or validation classes, and its mean error."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ from fewshot.exceptions import FewshotError
 from fewshot.report.text.left_out import failure_text
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.run import Finished
+    from fewshot.evaluation.run import RunOutcome
 
 NO_ERROR = "expected a task whose cells have an error (task=classification), got others"
 
 
-def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[Finished, float]:
-    """Run what `config` says, and give back its mean error beside the run.
+def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[RunOutcome, float]:
+    """Run a configuration; return the outcome of the run and its mean error.
 
     Raises
     ------
     FewshotError
-        Of the run. A cell that fails fails the trial: means over other cells cannot be compared.
+        The run or one of its cells failed: means over different cells cannot be compared.
     """
     from fewshot.evaluation.run import run
 
     with contextlib.redirect_stdout(io.StringIO()):  # a table per trial is too much
-        done = run(config, folder, label=label)
-    if done.failed:
-        raise FewshotError("tune", f"a cell of this trial failed: {failure_text(done.failed[0])}")
-    error = mean_error(cells_of(done.folder))
+        outcome = run(config, folder, label=label)
+    if outcome.failed:
+        raise FewshotError(
+            "tune", f"a cell of this trial failed: {failure_text(outcome.failed[0])}"
+        )
+    error = mean_error(cells_of(outcome.folder))
     print(f"    error on {config.episodes.part} classes {100 * error:.2f} %", flush=True)
-    return done, error
+    return outcome, error
 
 
 def cells_of(folder: Path) -> list[dict[str, Any]]:
-    """The summaries of the cells of a run folder."""
-    found: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text("utf-8"))["cells"]
-    return found
+    """Return the summaries of the cells of a run folder."""
+    cells: list[dict[str, Any]] = json.loads((folder / "summary.json").read_text("utf-8"))["cells"]
+    return cells
 
 
 def mean_error(cells: Sequence[dict[str, Any]]) -> float:
-    """Mean actual error over cells; every cell weighs the same."""
+    """Return the unweighted mean of the actual error over cells."""
     if not cells or any("actual_error" not in cell for cell in cells):
         raise FewshotError("tune", NO_ERROR)
     errors = [float(cell["actual_error"]["mean"]) for cell in cells]

@@ -15,8 +15,8 @@ def plugin(monkeypatch):
 
 
 def test_what_is_searched():
-    given = ["-m", "tune=optuna", SPACE, "head=logistic", "head.knn.k=1,3", "seed=range(1,4)"]
-    assert searched(given) == ["head.logistic.C", "head.knn.k", "seed"]
+    arguments = ["-m", "tune=optuna", SPACE, "head=logistic", "head.knn.k=1,3", "seed=range(1,4)"]
+    assert searched(arguments) == ["head.logistic.C", "head.knn.k", "seed"]
     assert searched(["hydra.sweeper.params.head.knn.k='1,3'"]) == ["head.knn.k"]
 
 
@@ -29,7 +29,7 @@ def test_fine():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         (["tune=optuna", SPACE], r"^tune: .*wants -m"),
         (["-m", "tune=optunna", SPACE], r"Did you mean 'optuna'\?"),
@@ -41,9 +41,9 @@ def test_fine():
         (["-m", "hydra/sweeper=optuna", SPACE], r"^hydra/sweeper: .*Use tune=optuna"),
     ],
 )
-def test_refused(given, message):
+def test_refused(arguments, message):
     with pytest.raises(FewshotError, match=message):
-        check_tuning(given)
+        check_tuning(arguments)
 
 
 def test_without_the_plugin(monkeypatch):

@@ -24,11 +24,11 @@ OVERRIDES = ["tune=optuna", "head=logistic", "head.logistic.C=tag(log, interval(
 def write_run(folder, errors):
     """`errors` (cells, episodes)."""
     folder.mkdir(parents=True)
-    cells = [{"shots": k, "actual_error": {"mean": float(own.mean())}}
-             for k, own in enumerate(errors)]  # fmt: skip
+    cells = [{"shots": k, "actual_error": {"mean": float(values.mean())}}
+             for k, values in enumerate(errors)]  # fmt: skip
     (folder / "summary.json").write_text(json.dumps({"cells": cells}))
-    tables = [pd.DataFrame({"shots": k, "episode": range(len(own)), "actual_error": own})
-              for k, own in enumerate(errors)]  # fmt: skip
+    tables = [pd.DataFrame({"shots": k, "episode": range(len(values)), "actual_error": values})
+              for k, values in enumerate(errors)]  # fmt: skip
     pd.concat(tables).to_parquet(folder / "episodes.parquet")
     return folder
 
@@ -40,39 +40,39 @@ def search(workplace):
     for number, gain in enumerate((0.1, 0.3, 0.2)):
         noise = rng.normal(0, 0.01, size=(2, 40))
         errors[f"{number}_C"] = errors["as_they_were"] - gain + noise
-    for name, own in errors.items():
-        write_run(workplace / "sweep" / name, own)
+    for name, values in errors.items():
+        write_run(workplace / "sweep" / name, values)
     return workplace / "sweep", errors
 
 
 def test_best_default_and_their_difference(search):
     folder, errors = search
-    found = outcome(folder, {"head.logistic.C": 3.5}, OVERRIDES, "base", folder / "as_they_were")
+    result = outcome(folder, {"head.logistic.C": 3.5}, OVERRIDES, "base", folder / "as_they_were")
     best, default = (errors[name].mean(0) for name in ("1_C", "as_they_were"))
-    assert found.trials == 3
-    assert found.error["mean"] == pytest.approx(best.mean())
-    assert found.default["mean"] == pytest.approx(default.mean())
-    assert found.difference["mean"] == pytest.approx((best - default).mean())
+    assert result.trials == 3
+    assert result.error["mean"] == pytest.approx(best.mean())
+    assert result.default["mean"] == pytest.approx(default.mean())
+    assert result.difference["mean"] == pytest.approx((best - default).mean())
     half = 1.959964 * (best - default).std(ddof=1) / np.sqrt(40)
-    assert found.difference["upper"] - found.difference["mean"] == pytest.approx(half)
-    assert f"-{100 * (default - best).mean():.2f} ± {100 * half:.2f} %" in str(found)
-    assert "Best of 3 trials on base classes: head.logistic.C=3.5" in str(found)
+    assert result.difference["upper"] - result.difference["mean"] == pytest.approx(half)
+    assert f"-{100 * (default - best).mean():.2f} ± {100 * half:.2f} %" in str(result)
+    assert "Best of 3 trials on base classes: head.logistic.C=3.5" in str(result)
 
 
 def test_without_the_settings_as_they_were(search):
-    found = outcome(search[0], {"head.logistic.C": 3.5}, OVERRIDES, "base", None)
-    assert found.default is None
-    assert found.difference is None
-    assert "as they were" not in str(found)
+    result = outcome(search[0], {"head.logistic.C": 3.5}, OVERRIDES, "base", None)
+    assert result.default is None
+    assert result.difference is None
+    assert "as they were" not in str(result)
 
 
 def test_a_folder_that_was_searched_before(search):
     folder, errors = search
     default = folder / "as_they_were"
-    given = ({"head.logistic.C": 3.5}, OVERRIDES, "base", default)
-    found = outcome(folder, *given, earlier=[folder / "1_C"])
-    assert found.trials == 2
-    assert found.error["mean"] == pytest.approx(errors["2_C"].mean())
+    inputs = ({"head.logistic.C": 3.5}, OVERRIDES, "base", default)
+    result = outcome(folder, *inputs, earlier=[folder / "1_C"])
+    assert result.trials == 2
+    assert result.error["mean"] == pytest.approx(errors["2_C"].mean())
 
 
 def test_the_order_of_trials(workplace):
