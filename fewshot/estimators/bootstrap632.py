@@ -8,10 +8,10 @@ from torch import Tensor
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.held_out import (
     class_mean,
-    mistakes,
+    misclassified,
     packed,
     pattern_mask,
-    take,
+    select_shots,
     uniform_draws,
 )
 from fewshot.exceptions import expect_positive_int
@@ -65,10 +65,10 @@ class Bootstrap632(ErrorEstimator):
         if not bool(defined.any()):
             return Prediction.undefined(support, reason)
         support = packed(support)
-        unseen, known = leave_one_out_bootstrap(head, support, self.resamples, self.seed)
-        apparent = class_mean(mistakes(head, support.features, support.mask), support)
+        unseen, observed = leave_one_out_bootstrap(head, support, self.resamples, self.seed)
+        apparent = class_mean(misclassified(head, support.features, support.mask), support)
         error = combine(apparent, unseen, support.mask.shape[1])
-        return Prediction.of(error, defined & known, reason)
+        return Prediction.of(error, defined & observed, reason)
 
 
 def leave_one_out_bootstrap(
@@ -88,12 +88,12 @@ def leave_one_out_bootstrap(
         positions = (draws * counts).long()  # (E or 1, N, K)
         drawn = ((positions[..., None] == shots) & mask[..., None]).any(-2)
         left_out = mask & ~drawn
-        refitted = head.clone().fit(take(support, positions, mask))
-        wrong += mistakes(refitted, support.features, left_out)
+        refitted = head.clone().fit(select_shots(support, positions, mask))
+        wrong += misclassified(refitted, support.features, left_out)
         times += left_out
-    judged = (times > 0).sum(-1)
-    error = ((wrong / times.clamp_min(1)).sum(-1) / judged.clamp_min(1)).mean(-1)
-    return error, (judged > 0).all(-1)
+    held_out_shots = (times > 0).sum(-1)
+    error = ((wrong / times.clamp_min(1)).sum(-1) / held_out_shots.clamp_min(1)).mean(-1)
+    return error, (held_out_shots > 0).all(-1)
 
 
 def combine(apparent: Tensor, unseen: Tensor, ways: int) -> Tensor:

@@ -91,10 +91,10 @@ def davies_bouldin_index(support: Support) -> Tensor:
 def least_squares(index: Tensor, errors: Tensor) -> tuple[float, float]:
     """Slope and offset of `errors` (B,) over `index` (B,), finite pairs only; NaN without any."""
     index, errors = index.double(), errors.double()
-    known = index.isfinite() & errors.isfinite()
-    if not bool(known.any()):
+    defined = index.isfinite() & errors.isfinite()
+    if not bool(defined.any()):
         return math.nan, math.nan
-    index, errors = index[known], errors[known]
+    index, errors = index[defined], errors[defined]
     centred = index - index.mean()
     spread = centred.square().sum()
     slope = float(centred @ errors / spread) if bool(spread > 0) else 0.0

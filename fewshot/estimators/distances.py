@@ -46,10 +46,10 @@ def unbiased_distances(
 def tabulated(q: Tensor, dimensions: int) -> Tensor:
     """The table at q >= 0, infinity included, by linear interpolation: same shape, in [0, 1]."""
     places, values = (column.to(q) for column in simulated_table(dimensions))
-    right = torch.searchsorted(places, q).clamp(1, len(places) - 1)
-    left = right - 1
-    share = (q - places[left]) / (places[right] - places[left])
-    return torch.lerp(values[left], values[right], share.clamp(0, 1))
+    upper = torch.searchsorted(places, q).clamp(1, len(places) - 1)
+    lower = upper - 1
+    share = (q - places[lower]) / (places[upper] - places[lower])
+    return torch.lerp(values[lower], values[upper], share.clamp(0, 1))
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,7 @@ from fewshot.heads.base import (
 # class that is a third wider or narrower than the average one.
 CHANCE, SLACK = 10.0, 0.05
 # So much weight that the scatter of the shots has none.
-ALONE = 1e9
+PRIOR_ONLY = 1e9
 
 
 class EmpiricalBayes(ErrorEstimator):
@@ -65,10 +65,10 @@ class EmpiricalBayes(ErrorEstimator):
         """Mean over the classes of P(min_j t_cj < 0): (E,)."""
         self._check()
         if not isinstance(head, LinearHead):
-            return self._instead(support, head, "this head is not linear in its queries")
+            return self._fall_back(support, head, "this head is not linear in its queries")
         base = self.base_
         if base.moments is None:
-            return self._instead(support, head, f"no prior ({base.reason})")
+            return self._fall_back(support, head, f"no prior ({base.reason})")
         if base.moments.means.shape[1] != support.features.shape[-1]:
             raise FewshotError(
                 "estimator.empirical_bayes",
@@ -77,29 +77,29 @@ class EmpiricalBayes(ErrorEstimator):
                 "The prior must come from the same backbone and features.",
             )
         prior = base.moments.prior_like(support.features)
-        error = self._under(prior, support, head)
+        error = self._posterior_error(prior, support, head)
         fits = agrees(prior, support)
         if bool(fits.all()):
             return Prediction(error)
-        other = self._instead(support, head, "the shots disagree with the base classes")
-        mixed = torch.where(fits, error, other.error)
+        fallback = self._fall_back(support, head, "the shots disagree with the base classes")
+        mixed = torch.where(fits, error, fallback.error)
         return Prediction.of(
             mixed,
             mixed.isfinite(),
-            f"the shots disagree with the base classes, and {other.reason}",
+            f"the shots disagree with the base classes, and {fallback.reason}",
             fallback=~fits & mixed.isfinite(),
-            fallback_reason=other.fallback_reason,
+            fallback_reason=fallback.fallback_reason,
         )
 
-    def _under(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
+    def _posterior_error(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
         # LDA shapes its weights by the scatter of these shots, along which they vary too little.
         form = head.linear().balanced()
-        nu = self.nu if form.response is not None else ALONE
+        nu = self.nu if form.response is not None else PRIOR_ONLY
         margins, scatter = posterior_margins(prior, support, head, nu, form)
         right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
-    def _instead(self, support: Support, head: Head, why: str) -> Prediction:
+    def _fall_back(self, support: Support, head: Head, why: str) -> Prediction:
         """What ``margin`` says, marked as such."""
         other = Margin(self.points).fit(self.base_).predict(support, head)
         return Prediction(
@@ -137,9 +137,9 @@ def posterior_margins(
     projected = support.deviations() @ form.weights.mT[:, None]  # (E, N, K, N)
     scatter = nu * within[:, None] + projected.mT @ projected
     scatter = scatter / (nu + counts - 1).clamp_min(1e-12)[..., None, None]
-    left = prior.between * (1 - gain)  # what K shots leave unknown of the mean
-    unknown = (weights[:, None] * left[:, :, None]) @ weights[:, None].mT
-    return margins, scatter + unknown
+    remaining = prior.between * (1 - gain)  # what K shots leave unknown of the mean
+    mean_covariance = (weights[:, None] * remaining[:, :, None]) @ weights[:, None].mT
+    return margins, scatter + mean_covariance
 
 
 def agrees(prior: ClassPrior, support: Support) -> Tensor:
@@ -158,8 +158,8 @@ def agrees(prior: ClassPrior, support: Support) -> Tensor:
     N = means.shape[1]
     fits = _likelier(within @ prior.basis, prior.within, (support.counts - 1).sum(-1))
     freedom = torch.full_like(support.counts[:, 0], N - 1)
-    one = _likelier(between @ prior.basis, prior.between + prior.within, freedom)
-    return torch.where(several, fits, one)
+    between_fits = _likelier(between @ prior.basis, prior.between + prior.within, freedom)
+    return torch.where(several, fits, between_fits)
 
 
 def _likelier(rows: Tensor, variance: Tensor, freedom: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ class Gaussian(ErrorEstimator):
         mean_square = squares / means.shape[-1]
         fallback = 0.0 if base is None else base.diagonal().mean().to(squares)
         variance = class_variances(mean_square, support.counts, fallback)
-        placed = place(space, variance, support, self.distances, self.iterations)
+        points = corrected_points(space, variance, support, self.distances, self.iterations)
         spread = self._spread(space, variance, deviations, support, base)
-        error = nearest_point_error(placed, placed, spread, self.samples)
+        error = nearest_point_error(points, points, spread, self.samples)
         return Prediction.of(error.to(means.dtype), defined, ONE_SHOT)
 
     def _spread(
@@ -163,14 +163,14 @@ def class_variances(squares: Tensor, counts: Tensor, fallback: Tensor | float) -
     return torch.where(counts > 1, squares / (counts - 1).clamp_min(1), shared)
 
 
-def place(
+def corrected_points(
     space: DecisionSpace, variance: Tensor, support: Support, distances: str, iterations: int
 ) -> Tensor:
     """Steps 3 and 4: points (E, N, P) for classes of these variances (E, N)."""
     dimensions = support.features.shape[-1]
     trace = dimensions * variance / support.counts
-    wanted = unbiased_distances(space.points, trace, dimensions, distances)
-    return scale_metrically(space.points, wanted, iterations)
+    corrected = unbiased_distances(space.points, trace, dimensions, distances)
+    return scale_metrically(space.points, corrected, iterations)
 
 
 def nearest_point_error(

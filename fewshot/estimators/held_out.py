@@ -27,8 +27,8 @@ def leave_one_out_scores(head: Head, support: Support) -> Tensor:
     scores = head.leave_one_out(support)
     if scores is None:
         scores = refitted_scores(head, support)
-    known = support.mask & (support.counts > 1)[..., None]
-    return torch.where(known[..., None], scores, torch.nan)
+    defined = support.mask & (support.counts > 1)[..., None]
+    return torch.where(defined[..., None], scores, torch.nan)
 
 
 def refitted_scores(head: Head, support: Support) -> Tensor:
@@ -37,14 +37,14 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
     scores = support.features.new_full((E, N, K, N), torch.nan)
     for n in range(N):
         for k in range(K):
-            held = support.mask[:, n, k] & (support.counts[:, n] > 1)
-            if not bool(held.any()):
+            selected = support.mask[:, n, k] & (support.counts[:, n] > 1)
+            if not bool(selected.any()):
                 continue
-            mask = support.mask[held].clone()
+            mask = support.mask[selected].clone()
             mask[:, n, k] = False
-            rest = Support.of(support.features[held], mask, support.context[held])
-            query = Query.of(support.features[held][:, n, k : k + 1])
-            scores[held, n, k] = head.clone().fit(rest).scores(query)[:, 0]
+            rest = Support.of(support.features[selected], mask, support.context[selected])
+            query = Query.of(support.features[selected][:, n, k : k + 1])
+            scores[selected, n, k] = head.clone().fit(rest).scores(query)[:, 0]
     return scores
 
 
@@ -77,19 +77,19 @@ def _stratified(head: Head, support: Support) -> Tensor:
         return scores
     for k in range(K):
         if support.complete:  # fewer rows are faster than rows that are masked
-            left = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
-            rest = Support.of(left, None, support.context)
+            remaining = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
+            rest = Support.of(remaining, None, support.context)
         else:
-            kept = mask.clone()
-            kept[:, :, k] &= ~spare
-            rest = Support.of(features, kept, support.context)
-        held = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
-        known = spare & mask[:, :, k]
-        scores[:, :, k] = torch.where(known[..., None], held, torch.nan)
+            mask_without = mask.clone()
+            mask_without[:, :, k] &= ~spare
+            rest = Support.of(features, mask_without, support.context)
+        scores_of_shot = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
+        defined = spare & mask[:, :, k]
+        scores[:, :, k] = torch.where(defined[..., None], scores_of_shot, torch.nan)
     return scores
 
 
-def mistakes(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
+def misclassified(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
     """Which shots the fitted head gets wrong; to the head, they are the queries.
 
     Parameters
@@ -103,12 +103,12 @@ def mistakes(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
     -------
     Tensor of shape (E, N, J), bool
     """
-    own = torch.arange(shots.shape[1], device=shots.device)[:, None]
+    labels = torch.arange(shots.shape[1], device=shots.device)[:, None]
     query = Query(shots.flatten(1, 2), mask.expand(shots.shape[:3]).flatten(1, 2))
-    return (head.predict(query).view(shots.shape[:3]) != own) & mask
+    return (head.predict(query).view(shots.shape[:3]) != labels) & mask
 
 
-def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
+def select_shots(support: Support, positions: Tensor, mask: Tensor) -> Support:
     """Shots at chosen places of their class, also several times the same.
 
     Parameters
@@ -129,7 +129,7 @@ def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
     return Support(taken, mask.expand(rows.shape), support.context)
 
 
-def places(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def shot_positions(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Places of the shots that masks (P, E, N, K) choose, as `take` wants them, P times.
 
     Yields
@@ -141,13 +141,17 @@ def places(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     order = torch.argsort((~mask).int(), dim=-1, stable=True)
     counts = mask.sum(-1, keepdim=True)
     steps = torch.arange(mask.shape[-1], device=mask.device)
-    for p, most in enumerate(counts.flatten(1).amax(1).tolist()):
-        yield order[p, ..., :most], steps[:most] < counts[p]
+    for p, size in enumerate(counts.flatten(1).amax(1).tolist()):
+        yield order[p, ..., :size], steps[:size] < counts[p]
 
 
 def packed(support: Support) -> Support:
     """The same shots with those of every class in front and no more padding than needed."""
-    return support if support.complete else take(support, *next(places(support.mask[None])))
+    return (
+        support
+        if support.complete
+        else select_shots(support, *next(shot_positions(support.mask[None])))
+    )
 
 
 def pattern_mask(support: Support) -> Tensor:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.held_out import (
-    mistakes,
+    misclassified,
     packed,
     pattern_mask,
-    places,
-    take,
+    select_shots,
+    shot_positions,
     uniform_draws,
 )
 from fewshot.exceptions import expect_positive_int
@@ -70,9 +70,11 @@ def cross_validation_error(
     numbers = torch.arange(min(folds, dealt.shape[-1]), device=dealt.device)
     held = (dealt[:, None] == numbers.view(-1, 1, 1, 1)).flatten(0, 1)  # every fold of every repeat
     wrong = torch.zeros_like(support.counts)
-    for train, test in zip(places(~held & pattern_mask(support)), places(held), strict=True):
-        refitted = head.clone().fit(take(support, *train))
-        wrong += mistakes(refitted, take(support, *test).features, test[1]).sum(-1)
+    for train, test in zip(
+        shot_positions(~held & pattern_mask(support)), shot_positions(held), strict=True
+    ):
+        refitted = head.clone().fit(select_shots(support, *train))
+        wrong += misclassified(refitted, select_shots(support, *test).features, test[1]).sum(-1)
     return (wrong / support.counts).mean(-1) / repeats
 
 

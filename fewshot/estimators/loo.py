@@ -46,8 +46,8 @@ def held_out_error(scores: Tensor, support: Support) -> Tensor:
 
     NaN for an episode in which a shot that could be held out has a score that is no number.
     """
-    own = torch.arange(scores.shape[1], device=scores.device)[:, None]
+    labels = torch.arange(scores.shape[1], device=scores.device)[:, None]
     best, answers = scores.max(-1)
-    error = class_mean((answers != own) & support.mask, support)
+    error = class_mean((answers != labels) & support.mask, support)
     held = support.mask & (support.counts > 1)[..., None]
     return error.masked_fill((held & ~best.isfinite()).flatten(1).any(-1), torch.nan)

@@ -52,14 +52,14 @@ class MarginT(Margin):
                 predicted = base.map(lambda support, head: self.predict(support, head).error)
                 miss = (predicted - base.errors.to(predicted)).abs()
                 misses[freedom] = float(miss[miss.isfinite()].mean())
-            known = [freedom for freedom in CHOICES if not math.isnan(misses[freedom])]
-            self.freedom_ = min(known, key=misses.__getitem__) if known else WITHOUT_BASE
+            usable = [freedom for freedom in CHOICES if not math.isnan(misses[freedom])]
+            self.freedom_ = min(usable, key=misses.__getitem__) if usable else WITHOUT_BASE
         return self
 
     def _freedom(self) -> float:
         self._check()
-        given = WITHOUT_BASE if self.freedom == "auto" else float(self.freedom)
-        return getattr(self, "freedom_", given)
+        default = WITHOUT_BASE if self.freedom == "auto" else float(self.freedom)
+        return getattr(self, "freedom_", default)
 
     def _check(self) -> None:
         number = isinstance(self.freedom, int | float) and not isinstance(self.freedom, bool)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES
-from fewshot.estimators.gaussian import class_variances, nearest_point_error, place
+from fewshot.estimators.gaussian import class_variances, corrected_points, nearest_point_error
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.heads.base import Head, Support
 
@@ -67,14 +67,14 @@ class OracleSigma(OracleEstimator):
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
         """Errors (E,) of the support's corrected means under the queries' variances."""
         space = DecisionSpace.of(support.means())
-        known = query_means(queries)
-        deviations = queries.deviations(known)
+        true_means = query_means(queries)
+        deviations = queries.deviations(true_means)
         squares = torch.linalg.vector_norm(deviations, dim=(2, 3)).double().square()
-        whole = class_variances(squares / known.shape[-1], queries.counts, 0.0)
-        placed = place(space, whole, support, self.distances, self.iterations)
+        whole = class_variances(squares / true_means.shape[-1], queries.counts, 0.0)
+        points = corrected_points(space, whole, support, self.distances, self.iterations)
         inside = decision_variances(space, deviations, queries.counts)
-        error = nearest_point_error(placed, placed, inside, self.samples)
-        return where_known(error.to(known.dtype), queries)
+        error = nearest_point_error(points, points, inside, self.samples)
+        return mask_unobserved(error.to(true_means.dtype), queries)
 
 
 class Oracle(OracleEstimator):
@@ -99,13 +99,13 @@ class Oracle(OracleEstimator):
 
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
         """Errors (E,) of nearest class mean on isotropic Gaussians with the queries' moments."""
-        known = query_means(queries)
-        means = support.means() if self.classifier == "support" else known
+        true_means = query_means(queries)
+        means = support.means() if self.classifier == "support" else true_means
         space = DecisionSpace.of(means)
-        centres = space.project((known - means.mean(1, keepdim=True))[:, :, None])[:, :, 0]
-        inside = decision_variances(space, queries.deviations(known), queries.counts)
+        centres = space.project((true_means - means.mean(1, keepdim=True))[:, :, None])[:, :, 0]
+        inside = decision_variances(space, queries.deviations(true_means), queries.counts)
         error = nearest_point_error(space.points, centres, inside, self.samples)
-        return where_known(error.to(known.dtype), queries)
+        return mask_unobserved(error.to(true_means.dtype), queries)
 
 
 def query_means(queries: Support) -> Tensor:
@@ -119,7 +119,7 @@ def decision_variances(space: DecisionSpace, deviations: Tensor, counts: Tensor)
     return class_variances(squares / space.rank[:, None], counts, 0.0)
 
 
-def where_known(error: Tensor, queries: Support) -> Prediction:
+def mask_unobserved(error: Tensor, queries: Support) -> Prediction:
     """Blank episodes (E,) in which a class has no query, or every class has one only."""
     present = (queries.counts > 0).all(-1)
     many = (queries.counts > 1).any(-1)

@@ -59,7 +59,7 @@ class Offset(Calibrator):
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Offset:
         """Learn the shift."""
-        return cls(float(np.average(_one(cls, predicted) - actual, weights=weight)))
+        return cls(float(np.average(_single_estimator(cls, predicted) - actual, weights=weight)))
 
     def __call__(self, predicted: NDArray) -> NDArray:
         """Corrected errors (E,), kept in [0, 1]."""
@@ -81,7 +81,7 @@ class Slope(Calibrator):
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Slope:
         """Learn both."""
-        x = probit(_one(cls, predicted))[:, None]
+        x = probit(_single_estimator(cls, predicted))[:, None]
         b = fit_probit(x, actual, _share(actual, weight), np.array([0.0, 1.0]), np.full(2, 0.1))
         return cls(float(b[0]), float(b[1]))
 
@@ -110,7 +110,7 @@ class Isotonic(Calibrator):
         from sklearn.isotonic import IsotonicRegression
 
         model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-        model.fit(_one(cls, predicted), actual, sample_weight=weight)
+        model.fit(_single_estimator(cls, predicted), actual, sample_weight=weight)
         return cls(tuple(model.X_thresholds_.tolist()), tuple(model.y_thresholds_.tolist()))
 
     def check(self) -> None:
@@ -121,8 +121,8 @@ class Isotonic(Calibrator):
 
     def __call__(self, predicted: NDArray) -> NDArray:
         """Calibrated errors (E,)."""
-        known = np.interp(predicted[:, 0], self.predicted, self.actual)
-        return np.where(np.isfinite(predicted[:, 0]), known, np.nan)
+        calibrated = np.interp(predicted[:, 0], self.predicted, self.actual)
+        return np.where(np.isfinite(predicted[:, 0]), calibrated, np.nan)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Ridge(Calibrator):
 
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
-    one.method: one for one in (Offset, Slope, Isotonic, Ridge)
+    calibrator.method: calibrator for calibrator in (Offset, Slope, Isotonic, Ridge)
 }
 
 
@@ -177,18 +177,18 @@ def from_json(content: dict[str, Any]) -> Calibrator:
     if kind is None:
         raise ValueError(f"expected a method among {', '.join(CALIBRATORS)}")
     # Annotations are text: "float" or "tuple[float, ...]".
-    ranks = {one.name: 0 if one.type == "float" else 1 for one in fields(kind)}
+    ranks = {field.name: 0 if field.type == "float" else 1 for field in fields(kind)}
     if content.keys() != ranks.keys():
         raise ValueError(f"{kind.method} takes {', '.join(ranks)}, got {', '.join(content)}")
-    given = {name: np.asarray(value, dtype=np.float64) for name, value in content.items()}
-    for name, value in given.items():
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in content.items()}
+    for name, value in values.items():
         if isinstance(content[name], str) or value.ndim != ranks[name]:
             raise ValueError(f"{kind.method}: {name} is not of its shape")
         if not np.isfinite(value).all():
             raise ValueError("a calibrator's numbers must be finite")
-    made = kind(**{name: _plain(value) for name, value in given.items()})
-    made.check()
-    return made
+    calibrator = kind(**{name: _plain(value) for name, value in values.items()})
+    calibrator.check()
+    return calibrator
 
 
 def _plain(value: NDArray) -> Any:
@@ -206,7 +206,7 @@ def _share(actual: NDArray, weight: NDArray | None) -> NDArray:
     return 100.0 * weight / weight.sum()
 
 
-def _one(kind: type[Calibrator], predicted: NDArray) -> NDArray:
+def _single_estimator(kind: type[Calibrator], predicted: NDArray) -> NDArray:
     if predicted.shape[1] != 1:
         raise FewshotError(
             "calibration.method",

@@ -66,9 +66,9 @@ class Evidence:
         scores = stratified_scores(self.head, self.support)
         # A class with one shot has no held-out score: its margins are the average class's.
         margins, scatter = held_out_margins(scores.nan_to_num(), self.support)
-        known = (self.support.counts > 1)[..., None]
-        average = (margins * known).sum(1, keepdim=True) / known.sum(1, keepdim=True)
-        return risk(torch.where(known, margins, average), scatter)
+        defined = (self.support.counts > 1)[..., None]
+        average = (margins * defined).sum(1, keepdim=True) / defined.sum(1, keepdim=True)
+        return risk(torch.where(defined, margins, average), scatter)
 
     @cached_property
     def risk_blended(self) -> Tensor:
@@ -159,10 +159,10 @@ def risk(margins: Tensor, scatter: Tensor) -> Tensor:
     N = margins.shape[1]
     if scatter.ndim == 3:
         scatter = scatter[:, None]
-    own = torch.arange(N, device=margins.device)
-    with_own = scatter.expand(-1, N, -1, -1)[:, own, own].double()  # (E, c, j): S_cj
+    ways = torch.arange(N, device=margins.device)
+    with_class = scatter.expand(-1, N, -1, -1)[:, ways, ways].double()  # (E, c, j): S_cj
     diagonal = scatter.expand(-1, N, -1, -1).diagonal(dim1=-2, dim2=-1).double()  # S_jj for x of c
-    variance = with_own[:, own, own][..., None] + diagonal - 2 * with_own
+    variance = with_class[:, ways, ways][..., None] + diagonal - 2 * with_class
     margins = margins.double()
     deviation = variance.clamp_min(0).sqrt()
     # No spread at all decides by the sign; equal means are undecided.

@@ -47,8 +47,8 @@ class Residuals:
         middle, which makes the coverage of exchangeable episodes at least nominal, as long as
         there are residuals enough to have that rank (39 at level 0.95).
         """
-        known = np.isfinite(predicted)
-        scores = np.sort((actual[known] - predicted[known]) / spread(predicted[known]))
+        defined = np.isfinite(predicted)
+        scores = np.sort((actual[defined] - predicted[defined]) / spread(predicted[defined]))
         if len(scores) == 0:
             return cls(np.full(len(GRID), np.nan))
         rank = GRID * (len(scores) + 1)
@@ -94,12 +94,12 @@ def new_classes(
     float, >= 1
         Ratio of the standard deviations, 10 at most.
     """
-    known = np.isfinite(predicted)
-    if not known.any():
+    defined = np.isfinite(predicted)
+    if not defined.any():
         return 1.0
-    width = spread(predicted[known])
-    by_class = (actual_by_class[known] - expected[known]) / width[:, None]
-    numbers, place = np.unique(members[known], return_inverse=True)
+    width = spread(predicted[defined])
+    by_class = (actual_by_class[defined] - expected[defined]) / width[:, None]
+    numbers, place = np.unique(members[defined], return_inverse=True)
     C = len(numbers)
     total = float(by_class.mean(-1).var())
     if C < 2:

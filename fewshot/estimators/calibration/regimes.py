@@ -30,17 +30,20 @@ def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
     usable = linear and base.moments is not None
     closed = isinstance(head, LinearHead) and head.linear().response is not None
     means = closed or (isinstance(head, LinearHead) and head.means_at_one_shot)
-    one = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
-    several = "closed" if closed else "held out"
+    one_shot = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
+    multi_shot = "closed" if closed else "held out"
     if usable:
         assert base.moments is not None
         if len(base.moments.means) >= ENOUGH_CLASSES:
-            several += ", base classes"
+            multi_shot += ", base classes"
         elif closed:
-            several += ", some base classes"
-    more = (support.counts > 1).any(-1)
-    if bool(more.all()):
-        return [several] * len(more)
-    if not bool(more.any()):
-        return [one] * len(more)
-    return [several if some else one for some in torch.Tensor.tolist(more)]
+            multi_shot += ", some base classes"
+    several_shots = (support.counts > 1).any(-1)
+    if bool(several_shots.all()):
+        return [multi_shot] * len(several_shots)
+    if not bool(several_shots.any()):
+        return [one_shot] * len(several_shots)
+    return [
+        multi_shot if has_variance else one_shot
+        for has_variance in torch.Tensor.tolist(several_shots)
+    ]

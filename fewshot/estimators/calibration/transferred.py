@@ -79,8 +79,8 @@ class Model:
 
 
 def _interpolate(at: NDArray, places: NDArray, rows: NDArray) -> NDArray:
-    x, known = np.log(at), np.log(places)
-    return np.stack([np.interp(x, known, column) for column in rows.T], -1)
+    x, log_places = np.log(at), np.log(places)
+    return np.stack([np.interp(x, log_places, column) for column in rows.T], -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,10 +153,10 @@ class General:
         named = {str(row["head"]) for row in self.left_out if row.get("head")}
         return frozenset(named | self.curves.keys())
 
-    def knows(self, head: Head) -> bool:
+    def fitted_with(self, head: Head) -> bool:
         """Whether it was fitted with heads of this class, or does not say with which."""
-        own = type(head).__name__.lower()
-        return not self.heads or own in {name.replace("_", "") for name in self.heads}
+        class_name = type(head).__name__.lower()
+        return not self.heads or class_name in {name.replace("_", "") for name in self.heads}
 
     def model(self, regime: str) -> Model:
         """The model of a regime; a calibrator of your own may lack some."""
@@ -170,16 +170,20 @@ class General:
 
     def steps(self, estimator: str, head: str) -> Steps:
         """Calibrators of another estimator; an error names those that there are."""
-        found = self.others.get(estimator, {}).get(head)
-        if found is None:
-            known = [f"{name} with {one}" for name, heads in self.others.items() for one in heads]
+        steps = self.others.get(estimator, {}).get(head)
+        if steps is None:
+            available = [
+                f"{name} with {fitted_head}"
+                for name, heads in self.others.items()
+                for fitted_head in heads
+            ]
             raise FewshotError(
                 "calibration.source",
                 f"{self.path} has nothing for {estimator!r} with head {head!r}; it has auto and "
-                f"{', '.join(known) or 'nothing else'}",
+                f"{', '.join(available) or 'nothing else'}",
                 "Leave that estimator out, or calibrate on base classes.",
             )
-        return found
+        return steps
 
     def check_space(self, info: dict[str, Any]) -> None:
         """Refuse features of another space than the one that all fitted data sets share."""
@@ -205,8 +209,8 @@ class General:
                 for name, heads in self.others.items()
             },
             "curves": {
-                name: {key: np.round(getattr(one, key), 5).tolist() for key in CURVE}
-                for name, one in self.curves.items()
+                name: {key: np.round(getattr(curve, key), 5).tolist() for key in CURVE}
+                for name, curve in self.curves.items()
             },
             "residual_levels": GRID.tolist(),
             "fitted_on": self.fitted_on,
@@ -219,7 +223,7 @@ class General:
 def _readable(content: dict[str, Any]) -> str:
     """JSON with a line for every innermost list or object, as people would write it."""
     text = json.dumps(content, indent=1, ensure_ascii=True)
-    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda one: re.sub(r"\n\s*", " ", one[0]), text)
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)
 
 
 def _to_json(model: Model) -> dict[str, Any]:
@@ -232,19 +236,19 @@ ARRAYS = ("centre", "scale", "shots", "coefficients", "residuals")
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, modified: float) -> General:
+def _load(path: Path, modified: float) -> General:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.get("kind") != "fewshot.calibrator":
             raise ValueError("it is not a calibrator")
         if not isinstance(content["format"], int) or content["format"] > FORMAT:
             raise ValueError(f"format {content['format']}; this fewshot knows up to {FORMAT}")
-        models = {name: _from_json(name, one) for name, one in content["models"].items()}
+        models = {name: _from_json(name, model) for name, model in content["models"].items()}
         others = {
             name: {head: Steps.from_json(steps) for head, steps in heads.items()}
             for name, heads in content.get("others", {}).items()
         }
-        curves = {name: _curve(one) for name, one in content.get("curves", {}).items()}
+        curves = {name: _curve(curve) for name, curve in content.get("curves", {}).items()}
         space = _space(content.get("space"))
         fitted_on = _rows(content, "fitted_on", ("dataset",))
         left_out = _rows(content, "left_out", ())
@@ -334,4 +338,4 @@ def load_general(path: Path | None = None) -> General:
         modified = path.stat().st_mtime
     except OSError as error:
         raise FewshotError("calibrator", f"{path} cannot be read: {error.strerror}") from None
-    return _read(path, modified)
+    return _load(path, modified)
