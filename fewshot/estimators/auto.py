@@ -1,4 +1,4 @@
-"""The recommended estimate: calibrated on base classes, or on other data sets without any."""
+"""The recommended estimator: calibrated on base classes, or on other data sets without them."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ GUESS = "one shot and no base classes: the mean of other data sets, whatever the
 
 
 class Auto(ErrorEstimator):
-    r"""Probit regression of each class's error on what the support shows of it.
+    r"""Probit regression of each class's error on covariates of the support.
 
     ``err = mean_c Phi(b_0 + b . x_c)``, with per-class covariates x_c of
-    :class:`~fewshot.estimators.calibration.covariates.Evidence`: two or three of them, chosen by
-    what is given
-    (:mod:`~fewshot.estimators.calibration.regimes`). The coefficients come from
+    :class:`~fewshot.estimators.calibration.covariates.Evidence`, chosen by shots, head and base
+    classes (:mod:`~fewshot.estimators.calibration.regimes`). The coefficients come from
 
     - other data sets, if there are no base classes: the general-purpose calibrator that comes with
-      the package, or one of your own;
-    - base-class episodes of the same data set otherwise, with the transferred ones as the mean of a
-      Gaussian prior. All base-class episodes together weigh as much as one Bernoulli trial per
-      base class: five base classes move the coefficients a little, five hundred decide them.
+      the package, or a user's calibrator;
+    - base-class episodes of the same data set otherwise, with the transferred coefficients as the
+      mean of a Gaussian prior. All base-class episodes together have the weight of one Bernoulli
+      trial per base class: five base classes change the coefficients little, five hundred
+      determine them.
 
-    The interval is made of quantiles of the standardised residuals of those same episodes, widened
-    for classes that were not among them; the few coefficients make little of having seen them.
+    The interval consists of quantiles of the standardised residuals of the same episodes, widened
+    for new classes; with so few coefficients the overfitting is small.
 
     Parameters
     ----------
     source : {"auto", "base", "datasets"}
-        "base" insists on base classes, "datasets" calibrates on other data sets only (base
-        classes, if any, still lend their covariance).
+        "base" requires base classes, "datasets" calibrates on other data sets only (the covariance
+        of base classes is used if there are any).
     calibrator : str, optional
         Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
     level : float
@@ -86,7 +86,7 @@ class Auto(ErrorEstimator):
         self.level = level
 
     def fit(self, base: BaseClasses) -> Self:
-        """Calibrate on base-class episodes, unless other data sets are asked for."""
+        """Calibrate on base-class episodes, unless `source` is "datasets"."""
         super().fit(base)
         self.general()
         self.fitted_: dict[str, Model] = {}
@@ -101,7 +101,7 @@ class Auto(ErrorEstimator):
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Predicted errors (E,) with their intervals."""
+        """Return predicted errors (E,) with intervals and reservations."""
         base = self.base_
         general, fitted = self.general(), getattr(self, "fitted_", {})
         regimes = np.array(regime_of(support, head, base))
@@ -129,7 +129,7 @@ class Auto(ErrorEstimator):
     def _reservations(
         self, support: Support, head: Head, regimes: NDArray
     ) -> Iterator[tuple[str, Tensor]]:
-        """Why a number may be off, each with its episodes (E,)."""
+        """Reasons why a prediction may be inaccurate, each with its episodes (E,), bool."""
         fitted = getattr(self, "fitted_", {})
         device = support.features.device
         guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
@@ -158,8 +158,8 @@ class Auto(ErrorEstimator):
         return load_general(None if self.calibrator is None else Path(self.calibrator))
 
     def _calibrate(self, base: BaseClasses) -> None:
-        # Base-class episodes are balanced, so that each kind of knowledge has one regime. That
-        # without base classes is for those who keep what was learned and use it elsewhere.
+        # Base-class episodes are balanced, so that there is one regime with and one without base
+        # classes. The latter serves users who apply the saved calibrator without base classes.
         regimes: dict[tuple[str, str], None] = {}
 
         def covariates(support: Support, head: Head) -> Tensor:
@@ -180,7 +180,7 @@ class Auto(ErrorEstimator):
         columns = {without: rows[..., width:-1], regime: rows[..., :width]}
         for fitted_regime, x in columns.items():
             if fitted_regime != regime and fitted_regime not in self.general().models:
-                continue  # a calibrator of one's own may lack it
+                continue  # a user's calibrator may not have this regime
             self.fitted_[fitted_regime] = refit(
                 self.general().model(fitted_regime), x, shots, actual, members
             )
@@ -190,7 +190,7 @@ def has_copies(support: Support) -> Tensor:
     """Whether an episode has the same shot twice: (E,), bool."""
     features = support.features.flatten(1, 2).double()
     numbers = torch.arange(1, features.shape[-1] + 1, dtype=torch.float64, device=features.device)
-    # Different shots all but never have the same product with an irregular vector.
+    # Different shots practically never have the same product with an irregular vector.
     irregular = torch.sin(numbers**2)
     products = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
     ordered = products.sort(-1).values
@@ -198,7 +198,7 @@ def has_copies(support: Support) -> Tensor:
 
 
 def _select(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
-    """Some of the episodes, and the head fitted on them."""
+    """Select episodes by the mask `rows` (E,), and fit the head on them."""
     if rows.all():
         return support, head
     selected = support[torch.from_numpy(rows).to(support.mask.device)]
@@ -206,12 +206,12 @@ def _select(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]
 
 
 def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:
-    """Coefficients and residuals for base-class episodes of one number of shots.
+    """Fit coefficients and residuals to base-class episodes of one number of shots.
 
     Parameters
     ----------
     model : Model
-        The transferred one: the mean of the prior.
+        The transferred model: the mean of the prior.
     x : ndarray of shape (B, N, P)
     shots : float
     actual : ndarray of shape (B, N)
@@ -234,8 +234,8 @@ def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDAr
     predicted = by_class.mean(-1)
     inflation = new_classes(predicted, actual, members, by_class)
     residuals = Residuals.of(predicted, actual.mean(-1), inflation)
-    # Episodes that have all their classes in common show nothing of how episodes differ: to that
-    # extent the residuals are those of other data sets.
+    # If episodes share all their classes, they do not show the variation between episodes: with
+    # this weight the residuals are those of other data sets.
     shared = actual.shape[1] / classes
     quantiles = (1 - shared) * residuals.quantiles + shared * model.residuals_at(shots).quantiles
     return model.with_row(shots, coefficients, quantiles)

@@ -1,4 +1,4 @@
-"""Margins under a prior of classes that base classes of the same backbone suggest."""
+"""Margins under a prior of classes, estimated from base classes of the same backbone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from fewshot.heads.base import (
     linear_scores,
 )
 
-# What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
-# class that is a third wider or narrower than the average one.
+# Advantage of one fitted variance: by chance, a chi-square quantile divided by the number of
+# values, and for a class that is a third wider or narrower than the average.
 CHANCE, SLACK = 10.0, 0.05
-# So much weight that the scatter of the shots has none.
+# Weight of the prior at which the scatter of the shots is negligible.
 PRIOR_ONLY = 1e9
 
 
@@ -43,16 +43,16 @@ class EmpiricalBayes(ErrorEstimator):
     for another class under the head *as it is*. Given the shots, the head is fixed: any head that
     is linear in x will do, and no correction for shots that make their own weights is needed.
 
-    One shot is enough. Where the base classes are of another kind than the episode the prior
-    misleads; so the evidence is checked (:func:`agrees`), and
-    :class:`~fewshot.estimators.margin.Margin` answers for episodes that disagree with the prior,
+    One shot is enough. If the base classes differ in kind from those of the episode, the prior is
+    misleading; so the shots are tested (:func:`agrees`), and
+    :class:`~fewshot.estimators.margin.Margin` is used for episodes that disagree with the prior,
     which the rows record.
 
     Parameters
     ----------
     nu : float
         Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
-        scatter of the shots (LDA) are judged by W alone.
+        scatter of the shots (LDA) are evaluated with W alone.
     points : int
         Quadrature points of the Gaussian probability for three ways and more.
     """
@@ -92,7 +92,7 @@ class EmpiricalBayes(ErrorEstimator):
         )
 
     def _posterior_error(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
-        # LDA shapes its weights by the scatter of these shots, along which they vary too little.
+        # The weights of LDA depend on the scatter of these shots, along which they vary too little.
         form = head.linear().balanced()
         nu = self.nu if form.response is not None else PRIOR_ONLY
         margins, scatter = posterior_margins(prior, support, head, nu, form)
@@ -100,7 +100,7 @@ class EmpiricalBayes(ErrorEstimator):
         return (1 - right.mean(-1)).to(support.features.dtype)
 
     def _fall_back(self, support: Support, head: Head, why: str) -> Prediction:
-        """What ``margin`` says, marked as such."""
+        """Return the prediction of ``margin``, marked as a fallback."""
         other = Margin(self.points).fit(self.base_).predict(support, head)
         return Prediction(
             other.error,
@@ -143,13 +143,13 @@ def posterior_margins(
 
 
 def agrees(prior: ClassPrior, support: Support) -> Tensor:
-    """Whether the shots are likelier under the prior than under no structure at all: (E,), bool.
+    """Whether the shots are likelier under the prior than under an isotropic model: (E,), bool.
 
-    Deviations from the class means against N(0, W), or, where every class has one shot,
-    deviations of the shots from their mean against N(0, B + W); the rival is N(0, s^2 I) with the
-    s^2 that suits these very shots best. Features of another backbone lose: W expects their
-    variance in other directions. The rival has its advantage of having been fitted allowed for:
-    where W itself is a multiple of the identity it could not lose otherwise.
+    Compares the likelihood of deviations from the class means under N(0, W), or, with one shot of
+    every class, of deviations of the shots from their mean under N(0, B + W), with that under
+    N(0, s^2 I) with s^2 fitted to these shots. Features of another backbone fit worse: W has its
+    variance in other directions. The advantage of the fitted s^2 is allowed for: if W is a
+    multiple of the identity the prior could not win otherwise.
     """
     several = (support.counts > 1).any(-1)
     within = support.deviations().flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Shots judged by a head that has not seen them."""
+"""Held-out scores and errors: shots classified by heads refitted without them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fewshot.heads.base import Head, Query, Support
 def leave_one_out_scores(head: Head, support: Support) -> Tensor:
     """Score every shot by the head refitted without it.
 
-    A head with a closed form gives it by ``leave_one_out``; any other is refitted N K times,
-    always on whole batches of episodes.
+    Heads with a closed form implement ``leave_one_out``; others are refitted N K times, on whole
+    batches of episodes.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
-        NaN where the class has one shot only, and in the padding.
+        NaN for the only shot of a class, and for padding.
     """
     scores = head.leave_one_out(support)
     if scores is None:
@@ -51,13 +51,13 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
 def stratified_scores(head: Head, support: Support) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
-    K refits instead of N K. Every class with two shots or more gives one up at a time. Several
-    estimators ask for the same scores, so that the support remembers them.
+    K refits instead of N K. One shot at a time is held out of every class with two shots or more.
+    The scores are cached in the support, as several estimators need them.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
-        NaN where a class has one shot only, and in the padding.
+        NaN for the only shot of a class, and for padding.
     """
     remembered = support.memory.get("stratified")
     if remembered is not None and remembered[0] is head:
@@ -90,14 +90,14 @@ def _stratified(head: Head, support: Support) -> Tensor:
 
 
 def misclassified(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
-    """Which shots the fitted head gets wrong; to the head, they are the queries.
+    """Return which shots the fitted head misclassifies, as its queries.
 
     Parameters
     ----------
     head : Head
     shots : Tensor of shape (E, N, J, D)
     mask : Tensor of shape (E or 1, N, J), bool
-        False where there is nothing to classify.
+        False for padding.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def misclassified(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
 
 
 def select_shots(support: Support, positions: Tensor, mask: Tensor) -> Support:
-    """Shots at chosen places of their class, also several times the same.
+    """Select shots by their positions in their class, possibly repeated.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def select_shots(support: Support, positions: Tensor, mask: Tensor) -> Support:
     positions : Tensor of shape (E or 1, N, J), int64
         In 0..K - 1.
     mask : Tensor of shape (E or 1, N, J), bool
-        False where fewer than J shots of a class are chosen. A class may have none, if no head
-        is to be fitted.
+        False for padding of classes with fewer than J selected shots. A class may have none if no
+        head is fitted to the result.
     """
     E, N, K, D = support.features.shape
     # Whole rows by one index, several times as fast as gathering element by element.
@@ -130,12 +130,12 @@ def select_shots(support: Support, positions: Tensor, mask: Tensor) -> Support:
 
 
 def shot_positions(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Places of the shots that masks (P, E, N, K) choose, as `take` wants them, P times.
+    """Yield the positions of the shots that masks (P, E, N, K) select, for `select_shots`.
 
     Yields
     ------
     positions : Tensor of shape (E, N, J), int64
-        J is the largest number of shots that the p-th mask chooses in a class.
+        J is the largest number of shots that the p-th mask selects in a class.
     taken : Tensor of shape (E, N, J), bool
     """
     order = torch.argsort((~mask).int(), dim=-1, stable=True)
@@ -146,7 +146,7 @@ def shot_positions(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def packed(support: Support) -> Support:
-    """The same shots with those of every class in front and no more padding than needed."""
+    """Return the support with the shots of every class first and minimal padding."""
     return (
         support
         if support.complete
@@ -155,20 +155,20 @@ def packed(support: Support) -> Support:
 
 
 def pattern_mask(support: Support) -> Tensor:
-    """The mask, (1, N, K) if no episode has padding: what is drawn for one is drawn for all."""
+    """Return the mask; (1, N, K) if no episode has padding, so that all share their draws."""
     return support.mask[:1] if support.complete else support.mask
 
 
 def class_mean(shares: Tensor, support: Support) -> Tensor:
-    """Mean over classes of the mean over their shots of (E, N, K), zero in the padding: (E,)."""
+    """Mean over classes of the mean over their shots of (E, N, K), zero for padding: (E,)."""
     return (shares.sum(-1) / support.counts).mean(-1)
 
 
 def uniform_draws(seed: int, numbers: int, support: Support) -> Tensor:
     """Uniform numbers (P, 1, N, K) in [0, 1) for P partitions or resamples.
 
-    They belong to the seed, the number of the partition and the place of a shot, whatever the
-    batch, and those of K shots are the beginning of those of K + 1.
+    They depend on the seed, the index of the partition and the position of a shot, not on the
+    batch, and those of K shots are a prefix of those of K + 1.
     """
     ways, shots = support.mask.shape[1:]
     return torch.from_numpy(_draws(seed, numbers, ways, shots)).to(support.mask.device)

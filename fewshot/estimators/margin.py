@@ -23,7 +23,7 @@ NEEDS_TWO = "held-out margins need two shots of every class"
 
 
 class Margin(ErrorEstimator):
-    r"""P(some rival scores higher), with Gaussian classes and the head as it is.
+    r"""P(another class scores higher), with Gaussian classes and a fixed head.
 
     For a test point x of class c, the margin over a rival j, ``t_cj = score_c(x) - score_j(x)``,
     is linear in x. Given the support, ``err_c = P(min_j t_cj < 0)`` for a Gaussian of N - 1
@@ -78,7 +78,7 @@ class Margin(ErrorEstimator):
         return Prediction.of(error, many, ONE_SHOT)
 
     def _held_out(self, support: Support, head: Head, form: LinearForm | None) -> Prediction:
-        """Held-out margins where every class has two shots; base classes where each has one."""
+        """Held-out margins if every class has two shots; base classes if each has one."""
         error = torch.full_like(support.counts[:, 0], torch.nan)
         every, single = (support.counts > 1).all(-1), (support.counts == 1).all(-1)
         if bool(every.any()):
@@ -126,7 +126,7 @@ def margin_means(support: Support, form: LinearForm, trace: Tensor) -> Tensor:
 
 
 def margins_of(scores: Tensor) -> Tensor:
-    """What each class's own score is above the others': (E, N, N), zero on the diagonal."""
+    """Score of each class minus the scores of the others: (E, N, N), zero on the diagonal."""
     return scores.diagonal(dim1=-2, dim2=-1)[..., None] - scores
 
 

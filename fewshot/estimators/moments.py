@@ -1,4 +1,4 @@
-"""A Gaussian prior of classes, learned from base classes of the same backbone."""
+"""Moments of base classes, and the Gaussian prior of classes estimated from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ClassPrior:
 
     @classmethod
     def of(cls, moments: Moments) -> ClassPrior:
-        """The prior that base classes suggest, in float64.
+        """Estimate the prior from the moments of base classes, in float64.
 
         W is the pooled covariance shrunk to a multiple of the identity. B from C class means in D
         dimensions has to be given structure: its variances along the eigenvectors of W, less the
@@ -51,7 +51,7 @@ class ClassPrior:
         return cls(mean, basis, within, smooth(raw, within))
 
     def to(self, like: Tensor) -> ClassPrior:
-        """The same on the device and in the dtype of `like`."""
+        """Return the prior on the device and in the dtype of `like`."""
         return ClassPrior(*(getattr(self, name).to(like) for name in self.__dataclass_fields__))
 
 
@@ -91,7 +91,7 @@ def smooth(raw: Tensor, within: Tensor, growth: float = 1.6) -> Tensor:
 
 
 def interpolate(x: Tensor, places: Tensor, logs: Tensor) -> Tensor:
-    """exp of the linear interpolation of `logs` at `places` (descending), constant outside."""
+    """Exponential of the linear interpolation of `logs` at `places` (descending)."""
     if len(places) == 1:
         return logs.exp().expand_as(x)
     upper = torch.searchsorted(-places, -x).clamp(1, len(places) - 1)
@@ -140,5 +140,5 @@ class Moments:
 
     @cached_property
     def prior(self) -> Any:
-        """:class:`~fewshot.estimators.moments.ClassPrior` that these moments suggest, made once."""
+        """:class:`~fewshot.estimators.moments.ClassPrior` of these moments, computed once."""
         return ClassPrior.of(self)

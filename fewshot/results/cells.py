@@ -92,17 +92,19 @@ def _source_name(folder: Path, runs: Path) -> str:
 def _run_folders(runs: Path) -> Iterator[Path]:
     """Folders with a summary: complete runs, then cells of interrupted runs."""
     kept = []
-    for here, below, files in os.walk(runs):
+    for root, subfolders, files in os.walk(runs):
         if "summary.json" in files:
-            folder = Path(here)
+            folder = Path(root)
             if folder.parent.name == KEPT:
                 kept.append(folder)
             else:
                 yield folder
             if folder != runs:
-                below.clear()
+                subfolders.clear()
         # Other hidden folders are partial writes of killed runs.
-        below[:] = sorted(name for name in below if name == KEPT or not name.startswith("."))
+        subfolders[:] = sorted(
+            name for name in subfolders if name == KEPT or not name.startswith(".")
+        )
     yield from kept
 
 
@@ -110,8 +112,8 @@ def _keys(folder: Path) -> frozenset[str]:
     """Keys of the cells in the summary of a run folder; empty if it cannot be read."""
     path = folder / "summary.json"
     try:
-        now = path.stat()
-        return _keys_in(path, now.st_dev, now.st_ino, now.st_mtime_ns, now.st_size)
+        status = path.stat()
+        return _keys_in(path, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError):
         return frozenset()
 
@@ -209,8 +211,8 @@ def forget_cells(runs: Path, keys: Iterable[str]) -> None:
         shutil.rmtree(folder / key, ignore_errors=True)
         with suppress(OSError):  # there where a process was killed, or a disk has no locks
             (folder / f"{key}.lock").unlink()
-        for partial in folder.glob(f".{key}.*.partial"):
-            forget_abandoned(partial)
+        for leftover in folder.glob(f".{key}.*.partial"):
+            forget_abandoned(leftover)
     with suppress(OSError):  # not there, or not empty: other runs go on
         folder.rmdir()
 

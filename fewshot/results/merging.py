@@ -69,9 +69,9 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
     expect(not is_run(into), "--into", f"{into} is a run itself", "Give a folder of runs.")
     contents = _StoreContents(into)
     for source, runs in runs_by_source:
-        places = [_place(run, source, into) for run in runs]
-        _remove_partial_copies(places)
-        for run, place in zip(runs, places, strict=True):
+        targets = [_place(run, source, into) for run in runs]
+        _remove_partial_copies(targets)
+        for run, place in zip(runs, targets, strict=True):
             yield _merge_run(run, contents.outside_runs(place, into), contents, dry_run)
 
 
@@ -102,7 +102,7 @@ class _StoreContents:
         self.runs.add(place)
         self.folders |= {place, *place.parents}
 
-    def twin(self, run: Path) -> Path | None:
+    def find_copy(self, run: Path) -> Path | None:
         """Return a run of the store with the same content, under any name; None without one."""
         rivals = self.by_size.get(_sizes(run), [])
         if not rivals:
@@ -120,7 +120,7 @@ class _StoreContents:
             folder = _numbered(folder / name, self.runs.__contains__)
         return folder / place.name
 
-    def free(self, place: Path) -> Path:
+    def free_name(self, place: Path) -> Path:
         """Return `place`, numbered if it is taken in the store or on disk."""
         return _numbered(place, lambda folder: folder in self.folders or folder.exists())
 
@@ -164,10 +164,10 @@ def _merge_run(run: Path, place: Path, contents: _StoreContents, dry_run: bool) 
         open_run(run, COMMAND)
         if run.parent.name == KEPT:
             return _merge_kept_cell(run, place, dry_run)
-        twin = contents.twin(run)
-        if twin is not None:
-            return Merged(run, THERE, twin)
-        free = contents.free(place) if dry_run else _copy_run(run, place, contents)
+        copy = contents.find_copy(run)
+        if copy is not None:
+            return Merged(run, THERE, copy)
+        free = contents.free_name(place) if dry_run else _copy_run(run, place, contents)
     except FewshotError as error:
         if error.argument == "--into":  # the store is at fault, and would be for all
             raise
@@ -179,7 +179,7 @@ def _merge_run(run: Path, place: Path, contents: _StoreContents, dry_run: bool) 
 def _copy_run(run: Path, place: Path, contents: _StoreContents) -> Path:
     """Copy a run to `place` or the next free name, even if another process takes that first."""
     while True:
-        free = contents.free(place)
+        free = contents.free_name(place)
         with _source_errors(run), writing("--into", free):
             try:
                 _copy(run, free)
@@ -189,16 +189,16 @@ def _copy_run(run: Path, place: Path, contents: _StoreContents) -> Path:
                     raise
 
 
-def _remove_partial_copies(places: Iterable[Path]) -> None:
+def _remove_partial_copies(targets: Iterable[Path]) -> None:
     """Remove partial copies of these runs that killed merges left."""
-    names: dict[Path, set[str]] = {}
-    for place in places:
-        names.setdefault(place.parent, set()).add(place.name)
-    for folder, names_here in names.items():
-        for rest in folder.glob(".*.partial"):
-            name = rest.name[1:].rsplit(".", 3)[0]
-            if {name, name.rpartition("-")[0]} & names_here:
-                forget_abandoned(rest)
+    names_by_folder: dict[Path, set[str]] = {}
+    for target in targets:
+        names_by_folder.setdefault(target.parent, set()).add(target.name)
+    for folder, run_names in names_by_folder.items():
+        for partial in folder.glob(".*.partial"):
+            name = partial.name[1:].rsplit(".", 3)[0]
+            if {name, name.rpartition("-")[0]} & run_names:
+                forget_abandoned(partial)
 
 
 @contextmanager

@@ -43,11 +43,11 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
         raise FewshotError(
             "--sql", "needs the package duckdb", f"Run: {install_command('sql')}."
         ) from None
-    named = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+    tables_used = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
     connection: Any = duckdb.connect(":memory:")
     try:
         # Cells last: reading a damaged table removes its run and its cells.
-        for name in sorted(named, key=CELLS.__eq__):
+        for name in sorted(tables_used, key=CELLS.__eq__):
             rows = cells_table(store.summary()) if name == CELLS else store.rows(name)
             # As Arrow: older versions do not know all types of newer pandas.
             table = pa.Table.from_pandas(rows, preserve_index=False)
@@ -59,8 +59,8 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
             raise FewshotError("--sql", "expected a statement, got none", "As 'FROM cells'.")
         return answer.df()
     except duckdb.Error as error:
-        said = " ".join(str(error).split("LINE 1:")[0].split())
+        reason = " ".join(str(error).split("LINE 1:")[0].split())
         tables = f"Tables: {', '.join(TABLES)}."
-        raise FewshotError("--sql", said, tables) from None
+        raise FewshotError("--sql", reason, tables) from None
     finally:
         connection.close()

@@ -120,13 +120,13 @@ def runs_and_kept(folder: Path, argument: str = "report") -> list[Path]:
 def _runs_under(folder: Path) -> Iterator[Path]:
     """Folders with a summary or a table, and folders that may not be listed."""
     denied: list[OSError] = []
-    for here, below, files in os.walk(folder, onerror=denied.append):
+    for root, subfolders, files in os.walk(folder, onerror=denied.append):
         if MARKS & set(files):
-            yield Path(here)
-            if Path(here) != folder:
-                below.clear()
+            yield Path(root)
+            if Path(root) != folder:
+                subfolders.clear()
         # A hidden folder is a partial write of a killed run, or cells of a run in progress.
-        below[:] = [name for name in below if not name.startswith(".")]
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
     # Other folders that cannot be listed were removed in the meantime.
     yield from (Path(error.filename) for error in denied if isinstance(error, PermissionError))
 
@@ -215,11 +215,11 @@ def migrate_run(folder: Path) -> int | None:
 
     run = open_run(folder, "fewshot results migrate")
     raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    old = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
-    if raw["schema_version"] == SCHEMA_VERSION and not old:
+    outdated = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
+    if raw["schema_version"] == SCHEMA_VERSION and not outdated:
         return None
     # All of them, before any is written.
-    tables = {path: without_dictionaries(run.table(path.stem)) for path in old}
+    tables = {path: without_dictionaries(run.table(path.stem)) for path in outdated}
     with writing("fewshot results migrate", folder):
         for path, table in tables.items():
             with atomic_path(path) as partial:

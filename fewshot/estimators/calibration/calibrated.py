@@ -1,4 +1,4 @@
-"""Estimators with a calibrator around them: one, or a stack of several."""
+"""Estimators whose predictions are calibrated: single ones, or a stack of several."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Calibrated(ErrorEstimator):
     ----------
     calibrator_ : Calibrator or None
     residuals_ : Residuals or None
-        None where nothing was predicted on base classes, for the reason in ``reason_``.
+        None without predictions on base classes, for the reason in ``reason_``.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Calibrated(ErrorEstimator):
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Calibrated errors (E,) with their intervals."""
+        """Return calibrated errors (E,) with their intervals."""
         predictions = [estimator.predict(support, head) for estimator in self.inner.values()]
         calibrator = getattr(self, "calibrator_", None)
         if calibrator is None or self.residuals_ is None:
@@ -150,14 +150,14 @@ class Transferred(ErrorEstimator):
         self.level = level
 
     def fit(self, base: BaseClasses) -> Self:
-        """Fit the estimator; the calibrators are as they are."""
+        """Fit the estimator; the calibrators are fixed."""
         super().fit(base)
         check_level("calibration.level", self.level)
         self.inner.fit(base)
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Calibrated errors (E,) with their intervals."""
+        """Return calibrated errors (E,) with their intervals."""
         prediction = self.inner.predict(support, head)
         raw = prediction.error.double().cpu().numpy()[:, None]
         nearest = self.steps.nearest(float(support.typical_shots.mean()))
@@ -183,11 +183,11 @@ class Steps:
     residuals: list[Residuals]
 
     def nearest(self, shots: float) -> int:
-        """Which of them is nearest in ratio."""
+        """Return the index of the nearest number of shots, by ratio."""
         return int(np.abs(np.log(self.shots / shots)).argmin())
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types."""
+        """Return the parameters as JSON types."""
         return {
             "shots": self.shots.tolist(),
             "calibrators": [calibrator.to_json() for calibrator in self.calibrators],
@@ -198,7 +198,7 @@ class Steps:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Steps:
-        """What :meth:`to_json` wrote; ValueError if it is anything else."""
+        """Create from the output of :meth:`to_json`; ValueError if it is invalid."""
         shots = np.array(content["shots"], dtype=np.float64)
         calibrators = [from_json(calibrator) for calibrator in content["calibrators"]]
         residuals = np.array(content["residuals"], dtype=np.float64)
@@ -211,7 +211,7 @@ class Steps:
 
 
 def check_shots(shots: NDArray) -> None:
-    """Raise ValueError unless there are some, positive and ascending."""
+    """Raise ValueError unless `shots` is a non-empty vector of ascending positive numbers."""
     if shots.ndim != 1 or len(shots) == 0 or not (shots > 0).all() or (np.diff(shots) <= 0).any():
         raise ValueError("shots are not ascending positive numbers")
 
@@ -225,9 +225,9 @@ def bounded(
     reason: str | None = None,
     predictions: Sequence[Prediction] = (),
 ) -> Prediction:
-    """Calibrate raw predictions (E, P) and put their interval around them.
+    """Calibrate raw errors (E, P) and add their intervals.
 
-    Reservations of whoever `said` one of them are about the outcome too.
+    Reservations of the raw `predictions` apply to the calibrated prediction as well.
     """
     defined = np.isfinite(raw).all(-1)
     error = np.where(defined, calibrator(raw), np.nan)
@@ -250,7 +250,7 @@ def bounded(
 
 
 def inflation(predicted: NDArray, base: BaseClasses) -> float:
-    """How much wider residuals are on other classes than on these, for predictions (B,)."""
+    """Ratio of the width of residuals on other classes to that on these, for predictions (B,)."""
     if base.errors_by_class is None or base.members is None:
         return 1.0
     by_class = base.errors_by_class.double().numpy()

@@ -1,4 +1,4 @@
-"""Which covariates are defined for what is given."""
+"""Regimes: the covariates that are defined for shots, head and base classes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 from fewshot.estimators.base import BaseClasses
 from fewshot.heads.base import Head, LinearHead, Support
 
-# Below this many base classes the covariance between them is not to be relied upon.
+# With fewer base classes the covariance between them is not reliable.
 ENOUGH_CLASSES = 10
 ONE_SHOT_ALONE = "one shot"
 
-# `closed` regimes are of heads whose weights follow the class means (nearest class mean); the
-# others of heads that are judged by held-out shots.
+# `closed` regimes are for heads whose weights follow the class means (nearest class mean); the
+# others for heads that are evaluated on held-out shots.
 REGIMES: dict[str, tuple[str, ...]] = {
     "closed": ("ways", "risk", "overlap"),
     "closed, some base classes": ("ways", "risk_blended", "overlap"),
@@ -25,7 +25,7 @@ REGIMES: dict[str, tuple[str, ...]] = {
 
 
 def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
-    """The regime of every episode."""
+    """Return the regime of every episode."""
     linear = isinstance(head, LinearHead)
     usable = linear and base.moments is not None
     closed = isinstance(head, LinearHead) and head.linear().response is not None
