@@ -60,19 +60,19 @@ def assert_same(first, second):
 def test_one_cell_of_many_comes_back(workplace):
     ncm, lda = make_cell(KEY), make_cell(OTHER, "lda")
     make_run(workplace / "runs" / "s" / "head=ncm", ncm, lda)
-    cells = find_cells(workplace / "runs", [OTHER, "c" * 64])
-    assert list(cells) == [OTHER]
-    assert_same(cells[OTHER], lda)
-    assert cells[OTHER].summary == lda.summary | {"reused_from": "s/head=ncm"}
+    by_key = find_cells(workplace / "runs", [OTHER, "c" * 64])
+    assert list(by_key) == [OTHER]
+    assert_same(by_key[OTHER], lda)
+    assert by_key[OTHER].summary == lda.summary | {"reused_from": "s/head=ncm"}
     assert find_cells(workplace / "nowhere", [KEY]) == {}
 
 
 def test_a_cell_is_kept_until_it_is_forgotten(workplace):
     keep_cell(workplace, make_cell(KEY))
     keep_cell(workplace, make_cell(OTHER, "lda"))
-    cells = find_cells(workplace, [KEY, OTHER])
-    assert {cell.summary["reused_from"] for cell in cells.values()} == {".cells"}
-    assert_same(cells[KEY], make_cell(KEY))
+    by_key = find_cells(workplace, [KEY, OTHER])
+    assert {cell.summary["reused_from"] for cell in by_key.values()} == {".cells"}
+    assert_same(by_key[KEY], make_cell(KEY))
     forget_cells(workplace, [KEY])
     assert find_cells(workplace, [KEY, OTHER]).keys() == {OTHER}
     forget_cells(workplace, [KEY, OTHER])
