@@ -1,4 +1,4 @@
-"""Predicting the error of an episode from its support alone."""
+"""Estimators of the error of an episode from its support alone."""
 
 from fewshot.registry import Registry
 

@@ -1,4 +1,4 @@
-"""The recommended estimate: calibrated on base classes, or on other data sets without any."""
+"""The recommended estimator: calibrated on base classes, or on other data sets without them."""
 
 from __future__ import annotations
 
@@ -38,32 +38,34 @@ PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
 LEARNED_HEADS = ("NCM", "LDA")  # of the calibrator in the package
 COPIES = "shots that are copies of each other, which show nothing of how images differ"
-STRANGER = "calibrated on nearest class mean and LDA on other data sets, and not on this head"
+UNFAMILIAR_HEAD = (
+    "calibrated on nearest class mean and LDA on other data sets, and not on this head"
+)
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
 
 
 class Auto(ErrorEstimator):
-    r"""Probit regression of each class's error on what the support shows of it.
+    r"""Probit regression of each class's error on covariates of the support.
 
     ``err = mean_c Phi(b_0 + b . x_c)``, with per-class covariates x_c of
-    :class:`~fewshot.estimators.calibration.covariates.Evidence`: two or three of them, chosen by
-    what is given
-    (:mod:`~fewshot.estimators.calibration.regimes`). The coefficients come from
+    :class:`~fewshot.estimators.calibration.covariates.Evidence`, chosen by shots, head and base
+    classes (:mod:`~fewshot.estimators.calibration.regimes`). The coefficients come from
 
     - other data sets, if there are no base classes: the general-purpose calibrator that comes with
-      the package, or one of your own;
-    - base-class episodes of the same data set otherwise, with the transferred ones as the mean of a
-      Gaussian prior. All base-class episodes together weigh as much as one Bernoulli trial per
-      base class: five base classes move the coefficients a little, five hundred decide them.
+      the package, or a user's calibrator;
+    - base-class episodes of the same data set otherwise, with the transferred coefficients as the
+      mean of a Gaussian prior. All base-class episodes together have the weight of one Bernoulli
+      trial per base class: five base classes change the coefficients little, five hundred
+      determine them.
 
-    The interval is made of quantiles of the standardised residuals of those same episodes, widened
-    for classes that were not among them; the few coefficients make little of having seen them.
+    The interval consists of quantiles of the standardised residuals of the same episodes, widened
+    for new classes; with so few coefficients the overfitting is small.
 
     Parameters
     ----------
     source : {"auto", "base", "datasets"}
-        "base" insists on base classes, "datasets" calibrates on other data sets only (base
-        classes, if any, still lend their covariance).
+        "base" requires base classes, "datasets" calibrates on other data sets only (the covariance
+        of base classes is used if there are any).
     calibrator : str, optional
         Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
     level : float
@@ -84,7 +86,7 @@ class Auto(ErrorEstimator):
         self.level = level
 
     def fit(self, base: BaseClasses) -> Self:
-        """Calibrate on base-class episodes, unless other data sets are asked for."""
+        """Calibrate on base-class episodes, unless `source` is "datasets"."""
         super().fit(base)
         self.general()
         self.fitted_: dict[str, Model] = {}
@@ -99,53 +101,53 @@ class Auto(ErrorEstimator):
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Predicted errors (E,) with their intervals."""
+        """Return predicted errors (E,) with intervals and reservations."""
         base = self.base_
         general, fitted = self.general(), getattr(self, "fitted_", {})
         regimes = np.array(regime_of(support, head, base))
         shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
         for regime, count in sorted(set(zip(regimes, shots, strict=True))):
-            own = (regimes == regime) & (shots == count)
+            selected = (regimes == regime) & (shots == count)
             model = fitted.get(str(regime)) or general.model(str(regime))
-            some, one = _part(support, head, own)
-            x = Evidence(some, one, base).stack(REGIMES[regime]).cpu().numpy()
-            predicted = model.predict(x, shots[own])
+            part_support, part_head = _select(support, head, selected)
+            x = Evidence(part_support, part_head, base).stack(REGIMES[regime]).cpu().numpy()
+            predicted = model.predict(x, shots[selected])
             residuals = model.residuals_at(count)
             bounds = residuals.interval(predicted, self.level)
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
-            rows[:, own] = np.stack([predicted, *bounds, *bands])
-        said = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
+            rows[:, selected] = np.stack([predicted, *bounds, *bands])
+        values = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
         return Prediction(
-            said[0],
-            lower=said[1],
-            upper=said[2],
-            bands=said[3:].view(2, len(LEVELS), -1),
+            values[0],
+            lower=values[1],
+            upper=values[2],
+            bands=values[3:].view(2, len(LEVELS), -1),
             **reserved(self._reservations(support, head, regimes)),
         )
 
     def _reservations(
         self, support: Support, head: Head, regimes: NDArray
     ) -> Iterator[tuple[str, Tensor]]:
-        """Why a number may be off, each with its episodes (E,)."""
+        """Reasons why a prediction may be inaccurate, each with its episodes (E,), bool."""
         fitted = getattr(self, "fitted_", {})
         device = support.features.device
         guessed = (regimes == ONE_SHOT_ALONE) & (ONE_SHOT_ALONE not in fitted)
         yield GUESS, torch.from_numpy(guessed).to(device)
-        if not self._knows(head):
+        if not self._fitted_with(head):
             elsewhere = np.array([str(regime) not in fitted for regime in regimes])
-            yield self._stranger(), torch.from_numpy(elsewhere).to(device)
+            yield self._unfamiliar_head(), torch.from_numpy(elsewhere).to(device)
         yield COPIES, has_copies(support).to(device)
 
-    def _knows(self, head: Head) -> bool:
+    def _fitted_with(self, head: Head) -> bool:
         """Whether the calibrator was fitted with heads of this class."""
         if self.calibrator is None:
             return type(head).__name__ in LEARNED_HEADS
-        return self.general().knows(head)
+        return self.general().fitted_with(head)
 
-    def _stranger(self) -> str:
+    def _unfamiliar_head(self) -> str:
         if self.calibrator is None:
-            return STRANGER
+            return UNFAMILIAR_HEAD
         heads = " and ".join(sorted(self.general().heads))
         return f"calibrated on {heads} on other data sets, and not on this head"
 
@@ -156,56 +158,60 @@ class Auto(ErrorEstimator):
         return load_general(None if self.calibrator is None else Path(self.calibrator))
 
     def _calibrate(self, base: BaseClasses) -> None:
-        # Base-class episodes are balanced, so that each kind of knowledge has one regime. That
-        # without base classes is for those who keep what was learned and use it elsewhere.
-        seen: dict[tuple[str, str], None] = {}
+        # Base-class episodes are balanced, so that there is one regime with and one without base
+        # classes. The latter serves users who apply the saved calibrator without base classes.
+        regimes: dict[tuple[str, str], None] = {}
 
-        def look(support: Support, head: Head) -> Tensor:
-            regime, without = (regime_of(support, head, one)[0] for one in (base, NO_BASE))
-            seen[regime, without] = None
+        def covariates(support: Support, head: Head) -> Tensor:
+            regime, without = (
+                regime_of(support, head, knowledge)[0] for knowledge in (base, NO_BASE)
+            )
+            regimes[regime, without] = None
             evidence = Evidence(support, head, base).stack(REGIMES[regime])
             alone = Evidence(support, head, NO_BASE).stack(REGIMES[without])
             shots = support.typical_shots[:, None, None].expand(-1, evidence.shape[1], 1)
             return torch.cat([evidence, alone, shots.double()], -1)
 
-        looked = base.map(look).numpy()
-        ((regime, without),) = seen
+        rows = base.map(covariates).numpy()
+        ((regime, without),) = regimes
         assert base.errors_by_class is not None and base.members is not None
         actual, members = base.errors_by_class.numpy(), base.members.numpy()
-        shots, width = round(float(looked[0, 0, -1]), 6), len(REGIMES[regime])
-        columns = {without: looked[..., width:-1], regime: looked[..., :width]}
-        for one, x in columns.items():
-            if one != regime and one not in self.general().models:
-                continue  # a calibrator of one's own may lack it
-            self.fitted_[one] = refit(self.general().model(one), x, shots, actual, members)
+        shots, width = round(float(rows[0, 0, -1]), 6), len(REGIMES[regime])
+        columns = {without: rows[..., width:-1], regime: rows[..., :width]}
+        for fitted_regime, x in columns.items():
+            if fitted_regime != regime and fitted_regime not in self.general().models:
+                continue  # a user's calibrator may not have this regime
+            self.fitted_[fitted_regime] = refit(
+                self.general().model(fitted_regime), x, shots, actual, members
+            )
 
 
 def has_copies(support: Support) -> Tensor:
     """Whether an episode has the same shot twice: (E,), bool."""
     features = support.features.flatten(1, 2).double()
     numbers = torch.arange(1, features.shape[-1] + 1, dtype=torch.float64, device=features.device)
-    # Different shots all but never have the same product with an irregular vector.
+    # Different shots practically never have the same product with an irregular vector.
     irregular = torch.sin(numbers**2)
-    marks = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
-    ordered = marks.sort(-1).values
+    products = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
+    ordered = products.sort(-1).values
     return (ordered[:, 1:] == ordered[:, :-1]).any(-1)
 
 
-def _part(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
-    """Some of the episodes, and the head fitted on them."""
+def _select(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
+    """Select episodes by the mask `rows` (E,), and fit the head on them."""
     if rows.all():
         return support, head
-    some = support[torch.from_numpy(rows).to(support.mask.device)]
-    return some, head.clone().fit(some)
+    selected = support[torch.from_numpy(rows).to(support.mask.device)]
+    return selected, head.clone().fit(selected)
 
 
 def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:
-    """Coefficients and residuals for base-class episodes of one number of shots.
+    """Fit coefficients and residuals to base-class episodes of one number of shots.
 
     Parameters
     ----------
     model : Model
-        The transferred one: the mean of the prior.
+        The transferred model: the mean of the prior.
     x : ndarray of shape (B, N, P)
     shots : float
     actual : ndarray of shape (B, N)
@@ -227,9 +233,9 @@ def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDAr
     by_class = ndtr(coefficients[0] + z @ coefficients[1:])
     predicted = by_class.mean(-1)
     inflation = new_classes(predicted, actual, members, by_class)
-    own = Residuals.of(predicted, actual.mean(-1), inflation)
-    # Episodes that have all their classes in common show nothing of how episodes differ: to that
-    # extent the residuals are those of other data sets.
+    residuals = Residuals.of(predicted, actual.mean(-1), inflation)
+    # If episodes share all their classes, they do not show the variation between episodes: with
+    # this weight the residuals are those of other data sets.
     shared = actual.shape[1] / classes
-    quantiles = (1 - shared) * own.quantiles + shared * model.residuals_at(shots).quantiles
+    quantiles = (1 - shared) * residuals.quantiles + shared * model.residuals_at(shots).quantiles
     return model.with_row(shots, coefficients, quantiles)

@@ -1,4 +1,4 @@
-"""What an error estimator receives and what it gives."""
+"""Interface of error estimators: their inputs and their predictions."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ class Prediction:
     Attributes
     ----------
     error : Tensor of shape (E,), in [0, 1]
-        NaN where the estimator is undefined: a number nobody could know is not made up.
+        NaN where the estimator is undefined.
     reason : str or None
-        Why it is NaN there; None when every episode has a number.
+        Why errors are NaN; None if every episode has a prediction.
     lower, upper : Tensor of shape (E,), or None
-        Prediction interval of the episode's error, where the estimator has one.
+        Prediction interval of the episode's error; None if the estimator has none.
     bands : Tensor of shape (2, L, E), or None
-        Lower and upper bounds at the levels of ``intervals.LEVELS``, to judge intervals by.
+        Lower and upper bounds at the levels of ``populations.LEVELS``, to measure coverage.
     fallback : Tensor of shape (E,), bool, or None
-        Episodes whose number is to be taken with a reservation: another, simpler estimator
-        answered, say.
+        Episodes whose prediction has a reservation, for example from a simpler estimator.
     fallback_reason : str or None
-        Which reservations, and why.
+        The reservations and their reasons.
     reservations : dict of str to Tensor of shape (E,), bool
-        Where several reservations are about different episodes, those of each; empty where
-        `fallback` and `fallback_reason` say all.
+        Episodes of each reservation if there are several; empty if `fallback` and
+        `fallback_reason` suffice.
     """
 
     error: Tensor
@@ -53,13 +52,13 @@ class Prediction:
     reservations: dict[str, Tensor] = field(default_factory=dict)
 
     def by_reservation(self) -> dict[str, Tensor]:
-        """Episodes (E,), bool, of every reservation."""
+        """Return the episodes (E,), bool, of every reservation."""
         if self.reservations or self.fallback is None:
             return self.reservations
         return {self.fallback_reason or "no reason was given": self.fallback}
 
     def __post_init__(self) -> None:
-        """An infinite error is none, and where there is none there is a reason."""
+        """Replace infinite errors by NaN, with a reason."""
         finite = self.error.isfinite()
         if not bool(finite.all()):
             object.__setattr__(self, "error", torch.where(finite, self.error, torch.nan))
@@ -67,25 +66,25 @@ class Prediction:
 
     @classmethod
     def of(cls, error: Tensor, defined: Tensor, reason: str, **others: Any) -> Prediction:
-        """Blank the undefined episodes, and give the reason only if there are any."""
+        """Create a prediction with NaN where not `defined`; with `reason` only if there are any."""
         if bool(defined.all()):
             return cls(error, **others)
         return cls(torch.where(defined, error, torch.nan), reason, **others)
 
     @classmethod
     def undefined(cls, support: Support, reason: str) -> Prediction:
-        """NaN for every episode."""
+        """Create a prediction of NaN for every episode."""
         features = support.features
         return cls(features.new_full((len(features),), torch.nan), reason)
 
 
 def reserved(reservations: Iterable[tuple[str, Tensor]]) -> dict[str, Any]:
-    """Fields of a `Prediction` with all reservations that any episode has.
+    """Return the fields of a `Prediction` for all reservations that any episode has.
 
     Parameters
     ----------
     reservations : iterable of (str, Tensor of shape (E,), bool)
-        One reason may come several times.
+        A reason may occur several times.
     """
     masks: dict[str, Tensor] = {}
     for reason, episodes in reservations:
@@ -98,24 +97,24 @@ def reserved(reservations: Iterable[tuple[str, Tensor]]) -> dict[str, Any]:
 
 
 class BaseClasses:
-    """What is known from base classes of the same backbone: their statistics, labels and all.
+    """Statistics and labelled episodes of base classes of the same backbone.
 
     Parameters
     ----------
     errors : Tensor of shape (B,), or None
         Actual errors of the same head in base-class episodes of the same ways and shots.
     covariance : callable returning a Tensor of shape (D, D), optional
-        Pooled within-class covariance of base-class features, worked out when first needed; that
-        of the moments by default.
+        Pooled within-class covariance of base-class features, computed on first use; that of the
+        moments by default.
     moments : callable returning Moments, optional
         Their class means and covariance.
     map : callable, optional
-        ``map(function)`` calls ``function(support, head)`` on the B base-class episodes, a few at
-        a time, with the head fitted, and joins what it returns along the first axis: (B, ...).
+        ``map(function)`` calls ``function(support, head)`` on batches of the B base-class
+        episodes, with the head fitted, and concatenates the results: (B, ...).
     errors_by_class : Tensor of shape (B, N), optional
-        What `errors` are the means of.
+        Errors by class, with mean `errors`.
     members : Tensor of shape (B, N), optional
-        Which base classes the episodes are of.
+        Base classes of the episodes.
     reason : str, optional
         Why there are no errors.
     """
@@ -142,12 +141,12 @@ class BaseClasses:
 
     @cached_property
     def moments(self) -> Moments | None:
-        """Class means and covariance, None without base classes."""
+        """Class means and covariance; None without base classes."""
         return None if self._moments is None else self._moments()
 
     @cached_property
     def covariance(self) -> Tensor | None:
-        """Pooled within-class covariance (D, D), None without base classes."""
+        """Pooled within-class covariance (D, D); None without base classes."""
         if self._covariance is not None:
             return self._covariance()
         return None if self.moments is None else self.moments.covariance
@@ -158,7 +157,7 @@ class BaseClasses:
         return self.errors is not None and self._map is not None
 
     def map(self, function: OnEpisodes) -> Tensor:
-        """``function(support, fitted head)`` of every base-class episode, joined: (B, ...)."""
+        """Apply ``function(support, fitted head)`` to every base-class episode: (B, ...)."""
         assert self._map is not None, "no base-class episodes"
         return self._map(function)
 
@@ -167,32 +166,32 @@ NO_BASE = BaseClasses()
 
 
 class ErrorEstimator(ABC):
-    """Predicts the error that a fitted head will make, from its support alone.
+    """Base class of estimators of the error of a fitted head, from its support alone.
 
-    Queries and their labels are in nothing that it is given. ``fit`` learns from base classes,
-    where there are any; ``predict`` changes nothing.
+    Estimators never receive queries or their labels. ``fit`` learns from base classes, if there
+    are any; ``predict`` does not change the estimator.
 
     Class attributes
     ----------------
     least_shots : int
-        How many shots of every class it needs. With fewer it is neither fitted nor asked, and has
-        no prediction.
+        Number of shots of every class that it needs. With fewer it is neither fitted nor called,
+        and has no prediction.
     """
 
     least_shots: int = 1
     base_: BaseClasses = NO_BASE  # until fitted
 
     def fit(self, base: BaseClasses) -> Self:
-        """Keep what the base classes have to say; attributes learned end in ``_``."""
+        """Fit to base classes; learned attributes end in ``_``."""
         self.base_ = base
         return self
 
     @abstractmethod
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Predicted errors (E,) of `head`, which is fitted on `support`."""
+        """Return the predicted errors (E,) of `head`, which is fitted on `support`."""
 
     def get_params(self) -> dict[str, Any]:
-        """Constructor arguments by name."""
+        """Return the constructor arguments by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self))}
 
     def __repr__(self) -> str:

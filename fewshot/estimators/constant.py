@@ -1,4 +1,4 @@
-"""The same number for every episode: the baseline to beat."""
+"""Constant prediction, the baseline of all estimators."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fewshot.heads.base import Head, Support
 class Constant(ErrorEstimator):
     """Mean actual error of base-class episodes with the same ways, shots and head.
 
-    It knows how hard the data set is on average and nothing about the episode. An estimator
-    with a larger mean absolute error than this one has added nothing. Its interval is that of
-    the base-class errors, widened for other classes.
+    It depends on the data set and not on the episode. An estimator with a larger mean absolute
+    error than this one is of no use. Its interval is that of the base-class errors, widened for
+    other classes.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Constant(ErrorEstimator):
         self.level = level
 
     def fit(self, base: BaseClasses) -> Self:
-        """Take mean and residuals of the base-class errors."""
+        """Compute the mean and the residuals of the base-class errors."""
         super().fit(base)
         if base.errors is not None:
             actual = base.errors.double().numpy()
@@ -47,7 +47,7 @@ class Constant(ErrorEstimator):
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """The mean error of the base-class episodes, E times."""
+        """Return the mean error of the base-class episodes for each episode (E,)."""
         level = check_level("estimator.constant.level", self.level)
         if self.base_.errors is None:
             return Prediction.undefined(support, self.base_.reason)

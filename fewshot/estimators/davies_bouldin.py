@@ -16,8 +16,8 @@ class DaviesBouldin(ErrorEstimator):
     """``slope * index + offset``, with the line fitted to base-class episodes of the same head.
 
     A baseline of Bendou et al., "A Statistical Model for Predicting Generalization in Few-Shot
-    Classification", 2022: the index says how much the shots of different classes overlap, and
-    base-class episodes say what that means in errors.
+    Classification", 2022: the index measures the overlap of the shots of different classes, and
+    base-class episodes relate it to errors.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class DaviesBouldin(ErrorEstimator):
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Errors (E,) on the line, clipped to [0, 1]."""
+        """Return the errors (E,) predicted by the line, clipped to [0, 1]."""
         base = self.base_
         if not base.has_episodes:
             return Prediction.undefined(support, base.reason)
@@ -70,9 +70,9 @@ def davies_bouldin_index(support: Support) -> Tensor:
     Returns
     -------
     Tensor of shape (E,)
-        Infinite where two class means coincide (scikit-learn passes over such a pair); NaN where
-        no shot differs from its class mean, one shot of every class for instance (scikit-learn
-        says 0, the best there is).
+        Infinite where two class means coincide (scikit-learn ignores the pair); NaN where no shot
+        differs from its class mean, for example with one shot of every class (scikit-learn
+        returns 0, the best value).
     """
     means = support.means()
     spread = support.deviations(means).norm(dim=-1).sum(-1) / support.counts
@@ -83,7 +83,7 @@ def davies_bouldin_index(support: Support) -> Tensor:
     rounding = support.counts.amax(-1) * torch.finfo(largest.dtype).eps * largest
     ratio = (spread[:, :, None] + spread[:, None]) / apart
     ratio = ratio.masked_fill(apart <= rounding[:, None, None], torch.inf)
-    ratio.diagonal(dim1=-2, dim2=-1).fill_(-torch.inf)  # a class is no rival of its own
+    ratio.diagonal(dim1=-2, dim2=-1).fill_(-torch.inf)  # not a class with itself
     index = ratio.amax(-1).mean(-1)
     return torch.where(spread.amax(-1) > rounding, index, torch.nan)
 
@@ -91,10 +91,10 @@ def davies_bouldin_index(support: Support) -> Tensor:
 def least_squares(index: Tensor, errors: Tensor) -> tuple[float, float]:
     """Slope and offset of `errors` (B,) over `index` (B,), finite pairs only; NaN without any."""
     index, errors = index.double(), errors.double()
-    known = index.isfinite() & errors.isfinite()
-    if not bool(known.any()):
+    defined = index.isfinite() & errors.isfinite()
+    if not bool(defined.any()):
         return math.nan, math.nan
-    index, errors = index[known], errors[known]
+    index, errors = index[defined], errors[defined]
     centred = index - index.mean()
     spread = centred.square().sum()
     slope = float(centred @ errors / spread) if bool(spread > 0) else 0.0

@@ -1,4 +1,4 @@
-"""The few dimensions in which nearest class mean decides."""
+"""The subspace spanned by the class means, in which nearest class mean decides."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ RANK = 1e-13  # of the largest squared singular value; below is rounding
 
 
 class DecisionSpace(NamedTuple):
-    """Orthonormal basis of the differences of class means; nothing else moves a decision.
+    """Orthonormal basis of the differences of class means, on which all decisions depend.
 
     Attributes
     ----------
     points : Tensor of shape (E, N, P), float64
         The class means in the basis, centred; P = min(N - 1, D).
     basis : Tensor of shape (E, D, P)
-        Orthonormal columns, dtype of the means. Columns that no difference of means needs
-        (coinciding means) are zero, and so are the coordinates along them.
+        Orthonormal columns, dtype of the means. With coinciding means the unused columns are
+        zero, and so are the coordinates along them.
     rank : Tensor of shape (E,), float64
         Columns that are not zero, 1 at least.
     """
@@ -30,7 +30,7 @@ class DecisionSpace(NamedTuple):
 
     @classmethod
     def of(cls, means: Tensor) -> Self:
-        """The space of class means (E, N, D)."""
+        """Create the space of class means (E, N, D)."""
         N, D = means.shape[1:]
         centred = means.double()
         centred = centred - centred.mean(1, keepdim=True)
@@ -45,12 +45,12 @@ class DecisionSpace(NamedTuple):
         return cls(vectors * lengths, basis.to(means.dtype), rank)
 
     def project(self, features: Tensor) -> Tensor:
-        """Features (E, N, K, D) in the basis: (E, N, K, P), float64."""
+        """Return features (E, N, K, D) in the basis: (E, N, K, P), float64."""
         flat = features.flatten(1, 2) @ self.basis
         return flat.unflatten(1, features.shape[1:3]).double()
 
     def restrict(self, covariance: Tensor) -> Tensor:
-        """A covariance (D, D) in the basis: (E, P, P), float64."""
+        """Return a covariance (D, D) in the basis: (E, P, P), float64."""
         rows = self.basis.mT.contiguous()
         inside = rows.flatten(0, 1) @ covariance.to(rows)  # one product for all episodes
         return (inside.view(rows.shape) @ self.basis).double()

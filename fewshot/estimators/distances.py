@@ -1,4 +1,4 @@
-"""Distances between class means less what few shots add to them."""
+"""Distances between class means, corrected for the bias due to few shots."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unbiased_distances(
     """Separations of the true means along the estimated directions: (E, N, N).
 
     The means of K_i and K_j shots of isotropic classes are too far apart: their squared distance
-    ``d^2`` has ``tr S_i / K_i + tr S_j / K_j`` in it that is noise. With ``q`` the ratio of this
+    ``d^2`` includes noise of ``tr S_i / K_i + tr S_j / K_j``. With ``q`` the ratio of this
     noise to ``d^2``, which is ``D / (K snr^2)`` for equal shots and
     ``snr = d / sqrt(s_i^2 + s_j^2)``, the result is ``d g(q)``.
 
@@ -32,7 +32,7 @@ def unbiased_distances(
     trace : Tensor of shape (E, N)
         ``tr(S_c) / K_c``.
     dimensions : int
-        D, of the features; only the table asks.
+        D, of the features; used by the table only.
     kind : {"closed_form", "tabulated"}
         ``g = max(0, 1 - q)``, or Bendou et al.'s table, see :func:`simulated_table`.
     """
@@ -44,12 +44,12 @@ def unbiased_distances(
 
 
 def tabulated(q: Tensor, dimensions: int) -> Tensor:
-    """The table at q >= 0, infinity included, by linear interpolation: same shape, in [0, 1]."""
+    """Interpolate the table linearly at q >= 0, infinity included: same shape, in [0, 1]."""
     places, values = (column.to(q) for column in simulated_table(dimensions))
-    right = torch.searchsorted(places, q).clamp(1, len(places) - 1)
-    left = right - 1
-    share = (q - places[left]) / (places[right] - places[left])
-    return torch.lerp(values[left], values[right], share.clamp(0, 1))
+    upper = torch.searchsorted(places, q).clamp(1, len(places) - 1)
+    lower = upper - 1
+    share = (q - places[lower]) / (places[upper] - places[lower])
+    return torch.lerp(values[lower], values[upper], share.clamp(0, 1))
 
 
 @lru_cache(maxsize=64)
@@ -64,9 +64,9 @@ def simulated_table(dimensions: int) -> tuple[Tensor, Tensor]:
     rest (chi-squared, D - 1) have to be drawn. The draws are the middles of equally probable
     strata instead of random ones, and the same for every T: no seed, no noise.
 
-    Two things are not the authors': the variance is taken as known (theirs is estimated from
-    K D numbers), and the interpolation is linear in ``q = D / S^2`` and monotone, where a cubic
-    spline in S overshoots near the noise floor.
+    Two differences from the authors' table: the variance is assumed to be known (theirs is
+    estimated from K D numbers), and the interpolation is linear in ``q = D / S^2`` and monotone,
+    where a cubic spline in S overshoots near the noise floor.
 
     Returns
     -------

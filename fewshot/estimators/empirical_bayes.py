@@ -1,4 +1,4 @@
-"""Margins under a prior of classes that base classes of the same backbone suggest."""
+"""Margins under a prior of classes, estimated from base classes of the same backbone."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fewshot.heads.base import (
     linear_scores,
 )
 
-# What one fitted variance gains: by chance, a chi-square quantile shared by all numbers, and for a
-# class that is a third wider or narrower than the average one.
+# Advantage of one fitted variance: by chance, a chi-square quantile divided by the number of
+# values, and for a class that is a third wider or narrower than the average.
 CHANCE, SLACK = 10.0, 0.05
-# So much weight that the scatter of the shots has none.
-ALONE = 1e9
+# Weight of the prior at which the scatter of the shots is negligible.
+PRIOR_ONLY = 1e9
 
 
 class EmpiricalBayes(ErrorEstimator):
@@ -43,16 +43,16 @@ class EmpiricalBayes(ErrorEstimator):
     for another class under the head *as it is*. Given the shots, the head is fixed: any head that
     is linear in x will do, and no correction for shots that make their own weights is needed.
 
-    One shot is enough. Where the base classes are of another kind than the episode the prior
-    misleads; so the evidence is checked (:func:`agrees`), and
-    :class:`~fewshot.estimators.margin.Margin` answers for episodes that disagree with the prior,
+    One shot is enough. If the base classes differ in kind from those of the episode, the prior is
+    misleading; so the shots are tested (:func:`agrees`), and
+    :class:`~fewshot.estimators.margin.Margin` is used for episodes that disagree with the prior,
     which the rows record.
 
     Parameters
     ----------
     nu : float
         Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
-        scatter of the shots (LDA) are judged by W alone.
+        scatter of the shots (LDA) are evaluated with W alone.
     points : int
         Quadrature points of the Gaussian probability for three ways and more.
     """
@@ -65,10 +65,10 @@ class EmpiricalBayes(ErrorEstimator):
         """Mean over the classes of P(min_j t_cj < 0): (E,)."""
         self._check()
         if not isinstance(head, LinearHead):
-            return self._instead(support, head, "this head is not linear in its queries")
+            return self._fall_back(support, head, "this head is not linear in its queries")
         base = self.base_
         if base.moments is None:
-            return self._instead(support, head, f"no prior ({base.reason})")
+            return self._fall_back(support, head, f"no prior ({base.reason})")
         if base.moments.means.shape[1] != support.features.shape[-1]:
             raise FewshotError(
                 "estimator.empirical_bayes",
@@ -77,30 +77,30 @@ class EmpiricalBayes(ErrorEstimator):
                 "The prior must come from the same backbone and features.",
             )
         prior = base.moments.prior_like(support.features)
-        error = self._under(prior, support, head)
+        error = self._posterior_error(prior, support, head)
         fits = agrees(prior, support)
         if bool(fits.all()):
             return Prediction(error)
-        other = self._instead(support, head, "the shots disagree with the base classes")
-        mixed = torch.where(fits, error, other.error)
+        fallback = self._fall_back(support, head, "the shots disagree with the base classes")
+        mixed = torch.where(fits, error, fallback.error)
         return Prediction.of(
             mixed,
             mixed.isfinite(),
-            f"the shots disagree with the base classes, and {other.reason}",
+            f"the shots disagree with the base classes, and {fallback.reason}",
             fallback=~fits & mixed.isfinite(),
-            fallback_reason=other.fallback_reason,
+            fallback_reason=fallback.fallback_reason,
         )
 
-    def _under(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
-        # LDA shapes its weights by the scatter of these shots, along which they vary too little.
+    def _posterior_error(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
+        # The weights of LDA depend on the scatter of these shots, along which they vary too little.
         form = head.linear().balanced()
-        nu = self.nu if form.response is not None else ALONE
+        nu = self.nu if form.response is not None else PRIOR_ONLY
         margins, scatter = posterior_margins(prior, support, head, nu, form)
         right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
-    def _instead(self, support: Support, head: Head, why: str) -> Prediction:
-        """What ``margin`` says, marked as such."""
+    def _fall_back(self, support: Support, head: Head, why: str) -> Prediction:
+        """Return the prediction of ``margin``, marked as a fallback."""
         other = Margin(self.points).fit(self.base_).predict(support, head)
         return Prediction(
             other.error,
@@ -137,19 +137,19 @@ def posterior_margins(
     projected = support.deviations() @ form.weights.mT[:, None]  # (E, N, K, N)
     scatter = nu * within[:, None] + projected.mT @ projected
     scatter = scatter / (nu + counts - 1).clamp_min(1e-12)[..., None, None]
-    left = prior.between * (1 - gain)  # what K shots leave unknown of the mean
-    unknown = (weights[:, None] * left[:, :, None]) @ weights[:, None].mT
-    return margins, scatter + unknown
+    remaining = prior.between * (1 - gain)  # what K shots leave unknown of the mean
+    mean_covariance = (weights[:, None] * remaining[:, :, None]) @ weights[:, None].mT
+    return margins, scatter + mean_covariance
 
 
 def agrees(prior: ClassPrior, support: Support) -> Tensor:
-    """Whether the shots are likelier under the prior than under no structure at all: (E,), bool.
+    """Whether the shots are likelier under the prior than under an isotropic model: (E,), bool.
 
-    Deviations from the class means against N(0, W), or, where every class has one shot,
-    deviations of the shots from their mean against N(0, B + W); the rival is N(0, s^2 I) with the
-    s^2 that suits these very shots best. Features of another backbone lose: W expects their
-    variance in other directions. The rival has its advantage of having been fitted allowed for:
-    where W itself is a multiple of the identity it could not lose otherwise.
+    Compares the likelihood of deviations from the class means under N(0, W), or, with one shot of
+    every class, of deviations of the shots from their mean under N(0, B + W), with that under
+    N(0, s^2 I) with s^2 fitted to these shots. Features of another backbone fit worse: W has its
+    variance in other directions. The advantage of the fitted s^2 is allowed for: if W is a
+    multiple of the identity the prior could not win otherwise.
     """
     several = (support.counts > 1).any(-1)
     within = support.deviations().flatten(1, 2)
@@ -158,8 +158,8 @@ def agrees(prior: ClassPrior, support: Support) -> Tensor:
     N = means.shape[1]
     fits = _likelier(within @ prior.basis, prior.within, (support.counts - 1).sum(-1))
     freedom = torch.full_like(support.counts[:, 0], N - 1)
-    one = _likelier(between @ prior.basis, prior.between + prior.within, freedom)
-    return torch.where(several, fits, one)
+    between_fits = _likelier(between @ prior.basis, prior.between + prior.within, freedom)
+    return torch.where(several, fits, between_fits)
 
 
 def _likelier(rows: Tensor, variance: Tensor, freedom: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Gaussian(ErrorEstimator):
        projected means.
     5. Samples of N(point_c, S_c) are classified by the nearest point.
 
-    The model knows nothing of the head: what it predicts is the error of nearest class mean.
+    The model does not depend on the head: it predicts the error of nearest class mean.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Gaussian(ErrorEstimator):
         expect_positive_int("estimator.gaussian.iterations", iterations, minimum=0)
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Predicted errors (E,)."""
+        """Return predicted errors (E,)."""
         defined = (support.counts > 1).any(-1)
         base = None
         if not bool(defined.all()):
@@ -107,9 +107,9 @@ class Gaussian(ErrorEstimator):
         mean_square = squares / means.shape[-1]
         fallback = 0.0 if base is None else base.diagonal().mean().to(squares)
         variance = class_variances(mean_square, support.counts, fallback)
-        placed = place(space, variance, support, self.distances, self.iterations)
+        points = corrected_points(space, variance, support, self.distances, self.iterations)
         spread = self._spread(space, variance, deviations, support, base)
-        error = nearest_point_error(placed, placed, spread, self.samples)
+        error = nearest_point_error(points, points, spread, self.samples)
         return Prediction.of(error.to(means.dtype), defined, ONE_SHOT)
 
     def _spread(
@@ -163,27 +163,27 @@ def class_variances(squares: Tensor, counts: Tensor, fallback: Tensor | float) -
     return torch.where(counts > 1, squares / (counts - 1).clamp_min(1), shared)
 
 
-def place(
+def corrected_points(
     space: DecisionSpace, variance: Tensor, support: Support, distances: str, iterations: int
 ) -> Tensor:
-    """Steps 3 and 4: points (E, N, P) for classes of these variances (E, N)."""
+    """Steps 3 and 4: points (E, N, P) at corrected distances, for variances (E, N)."""
     dimensions = support.features.shape[-1]
     trace = dimensions * variance / support.counts
-    wanted = unbiased_distances(space.points, trace, dimensions, distances)
-    return scale_metrically(space.points, wanted, iterations)
+    corrected = unbiased_distances(space.points, trace, dimensions, distances)
+    return scale_metrically(space.points, corrected, iterations)
 
 
 def nearest_point_error(
     points: Tensor, centres: Tensor, covariance: Tensor, samples: int
 ) -> Tensor:
-    """Mean over classes (E,) of P(x ~ N(centre_c, S_c) is nearer to another point than to c's).
+    """Mean over classes (E,) of P(x ~ N(centre_c, S_c) is nearest to the point of another class).
 
     Coinciding points share their samples evenly.
 
     Parameters
     ----------
     points, centres : Tensors of shape (E, N, P), float64
-        What classifies, and where the classes are.
+        Points of the classifier, and means of the classes.
     covariance : Tensor of shape (E, N) or (E, P, P)
         A variance per class, or one covariance for all classes.
     samples : int

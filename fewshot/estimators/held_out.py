@@ -1,4 +1,4 @@
-"""Shots judged by a head that has not seen them."""
+"""Held-out scores and errors: shots classified by heads refitted without them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fewshot.heads.base import Head, Query, Support
 def leave_one_out_scores(head: Head, support: Support) -> Tensor:
     """Score every shot by the head refitted without it.
 
-    A head with a closed form gives it by ``leave_one_out``; any other is refitted N K times,
-    always on whole batches of episodes.
+    Heads with a closed form implement ``leave_one_out``; others are refitted N K times, on whole
+    batches of episodes.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
-        NaN where the class has one shot only, and in the padding.
+        NaN for the only shot of a class, and for padding.
     """
     scores = head.leave_one_out(support)
     if scores is None:
         scores = refitted_scores(head, support)
-    known = support.mask & (support.counts > 1)[..., None]
-    return torch.where(known[..., None], scores, torch.nan)
+    defined = support.mask & (support.counts > 1)[..., None]
+    return torch.where(defined[..., None], scores, torch.nan)
 
 
 def refitted_scores(head: Head, support: Support) -> Tensor:
@@ -37,27 +37,27 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
     scores = support.features.new_full((E, N, K, N), torch.nan)
     for n in range(N):
         for k in range(K):
-            held = support.mask[:, n, k] & (support.counts[:, n] > 1)
-            if not bool(held.any()):
+            selected = support.mask[:, n, k] & (support.counts[:, n] > 1)
+            if not bool(selected.any()):
                 continue
-            mask = support.mask[held].clone()
+            mask = support.mask[selected].clone()
             mask[:, n, k] = False
-            rest = Support.of(support.features[held], mask, support.context[held])
-            query = Query.of(support.features[held][:, n, k : k + 1])
-            scores[held, n, k] = head.clone().fit(rest).scores(query)[:, 0]
+            rest = Support.of(support.features[selected], mask, support.context[selected])
+            query = Query.of(support.features[selected][:, n, k : k + 1])
+            scores[selected, n, k] = head.clone().fit(rest).scores(query)[:, 0]
     return scores
 
 
 def stratified_scores(head: Head, support: Support) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
-    K refits instead of N K. Every class with two shots or more gives one up at a time. Several
-    estimators ask for the same scores, so that the support remembers them.
+    K refits instead of N K. One shot at a time is held out of every class with two shots or more.
+    The scores are cached in the support, as several estimators need them.
 
     Returns
     -------
     Tensor of shape (E, N, K, N)
-        NaN where a class has one shot only, and in the padding.
+        NaN for the only shot of a class, and for padding.
     """
     remembered = support.memory.get("stratified")
     if remembered is not None and remembered[0] is head:
@@ -77,39 +77,39 @@ def _stratified(head: Head, support: Support) -> Tensor:
         return scores
     for k in range(K):
         if support.complete:  # fewer rows are faster than rows that are masked
-            left = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
-            rest = Support.of(left, None, support.context)
+            remaining = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
+            rest = Support.of(remaining, None, support.context)
         else:
-            kept = mask.clone()
-            kept[:, :, k] &= ~spare
-            rest = Support.of(features, kept, support.context)
-        held = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
-        known = spare & mask[:, :, k]
-        scores[:, :, k] = torch.where(known[..., None], held, torch.nan)
+            mask_without = mask.clone()
+            mask_without[:, :, k] &= ~spare
+            rest = Support.of(features, mask_without, support.context)
+        scores_of_shot = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
+        defined = spare & mask[:, :, k]
+        scores[:, :, k] = torch.where(defined[..., None], scores_of_shot, torch.nan)
     return scores
 
 
-def mistakes(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
-    """Which shots the fitted head gets wrong; to the head, they are the queries.
+def misclassified(head: Head, shots: Tensor, mask: Tensor) -> Tensor:
+    """Return which shots the fitted head misclassifies, as its queries.
 
     Parameters
     ----------
     head : Head
     shots : Tensor of shape (E, N, J, D)
     mask : Tensor of shape (E or 1, N, J), bool
-        False where there is nothing to classify.
+        False for padding.
 
     Returns
     -------
     Tensor of shape (E, N, J), bool
     """
-    own = torch.arange(shots.shape[1], device=shots.device)[:, None]
+    labels = torch.arange(shots.shape[1], device=shots.device)[:, None]
     query = Query(shots.flatten(1, 2), mask.expand(shots.shape[:3]).flatten(1, 2))
-    return (head.predict(query).view(shots.shape[:3]) != own) & mask
+    return (head.predict(query).view(shots.shape[:3]) != labels) & mask
 
 
-def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
-    """Shots at chosen places of their class, also several times the same.
+def select_shots(support: Support, positions: Tensor, mask: Tensor) -> Support:
+    """Select shots by their positions in their class, possibly repeated.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
     positions : Tensor of shape (E or 1, N, J), int64
         In 0..K - 1.
     mask : Tensor of shape (E or 1, N, J), bool
-        False where fewer than J shots of a class are chosen. A class may have none, if no head
-        is to be fitted.
+        False for padding of classes with fewer than J selected shots. A class may have none if no
+        head is fitted to the result.
     """
     E, N, K, D = support.features.shape
     # Whole rows by one index, several times as fast as gathering element by element.
@@ -129,42 +129,46 @@ def take(support: Support, positions: Tensor, mask: Tensor) -> Support:
     return Support(taken, mask.expand(rows.shape), support.context)
 
 
-def places(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Places of the shots that masks (P, E, N, K) choose, as `take` wants them, P times.
+def shot_positions(mask: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the positions of the shots that masks (P, E, N, K) select, for `select_shots`.
 
     Yields
     ------
     positions : Tensor of shape (E, N, J), int64
-        J is the largest number of shots that the p-th mask chooses in a class.
+        J is the largest number of shots that the p-th mask selects in a class.
     taken : Tensor of shape (E, N, J), bool
     """
     order = torch.argsort((~mask).int(), dim=-1, stable=True)
     counts = mask.sum(-1, keepdim=True)
     steps = torch.arange(mask.shape[-1], device=mask.device)
-    for p, most in enumerate(counts.flatten(1).amax(1).tolist()):
-        yield order[p, ..., :most], steps[:most] < counts[p]
+    for p, size in enumerate(counts.flatten(1).amax(1).tolist()):
+        yield order[p, ..., :size], steps[:size] < counts[p]
 
 
 def packed(support: Support) -> Support:
-    """The same shots with those of every class in front and no more padding than needed."""
-    return support if support.complete else take(support, *next(places(support.mask[None])))
+    """Return the support with the shots of every class first and minimal padding."""
+    return (
+        support
+        if support.complete
+        else select_shots(support, *next(shot_positions(support.mask[None])))
+    )
 
 
 def pattern_mask(support: Support) -> Tensor:
-    """The mask, (1, N, K) if no episode has padding: what is drawn for one is drawn for all."""
+    """Return the mask; (1, N, K) if no episode has padding, so that all share their draws."""
     return support.mask[:1] if support.complete else support.mask
 
 
 def class_mean(shares: Tensor, support: Support) -> Tensor:
-    """Mean over classes of the mean over their shots of (E, N, K), zero in the padding: (E,)."""
+    """Mean over classes of the mean over their shots of (E, N, K), zero for padding: (E,)."""
     return (shares.sum(-1) / support.counts).mean(-1)
 
 
 def uniform_draws(seed: int, numbers: int, support: Support) -> Tensor:
     """Uniform numbers (P, 1, N, K) in [0, 1) for P partitions or resamples.
 
-    They belong to the seed, the number of the partition and the place of a shot, whatever the
-    batch, and those of K shots are the beginning of those of K + 1.
+    They depend on the seed, the index of the partition and the position of a shot, not on the
+    batch, and those of K shots are a prefix of those of K + 1.
     """
     ways, shots = support.mask.shape[1:]
     return torch.from_numpy(_draws(seed, numbers, ways, shots)).to(support.mask.device)

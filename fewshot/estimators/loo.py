@@ -12,7 +12,7 @@ from fewshot.heads.base import Head, Support
 
 
 class LeaveOneOut(ErrorEstimator):
-    """Share of shots that are misclassified by the head fitted without them.
+    """Fraction of shots that are misclassified by the head fitted without them.
 
     Parameters
     ----------
@@ -23,15 +23,15 @@ class LeaveOneOut(ErrorEstimator):
 
     Notes
     -----
-    Undefined where a class has one shot. Too pessimistic for few shots: the head that is judged
-    has K - 1 of them; and coarse: N K shots give N K + 1 different answers.
+    Undefined if a class has one shot. Too pessimistic for few shots, as the refitted head has
+    K - 1 of them; and coarse: N K shots allow N K + 1 different values.
     """
 
     def __init__(self, fold: str = "shot") -> None:
         self.fold = fold
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Leave-one-out errors (E,)."""
+        """Return the leave-one-out errors (E,)."""
         expect_choice("estimator.loo.fold", self.fold, ("shot", "stratified"))
         defined = (support.counts > 1).all(-1)
         reason = "leave-one-out needs two shots of every class"
@@ -42,12 +42,12 @@ class LeaveOneOut(ErrorEstimator):
 
 
 def held_out_error(scores: Tensor, support: Support) -> Tensor:
-    """Mean over classes of the share of their shots whose best score (E, N, K, N) is another's.
+    """Mean over classes of the fraction of shots misclassified by scores (E, N, K, N): (E,).
 
-    NaN for an episode in which a shot that could be held out has a score that is no number.
+    NaN for an episode in which a held-out shot has a score that is not finite.
     """
-    own = torch.arange(scores.shape[1], device=scores.device)[:, None]
+    labels = torch.arange(scores.shape[1], device=scores.device)[:, None]
     best, answers = scores.max(-1)
-    error = class_mean((answers != own) & support.mask, support)
+    error = class_mean((answers != labels) & support.mask, support)
     held = support.mask & (support.counts > 1)[..., None]
     return error.masked_fill((held & ~best.isfinite()).flatten(1).any(-1), torch.nan)

@@ -23,7 +23,7 @@ NEEDS_TWO = "held-out margins need two shots of every class"
 
 
 class Margin(ErrorEstimator):
-    r"""P(some rival scores higher), with Gaussian classes and the head as it is.
+    r"""P(another class scores higher), with Gaussian classes and a fixed head.
 
     For a test point x of class c, the margin over a rival j, ``t_cj = score_c(x) - score_j(x)``,
     is linear in x. Given the support, ``err_c = P(min_j t_cj < 0)`` for a Gaussian of N - 1
@@ -78,19 +78,21 @@ class Margin(ErrorEstimator):
         return Prediction.of(error, many, ONE_SHOT)
 
     def _held_out(self, support: Support, head: Head, form: LinearForm | None) -> Prediction:
-        """Held-out margins where every class has two shots; base classes where each has one."""
+        """Held-out margins if every class has two shots; base classes if each has one."""
         error = torch.full_like(support.counts[:, 0], torch.nan)
         every, single = (support.counts > 1).all(-1), (support.counts == 1).all(-1)
         if bool(every.any()):
             mean, covariance = held_out_margins(stratified_scores(head, support), support)
             error = torch.where(every, self._error(mean, covariance).to(error), error)
-        known = self.base_.covariance is not None
+        has_covariance = self.base_.covariance is not None
         means_only = isinstance(head, LinearHead) and head.means_at_one_shot
-        if form is not None and means_only and known and bool(single.any()):
+        if form is not None and means_only and has_covariance and bool(single.any()):
             # LDA is nearest class mean there, so that the base covariance gives an answer.
-            as_means = form._replace(response=torch.ones_like(form.biases))
-            alone = self._closed_form(support, as_means, torch.zeros_like(single)).error
-            error = torch.where(single, alone, error)
+            nearest_mean = form._replace(response=torch.ones_like(form.biases))
+            one_shot_error = self._closed_form(
+                support, nearest_mean, torch.zeros_like(single)
+            ).error
+            error = torch.where(single, one_shot_error, error)
         reason = ONE_SHOT if bool(single.all()) else NEEDS_TWO
         return Prediction.of(error, error.isfinite(), reason)
 
@@ -124,16 +126,16 @@ def margin_means(support: Support, form: LinearForm, trace: Tensor) -> Tensor:
 
 
 def margins_of(scores: Tensor) -> Tensor:
-    """What each class's own score is above the others': (E, N, N), zero on the diagonal."""
+    """Score of each class minus the scores of the others: (E, N, N), zero on the diagonal."""
     return scores.diagonal(dim1=-2, dim2=-1)[..., None] - scores
 
 
 def held_out_margins(scores: Tensor, support: Support) -> tuple[Tensor, Tensor]:
     """Mean margins (E, N, N) and score covariance (E, N, N) of held-out scores (E, N, K, N)."""
-    known = support.mask[..., None]
-    scores = torch.where(known, scores, 0.0)
+    mask = support.mask[..., None]
+    scores = torch.where(mask, scores, 0.0)
     mean = scores.sum(2) / support.counts[..., None]
-    deviations = (scores - mean[:, :, None]) * known
+    deviations = (scores - mean[:, :, None]) * mask
     freedom = (support.counts - 1).sum(-1).clamp_min(1)
     flat = deviations.flatten(1, 2)
     covariance = flat.mT @ flat / freedom[:, None, None]
@@ -155,11 +157,13 @@ def rival_covariance(scatter: Tensor) -> Tensor:
     N = scatter.shape[-1]
     if scatter.ndim == 3:
         scatter = scatter[:, None].expand(-1, N, -1, -1)
-    own = torch.arange(N, device=scatter.device)
+    ways = torch.arange(N, device=scatter.device)
     # cov(s_c - s_i, s_c - s_j) = S_cc + S_ij - S_ci - S_cj
-    with_own = scatter[:, own, own]  # (E, c, j): S_cj
-    itself = with_own[:, own, own]
-    covariance = itself[..., None, None] + scatter - with_own[..., None] - with_own[..., None, :]
+    with_class = scatter[:, ways, ways]  # (E, c, j): S_cj
+    itself = with_class[:, ways, ways]
+    covariance = (
+        itself[..., None, None] + scatter - with_class[..., None] - with_class[..., None, :]
+    )
     off = ~torch.eye(N, dtype=torch.bool, device=scatter.device)
     kept = off[:, :, None] & off[:, None, :]
     return covariance[:, kept].unflatten(1, (N, N - 1, N - 1))

@@ -1,4 +1,4 @@
-"""Margins with heavy tails."""
+"""Error from margins with a Student-t distribution, which has heavier tails."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class MarginT(Margin):
     Parameters
     ----------
     freedom : "auto" or float > 2
-        Degrees of freedom. "auto" takes that of 2.5, 3, 4, 6, 10 and infinity which leaves the
-        least mean absolute error on base-class episodes, and 4 without any.
+        Degrees of freedom. "auto" selects among 2.5, 3, 4, 6, 10 and infinity the one with the
+        least mean absolute error on base-class episodes; 4 without any.
     points : int
-        Quadrature points of the probability; they carry the scales as well.
+        Quadrature points of the probability, also used for the scales.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class MarginT(Margin):
         self.freedom = freedom
 
     def fit(self, base: BaseClasses) -> Self:
-        """Choose the degrees of freedom."""
+        """Select the degrees of freedom."""
         super().fit(base)
         self._check()
         self.freedom_ = WITHOUT_BASE if self.freedom == "auto" else float(self.freedom)
@@ -52,14 +52,14 @@ class MarginT(Margin):
                 predicted = base.map(lambda support, head: self.predict(support, head).error)
                 miss = (predicted - base.errors.to(predicted)).abs()
                 misses[freedom] = float(miss[miss.isfinite()].mean())
-            known = [freedom for freedom in CHOICES if not math.isnan(misses[freedom])]
-            self.freedom_ = min(known, key=misses.__getitem__) if known else WITHOUT_BASE
+            usable = [freedom for freedom in CHOICES if not math.isnan(misses[freedom])]
+            self.freedom_ = min(usable, key=misses.__getitem__) if usable else WITHOUT_BASE
         return self
 
     def _freedom(self) -> float:
         self._check()
-        given = WITHOUT_BASE if self.freedom == "auto" else float(self.freedom)
-        return getattr(self, "freedom_", given)
+        default = WITHOUT_BASE if self.freedom == "auto" else float(self.freedom)
+        return getattr(self, "freedom_", default)
 
     def _check(self) -> None:
         number = isinstance(self.freedom, int | float) and not isinstance(self.freedom, bool)

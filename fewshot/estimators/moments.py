@@ -1,4 +1,4 @@
-"""A Gaussian prior of classes, learned from base classes of the same backbone."""
+"""Moments of base classes, and the Gaussian prior of classes estimated from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ClassPrior:
 
     @classmethod
     def of(cls, moments: Moments) -> ClassPrior:
-        """The prior that base classes suggest, in float64.
+        """Estimate the prior from the moments of base classes, in float64.
 
         W is the pooled covariance shrunk to a multiple of the identity. B from C class means in D
         dimensions has to be given structure: its variances along the eigenvectors of W, less the
@@ -51,7 +51,7 @@ class ClassPrior:
         return cls(mean, basis, within, smooth(raw, within))
 
     def to(self, like: Tensor) -> ClassPrior:
-        """The same on the device and in the dtype of `like`."""
+        """Return the prior on the device and in the dtype of `like`."""
         return ClassPrior(*(getattr(self, name).to(like) for name in self.__dataclass_fields__))
 
 
@@ -84,21 +84,21 @@ def smooth(raw: Tensor, within: Tensor, growth: float = 1.6) -> Tensor:
     tiny = torch.finfo(within.dtype).tiny
     places, values = [], []
     for start, stop in pairwise(edges):
-        own = within[start:stop]
-        places.append(own.clamp_min(tiny).log().mean())
-        values.append(torch.maximum(raw[start:stop].mean(), 1e-3 * own.mean()).clamp_min(tiny))
+        group = within[start:stop]
+        places.append(group.clamp_min(tiny).log().mean())
+        values.append(torch.maximum(raw[start:stop].mean(), 1e-3 * group.mean()).clamp_min(tiny))
     return interpolate(within.clamp_min(tiny).log(), torch.stack(places), torch.stack(values).log())
 
 
 def interpolate(x: Tensor, places: Tensor, logs: Tensor) -> Tensor:
-    """exp of the linear interpolation of `logs` at `places` (descending), constant outside."""
+    """Exponential of the linear interpolation of `logs` at `places` (descending)."""
     if len(places) == 1:
         return logs.exp().expand_as(x)
-    right = torch.searchsorted(-places, -x).clamp(1, len(places) - 1)
-    left = right - 1
-    gap = (places[left] - places[right]).clamp_min(1e-12)
-    share = ((places[left] - x) / gap).clamp(0, 1)
-    return (logs[left] + share * (logs[right] - logs[left])).exp()
+    upper = torch.searchsorted(-places, -x).clamp(1, len(places) - 1)
+    lower = upper - 1
+    gap = (places[lower] - places[upper]).clamp_min(1e-12)
+    share = ((places[lower] - x) / gap).clamp(0, 1)
+    return (logs[lower] + share * (logs[upper] - logs[lower])).exp()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +128,8 @@ class Moments:
         key = ("covariance", features.device, features.dtype)
         if key not in self._converted:
             self._converted[key] = self.covariance.to(features)
-        found: Tensor = self._converted[key]
-        return found
+        covariance: Tensor = self._converted[key]
+        return covariance
 
     def prior_like(self, features: Tensor) -> Any:
         """The prior on the device and in the dtype of `features`, converted once."""
@@ -140,5 +140,5 @@ class Moments:
 
     @cached_property
     def prior(self) -> Any:
-        """:class:`~fewshot.estimators.moments.ClassPrior` that these moments suggest, made once."""
+        """:class:`~fewshot.estimators.moments.ClassPrior` of these moments, computed once."""
         return ClassPrior.of(self)

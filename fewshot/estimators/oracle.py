@@ -1,4 +1,4 @@
-"""Upper bounds: the Gaussian model with knowledge that only the queries' labels give."""
+"""Upper bounds: the Gaussian model with parameters estimated from the labelled queries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES
-from fewshot.estimators.gaussian import class_variances, nearest_point_error, place
+from fewshot.estimators.gaussian import class_variances, corrected_points, nearest_point_error
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.heads.base import Head, Support
 
@@ -20,23 +20,23 @@ NO_QUERY = "a class has no query"
 
 
 class OracleEstimator(ErrorEstimator):
-    """What a model would say if it knew what no support can show; sees the labelled queries.
+    """Base class of predictions by a model whose parameters come from the labelled queries.
 
-    It is no estimator: it shows how much of a model's error is due to the few shots and how
-    much to the model. ``predict`` knows nothing and says so; only
+    It is not an estimator: it shows how much of a model's error is due to the few shots and how
+    much to the model. ``predict`` is undefined; only
     :func:`fewshot.tasks.engine.episodes.predicted_errors` calls ``predict_knowing``.
     """
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """NaN for every episode, as there are no queries to look at."""
+        """Return NaN for every episode, as there are no queries."""
         return Prediction.undefined(support, NEEDS_QUERIES)
 
     @abstractmethod
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
-        """Predicted errors (E,) of `head`, fitted on `support`, knowing all labelled queries.
+        """Return predicted errors (E,) of `head`, fitted on `support`, from labelled queries.
 
-        `queries` has features (E, N, Q, D), way by way, and a mask for its padding. NaN where a
-        class has none.
+        `queries` has features (E, N, Q, D), by way, and a mask for its padding. NaN if a class
+        has no query.
         """
 
 
@@ -51,7 +51,7 @@ class OracleSigma(OracleEstimator):
     Parameters
     ----------
     distances, samples, iterations
-        As those of :class:`~fewshot.estimators.gaussian.Gaussian`.
+        As in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class OracleSigma(OracleEstimator):
         expect_positive_int("estimator.oracle_sigma.iterations", iterations, minimum=0)
 
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
-        """Errors (E,) of the support's corrected means under the queries' variances."""
+        """Return errors (E,) of the support's corrected means with the queries' variances."""
         space = DecisionSpace.of(support.means())
-        known = query_means(queries)
-        deviations = queries.deviations(known)
+        true_means = query_means(queries)
+        deviations = queries.deviations(true_means)
         squares = torch.linalg.vector_norm(deviations, dim=(2, 3)).double().square()
-        whole = class_variances(squares / known.shape[-1], queries.counts, 0.0)
-        placed = place(space, whole, support, self.distances, self.iterations)
+        whole = class_variances(squares / true_means.shape[-1], queries.counts, 0.0)
+        points = corrected_points(space, whole, support, self.distances, self.iterations)
         inside = decision_variances(space, deviations, queries.counts)
-        error = nearest_point_error(placed, placed, inside, self.samples)
-        return where_known(error.to(known.dtype), queries)
+        error = nearest_point_error(points, points, inside, self.samples)
+        return mask_unobserved(error.to(true_means.dtype), queries)
 
 
 class Oracle(OracleEstimator):
@@ -83,12 +83,12 @@ class Oracle(OracleEstimator):
     Parameters
     ----------
     classifier : {"support", "queries"}
-        Whose means classify the samples. Those of the support are the ones that nearest class
-        mean really has, so that all that can be wrong is that classes are isotropic Gaussians
-        in the N - 1 dimensions. The authors take those of the queries: the error of nearest
-        class mean at infinitely many shots, whatever the support.
+        Means that classify the samples. Those of the support are the means of nearest class mean,
+        so that the only assumption is that classes are isotropic Gaussians in the N - 1
+        dimensions. The authors use those of the queries: the error of nearest class mean with
+        infinitely many shots, independent of the support.
     samples : int
-        As that of :class:`~fewshot.estimators.gaussian.Gaussian`.
+        As in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
 
     def __init__(self, classifier: str = "support", samples: int = 512) -> None:
@@ -98,14 +98,14 @@ class Oracle(OracleEstimator):
         expect_positive_int("estimator.oracle.samples", samples)
 
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
-        """Errors (E,) of nearest class mean on isotropic Gaussians with the queries' moments."""
-        known = query_means(queries)
-        means = support.means() if self.classifier == "support" else known
+        """Return errors (E,) of nearest mean on isotropic Gaussians with the queries' moments."""
+        true_means = query_means(queries)
+        means = support.means() if self.classifier == "support" else true_means
         space = DecisionSpace.of(means)
-        centres = space.project((known - means.mean(1, keepdim=True))[:, :, None])[:, :, 0]
-        inside = decision_variances(space, queries.deviations(known), queries.counts)
+        centres = space.project((true_means - means.mean(1, keepdim=True))[:, :, None])[:, :, 0]
+        inside = decision_variances(space, queries.deviations(true_means), queries.counts)
         error = nearest_point_error(space.points, centres, inside, self.samples)
-        return where_known(error.to(known.dtype), queries)
+        return mask_unobserved(error.to(true_means.dtype), queries)
 
 
 def query_means(queries: Support) -> Tensor:
@@ -119,8 +119,8 @@ def decision_variances(space: DecisionSpace, deviations: Tensor, counts: Tensor)
     return class_variances(squares / space.rank[:, None], counts, 0.0)
 
 
-def where_known(error: Tensor, queries: Support) -> Prediction:
-    """Blank episodes (E,) in which a class has no query, or every class has one only."""
+def mask_unobserved(error: Tensor, queries: Support) -> Prediction:
+    """Set errors (E,) to NaN if a class has no query, or if every class has only one."""
     present = (queries.counts > 0).all(-1)
     many = (queries.counts > 1).any(-1)
     reason = ONE_QUERY if bool(present.all()) else NO_QUERY

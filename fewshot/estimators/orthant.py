@@ -96,9 +96,9 @@ def _sobol(dimensions: int, points: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _scales(freedom: float, points: int) -> Tensor:
-    """What divides the deviations: sqrt(chi2 / (freedom - 2)) at the midpoints of its quantiles.
+    """Scales sqrt(chi2 / (freedom - 2)) that divide the deviations, at equidistant quantiles.
 
-    In another order than the Sobol points, so that scale and direction do not go together.
+    In an order independent of the Sobol points, so that scale and direction are independent.
     """
     from scipy.stats import chi2
 

@@ -18,10 +18,10 @@ def scale_metrically(points: Tensor, distances: Tensor, iterations: int) -> Tens
     Scaling", 1977): every iteration is a Guttman transform, ``X <- B(X) X / N``, and never
     increases the stress.
 
-    The number of iterations is fixed, so that an episode gets the same answer in any batch. The
-    points keep their orientation: ``B(X)`` is symmetric, so that ``X' B(X) X`` is, which makes
-    the identity the best rotation (Procrustes) of every step. A covariance that goes with the
-    first points therefore goes with the last ones.
+    The number of iterations is fixed, so that the result does not depend on the batch. The points
+    keep their orientation: ``B(X)`` is symmetric, so that ``X' B(X) X`` is, which makes the
+    identity the best rotation (Procrustes) of every step. A covariance in the coordinates of the
+    initial points is therefore valid for the final ones.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def scale_metrically(points: Tensor, distances: Tensor, iterations: int) -> Tens
     distances : Tensor of shape (E, N, N)
         Symmetric, not negative, zero on the diagonal and where points coincide.
     iterations : int
-        None (0) leaves the points where they are.
+        With 0 the points are not moved.
     """
     N = points.shape[1]
     smallest = torch.finfo(points.dtype).tiny

@@ -1,4 +1,4 @@
-"""Typed rows, their statistics and where they are kept."""
+"""Results: typed rows and summaries, their storage, queries and comparison."""
 
 from fewshot.results.result import Result
 

@@ -1,4 +1,4 @@
-"""Cells that several runs have: which one counts, and what is left aside for it."""
+"""Selection of one run per cell where several runs have it, and a list of the rest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NAMED = 3  # heads in a line
 
 
 def episodes_of(cell: Mapping[str, Any]) -> int:
-    """Episodes (tasks, for one-class tasks) that a cell is over; 0 where the summary has none."""
+    """Number of episodes (tasks, for one-class tasks) of a cell; 0 if the summary has none."""
     count = cell.get("episodes")
     return count if isinstance(count, int) else 0
 
 
 def counting_cells(runs: Sequence[Run], order: Iterable[int]) -> dict[tuple[Any, ...], Any]:
-    """Of every cell the run that counts for it, as an index of `runs`, and the cell.
+    """Select the run that counts for each cell: identity to index of `runs` and the cell.
 
-    The one over most episodes; of those the last in `order`.
+    The run with the most episodes; among equals the last in `order`.
 
     Parameters
     ----------
@@ -37,23 +37,23 @@ def counting_cells(runs: Sequence[Run], order: Iterable[int]) -> dict[tuple[Any,
     cells: dict[tuple[Any, ...], tuple[int, Cell]] = {}
     for i in order:
         for cell in runs[i].summary["cells"]:
-            known = cells.get(identity(cell))
-            if known is None or episodes_of(cell) >= episodes_of(known[1]):
+            current = cells.get(identity(cell))
+            if current is None or episodes_of(cell) >= episodes_of(current[1]):
                 cells[identity(cell)] = (i, cell)
     return cells
 
 
 def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) -> list[Cell]:
-    """Cells whose rows are not shown, as another run has the cell over other rows.
+    """List the cells that are not shown because another run has them with different rows.
 
-    A cell that was taken from another run, or computed again with the same settings, has the same
-    rows, so that nothing is lost with it.
+    A cell that was reused from another run, or computed again with the same settings, has the same
+    rows and is not listed.
 
     Returns
     -------
     list of dict
-        What names the cell (`IDENTITY`), ``run`` and ``episodes`` of what is left aside,
-        ``counts_run`` and ``counts_episodes`` of what is shown instead. Runs are folders.
+        Keys of `IDENTITY`; ``run`` and ``episodes`` of the cell that is not shown; ``counts_run``
+        and ``counts_episodes`` of the cell shown instead. Runs are folders.
     """
     aside = []
     for i in order:
@@ -69,7 +69,7 @@ def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) ->
 
 
 def _same_rows(first: Cell, second: Cell) -> bool:
-    """By the keys; cells of runs without keys by what they are of and came to."""
+    """Whether two cells have the same rows: by key, without keys by settings and results."""
     if first.get("key") and second.get("key"):
         return bool(first["key"] == second["key"])
     names = ("episodes", "hashes", "head_parameters", "accuracy", "auroc", "prevalences")
@@ -79,15 +79,15 @@ def _same_rows(first: Cell, second: Cell) -> bool:
 
 def aside_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """A line per pair of runs: ``left aside: runs/b: 60 episodes of ncm, lda on digits, ...``."""
-    together: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for one in entries:
-        pair = one["run"], one["episodes"], one["counts_run"], one["counts_episodes"]
-        together.setdefault(pair, []).append(one)
-    return [_line(cells) for cells in together.values()]
+    by_pair: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        pair = entry["run"], entry["episodes"], entry["counts_run"], entry["counts_episodes"]
+        by_pair.setdefault(pair, []).append(entry)
+    return [_line(cells) for cells in by_pair.values()]
 
 
 def _line(cells: Sequence[Mapping[str, Any]]) -> str:
-    """Of cells that one run has and another counts for."""
+    """One line about the cells of one run that another run replaces."""
     run, episodes, counts, more = (
         cells[0][name] for name in ("run", "episodes", "counts_run", "counts_episodes")
     )
@@ -101,5 +101,5 @@ def _line(cells: Sequence[Mapping[str, Any]]) -> str:
 
 def _named(values: Iterable[Any]) -> str:
     names = list(dict.fromkeys(map(str, values)))
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    hidden = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {hidden} more" if hidden > 0 else "")

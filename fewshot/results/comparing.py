@@ -1,4 +1,4 @@
-"""Heads or backbones against each other: on the same episodes, and over data sets."""
+"""Paired comparison of heads or backbones on the same episodes, and tests over data sets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fewshot.statistics.paired import (
 )
 
 OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
-# Fewer data sets than these cannot make Wilcoxon's test say anything at 5 %.
+# With fewer data sets the p-value of Wilcoxon's test cannot be below 0.05.
 FEWEST_SETS = 6
 
 
@@ -49,16 +49,16 @@ def compare(
     names : sequence of str
         Two or more of them.
     filters : mapping of str to sequence of str, optional
-        Values that are wanted, by key of a cell.
+        Values to select, by key of a cell.
 
     Returns
     -------
     dict
-        ``pairs``, one per pair and whatever else they share: ``first``, ``second``, `OTHERS`
+        ``pairs``, one per pair and values of the other keys: ``first``, ``second``, `OTHERS`
         less `of`, ``episodes``, ``mean``, ``lower`` and ``upper`` (over episodes),
         ``intervals`` by population, ``better``, ``equal``, ``worse``, ``p``;
         ``over_datasets``: the test, its ``p``, ``datasets`` and ``means`` or ``ranks``, or the
-        ``reason`` why there is none or it says little; ``left_out``: pairs that were not on the
+        ``reason`` why there is none or why its power is low; ``left_out``: pairs not on the
         same episodes; ``left_aside``: of the cells compared, those that another run has over more
         episodes or with later settings.
 
@@ -73,50 +73,50 @@ def compare(
     summary = store.summary()
     cells = [cell for cell in summary["cells"] if cell["task"] == CLASSIFICATION]
     cells = chosen_cells(cells, filters or {})
-    there = {cell[of] for cell in cells}
+    known_names = {cell[of] for cell in cells}
     for name in names:
-        if name not in there:
-            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, there))
+        if name not in known_names:
+            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, known_names))
     pairs, left_out = [], []
-    drawn = _Drawn(store)
-    for context, own in _contexts(cells, of, names).items():
-        for first, second in itertools.combinations([name for name in names if name in own], 2):
+    reader = _EpisodeReader(store)
+    for context, by_name in _contexts(cells, of, names).items():
+        for first, second in itertools.combinations([name for name in names if name in by_name], 2):
             named = {"first": first, "second": second, **dict(context)}
-            if not same_episodes(own[first], own[second]):
+            if not same_episodes(by_name[first], by_name[second]):
                 left_out.append({**named, "reason": "they were not judged on the same episodes"})
                 continue
             try:
-                episodes = drawn.of(own[first])
+                episodes = reader.of(by_name[first])
             except FewshotError as error:
                 left_out.append({**named, "reason": error.problem})
                 continue
-            pairs.append({**named, **_paired(own[first], own[second], values, episodes)})
+            pairs.append({**named, **_paired(by_name[first], by_name[second], values, episodes)})
     over = _over_datasets(cells, of, names)
     compared = {identity(cell) for cell in cells if cell[of] in names}
-    aside = [one for one in summary["left_aside"] if identity(one) in compared]
+    aside = [cell for cell in summary["left_aside"] if identity(cell) in compared]
     return {"pairs": pairs, "over_datasets": over, "left_out": left_out, "left_aside": aside}
 
 
 def _contexts(
     cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
 ) -> dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]]:
-    """By what else names a cell, the cells by name; a feature kind belongs to its backbone."""
+    """Cells by name, grouped by their other keys; a feature kind belongs to its backbone."""
     shared = [key for key in OTHERS if key != of and not (of == "backbone" and key == "feature")]
-    found: dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]] = {}
+    contexts: dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]] = {}
     for cell in cells:
         if cell[of] in names:
             context = tuple((key, cell[key]) for key in shared)
-            own = found.setdefault(context, {})
-            if cell[of] in own:
-                kinds = sorted({own[cell[of]]["feature"], cell["feature"]})
+            by_name = contexts.setdefault(context, {})
+            if cell[of] in by_name:
+                kinds = sorted({by_name[cell[of]]["feature"], cell["feature"]})
                 problem = f"{cell[of]} has several features: {', '.join(kinds)}"
                 raise FewshotError("--backbones", problem, "Choose with --feature.")
-            own[cell[of]] = cell
-    return found
+            by_name[cell[of]] = cell
+    return contexts
 
 
-class _Drawn:
-    """Episodes of cells, from the run folders, each read once."""
+class _EpisodeReader:
+    """Reader of the episode sets of cells from the run folders; each is read once."""
 
     def __init__(self, store: Store) -> None:
         self.folders = [run.folder for run in store.runs]
@@ -136,33 +136,35 @@ class _Drawn:
 def _paired(
     first: dict[str, Any], second: dict[str, Any], values: Values, episodes: EpisodeSet
 ) -> dict[str, Any]:
-    """Rows have an accuracy per episode, so that a query counts for the whole of its episode."""
+    """Compare two cells; as accuracies are per episode, a query acts on its whole episode."""
     order = np.arange(len(episodes))
-    one, other = (values[key_of(cell, "accuracy")].reindex(order) for cell in (first, second))
+    first_values, second_values = (
+        values[key_of(cell, "accuracy")].reindex(order) for cell in (first, second)
+    )
     shape = episodes.classes.shape
-    found = compare_on_episodes(
-        np.broadcast_to(one.to_numpy()[:, None], shape),
-        np.broadcast_to(other.to_numpy()[:, None], shape),
+    comparison = compare_on_episodes(
+        np.broadcast_to(first_values.to_numpy()[:, None], shape),
+        np.broadcast_to(second_values.to_numpy()[:, None], shape),
         episodes.classes,
         episodes.labels,
         episodes.support,
         episodes.query,
         impostors=True,
     )
-    known = found["intervals"]["episodes"]
-    bounds = {key: known[key] for key in ("mean", "lower", "upper")}
-    return {"episodes": len(episodes), **bounds, **found}
+    interval = comparison["intervals"]["episodes"]
+    bounds = {key: interval[key] for key in ("mean", "lower", "upper")}
+    return {"episodes": len(episodes), **bounds, **comparison}
 
 
 def _over_datasets(
     cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Mean accuracies by data set, over the contexts that all names share; novel classes alone."""
+    """Test mean accuracies by data set, over contexts that all names share; novel classes only."""
     by_set: dict[str, list[list[float]]] = {}
     alike = of_one_part(cells, lambda cell: str(cell["dataset"]))
-    for context, own in _contexts(alike, of, names).items():
-        if set(names) <= own.keys():
-            means = [own[name]["accuracy"]["mean"] for name in names]
+    for context, by_name in _contexts(alike, of, names).items():
+        if set(names) <= by_name.keys():
+            means = [by_name[name]["accuracy"]["mean"] for name in names]
             by_set.setdefault(dict(context)["dataset"], []).append(means)
     table = [[fmean(column) for column in zip(*rows, strict=True)] for rows in by_set.values()]
     facts: dict[str, Any] = {"datasets": list(by_set)}

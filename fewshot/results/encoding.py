@@ -16,7 +16,7 @@ ARROW = {
 
 
 def without_dictionaries(table: pa.Table) -> pa.Table:
-    """Texts as texts, as they are in files; dictionaries would be ordered by first occurrence."""
+    """Decode dictionary columns to strings; dictionaries are ordered by first occurrence."""
     kinds = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in table.schema
@@ -25,9 +25,9 @@ def without_dictionaries(table: pa.Table) -> pa.Table:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON has no NaN: a number that does not exist, as the interval of one episode, is null."""
+    """Replace NaN by None, recursively: JSON has no NaN."""
     if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_nan(one) for one in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

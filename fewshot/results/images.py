@@ -1,4 +1,4 @@
-"""Which images the shots of a run were, by name, so that a run folder explains itself anywhere."""
+"""Table of the images that were shots in a run, by file name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_images(folder: Path, bank: FeatureBank, drawn: Sequence[EpisodeSet]) -
     """
     if bank.paths is None:
         return
-    shots = [np.unique(one.support) for one in drawn]
+    shots = [np.unique(episode_set.support) for episode_set in drawn]
     rows = np.unique(np.concatenate(shots)) if shots else np.empty(0, dtype=np.int64)
     rows = rows[rows >= 0]  # without padding
     if not len(rows):

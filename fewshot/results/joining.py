@@ -1,4 +1,4 @@
-"""Many runs as one: which run counts for a cell, what was left out, and the rows of all."""
+"""Join of several runs: one run per cell, the runs left out, and the rows of all."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ from fewshot.results.variants import (
     variant_labels,
 )
 
-# A clock that is ahead by more than this is said to be.
+# Runs made further in the future than this are reported.
 AHEAD = timedelta(minutes=10)
-# Of a table: the cell, first row and one past the last, as of `segments`.
+# Identity of the cell, first row and one past the last row, as of `segments`.
 Spans = list[tuple[tuple[Any, ...], int, int]]
-# What stands in the list of runs of a joined summary.
+# Keys of a run in the list of runs of a joined summary.
 RUN_FACTS = ("created", "duration_s", "environment", "data")
 
 
 class Store:
-    """Runs that were opened together; rows are read when they are asked for.
+    """Runs opened together; rows are read on demand.
 
     Parameters
     ----------
     runs : sequence of Path
-        Run folders, of `find_runs`.
+        Run folders, as returned by `find_runs`.
     argument : str
-        What errors name.
+        Argument that errors name.
 
     Attributes
     ----------
     runs : list of Run
-        Those that can be read.
+        Runs that can be read.
     unreadable : list of dict
-        ``run`` and ``reason`` of each that cannot.
+        ``run`` and ``reason`` of each run that cannot be read.
 
     Raises
     ------
@@ -90,11 +90,10 @@ class Store:
             raise FewshotError(first.argument, first.problem + others, first.remedy)
 
     def counting(self) -> dict[tuple[Any, ...], tuple[int, Cell]]:
-        """Of every cell the run that counts for it, as an index of `runs`, and the cell.
+        """Select the run that counts for each cell: identity to index of `runs` and the cell.
 
-        The one over most episodes, and of those the one made last. Where clocks are equal, or were
-        changed, names decide; cells with one key have the same rows, so that it does not matter
-        which of them is taken.
+        The run with the most episodes; among equals the one made last, then by folder name. Cells
+        with the same key have the same rows, so that their choice does not matter.
         """
         return counting_cells(self.runs, self._by_age())
 
@@ -102,14 +101,14 @@ class Store:
         return sorted(
             range(len(self.runs)),
             key=lambda i: (
-                _seconds(self.runs[i].summary.get("created")),
+                _timestamp(self.runs[i].summary.get("created")),
                 self.runs[i].folder.name,
                 str(self.runs[i].folder),
             ),
         )
 
     def summary(self) -> dict[str, Any]:
-        """The summary of the last run, with the cells, gaps and names of all.
+        """Return the summary of the last run, with the cells, failures and names of all runs.
 
         ``cells`` have ``run``, an index of ``made``, which has a dict per run: ``name``,
         ``folder``, ``created``, ``duration_s``, ``environment`` and ``data``. ``unreadable`` has
@@ -118,8 +117,8 @@ class Store:
         (`fewshot.results.aside.left_aside`).
         """
         counting = self.counting()
-        folders = [run.summary for run in (self.runs[i] for i in self._by_age())]
-        joined = dict(folders[-1])
+        summaries = [run.summary for run in (self.runs[i] for i in self._by_age())]
+        joined = dict(summaries[-1])
         joined["cells"] = [{**cell, "run": i} for i, cell in counting.values()]
         joined["runs"] = [run.folder.name for run in self.runs]
         joined["made"] = [
@@ -127,27 +126,29 @@ class Store:
             | {key: run.summary.get(key) for key in RUN_FACTS}
             for run in self.runs
         ]
-        joined["left_out"] = _once(one for own in folders for one in own.get("left_out") or [])
-        joined["failed"] = _once(
-            one
+        joined["left_out"] = _unique(
+            entry for summary in summaries for entry in summary.get("left_out") or []
+        )
+        joined["failed"] = _unique(
+            failure
             for run in self.runs
-            for one in run.summary.get("failed") or []
-            if not _made_since(one, run, counting)
+            for failure in run.summary.get("failed") or []
+            if not _computed_elsewhere(failure, run, counting)
         )
         joined["left_aside"] = left_aside(self.runs, self._by_age(), counting)
         joined["unreadable"] = list(self.unreadable)
         joined["ahead"] = [
-            {"run": one["folder"], "created": one["created"]}
-            for one in joined["made"]
-            if _seconds(one["created"]) > (datetime.now(UTC) + AHEAD).timestamp()
+            {"run": run["folder"], "created": run["created"]}
+            for run in joined["made"]
+            if _timestamp(run["created"]) > (datetime.now(UTC) + AHEAD).timestamp()
         ]
         return joined
 
     def rows(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Rows of the table `name` of all cells, each from the run that counts for it.
+        """Return the rows of table `name` of all cells, each from the run that counts for it.
 
-        A run whose table turns out to be damaged joins `unreadable`, and what other runs have of
-        its cells counts.
+        A run whose table is damaged is moved to `unreadable`; its cells are then taken from other
+        runs that have them.
 
         Parameters
         ----------
@@ -158,10 +159,10 @@ class Store:
         Returns
         -------
         DataFrame
-            Names and reasons as categories, which a million rows of them call for.
+            Names and reasons as categories, which saves memory with millions of rows.
         """
-        wanted = list(TABLE_COLUMNS[name] if columns is None else columns)
-        own = [one for one in IDENTITY if one in TABLE_COLUMNS[name]]
+        selected = list(TABLE_COLUMNS[name] if columns is None else columns)
+        identity_columns = [column for column in IDENTITY if column in TABLE_COLUMNS[name]]
         read: dict[Path, tuple[pa.Table, Spans]] = {}
         while True:
             before = len(self.runs)
@@ -169,11 +170,11 @@ class Store:
             owners = {i for i, cell in counting.values() if rows_expected(cell, name) != 0}
             for run in [self.runs[i] for i in sorted(owners)]:
                 if run.folder not in read:
-                    self._read(run, name, list(dict.fromkeys([*own, *wanted])), read)
+                    self._read(run, name, list(dict.fromkeys([*identity_columns, *selected])), read)
             if len(self.runs) == before:
                 break
         parts = [(i, *read[self.runs[i].folder]) for i in sorted(owners)]
-        return _selected(parts, counting, wanted)
+        return _counting_rows(parts, counting, selected)
 
     def _read(
         self, run: Run, name: str, columns: list[str], read: dict[Path, tuple[pa.Table, Spans]]
@@ -190,62 +191,66 @@ class Store:
 
 
 def _identity_of(run: Run) -> dict[str, Any]:
-    """What all cells of a run share, from its first one."""
+    """Keys that all cells of a run share, from its first cell."""
     return {name: run.summary["cells"][0].get(name) for name in IDENTITY}
 
 
-def _made_since(failed: dict[str, Any], run: Run, counting: dict[tuple[Any, ...], Any]) -> bool:
-    """Whether a cell that failed in one run is there from another."""
+def _computed_elsewhere(
+    failed: dict[str, Any], run: Run, counting: dict[tuple[Any, ...], Any]
+) -> bool:
+    """Whether another run has a cell that failed in this run."""
     return identity({**_identity_of(run), **failed}) in counting
 
 
 def _check_cells(run: Run, name: str, spans: Spans) -> None:
-    """Raise unless every cell has its rows, and nothing else has any."""
+    """Raise unless every cell has its number of rows, and there are no other rows."""
     cells = run.summary["cells"]
     expected = {identity(cell): rows_expected(cell, name) for cell in cells}
     counted: dict[tuple[Any, ...], int] = dict.fromkeys(expected, 0)
     for key, start, stop in spans:
         counted[key] = counted.get(key, 0) + stop - start
-    for key, found in counted.items():
-        wanted = expected.get(key, 0)
-        if wanted is not None and found != wanted:
+    for key, count in counted.items():
+        expected_count = expected.get(key, 0)
+        if expected_count is not None and count != expected_count:
             head, ways, shots = key[4:7]
             raise FewshotError(
                 run.argument,
-                f"{run.folder / name}.parquet has {found} rows of {head} ({ways}-way {shots}-shot) "
-                f"where the summary has {wanted}",
+                f"{run.folder / name}.parquet has {count} rows of {head} ({ways}-way {shots}-shot) "
+                f"where the summary has {expected_count}",
             )
 
 
-def _selected(
+def _counting_rows(
     parts: Sequence[tuple[int, pa.Table, Spans]],
     counting: dict[tuple[Any, ...], tuple[int, Cell]],
-    wanted: Sequence[str],
+    columns: Sequence[str],
 ) -> pd.DataFrame:
-    """Rows of the runs' own cells, one run after the other."""
+    """Rows of the cells for which each run counts, one run after the other."""
     pieces = []
     for i, table, spans in parts:
-        own = [(start, stop) for key, start, stop in spans if counting.get(key, (None,))[0] == i]
-        if sum(stop - start for start, stop in own) == len(table):
+        spans_of_run = [
+            (start, stop) for key, start, stop in spans if counting.get(key, (None,))[0] == i
+        ]
+        if sum(stop - start for start, stop in spans_of_run) == len(table):
             pieces.append(table)
         else:
-            pieces += [table.slice(start, stop - start) for start, stop in own]
+            pieces += [table.slice(start, stop - start) for start, stop in spans_of_run]
     if not pieces:
-        return pd.DataFrame(columns=list(wanted))
-    joined = pa.concat_tables([piece.select(wanted) for piece in pieces])
+        return pd.DataFrame(columns=list(columns))
+    joined = pa.concat_tables([piece.select(columns) for piece in pieces])
     rows = joined.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
     for column in rows.select_dtypes("category"):  # in the order of first occurrence so far
         rows[column] = rows[column].cat.reorder_categories(sorted(rows[column].cat.categories))
     return rows
 
 
-def _once(entries: Any) -> list[dict[str, Any]]:
-    """Without repetitions, in order."""
-    return list({json.dumps(one, sort_keys=True): one for one in entries}.values())
+def _unique(entries: Any) -> list[dict[str, Any]]:
+    """Entries without duplicates, in order of first occurrence."""
+    return list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
 
 
-def _seconds(created: Any) -> float:
-    """Seconds since 1970; the beginning of time for what is no time."""
+def _timestamp(created: Any) -> float:
+    """Seconds since 1970 of an ISO date; minus infinity if it is not one."""
     try:
         when = datetime.fromisoformat(str(created))
     except ValueError:
@@ -254,17 +259,18 @@ def _seconds(created: Any) -> float:
 
 
 def segments(table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, int]]:
-    """The identity of a cell, first row and one past the last, of rows that follow each other.
+    """Yield the runs of consecutive rows of the same cell.
 
     Parameters
     ----------
     table : pa.Table
-        With the columns that name a cell; texts as dictionaries or not.
+        With the columns that identify a cell; strings as dictionaries or not.
 
     Yields
     ------
     tuple
-        A cell whose rows are scattered comes several times.
+        Identity of the cell, first row, one past the last row. A cell whose rows are not
+        consecutive is yielded several times.
     """
     if not len(table):
         return
@@ -285,7 +291,7 @@ def segments(table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, int]]:
 
 
 def _constant(column: pa.ChunkedArray) -> bool:
-    """Whether a dictionary says at once that all values are one."""
+    """Whether the column is a dictionary with a single value."""
     return (
         pa.types.is_dictionary(column.type)
         and column.num_chunks == 1
@@ -295,12 +301,12 @@ def _constant(column: pa.ChunkedArray) -> bool:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray:
-    """Integers that are equal where the values are."""
+    """Integer codes that are equal where the values are equal."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.dictionary_encode(column)
     if pa.types.is_dictionary(column.type):
         whole = column.unify_dictionaries().combine_chunks()
         chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
-        column = pa.chunked_array([pc.fill_null(one.indices, -1) for one in chunks])
+        column = pa.chunked_array([pc.fill_null(chunk.indices, -1) for chunk in chunks])
     codes: NDArray = column.to_numpy()
     return codes

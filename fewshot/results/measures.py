@@ -1,4 +1,4 @@
-"""What can be said of a cell in one number, and which way is better."""
+"""Scalar measures of a cell, and whether higher or lower is better."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ OTHERS = {
     "regret": LOWER,
 }
 BETTER = {**OF_HEADS, **OF_ESTIMATORS, **OTHERS}
-# No shares, and so not shown in percent.
+# Not fractions, so not shown in percent.
 PLAIN = ("spearman", "skill", "slope")
 FIRST = {CLASSIFICATION: "accuracy", VERIFICATION: "auroc", ONE_CLASS: "macro_f1"}
 INTERVALS = ("episodes", "images", "classes", "none")
 
 
 class Value(NamedTuple):
-    """A measure of a cell; `half` is half the width of its interval, None where there is none."""
+    """A measure of a cell; `half` is half the width of its interval, None without an interval."""
 
     mean: float
     half: float | None
@@ -42,7 +42,7 @@ class Value(NamedTuple):
 
 
 def tasks_of(measure: str) -> list[str]:
-    """Tasks whose cells have the measure."""
+    """Return the tasks whose cells have the measure."""
     expect_choice("--measure", measure, BETTER)
     if measure in OF_HEADS or measure in OF_ESTIMATORS:
         return [CLASSIFICATION]
@@ -50,42 +50,44 @@ def tasks_of(measure: str) -> list[str]:
 
 
 def measure_of(cell: Mapping[str, Any], measure: str, interval: str) -> Value | None:
-    """The measure of a cell, or of one estimator or prevalence of it; None if it has none.
+    """Return the measure of a cell, or of one estimator or prevalence of it; None if missing.
 
     Parameters
     ----------
     cell : mapping
         With the keys of a cell, updated with those of an estimator or of a prevalence.
     interval : {"episodes", "images", "classes", "none"}
-        Whose interval is wanted; there is none where the summary has none of that population.
+        Population of the interval; without one in the summary, `Value.half` is None.
     """
     if measure == "accuracy":
-        found = (cell.get("accuracy_intervals") or {}).get(interval) or cell.get("accuracy")
+        value = (cell.get("accuracy_intervals") or {}).get(interval) or cell.get("accuracy")
     elif measure == "error":
-        turned = measure_of(cell, "accuracy", interval)
-        return turned and Value(1 - turned.mean, turned.half, turned.level)
+        accuracy = measure_of(cell, "accuracy", interval)
+        return accuracy and Value(1 - accuracy.mean, accuracy.half, accuracy.level)
     elif measure == "mae":
-        found = cell.get("mae_interval")
+        value = cell.get("mae_interval")
     else:
-        found = cell.get(measure)
-    if isinstance(found, Mapping) and "mean" not in found:  # verification: by population
-        found = found.get(interval) or found["episodes"]
-    if found is None:
+        value = cell.get(measure)
+    if isinstance(value, Mapping) and "mean" not in value:  # verification: by population
+        value = value.get(interval) or value["episodes"]
+    if value is None:
         return None
-    if not isinstance(found, Mapping):
-        return Value(float(found), None, None)
-    if found.get("mean") is None:
+    if not isinstance(value, Mapping):
+        return Value(float(value), None, None)
+    if value.get("mean") is None:
         return None
-    lower, upper = found.get("lower"), found.get("upper")
-    known = found.get("population", interval) == interval
-    half = (upper - lower) / 2 if known and lower is not None and upper is not None else None
-    return Value(float(found["mean"]), half, found.get("level"))
+    lower, upper = value.get("lower"), value.get("upper")
+    same_population = value.get("population", interval) == interval
+    half = (
+        (upper - lower) / 2 if same_population and lower is not None and upper is not None else None
+    )
+    return Value(float(value["mean"]), half, value.get("level"))
 
 
 def entries(
     cells: Sequence[Mapping[str, Any]], measure: str, estimators: Sequence[str] | None
 ) -> Iterator[dict[str, Any]]:
-    """The cells of the measure's task; one per estimator or prevalence where it is of such.
+    """Yield the cells that have the measure; one per estimator or prevalence if it is of these.
 
     Raises
     ------
@@ -93,18 +95,20 @@ def entries(
         No cell has the measure, or the estimator.
     """
     tasks = tasks_of(measure)
-    own = [cell for cell in cells if cell["task"] in tasks]
-    if not own:
+    selected = [cell for cell in cells if cell["task"] in tasks]
+    if not selected:
         has = sorted({FIRST[cell["task"]] for cell in cells})
         raise FewshotError("--measure", f"no cell has {measure!r}", f"Try {' or '.join(has)}.")
-    if len({cell["task"] for cell in own}) > 1:
+    if len({cell["task"] for cell in selected}) > 1:
         raise FewshotError("--task", f"cells of several tasks have {measure!r}", "Choose a task.")
     if measure in OF_ESTIMATORS:
-        there = {name for cell in own for name in cell.get("estimators") or {}}
-        for name in estimators or ():
-            if name not in there:
-                raise FewshotError("--estimator", f"no cell has {name!r}", suggestion(name, there))
-    for cell in own:
+        names = {name for cell in selected for name in cell.get("estimators") or {}}
+        for estimator in estimators or ():
+            if estimator not in names:
+                raise FewshotError(
+                    "--estimator", f"no cell has {estimator!r}", suggestion(estimator, names)
+                )
+    for cell in selected:
         if measure in OF_ESTIMATORS:
             for name, row in (cell.get("estimators") or {}).items():
                 if estimators is None or name in estimators:
@@ -118,23 +122,25 @@ def entries(
 def chosen_cells(
     cells: Iterable[dict[str, Any]], filters: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """The cells that have one of the values of every filter.
+    """Return the cells that match every filter.
 
     Parameters
     ----------
     filters : mapping of str to sequence of str
-        By key of a cell, the values that are wanted, as text.
+        By key of a cell, the values to select, as text.
 
     Raises
     ------
     FewshotError
-        No cell has a value.
+        No cell has one of the values.
     """
-    found = list(cells)
+    selected = list(cells)
     for name, values in filters.items():
-        there = {str(cell.get(name)) for cell in found}
+        present = {str(cell.get(name)) for cell in selected}
         for value in values:
-            if value not in there:
-                raise FewshotError(f"--{name}", f"no cell has {value!r}", suggestion(value, there))
-        found = [cell for cell in found if not values or str(cell.get(name)) in values]
-    return found
+            if value not in present:
+                raise FewshotError(
+                    f"--{name}", f"no cell has {value!r}", suggestion(value, present)
+                )
+        selected = [cell for cell in selected if not values or str(cell.get(name)) in values]
+    return selected

@@ -1,4 +1,4 @@
-"""Runs of several machines brought into one store: whole or not at all, and none twice."""
+"""Merge of runs from several machines into one store: atomic per run, without duplicates."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fewshot.results.store import find_runs, is_run, runs_and_kept
 
 COMMAND = "fewshot results merge"
 COPIED, THERE, REFUSED = "copied", "there", "refused"
-# The rows and what they depend on; pages and plots may be drawn anew.
+# The rows and what they depend on; pages and plots can be made again.
 CONTENT = ("summary.json", "*.parquet", "config.yaml", "episodes/*", "calibrators/*")
 
 
 class Merged(NamedTuple):
-    """What became of a run: `what` is ``copied``, ``there`` or ``refused``.
+    """Outcome of merging a run: `what` is ``copied``, ``there`` or ``refused``.
 
-    `target` is its folder in the store, None if it was refused; `reason` why it was.
+    `target` is its folder in the store, None if refused; `reason` says why it was refused.
     """
 
     source: Path
@@ -36,19 +36,19 @@ class Merged(NamedTuple):
 
 
 def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> Iterator[Merged]:
-    """Copy the runs under `sources` to `into`, where they keep their place below their source.
+    """Copy the runs under `sources` to `into`, with their paths relative to their source.
 
     Parameters
     ----------
     into : Path
-        Made where it is not there.
+        Created if missing.
     dry_run : bool
-        Say what would be done, and do nothing.
+        Yield what would be done without doing it.
 
     Yields
     ------
     Merged
-        For each run, and each cell kept of an interrupted one, as it is done.
+        For each run, and each stored cell of an interrupted run, as it is done.
 
     Raises
     ------
@@ -56,34 +56,34 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
         A source does not exist, has nothing to merge or holds `into`; `into` is a run; the disk
         is full.
     """
-    own = into.resolve()
-    found = [(source, runs_and_kept(source, COMMAND)) for source in map(Path, sources)]
-    for source, _ in found:
-        here = source.resolve()
+    target = into.resolve()
+    runs_by_source = [(source, runs_and_kept(source, COMMAND)) for source in map(Path, sources)]
+    for source, _ in runs_by_source:
+        folder = source.resolve()
         expect(
-            own != here and here not in own.parents,
+            target != folder and folder not in target.parents,
             "--into",
             f"{into} lies in {source}, which shall be merged into it",
             "Give another folder.",
         )
     expect(not is_run(into), "--into", f"{into} is a run itself", "Give a folder of runs.")
-    known = _Known(into)
-    for source, runs in found:
-        places = [_place(run, source, into) for run in runs]
-        _forget_rests(places)
-        for run, place in zip(runs, places, strict=True):
-            yield _merged(run, known.outside_runs(place, into), known, dry_run)
+    contents = _StoreContents(into)
+    for source, runs in runs_by_source:
+        targets = [_place(run, source, into) for run in runs]
+        _remove_partial_copies(targets)
+        for run, place in zip(runs, targets, strict=True):
+            yield _merge_run(run, contents.outside_runs(place, into), contents, dry_run)
 
 
 def _place(run: Path, source: Path, into: Path) -> Path:
-    """A run keeps its path below its source; kept cells lie beside all runs."""
+    """Target folder: path relative to the source; cells of interrupted runs go to ``.cells``."""
     if run.parent.name == KEPT:
         return into / KEPT / run.name
     return into / (run.resolve().name if run == source else run.relative_to(source))
 
 
-class _Known:
-    """Content of the store, by a hash that is made when first asked for, and its names."""
+class _StoreContents:
+    """Runs and folder names of the store; content is hashed only where file sizes agree."""
 
     def __init__(self, into: Path) -> None:
         try:
@@ -97,31 +97,31 @@ class _Known:
             self.add(run, run)
 
     def add(self, run: Path, place: Path) -> None:
-        """The content of `run` is, or would be, at `place`."""
+        """Register the content of `run` as being at `place`."""
         self.by_size.setdefault(_sizes(run), []).append(run)
         self.runs.add(place)
         self.folders |= {place, *place.parents}
 
-    def twin(self, run: Path) -> Path | None:
-        """A run of the store with the same content, under whatever name."""
+    def find_copy(self, run: Path) -> Path | None:
+        """Return a run of the store with the same content, under any name; None without one."""
         rivals = self.by_size.get(_sizes(run), [])
         if not rivals:
             return None
         try:
-            own = content_hash(run)
+            digest = content_hash(run)
         except OSError as error:
             raise FewshotError(COMMAND, f"{error.filename}: {error.strerror}") from None
-        return next((other for other in rivals if _has(other, own)), None)
+        return next((other for other in rivals if _has(other, digest)), None)
 
     def outside_runs(self, place: Path, into: Path) -> Path:
-        """`place`, not in a run of the store, where nobody would look for another one."""
+        """Return `place`, with parents renamed that are runs of the store: runs are not nested."""
         folder = into
         for name in place.relative_to(into).parts[:-1]:
             folder = _numbered(folder / name, self.runs.__contains__)
         return folder / place.name
 
-    def free(self, place: Path) -> Path:
-        """A name that nothing has and nothing would have."""
+    def free_name(self, place: Path) -> Path:
+        """Return `place`, numbered if it is taken in the store or on disk."""
         return _numbered(place, lambda folder: folder in self.folders or folder.exists())
 
 
@@ -134,7 +134,7 @@ def _numbered(folder: Path, taken: Callable[[Path], bool]) -> Path:
 
 
 def _has(run: Path, content: str) -> bool:
-    """Whether a run has that content; what cannot be read has not."""
+    """Whether a run has this content; False if it cannot be read."""
     with suppress(OSError):
         return content_hash(run) == content
     return False
@@ -145,7 +145,7 @@ def _files(run: Path) -> list[Path]:
 
 
 def _sizes(run: Path) -> tuple[int, ...]:
-    """Differs for most runs that differ, and costs no reading."""
+    """File sizes of a run: a cheap test that differs for most different runs."""
     return tuple(path.stat().st_size for path in _files(run))
 
 
@@ -154,33 +154,33 @@ def content_hash(run: Path) -> str:
     digest = hashlib.sha256()
     for path in _files(run):
         with path.open("rb") as file:
-            own = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(run).as_posix()} {own}\n".encode())
+            file_digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(run).as_posix()} {file_digest}\n".encode())
     return digest.hexdigest()
 
 
-def _merged(run: Path, place: Path, known: _Known, dry_run: bool) -> Merged:
+def _merge_run(run: Path, place: Path, contents: _StoreContents, dry_run: bool) -> Merged:
     try:
         open_run(run, COMMAND)
         if run.parent.name == KEPT:
-            return _keep(run, place, dry_run)
-        twin = known.twin(run)
-        if twin is not None:
-            return Merged(run, THERE, twin)
-        free = known.free(place) if dry_run else _added(run, place, known)
+            return _merge_kept_cell(run, place, dry_run)
+        copy = contents.find_copy(run)
+        if copy is not None:
+            return Merged(run, THERE, copy)
+        free = contents.free_name(place) if dry_run else _copy_run(run, place, contents)
     except FewshotError as error:
         if error.argument == "--into":  # the store is at fault, and would be for all
             raise
         return Merged(run, REFUSED, None, error.problem)
-    known.add(run if dry_run else free, free)
+    contents.add(run if dry_run else free, free)
     return Merged(run, COPIED, free)
 
 
-def _added(run: Path, place: Path, known: _Known) -> Path:
-    """Copy a run to `place`, or the next free name; a rival may take that in the meantime."""
+def _copy_run(run: Path, place: Path, contents: _StoreContents) -> Path:
+    """Copy a run to `place` or the next free name, even if another process takes that first."""
     while True:
-        free = known.free(place)
-        with _from(run), writing("--into", free):
+        free = contents.free_name(place)
+        with _source_errors(run), writing("--into", free):
             try:
                 _copy(run, free)
                 return free
@@ -189,21 +189,21 @@ def _added(run: Path, place: Path, known: _Known) -> Path:
                     raise
 
 
-def _forget_rests(places: Iterable[Path]) -> None:
-    """Remove what merges that were killed have left of these runs."""
-    names: dict[Path, set[str]] = {}
-    for place in places:
-        names.setdefault(place.parent, set()).add(place.name)
-    for folder, own in names.items():
-        for rest in folder.glob(".*.partial"):
-            name = rest.name[1:].rsplit(".", 3)[0]
-            if {name, name.rpartition("-")[0]} & own:
-                forget_abandoned(rest)
+def _remove_partial_copies(targets: Iterable[Path]) -> None:
+    """Remove partial copies of these runs that killed merges left."""
+    names_by_folder: dict[Path, set[str]] = {}
+    for target in targets:
+        names_by_folder.setdefault(target.parent, set()).add(target.name)
+    for folder, run_names in names_by_folder.items():
+        for partial in folder.glob(".*.partial"):
+            name = partial.name[1:].rsplit(".", 3)[0]
+            if {name, name.rpartition("-")[0]} & run_names:
+                forget_abandoned(partial)
 
 
 @contextmanager
-def _from(run: Path) -> Iterator[None]:
-    """Tell a source that cannot be read from a store that cannot be written."""
+def _source_errors(run: Path) -> Iterator[None]:
+    """Report a source that cannot be read as such, not as a store that cannot be written."""
     try:
         yield
     except FewshotError as error:
@@ -213,8 +213,8 @@ def _from(run: Path) -> Iterator[None]:
         raise
 
 
-def _keep(cell: Path, target: Path, dry_run: bool) -> Merged:
-    """A kept cell is named by its key: the same name, the same rows."""
+def _merge_kept_cell(cell: Path, target: Path, dry_run: bool) -> Merged:
+    """Merge a cell of an interrupted run; it is named by its key, so equal names, equal rows."""
     if target.is_dir():
         try:
             open_run(target, COMMAND)
@@ -223,22 +223,22 @@ def _keep(cell: Path, target: Path, dry_run: bool) -> Merged:
             if not dry_run:
                 shutil.rmtree(target, ignore_errors=True)
     if not dry_run:
-        with _from(cell), writing("--into", target):
+        with _source_errors(cell), writing("--into", target):
             _copy(cell, target)
     return Merged(cell, COPIED, target)
 
 
 def _copy(run: Path, target: Path) -> None:
-    """Copy a folder, whole or not at all; not what is hidden in it, nor links out of it."""
+    """Copy a folder atomically, without hidden files and symbolic links."""
     with atomic_path(target) as partial:
-        for here, below, files in os.walk(run, onerror=_raise):
-            below[:] = [name for name in below if not name.startswith(".")]
-            there = partial / Path(here).relative_to(run)
-            there.mkdir(parents=True, exist_ok=True)
+        for folder, subfolders, files in os.walk(run, onerror=_raise):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            target_folder = partial / Path(folder).relative_to(run)
+            target_folder.mkdir(parents=True, exist_ok=True)
             for name in files:
-                path = Path(here, name)
+                path = Path(folder, name)
                 if not name.startswith(".") and not path.is_symlink():
-                    shutil.copy2(path, there / name)
+                    shutil.copy2(path, target_folder / name)
 
 
 def _raise(error: OSError) -> None:

@@ -1,7 +1,7 @@
-"""What earlier versions wrote, brought to the present form: a step per version.
+"""Migration of summaries and tables of earlier schema versions, one step per version.
 
-A step is a pure function from one version to the next. Readers take the steps in memory;
-`migrate_run` writes their outcome.
+A step is a pure function from one version to the next. Readers apply the steps in memory;
+`migrate_run` writes the result.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Summary = dict[str, Any]
 VERSION_KEY = b"fewshot.schema_version"
 TABLES = ("episodes", "predictions", "verification", "one_class")
 ORACLES = ("oracle", "oracle_sigma")
-UNTOLD = "the run is from before this was recorded"
+NOT_RECORDED = "the run is from before this was recorded"
 
 
 def _summary_of_2(summary: Summary) -> Summary:
-    """Version 2 always has what runs of version 1 learned to say one after the other.
+    """Add the keys that version 2 always has and version 1 had only in later releases.
 
-    The first of them wrote NaN where there was no number.
+    Early releases wrote NaN where there was no number.
     """
     summary = without_nan(summary)
     data = {"extraction": None, "part": "novel", **(summary.get("data") or {})}
@@ -38,21 +38,27 @@ def _summary_of_2(summary: Summary) -> Summary:
 
 
 def _cell_of_2(cell: Mapping[str, Any]) -> Summary:
-    told: Summary = {"head_uses": [], "comparisons": [], "key": None, "reused_from": None, **cell}
+    migrated: Summary = {
+        "head_uses": [],
+        "comparisons": [],
+        "key": None,
+        "reused_from": None,
+        **cell,
+    }
     if "accuracy" in cell and "accuracy_intervals" not in cell:
-        told["accuracy_intervals"] = _intervals_of_2(cell["accuracy"])
+        migrated["accuracy_intervals"] = _intervals_of_2(cell["accuracy"])
     if isinstance(cell.get("estimators"), Mapping):
-        told["estimators"] = {
+        migrated["estimators"] = {
             name: {**_estimator_of_2(name), **row} for name, row in cell["estimators"].items()
         }
-    return told
+    return migrated
 
 
-def _intervals_of_2(known: Mapping[str, Any]) -> Summary:
-    """The interval over episodes is all that there was."""
-    gap = {**known, "lower": None, "upper": None, "reason": UNTOLD}
-    others = {one: {**gap, "population": one} for one in ("images", "classes")}
-    return {"episodes": {**known, "reason": None}, **others}
+def _intervals_of_2(over_episodes: Mapping[str, Any]) -> Summary:
+    """Add intervals over images and classes without bounds: version 1 had episodes only."""
+    gap = {**over_episodes, "lower": None, "upper": None, "reason": NOT_RECORDED}
+    others = {population: {**gap, "population": population} for population in ("images", "classes")}
+    return {"episodes": {**over_episodes, "reason": None}, **others}
 
 
 def _estimator_of_2(name: str) -> Summary:
@@ -70,25 +76,25 @@ TABLE_STEPS: dict[int, Callable[[str, pa.Table], pa.Table]] = {1: _unchanged}
 
 
 def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> Summary:
-    """A summary as the present version would have written it; `summary` itself stays as it is.
+    """Return the summary in the current schema version; `summary` is not changed.
 
     Raises
     ------
     FewshotError
         It is of a newer version.
     ValueError, KeyError, TypeError, AttributeError
-        It is no summary.
+        It is not a summary.
     """
     version = summary["schema_version"]
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
         summary = {**SUMMARY_STEPS[step](summary), "schema_version": step + 1}
-    found: Summary = summary
-    return found
+    migrated: Summary = summary
+    return migrated
 
 
 def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str) -> pa.Table:
-    """Rows of the table `name` as the present version would have written them.
+    """Return the rows of table `name` in the current schema version.
 
     Raises
     ------
@@ -99,17 +105,17 @@ def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str)
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
         table = TABLE_STEPS[step](name, table)
-    noted = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return table.replace_schema_metadata(noted)
+    metadata = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
+    return table.replace_schema_metadata(metadata)
 
 
 def table_version(schema: pa.Schema) -> int:
-    """The version that stands in a Parquet file; 1 if none does."""
+    """Return the schema version of a Parquet file; 1 if it has none."""
     return int((schema.metadata or {}).get(VERSION_KEY, b"1"))
 
 
 def check_version(version: Any, where: Path | str, argument: str) -> None:
-    """Raise FewshotError for a newer version, ValueError for what is none."""
+    """Raise FewshotError for a newer version, ValueError if it is not a version number."""
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"schema_version is {version!r}")
     if version > SCHEMA_VERSION:

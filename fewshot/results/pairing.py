@@ -18,12 +18,12 @@ Values = dict[tuple[Any, ...], pd.Series]
 
 
 def episode_values(store: Store, measure: str, estimators: Sequence[str] | None = None) -> Values:
-    """Values by episode of each cell, or of each cell and estimator.
+    """Return the values by episode of each cell, or of each cell and estimator.
 
     Returns
     -------
     dict of tuple to Series
-        By what names the cell, and the estimator where the measure is of one: values with the
+        By identity of the cell, and estimator if the measure is of one: values with the
         numbers of the episodes as index. Empty for measures without a value per episode.
     """
     keys = list(CELL_COLUMNS)
@@ -31,11 +31,11 @@ def episode_values(store: Store, measure: str, estimators: Sequence[str] | None 
         rows = store.rows("episodes", [*keys, "episode", "actual_error"])
         rows["value"] = rows["actual_error"] if measure == "error" else 1 - rows["actual_error"]
     elif measure == "mae":
-        wanted = ["predicted_error", "actual_error"]
-        rows = store.rows("predictions", [*keys, "estimator", "episode", *wanted])
+        error_columns = ["predicted_error", "actual_error"]
+        rows = store.rows("predictions", [*keys, "estimator", "episode", *error_columns])
         if estimators is not None:
             rows = rows[rows["estimator"].isin(list(estimators))]
-        rows = rows.assign(value=(rows[wanted[0]] - rows[wanted[1]]).abs())
+        rows = rows.assign(value=(rows[error_columns[0]] - rows[error_columns[1]]).abs())
         keys.append("estimator")
     elif measure in MEASURES:
         rows = store.rows(VERIFICATION, [*keys, "episode", measure])
@@ -44,8 +44,8 @@ def episode_values(store: Store, measure: str, estimators: Sequence[str] | None 
     else:
         return {}
     return {
-        _key(key): pd.Series(own["value"].to_numpy(), index=own["episode"].to_numpy())
-        for key, own in rows.groupby(keys, observed=True, sort=False)
+        _key(key): pd.Series(group["value"].to_numpy(), index=group["episode"].to_numpy())
+        for key, group in rows.groupby(keys, observed=True, sort=False)
     }
 
 
@@ -55,14 +55,16 @@ def _key(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def key_of(entry: Mapping[str, Any], measure: str) -> tuple[Any, ...]:
-    """Where `episode_values` has the values of an entry of `fewshot.results.measures.entries`."""
+    """Key of `episode_values` for an entry of `fewshot.results.measures.entries`."""
     return (*identity(entry), *([entry["estimator"]] if measure == "mae" else []))
 
 
 def same_episodes(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two cells were judged on the same episodes, by the hash of these."""
-    one, other = ((cell.get("hashes") or {}).get("episodes") for cell in (first, second))
-    return one is not None and one == other
+    """Whether two cells were evaluated on the same episodes, by their hash."""
+    first_hash, second_hash = (
+        (cell.get("hashes") or {}).get("episodes") for cell in (first, second)
+    )
+    return first_hash is not None and first_hash == second_hash
 
 
 def differences(
@@ -71,7 +73,7 @@ def differences(
     values: Values,
     measure: str,
 ) -> NDArray | None:
-    """First minus second on each episode that both have, over all seeds.
+    """Return first minus second on each episode that both have, over all seeds.
 
     Parameters
     ----------
@@ -81,24 +83,30 @@ def differences(
     Returns
     -------
     ndarray of shape (E,) or None
-        None where an entry has no partner with the same episodes.
+        None if an entry has no counterpart with the same episodes.
     """
-    partners = {one["seed"]: one for one in second}
-    if partners.keys() != {one["seed"] for one in first}:
+    partners = {entry["seed"]: entry for entry in second}
+    if partners.keys() != {entry["seed"] for entry in first}:
         return None
     gaps = []
-    for one in first:
-        other = partners[one["seed"]]
-        own, others = (values.get(key_of(entry, measure)) for entry in (one, other))
-        if own is None or others is None or not same_episodes(one, other):
+    for first_entry in first:
+        second_entry = partners[first_entry["seed"]]
+        first_values, second_values = (
+            values.get(key_of(entry, measure)) for entry in (first_entry, second_entry)
+        )
+        if (
+            first_values is None
+            or second_values is None
+            or not same_episodes(first_entry, second_entry)
+        ):
             return None
-        gaps.append((own - others).dropna().to_numpy())
+        gaps.append((first_values - second_values).dropna().to_numpy())
     return np.concatenate(gaps)
 
 
 def not_clearly_apart(gap: NDArray | None) -> bool:
-    """Whether the interval over episodes of a mean difference holds zero."""
+    """Whether the interval over episodes of a mean difference contains zero."""
     if gap is None or len(gap) < 2:
         return False
-    found = mean_interval(gap)
-    return bool(found["lower"] <= 0 <= found["upper"])
+    interval = mean_interval(gap)
+    return bool(interval["lower"] <= 0 <= interval["upper"])

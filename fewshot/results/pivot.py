@@ -1,4 +1,4 @@
-"""Pivot tables for papers, as numbers: what stands where, what is best, how it was made."""
+"""Pivot tables of one measure: entries by row and column, with the best of each column."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEYS = (
     "dataset", "backbone", "feature", "head", "ways", "shots", "seed", "queries", "task",
     "source", "against", "estimator", "prevalence",
 )  # fmt: skip
-# Averaged over; everything else that is in neither rows nor columns has to be one.
+# Averaged over; every other key in neither rows nor columns must have a single value.
 AVERAGED = ("seed",)
 Place = tuple[Any, ...]
 
@@ -55,9 +55,9 @@ class Entry:
     half : float or None
         Half the width of its interval.
     cells : list of dict
-        What it was made of, one per seed.
+        Cells that it is the mean of, one per seed.
     best, near : bool
-        Best of its column; not clearly worse than the best on the same episodes.
+        Best of its column; not significantly worse than the best on the same episodes.
     """
 
     mean: float
@@ -71,7 +71,7 @@ class Entry:
 class Pivot:
     """A table: `entries` by (row, column), each a tuple of values of `row_keys`, `column_keys`.
 
-    ``aside`` says which runs have some of its cells too and do not count for them.
+    ``aside`` has a line for each run that also has some of its cells but does not count for them.
     """
 
     row_keys: tuple[str, ...]
@@ -95,26 +95,26 @@ def pivot(
     interval: str = "episodes",
     filters: Mapping[str, Sequence[str]] | None = None,
 ) -> Pivot:
-    """Cells as a table of one measure, means over seeds.
+    """Make a pivot table of one measure, means over seeds.
 
     Parameters
     ----------
     rows, columns : sequence of str
-        What names a row and a column, of `KEYS`.
+        Keys of a row and of a column, of `KEYS`.
     measure : str, optional
         Of `fewshot.results.measures.BETTER`; the main one of the task by default.
     estimators : sequence of str, optional
-        Whose measure: ``auto`` by default, or all if ``estimator`` names rows or columns.
+        Estimators to show: ``auto`` by default, or all if ``estimator`` is in rows or columns.
     interval : {"episodes", "images", "classes", "none"}
-        Half its width stands beside a number. Over seeds, intervals over episodes shrink, as
-        other episodes were drawn; those over images or classes do not, as these are the same.
+        Population of the interval. Over seeds, intervals over episodes shrink, as other episodes
+        were drawn; those over images or classes do not, as these are the same.
     filters : mapping of str to sequence of str, optional
-        Values that are wanted, by key.
+        Values to select, by key.
 
     Raises
     ------
     FewshotError
-        An unknown name, or cells that differ in something that names neither row nor column.
+        An unknown name, or cells that differ in a key that is in neither rows nor columns.
     """
     _check_keys(rows, columns)
     expect_choice("--interval", interval, INTERVALS)
@@ -127,19 +127,19 @@ def pivot(
         if BETTER.get(measure, NEITHER) == NEITHER
         else episode_values(store, measure, estimators)
     )
-    # Again: a table that turned out to be damaged took its run's cells along.
+    # Read again: runs with damaged tables have been removed from the store.
     summary = store.summary()
     cells = chosen_cells(summary["cells"], filters or {})
-    found = list(entries(cells, measure, estimators))
-    _check_alike(found, (*rows, *columns))
-    made = {
+    selected = list(entries(cells, measure, estimators))
+    _check_alike(selected, (*rows, *columns))
+    entry_levels = {
         place: entry
-        for place, own in _grouped(found, rows, columns).items()
-        if (entry := _entry(own, measure, interval)) is not None
+        for place, group in _grouped(selected, rows, columns).items()
+        if (entry := _entry(group, measure, interval)) is not None
     }
-    expect(bool(made), "--measure", f"{measure} is missing in all cells that were chosen")
-    table = {place: entry for place, (entry, _) in made.items()}
-    levels = [level for _, level in made.values() if level is not None]
+    expect(bool(entry_levels), "--measure", f"{measure} is missing in all cells that were chosen")
+    table = {place: entry for place, (entry, _) in entry_levels.items()}
+    levels = [level for _, level in entry_levels.values() if level is not None]
     return Pivot(
         tuple(rows),
         tuple(columns),
@@ -157,18 +157,18 @@ def pivot(
 def _aside_of(
     table: Mapping[tuple[Place, Place], Entry], aside: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What was left aside of the cells that the table is made of."""
+    """Entries of `aside` whose cells are in the table."""
     shown = {identity(cell) for entry in table.values() for cell in entry.cells}
-    return [one for one in aside if identity(one) in shown]
+    return [cell for cell in aside if identity(cell) in shown]
 
 
 def _main(tasks: Collection[str]) -> str:
-    """The measure of the first of these tasks."""
+    """Main measure of the first of these tasks."""
     return next(measure for task, measure in FIRST.items() if task in tasks)
 
 
 def tasks_left(store: Store, measure: str, filters: Mapping[str, Sequence[str]]) -> list[str]:
-    """Tasks of the chosen cells that `measure` is not of."""
+    """Return the tasks of the selected cells that do not have `measure`."""
     tasks = {cell["task"] for cell in chosen_cells(store.summary()["cells"], filters)}
     return sorted(tasks - set(tasks_of(measure)))
 
@@ -183,13 +183,13 @@ def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
     expect(not both, "--columns", f"{', '.join(both)} names rows already")
 
 
-def _check_alike(found: Sequence[Mapping[str, Any]], named: Sequence[str]) -> None:
-    """An average over different things means nothing; a feature kind belongs to its backbone."""
+def _check_alike(cells: Sequence[Mapping[str, Any]], named: Sequence[str]) -> None:
+    """Raise if cells to be averaged differ in a key; a feature kind belongs to its backbone."""
     for name in KEYS:
-        own = "backbone" if name == "feature" and "backbone" in named else None
+        group_key = "backbone" if name == "feature" and "backbone" in named else None
         groups: dict[Any, set[str]] = {None: set()}
-        for one in found:
-            groups.setdefault(own and one[own], set()).add(str(one.get(name)))
+        for cell in cells:
+            groups.setdefault(group_key and cell[group_key], set()).add(str(cell.get(name)))
         most = max(groups, key=lambda group: len(groups[group]))
         values = sorted(groups[most], key=lambda text: (len(text), text))
         if name not in (*named, *AVERAGED) and len(values) > 1:
@@ -202,57 +202,57 @@ def _check_alike(found: Sequence[Mapping[str, Any]], named: Sequence[str]) -> No
 
 
 def _grouped(
-    found: Iterable[dict[str, Any]], rows: Sequence[str], columns: Sequence[str]
+    cells: Iterable[dict[str, Any]], rows: Sequence[str], columns: Sequence[str]
 ) -> dict[tuple[Place, Place], list[dict[str, Any]]]:
     grouped: dict[tuple[Place, Place], list[dict[str, Any]]] = {}
-    for one in found:
-        row, column = (tuple(one.get(name) for name in keys) for keys in (rows, columns))
-        grouped.setdefault((row, column), []).append(one)
+    for cell in cells:
+        row, column = (tuple(cell.get(name) for name in keys) for keys in (rows, columns))
+        grouped.setdefault((row, column), []).append(cell)
     return grouped
 
 
 def _entry(
-    own: list[dict[str, Any]], measure: str, interval: str
+    cells: list[dict[str, Any]], measure: str, interval: str
 ) -> tuple[Entry, float | None] | None:
-    known = [value for one in own if (value := measure_of(one, measure, interval)) is not None]
-    if len(known) < len(own):
+    values = [value for cell in cells if (value := measure_of(cell, measure, interval)) is not None]
+    if len(values) < len(cells):
         return None
-    halves = [value.half for value in known if value.half is not None]
+    halves = [value.half for value in values if value.half is not None]
     half: float | None = None
-    if interval != "none" and len(halves) == len(known):
+    if interval != "none" and len(halves) == len(values):
         independent = interval == "episodes"
-        squares = sum(one**2 for one in halves)
+        squares = sum(half_width**2 for half_width in halves)
         half = squares**0.5 / len(halves) if independent else sum(halves) / len(halves)
-    mean = sum(value.mean for value in known) / len(known)
-    return Entry(mean, half, own), known[0].level
+    mean = sum(value.mean for value in values) / len(values)
+    return Entry(mean, half, cells), values[0].level
 
 
 def _marked(
     table: dict[tuple[Place, Place], Entry], values: Values, measure: str
 ) -> dict[tuple[Place, Place], Entry]:
-    """Marks the best of each column, and what is not clearly worse."""
+    """Mark the best entry of each column, and entries not significantly worse."""
     if BETTER[measure] == NEITHER:
         return table
     marked = dict(table)
     for column in {column for _, column in table}:
-        own = {row: entry for (row, at), entry in table.items() if at == column}
-        if len(own) < 2:
+        in_column = {row: entry for (row, place), entry in table.items() if place == column}
+        if len(in_column) < 2:
             continue
         choose = {HIGHER: max, LOWER: min}[BETTER[measure]]
-        top = choose(own, key=lambda row: own[row].mean)
-        for row, entry in own.items():
-            best = entry.mean == own[top].mean
-            gap = None if best else differences(entry.cells, own[top].cells, values, measure)
+        top = choose(in_column, key=lambda row: in_column[row].mean)
+        for row, entry in in_column.items():
+            best = entry.mean == in_column[top].mean
+            gap = None if best else differences(entry.cells, in_column[top].cells, values, measure)
             near = not_clearly_apart(gap)
             marked[row, column] = Entry(entry.mean, entry.half, entry.cells, best, near)
     return marked
 
 
 def _order(place: Place) -> tuple[Any, ...]:
-    """Numbers by size, names by the alphabet, nothing first."""
+    """Sort key: None first, then numbers by size, then names alphabetically."""
     return tuple(
-        (0, 0.0, "") if one is None
-        else (1, float(one), "") if isinstance(one, (int, float))
-        else (2, 0.0, str(one))
-        for one in place
+        (0, 0.0, "") if value is None
+        else (1, float(value), "") if isinstance(value, (int, float))
+        else (2, 0.0, str(value))
+        for value in place
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Cells as a flat table, and the rows of a store filtered, sorted and cut."""
+"""Cells as a flat table, and queries of the rows of a store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fewshot.results.schema import (
 
 CELLS = "cells"
 TABLES = (CELLS, *TABLE_COLUMNS)
-# Of each estimator, as `auto_mae`.
+# Columns of each estimator, such as `auto_mae`.
 ESTIMATOR_COLUMNS = ("predicted_error", "mae", "rmse", "bias", "spearman", "skill", "coverage")
 LAST_COLUMNS = ("seconds", "key", "reused_from", "run")
 
@@ -32,22 +32,22 @@ LAST_COLUMNS = ("seconds", "key", "reused_from", "run")
 def cells_table(
     summary: Mapping[str, Any], estimators: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """A row per cell, per cell and prevalence for one-class tasks.
+    """Return a table with a row per cell; per cell and prevalence for one-class tasks.
 
     Parameters
     ----------
     summary : mapping
-        Of `Store.summary`.
+        As returned by `Store.summary`.
     estimators : sequence of str, optional
-        Those that shall have columns; all by default.
+        Estimators with columns; all by default.
 
     Returns
     -------
     DataFrame
-        What names a cell; ``queries``, ``episodes``; ``accuracy`` with ``lower`` and ``upper``
+        Keys of a cell; ``queries``, ``episodes``; ``accuracy`` with ``lower`` and ``upper``
         (interval over episodes), ``images_lower`` ... ``classes_upper`` and ``error``; measures
         of other tasks with ``auroc_lower`` ...; ``<estimator>_mae`` ...; ``seconds``, ``key``,
-        ``reused_from`` and ``run``. A column that no cell has anything for is left out.
+        ``reused_from`` and ``run``. Columns without any value are left out.
     """
     rows = [row for cell in summary["cells"] for row in _flat(cell, summary, estimators)]
     table = pd.DataFrame(rows)
@@ -65,9 +65,9 @@ def _flat(
     row |= _accuracies(cell)
     if cell["task"] == VERIFICATION:
         row |= _bounded({name: cell.get(name) for name in MEASURES})
-    for name, own in (cell.get("estimators") or {}).items():
+    for name, metrics in (cell.get("estimators") or {}).items():
         if estimators is None or name in estimators:
-            row |= {f"{name}_{column}": own.get(column) for column in ESTIMATOR_COLUMNS}
+            row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
     made = summary["made"][cell["run"]]["name"] if "made" in summary else None
     row |= {"seconds": cell.get("duration_s"), "key": cell.get("key"),
             "reused_from": cell.get("reused_from"), "run": made}  # fmt: skip
@@ -81,24 +81,24 @@ def _flat(
 
 
 def _accuracies(cell: Mapping[str, Any]) -> dict[str, Any]:
-    known = cell.get("accuracy")
-    if not known:
+    accuracy = cell.get("accuracy")
+    if not accuracy:
         return {}
-    row = {"accuracy": known["mean"], "lower": known["lower"], "upper": known["upper"]}
+    row = {"accuracy": accuracy["mean"], "lower": accuracy["lower"], "upper": accuracy["upper"]}
     for population in ("images", "classes"):
-        own = (cell.get("accuracy_intervals") or {}).get(population) or {}
-        row |= {f"{population}_{side}": own.get(side) for side in ("lower", "upper")}
+        interval = (cell.get("accuracy_intervals") or {}).get(population) or {}
+        row |= {f"{population}_{side}": interval.get(side) for side in ("lower", "upper")}
     return row | {"error": (cell.get("actual_error") or {}).get("mean")}
 
 
 def _bounded(measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Means and bounds; verification has an interval per population, that over episodes counts."""
+    """Means and bounds of measures; for verification, of the interval over episodes."""
     row: dict[str, Any] = {}
-    for name, found in measures.items():
-        known = found or {}
-        known = known.get("episodes", known)
-        row |= {name: known.get("mean")}
-        row |= {f"{name}_{side}": known.get(side) for side in ("lower", "upper")}
+    for name, measure in measures.items():
+        interval = measure or {}
+        interval = interval.get("episodes", interval)
+        row |= {name: interval.get("mean")}
+        row |= {f"{name}_{side}": interval.get(side) for side in ("lower", "upper")}
     return row
 
 
@@ -110,24 +110,24 @@ def query(
     sort: str | None = None,
     limit: int | None = None,
 ) -> pd.DataFrame:
-    """Rows of a table.
+    """Return the rows of a table, filtered, sorted and limited.
 
     Parameters
     ----------
     table : {"cells", "episodes", "predictions", "verification", "one_class"}
     filters : mapping of str to sequence of str, optional
-        By column, the values that are wanted.
+        By column, the values to select.
     columns : sequence of str, optional
         All by default.
     sort : str, optional
-        A column, with ``:desc`` behind it for the largest first.
+        A column, with the suffix ``:desc`` for descending order.
     limit : int, optional
-        Rows at most.
+        Maximum number of rows.
 
     Raises
     ------
     FewshotError
-        A table, column or value that is not there; the error says which there are.
+        Unknown table, column or value; the error lists the available ones.
     """
     expect_choice("--table", table, TABLES)
     filters = {name: values for name, values in (filters or {}).items() if values}
@@ -154,39 +154,39 @@ def _rows(
 ) -> pd.DataFrame:
     if table == CELLS:
         summary = store.summary()
-        own = filters.get("estimator")
-        there = {name for cell in summary["cells"] for name in cell.get("estimators") or {}}
-        for name in own or ():
-            _check_value("--estimator", name, there)
-        rows = cells_table(summary, own)
+        estimators = filters.get("estimator")
+        names = {name for cell in summary["cells"] for name in cell.get("estimators") or {}}
+        for name in estimators or ():
+            _check_value("--estimator", name, names)
+        rows = cells_table(summary, estimators)
         needed = [name for name in needed if name != "estimator"]
         check_columns([*needed, *(columns or ())], list(map(str, rows)), table)
         return rows
-    known = list(TABLE_COLUMNS[table])
-    check_columns([*needed, *(columns or ())], known, table)
+    columns_of_table = list(TABLE_COLUMNS[table])
+    check_columns([*needed, *(columns or ())], columns_of_table, table)
     return store.rows(table, None if columns is None else list(dict.fromkeys([*columns, *needed])))
 
 
-def check_columns(given: Sequence[str], known: Sequence[str], table: str) -> None:
-    """Raise unless all `given` columns are `known`."""
-    for name in given:
-        if name not in known:
+def check_columns(columns: Sequence[str], available: Sequence[str], table: str) -> None:
+    """Raise FewshotError unless all `columns` are in `available`."""
+    for name in columns:
+        if name not in available:
             raise FewshotError(
-                "column", f"the table {table} has no column {name!r}", suggestion(name, known)
+                "column", f"the table {table} has no column {name!r}", suggestion(name, available)
             )
 
 
 def _chosen(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.Series:
-    """Which rows have one of the values, all of which have to be there."""
+    """Mask of the rows with one of the values; raises if a value does not occur."""
     column = rows[name]
     as_text = column.astype(str) if column.dtype != "category" else column
-    there = set(map(str, column.unique()))
+    present = set(map(str, column.unique()))
     for value in values:
-        if there:
-            _check_value(f"--{name}", value, there)
+        if present:
+            _check_value(f"--{name}", value, present)
     return as_text.isin(list(values))
 
 
-def _check_value(option: str, value: str, there: set[str]) -> None:
-    if value not in there:
-        raise FewshotError(option, f"no row has {value!r}", suggestion(value, there))
+def _check_value(option: str, value: str, present: set[str]) -> None:
+    if value not in present:
+        raise FewshotError(option, f"no row has {value!r}", suggestion(value, present))

@@ -1,4 +1,4 @@
-"""One run folder, read with suspicion: what does not fit together is not a result."""
+"""Reading of one run folder, with checks that its summary and tables are consistent."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ TABLE_COLUMNS: dict[str, dict[str, str]] = {
     VERIFICATION: VERIFICATION_COLUMNS,
     ONE_CLASS: ONE_CLASS_COLUMNS,
 }
-# What names a cell of any task.
+# Keys that identify a cell of any task.
 IDENTITY = (*CELL_COLUMNS, *ONE_CLASS_KEYS)
 Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder whose summary and tables fit together, as far as their numbers of rows tell.
+    """A run folder whose summary and tables have consistent numbers of rows.
 
     Attributes
     ----------
     folder : Path
     summary : dict
-        In the present version's form.
+        In the current schema version.
     argument : str
-        What errors name.
+        Argument that errors name.
     """
 
     folder: Path
@@ -53,12 +53,12 @@ class Run:
     argument: str
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows of a table, texts as dictionaries; of all `columns` that the table has.
+        """Return the rows of a table, strings as dictionaries; all columns by default.
 
         Raises
         ------
         FewshotError
-            They cannot be read, or a column is missing.
+            The table cannot be read, or a column is missing.
         """
         path = self.folder / f"{name}.parquet"
         kinds = TABLE_COLUMNS[name]
@@ -77,17 +77,17 @@ class Run:
 
 
 def open_run(folder: Path, argument: str = "report") -> Run:
-    """Read the summary of a run and see that its tables have the rows that it promises.
+    """Read the summary of a run and check the numbers of rows of its tables.
 
     Raises
     ------
     FewshotError
-        Summary or tables are missing, damaged, do not fit together, or are of a newer version.
+        Summary or tables are missing, damaged, inconsistent, or of a newer version.
     """
     path = folder / "summary.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        # First of all: what a newer version has in place of cells is not damaged.
+        # First: a newer version without `cells` is not damaged.
         check_version(raw["schema_version"], folder, argument)
         if not {identity(cell) for cell in raw["cells"]}:
             raise ValueError("no cells")
@@ -105,18 +105,18 @@ def open_run(folder: Path, argument: str = "report") -> Run:
 
 
 def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
-    """The reason in one line."""
-    words: dict[type[Exception], str] = {
+    """Error for a file that cannot be read, with the reason in one line."""
+    reasons: dict[type[Exception], str] = {
         PermissionError: "permission denied",
         FileNotFoundError: "there is no such file",
     }
     lines = str(error).splitlines() or [""]
-    said = words.get(type(error)) or (repr(error) if path.suffix == ".json" else lines[0])
-    return FewshotError(argument, f"{path} cannot be read: {said}")
+    reason = reasons.get(type(error)) or (repr(error) if path.suffix == ".json" else lines[0])
+    return FewshotError(argument, f"{path} cannot be read: {reason}")
 
 
 def identity(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What names a cell among those of all runs."""
+    """Return the values that identify a cell among those of all runs."""
     return (
         *(cell[name] for name in CELL_COLUMNS),
         *(cell.get(name) or "" for name in ONE_CLASS_KEYS),
@@ -124,10 +124,10 @@ def identity(cell: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def rows_expected(cell: Cell, name: str) -> int | None:
-    """How many rows of the table `name` a cell has; None where the summary does not tell."""
+    """Number of rows that a cell has in table `name`; None if the summary does not say."""
     task, episodes = cell["task"], cell.get("episodes")
-    own = {VERIFICATION: (VERIFICATION,), ONE_CLASS: (ONE_CLASS,)}
-    if name not in own.get(task, ("episodes", "predictions")):
+    tables_of_task = {VERIFICATION: (VERIFICATION,), ONE_CLASS: (ONE_CLASS,)}
+    if name not in tables_of_task.get(task, ("episodes", "predictions")):
         return 0
     if not isinstance(episodes, int):
         return None
@@ -140,7 +140,7 @@ def rows_expected(cell: Cell, name: str) -> int | None:
 
 
 def _check_length(run: Run, name: str) -> None:
-    """Raise unless the table has as many rows as the cells say; needs its footer only."""
+    """Raise unless the table has as many rows as the cells say; reads the file's footer only."""
     cells = run.summary["cells"]
     path = run.folder / f"{name}.parquet"
     try:
@@ -148,14 +148,14 @@ def _check_length(run: Run, name: str) -> None:
         if set(expected) == {0} and not path.exists():
             return
         with pq.ParquetFile(path) as file:
-            found, columns = file.metadata.num_rows, file.schema_arrow.names
+            count, columns = file.metadata.num_rows, file.schema_arrow.names
         for column in TABLE_COLUMNS[name]:
             if column not in columns:
                 raise KeyError(f"no column {column}")
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise unreadable(path, error, run.argument) from None
-    if None not in expected and found != sum(expected):  # type: ignore[arg-type]
+    if None not in expected and count != sum(expected):  # type: ignore[arg-type]
         raise FewshotError(
             run.argument,
-            f"{path} has {found} rows where the summary of its run has {sum(expected)}",  # type: ignore[arg-type]
+            f"{path} has {count} rows where the summary of its run has {sum(expected)}",  # type: ignore[arg-type]
         )

@@ -1,4 +1,4 @@
-"""The result of one cell: a head, a shot and what was predicted of it."""
+"""The result of one cell: its rows, summary and calibrator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Result:
     summary : dict
         Means, intervals, the estimators' metrics, hashes; JSON types only.
     calibrator : General or None
-        What was learned on base classes; ``.save(path)`` keeps it for features of the same kind.
+        Fitted on base classes; ``.save(path)`` stores it for features of the same kind.
     verification : DataFrame
         One row per episode and target class of the task "verification", whose results have no
         other rows; columns of ``VERIFICATION_COLUMNS``.
@@ -53,14 +53,14 @@ class Result:
     )
 
     def __repr__(self) -> str:
-        known = self.summary
+        summary = self.summary
         keys = ("task", "dataset", "backbone", "head", "ways", "shots")
-        facts = ", ".join(f"{key}={known[key]!r}" for key in keys if key in known)
+        facts = ", ".join(f"{key}={summary[key]!r}" for key in keys if key in summary)
         return f"{type(self).__name__}({facts})"
 
 
 def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All rows of several cells, one after the other."""
+    """Concatenate the episodes and predictions of several cells."""
     results = list(results)
     episodes = pd.concat([result.episodes for result in results], ignore_index=True)
     predictions = pd.concat([result.predictions for result in results], ignore_index=True)
@@ -68,10 +68,10 @@ def join_rows(results: Iterable[Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def join_verification(results: Iterable[Result]) -> pd.DataFrame:
-    """All rows of verification of several cells; empty where no cell has any."""
+    """Concatenate the rows of verification of several cells; empty if there are none."""
     return pd.concat([result.verification for result in results], ignore_index=True)
 
 
 def join_one_class(results: Iterable[Result]) -> pd.DataFrame:
-    """All rows of one-class tasks of several cells; empty where no cell has any."""
+    """Concatenate the rows of one-class tasks of several cells; empty if there are none."""
     return pd.concat([result.one_class for result in results], ignore_index=True)

@@ -1,10 +1,10 @@
-"""Columns of the tables of rows, and the version of their meaning."""
+"""Columns of the tables, and their schema version."""
 
 from __future__ import annotations
 
 SCHEMA_VERSION = 2
 
-# What names a cell: rows of one cell differ only in the episode.
+# Keys that identify a cell: its rows differ in the episode only.
 CELL_COLUMNS = {
     "task": "str",
     "dataset": "str",
@@ -26,7 +26,7 @@ EPISODE_COLUMNS = {
     "query_error": "float64",
 }
 
-# The other task; its cells have measures by target class in place of errors.
+# Verification: cells have measures by target class instead of errors.
 VERIFICATION = "verification"
 MEASURES = ("auroc", "average_precision", "fpr95")
 
@@ -39,7 +39,7 @@ VERIFICATION_COLUMNS = {
     **dict.fromkeys(MEASURES, "float64"),
 }
 
-# The third task: a cell has a rule as head; where confusers and negatives come from names it too.
+# One-class: the head is a decision rule; the sources of confusers and negatives are keys too.
 ONE_CLASS = "one_class"
 ONE_CLASS_KEYS = ("source", "against")
 ONE_CLASS_MEASURES = (

@@ -1,4 +1,4 @@
-"""SQL over the rows of a store, which reaches neither files nor the network."""
+"""SQL queries of the rows of a store, without access to files and network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fewshot.results.encoding import without_dictionaries
 from fewshot.results.joining import Store
 from fewshot.results.querying import CELLS, TABLES, cells_table
 
-# In this order: the last one forbids to change the others.
+# In this order: the last one locks the others.
 LOCKS = (
     "SET enable_external_access = false",
     "SET python_enable_replacements = false",
@@ -24,13 +24,13 @@ LOCKS = (
 
 
 def query_sql(store: Store, statement: str) -> pd.DataFrame:
-    """What DuckDB answers; the tables are views that bear their names.
+    """Return the result of a DuckDB statement on the tables of a store.
 
     Parameters
     ----------
     statement : str
-        As ``SELECT head, avg(accuracy) FROM episodes GROUP BY head``. Only tables whose names
-        occur in it are read.
+        For example ``SELECT head, avg(accuracy) FROM episodes GROUP BY head``. Only tables whose
+        names occur in it are read.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
         raise FewshotError(
             "--sql", "needs the package duckdb", f"Run: {install_command('sql')}."
         ) from None
-    named = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+    tables_used = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
     connection: Any = duckdb.connect(":memory:")
     try:
-        # Cells last: a table that turns out to be damaged takes its run's cells along.
-        for name in sorted(named, key=CELLS.__eq__):
+        # Cells last: reading a damaged table removes its run and its cells.
+        for name in sorted(tables_used, key=CELLS.__eq__):
             rows = cells_table(store.summary()) if name == CELLS else store.rows(name)
             # As Arrow: older versions do not know all types of newer pandas.
             table = pa.Table.from_pandas(rows, preserve_index=False)
@@ -59,8 +59,8 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
             raise FewshotError("--sql", "expected a statement, got none", "As 'FROM cells'.")
         return answer.df()
     except duckdb.Error as error:
-        said = " ".join(str(error).split("LINE 1:")[0].split())
+        reason = " ".join(str(error).split("LINE 1:")[0].split())
         tables = f"Tables: {', '.join(TABLES)}."
-        raise FewshotError("--sql", said, tables) from None
+        raise FewshotError("--sql", reason, tables) from None
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""Runs on disk: written whole, read back one or many."""
+"""Runs on disk: atomic writing, search, joint reading and migration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_tables(
 ) -> None:
     """Write ``episodes.parquet``, ``predictions.parquet`` and ``summary.json`` into `folder`.
 
-    And ``verification.parquet`` and ``one_class.parquet``, where there are such rows.
+    Also ``verification.parquet`` and ``one_class.parquet`` if there are rows of these tasks.
     """
     if one_class is not None and len(one_class):
         _write_parquet(folder / "one_class.parquet", one_class, ONE_CLASS_COLUMNS)
@@ -65,17 +65,17 @@ def _write_parquet(path: Path, rows: pd.DataFrame, columns: dict[str, str]) -> N
 
 
 def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[Path]:
-    """Run folders at or under each of `folders`, in the order of their names.
+    """Find the run folders at or under each of `folders`, sorted by name.
 
-    A folder with tables and no summary is one of them, and so is one that may not be listed:
-    whoever reads it will say what is wrong.
+    Folders with tables but no summary, and folders that may not be listed, are included: reading
+    them raises an error with the reason.
 
     Raises
     ------
     FewshotError
-        A folder does not exist, or has no run in it.
+        A folder does not exist, or contains no run.
     """
-    found: dict[Path, None] = {}
+    folders_of_runs: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise FewshotError(argument, f"expected folders of runs, got {str(folder)!r}")
@@ -86,28 +86,28 @@ def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[P
                 f"no run under {str(folder)!r} (a run has a summary.json)",
                 "Give a folder that `fewshot` printed.",
             )
-        found |= dict.fromkeys(runs)
-    return list(found)
+        folders_of_runs |= dict.fromkeys(runs)
+    return list(folders_of_runs)
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a summary or rows lie in the folder itself."""
+    """Whether the folder itself contains a summary or tables."""
     return any((folder / name).exists() for name in MARKS)
 
 
 def runs_and_kept(folder: Path, argument: str = "report") -> list[Path]:
-    """Run folders at or under `folder`, then the cells that interrupted runs keep there.
+    """Find the run folders at or under `folder`, then the stored cells of interrupted runs.
 
     Raises
     ------
     FewshotError
-        As of `find_runs`, if there is neither.
+        As `find_runs`, if there are neither.
     """
     kept = [
-        one
-        for cells in sorted(folder.rglob(KEPT))
-        for one in sorted(cells.iterdir())
-        if not one.name.startswith(".")
+        cell
+        for kept_folder in sorted(folder.rglob(KEPT))
+        for cell in sorted(kept_folder.iterdir())
+        if not cell.name.startswith(".")
     ]
     try:
         return find_runs([folder], argument) + kept
@@ -118,17 +118,17 @@ def runs_and_kept(folder: Path, argument: str = "report") -> list[Path]:
 
 
 def _runs_under(folder: Path) -> Iterator[Path]:
-    """Folders with a summary or a table, and those that may not be listed."""
+    """Folders with a summary or a table, and folders that may not be listed."""
     denied: list[OSError] = []
-    for here, below, files in os.walk(folder, onerror=denied.append):
+    for root, subfolders, files in os.walk(folder, onerror=denied.append):
         if MARKS & set(files):
-            yield Path(here)
-            if Path(here) != folder:
-                below.clear()
-        # A hidden folder is the rest of a run that was killed, or cells of one that goes on.
-        below[:] = [name for name in below if not name.startswith(".")]
-    # Others that cannot be listed have gone since their parent was.
-    yield from (Path(one.filename) for one in denied if isinstance(one, PermissionError))
+            yield Path(root)
+            if Path(root) != folder:
+                subfolders.clear()
+        # A hidden folder is a partial write of a killed run, or cells of a run in progress.
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    # Other folders that cannot be listed were removed in the meantime.
+    yield from (Path(error.filename) for error in denied if isinstance(error, PermissionError))
 
 
 def read_runs(
@@ -138,23 +138,23 @@ def read_runs(
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Join runs: summary, episodes, predictions.
 
-    Of a cell that several runs have, the one over most episodes counts, of those the last made.
+    If several runs have a cell, the one with the most episodes counts, among equals the latest.
 
     Parameters
     ----------
     runs : sequence of Path
-        Of `find_runs`.
+        As returned by `find_runs`.
     columns : mapping, optional
-        By table, ``episodes`` or ``predictions``, the columns that are wanted; all by default.
+        By table, ``episodes`` or ``predictions``, the columns to read; all by default.
         A million rows of ``classes`` take longer than all others together.
     argument : str
-        What errors name.
+        Argument that errors name.
 
     Returns
     -------
     dict
-        As `fewshot.results.joining.Store.summary` says: ``unreadable`` lists runs that were left
-        out because they are damaged or of a newer version.
+        As returned by `fewshot.results.joining.Store.summary`: ``unreadable`` lists runs that were
+        left out because they are damaged or of a newer version.
     DataFrame, DataFrame
         Names are categories.
 
@@ -164,45 +164,47 @@ def read_runs(
         No run can be read.
     """
     store = Store(runs, argument)
-    wanted = columns or {}
+    columns_of_table = columns or {}
     while True:
-        before = len(store.runs)
-        tables = [store.rows(name, wanted.get(name)) for name in ("episodes", "predictions")]
-        if len(store.runs) == before:  # or one was found damaged after the first table was read
+        run_count = len(store.runs)
+        tables = [
+            store.rows(name, columns_of_table.get(name)) for name in ("episodes", "predictions")
+        ]
+        if len(store.runs) == run_count:  # else a run was removed after the first table was read
             return store.summary(), tables[0], tables[1]
 
 
 def read_verification(runs: Sequence[Path]) -> pd.DataFrame:
-    """Join the rows of verification of runs, as `read_runs` does; empty where there are none."""
+    """Join the rows of verification of runs, as `read_runs` does; empty if there are none."""
     return Store(runs).rows(VERIFICATION)
 
 
 def read_one_class(runs: Sequence[Path]) -> pd.DataFrame:
-    """Join the rows of one-class tasks of runs, as `read_runs` does; empty where there are none."""
+    """Join the rows of one-class tasks of runs, as `read_runs` does; empty if there are none."""
     return Store(runs).rows(ONE_CLASS)
 
 
 def store_warnings(joined: Mapping[str, Any]) -> list[str]:
-    """Lines for standard error: runs left out, cells left aside, and clocks that are ahead."""
-    lines = [f"left out: {one['run']}: {one['reason']}" for one in joined["unreadable"]]
+    """Warnings about runs left out, cells left aside, and runs dated in the future."""
+    lines = [f"left out: {run['run']}: {run['reason']}" for run in joined["unreadable"]]
     lines += [f"left aside: {line}" for line in aside_text(joined.get("left_aside") or [])]
     return lines + [
-        f"{one['run']} says that it was made at {one['created']}, which is to come: of cells that "
+        f"{run['run']} says that it was made at {run['created']}, which is to come: of cells that "
         "were run again over as many episodes with other settings, the last by the clock counts"
-        for one in joined["ahead"]
+        for run in joined["ahead"]
     ]
 
 
 def migrate_run(folder: Path) -> int | None:
-    """Rewrite a run folder in the present form; gives back the version that it had.
+    """Rewrite a run folder in the current schema version; return the version that it had.
 
-    File by file, each whole or not at all, the summary last. Every file says its own version, so
-    that a folder whose migration was interrupted reads as before, and the next call goes on.
+    Each file is written atomically, the summary last. Every file has its version, so that a folder
+    whose migration was interrupted reads as before, and the next call continues.
 
     Returns
     -------
     int or None
-        None when there was nothing to do.
+        None if the folder is in the current version already.
 
     Raises
     ------
@@ -213,11 +215,11 @@ def migrate_run(folder: Path) -> int | None:
 
     run = open_run(folder, "fewshot results migrate")
     raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    old = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
-    if raw["schema_version"] == SCHEMA_VERSION and not old:
+    outdated = [path for path in map(folder.joinpath, _files()) if path.is_file() and _is_old(path)]
+    if raw["schema_version"] == SCHEMA_VERSION and not outdated:
         return None
     # All of them, before any is written.
-    tables = {path: without_dictionaries(run.table(path.stem)) for path in old}
+    tables = {path: without_dictionaries(run.table(path.stem)) for path in outdated}
     with writing("fewshot results migrate", folder):
         for path, table in tables.items():
             with atomic_path(path) as partial:

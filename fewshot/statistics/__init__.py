@@ -1,1 +1,1 @@
-"""Intervals, paired tests and ranking measures: pure functions of numbers."""
+"""Intervals, paired tests and ranking measures: pure functions of arrays."""

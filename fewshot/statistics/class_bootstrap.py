@@ -1,7 +1,7 @@
-"""Intervals of means over tasks for other target classes, all cells at once.
+"""Bootstrap intervals of means over tasks for other target classes, all cells at once.
 
 The bootstrap (Efron 1979) draws target classes with replacement, each with all its tasks, and takes
-percentiles. Negatives stay as they were drawn.
+percentiles. Negatives are not resampled.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ ONE_CLASS = "there is only one target class"
 def class_intervals(
     values: NDArray, classes: NDArray, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
 ) -> list[dict[str, Any]]:
-    """Mean over tasks and its interval for other target classes, for each of X columns.
+    """Return the mean over tasks and its interval for other target classes, for X columns.
 
-    The same classes are drawn for every column, so that columns of differences are compared as
-    they are.
+    The same classes are drawn for every column, so that columns of differences are paired.
 
     Parameters
     ----------
@@ -34,7 +33,7 @@ def class_intervals(
         Target class of each task.
     seed : int
     draws : int
-        How often classes are drawn.
+        Number of bootstrap samples.
     level : float
 
     Returns
@@ -48,11 +47,11 @@ def class_intervals(
         "values",
         f"expected (T, X) and classes (T,), got {values.shape} and {classes.shape}",
     )
-    known = np.isfinite(values)
+    defined = np.isfinite(values)
     _, place = np.unique(classes, return_inverse=True)
     members = np.zeros((place.max(initial=-1) + 1, len(place)))
     members[place, np.arange(len(place))] = 1
-    sums, sizes = members @ np.where(known, values, 0), members @ known.astype(float)
+    sums, sizes = members @ np.where(defined, values, 0), members @ defined.astype(float)
     weights = _draws(len(members), draws, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = (weights @ sums) / (weights @ sizes)
@@ -65,7 +64,7 @@ def class_intervals(
 
 
 def _draws(classes: int, draws: int, seed: int) -> NDArray:
-    """How often each class is drawn (draws, classes)."""
+    """Number of times that each class is drawn: (draws, classes)."""
     generator = np.random.default_rng([seed, classes])
     weights = generator.multinomial(classes, np.full(classes, 1 / classes), size=draws)
     return weights.astype(np.float64)
@@ -74,11 +73,11 @@ def _draws(classes: int, draws: int, seed: int) -> NDArray:
 def _interval(
     mean: float, drawn: NDArray, tails: tuple[float, float], several: bool, level: float
 ) -> dict[str, Any]:
-    whole = {"level": level, "population": "classes"}
+    shared = {"level": level, "population": "classes"}
     if not np.isfinite(mean):
-        return {"mean": None, "lower": None, "upper": None, **whole, "reason": "no task has it"}
+        return {"mean": None, "lower": None, "upper": None, **shared, "reason": "no task has it"}
     if not several:
-        return {"mean": float(mean), "lower": None, "upper": None, **whole, "reason": ONE_CLASS}
+        return {"mean": float(mean), "lower": None, "upper": None, **shared, "reason": ONE_CLASS}
     lower, upper = np.quantile(drawn[np.isfinite(drawn)], tails)
-    return {"mean": float(mean), "lower": float(lower), "upper": float(upper), **whole,
+    return {"mean": float(mean), "lower": float(lower), "upper": float(upper), **shared,
             "reason": None}  # fmt: skip

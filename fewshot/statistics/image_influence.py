@@ -1,4 +1,4 @@
-"""How much a mean over episodes would change with other images of the same classes."""
+"""Variance of a mean over episodes due to the choice of images of the same classes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def image_variance(
     *,
     impostors: bool = False,
 ) -> float | None:
-    """Variance of the mean over all episodes, were other images of these classes drawn.
+    """Variance of the mean over all episodes if other images of these classes were drawn.
 
     An image acts on an episode as a shot, through the values of all ways, and as a query, through
-    the value of its own way, or of all ways if it is an impostor to them. Each action is seen in
-    the episodes that have the image in that role. What chance alone would make of it is
-    subtracted: the image's episodes are a simple random sample of those of its class.
+    the value of its own way, or of all ways if it is an impostor to them. Each effect is estimated
+    from the episodes that have the image in that role, less its expectation by chance: the
+    image's episodes are a simple random sample of those of its class.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ def image_variance(
     Returns
     -------
     float or None
-        Unbiased, and so possibly below 0; None when every image of a class is in each of its
-        episodes, as with all images as queries, or every query is in each, as with a test set:
-        nothing is seen of a query then.
+        Unbiased, and so possibly below 0. None if every image of a class is in each of its
+        episodes, as with all images as queries, or if every query is, as with a test set: the
+        effect of a query cannot be estimated then.
     """
     rows = support if query is None else np.concatenate([support, query], axis=-1)
     size = np.bincount(labels[labels >= 0], minlength=int(classes.max()) + 1)
@@ -41,29 +41,33 @@ def image_variance(
     present = with_class > 0
     if query is None or np.any(size[present] <= used[present]):
         return None
-    own = values - _class_means(values, classes, len(size))
-    whole = np.broadcast_to(own.mean(1, keepdims=True), own.shape)
+    per_query = values - _class_means(values, classes, len(size))
+    whole = np.broadcast_to(per_query.mean(1, keepdims=True), per_query.shape)
     whole = whole - _class_means(whole, classes, len(size))
-    own = whole.copy() if impostors else own / values.shape[1]
-    asked = _Role(own, query, classes, labels, len(size))
-    if asked.always(with_class):
+    per_query = whole.copy() if impostors else per_query / values.shape[1]
+    query_role = _Role(per_query, query, classes, labels, len(size))
+    if query_role.in_every_episode(with_class):
         return None
-    # An image that is in an episode keeps others out: its own effect is that much larger than
-    # what is seen, and what it did to its own class as a shot is seen in its queries, reversed.
+    # An image in an episode excludes others: its effect is larger than the observed one by this
+    # factor, and its effect as a shot on its own class appears in the queries with reversed sign.
     free = np.where(present, size - used, 1)
-    whole += own * (asked.each / free)[classes]
-    shots = _Role(whole, support, classes, labels, len(size))
-    of_shot = shots.each * (size - 1) / np.where(present, size - shots.each, 1)
-    of_query = asked.each * (size - 1) / free
-    influence = _products(shots, shots, with_class) * of_shot**2
-    influence += _products(asked, asked, with_class) * of_query**2
-    influence += 2 * _products(shots, asked, with_class) * of_shot * of_query
+    whole += per_query * (query_role.images_per_episode / free)[classes]
+    support_role = _Role(whole, support, classes, labels, len(size))
+    of_shot = (
+        support_role.images_per_episode
+        * (size - 1)
+        / np.where(present, size - support_role.images_per_episode, 1)
+    )
+    of_query = query_role.images_per_episode * (size - 1) / free
+    influence = _products(support_role, support_role, with_class) * of_shot**2
+    influence += _products(query_role, query_role, with_class) * of_query**2
+    influence += 2 * _products(support_role, query_role, with_class) * of_shot * of_query
     share = with_class / len(classes)
     return float(np.sum(share**2 * influence / np.maximum(size - 1, 1)))
 
 
 class _Role:
-    """Episodes in which each image has a role: how many (M,), and the sums (M,) of a response."""
+    """A role of images, shot or query: number of episodes (M,) and sums (M,) of a response."""
 
     def __init__(
         self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, many: int
@@ -74,20 +78,20 @@ class _Role:
         self.times = np.bincount(rows[real], minlength=len(labels)).astype(np.float64)
         self.sums = np.bincount(rows[real], spread, minlength=len(labels))
         episodes = np.maximum(np.bincount(classes.reshape(-1), minlength=many), 1)
-        self.each = _per_class(classes, real.sum(-1), many) / episodes
+        self.images_per_episode = _per_class(classes, real.sum(-1), many) / episodes
 
-    def always(self, with_class: NDArray) -> bool:
-        """Whether the images that have the role have it in every episode of their class."""
-        own = self.times > 0
-        possible = with_class[self.labels[own]]
-        return bool(np.all(self.times[own] == possible) and np.any(possible > 1))
+    def in_every_episode(self, with_class: NDArray) -> bool:
+        """Whether all images with this role have it in every episode of their class."""
+        used = self.times > 0
+        possible = with_class[self.labels[used]]
+        return bool(np.all(self.times[used] == possible) and np.any(possible > 1))
 
 
 def _products(first: _Role, second: _Role, with_class: NDArray) -> NDArray:
     """Mean over the images of a class of the product of their effects in two roles: (C,).
 
-    From pairs of different episodes: each image weighs by the number of its pairs, which keeps
-    the noise low when images come rarely. A class without pairs takes the mean of the others.
+    Estimated from pairs of different episodes; images are weighted by their number of pairs, which
+    keeps the noise low if images are rare. Classes without pairs get the mean of the others.
     """
     many = len(with_class)
     member = first.labels >= 0

@@ -1,4 +1,4 @@
-"""Two heads on the same episodes, and several heads on several data sets."""
+"""Paired tests of two heads on the same episodes, and of several heads over data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fewshot.exceptions import expect
 from fewshot.statistics.populations import LEVEL, population_intervals
 
 FLIPS = 9999
-# Below this number of data sets Friedman's approximation and the critical difference mean nothing.
+# With fewer data sets Friedman's approximation and the critical difference are not reliable.
 ENOUGH_SETS = 5
 FLIP_BYTES = 8 << 20
 
@@ -29,27 +29,27 @@ def compare_on_episodes(
     *,
     impostors: bool = False,
 ) -> dict[str, Any]:
-    """Mean of first minus second on the same episodes, with the interval of each population.
+    """Return the mean of first minus second on the same episodes, with its intervals.
 
     Parameters
     ----------
     first, second : ndarray of shape (E, N)
         Accuracies of each way under either head or backbone.
     classes, labels, support, query
-        As in `population_intervals`: what both were judged on.
+        Episodes that both were evaluated on, as in `population_intervals`.
     seed : int
-        Of the random signs.
+        Seed of the random signs.
     impostors : bool
-        As in `population_intervals`; also where all that is known is the mean over the ways,
-        which every query of the episode then acts on.
+        As in `population_intervals`; also if only the mean over the ways is available, as every
+        query of the episode then acts on it.
 
     Returns
     -------
     dict
-        ``intervals`` of the mean difference by population; ``better``, ``equal`` and ``worse``,
-        episodes in which the first was so; and ``p``, the two-sided `sign_flip` probability.
-        It asks what `episodes` asks: whether other draws from these images of these classes
-        would tell the two apart. For other images or classes, see whether their interval holds 0.
+        ``intervals`` of the mean difference by population; numbers of episodes in which the first
+        was ``better``, ``equal`` and ``worse``; and ``p``, the two-sided `sign_flip` p-value. Its
+        population is `episodes`: other draws from these images of these classes. For other images
+        or classes, see whether their interval contains 0.
 
     Raises
     ------
@@ -78,10 +78,10 @@ def compare_on_episodes(
 
 
 def sign_flip(differences: ArrayLike, flips: int = FLIPS, seed: int = 0) -> float:
-    """Two-sided probability of as large a mean difference, had each sign been a coin's.
+    """Two-sided p-value of the sign-flip permutation test of a mean difference of 0.
 
-    All 2^n signs when these are no more than `flips`, else as many random ones and the observed
-    one (Phipson and Smyth 2010). 1 where all differences are 0.
+    All 2^n signs if these are at most `flips`, else `flips` random ones and the observed one
+    (Phipson and Smyth 2010). 1 if all differences are 0.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def sign_flip(differences: ArrayLike, flips: int = FLIPS, seed: int = 0) -> floa
 
 
 def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test of two heads over data sets.
+    """Two-sided p-value of Wilcoxon's signed-rank test of two heads over data sets.
 
     Parameters
     ----------
@@ -116,17 +116,17 @@ def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
     Returns
     -------
     float
-        1 where all scores are equal.
+        1 if all scores are equal.
     """
     from scipy.stats import wilcoxon
 
-    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     expect(
-        one.ndim == 1 and one.shape == two.shape and len(one) > 0,
+        a.ndim == 1 and a.shape == b.shape and len(a) > 0,
         "second",
-        f"expected a score per data set as in first, {one.shape}, got {two.shape}",
+        f"expected a score per data set as in first, {a.shape}, got {b.shape}",
     )
-    return 1.0 if np.all(one == two) else float(wilcoxon(one, two).pvalue)
+    return 1.0 if np.all(a == b) else float(wilcoxon(a, b).pvalue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +138,11 @@ class RankTest:
     average_ranks : ndarray of shape (H,)
         1 is best; equal scores share their mean rank.
     statistic, p : float
-        Friedman's chi-square, corrected for ties, and its probability were all heads alike.
+        Friedman's chi-square, corrected for ties, and its p-value if all heads were equal.
     critical_difference : float
-        Two heads differ at `level` when their average ranks are at least this far apart.
+        Two heads differ at `level` if their average ranks differ by at least this.
     level : float
-        Of the critical difference: 0.95 keeps the error of all pairs together below 5 %.
+        Level of the critical difference: 0.95 keeps the family-wise error of all pairs below 5 %.
     """
 
     average_ranks: NDArray

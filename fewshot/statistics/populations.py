@@ -1,4 +1,4 @@
-"""Intervals of a mean over episodes that say what would have been drawn anew.
+"""Intervals of a mean over episodes for a population: other episodes, images or classes.
 
 A mean over episodes depends on the episodes, on the images they were drawn from and on the
 classes. With everything else held fixed, it is a U-statistic of the images and of the classes
@@ -34,12 +34,12 @@ def population_intervals(
     *,
     impostors: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Intervals of the mean of `values` for other episodes, other images, other classes.
+    """Return the intervals of the mean of `values` for other episodes, images and classes.
 
     Parameters
     ----------
     values : ndarray of shape (E, N)
-        Of each way of each episode: accuracies, errors or differences of such.
+        Accuracy, error or a difference of these, of each way of each episode.
     classes : ndarray of shape (E, N)
         Class of each way; no class twice in an episode.
     labels : ndarray of shape (M,)
@@ -71,7 +71,10 @@ def population_intervals(
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
     if len(values) == 1:
-        return {one: _interval(mean, None, ONE_EPISODE, one, level) for one in POPULATIONS}
+        return {
+            population: _interval(mean, None, ONE_EPISODE, population, level)
+            for population in POPULATIONS
+        }
     draw = float(values.mean(1).var(ddof=1)) / len(values)
     images = image_variance(values, classes, labels, support, query, impostors=impostors)
     within = None if images is None else draw + max(images, 0.0)
@@ -87,7 +90,7 @@ def population_intervals(
 
 
 def class_variance(values: NDArray, classes: NDArray) -> float | None:
-    """Variance of the mean over all episodes of C classes, were other classes drawn.
+    """Variance of the mean over all episodes of C classes if other classes were drawn.
 
     Parameters
     ----------
@@ -97,22 +100,24 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
     Returns
     -------
     float or None
-        At least 0; None when every episode has all classes (C = N), which then teach nothing
-        of what another class would do.
+        At least 0; None if every episode has all classes (C = N), as the effect of a class cannot
+        be estimated then.
     """
     episodes, ways = classes.shape
     present, place = np.unique(classes, return_inverse=True)
-    many = len(present)
-    if many == ways:
+    class_count = len(present)
+    if class_count == ways:
         return None
     place = place.reshape(-1)
-    taken = np.bincount(place)
+    frequency = np.bincount(place)
     spread = np.repeat(values - values.mean(), ways)
-    mean = np.bincount(place, spread) / taken
-    noise = np.sum((spread - mean[place]) ** 2) / max(1, len(spread) - many)
-    between = np.sum(mean**2 - noise * (1 / taken - 1 / episodes))
+    mean = np.bincount(place, spread) / frequency
+    noise = np.sum((spread - mean[place]) ** 2) / max(1, len(spread) - class_count)
+    between = np.sum(mean**2 - noise * (1 / frequency - 1 / episodes))
     # Leaving class c out moves the mean by N (mean_c - mean) / (C - N).
-    return max(0.0, float(between * (many - 1) / many * (ways / (many - ways)) ** 2))
+    return max(
+        0.0, float(between * (class_count - 1) / class_count * (ways / (class_count - ways)) ** 2)
+    )
 
 
 def _interval(
@@ -132,7 +137,7 @@ def _interval(
 
 
 def half_width(variance: float, level: float, degrees: float = np.inf) -> float:
-    """Half of the t interval of a mean of this variance."""
+    """Half the width of the t interval of a mean with this variance."""
     from scipy.special import ndtri, stdtrit
 
     tail = 0.5 + level / 2
@@ -140,5 +145,5 @@ def half_width(variance: float, level: float, degrees: float = np.inf) -> float:
     return float(quantile * variance**0.5)
 
 
-# Where the coverage of intervals is measured, whatever the level that is shown.
+# Levels at which the coverage of intervals is measured.
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -1,4 +1,4 @@
-"""Intervals that name their population, and how well errors were predicted."""
+"""Measures of predicted errors: accuracy, calibration and coverage of their intervals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from fewshot.statistics.populations import LEVELS
 
 LEVEL = 0.95
-# Bounds went through float32 on their way; an error of exactly 0.2 is inside [0.2, 0.3].
+# Bounds may have been float32; an error of exactly 0.2 is inside [0.2, 0.3].
 ROUNDING = 1e-6
 
 
 def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
-    """Mean over episodes and its normal interval.
+    """Return the mean over episodes and its normal interval.
 
-    The population is *episodes*: other draws from these images of these classes. It says
-    nothing about other images or other classes, whose interval is several times as wide.
+    The population is *episodes*: other draws from these images of these classes. Intervals for
+    other images or other classes are several times as wide.
 
     Returns
     -------
@@ -46,12 +46,12 @@ def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
 def prediction_metrics(
     predicted: NDArray, actual: NDArray, constant: NDArray | None = None
 ) -> dict[str, Any]:
-    """How near predicted errors come to actual ones, over the episodes that have both.
+    """Return metrics of predicted errors against actual ones, over episodes with both.
 
     Parameters
     ----------
     predicted, actual : ndarray of shape (E,)
-        NaN where there is no prediction.
+        NaN without a prediction.
     constant : ndarray of shape (E,), optional
         Predictions of the constant baseline on the same episodes.
 
@@ -64,14 +64,14 @@ def prediction_metrics(
         ``slope`` and ``intercept`` of the regression of actual on predicted errors (1 and 0 when
         calibrated), ``skill`` (1 - MAE / MAE of the constant). None where undefined.
     """
-    known = np.isfinite(predicted) & np.isfinite(actual)
-    metrics: dict[str, Any] = {"defined": int(known.sum())}
+    defined = np.isfinite(predicted) & np.isfinite(actual)
+    metrics: dict[str, Any] = {"defined": int(defined.sum())}
     names = ("predicted_error", "mae", "rmse", "bias", "relative_error")
     metrics |= dict.fromkeys((*names, "spearman", "slope", "intercept", "skill"))
     metrics["mae_interval"] = None
-    if not known.any():
+    if not defined.any():
         return metrics
-    p, a = predicted[known], actual[known]
+    p, a = predicted[defined], actual[defined]
     miss = np.abs(p - a)
     metrics["predicted_error"] = float(p.mean())
     metrics["mae"] = float(miss.mean())
@@ -81,35 +81,35 @@ def prediction_metrics(
     right = a < 1
     if right.any():
         metrics["relative_error"] = float(np.mean(miss[right] / (1 - a[right])))
-    # The same number said of all differs in its last digit at most, which is no order.
+    # Constant predictions may differ in the last digit, which is not an order.
     if np.ptp(p) > 1e-12 and np.ptp(a) > 0:
         metrics["spearman"] = float(np.corrcoef(_ranks(p), _ranks(a))[0, 1])
     if np.ptp(p) > 1e-12:
         slope = float(np.cov(p, a, bias=True)[0, 1] / np.var(p))
         metrics["slope"], metrics["intercept"] = slope, float(a.mean() - slope * p.mean())
-    if constant is not None and np.isfinite(constant[known]).all():
-        baseline = float(np.abs(constant[known] - a).mean())
+    if constant is not None and np.isfinite(constant[defined]).all():
+        baseline = float(np.abs(constant[defined] - a).mean())
         metrics["skill"] = 1 - metrics["mae"] / baseline if baseline > 0 else None
     return metrics
 
 
 def _ranks(values: NDArray) -> NDArray:
-    """Ranks, the mean of theirs for equal values."""
+    """Ranks; equal values share their mean rank."""
     return pd.Series(values).rank().to_numpy()
 
 
 def interval_metrics(lower: NDArray, upper: NDArray, actual: NDArray) -> dict[str, Any]:
-    """How often intervals (E,) hold the actual error, and how wide they are on average.
+    """Return the coverage of the actual error by intervals (E,), and their mean width.
 
     Returns
     -------
     dict
         ``coverage`` and ``width``; None without intervals.
     """
-    known = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(actual)
-    if not known.any():
+    defined = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(actual)
+    if not defined.any():
         return {"coverage": None, "width": None}
-    low, high, a = lower[known], upper[known], actual[known]
+    low, high, a = lower[defined], upper[defined], actual[defined]
     inside = (a >= low - ROUNDING) & (a <= high + ROUNDING)
     return {"coverage": float(inside.mean()), "width": float((high - low).mean())}
 
@@ -120,21 +120,21 @@ def coverage_curve(bands: NDArray, actual: NDArray) -> list[list[float]] | None:
         interval_metrics(bands[:, 0, i], bands[:, 1, i], actual)["coverage"]
         for i in range(len(LEVELS))
     ]
-    if any(one is None for one in measured):
+    if any(coverage is None for coverage in measured):
         return None
-    return [[level, one] for level, one in zip(LEVELS, measured, strict=True)]
+    return [[level, coverage] for level, coverage in zip(LEVELS, measured, strict=True)]
 
 
 def compare_estimators(predicted: Mapping[str, NDArray], actual: NDArray) -> list[dict[str, Any]]:
-    """Paired differences of |predicted - actual| between every two estimators.
+    """Return the paired differences of |predicted - actual| between every two estimators.
 
-    On the episodes for which both have a number. The interval is over episodes.
+    Over episodes for which both have a prediction. The interval is over episodes.
 
     Returns
     -------
     list of dict
         ``first``, ``second``, ``difference`` (an interval of the mean of first minus second:
-        negative where the first is nearer) and ``episodes``.
+        negative if the first is more accurate) and ``episodes``.
     """
     rows = []
     for first, second in itertools.combinations(predicted, 2):

@@ -1,6 +1,6 @@
-"""How well scores tell the images of one class from all others: three measures of an order.
+"""Measures of a ranking of images by score: area under the ROC curve, precision, FPR at 95 %.
 
-An image is accepted as one of the class when its score reaches a threshold. Every score that
+An image is accepted as one of the class if its score reaches a threshold. Every score that
 occurs is a threshold; images with equal scores are accepted together.
 """
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# At least this share of the positives is accepted where false positives are counted: 19 / 20.
-# As integers, since 0.95 is no binary fraction.
+# False positives are counted at this recall or above: 19 / 20.
+# As integers, since 0.95 is not a binary fraction.
 RECALL = (19, 20)
 
 
 class Ranking(NamedTuple):
-    """Measures of one order each; NaN without a positive or without a negative.
+    """Measures of rankings; NaN without a positive or without a negative.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Ranking(NamedTuple):
 
 
 def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ranking:
-    """Area under the ROC curve, average precision and false positives at 95 % recall.
+    """Compute the area under the ROC curve, average precision and FPR at 95 % recall.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ran
     positive : Tensor of shape (..., T), bool
         Images of the class.
     mask : Tensor of shape (..., T), bool, optional
-        False in the padding.
+        False for padding.
 
     Returns
     -------
@@ -56,10 +56,10 @@ def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ran
     """
     if mask is None:
         mask = torch.ones_like(positive)
-    scores = scores.masked_fill(~mask, -torch.inf)  # last, and counted as neither
+    scores = scores.masked_fill(~mask, -torch.inf)  # padding is last and not counted
     order = scores.argsort(-1, descending=True)
     ranked = scores.gather(-1, order)
-    hit, miss = ((one & mask).gather(-1, order).long() for one in (positive, ~positive))
+    hit, miss = ((images & mask).gather(-1, order).long() for images in (positive, ~positive))
     hits, misses = hit.cumsum(-1), miss.cumsum(-1)
     P, F = hits[..., -1].double(), misses[..., -1].double()
     first, last = _ties(ranked)
@@ -72,11 +72,11 @@ def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ran
     accepted = misses.masked_fill(~enough, scores.shape[-1]).amin(-1)
     defined = (P > 0) & (F > 0)
     measures = (beaten / (P * F), (hit * precision).sum(-1) / P, accepted / F)
-    return Ranking(*(one.where(defined, torch.nan) for one in measures))
+    return Ranking(*(measure.where(defined, torch.nan) for measure in measures))
 
 
 def _ties(ranked: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last place (..., T) of the scores that equal the one at each place."""
+    """First and last position (..., T) of the scores equal to the score at each position."""
     size = ranked.shape[-1]
     place = torch.arange(size, device=ranked.device).expand(ranked.shape)
     edge = torch.ones_like(ranked[..., :1], dtype=torch.bool)

@@ -65,7 +65,7 @@ HELD = "held out"
 
 
 @pytest.mark.parametrize(
-    ("head", "classes", "many", "one"),
+    ("head", "classes", "many", "one_shot"),
     [
         (NCM(), 0, "closed", "one shot"),
         (NCM(), FEW, "closed, some base classes", "one shot, base classes"),
@@ -77,7 +77,7 @@ HELD = "held out"
         (Opaque(), MANY, HELD, "one shot"),
     ],
 )
-def test_regimes(head, classes, many, one, ours):
+def test_regimes(head, classes, many, one_shot, ours):
     base = base_of(classes) if classes else NO_BASE
     mixed = draw()
     mask = mixed.mask.clone()
@@ -85,18 +85,18 @@ def test_regimes(head, classes, many, one, ours):
     mask[2, 1:, 1:] = False  # of all classes but one
     mixed = Support.of(mixed.features, mask)
     assert regime_of(draw(), head.fit(draw()), base) == [many] * 6
-    assert regime_of(draw(1), head.fit(draw(1)), base) == [one] * 6
-    found = regime_of(mixed, head.fit(mixed), base)
-    assert found == [many, one, many, many, one, many]
+    assert regime_of(draw(1), head.fit(draw(1)), base) == [one_shot] * 6
+    regimes = regime_of(mixed, head.fit(mixed), base)
+    assert regimes == [many, one_shot, many, many, one_shot, many]
     prediction = Auto().fit(base).predict(mixed, head.fit(mixed))
-    for e, regime in enumerate(found):
+    for e, regime in enumerate(regimes):
         alone = mixed[e : e + 1]
         x = Evidence(alone, head.clone().fit(alone), base).stack(REGIMES[regime]).numpy()
         expected = ours.model(regime).predict(x, alone.counts.mean(-1).numpy())
         assert float(prediction.error[e]) == pytest.approx(float(expected[0]))
     if isinstance(head, Opaque):  # no head that the calibrator was fitted on
         assert prediction.fallback.all()
-    elif one == "one shot":
+    elif one_shot == "one shot":
         assert prediction.fallback.tolist() == [False, True, False, False, True, False]
         assert prediction.fallback_reason == GUESS
     else:
@@ -129,12 +129,12 @@ def test_beats_the_constant_with_base_classes(head, shots, least, ours):
 def test_base_classes_correct_a_calibrator_that_is_far_off(ours, make_model, monkeypatch):
     wrong = General({name: make_model(name, intercept=0.8) for name in REGIMES})
     monkeypatch.setattr("fewshot.estimators.auto.load_general", lambda path: wrong)
-    given = {"episodes": 80, "estimators": ["auto"]}
-    corrected = fewshot.evaluate(*world(), **given).summary["estimators"]["auto"]
-    datasets = fewshot.evaluate(*world(), **given, calibration="datasets")
-    left = datasets.summary["estimators"]["auto"]
-    assert left["bias"] > 0.2
-    assert abs(corrected["bias"]) < 0.3 * left["bias"]
+    arguments = {"episodes": 80, "estimators": ["auto"]}
+    corrected = fewshot.evaluate(*world(), **arguments).summary["estimators"]["auto"]
+    datasets = fewshot.evaluate(*world(), **arguments, calibration="datasets")
+    transferred = datasets.summary["estimators"]["auto"]
+    assert transferred["bias"] > 0.2
+    assert abs(corrected["bias"]) < 0.3 * transferred["bias"]
 
 
 def test_intervals_cover_episodes_of_new_classes(ours):
@@ -206,9 +206,9 @@ def test_datasets_ignores_base_errors_and_base_follows_them(ours):
 
 def test_base_without_base_classes_is_refused(ours):
     features, labels, _ = world()
-    for given in ({"estimators": {"auto": Auto("base")}}, {"calibration": "base"}):
+    for arguments in ({"estimators": {"auto": Auto("base")}}, {"calibration": "base"}):
         with pytest.raises(FewshotError, match="expected base classes to calibrate on, got none"):
-            fewshot.evaluate(features, labels, episodes=5, **given)
+            fewshot.evaluate(features, labels, episodes=5, **arguments)
     with pytest.raises(FewshotError, match=r"estimator\.auto\.source: .* \(no base classes: the d"):
         Auto("base").fit(NO_BASE)
     only_moments = base_of(12)
@@ -217,30 +217,30 @@ def test_base_without_base_classes_is_refused(ours):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
         ({"source": "all"}, r"estimator\.auto\.source: expected one of 'auto', 'base', 'datasets'"),
         ({"level": 1.0}, r"estimator\.auto\.level: expected a number in \(0, 0\.99\]"),
         ({"calibrator": "nowhere.json"}, r"calibrator: nowhere\.json cannot be read"),
     ],
 )
-def test_mistakes(given, message):
+def test_mistakes(settings, message):
     support = draw()
     with pytest.raises(FewshotError, match=message):
-        Auto(**given).fit(NO_BASE)
+        Auto(**settings).fit(NO_BASE)
     with pytest.raises(FewshotError, match=message):
-        Auto(**given).predict(support, NCM().fit(support))
+        Auto(**settings).predict(support, NCM().fit(support))
 
 
 def test_settings_of_the_run_reach_auto_unless_it_has_its_own(ours):
     rows = {}
-    for name, own, settings in (
+    for name, estimator, settings in (
         ("run", Auto(), {"calibration": "datasets", "level": 0.5}),
         ("own", Auto("datasets", level=0.5), {"calibration": "none"}),
         ("both", Auto("datasets", level=0.5), {"calibration": "base", "level": 0.8}),
         ("wider", Auto("datasets", level=0.8), {}),
     ):
-        result = fewshot.evaluate(*world(), episodes=20, estimators={"auto": own}, **settings)
+        result = fewshot.evaluate(*world(), episodes=20, estimators={"auto": estimator}, **settings)
         rows[name] = result.predictions
         assert set(rows[name]["calibration"]) == {"datasets"}
     for name in ("own", "both"):
@@ -261,12 +261,14 @@ def test_one_shot_alone_is_a_guess_and_its_rows_say_so(ours):
 
 def test_same_rows_whatever_the_threads(ours, monkeypatch):
     named = ["auto", "empirical_bayes", "margin_t", "stack", "constant"]
-    given = {"episodes": 50, "estimators": named, "shots": 3, "calibration": "base", "seed": 4}
+    arguments = {"episodes": 50, "estimators": named, "shots": 3, "calibration": "base", "seed": 4}
     monkeypatch.setattr("fewshot.tasks.engine.supports.SUPPORT_BYTES", 100_000)
     monkeypatch.setattr("fewshot.tasks.engine.episodes.SUPPORT_BYTES", 100_000)
-    one, two, again = (
-        fewshot.evaluate(*world(images=12), **given, threads=t).predictions for t in (1, 3, 1)
+    single, three, again = (
+        fewshot.evaluate(*world(images=12), **arguments, threads=t).predictions for t in (1, 3, 1)
     )
-    assert one.equals(two) and one.equals(again)
-    other = fewshot.evaluate(*world(images=12), **(given | {"seed": 5}), threads=1).predictions
-    assert not one.equals(other)
+    assert single.equals(three) and single.equals(again)
+    other_seed = fewshot.evaluate(
+        *world(images=12), **(arguments | {"seed": 5}), threads=1
+    ).predictions
+    assert not single.equals(other_seed)

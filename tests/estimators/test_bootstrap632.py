@@ -51,9 +51,9 @@ def slow(shots, resamples, seed):
         rows = np.concatenate(
             [sum(counts[:c]) + (draws[c, :k] * k).astype(int) for c, k in enumerate(counts)]
         )
-        out = np.setdiff1d(np.arange(len(x)), rows)
-        times[out] += 1
-        wrong[out] += nearest_mean(x[rows], labels[rows], x[out]) != labels[out]
+        held_out = np.setdiff1d(np.arange(len(x)), rows)
+        times[held_out] += 1
+        wrong[held_out] += nearest_mean(x[rows], labels[rows], x[held_out]) != labels[held_out]
     unseen = np.mean([(wrong / times)[labels == c].mean() for c in range(N)])
     unseen = min(unseen, gamma)
     rate = (unseen - apparent) / (gamma - apparent) if min(unseen, gamma) > apparent else 0

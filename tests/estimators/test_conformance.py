@@ -38,10 +38,10 @@ def draw(shots=K, ways=N, seed=0, dtype=torch.float64, spread=1.2, episodes=E, d
 def context_of(means, generator):
     """Text near the class means, and Gaussians as if they had been predicted from it."""
     near = means + torch.randn(means.shape, generator=generator, dtype=torch.float64)
-    one = torch.ones(means.shape[-1], dtype=torch.float64)
+    ones = torch.ones(means.shape[-1], dtype=torch.float64)
     pools = {(kind, prior): Pool(1.0, 0.3, 2.0, 1.0) for kind in COVARIANCES for prior in PRIORS}
     gaussians = ClassGaussians(
-        near, 1.44 * torch.ones_like(means), 0 * one, 1.44 * one, one, 20.0, one[:, None], pools
+        near, 1.44 * torch.ones_like(means), 0 * ones, 1.44 * ones, ones, 20.0, ones[:, None], pools
     )
     return Context(torch.nn.functional.normalize(near, dim=-1), 10.0, gaussians=gaussians)
 
@@ -97,25 +97,25 @@ def check(prediction, episodes=E):
     """What holds of every prediction, whatever the support."""
     error = prediction.error
     assert error.shape == (episodes,)
-    known = error.isfinite()
-    assert bool(((error[known] >= 0) & (error[known] <= 1)).all())
+    defined = error.isfinite()
+    assert bool(((error[defined] >= 0) & (error[defined] <= 1)).all())
     assert not bool(error.isinf().any())
-    assert bool(known.all()) or prediction.reason
+    assert bool(defined.all()) or prediction.reason
     if prediction.fallback is not None:
         assert prediction.fallback.dtype == torch.bool
-        assert not bool((prediction.fallback & ~known).any())
+        assert not bool((prediction.fallback & ~defined).any())
         assert prediction.fallback_reason
     assert (prediction.lower is None) == (prediction.upper is None) == (prediction.bands is None)
     if prediction.lower is None:
         return
     lower, upper, bands = prediction.lower, prediction.upper, prediction.bands
     for bound in (lower, upper, *bands.flatten(0, 1)):
-        assert bool((bound.isfinite() == known).all())
-        assert bool(((bound[known] >= 0) & (bound[known] <= 1)).all())
-    assert bool(((lower <= error) & (error <= upper))[known].all())
-    assert bool(((bands[0] <= error) & (error <= bands[1]))[:, known].all())
-    assert bool((bands[0].diff(dim=0) <= 0)[:, known].all())  # wider at higher levels
-    assert bool((bands[1].diff(dim=0) >= 0)[:, known].all())
+        assert bool((bound.isfinite() == defined).all())
+        assert bool(((bound[defined] >= 0) & (bound[defined] <= 1)).all())
+    assert bool(((lower <= error) & (error <= upper))[defined].all())
+    assert bool(((bands[0] <= error) & (error <= bands[1]))[:, defined].all())
+    assert bool((bands[0].diff(dim=0) <= 0)[:, defined].all())  # wider at higher levels
+    assert bool((bands[1].diff(dim=0) >= 0)[:, defined].all())
 
 
 def test_signature_has_no_room_for_queries(estimator):
@@ -147,7 +147,7 @@ def test_batch_equals_loop(estimator, head):
         for name in ("error", "lower", "upper", "bands"):
             together = getattr(whole, name)
             if together is not None:
-                one_by_one = torch.cat([getattr(one, name) for one in each], -1)
+                one_by_one = torch.cat([getattr(prediction, name) for prediction in each], -1)
                 torch.testing.assert_close(
                     one_by_one, together, rtol=1e-9, atol=1e-9, equal_nan=True
                 )
@@ -205,9 +205,9 @@ def test_one_shot_is_a_number_or_a_reason(name, head):
         finite = prediction.error.isfinite()
         assert bool(finite.all()) or bool((~finite).all())
     # With base classes those have an answer that need no held-out shots, and no other has one.
-    known = predict(learned[1], head, draw(shots=1)).error.isfinite()
+    defined = predict(learned[1], head, draw(shots=1)).error.isfinite()
     from_means = ("auto", "constant", "empirical_bayes", "gaussian", "margin", "margin_t")
-    assert bool(known.all()) == (name in from_means)
+    assert bool(defined.all()) == (name in from_means)
 
 
 @pytest.mark.parametrize("name", NAMES)

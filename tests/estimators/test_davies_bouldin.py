@@ -48,8 +48,8 @@ def test_agrees_with_scikit_learn(ways, unequal):
     assert index.shape == (E,)
     for e in range(E):
         labels = np.broadcast_to(np.arange(ways)[:, None], (ways, K))
-        known = support.mask[e].numpy()
-        expected = davies_bouldin_score(support.features[e].numpy()[known], labels[known])
+        valid = support.mask[e].numpy()
+        expected = davies_bouldin_score(support.features[e].numpy()[valid], labels[valid])
         assert float(index[e]) == pytest.approx(expected)
 
 
@@ -116,8 +116,10 @@ def test_episodes_without_an_index_or_error_are_not_learnt_from():
     features[0, 1] = features[0, 0]
     errors = torch.tensor([0.9, 0.2, torch.nan, 0.3, 0.5])
     estimator = DaviesBouldin().fit(base_of(Support.of(features), errors))
-    known = [1, 3, 4]
-    slope, offset = np.polyfit(davies_bouldin_index(base)[known].numpy(), errors[known].numpy(), 1)
+    finite = [1, 3, 4]
+    slope, offset = np.polyfit(
+        davies_bouldin_index(base)[finite].numpy(), errors[finite].numpy(), 1
+    )
     assert (estimator.slope_, estimator.offset_) == pytest.approx((slope, offset))
 
 

@@ -58,7 +58,7 @@ def true_errors(head, means, covariance, samples=3000, seed=9):
     return wrong.numpy()
 
 
-def known(prior, classes=400):
+def base_classes(prior, classes=400):
     """Base classes with the moments of a prior."""
     rng = np.random.default_rng(1)
     z = rng.normal(size=(classes, len(prior.mean))) * prior.between.numpy() ** 0.5
@@ -96,7 +96,7 @@ def test_two_ways_are_normal_cdfs():
     prior = make_prior()
     _, support = draw_episodes(prior, 20, 2, 3)
     head = NCM().fit(support)
-    base = known(prior)
+    base = base_classes(prior)
     margins, scatter = posterior_margins(base.moments.prior, support, head, 8.0)
     predicted = EmpiricalBayes().fit(base).predict(support, head)
     assert predicted.fallback is None
@@ -114,7 +114,7 @@ def test_small_bias_on_classes_drawn_from_the_prior(shots, head):
     prior = make_prior(separation=2.0)
     means, support = draw_episodes(prior, 150, 4, shots)
     truth = true_errors(head.fit(support), means, dense(prior)[0])
-    predicted = EmpiricalBayes().fit(known(prior)).predict(support, head)
+    predicted = EmpiricalBayes().fit(base_classes(prior)).predict(support, head)
     assert predicted.fallback is None or float(predicted.fallback.double().mean()) < 0.02
     gap = predicted.error.numpy() - truth
     assert truth.mean() > 0.07
@@ -129,8 +129,10 @@ def test_better_than_margin_at_few_shots():
     head = NCM().fit(support)
     truth = true_errors(head, means, dense(prior)[0])
     bayes, margin = (
-        np.abs(one.fit(known(prior)).predict(support, head).error.numpy() - truth).mean()
-        for one in (EmpiricalBayes(), Margin())
+        np.abs(
+            estimator.fit(base_classes(prior)).predict(support, head).error.numpy() - truth
+        ).mean()
+        for estimator in (EmpiricalBayes(), Margin())
     )
     assert bayes < 0.8 * margin
 
@@ -166,7 +168,7 @@ def test_margin_answers_for_a_disagreeing_episode_and_the_prediction_says_so():
     features[3:6] = features[3:6] @ rotation
     mixed = Support.of(features)
     head = NCM().fit(mixed)
-    base = known(prior)
+    base = base_classes(prior)
     prediction = EmpiricalBayes().fit(base).predict(mixed, head)
     assert prediction.fallback.nonzero().ravel().tolist() == [3, 4, 5]
     assert prediction.fallback_reason == (
@@ -206,18 +208,18 @@ def test_rows_record_the_fallback(shots):
         rows = result.predictions.query("estimator == 'empirical_bayes'")
         margin = result.predictions.query("estimator == 'margin'")["predicted_error"]
         summary = result.summary["estimators"]["empirical_bayes"]
-        told = rows["reason"].notna()
+        fell_back = rows["reason"].notna()
         assert rows["predicted_error"].notna().all()
-        assert summary["fallbacks"] == told.sum()
+        assert summary["fallbacks"] == fell_back.sum()
         if rotate:
-            assert told.mean() > 0.9
+            assert fell_back.mean() > 0.9
             assert rows["reason"].dropna().str.startswith("margin answered: the shots").all()
-            fell = told.to_numpy()
+            fell = fell_back.to_numpy()
             np.testing.assert_array_equal(
                 rows["predicted_error"].to_numpy()[fell], margin.to_numpy()[fell]
             )
         else:
-            assert told.mean() < 0.1
+            assert fell_back.mean() < 0.1
             assert summary["mae"] < result.summary["estimators"]["margin"]["mae"]
 
 
@@ -236,7 +238,7 @@ def test_other_heads_and_no_base_classes_are_answered_by_margin():
     prior = make_prior()
     _, support = draw_episodes(prior, 6, 3, 4)
     for head, base, why in (
-        (Opaque(), known(prior), "this head is not linear in its queries"),
+        (Opaque(), base_classes(prior), "this head is not linear in its queries"),
         (NCM(), BaseClasses(), "no prior"),
     ):
         prediction = EmpiricalBayes().fit(base).predict(support, head.fit(support))
@@ -257,7 +259,7 @@ def test_mistakes():
     _, support = draw_episodes(make_prior(dim=10), 3, 3, 4)
     head = NCM().fit(support)
     with pytest.raises(FewshotError, match="expected base classes of 10 dimensions, got 24"):
-        EmpiricalBayes().fit(known(prior)).predict(support, head)
+        EmpiricalBayes().fit(base_classes(prior)).predict(support, head)
     for bad in ({"nu": -1}, {"nu": "many"}, {"nu": float("nan")}, {"nu": True}, {"points": 0}):
         with pytest.raises(FewshotError, match=rf"empirical_bayes\.{next(iter(bad))}"):
             EmpiricalBayes(**bad).predict(support, head)

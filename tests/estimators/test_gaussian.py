@@ -47,30 +47,35 @@ def slow_g(snr, K, D, table):
 def slow_prediction(x, covariance, variance, rng, table=None, samples=40_000):
     """Steps 1 to 5 for one episode: shots (K_c, D) of every class; one number at a time."""
     N, D = len(x), x[0].shape[1]
-    shots = np.array([len(one) for one in x])
-    m = np.array([one.mean(0) for one in x])
+    shots = np.array([len(shots_of_class) for shots_of_class in x])
+    m = np.array([shots_of_class.mean(0) for shots_of_class in x])
     basis = np.linalg.qr((m[1:] - m[0]).T)[0]
     points = (m - m.mean(0)) @ basis
-    sigma2 = np.array([one.var(0, ddof=1).mean() for one in x])
-    wanted = np.zeros((N, N))
+    sigma2 = np.array([shots_of_class.var(0, ddof=1).mean() for shots_of_class in x])
+    corrected = np.zeros((N, N))
     for i in range(N):
         for j in range(N):
             if i != j:
                 d = np.linalg.norm(points[i] - points[j])
                 if len(set(shots)) == 1:
                     snr = d / np.sqrt(sigma2[i] + sigma2[j])
-                    wanted[i, j] = d * slow_g(snr, shots[0], D, table)
+                    corrected[i, j] = d * slow_g(snr, shots[0], D, table)
                 else:
                     noise = D * (sigma2[i] / shots[i] + sigma2[j] / shots[j])
-                    wanted[i, j] = max(0.0, d - noise / d)
+                    corrected[i, j] = max(0.0, d - noise / d)
     placed, _ = smacof(
-        wanted, n_components=points.shape[1], init=points, n_init=1, max_iter=50, eps=0,
+        corrected, n_components=points.shape[1], init=points, n_init=1, max_iter=50, eps=0,
         normalized_stress=False,
     )  # fmt: skip
-    inside = [(one - one.mean(0)) @ basis for one in x]
+    inside = [(shots_of_class - shots_of_class.mean(0)) @ basis for shots_of_class in x]
     if variance == "decisions":
-        sigma2 = np.array([(one**2).sum() / (len(one) - 1) / (N - 1) for one in inside])
-    pooled = sum(one.T @ one for one in inside) / (shots.sum() - N)
+        sigma2 = np.array(
+            [
+                (shots_of_class**2).sum() / (len(shots_of_class) - 1) / (N - 1)
+                for shots_of_class in inside
+            ]
+        )
+    pooled = sum(shots_of_class.T @ shots_of_class for shots_of_class in inside) / (shots.sum() - N)
     error = 0.0
     for c in range(N):
         S = {
@@ -111,7 +116,7 @@ def test_agrees_with_the_published_steps(covariance, variance, distances):
     ).error.numpy()
     rng = np.random.default_rng(1)
     table = slow_table(5, 24, rng) if distances == "tabulated" else None
-    slow = [slow_prediction(one, covariance, variance, rng, table) for one in x]
+    slow = [slow_prediction(episode, covariance, variance, rng, table) for episode in x]
     assert np.std(slow) > 0.02  # there is something to agree on
     np.testing.assert_allclose(fast, slow, atol=0.015)
 
@@ -124,8 +129,8 @@ def test_agrees_with_the_published_steps_at_unequal_shots(covariance, variance):
     mask = mask.expand(len(x), 4, 6).clone()
     fast = predict(x, mask, covariance=covariance, variance=variance, samples=4096).error.numpy()
     rng = np.random.default_rng(1)
-    ragged = [[one[c, :k] for c, k in enumerate(shots)] for one in x]
-    slow = [slow_prediction(one, covariance, variance, rng) for one in ragged]
+    ragged = [[episode[c, :k] for c, k in enumerate(shots)] for episode in x]
+    slow = [slow_prediction(episode, covariance, variance, rng) for episode in ragged]
     np.testing.assert_allclose(fast, slow, atol=0.015)
 
 
@@ -134,14 +139,14 @@ def test_agrees_with_the_published_steps_at_unequal_shots(covariance, variance):
 @pytest.mark.parametrize("shots", [1, 3])
 def test_batch_equals_loop(covariance, variance, distances, shots):
     x = episodes(K=shots)
-    given = {
+    settings = {
         "covariance": covariance,
         "variance": variance,
         "distances": distances,
         "base": torch.eye(24).double(),
     }
-    whole = predict(x, **given).error
-    each = torch.cat([predict(one[None], **given).error for one in x])
+    whole = predict(x, **settings).error
+    each = torch.cat([predict(episode[None], **settings).error for episode in x])
     torch.testing.assert_close(each, whole, rtol=0, atol=1e-9)
 
 
@@ -154,16 +159,16 @@ def isotropic(shots, ways, separation, E=250, D=40, seed=3):
 
 
 @lru_cache
-def mean_true_error(**given):
+def mean_true_error(**settings):
     """Of `isotropic` episodes."""
-    return true_errors(*isotropic(**given), np.random.default_rng(4)).mean()
+    return true_errors(*isotropic(**settings), np.random.default_rng(4)).mean()
 
 
 def true_errors(x, means, rng, queries=2000):
     """Errors (E,) of nearest class mean on many queries in the span of the means involved."""
     errors = []
-    for one in x:
-        m = one.mean(1)
+    for episode in x:
+        m = episode.mean(1)
         basis = np.linalg.qr((m[1:] - m[0]).T)[0]
         points, centres = m @ basis, means @ basis
         draws = centres[:, None] + rng.normal(size=(len(m), queries, basis.shape[1]))
@@ -177,11 +182,11 @@ def true_errors(x, means, rng, queries=2000):
 def test_unbiased_where_the_model_is_true(covariance, variance, distances):
     setting = {"shots": 8, "ways": 4, "separation": 3.0}
     x, actual = isotropic(**setting)[0], mean_true_error(**setting)
-    given = {"covariance": covariance, "variance": variance, "distances": distances}
+    settings = {"covariance": covariance, "variance": variance, "distances": distances}
     assert 0.05 < actual < 0.2
-    assert predict(x, **given).error.mean() == pytest.approx(actual, abs=0.012)
+    assert predict(x, **settings).error.mean() == pytest.approx(actual, abs=0.012)
     # Without the correction it would be too optimistic by more than that.
-    assert predict(x, iterations=0, **given).error.mean() < actual - 0.025
+    assert predict(x, iterations=0, **settings).error.mean() < actual - 0.025
 
 
 def test_two_ways_against_the_normal_distribution():
@@ -207,14 +212,14 @@ def test_two_ways_against_the_normal_distribution():
 @pytest.mark.parametrize(("covariance", "variance"), VARIANTS)
 def test_one_shot(covariance, variance):
     x = episodes(K=1)
-    given = {"covariance": covariance, "variance": variance}
-    prediction = predict(x, **given)
+    settings = {"covariance": covariance, "variance": variance}
+    prediction = predict(x, **settings)
     assert bool(prediction.error.isnan().all())
     assert "one shot" in prediction.reason
     rng = np.random.default_rng(0)
     base = np.diag(np.geomspace(2.5, 0.3, 24) ** 2)
-    known = predict(x, base=torch.from_numpy(base), samples=4096, **given)
-    assert known.reason is None
+    with_base = predict(x, base=torch.from_numpy(base), samples=4096, **settings)
+    assert with_base.reason is None
 
     # The correction and the sampling with the base covariance, by hand for one episode.
     m = x[2, :, 0]
@@ -236,7 +241,7 @@ def test_one_shot(covariance, variance):
         draws = rng.multivariate_normal(placed[c], S, size=40_000)
         wrong += np.mean(((draws[:, None] - placed) ** 2).sum(-1).argmin(1) != c) / 4
     assert 0.2 < wrong < 0.6
-    assert float(known.error[2]) == pytest.approx(wrong, abs=0.015)
+    assert float(with_base.error[2]) == pytest.approx(wrong, abs=0.015)
 
 
 def test_one_shot_is_not_unit_variance():
@@ -257,7 +262,7 @@ def test_pooled_variance_has_one_degree_of_freedom_less_per_class():
     rng = np.random.default_rng(1)
     for variance in ("features", "decisions"):
         fast = predict(x, covariance="shared", variance=variance, samples=4096).error.numpy()
-        slow = np.array([slow_prediction(one, "shared", variance, rng) for one in x])
+        slow = np.array([slow_prediction(episode, "shared", variance, rng) for episode in x])
         np.testing.assert_allclose(fast, slow, atol=0.015)
 
 
@@ -269,34 +274,34 @@ def test_a_class_with_one_shot_takes_the_variance_of_the_others():
     prediction = predict(x, mask)
     assert prediction.error.isnan().tolist() == [True] + [False] * 9
     assert "one shot" in prediction.reason
-    known = predict(x, mask, base=torch.eye(24).double())
-    assert known.reason is None
+    with_base = predict(x, mask, base=torch.eye(24).double())
+    assert with_base.reason is None
     # Base classes matter only where there is nothing else.
-    torch.testing.assert_close(known.error[1:], prediction.error[1:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(with_base.error[1:], prediction.error[1:], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("distances", ["closed_form", "tabulated"])
 @pytest.mark.parametrize(("covariance", "variance"), VARIANTS)
 def test_degenerate_supports(covariance, variance, distances):
-    given = {"covariance": covariance, "variance": variance, "distances": distances}
+    settings = {"covariance": covariance, "variance": variance, "distances": distances}
     x = episodes()
     duplicates = np.repeat(x[:, :, :1], 5, axis=2)
-    error = predict(duplicates, **given).error
+    error = predict(duplicates, **settings).error
     assert bool(error.isfinite().all())
     if covariance != "identity":
         assert bool((error == 0).all())  # no variance, distinct classes
     same = np.repeat(x[:, :1], 4, axis=1)
     torch.testing.assert_close(
-        predict(same, **given).error, torch.full((10,), 0.75).double(), rtol=0, atol=0.02
+        predict(same, **settings).error, torch.full((10,), 0.75).double(), rtol=0, atol=0.02
     )
     both = np.repeat(duplicates[:, :1], 4, axis=1)
-    torch.testing.assert_close(predict(both, **given).error, torch.full((10,), 0.75).double())
+    torch.testing.assert_close(predict(both, **settings).error, torch.full((10,), 0.75).double())
     # Two classes coincide, two do not: half of the first two are lost, whatever else.
     two = 50 * np.repeat(x[:, :, :1], 5, axis=2)
     two[:, 1] = two[:, 0]
-    error = predict(two, **given).error
+    error = predict(two, **settings).error
     torch.testing.assert_close(error, torch.full((10,), 0.25).double(), rtol=0, atol=0.01)
-    zero = predict(np.zeros((3, 4, 5, 24)), **given).error
+    zero = predict(np.zeros((3, 4, 5, 24)), **settings).error
     torch.testing.assert_close(zero, torch.full((3,), 0.75).double())
 
 
@@ -316,8 +321,8 @@ def test_full_sees_that_the_classes_differ_where_they_vary():
     x = means[:, None] + stretch * rng.normal(size=(60, 4, 8, 60))
     draws = means[:, None] + stretch * rng.normal(size=(4, 5000, 60))
     actual = []
-    for one in x:
-        m = one.mean(1)
+    for episode in x:
+        m = episode.mean(1)
         score = draws @ m.T - (m**2).sum(1) / 2
         actual.append(np.mean(score.argmax(-1) != np.arange(4)[:, None]))
     wrong = {

@@ -102,12 +102,12 @@ def test_table_agrees_with_simulated_shots_of_every_number(K, D):
 
 def test_scaling_equals_scikit_learn():
     start = normal(6, 5, 4)
-    wanted = (pairwise_distances(start) - 1.3).clamp_min(0)
+    distances = (pairwise_distances(start) - 1.3).clamp_min(0)
     for iterations in (1, 10, 50):
-        placed = scale_metrically(start, wanted, iterations)
+        placed = scale_metrically(start, distances, iterations)
         for e in range(6):
             slow, _ = smacof(
-                wanted[e].numpy(), n_components=4, init=start[e].numpy(), n_init=1,
+                distances[e].numpy(), n_components=4, init=start[e].numpy(), n_init=1,
                 max_iter=iterations, eps=0, normalized_stress=False,
             )  # fmt: skip
             np.testing.assert_allclose(placed[e].numpy(), slow, atol=1e-9)
@@ -116,10 +116,10 @@ def test_scaling_equals_scikit_learn():
 def test_scaling_reaches_distances_that_exist():
     truth = normal(4, 5, 4, seed=1)
     start = truth + 0.3 * normal(4, 5, 4, seed=2)
-    wanted = torch.cdist(truth, truth)
-    before = (torch.cdist(start, start) - wanted).abs().max()
-    placed = scale_metrically(start, wanted, 300)
-    after = (torch.cdist(placed, placed) - wanted).abs().max()
+    distances = torch.cdist(truth, truth)
+    before = (torch.cdist(start, start) - distances).abs().max()
+    placed = scale_metrically(start, distances, 300)
+    after = (torch.cdist(placed, placed) - distances).abs().max()
     assert after < 0.05 * before
 
 

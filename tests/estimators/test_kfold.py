@@ -38,10 +38,10 @@ def slow(shots, model, folds, repeats, seed):
     for repeat in range(repeats):
         draws = np.random.default_rng((seed, repeat)).random((most, N)).T
         fold = []
-        for own, numbers in zip(shots, draws, strict=True):
-            fold.append(np.empty(len(own), dtype=int))
-            for turn, k in enumerate(np.argsort(numbers[: len(own)])):
-                fold[-1][k] = turn % min(folds, len(own))
+        for class_shots, numbers in zip(shots, draws, strict=True):
+            fold.append(np.empty(len(class_shots), dtype=int))
+            for turn, k in enumerate(np.argsort(numbers[: len(class_shots)])):
+                fold[-1][k] = turn % min(folds, len(class_shots))
         wrong = np.zeros(N)
         for f in range(folds):
             rows = [x[part != f] for x, part in zip(shots, fold, strict=True)]
@@ -78,9 +78,9 @@ def test_agrees_with_scikit_learn_on_the_same_folds(head, counts, folds):
 def test_folds_are_balanced_and_leave_a_shot_of_every_class(counts):
     fold = fold_numbers(draw(max(counts), counts=counts), folds=4, repeats=20, seed=0)
     for c, k in enumerate(counts):
-        own = fold[:, 0, c]
-        assert bool((own[:, k:] == -1).all())
-        sizes = torch.stack([(own == f).sum(-1) for f in range(4)], -1)[:, : min(k, 4)]
+        folds_of_class = fold[:, 0, c]
+        assert bool((folds_of_class[:, k:] == -1).all())
+        sizes = torch.stack([(folds_of_class == f).sum(-1) for f in range(4)], -1)[:, : min(k, 4)]
         assert bool((sizes.amax(-1) < k).all())
         if k > 1:
             assert (

@@ -65,8 +65,8 @@ def test_one_shot_is_refused_per_episode():
 def test_constant_is_the_mean_of_base_errors():
     support = Support.of(torch.randn(3, 2, 2, 4))
     head = NCM().fit(support)
-    known = Constant().fit(BaseClasses(torch.tensor([0.1, 0.2, 0.6])))
-    assert known.predict(support, head).error.tolist() == pytest.approx([0.3] * 3)
+    fitted = Constant().fit(BaseClasses(torch.tensor([0.1, 0.2, 0.6])))
+    assert fitted.predict(support, head).error.tolist() == pytest.approx([0.3] * 3)
     prediction = Constant().predict(support, head)
     assert bool(prediction.error.isnan().all())
     assert "no base classes" in prediction.reason

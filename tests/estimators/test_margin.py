@@ -64,8 +64,8 @@ def test_estimated_margins_are_unbiased():
     at_truth = torch.baddbmm(
         form.biases[:, None], torch.from_numpy(means).expand(20_000, 3, 30), form.weights.mT
     )
-    own = at_truth.diagonal(dim1=-2, dim2=-1)
-    truth = rivals(own[..., None] - at_truth)
+    own_scores = at_truth.diagonal(dim1=-2, dim2=-1)
+    truth = rivals(own_scores[..., None] - at_truth)
     gap = (estimated - truth).mean(0)
     error = (estimated - truth).std(0) / 20_000**0.5
     assert bool((gap.abs() < 4 * error).all())

@@ -29,7 +29,7 @@ def test_two_ways_are_cdfs_of_students_t():
     assert normal.std() > 0.05
     x = support.features.numpy()
     for freedom in (2.5, 6.0):
-        found = MarginT(freedom, points=2048).predict(support, head).error
+        error = MarginT(freedom, points=2048).predict(support, head).error
         for e in range(len(x)):
             m = x[e].mean(1)
             deviations = (x[e] - m[:, None]).reshape(-1, 8)
@@ -37,7 +37,7 @@ def test_two_ways_are_cdfs_of_students_t():
             deviation = (((deviations @ w) ** 2).sum() / 8) ** 0.5
             margin = w @ w / 2 - (deviations**2).sum() / 8 / 5
             z = -margin / deviation * math.sqrt(freedom / (freedom - 2))
-            assert float(found[e]) == pytest.approx(stats.t.cdf(z, freedom), abs=2e-3)
+            assert float(error[e]) == pytest.approx(stats.t.cdf(z, freedom), abs=2e-3)
 
 
 @pytest.mark.parametrize("head", [NCM(), LDA()])
@@ -54,8 +54,8 @@ def test_auto_finds_the_freedom_that_made_the_errors(freedom):
     base = draw(episodes=60, seed=1)
     judged = NCM().fit(base)
     errors = MarginT(freedom).predict(base, judged).error
-    known = BaseClasses(errors, map=lambda function: function(base, judged))
-    assert MarginT().fit(known).freedom_ == freedom
+    base_classes = BaseClasses(errors, map=lambda function: function(base, judged))
+    assert MarginT().fit(base_classes).freedom_ == freedom
 
 
 def test_without_base_classes_and_with_a_number():
@@ -64,8 +64,8 @@ def test_without_base_classes_and_with_a_number():
     expected = MarginT(WITHOUT_BASE).predict(support, head).error
     for estimator in (MarginT(), MarginT().fit(BaseClasses())):
         assert torch.equal(estimator.predict(support, head).error, expected)
-    known = BaseClasses(torch.zeros(30), map=lambda function: function(support, head))
-    assert MarginT(6).fit(known).freedom_ == 6.0
+    base_classes = BaseClasses(torch.zeros(30), map=lambda function: function(support, head))
+    assert MarginT(6).fit(base_classes).freedom_ == 6.0
     one_shot = draw(shots=1)  # nothing to choose by
     unknown = BaseClasses(torch.zeros(30), map=lambda f: f(one_shot, NCM().fit(one_shot)))
     assert MarginT().fit(unknown).freedom_ == WITHOUT_BASE

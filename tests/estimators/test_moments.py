@@ -42,8 +42,8 @@ def test_shrinkage_of_a_multiple_of_the_identity_and_of_nothing():
     eye = torch.eye(4, dtype=torch.float64)
     torch.testing.assert_close(shrink(3 * eye, 10), 3 * eye)
     torch.testing.assert_close(shrink(0 * eye, 10), 0 * eye)
-    one = torch.ones(1, 1, dtype=torch.float64)
-    torch.testing.assert_close(shrink(one, 5), one)
+    identity = torch.ones(1, 1, dtype=torch.float64)
+    torch.testing.assert_close(shrink(identity, 5), identity)
 
 
 @pytest.mark.parametrize("classes", [40, 400])
@@ -98,8 +98,8 @@ def test_interpolation_is_numpys():
     places = np.sort(rng.normal(size=6))[::-1].copy()
     logs, x = rng.normal(size=6), rng.normal(size=40) * 2
     expected = np.exp(np.interp(x, places[::-1], logs[::-1]))
-    found = interpolate(*(torch.from_numpy(a) for a in (x, places, logs)))
-    np.testing.assert_allclose(found, expected)
+    interpolated = interpolate(*(torch.from_numpy(a) for a in (x, places, logs)))
+    np.testing.assert_allclose(interpolated, expected)
     alone = interpolate(torch.from_numpy(x), torch.tensor([0.0]), torch.tensor([1.0]))
     np.testing.assert_allclose(alone, np.e, rtol=1e-6)
 

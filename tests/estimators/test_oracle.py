@@ -43,7 +43,7 @@ def actual(support, queries):
 def slow_oracle(support, queries, sigma_only, samples=40_000):
     """One episode: isotropic queries in the span of the support's means."""
     rng = np.random.default_rng(0)
-    m, known = support.mean(1), queries.mean(1)
+    m, true_means = support.mean(1), queries.mean(1)
     basis = np.linalg.qr((m[1:] - m[0]).T)[0]
     points = centres = (m - m.mean(0)) @ basis
     if sigma_only:
@@ -53,13 +53,13 @@ def slow_oracle(support, queries, sigma_only, samples=40_000):
         sigma2 = queries.var(1, ddof=1).mean(-1)
         d = np.linalg.norm(points[:, None] - points, axis=-1)
         noise = D * (sigma2[:, None] + sigma2) / K
-        wanted = (d - np.divide(noise, d, out=np.zeros_like(d), where=d > 0)).clip(0)
+        corrected = (d - np.divide(noise, d, out=np.zeros_like(d), where=d > 0)).clip(0)
         points = centres = smacof(
-            wanted, n_components=points.shape[1], init=points, n_init=1, max_iter=50, eps=0,
+            corrected, n_components=points.shape[1], init=points, n_init=1, max_iter=50, eps=0,
             normalized_stress=False,
         )[0]  # fmt: skip
     else:
-        centres = (known - m.mean(0)) @ basis
+        centres = (true_means - m.mean(0)) @ basis
     error = 0.0
     for c in range(len(m)):
         sigma = (queries[c] @ basis).var(0, ddof=1).mean() ** 0.5
@@ -182,10 +182,12 @@ def test_the_engine_gives_oracles_the_queries_of_their_episode(monkeypatch, quer
     x = torch.from_numpy(bank.features)
     for e in range(30):
         rows = torch.from_numpy(drawn.query_rows(e, e + 1))
-        own = Support.of(x[rows.clamp_min(0)], rows >= 0)
+        queries_of_episode = Support.of(x[rows.clamp_min(0)], rows >= 0)
         support = Support.of(x[torch.from_numpy(drawn.support[e : e + 1])])
         for name in ORACLES:
-            alone = named[name].predict_knowing(support, NCM().fit(support), own).error
+            alone = (
+                named[name].predict_knowing(support, NCM().fit(support), queries_of_episode).error
+            )
             assert got[name].error[e] == pytest.approx(float(alone), abs=1e-9)
     for setting in ("QUERY_BYTES", "SUPPORT_BYTES"):
         monkeypatch.setattr(judging, setting, 5000)
@@ -201,19 +203,21 @@ def test_the_engine_gives_oracles_the_queries_of_their_episode(monkeypatch, quer
 
 def test_the_engine_loads_no_query_without_an_oracle(monkeypatch):
     bank, drawn = bank_and_episodes("all")
-    asked = []
+    calls = []
     rows = type(drawn).query_rows
     monkeypatch.setattr(
-        type(drawn), "query_rows", lambda *given: asked.append(given) or rows(*given)
+        type(drawn), "query_rows", lambda *arguments: calls.append(arguments) or rows(*arguments)
     )
     named = {"gaussian": Gaussian()}
     judging.predicted_errors(bank, drawn, NCM(), named, device=CPU, threads=1)
-    assert not asked
+    assert not calls
     # Their presence changes nothing for the others.
     named["oracle"] = Oracle()
     first, second = (
-        judging.predicted_errors(bank, drawn, NCM(), some, device=CPU, threads=1)["gaussian"]
-        for some in ({"gaussian": Gaussian()}, named)
+        judging.predicted_errors(bank, drawn, NCM(), named_estimators, device=CPU, threads=1)[
+            "gaussian"
+        ]
+        for named_estimators in ({"gaussian": Gaussian()}, named)
     )
-    assert asked
+    assert calls
     np.testing.assert_array_equal(first.error, second.error)

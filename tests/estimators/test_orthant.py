@@ -56,8 +56,8 @@ def test_students_t_in_one_dimension(freedom):
     variance = torch.full((41, 1, 1), 2.25, dtype=torch.float64)
     scale = 1.5 * np.sqrt((freedom - 2) / freedom)  # the variance is 2.25, not the scale
     expected = stats.t.cdf(mean[:, 0].numpy() / scale, freedom)
-    found = orthant_probability(mean, variance, freedom=freedom)
-    np.testing.assert_allclose(found, expected, atol=4e-3)
+    probability = orthant_probability(mean, variance, freedom=freedom)
+    np.testing.assert_allclose(probability, expected, atol=4e-3)
     finer = orthant_probability(mean, variance, points=4096, freedom=freedom)
     np.testing.assert_allclose(finer, expected, atol=3e-4)
 
@@ -71,13 +71,13 @@ def test_students_t_agrees_with_monte_carlo(freedom):
     z /= np.sqrt(rng.chisquare(freedom, size=(200_000, 1)) / (freedom - 2))
     expected = [(m + z @ r.T > 0).all(1).mean() for m, r in zip(mean, root, strict=True)]
     covariance = root @ root.transpose(0, 2, 1)
-    given = torch.from_numpy(mean), torch.from_numpy(covariance)
-    found = orthant_probability(*given, points=1024, freedom=freedom)
-    np.testing.assert_allclose(found, expected, atol=6e-3)
-    few = orthant_probability(*given, freedom=freedom).numpy()
+    moments = torch.from_numpy(mean), torch.from_numpy(covariance)
+    probability = orthant_probability(*moments, points=1024, freedom=freedom)
+    np.testing.assert_allclose(probability, expected, atol=6e-3)
+    few = orthant_probability(*moments, freedom=freedom).numpy()
     np.testing.assert_allclose(few, expected, atol=0.025)
-    normal = orthant_probability(*given).numpy()
-    assert np.abs(found.numpy() - expected).mean() < 0.3 * np.abs(normal - expected).mean()
+    normal = orthant_probability(*moments).numpy()
+    assert np.abs(probability.numpy() - expected).mean() < 0.3 * np.abs(normal - expected).mean()
 
 
 def test_many_degrees_of_freedom_are_the_normal_distribution():

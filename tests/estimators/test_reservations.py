@@ -9,7 +9,7 @@ import fewshot
 from fewshot.estimators.auto import (
     COPIES,
     GUESS,
-    STRANGER,
+    UNFAMILIAR_HEAD,
     Auto,
 )
 from fewshot.estimators.base import NO_BASE, Prediction, reserved
@@ -27,19 +27,21 @@ def support(shots, copies=False):
     return Support.of(features, None)
 
 
-def said(head, drawn):
+def predict(head, drawn):
     return Auto().fit(NO_BASE).predict(drawn, head.fit(drawn))
 
 
 def test_of_one_support():
-    assert said(NCM(), support(3)).by_reservation() == {}
-    assert set(said(Ridge(), support(3)).by_reservation()) == {STRANGER}
-    assert set(said(Ridge(), support(1)).by_reservation()) == {GUESS, STRANGER}
-    found = said(Ridge(), support(3, copies=True))
-    masks = found.by_reservation()
-    assert masks[STRANGER].all() and masks[COPIES].tolist() == [False, True, False, False]
-    assert found.fallback.all() and found.fallback_reason == f"{STRANGER}; {COPIES}"
-    only = said(NCM(), support(3, copies=True))
+    assert predict(NCM(), support(3)).by_reservation() == {}
+    assert set(predict(Ridge(), support(3)).by_reservation()) == {UNFAMILIAR_HEAD}
+    assert set(predict(Ridge(), support(1)).by_reservation()) == {GUESS, UNFAMILIAR_HEAD}
+    prediction = predict(Ridge(), support(3, copies=True))
+    masks = prediction.by_reservation()
+    assert masks[UNFAMILIAR_HEAD].all() and masks[COPIES].tolist() == [False, True, False, False]
+    assert (
+        prediction.fallback.all() and prediction.fallback_reason == f"{UNFAMILIAR_HEAD}; {COPIES}"
+    )
+    only = predict(NCM(), support(3, copies=True))
     assert only.fallback.tolist() == [False, True, False, False]
     assert only.fallback_reason == COPIES
 
@@ -61,8 +63,8 @@ def test_rows_and_summary_name_them_all():
         features.astype("float32"), labels, head="ridge", ways=3, shots=1, episodes=8,
         estimators=["auto"],
     )  # fmt: skip
-    assert set(result.predictions["reason"]) == {f"{GUESS}; {STRANGER}"}
-    assert result.summary["estimators"]["auto"]["fallback_reason"] == f"{GUESS}; {STRANGER}"
+    assert set(result.predictions["reason"]) == {f"{GUESS}; {UNFAMILIAR_HEAD}"}
+    assert result.summary["estimators"]["auto"]["fallback_reason"] == f"{GUESS}; {UNFAMILIAR_HEAD}"
 
 
 def test_reasons_of_different_episodes():
@@ -74,5 +76,5 @@ def test_reasons_of_different_episodes():
 def test_a_calibrator_knows_its_own_heads():
     row = {"head": "ridge"}
     mine = General({}, left_out=[row])
-    assert mine.knows(Ridge()) and not mine.knows(NCM())
-    assert General({}).knows(NCM())  # it does not say
+    assert mine.fitted_with(Ridge()) and not mine.fitted_with(NCM())
+    assert General({}).fitted_with(NCM())  # it does not say

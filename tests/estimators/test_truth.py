@@ -54,8 +54,8 @@ def episodes(kind, head, shots):
         for n in (BASE_EPISODES, EPISODES)
     ]
     truths, supports, fitted = [], [], []
-    for i, (own, means) in enumerate(zip(members, (base_means, novel_means), strict=True)):
-        mu, support = draw(kind, shots, len(own), own, means, seed=i)
+    for i, (classes, means) in enumerate(zip(members, (base_means, novel_means), strict=True)):
+        mu, support = draw(kind, shots, len(classes), classes, means, seed=i)
         fitted.append(heads.create(head).fit(support))
         truths.append(true_errors(mu, within, fitted[-1]))
         supports.append(support)
@@ -137,16 +137,16 @@ def test_bias_and_error(name, shots, kind, head, ours):
 
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
 @pytest.mark.parametrize(
-    ("given", "isotropic_only"),
+    ("settings", "isotropic_only"),
     [({"covariance": "full"}, False), ({"covariance": "shared"}, True), ({}, True)],
 )
-def test_gaussian_models_nearest_class_mean(given, isotropic_only, kind):
+def test_gaussian_models_nearest_class_mean(settings, isotropic_only, kind):
     """A full covariance suits any Gaussian; one variance for all dimensions, isotropic ones."""
-    error, truth, _ = predicted("gaussian", kind, "ncm", 15, **given)
+    error, truth, _ = predicted("gaussian", kind, "ncm", 15, **settings)
     assert abs((error - truth).mean()) < 0.022
-    error, truth, _ = predicted("gaussian", kind, "ncm", 15, iterations=0, **given)
+    error, truth, _ = predicted("gaussian", kind, "ncm", 15, iterations=0, **settings)
     assert (error - truth).mean() < -0.03  # distances that nobody corrected
-    everywhere = predicted("gaussian", kind, "ncm", 15, variance="features", **given)[0]
+    everywhere = predicted("gaussian", kind, "ncm", 15, variance="features", **settings)[0]
     if isotropic_only and kind == "anisotropic":
         assert (everywhere - truth).mean() < -0.04  # means differ where classes vary most
 
@@ -225,11 +225,11 @@ def test_heavy_tails_are_chosen_by_the_base_classes(kind):
         points = torch.from_numpy(means[:, n]) + noise
         scores = linear_scores(points, judged.weights_, judged.biases_)
         wrong[:, n] = (scores.argmax(-1) != n).double().mean(-1)
-    known = BaseClasses(errors_by_class=wrong, map=lambda f: f(heavy, judged))
-    tailed = estimators.create("margin_t").fit(known)
+    base_classes = BaseClasses(errors_by_class=wrong, map=lambda f: f(heavy, judged))
+    tailed = estimators.create("margin_t").fit(base_classes)
     assert tailed.freedom_ < gaussian.freedom_
     normal, heavier = (
-        float((one.predict(heavy, judged).error - wrong.mean(-1)).abs().mean())
-        for one in (estimators.create("margin"), tailed)
+        float((estimator.predict(heavy, judged).error - wrong.mean(-1)).abs().mean())
+        for estimator in (estimators.create("margin"), tailed)
     )
     assert heavier < normal

@@ -1,4 +1,4 @@
-"""Run folders of made-up rows, of any version."""
+"""Run folders of generated rows, of any schema version."""
 
 import json
 from pathlib import Path
@@ -31,25 +31,25 @@ def make_cell(episodes=20, estimators=("auto", "loo"), worse=0.0, **changes):
         LABELS, named["ways"], named["shots"], 5, episodes=episodes, seed=named["seed"]
     )
     rng = np.random.default_rng([named["seed"], named["shots"], *named["dataset"].encode()])
-    own = np.random.default_rng([len(named["head"]), *named["head"].encode()])
-    error = np.clip(rng.random(episodes) / 2 + own.normal(0, 0.01, episodes) + worse, 0, 1)
+    head_rng = np.random.default_rng([len(named["head"]), *named["head"].encode()])
+    error = np.clip(rng.random(episodes) / 2 + head_rng.normal(0, 0.01, episodes) + worse, 0, 1)
     rows = pd.DataFrame({"episode": np.arange(episodes), "actual_error": error}).assign(**named)
     names = [[f"class {c}" for c in classes] for classes in drawn.classes]
     rows = rows.assign(classes=names, queries=15, accuracy=1 - error, query_error=error)
-    guesses, known = [], {}
+    guesses, metrics = [], {}
     for name in estimators:
-        guess = np.clip(error + own.normal(0, 0.05, episodes), 0, 1)
+        guess = np.clip(error + head_rng.normal(0, 0.05, episodes), 0, 1)
         guesses.append(rows.assign(estimator=name, calibration="none", predicted_error=guess,
                                    lower=guess / 2, upper=1.0, reason=None))  # fmt: skip
         miss = np.abs(guess - error)
-        known[name] = {"calibration": "none", "predicted_error": float(guess.mean()),
+        metrics[name] = {"calibration": "none", "predicted_error": float(guess.mean()),
                        "mae": float(miss.mean()), "mae_interval": interval(miss),
                        "coverage": 0.9, "spearman": 0.5, "defined": episodes}  # fmt: skip
     right = interval(1 - error)
     wide = {**right, "lower": right["mean"] - 0.1, "upper": right["mean"] + 0.1}
     summary = {
         **named, "queries": 5, "episodes": episodes, "head_parameters": {}, "head_uses": [],
-        "accuracy": right, "actual_error": interval(error), "estimators": known,
+        "accuracy": right, "actual_error": interval(error), "estimators": metrics,
         "accuracy_intervals": {"episodes": right, "images": {**wide, "population": "images"},
                                "classes": {**wide, "population": "classes"}},
         "comparisons": [], "hashes": {"features": "f" * 64, "episodes": drawn.hash()},

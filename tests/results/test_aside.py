@@ -1,4 +1,4 @@
-"""Several runs of one cell: more episodes count before later ones, and nothing goes unsaid."""
+"""Several runs of a cell: the one with most episodes counts, and the others are reported."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_more_episodes_count_whenever_they_were_made(long_and_short):
     counted = episodes.groupby("head", observed=True).size().to_dict()
     assert counted == {"ncm": 60, "lda": 60, "svm": 12}
     assert len(predictions) == 2 * len(episodes)
-    (one,) = summary["left_aside"]
-    assert (one["head"], one["run"], one["episodes"]) == ("ncm", "runs/trial", 12)
-    assert (one["counts_run"], one["counts_episodes"]) == ("runs/long", 60)
+    (entry,) = summary["left_aside"]
+    assert (entry["head"], entry["run"], entry["episodes"]) == ("ncm", "runs/trial", 12)
+    assert (entry["counts_run"], entry["counts_episodes"]) == ("runs/long", 60)
     expected = (
         "left aside: runs/trial: 12 episodes of 1 cell (ncm on digits), as runs/long has 60 "
         "episodes of the same"
@@ -49,8 +49,8 @@ def test_whatever_the_order_of_the_runs(workplace, run_of, made, order):
         run_of(f"runs/{day}", made(episodes), created=f"2026-01-0{day}")
     summary, episodes, _ = read_runs(find_runs(["runs"]))
     assert len(episodes) == 30 == summary["cells"][0]["episodes"]
-    assert sorted(one["episodes"] for one in summary["left_aside"]) == [10, 20]
-    assert {one["counts_episodes"] for one in summary["left_aside"]} == {30}
+    assert sorted(entry["episodes"] for entry in summary["left_aside"]) == [10, 20]
+    assert {entry["counts_episodes"] for entry in summary["left_aside"]} == {30}
 
 
 def test_of_as_many_the_last_counts_and_it_is_said(workplace, run_of, made):
@@ -106,10 +106,10 @@ def test_tables_for_papers_say_so(long_and_short):
 def test_query_and_compare_take_the_long_one(long_and_short):
     rows = query(opened(), columns=["head", "episodes", "run"])
     assert rows[rows["head"] == "ncm"].to_numpy().tolist() == [["ncm", 60, "long"]]
-    found = compare(opened(), "head", ["ncm", "lda"])
-    assert found["pairs"][0]["episodes"] == 60
-    assert [one["run"] for one in found["left_aside"]] == ["runs/trial"]
-    assert json.dumps(found["left_aside"])
+    comparison = compare(opened(), "head", ["ncm", "lda"])
+    assert comparison["pairs"][0]["episodes"] == 60
+    assert [entry["run"] for entry in comparison["left_aside"]] == ["runs/trial"]
+    assert json.dumps(comparison["left_aside"])
 
 
 @pytest.mark.parametrize("command", ["query", "export", "compare"])

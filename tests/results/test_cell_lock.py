@@ -1,4 +1,4 @@
-"""Who computes a cell that several processes want."""
+"""Locks on cells: one of several processes computes a cell, the others wait for it."""
 
 import errno
 import os
@@ -30,13 +30,13 @@ def test_whoever_comes_second_waits_and_takes_it(workplace, monkeypatch, capfd):
 
     def second():
         held.wait()
-        with alone_with(workplace, KEY) as there:
-            others.append(there)
+        with alone_with(workplace, KEY) as cell:
+            others.append(cell)
 
     thread = threading.Thread(target=second)
     thread.start()
-    with alone_with(workplace, KEY) as there:
-        assert there is None
+    with alone_with(workplace, KEY) as cell:
+        assert cell is None
         held.set()
         thread.join(0.3)
         assert others == []
@@ -60,8 +60,8 @@ def test_a_run_that_was_completed_while_one_waited(workplace, monkeypatch):
 
     threading.Thread(target=other).start()
     held.wait()
-    with alone_with(workplace, KEY) as there:
-        assert there.summary["reused_from"] == "run"
+    with alone_with(workplace, KEY) as cell:
+        assert cell.summary["reused_from"] == "run"
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_disk_without_locks(workplace, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(FileLock, "acquire", acquire)
-    with alone_with(workplace, KEY) as there:
-        assert there is None
+    with alone_with(workplace, KEY) as cell:
+        assert cell is None
     forget_cells(workplace, [KEY])  # at the end of the run
     assert list(workplace.iterdir()) == []
 
 
 def test_always_asks_nobody(workplace):
-    with alone_with(workplace, KEY, "always") as there:
-        assert there is None
+    with alone_with(workplace, KEY, "always") as cell:
+        assert cell is None
         assert list(workplace.iterdir()) == []

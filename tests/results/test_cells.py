@@ -1,4 +1,4 @@
-"""Cells that are kept, found and read back."""
+"""Cells are stored, found by key and read back."""
 
 import errno
 import json
@@ -44,34 +44,35 @@ def make_cell(key, head="ncm", episodes=3):
 
 def make_run(folder, *made, version=SCHEMA_VERSION):
     folder.mkdir(parents=True)
-    summary = {"schema_version": version, "cells": [one.summary for one in made]}
+    summary = {"schema_version": version, "cells": [result.summary for result in made]}
     write_cells(folder, summary, made)
     return folder
 
 
-def assert_same(one, two):
-    first, second = (cell.episodes.assign(classes=cell.episodes["classes"].map(list))
-                     for cell in (one, two))  # fmt: skip
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
-    pd.testing.assert_frame_equal(one.predictions, two.predictions, check_exact=True)
+def assert_same(first, second):
+    episodes = [
+        cell.episodes.assign(classes=cell.episodes["classes"].map(list)) for cell in (first, second)
+    ]
+    pd.testing.assert_frame_equal(*episodes, check_exact=True)
+    pd.testing.assert_frame_equal(first.predictions, second.predictions, check_exact=True)
 
 
 def test_one_cell_of_many_comes_back(workplace):
     ncm, lda = make_cell(KEY), make_cell(OTHER, "lda")
     make_run(workplace / "runs" / "s" / "head=ncm", ncm, lda)
-    found = find_cells(workplace / "runs", [OTHER, "c" * 64])
-    assert list(found) == [OTHER]
-    assert_same(found[OTHER], lda)
-    assert found[OTHER].summary == lda.summary | {"reused_from": "s/head=ncm"}
+    by_key = find_cells(workplace / "runs", [OTHER, "c" * 64])
+    assert list(by_key) == [OTHER]
+    assert_same(by_key[OTHER], lda)
+    assert by_key[OTHER].summary == lda.summary | {"reused_from": "s/head=ncm"}
     assert find_cells(workplace / "nowhere", [KEY]) == {}
 
 
 def test_a_cell_is_kept_until_it_is_forgotten(workplace):
     keep_cell(workplace, make_cell(KEY))
     keep_cell(workplace, make_cell(OTHER, "lda"))
-    found = find_cells(workplace, [KEY, OTHER])
-    assert {one.summary["reused_from"] for one in found.values()} == {".cells"}
-    assert_same(found[KEY], make_cell(KEY))
+    by_key = find_cells(workplace, [KEY, OTHER])
+    assert {cell.summary["reused_from"] for cell in by_key.values()} == {".cells"}
+    assert_same(by_key[KEY], make_cell(KEY))
     forget_cells(workplace, [KEY])
     assert find_cells(workplace, [KEY, OTHER]).keys() == {OTHER}
     forget_cells(workplace, [KEY, OTHER])
@@ -148,7 +149,7 @@ def dead():
 
 @pytest.mark.parametrize("shift", [-ABANDONED - 10, ABANDONED + 10])
 def test_what_a_killed_process_was_writing_goes_in_time(workplace, dead, shift):
-    """Whichever way the clock was put since."""
+    """Whether the clock was changed forwards or backwards since."""
     folder = workplace / ".cells"
     old, new, written = (
         f".{KEY}.{n}.partial" for n in (f"{dead}.ab", f"{dead}.cd", f"{os.getpid()}.ef")
@@ -164,9 +165,9 @@ def test_what_a_killed_process_was_writing_goes_in_time(workplace, dead, shift):
 
 def test_cells_of_version_1_are_taken_as_those_of_2(workplace):
     make_run(workplace / "a", make_cell(KEY), version=1)
-    found = find_cells(workplace, [KEY])[KEY]
-    assert_same(found, make_cell(KEY))
-    assert found.summary["head_uses"] == []
+    cell = find_cells(workplace, [KEY])[KEY]
+    assert_same(cell, make_cell(KEY))
+    assert cell.summary["head_uses"] == []
 
 
 def test_a_full_disk_leaves_what_was_finished(workplace, monkeypatch):
@@ -209,10 +210,10 @@ def test_several_may_keep_the_same_cell_at_once(workplace):
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert errors == []
     assert_same(find_cells(workplace, [KEY])[KEY], make_cell(KEY))
     assert [path.name for path in (workplace / ".cells").iterdir()] == [KEY]
@@ -246,11 +247,11 @@ def test_a_run_that_is_completed_while_one_looks(workplace, monkeypatch):
     real = cells._run_folders
 
     def looked(runs):
-        found = list(real(runs))
+        folders = list(real(runs))
         if not (workplace / "a").exists():
             make_run(workplace / "a", make_cell(KEY))
             forget_cells(workplace, [KEY])
-        return found
+        return folders
 
     monkeypatch.setattr(cells, "_run_folders", looked)
     assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "a"

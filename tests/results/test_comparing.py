@@ -20,8 +20,8 @@ def test_a_pair(workplace, run_of, made):
     first, second = made(episodes=80), made(head="lda", worse=0.02, episodes=80)
     run_of("runs/a", first)
     run_of("runs/b", second)
-    found = compare(opened(), "head", ["ncm", "lda"])
-    (pair,) = found["pairs"]
+    comparison = compare(opened(), "head", ["ncm", "lda"])
+    (pair,) = comparison["pairs"]
     gap = (first[1]["accuracy"] - second[1]["accuracy"]).to_numpy()
     assert pair["mean"] == pytest.approx(gap.mean())
     half = 1.959964 * gap.std(ddof=1) / 80**0.5
@@ -30,8 +30,8 @@ def test_a_pair(workplace, run_of, made):
     assert (pair["first"], pair["second"], pair["backbone"]) == ("ncm", "lda", "net")
     assert pair["intervals"]["classes"]["lower"] is not None
     assert pair["intervals"]["images"]["lower"] is not None
-    assert found["left_out"] == []
-    assert "two data sets" in found["over_datasets"]["reason"]
+    assert comparison["left_out"] == []
+    assert "two data sets" in comparison["over_datasets"]["reason"]
 
 
 def test_means_over_ways_say_as_much_of_other_images():
@@ -60,11 +60,11 @@ def test_backbones_have_features_of_their_own(workplace, run_of, made):
 def test_other_episodes_are_left_out(workplace, run_of, made, edited):
     run_of("runs/a", made(), made(shots=2))
     run_of("runs/b", made(head="lda"), made(head="lda", shots=2))
-    edited("runs/b", lambda one: one["cells"][0]["hashes"].update(episodes="0" * 64))
+    edited("runs/b", lambda summary: summary["cells"][0]["hashes"].update(episodes="0" * 64))
     (workplace / "runs/a/episodes/3way_2shot.safetensors").unlink()
-    found = compare(opened(), "head", ["ncm", "lda"])
-    assert found["pairs"] == []
-    reasons = [one["reason"] for one in found["left_out"]]
+    comparison = compare(opened(), "head", ["ncm", "lda"])
+    assert comparison["pairs"] == []
+    reasons = [entry["reason"] for entry in comparison["left_out"]]
     assert reasons[0] == "they were not judged on the same episodes"
     assert "cannot read" in reasons[1]
 
@@ -77,7 +77,7 @@ def cells_on(made, sets, heads):
 
 def means(store, head):
     cells = [cell for cell in store.summary()["cells"] if cell["head"] == head]
-    return [one["accuracy"]["mean"] for one in sorted(cells, key=lambda cell: cell["dataset"])]
+    return [cell["accuracy"]["mean"] for cell in sorted(cells, key=lambda cell: cell["dataset"])]
 
 
 def test_two_over_data_sets(workplace, run_of, made):
@@ -92,12 +92,12 @@ def test_two_over_data_sets(workplace, run_of, made):
 def test_three_over_data_sets(workplace, run_of, made):
     for i, cell in enumerate(cells_on(made, 3, ("a", "b", "c"))):
         run_of(f"runs/{i}", cell)
-    found = compare(opened(), "head", ["a", "b", "c"])
-    own = [means(opened(), head) for head in "abc"]
-    assert found["over_datasets"]["p"] == pytest.approx(friedmanchisquare(*own).pvalue)
-    assert found["over_datasets"]["critical_difference"] > 0
-    assert "fewer than 5 data sets" in found["over_datasets"]["reason"]
-    assert len(found["pairs"]) == 9
+    comparison = compare(opened(), "head", ["a", "b", "c"])
+    accuracies = [means(opened(), head) for head in "abc"]
+    assert comparison["over_datasets"]["p"] == pytest.approx(friedmanchisquare(*accuracies).pvalue)
+    assert comparison["over_datasets"]["critical_difference"] > 0
+    assert "fewer than 5 data sets" in comparison["over_datasets"]["reason"]
+    assert len(comparison["pairs"]) == 9
 
 
 def test_from_five_data_sets_on_a_test_is_relied_on(workplace, run_of, made):
@@ -116,9 +116,9 @@ def test_a_table_that_turns_out_to_be_damaged(workplace, run_of, made, hole):
     hole("runs/2/episodes.parquet")
     store = opened()
     assert len(store.runs) == 4
-    found = compare(store, "head", ["ncm", "lda"])
-    assert found["left_out"] == []
-    assert found["pairs"][0]["mean"] > 0.05
+    comparison = compare(store, "head", ["ncm", "lda"])
+    assert comparison["left_out"] == []
+    assert comparison["pairs"][0]["mean"] > 0.05
     with pytest.raises(FewshotError, match="no cell has 'svm'"):
         compare(opened(), "head", ["ncm", "svm"])
 

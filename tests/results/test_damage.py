@@ -1,4 +1,4 @@
-"""Damaged runs are left out and named; what others have is read."""
+"""Damaged runs are left out and reported; the cells of other runs are read."""
 
 import json
 import os
@@ -32,13 +32,13 @@ def read(folder):
 
 def only_good(folder, reason):
     summary, episodes, predictions = read(folder)
-    (one,) = summary["unreadable"]
-    assert one["run"].endswith("bad")
-    assert reason in one["reason"]
-    assert "\n" not in one["reason"]
+    (entry,) = summary["unreadable"]
+    assert entry["run"].endswith("bad")
+    assert reason in entry["reason"]
+    assert "\n" not in entry["reason"]
     assert [cell["head"] for cell in summary["cells"]] == ["ncm"]
     assert episodes == predictions == {"ncm"}
-    assert one["reason"] in store_warnings(summary)[0]
+    assert entry["reason"] in store_warnings(summary)[0]
     shutil.rmtree(folder / "good")
     with pytest.raises(FewshotError) as caught:
         read(folder)
@@ -68,7 +68,7 @@ def test_missing_tables(two, name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_with_a_hole_in_the_middle(two, name):
-    """The footer is whole, and rows are asked for later than the summary."""
+    """The footer is intact, and rows are read later than the summary."""
     path = two / "bad" / name
     whole = path.read_bytes()
     path.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
@@ -154,7 +154,7 @@ def test_a_folder_that_may_not_be_listed(two, monkeypatch):
 
 
 def test_folders_that_go_while_they_are_listed(two, monkeypatch):
-    """As those of a sweep that goes on."""
+    """As the cells of a sweep in progress."""
     real = os.scandir
 
     def listed(path):
@@ -198,7 +198,7 @@ def test_clocks_that_are_ahead_are_named(two, edited):
     edited(two / "bad", lambda summary: summary.update(created=ahead))
     summary, episodes, _ = read(two)
     assert episodes == {"ncm", "lda"}
-    assert [Path(one["run"]).name for one in summary["ahead"]] == ["bad"]
+    assert [Path(run["run"]).name for run in summary["ahead"]] == ["bad"]
     assert "is to come" in store_warnings(summary)[0]
 
 
@@ -226,12 +226,12 @@ def test_failures_that_were_mended_are_not_told(workplace, run_of, made):
     run_of("runs/a", made(), failed=failed)
     run_of("runs/b", made(head="lda"))
     summary = Store(find_runs(["runs"])).summary()
-    assert [one["head"] for one in summary["failed"]] == ["svm"]
+    assert [failure["head"] for failure in summary["failed"]] == ["svm"]
 
 
 def test_few_columns_are_the_same_columns(two):
-    wanted = {"episodes": ["head", "accuracy"], "predictions": ["estimator"]}
-    _, episodes, predictions = read_runs(find_runs([two]), columns=wanted)
+    columns = {"episodes": ["head", "accuracy"], "predictions": ["estimator"]}
+    _, episodes, predictions = read_runs(find_runs([two]), columns=columns)
     _, all_episodes, all_predictions = read_runs(find_runs([two]))
     pd.testing.assert_frame_equal(episodes, all_episodes[["head", "accuracy"]])
     pd.testing.assert_frame_equal(predictions, all_predictions[["estimator"]])

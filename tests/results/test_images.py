@@ -24,9 +24,9 @@ def episodes(bank, *support):
 
 
 def test_every_shot_is_there_once_and_nothing_else(bank, tmp_path):
-    one = episodes(bank, [[0], [4]], [[1], [7]])
-    two = episodes(bank, [[0, 2], [4, -1]])
-    write_images(tmp_path, bank, [one, two])
+    first = episodes(bank, [[0], [4]], [[1], [7]])
+    second = episodes(bank, [[0, 2], [4, -1]])
+    write_images(tmp_path, bank, [first, second])
     table = pd.read_parquet(tmp_path / "images.parquet")
     assert table["row"].tolist() == [0, 1, 2, 4, 7]
     assert table["class"].tolist() == ["cat"] * 3 + ["dog"] * 2

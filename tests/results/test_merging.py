@@ -1,4 +1,4 @@
-"""Stores of several machines become one."""
+"""Merge of the stores of several machines."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def tree(folder):
 
 
 def done(sources, into="all", **options):
-    return [(one.what, one.target) for one in merge(sources, Path(into), **options)]
+    return [(outcome.what, outcome.target) for outcome in merge(sources, Path(into), **options)]
 
 
 def test_all_runs_of_all_machines(machines):
@@ -46,14 +46,14 @@ def test_all_runs_of_all_machines(machines):
                 ("sweep/0_head=ncm", "sweep/1_head=lda", "late", "sweep/0_head=ncm-2")]  # fmt: skip
     assert done(machines, dry_run=True) == expected
     assert not Path("all").exists()
-    before = [tree(one) for one in machines]
+    before = [tree(machine) for machine in machines]
     assert done(machines) == expected
-    assert [tree(one) for one in machines] == before
+    assert [tree(machine) for machine in machines] == before
     assert tree("all/late") == tree("two/late")
     assert tree("all/sweep/0_head=ncm-2") == tree("two/sweep/0_head=ncm")
     _, episodes, _ = read_runs(find_runs(["all"]))
-    _, own, _ = read_runs(find_runs(machines))
-    assert len(episodes) == len(own) == 80
+    _, separate, _ = read_runs(find_runs(machines))
+    assert len(episodes) == len(separate) == 80
     assert set(episodes["head"]) == {"ncm", "lda", "svm"}
 
 
@@ -67,8 +67,8 @@ def test_a_second_time_there_is_nothing_to_do(machines):
 def test_the_same_run_under_another_name(machines, workplace):
     shutil.copytree("one/sweep/1_head=lda", "three/renamed")
     (workplace / "three/renamed/report.html").write_text("drawn anew")
-    found = done([*machines, workplace / "three"])
-    assert found[-1] == (THERE, Path("all/sweep/1_head=lda"))
+    outcomes = done([*machines, workplace / "three"])
+    assert outcomes[-1] == (THERE, Path("all/sweep/1_head=lda"))
 
 
 def test_a_run_itself_may_be_the_source(machines):
@@ -76,22 +76,22 @@ def test_a_run_itself_may_be_the_source(machines):
 
 
 def test_one_row_makes_another_run(machines):
-    one = Path("one/sweep/1_head=lda")
-    before = content_hash(one)
-    path = one / "episodes.parquet"
+    run = Path("one/sweep/1_head=lda")
+    before = content_hash(run)
+    path = run / "episodes.parquet"
     data = bytearray(path.read_bytes())
     data[10] ^= 1
     path.write_bytes(data)
-    assert content_hash(one) != before
+    assert content_hash(run) != before
 
 
 def test_damaged_runs_are_refused_and_others_go_on(machines):
     path = Path("one/sweep/0_head=ncm/episodes.parquet")
     path.write_bytes(path.read_bytes()[:-9])
-    found = list(merge(machines, Path("all")))
-    assert [one.what for one in found] == [REFUSED, COPIED, COPIED, COPIED]
-    assert "episodes.parquet cannot be read" in found[0].reason
-    assert "all/sweep/0_head=ncm" in str(found[3].target)
+    outcomes = list(merge(machines, Path("all")))
+    assert [outcome.what for outcome in outcomes] == [REFUSED, COPIED, COPIED, COPIED]
+    assert "episodes.parquet cannot be read" in outcomes[0].reason
+    assert "all/sweep/0_head=ncm" in str(outcomes[3].target)
     assert len(find_runs(["all"])) == 3
 
 
@@ -100,9 +100,9 @@ def test_cells_of_interrupted_runs_come_along(machines, run_of, made, workplace)
     run_of(f"one/.cells/{key}", made(head="kept"))
     (workplace / "one/.cells/.bbb.1.ab.partial").mkdir()
     run_of(f"three/.cells/{key}", made(head="kept"))
-    found = done([*machines, workplace / "three"])
-    assert (COPIED, Path(f"all/.cells/{key}")) in found
-    assert found[-1] == (THERE, Path(f"all/.cells/{key}"))
+    outcomes = done([*machines, workplace / "three"])
+    assert (COPIED, Path(f"all/.cells/{key}")) in outcomes
+    assert outcomes[-1] == (THERE, Path(f"all/.cells/{key}"))
     assert [path.name for path in Path("all/.cells").iterdir()] == [key]
     Path(f"all/.cells/{key}/episodes.parquet").unlink()  # damaged in the store: copied anew
     assert done([workplace / "three"]) == [(COPIED, Path(f"all/.cells/{key}"))]
@@ -137,9 +137,9 @@ def test_a_source_that_may_not_be_read_is_refused(machines, monkeypatch):
         return real(source, target)
 
     monkeypatch.setattr(merging.shutil, "copy2", copy)
-    found = list(merge(machines, Path("all")))
-    assert [one.what for one in found] == [COPIED, REFUSED, COPIED, COPIED]
-    assert "Permission denied" in found[1].reason
+    outcomes = list(merge(machines, Path("all")))
+    assert [outcome.what for outcome in outcomes] == [COPIED, REFUSED, COPIED, COPIED]
+    assert "Permission denied" in outcomes[1].reason
 
 
 def test_links_do_not_lead_out(machines, workplace):
@@ -150,7 +150,7 @@ def test_links_do_not_lead_out(machines, workplace):
 
 
 def test_a_run_and_a_folder_of_runs_with_one_name(workplace, run_of, made):
-    """Runs inside a run would be found by nobody."""
+    """Runs are not nested: readers do not look inside a run."""
     run_of("one/x", made())
     run_of("two/x/0", made(head="lda"))
     run_of("two/x/1", made(head="svm"))
@@ -165,7 +165,7 @@ def test_a_run_and_a_folder_of_runs_with_one_name(workplace, run_of, made):
 
 
 def test_killed_in_the_middle(machines, workplace):
-    """The same command goes on: no name is spent, and what was half there goes in time."""
+    """The same command continues: no name is used up, and partial copies are removed later."""
     killed = (
         "import os, shutil; from pathlib import Path; from fewshot.results import merging\n"
         "real, copied = shutil.copy2, []\n"
@@ -208,9 +208,9 @@ def test_what_cannot_be_compared_is_refused(machines, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(run))
 
     monkeypatch.setattr(merging, "content_hash", denied)
-    (one,) = merge(["two/late"], Path("all"))
-    assert one.what == REFUSED
-    assert "Permission denied" in one.reason
+    (outcome,) = merge(["two/late"], Path("all"))
+    assert outcome.what == REFUSED
+    assert "Permission denied" in outcome.reason
 
 
 @pytest.mark.parametrize(

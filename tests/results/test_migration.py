@@ -102,12 +102,12 @@ def test_a_summary_of_the_first_version_gets_what_it_lacks():
     assert new["data"] == {**FIRST["data"], "extraction": None, "part": "novel"}
     (cell,) = new["cells"]
     assert (cell["key"], cell["reused_from"], cell["comparisons"]) == (None, None, [])
-    told = {name: row["sees_queries"] for name, row in cell["estimators"].items()}
-    assert told == {"oracle": True, "loo": False}
-    known = cell["accuracy_intervals"]
-    assert known["episodes"] == {**FIRST["cells"][0]["accuracy"], "reason": None}
-    assert (known["classes"]["lower"], known["classes"]["population"]) == (None, "classes")
-    assert known["classes"]["reason"]
+    sees_queries = {name: row["sees_queries"] for name, row in cell["estimators"].items()}
+    assert sees_queries == {"oracle": True, "loo": False}
+    intervals = cell["accuracy_intervals"]
+    assert intervals["episodes"] == {**FIRST["cells"][0]["accuracy"], "reason": None}
+    assert (intervals["classes"]["lower"], intervals["classes"]["population"]) == (None, "classes")
+    assert intervals["classes"]["reason"]
     for key, value in FIRST["cells"][0].items():  # nothing that was there has changed
         assert cell[key] == value or key == "estimators"
 
@@ -148,8 +148,8 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         assert table_version(schema) == SCHEMA_VERSION
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
         assert schema.remove_metadata() == expected
-    for one, other in zip(before[1:], read_runs(find_runs(["runs"]))[1:], strict=True):
-        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    for table, reread in zip(before[1:], read_runs(find_runs(["runs"]))[1:], strict=True):
+        pd.testing.assert_frame_equal(table, reread, check_exact=True)
     after = files(old)
     assert migrate_run(old) is None
     assert files(old) == after
@@ -179,8 +179,8 @@ def test_an_interrupted_migration_is_readable_and_goes_on(old, monkeypatch):
     assert {path.name for path in old.iterdir()} == {
         "summary.json", "episodes.parquet", "predictions.parquet"
     }  # fmt: skip
-    for one, other in zip(before, read_runs(find_runs(["runs"]))[1:], strict=True):
-        pd.testing.assert_frame_equal(one, other)
+    for table, reread in zip(before, read_runs(find_runs(["runs"]))[1:], strict=True):
+        pd.testing.assert_frame_equal(table, reread)
     monkeypatch.undo()
     assert migrate_run(old) == 1
     assert migrate_run(old) is None

@@ -31,12 +31,12 @@ def judge(seed, negatives="uniform"):
     rng = np.random.default_rng(0)
     text = rng.normal(size=(4, 6))
     bank = make_bank(text[LABELS] + rng.normal(size=(32, 6)), LABELS, NAMES, text=text)
-    wanted = OneClassSettings(
+    settings = OneClassSettings(
         tasks=4, prevalences=[0.5], rules=["fixed"], fixed=0.2, negatives=negatives, draws=50
     )
     tree = {name: ["thing"] for name in NAMES}
     names = NameVectors(torch.from_numpy(bank.text))
-    return evaluate_one_class(bank, names, wanted, Settings(threads=1), seed, taxonomy=tree).cells
+    return evaluate_one_class(bank, names, settings, Settings(threads=1), seed, taxonomy=tree).cells
 
 
 def write(folder, cells, created):
@@ -56,12 +56,12 @@ def test_rows_come_back_and_the_last_run_counts(workplace):
     runs = find_runs([workplace])
     rows = read_one_class(runs)
     assert len(rows) == 8
-    own = rows[rows["against"] == "uniform"].reset_index(drop=True)
+    uniform = rows[rows["against"] == "uniform"].reset_index(drop=True)
     pd.testing.assert_frame_equal(
-        own, newer[0].one_class, check_dtype=False, check_categorical=False
+        uniform, newer[0].one_class, check_dtype=False, check_categorical=False
     )
     summary, episodes, _ = read_runs(runs)
-    assert [one["against"] for one in summary["cells"]] == ["uniform", "distance 1"]
+    assert [cell["against"] for cell in summary["cells"]] == ["uniform", "distance 1"]
     assert episodes.empty
     assert not (workplace / "a" / "verification.parquet").exists()
 
@@ -70,7 +70,7 @@ def test_types_are_in_the_file_and_numbers_are_json(workplace):
     write(workplace / "run", judge(0), "")
     schema = pq.read_schema("run/one_class.parquet")
     kinds = {"string": "str", "double": "float64", "int64": "int64"}
-    assert {one.name: kinds[str(one.type)] for one in schema} == ONE_CLASS_COLUMNS
+    assert {field.name: kinds[str(field.type)] for field in schema} == ONE_CLASS_COLUMNS
     (cell,) = json.loads((workplace / "run" / "summary.json").read_text())["cells"]
     assert cell["prevalences"][0]["macro_f1"]["population"] == "classes"
     assert cell["head_parameters"] == {"fixed": 0.2}

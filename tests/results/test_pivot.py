@@ -1,4 +1,4 @@
-"""Pivot tables: means, what is best, what is not told apart, and their text."""
+"""Pivot tables: means, best entries, entries without a significant difference, and their text."""
 
 import csv
 import io
@@ -33,20 +33,22 @@ def store(workplace, run_of, made):
     return opened()
 
 
-def cell_of(store, **wanted):
-    (found,) = [
-        one for one in store.summary()["cells"] if all(one[k] == v for k, v in wanted.items())
+def cell_of(store, **values):
+    (cell,) = [
+        cell
+        for cell in store.summary()["cells"]
+        if all(cell[key] == value for key, value in values.items())
     ]
-    return found
+    return cell
 
 
 def test_entries_are_means_over_seeds(store):
     table = pivot(store, ["head"], ["dataset", "shots"])
     assert table.columns == [("digits", 1), ("digits", 10)]  # 10 after 1, as numbers
     entry = table.entries[("ncm",), ("digits", 10)]
-    own = [cell_of(store, head="ncm", shots=10, seed=seed)["accuracy"] for seed in (0, 1)]
-    assert entry.mean == pytest.approx(np.mean([one["mean"] for one in own]))
-    halves = np.array([(one["upper"] - one["lower"]) / 2 for one in own])
+    accuracies = [cell_of(store, head="ncm", shots=10, seed=seed)["accuracy"] for seed in (0, 1)]
+    assert entry.mean == pytest.approx(np.mean([accuracy["mean"] for accuracy in accuracies]))
+    halves = np.array([(accuracy["upper"] - accuracy["lower"]) / 2 for accuracy in accuracies])
     assert entry.half == pytest.approx(np.sqrt((halves**2).sum()) / 2)
     wide = pivot(store, ["head"], ["shots"], interval="classes").entries[("ncm",), (10,)]
     assert wide.half == pytest.approx(0.1)  # the same classes under both seeds
@@ -56,12 +58,14 @@ def test_entries_are_means_over_seeds(store):
 def test_best_and_not_clearly_worse(store):
     table = pivot(store, ["head"], ["shots"])
     for shots in (1, 10):
-        own = {row[0]: entry for (row, at), entry in table.entries.items() if at == (shots,)}
-        best = max(own, key=lambda head: own[head].mean)
+        in_column = {
+            row[0]: entry for (row, column), entry in table.entries.items() if column == (shots,)
+        }
+        best = max(in_column, key=lambda head: in_column[head].mean)
         assert best in ("ncm", "near")
         (other,) = {"ncm", "near"} - {best}
-        assert [one for one in own if own[one].best] == [best]
-        assert [one for one in own if own[one].near] == [other]
+        assert [head for head in in_column if in_column[head].best] == [best]
+        assert [head for head in in_column if in_column[head].near] == [other]
     error = pivot(store, ["head"], ["shots"], "error")
     for place, entry in table.entries.items():
         assert error.entries[place].mean == pytest.approx(1 - entry.mean)
@@ -71,27 +75,27 @@ def test_best_and_not_clearly_worse(store):
 def test_other_episodes_are_not_compared(workplace, run_of, made, edited):
     run_of("runs/a", made(head="ncm"))
     run_of("runs/b", made(head="near"))
-    assert any(one.near for one in pivot(opened(), ["head"], ["shots"]).entries.values())
+    assert any(entry.near for entry in pivot(opened(), ["head"], ["shots"]).entries.values())
     edited("runs/b", lambda summary: summary["cells"][0]["hashes"].update(episodes="0" * 64))
-    assert not any(one.near for one in pivot(opened(), ["head"], ["shots"]).entries.values())
+    assert not any(entry.near for entry in pivot(opened(), ["head"], ["shots"]).entries.values())
 
 
 def test_measures_of_estimators(store):
     table = pivot(store, ["head", "estimator"], ["shots"], "mae")
-    known = [
+    maes = [
         cell_of(store, head="ncm", shots=1, seed=seed)["estimators"]["loo"]["mae"]
         for seed in (0, 1)
     ]
-    assert table.entries[("ncm", "loo"), (1,)].mean == pytest.approx(np.mean(known))
+    assert table.entries[("ncm", "loo"), (1,)].mean == pytest.approx(np.mean(maes))
     lowest = min(table.entries[row, (1,)].mean for row in table.rows)
-    assert [one.mean for (_, at), one in table.entries.items() if one.best and at == (1,)] == [
-        lowest
-    ]
+    assert [
+        entry.mean for (_, column), entry in table.entries.items() if entry.best and column == (1,)
+    ] == [lowest]
     alone = pivot(store, ["head"], ["shots"], "mae", ["loo"])
-    assert alone.entries[("ncm",), (1,)].mean == pytest.approx(np.mean(known))
+    assert alone.entries[("ncm",), (1,)].mean == pytest.approx(np.mean(maes))
     assert "mae of loo" in markdown_table(alone)
     coverage = pivot(store, ["head"], ["shots"], "coverage")
-    assert not any(one.best for one in coverage.entries.values())
+    assert not any(entry.best for entry in coverage.entries.values())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,7 @@ def test_latex(store):
 
 
 def test_brackets_are_no_arguments(workplace, run_of, made):
-    """`\\\\` and `\\midrule` would take what begins the next line for theirs."""
+    """`\\\\` and `\\midrule` would take brackets at the start of a line as their argument."""
     run_of("runs/a", made(head="[2em] x"), made(head="*y"))
     rows = latex_table(pivot(opened())).splitlines()
     assert [row[:8] for row in rows if " x &" in row or "y &" in row] == ["{*}y & n", "{[}2em] "]
@@ -178,7 +182,9 @@ def test_means_over_other_seeds_are_said(workplace, run_of, made):
 def test_why_there_is_no_interval(workplace, run_of, made, edited):
     run_of("runs/a", made())
     gap = {"lower": None, "upper": None, "reason": "all images are queries"}
-    edited("runs/a", lambda one: one["cells"][0]["accuracy_intervals"]["images"].update(gap))
+    edited(
+        "runs/a", lambda summary: summary["cells"][0]["accuracy_intervals"]["images"].update(gap)
+    )
     assert "- No ±: all images are queries" in markdown_table(pivot(opened(), interval="images"))
     assert "No ±" not in markdown_table(pivot(opened()))
     assert "No ±" not in markdown_table(pivot(opened(), interval="none"))

@@ -22,7 +22,7 @@ def test_cells_are_flat(store):
     table = cells_table(store.summary())
     assert len(table) == 4
     row = table[(table["head"] == "lda") & (table["shots"] == 2)].iloc[0]
-    cell = next(one for one in store.summary()["cells"] if one["shots"] == 2)
+    cell = next(cell for cell in store.summary()["cells"] if cell["shots"] == 2)
     assert row["accuracy"] == cell["accuracy"]["mean"]
     assert (row["lower"], row["upper"]) == (cell["accuracy"]["lower"], cell["accuracy"]["upper"])
     assert row["classes_upper"] == cell["accuracy_intervals"]["classes"]["upper"]

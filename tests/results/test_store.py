@@ -106,8 +106,8 @@ def test_runs_are_found_at_any_depth_and_once(workplace):
     for name in ("b/2", "a", "b/1"):
         write(f"runs/{name}")
     write("runs/.c.123.partial")  # left by a run that was killed
-    found = [str(path) for path in find_runs(["runs", "runs/a", Path("runs/b")])]
-    assert found == ["runs/a", "runs/b/1", "runs/b/2"]
+    runs = [str(path) for path in find_runs(["runs", "runs/a", Path("runs/b")])]
+    assert runs == ["runs/a", "runs/b/1", "runs/b/2"]
 
 
 def test_of_a_cell_that_was_run_again_the_last_counts(workplace):

@@ -1,4 +1,4 @@
-"""One head with several parameters: neither loses its rows to the other."""
+"""A head with several parameters: the rows of every variant are kept."""
 
 import pytest
 
@@ -77,6 +77,6 @@ def test_comparisons_of_verification_follow():
     cells = [{"task": "verification", "head": "lda",
               "comparisons": [{"first": "lda", "second": "ncm", "auroc": 1}]}]  # fmt: skip
     rename_heads(cells, {"lda": "lda (shrinkage=1)"})
-    (one,) = cells
-    assert one["head"] == "lda (shrinkage=1)"
-    assert one["comparisons"] == [{"first": "lda (shrinkage=1)", "second": "ncm", "auroc": 1}]
+    (cell,) = cells
+    assert cell["head"] == "lda (shrinkage=1)"
+    assert cell["comparisons"] == [{"first": "lda (shrinkage=1)", "second": "ncm", "auroc": 1}]

@@ -64,7 +64,7 @@ def test_types_are_in_the_file(workplace):
     write(workplace / "run", verify(0), "")
     schema = pq.read_schema("run/verification.parquet")
     kinds = {"string": "str", "double": "float64", "int64": "int64"}
-    assert {one.name: kinds[str(one.type)] for one in schema} == VERIFICATION_COLUMNS
+    assert {field.name: kinds[str(field.type)] for field in schema} == VERIFICATION_COLUMNS
     assert json.loads((workplace / "run" / "summary.json").read_text())["cells"][0]["prevalence"]
 
 

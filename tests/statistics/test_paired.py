@@ -70,10 +70,10 @@ def test_tables_that_cannot_be_ranked(table):
 
 
 def test_signed_rank_is_scipys():
-    one, two = np.random.default_rng(2).random((2, 12))
-    assert signed_rank(one, two) == wilcoxon(one, two).pvalue
+    first, second = np.random.default_rng(2).random((2, 12))
+    assert signed_rank(first, second) == wilcoxon(first, second).pvalue
     with pytest.raises(FewshotError, match="second"):
-        signed_rank(one, two[:-1])
+        signed_rank(first, second[:-1])
 
 
 def test_sign_flip_is_exact_for_few_and_near_it_for_many():

@@ -1,4 +1,4 @@
-"""Intervals hold what they name: known effects, and a small simulation with a real head."""
+"""Coverage of intervals by population: known effects, and a simulation with a real head."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ def near(values, truth):
 
 def test_variance_of_class_effects_is_found_without_bias():
     labels = np.repeat(np.arange(12), 8)
-    found, noise = [], []
+    estimates, noise = [], []
     for seed in range(150):
         rng = np.random.default_rng(seed)
         classes = sample_episodes(labels, 4, 1, 1, 60, seed).classes
         effects = rng.normal(0, 0.1, 12)[classes].mean(1)
-        found.append(class_variance(effects + rng.normal(0, 0.05, 60), classes))
+        estimates.append(class_variance(effects + rng.normal(0, 0.05, 60), classes))
         noise.append(class_variance(rng.normal(0, 0.05, 60), classes))
-    assert near(found, 0.1**2 / 12)
+    assert near(estimates, 0.1**2 / 12)
     assert np.median(noise) < 0.05 * 0.1**2 / 12
 
 
@@ -44,21 +44,21 @@ def test_variance_of_image_effects_is_found_without_bias(shots, queries):
     """A shot moves its own way and the others in opposite directions, as a prototype does."""
     images, ways = 16, 3
     labels = np.repeat(np.arange(6), images)
-    own, others, asked = 0.10, -0.04, 0.3
-    found = []
+    own_effect, other_effect, query_effect = 0.10, -0.04, 0.3
+    estimates = []
     for seed in range(150):
         rng = np.random.default_rng(seed)
         drawn = sample_episodes(labels, ways, shots, queries, 250, seed)
         odd = rng.normal(size=len(labels))
-        difficult = asked * (0.6 * odd + 0.8 * rng.normal(size=len(labels)))
+        difficult = query_effect * (0.6 * odd + 0.8 * rng.normal(size=len(labels)))
         pull = odd[drawn.support].sum(-1)
-        values = own * pull + others * (pull.sum(1, keepdims=True) - pull)
+        values = own_effect * pull + other_effect * (pull.sum(1, keepdims=True) - pull)
         values += difficult[drawn.query].mean(-1) + rng.normal(0, 0.1, 6)[drawn.classes]
-        found.append(image_variance(values, drawn.classes, labels, drawn.support, drawn.query))
+        estimates.append(image_variance(values, drawn.classes, labels, drawn.support, drawn.query))
     # Mean over ways; an image's class is in half of the episodes.
-    shot = shots * (own + (ways - 1) * others) / ways
-    whole = (shot + 0.6 * asked / ways) ** 2 + (0.8 * asked / ways) ** 2
-    assert near(found, 6 * 0.5**2 * whole / images)
+    shot = shots * (own_effect + (ways - 1) * other_effect) / ways
+    whole = (shot + 0.6 * query_effect / ways) ** 2 + (0.8 * query_effect / ways) ** 2
+    assert near(estimates, 6 * 0.5**2 * whole / images)
 
 
 @pytest.mark.parametrize("shots", [0, 2])
@@ -67,10 +67,10 @@ def test_nothing_is_seen_of_queries_that_are_always_the_same(shots):
     subset = np.where(np.arange(40) % 10 < 5, "train", "test")
     drawn = sample_all_way(labels, shots, 6, subset=subset)
     values = np.random.default_rng(0).normal(size=(6, 4))
-    found = population_intervals(values, drawn.classes, labels, drawn.support, drawn.query)
-    assert found["images"]["reason"] == ALL_IMAGES
-    assert found["images"]["upper"] is None
-    assert found["episodes"]["upper"] is not None
+    intervals = population_intervals(values, drawn.classes, labels, drawn.support, drawn.query)
+    assert intervals["images"]["reason"] == ALL_IMAGES
+    assert intervals["images"]["upper"] is None
+    assert intervals["episodes"]["upper"] is not None
 
 
 def draw(rng, means, images, seed):
@@ -85,9 +85,9 @@ def draw(rng, means, images, seed):
 
 
 def coverage(intervals, population):
-    truth = np.mean([one["episodes"]["mean"] for one in intervals])
-    named = [one[population] for one in intervals]
-    return np.mean([one["lower"] <= truth <= one["upper"] for one in named])
+    truth = np.mean([interval["episodes"]["mean"] for interval in intervals])
+    of_population = [interval[population] for interval in intervals]
+    return np.mean([interval["lower"] <= truth <= interval["upper"] for interval in of_population])
 
 
 @pytest.mark.parametrize("redrawn", ["images", "classes"])
@@ -112,14 +112,14 @@ def drawn():
 def test_wider_populations_have_wider_intervals_about_the_same_mean(drawn):
     values = np.random.default_rng(0).random(drawn.classes.shape)
     rows = (drawn.classes, drawn.labels, drawn.support, drawn.query)
-    found = population_intervals(values, *rows)
-    assert list(found) == [one["population"] for one in found.values()]
+    intervals = population_intervals(values, *rows)
+    assert list(intervals) == [interval["population"] for interval in intervals.values()]
     usual = mean_interval(values.mean(1))
-    assert {key: found["episodes"][key] for key in usual} == pytest.approx(usual)
-    lower = [found[name]["lower"] for name in ("classes", "images", "episodes")]
+    assert {key: intervals["episodes"][key] for key in usual} == pytest.approx(usual)
+    lower = [intervals[name]["lower"] for name in ("classes", "images", "episodes")]
     assert lower == sorted(lower)
     narrow = population_intervals(values, *rows, level=0.5)["classes"]
-    assert narrow["level"] == 0.5 and narrow["lower"] > found["classes"]["lower"]
+    assert narrow["level"] == 0.5 and narrow["lower"] > intervals["classes"]["lower"]
 
 
 def test_padding_changes_nothing(drawn):
@@ -128,36 +128,41 @@ def test_padding_changes_nothing(drawn):
         np.pad(r, ((0, 0), (0, 0), (0, 2)), constant_values=-1)
         for r in (drawn.support, drawn.query)
     ]
-    one = image_variance(values, drawn.classes, drawn.labels, drawn.support, drawn.query)
-    assert image_variance(values, drawn.classes, drawn.labels, *padded) == pytest.approx(one)
+    variance = image_variance(values, drawn.classes, drawn.labels, drawn.support, drawn.query)
+    assert image_variance(values, drawn.classes, drawn.labels, *padded) == pytest.approx(variance)
 
 
 def test_rows_and_classes_that_are_not_drawn_from_change_nothing(drawn):
     values = np.random.default_rng(2).random(drawn.classes.shape)
     rows = (values, drawn.classes, np.concatenate([drawn.labels, [-1, -1, 8, 8]]))
-    one = population_intervals(values, drawn.classes, drawn.labels, drawn.support, drawn.query)
-    assert population_intervals(*rows, drawn.support, drawn.query) == one
+    intervals = population_intervals(
+        values, drawn.classes, drawn.labels, drawn.support, drawn.query
+    )
+    assert population_intervals(*rows, drawn.support, drawn.query) == intervals
 
 
 def test_there_is_a_reason_where_there_is_no_interval(drawn):
     labels = np.repeat(np.arange(4), 7)
     every = sample_episodes(labels, 4, 2, 5, 50, seed=0)
     values = np.random.default_rng(0).random((50, 4))
-    found = population_intervals(values, every.classes, labels, every.support, every.query)
-    assert (found["classes"]["lower"], found["classes"]["reason"]) == (None, ALL_CLASSES)
-    assert (found["images"]["upper"], found["images"]["reason"]) == (None, ALL_IMAGES)
-    assert found["episodes"]["reason"] is None
+    intervals = population_intervals(values, every.classes, labels, every.support, every.query)
+    assert (intervals["classes"]["lower"], intervals["classes"]["reason"]) == (None, ALL_CLASSES)
+    assert (intervals["images"]["upper"], intervals["images"]["reason"]) == (None, ALL_IMAGES)
+    assert intervals["episodes"]["reason"] is None
     alone = population_intervals(
         values[:1], every.classes[:1], labels, every.support[:1], every.query[:1]
     )
-    assert all(one["lower"] is None and "one episode" in one["reason"] for one in alone.values())
+    assert all(
+        interval["lower"] is None and "one episode" in interval["reason"]
+        for interval in alone.values()
+    )
 
 
 def test_all_queries_leave_the_images_unknown(drawn):
     values = np.random.default_rng(0).random(drawn.classes.shape)
-    found = population_intervals(values, drawn.classes, drawn.labels, drawn.support, None)
-    assert found["images"]["reason"] == ALL_IMAGES
-    assert found["classes"]["lower"] is not None
+    intervals = population_intervals(values, drawn.classes, drawn.labels, drawn.support, None)
+    assert intervals["images"]["reason"] == ALL_IMAGES
+    assert intervals["classes"]["lower"] is not None
 
 
 def test_values_and_classes_must_match(drawn):

@@ -23,13 +23,13 @@ def pair(E=60, seed=0):
 def test_mean_interval_covers_the_mean():
     rng = np.random.default_rng(0)
     draws = rng.exponential(size=(2000, 80))
-    found = [mean_interval(one) for one in draws]
-    inside = np.mean([one["lower"] <= 1 <= one["upper"] for one in found])
+    intervals = [mean_interval(values) for values in draws]
+    inside = np.mean([interval["lower"] <= 1 <= interval["upper"] for interval in intervals])
     assert 0.92 < inside < 0.96
-    assert found[0]["mean"] == pytest.approx(draws[0].mean())
-    assert found[0]["population"] == "episodes"
+    assert intervals[0]["mean"] == pytest.approx(draws[0].mean())
+    assert intervals[0]["population"] == "episodes"
     narrow = mean_interval(draws[0], level=0.5)
-    assert narrow["upper"] - narrow["lower"] < found[0]["upper"] - found[0]["lower"]
+    assert narrow["upper"] - narrow["lower"] < intervals[0]["upper"] - intervals[0]["lower"]
     alone = mean_interval(np.array([0.3]))
     assert alone["mean"] == 0.3 and np.isnan(alone["lower"])
 
@@ -37,7 +37,7 @@ def test_mean_interval_covers_the_mean():
 def test_prediction_metrics_by_hand():
     predicted, actual = pair()
     constant = np.full(60, 0.25)
-    found = prediction_metrics(predicted, actual, constant)
+    metrics = prediction_metrics(predicted, actual, constant)
     gap = predicted - actual
     fit = np.polyfit(predicted, actual, 1)
     expected = {
@@ -53,8 +53,8 @@ def test_prediction_metrics_by_hand():
         "skill": 1 - np.abs(gap).mean() / np.abs(0.25 - actual).mean(),
     }
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value), name
-    assert found["mae_interval"] == mean_interval(np.abs(gap))
+        assert metrics[name] == pytest.approx(value), name
+    assert metrics["mae_interval"] == mean_interval(np.abs(gap))
     # Episodes without a number count for nothing.
     predicted[:20] = np.nan
     assert prediction_metrics(predicted, actual)["defined"] == 40
@@ -77,9 +77,9 @@ def test_interval_metrics_by_hand():
     actual = np.array([0.1, 0.2, 0.3, 0.4])
     lower = np.array([0.0, 0.25, 0.3, np.nan])
     upper = np.array([0.2, 0.5, 0.3, np.nan])
-    found = interval_metrics(lower, upper, actual)
-    assert found["coverage"] == pytest.approx(2 / 3)
-    assert found["width"] == pytest.approx((0.2 + 0.25 + 0) / 3)
+    metrics = interval_metrics(lower, upper, actual)
+    assert metrics["coverage"] == pytest.approx(2 / 3)
+    assert metrics["width"] == pytest.approx((0.2 + 0.25 + 0) / 3)
     missing = np.full(4, np.nan)
     assert interval_metrics(missing, missing, actual) == {"coverage": None, "width": None}
     assert interval_metrics(lower[3:], upper[3:], actual[3:])["coverage"] is None
@@ -131,11 +131,11 @@ def test_paired_differences_are_surer_than_the_means_apart():
     rng = np.random.default_rng(3)
     actual = rng.uniform(0, 0.5, 300)
     shared = 0.1 * rng.normal(size=300)
-    one = np.clip(actual + shared, 0, 1)
-    two = np.clip(actual + 1.2 * shared, 0, 1)
-    (row,) = compare_estimators({"one": one, "two": two}, actual)
+    first_prediction = np.clip(actual + shared, 0, 1)
+    second_prediction = np.clip(actual + 1.2 * shared, 0, 1)
+    (row,) = compare_estimators({"one": first_prediction, "two": second_prediction}, actual)
     widths = [
         m["upper"] - m["lower"]
-        for m in (row["difference"], prediction_metrics(two, actual)["mae_interval"])
+        for m in (row["difference"], prediction_metrics(second_prediction, actual)["mae_interval"])
     ]
     assert row["difference"]["upper"] < 0 and widths[0] < 0.5 * widths[1]

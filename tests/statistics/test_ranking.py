@@ -30,9 +30,9 @@ def test_agrees_with_scikit_learn(levels):
     positive[..., :2], mask[..., :2] = [True, False], True
     measured = ranking(*map(torch.from_numpy, (scores, positive, mask)))
     for place in np.ndindex(6, 4):
-        own = mask[place]
-        expected = reference(scores[place][own], positive[place][own])
-        np.testing.assert_allclose([one[place] for one in measured], expected, rtol=1e-12)
+        in_row = mask[place]
+        expected = reference(scores[place][in_row], positive[place][in_row])
+        np.testing.assert_allclose([measure[place] for measure in measured], expected, rtol=1e-12)
 
 
 def test_recall_of_exactly_95_percent_is_enough():
@@ -45,22 +45,22 @@ def test_recall_of_exactly_95_percent_is_enough():
 
 def test_values_that_everybody_knows():
     right = ranking(torch.tensor([3.0, 2.0, 1.0, 0.0]), torch.tensor([True, True, False, False]))
-    assert [float(one) for one in right] == [1, 1, 0]
+    assert [float(measure) for measure in right] == [1, 1, 0]
     equal = ranking(torch.zeros(4), torch.tensor([True, False, False, False]))
-    assert [float(one) for one in equal] == [0.5, 0.25, 1]
+    assert [float(measure) for measure in equal] == [0.5, 0.25, 1]
     reversed_ = ranking(torch.tensor([0.0, 1.0]), torch.tensor([True, False]))
-    assert [float(one) for one in reversed_] == [0, 0.5, 1]
+    assert [float(measure) for measure in reversed_] == [0, 0.5, 1]
 
 
 def test_without_positives_or_negatives_there_is_nothing_to_measure():
     scores, mask = torch.rand(2, 5), torch.ones(2, 5, dtype=torch.bool)
     positive = torch.stack([mask[0], ~mask[0]])
-    for one in ranking(scores, positive, mask):
-        assert bool(one.isnan().all())
+    for measure in ranking(scores, positive, mask):
+        assert bool(measure.isnan().all())
     positive = torch.tensor([[True, False, False, False, False]] * 2)
     mask[1, 0] = False
-    for one in ranking(scores, positive, mask):
-        assert one.isnan().tolist() == [False, True]
+    for measure in ranking(scores, positive, mask):
+        assert measure.isnan().tolist() == [False, True]
 
 
 def test_padding_has_no_influence():
@@ -68,7 +68,9 @@ def test_padding_has_no_influence():
     scores = torch.randn(3, 30, generator=generator)
     positive = torch.arange(30).expand(3, 30) % 4 == 0
     mask = torch.ones_like(positive)
-    padded = [torch.nn.functional.pad(one, (0, 9), value=1.0) for one in (scores, positive)]
+    padded = [torch.nn.functional.pad(rows, (0, 9), value=1.0) for rows in (scores, positive)]
     mask = torch.nn.functional.pad(mask, (0, 9))
-    for one, other in zip(ranking(scores, positive), ranking(*padded, mask), strict=True):
-        assert torch.equal(one, other)
+    for measure, padded_measure in zip(
+        ranking(scores, positive), ranking(*padded, mask), strict=True
+    ):
+        assert torch.equal(measure, padded_measure)

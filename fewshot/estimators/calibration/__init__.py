@@ -1,1 +1,1 @@
-"""What base classes and other data sets teach about predicted errors."""
+"""Calibration of predicted errors on base classes and on other data sets."""

@@ -1,4 +1,4 @@
-"""Estimators with a calibrator around them: one, or a stack of several."""
+"""Estimators whose predictions are calibrated: single ones, or a stack of several."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Calibrated(ErrorEstimator):
     ----------
     calibrator_ : Calibrator or None
     residuals_ : Residuals or None
-        None where nothing was predicted on base classes, for the reason in ``reason_``.
+        None without predictions on base classes, for the reason in ``reason_``.
     """
 
     def __init__(
@@ -72,35 +72,41 @@ class Calibrated(ErrorEstimator):
         if not base.has_episodes:
             return self
         assert base.errors is not None
-        raw, reasons = self._on(base)
+        raw, reasons = self._predict_base(base)
         actual = base.errors.double().numpy()
-        known = np.isfinite(raw).all(-1)
+        defined = np.isfinite(raw).all(-1)
         self.reason_ = f"undefined on base classes: {'; '.join(reasons)}"
-        if known.any():
-            self.calibrator_ = CALIBRATORS[self.method].fit(raw[known], actual[known])
-            predicted = np.where(known, self.calibrator_(raw), np.nan)
+        if defined.any():
+            self.calibrator_ = CALIBRATORS[self.method].fit(raw[defined], actual[defined])
+            predicted = np.where(defined, self.calibrator_(raw), np.nan)
             self.residuals_ = Residuals.of(predicted, actual, inflation(predicted, base))
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Calibrated errors (E,) with their intervals."""
-        raw = [one.predict(support, head) for one in self.inner.values()]
+        """Return calibrated errors (E,) with their intervals."""
+        predictions = [estimator.predict(support, head) for estimator in self.inner.values()]
         calibrator = getattr(self, "calibrator_", None)
         if calibrator is None or self.residuals_ is None:
             return Prediction.undefined(support, getattr(self, "reason_", self.base_.reason))
-        stacked = np.stack([one.error.double().cpu().numpy() for one in raw], -1)
-        reason = next((one.reason for one in raw if one.reason), None)
-        return bounded(support, stacked, calibrator, self.residuals_, self.level, reason, raw)
+        stacked = np.stack(
+            [prediction.error.double().cpu().numpy() for prediction in predictions], -1
+        )
+        reason = next((prediction.reason for prediction in predictions if prediction.reason), None)
+        return bounded(
+            support, stacked, calibrator, self.residuals_, self.level, reason, predictions
+        )
 
-    def _on(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
+    def _predict_base(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
         reasons: dict[str, None] = {}
 
-        def look(support: Support, head: Head) -> Tensor:
-            said = [one.predict(support, head) for one in self.inner.values()]
-            reasons.update(dict.fromkeys(one.reason for one in said if one.reason))
-            return torch.stack([one.error.double() for one in said], -1)
+        def raw_errors(support: Support, head: Head) -> Tensor:
+            predictions = [estimator.predict(support, head) for estimator in self.inner.values()]
+            reasons.update(
+                dict.fromkeys(prediction.reason for prediction in predictions if prediction.reason)
+            )
+            return torch.stack([prediction.error.double() for prediction in predictions], -1)
 
-        return base.map(look).numpy(), list(reasons)
+        return base.map(raw_errors).numpy(), list(reasons)
 
 
 class Stack(Calibrated):
@@ -144,19 +150,21 @@ class Transferred(ErrorEstimator):
         self.level = level
 
     def fit(self, base: BaseClasses) -> Self:
-        """Fit the estimator; the calibrators are as they are."""
+        """Fit the estimator; the calibrators are fixed."""
         super().fit(base)
         check_level("calibration.level", self.level)
         self.inner.fit(base)
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
-        """Calibrated errors (E,) with their intervals."""
-        said = self.inner.predict(support, head)
-        raw = said.error.double().cpu().numpy()[:, None]
+        """Return calibrated errors (E,) with their intervals."""
+        prediction = self.inner.predict(support, head)
+        raw = prediction.error.double().cpu().numpy()[:, None]
         nearest = self.steps.nearest(float(support.typical_shots.mean()))
         calibrator, residuals = self.steps.calibrators[nearest], self.steps.residuals[nearest]
-        return bounded(support, raw, calibrator, residuals, self.level, said.reason, [said])
+        return bounded(
+            support, raw, calibrator, residuals, self.level, prediction.reason, [prediction]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,22 +183,24 @@ class Steps:
     residuals: list[Residuals]
 
     def nearest(self, shots: float) -> int:
-        """Which of them is nearest in ratio."""
+        """Return the index of the nearest number of shots, by ratio."""
         return int(np.abs(np.log(self.shots / shots)).argmin())
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types."""
+        """Return the parameters as JSON types."""
         return {
             "shots": self.shots.tolist(),
-            "calibrators": [one.to_json() for one in self.calibrators],
-            "residuals": [np.round(one.quantiles, 5).tolist() for one in self.residuals],
+            "calibrators": [calibrator.to_json() for calibrator in self.calibrators],
+            "residuals": [
+                np.round(residuals.quantiles, 5).tolist() for residuals in self.residuals
+            ],
         }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Steps:
-        """What :meth:`to_json` wrote; ValueError if it is anything else."""
+        """Create from the output of :meth:`to_json`; ValueError if it is invalid."""
         shots = np.array(content["shots"], dtype=np.float64)
-        calibrators = [from_json(one) for one in content["calibrators"]]
+        calibrators = [from_json(calibrator) for calibrator in content["calibrators"]]
         residuals = np.array(content["residuals"], dtype=np.float64)
         if residuals.shape != (len(shots), len(GRID)) or len(calibrators) != len(shots):
             raise ValueError("calibrators and residuals do not go with the shots")
@@ -201,7 +211,7 @@ class Steps:
 
 
 def check_shots(shots: NDArray) -> None:
-    """Raise ValueError unless there are some, positive and ascending."""
+    """Raise ValueError unless `shots` is a non-empty vector of ascending positive numbers."""
     if shots.ndim != 1 or len(shots) == 0 or not (shots > 0).all() or (np.diff(shots) <= 0).any():
         raise ValueError("shots are not ascending positive numbers")
 
@@ -213,32 +223,34 @@ def bounded(
     residuals: Residuals,
     level: float,
     reason: str | None = None,
-    said: Sequence[Prediction] = (),
+    predictions: Sequence[Prediction] = (),
 ) -> Prediction:
-    """Calibrate raw predictions (E, P) and put their interval around them.
+    """Calibrate raw errors (E, P) and add their intervals.
 
-    Reservations of whoever `said` one of them are about the outcome too.
+    Reservations of the raw `predictions` apply to the calibrated prediction as well.
     """
-    known = np.isfinite(raw).all(-1)
-    error = np.where(known, calibrator(raw), np.nan)
+    defined = np.isfinite(raw).all(-1)
+    error = np.where(defined, calibrator(raw), np.nan)
     columns = (error, *residuals.interval(error, level), residuals.bands(error))
-    made, lower, upper, bands = (torch.from_numpy(one).to(support.features) for one in columns)
+    calibrated, lower, upper, bands = (
+        torch.from_numpy(column).to(support.features) for column in columns
+    )
     return Prediction(
-        made,
-        None if known.all() else reason,
+        calibrated,
+        None if defined.all() else reason,
         lower,
         upper,
         bands,
         **reserved(
-            (why, episodes & made.isfinite())
-            for one in said
-            for why, episodes in one.by_reservation().items()
+            (reservation, episodes & calibrated.isfinite())
+            for prediction in predictions
+            for reservation, episodes in prediction.by_reservation().items()
         ),
     )
 
 
 def inflation(predicted: NDArray, base: BaseClasses) -> float:
-    """How much wider residuals are on other classes than on these, for predictions (B,)."""
+    """Ratio of the width of residuals on other classes to that on these, for predictions (B,)."""
     if base.errors_by_class is None or base.members is None:
         return 1.0
     by_class = base.errors_by_class.double().numpy()

@@ -1,4 +1,4 @@
-"""Correcting raw predictions by what they got wrong where errors are known."""
+"""Calibrators: maps from raw predictions to errors, fitted where errors are known."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Calibrator(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Self:
-        """Learn from predictions (B, P) and actual errors (B,), all finite, with weights (B,)."""
+        """Fit to predictions (B, P) and actual errors (B,), all finite, with weights (B,)."""
 
     @abstractmethod
     def __call__(self, predicted: NDArray) -> NDArray:
-        """Calibrated errors (E,) of predictions (E, P)."""
+        """Return calibrated errors (E,) of predictions (E, P)."""
 
     def to_json(self) -> dict[str, Any]:
-        """Parameters as JSON types."""
+        """Return the parameters as JSON types."""
         return {"method": self.method, **asdict(self)}
 
     def check(self) -> None:  # noqa: B027  most have nothing to check
-        """Raise ValueError where parameters do not go together."""
+        """Raise ValueError if parameters are inconsistent."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ class Offset(Calibrator):
 
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Offset:
-        """Learn the shift."""
-        return cls(float(np.average(_one(cls, predicted) - actual, weights=weight)))
+        """Fit the shift."""
+        return cls(float(np.average(_single_estimator(cls, predicted) - actual, weights=weight)))
 
     def __call__(self, predicted: NDArray) -> NDArray:
-        """Corrected errors (E,), kept in [0, 1]."""
+        """Return corrected errors (E,), clipped to [0, 1]."""
         return np.clip(predicted[:, 0] - self.shift, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Slope(Calibrator):
-    """Slope and offset on the probit scale, where predictions have room on both sides.
+    """Slope and offset on the probit scale.
 
     ``Phi(intercept + slope * Phi^-1(p))``, by fractional probit regression with a weak prior at
     the identity.
@@ -80,8 +80,8 @@ class Slope(Calibrator):
 
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Slope:
-        """Learn both."""
-        x = probit(_one(cls, predicted))[:, None]
+        """Fit intercept and slope."""
+        x = probit(_single_estimator(cls, predicted))[:, None]
         b = fit_probit(x, actual, _share(actual, weight), np.array([0.0, 1.0]), np.full(2, 0.1))
         return cls(float(b[0]), float(b[1]))
 
@@ -106,23 +106,23 @@ class Isotonic(Calibrator):
 
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Isotonic:
-        """Learn the knots by pooling adjacent violators."""
+        """Fit the knots by pooling adjacent violators."""
         from sklearn.isotonic import IsotonicRegression
 
         model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-        model.fit(_one(cls, predicted), actual, sample_weight=weight)
+        model.fit(_single_estimator(cls, predicted), actual, sample_weight=weight)
         return cls(tuple(model.X_thresholds_.tolist()), tuple(model.y_thresholds_.tolist()))
 
     def check(self) -> None:
-        """As many places as values, ascending."""
+        """Raise ValueError unless the knots are ascending pairs."""
         ascending = len(self.predicted) > 0 and (np.diff(self.predicted) >= 0).all()
         if len(self.predicted) != len(self.actual) or not ascending:
             raise ValueError("isotonic: the knots are not ascending pairs")
 
     def __call__(self, predicted: NDArray) -> NDArray:
         """Calibrated errors (E,)."""
-        known = np.interp(predicted[:, 0], self.predicted, self.actual)
-        return np.where(np.isfinite(predicted[:, 0]), known, np.nan)
+        calibrated = np.interp(predicted[:, 0], self.predicted, self.actual)
+        return np.where(np.isfinite(predicted[:, 0]), calibrated, np.nan)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Ridge(Calibrator):
 
     @classmethod
     def fit(cls, predicted: NDArray, actual: NDArray, weight: NDArray | None = None) -> Ridge:
-        """Learn standardisation and coefficients."""
+        """Fit standardisation and coefficients."""
         x = probit(predicted)
         centre, scale = x.mean(0), x.std(0)
         scale = np.where(scale > 0, scale, 1.0)
@@ -147,7 +147,7 @@ class Ridge(Calibrator):
         return cls(tuple(centre.tolist()), tuple(scale.tolist()), tuple(b.tolist()))
 
     def check(self) -> None:
-        """A centre, a positive scale and a coefficient of each, and the intercept."""
+        """Raise ValueError unless lengths agree and scales are positive."""
         P = len(self.centre)
         if (len(self.scale), len(self.coefficients)) != (P, P + 1) or min(self.scale) <= 0:
             raise ValueError("ridge: centre, positive scale and coefficients do not go together")
@@ -160,35 +160,35 @@ class Ridge(Calibrator):
 
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
-    one.method: one for one in (Offset, Slope, Isotonic, Ridge)
+    calibrator.method: calibrator for calibrator in (Offset, Slope, Isotonic, Ridge)
 }
 
 
 def from_json(content: dict[str, Any]) -> Calibrator:
-    """A calibrator from what :meth:`Calibrator.to_json` gave.
+    """Create a calibrator from the output of :meth:`Calibrator.to_json`.
 
     Raises
     ------
     ValueError
-        It is not one, or its numbers are not finite.
+        The content is not a calibrator, or its numbers are not finite.
     """
     content = dict(content)
     kind = CALIBRATORS.get(str(content.pop("method", None)))
     if kind is None:
         raise ValueError(f"expected a method among {', '.join(CALIBRATORS)}")
     # Annotations are text: "float" or "tuple[float, ...]".
-    ranks = {one.name: 0 if one.type == "float" else 1 for one in fields(kind)}
+    ranks = {field.name: 0 if field.type == "float" else 1 for field in fields(kind)}
     if content.keys() != ranks.keys():
         raise ValueError(f"{kind.method} takes {', '.join(ranks)}, got {', '.join(content)}")
-    given = {name: np.asarray(value, dtype=np.float64) for name, value in content.items()}
-    for name, value in given.items():
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in content.items()}
+    for name, value in values.items():
         if isinstance(content[name], str) or value.ndim != ranks[name]:
             raise ValueError(f"{kind.method}: {name} is not of its shape")
         if not np.isfinite(value).all():
             raise ValueError("a calibrator's numbers must be finite")
-    made = kind(**{name: _plain(value) for name, value in given.items()})
-    made.check()
-    return made
+    calibrator = kind(**{name: _plain(value) for name, value in values.items()})
+    calibrator.check()
+    return calibrator
 
 
 def _plain(value: NDArray) -> Any:
@@ -196,17 +196,17 @@ def _plain(value: NDArray) -> Any:
 
 
 def probit(error: Any) -> NDArray:
-    """Normal quantile of an error, kept finite."""
+    """Normal quantile of an error, clipped to be finite."""
     return ndtri(np.clip(error, NEAREST, 1 - NEAREST))
 
 
 def _share(actual: NDArray, weight: NDArray | None) -> NDArray:
-    """Weights that let all episodes together count for a hundred Bernoulli trials."""
+    """Weights normalised so that all episodes together count as a hundred Bernoulli trials."""
     weight = np.ones(len(actual)) if weight is None else weight
     return 100.0 * weight / weight.sum()
 
 
-def _one(kind: type[Calibrator], predicted: NDArray) -> NDArray:
+def _single_estimator(kind: type[Calibrator], predicted: NDArray) -> NDArray:
     if predicted.shape[1] != 1:
         raise FewshotError(
             "calibration.method",

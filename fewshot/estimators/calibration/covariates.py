@@ -1,4 +1,4 @@
-"""What the support of an episode shows of each class's error, on scales that transfer."""
+"""Per-class covariates of the error, computed from the support, on transferable scales."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LOWEST, HIGHEST = -6.0, 4.0
 
 
 class Evidence:
-    """Per-class covariates of a batch of episodes, each (E, N), worked out when asked for.
+    """Per-class covariates of a batch of episodes, each (E, N), computed on first use.
 
-    All are free of units: they change neither with the scale of the features nor, much, with
-    their dimension, which is why coefficients fitted on one data set serve another.
+    All are dimensionless: they do not change with the scale of the features and little with their
+    dimension, so that coefficients fitted on one data set are valid on another.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Evidence:
         self.support, self.head, self.base = support, head, base
 
     def stack(self, names: tuple[str, ...]) -> Tensor:
-        """Covariates by name: (E, N, P), float64."""
+        """Return the covariates with these names: (E, N, P), float64."""
         return torch.stack([getattr(self, name).double() for name in names], -1)
 
     @cached_property
@@ -58,21 +58,21 @@ class Evidence:
 
     @cached_property
     def risk(self) -> Tensor:
-        """Gaussian margins as the shots show them: those of ``margin``."""
+        """Probit of the error from Gaussian margins of the shots, as in ``margin``."""
         form = self.form
         if form is not None and form.response is not None:
             trace, scatter = self._shots
             return risk(margin_means(self.support, form, trace), scatter)
         scores = stratified_scores(self.head, self.support)
-        # A class with one shot has no held-out score: its margins are the average class's.
+        # A class with one shot has no held-out score: it gets the average margins.
         margins, scatter = held_out_margins(scores.nan_to_num(), self.support)
-        known = (self.support.counts > 1)[..., None]
-        average = (margins * known).sum(1, keepdim=True) / known.sum(1, keepdim=True)
-        return risk(torch.where(known, margins, average), scatter)
+        defined = (self.support.counts > 1)[..., None]
+        average = (margins * defined).sum(1, keepdim=True) / defined.sum(1, keepdim=True)
+        return risk(torch.where(defined, margins, average), scatter)
 
     @cached_property
     def risk_blended(self) -> Tensor:
-        """The same with the covariance of shots and base classes, weighted by their freedom."""
+        """`risk` with the covariance of shots and base classes, weighted by their freedom."""
         form, (trace, scatter) = self.form, self._shots
         assert form is not None
         freedom = (self.support.counts - 1).sum(-1)
@@ -85,11 +85,11 @@ class Evidence:
 
     @cached_property
     def risk_base(self) -> Tensor:
-        """The same with the covariance of the base classes alone."""
+        """`risk` with the covariance of the base classes alone."""
         assert isinstance(self.head, LinearHead)
         trace, scatter = self._base
         form = self.head.linear()
-        if form.response is None:  # one shot leaves a linear head only its means
+        if form.response is None:  # with one shot a linear head has only the class means
             form = form._replace(response=torch.ones_like(form.biases))
         form = form.balanced()
         trace = trace.expand(len(form.biases))
@@ -97,7 +97,7 @@ class Evidence:
 
     @cached_property
     def risk_posterior(self) -> Tensor:
-        """Margins of the classes that shots and base classes together suggest."""
+        """`risk` with the posterior of the classes, given shots and base classes."""
         assert isinstance(self.head, LinearHead)
         margins, scatter = posterior_margins(
             self._prior, self.support, self.head, nu=8.0, form=self.form
@@ -112,7 +112,7 @@ class Evidence:
         lengths = support.deviations(means).norm(dim=-1).sum(-1)
         several = support.counts > 1
         size = lengths / support.counts
-        # A class with one shot shows no spread: it gets that of the others.
+        # A class with one shot has no spread: it gets the average of the others.
         average = (size * several).sum(1, keepdim=True) / several.sum(1, keepdim=True).clamp_min(1)
         size = torch.where(several, size, average)
         apart = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
@@ -141,12 +141,12 @@ class Evidence:
 
 
 def risk(margins: Tensor, scatter: Tensor) -> Tensor:
-    """Probit of the probability that some rival wins, were the margins independent: (E, N).
+    """Probit of the probability of error, assuming independent margins: (E, N).
 
     Parameters
     ----------
     margins : Tensor of shape (E, N, N)
-        Expected margin of class c over class j; the diagonal is not looked at.
+        Expected margin of class c over class j; the diagonal is ignored.
     scatter : Tensor of shape (E, N, N) or (E, N, N, N)
         Covariance of the scores, for x of any class or of class c.
 
@@ -159,10 +159,10 @@ def risk(margins: Tensor, scatter: Tensor) -> Tensor:
     N = margins.shape[1]
     if scatter.ndim == 3:
         scatter = scatter[:, None]
-    own = torch.arange(N, device=margins.device)
-    with_own = scatter.expand(-1, N, -1, -1)[:, own, own].double()  # (E, c, j): S_cj
+    ways = torch.arange(N, device=margins.device)
+    with_class = scatter.expand(-1, N, -1, -1)[:, ways, ways].double()  # (E, c, j): S_cj
     diagonal = scatter.expand(-1, N, -1, -1).diagonal(dim1=-2, dim2=-1).double()  # S_jj for x of c
-    variance = with_own[:, own, own][..., None] + diagonal - 2 * with_own
+    variance = with_class[:, ways, ways][..., None] + diagonal - 2 * with_class
     margins = margins.double()
     deviation = variance.clamp_min(0).sqrt()
     # No spread at all decides by the sign; equal means are undecided.

@@ -1,4 +1,4 @@
-"""Prediction intervals from what predictions got wrong elsewhere."""
+"""Prediction intervals from the residuals of predictions on other episodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fewshot.exceptions import expect_number
 from fewshot.statistics.populations import LEVELS
 
 LEVEL = 0.9
-# Residuals are kept as quantiles, so that a saved calibrator is small and can be read.
+# Residuals are stored as quantiles, so that a saved calibrator is small and readable.
 GRID = np.array(
     [0.005, 0.01, 0.025, *np.round(np.arange(0.05, 0.951, 0.05), 2), 0.975, 0.99, 0.995]
 )
@@ -20,7 +20,7 @@ FLOOR = 1e-4
 
 
 def spread(error: NDArray) -> NDArray:
-    """Size of the usual miss at a predicted error, up to a factor: sqrt(p (1 - p)), never 0."""
+    """Scale of the residuals at a predicted error, up to a factor: sqrt(p (1 - p)), never 0."""
     return np.sqrt(error * (1 - error) + FLOOR)
 
 
@@ -30,7 +30,8 @@ class Residuals:
 
     Split conformal prediction with a normalised score (Papadopoulos et al., "Inductive
     Confidence Machines for Regression", 2002; Lei et al., "Distribution-Free Predictive
-    Inference for Regression", 2018), each tail by itself: errors near zero miss upwards only.
+    Inference for Regression", 2018), each tail separately: errors near zero have positive
+    residuals only.
 
     Attributes
     ----------
@@ -41,14 +42,14 @@ class Residuals:
 
     @classmethod
     def of(cls, predicted: NDArray, actual: NDArray, inflation: float = 1.0) -> Residuals:
-        """From B predictions and actual errors; `inflation` stretches it about its median.
+        """Compute from B predictions and actual errors; `inflation` widens it about its median.
 
         The quantile q of B residuals is the one of rank ``q (B + 1)``, rounded away from the
-        middle, which makes the coverage of exchangeable episodes at least nominal, as long as
-        there are residuals enough to have that rank (39 at level 0.95).
+        median, so that the coverage of exchangeable episodes is at least nominal if there are
+        enough residuals for that rank (39 at level 0.95).
         """
-        known = np.isfinite(predicted)
-        scores = np.sort((actual[known] - predicted[known]) / spread(predicted[known]))
+        defined = np.isfinite(predicted)
+        scores = np.sort((actual[defined] - predicted[defined]) / spread(predicted[defined]))
         if len(scores) == 0:
             return cls(np.full(len(GRID), np.nan))
         rank = GRID * (len(scores) + 1)
@@ -58,7 +59,7 @@ class Residuals:
         return cls(middle + inflation * (quantiles - middle))
 
     def interval(self, predicted: NDArray, level: float = LEVEL) -> tuple[NDArray, NDArray]:
-        """Lower and upper bounds (E,) in [0, 1], containing the prediction."""
+        """Return lower and upper bounds (E,) in [0, 1], which contain the prediction."""
         low, high = np.interp([0.5 - level / 2, 0.5 + level / 2], GRID, self.quantiles)
         width = spread(predicted)
         lower = np.clip(predicted + min(low, 0.0) * width, 0, 1)
@@ -66,19 +67,19 @@ class Residuals:
         return lower, upper
 
     def bands(self, predicted: NDArray) -> NDArray:
-        """Bounds (2, L, E) at LEVELS."""
+        """Return the bounds (2, L, E) at LEVELS."""
         return np.stack([self.interval(predicted, level) for level in LEVELS], 1)
 
 
 def new_classes(
     predicted: NDArray, actual_by_class: NDArray, members: NDArray, expected: NDArray
 ) -> float:
-    r"""How much wider residuals are for other classes than for those they were measured on.
+    r"""Ratio of the width of residuals on other classes to that on the base classes.
 
     A class has an effect rho_c on the residual of its episodes. Episodes of N out of C base classes
-    show ``var(rho) / N (1 - N / C)`` of it, and a mean over the C that the calibration has taken
-    away; other classes bring ``var(rho) (1 / N + 1 / C)``: ``2 var(rho) / C`` more. With C = N,
-    say, the base classes show nothing of it at all.
+    contain ``var(rho) / N (1 - N / C)`` of its variance, as the calibration has removed the mean
+    over the C; other classes have ``var(rho) (1 / N + 1 / C)``: ``2 var(rho) / C`` more. With
+    C = N, for example, the episodes of base classes contain nothing of it.
 
     Parameters
     ----------
@@ -94,12 +95,12 @@ def new_classes(
     float, >= 1
         Ratio of the standard deviations, 10 at most.
     """
-    known = np.isfinite(predicted)
-    if not known.any():
+    defined = np.isfinite(predicted)
+    if not defined.any():
         return 1.0
-    width = spread(predicted[known])
-    by_class = (actual_by_class[known] - expected[known]) / width[:, None]
-    numbers, place = np.unique(members[known], return_inverse=True)
+    width = spread(predicted[defined])
+    by_class = (actual_by_class[defined] - expected[defined]) / width[:, None]
+    numbers, place = np.unique(members[defined], return_inverse=True)
     C = len(numbers)
     total = float(by_class.mean(-1).var())
     if C < 2:
@@ -111,6 +112,6 @@ def new_classes(
 
 
 def check_level(argument: str, level: Any) -> float:
-    """A level in (0, 0.99]; beyond, the tails of a few hundred episodes say nothing."""
+    """Return `level` if in (0, 0.99]; the tails of a few hundred episodes end there."""
     expect_number(argument, level, 0, 0.99, above=True)
     return float(level)

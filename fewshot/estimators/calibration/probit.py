@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 LARGEST = 5.0
-# Variance of an error that is not binomial: without it a class that was thought safe and is not
-# would outweigh all others.
+# Variance of an error that is not binomial: without it a class with an error far above its small
+# prediction would outweigh all others.
 EXTRA_VARIANCE = 0.004
 
 
@@ -41,7 +41,7 @@ def fit_probit(
     """
     design = np.column_stack([np.ones(len(x)), x])
     b = prior.astype(np.float64).copy()
-    # From the mean of y: far out, where the prior may lie, the gradient vanishes.
+    # Start from the mean of y: the gradient vanishes in the tails, where the prior may be.
     if weight.sum() > 0:
         average = np.clip(np.average(y, weights=weight), 0.01, 0.99)
         b[0] += ndtri(average) - np.average(design @ b, weights=weight)

@@ -1,4 +1,4 @@
-"""Which covariates are defined for what is given."""
+"""Regimes: the covariates that are defined for shots, head and base classes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 from fewshot.estimators.base import BaseClasses
 from fewshot.heads.base import Head, LinearHead, Support
 
-# Below this many base classes the covariance between them is not to be relied upon.
+# With fewer base classes the covariance between them is not reliable.
 ENOUGH_CLASSES = 10
 ONE_SHOT_ALONE = "one shot"
 
-# `closed` regimes are of heads whose weights follow the class means (nearest class mean); the
-# others of heads that are judged by held-out shots.
+# `closed` regimes are for heads whose weights follow the class means (nearest class mean); the
+# others for heads that are evaluated on held-out shots.
 REGIMES: dict[str, tuple[str, ...]] = {
     "closed": ("ways", "risk", "overlap"),
     "closed, some base classes": ("ways", "risk_blended", "overlap"),
@@ -25,22 +25,25 @@ REGIMES: dict[str, tuple[str, ...]] = {
 
 
 def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
-    """The regime of every episode."""
+    """Return the regime of every episode."""
     linear = isinstance(head, LinearHead)
     usable = linear and base.moments is not None
     closed = isinstance(head, LinearHead) and head.linear().response is not None
     means = closed or (isinstance(head, LinearHead) and head.means_at_one_shot)
-    one = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
-    several = "closed" if closed else "held out"
+    one_shot = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
+    multi_shot = "closed" if closed else "held out"
     if usable:
         assert base.moments is not None
         if len(base.moments.means) >= ENOUGH_CLASSES:
-            several += ", base classes"
+            multi_shot += ", base classes"
         elif closed:
-            several += ", some base classes"
-    more = (support.counts > 1).any(-1)
-    if bool(more.all()):
-        return [several] * len(more)
-    if not bool(more.any()):
-        return [one] * len(more)
-    return [several if some else one for some in torch.Tensor.tolist(more)]
+            multi_shot += ", some base classes"
+    several_shots = (support.counts > 1).any(-1)
+    if bool(several_shots.all()):
+        return [multi_shot] * len(several_shots)
+    if not bool(several_shots.any()):
+        return [one_shot] * len(several_shots)
+    return [
+        multi_shot if has_variance else one_shot
+        for has_variance in torch.Tensor.tolist(several_shots)
+    ]

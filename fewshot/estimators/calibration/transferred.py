@@ -1,4 +1,4 @@
-"""Calibrators that were fitted on other data sets: kept as JSON, read with care."""
+"""Calibrators that were fitted on other data sets: storage as JSON, and checks on reading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Model:
     ----------
     covariates : tuple of P str
     centre, scale : ndarray of shape (P,)
-        What standardises the covariates.
+        Mean and standard deviation that standardise the covariates.
     shots : ndarray of shape (S,)
         Ascending.
     coefficients : ndarray of shape (S, P + 1)
@@ -49,25 +49,25 @@ class Model:
     residuals: NDArray
 
     def standardise(self, x: NDArray) -> NDArray:
-        """Covariates (..., P) in units of their usual spread."""
+        """Return standardised covariates (..., P)."""
         return (x - self.centre) / self.scale
 
     def coefficients_at(self, shots: NDArray) -> NDArray:
-        """Coefficients (E, P + 1) at numbers of shots (E,)."""
+        """Return coefficients (E, P + 1) at numbers of shots (E,)."""
         return _interpolate(shots, self.shots, self.coefficients)
 
     def predict(self, x: NDArray, shots: NDArray) -> NDArray:
-        """Errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
+        """Return errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
         b = self.coefficients_at(shots)
         eta = b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1)
         return ndtr(eta).mean(-1)
 
     def residuals_at(self, shots: float) -> Residuals:
-        """Residuals between those of the neighbouring numbers of shots."""
+        """Return residuals interpolated between the neighbouring numbers of shots."""
         return Residuals(_interpolate(np.array([shots]), self.shots, self.residuals)[0])
 
     def with_row(self, shots: float, coefficients: NDArray, residuals: NDArray) -> Model:
-        """The same with what was fitted at one number of shots in place of what stood there."""
+        """Return a copy with the row at `shots` replaced or added."""
         others = self.shots != shots
         order = np.argsort(np.append(self.shots[others], shots))
         return replace(
@@ -79,20 +79,20 @@ class Model:
 
 
 def _interpolate(at: NDArray, places: NDArray, rows: NDArray) -> NDArray:
-    x, known = np.log(at), np.log(places)
-    return np.stack([np.interp(x, known, column) for column in rows.T], -1)
+    x, log_places = np.log(at), np.log(places)
+    return np.stack([np.interp(x, log_places, column) for column in rows.T], -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """How the error falls with the shots, on the probit scale, over data sets.
+    """Decrease of the error with the shots, on the probit scale, over data sets.
 
     Attributes
     ----------
     shots : ndarray of shape (S,)
         Ascending.
     change : ndarray of shape (S,)
-        Mean over data sets of probit(error) less that at the first number of shots.
+        Mean over data sets of probit(error) minus that at the first number of shots.
     deviation : ndarray of shape (S - 1,)
         Standard deviation over data sets of the change from each number to the next.
     """
@@ -102,10 +102,10 @@ class Curve:
     deviation: NDArray
 
     def step(self, now: float, then: float) -> tuple[float, float]:
-        """Mean and standard deviation of the change from `now` to `then` shots, now <= then.
+        """Return mean and standard deviation of the change from `now` to `then` shots, now <= then.
 
-        Linear in log shots, with the last slope beyond the last number. Steps deviate together:
-        a data set whose error falls slowly does so throughout.
+        Linear in log shots, with the last slope beyond the last number. Deviations of steps add
+        up: a data set whose error falls slowly does so at all shots.
         """
         x = np.log(np.append(self.shots, self.shots[-1] ** 2))
         last = (self.change[-1] - self.change[-2]) / (x[-2] - x[-3])
@@ -120,21 +120,21 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class General:
-    """What was learned on several data sets, and how it does on those left out of the fit.
+    """Calibrator fitted on several data sets, with its errors on data sets left out of the fit.
 
     Attributes
     ----------
     models : dict of str to Model
-        Of ``auto``, by regime.
+        Models of ``auto``, by regime.
     others : dict of str to dict of str to Steps
         Calibrators of other estimators, by estimator and head.
     curves : dict of str to Curve
-        By head: what more shots would bring.
+        By head: change of the error with more shots.
     space : dict or None
-        Backbone, feature kind and normalisation that all of them share; None if they differ, which
-        makes it general-purpose.
+        Backbone, feature kind and normalisation that all data sets share; None if they differ
+        (general-purpose).
     fitted_on, left_out : list of dict
-        Data sets; and per data set and cell the error of the predictions it got without it.
+        Data sets; and per data set and cell the error of predictions fitted without it.
     notes : str
     """
 
@@ -149,17 +149,17 @@ class General:
 
     @property
     def heads(self) -> frozenset[str]:
-        """Names of the heads that it was fitted with; empty where the file does not say."""
+        """Names of the heads that it was fitted with; empty if the file does not say."""
         named = {str(row["head"]) for row in self.left_out if row.get("head")}
         return frozenset(named | self.curves.keys())
 
-    def knows(self, head: Head) -> bool:
-        """Whether it was fitted with heads of this class, or does not say with which."""
-        own = type(head).__name__.lower()
-        return not self.heads or own in {name.replace("_", "") for name in self.heads}
+    def fitted_with(self, head: Head) -> bool:
+        """Whether it was fitted with heads of this class, or the heads are not recorded."""
+        class_name = type(head).__name__.lower()
+        return not self.heads or class_name in {name.replace("_", "") for name in self.heads}
 
     def model(self, regime: str) -> Model:
-        """The model of a regime; a calibrator of your own may lack some."""
+        """Return the model of a regime; FewshotError if the calibrator has none."""
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",
@@ -169,20 +169,24 @@ class General:
         return self.models[regime]
 
     def steps(self, estimator: str, head: str) -> Steps:
-        """Calibrators of another estimator; an error names those that there are."""
-        found = self.others.get(estimator, {}).get(head)
-        if found is None:
-            known = [f"{name} with {one}" for name, heads in self.others.items() for one in heads]
+        """Return the calibrators of another estimator; FewshotError if there are none."""
+        steps = self.others.get(estimator, {}).get(head)
+        if steps is None:
+            available = [
+                f"{name} with {fitted_head}"
+                for name, heads in self.others.items()
+                for fitted_head in heads
+            ]
             raise FewshotError(
                 "calibration.source",
                 f"{self.path} has nothing for {estimator!r} with head {head!r}; it has auto and "
-                f"{', '.join(known) or 'nothing else'}",
+                f"{', '.join(available) or 'nothing else'}",
                 "Leave that estimator out, or calibrate on base classes.",
             )
-        return found
+        return steps
 
     def check_space(self, info: dict[str, Any]) -> None:
-        """Refuse features of another space than the one that all fitted data sets share."""
+        """Raise FewshotError if features are of another space than the fitted data sets."""
         for key, value in (self.space or {}).items():
             if info.get(key) != value:
                 raise FewshotError(
@@ -193,7 +197,7 @@ class General:
                 )
 
     def save(self, path: Path) -> None:
-        """Write JSON, whole or not at all."""
+        """Write JSON to `path` atomically."""
         content = {
             "kind": "fewshot.calibrator",
             "format": FORMAT,
@@ -205,8 +209,8 @@ class General:
                 for name, heads in self.others.items()
             },
             "curves": {
-                name: {key: np.round(getattr(one, key), 5).tolist() for key in CURVE}
-                for name, one in self.curves.items()
+                name: {key: np.round(getattr(curve, key), 5).tolist() for key in CURVE}
+                for name, curve in self.curves.items()
             },
             "residual_levels": GRID.tolist(),
             "fitted_on": self.fitted_on,
@@ -217,9 +221,9 @@ class General:
 
 
 def _readable(content: dict[str, Any]) -> str:
-    """JSON with a line for every innermost list or object, as people would write it."""
+    """Format as JSON with one line for every innermost list or object."""
     text = json.dumps(content, indent=1, ensure_ascii=True)
-    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda one: re.sub(r"\n\s*", " ", one[0]), text)
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)
 
 
 def _to_json(model: Model) -> dict[str, Any]:
@@ -232,19 +236,19 @@ ARRAYS = ("centre", "scale", "shots", "coefficients", "residuals")
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, modified: float) -> General:
+def _load(path: Path, modified: float) -> General:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.get("kind") != "fewshot.calibrator":
             raise ValueError("it is not a calibrator")
         if not isinstance(content["format"], int) or content["format"] > FORMAT:
             raise ValueError(f"format {content['format']}; this fewshot knows up to {FORMAT}")
-        models = {name: _from_json(name, one) for name, one in content["models"].items()}
+        models = {name: _from_json(name, model) for name, model in content["models"].items()}
         others = {
             name: {head: Steps.from_json(steps) for head, steps in heads.items()}
             for name, heads in content.get("others", {}).items()
         }
-        curves = {name: _curve(one) for name, one in content.get("curves", {}).items()}
+        curves = {name: _curve(curve) for name, curve in content.get("curves", {}).items()}
         space = _space(content.get("space"))
         fitted_on = _rows(content, "fitted_on", ("dataset",))
         left_out = _rows(content, "left_out", ())
@@ -327,11 +331,11 @@ def load_general(path: Path | None = None) -> General:
     Raises
     ------
     FewshotError
-        It does not exist, is of a newer format, or is not what it says.
+        The file does not exist, is of a newer format, or is not a valid calibrator.
     """
     path = SHIPPED if path is None else path.expanduser()
     try:
         modified = path.stat().st_mtime
     except OSError as error:
         raise FewshotError("calibrator", f"{path} cannot be read: {error.strerror}") from None
-    return _read(path, modified)
+    return _load(path, modified)

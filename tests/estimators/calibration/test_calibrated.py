@@ -23,7 +23,7 @@ from fewshot.heads.ncm import NCM
 from fewshot.statistics.populations import LEVELS
 
 
-class Told(ErrorEstimator):
+class FirstFeature(ErrorEstimator):
     """Reads its prediction off the first feature of the first shot."""
 
     def predict(self, support, head):
@@ -37,8 +37,8 @@ def supports(errors, shots=3):
     return Support(x, torch.ones(x.shape[:3], dtype=torch.bool))
 
 
-def base_of(told, actual_by_class, members=None):
-    support = supports(told)
+def base_of(raw, actual_by_class, members=None):
+    support = supports(raw)
     head = NCM().fit(support)
     return BaseClasses(
         map=lambda function: function(support, head),
@@ -49,29 +49,29 @@ def base_of(told, actual_by_class, members=None):
 
 def example(B=200, seed=0, classes=20):
     rng = np.random.default_rng(seed)
-    told = rng.uniform(0.1, 0.5, B)
-    actual = np.clip(told[:, None] + 0.1 + 0.05 * rng.normal(size=(B, 4)), 0, 1)
-    return told, actual, np.stack([rng.permutation(classes)[:4] for _ in range(B)])
+    raw = rng.uniform(0.1, 0.5, B)
+    actual = np.clip(raw[:, None] + 0.1 + 0.05 * rng.normal(size=(B, 4)), 0, 1)
+    return raw, actual, np.stack([rng.permutation(classes)[:4] for _ in range(B)])
 
 
-def said(estimator, told):
-    support = supports(told)
+def predict(estimator, raw):
+    support = supports(raw)
     return estimator.predict(support, NCM().fit(support))
 
 
 @pytest.mark.parametrize("method", ["offset", "slope", "isotonic", "ridge"])
 def test_calibrates_on_base_episodes(method):
-    told, actual, members = example()
-    estimator = Calibrated({"told": Told()}, method).fit(base_of(told, actual, members))
-    prediction = said(estimator, [0.2, 0.35, np.nan])
+    raw, actual, members = example()
+    estimator = Calibrated({"told": FirstFeature()}, method).fit(base_of(raw, actual, members))
+    prediction = predict(estimator, [0.2, 0.35, np.nan])
     np.testing.assert_allclose(prediction.error[:2], [0.3, 0.45], atol=0.03)
     assert prediction.error.isnan().tolist() == [False, False, True]
     assert prediction.reason == "told nothing"
     assert prediction.lower[2].isnan() and prediction.bands[:, :, 2].isnan().all()
     if method == "offset":
-        shift = (told - actual.mean(-1)).mean()
+        shift = (raw - actual.mean(-1)).mean()
         assert estimator.calibrator_ == Offset(pytest.approx(shift))
-        predicted = told - shift
+        predicted = raw - shift
         factor = new_classes(predicted, actual, members, np.tile(predicted[:, None], 4))
         expected = Residuals.of(predicted, actual.mean(-1), factor)
         np.testing.assert_allclose(estimator.residuals_.quantiles, expected.quantiles)
@@ -82,32 +82,37 @@ def test_calibrates_on_base_episodes(method):
 
 
 def test_episodes_without_a_prediction_are_not_learnt_from():
-    told, actual, members = example()
-    whole = Calibrated({"told": Told()}, "offset").fit(
-        base_of(told[50:], actual[50:], members[50:])
+    raw, actual, members = example()
+    whole = Calibrated({"told": FirstFeature()}, "offset").fit(
+        base_of(raw[50:], actual[50:], members[50:])
     )
-    told[:50] = np.nan
-    some = Calibrated({"told": Told()}, "offset").fit(base_of(told, actual, members))
-    assert some.calibrator_ == whole.calibrator_
-    np.testing.assert_allclose(some.residuals_.quantiles, whole.residuals_.quantiles)
+    raw[:50] = np.nan
+    partial = Calibrated({"told": FirstFeature()}, "offset").fit(base_of(raw, actual, members))
+    assert partial.calibrator_ == whole.calibrator_
+    np.testing.assert_allclose(partial.residuals_.quantiles, whole.residuals_.quantiles)
 
 
 def test_nothing_predicted_on_base_classes_is_a_reason():
     _, actual, members = example()
-    estimator = Calibrated({"told": Told()}).fit(base_of(np.full(200, np.nan), actual, members))
-    prediction = said(estimator, [0.2])
+    estimator = Calibrated({"told": FirstFeature()}).fit(
+        base_of(np.full(200, np.nan), actual, members)
+    )
+    prediction = predict(estimator, [0.2])
     assert bool(prediction.error.isnan().all())
     assert prediction.reason == "undefined on base classes: told nothing"
-    without = said(Calibrated({"told": Told()}).fit(BaseClasses()), [0.2])
+    without = predict(Calibrated({"told": FirstFeature()}).fit(BaseClasses()), [0.2])
     assert bool(without.error.isnan().all()) and "no base classes" in without.reason
-    unfitted = said(Calibrated({"told": Told()}), [0.2])
+    unfitted = predict(Calibrated({"told": FirstFeature()}), [0.2])
     assert bool(unfitted.error.isnan().all()) and "no base classes" in unfitted.reason
 
 
 def test_levels_widen_the_interval():
-    told, actual, members = example()
+    raw, actual, members = example()
     narrow, wide = (
-        said(Calibrated({"told": Told()}, level=level).fit(base_of(told, actual, members)), [0.3])
+        predict(
+            Calibrated({"told": FirstFeature()}, level=level).fit(base_of(raw, actual, members)),
+            [0.3],
+        )
         for level in (0.5, 0.95)
     )
     assert wide.lower < narrow.lower < narrow.upper < wide.upper
@@ -128,9 +133,9 @@ def test_a_stack_is_a_ridge_of_its_members():
     )
     stack = Stack(("margin", "loo")).fit(base)
     other = Calibrated({"margin": Margin(), "loo": LeaveOneOut()}, "ridge").fit(base)
-    found = stack.predict(support, head)
-    torch.testing.assert_close(found.error, other.predict(support, head).error)
-    miss = (found.error - actual[:, 0]).abs().mean()
+    prediction = stack.predict(support, head)
+    torch.testing.assert_close(prediction.error, other.predict(support, head).error)
+    miss = (prediction.error - actual[:, 0]).abs().mean()
     assert miss < 0.3 * (actual[:, 0] - actual.mean()).abs().mean()
     assert stack.get_params() == {"of": ("margin", "loo"), "level": 0.9}
 
@@ -152,20 +157,20 @@ def test_bad_stacks(of, message):
 def test_transferred_takes_the_nearest_shots():
     residuals = [Residuals(w * np.linspace(-1, 1, len(GRID))) for w in (0.4, 0.1)]
     steps = Steps(np.array([1.0, 10.0]), [Offset(-0.2), Slope(0.0, 1.0)], residuals)
-    estimator = Transferred(Told(), steps).fit(BaseClasses())
+    estimator = Transferred(FirstFeature(), steps).fit(BaseClasses())
     few, many = (
         estimator.predict(s, NCM().fit(s)) for s in (supports([0.3], 2), supports([0.3], 9))
     )
     assert (float(few.error), float(many.error)) == pytest.approx((0.5, 0.3))
     assert few.upper - few.lower > many.upper - many.lower
-    assert said(estimator, [np.nan]).reason == "told nothing"
+    assert predict(estimator, [np.nan]).reason == "told nothing"
 
 
 def test_the_interval_of_the_constant_is_that_of_base_errors():
     rng = np.random.default_rng(3)
     actual = rng.beta(2, 6, size=(400, 4))
     members = np.stack([rng.permutation(200)[:4] for _ in range(400)])
-    prediction = said(Constant(level=0.8).fit(base_of(np.zeros(400), actual, members)), [0, 0])
+    prediction = predict(Constant(level=0.8).fit(base_of(np.zeros(400), actual, members)), [0, 0])
     errors = actual.mean(-1)
     assert float(prediction.error[0]) == pytest.approx(errors.mean())
     low, high = np.quantile(errors, [0.1, 0.9])
@@ -174,7 +179,7 @@ def test_the_interval_of_the_constant_is_that_of_base_errors():
     assert high - 0.004 <= float(prediction.upper[0]) < high + 0.02
     few = np.stack([rng.permutation(5)[:4] for _ in range(400)])
     effect = np.array([-0.1, -0.05, 0, 0.05, 0.1])[few]
-    wider = said(Constant(0.8).fit(base_of(np.zeros(400), actual + effect, few)), [0])
+    wider = predict(Constant(0.8).fit(base_of(np.zeros(400), actual + effect, few)), [0])
     assert float(wider.upper - wider.lower) > 1.15 * float(
         prediction.upper[0] - prediction.lower[0]
     )
@@ -184,9 +189,9 @@ def test_the_interval_of_the_constant_is_that_of_base_errors():
 def test_bad_levels(level):
     base = base_of(*example())
     with pytest.raises(FewshotError, match=r"estimator\.constant\.level"):
-        said(Constant(level).fit(base), [0.1])
+        predict(Constant(level).fit(base), [0.1])
     with pytest.raises(FewshotError, match=r"calibration\.level"):
-        Calibrated({"told": Told()}, level=level).fit(base)
+        Calibrated({"told": FirstFeature()}, level=level).fit(base)
 
 
 def test_the_coverage_of_the_constant_on_new_classes():

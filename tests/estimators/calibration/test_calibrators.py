@@ -39,19 +39,19 @@ def test_offset_is_the_mean_excess():
 def test_slope_recovers_a_known_map(intercept, slope):
     p = episodes()
     actual = ndtr(intercept + slope * ndtri(p[:, 0]))
-    found = Slope.fit(p, actual)
+    slope_map = Slope.fit(p, actual)
     # The prior at the identity holds it back a little.
-    assert found.slope == pytest.approx(slope, abs=0.02)
-    assert found.intercept == pytest.approx(intercept, abs=0.02)
-    np.testing.assert_allclose(found(p), actual, atol=0.005)
-    assert abs(found.slope - 1) <= abs(slope - 1) + 1e-6
+    assert slope_map.slope == pytest.approx(slope, abs=0.02)
+    assert slope_map.intercept == pytest.approx(intercept, abs=0.02)
+    np.testing.assert_allclose(slope_map(p), actual, atol=0.005)
+    assert abs(slope_map.slope - 1) <= abs(slope - 1) + 1e-6
 
 
 def test_slope_does_not_invert_noise():
     p = np.full((50, 1), 0.2)
-    found = Slope.fit(p, np.random.default_rng(0).uniform(0.2, 0.4, 50))
-    assert found(p).mean() == pytest.approx(0.3, abs=0.02)
-    assert 0 < found.slope < 1.5  # one prediction says nothing of the slope: the prior's
+    calibrator = Slope.fit(p, np.random.default_rng(0).uniform(0.2, 0.4, 50))
+    assert calibrator(p).mean() == pytest.approx(0.3, abs=0.02)
+    assert 0 < calibrator.slope < 1.5  # one prediction says nothing of the slope: the prior's
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -62,9 +62,9 @@ def test_isotonic_is_that_of_scikit_learn(weighted):
     weight = rng.uniform(0.1, 2, len(p)) if weighted else None
     model = IsotonicRegression(out_of_bounds="clip").fit(p[:, 0], actual, sample_weight=weight)
     new = np.linspace(0, 1, 300)[:, None]
-    found = Isotonic.fit(p, actual, weight)(new)
-    np.testing.assert_allclose(found, model.predict(new[:, 0]), atol=1e-9)
-    assert (np.diff(found) >= 0).all()
+    calibrated = Isotonic.fit(p, actual, weight)(new)
+    np.testing.assert_allclose(calibrated, model.predict(new[:, 0]), atol=1e-9)
+    assert (np.diff(calibrated) >= 0).all()
     assert np.isnan(Isotonic.fit(p, actual)(np.array([[np.nan]]))).all()
 
 
@@ -72,15 +72,15 @@ def test_ridge_recovers_a_known_map():
     p = episodes(P=3)
     eta = -0.4 + 0.7 * ndtri(p[:, 0]) + 0.3 * ndtri(p[:, 1])  # the third has no say
     actual = ndtr(eta)
-    found = Ridge.fit(p, actual)
-    np.testing.assert_allclose(found(p), actual, atol=0.04)
-    assert np.abs(found(p) - actual).mean() < 0.15 * np.abs(actual - actual.mean()).mean()
-    b = np.array(found.coefficients[1:]) / found.scale
+    ridge = Ridge.fit(p, actual)
+    np.testing.assert_allclose(ridge(p), actual, atol=0.04)
+    assert np.abs(ridge(p) - actual).mean() < 0.15 * np.abs(actual - actual.mean()).mean()
+    b = np.array(ridge.coefficients[1:]) / ridge.scale
     assert b[0] > b[1] > 3 * abs(b[2])
     other = np.linspace(0, 1, len(p))  # weights count: only the easier half has any
     easy = actual < np.median(actual)
     lower = Ridge.fit(p, actual, np.where(easy, other, 0)).coefficients
-    assert lower != found.coefficients
+    assert lower != ridge.coefficients
 
 
 def test_ridge_of_estimators_that_say_the_same_is_the_mean():

@@ -20,15 +20,15 @@ E, N, K, D = 5, 4, 6, 15
 
 def slow_risk(margins, scatter):
     """One episode: margins (N, N), covariance of the scores (N, N, N) with the class of x first."""
-    out = np.empty(len(margins))
+    risks = np.empty(len(margins))
     for c in range(len(margins)):
         right = 1.0
         for j in range(len(margins)):
             if j != c:
                 S = scatter[c]
                 right *= norm.cdf(margins[c, j] / np.sqrt(S[c, c] + S[j, j] - 2 * S[c, j]))
-        out[c] = np.clip(norm.ppf(1 - right), -6, 4)
-    return out
+        risks[c] = np.clip(norm.ppf(1 - right), -6, 4)
+    return risks
 
 
 def slow_parts(shots, covariance=None, share=1.0):
@@ -92,8 +92,8 @@ def test_risk_of_two_ways_is_minus_the_margin_over_its_deviation():
 
 def test_risk_without_spread_is_decided_by_the_sign():
     margins = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    found = risk(margins, torch.zeros(2, 2, 2))
-    assert found.tolist() == [[-6.0, 4.0], [pytest.approx(0, abs=1e-9)] * 2]
+    risks = risk(margins, torch.zeros(2, 2, 2))
+    assert risks.tolist() == [[-6.0, 4.0], [pytest.approx(0, abs=1e-9)] * 2]
 
 
 @pytest.mark.parametrize("shots", [(K,) * N, (6, 2, 1, 3)])
@@ -104,11 +104,11 @@ def test_closed_form_covariates_equal_a_loop(shots):
     evidence = Evidence(support, NCM().fit(support), base)
     freedom = sum(shots) - N
     share = freedom / (freedom + BASE_FREEDOM)
-    for e, one in enumerate(episodes):
+    for e, episode in enumerate(episodes):
         for name, parts in (
-            ("risk", slow_parts(one)),
-            ("risk_blended", slow_parts(one, covariance, share)),
-            ("risk_base", slow_parts(one, covariance, 0.0)),
+            ("risk", slow_parts(episode)),
+            ("risk_blended", slow_parts(episode, covariance, share)),
+            ("risk_base", slow_parts(episode, covariance, 0.0)),
         ):
             np.testing.assert_allclose(getattr(evidence, name)[e], slow_risk(*parts), atol=1e-6)
     assert np.ptp(evidence.risk.numpy()) > 0.3
@@ -118,20 +118,20 @@ def test_held_out_risk_equals_a_loop_and_single_shots_get_the_average():
     shots = (6, 4, 1, 3)
     support, _ = draw(shots)
     head = LDA().fit(support)
-    found = Evidence(support, head, NO_BASE).risk.numpy()
+    risks = Evidence(support, head, NO_BASE).risk.numpy()
     scores = stratified_scores(head, support).numpy()
     for e in range(E):
-        own = [scores[e, c, :k] for c, k in enumerate(shots)]
+        class_scores = [scores[e, c, :k] for c, k in enumerate(shots)]
         margins = np.full((N, N), np.nan)
         deviations = []
         for c in (0, 1, 3):
-            mean = own[c].mean(0)
+            mean = class_scores[c].mean(0)
             margins[c] = mean[c] - mean
-            deviations.append(own[c] - mean)
+            deviations.append(class_scores[c] - mean)
         margins[2] = np.nanmean(margins, 0)
         flat = np.concatenate(deviations)
         S = np.broadcast_to(flat.T @ flat / (sum(shots) - N), (N, N, N))
-        np.testing.assert_allclose(found[e], slow_risk(margins, S), atol=1e-6)
+        np.testing.assert_allclose(risks[e], slow_risk(margins, S), atol=1e-6)
 
 
 def test_overlap_is_the_terms_of_the_davies_bouldin_index():
@@ -141,9 +141,9 @@ def test_overlap_is_the_terms_of_the_davies_bouldin_index():
     # A class with one shot gets the mean spread of the others.
     support, episodes = draw((6, 3, 1, 4))
     overlap = Evidence(support, NCM().fit(support), NO_BASE).overlap
-    for e, one in enumerate(episodes):
-        m = [x.mean(0) for x in one]
-        s = [np.linalg.norm(x - x.mean(0), axis=1).mean() for x in one]
+    for e, episode in enumerate(episodes):
+        m = [x.mean(0) for x in episode]
+        s = [np.linalg.norm(x - x.mean(0), axis=1).mean() for x in episode]
         s[2] = (s[0] + s[1] + s[3]) / 3
         expected = [
             max((s[c] + s[j]) / np.linalg.norm(m[c] - m[j]) for j in range(N) if j != c)
@@ -157,19 +157,21 @@ def test_covariates_are_free_of_units(regime):
     head = LDA() if "held" in regime else NCM()
     support, _ = draw((1,) * N if "one" in regime else (K,) * N)
     base = base_of()
-    found = Evidence(support, head.fit(support), base).stack(REGIMES[regime])
-    assert found.shape == (E, N, len(REGIMES[regime]))
+    covariates = Evidence(support, head.fit(support), base).stack(REGIMES[regime])
+    assert covariates.shape == (E, N, len(REGIMES[regime]))
     moments = base.moments
     scaled = Moments(50 * moments.means, moments.counts, 2500 * moments.covariance)
     larger = Support.of(50 * support.features)
     again = Evidence(larger, head.fit(larger), BaseClasses(moments=lambda: scaled))
     # LDA's Ledoit-Wolf shrinkage standardises, so that it changes as little.
-    torch.testing.assert_close(again.stack(REGIMES[regime]), found, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(again.stack(REGIMES[regime]), covariates, rtol=1e-6, atol=1e-6)
 
 
 def test_closer_classes_have_larger_covariates():
     near, far = (draw(spread=spread)[0] for spread in (2.0, 0.5))
     base = base_of()
     for name in ("risk", "risk_blended", "overlap"):
-        one, other = (getattr(Evidence(s, NCM().fit(s), base), name) for s in (near, far))
-        assert bool((one.mean(-1) > other.mean(-1)).all())
+        near_values, far_values = (
+            getattr(Evidence(s, NCM().fit(s), base), name) for s in (near, far)
+        )
+        assert bool((near_values.mean(-1) > far_values.mean(-1)).all())

@@ -79,10 +79,13 @@ def test_unknown_predictions_have_no_interval():
 
 def test_inflation_stretches_about_the_median():
     rng = np.random.default_rng(2)
-    given = exchangeable(rng, 199)
-    one, two = Residuals.of(*given).quantiles, Residuals.of(*given, inflation=2.0).quantiles
-    middle = one[GRID == 0.5]
-    np.testing.assert_allclose(two - middle, 2 * (one - middle))
+    residuals = exchangeable(rng, 199)
+    plain, inflated = (
+        Residuals.of(*residuals).quantiles,
+        Residuals.of(*residuals, inflation=2.0).quantiles,
+    )
+    middle = plain[GRID == 0.5]
+    np.testing.assert_allclose(inflated - middle, 2 * (plain - middle))
 
 
 def world(rng, classes, episodes, ways, effect, noise=0.05, level=0.3):

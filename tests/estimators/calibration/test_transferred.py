@@ -79,7 +79,7 @@ def test_save_and_load(whole, saved):
     assert load_general(saved) is again  # read once
     again.save(saved)
     assert json.loads(saved.read_text())["kind"] == "fewshot.calibrator"
-    assert [one.name for one in saved.parent.iterdir()] == ["mine.json"]
+    assert [path.name for path in saved.parent.iterdir()] == ["mine.json"]
 
 
 def test_a_changed_file_is_read_again(whole, saved, make_model):
@@ -221,8 +221,8 @@ def run(**settings):
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(6), 12)
     features = rng.normal(size=(6, 8))[labels] + rng.normal(size=(72, 8))
-    given = {"ways": 3, "shots": 3, "episodes": 10, "estimators": ["auto"]} | settings
-    return fewshot.evaluate(features, labels, **given)
+    arguments = {"ways": 3, "shots": 3, "episodes": 10, "estimators": ["auto"]} | settings
+    return fewshot.evaluate(features, labels, **arguments)
 
 
 def test_evaluate_with_a_calibrator_of_your_own(whole, saved):
@@ -252,8 +252,8 @@ def test_the_one_of_the_package_serves_every_regime():
     assert list(general.models) == list(REGIMES)
     assert general.space is None and len(general.fitted_on) >= 3
     for regime, model in general.models.items():
-        one = regime.startswith("one shot")
-        assert model.shots.tolist() == ([1] if one else [2, 3, 5, 10, 20])
+        single_shot = regime.startswith("one shot")
+        assert model.shots.tolist() == ([1] if single_shot else [2, 3, 5, 10, 20])
         worse = model.coefficients_at(np.array([5.0]))[0, 2:]  # every covariate but `ways`
         assert (worse > -0.1).all() and (len(worse) == 0 or worse.max() > 0.1)
         # Typical evidence gives a likely error, and an interval with some width.
