@@ -128,6 +128,8 @@ def test_what_is_neither_number_nor_name():
     [
         ([-1, 0, 1, -1], 2),
         (["-1", "0", "12", "5"], 1),
+        (["-1.0", "0.0", "1.0", "-1.0"], 2),  # whole numbers after a column with gaps
+        (["-1.0", "1.0", "-1.0", "1.0"], 0),
         ([-1, 1, -1, 1], 0),  # two classes, as of a support vector machine
         ([-2, -1, 0, 1], 0),
         ([-1, -1, -1, -1], 0),
@@ -143,3 +145,14 @@ def test_minus_one_beside_numbers_from_zero_on_is_counted(labels, count):
 def test_minus_one_where_numbers_are_positions():
     with pytest.raises(FewshotError, match=r"got -1\.\.1\. Rows of -1 usually have no label"):
         make_bank(np.eye(3), [-1, 0, 1], ["a", "b"])
+
+
+def test_numbers_of_a_type_that_numpy_lacks():
+    assert encode_labels(torch.tensor([3.0, 7.0, 3.0], dtype=torch.bfloat16), None)[1] == ("3", "7")
+
+
+def test_masked_features_are_missing():
+    features = np.ma.masked_array(np.eye(3), mask=np.eye(3)[::-1])
+    with pytest.raises(FewshotError, match="features: 3 rows have masked numbers, first row 0"):
+        make_bank(features, [0, 1, 2])
+    make_bank(np.ma.masked_array(np.eye(3)), [0, 1, 2])
