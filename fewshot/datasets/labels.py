@@ -51,8 +51,8 @@ def encode_labels(labels: Any, classnames: Sequence[str] | None) -> tuple[NDArra
     ------
     FewshotError
         Missing labels: None, NaN, NaT, ``pandas.NA``, masked, empty or blank ones, and, unless
-        `classnames` has them, the texts "nan", "NaN", "None", "<NA>" and "NaT". Labels that are no whole
-        numbers, or not among `classnames`.
+        `classnames` has them, the texts "nan", "NaN", "None", "<NA>" and "NaT". Labels that are no
+        whole numbers, or not among `classnames`.
     """
     refuse_missing("labels", missing(labels))
     values = _narrowed(as_array(labels))

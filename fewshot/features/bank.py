@@ -177,8 +177,8 @@ def make_bank(
     Raises
     ------
     FewshotError
-        NaN, infinite or masked features, missing labels, lengths that differ, a class in two parts, text
-        vectors that do not fit.
+        NaN, infinite or masked features, missing labels, lengths that differ, a class in two
+        parts, text vectors that do not fit.
     """
     expect_choice("normalize", normalize, NORMALIZATIONS)
     features = _numeric(features)

@@ -38,8 +38,8 @@ def direction_warning(bank: FeatureBank) -> str | None:
         return "features: with one dimension, unit length leaves nothing but the sign"
     if one_direction(bank):
         return (
-            "features: all rows point in the same direction; heads that go by cosine or unit length "
-            "can tell no class from another"
+            "features: all rows point in the same direction; heads that go by cosine or unit "
+            "length can tell no class from another"
         )
     if bank.dim == 1:
         return (

@@ -21,7 +21,7 @@ LEAST, MOST = 2.0**-10, 2.0**24
 # that it is part of would be left with less than half of them.
 OUTLIER = 2.0**16
 # Rows that differ by a share r of their length have cosines that differ by about r^2 / 2, of which
-# float32 holds few digits from here on; temperatures and steps of training do not reach them either.
+# float32 holds few digits from here on; temperatures and steps of training do not reach them.
 LEAST_SPREAD = 1.5e-3
 ROWS_PER_BLOCK = 65536
 ROWS_COMPARED = 4096

@@ -179,7 +179,7 @@ ALIKE = {
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_of_one_direction_are_never_chance_in_silence(kind, dtype):
     bank = make_bank(ALIKE[kind].astype(dtype), LABELS)
-    with pytest.raises(FewshotError, match="in the same direction.*Subtract the mean"):
+    with pytest.raises(FewshotError, match=r"in the same direction.*Subtract the mean"):
         check_range(replace(bank, normalize="l2"))
     if kind.startswith("a large"):
         with pytest.raises(FewshotError, match="rows that are nearly the same: they differ by"):
