@@ -32,7 +32,7 @@ FORMS = tuple(
         r"\d+\.\D.*",  # 12.foo; 3.5 mm jack is a name
         r"/.*",  # /a/abbey, /m/0k4j
         r"[a-z]{1,6}[_:]\d{4,}",  # HP:0001250, img_00031
-        r"q\d{5,}",  # Wikidata
+        r"[a-z]\d{5,}",  # Wikidata; VGGFace2, n000002
         r"(\d+_)?(animalia|plantae|fungi|bacteria|archaea|chromista|protozoa)[_|;/].+",
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 from fewshot.exceptions import FewshotError, expect
 
 # Missing values after str() or astype(str).
-MISSING_TEXTS = ("nan", "None", "<NA>", "NaT")
-UNLABELLED = "-1"
+MISSING_TEXTS = ("nan", "NaN", "None", "<NA>", "NaT")
+UNLABELLED = re.compile(r"-1(\.0*)?")
+NUMBER = re.compile(r"\d+(\.0*)?")
 
 
 def as_array(values: Any) -> NDArray:
     """A NumPy array of a sequence, an array or a tensor on any device."""
     if isinstance(values, torch.Tensor):
+        if values.dtype == torch.bfloat16:
+            values = values.float()  # NumPy has no bfloat16
         return values.detach().cpu().numpy()
     array = np.asarray(values)
     return array.astype(object) if array.dtype.kind == "T" else array  # texts of any length
@@ -47,8 +51,8 @@ def encode_labels(labels: Any, classnames: Sequence[str] | None) -> tuple[NDArra
     ------
     FewshotError
         Missing labels: None, NaN, NaT, ``pandas.NA``, masked, empty or blank ones, and, unless
-        `classnames` has them, the texts "nan", "None", "<NA>" and "NaT". Labels that are no whole
-        numbers, or not among `classnames`.
+        `classnames` has them, the texts "nan", "NaN", "None", "<NA>" and "NaT". Labels that are no
+        whole numbers, or not among `classnames`.
     """
     refuse_missing("labels", missing(labels))
     values = _narrowed(as_array(labels))
@@ -111,13 +115,12 @@ def unlabelled(labels: NDArray, classnames: Sequence[str]) -> int:
     scikit-learn and Hugging Face write -1 for "no label". Where the only other label is 1, it is
     one of two classes.
     """
-    names = list(classnames)
-    if UNLABELLED not in names or sorted(names) == [UNLABELLED, "1"]:
+    without = [i for i, name in enumerate(classnames) if UNLABELLED.fullmatch(name)]
+    others = [name for i, name in enumerate(classnames) if i not in without]
+    two = len(others) == 1 and others[0].rstrip("0").rstrip(".") == "1"
+    if not others or two or not all(NUMBER.fullmatch(name) for name in others):
         return 0
-    others = [name for name in names if name != UNLABELLED]
-    if not others or not all(name.isdecimal() for name in others):
-        return 0
-    return int((labels == names.index(UNLABELLED)).sum())
+    return int(np.isin(labels, without).sum())
 
 
 def _narrowed(values: NDArray) -> NDArray:

@@ -176,8 +176,8 @@ def make_bank(
     Raises
     ------
     FewshotError
-        NaN or infinite features, missing labels, lengths that differ, a class in two parts, text
-        vectors that do not fit.
+        NaN, infinite or masked features, missing labels, lengths that differ, a class in two
+        parts, text vectors that do not fit.
     """
     expect_choice("normalize", normalize, NORMALIZATIONS)
     features = _numeric(features)
@@ -228,8 +228,14 @@ def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
 
 
 def _numeric(features: Any) -> NDArray:
-    if isinstance(features, torch.Tensor) and features.dtype == torch.bfloat16:
-        features = features.float()  # NumPy has no bfloat16
+    if isinstance(features, np.ma.MaskedArray):
+        rows = np.flatnonzero(np.ma.getmaskarray(features).reshape(len(features), -1).any(1))
+        expect(
+            not len(rows),
+            "features",
+            f"{len(rows)} rows have masked numbers, first row {rows[0] if len(rows) else 0}",
+            "Leave such rows out.",
+        )
     array = as_array(features)
     expect(array.ndim == 2, "features", f"expected shape (M, D), got {array.shape}")
     expect(

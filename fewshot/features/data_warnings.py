@@ -8,12 +8,15 @@ from typing import Any
 from fewshot.datasets.labels import unlabelled
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import PIXELS
+from fewshot.features.ranges import one_direction
 
 NAMED = 5
 
 
 def data_warnings(bank: FeatureBank) -> Iterator[str]:
-    """Yield warnings about left-out folders, labels of -1 and duplicates, one line each.
+    """Yield warnings about left-out folders, labels of -1, features without directions and copies.
+
+    One line each.
 
     Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
     """
@@ -25,8 +28,27 @@ def data_warnings(bank: FeatureBank) -> Iterator[str]:
             f"labels: {count} of {len(bank)} are -1, which usually stands for no label; here they "
             "are a class. Drop these rows if they have none"
         )
+    if direction := direction_warning(bank):
+        yield direction
     if copies := copies_warning(bank.info.get("copies"), len(bank)):
         yield copies
+
+
+def direction_warning(bank: FeatureBank) -> str | None:
+    """A line where unit length, or heads that go by cosine, have next to nothing left."""
+    if bank.dim == 1 and bank.normalize == "l2":
+        return "features: with one dimension, unit length leaves nothing but the sign"
+    if one_direction(bank):
+        return (
+            "features: all rows point in the same direction; heads that go by cosine or unit "
+            "length can tell no class from another"
+        )
+    if bank.dim == 1:
+        return (
+            "features: with one dimension, heads that go by cosine or unit length see nothing but "
+            "the sign"
+        )
+    return None
 
 
 def left_out_warning(folders: Sequence[str]) -> str | None:
@@ -51,6 +73,7 @@ def copies_warning(facts: Mapping[str, Any] | None, images: int) -> str | None:
     first, second = facts["first"]
     where = f"{first!r} and {second!r}" if isinstance(first, str) else f"rows {first} and {second}"
     text = f"{facts['images']} of {images} {what} {same}, first {where}"
-    if facts["sets_in_several_classes"]:
-        text += f"; {facts['sets_in_several_classes']} such {what} are in several classes"
+    if shared := facts["sets_in_several_classes"]:
+        text += f"; {shared} such {'sets' if shared > 1 else 'set'} of {what} "
+        text += f"{'are' if shared > 1 else 'is'} in several classes"
     return f"dataset: {text}. A copy of a shot among the queries makes accuracy look better"

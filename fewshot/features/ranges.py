@@ -20,7 +20,11 @@ LEAST, MOST = 2.0**-10, 2.0**24
 # A row so many times as large as a typical one: float32 has 24 bits, and differences from a mean
 # that it is part of would be left with less than half of them.
 OUTLIER = 2.0**16
+# Rows that differ by a share r of their length have cosines that differ by about r^2 / 2, of which
+# float32 holds few digits from here on; temperatures and steps of training do not reach them.
+LEAST_SPREAD = 1.5e-3
 ROWS_PER_BLOCK = 65536
+ROWS_COMPARED = 4096
 SHORTEST = 1e-12  # rows from here on are divided by their length as it is
 REMEDY = "or give every row unit length (normalize=l2)."
 
@@ -67,7 +71,9 @@ def check_range(bank: FeatureBank) -> None:
     ------
     FewshotError
         All rows are the same. Without unit length: the largest absolute value of a typical row is
-        below 2^-10, or that of any row above 2^24 or 2^16 times that of a typical one.
+        below 2^-10, or that of any row above 2^24 or 2^16 times that of a typical one. With it:
+        denormal numbers that have lost their digits. As the rows are used: differences among them
+        so small beside their size that cosines are rounding.
     """
     expect(
         not _all_rows_equal(bank.features),
@@ -76,6 +82,8 @@ def check_range(bank: FeatureBank) -> None:
         "Nothing can be learned from them; look at how they were made.",
     )
     if bank.normalize == "l2":
+        _expect_digits(bank)
+        _expect_spread(bank)
         return
     noted = bank.info.get("magnitudes")
     typical, largest, row = noted or magnitudes(row_sizes(bank.features))
@@ -93,6 +101,66 @@ def check_range(bank: FeatureBank) -> None:
             f"and estimators square them, got {typical if typical < LEAST else largest:.2g}",
             f"Multiply all features by one number, {REMEDY}",
         )
+    _expect_spread(bank)
+
+
+def _expect_digits(bank: FeatureBank) -> None:
+    """Refuse rows that are a few steps of the denormal numbers of their dtype."""
+    step = float(np.finfo(bank.features.dtype).smallest_subnormal)
+    typical = magnitudes(row_sizes(_some_rows(bank))).typical
+    expect(
+        typical == 0 or typical >= 128 * step,
+        "features",
+        f"expected rows whose largest absolute value is at least {128 * step:.2g} in "
+        f"{bank.features.dtype}, got {typical:.2g}, which has no digits left",
+        "Save them in a wider type, or multiply them by one number before they are rounded.",
+    )
+
+
+def _expect_spread(bank: FeatureBank) -> None:
+    """Refuse rows that differ by less of their size than cosines can tell."""
+    share = spread(_some_rows(bank), bank.normalize == "l2")
+    if share < LEAST_SPREAD:
+        same = "point in the same direction" if bank.normalize == "l2" else "are nearly the same"
+        raise FewshotError(
+            "features",
+            f"expected rows that differ, got rows that {same}: they differ by {share:.2g} of their "
+            f"length, and heads and estimators need {LEAST_SPREAD:.2g}",
+            "Subtract the mean of all rows from each (a column that is constant, or nearly so, and "
+            "large hides the others).",
+        )
+
+
+def one_direction(bank: FeatureBank) -> bool:
+    """Whether all rows point in the same direction, so that their cosines are all 1."""
+    return spread(_some_rows(bank), unit=True) < LEAST_SPREAD
+
+
+def spread(features: NDArray, unit: bool) -> float:
+    """Root mean square of the distances of rows (M, D) from their mean, by that of their lengths.
+
+    Parameters
+    ----------
+    features : ndarray of shape (M, D)
+    unit : bool
+        Of the rows at unit length. Rows of zeros are left aside.
+
+    Returns
+    -------
+    float
+        0 for rows that are all the same, 1 for rows around zero; infinity for fewer than two.
+    """
+    rows = torch.from_numpy(features[features.any(1)].astype(np.float64))
+    if len(rows) < 2:
+        return float("inf")
+    rows = unit_length(rows) if unit else rows / rows.abs().max()
+    return float(((rows - rows.mean(0)).square().sum() / rows.square().sum()).sqrt())
+
+
+def _some_rows(bank: FeatureBank) -> NDArray:
+    """At most ROWS_COMPARED rows from all over the bank."""
+    step = -(-len(bank) // ROWS_COMPARED)
+    return np.asarray(bank.features[::step])
 
 
 def _all_rows_equal(features: NDArray) -> bool:

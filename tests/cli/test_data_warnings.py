@@ -38,7 +38,7 @@ def test_copies_of_images_are_said_and_counted(fewshot, copied):
     assert done.code == 0, done.err
     (line,) = said(done)
     assert line.startswith("dataset: 2 of 50 images look the same as others, first 'class_1/2.png'")
-    assert "'class_1/again.png'; 1 such images are in several classes" in line
+    assert "'class_1/again.png'; 1 such set of images is in several classes" in line
     assert facts(done)["copies"] == {
         "by": "pixels", "images": 2, "sets": 2, "sets_in_several_classes": 1,
         "first": ["class_1/2.png", "class_1/again.png"],

@@ -17,7 +17,7 @@ IDENTIFIERS = (
     "cluster-7", "id_4", "Latin/character01", "001.Black_footed_Albatross", "12.ketch", "0007_rose",
     "00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris",
     "Plantae_Tracheophyta_Magnoliopsida_Rosales_Rosaceae_Rosa_canina", "/a/abbey", "/m/0k4j",
-    "123e4567-e89b-12d3-a456-426614174000", "HP:0001250", "img_00031", "Q146123", "#5",
+    "123e4567-e89b-12d3-a456-426614174000", "HP:0001250", "img_00031", "Q146123", "#5", "n000002",
 )  # fmt: skip
 NAMES = (
     "737-200", "A380", "A300B4", "boeing 707", "Boeing 717", "C-130", "F-16A/B", "F/A-18",

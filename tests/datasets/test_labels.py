@@ -4,7 +4,6 @@ import decimal
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import torch
 
@@ -25,6 +24,15 @@ def numbers_with(value):
     return [*NUMBERS[:2], value, *NUMBERS[3:5], value]
 
 
+def polars_series(values):
+    """A series of polars, where it is installed."""
+    try:
+        import polars
+    except ImportError:
+        return []
+    return [polars.Series(values)]
+
+
 def masked(values):
     return np.ma.MaskedArray(values, [False, False, True, False, False, True])
 
@@ -40,7 +48,7 @@ def masked(values):
         pd.Series(names_with(None)),
         pd.Series(names_with(None), dtype="string"),
         pd.Series(names_with(None), dtype="category"),
-        pl.Series(names_with(None)),
+        *polars_series(names_with(None)),
         masked(NAMES),
         numbers_with(None),
         numbers_with(np.nan),
@@ -48,7 +56,7 @@ def masked(values):
         torch.tensor(numbers_with(float("nan"))),
         pd.Series(numbers_with(pd.NA), dtype="Int64"),
         pd.Series(numbers_with(None), dtype="category"),
-        pl.Series(numbers_with(None)),
+        *polars_series(numbers_with(None)),
         masked(NUMBERS),
         np.array(["2020", "2021", "NaT", "2020", "2021", "NaT"], dtype="datetime64[Y]"),
     ],
@@ -101,7 +109,7 @@ def test_features_files_with_missing_labels(workplace):
         torch.tensor(NUMBERS),
         pd.Series(NUMBERS, dtype="Int64"),
         pd.Series(NUMBERS, dtype="category"),
-        pl.Series(NUMBERS),
+        *polars_series(NUMBERS),
     ],
     ids=repr,
 )
@@ -128,6 +136,8 @@ def test_what_is_neither_number_nor_name():
     [
         ([-1, 0, 1, -1], 2),
         (["-1", "0", "12", "5"], 1),
+        (["-1.0", "0.0", "1.0", "-1.0"], 2),  # whole numbers after a column with gaps
+        (["-1.0", "1.0", "-1.0", "1.0"], 0),
         ([-1, 1, -1, 1], 0),  # two classes, as of a support vector machine
         ([-2, -1, 0, 1], 0),
         ([-1, -1, -1, -1], 0),
@@ -143,3 +153,14 @@ def test_minus_one_beside_numbers_from_zero_on_is_counted(labels, count):
 def test_minus_one_where_numbers_are_positions():
     with pytest.raises(FewshotError, match=r"got -1\.\.1\. Rows of -1 usually have no label"):
         make_bank(np.eye(3), [-1, 0, 1], ["a", "b"])
+
+
+def test_numbers_of_a_type_that_numpy_lacks():
+    assert encode_labels(torch.tensor([3.0, 7.0, 3.0], dtype=torch.bfloat16), None)[1] == ("3", "7")
+
+
+def test_masked_features_are_missing():
+    features = np.ma.masked_array(np.eye(3), mask=np.eye(3)[::-1])
+    with pytest.raises(FewshotError, match="features: 3 rows have masked numbers, first row 0"):
+        make_bank(features, [0, 1, 2])
+    make_bank(np.ma.masked_array(np.eye(3)), [0, 1, 2])

@@ -194,7 +194,7 @@ def test_arrays_warn_and_the_summary_counts():
     labelled, copied = (str(warning.message) for warning in caught)
     assert "8 of 32 are -1" in labelled
     assert "2 of 32 rows have the same features as others, first rows 2 and 20" in copied
-    assert "1 such rows are in several classes" in copied
+    assert "1 such set of rows is in several classes" in copied
     assert result.summary["data"]["labelled_minus_one"] == 8
     assert result.summary["data"]["copies"]["images"] == 2
     assert json.loads(json.dumps(result.summary["data"])) == result.summary["data"]

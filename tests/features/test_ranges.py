@@ -13,6 +13,7 @@ from fewshot.features.ranges import (
     check_range,
     magnitudes,
     row_sizes,
+    spread,
     unit_length,
 )
 
@@ -66,10 +67,14 @@ def test_refused_as_they_are_and_right_at_unit_length(kind, head):
     for features in types_that_hold(BAD[kind]):
         with pytest.raises(FewshotError, match=r"^features: expected rows .*normalize=l2"):
             fewshot.evaluate(features, LABELS, head=head, episodes=4, shots=2)
+        if kind == "a huge column":  # beside which the others are nothing at unit length, too
+            with pytest.raises(FewshotError, match="point in the same direction"):
+                fewshot.evaluate(features, LABELS, head=head, episodes=4, normalize="l2")
+            continue
         result = fewshot.evaluate(
             features, LABELS, head=head, episodes=10, shots=2, normalize="l2", estimators=["margin"]
         )
-        if kind not in ("a huge column", "one dimension", "rows of zeros but for tiny ones"):
+        if kind not in ("one dimension", "rows of zeros but for tiny ones"):
             assert result.summary["accuracy"]["mean"] > 0.6
 
 
@@ -160,3 +165,47 @@ def test_texts_of_any_length_are_given_unit_length():
         np.testing.assert_allclose(np.linalg.norm(bank.text, axis=1), 1, atol=1e-6)
     with pytest.raises(FewshotError, match="length zero"):
         make_bank(rows(), LABELS, text=text * (np.arange(6) > 0)[:, None])
+
+
+ALIKE = {
+    "a large offset": rows() + 1e5,
+    "a large constant column": np.hstack([rows(), np.full((72, 1), 1e5)]),
+    "multiples of one row": np.abs(rows(1)) * np.arange(1, 8),
+    "one positive dimension": np.abs(rows(1)),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_one_direction_are_never_chance_in_silence(kind, dtype):
+    bank = make_bank(ALIKE[kind].astype(dtype), LABELS)
+    with pytest.raises(FewshotError, match=r"in the same direction.*Subtract the mean"):
+        check_range(replace(bank, normalize="l2"))
+    if kind.startswith("a large"):
+        with pytest.raises(FewshotError, match="rows that are nearly the same: they differ by"):
+            check_range(bank)
+    else:  # nearest class mean has the lengths to go by; whatever goes by cosine has nothing
+        with pytest.warns(UserWarning, match="all rows point in the same direction"):
+            fewshot.evaluate(bank.features, LABELS, episodes=4, shots=2)
+
+
+def test_after_subtracting_the_mean_nothing_is_refused():
+    features = rows() + 1e5
+    check_range(make_bank(features - features.mean(0), LABELS, normalize="l2"))
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+def test_of_one_dimension_only_the_sign_has_a_direction(normalize):
+    with pytest.warns(UserWarning, match="features: with one dimension, .* nothing but the sign"):
+        fewshot.evaluate(rows(1), LABELS, episodes=4, shots=2, normalize=normalize)
+
+
+def test_denormals_without_digits_are_refused():
+    with pytest.raises(FewshotError, match=r"at least 7\.6e-06 in float16.* no digits left"):
+        check_range(make_bank((rows() * 1e-7).astype(np.float16), LABELS, normalize="l2"))
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1.0, False), (1e30, False), (1e-30, True)])
+def test_spread_by_its_definition(scale, unit):
+    features = np.array([[3.0, 1.0], [3.0, -1.0], [0.0, 0.0]]) * scale
+    assert spread(features, unit) == pytest.approx(0.1**0.5)
