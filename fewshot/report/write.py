@@ -18,6 +18,10 @@ from fewshot.results.store import read_runs, store_warnings
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
+FORMATS = ("svg", "pdf", "png")  # of figures
+# Most cells for which the table is printed; of more, the page and `fewshot results` are easier to
+# read.
+MOST_PRINTED = 100
 
 
 def write_report(
@@ -69,14 +73,6 @@ def check_figures(argument: str, formats: Sequence[str]) -> None:
             "figures need matplotlib, which is not installed; the page does not",
             f"Run: {install_command('figures')}.",
         )
-
-
-# Most cells for which the table is printed; of more, the page and `fewshot results` are easier to
-# read.
-MOST_PRINTED = 100
-
-
-FORMATS = ("svg", "pdf", "png")
 
 
 # Columns that a report shows; others are not read.

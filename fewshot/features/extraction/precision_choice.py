@@ -82,7 +82,8 @@ def choose(
 ) -> Choice:
     """The precision that `how` requests, or float32 if that distorts the features.
 
-    The first choice is recorded and holds for all processes.
+    The first choice is recorded and holds for all processes. For a choice that is not recorded
+    yet: see `recorded_choice`.
 
     Parameters
     ----------
@@ -91,11 +92,8 @@ def choose(
     dataset : ImageDataset
     backbone : Backbone
     how : Extraction
-        With a precision that is not "auto".
+        With "bfloat16" or "float16" as its precision.
     """
-    recorded = recorded_choice(record, how)
-    if recorded is not None:
-        return recorded
     encode = backbone.load(how.device)
     check = _compared(encode, dataset, backbone, how) | {"asked": how.precision}
     precision = verdict(check, how.precision)
