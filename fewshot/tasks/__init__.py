@@ -1,1 +1,129 @@
+"""Tasks: what is asked of episodes. A folder each, found by name."""
 
+from __future__ import annotations
+
+from functools import cache
+
+from fewshot.exceptions import FewshotError
+from fewshot.registry import Registry, imported
+from fewshot.tasks.base import KINDS, Table, Task
+
+__all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks"]
+
+tasks = Registry("task", "fewshot.tasks")
+tasks.add(
+    "classification",
+    "fewshot.tasks.classification.task:Classification",
+    "which of the N classes is this image of?",
+)
+tasks.add(
+    "verification",
+    "fewshot.tasks.verification.task:Verification",
+    "is this image of class c? One class at a time, the others impostors",
+)
+tasks.add(
+    "one_class",
+    "fewshot.tasks.one_class.task:OneClass",
+    "is this image of class c? From its name alone, with a yes or no",
+)
+
+
+def task_named(name: str) -> Task:
+    """The task of a name, or of ``module:Class``.
+
+    Raises
+    ------
+    FewshotError
+        No such task, one that cannot be imported, or one that is declared wrongly.
+    """
+    if ":" in str(name):
+        return _given(str(name))
+    return _created(tasks, str(name))
+
+
+@cache
+def _created(registry: Registry, name: str) -> Task:
+    entry = registry[name]
+    return _checked(entry.load(), name, entry.origin)
+
+
+@cache
+def _given(target: str) -> Task:
+    """A task by ``module:Class``, which is known by its name from then on."""
+    loaded = imported(target, "task")
+    task = _checked(loaded, None, target)
+    if task.name not in tasks:
+        tasks.add(task.name, loaded, task.title)
+    elif (known := tasks[task.name]).origin != target:
+        raise FewshotError(
+            "task",
+            f"{target} is called {task.name!r}, as is {known.origin}",
+            "Give it another name.",
+        )
+    return task_named(task.name)
+
+
+def known_tasks() -> list[Task]:
+    """All tasks that can be imported, by name; those of this package first."""
+    own = [name for name in tasks if tasks[name].package is None]
+    others = [name for name in tasks if tasks[name].package is not None]
+    found = []
+    for name in [*own, *others]:
+        try:
+            found.append(task_named(name))
+        except FewshotError:  # said where it is asked for
+            continue
+    return found
+
+
+def tables() -> dict[str, Table]:
+    """The tables of all tasks by name."""
+    return {table.name: table for task in known_tasks() for table in task.tables}
+
+
+def table_columns(name: str) -> dict[str, str]:
+    """Columns of a table of any task, with their types."""
+    task = next(t for t in known_tasks() if any(table.name == name for table in t.tables))
+    return task.columns(name)
+
+
+def _checked(loaded: object, name: str | None, origin: str) -> Task:
+    """An instance of a task, after a check of its declaration.
+
+    Raises
+    ------
+    FewshotError
+        One line that says what is declared wrongly.
+    """
+    if not (isinstance(loaded, type) and issubclass(loaded, Task)):
+        raise FewshotError("task", f"{origin}: expected a class derived from fewshot.tasks.Task, "
+                           f"got {loaded!r}")  # fmt: skip
+    problem = declaration_problem(loaded, name)
+    if problem is not None:
+        raise FewshotError("task", f"{origin}: {problem}")
+    return loaded()
+
+
+def declaration_problem(task: type[Task], name: str | None = None) -> str | None:
+    """What is wrong with the declaration of a task, in one line; None if nothing is."""
+    for attribute in ("name", "title", "tables", "measures", "report"):
+        if not getattr(task, attribute, None):
+            return f"expected the attribute {attribute!r}, got none"
+    if name is not None and task.name != name:
+        return f"registered as {name!r}, and calls itself {task.name!r}"
+    if not task.name.isidentifier():
+        return f"name: expected letters, digits and _, got {task.name!r}"
+    if ":" not in str(task.report):
+        return f"report: expected package.module:Class, got {task.report!r}"
+    for table in task.tables:
+        for column, kind in {**task.keys, **table.columns}.items():
+            if kind not in KINDS:
+                return (
+                    f"table {table.name}: column {column!r} has the type {kind!r}, "
+                    f"expected one of {', '.join(KINDS)}"
+                )
+    names = [table.name for table in task.tables]
+    for measure in task.measures:
+        if measure.table is not None and measure.table not in names:
+            return f"measure {measure.name}: expected a table of the task, got {measure.table!r}"
+    return None

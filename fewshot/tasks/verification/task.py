@@ -1,204 +1,69 @@
-"""Open-set verification: whether an image belongs to a class, given its shots or its name."""
+"""Open-set verification as a task: its rows and measures."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from fewshot.tasks.base import HIGHER, LOWER, Measure, Table
+from fewshot.tasks.engine.episodic import EpisodicTask
 
-from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head
-from fewshot.heads.verifier import verifier
-from fewshot.results.result import Result
-from fewshot.results.schema import (
-    EPISODE_COLUMNS,
-    MEASURES,
-    PREDICTION_COLUMNS,
-    VERIFICATION,
-    VERIFICATION_COLUMNS,
+if TYPE_CHECKING:
+    from fewshot.episodes.episode_set import EpisodeSet
+    from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.features.bank import FeatureBank
+    from fewshot.heads.base import Head
+    from fewshot.results.result import Result
+
+MEASURES = ("auroc", "average_precision", "fpr95")
+TARGETS = Table(
+    "verification",
+    {
+        "target": "str",
+        "positives": "int64",
+        "negatives": "int64",
+        **dict.fromkeys(MEASURES, "float64"),
+    },
+    per_episode="ways",
 )
-from fewshot.statistics.populations import population_intervals
-from fewshot.tasks.engine.context import check_uses
-from fewshot.tasks.engine.judged_part import judged_name
-from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.settings import Settings
-from fewshot.tasks.verification.scores import VerificationMeasures, verification_measures
-
-NO_BASE = "verification learns nothing from base-class episodes"
 
 
-def evaluate_verification(
-    bank: FeatureBank,
-    episodes: EpisodeSet,
-    head: tuple[str, Head],
-    settings: Settings,
-    seed: int,
-) -> Result:
-    """Evaluate a head on verification: each class of an episode as target, the others as impostors.
+class Verification(EpisodicTask):
+    """Is a query of class c? One class of an episode at a time, the others are impostors."""
 
-    Parameters
-    ----------
-    bank : FeatureBank
-    episodes : EpisodeSet
-        From any sampler; the head sees only the shots of a class.
-    head : (str, Head)
-        Name for the rows, and a head that is a `Verifier`.
-    settings : Settings
-        Only device, threads and progress are used.
-    seed : int
-        Of the episodes, for the rows.
-
-    Returns
-    -------
-    Result
-        ``.verification`` has a row per episode and target, ``.summary`` the means of AUROC,
-        average precision and false positives at 95 % recall with their intervals.
-
-    Raises
-    ------
-    FewshotError
-        The head cannot verify, needs more shots, or class names that are not there.
-    """
-    name, classifier = head
-    verifier(name, classifier)
-    check_least_shots({name: classifier}, episodes.fewest_shots)
-    check_uses(bank, name, classifier.uses)
-    begun = time.perf_counter()
-    measures = verification_measures(
-        bank, episodes, head, progress=settings.progress, **settings.engine
+    name = "verification"
+    title = "Verification"
+    tables = (TARGETS,)
+    measures = (
+        Measure("auroc", HIGHER, table="verification"),
+        Measure("average_precision", HIGHER, table="verification"),
+        Measure("fpr95", LOWER, table="verification"),
     )
-    seconds = time.perf_counter() - begun
-    cell = _cell_columns(bank, name, episodes, seed)
-    summary = {
-        **cell,
-        "queries": episodes.queries,
-        "episodes": len(episodes),
-        "normalize": bank.normalize,
-        "head_parameters": classifier.get_params(),
-        "head_uses": sorted(classifier.uses),
-        "prevalence": _prevalence(measures),
-        "targets": int(np.isfinite(measures.auroc).sum()),
-        **{measure: _intervals(getattr(measures, measure), episodes) for measure in MEASURES},
-        "base": {"reason": NO_BASE},
-        "comparisons": [],
-        "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
-        "duration_s": time.perf_counter() - begun,
-        "episodes_per_second": len(episodes) / seconds,
-    }
-    return Result(
-        pd.DataFrame(columns=list(EPISODE_COLUMNS)),
-        pd.DataFrame(columns=list(PREDICTION_COLUMNS)),
-        summary,
-        verification=_rows(cell, bank, episodes, measures),
-    )
+    report = "fewshot.report.tasks.verification:VerificationReport"
 
+    def check_head(self, name: str, head: Head) -> None:
+        """Raise unless the head scores one class at a time."""
+        from fewshot.heads.verifier import verifier
 
-def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
-    return {
-        "task": VERIFICATION,
-        "dataset": judged_name(bank),
-        "backbone": bank.info.get("backbone", "unknown"),
-        "feature": bank.info.get("feature", "unknown"),
-        "head": head,
-        "ways": episodes.ways,
-        "shots": episodes.shots,
-        "seed": seed,
-    }
+        verifier(name, head)
 
+    def evaluate(
+        self,
+        bank: FeatureBank,
+        episodes: EpisodeSet,
+        head: tuple[str, Head],
+        evaluation: Evaluation,
+        seed: int,
+    ) -> Result:
+        """A row per episode and target, with `evaluate_verification`."""
+        from fewshot.tasks.verification.cell import evaluate_verification
 
-def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> list[dict[str, Any]]:
-    """Paired differences of heads that were evaluated on the same episodes.
+        return evaluate_verification(bank, episodes, head, evaluation.settings, seed)
 
-    Parameters
-    ----------
-    results : mapping of str to Result
-        By head, of `evaluate_verification` on `episodes`.
+    def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
+        """Add the paired differences of heads on the same episodes to the summaries."""
+        from fewshot.tasks.verification.cell import note_comparisons
 
-    Returns
-    -------
-    list of dict
-        One per pair: ``first``, ``second`` and, for each measure, the intervals of the mean of
-        first minus second by population.
-    """
-    values = {name: _by_target(result.verification, episodes) for name, result in results.items()}
-    return [
-        {"first": first, "second": second}
-        | {
-            measure: _intervals(values[first][measure] - values[second][measure], episodes)
-            for measure in MEASURES
-        }
-        for first, second in itertools.combinations(values, 2)
-    ]
-
-
-def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
-    """Add paired differences to ``summary["comparisons"]`` of the first head of each pair.
-
-    Parameters
-    ----------
-    evaluated : iterable of (EpisodeSet, Result)
-        Results on the same episodes are compared.
-    """
-    groups: dict[EpisodeSet, dict[str, Result]] = {}
-    for episodes, result in evaluated:
-        groups.setdefault(episodes, {})[result.summary["head"]] = result
-    for episodes, results in groups.items():
-        for pair in compare_verifiers(results, episodes):
-            results[pair["first"]].summary["comparisons"].append(pair)
-
-
-def _by_target(rows: pd.DataFrame, episodes: EpisodeSet) -> dict[str, NDArray]:
-    """Arrays (E, N) of each measure, by name."""
-    return {
-        measure: rows[measure].to_numpy(float).reshape(episodes.classes.shape)
-        for measure in MEASURES
-    }
-
-
-def _prevalence(measures: VerificationMeasures) -> float:
-    """Mean share of positives among the queries of a target."""
-    defined = np.isfinite(measures.auroc)
-    total = (measures.positives + measures.negatives)[defined]
-    return float((measures.positives[defined] / total).mean()) if defined.any() else float("nan")
-
-
-def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
-    """Intervals by population of the mean of values (E, N); None if there is no value.
-
-    A target without queries takes the mean of the others of its episode, which leaves the
-    episode's mean as it is; an episode without any target is left out.
-    """
-    defined = np.isfinite(values)
-    usable = defined.any(-1)
-    if not usable.any():
-        return None
-    values, defined = values[usable], defined[usable]
-    mean = np.nanmean(values, -1, keepdims=True)
-    query = None if episodes.query is None else episodes.query[usable]
-    return population_intervals(
-        np.where(defined, values, mean),
-        episodes.classes[usable],
-        episodes.labels,
-        episodes.support[usable],
-        query,
-        impostors=True,
-    )
-
-
-def _rows(
-    cell: dict[str, Any], bank: FeatureBank, episodes: EpisodeSet, measures: VerificationMeasures
-) -> pd.DataFrame:
-    """Data frame with a row per episode and target."""
-    E, N = episodes.classes.shape
-    names = np.array(bank.classnames, dtype=object)
-    rows = pd.DataFrame({"episode": np.repeat(np.arange(E), N)}).assign(**cell)
-    rows["target"] = names[episodes.classes].reshape(-1)
-    for name, values in measures._asdict().items():
-        rows[name] = values.reshape(-1)
-    return rows[list(VERIFICATION_COLUMNS)]
+        for _, cell in done:  # an earlier run may have had other heads
+            cell.summary["comparisons"] = []
+        note_comparisons(done)

@@ -1,0 +1,274 @@
+"""What a task is: its rows, its measures, its evaluation and its report, as data.
+
+Results, report, page, loggers and command line ask the task and never compare its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fewshot.evaluation.evaluation import Evaluation, TaskOutput
+    from fewshot.heads.base import Head
+
+# Columns that identify a cell, in every table of every task: the rows of a cell differ in others.
+CELL_COLUMNS = {
+    "task": "str",
+    "dataset": "str",
+    "part": "str",
+    "backbone": "str",
+    "feature": "str",
+    "head": "str",
+    "variant": "str",
+    "ways": "int64",
+    "shots": "int64",
+    "seed": "int64",
+}
+EPISODE = "episode"
+KINDS = ("str", "int64", "float64", "list<str>")  # of columns
+
+Better = Literal["higher", "lower", "neither"]
+HIGHER: Better = "higher"
+LOWER: Better = "lower"
+NEITHER: Better = "neither"
+
+Summary = Mapping[str, Any]
+
+
+class Value(NamedTuple):
+    """A measure of a cell; `half` is half the width of its interval, None without an interval."""
+
+    mean: float
+    half: float | None
+    level: float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows, one Parquet file of a run.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, and for ``fewshot results query --table``.
+    columns : mapping of str to {"str", "int64", "float64", "list<str>"}
+        Beside those that identify the cell, and ``episode``.
+    per_episode : str, optional
+        Key of a cell's summary that says how many rows an episode has: a number, or a collection
+        with an entry per row. One row by default.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    per_episode: str | None = None
+
+    def rows_of(self, cell: Summary) -> int | None:
+        """Number of rows of a cell; None if its summary does not say."""
+        episodes = cell.get("episodes")
+        if not isinstance(episodes, int):
+            return None
+        if self.per_episode is None:
+            return episodes
+        entries = cell.get(self.per_episode)
+        if entries is None:
+            return None
+        return episodes * (entries if isinstance(entries, int) else len(entries))
+
+
+class Entries(NamedTuple):
+    """Parts of a cell with measures of their own.
+
+    Attributes
+    ----------
+    key : str
+        Of the summary: a mapping of names to measures, as ``estimators``, or a list of measures
+        that have their name in them, as ``prevalences``.
+    name : str
+        Name of the column, as ``estimator`` or ``prevalence``.
+    """
+
+    key: str
+    name: str
+
+    def of(self, cell: Summary) -> list[dict[str, Any]]:
+        """The parts of a cell, with the column `name`."""
+        parts = cell.get(self.key) or ()
+        if isinstance(parts, Mapping):
+            return [{**row, self.name: name} for name, row in parts.items()]
+        return [dict(row) for row in parts]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a cell.
+
+    Attributes
+    ----------
+    name : str
+    better : {"higher", "lower", "neither"}
+    fraction : bool
+        Whether it is a share, shown in percent.
+    table : str, optional
+        Table that has the measure by episode, for paired comparisons.
+    value : callable, optional
+        From rows of that table to a value per row; the column of the measure's name by default.
+        Several rows of an episode are averaged.
+    columns : sequence of str
+        Columns that `value` reads.
+    of : Entries, optional
+        What a cell has it of, where it has several: one per estimator, or per share of positives.
+    """
+
+    name: str
+    better: Better = HIGHER
+    fraction: bool = True
+    table: str | None = None
+    value: Callable[[pd.DataFrame], pd.Series] | None = None
+    columns: Sequence[str] = ()
+    of: Entries | None = None
+
+
+class Task:
+    """Base of all tasks.
+
+    A task is registered by name in `fewshot.tasks`, or by an entry point of the group
+    ``fewshot.tasks``. Tasks whose cells are a head on episodes derive from
+    `fewshot.tasks.engine.episodic.EpisodicTask`.
+
+    Attributes
+    ----------
+    name : str
+        In rows, in ``task=NAME`` and in the registry.
+    title : str
+        For headings.
+    tables : tuple of Table
+        The first one has the rows of the main measure.
+    measures : tuple of Measure
+        The main one first.
+    keys : mapping of str to str
+        Columns that identify a cell beside `CELL_COLUMNS`, and their types.
+    version : int
+        To be raised when a formula changes: cells of earlier versions are then computed again.
+    report : str
+        ``package.module:Class`` of its tables, sentences and figures, a
+        `fewshot.report.tasks.base.TaskReport`. Only the report resolves it.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    tables: ClassVar[tuple[Table, ...]]
+    measures: ClassVar[tuple[Measure, ...]]
+    keys: ClassVar[Mapping[str, str]] = {}
+    version: ClassVar[int] = 1
+    report: ClassVar[str] = "fewshot.report.tasks.base:TaskReport"
+
+    def run(self, evaluation: Evaluation) -> TaskOutput:
+        """Evaluate all cells, or take them from earlier runs."""
+        raise NotImplementedError
+
+    def check_head(self, name: str, head: Head) -> None:
+        """Raise FewshotError unless the head can do the task; called before any work."""
+
+    # -- What is in the rows.
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Columns that identify a cell, with their types."""
+        return {**CELL_COLUMNS, **self.keys}
+
+    def table(self, name: str) -> Table:
+        """The table of a name."""
+        return next(table for table in self.tables if table.name == name)
+
+    def columns(self, name: str) -> dict[str, str]:
+        """All columns of a table, with their types."""
+        return {**self.identity, EPISODE: "int64", **self.table(name).columns}
+
+    # -- What is in the summary of a cell.
+
+    def measure(self, name: str) -> Measure | None:
+        """The measure of a name; None if the task has none of it."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
+    def entries(self, cell: Summary, measure: str) -> Iterator[dict[str, Any]]:
+        """The cell, or those parts of it that have a value of the measure each."""
+        found = self.measure(measure)
+        if found is None or found.of is None:
+            yield dict(cell)
+        else:
+            yield from ({**cell, **part} for part in found.of.of(cell))
+
+    def value(self, entry: Summary, measure: str, population: str = "episodes") -> Value | None:
+        """A measure of an entry with its interval over a population; None if missing.
+
+        In the summary a measure is a number, an interval (``mean``, ``lower``, ``upper``), or
+        intervals by population.
+        """
+        return value_of(entry.get(measure), population)
+
+    def flat(self, cell: Summary) -> list[dict[str, Any]]:
+        """Columns of the table of cells beside those of all tasks, a dict per row of it."""
+        parts = self.measures[0].of
+        names = [measure.name for measure in self.measures if measure.of == parts]
+        if parts is None:
+            return [bounded({name: cell.get(name) for name in names})]
+        return [
+            {parts.name: part[parts.name], **bounded({name: part.get(name) for name in names})}
+            for part in parts.of(cell)
+        ]
+
+    def metrics(self, cell: Summary) -> Iterator[tuple[str, int, float]]:
+        """Name, step and value of what is logged: the measures of the cell, by shots."""
+        for measure in self.measures:
+            value = None if measure.of else self.value(cell, measure.name)
+            if value is not None and value.mean == value.mean:
+                yield measure.name, int(cell["shots"]), value.mean
+
+
+def value_of(value: Any, population: str) -> Value | None:
+    """A measure as it stands in a summary: number, interval, or intervals by population."""
+    if isinstance(value, Mapping) and "mean" not in value:
+        value = value.get(population) or value.get("episodes")
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        return Value(float(value), None, None)
+    if value.get("mean") is None:
+        return None
+    lower, upper = value.get("lower"), value.get("upper")
+    bounded_here = value.get("population", population) == population
+    known = bounded_here and lower is not None and upper is not None
+    half = (upper - lower) / 2 if known else None
+    return Value(float(value["mean"]), half, value.get("level"))
+
+
+def bounded(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Means and bounds of measures, as columns; of intervals by population, over episodes."""
+    row: dict[str, Any] = {}
+    for name, measure in measures.items():
+        interval = measure if isinstance(measure, Mapping) else {"mean": measure}
+        interval = interval.get("episodes", interval) or {}
+        row |= {name: interval.get("mean")}
+        row |= {f"{name}_{side}": interval.get(side) for side in ("lower", "upper")}
+    return row
+
+
+def dataset_label(cell: Summary) -> str:
+    """Name of a data set where people read it: ``digits (base classes)``; novel go without."""
+    part = cell.get("part") or "novel"
+    return str(cell["dataset"]) if part == "novel" else f"{cell['dataset']} ({part} classes)"
+
+
+def head_label(cell: Summary) -> str:
+    """Name of a head where people read it, with its variant: ``lda (shrinkage=0.1)``."""
+    variant = cell.get("variant")
+    return f"{cell['head']} ({variant})" if variant else str(cell["head"])
+
+
+def identity_of(cell: Summary, keys: Iterable[str] = ()) -> tuple[Any, ...]:
+    """The values that identify a cell among those of its task."""
+    return tuple(cell.get(name) for name in (*CELL_COLUMNS, *keys))

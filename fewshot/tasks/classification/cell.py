@@ -1,0 +1,222 @@
+"""Few-shot classification: actual and predicted errors of one head on one set of episodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.estimators.base import ErrorEstimator
+from fewshot.estimators.oracle import OracleEstimator
+from fewshot.exceptions import FewshotError
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head
+from fewshot.results.result import Result
+from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, TASK
+from fewshot.statistics.populations import population_intervals
+from fewshot.statistics.predictions import (
+    compare_estimators,
+    coverage_curve,
+    interval_metrics,
+    mean_interval,
+    prediction_metrics,
+)
+from fewshot.tasks.calibration.choosing import (
+    calibrate,
+    calibration_name,
+    check_calibration,
+    fitted_calibrator,
+)
+from fewshot.tasks.engine.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
+from fewshot.tasks.engine.context import check_uses
+from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
+from fewshot.tasks.engine.judged_part import judged_name
+from fewshot.tasks.engine.least_shots import check_least_shots
+from fewshot.tasks.engine.settings import Settings
+
+
+def evaluate_cell(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: tuple[str, Head],
+    estimators: Mapping[str, ErrorEstimator],
+    settings: Settings,
+    seed: int,
+) -> Result:
+    """Evaluate `head` on `episodes` and compare its errors with the predictions of `estimators`.
+
+    Raises
+    ------
+    FewshotError
+        Calibration on base classes that the bank does not have, or fewer shots than `head` needs.
+    """
+    name, classifier = head
+    check_least_shots({name: classifier}, episodes.fewest_shots)
+    check_calibration(settings, bank)
+    begun = time.perf_counter()
+    base = draw_base_episodes(
+        bank, episodes.ways, episodes.shots, episodes.mean_queries, settings.base_episodes, seed
+    )
+    if settings.calibration == "base" and base.episodes is None:
+        raise FewshotError(
+            "calibration",
+            f"expected base-class episodes to calibrate on, got {base.reason}",
+            "Mark more classes as base, or set calibration to datasets or none.",
+        )
+    check_uses(bank, name, classifier.uses)
+    wrapped = {
+        key: calibrate(key, estimator, name, bank, settings)
+        for key, estimator in estimators.items()
+        if estimator.least_shots <= episodes.fewest_shots
+    }
+    all_estimators = {**estimators, **wrapped}  # the others stay unfitted and predict NaN
+    engine_start = time.perf_counter()
+    by_class, queries = actual_errors(
+        bank, episodes, classifier, progress=settings.progress, **settings.engine
+    )
+    seconds = time.perf_counter() - engine_start
+    base_classes = known_of_base(bank, base, classifier, **settings.engine)
+    base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
+    for estimator in wrapped.values():
+        estimator.fit(base_classes)
+    predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
+    calibrated = dict.fromkeys(all_estimators, "none")
+    calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
+    cell = _cell_columns(bank, name, episodes, seed)
+    rows = _episode_rows(cell, bank, episodes, by_class, queries)
+    prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
+    summary = {
+        **cell,
+        "queries": episodes.queries,
+        "episodes": len(episodes),
+        "normalize": bank.normalize,
+        "head_parameters": classifier.get_params(),
+        "head_uses": sorted(classifier.uses),
+        "accuracy": mean_interval(rows["accuracy"].to_numpy()),
+        "accuracy_intervals": _intervals(by_class, episodes),
+        "actual_error": mean_interval(rows["actual_error"].to_numpy()),
+        "base": _base_summary(base, base_errors),
+        "estimators": _estimator_summaries(
+            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated
+        ),
+        "comparisons": compare_estimators(
+            {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
+        ),
+        "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
+        "duration_s": time.perf_counter() - begun,
+        "episodes_per_second": len(episodes) / seconds,
+    }
+    calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
+    return Result(rows, prediction_table, summary, calibrator)
+
+
+def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
+    return {
+        "task": TASK,
+        "dataset": judged_name(bank),
+        "backbone": bank.info.get("backbone", "unknown"),
+        "feature": bank.info.get("feature", "unknown"),
+        "head": head,
+        "ways": episodes.ways,
+        "shots": episodes.shots,
+        "seed": seed,
+    }
+
+
+def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Any]:
+    """Intervals of the mean accuracy by population, from errors (E, N).
+
+    A class without queries takes the mean of the others, which leaves the episode's mean as it is.
+    """
+    filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
+    return population_intervals(
+        1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
+    )
+
+
+def _episode_rows(
+    cell: dict[str, Any],
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    by_class: NDArray,
+    queries: NDArray,
+) -> pd.DataFrame:
+    error = np.nanmean(by_class, -1)  # of the classes that have queries
+    names = np.array(bank.classnames, dtype=object)
+    rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
+    rows["classes"] = list(names[episodes.classes].tolist())
+    rows["queries"] = queries.sum(-1)
+    rows["actual_error"] = error
+    rows["accuracy"] = 1 - error
+    rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
+    return rows[list(EPISODE_COLUMNS)]
+
+
+def _prediction_rows(
+    cell: dict[str, Any],
+    rows: pd.DataFrame,
+    predicted: Mapping[str, Predicted],
+    calibrated: Mapping[str, str],
+) -> pd.DataFrame:
+    tables = []
+    for name, guess in predicted.items():
+        table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
+        table["calibration"] = calibrated[name]
+        table["predicted_error"] = guess.error
+        table["lower"], table["upper"] = guess.lower, guess.upper
+        table["reason"] = guess.reasons
+        tables.append(table[list(PREDICTION_COLUMNS)])
+    if not tables:
+        return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _estimator_summaries(
+    actual: NDArray,
+    predicted: Mapping[str, Predicted],
+    estimators: Mapping[str, ErrorEstimator],
+    calibrated: Mapping[str, str],
+) -> dict[str, Any]:
+    constant = predicted.get("constant")
+    baseline = None if constant is None else constant.error
+    summaries = {}
+    for name, guess in predicted.items():
+        finite = np.isfinite(guess.error)
+        fell_back = finite & (guess.reasons != None)  # noqa: E711  elementwise
+        why, why_simpler = (all_reasons(guess.reasons[mask]) for mask in (~finite, fell_back))
+        has_interval = bool(np.isfinite(guess.lower).any())
+        summaries[name] = {
+            "calibration": calibrated[name],
+            "sees_queries": isinstance(estimators[name], OracleEstimator),
+            "reason": why or why_simpler,
+            "fallbacks": int(fell_back.sum()),
+            "fallback_reason": why_simpler,
+            "level": getattr(estimators[name], "level", None) if has_interval else None,
+            **prediction_metrics(guess.error, actual, baseline),
+            **interval_metrics(guess.lower, guess.upper, actual),
+            "coverage_curve": coverage_curve(guess.bands, actual),
+            "seconds_per_episode": guess.seconds / max(1, len(actual)),
+        }
+    return summaries
+
+
+def all_reasons(reasons: NDArray) -> str | None:
+    """Distinct reasons of all episodes as a text; None without any."""
+    parts = (part for text in dict.fromkeys(reasons.tolist()) for part in str(text).split("; "))
+    return "; ".join(dict.fromkeys(parts)) or None
+
+
+def _base_summary(base: BaseEpisodes, errors: NDArray | None) -> dict[str, Any]:
+    if base.episodes is None or errors is None:
+        return {"reason": base.reason}
+    return {
+        "classes": base.classes,
+        "episodes": len(base.episodes),
+        "actual_error": float(errors.mean()),
+        "actual_error_interval": mean_interval(errors),
+    }

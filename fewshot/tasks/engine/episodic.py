@@ -1,0 +1,202 @@
+"""Tasks whose cells are a head on episodes: the loop over cells, with earlier ones reused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fewshot.exceptions import FewshotError
+from fewshot.tasks.base import Task
+
+if TYPE_CHECKING:
+    from fewshot.episodes.episode_set import EpisodeSet
+    from fewshot.evaluation.evaluation import Evaluation, TaskOutput
+    from fewshot.features.bank import FeatureBank
+    from fewshot.heads.base import Head
+    from fewshot.results.result import Result
+
+    NamedHead = tuple[str, Head]
+    Job = tuple[EpisodeSet, NamedHead, int]  # with the seed
+
+
+class EpisodicTask(Task):
+    """A task whose cells are one head on one set of episodes.
+
+    A derived class declares its rows and measures, and implements `evaluate`; the rest has
+    defaults.
+    """
+
+    def evaluate(
+        self,
+        bank: FeatureBank,
+        episodes: EpisodeSet,
+        head: NamedHead,
+        evaluation: Evaluation,
+        seed: int,
+    ) -> Result:
+        """Rows and summary of one head on one set of episodes.
+
+        Parameters
+        ----------
+        bank : FeatureBank
+        episodes : EpisodeSet
+        head : (str, Head)
+            Name for the rows, and an unfitted head.
+        evaluation : Evaluation
+            With the estimators and the settings of the computation.
+        seed : int
+            Of the episodes, for the rows.
+
+        Returns
+        -------
+        Result
+            Tables of `tables` with a column ``episode``, in order; columns that identify the cell
+            and facts that all tasks have in their summary (hashes, numbers of episodes, parameters
+            of the head) are added where they are missing.
+        """
+        raise NotImplementedError
+
+    def check(self, evaluation: Evaluation, bank: FeatureBank) -> None:
+        """Raise FewshotError before anything is computed, if the features do not do."""
+
+    def causes(self, evaluation: Evaluation) -> dict[str, Any]:
+        """What determines the rows of a cell beside features, texts, episodes, head and seed.
+
+        JSON types; it becomes a part of the key by which a cell is found again.
+        """
+        return {}
+
+    def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
+        """Add comparisons between the finished cells to their summaries."""
+
+    def run(self, evaluation: Evaluation) -> TaskOutput:
+        """Evaluate every head on the episodes of every number of shots and seed."""
+        from fewshot.evaluation.evaluation import TaskOutput
+        from fewshot.tasks.engine.context import check_uses
+        from fewshot.tasks.engine.least_shots import left_out
+
+        for name, head in evaluation.heads:
+            self.check_head(name, head)
+        omitted = left_out(evaluation.heads, evaluation.shots)  # before features are extracted
+        uses: frozenset[str] = frozenset().union(*(head.uses for _, head in evaluation.heads))
+        bank = evaluation.bank(uses)
+        for name, head in evaluation.heads:
+            check_uses(bank, name, head.uses)
+        self.check(evaluation, bank)
+        evaluation.notices.left_out(omitted)
+        jobs: list[Job] = [
+            (episodes, (name, head), seed)
+            for seed, episodes in evaluation.episodes(bank)
+            for name, head in evaluation.heads
+            if head.least_shots <= episodes.fewest_shots
+        ]
+        drawn = list(dict.fromkeys(episodes for episodes, _, _ in jobs))
+        with evaluation.progress(sum(len(episodes) for episodes, _, _ in jobs)) as running:
+            cells, failed = evaluate_missing(self, running, bank, jobs)
+        return TaskOutput(bank, cells, drawn, omitted, failed)
+
+
+def evaluate_missing(
+    task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, jobs: Sequence[Job]
+) -> tuple[list[Result], list[dict[str, Any]]]:
+    """Return a cell per job, from an earlier run or computed and stored, and the failed ones.
+
+    Other cells are still computed if one fails, also by an internal error, as of a user's head, or
+    when memory runs out.
+
+    Raises
+    ------
+    FewshotError
+        A cell is missing and the policy is "never".
+    Exception
+        The first error, if every cell failed.
+    """
+    from fewshot.results.result import Result
+
+    keys = [_key(task, evaluation, bank, job) for job in jobs]
+    store = evaluation.store
+    earlier = store.find(keys)
+    if store.policy == "never":
+        _check_complete(jobs, [key in earlier for key in keys])
+    done: list[tuple[EpisodeSet, Result]] = []
+    failed, errors = list[dict[str, Any]](), list[Exception]()
+    for key, (episodes, head, seed) in zip(keys, jobs, strict=True):
+        compute = partial(_evaluated, task, evaluation, bank, (episodes, head, seed))
+        cell = earlier[key] if key in earlier else _computed(compute, evaluation, key)
+        if key in earlier and evaluation.settings.progress:
+            evaluation.settings.progress(len(episodes))
+        if isinstance(cell, Result):
+            done.append((episodes, cell))
+            continue
+        if len(jobs) == 1:
+            raise cell
+        errors.append(cell)
+        failed.append(_failure(episodes, head, seed, cell))
+        evaluation.notices.failed(failed[-1], cell)
+    if errors and not done:
+        raise errors[0]
+    task.compare(done)
+    return [cell for _, cell in done], failed
+
+
+def _key(task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job) -> str:
+    from fewshot.tasks.engine.keys import cell_key
+
+    episodes, head, seed = job
+    return cell_key(task, bank, episodes, head, seed, task.causes(evaluation))
+
+
+def _evaluated(
+    task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job
+) -> Result:
+    from fewshot.tasks.engine.rows import completed
+
+    episodes, head, seed = job
+    result = task.evaluate(bank, episodes, head, evaluation, seed)
+    return completed(task, result, bank, episodes, head, seed)
+
+
+def _computed(
+    compute: Callable[[], Result], evaluation: Evaluation, key: str
+) -> Result | Exception:
+    """Compute and store a cell, unless another process has; return it, or the error."""
+    with evaluation.store.alone_with(key) as kept:
+        if kept is not None:
+            return kept
+        try:
+            cell = compute()
+        except Exception as error:
+            return error
+        cell.summary.update(key=key, reused_from=None)
+        evaluation.store.keep(cell)
+        return cell
+
+
+def _failure(
+    episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception
+) -> dict[str, Any]:
+    defect = not isinstance(error, FewshotError)
+    text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
+    cell = {"head": head[0], "ways": episodes.ways, "shots": episodes.shots, "seed": seed}
+    return {**cell, "variant": head[1].variant(), "error": text, "defect": defect}
+
+
+def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
+    missing = [
+        f"{head} with {episodes.shots} shot{'s' * (episodes.shots != 1)}"
+        for (episodes, (head, _), _), exists in zip(jobs, available, strict=True)
+        if not exists
+    ]
+    if missing:
+        raise FewshotError(
+            "results.policy",
+            f"never to compute, but no earlier run has {', '.join(missing)}",
+            "Set results.policy=only-missing to compute what is missing.",
+        )
+
+
+def exit_code(failed: Sequence[Mapping[str, Any]]) -> int:
+    """Return 1 if a cell failed by an internal error, 2 if by another error, else 0."""
+    codes = [1 if cell["defect"] else 2 for cell in failed]
+    return min(codes, default=0)
