@@ -149,7 +149,8 @@ def build(folder: Path) -> None:
     """Read, build, write; a line of numbers."""
     from fewshot.report import render_report
     from fewshot.report.write import COLUMNS
-    from fewshot.results.store import find_runs, read_runs
+    from fewshot.results.folders import find_runs
+    from fewshot.results.store import read_runs
 
     begun = time.perf_counter()
     summary, episodes, predictions = read_runs(find_runs([folder]), COLUMNS)

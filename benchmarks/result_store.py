@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import find_runs, read_runs, write_tables
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs, write_tables
 
 EPISODES, CLASSES, WAYS = 1000, 64, 5
 ESTIMATORS = ("auto", "loo", "constant")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,18 +14,20 @@ from fewshot.episodes import (
 )
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.calibrators import SOURCES
-from fewshot.evaluation.episodes import check_replay, draw_episodes, named_estimators, named_head
+from fewshot.evaluation.evaluation import Evaluation
+from fewshot.evaluation.named import named_estimators, named_heads
+from fewshot.evaluation.notices import AsWarnings
 from fewshot.evaluation.result import EvaluationResult
+from fewshot.evaluation.sampling import Sampling
+from fewshot.evaluation.sources import GivenFeatures
 from fewshot.exceptions import (
     expect_choice,
 )
 from fewshot.features.bank import make_bank
 from fewshot.features.copies import with_copies
-from fewshot.features.data_warnings import data_warnings
 from fewshot.features.ranges import check_range
 from fewshot.heads.base import Head
-from fewshot.tasks.classification.task import evaluate_cell
-from fewshot.tasks.engine.judged_part import check_judged, judged_part
+from fewshot.tasks import task_named
 from fewshot.tasks.engine.settings import Settings
 
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
@@ -155,7 +156,6 @@ def evaluate(
     >>> result.episodes.shape[0], bool(result.summary["accuracy"]["mean"] > 0.9)
     (100, True)
     """
-    info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
     settings = Settings(
         calibration,
         method,
@@ -163,27 +163,37 @@ def evaluate(
         calibrator,
         device=torch.device(device),
         threads=threads,
-        progress=progress,
+        progress=progress or (lambda _: None),
     )
     expect_choice("calibration", calibration, SOURCES)
-    judge = named_head(head)
-    guessers = named_estimators(estimators)
+    info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
+    classifiers, guessers = named_heads(head), named_estimators(estimators)
     bank = make_bank(
         features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
         subset=subset,
     )  # fmt: skip
     check_range(bank)
     bank = with_copies(replace(bank, logit_scale=float(logit_scale), predictor=predictor))
-    for warning in data_warnings(bank):
-        warnings.warn(warning, stacklevel=2)
-    bank = judged_part(bank, part)
     if isinstance(episodes, EpisodeSet):
-        drawn = check_judged(check_replay(episodes, bank), bank)
+        sampling = Sampling(part=part, replay=episodes)
     else:
-        drawn = draw_episodes(bank, ways, shots, queries, episodes, seed, min_images, sampler)
-    result = evaluate_cell(bank, drawn, judge, guessers, settings, seed)
+        sampling = Sampling(
+            ways, (shots,), queries, episodes, sampler, min_images=min_images, part=part
+        )
+    evaluation = Evaluation(
+        task_named("classification"),
+        GivenFeatures(bank),
+        classifiers,
+        guessers,
+        sampling,
+        (seed,),
+        settings,
+        notices=AsWarnings(),
+    )
+    output = evaluation.run()
+    result = output.cells[0]
     result.summary["data"] = {
-        "copies": bank.info["copies"],
-        "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
+        "copies": output.bank.info["copies"],
+        "labelled_minus_one": unlabelled(output.bank.labels, output.bank.classnames),
     }
     return EvaluationResult(**vars(result))

@@ -6,7 +6,7 @@ import fnmatch
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata
@@ -214,9 +214,10 @@ def _package(point: metadata.EntryPoint) -> str:
 def _entry_points() -> dict[str, list[metadata.EntryPoint]]:
     """Entry points of all groups of this project, by group."""
     groups: dict[str, list[metadata.EntryPoint]] = {}
-    for point in metadata.entry_points():
-        if point.group.startswith("fewshot."):
-            groups.setdefault(point.group, []).append(point)
+    found = metadata.entry_points()
+    for group in found.groups:
+        if group.startswith("fewshot."):
+            groups[group] = list(found.select(group=group))
     return groups
 
 
@@ -224,3 +225,26 @@ def _entry_points() -> dict[str, list[metadata.EntryPoint]]:
 def parameter_names(cls: type) -> tuple[str, ...]:
     """Return the names of a constructor's parameters; cached, as heads are cloned per chunk."""
     return tuple(inspect.signature(cls).parameters)
+
+
+def variant_text(parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Parameters that differ from their defaults, sorted: ``shrinkage=0.1``.
+
+    Examples
+    --------
+    >>> variant_text({"metric": "cosine", "l2": False}, {"metric": "euclidean", "l2": False})
+    'metric=cosine'
+    """
+    return ", ".join(
+        f"{name}={value}"
+        for name, value in sorted(parameters.items())
+        if name not in defaults or not _equal(value, defaults[name])
+    )
+
+
+def _equal(first: Any, second: Any) -> bool:
+    """Whether two values are equal; False for those that cannot be compared, as tensors."""
+    try:
+        return bool(first == second)
+    except (RuntimeError, ValueError, TypeError):
+        return False

@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     if _errors:
         raise _errors.pop()
     if _failed:
-        from fewshot.evaluation.cells import exit_code
+        from fewshot.tasks.engine.episodic import exit_code
 
         return exit_code(_failed)
     return code

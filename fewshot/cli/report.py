@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fewshot.cli.arguments import Parser
 from fewshot.report.write import check_figures, join_report, write_tables
-from fewshot.results.store import find_runs
+from fewshot.results.folders import find_runs
 
 EXAMPLES = """\
 examples:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fewshot.results.joining import Store
 
 FILTERS = (
-    "task", "dataset", "backbone", "feature", "head", "estimator", "ways", "shots", "seed",
-    "queries", "source", "against",
+    "task", "dataset", "part", "backbone", "feature", "head", "variant", "estimator", "ways",
+    "shots", "seed", "queries", "source", "against",
 )  # fmt: skip
 
 
@@ -63,8 +63,9 @@ def split_list(text: str) -> list[str]:
 @contextmanager
 def open_store(folders: Sequence[str], action: str) -> Iterator[Store]:
     """Yield all runs under the folders; warn of unreadable runs at the end, also after errors."""
+    from fewshot.results.folders import find_runs
     from fewshot.results.joining import Store
-    from fewshot.results.store import find_runs, store_warnings
+    from fewshot.results.store import store_warnings
 
     argument = f"fewshot results {action}"
     store = Store(find_runs(folders, argument), argument)

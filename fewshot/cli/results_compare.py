@@ -21,7 +21,9 @@ from fewshot.cli.results_common import (
 from fewshot.exceptions import expect
 from fewshot.report.wording import percent
 
-FILTERS = ("dataset", "head", "backbone", "feature", "ways", "shots", "seed")
+FILTERS = (
+    "task", "dataset", "part", "head", "variant", "backbone", "feature", "ways", "shots", "seed",
+)  # fmt: skip
 FORMATS = ("table", "csv", "json", "markdown")
 EXAMPLES = """\
   fewshot results compare runs --heads ncm,lda
@@ -40,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
     add_folders(parser)
     parser.add_argument("--heads", type=split_list, metavar="A,B")
     parser.add_argument("--backbones", type=split_list, metavar="A,B")
+    parser.add_argument("--measure", metavar="NAME", help="default: accuracy, or the task's own")
     add_filters(parser, FILTERS)
     parser.add_argument("--format", default="table", help=", ".join(FORMATS))
     parser.add_argument("--output", metavar="FILE")
@@ -55,7 +58,11 @@ def main(argv: Sequence[str]) -> int:
     of = "backbone" if arguments.heads is None else "head"
     with open_store(arguments.folders, "compare") as store:
         comparison = compare(
-            store, of, arguments.heads or arguments.backbones, filters_of(arguments)
+            store,
+            of,
+            arguments.heads or arguments.backbones,
+            filters_of(arguments),
+            arguments.measure,
         )
         write_output(_text(comparison, arguments.format), arguments.output)
         for line in _left_out(comparison["left_out"]):
@@ -74,7 +81,7 @@ def _text(comparison: Mapping[str, Any], form: str) -> str:
     if form == "csv":
         return rows_text.csv_text(rows)
     write = rows_text.table_text if form == "table" else rows_text.markdown_text
-    return f"{write(rows)}\n{_over(comparison['over_datasets'])}\n"
+    return f"{write(rows)}\n{_over(comparison)}\n"
 
 
 def _row(pair: Mapping[str, Any], form: str) -> dict[str, Any]:
@@ -100,14 +107,15 @@ def _half(interval: Mapping[str, Any]) -> str:
     return f"{50 * (interval['upper'] - interval['lower']):.2f}"
 
 
-def _over(over: Mapping[str, Any]) -> str:
+def _over(comparison: Mapping[str, Any]) -> str:
     """Format the test over data sets in a few lines."""
+    over, measure = comparison["over_datasets"], comparison["measure"].replace("_", " ")
     sets = over["datasets"]
     lines = [f"Over {len(sets)} data set{'s' * (len(sets) != 1)}:"]
     ranks = over.get("ranks", {})
     for name, mean in over.get("means", {}).items():
         rank = f", mean rank {ranks[name]:.2f}" if name in ranks else ""
-        lines.append(f"  {name}: mean accuracy {100 * mean:.1f} %{rank}")
+        lines.append(f"  {name}: mean {measure} {100 * mean:.1f} %{rank}")
     if over["test"]:
         lines.append(f"  {over['test']}: p = {over['p']:.3g}")
     if "critical_difference" in over:

@@ -36,13 +36,8 @@ def main(argv: Sequence[str]) -> int:
     parser = create_parser("export", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     parser.add_argument("--format", default="markdown", help=", ".join(FORMATS))
-    rows, columns = ["head", "backbone"], ["dataset", "shots"]
-    parser.add_argument(
-        "--rows", type=split_list, default=rows, metavar="A,B", help="default: head,backbone"
-    )
-    parser.add_argument(
-        "--columns", type=split_list, default=columns, metavar="A,B", help="default: dataset,shots"
-    )
+    parser.add_argument("--rows", type=split_list, metavar="A,B", help="default: head,backbone")
+    parser.add_argument("--columns", type=split_list, metavar="A,B", help="default: dataset,shots")
     parser.add_argument("--measure", metavar="NAME", help="default: accuracy, or the task's own")
     parser.add_argument(
         "--interval", default="episodes", metavar="NAME", help="episodes, images, classes or none"
@@ -54,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     filters = filters_of(arguments)
     estimators = filters.pop("estimator", None)
     from fewshot.report.text.pivot import csv_table, latex_table, markdown_table
-    from fewshot.results.measures import FIRST
+    from fewshot.results.measures import main_measure
     from fewshot.results.pivot import pivot, tasks_left
 
     write = {
@@ -74,5 +69,5 @@ def main(argv: Sequence[str]) -> int:
         )
         write_output(write(table), arguments.output)
         for task in tasks_left(store, table.measure, filters):
-            print(f"fewshot: not shown: {task} (--measure {FIRST[task]})", file=sys.stderr)
+            print(f"fewshot: not shown: {task} (--measure {main_measure(task)})", file=sys.stderr)
     return exit_code(store)

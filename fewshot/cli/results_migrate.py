@@ -22,8 +22,9 @@ def main(argv: Sequence[str]) -> int:
     parser = create_parser("migrate", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     arguments = parser.parse_args(argv)
+    from fewshot.results.folders import runs_and_kept
     from fewshot.results.schema import SCHEMA_VERSION
-    from fewshot.results.store import migrate_run, runs_and_kept
+    from fewshot.results.store import migrate_run
 
     runs_by_folder = (runs_and_kept(Path(folder), parser.prog) for folder in arguments.folders)
     folders = list(dict.fromkeys(run for runs in runs_by_folder for run in runs))

@@ -58,8 +58,9 @@ def main(argv: Sequence[str]) -> int:
 def _bank(overrides: Sequence[str]) -> FeatureBank:
     """Return features with text vectors; all classes are base classes without a split."""
     from fewshot.config.compose import settings_from
-    from fewshot.evaluation.build import as_base, features_of
+    from fewshot.evaluation.build import features_of
     from fewshot.hardware import device_named
+    from fewshot.tasks.engine.judged_part import as_base
 
     settings = settings_from(overrides)
     if Path(str(settings["text"]["predictor"])).suffix:

@@ -1,30 +1,17 @@
-"""The part of the classes in the name of a data set: ``digits (base classes)``."""
+"""Parts of the classes of a data set in results: which come first where they are averaged."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 NOVEL = "novel"
 OTHERS = ("validation", "base")
-NAMED = re.compile(rf" \(({'|'.join(OTHERS)}) classes\)$")
 
 Item = TypeVar("Item")
 
 
-def name_with_part(dataset: str, part: str) -> str:
-    """Name of a data set in rows and cells: ``digits (base classes)``; novel ones go without."""
-    return dataset if part == NOVEL else f"{dataset} ({part} classes)"
-
-
-def part_of_name(dataset: str) -> str:
-    """The part in the name of a data set; "novel" if the name has none."""
-    match = NAMED.search(dataset)
-    return match[1] if match else NOVEL
-
-
-def of_one_part(items: Iterable[Item], dataset: Callable[[Item], str]) -> list[Item]:
+def of_one_part(items: Iterable[Item], part: Callable[[Item], str]) -> list[Item]:
     """Items on novel classes; if there are none, on validation classes, else on base classes.
 
     For averages and tests over data sets: base classes of a data set are no data set of their own,
@@ -33,10 +20,10 @@ def of_one_part(items: Iterable[Item], dataset: Callable[[Item], str]) -> list[I
     Parameters
     ----------
     items : iterable
-    dataset : callable
-        Function from an item to the name of its data set.
+    part : callable
+        Function from an item to the part of its classes.
     """
     table: dict[str, list[Item]] = {}
     for item in items:
-        table.setdefault(part_of_name(dataset(item)), []).append(item)
-    return next((table[part] for part in (NOVEL, *OTHERS) if part in table), [])
+        table.setdefault(part(item), []).append(item)
+    return next((table[name] for name in (NOVEL, *OTHERS) if name in table), [])

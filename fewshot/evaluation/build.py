@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from fewshot.backbones import load_backbone
@@ -20,12 +19,8 @@ from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.ranges import check_range
-from fewshot.heads.texts import no_text
 from fewshot.paths import option, places_of
-
-if TYPE_CHECKING:
-    from fewshot.datasets.base import ImageDataset
-    from fewshot.features.bank import FeatureBank
+from fewshot.tasks.engine.judged_part import as_base
 
 if TYPE_CHECKING:  # only runs with texts need them
     from fewshot.text.class_texts import ClassTexts
@@ -242,41 +237,11 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the settings ``dataset`` of another data set, by its name or a file of features."""
-    from fewshot.paths import option
-
     if Path(source).suffix in (".npz", ".safetensors"):
         dataset = option("dataset", "features") | {"path": source}
     else:
         dataset = option("dataset", source)
     return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}
-
-
-def as_base(bank: FeatureBank) -> FeatureBank:
-    """Return the bank with all classes as base classes, unless it has a split.
-
-    Raises
-    ------
-    FewshotError
-        The bank has no text vectors.
-    """
-    if bank.text is None:
-        raise no_text("text_gaussian")
-    return replace(bank, parts=bank.parts or ("base",) * len(bank.classnames))
-
-
-def labels_only(dataset: ImageDataset) -> FeatureBank:
-    """Return a bank with the labels of a data set and features of shape (M, 0)."""
-    empty = np.empty((len(dataset), 0), dtype=np.float32)
-    return FeatureBank(
-        empty,
-        dataset.labels,
-        dataset.classnames,
-        parts=dataset.parts,
-        subset=dataset.subset,
-        info={"dataset": dataset.name},
-        ids=dataset.ids,
-        naming=dataset.naming,
-    )
 
 
 def warn_left_out(dataset: ImageDataset) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fewshot.episodes import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.files import (
     atomic_path,
@@ -19,17 +18,16 @@ from fewshot.files import (
 )
 from fewshot.report.text.left_out import reused_text
 from fewshot.results.cells import write_cells
+from fewshot.results.folders import episodes_name
 from fewshot.results.images import write_images
-from fewshot.results.result import Result
+from fewshot.tasks.base import TaskOutput
 
 
 def write_run(
     target: Path,
     settings: dict[str, Any],
     summary: dict[str, Any],
-    bank: FeatureBank,
-    cells: list[Result],
-    drawn: list[EpisodeSet],
+    output: TaskOutput,
     figures: Sequence[str] = (),
     explained: bool = True,
 ) -> Path:
@@ -42,18 +40,24 @@ def write_run(
     with writing("paths.runs", target), claimed(target) as folder, atomic_path(folder) as partial:
         partial.mkdir(parents=True)
         (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        episodes, predictions = write_cells(partial, summary, cells)
-        (partial / "episodes").mkdir()
-        for episode_set in drawn:
-            episode_set.save(
-                partial / "episodes" / f"{episode_set.ways}way_{episode_set.shots}shot.safetensors"
-            )
-        write_images(partial, bank, drawn)
-        write_report(partial, summary, episodes, predictions, figures)
+        rows = write_cells(partial, summary, output.cells)
+        _write_episodes(partial / "episodes", output)
+        write_images(partial, output.bank, output.drawn)
+        write_report(partial, summary, rows, figures)
     table = summary_table(summary["cells"], explained=explained)
     print(table + reused_text(summary["cells"]))
     print(f"\nRows and summary: {folder}\nReport: {folder / 'report.html'}")
     return folder
+
+
+def _write_episodes(folder: Path, output: TaskOutput) -> None:
+    """A file per set of episodes, named by ways and shots, and by the seed if there are several."""
+    folder.mkdir()
+    seeds = {cell.summary["hashes"]["episodes"]: cell.summary["seed"] for cell in output.cells}
+    several = len(set(seeds.values())) > 1
+    for episodes in output.drawn:
+        seed = seeds.get(episodes.hash()) if several else None
+        episodes.save(folder / episodes_name(episodes.ways, episodes.shots, seed))
 
 
 def default_name(bank: FeatureBank) -> str:

@@ -1,4 +1,4 @@
-"""Settings of the computation of cells, checked, from the configuration."""
+"""An evaluation from the settings of the command line, checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from typing import Any
 
 import torch
 
+from fewshot.estimators import estimators
 from fewshot.estimators.calibration.calibrators import METHODS, SOURCES
 from fewshot.estimators.calibration.intervals import check_level
 from fewshot.estimators.calibration.transferred import load_general
-from fewshot.evaluation.cells import POLICIES, TASKS
+from fewshot.evaluation.evaluation import Evaluation
+from fewshot.evaluation.named import create_objects
+from fewshot.evaluation.notices import Notices, OnTerminal
+from fewshot.evaluation.sampling import sampling_of
+from fewshot.evaluation.sources import ConfiguredSource
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
 from fewshot.hardware import available_cores, device_named, episodes_device
+from fewshot.heads import heads
 from fewshot.report.write import check_figures
+from fewshot.results.cells import CellStore
+from fewshot.tasks import task_named
 from fewshot.tasks.engine.settings import Settings
 
 
@@ -26,10 +34,35 @@ def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
     return tuple(kinds)
 
 
+def evaluation_of(settings: dict[str, Any], notices: Notices | None = None) -> Evaluation:
+    """The evaluation of a configuration; raises before any work.
+
+    Parameters
+    ----------
+    settings : dict
+        As `fewshot.config.compose.resolved` returns them.
+    notices : Notices, optional
+        What is told on the way; on standard error by default.
+    """
+    task = task_named(settings["task"])
+    engine = engine_of(settings)
+    seeds = settings["seed"] if isinstance(settings["seed"], list) else [settings["seed"]]
+    return Evaluation(
+        task=task,
+        source=ConfiguredSource(settings, engine.device),
+        heads=tuple(create_objects(heads, settings["head"]).items()),
+        estimators=create_objects(estimators, settings["estimator"]),
+        sampling=sampling_of(settings["episodes"]),
+        seeds=tuple(seeds),
+        settings=engine,
+        options=settings.get(task.name) or {},
+        store=CellStore(Path(str(settings["paths"]["runs"])), settings["results"]["policy"]),
+        notices=OnTerminal() if notices is None else notices,
+    )
+
+
 def engine_of(settings: dict[str, Any]) -> Settings:
     """Check and return the settings that all tasks share; set the number of threads of torch."""
-    expect_choice("task", settings["task"], TASKS)
-    expect_choice("results.policy", settings["results"]["policy"], POLICIES)
     calibration = settings["calibration"]
     expect_choice("calibration.source", calibration["source"], SOURCES)
     expect_choice("calibration.method", calibration["method"], METHODS[:-1])

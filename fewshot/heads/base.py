@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect
-from fewshot.registry import parameter_names
+from fewshot.registry import parameter_names, variant_text
 
 if TYPE_CHECKING:
     from fewshot.text.gaussians.class_gaussians import ClassGaussians
@@ -320,6 +321,12 @@ class Head(ABC):
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self))}
+
+    def variant(self) -> str:
+        """Parameters that differ from the defaults: ``shrinkage=0.1``; empty for the defaults."""
+        accepted = inspect.signature(type(self)).parameters
+        defaults = {name: parameter.default for name, parameter in accepted.items()}
+        return variant_text(self.get_params(), defaults)
 
     def clone(self) -> Self:
         """An unfitted head with the same parameters."""

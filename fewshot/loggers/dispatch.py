@@ -74,7 +74,8 @@ def _without_secrets(text: str) -> str:
 
 def tell_of_sweep(config: DictConfig) -> None:
     """Log all cells of a sweep as one record, after its report."""
-    from fewshot.results.store import find_runs, read_runs
+    from fewshot.results.folders import find_runs
+    from fewshot.results.store import read_runs
 
     folder = Path(config.hydra.sweep.dir)
     settings: Any = OmegaConf.to_container(

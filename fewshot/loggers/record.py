@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot.results.schema import (
-    CELL_COLUMNS,
-    MEASURES,
-    ONE_CLASS_KEYS,
-    ONE_CLASS_MEASURES,
-)
+from fewshot.tasks import task_named
 
 # Settings that do not change the results, or could contain the name of a server.
 OMITTED = ("llm", "logger", "paths", "report")
-ESTIMATOR_MEASURES = ("predicted_error", "mae", "coverage")
-# Keys in the name of a series, where cells differ in them; the head always is in it.
-SERIES_KEYS = [name for name in (*CELL_COLUMNS, *ONE_CLASS_KEYS) if name not in ("head", "shots")]
 FORMATS = {"ways": "{}-way", "seed": "seed {}"}
 
 
 class Metric(NamedTuple):
-    """A value at a step: the number of shots, or the prevalence in % for one-class tasks."""
+    """A value at a step: the number of shots, or what the task says."""
 
     name: str
     step: int
@@ -72,42 +64,22 @@ def metrics_of(cells: Sequence[Mapping[str, Any]]) -> list[Metric]:
 
     Keys that all cells share are left out of the names, so that curves of several runs overlay.
     """
+    keys = dict.fromkeys(name for cell in cells for name in task_named(cell["task"]).identity)
     differing = [
-        name for name in SERIES_KEYS if len({str(cell.get(name, "")) for cell in cells}) > 1
+        name
+        for name in keys
+        if name not in ("head", "shots")  # the head is in every name, shots are the steps
+        and len({str(cell.get(name, "")) for cell in cells}) > 1
     ]
     metrics = []
     for cell in cells:
         parts = [FORMATS.get(name, "{}").format(cell.get(name, "")) for name in differing]
         prefix = "/".join([*parts, str(cell["head"])])
-        metrics += [metric._replace(name=f"{prefix}/{metric.name}") for metric in _numbers(cell)]
+        metrics += [
+            Metric(f"{prefix}/{name}", step, value)
+            for name, step, value in task_named(cell["task"]).metrics(cell)
+        ]
     return sorted(metrics, key=lambda metric: (metric.step, metric.name))
-
-
-def _numbers(cell: Mapping[str, Any]) -> Iterator[Metric]:
-    shots = int(cell["shots"])
-    if "accuracy" in cell:
-        yield Metric("accuracy", shots, float(cell["accuracy"]["mean"]))
-        yield Metric("error", shots, float(cell["actual_error"]["mean"]))
-    for name in MEASURES:
-        yield from _mean(name, shots, cell.get(name, {}))
-    for entry in cell.get("prevalences", ()):
-        for name in ONE_CLASS_MEASURES:
-            yield from _mean(name, round(100 * entry["prevalence"]), entry[name])
-    for estimator, row in cell.get("estimators", {}).items():
-        for name in ESTIMATOR_MEASURES:
-            if row.get(name) is not None:
-                yield Metric(f"{estimator}/{name}", shots, float(row[name]))
-
-
-def _mean(name: str, step: int, measure: Mapping[str, Any]) -> Iterator[Metric]:
-    """The mean of a measure, taken from the first of its intervals that has one."""
-    intervals = [
-        measure,
-        *(interval for interval in measure.values() if isinstance(interval, Mapping)),
-    ]
-    means = [interval["mean"] for interval in intervals if interval.get("mean") is not None]
-    if means and means[0] == means[0]:
-        yield Metric(name, step, float(means[0]))
 
 
 def parameters_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
-from fewshot.results.schema import CELL_COLUMNS
+from fewshot.tasks.base import CELL_COLUMNS
 
 NUMBERS = ("predicted_error", "lower", "upper")
 

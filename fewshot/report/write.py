@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pandas as pd
 from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
-from fewshot.results.schema import CELL_COLUMNS
 from fewshot.results.store import read_runs, store_warnings
+from fewshot.tasks import table_columns
+from fewshot.tasks.base import CELL_COLUMNS
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
@@ -27,8 +28,7 @@ MOST_PRINTED = 100
 def write_report(
     folder: Path,
     summary: dict[str, Any],
-    episodes: pd.DataFrame,
-    predictions: pd.DataFrame,
+    rows: Mapping[str, pd.DataFrame],
     figures: Sequence[str] = (),
 ) -> Path:
     """Write ``report.html`` and, on request, figures for papers into an existing run folder.
@@ -37,8 +37,10 @@ def write_report(
     ----------
     folder : Path
         The run folder, from which the file names of the shots are read if it has them.
-    summary, episodes, predictions
+    summary : dict
         As for :func:`fewshot.report.render_report`.
+    rows : mapping of str to DataFrame
+        By table.
     figures : sequence of {"svg", "pdf", "png"}
         Formats of the figures; none by default.
 
@@ -48,6 +50,10 @@ def write_report(
         Path of ``report.html``.
     """
     path = folder / "report.html"
+    episodes, predictions = (
+        rows.get(name, pd.DataFrame(columns=list(table_columns(name))))
+        for name in ("episodes", "predictions")
+    )
     page = render_report(summary, episodes, predictions, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
     path.write_text(page, encoding="utf-8", newline="\n")
     if figures:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fewshot.results.reading import (
-    IDENTITY,
-    Cell,
-    Run,
-    identity,
-)
+from fewshot.results.reading import Cell, Run, identity
+from fewshot.tasks import task_named
+from fewshot.tasks.base import dataset_label, head_label
 
 Counting = Mapping[tuple[Any, ...], tuple[int, Cell]]
 
@@ -52,8 +49,8 @@ def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) ->
     Returns
     -------
     list of dict
-        Keys of `IDENTITY`; ``run`` and ``episodes`` of the cell that is not shown; ``counts_run``
-        and ``counts_episodes`` of the cell shown instead. Runs are folders.
+        Keys that identify the cell; ``run`` and ``episodes`` of the cell that is not shown;
+        ``counts_run`` and ``counts_episodes`` of the cell shown instead. Runs are folders.
     """
     aside = []
     for i in order:
@@ -61,7 +58,7 @@ def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) ->
             shown_in, shown = counting[identity(cell)]
             if shown_in == i or _same_rows(cell, shown):
                 continue
-            entry = {name: cell.get(name) for name in IDENTITY}
+            entry = {name: cell.get(name) for name in task_named(cell["task"]).identity}
             entry |= {"run": str(runs[i].folder), "episodes": episodes_of(cell)}
             entry |= {"counts_run": str(runs[shown_in].folder)}
             aside.append(entry | {"counts_episodes": episodes_of(shown)})
@@ -72,9 +69,17 @@ def _same_rows(first: Cell, second: Cell) -> bool:
     """Whether two cells have the same rows: by key, without keys by settings and results."""
     if first.get("key") and second.get("key"):
         return bool(first["key"] == second["key"])
-    names = ("episodes", "hashes", "head_parameters", "accuracy", "auroc", "prevalences")
-    estimators = [sorted(cell.get("estimators") or {}) for cell in (first, second)]
-    return estimators[0] == estimators[1] and all(first.get(n) == second.get(n) for n in names)
+    task = task_named(first["task"])
+    parts = {measure.of.key for measure in task.measures if measure.of}
+    names = {"episodes", "hashes", "head_parameters", *(measure.name for measure in task.measures)}
+    alike = all(first.get(name) == second.get(name) for name in names - parts)
+    return alike and all(_names(first, part) == _names(second, part) for part in parts)
+
+
+def _names(cell: Cell, part: str) -> list[Any]:
+    """Names of parts of a cell, as of its estimators; parts without a name as they are."""
+    parts = cell.get(part) or ()
+    return sorted(parts) if isinstance(parts, Mapping) else list(parts)
 
 
 def aside_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -92,7 +97,7 @@ def _line(cells: Sequence[Mapping[str, Any]]) -> str:
         cells[0][name] for name in ("run", "episodes", "counts_run", "counts_episodes")
     )
     many = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
-    heads, datasets = (_named(cell[name] for cell in cells) for name in ("head", "dataset"))
+    heads, datasets = _named(map(head_label, cells)), _named(map(dataset_label, cells))
     what = f"{run}: {episodes} episodes of {many} ({heads} on {datasets})"
     if more > episodes:
         return f"{what}, as {counts} has {more} episodes of the same"

@@ -4,58 +4,58 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from fewshot.estimators.calibration.transferred import General, load_general
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.files import atomic_path, forget_abandoned, plain_name, writing
 from fewshot.paths import KEPT
+from fewshot.results.encoding import without_dictionaries
+from fewshot.results.folders import SUMMARY, run_folders
 from fewshot.results.migration import migrated_summary
-from fewshot.results.result import (
-    Result,
-    join_one_class,
-    join_rows,
-    join_verification,
-)
-from fewshot.results.schema import (
-    ONE_CLASS,
-    ONE_CLASS_KEYS,
-    SCHEMA_VERSION,
-    VERIFICATION,
-)
+from fewshot.results.reading import Run, checked_summary
+from fewshot.results.result import Result, check_rows, join_rows
+from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
+from fewshot.tasks import task_named
 
+POLICIES = ("only-missing", "always", "never")
 KEY = re.compile(r'"key": "([0-9a-f]{64})"')
 
 
 def write_cells(
     folder: Path, summary: dict[str, Any], cells: Sequence[Result]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write rows, summary and calibrators of `cells`; return episodes and predictions."""
-    episodes, predictions = join_rows(cells)
-    others = join_verification(cells), join_one_class(cells)
-    write_tables(folder, summary, episodes, predictions, *others)
+) -> dict[str, pd.DataFrame]:
+    """Write rows, summary and calibrators of `cells`; return the rows by table."""
+    rows = join_rows(cells)
+    write_tables(folder, summary, rows)
+    several = len({cell.summary["seed"] for cell in cells}) > 1
     for cell in cells:  # no folder without any
         if cell.calibrator is not None:
-            cell.calibrator.save(_calibrator(folder, cell.summary))
-    return episodes, predictions
+            cell.calibrator.save(_calibrators(folder, cell.summary)[not several])
+    return rows
 
 
-def _calibrator(folder: Path, cell: dict[str, Any]) -> Path:
-    return folder / "calibrators" / plain_name("{head}_{ways}way_{shots}shot.json".format(**cell))
+def _calibrators(folder: Path, cell: Mapping[str, Any]) -> tuple[Path, Path, Path]:
+    """Files of the calibrator of a cell: with its seed, without, and without its variant."""
+    plain = "{head}_{ways}way_{shots}shot".format(**cell)
+    name = f"{plain}_{cell['variant']}" if cell.get("variant") else plain
+    names = (f"{name}_seed{cell['seed']}", name, plain)
+    first, second, third = (folder / "calibrators" / plain_name(f"{n}.json") for n in names)
+    return first, second, third
 
 
 def find_cells(runs: Path, keys: Iterable[str]) -> dict[str, Result]:
@@ -73,7 +73,7 @@ def find_cells(runs: Path, keys: Iterable[str]) -> dict[str, Result]:
 
 def _read_cells(runs: Path, keys: set[str]) -> dict[str, Result]:
     cells: dict[str, Result] = {}
-    for folder in _run_folders(runs):
+    for folder in run_folders(runs, kept=True):
         matching = _keys(folder) & (keys - cells.keys())
         summaries = _summaries(folder) if matching else {}
         for key in sorted(matching & summaries.keys()):
@@ -89,28 +89,9 @@ def _source_name(folder: Path, runs: Path) -> str:
     return folder.relative_to(runs).as_posix() if folder != runs else folder.resolve().name
 
 
-def _run_folders(runs: Path) -> Iterator[Path]:
-    """Folders with a summary: complete runs, then cells of interrupted runs."""
-    kept = []
-    for root, subfolders, files in os.walk(runs):
-        if "summary.json" in files:
-            folder = Path(root)
-            if folder.parent.name == KEPT:
-                kept.append(folder)
-            else:
-                yield folder
-            if folder != runs:
-                subfolders.clear()
-        # Other hidden folders are partial writes of killed runs.
-        subfolders[:] = sorted(
-            name for name in subfolders if name == KEPT or not name.startswith(".")
-        )
-    yield from kept
-
-
 def _keys(folder: Path) -> frozenset[str]:
     """Keys of the cells in the summary of a run folder; empty if it cannot be read."""
-    path = folder / "summary.json"
+    path = folder / SUMMARY
     try:
         status = path.stat()
         return _keys_in(path, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
@@ -127,8 +108,10 @@ def _keys_in(path: Path, *_: int) -> frozenset[str]:
 def _summaries(folder: Path) -> dict[str, dict[str, Any]]:
     """Summaries of the cells of a run by key; empty if damaged or of a newer version."""
     try:
-        raw = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        cells = migrated_summary(raw, folder)["cells"]
+        raw = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        summary = migrated_summary(raw, folder)
+        checked_summary(summary)
+        cells = summary["cells"]
         keys = [cell.get("key") for cell in cells]
         return {k: cell for k, cell in zip(keys, cells, strict=True) if k and keys.count(k) == 1}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -143,35 +126,28 @@ def read_cell(folder: Path, key: str) -> Result | None:
 
 def _load_cell(folder: Path, cell: dict[str, Any]) -> Result | None:
     try:
-        names = ("episodes", "predictions")
-        tables = {name: _read_rows(folder / f"{name}.parquet", cell) for name in names}
-        expected = {"episodes": cell["episodes"]}
-        if cell["task"] == VERIFICATION:
-            tables[VERIFICATION] = _read_rows(folder / f"{VERIFICATION}.parquet", cell)
-            expected = {VERIFICATION: cell["episodes"] * cell["ways"]}
-        elif cell["task"] == ONE_CLASS:
-            tables[ONE_CLASS] = _read_rows(folder / f"{ONE_CLASS}.parquet", cell, ONE_CLASS_KEYS)
-            expected = {ONE_CLASS: cell["episodes"] * len(cell["prevalences"])}
-        else:
-            expected["predictions"] = cell["episodes"] * len(cell["estimators"])
-        if any(len(table) != expected.get(name, 0) for name, table in tables.items()):
+        task = task_named(cell["task"])
+        run = Run(folder, {"cells": [cell]}, "results")
+        tables = {table.name: _rows(run, table.name, cell) for table in task.tables}
+        if any(len(tables[table.name]) != table.rows_of(cell) for table in task.tables):
             return None
-        return Result(summary=cell, calibrator=_load_calibrator(folder, cell), **tables)
+        return Result(tables, cell, _load_calibrator(folder, cell))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
-        return None
+        return None  # FewshotError is a ValueError
 
 
-def _read_rows(path: Path, cell: dict[str, Any], further: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows of one cell, identified within a run by head, ways, shots and `further` columns."""
-    filters = [(name, "==", cell[name]) for name in ("head", "ways", "shots", *further)]
-    # No partitions: `head=ncm` in the name of a folder is not a column.
-    return pq.read_table(path, partitioning=None, filters=filters).to_pandas()
+def _rows(run: Run, table: str, cell: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of one cell of a run."""
+    rows = without_dictionaries(run.table(table))
+    names = task_named(cell["task"]).identity
+    chosen = reduce(pc.and_, (pc.equal(rows.column(name), cell[name]) for name in names))
+    return rows.filter(chosen).to_pandas()
 
 
 def _load_calibrator(folder: Path, cell: dict[str, Any]) -> General | None:
     """Load the calibrator fitted on base classes; None if the cell has none."""
-    path = _calibrator(folder, cell)
-    return load_general(path) if path.is_file() else None
+    path = next((path for path in _calibrators(folder, cell) if path.is_file()), None)
+    return None if path is None else load_general(path)
 
 
 def keep_cell(runs: Path, cell: Result) -> None:
@@ -182,6 +158,7 @@ def keep_cell(runs: Path, cell: Result) -> None:
     FewshotError
         The disk is full, or may not be written.
     """
+    check_rows(task_named(cell.summary["task"]), cell)
     folder = runs / KEPT / cell.summary["key"]
     summary = {"schema_version": SCHEMA_VERSION, "cells": [cell.summary]}
     try:
@@ -264,3 +241,64 @@ def _finished_cell(runs: Path, key: str, waited: bool) -> Result | None:
     elif waited:
         cell = find_cells(runs, [key]).get(key)
     return cell
+
+
+@dataclass(frozen=True)
+class CellStore:
+    """Where finished cells are found and kept.
+
+    Attributes
+    ----------
+    runs : Path, optional
+        Folder of runs; None keeps nothing.
+    policy : {"only-missing", "always", "never"}
+        Which cells are computed.
+    """
+
+    runs: Path | None = None
+    policy: str = "only-missing"
+
+    def __post_init__(self) -> None:
+        expect_choice("results.policy", self.policy, POLICIES)
+
+    def find(self, keys: Sequence[str]) -> dict[str, Result]:
+        """Cells of earlier runs by key, as far as there are any."""
+        return {} if self.policy == "always" or self.runs is None else find_cells(self.runs, keys)
+
+    def recall(self, keys: Sequence[str]) -> dict[str, Result] | None:
+        """Cells by key from earlier runs; None unless all are available.
+
+        Raises
+        ------
+        FewshotError
+            A cell is missing and the policy is "never".
+        """
+        cells = self.find(keys)
+        if keys and len(cells) == len(set(keys)):
+            return cells
+        if self.policy == "never":
+            raise FewshotError(
+                "results.policy",
+                f"never to compute, but no earlier run has {len(keys)} cells such as these",
+                "Set results.policy=only-missing to compute them.",
+            )
+        return None
+
+    @contextmanager
+    def alone_with(self, key: str) -> Iterator[Result | None]:
+        """As `alone_with`, where there is a folder of runs."""
+        if self.runs is None:
+            yield None
+            return
+        with alone_with(self.runs, key, self.policy) as cell:
+            yield cell
+
+    def keep(self, cell: Result) -> None:
+        """As `keep_cell`, where there is a folder of runs."""
+        if self.runs is not None:
+            keep_cell(self.runs, cell)
+
+    def forget(self, cells: Iterable[Result]) -> None:
+        """As `forget_cells`, of cells that a complete run has."""
+        if self.runs is not None:
+            forget_cells(self.runs, [c.summary["key"] for c in cells if "key" in c.summary])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -13,9 +12,9 @@ import numpy as np
 from fewshot.datasets.part_names import of_one_part
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect, suggestion
-from fewshot.files import plain_name
+from fewshot.results.folders import episodes_file
 from fewshot.results.joining import Store
-from fewshot.results.measures import CLASSIFICATION, chosen_cells
+from fewshot.results.measures import LABELS, chosen_cells, names_of
 from fewshot.results.pairing import (
     Values,
     episode_values,
@@ -29,8 +28,10 @@ from fewshot.statistics.paired import (
     rank_test,
     signed_rank,
 )
+from fewshot.tasks import Task, known_tasks
 
-OTHERS = ("dataset", "backbone", "head", "feature", "ways", "shots", "seed")
+OTHERS = ("dataset", "part", "backbone", "head", "variant", "feature", "ways", "shots", "seed")
+SHOWN = "shown"  # key of the name by which a cell was asked for
 # With fewer data sets the p-value of Wilcoxon's test cannot be below 0.05.
 FEWEST_SETS = 6
 
@@ -40,16 +41,19 @@ def compare(
     of: str,
     names: Sequence[str],
     filters: Mapping[str, Sequence[str]] | None = None,
+    measure: str | None = None,
 ) -> dict[str, Any]:
-    """Paired differences of accuracy, and tests over data sets.
+    """Paired differences of a measure, and tests over data sets.
 
     Parameters
     ----------
     of : {"head", "backbone"}
     names : sequence of str
-        Two or more of them.
+        Two or more of them; heads also as shown with their variant, ``lda (shrinkage=0.1)``.
     filters : mapping of str to sequence of str, optional
         Values to select, by key of a cell.
+    measure : str, optional
+        With a value per episode; by default the main one of the first task that has one.
 
     Returns
     -------
@@ -69,14 +73,11 @@ def compare(
     """
     expect(len(set(names)) > 1, f"--{of}s", f"expected two or more, got {', '.join(names)}")
     names = list(dict.fromkeys(names))
-    values = episode_values(store, "accuracy")  # before the summary: damaged tables join those
+    task, measure = _measured(chosen_cells(store.summary()["cells"], filters or {}), measure)
+    values = episode_values(store, measure)  # before the summary: damaged tables join those
     summary = store.summary()
-    cells = [cell for cell in summary["cells"] if cell["task"] == CLASSIFICATION]
-    cells = chosen_cells(cells, filters or {})
-    known_names = {cell[of] for cell in cells}
-    for name in names:
-        if name not in known_names:
-            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, known_names))
+    cells = [cell for cell in summary["cells"] if cell["task"] == task.name]
+    cells = _named_as(chosen_cells(cells, filters or {}), of, names)
     pairs, left_out = [], []
     reader = _EpisodeReader(store)
     for context, by_name in _contexts(cells, of, names).items():
@@ -90,28 +91,74 @@ def compare(
             except FewshotError as error:
                 left_out.append({**named, "reason": error.problem})
                 continue
-            pairs.append({**named, **_paired(by_name[first], by_name[second], values, episodes)})
-    over = _over_datasets(cells, of, names)
-    compared = {identity(cell) for cell in cells if cell[of] in names}
+            pair = by_name[first], by_name[second]
+            pairs.append({**named, **_paired(*pair, values, episodes, measure)})
+    over = _over_datasets(cells, of, names, task, measure)
+    compared = {identity(cell) for cell in cells if cell[SHOWN] in names}
     aside = [cell for cell in summary["left_aside"] if identity(cell) in compared]
-    return {"pairs": pairs, "over_datasets": over, "left_out": left_out, "left_aside": aside}
+    return {
+        "measure": measure, "pairs": pairs, "over_datasets": over, "left_out": left_out,
+        "left_aside": aside,
+    }  # fmt: skip
+
+
+def _measured(cells: Sequence[Mapping[str, Any]], measure: str | None) -> tuple[Task, str]:
+    """The first task whose cells have the measure by episode, and the measure."""
+    present = {cell["task"] for cell in cells}
+    for task in known_tasks():
+        declared = task.measures[0] if measure is None else task.measure(measure)
+        if task.name in present and declared is not None and declared.table is not None:
+            return task, declared.name
+    what = "a measure by episode" if measure is None else f"{measure!r} by episode"
+    raise FewshotError("--measure", f"no cell has {what}", "Without one nothing can be paired.")
+
+
+def _named_as(
+    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The cells with the name by which they were asked for; a head of one variant goes without.
+
+    Raises
+    ------
+    FewshotError
+        A name that no cell has, or a head of several variants.
+    """
+    cells = [{**cell, SHOWN: cell[of]} for cell in cells]
+    known = set().union(*(names_of(cell, of) for cell in cells)) if cells else set()
+    for name in names:
+        if name not in known:
+            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, known))
+    for cell in cells:
+        label = LABELS[of](cell) if of in LABELS else cell[of]
+        if label in names:
+            cell[SHOWN] = label
+        elif of == "head" and cell["variant"] and cell[of] in names:
+            several = {other["variant"] for other in cells if other[of] == cell[of]}
+            if len(several) > 1:
+                labels = sorted(f"{cell[of]} ({text})" if text else cell[of] for text in several)
+                raise FewshotError(
+                    "--heads", f"{cell[of]} has several variants: {', '.join(labels)}", "Name one."
+                )
+    return cells
 
 
 def _contexts(
     cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
 ) -> dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]]:
     """Cells by name, grouped by their other keys; a feature kind belongs to its backbone."""
-    shared = [key for key in OTHERS if key != of and not (of == "backbone" and key == "feature")]
+    apart = {"head": ("head", "variant"), "backbone": ("backbone", "feature")}[of]
+    shared = [key for key in OTHERS if key not in apart]
     contexts: dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]] = {}
     for cell in cells:
-        if cell[of] in names:
+        name = cell[SHOWN]
+        if name in names:
             context = tuple((key, cell[key]) for key in shared)
             by_name = contexts.setdefault(context, {})
-            if cell[of] in by_name:
-                kinds = sorted({by_name[cell[of]]["feature"], cell["feature"]})
-                problem = f"{cell[of]} has several features: {', '.join(kinds)}"
+            if name in by_name:
+                kinds = sorted({by_name[name]["feature"], cell["feature"]})
+                problem = f"{name} has several features: {', '.join(kinds)}"
                 raise FewshotError("--backbones", problem, "Choose with --feature.")
-            by_name[cell[of]] = cell
+            by_name[name] = cell
     return contexts
 
 
@@ -125,8 +172,7 @@ class _EpisodeReader:
     def of(self, cell: Mapping[str, Any]) -> EpisodeSet:
         key = cell["hashes"]["episodes"]
         if key not in self.read:
-            name = plain_name(f"{cell['ways']}way_{cell['shots']}shot.safetensors")
-            path: Path = self.folders[cell["run"]] / "episodes" / name
+            path = episodes_file(self.folders[cell["run"]], cell)
             episodes = EpisodeSet.load(path)
             expect(episodes.hash() == key, "episodes", f"{path} has other episodes than its run")
             self.read[key] = episodes
@@ -134,12 +180,16 @@ class _EpisodeReader:
 
 
 def _paired(
-    first: dict[str, Any], second: dict[str, Any], values: Values, episodes: EpisodeSet
+    first: dict[str, Any],
+    second: dict[str, Any],
+    values: Values,
+    episodes: EpisodeSet,
+    measure: str,
 ) -> dict[str, Any]:
-    """Compare two cells; as accuracies are per episode, a query acts on its whole episode."""
+    """Compare two cells; as values are per episode, a query acts on its whole episode."""
     order = np.arange(len(episodes))
     first_values, second_values = (
-        values[key_of(cell, "accuracy")].reindex(order) for cell in (first, second)
+        values[key_of(cell, measure)].reindex(order) for cell in (first, second)
     )
     shape = episodes.classes.shape
     comparison = compare_on_episodes(
@@ -157,15 +207,17 @@ def _paired(
 
 
 def _over_datasets(
-    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
+    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str], task: Task, measure: str
 ) -> dict[str, Any]:
-    """Test mean accuracies by data set, over contexts that all names share; novel classes only."""
+    """Test means by data set, over contexts that all names share; of one part of the classes."""
     by_set: dict[str, list[list[float]]] = {}
-    alike = of_one_part(cells, lambda cell: str(cell["dataset"]))
+    alike = of_one_part(cells, lambda cell: str(cell["part"]))
     for context, by_name in _contexts(alike, of, names).items():
         if set(names) <= by_name.keys():
-            means = [by_name[name]["accuracy"]["mean"] for name in names]
-            by_set.setdefault(dict(context)["dataset"], []).append(means)
+            measured = [task.value(by_name[name], measure) for name in names]
+            means = [value.mean for value in measured if value is not None]
+            if len(means) == len(names):
+                by_set.setdefault(dict(context)["dataset"], []).append(means)
     table = [[fmean(column) for column in zip(*rows, strict=True)] for rows in by_set.values()]
     facts: dict[str, Any] = {"datasets": list(by_set)}
     if table:

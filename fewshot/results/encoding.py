@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,11 @@ ARROW = {
     "float64": pa.float64(),
     "list<str>": pa.list_(pa.string()),
 }
+
+
+def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Arrow's schema of columns with their types."""
+    return pa.schema([(name, ARROW[kind]) for name, kind in columns.items()])
 
 
 def without_dictionaries(table: pa.Table) -> pa.Table:

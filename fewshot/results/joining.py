@@ -16,22 +16,10 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.aside import counting_cells, left_aside
-from fewshot.results.reading import (
-    IDENTITY,
-    TABLE_COLUMNS,
-    Cell,
-    Run,
-    identity,
-    open_run,
-    rows_expected,
-)
-from fewshot.results.schema import CELL_COLUMNS, ONE_CLASS_KEYS
-from fewshot.results.variants import (
-    Labels,
-    rename_heads,
-    renamed,
-    variant_labels,
-)
+from fewshot.results.reading import Cell, Run, identity, open_run, rows_expected
+from fewshot.results.variants import Variants, complete_variants, with_variants
+from fewshot.tasks import table_columns, task_named, task_of_table
+from fewshot.tasks.base import CELL_COLUMNS
 
 # Runs made further in the future than this are reported.
 AHEAD = timedelta(minutes=10)
@@ -74,10 +62,10 @@ class Store:
             except FewshotError as error:
                 self._leave_out(folder, error)
         self._check_any_left()
-        self._labels: dict[Path, Labels] = {}
-        for run, labels in zip(self.runs, variant_labels(self.runs), strict=True):
-            self._labels[run.folder] = labels
-            rename_heads(run.summary["cells"], labels)
+        self._variants: dict[Path, Variants] = {
+            run.folder: variants
+            for run, variants in zip(self.runs, complete_variants(self.runs), strict=True)
+        }
 
     def _leave_out(self, folder: Path, error: FewshotError) -> None:
         self.unreadable.append({"run": str(folder), "reason": error.problem})
@@ -152,7 +140,8 @@ class Store:
 
         Parameters
         ----------
-        name : {"episodes", "predictions", "verification", "one_class"}
+        name : str
+            A table of any task, as ``episodes``.
         columns : sequence of str, optional
             All of the table by default.
 
@@ -161,8 +150,8 @@ class Store:
         DataFrame
             Names and reasons as categories, which saves memory with millions of rows.
         """
-        selected = list(TABLE_COLUMNS[name] if columns is None else columns)
-        identity_columns = [column for column in IDENTITY if column in TABLE_COLUMNS[name]]
+        selected = list(table_columns(name) if columns is None else columns)
+        identity_columns = list(task_of_table(name).identity)
         read: dict[Path, tuple[pa.Table, Spans]] = {}
         while True:
             before = len(self.runs)
@@ -180,8 +169,8 @@ class Store:
         self, run: Run, name: str, columns: list[str], read: dict[Path, tuple[pa.Table, Spans]]
     ) -> None:
         try:
-            table = renamed(run.table(name, columns), self._labels[run.folder])
-            spans = list(segments(table))
+            table = with_variants(run.table(name, columns), self._variants[run.folder])
+            spans = list(segments(table, list(task_of_table(name).identity)))
             _check_cells(run, name, spans)
             read[run.folder] = table, spans
         except FewshotError as error:
@@ -192,7 +181,9 @@ class Store:
 
 def _identity_of(run: Run) -> dict[str, Any]:
     """Keys that all cells of a run share, from its first cell."""
-    return {name: run.summary["cells"][0].get(name) for name in IDENTITY}
+    first = run.summary["cells"][0]
+    names = (*CELL_COLUMNS, *task_named(first["task"]).keys)
+    return {name: first.get(name) for name in names}
 
 
 def _computed_elsewhere(
@@ -212,7 +203,8 @@ def _check_cells(run: Run, name: str, spans: Spans) -> None:
     for key, count in counted.items():
         expected_count = expected.get(key, 0)
         if expected_count is not None and count != expected_count:
-            head, ways, shots = key[4:7]
+            named = dict(zip(CELL_COLUMNS, key, strict=False))
+            head, ways, shots = (named[column] for column in ("head", "ways", "shots"))
             raise FewshotError(
                 run.argument,
                 f"{run.folder / name}.parquet has {count} rows of {head} ({ways}-way {shots}-shot) "
@@ -258,13 +250,14 @@ def _timestamp(created: Any) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def segments(table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, int]]:
+def segments(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """Yield the runs of consecutive rows of the same cell.
 
     Parameters
     ----------
     table : pa.Table
-        With the columns that identify a cell; strings as dictionaries or not.
+    names : sequence of str
+        Columns that identify a cell; strings as dictionaries or not.
 
     Yields
     ------
@@ -274,8 +267,6 @@ def segments(table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """
     if not len(table):
         return
-    names = [*CELL_COLUMNS, *(name for name in ONE_CLASS_KEYS if name in table.column_names)]
-    missing = len(CELL_COLUMNS) + len(ONE_CLASS_KEYS) - len(names)
     change = np.zeros(len(table), dtype=bool)
     change[0] = True
     for name in names:
@@ -283,11 +274,10 @@ def segments(table: pa.Table) -> Iterator[tuple[tuple[Any, ...], int, int]]:
             codes = _codes(table.column(name))
             change[1:] |= codes[1:] != codes[:-1]
     starts = np.flatnonzero(change)
-    first = table.select(names).take(pa.array(starts))
+    first = table.select(list(names)).take(pa.array(starts))
     keys = zip(*(first.column(name).to_pylist() for name in names), strict=True)
     stops = np.append(starts[1:], len(table))
-    for key, start, stop in zip(keys, starts.tolist(), stops.tolist(), strict=True):
-        yield (*key, *[""] * missing), start, stop
+    yield from zip(keys, starts.tolist(), stops.tolist(), strict=True)
 
 
 def _constant(column: pa.ChunkedArray) -> bool:

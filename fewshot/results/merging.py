@@ -14,8 +14,8 @@ from typing import NamedTuple
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, forget_abandoned, writing
 from fewshot.paths import KEPT
+from fewshot.results.folders import find_runs, is_run, runs_and_kept
 from fewshot.results.reading import open_run
-from fewshot.results.store import find_runs, is_run, runs_and_kept
 
 COMMAND = "fewshot results merge"
 COPIED, THERE, REFUSED = "copied", "there", "refused"

@@ -6,20 +6,26 @@ A step is a pure function from one version to the next. Readers apply the steps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from fewshot.datasets.part_names import NOVEL, OTHERS
 from fewshot.exceptions import FewshotError
+from fewshot.registry import variant_text
 from fewshot.results.encoding import without_nan
 from fewshot.results.schema import SCHEMA_VERSION
 
 Summary = dict[str, Any]
 
+# Names of data sets in versions 1 and 2, with the part of their classes.
+NAMED = re.compile(rf" \(({'|'.join(OTHERS)}) classes\)$")
 VERSION_KEY = b"fewshot.schema_version"
-TABLES = ("episodes", "predictions", "verification", "one_class")
 ORACLES = ("oracle", "oracle_sigma")
 NOT_RECORDED = "the run is from before this was recorded"
 
@@ -66,13 +72,78 @@ def _estimator_of_2(name: str) -> Summary:
     return {"sees_queries": name in ORACLES, "fallbacks": 0, **row}
 
 
-def _unchanged(name: str, table: pa.Table) -> pa.Table:
+def _summary_of_3(summary: Summary) -> Summary:
+    """Part and variant of a cell are columns; version 2 had the part in the name of the data set.
+
+    It had no variant, which comes from the parameters of the head.
+    """
+    cells = [_cell_of_3(cell) for cell in summary["cells"]]
+    failed = [{"variant": "", **failure} for failure in summary.get("failed") or []]
+    return {**summary, "cells": cells, "failed": failed}
+
+
+def _cell_of_3(cell: Summary) -> Summary:
+    dataset, part = _split_name(str(cell["dataset"]))
+    task = cell.get("task") or "classification"
+    variant = variant_of(str(cell["head"]), cell.get("head_parameters") or {})
+    return {**cell, "task": task, "dataset": dataset, "part": part, "variant": variant}
+
+
+def _split_name(dataset: str) -> tuple[str, str]:
+    """Name and part of a data set in a row of version 2."""
+    match = NAMED.search(dataset)
+    return (dataset[: match.start()], match[1]) if match else (dataset, NOVEL)
+
+
+def variant_of(head: str, parameters: Mapping[str, Any]) -> str:
+    """Parameters of a head that differ from its defaults; none for heads that are not known."""
+    from fewshot.heads import heads
+
+    if head not in heads or not parameters:
+        return ""
+    accepted = inspect.signature(heads[head].load()).parameters
+    defaults = {name: parameter.default for name, parameter in accepted.items()}
+    return variant_text({n: v for n, v in parameters.items() if n in defaults}, defaults)
+
+
+def _unchanged(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
     return table
 
 
+def _table_of_3(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
+    """Add the columns ``part`` and ``variant``, from the migrated cells of the run."""
+    variants = {str(cell["head"]): str(cell["variant"]) for cell in cells}
+    if "dataset" in table.column_names:
+        names = _mapped(table.column("dataset"), lambda name: _split_name(name)[0])
+        parts = _mapped(table.column("dataset"), lambda name: _split_name(name)[1])
+        place = table.column_names.index("dataset")
+        table = table.set_column(place, "dataset", names).add_column(place + 1, "part", parts)
+    if "head" in table.column_names:
+        place = table.column_names.index("head")
+        column = _mapped(table.column("head"), lambda name: variants.get(name, ""))
+        table = table.add_column(place + 1, "variant", column)
+    return table
+
+
+def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
+    """The column with a function applied to its distinct values, as dictionaries."""
+    chunks = []
+    for chunk in column.chunks:
+        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        values = [text(value) for value in coded.dictionary.to_pylist()]
+        distinct = list(dict.fromkeys(values))
+        codes = np.array([distinct.index(value) for value in values], dtype=np.int32)
+        indices = pa.array(codes[coded.indices.to_numpy()] if len(codes) else codes)
+        chunks.append(pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.string())))
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.chunked_array(chunks, kind)
+
+
 # By the version that a step starts from.
-SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2}
-TABLE_STEPS: dict[int, Callable[[str, pa.Table], pa.Table]] = {1: _unchanged}
+SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2, 2: _summary_of_3}
+TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[Summary]], pa.Table]] = {
+    1: _unchanged, 2: _table_of_3,
+}  # fmt: skip
 
 
 def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> Summary:
@@ -93,8 +164,15 @@ def migrated_summary(summary: Any, where: Path | str, argument: str = "report") 
     return migrated
 
 
-def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str) -> pa.Table:
+def migrated_table(
+    name: str, table: pa.Table, where: Path | str, argument: str, cells: Sequence[Summary]
+) -> pa.Table:
     """Return the rows of table `name` in the current schema version.
+
+    Parameters
+    ----------
+    cells : sequence of dict
+        Summaries of the cells of the run, in the current version.
 
     Raises
     ------
@@ -104,7 +182,7 @@ def migrated_table(name: str, table: pa.Table, where: Path | str, argument: str)
     version = table_version(table.schema)
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
-        table = TABLE_STEPS[step](name, table)
+        table = TABLE_STEPS[step](table, cells)
     metadata = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
     return table.replace_schema_metadata(metadata)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fewshot.results.joining import Store
 from fewshot.results.reading import identity
-from fewshot.results.schema import CELL_COLUMNS, MEASURES, VERIFICATION
 from fewshot.statistics.predictions import mean_interval
+from fewshot.tasks import known_tasks, task_named
+from fewshot.tasks.base import EPISODE, Measure, Task
 
 Values = dict[tuple[Any, ...], pd.Series]
 
@@ -26,37 +27,42 @@ def episode_values(store: Store, measure: str, estimators: Sequence[str] | None 
         By identity of the cell, and estimator if the measure is of one: values with the
         numbers of the episodes as index. Empty for measures without a value per episode.
     """
-    keys = list(CELL_COLUMNS)
-    if measure in ("accuracy", "error"):
-        rows = store.rows("episodes", [*keys, "episode", "actual_error"])
-        rows["value"] = rows["actual_error"] if measure == "error" else 1 - rows["actual_error"]
-    elif measure == "mae":
-        error_columns = ["predicted_error", "actual_error"]
-        rows = store.rows("predictions", [*keys, "estimator", "episode", *error_columns])
-        if estimators is not None:
-            rows = rows[rows["estimator"].isin(list(estimators))]
-        rows = rows.assign(value=(rows[error_columns[0]] - rows[error_columns[1]]).abs())
-        keys.append("estimator")
-    elif measure in MEASURES:
-        rows = store.rows(VERIFICATION, [*keys, "episode", measure])
-        means = rows.groupby([*keys, "episode"], observed=True, sort=False)[measure].mean()
-        rows = means.rename("value").reset_index()
-    else:
-        return {}
+    values: Values = {}
+    for task in known_tasks():
+        declared = task.measure(measure)
+        if declared is not None and declared.table is not None:
+            values |= _values(store, task, declared, estimators)
+    return values
+
+
+def _values(store: Store, task: Task, measure: Measure, estimators: Sequence[str] | None) -> Values:
+    """Values by episode of the cells of one task; several rows of an episode are averaged."""
+    keys = [*task.identity, *([measure.of.name] if measure.of else [])]
+    read = list(measure.columns or (measure.name,))
+    rows = store.rows(str(measure.table), [*keys, EPISODE, *read])
+    if measure.of and measure.of.name == "estimator" and estimators is not None:
+        rows = rows[rows["estimator"].isin(list(estimators))]
+    rows = rows.assign(value=measure.value(rows) if measure.value else rows[measure.name])
+    if task.table(str(measure.table)).per_episode is not None and measure.of is None:
+        means = rows.groupby([*keys, EPISODE], observed=True, sort=False)["value"].mean()
+        rows = means.reset_index()
     return {
-        _key(key): pd.Series(group["value"].to_numpy(), index=group["episode"].to_numpy())
+        _key(key, task): pd.Series(group["value"].to_numpy(), index=group[EPISODE].to_numpy())
         for key, group in rows.groupby(keys, observed=True, sort=False)
     }
 
 
-def _key(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    names = len(CELL_COLUMNS)
-    return (*key[:names], "", "", *key[names:])  # of one-class tasks only
+def _key(key: Sequence[Any], task: Task) -> tuple[Any, ...]:
+    """Key of `key_of` from the values of a group: a key that is missing in a cell is empty."""
+    own = len(task.identity)
+    return (*(value if value is not None else "" for value in key[:own]), *key[own:])
 
 
 def key_of(entry: Mapping[str, Any], measure: str) -> tuple[Any, ...]:
     """Key of `episode_values` for an entry of `fewshot.results.measures.entries`."""
-    return (*identity(entry), *([entry["estimator"]] if measure == "mae" else []))
+    declared = task_named(entry["task"]).measure(measure)
+    parts = [entry[declared.of.name]] if declared is not None and declared.of else []
+    return (*identity(entry), *parts)
 
 
 def same_episodes(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

@@ -15,15 +15,12 @@ from fewshot.exceptions import (
 from fewshot.results.aside import aside_text
 from fewshot.results.joining import Store
 from fewshot.results.measures import (
-    BETTER,
-    FIRST,
-    HIGHER,
     INTERVALS,
-    LOWER,
-    NEITHER,
-    OF_ESTIMATORS,
     chosen_cells,
     entries,
+    has_estimators,
+    main_measure,
+    measure_named,
     measure_of,
     tasks_of,
 )
@@ -34,11 +31,9 @@ from fewshot.results.pairing import (
     not_clearly_apart,
 )
 from fewshot.results.reading import identity
+from fewshot.tasks import known_tasks, task_named
+from fewshot.tasks.base import CELL_COLUMNS, HIGHER, LOWER, NEITHER
 
-KEYS = (
-    "dataset", "backbone", "feature", "head", "ways", "shots", "seed", "queries", "task",
-    "source", "against", "estimator", "prevalence",
-)  # fmt: skip
 # Averaged over; every other key in neither rows nor columns must have a single value.
 AVERAGED = ("seed",)
 Place = tuple[Any, ...]
@@ -86,10 +81,23 @@ class Pivot:
     aside: tuple[str, ...] = ()
 
 
+def keys() -> tuple[str, ...]:
+    """Keys of rows and columns: those of a cell, and of the parts that tasks have measures of."""
+    further = dict.fromkeys(name for task in known_tasks() for name in task.keys)
+    own = (name for name in CELL_COLUMNS if name != "task")
+    return (*own, "queries", "task", *further, *part_keys())
+
+
+def part_keys() -> tuple[str, ...]:
+    """Names of the parts of cells that have measures of their own, as ``estimator``."""
+    names = (m.of.name for task in known_tasks() for m in task.measures if m.of)
+    return tuple(dict.fromkeys(names))
+
+
 def pivot(
     store: Store,
-    rows: Sequence[str] = ("head", "backbone"),
-    columns: Sequence[str] = ("dataset", "shots"),
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     measure: str | None = None,
     estimators: Sequence[str] | None = None,
     interval: str = "episodes",
@@ -99,10 +107,11 @@ def pivot(
 
     Parameters
     ----------
-    rows, columns : sequence of str
-        Keys of a row and of a column, of `KEYS`.
+    rows, columns : sequence of str, optional
+        Keys of a row and of a column, of `keys`; by default head and backbone, and data set and
+        shots, with the variant of the head and the part of the classes where they differ.
     measure : str, optional
-        Of `fewshot.results.measures.BETTER`; the main one of the task by default.
+        Of any task; the main one of the task by default.
     estimators : sequence of str, optional
         Estimators to show: ``auto`` by default, or all if ``estimator`` is in rows or columns.
     interval : {"episodes", "images", "classes", "none"}
@@ -116,17 +125,16 @@ def pivot(
     FewshotError
         An unknown name, or cells that differ in a key that is in neither rows nor columns.
     """
-    _check_keys(rows, columns)
     expect_choice("--interval", interval, INTERVALS)
     cells = chosen_cells(store.summary()["cells"], filters or {})
+    rows = _usual(("head", "variant", "backbone"), cells) if rows is None else rows
+    columns = _usual(("dataset", "part", "shots"), cells) if columns is None else columns
+    _check_keys(rows, columns)
     measure = measure or _main({cell["task"] for cell in cells})
-    if measure in OF_ESTIMATORS and estimators is None and "estimator" not in (*rows, *columns):
+    if _of_estimators(measure) and estimators is None and "estimator" not in (*rows, *columns):
         estimators = ["auto"]
-    values = (
-        {}
-        if BETTER.get(measure, NEITHER) == NEITHER
-        else episode_values(store, measure, estimators)
-    )
+    better = measure_named(measure).better
+    values = {} if better == NEITHER else episode_values(store, measure, estimators)
     # Read again: runs with damaged tables have been removed from the store.
     summary = store.summary()
     cells = chosen_cells(summary["cells"], filters or {})
@@ -154,6 +162,14 @@ def pivot(
     )
 
 
+def _usual(names: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Those of the names that are always shown, or in which the cells differ."""
+    sometimes = ("variant", "part")
+    return tuple(
+        name for name in names if name not in sometimes or len({cell[name] for cell in cells}) > 1
+    )
+
+
 def _aside_of(
     table: Mapping[tuple[Place, Place], Entry], aside: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -164,7 +180,11 @@ def _aside_of(
 
 def _main(tasks: Collection[str]) -> str:
     """Main measure of the first of these tasks."""
-    return next(measure for task, measure in FIRST.items() if task in tasks)
+    return next(main_measure(task.name) for task in known_tasks() if task.name in tasks)
+
+
+def _of_estimators(measure: str) -> bool:
+    return any(has_estimators(task_named(task), measure) for task in tasks_of(measure))
 
 
 def tasks_left(store: Store, measure: str, filters: Mapping[str, Sequence[str]]) -> list[str]:
@@ -177,15 +197,15 @@ def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
     for option, names in (("--rows", rows), ("--columns", columns)):
         expect(bool(names), option, "expected at least one name, got none")
         for name in names:
-            if name not in KEYS:
-                raise FewshotError(option, f"no cell has {name!r}", suggestion(name, KEYS))
+            if name not in keys():
+                raise FewshotError(option, f"no cell has {name!r}", suggestion(name, keys()))
     both = sorted(set(rows) & set(columns))
     expect(not both, "--columns", f"{', '.join(both)} names rows already")
 
 
 def _check_alike(cells: Sequence[Mapping[str, Any]], named: Sequence[str]) -> None:
     """Raise if cells to be averaged differ in a key; a feature kind belongs to its backbone."""
-    for name in KEYS:
+    for name in keys():
         group_key = "backbone" if name == "feature" and "backbone" in named else None
         groups: dict[Any, set[str]] = {None: set()}
         for cell in cells:
@@ -197,7 +217,7 @@ def _check_alike(cells: Sequence[Mapping[str, Any]], named: Sequence[str]) -> No
                 "--rows",
                 f"the cells have several values of {name}: {', '.join(values)}",
                 "Name it in --rows or --columns"
-                + ("." if name == "prevalence" else f", or choose with --{name}."),
+                + ("." if name in part_keys() else f", or choose with --{name}."),
             )
 
 
@@ -206,7 +226,7 @@ def _grouped(
 ) -> dict[tuple[Place, Place], list[dict[str, Any]]]:
     grouped: dict[tuple[Place, Place], list[dict[str, Any]]] = {}
     for cell in cells:
-        row, column = (tuple(cell.get(name) for name in keys) for keys in (rows, columns))
+        row, column = (tuple(cell.get(name) for name in named) for named in (rows, columns))
         grouped.setdefault((row, column), []).append(cell)
     return grouped
 
@@ -231,14 +251,15 @@ def _marked(
     table: dict[tuple[Place, Place], Entry], values: Values, measure: str
 ) -> dict[tuple[Place, Place], Entry]:
     """Mark the best entry of each column, and entries not significantly worse."""
-    if BETTER[measure] == NEITHER:
+    better = measure_named(measure).better
+    if better == NEITHER:
         return table
     marked = dict(table)
     for column in {column for _, column in table}:
         in_column = {row: entry for (row, place), entry in table.items() if place == column}
         if len(in_column) < 2:
             continue
-        choose = {HIGHER: max, LOWER: min}[BETTER[measure]]
+        choose = {HIGHER: max, LOWER: min}[better]
         top = choose(in_column, key=lambda row: in_column[row].mean)
         for row, entry in in_column.items():
             best = entry.mean == in_column[top].mean

@@ -14,19 +14,17 @@ from fewshot.exceptions import (
     suggestion,
 )
 from fewshot.results.joining import Store
-from fewshot.results.reading import IDENTITY, TABLE_COLUMNS
-from fewshot.results.schema import (
-    MEASURES,
-    ONE_CLASS,
-    ONE_CLASS_MEASURES,
-    VERIFICATION,
-)
+from fewshot.results.measures import LABELS
+from fewshot.tasks import table_columns, tables, task_named
+from fewshot.tasks.base import CELL_COLUMNS
 
 CELLS = "cells"
-TABLES = (CELLS, *TABLE_COLUMNS)
-# Columns of each estimator, such as `auto_mae`.
-ESTIMATOR_COLUMNS = ("predicted_error", "mae", "rmse", "bias", "spearman", "skill", "coverage")
 LAST_COLUMNS = ("seconds", "key", "reused_from", "run")
+
+
+def table_names() -> tuple[str, ...]:
+    """Names of the tables: that of the cells, and those of all tasks."""
+    return (CELLS, *tables())
 
 
 def cells_table(
@@ -53,53 +51,22 @@ def cells_table(
     table = pd.DataFrame(rows)
     last = [name for name in LAST_COLUMNS if name in table]
     table = table[[*(name for name in table if name not in last), *last]]
-    kept = [name for name in table if name in IDENTITY[:8] or table[name].notna().any()]
+    kept = [name for name in table if name in CELL_COLUMNS or table[name].notna().any()]
     return table[kept]
 
 
 def _flat(
     cell: Mapping[str, Any], summary: Mapping[str, Any], estimators: Sequence[str] | None
 ) -> list[dict[str, Any]]:
-    row = {name: cell.get(name) for name in (*IDENTITY, "queries", "episodes")}
+    task = task_named(cell["task"])
+    row = {name: cell.get(name) for name in (*task.identity, "queries", "episodes")}
     row["queries"] = str(row["queries"])  # "all", or a number
-    row |= _accuracies(cell)
-    if cell["task"] == VERIFICATION:
-        row |= _bounded({name: cell.get(name) for name in MEASURES})
-    for name, metrics in (cell.get("estimators") or {}).items():
-        if estimators is None or name in estimators:
-            row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
+    if estimators is not None and (known := cell.get("estimators")):
+        cell = {**cell, "estimators": {name: known[name] for name in estimators if name in known}}
     made = summary["made"][cell["run"]]["name"] if "made" in summary else None
-    row |= {"seconds": cell.get("duration_s"), "key": cell.get("key"),
+    last = {"seconds": cell.get("duration_s"), "key": cell.get("key"),
             "reused_from": cell.get("reused_from"), "run": made}  # fmt: skip
-    if cell["task"] != ONE_CLASS:
-        return [row]
-    return [
-        {**row, "prevalence": share["prevalence"],
-         **_bounded({name: share.get(name) for name in ONE_CLASS_MEASURES})}
-        for share in cell["prevalences"]
-    ]  # fmt: skip
-
-
-def _accuracies(cell: Mapping[str, Any]) -> dict[str, Any]:
-    accuracy = cell.get("accuracy")
-    if not accuracy:
-        return {}
-    row = {"accuracy": accuracy["mean"], "lower": accuracy["lower"], "upper": accuracy["upper"]}
-    for population in ("images", "classes"):
-        interval = (cell.get("accuracy_intervals") or {}).get(population) or {}
-        row |= {f"{population}_{side}": interval.get(side) for side in ("lower", "upper")}
-    return row | {"error": (cell.get("actual_error") or {}).get("mean")}
-
-
-def _bounded(measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Means and bounds of measures; for verification, of the interval over episodes."""
-    row: dict[str, Any] = {}
-    for name, measure in measures.items():
-        interval = measure or {}
-        interval = interval.get("episodes", interval)
-        row |= {name: interval.get("mean")}
-        row |= {f"{name}_{side}": interval.get(side) for side in ("lower", "upper")}
-    return row
+    return [{**row, **part, **last} for part in task.flat(cell)]
 
 
 def query(
@@ -114,7 +81,8 @@ def query(
 
     Parameters
     ----------
-    table : {"cells", "episodes", "predictions", "verification", "one_class"}
+    table : str
+        "cells", or a table of any task, as ``episodes``.
     filters : mapping of str to sequence of str, optional
         By column, the values to select.
     columns : sequence of str, optional
@@ -129,7 +97,7 @@ def query(
     FewshotError
         Unknown table, column or value; the error lists the available ones.
     """
-    expect_choice("--table", table, TABLES)
+    expect_choice("--table", table, table_names())
     filters = {name: values for name, values in (filters or {}).items() if values}
     by, _, direction = (sort or "").partition(":")
     expect_choice("--sort", direction or "asc", ("asc", "desc"))
@@ -162,9 +130,11 @@ def _rows(
         needed = [name for name in needed if name != "estimator"]
         check_columns([*needed, *(columns or ())], list(map(str, rows)), table)
         return rows
-    columns_of_table = list(TABLE_COLUMNS[table])
+    columns_of_table = list(table_columns(table))
     check_columns([*needed, *(columns or ())], columns_of_table, table)
-    return store.rows(table, None if columns is None else list(dict.fromkeys([*columns, *needed])))
+    labelled = [{"head": "variant", "dataset": "part"}[name] for name in needed if name in LABELS]
+    read = None if columns is None else list(dict.fromkeys([*columns, *needed, *labelled]))
+    return store.rows(table, read)
 
 
 def check_columns(columns: Sequence[str], available: Sequence[str], table: str) -> None:
@@ -180,11 +150,25 @@ def _chosen(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.Series:
     """Mask of the rows with one of the values; raises if a value does not occur."""
     column = rows[name]
     as_text = column.astype(str) if column.dtype != "category" else column
-    present = set(map(str, column.unique()))
+    shown = _shown(rows, name)
+    present = set(map(str, column.unique())) | (set() if shown is None else set(shown.unique()))
     for value in values:
         if present:
             _check_value(f"--{name}", value, present)
-    return as_text.isin(list(values))
+    chosen = as_text.isin(list(values))
+    return chosen if shown is None else chosen | shown.isin(list(values))
+
+
+def _shown(rows: pd.DataFrame, name: str) -> pd.Series | None:
+    """Names under which the values of a column are shown, as heads with their variants."""
+    columns = {"head": ["head", "variant"], "dataset": ["dataset", "part"]}.get(name)
+    if columns is None or any(column not in rows for column in columns):
+        return None
+    distinct = rows[columns].astype(str).drop_duplicates()
+    records: list[dict[str, Any]] = distinct.to_dict("records")  # type: ignore[assignment]
+    labels = {tuple(record.values()): LABELS[name](record) for record in records}
+    pairs = zip(*(rows[column].astype(str) for column in columns), strict=True)
+    return pd.Series([labels[pair] for pair in pairs], index=rows.index, dtype=str)
 
 
 def _check_value(option: str, value: str, present: set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.migration import check_version, migrated_summary, migrated_table
-from fewshot.results.schema import (
-    CELL_COLUMNS,
-    EPISODE_COLUMNS,
-    ONE_CLASS,
-    ONE_CLASS_COLUMNS,
-    ONE_CLASS_KEYS,
-    PREDICTION_COLUMNS,
-    VERIFICATION,
-    VERIFICATION_COLUMNS,
-)
+from fewshot.results.encoding import without_nan
+from fewshot.results.folders import SUMMARY
+from fewshot.results.migration import check_version, migrated_summary, migrated_table, table_version
+from fewshot.results.schema import SCHEMA_VERSION, RunSummary
+from fewshot.tasks import table_columns, tables, task_named
+from fewshot.tasks.base import CELL_COLUMNS
 
-TABLE_COLUMNS: dict[str, dict[str, str]] = {
-    "episodes": EPISODE_COLUMNS,
-    "predictions": PREDICTION_COLUMNS,
-    VERIFICATION: VERIFICATION_COLUMNS,
-    ONE_CLASS: ONE_CLASS_COLUMNS,
-}
-# Keys that identify a cell of any task.
-IDENTITY = (*CELL_COLUMNS, *ONE_CLASS_KEYS)
 Cell = dict[str, Any]
 
 
@@ -61,15 +49,16 @@ class Run:
             The table cannot be read, or a column is missing.
         """
         path = self.folder / f"{name}.parquet"
-        kinds = TABLE_COLUMNS[name]
+        kinds = table_columns(name)
         try:
             texts = [column for column, kind in kinds.items() if kind == "str"]
             with pq.ParquetFile(path, read_dictionary=texts) as file:
-                missing = sorted(kinds.keys() - set(file.schema_arrow.names))
-                if missing:
-                    raise KeyError(f"no column {missing[0]}")
-                rows = file.read(list(kinds if columns is None else columns), use_threads=False)
-            return migrated_table(name, rows, path, self.argument)
+                there = file.schema_arrow.names
+                _check_columns(name, file.schema_arrow)
+                selected = [c for c in (kinds if columns is None else columns) if c in there]
+                rows = file.read(selected, use_threads=False)
+            rows = migrated_table(name, rows, path, self.argument, self.summary["cells"])
+            return rows.select(list(kinds if columns is None else columns))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             if isinstance(error, FewshotError):
                 raise
@@ -84,14 +73,15 @@ def open_run(folder: Path, argument: str = "report") -> Run:
     FewshotError
         Summary or tables are missing, damaged, inconsistent, or of a newer version.
     """
-    path = folder / "summary.json"
+    path = folder / SUMMARY
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         # First: a newer version without `cells` is not damaged.
         check_version(raw["schema_version"], folder, argument)
-        if not {identity(cell) for cell in raw["cells"]}:
-            raise ValueError("no cells")
         summary = migrated_summary(raw, folder, argument)
+        if not summary["cells"]:
+            raise ValueError("no cells")
+        checked_summary(summary)
     except FewshotError:
         raise
     except FileNotFoundError:
@@ -99,9 +89,41 @@ def open_run(folder: Path, argument: str = "report") -> Run:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise unreadable(path, error, argument) from None
     run = Run(folder, summary, argument)
-    for name in TABLE_COLUMNS:
+    for cell in summary["cells"]:
+        try:
+            task_named(cell["task"])
+        except FewshotError as error:
+            problem = f"{folder} has cells of the task {cell['task']!r}: {error.problem}"
+            raise FewshotError(argument, problem, error.remedy) from None
+    for name in tables():
         _check_length(run, name)
     return run
+
+
+def checked_summary(summary: Mapping[str, Any]) -> None:
+    """Check the types of a summary in the current version, once.
+
+    Raises
+    ------
+    ValueError
+        One line: the place in the summary, and what is expected there.
+    """
+    from pydantic import ValidationError
+
+    try:
+        _summaries().validate_python(without_nan(dict(summary)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{place}: {first['msg']}, got {first['input']!r:.60}") from None
+
+
+@cache
+def _summaries() -> Any:
+    """Checker of summaries; keys that it does not know pass, as tasks have their own."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(RunSummary, config=ConfigDict(extra="allow", strict=True))
 
 
 def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
@@ -117,26 +139,22 @@ def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
 
 def identity(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the values that identify a cell among those of all runs."""
-    return (
-        *(cell[name] for name in CELL_COLUMNS),
-        *(cell.get(name) or "" for name in ONE_CLASS_KEYS),
-    )
+    keys = task_named(cell["task"]).keys
+    return (*(cell[name] for name in CELL_COLUMNS), *(cell.get(name) or "" for name in keys))
 
 
-def rows_expected(cell: Cell, name: str) -> int | None:
+def rows_expected(cell: Mapping[str, Any], name: str) -> int | None:
     """Number of rows that a cell has in table `name`; None if the summary does not say."""
-    task, episodes = cell["task"], cell.get("episodes")
-    tables_of_task = {VERIFICATION: (VERIFICATION,), ONE_CLASS: (ONE_CLASS,)}
-    if name not in tables_of_task.get(task, ("episodes", "predictions")):
-        return 0
-    if not isinstance(episodes, int):
-        return None
-    if name == "episodes":
-        return episodes
-    if name == VERIFICATION:
-        return episodes * int(cell["ways"])
-    parts = cell.get("prevalences" if name == ONE_CLASS else "estimators")
-    return None if parts is None else episodes * len(parts)
+    table = next((t for t in task_named(cell["task"]).tables if t.name == name), None)
+    return 0 if table is None else table.rows_of(cell)
+
+
+def _check_columns(name: str, schema: pa.Schema) -> None:
+    """Raise KeyError unless a file has the columns of its version."""
+    added = () if table_version(schema) >= SCHEMA_VERSION else ("part", "variant")
+    for column in table_columns(name):
+        if column not in schema.names and column not in added:
+            raise KeyError(f"no column {column}")
 
 
 def _check_length(run: Run, name: str) -> None:
@@ -148,10 +166,8 @@ def _check_length(run: Run, name: str) -> None:
         if set(expected) == {0} and not path.exists():
             return
         with pq.ParquetFile(path) as file:
-            count, columns = file.metadata.num_rows, file.schema_arrow.names
-        for column in TABLE_COLUMNS[name]:
-            if column not in columns:
-                raise KeyError(f"no column {column}")
+            count = file.metadata.num_rows
+            _check_columns(name, file.schema_arrow)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise unreadable(path, error, run.argument) from None
     if None not in expected and count != sum(expected):  # type: ignore[arg-type]

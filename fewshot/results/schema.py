@@ -1,73 +1,82 @@
-"""Columns of the tables, and their schema version."""
+"""Version of the tables and summaries, and the types of a summary.
+
+Which columns a table has, its task says (`fewshot.tasks.base`).
+"""
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+from typing import Any, NotRequired, TypedDict
 
-# Keys that identify a cell: its rows differ in the episode only.
-CELL_COLUMNS = {
-    "task": "str",
-    "dataset": "str",
-    "backbone": "str",
-    "feature": "str",
-    "head": "str",
-    "ways": "int64",
-    "shots": "int64",
-    "seed": "int64",
-}
-
-EPISODE_COLUMNS = {
-    **CELL_COLUMNS,
-    "episode": "int64",
-    "classes": "list<str>",
-    "queries": "int64",
-    "actual_error": "float64",
-    "accuracy": "float64",
-    "query_error": "float64",
-}
-
-# Verification: cells have measures by target class instead of errors.
-VERIFICATION = "verification"
-MEASURES = ("auroc", "average_precision", "fpr95")
-
-VERIFICATION_COLUMNS = {
-    **CELL_COLUMNS,
-    "episode": "int64",
-    "target": "str",
-    "positives": "int64",
-    "negatives": "int64",
-    **dict.fromkeys(MEASURES, "float64"),
-}
-
-# One-class: the head is a decision rule; the sources of confusers and negatives are keys too.
-ONE_CLASS = "one_class"
-ONE_CLASS_KEYS = ("source", "against")
-ONE_CLASS_MEASURES = (
-    "macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret",
-)  # fmt: skip
-
-ONE_CLASS_COLUMNS = {
-    **CELL_COLUMNS,
-    **dict.fromkeys(ONE_CLASS_KEYS, "str"),
-    "episode": "int64",
-    "target": "str",
-    "prevalence": "float64",
-    "positives": "int64",
-    "negatives": "int64",
-    **dict.fromkeys(ONE_CLASS_MEASURES, "float64"),
-}
-
-PREDICTION_COLUMNS = {
-    **CELL_COLUMNS,
-    "episode": "int64",
-    "estimator": "str",
-    "calibration": "str",
-    "predicted_error": "float64",
-    "lower": "float64",
-    "upper": "float64",
-    "reason": "str",
-    "actual_error": "float64",
-}
+SCHEMA_VERSION = 3
 
 
-TASK = "classification"
+class Interval(TypedDict, total=False):
+    """A mean with the bounds of its interval over a population; None where undefined."""
+
+    mean: float | None
+    lower: float | None
+    upper: float | None
+    level: float | None
+    population: str
+    reason: str | None
+
+
+class CellSummary(TypedDict):
+    """Summary of a cell: what identifies it, facts of all tasks, and measures of its task."""
+
+    task: str
+    dataset: str
+    part: str
+    backbone: str
+    feature: str
+    head: str
+    variant: str
+    ways: int
+    shots: int
+    seed: int
+    episodes: NotRequired[int]
+    queries: NotRequired[Any]
+    normalize: NotRequired[str | None]
+    head_parameters: NotRequired[dict[str, Any]]
+    head_uses: NotRequired[list[str]]
+    hashes: NotRequired[dict[str, str]]
+    base: NotRequired[dict[str, Any]]
+    comparisons: NotRequired[list[dict[str, Any]] | None]
+    estimators: NotRequired[dict[str, dict[str, Any]]]
+    key: NotRequired[str | None]
+    reused_from: NotRequired[str | None]
+    duration_s: NotRequired[float | None]
+    episodes_per_second: NotRequired[float | None]
+
+
+class LeftOut(TypedDict):
+    """A combination without a cell: what of, the number of shots if it matters, and why."""
+
+    head: str
+    shots: int | None
+    reason: str
+
+
+class Failed(TypedDict):
+    """A cell that failed; `defect` if by an internal error."""
+
+    head: str
+    ways: int
+    shots: int
+    error: str
+    defect: NotRequired[bool]
+    seed: NotRequired[int]
+    variant: NotRequired[str]
+
+
+class RunSummary(TypedDict):
+    """``summary.json`` of a run."""
+
+    schema_version: int
+    cells: list[CellSummary]
+    created: NotRequired[str | None]
+    duration_s: NotRequired[float | None]
+    environment: NotRequired[dict[str, Any] | None]
+    data: NotRequired[dict[str, Any] | None]
+    left_out: NotRequired[list[LeftOut]]
+    failed: NotRequired[list[Failed]]

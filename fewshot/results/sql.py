@@ -11,7 +11,7 @@ import pyarrow as pa
 from fewshot.exceptions import FewshotError, install_command
 from fewshot.results.encoding import without_dictionaries
 from fewshot.results.joining import Store
-from fewshot.results.querying import CELLS, TABLES, cells_table
+from fewshot.results.querying import CELLS, cells_table, table_names
 
 # In this order: the last one locks the others.
 LOCKS = (
@@ -43,7 +43,9 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
         raise FewshotError(
             "--sql", "needs the package duckdb", f"Run: {install_command('sql')}."
         ) from None
-    tables_used = [name for name in TABLES if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+    tables_used = [
+        name for name in table_names() if re.search(rf"\b{name}\b", statement, re.IGNORECASE)
+    ]
     connection: Any = duckdb.connect(":memory:")
     try:
         # Cells last: reading a damaged table removes its run and its cells.
@@ -60,7 +62,7 @@ def query_sql(store: Store, statement: str) -> pd.DataFrame:
         return answer.df()
     except duckdb.Error as error:
         reason = " ".join(str(error).split("LINE 1:")[0].split())
-        tables = f"Tables: {', '.join(TABLES)}."
+        tables = f"Tables: {', '.join(table_names())}."
         raise FewshotError("--sql", reason, tables) from None
     finally:
         connection.close()

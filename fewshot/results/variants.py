@@ -1,4 +1,4 @@
-"""Labels for heads of the same name with different parameters in runs that are read together."""
+"""Variants of heads that only runs read together can tell apart."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ from typing import Any
 import pyarrow as pa
 
 from fewshot.results.reading import Run, identity
-from fewshot.results.schema import ONE_CLASS, VERIFICATION
 
-Labels = dict[str, str]  # head to its label in a report
+Variants = dict[tuple[str, str], str]  # by head and variant as recorded, the variant to show
 
 
-def variant_labels(runs: Sequence[Run]) -> list[Labels]:
-    """Return the labels of the heads of each run, distinct among all `runs`.
+def complete_variants(runs: Sequence[Run]) -> list[Variants]:
+    """Complete the variants of the cells of `runs` (in place), distinct among all of them.
 
-    A head keeps its name unless several runs have the same cell with different parameters, as
-    in a sweep over ``head.lda.shrinkage``: then it is ``lda (shrinkage=0.1)``, with the parameters
-    that differ. Numbers of query images, and features with and without unit length, are
-    distinguished in the same way. Rules of one-class tasks learn their parameters and keep their
-    names.
+    The variant of a cell has the parameters in which its head differs from the defaults. Where
+    runs have the same cell with other settings nevertheless, as other numbers of query images,
+    features with and without unit length, or defaults of another version, these settings are added.
+
+    Returns
+    -------
+    list of dict
+        Of each run, the completed variants by head and recorded variant; of changed ones only.
     """
-    variants_of_cell: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    settings_of_cell: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for run in runs:
         for cell in run.summary["cells"]:
-            if cell["task"] != ONE_CLASS:
-                settings = _varying_settings(cell, run)
-                key = json.dumps(settings, sort_keys=True, default=str)
-                variants_of_cell[identity(cell)][key] = settings
-    varying: dict[str, set[str]] = defaultdict(set)
-    for cell_identity, variants in variants_of_cell.items():
-        varying[cell_identity[4]] |= _differing(list(variants.values()))
-    return [_labels(run, varying) for run in runs]
+            settings = _settings(cell, run)
+            settings_of_cell[identity(cell)][json.dumps(settings, sort_keys=True, default=str)] = (
+                settings
+            )
+    varying: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for run in runs:
+        for cell in run.summary["cells"]:
+            several = list(settings_of_cell[identity(cell)].values())
+            varying[cell["head"], cell["variant"]] |= _differing(several)
+    return [_completed(run, varying) for run in runs]
 
 
-def _varying_settings(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def _settings(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Settings that may differ between cells of the same identity and change the results."""
     rows = cell.get("normalize") or (run.summary.get("data") or {}).get("normalize")
     return {
@@ -48,8 +52,8 @@ def _varying_settings(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
 
 
 def _differing(variants: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Names of the parameters that differ between variants."""
-    names = set().union(*variants)
+    """Names of the settings that differ between variants."""
+    names: set[str] = set().union(*variants)
     return {
         name
         for name in names
@@ -57,42 +61,26 @@ def _differing(variants: Sequence[Mapping[str, Any]]) -> set[str]:
     }
 
 
-def _labels(run: Run, varying: Mapping[str, set[str]]) -> Labels:
-    labels = {}
+def _completed(run: Run, varying: Mapping[tuple[str, str], set[str]]) -> Variants:
+    completed: Variants = {}
     for cell in run.summary["cells"]:
-        names = varying.get(cell["head"], set()) if cell["task"] != ONE_CLASS else set()
-        settings = _varying_settings(cell, run)
-        differing = ", ".join(
-            f"{name}={settings[name]}" for name in sorted(names & settings.keys())
-        )
-        if differing:
-            labels[cell["head"]] = f"{cell['head']} ({differing})"
-    return labels
+        recorded = cell["head"], cell["variant"]
+        names, settings = varying.get(recorded, set()), _settings(cell, run)
+        further = [f"{name}={settings[name]}" for name in sorted(names & settings.keys())]
+        if further:
+            parts = [*([recorded[1]] if recorded[1] else []), *further]
+            completed[recorded] = ", ".join(parts)
+    for cell in run.summary["cells"]:
+        cell["variant"] = completed.get((cell["head"], cell["variant"]), cell["variant"])
+    return completed
 
 
-def rename_heads(cells: Sequence[dict[str, Any]], labels: Labels) -> None:
-    """Replace the heads of `cells` by their labels, in comparisons as well (in place)."""
-    for cell in cells:
-        cell["head"] = labels.get(cell["head"], cell["head"])
-        if cell["task"] == VERIFICATION:
-            cell["comparisons"] = [
-                comparison
-                | {
-                    side: labels.get(comparison[side], comparison[side])
-                    for side in ("first", "second")
-                }
-                for comparison in cell.get("comparisons") or []
-            ]
-
-
-def renamed(table: pa.Table, labels: Labels) -> pa.Table:
-    """Return the table with heads replaced by their labels."""
-    if not labels:
+def with_variants(table: pa.Table, completed: Variants) -> pa.Table:
+    """Return the table with completed variants."""
+    if not completed:
         return table
-    place = table.column_names.index("head")
-    chunks = []
-    for chunk in table.column("head").chunks:
-        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        names = pa.array([labels.get(name, name) for name in coded.dictionary.to_pylist()])
-        chunks.append(pa.DictionaryArray.from_arrays(coded.indices, names))
-    return table.set_column(place, "head", pa.chunked_array(chunks))
+    heads, variants = (table.column(name).to_pylist() for name in ("head", "variant"))
+    values = [completed.get(pair, pair[1]) for pair in zip(heads, variants, strict=True)]
+    place = table.column_names.index("variant")
+    column = pa.array(values, pa.string()).dictionary_encode()
+    return table.set_column(place, "variant", pa.chunked_array([column]))

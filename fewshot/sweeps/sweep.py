@@ -124,7 +124,7 @@ def _check_loggers(config: DictConfig) -> None:
 def write_sweep_report(folder: Path) -> None:
     """Write the report over all runs in the folder of a sweep, also of earlier sweeps."""
     from fewshot.report.write import join_report
-    from fewshot.results.store import find_runs
+    from fewshot.results.folders import find_runs
 
     try:
         runs = find_runs([folder])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from fewshot.exceptions import FewshotError
 from fewshot.registry import Registry, imported
-from fewshot.tasks.base import KINDS, Table, Task
+from fewshot.tasks.base import CELL_COLUMNS, EPISODE, KINDS, Table, Task
 
 __all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks"]
 
@@ -81,10 +82,14 @@ def tables() -> dict[str, Table]:
     return {table.name: table for task in known_tasks() for table in task.tables}
 
 
+def task_of_table(name: str) -> Task:
+    """The task that a table is of; a table is of one task only."""
+    return next(task for task in known_tasks() if name in {table.name for table in task.tables})
+
+
 def table_columns(name: str) -> dict[str, str]:
     """Columns of a table of any task, with their types."""
-    task = next(t for t in known_tasks() if any(table.name == name for table in t.tables))
-    return task.columns(name)
+    return task_of_table(name).columns(name)
 
 
 def _checked(loaded: object, name: str | None, origin: str) -> Task:
@@ -106,24 +111,30 @@ def _checked(loaded: object, name: str | None, origin: str) -> Task:
 
 def declaration_problem(task: type[Task], name: str | None = None) -> str | None:
     """What is wrong with the declaration of a task, in one line; None if nothing is."""
+    return next(_declaration_problems(task, name), None)
+
+
+def _declaration_problems(task: type[Task], name: str | None) -> Iterator[str]:
     for attribute in ("name", "title", "tables", "measures", "report"):
         if not getattr(task, attribute, None):
-            return f"expected the attribute {attribute!r}, got none"
+            yield f"expected the attribute {attribute!r}, got none"
+            return
     if name is not None and task.name != name:
-        return f"registered as {name!r}, and calls itself {task.name!r}"
+        yield f"registered as {name!r}, and calls itself {task.name!r}"
     if not task.name.isidentifier():
-        return f"name: expected letters, digits and _, got {task.name!r}"
+        yield f"name: expected letters, digits and _, got {task.name!r}"
     if ":" not in str(task.report):
-        return f"report: expected package.module:Class, got {task.report!r}"
+        yield f"report: expected package.module:Class, got {task.report!r}"
     for table in task.tables:
         for column, kind in {**task.keys, **table.columns}.items():
             if kind not in KINDS:
-                return (
-                    f"table {table.name}: column {column!r} has the type {kind!r}, "
-                    f"expected one of {', '.join(KINDS)}"
+                yield (
+                    f"table {table.name}: column {column!r} has the type {kind!r}, expected one "
+                    f"of {', '.join(KINDS)}"
                 )
+            if column in CELL_COLUMNS or column == EPISODE:
+                yield f"table {table.name}: every table has a column {column!r} already"
     names = [table.name for table in task.tables]
     for measure in task.measures:
         if measure.table is not None and measure.table not in names:
-            return f"measure {measure.name}: expected a table of the task, got {measure.table!r}"
-    return None
+            yield f"measure {measure.name}: expected a table of the task, got {measure.table!r}"

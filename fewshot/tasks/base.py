@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fewshot.evaluation.evaluation import Evaluation, TaskOutput
+    from fewshot.episodes.episode_set import EpisodeSet
+    from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
+    from fewshot.results.result import Result
 
 # Columns that identify a cell, in every table of every task: the rows of a cell differ in others.
 CELL_COLUMNS = {
@@ -132,6 +135,28 @@ class Measure:
     of: Entries | None = None
 
 
+class TaskOutput(NamedTuple):
+    """Output of a task: features, cells, episodes to store, and what has no cell.
+
+    Attributes
+    ----------
+    bank : FeatureBank
+    cells : list of Result
+    drawn : list of EpisodeSet
+    left_out : list of dict
+        Combinations that cannot be evaluated: ``head``, ``shots`` (or None) and ``reason``.
+    failed : list of dict
+        ``head``, ``variant``, ``ways``, ``shots``, ``seed``, ``error``, and whether it is a
+        ``defect`` of the program.
+    """
+
+    bank: FeatureBank
+    cells: list[Result]
+    drawn: list[EpisodeSet]
+    left_out: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+
+
 class Task:
     """Base of all tasks.
 
@@ -240,9 +265,8 @@ def value_of(value: Any, population: str) -> Value | None:
     if value.get("mean") is None:
         return None
     lower, upper = value.get("lower"), value.get("upper")
-    bounded_here = value.get("population", population) == population
-    known = bounded_here and lower is not None and upper is not None
-    half = (upper - lower) / 2 if known else None
+    same = value.get("population", population) == population
+    half = (upper - lower) / 2 if same and lower is not None and upper is not None else None
     return Value(float(value["mean"]), half, value.get("level"))
 
 

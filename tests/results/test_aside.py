@@ -13,7 +13,8 @@ from fewshot.results.comparing import compare
 from fewshot.results.joining import Store
 from fewshot.results.pivot import pivot
 from fewshot.results.querying import query
-from fewshot.results.store import find_runs, read_runs, store_warnings
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs, store_warnings
 
 
 def opened():

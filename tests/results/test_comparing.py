@@ -8,7 +8,7 @@ from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.results.comparing import compare
 from fewshot.results.joining import Store
-from fewshot.results.store import find_runs
+from fewshot.results.folders import find_runs
 from fewshot.statistics.paired import compare_on_episodes
 
 

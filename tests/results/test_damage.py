@@ -12,7 +12,8 @@ import pytest
 from fewshot.exceptions import FewshotError
 from fewshot.results.joining import Store
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import find_runs, read_runs, store_warnings
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs, store_warnings
 
 TABLES = ("episodes.parquet", "predictions.parquet")
 

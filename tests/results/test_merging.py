@@ -20,7 +20,8 @@ from fewshot.results.merging import (
     content_hash,
     merge,
 )
-from fewshot.results.store import find_runs, read_runs
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from fewshot.results.migration import (
     table_version,
 )
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import find_runs, migrate_run, read_runs
+from fewshot.results.folders import find_runs
+from fewshot.results.store import migrate_run, read_runs
 
 NAMED = {"task": "classification", "dataset": "digits", "backbone": "net", "feature": "pooled",
          "head": "ncm", "ways": 2, "shots": 1, "seed": 0}  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
-from fewshot.results.store import find_runs, read_runs, write_tables
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs, write_tables
 
 CELL = {
     "task": "classification", "dataset": "kůň", "backbone": "net", "feature": "pooled",

@@ -8,12 +8,13 @@ from typing import Any
 from fewshot.report.text.pivot import latex_table, markdown_table
 from fewshot.report.wording import oracle_names
 from fewshot.results.joining import Store
-from fewshot.results.measures import CLASSIFICATION, FIRST, entries
-from fewshot.results.pivot import KEYS, Pivot, pivot
+from fewshot.results.measures import entries, has_estimators, main_measure
+from fewshot.results.pivot import Pivot, keys, pivot
+from fewshot.tasks import task_named
 
 # Compared objects are in rows, conditions in columns; other keys only where they differ.
-ROWS = ("backbone", "feature", "head", "source", "estimator")
-COLUMNS = ("dataset", "against", "ways", "shots", "queries", "prevalence")
+ROWS = ("backbone", "feature", "head", "variant", "source", "estimator")
+COLUMNS = ("dataset", "part", "against", "ways", "shots", "queries", "prevalence")
 ALWAYS = ("backbone", "head", "dataset", "shots")
 MAE = "mae"
 
@@ -36,9 +37,12 @@ def paper_pivots(store: Store) -> list[Pivot]:
     cells = store.summary()["cells"]
     tasks = list(dict.fromkeys(str(cell["task"]) for cell in cells))
     pivots = [_pivot(store, cells, task, None) for task in tasks]
-    if any(_has_mae(cell) for cell in cells if cell["task"] == CLASSIFICATION):
-        pivots.append(_pivot(store, cells, CLASSIFICATION, MAE))
-    return pivots
+    return pivots + [
+        _pivot(store, cells, task, MAE)
+        for task in tasks
+        if has_estimators(task_named(task), MAE)
+        and any(_has_mae(cell) for cell in cells if cell["task"] == task)
+    ]
 
 
 def _has_mae(cell: Any) -> bool:
@@ -48,7 +52,7 @@ def _has_mae(cell: Any) -> bool:
 def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
     task_cells = [cell for cell in cells if cell["task"] == task]
     estimators = _without_oracles(task_cells) if measure == MAE else None
-    shown = list(entries(task_cells, measure or FIRST[task], estimators))
+    shown = list(entries(task_cells, measure or main_measure(task), estimators))
     rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
     if measure == MAE and "estimator" not in rows:
         rows = (*rows, "estimator")
@@ -66,5 +70,5 @@ def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in names
-        if name in KEYS and (name in ALWAYS or len({str(entry.get(name)) for entry in shown}) > 1)
+        if name in keys() and (name in ALWAYS or len({str(entry.get(name)) for entry in shown}) > 1)
     )

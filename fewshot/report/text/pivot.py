@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import decimal, percent, plain
-from fewshot.results.measures import (
-    BETTER,
-    NEITHER,
-    OF_ESTIMATORS,
-    OF_HEADS,
-    PLAIN,
-)
+from fewshot.results.measures import measure_named
+from fewshot.tasks.base import NEITHER
 
 if TYPE_CHECKING:
     from fewshot.results.pivot import Entry, Pivot
@@ -146,7 +141,7 @@ def how_made(table: Pivot) -> list[str]:
     """Lines on the measure, episodes, features and intervals, and the meaning of the marks."""
     cells = [cell for entry in table.entries.values() for cell in entry.cells]
     seeds = _listed(cell["seed"] for cell in cells)
-    unit = "" if table.measure in PLAIN else " in %"
+    unit = " in %" if measure_named(table.measure).fraction else ""
     of = f" of {_listed(cell['estimator'] for cell in cells)}" if _estimated(table) else ""
     lines = [
         f"{table.measure}{of}{unit}: {_listed(cell['ways'] for cell in cells)} ways, "
@@ -165,7 +160,7 @@ def how_made(table: Pivot) -> list[str]:
         level = f"{100 * (table.level or 0.95):.4g} %"
         lines.append(f"±: half the {level} interval {POPULATIONS[table.interval]}.")
     lines += [f"No ±: {reason}" for reason in _reasons(table)]
-    if BETTER[table.measure] != NEITHER:
+    if measure_named(table.measure).better != NEITHER:
         lines.append(
             "Bold: best of the column. The best of many on the same episodes is flattered."
         )
@@ -199,7 +194,7 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
 
 def _reasons(table: Pivot) -> list[str]:
     """Reasons why entries have no interval of the requested population."""
-    name = "accuracy_intervals" if table.measure in OF_HEADS else table.measure
+    name = "accuracy_intervals" if table.measure in ("accuracy", "error") else table.measure
     name = "mae_interval" if name == "mae" else name
     without_interval = [
         cell for entry in table.entries.values() if entry.half is None for cell in entry.cells
@@ -216,7 +211,7 @@ def _reasons(table: Pivot) -> list[str]:
 
 
 def _estimated(table: Pivot) -> bool:
-    return table.measure in OF_ESTIMATORS
+    return any("estimator" in cell for entry in table.entries.values() for cell in entry.cells)
 
 
 def _listed(values: Iterable[Any]) -> str:
@@ -231,7 +226,7 @@ def _digits(table: Pivot) -> int:
 
 
 def _numbers(entry: Entry, table: Pivot, digits: int) -> tuple[str, str]:
-    if table.measure in PLAIN:
+    if not measure_named(table.measure).fraction:
         return decimal(entry.mean), "" if entry.half is None else decimal(entry.half)
     half = "" if entry.half is None else percent(entry.half, digits=digits)
     return percent(entry.mean, digits=digits), half

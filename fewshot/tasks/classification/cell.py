@@ -17,7 +17,6 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, TASK
 from fewshot.statistics.populations import population_intervals
 from fewshot.statistics.predictions import (
     compare_estimators,
@@ -32,12 +31,15 @@ from fewshot.tasks.calibration.choosing import (
     check_calibration,
     fitted_calibrator,
 )
+from fewshot.tasks.classification.task import Classification
 from fewshot.tasks.engine.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
-from fewshot.tasks.engine.judged_part import judged_name
 from fewshot.tasks.engine.least_shots import check_least_shots
+from fewshot.tasks.engine.rows import cell_columns
 from fewshot.tasks.engine.settings import Settings
+
+TASK = Classification()
 
 
 def evaluate_cell(
@@ -56,7 +58,7 @@ def evaluate_cell(
         Calibration on base classes that the bank does not have, or fewer shots than `head` needs.
     """
     name, classifier = head
-    check_least_shots({name: classifier}, episodes.fewest_shots)
+    check_least_shots([head], episodes.fewest_shots)
     check_calibration(settings, bank)
     begun = time.perf_counter()
     base = draw_base_episodes(
@@ -87,7 +89,7 @@ def evaluate_cell(
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
     calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
-    cell = _cell_columns(bank, name, episodes, seed)
+    cell = cell_columns(TASK.name, bank, episodes, head, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
     summary = {
@@ -112,20 +114,8 @@ def evaluate_cell(
         "episodes_per_second": len(episodes) / seconds,
     }
     calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
-    return Result(rows, prediction_table, summary, calibrator)
-
-
-def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
-    return {
-        "task": TASK,
-        "dataset": judged_name(bank),
-        "backbone": bank.info.get("backbone", "unknown"),
-        "feature": bank.info.get("feature", "unknown"),
-        "head": head,
-        "ways": episodes.ways,
-        "shots": episodes.shots,
-        "seed": seed,
-    }
+    tables = {"episodes": rows, "predictions": prediction_table}
+    return Result(tables, summary, calibrator)
 
 
 def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Any]:
@@ -154,7 +144,7 @@ def _episode_rows(
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
     rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
-    return rows[list(EPISODE_COLUMNS)]
+    return rows[list(TASK.columns("episodes"))]
 
 
 def _prediction_rows(
@@ -163,16 +153,16 @@ def _prediction_rows(
     predicted: Mapping[str, Predicted],
     calibrated: Mapping[str, str],
 ) -> pd.DataFrame:
-    tables = []
+    tables, columns = [], list(TASK.columns("predictions"))
     for name, guess in predicted.items():
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
         table["calibration"] = calibrated[name]
         table["predicted_error"] = guess.error
         table["lower"], table["upper"] = guess.lower, guess.upper
         table["reason"] = guess.reasons
-        tables.append(table[list(PREDICTION_COLUMNS)])
+        tables.append(table[columns])
     if not tables:
-        return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+        return pd.DataFrame(columns=columns)
     return pd.concat(tables, ignore_index=True)
 
 

@@ -101,9 +101,7 @@ class Classification(EpisodicTask):
         """Actual and predicted errors of a head, with `evaluate_cell`."""
         from fewshot.tasks.classification.cell import evaluate_cell
 
-        return evaluate_cell(
-            bank, episodes, head, evaluation.estimators, evaluation.settings, seed
-        )
+        return evaluate_cell(bank, episodes, head, evaluation.estimators, evaluation.settings, seed)
 
     def check(self, evaluation: Evaluation, bank: FeatureBank) -> None:
         """Check the calibration before anything is computed."""

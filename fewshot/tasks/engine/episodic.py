@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError
-from fewshot.tasks.base import Task
+from fewshot.tasks.base import Task, TaskOutput
 
 if TYPE_CHECKING:
     from fewshot.episodes.episode_set import EpisodeSet
-    from fewshot.evaluation.evaluation import Evaluation, TaskOutput
+    from fewshot.evaluation.evaluation import Evaluation
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
@@ -72,7 +72,6 @@ class EpisodicTask(Task):
 
     def run(self, evaluation: Evaluation) -> TaskOutput:
         """Evaluate every head on the episodes of every number of shots and seed."""
-        from fewshot.evaluation.evaluation import TaskOutput
         from fewshot.tasks.engine.context import check_uses
         from fewshot.tasks.engine.least_shots import left_out
 
@@ -147,9 +146,7 @@ def _key(task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job
     return cell_key(task, bank, episodes, head, seed, task.causes(evaluation))
 
 
-def _evaluated(
-    task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job
-) -> Result:
+def _evaluated(task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job) -> Result:
     from fewshot.tasks.engine.rows import completed
 
     episodes, head, seed = job
@@ -173,9 +170,7 @@ def _computed(
         return cell
 
 
-def _failure(
-    episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception
-) -> dict[str, Any]:
+def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception) -> dict[str, Any]:
     defect = not isinstance(error, FewshotError)
     text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
     cell = {"head": head[0], "ways": episodes.ways, "shots": episodes.shots, "seed": seed}

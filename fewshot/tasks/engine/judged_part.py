@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from fewshot.datasets.part_names import NOVEL, name_with_part
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.part_names import NOVEL
 from fewshot.datasets.parts import PARTS
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import FeatureBank
+from fewshot.heads.texts import no_text
 
-__all__ = ["NOVEL", "check_judged", "judged_name", "judged_part"]
+__all__ = ["NOVEL", "as_base", "check_judged", "judged_part", "labels_only"]
 
 
 def judged_part(bank: FeatureBank, part: str | None) -> FeatureBank:
@@ -47,16 +49,6 @@ def judged_part(bank: FeatureBank, part: str | None) -> FeatureBank:
     return replace(bank, parts=parts, info=bank.info | {"part": part, "parts": bank.parts})
 
 
-def judged_name(bank: FeatureBank) -> str:
-    """Name of the data set in rows and cells, with the part unless that is the novel one.
-
-    The part is in the name so that no table, pivot or plot that groups by data set mixes such a
-    cell with cells of the data set's novel classes.
-    """
-    name = str(bank.info.get("dataset", "features"))
-    return name_with_part(name, str(bank.info.get("part", NOVEL)))
-
-
 def check_judged(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
     """Check that replayed episodes contain no classes that heads or estimators may learn from."""
     if bank.parts is None:
@@ -72,3 +64,31 @@ def check_judged(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
             "Set episodes.part to the part that they were drawn from, or dataset.split=none.",
         )
     return episodes
+
+
+def as_base(bank: FeatureBank) -> FeatureBank:
+    """Return the bank with all classes as base classes, unless it has a split.
+
+    Raises
+    ------
+    FewshotError
+        The bank has no text vectors.
+    """
+    if bank.text is None:
+        raise no_text("text_gaussian")
+    return replace(bank, parts=bank.parts or ("base",) * len(bank.classnames))
+
+
+def labels_only(dataset: ImageDataset) -> FeatureBank:
+    """Return a bank with the labels of a data set and features of shape (M, 0)."""
+    empty = np.empty((len(dataset), 0), dtype=np.float32)
+    return FeatureBank(
+        empty,
+        dataset.labels,
+        dataset.classnames,
+        parts=dataset.parts,
+        subset=dataset.subset,
+        info={"dataset": dataset.name},
+        ids=dataset.ids,
+        naming=dataset.naming,
+    )

@@ -17,8 +17,8 @@ from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.transferred import SHIPPED
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
-from fewshot.results.schema import TASK
-from fewshot.tasks.engine.judged_part import judged_name
+from fewshot.tasks.base import Task, dataset_label
+from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
 from fewshot.text.gaussians.predictors.base import TextPredictor
@@ -29,41 +29,58 @@ CELL_VERSION = 2
 
 
 def cell_key(
-    task: str,
+    task: Task,
     bank: FeatureBank,
     episodes: EpisodeSet,
     head: tuple[str, Head],
-    estimators: Mapping[str, ErrorEstimator],
-    settings: Settings,
     seed: int,
+    further: Mapping[str, Any] | None = None,
 ) -> str:
     """SHA-256 over everything that a row of the cell depends on.
 
     Device, threads, paths of files and versions of packages are not included: an upgrade should
-    not invalidate a sweep. Verification has neither estimators nor calibration.
+    not invalidate a sweep.
+
+    Parameters
+    ----------
+    further : mapping, optional
+        What else the task says that determines the rows.
     """
     name, classifier = head
     causes = {
         "version": CELL_VERSION,
-        "task": task,
+        "task": task.name,
         "seed": seed,
         "features": feature_causes(bank),
         "text": _text(bank, classifier.uses),
         "episodes": episodes.hash(),
         "head": _parameters(name, classifier),
+        **(further or {}),
     }
-    if task == TASK:
-        causes["estimators"] = [
-            _parameters(key, estimator) for key, estimator in estimators.items()
-        ]
-        causes["calibration"] = {
+    if task.version > 1:
+        causes["task_version"] = task.version
+    return hashed(causes)
+
+
+def estimator_causes(
+    estimators: Mapping[str, ErrorEstimator], settings: Settings
+) -> dict[str, Any]:
+    """Estimators and their calibration, as causes of a cell."""
+    return {
+        "estimators": [_parameters(key, estimator) for key, estimator in estimators.items()],
+        "calibration": {
             "source": settings.calibration,
             "method": settings.method,
             "level": settings.level,
             "episodes": settings.base_episodes,
             "calibrator": _file(settings.calibrator),
             "general": _file(SHIPPED),
-        }
+        },
+    }
+
+
+def hashed(causes: Mapping[str, Any]) -> str:
+    """SHA-256 of causes in JSON types."""
     text = json.dumps(causes, sort_keys=True, default=_unique_token)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -75,7 +92,10 @@ def _unique_token(_: object) -> str:
 
 def feature_causes(bank: FeatureBank) -> list[Any]:
     """Content hash of a bank, the names in its rows, and the parts of its classes."""
-    named = [judged_name(bank), *(bank.info.get(key) for key in ("backbone", "feature"))]
+    named = [
+        dataset_label(bank_columns(bank)),
+        *(bank.info.get(key) for key in ("backbone", "feature")),
+    ]
     return [bank.hash(), *named, list(bank.classnames), bank.parts]
 
 

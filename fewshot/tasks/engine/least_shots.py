@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Head
 
 
-def check_least_shots(heads: Mapping[str, Head], shots: int) -> None:
+def check_least_shots(heads: Sequence[tuple[str, Head]], shots: int) -> None:
     """Raise if `shots` per class are too few for all `heads`.
 
     Raises
@@ -17,17 +17,18 @@ def check_least_shots(heads: Mapping[str, Head], shots: int) -> None:
     FewshotError
         Naming the heads and what they need.
     """
-    if not heads or any(head.least_shots <= shots for head in heads.values()):
+    if not heads or any(head.least_shots <= shots for _, head in heads):
         return
-    least = min(head.least_shots for head in heads.values())
+    least = min(head.least_shots for _, head in heads)
+    names = ",".join(dict.fromkeys(name for name, _ in heads))
     raise FewshotError(
         "episodes.shots",
-        f"expected {least} or more for head={','.join(heads)}, got {shots}",
+        f"expected {least} or more for head={names}, got {shots}",
         "Raise it, or take a head that knows the classes by their names, as zero_shot does.",
     )
 
 
-def left_out(heads: Mapping[str, Head], shots: Sequence[int]) -> list[dict[str, Any]]:
+def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[dict[str, Any]]:
     """Combinations with too few shots: ``head``, ``shots`` and ``reason`` of each.
 
     Raises
@@ -38,7 +39,7 @@ def left_out(heads: Mapping[str, Head], shots: Sequence[int]) -> list[dict[str, 
     check_least_shots(heads, max(shots, default=0))
     combinations = []
     for each in dict.fromkeys(shots):
-        for name, head in heads.items():
+        for name, head in heads:
             if (least := head.least_shots) > each:
                 reason = f"needs {least} shot{'s' * (least > 1)} of every class"
                 combinations.append({"head": name, "shots": each, "reason": reason})

@@ -12,15 +12,8 @@ import pandas as pd
 
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import torch_threads
-from fewshot.results.result import Result
-from fewshot.results.schema import (
-    EPISODE_COLUMNS,
-    ONE_CLASS,
-    ONE_CLASS_COLUMNS,
-    ONE_CLASS_MEASURES,
-    PREDICTION_COLUMNS,
-)
-from fewshot.tasks.engine.judged_part import judged_name
+from fewshot.results.result import Result, check_rows
+from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import (
@@ -47,6 +40,10 @@ from fewshot.tasks.one_class.summary import (
     measures_with_intervals,
     one_class_keys,
 )
+from fewshot.tasks.one_class.task import MEASURES, OneClass
+
+TASK = OneClass()
+TABLE = "one_class"
 
 Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
 
@@ -58,7 +55,8 @@ class OneClassResult:
     Attributes
     ----------
     cells : list of Result
-        One per rule and source of confusers; ``.one_class`` has a row per task and prevalence.
+        One per rule and source of confusers; the table ``one_class`` has a row per task and
+        prevalence.
     tasks : OneClassTasks
     learned : dict of str to Learned
         Learned parameters of rules, by source.
@@ -141,7 +139,9 @@ def evaluate_one_class(
         cell = _cell_columns(bank, key, task_settings.against, seed)
         rows = _rows(cell, bank, tasks, values)
         identity = {"key": keys[key], "reused_from": None}
-        cells.append(_result({**cell, **common, **summaries[key], **identity}, rows))
+        summary = {**cell, **common, **summaries[key], **identity}
+        cells.append(Result({TABLE: rows}, summary))
+        check_rows(TASK, cells[-1])
     return OneClassResult(cells, tasks, learned, left_out)
 
 
@@ -173,11 +173,10 @@ def _summaries(
 
 def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[str, Any]:
     return {
-        "task": ONE_CLASS,
-        "dataset": judged_name(bank),
-        "backbone": bank.info.get("backbone", "unknown"),
-        "feature": bank.info.get("feature", "unknown"),
+        "task": TASK.name,
+        **bank_columns(bank),
         "head": key[0],
+        "variant": "",  # rules learn their parameters
         "ways": 2,
         "shots": 0,
         "seed": seed,
@@ -207,11 +206,6 @@ def _rows(
     rows["target"] = np.repeat(names[tasks.targets], P)
     rows["prevalence"] = np.tile(tasks.prevalences, T)
     rows["positives"], rows["negatives"] = tasks.counts.reshape(-1, 2).T
-    for name in ONE_CLASS_MEASURES:
+    for name in MEASURES:
         rows[name] = getattr(values, name).reshape(-1).numpy()
-    return rows[list(ONE_CLASS_COLUMNS)]
-
-
-def _result(summary: dict[str, Any], rows: pd.DataFrame) -> Result:
-    episodes = pd.DataFrame(columns=list(EPISODE_COLUMNS))
-    return Result(episodes, pd.DataFrame(columns=list(PREDICTION_COLUMNS)), summary, one_class=rows)
+    return rows[list(TASK.columns(TABLE))]

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.features.bank import FeatureBank
-from fewshot.results.schema import ONE_CLASS, ONE_CLASS_MEASURES
 from fewshot.statistics.class_bootstrap import class_intervals
 from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
 from fewshot.tasks.one_class.metrics import Measures
@@ -22,6 +21,7 @@ from fewshot.tasks.one_class.rules import Learned, fallback_name
 from fewshot.tasks.one_class.sampling import OneClassTasks
 from fewshot.tasks.one_class.scores import NO_SOURCE, Confusers, NameVectors
 from fewshot.tasks.one_class.settings import OneClassSettings
+from fewshot.tasks.one_class.task import MEASURES, OneClass
 
 Key = tuple[str, str]  # rule and source
 COMPARED = "macro_f1"
@@ -35,7 +35,7 @@ def measures_with_intervals(
         getattr(values, name)[:, p].numpy()
         for values in measures.values()
         for p in range(len(tasks.prevalences))
-        for name in ONE_CLASS_MEASURES
+        for name in MEASURES
     ]
     intervals = iter(class_intervals(np.stack(columns, 1), tasks.targets, seed, draws))
     done = {}
@@ -44,7 +44,7 @@ def measures_with_intervals(
             {
                 "prevalence": share,
                 "tasks": int(values.macro_f1[:, p].isfinite().sum()),
-                **{name: next(intervals) for name in ONE_CLASS_MEASURES},
+                **{name: next(intervals) for name in MEASURES},
             }
             for p, share in enumerate(tasks.prevalences)
         ]
@@ -129,7 +129,7 @@ def one_class_keys(
     generic = None if names.generic is None else array_digest(names.generic)
     causes = {
         "version": CELL_VERSION,
-        "task": ONE_CLASS,
+        "task": OneClass.name,
         "seed": seed,
         "features": feature_causes(bank),
         "tasks": [tasks.hash(), task_settings.against, task_settings.draws],

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot.tasks.base import HIGHER, LOWER, Entries, Measure, Summary, Table, Task, value_of
+from fewshot.tasks.base import (
+    HIGHER,
+    LOWER,
+    Entries,
+    Measure,
+    Summary,
+    Table,
+    Task,
+    TaskOutput,
+    value_of,
+)
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.evaluation import Evaluation, TaskOutput
+    from fewshot.evaluation.evaluation import Evaluation
 
 MEASURES = ("macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret")
 SHARES = Entries("prevalences", "prevalence")
@@ -38,7 +48,7 @@ class OneClass(Task):
     measures = tuple(
         Measure(name, LOWER if name == "regret" else HIGHER, of=SHARES) for name in MEASURES
     )
-    keys = {"source": "str", "against": "str"}
+    keys: ClassVar[Mapping[str, str]] = {"source": "str", "against": "str"}
     report = "fewshot.report.tasks.one_class:OneClassReport"
 
     def run(self, evaluation: Evaluation) -> TaskOutput:

@@ -16,20 +16,17 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verifier import verifier
 from fewshot.results.result import Result
-from fewshot.results.schema import (
-    EPISODE_COLUMNS,
-    MEASURES,
-    PREDICTION_COLUMNS,
-    VERIFICATION,
-    VERIFICATION_COLUMNS,
-)
 from fewshot.statistics.populations import population_intervals
+from fewshot.tasks.base import head_label
 from fewshot.tasks.engine.context import check_uses
-from fewshot.tasks.engine.judged_part import judged_name
 from fewshot.tasks.engine.least_shots import check_least_shots
+from fewshot.tasks.engine.rows import cell_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification.scores import VerificationMeasures, verification_measures
+from fewshot.tasks.verification.task import MEASURES, Verification
 
+TASK = Verification()
+TABLE = "verification"
 NO_BASE = "verification learns nothing from base-class episodes"
 
 
@@ -57,8 +54,8 @@ def evaluate_verification(
     Returns
     -------
     Result
-        ``.verification`` has a row per episode and target, ``.summary`` the means of AUROC,
-        average precision and false positives at 95 % recall with their intervals.
+        The table ``verification`` has a row per episode and target, ``.summary`` the means of
+        AUROC, average precision and false positives at 95 % recall with their intervals.
 
     Raises
     ------
@@ -67,14 +64,14 @@ def evaluate_verification(
     """
     name, classifier = head
     verifier(name, classifier)
-    check_least_shots({name: classifier}, episodes.fewest_shots)
+    check_least_shots([head], episodes.fewest_shots)
     check_uses(bank, name, classifier.uses)
     begun = time.perf_counter()
     measures = verification_measures(
         bank, episodes, head, progress=settings.progress, **settings.engine
     )
     seconds = time.perf_counter() - begun
-    cell = _cell_columns(bank, name, episodes, seed)
+    cell = cell_columns(TASK.name, bank, episodes, head, seed)
     summary = {
         **cell,
         "queries": episodes.queries,
@@ -91,25 +88,7 @@ def evaluate_verification(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
-    return Result(
-        pd.DataFrame(columns=list(EPISODE_COLUMNS)),
-        pd.DataFrame(columns=list(PREDICTION_COLUMNS)),
-        summary,
-        verification=_rows(cell, bank, episodes, measures),
-    )
-
-
-def _cell_columns(bank: FeatureBank, head: str, episodes: EpisodeSet, seed: int) -> dict[str, Any]:
-    return {
-        "task": VERIFICATION,
-        "dataset": judged_name(bank),
-        "backbone": bank.info.get("backbone", "unknown"),
-        "feature": bank.info.get("feature", "unknown"),
-        "head": head,
-        "ways": episodes.ways,
-        "shots": episodes.shots,
-        "seed": seed,
-    }
+    return Result({TABLE: _rows(cell, bank, episodes, measures)}, summary)
 
 
 def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> list[dict[str, Any]]:
@@ -126,7 +105,7 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
         One per pair: ``first``, ``second`` and, for each measure, the intervals of the mean of
         first minus second by population.
     """
-    values = {name: _by_target(result.verification, episodes) for name, result in results.items()}
+    values = {name: _by_target(result.rows(TABLE), episodes) for name, result in results.items()}
     return [
         {"first": first, "second": second}
         | {
@@ -147,7 +126,7 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
     """
     groups: dict[EpisodeSet, dict[str, Result]] = {}
     for episodes, result in evaluated:
-        groups.setdefault(episodes, {})[result.summary["head"]] = result
+        groups.setdefault(episodes, {})[head_label(result.summary)] = result
     for episodes, results in groups.items():
         for pair in compare_verifiers(results, episodes):
             results[pair["first"]].summary["comparisons"].append(pair)
@@ -201,4 +180,4 @@ def _rows(
     rows["target"] = names[episodes.classes].reshape(-1)
     for name, values in measures._asdict().items():
         rows[name] = values.reshape(-1)
-    return rows[list(VERIFICATION_COLUMNS)]
+    return rows[list(TASK.columns(TABLE))]

@@ -19,7 +19,8 @@ from fewshot.report.payload.packing import NO_FILE
 from fewshot.report.payload.payload import payload
 from fewshot.report.payload.thumbnails import thumbnail
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
-from fewshot.results.store import find_runs, read_runs, write_tables
+from fewshot.results.folders import find_runs
+from fewshot.results.store import read_runs, write_tables
 from fewshot.statistics.predictions import mean_interval
 
 NAMES = {

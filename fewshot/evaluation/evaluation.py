@@ -1,0 +1,134 @@
+"""One evaluation: everything a task needs, checked, as objects.
+
+The command line makes it from its settings (`fewshot.evaluation.settings`), Python from arguments
+(`fewshot.api`); from here on both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tqdm import tqdm
+
+from fewshot.episodes import EpisodeSet
+from fewshot.estimators.base import ErrorEstimator
+from fewshot.evaluation.facts import overlap_warning
+from fewshot.evaluation.notices import Notices
+from fewshot.evaluation.sampling import Sampling
+from fewshot.evaluation.sources import Source
+from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.features.bank import FeatureBank
+from fewshot.features.data_warnings import data_warnings
+from fewshot.heads.base import Head
+from fewshot.results.cells import CellStore
+from fewshot.tasks.base import Task, TaskOutput
+from fewshot.tasks.engine.judged_part import judged_part
+from fewshot.tasks.engine.settings import Settings
+
+NamedHead = tuple[str, Head]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Heads on the episodes of one set of features, under a task.
+
+    Attributes
+    ----------
+    task : Task
+    source : Source
+        Where the features come from.
+    heads : tuple of (str, Head)
+        Names for the rows; heads of one name differ in their parameters.
+    estimators : mapping of str to ErrorEstimator
+    sampling : Sampling
+        How episodes are drawn.
+    seeds : tuple of int
+        Every number of shots is drawn under every seed.
+    settings : Settings
+        Calibration, device, threads and progress.
+    options : mapping
+        Settings of the task itself: the section of its name in the configuration.
+    store : CellStore
+        Where finished cells are found and kept.
+    notices : Notices
+        What is told on the way.
+    """
+
+    task: Task
+    source: Source
+    heads: tuple[NamedHead, ...] = ()
+    estimators: Mapping[str, ErrorEstimator] = field(default_factory=dict)
+    sampling: Sampling = field(default_factory=Sampling)
+    seeds: tuple[int, ...] = (0,)
+    settings: Settings = field(default_factory=Settings)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    store: CellStore = field(default_factory=CellStore)
+    notices: Notices = field(default_factory=Notices)
+
+    def __post_init__(self) -> None:
+        expect(len(self.seeds) > 0, "seed", "expected a number or a list of them, got none")
+        for seed in self.seeds:
+            expect_positive_int("seed", seed, minimum=0)
+        twice = _repeated((name, head.variant()) for name, head in self.heads)
+        if twice is not None:
+            name = f"{twice[0]} ({twice[1]})" if twice[1] else twice[0]
+            raise FewshotError("head", f"expected different heads, got {name} twice")
+        twice = _repeated(self.seeds)
+        expect(twice is None, "seed", f"expected different seeds, got {twice} twice")
+        several = len(self.seeds) > 1 and self.sampling.replay is not None
+        expect(not several, "seed", "expected one seed with drawn episodes, which have theirs")
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """Numbers of shots."""
+        return self.sampling.numbers_of_shots
+
+    def run(self) -> TaskOutput:
+        """Evaluate all cells, or take those that the store has."""
+        return self.task.run(self)
+
+    def bank(self, uses: frozenset[str] = frozenset()) -> FeatureBank:
+        """The features, after a check that episodes can be drawn from their labels.
+
+        Parameters
+        ----------
+        uses : frozenset of str
+            What the heads need beside the shots, as ``text``.
+        """
+        part = self.sampling.part
+        bank = judged_part(self.source.bank(uses, self._check_drawable), part)
+        for text in data_warnings(bank):
+            self.notices.warn(text)
+        if "text_gaussians" in uses and (warning := overlap_warning(bank)):
+            self.notices.warn(warning)
+        return bank
+
+    def _check_drawable(self, labels: FeatureBank) -> None:
+        """Raise FewshotError before the extraction if no episode can be drawn."""
+        self.sampling.draw(judged_part(labels, self.sampling.part), self.seeds[0], trial=True)
+
+    def episodes(self, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
+        """Seed and episodes, for every seed and number of shots."""
+        return [(seed, drawn) for seed in self.seeds for drawn in self.sampling.draw(bank, seed)]
+
+    @contextmanager
+    def progress(self, total: int, unit: str = "episode") -> Iterator[Evaluation]:
+        """This evaluation with a progress bar of `total` units, unless it has one already."""
+        if self.settings.progress is not None:
+            yield self
+            return
+        with tqdm(total=total, unit=unit, desc=f"{unit}s", disable=None) as bar:
+            yield replace(self, settings=replace(self.settings, progress=bar.update))
+
+
+def _repeated(values: Iterable[Any]) -> Any:
+    """The first value that occurs twice; None if there is none."""
+    seen = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -1,0 +1,69 @@
+"""Heads and estimators by name, from settings or from arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fewshot.estimators import estimators as estimator_registry
+from fewshot.estimators.base import ErrorEstimator
+from fewshot.exceptions import FewshotError, expect
+from fewshot.heads import heads as head_registry
+from fewshot.heads.base import Head
+from fewshot.registry import Registry
+
+
+def create_objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Create objects of a registry from {name: parameters}."""
+    expect(bool(named), registry.kind, "expected at least one, got none")
+    objects = {}
+    for name, options in (named or {}).items():
+        parameters = options or {}
+        expect(
+            isinstance(parameters, dict),
+            f"{registry.kind}.{name}",
+            f"expected settings by name, got {parameters!r}",
+        )
+        try:
+            objects[name] = registry.create(name, **parameters)
+        except TypeError as error:
+            reason = str(error).split("__init__() ")[-1]
+            raise FewshotError(f"{registry.kind}.{name}", reason) from None
+    return objects
+
+
+def named_heads(heads: str | Head | Iterable[str | Head]) -> tuple[tuple[str, Head], ...]:
+    """Names and objects of heads, from either of them."""
+    if isinstance(heads, str | Head) or not isinstance(heads, Iterable):
+        return (named_head(heads),)
+    return tuple(named_head(head) for head in heads)
+
+
+def named_head(head: Any) -> tuple[str, Head]:
+    """Return the name and the object of a head, from either of them."""
+    if isinstance(head, str):
+        return head, head_registry.create(head)
+    if not isinstance(head, Head):
+        raise FewshotError("head", f"expected a name or a Head, got {head!r}")
+    return registered_name(head), head
+
+
+def registered_name(head: Head) -> str:
+    """Name of the class of a head in the registry; its own in lower case if it has none."""
+    own = type(head)
+    origin = f"{own.__module__}:{own.__qualname__}"
+    for name in head_registry:
+        if head_registry[name].origin == origin:
+            return name
+    return own.__name__.lower()
+
+
+def named_estimators(
+    estimators: Iterable[str] | Mapping[str, ErrorEstimator],
+) -> dict[str, ErrorEstimator]:
+    """Return estimators by name, from names or from a mapping of names to objects."""
+    if isinstance(estimators, Mapping):
+        return dict(estimators)
+    if isinstance(estimators, str):
+        estimators = [estimators]
+    return {name: estimator_registry.create(name) for name in estimators}

@@ -1,0 +1,152 @@
+"""How episodes are drawn: the sampler and its numbers, or drawn episodes that are replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewshot.episodes import (
+    EpisodeSet,
+    sample_all_way,
+    sample_episodes,
+    sample_imbalanced_episodes,
+)
+from fewshot.exceptions import expect, expect_choice, expect_positive_int
+from fewshot.features.bank import FeatureBank
+from fewshot.tasks.engine.judged_part import NOVEL, check_judged
+
+SAMPLERS = ("balanced", "imbalanced", "all_way")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How episodes are drawn.
+
+    Attributes
+    ----------
+    ways : int, optional
+        N >= 2 classes of an episode; None for a sampler that takes all.
+    shots : tuple of int
+        Numbers K of labelled images per class, a set of episodes each.
+    queries : int or "all"
+        Query images per class, or all the rest.
+    count : int
+        Number of episodes of each set.
+    sampler : {"balanced", "imbalanced", "all_way"}
+    min_images : {"raise", "drop"}
+        What to do about a class with fewer images than an episode needs.
+    part : {"novel", "validation", "base"}
+        Classes that episodes are drawn from.
+    alpha : float
+        Of the Dirichlet distribution of the sampler "imbalanced".
+    replay : EpisodeSet, optional
+        Drawn episodes, in place of all this.
+    """
+
+    ways: int | None = 5
+    shots: tuple[int, ...] = (5,)
+    queries: int | str = "all"
+    count: int = 600
+    sampler: str = "balanced"
+    min_images: str = "raise"
+    part: str = NOVEL
+    alpha: float = 2.0
+    replay: EpisodeSet | None = None
+
+    def __post_init__(self) -> None:
+        if self.replay is not None:
+            return
+        expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
+        for number in self.shots:
+            expect_positive_int("episodes.shots", number, minimum=0)
+        expect_positive_int("episodes.count", self.count)
+
+    @property
+    def numbers_of_shots(self) -> tuple[int, ...]:
+        """Numbers of shots; of replayed episodes, the smallest number of a class."""
+        return self.shots if self.replay is None else (self.replay.fewest_shots,)
+
+    def draw(self, bank: FeatureBank, seed: int, *, trial: bool = False) -> list[EpisodeSet]:
+        """A set of episodes per number of shots; of a single episode each with `trial`."""
+        if self.replay is not None:
+            return [] if trial else [check_judged(check_replay(self.replay, bank), bank)]
+        return [
+            draw_episodes(
+                bank,
+                self.ways,
+                shots,
+                self.queries,
+                1 if trial else self.count,
+                seed,
+                self.min_images,
+                self.sampler,
+                self.alpha,
+            )
+            for shots in self.shots
+        ]
+
+
+def sampling_of(episodes: dict[str, Any]) -> Sampling:
+    """The sampling of the settings ``episodes``."""
+    path, shots = episodes["path"], episodes["shots"]
+    if path:
+        replay = EpisodeSet.load(Path(path).expanduser())
+        return Sampling(part=episodes["part"] or NOVEL, replay=replay)
+    return Sampling(
+        ways=episodes["ways"],
+        shots=tuple(shots if isinstance(shots, list) else [shots]),
+        queries=episodes["queries"],
+        count=episodes["count"],
+        sampler=episodes["sampler"],
+        min_images=episodes["min_images"],
+        part=episodes["part"] or NOVEL,
+        alpha=episodes.get("alpha", 2.0),
+    )
+
+
+def draw_episodes(
+    bank: FeatureBank,
+    ways: int | None,
+    shots: int,
+    queries: int | str,
+    episodes: int,
+    seed: int,
+    min_images: str,
+    sampler: str = "balanced",
+    alpha: float = 2.0,
+) -> EpisodeSet:
+    """Draw episodes from the novel classes of a bank, or from all classes without a split."""
+    expect_choice("episodes.sampler", sampler, SAMPLERS)
+    novel = None if bank.parts is None else bank.classes("novel")
+    expect(
+        novel is None or len(novel) > 0,
+        "split",
+        "expected some classes to be novel, got none",
+        "Episodes are drawn from novel classes; mark some, or give no split.",
+    )
+    pool: dict[str, Any] = {
+        "classes": novel, "classnames": bank.classnames, "min_images": min_images,
+    }  # fmt: skip
+    if sampler == "all_way":
+        return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
+    if sampler == "imbalanced":
+        expect_positive_int("episodes.ways", ways, minimum=2)
+        expect_positive_int("episodes.queries", queries)
+        total = int(ways or 0) * int(queries)
+        return sample_imbalanced_episodes(
+            bank.labels, int(ways or 0), shots, total, episodes, seed, alpha, **pool
+        )
+    expect(ways is not None, "episodes.ways", "expected a number, got none")
+    return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
+
+
+def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:
+    """Return `episodes`; raise unless they were drawn from the labels of this bank."""
+    expect(
+        episodes.labels.shape == bank.labels.shape and bool((episodes.labels == bank.labels).all()),
+        "episodes",
+        "expected episodes that were drawn from these labels, got others",
+        "Replay them on the data set (and the same version of it) that they were saved with.",
+    )
+    return episodes

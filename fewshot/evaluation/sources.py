@@ -1,0 +1,104 @@
+"""Where the features of an evaluation come from: arrays at hand, or the settings of a run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from fewshot.backbones.base import Backbone
+from fewshot.datasets.base import ImageDataset
+from fewshot.evaluation.build import described_backbone, features_of, other_dataset
+from fewshot.features.bank import FeatureBank
+from fewshot.tasks.engine.judged_part import labels_only
+
+Check = Callable[[FeatureBank], object]
+
+
+class Source(ABC):
+    """Where the features of an evaluation come from.
+
+    Attributes
+    ----------
+    settings : mapping
+        The whole configuration; its defaults where features are given.
+    """
+
+    settings: Mapping[str, Any]
+
+    @abstractmethod
+    def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
+        """The features, with text vectors of the classes if "text" is in `uses`.
+
+        Parameters
+        ----------
+        uses : frozenset of str
+        check : callable
+            Called before anything is extracted, with the labels alone: features of shape (M, 0).
+        """
+
+    @abstractmethod
+    def backbone(self) -> Backbone | None:
+        """The network of images that `bank` loaded last; None for features that were given."""
+
+    @abstractmethod
+    def other(self, name: str) -> Source:
+        """Another data set under the same backbone: a name, or a file of features."""
+
+
+class GivenFeatures(Source):
+    """Features at hand."""
+
+    def __init__(self, bank: FeatureBank) -> None:
+        self._bank = bank
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """The defaults of the configuration."""
+        from fewshot.config.compose import settings_from
+
+        return settings_from([])
+
+    def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
+        """The features as they are."""
+        return self._bank
+
+    def backbone(self) -> None:
+        """None: features alone encode no further images or names."""
+
+    def other(self, name: str) -> Source:
+        """A file of features."""
+        settings = dict(self.settings)
+        dataset = other_dataset(settings, name)
+        return ConfiguredSource(settings | {"dataset": dataset}, torch.device("cpu"))
+
+
+class ConfiguredSource(Source):
+    """Features of the data set and the backbone of a configuration, extracted where missing."""
+
+    def __init__(self, settings: dict[str, Any], device: torch.device) -> None:
+        self.settings, self._device = settings, device
+        self._images: ImageDataset | None = None
+
+    def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
+        """The features, from the cache or extracted."""
+
+        def note(dataset: ImageDataset) -> None:
+            self._images = dataset
+            check(labels_only(dataset))
+
+        return features_of(dict(self.settings), self._device, uses, note)
+
+    def backbone(self) -> Backbone | None:
+        """The network of the images; None for a file of features."""
+        if self._images is None:
+            return None
+        return described_backbone(dict(self.settings), self._images)
+
+    def other(self, name: str) -> Source:
+        """Another data set under the same backbone."""
+        settings = dict(self.settings)
+        return ConfiguredSource(settings | {"dataset": other_dataset(settings, name)}, self._device)

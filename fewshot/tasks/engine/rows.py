@@ -1,0 +1,75 @@
+"""What the rows and the summary of every cell have, whatever the task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from fewshot.datasets.part_names import NOVEL
+from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.features.bank import FeatureBank
+from fewshot.heads.base import Head
+from fewshot.results.result import Result, check_rows
+from fewshot.tasks.base import Task
+
+
+def bank_columns(bank: FeatureBank) -> dict[str, str]:
+    """Columns that identify the features of a cell: data set, part, backbone and feature kind."""
+    return {
+        "dataset": str(bank.info.get("dataset", "features")),
+        "part": str(bank.info.get("part", NOVEL)),
+        "backbone": str(bank.info.get("backbone", "unknown")),
+        "feature": str(bank.info.get("feature", "unknown")),
+    }
+
+
+def cell_columns(
+    task: str, bank: FeatureBank, episodes: EpisodeSet, head: tuple[str, Head], seed: int
+) -> dict[str, Any]:
+    """Columns that identify a cell of a head on episodes."""
+    name, classifier = head
+    return {
+        "task": task,
+        **bank_columns(bank),
+        "head": name,
+        "variant": classifier.variant(),
+        "ways": episodes.ways,
+        "shots": episodes.shots,
+        "seed": seed,
+    }
+
+
+def completed(
+    task: Task,
+    result: Result,
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: tuple[str, Head],
+    seed: int,
+) -> Result:
+    """The result with the columns and facts of every cell added where missing, checked.
+
+    Raises
+    ------
+    FewshotError
+        Rows that do not match what the task declares.
+    """
+    columns = cell_columns(task.name, bank, episodes, head, seed)
+    facts = {
+        "queries": episodes.queries,
+        "episodes": len(episodes),
+        "normalize": bank.normalize,
+        "head_parameters": head[1].get_params(),
+        "head_uses": sorted(head[1].uses),
+        "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
+    }
+    tables = {name: _identified(rows, columns) for name, rows in result.tables.items()}
+    whole = Result(tables, {**columns, **facts, **result.summary}, result.calibrator)
+    check_rows(task, whole)
+    return whole
+
+
+def _identified(rows: pd.DataFrame, columns: dict[str, Any]) -> pd.DataFrame:
+    missing = {name: value for name, value in columns.items() if name not in rows}
+    return rows.assign(**missing) if missing else rows
