@@ -1,14 +1,21 @@
-"""Descriptions of classes on disk: one JSON file per data set, model and prompt."""
+"""Descriptions of classes on disk: one JSON file per data set, model and prompt.
+
+The dataclasses are pydantic's, and serve as the schema of the files.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, plain_name, writing
@@ -35,6 +42,40 @@ def fault(text: object) -> str | None:
     return f"it has the character U+{ord(odd[0]):04X}" if odd else None
 
 
+def checked_text(text: object, why: str | None) -> str:
+    """A text with single spaces; raise if there is a reason `why` it cannot be used."""
+    if why is not None:
+        raise ValueError(f"a text cannot be used: {why}")
+    return " ".join(str(text).split())
+
+
+def _class_name(name: str) -> str:
+    if fault(name) is not None or not readable(name):
+        raise ValueError(f"{name!r} is no class name")
+    return name
+
+
+def _distinct(classes: dict[str, Any]) -> dict[str, Any]:
+    first: dict[str, str] = {}
+    for name in classes:
+        same_name = first.setdefault(_key(name), name)
+        if same_name != name:
+            raise ValueError(f"classes {same_name!r} and {name!r} have the same name")
+    return classes
+
+
+Text = Annotated[str, BeforeValidator(lambda text: checked_text(text, fault(text)))]
+T = TypeVar("T")
+# Texts by class name.
+Classes = Annotated[
+    dict[
+        Annotated[str, BeforeValidator(_class_name)],
+        Annotated[list[T], Field(min_length=1, max_length=MOST)],
+    ],
+    AfterValidator(_distinct),
+]
+
+
 @dataclass
 class Descriptions:
     """Texts about classes, and their origin.
@@ -56,13 +97,12 @@ class Descriptions:
     """
 
     # Overridden by other files of answers about classes: kind, the command that makes them, the
-    # setting that names them, and the check of a text.
+    # setting that names them, and the type of `classes`.
     kind: ClassVar[str] = KIND
     command: ClassVar[str] = "fewshot text describe"
     setting: ClassVar[str] = SETTING
-    fault: ClassVar[Any] = staticmethod(fault)
 
-    classes: dict[str, list[str]] = field(default_factory=dict)
+    classes: Classes[Text] = field(default_factory=dict)
     dataset: str = "unknown"
     model: str = "unknown"
     prompt: str = "unknown"
@@ -164,35 +204,33 @@ def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Fo
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
     except (ValueError, RecursionError) as error:
         raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
-    _check(note, path, setting, form)
-    values = {key: note[key] for key in vars(form()) if key in note and key != "sha256"}
-    values["classes"] = {
-        name: [" ".join(text.split()) for text in texts] for name, texts in note["classes"].items()
-    }
-    return form(**values, sha256=hashlib.sha256(raw).hexdigest())
+    kind = note.get("kind") if isinstance(note, dict) else None
+    expect(kind == form.kind, setting, f"{path}: expected a file of kind {form.kind!r}")
+    version = note.get("format")
+    expect(version == FORMAT, setting, f"{path}: expected format {FORMAT}, got {version!r}")
+    expect("classes" in note, setting, f"{path}: expected 'classes', texts by class name")
+    try:
+        answers = form(
+            **{key: note[key] for key in vars(form()) if key in note.keys() - {"sha256"}}
+        )
+    except ValidationError as error:
+        raise FewshotError(setting, f"{path}: {_problem(error)}") from None
+    answers.sha256 = hashlib.sha256(raw).hexdigest()
+    return answers
 
 
-def _check(note: Any, path: Path, setting: str, form: type[Descriptions]) -> None:
-    def demand(condition: bool, problem: str) -> None:
-        expect(condition, setting, f"{path}: {problem}")
-
-    fine = isinstance(note, dict) and note.get("kind") == form.kind
-    demand(fine, f"expected a file of kind {form.kind!r}")
-    demand(note.get("format") == FORMAT, f"expected format {FORMAT}, got {note.get('format')!r}")
-    for key, default in vars(form()).items():
-        same = isinstance(note.get(key, default), type(default))
-        demand(same, f"expected {key!r} to be a {type(default).__name__}")
-    first: dict[str, str] = {}
-    for name, texts in note["classes"].items() if "classes" in note else ():
-        demand(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
-        same_name = first.setdefault(_key(name), name)
-        demand(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
-        several = isinstance(texts, list) and 0 < len(texts) <= MOST
-        demand(several, f"class {name!r}: expected a list of 1 to {MOST} texts")
-        for text in texts:
-            why = form.fault(text)
-            demand(why is None, f"class {name!r}: a text cannot be used: {why}")
-    demand("classes" in note, "expected 'classes', texts by class name")
+def _problem(error: ValidationError) -> str:
+    """The first problem of a file in words: where, what is expected, what came."""
+    problem = error.errors(include_url=False)[0]
+    (name, *inner), kind = problem["loc"], problem["type"]
+    where = f"class {inner[0]!r}: " if inner and "[key]" not in inner else ""
+    if kind == "value_error":
+        return f"{where}{problem['ctx']['error']}"
+    if where and name == "classes":
+        expected = f"{where}expected a list of 1 to {MOST} texts"
+    else:
+        expected = f"{where}expected {name!r} to be a {kind.removesuffix('_type')}"
+    return f"{expected}, got {reprlib.repr(problem['input'])}"
 
 
 def _key(name: str) -> str:

@@ -19,7 +19,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 @pytest.fixture
 def asking(server):
-    quick = ("llm.backoff=0.001", "llm.retries=1")
+    quick = ("llm.retries=1",)
     return ("text", "describe", "llm.model=a/b", f"llm.base_url={server.url}", *quick)
 
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+from pydantic import BeforeValidator
+from pydantic.dataclasses import dataclass as validated
 
 from fewshot.exceptions import (
     FewshotError,
@@ -19,7 +22,9 @@ from fewshot.files import plain_name
 from fewshot.paths import resource_dir
 from fewshot.text.descriptions import (
     LARGEST,
+    Classes,
     Descriptions,
+    checked_text,
     fault,
     fitting_files,
     load_answers,
@@ -102,7 +107,10 @@ def name_fault(text: object) -> str | None:
     return None
 
 
-@dataclass
+Name = Annotated[str, BeforeValidator(lambda text: checked_text(text, name_fault(text)))]
+
+
+@validated
 class ConfuserFile(Descriptions):
     """File of confusers by class, with their origin.
 
@@ -117,8 +125,8 @@ class ConfuserFile(Descriptions):
     kind: ClassVar[str] = "confusers"
     command: ClassVar[str] = "fewshot text confusers"
     setting: ClassVar[str] = SETTING
-    fault: ClassVar[Any] = staticmethod(name_fault)
 
+    classes: Classes[Name] = field(default_factory=dict)
     provenance: str = ""
 
 
