@@ -14,7 +14,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic.dataclasses import dataclass
 
 from fewshot.exceptions import FewshotError, expect
@@ -64,6 +64,15 @@ def _distinct(classes: dict[str, Any]) -> dict[str, Any]:
     return classes
 
 
+def _shown(text: str, info: ValidationInfo) -> str:
+    """A text that terminals show and files hold; raise if it has control characters."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        problem = f"expected {info.field_name!r} to have no control characters"
+        raise ValueError(f"{problem}, got {reprlib.repr(text)}")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_shown)]
 Text = Annotated[str, BeforeValidator(lambda text: checked_text(text, fault(text)))]
 T = TypeVar("T")
 # Texts by class name.
@@ -103,13 +112,13 @@ class Descriptions:
     setting: ClassVar[str] = SETTING
 
     classes: Classes[Text] = field(default_factory=dict)
-    dataset: str = "unknown"
-    model: str = "unknown"
-    prompt: str = "unknown"
-    created: str = "unknown"
+    dataset: Line = "unknown"
+    model: Line = "unknown"
+    prompt: Line = "unknown"
+    created: Line = "unknown"
     question: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    refused: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[Line, list[Line]] = field(default_factory=dict)
     sha256: str = ""
 
     def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
@@ -226,11 +235,12 @@ def _problem(error: ValidationError) -> str:
     where = f"class {inner[0]!r}: " if inner and "[key]" not in inner else ""
     if kind == "value_error":
         return f"{where}{problem['ctx']['error']}"
-    if where and name == "classes":
-        expected = f"{where}expected a list of 1 to {MOST} texts"
-    else:
-        expected = f"{where}expected {name!r} to be a {kind.removesuffix('_type')}"
-    return f"{expected}, got {reprlib.repr(problem['input'])}"
+    expected = f"expected {name!r} to be a {kind.removesuffix('_type')}"
+    if name == "classes" and inner:
+        expected = f"expected a list of 1 to {MOST} texts"
+    elif len(inner) > 1:
+        expected = f"expected {name!r} to be a list of texts"
+    return f"{where}{expected}, got {reprlib.repr(problem['input'])}"
 
 
 def _key(name: str) -> str:

@@ -86,6 +86,9 @@ def test_refusals(refusal, monkeypatch):
     assert "Did you mean 'show'?" in refusal("text", "shwo")
     assert "expected SETTING=VALUE, got 'digits'" in refusal("text", "describe", "digits")
     assert "there is no such setting" in refusal("text", "describe", "llm.modle=x")
+    for word in ("llm.backoff=1", "+llm.backoff=1"):
+        assert "backoff" in refusal("text", "describe", word)
+    assert "this setting was removed" in refusal("text", "describe", "llm.backoff=1")
     assert "llm.model: expected the name" in refusal("text", "describe")
     assert "secret" not in refusal("text", "describe", "llm.model=x", "llm.key=sk-secret")
     assert "secret" not in refusal("text", "describe", "-n", "llm.base_url=http://me:secret@x")

@@ -19,7 +19,7 @@ LARGEST = 2**20
 # What is sent of a JSON schema, in this order.
 KEYWORDS = ("type", "properties", "required", "additionalProperties", "items")
 # Types of pydantic's errors, and what the value would have to be.
-KINDS = {"string_type": "string", "list_type": "array", "string_unicode": "text"}
+KINDS = {"string_type": "string", "list_type": "array"}
 
 
 class AnswerError(Exception):

@@ -24,6 +24,7 @@ from fewshot.text.descriptions import (
     LARGEST,
     Classes,
     Descriptions,
+    Line,
     checked_text,
     fault,
     fitting_files,
@@ -127,7 +128,7 @@ class ConfuserFile(Descriptions):
     setting: ClassVar[str] = SETTING
 
     classes: Classes[Name] = field(default_factory=dict)
-    provenance: str = ""
+    provenance: Line = ""
 
 
 def load_any(path: Path, setting: str) -> Descriptions:
