@@ -14,7 +14,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from fewshot.exceptions import FewshotError, expect
@@ -25,6 +25,7 @@ FORMAT = 1
 KIND = "descriptions"
 # Characters of one text, texts of one class, and bytes of a file.
 LONGEST, MOST, LARGEST = 20_000, 100, 256 * 2**20
+LISTED = f"expected a list of 1 to {MOST} texts"
 SETTING = "text.descriptions"
 Form = TypeVar("Form", bound="Descriptions")
 
@@ -42,28 +43,6 @@ def fault(text: object) -> str | None:
     return f"it has the character U+{ord(odd[0]):04X}" if odd else None
 
 
-def checked_text(text: object, why: str | None) -> str:
-    """A text with single spaces; raise if there is a reason `why` it cannot be used."""
-    if why is not None:
-        raise ValueError(f"a text cannot be used: {why}")
-    return " ".join(str(text).split())
-
-
-def _class_name(name: str) -> str:
-    if fault(name) is not None or not readable(name):
-        raise ValueError(f"{name!r} is no class name")
-    return name
-
-
-def _distinct(classes: dict[str, Any]) -> dict[str, Any]:
-    first: dict[str, str] = {}
-    for name in classes:
-        same_name = first.setdefault(_key(name), name)
-        if same_name != name:
-            raise ValueError(f"classes {same_name!r} and {name!r} have the same name")
-    return classes
-
-
 def _shown(text: str, info: ValidationInfo) -> str:
     """A text that terminals show and files hold; raise if it has control characters."""
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
@@ -73,16 +52,6 @@ def _shown(text: str, info: ValidationInfo) -> str:
 
 
 Line = Annotated[str, AfterValidator(_shown)]
-Text = Annotated[str, BeforeValidator(lambda text: checked_text(text, fault(text)))]
-T = TypeVar("T")
-# Texts by class name.
-Classes = Annotated[
-    dict[
-        Annotated[str, BeforeValidator(_class_name)],
-        Annotated[list[T], Field(min_length=1, max_length=MOST)],
-    ],
-    AfterValidator(_distinct),
-]
 
 
 @dataclass
@@ -106,12 +75,13 @@ class Descriptions:
     """
 
     # Overridden by other files of answers about classes: kind, the command that makes them, the
-    # setting that names them, and the type of `classes`.
+    # setting that names them, and the check of a text.
     kind: ClassVar[str] = KIND
     command: ClassVar[str] = "fewshot text describe"
     setting: ClassVar[str] = SETTING
+    fault: ClassVar[Any] = staticmethod(fault)
 
-    classes: Classes[Text] = field(default_factory=dict)
+    classes: dict[str, list[str]] = field(default_factory=dict)
     dataset: Line = "unknown"
     model: Line = "unknown"
     prompt: Line = "unknown"
@@ -120,6 +90,20 @@ class Descriptions:
     settings: dict[str, Any] = field(default_factory=dict)
     refused: dict[Line, list[Line]] = field(default_factory=dict)
     sha256: str = ""
+
+    @field_validator("classes")
+    @classmethod
+    def _usable(cls, classes: dict[str, list[str]]) -> dict[str, list[str]]:
+        """The same classes, their texts with single spaces; raise if one cannot be used."""
+        first: dict[str, str] = {}
+        for name, texts in classes.items():
+            _need(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
+            same_name = first.setdefault(_key(name), name)
+            _need(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
+            _need(0 < len(texts) <= MOST, f"class {name!r}: {LISTED}, got {len(texts)}")
+            for why in filter(None, map(cls.fault, texts)):
+                raise ValueError(f"class {name!r}: a text cannot be used: {why}")
+        return {name: [" ".join(text.split()) for text in texts] for name, texts in classes.items()}
 
     def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
         """Texts of each of these classes, [] for one without; spelling counts as in prompts.
@@ -231,16 +215,21 @@ def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Fo
 def _problem(error: ValidationError) -> str:
     """The first problem of a file in words: where, what is expected, what came."""
     problem = error.errors(include_url=False)[0]
-    (name, *inner), kind = problem["loc"], problem["type"]
-    where = f"class {inner[0]!r}: " if inner and "[key]" not in inner else ""
-    if kind == "value_error":
-        return f"{where}{problem['ctx']['error']}"
-    expected = f"expected {name!r} to be a {kind.removesuffix('_type')}"
-    if name == "classes" and inner:
-        expected = f"expected a list of 1 to {MOST} texts"
-    elif len(inner) > 1:
-        expected = f"expected {name!r} to be a list of texts"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    name, *inner = problem["loc"]
+    where = f"class {inner[0]!r}: " if inner else ""
+    expected = f"expected {name!r} to be a {problem['type'].removesuffix('_type')}"
+    if inner[1:]:
+        expected = "a text cannot be used: it is no text"
+    elif inner and name == "classes":
+        expected = LISTED
     return f"{where}{expected}, got {reprlib.repr(problem['input'])}"
+
+
+def _need(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
 
 
 def _key(name: str) -> str:

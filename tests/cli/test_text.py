@@ -1,6 +1,11 @@
 """``fewshot text``: from a data set to a file of descriptions, and from there to vectors."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +71,26 @@ def test_a_partial_run_and_the_key(server, asking, fewshot):
     assert server.key not in done.out + done.err + "".join(path.read_text() for path in files)
     server.reply = lambda number, body: server.tools.described(body)
     assert "1 of them now" in fewshot(*asking, "--output", "mine.json").out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent there")
+def test_ctrl_c_ends_open_requests_and_keeps_what_came(server, asking):
+    server.reply = lambda number, body: {
+        "body": server.tools.described(body),
+        "delay": 60 if number else 0,
+    }
+    command = [sys.executable, "-m", "fewshot", *asking, "--output", "mine.json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ends = time.monotonic() + 60
+    while len(server.requests) < 5 and time.monotonic() < ends:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=30)[1]
+    assert time.monotonic() - begun < 15
+    assert process.returncode == 130, err
+    assert "Descriptions so far are kept in mine.json." in err and "Traceback" not in err
+    assert len(load_descriptions(Path("mine.json")).classes) == 1
 
 
 def test_dry_run(server, asking, fewshot):

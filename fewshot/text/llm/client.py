@@ -86,10 +86,18 @@ class Client:
                 "language models are asked through the package openai, which is not installed",
                 f"Run: {install_command('llm')}.",
             )
-        from fewshot.text.llm.connection import connect
+        from openai import AsyncOpenAI
+
+        from fewshot.text.llm.connection import Connection
 
         self.settings, self._secret = settings, settings.secret()
-        self._server, self._connection = connect(settings, self._secret)
+        self._connection = Connection(settings)
+        self._server = AsyncOpenAI(
+            api_key=self._secret,
+            base_url=settings.place,
+            max_retries=settings.retries,
+            http_client=self._connection,
+        )
         self._format = 0
         self._limit = "max_tokens"
 

@@ -1,4 +1,4 @@
-"""The connection to a language model: ``openai`` asks and retries; a server's part is bounded.
+"""HTTP to a language model, below the client of ``openai``, which asks and retries.
 
 Imports ``openai``, which takes half a second: import this module where a question is asked.
 """
@@ -27,18 +27,11 @@ def is_transient(status: int, body: bytes) -> bool:
 
 
 class Connection(openai.DefaultAsyncHttpxClient):
-    """HTTP for a client of ``openai``.
+    """HTTP with bounds on what a server can do.
 
-    A request ends after `seconds`, however the server spaces its bytes, and a reply after
+    A request ends after ``llm.timeout``, however the server spaces its bytes, and a reply after
     `answers.LARGEST` bytes. Redirects are not followed. What is tried again is decided here rather
     than by the server: ``openai`` obeys the header ``x-should-retry``, which is replaced.
-
-    Parameters
-    ----------
-    seconds : float
-        For one request.
-    proxies : bool
-        Whether the proxies that environment variables name are used.
 
     Attributes
     ----------
@@ -46,9 +39,14 @@ class Connection(openai.DefaultAsyncHttpxClient):
         Whether the server has replied at least once.
     """
 
-    def __init__(self, seconds: float, proxies: bool) -> None:
-        super().__init__(follow_redirects=False, timeout=seconds, trust_env=proxies)
-        self.seconds, self.reached = seconds, False
+    def __init__(self, settings: LanguageModel) -> None:
+        super().__init__(
+            follow_redirects=False,
+            timeout=settings.timeout,
+            trust_env=not settings.is_loopback,  # a proxy would read a key that is sent to http
+            headers={"Accept-Encoding": "identity"},  # compressed replies unpack to any size
+        )
+        self.seconds, self.reached = settings.timeout, False
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         """Send a request once; return its response, read already.
@@ -77,33 +75,12 @@ class Connection(openai.DefaultAsyncHttpxClient):
         return http.Response(response.status_code, headers=headers, content=body, request=request)
 
 
-def connect(settings: LanguageModel, secret: str) -> tuple[openai.AsyncOpenAI, Connection]:
-    """The client of ``openai`` for a language model, and its connection.
-
-    What stays on this machine is sent past proxies, which would read the key.
-    """
-    connection = Connection(settings.timeout, proxies=not settings.is_loopback)
-    client = openai.AsyncOpenAI(
-        api_key=secret,
-        base_url=settings.place,
-        timeout=settings.timeout,
-        max_retries=settings.retries,
-        # Compressed replies could unpack to any size.
-        default_headers={"Accept-Encoding": "identity"},
-        http_client=connection,
-    )
-    return client, connection
-
-
 async def _beginning(response: Any) -> bytes:
     """The first bytes of a response, a few more than `answers.LARGEST` if there are more."""
     body = bytearray()
-    try:
-        async with aclosing(response.aiter_raw()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > answers.LARGEST:
-                    break
-    finally:
-        await response.aclose()
+    async with aclosing(response), aclosing(response.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > answers.LARGEST:
+                break
     return bytes(body)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as validated
 
 from fewshot.exceptions import (
@@ -22,10 +21,8 @@ from fewshot.files import plain_name
 from fewshot.paths import resource_dir
 from fewshot.text.descriptions import (
     LARGEST,
-    Classes,
     Descriptions,
     Line,
-    checked_text,
     fault,
     fitting_files,
     load_answers,
@@ -108,9 +105,6 @@ def name_fault(text: object) -> str | None:
     return None
 
 
-Name = Annotated[str, BeforeValidator(lambda text: checked_text(text, name_fault(text)))]
-
-
 @validated
 class ConfuserFile(Descriptions):
     """File of confusers by class, with their origin.
@@ -126,8 +120,8 @@ class ConfuserFile(Descriptions):
     kind: ClassVar[str] = "confusers"
     command: ClassVar[str] = "fewshot text confusers"
     setting: ClassVar[str] = SETTING
+    fault: ClassVar[Any] = staticmethod(name_fault)
 
-    classes: Classes[Name] = field(default_factory=dict)
     provenance: Line = ""
 
 
