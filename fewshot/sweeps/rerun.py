@@ -30,7 +30,7 @@ def cell_arguments(
     settings : mapping
         The whole configuration of the job.
     cell : mapping
-        With ``head`` and ``shots``, as in ``failed`` of ``summary.json``.
+        With ``head``, ``shots`` and ``seed``, as in ``failed`` of ``summary.json``.
     """
     arguments = job_arguments(overrides)
     head, shots = str(cell["head"]), cell["shots"]
@@ -39,6 +39,9 @@ def cell_arguments(
         removed = ("head", *(f"head.{name}" for name in others))
         arguments = [argument for argument in arguments if not _is_under(key_of(argument), removed)]
         arguments.append(f"head={head}")
+    if isinstance(settings["seed"], list):
+        arguments = [argument for argument in arguments if key_of(argument) != "seed"]
+        arguments.append(f"seed={cell['seed']}")
     if isinstance(settings["episodes"].get("shots"), list) and not settings["episodes"]["path"]:
         arguments = [argument for argument in arguments if key_of(argument) != "episodes.shots"]
         arguments.append(f"episodes.shots={shots}")

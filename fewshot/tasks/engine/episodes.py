@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.draws import uniform
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.oracle import OracleEstimator
@@ -31,6 +30,7 @@ from fewshot.tasks.engine.batches import (
     gather,
     load_support,
     map_chunks,
+    random_order,
 )
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
 
@@ -255,22 +255,3 @@ def _concatenated(pieces: list[Predicted]) -> Predicted:
         bands=np.concatenate([piece.bands for piece in pieces]),
         seconds=sum(piece.seconds for piece in pieces),
     )
-
-
-ORDER = 9  # stream of uniform numbers for the order of queries
-
-
-def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
-    """A permutation of T queries for each of E episodes: (E, T).
-
-    Queries are grouped by class in an episode, which a method could exploit unintentionally. The
-    order of an episode depends only on the seed and the number of the episode.
-
-    Parameters
-    ----------
-    shape : (E, T)
-    seed, start : int
-        Seed of the episodes, and number of the first one.
-    """
-    episodes, queries = shape
-    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)
