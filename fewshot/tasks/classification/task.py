@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
-from fewshot.estimators.oracle import OracleEstimator
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
@@ -28,7 +27,6 @@ from fewshot.statistics.predictions import (
 )
 from fewshot.tasks.calibration.choosing import (
     calibrate,
-    calibration_name,
     check_calibration,
     fitted_calibrator,
 )
@@ -86,7 +84,7 @@ def evaluate_cell(
         estimator.fit(base_classes)
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
-    calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
+    calibrated |= {key: estimator.calibration_label() for key, estimator in wrapped.items()}
     cell = _cell_columns(bank, name, episodes, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
@@ -192,7 +190,7 @@ def _estimator_summaries(
         has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
             "calibration": calibrated[name],
-            "sees_queries": isinstance(estimators[name], OracleEstimator),
+            "sees_queries": estimators[name].sees_queries,
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,
