@@ -32,7 +32,7 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features import FeatureBank, make_bank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 from fewshot.tasks.engine.episodes import actual_errors
 
 CPU = torch.device("cpu")

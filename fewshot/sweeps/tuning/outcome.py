@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.paired import differences
+from fewshot.statistics.populations import mean_interval
 from fewshot.sweeps.tuning.trial import cells_of, mean_error
 
 # Settings of the search that the evaluation afterwards does not take.
@@ -106,7 +107,7 @@ def outcome(
         part,
         mean_interval(values),
         None if others is None else mean_interval(others),
-        mean_interval(values - others) if comparable and others is not None else None,
+        mean_interval(differences(values, others)) if comparable and others is not None else None,
         novel_command(overrides, best),
     )
 

@@ -17,12 +17,11 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, TASK
-from fewshot.statistics.populations import population_intervals
+from fewshot.statistics.populations import mean_interval, population_intervals
 from fewshot.statistics.predictions import (
     compare_estimators,
     coverage_curve,
     interval_metrics,
-    mean_interval,
     prediction_metrics,
 )
 from fewshot.tasks.calibration.choosing import (

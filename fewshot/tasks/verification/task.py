@@ -23,6 +23,7 @@ from fewshot.results.schema import (
     VERIFICATION,
     VERIFICATION_COLUMNS,
 )
+from fewshot.statistics.paired import differences
 from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.judged_part import judged_name
@@ -130,7 +131,9 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
     return [
         {"first": first, "second": second}
         | {
-            measure: _intervals(values[first][measure] - values[second][measure], episodes)
+            measure: _intervals(
+                differences(values[first][measure], values[second][measure]), episodes
+            )
             for measure in MEASURES
         }
         for first, second in itertools.combinations(values, 2)

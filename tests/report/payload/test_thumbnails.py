@@ -20,7 +20,7 @@ from fewshot.report.payload.payload import payload
 from fewshot.report.payload.thumbnails import thumbnail
 from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 from fewshot.results.store import find_runs, read_runs, write_tables
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 NAMES = {
     "task": "classification", "dataset": "photos", "backbone": "net", "feature": "pooled",
