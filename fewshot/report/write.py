@@ -15,6 +15,7 @@ from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
 from fewshot.results.schema import CELL_COLUMNS
 from fewshot.results.store import read_runs, store_warnings
+from fewshot.units import counted
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
@@ -122,7 +123,7 @@ def join_report(
     if formats:
         _draw(target, summary, episodes, predictions, formats)
     count = len(summary["runs"])
-    print(f"\nReport over {count} run{'s' * (count > 1)}: {target}")
+    print(f"\nReport over {counted(count, 'run')}: {target}")
     return len(summary["unreadable"])
 
 
@@ -135,7 +136,7 @@ def _draw(
     with writing("--figures", folder):
         folder.mkdir(parents=True, exist_ok=True)
         files = write_figures(folder, summary["cells"], episodes, predictions, formats)
-    print(f"\nFigures: {folder}, {len(files)} file{'s' * (len(files) != 1)}")
+    print(f"\nFigures: {folder}, {counted(len(files), 'file')}")
 
 
 def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:

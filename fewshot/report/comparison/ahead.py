@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fewshot.report.wording import percent
 from fewshot.statistics.intervals import Difference
+from fewshot.units import percent, plus_minus
 
 MOST = 4
 
@@ -25,7 +25,7 @@ def ahead_text(gap: Difference, what: str, name: str) -> str:
 def gap_text(mean: float, half: float) -> str:
     """``+2.4 ± 0.2``; two decimals where one would not show which number is larger."""
     digits = 2 if percent(abs(mean)) == percent(half) else 1
-    return f"{percent(mean, sign=True, digits=digits)} ± {percent(half, digits=digits)}"
+    return plus_minus(mean, half, digits=digits, sign=True)
 
 
 def evenly_spaced(values: Sequence[Any]) -> list[Any]:

@@ -12,15 +12,9 @@ from statistics import fmean
 from fewshot.report.comparison.ahead import gap_text
 from fewshot.report.comparison.candidates import Candidate, Setting
 from fewshot.report.comparison.order import BASELINE, order_of, order_text
-from fewshot.report.wording import (
-    Cell,
-    interval_level,
-    is_number,
-    percent,
-    shots_text,
-    shown_estimator,
-)
+from fewshot.report.wording import Cell, interval_level, shots_text, shown_estimator
 from fewshot.statistics.intervals import Difference, over_seeds
+from fewshot.units import is_number, percent, short_percent
 
 NO_PREDICTION = "No estimator could predict an error."
 
@@ -110,7 +104,7 @@ def _coverage(cells: Sequence[Cell], estimator: str) -> str:
     if not rows or len(levels) > 1:
         return ""
     held = percent(fmean(row["coverage"] for row in rows), digits=0)
-    return f" Its {100 * levels.pop():.4g} % intervals held {held} % of the errors."
+    return f" Its {short_percent(levels.pop())} intervals held {held} % of the errors."
 
 
 def _others(others: Sequence[Candidate], estimator: str) -> str:

@@ -20,11 +20,11 @@ from fewshot.report.wording import (
     feature_kinds,
     group_cells,
     group_text,
-    is_number,
     percent_interval,
     plain,
 )
 from fewshot.statistics.intervals import Difference
+from fewshot.units import is_number, short_percent
 
 if TYPE_CHECKING:
     from fewshot.report.comparison.paired import EvaluatedCell
@@ -80,7 +80,7 @@ def at(cell: Cell, share: float) -> Cell:
 
 def share_text(share: float) -> str:
     """``F1 at 20 %``."""
-    return f"F1 at {100 * share:.3g} %"
+    return f"F1 at {short_percent(share, 3)}"
 
 
 def source_text(source: str) -> str:
@@ -151,7 +151,8 @@ def one_class_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
         name += "".join(
             f", {word} {best[key]}" for key, word in KEY_TITLES.items() if key in keys(cells)
         )
-        line = f"{100 * share:.3g} % positives: {name}, macro F1 {interval} % over target classes"
+        where = f"{short_percent(share, 3)} positives"
+        line = f"{where}: {name}, macro F1 {interval} % over target classes"
         lines.append(line + _next_rule(best, measured, share) + ".")
     return lines
 

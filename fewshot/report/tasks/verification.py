@@ -21,14 +21,13 @@ from fewshot.report.wording import (
     group_cells,
     head_notes,
     heading_text,
-    is_number,
-    percent,
     percent_interval,
     plain,
     protocol_text,
     shots_text,
 )
-from fewshot.statistics.intervals import Difference, over_seeds
+from fewshot.statistics.intervals import Difference, half_width, over_seeds
+from fewshot.units import percent
 
 if TYPE_CHECKING:
     from fewshot.report.comparison.paired import EvaluatedCell
@@ -97,8 +96,7 @@ def _texts(intervals: Cell | None) -> tuple[str, str]:
 
 def half(interval: Cell) -> str:
     """``1.5``: half the width of an interval, in points."""
-    lower, upper = interval["lower"], interval["upper"]
-    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else "-"
+    return percent(half_width(interval))
 
 
 Name = tuple[str, str]  # backbone and head
