@@ -27,6 +27,8 @@ class OracleEstimator(ErrorEstimator):
     :func:`fewshot.tasks.engine.episodes.predicted_errors` calls ``predict_knowing``.
     """
 
+    sees_queries = True
+
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return NaN for every episode, as there are no queries."""
         return Prediction.undefined(support, NEEDS_QUERIES)

@@ -20,7 +20,8 @@ from fewshot.report.comparison.paired import EvaluatedCell, compare
 from fewshot.report.comparison.predictions import prediction_lines
 from fewshot.report.tasks.one_class import one_class_lines
 from fewshot.report.tasks.verification import ONE_CLASS, VERIFICATION, verification_lines
-from fewshot.report.wording import percent, plain, shots_text, task_of
+from fewshot.report.wording import plain, shots_text, task_of
+from fewshot.units import counted, percent
 
 DATASETS = 8
 SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
@@ -151,7 +152,7 @@ def _caution(groups: dict[tuple[str, str], list[EvaluatedCell]], tasks: set[str]
 
 
 def _aside_text(aside: int) -> str:
-    cells = f"{aside} cell{'s' * (aside > 1)} of other runs {'are' if aside > 1 else 'is'}"
+    cells = f"{counted(aside, 'cell')} of other runs {'are' if aside > 1 else 'is'}"
     return (
         f"{cells} left aside: of runs that have the same cell, the one over most episodes counts, "
         "of those the one made last."

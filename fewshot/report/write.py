@@ -16,6 +16,7 @@ from fewshot.report.payload.html import render_report
 from fewshot.results.store import read_runs, store_warnings
 from fewshot.tasks import table_columns
 from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.units import counted
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
@@ -128,7 +129,7 @@ def join_report(
     if formats:
         _draw(target, summary, episodes, predictions, formats)
     count = len(summary["runs"])
-    print(f"\nReport over {count} run{'s' * (count > 1)}: {target}")
+    print(f"\nReport over {counted(count, 'run')}: {target}")
     return len(summary["unreadable"])
 
 
@@ -141,7 +142,7 @@ def _draw(
     with writing("--figures", folder):
         folder.mkdir(parents=True, exist_ok=True)
         files = write_figures(folder, summary["cells"], episodes, predictions, formats)
-    print(f"\nFigures: {folder}, {len(files)} file{'s' * (len(files) != 1)}")
+    print(f"\nFigures: {folder}, {counted(len(files), 'file')}")
 
 
 def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:

@@ -9,13 +9,8 @@ import torch
 from fewshot.estimators.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
-from fewshot.heads.base import (
-    Context,
-    LinearHead,
-    Query,
-    Support,
-    linear_scores,
-)
+from fewshot.heads.base import Context, Query, Support, linear_scores
+from fewshot.heads.ncm import NCM
 
 E, N, K, D, T = 6, 4, 5, 12, 10
 
@@ -253,11 +248,20 @@ def test_deterministic(head, case):
 
 
 def test_linear_form_gives_the_scores(head, case):
-    if not isinstance(head, LinearHead):
-        pytest.skip("not linear")
     support, query = case
     form = head.fit(support).linear()
+    assert head.is_linear == (form is not None)
+    if form is None:
+        pytest.skip("not linear")
     assert torch.equal(linear_scores(query.features, form.weights, form.biases), head.scores(query))
+
+
+@pytest.mark.parametrize("name", [n for n in heads if heads.create(n).means_at_one_shot])
+def test_means_at_one_shot_are_nearest_class_mean(name, case):
+    head, (support, query) = heads.create(name), case
+    single = Support.of(support.features[:, :, :1], None, support.context)
+    answers = head.fit(single).predict(query)
+    assert torch.equal(answers, NCM().fit(single).predict(query))
 
 
 def test_leave_one_out_equals_refitting(head, case):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from fewshot.report.wording import is_number, percent
-
-if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference
-
+from fewshot.statistics.intervals import Difference
+from fewshot.units import percent, plus_minus
 
 MOST = 4
 
@@ -17,7 +14,7 @@ MOST = 4
 def ahead_text(gap: Difference, what: str, name: str) -> str:
     """``clearly ahead of the next head, lda (+2.4 ± 0.2 points on the same episodes)``."""
     text = f"{gap_text(gap.mean, gap.half)} points on the same episodes"
-    if not gap.clear:
+    if not gap.above:
         return f"not clearly ahead of the next {what}, {name} ({text})"
     if gap.clear_elsewhere is False:
         elsewhere = f"± {percent(gap.classes)} for other classes, where it is not clear"
@@ -28,16 +25,7 @@ def ahead_text(gap: Difference, what: str, name: str) -> str:
 def gap_text(mean: float, half: float) -> str:
     """``+2.4 ± 0.2``; two decimals where one would not show which number is larger."""
     digits = 2 if percent(abs(mean)) == percent(half) else 1
-    return f"{percent(mean, sign=True, digits=digits)} ± {percent(half, digits=digits)}"
-
-
-def signed(gap: Mapping[str, Any], sign: int) -> dict[str, Any] | None:
-    """The difference times `sign` (-1 swaps the pair); None without an interval."""
-    lower, upper = gap["lower"], gap["upper"]
-    if not (is_number(lower) and is_number(upper)):
-        return None
-    bounds = sorted((sign * lower, sign * upper))
-    return {"mean": sign * gap["mean"], "lower": bounds[0], "upper": bounds[1]}
+    return plus_minus(mean, half, digits=digits, sign=True)
 
 
 def evenly_spaced(values: Sequence[Any]) -> list[Any]:

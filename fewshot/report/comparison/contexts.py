@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number, task_of
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, task_of
+from fewshot.units import is_number
 
 HEAD, BACKBONE, BOTH = "head", "backbone", "head and backbone"
 # Treatments in fewer than this share of the contexts are left out: hardly any would be shared.

@@ -21,6 +21,7 @@ from fewshot.report.comparison.contexts import (
 )
 from fewshot.report.wording import Cell
 from fewshot.statistics.paired import ENOUGH_SETS, rank_test, signed_rank
+from fewshot.units import counted
 
 # One context has an order; a mean of ranks needs several.
 SEVERAL = 2
@@ -94,11 +95,11 @@ def _mean_ranks(rows: NDArray) -> NDArray:
 def _over(of: str, contexts: list[Context], datasets: int, enough: bool) -> str:
     other = {HEAD: "backbones", BACKBONE: "heads"}.get(of)
     fixed = "ways, shots and seeds" if other is None else f"{other}, ways, shots and seeds"
-    sets = f"{datasets} data set{'s' * (datasets > 1)}"
+    sets = counted(datasets, "data set")
     if enough:
         return f"{sets}; accuracies averaged over the {fixed} that all share"
     count = len(contexts)
-    return f"{count} context{'s' * (count > 1)} ({fixed} that all share, on {sets})"
+    return f"{counted(count, 'context')} ({fixed} that all share, on {sets})"
 
 
 def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> str:

@@ -17,7 +17,8 @@ from fewshot.report.figures.style import (
     nth,
 )
 from fewshot.report.tasks.verification import MEASURES, TITLES
-from fewshot.report.wording import Cell, is_number, plain
+from fewshot.report.wording import Cell, plain
+from fewshot.units import is_number
 
 OFFSET = 0.05
 

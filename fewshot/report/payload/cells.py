@@ -20,14 +20,8 @@ from fewshot.report.tasks.verification import (
     TITLES,
     VERIFICATION,
 )
-from fewshot.report.wording import (
-    Cell,
-    estimator_names,
-    oracle_names,
-    percent,
-    shown_estimator,
-    task_of,
-)
+from fewshot.report.wording import Cell, estimator_names, oracle_names, shown_estimator, task_of
+from fewshot.units import percent
 
 WORST = 5
 BINS = 10

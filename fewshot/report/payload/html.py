@@ -17,6 +17,7 @@ from fewshot.report.payload.packing import json_text
 from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
 from fewshot.report.wording import plain
+from fewshot.units import counted
 
 NAMED = 3  # most names of each kind in the title
 
@@ -115,12 +116,8 @@ def counts(summary: Mapping[str, Any]) -> str:
     cells = summary["cells"]
     runs = len(summary.get("runs") or [""])
     kinds = (("data set", "dataset"), ("backbone", "backbone"), ("head", "head"))
-    what = (_many(len({str(cell[key]) for cell in cells}), word) for word, key in kinds)
-    return f"{_many(runs, 'run')}, {_many(len(cells), 'cell')}: {', '.join(what)}"
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
+    what = (counted(len({str(cell[key]) for cell in cells}), word) for word, key in kinds)
+    return f"{counted(runs, 'run')}, {counted(len(cells), 'cell')}: {', '.join(what)}"
 
 
 def _created(summary: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from fewshot.report.tasks.one_class import TITLES as ONE_CLASS_TITLES
 from fewshot.report.tasks.verification import MEASURES, ONE_CLASS, VERIFICATION
-from fewshot.report.wording import Cell, is_number, task_of
+from fewshot.report.wording import Cell, task_of
+from fewshot.units import is_number
 
 POPULATIONS = ("episodes", "images", "classes")
 LOWER_IS_BETTER = ("fpr95", "regret")

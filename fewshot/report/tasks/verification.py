@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from fewshot.report.aligned import (
     short,
     wrapped,
 )
-from fewshot.report.comparison.ahead import ahead_text, evenly_spaced, signed
+from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.wording import (
     Cell,
     backbone_name,
@@ -22,16 +21,16 @@ from fewshot.report.wording import (
     group_cells,
     head_notes,
     heading_text,
-    is_number,
-    percent,
     percent_interval,
     plain,
     protocol_text,
     shots_text,
 )
+from fewshot.statistics.intervals import Difference, half_width, over_seeds
+from fewshot.units import percent
 
 if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference, EvaluatedCell
+    from fewshot.report.comparison.paired import EvaluatedCell
 
 VERIFICATION = "verification"  # names of tasks, as in `fewshot.results.schema`
 ONE_CLASS = "one_class"
@@ -97,8 +96,7 @@ def _texts(intervals: Cell | None) -> tuple[str, str]:
 
 def half(interval: Cell) -> str:
     """``1.5``: half the width of an interval, in points."""
-    lower, upper = interval["lower"], interval["upper"]
-    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else "-"
+    return percent(half_width(interval))
 
 
 Name = tuple[str, str]  # backbone and head
@@ -150,19 +148,7 @@ def _next_head(best: Sequence[Cell], other: Sequence[Cell], name: str) -> str:
     gaps = [gap for gap in (_paired(*pair) for pair in pairs) if gap is not None]
     if not gaps:
         return f"the next head, {name}, was not compared episode by episode"
-    return ahead_text(_joined(gaps), "head", name)
-
-
-def _joined(gaps: Sequence[Difference]) -> Difference:
-    """Mean difference over seeds, whose episodes are independent but whose classes are not."""
-    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
-
-    classes = [gap.classes for gap in gaps if gap.classes is not None]
-    return Difference(
-        mean=fmean(gap.mean for gap in gaps),
-        half=math.hypot(*(gap.half for gap in gaps)) / len(gaps),
-        classes=fmean(classes) if len(classes) == len(gaps) else None,
-    )
+    return ahead_text(over_seeds(gaps), "head", name)
 
 
 def _paired(best: Cell, other: Cell) -> Difference | None:
@@ -171,25 +157,8 @@ def _paired(best: Cell, other: Cell) -> Difference | None:
         for row in cell.get("comparisons") or []:
             if {row["first"], row["second"]} == {best["head"], other["head"]} and row["auroc"]:
                 sign = 1 if row["first"] == best["head"] else -1
-                return _difference(row["auroc"], sign)
+                return Difference.of(row["auroc"]["episodes"], row["auroc"]["classes"], sign)
     return None
-
-
-def _difference(by_population: Mapping[str, Any], sign: int) -> Difference | None:
-    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
-
-    episodes, classes = (
-        signed(by_population[population], sign) for population in ("episodes", "classes")
-    )
-    if episodes is None:
-        return None
-    return Difference(
-        episodes["mean"], _half(episodes), None if classes is None else _half(classes)
-    )
-
-
-def _half(gap: Mapping[str, float]) -> float:
-    return (gap["upper"] - gap["lower"]) / 2
 
 
 POPULATION = (

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
-from fewshot.report.wording import decimal, percent, plain
+from fewshot.report.wording import plain
 from fewshot.results.measures import measure_named
 from fewshot.tasks.base import NEITHER
+from fewshot.units import counted, decimal, percent, short_percent
 
 if TYPE_CHECKING:
     from fewshot.results.pivot import Entry, Pivot
@@ -157,7 +158,7 @@ def how_made(table: Pivot) -> list[str]:
     ):
         lines.append("Not every number is over all of these seeds.")
     if any(entry.half is not None for entry in table.entries.values()):
-        level = f"{100 * (table.level or 0.95):.4g} %"
+        level = short_percent(table.level or 0.95)
         lines.append(f"±: half the {level} interval {POPULATIONS[table.interval]}.")
     lines += [f"No ±: {reason}" for reason in _reasons(table)]
     if measure_named(table.measure).better != NEITHER:
@@ -236,7 +237,7 @@ def _title(key: str, value: Any) -> str:
     if value is None:
         return DASH
     if key in ("shots", "ways"):
-        return f"{value} {key[:-1] if value == 1 else key}"
+        return counted(value, key[:-1])
     return f"{key} {value}" if key in ("seed", "queries", "prevalence") else str(value)
 
 

@@ -20,7 +20,7 @@ from fewshot.report.payload.payload import payload
 from fewshot.report.payload.thumbnails import thumbnail
 from fewshot.results.folders import find_runs
 from fewshot.results.store import read_runs, write_tables
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 from fewshot.tasks import table_columns
 
 NAMES = {

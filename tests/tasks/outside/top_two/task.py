@@ -5,7 +5,7 @@ import torch
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.result import Result
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 from fewshot.tasks.base import Measure, Table
 from fewshot.tasks.engine.episodic import EpisodicTask
 from fewshot.tasks.engine.scores import map_scores
