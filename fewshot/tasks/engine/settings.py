@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fewshot.estimators.calibration.intervals import LEVEL
+from fewshot.tasks.calibration.settings import Calibration
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,9 @@ class Settings:
 
     Attributes
     ----------
-    calibration : {"none", "base", "datasets"}
-        Source of the calibration of raw estimates. ``auto`` is always calibrated, on base classes
-        if there are any; "base" and "datasets" override that.
-    method : {"offset", "slope", "isotonic"}
-        Calibration method on base classes.
-    level : float
-        Nominal coverage of prediction intervals.
-    calibrator : str, optional
-        JSON of ``fewshot calibrate`` for "datasets" and ``auto``; the packaged file by default.
-    base_episodes : int
-        Episodes of base classes for the constant baseline and the calibration.
+    calibration, method, level, calibrator, base_episodes
+        ``source``, ``method``, ``level``, ``calibrator`` and ``episodes`` of
+        :class:`~fewshot.tasks.calibration.settings.Calibration`.
     device : torch.device
     threads : int or None
         None: all cores that the process may use.
@@ -35,11 +27,11 @@ class Settings:
         Called with the number of episodes that were just finished.
     """
 
-    calibration: str = "none"
-    method: str = "slope"
-    level: float = LEVEL
-    calibrator: str | None = None
-    base_episodes: int = 300
+    calibration: str = Calibration.source
+    method: str = Calibration.method
+    level: float = Calibration.level
+    calibrator: str | None = Calibration.calibrator
+    base_episodes: int = Calibration.episodes
     device: torch.device = torch.device("cpu")  # noqa: RUF009  a device is immutable
     threads: int | None = None
     progress: Callable[[int], object] | None = None
