@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,29 +58,35 @@ def _settings(node: yaml.MappingNode, prefix: str) -> Iterator[Setting]:
             yield from _settings(value, f"{key}.")
 
 
-def with_comments(text: str, comments: Mapping[str, list[str]], prefix: str = "") -> str:
+def with_comments(text: str, comments: Mapping[str, Sequence[str]], prefix: str = "") -> str:
     """Insert comments above the settings of a YAML text in block style, as Hydra prints it.
 
     Parameters
     ----------
     text : str
     comments : mapping of str to list of str
-        Lines by key, without the number sign.
+        Lines by key, without the number sign; wrapped if they are too long.
     prefix : str
         What the keys of `comments` have before those of the text, as ``head.``.
     """
     above: dict[int, str] = {}
-    after_section = False
+    apart = False  # whether a blank line goes above the next setting that is in no section
     for setting in settings_in(text, prefix):
-        words = [f"# {line}".rstrip() for line in comments.get(setting.key, ())]
-        above[setting.line] = textwrap.indent("".join(f"{line}\n" for line in words),
-                                              " " * setting.column)  # fmt: skip
+        above[setting.line] = _lines(comments.get(setting.key, ()), setting.column)
         if not setting.column:
-            if setting.line and (after_section or setting.is_section):
+            if len(above) > 1 and (apart or setting.is_section):
                 above[setting.line] = "\n" + above[setting.line]
-            after_section = setting.is_section
+            apart = setting.is_section
     lines = text.splitlines(keepends=True)
     return "".join(above.get(number, "") + line for number, line in enumerate(lines))
+
+
+def _lines(comment: Sequence[str], column: int) -> str:
+    """Format a comment; its lines are kept, unless one is too long."""
+    margin = " " * column + "# "
+    if any(len(margin) + len(line) > WIDTH for line in comment):
+        comment = textwrap.wrap(" ".join(comment), WIDTH - len(margin))
+    return "".join(f"{margin}{line}".rstrip() + "\n" for line in comment)
 
 
 def comments_of(configuration: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -100,7 +106,7 @@ def comments_of(configuration: Mapping[str, Any]) -> dict[str, list[str]]:
     written = dict(_written(configuration))
     for group in KINDS:
         explained |= _explained_by_kind(group, configuration.get(group), written)
-    return {key: _wrapped(key, words) for key, words in explained.items()} | written
+    return {key: [words.comment()] for key, words in explained.items()} | written
 
 
 def _explained_by_kind(
@@ -110,10 +116,6 @@ def _explained_by_kind(
     if not isinstance(settings, Mapping) or all(f"{group}.{key}" in written for key in settings):
         return {}
     return kind_explanations(group, str(settings.get("kind")))
-
-
-def _wrapped(key: str, words: Explanation) -> list[str]:
-    return textwrap.wrap(words.comment(), WIDTH - 2 - 2 * key.count("."))
 
 
 def _written(configuration: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

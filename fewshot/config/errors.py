@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
+from fewshot.config.nodes import options_of, sections
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -16,7 +17,6 @@ from fewshot.exceptions import (
     install_command,
     suggestion,
 )
-from fewshot.config.nodes import options_of, sections
 from fewshot.paths import read_yaml, resource_dir
 
 GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")

@@ -49,15 +49,26 @@ class Explanation(NamedTuple):
 def explanations(target: Callable[..., Any]) -> dict[str, Explanation]:
     """Return the documented parameters of a function, a class or its base classes, by name.
 
-    A class is documented in its docstring, or in that of its constructor.
+    A class is documented in its docstring, or in that of its constructor. A parameter without a
+    description has that of the base class.
     """
     entries: dict[str, Explanation] = {}
-    for documented in reversed(inspect.getmro(target) if inspect.isclass(target) else (target,)):
-        entries |= parse(vars(documented).get("__doc__") or "" if inspect.isclass(documented)
-                         else documented.__doc__ or "")  # fmt: skip
-        if inspect.isclass(documented) and "__init__" in vars(documented):
-            entries |= parse(documented.__init__.__doc__ or "")
+    for docstring in _docstrings(target):
+        for name, entry in parse(docstring).items():
+            if entry.text or name not in entries:
+                entries[name] = entry
     return entries
+
+
+def _docstrings(target: Callable[..., Any]) -> Iterator[str]:
+    """Yield the docstrings of a function, or of a class and its constructor, base classes first."""
+    if not inspect.isclass(target):
+        yield target.__doc__ or ""
+        return
+    for cls in reversed(inspect.getmro(target)[:-1]):
+        yield cls.__doc__ or ""
+        constructor = vars(cls).get("__init__")
+        yield getattr(constructor, "__doc__", None) or ""
 
 
 def parse(docstring: str) -> dict[str, Explanation]:

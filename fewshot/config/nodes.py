@@ -49,7 +49,7 @@ SECTIONS = (
     ),
     Entry(
         "calibration",
-        "fewshot.tasks.calibration.settings:Calibration",
+        "fewshot.tasks.engine.settings:Calibration",
         "Calibration of predicted errors, and their intervals.",
     ),
 )
@@ -136,7 +136,7 @@ def option_explanations(group: str, names: Any) -> dict[str, Explanation]:
 def _of_entries(entries: Any) -> dict[str, Explanation]:
     found: dict[str, Explanation] = {}
     for key, entry in entries:
-        found[key] = Explanation("", entry.summary)
+        found[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
         found |= {f"{key}.{name}": words for name, words in explanations(entry.load()).items()}
     return found
 

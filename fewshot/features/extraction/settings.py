@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fewshot.exceptions import FewshotError, expect_choice, expect_positive_int
+from fewshot.exceptions import FewshotError, expect_bool, expect_choice, expect_positive_int
 from fewshot.features.extraction.precision import PRECISIONS
 from fewshot.hardware import available_cores
 
@@ -79,8 +79,7 @@ class Extraction:
             expect_positive_int("features.batch_size", self.batch_size)
         if self.threads is not None:
             expect_positive_int("threads", self.threads)
-        if not isinstance(self.compile, bool):
-            raise FewshotError("features.compile", f"expected true or false, got {self.compile!r}")
+        expect_bool("features.compile", self.compile)
         self.part()
 
     @property
