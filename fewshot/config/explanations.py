@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 SECTIONS = ("Parameters", "Attributes")
@@ -52,8 +52,13 @@ def explanations(target: Callable[..., Any]) -> dict[str, Explanation]:
     A class is documented in its docstring, or in that of its constructor. A parameter without a
     description has that of the base class.
     """
+    return merged(_docstrings(target))
+
+
+def merged(docstrings: Iterable[str]) -> dict[str, Explanation]:
+    """Return the entries of several docstrings; later ones have precedence if they say anything."""
     entries: dict[str, Explanation] = {}
-    for docstring in _docstrings(target):
+    for docstring in docstrings:
         for name, entry in parse(docstring).items():
             if entry.text or name not in entries:
                 entries[name] = entry

@@ -1,7 +1,7 @@
 """Settings that are made from Python: defaults of constructors and dataclasses, and their words.
 
 Nothing is stated twice: ``head.lda.shrinkage`` is what the constructor of ``lda`` has, and its
-comment is the constructor's documentation. Modules are imported when an option is chosen.
+comment is the constructor's documentation.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from fewshot.backbones import BackboneSettings
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.explanations import Explanation, explanations
+from fewshot.config.static import NotStaticError, Parameters, read_parameters
 from fewshot.datasets import DatasetSettings
 from fewshot.datasets import kinds as dataset_kinds
 from fewshot.estimators import estimators
@@ -60,12 +61,23 @@ KINDS = {
 }
 
 
-def defaults_of(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the defaults of a constructor, a function or a dataclass, as YAML can hold them.
+def parameters_of(entry: Entry) -> Parameters:
+    """Return defaults and explanations of a registered constructor, function or dataclass.
 
     A parameter without a default is ``???``, Hydra's word for a setting that must be set; one
     whose default is an object of Python cannot be written in YAML and is left out.
     """
+    if isinstance(entry.target, str):
+        try:
+            return read_parameters(entry.target)
+        except NotStaticError:
+            pass
+    target = entry.load()
+    return Parameters(imported_defaults(target), explanations(target))
+
+
+def imported_defaults(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the defaults of an imported constructor, function or dataclass, by parameter."""
     if is_dataclass(target):
         values = {
             field.name: field.default_factory()
@@ -100,7 +112,7 @@ def _yaml(value: Any) -> Any:
 
 def option_of(group: str, name: str) -> dict[str, Any]:
     """Return the settings that ``head=NAME`` or ``estimator=NAME`` brings, by its name."""
-    return {name: defaults_of(GROUPS[group][name].load())}
+    return {name: parameters_of(GROUPS[group][name]).defaults}
 
 
 def options_of(group: str) -> dict[str, dict[str, Any]]:
@@ -118,7 +130,7 @@ def sections() -> dict[str, Any]:
         place = settings
         for parent in parents:
             place = place[parent]
-        place[name] = defaults_of(section.load())
+        place[name] = parameters_of(section).defaults
     return settings
 
 
@@ -137,12 +149,13 @@ def _of_entries(entries: Any) -> dict[str, Explanation]:
     found: dict[str, Explanation] = {}
     for key, entry in entries:
         found[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
-        found |= {f"{key}.{name}": words for name, words in explanations(entry.load()).items()}
+        explained = parameters_of(entry).explanations
+        found |= {f"{key}.{name}": words for name, words in explained.items()}
     return found
 
 
 def kind_explanations(group: str, kind: str) -> dict[str, Explanation]:
     """Return the explanations of settings that all YAML files of a group or a kind share."""
     common, kinds = KINDS[group]
-    own = explanations(kinds[kind].load()) if kind in kinds else {}
+    own = parameters_of(kinds[kind]).explanations if kind in kinds else {}
     return {f"{group}.{name}": words for name, words in (own | explanations(common)).items()}

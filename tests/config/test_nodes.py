@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from fewshot.config.compose import settings_from
-from fewshot.config.nodes import GROUPS, SECTIONS, defaults_of, options_of, sections
+from fewshot.config.nodes import GROUPS, SECTIONS, imported_defaults, options_of, sections
 from fewshot.evaluation.episodes import create_objects
 from fewshot.exceptions import FewshotError, UnknownNameError
 
@@ -47,7 +47,7 @@ def test_defaults_that_yaml_cannot_hold():
     def made(required, number=1, pair=(1, (2, None)), names={"a": (1,)}, hook=print, *more, **rest):  # noqa: B006
         """Whatever it makes."""
 
-    assert defaults_of(made) == {
+    assert imported_defaults(made) == {
         "required": "???", "number": 1, "pair": [1, [2, None]], "names": {"a": [1]},
     }  # fmt: skip
 

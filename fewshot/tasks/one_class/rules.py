@@ -147,18 +147,18 @@ RULES = {
             "ANP+FT: half way between both",
         ),
         Rule(
+            "anp_and_ft",
+            frozenset({CONFUSERS, FIXED}),
+            lambda similarities, learned: both(_average(similarities), _required(learned.fixed)),
+            "the higher one of ANP and FT",
+        ),
+        Rule(
             "anp_ft_fitted",
             frozenset({CONFUSERS, LEVEL}),
             lambda similarities, learned: (
                 learned.gamma * _average(similarities) + _required(learned.level)
             ),
             "ANP+FT with the constant that is best for the sum on base classes",
-        ),
-        Rule(
-            "anp_and_ft",
-            frozenset({CONFUSERS, FIXED}),
-            lambda similarities, learned: both(_average(similarities), _required(learned.fixed)),
-            "the higher one of ANP and FT",
         ),
         Rule(
             "anp_and_random",
