@@ -21,10 +21,11 @@ from fewshot.estimators import estimators
 from fewshot.heads import heads
 from fewshot.paths import options as yaml_options
 from fewshot.registry import Entry, Registry
+from fewshot.tasks import known_tasks
 
 # Groups whose options are the entries of a registry.
 GROUPS: dict[str, Registry] = {"head": heads, "estimator": estimators}
-# Sections of conf/config.yaml that are dataclasses, in this order; a dot is a section in another.
+# Sections that are dataclasses, in this order; a dot is a section in another.
 SECTIONS = (
     Entry(
         "features",
@@ -32,16 +33,6 @@ SECTIONS = (
         "From images to features.",
     ),
     Entry("text", "fewshot.text.settings:TextSettings", "From class names to texts and vectors."),
-    Entry(
-        "one_class",
-        "fewshot.tasks.one_class.settings:OneClassSettings",
-        "For task=one_class: is this image a t, by the name of t alone?",
-    ),
-    Entry(
-        "one_class.confusers",
-        "fewshot.tasks.one_class.confusers.lists:ConfuserSettings",
-        "Names of what could be taken for t.",
-    ),
     Entry(
         "llm",
         "fewshot.text.llm.settings:LanguageModel",
@@ -54,6 +45,13 @@ SECTIONS = (
         "Calibration of predicted errors, and their intervals.",
     ),
 )
+
+
+def all_sections() -> tuple[Entry, ...]:
+    """The sections of this package, and those of tasks that have settings of their own."""
+    return (*SECTIONS, *(section for task in known_tasks() for section in task.sections))
+
+
 # Groups of YAML files whose settings go to the loader of their `kind`, which documents the rest.
 KINDS = {
     "dataset": (DatasetSettings, dataset_kinds),
@@ -125,7 +123,7 @@ def options_of(group: str) -> dict[str, dict[str, Any]]:
 def sections() -> dict[str, Any]:
     """Return the settings of the sections that are dataclasses."""
     settings: dict[str, Any] = {}
-    for section in SECTIONS:
+    for section in all_sections():
         *parents, name = section.name.split(".")
         place = settings
         for parent in parents:
@@ -136,7 +134,7 @@ def sections() -> dict[str, Any]:
 
 def section_explanations() -> dict[str, Explanation]:
     """Return the explanations of all sections and their settings, by key."""
-    return _of_entries((section.name, section) for section in SECTIONS)
+    return _of_entries((section.name, section) for section in all_sections())
 
 
 def option_explanations(group: str, names: Any) -> dict[str, Explanation]:

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
+from fewshot.evaluation.episodes import create_objects
 
 from fewshot.config.compose import settings_from
-from fewshot.config.nodes import GROUPS, SECTIONS, imported_defaults, options_of, sections
-from fewshot.evaluation.episodes import create_objects
+from fewshot.config.nodes import GROUPS, all_sections, imported_defaults, options_of, sections
 from fewshot.exceptions import FewshotError, UnknownNameError
 
 NAMES = [(group, name) for group, registry in GROUPS.items() for name in registry]
@@ -29,7 +29,7 @@ def test_an_option_creates_what_the_constructor_alone_does(group, name):
     }
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+@pytest.mark.parametrize("section", all_sections(), ids=lambda section: section.name)
 def test_a_section_is_its_dataclass(section):
     settings = settings_from([])
     for name in section.name.split("."):

@@ -9,12 +9,12 @@ import pytest
 
 from fewshot import backbones, datasets
 from fewshot.config.explanations import explanations
-from fewshot.config.nodes import GROUPS, SECTIONS, imported_defaults, parameters_of
+from fewshot.config.nodes import GROUPS, all_sections, imported_defaults, parameters_of
 from fewshot.config.static import NotStaticError, read_parameters
 from fewshot.registry import Entry
 
 REGISTRIES = (*GROUPS.values(), backbones.kinds, datasets.kinds)
-ENTRIES = [*SECTIONS, *(registry[name] for registry in REGISTRIES for name in registry)]
+ENTRIES = [*all_sections(), *(registry[name] for registry in REGISTRIES for name in registry)]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.origin.rpartition(":")[2])
