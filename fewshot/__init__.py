@@ -23,6 +23,7 @@ __all__ = ["EpisodeSet", "FeatureBank", "FewshotError", "Result", "evaluate", "s
 # Looked up on first use, so that `import fewshot` and `fewshot --help` do not wait for torch.
 _HOMES = {
     "evaluate": "fewshot.api",
+    "detect": "fewshot.evaluation.detector",
     "EpisodeSet": "fewshot.episodes",
     "sample_episodes": "fewshot.episodes",
     "FewshotError": "fewshot.exceptions",

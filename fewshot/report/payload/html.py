@@ -57,7 +57,7 @@ def page_text(summary: Mapping[str, Any], contents: Payload) -> str:
     css, script = page_parts()
     digest = hashlib.sha256(script.encode()).digest()
     return (
-        _environment()
+        page_environment()
         .get_template("page.html.j2")
         .render(
             title=title(summary["cells"]),
@@ -85,7 +85,8 @@ def page_parts() -> tuple[str, str]:
     return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates of ``report/page``, with everything escaped."""
     return Environment(
         loader=PackageLoader("fewshot.report", "page"),
         autoescape=True,
