@@ -305,7 +305,9 @@ class Detector:
         weights = background.weights / background.weights.sum()
         equal = weights.new_full((1, len(negatives)), 1 / len(negatives))
         return Background(
-            torch.cat([vectors, self.encode(negatives)]), torch.cat([weights, equal], 1)
+            torch.cat([vectors, self.encode(negatives)]),
+            torch.cat([weights, equal], 1),
+            torch.cat([background.kinds, torch.zeros_like(equal, dtype=torch.bool)], 1),
         )
 
     def learned(self, question: Question) -> Learned:

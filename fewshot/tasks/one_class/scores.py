@@ -166,7 +166,8 @@ def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, group: n
 def evidence_of(x: Tensor, target: Tensor, background: Background, c: int) -> Tensor:
     """Log-odds (n,) of class c, with the vector `target` (D,), for features x (n, D)."""
     mask = torch.ones(len(x), dtype=torch.bool)
-    return log_odds(x @ target, x @ background.vectors.T, background.weights[c], mask)
+    names = x @ background.vectors.T
+    return log_odds(x @ target, names, background.weights[c], background.kinds[c], mask)
 
 
 def _padding(confusers: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:

@@ -154,7 +154,8 @@ def _background_causes(background: Background | None) -> list[Any]:
     """Hashes of vectors and weights; none without a background, which keeps earlier keys."""
     if background is None:
         return []
-    return [array_digest(background.vectors), array_digest(background.weights)]
+    tensors = (background.vectors, background.weights, background.kinds)
+    return [array_digest(tensor) for tensor in tensors]
 
 
 def _confuser_causes(confusers: Confusers) -> list[Any]:

@@ -2,9 +2,9 @@
 
 Three steps, none of which knows a label:
 
-1. `log_odds` of the name of the class against a vocabulary of other names. A name counts by its
-   distance from the class name, so that what hardly differs from it (a wolf from a dog) has hardly
-   a say.
+1. `log_odds` of the name of the class, and of its kinds, against a vocabulary of other names. A
+   name counts by its distance from the class name, so that what hardly differs from it (a wolf from
+   a dog) has hardly a say.
 2. `feedback`: images that look like the probable ones gain, as documents do in relevance feedback
    (Rocchio, 1971), here with probabilities in place of a user's answers.
 3. `two_groups`: a mixture of two normal distributions with one variance, fitted by EM to the
@@ -16,6 +16,8 @@ ImageNet, which docs/one-class.md reports nothing about.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -47,11 +49,14 @@ def nearness_weights(target: Tensor, vocabulary: Tensor, kept: Tensor) -> Tensor
     return (1 - target @ vocabulary.T).clamp_min(0) * kept
 
 
-def log_odds(target: Tensor, names: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
-    """Log-odds (..., n) of the class name against the average name.
+def log_odds(target: Tensor, names: Tensor, weights: Tensor, kinds: Tensor, mask: Tensor) -> Tensor:
+    """Log-odds (..., n) of the class against the average other name.
 
-    (s(x, t) - tau log (sum_k w_k exp(s(x, n_k) / tau) / sum_k w_k)) / tau, where tau is
-    `TEMPERATURE` standard deviations of s(x, n_k) about their mean over the names.
+    log (exp(s(x, t) / tau) / 2 + mean_j exp(s(x, h_j) / tau) / 2)
+    - log (sum_k w_k exp(s(x, n_k) / tau) / sum_k w_k), where h_j are the kinds of the class
+    (without any, exp(s(x, t) / tau) alone) and tau is `TEMPERATURE` standard deviations of
+    s(x, n_k) about their mean over the names. That kinds speak for their class is after Novack et
+    al., CHiLS: Zero-Shot Image Classification with Hierarchical Label Sets, ICML 2023.
 
     Parameters
     ----------
@@ -61,6 +66,8 @@ def log_odds(target: Tensor, names: Tensor, weights: Tensor, mask: Tensor) -> Te
         Cosines s(x, n_k) with the vocabulary.
     weights : Tensor of shape (..., V)
         Not negative, and positive for one name at least.
+    kinds : Tensor of shape (..., V), bool
+        Names of kinds of the class.
     mask : Tensor of shape (..., n), bool
         False in the padding.
     """
@@ -68,8 +75,12 @@ def log_odds(target: Tensor, names: Tensor, weights: Tensor, mask: Tensor) -> Te
     variance = (spread * mask).sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)
     tau = TEMPERATURE * variance.sqrt().clamp_min(SMALLEST)
     share = (weights / weights.sum(-1, keepdim=True)).log()
-    level = (names / tau[..., None] + share[..., None, :]).logsumexp(-1)
-    return target / tau - level
+    scaled = names / tau[..., None]
+    level = (scaled + share[..., None, :]).logsumexp(-1)
+    count = kinds.sum(-1)[..., None]
+    kind = scaled.masked_fill(~kinds[..., None, :], -torch.inf).logsumexp(-1) - count.log()
+    own = target / tau
+    return torch.where(count > 0, torch.logaddexp(own, kind) - math.log(2), own) - level
 
 
 def feedback(scores: Tensor, chances: Tensor, features: Tensor, mask: Tensor) -> Tensor:

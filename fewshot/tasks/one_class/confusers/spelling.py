@@ -21,7 +21,9 @@ IRREGULAR = {
     "fungi": "fungus", "octopi": "octopus", "hippopotami": "hippopotamus",
     "wolves": "wolf", "knives": "knife", "leaves": "leaf", "calves": "calf", "loaves": "loaf",
     "shelves": "shelf", "scarves": "scarf", "elves": "elf", "halves": "half", "hooves": "hoof",
-    "lenses": "lens",
+    "lenses": "lens", "gases": "gas", "canvases": "canvas", "atlases": "atlas",
+    "rhinoceroses": "rhinoceros", "thermoses": "thermos", "emus": "emu", "gnus": "gnu",
+    "menus": "menu", "taxis": "taxi", "skis": "ski",
 }  # fmt: skip
 # Plural in form without a singular that means the same, and names with one form for both numbers.
 ONE_NUMBER = frozenset(
@@ -108,7 +110,7 @@ def _other_number(word: str, singulars: Mapping[str, str]) -> str:
     plural = next((plural for plural, single in singulars.items() if single == low), None)
     if plural is not None:
         return plural
-    if len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is", "as", "os")):
+    if len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is")):
         single = _singular(low)
         return single if word == low or single.endswith("y") else word[: len(single)]
     return word + _ending(low) if not _changes_y(low) else f"{word[:-1]}ies"
