@@ -12,7 +12,7 @@ from fewshot.report.cell_rows import CellRows
 from fewshot.report.wording import Cell
 from fewshot.statistics.populations import LEVEL, class_variance, half_width
 
-EvaluatedCell = tuple[Cell, CellRows]
+EvaluatedCell = tuple[Cell, CellRows | None]  # rows, if its task has errors of episodes
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ def compare(first: Sequence[EvaluatedCell], second: Sequence[EvaluatedCell]) -> 
     gaps, classes = [], []
     for cell, rows in first:
         drawn = _drawn(cell)
-        if drawn is None or drawn not in others or not len(rows):
+        other = None if drawn is None else others.get(drawn)
+        if other is None or rows is None or not len(rows):
             continue
-        _, at, other_at = np.intersect1d(rows.episode, others[drawn].episode, return_indices=True)
-        gaps.append(others[drawn].actual[other_at] - rows.actual[at])
+        _, at, other_at = np.intersect1d(rows.episode, other.episode, return_indices=True)
+        gaps.append(other.actual[other_at] - rows.actual[at])
         classes += rows.classes(at)
     if not gaps or len(classes) < 2:
         return None
