@@ -27,7 +27,7 @@ from fewshot.tasks.one_class.plan import judged_classes, plan_of
 from fewshot.tasks.one_class.rules import rules_named
 from fewshot.tasks.one_class.sampling import draw_tasks
 from fewshot.tasks.one_class.scores import NameVectors, batches, judged
-from fewshot.tasks.one_class.task import evaluate_one_class
+from fewshot.tasks.one_class.cells import evaluate_one_class
 
 TASKS = 1000
 BLENDS = {"anp_ft", "anp_ft_fitted", "posterior"}

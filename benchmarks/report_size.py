@@ -26,7 +26,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, sample_episodes
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.tasks import table_columns
 from fewshot.results.store import write_tables
 from fewshot.statistics.populations import LEVELS
 from fewshot.statistics.predictions import (
@@ -95,7 +96,7 @@ def one_cell(names: dict[str, Any], drawn: EpisodeSet, rng: np.random.Generator)
         "key": rng.bytes(32).hex(), "reused_from": None,
         "duration_s": 0.3, "episodes_per_second": 3000.0,
     }  # fmt: skip
-    return rows[list(EPISODE_COLUMNS)], pd.concat(tables)[list(PREDICTION_COLUMNS)], summary
+    return rows[list(table_columns("episodes"))], pd.concat(tables)[list(table_columns("predictions"))], summary
 
 
 def write_run(

@@ -94,6 +94,11 @@ class Registry:
         self._search()
         return sorted(fnmatch.filter(self._entries, pattern))
 
+    def registered(self) -> list[str]:
+        """All names in the order of their registration, those of other packages last."""
+        self._search()
+        return list(self._entries)
+
     def create(self, name: str, /, **parameters: Any) -> Any:
         """Load the object called `name` and call it with `parameters`.
 

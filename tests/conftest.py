@@ -126,7 +126,7 @@ def model(server):
     from fewshot.text.llm.settings import LanguageModel
 
     def make(**settings):
-        quick = {"backoff": 0.001, "timeout": 5, "retries": 2, "time_limit": 10}
+        quick = {"timeout": 5, "retries": 2, "time_limit": 10}
         return LanguageModel(**{"model": "tiny", "base_url": server.url} | quick | settings)
 
     return make

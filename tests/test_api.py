@@ -7,7 +7,7 @@ import torch
 import fewshot
 from fewshot.estimators.margin import Margin
 from fewshot.heads.lda import LDA
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
+from fewshot.tasks import table_columns
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def run(data, **settings):
 
 def test_rows_and_summary(data):
     result = run(data, split=data[2], estimators=["margin", "loo", "constant"], seed=3)
-    assert list(result.episodes.columns) == list(EPISODE_COLUMNS)
-    assert list(result.predictions.columns) == list(PREDICTION_COLUMNS)
+    assert list(result.episodes.columns) == list(table_columns("episodes"))
+    assert list(result.predictions.columns) == list(table_columns("predictions"))
     assert len(result.episodes) == 40
     assert len(result.predictions) == 120
     error = result.episodes["actual_error"]

@@ -20,6 +20,8 @@ from fewshot.paths import options, read_yaml, resource_dir
 
 GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")
 REMEDY = "See fewshot --cfg job."
+# Settings that were there once, and why not any more.
+REMOVED = {"llm.backoff": "this setting was removed: the package openai spaces its retries itself"}
 
 
 def in_house_form(error: Exception) -> FewshotError:
@@ -47,6 +49,8 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
 
 def _unknown_setting(key: str) -> FewshotError:
     """Return the error for an unknown setting, or one that only other options of a group have."""
+    if key in REMOVED:
+        return FewshotError(key, REMOVED[key], "Leave it out; llm.retries is their number.")
     settings = dict(_settings())
     names = settings.get(key)
     if names:

@@ -113,6 +113,8 @@ def _unchanged(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
 def _table_of_3(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
     """Add the columns ``part`` and ``variant``, from the migrated cells of the run."""
     variants = {str(cell["head"]): str(cell["variant"]) for cell in cells}
+    if {"part", "variant"} & set(table.column_names):  # rewritten by a program without its version
+        return table
     if "dataset" in table.column_names:
         names = _mapped(table.column("dataset"), lambda name: _split_name(name)[0])
         parts = _mapped(table.column("dataset"), lambda name: _split_name(name)[1])

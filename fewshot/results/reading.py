@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.encoding import without_nan
 from fewshot.results.folders import SUMMARY
 from fewshot.results.migration import check_version, migrated_summary, migrated_table, table_version
-from fewshot.results.schema import SCHEMA_VERSION, RunSummary
+from fewshot.results.schema import SCHEMA_VERSION, CellSummary, Failed, LeftOut, RunSummary
 from fewshot.tasks import table_columns, tables, task_named
 from fewshot.tasks.base import CELL_COLUMNS
 
@@ -51,10 +50,13 @@ class Run:
         path = self.folder / f"{name}.parquet"
         kinds = table_columns(name)
         try:
-            texts = [column for column, kind in kinds.items() if kind == "str"]
-            with pq.ParquetFile(path, read_dictionary=texts) as file:
-                there = file.schema_arrow.names
-                _check_columns(name, file.schema_arrow)
+            metadata = pq.read_metadata(path)
+            schema = metadata.schema.to_arrow_schema()
+            check_version(table_version(schema), path, self.argument)
+            _check_columns(name, schema)
+            there = schema.names
+            texts = [c for c, kind in kinds.items() if kind == "str" and c in there]
+            with pq.ParquetFile(path, read_dictionary=texts, metadata=metadata) as file:
                 selected = [c for c in (kinds if columns is None else columns) if c in there]
                 rows = file.read(selected, use_threads=False)
             rows = migrated_table(name, rows, path, self.argument, self.summary["cells"])
@@ -111,7 +113,7 @@ def checked_summary(summary: Mapping[str, Any]) -> None:
     from pydantic import ValidationError
 
     try:
-        _summaries().validate_python(without_nan(dict(summary)))
+        _summaries().validate_python(summary)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -121,9 +123,11 @@ def checked_summary(summary: Mapping[str, Any]) -> None:
 @cache
 def _summaries() -> Any:
     """Checker of summaries; keys that it does not know pass, as tasks have their own."""
-    from pydantic import ConfigDict, TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter, with_config
 
-    return TypeAdapter(RunSummary, config=ConfigDict(extra="allow", strict=True))
+    for kind in (CellSummary, LeftOut, Failed, RunSummary):
+        with_config(ConfigDict(extra="allow", strict=True))(kind)
+    return TypeAdapter(RunSummary)
 
 
 def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
@@ -165,9 +169,13 @@ def _check_length(run: Run, name: str) -> None:
         expected = [rows_expected(cell, name) for cell in cells]
         if set(expected) == {0} and not path.exists():
             return
-        with pq.ParquetFile(path) as file:
-            count = file.metadata.num_rows
-            _check_columns(name, file.schema_arrow)
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+        check_version(table_version(schema), path, run.argument)
+        _check_columns(name, schema)
+        count = metadata.num_rows
+    except FewshotError:
+        raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise unreadable(path, error, run.argument) from None
     if None not in expected and count != sum(expected):  # type: ignore[arg-type]

@@ -5,7 +5,9 @@ Which columns a table has, its task says (`fewshot.tasks.base`).
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # typing's has no types to check before Python 3.12
 
 SCHEMA_VERSION = 3
 

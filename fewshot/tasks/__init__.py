@@ -65,11 +65,9 @@ def _given(target: str) -> Task:
 
 
 def known_tasks() -> list[Task]:
-    """All tasks that can be imported, by name; those of this package first."""
-    own = [name for name in tasks if tasks[name].package is None]
-    others = [name for name in tasks if tasks[name].package is not None]
+    """All tasks that can be imported, those of this package first."""
     found = []
-    for name in [*own, *others]:
+    for name in tasks.registered():
         try:
             found.append(task_named(name))
         except FewshotError:  # said where it is asked for

@@ -82,6 +82,11 @@ class Table:
         return episodes * (entries if isinstance(entries, int) else len(entries))
 
 
+def columns_of(table: Table, keys: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All columns of a table with their types, for a task with further `keys` of its cells."""
+    return {**CELL_COLUMNS, **(keys or {}), EPISODE: "int64", **table.columns}
+
+
 class Entries(NamedTuple):
     """Parts of a cell with measures of their own.
 
@@ -211,7 +216,7 @@ class Task:
 
     def columns(self, name: str) -> dict[str, str]:
         """All columns of a table, with their types."""
-        return {**self.identity, EPISODE: "int64", **self.table(name).columns}
+        return columns_of(self.table(name), self.keys)
 
     # -- What is in the summary of a cell.
 

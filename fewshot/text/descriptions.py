@@ -1,14 +1,21 @@
-"""Descriptions of classes on disk: one JSON file per data set, model and prompt."""
+"""Descriptions of classes on disk: one JSON file per data set, model and prompt.
+
+The dataclasses are pydantic's, and serve as the schema of the files.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
+from pydantic.dataclasses import dataclass
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, plain_name, writing
@@ -18,6 +25,7 @@ FORMAT = 1
 KIND = "descriptions"
 # Characters of one text, texts of one class, and bytes of a file.
 LONGEST, MOST, LARGEST = 20_000, 100, 256 * 2**20
+LISTED = f"expected a list of 1 to {MOST} texts"
 SETTING = "text.descriptions"
 Form = TypeVar("Form", bound="Descriptions")
 
@@ -33,6 +41,17 @@ def fault(text: object) -> str | None:
     # Cc, Cf, Co, Cs, Cn: nothing that anyone can see.
     odd = [c for c in text if unicodedata.category(c).startswith("C") and c not in "\n\r\t"]
     return f"it has the character U+{ord(odd[0]):04X}" if odd else None
+
+
+def _shown(text: str, info: ValidationInfo) -> str:
+    """A text that terminals show and files hold; raise if it has control characters."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        problem = f"expected {info.field_name!r} to have no control characters"
+        raise ValueError(f"{problem}, got {reprlib.repr(text)}")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_shown)]
 
 
 @dataclass
@@ -63,14 +82,28 @@ class Descriptions:
     fault: ClassVar[Any] = staticmethod(fault)
 
     classes: dict[str, list[str]] = field(default_factory=dict)
-    dataset: str = "unknown"
-    model: str = "unknown"
-    prompt: str = "unknown"
-    created: str = "unknown"
+    dataset: Line = "unknown"
+    model: Line = "unknown"
+    prompt: Line = "unknown"
+    created: Line = "unknown"
     question: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    refused: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[Line, list[Line]] = field(default_factory=dict)
     sha256: str = ""
+
+    @field_validator("classes")
+    @classmethod
+    def _usable(cls, classes: dict[str, list[str]]) -> dict[str, list[str]]:
+        """The same classes, their texts with single spaces; raise if one cannot be used."""
+        first: dict[str, str] = {}
+        for name, texts in classes.items():
+            _need(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
+            same_name = first.setdefault(_key(name), name)
+            _need(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
+            _need(0 < len(texts) <= MOST, f"class {name!r}: {LISTED}, got {len(texts)}")
+            for why in filter(None, map(cls.fault, texts)):
+                raise ValueError(f"class {name!r}: a text cannot be used: {why}")
+        return {name: [" ".join(text.split()) for text in texts] for name, texts in classes.items()}
 
     def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
         """Texts of each of these classes, [] for one without; spelling counts as in prompts.
@@ -164,35 +197,39 @@ def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Fo
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
     except (ValueError, RecursionError) as error:
         raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
-    _check(note, path, setting, form)
-    values = {key: note[key] for key in vars(form()) if key in note and key != "sha256"}
-    values["classes"] = {
-        name: [" ".join(text.split()) for text in texts] for name, texts in note["classes"].items()
-    }
-    return form(**values, sha256=hashlib.sha256(raw).hexdigest())
+    kind = note.get("kind") if isinstance(note, dict) else None
+    expect(kind == form.kind, setting, f"{path}: expected a file of kind {form.kind!r}")
+    version = note.get("format")
+    expect(version == FORMAT, setting, f"{path}: expected format {FORMAT}, got {version!r}")
+    expect("classes" in note, setting, f"{path}: expected 'classes', texts by class name")
+    try:
+        answers = form(
+            **{key: note[key] for key in vars(form()) if key in note.keys() - {"sha256"}}
+        )
+    except ValidationError as error:
+        raise FewshotError(setting, f"{path}: {_problem(error)}") from None
+    answers.sha256 = hashlib.sha256(raw).hexdigest()
+    return answers
 
 
-def _check(note: Any, path: Path, setting: str, form: type[Descriptions]) -> None:
-    def demand(condition: bool, problem: str) -> None:
-        expect(condition, setting, f"{path}: {problem}")
+def _problem(error: ValidationError) -> str:
+    """The first problem of a file in words: where, what is expected, what came."""
+    problem = error.errors(include_url=False)[0]
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    name, *inner = problem["loc"]
+    where = f"class {inner[0]!r}: " if inner else ""
+    expected = f"expected {name!r} to be a {problem['type'].removesuffix('_type')}"
+    if inner[1:]:
+        expected = "a text cannot be used: it is no text"
+    elif inner and name == "classes":
+        expected = LISTED
+    return f"{where}{expected}, got {reprlib.repr(problem['input'])}"
 
-    fine = isinstance(note, dict) and note.get("kind") == form.kind
-    demand(fine, f"expected a file of kind {form.kind!r}")
-    demand(note.get("format") == FORMAT, f"expected format {FORMAT}, got {note.get('format')!r}")
-    for key, default in vars(form()).items():
-        same = isinstance(note.get(key, default), type(default))
-        demand(same, f"expected {key!r} to be a {type(default).__name__}")
-    first: dict[str, str] = {}
-    for name, texts in note["classes"].items() if "classes" in note else ():
-        demand(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
-        same_name = first.setdefault(_key(name), name)
-        demand(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
-        several = isinstance(texts, list) and 0 < len(texts) <= MOST
-        demand(several, f"class {name!r}: expected a list of 1 to {MOST} texts")
-        for text in texts:
-            why = form.fault(text)
-            demand(why is None, f"class {name!r}: a text cannot be used: {why}")
-    demand("classes" in note, "expected 'classes', texts by class name")
+
+def _need(condition: bool, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
 
 
 def _key(name: str) -> str:

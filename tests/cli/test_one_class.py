@@ -52,7 +52,7 @@ def test_the_same_run_again_takes_all_its_cells(fewshot, refusal, named_features
     fewshot(*quick)
     (first,) = Path("runs").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("fewshot.tasks.one_class.task.judged", None)
+        patch.setattr("fewshot.tasks.one_class.cells.judged", None)
         done = fewshot(*quick, "results.policy=never", "paths.runs=runs")
         assert done.code == 0, done.err
         assert "15 cells taken from earlier runs, 0 computed" in done.out

@@ -1,6 +1,11 @@
 """``fewshot text``: from a data set to a file of descriptions, and from there to vectors."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +24,7 @@ DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 @pytest.fixture
 def asking(server):
-    quick = ("llm.backoff=0.001", "llm.retries=1")
+    quick = ("llm.retries=1",)
     return ("text", "describe", "llm.model=a/b", f"llm.base_url={server.url}", *quick)
 
 
@@ -68,6 +73,26 @@ def test_a_partial_run_and_the_key(server, asking, fewshot):
     assert "1 of them now" in fewshot(*asking, "--output", "mine.json").out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent there")
+def test_ctrl_c_ends_open_requests_and_keeps_what_came(server, asking):
+    server.reply = lambda number, body: {
+        "body": server.tools.described(body),
+        "delay": 60 if number else 0,
+    }
+    command = [sys.executable, "-m", "fewshot", *asking, "--output", "mine.json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    ends = time.monotonic() + 60
+    while len(server.requests) < 5 and time.monotonic() < ends:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=30)[1]
+    assert time.monotonic() - begun < 15
+    assert process.returncode == 130, err
+    assert "Descriptions so far are kept in mine.json." in err and "Traceback" not in err
+    assert len(load_descriptions(Path("mine.json")).classes) == 1
+
+
 def test_dry_run(server, asking, fewshot):
     done = fewshot(*asking, "--dry-run")
     assert done.out.startswith("10 questions (visual@1) for 10 classes of digits: ")
@@ -86,6 +111,9 @@ def test_refusals(refusal, monkeypatch):
     assert "Did you mean 'show'?" in refusal("text", "shwo")
     assert "expected SETTING=VALUE, got 'digits'" in refusal("text", "describe", "digits")
     assert "there is no such setting" in refusal("text", "describe", "llm.modle=x")
+    for word in ("llm.backoff=1", "+llm.backoff=1"):
+        assert "backoff" in refusal("text", "describe", word)
+    assert "this setting was removed" in refusal("text", "describe", "llm.backoff=1")
     assert "llm.model: expected the name" in refusal("text", "describe")
     assert "secret" not in refusal("text", "describe", "llm.model=x", "llm.key=sk-secret")
     assert "secret" not in refusal("text", "describe", "-n", "llm.base_url=http://me:secret@x")

@@ -22,7 +22,7 @@ def server(server):
 
 @pytest.fixture
 def asking(server):
-    quick = ("llm.backoff=0.001", "llm.retries=1", "-k", "6")
+    quick = ("llm.retries=1", "-k", "6")
     return ("text", "confusers", "llm.model=a/b", f"llm.base_url={server.url}", *quick)
 
 

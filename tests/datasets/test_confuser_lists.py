@@ -13,8 +13,8 @@ from fewshot.tasks.one_class.confusers.lists import ConfuserFile
 from fewshot.tasks.one_class.confusers.llm import (
     COUNT,
     PROMPT,
-    SCHEMA,
     SYSTEM,
+    Confusers,
 )
 from fewshot.tasks.one_class.confusers.spelling import spelled
 from fewshot.tasks.one_class.taxonomy import ancestors_of, distances
@@ -56,7 +56,8 @@ def test_a_list_says_what_was_asked_and_of_whom(name):
     lists = lists_of(name)
     assert (lists.dataset, lists.model, lists.prompt) == (name, "claude", PROMPT)
     assert lists.question == {
-        "system": SYSTEM, "images": card(name)["summary"], "number": COUNT, "schema": SCHEMA,
+        "system": SYSTEM, "images": card(name)["summary"], "number": COUNT,
+        "schema": Confusers.schema_sent(),
     }  # fmt: skip
     assert "Claude" in lists.provenance and lists.created
 

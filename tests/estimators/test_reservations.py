@@ -17,7 +17,7 @@ from fewshot.estimators.calibration.transferred import General
 from fewshot.heads.base import Support
 from fewshot.heads.ncm import NCM
 from fewshot.heads.ridge import Ridge
-from fewshot.tasks.classification.task import all_reasons
+from fewshot.tasks.classification.cell import all_reasons
 
 
 def support(shots, copies=False):

@@ -38,11 +38,12 @@ def test_no_two_numbers_have_one_name(make_cell):
 def test_other_tasks(make_cell):
     bare = {key: value for key, value in make_cell(shots=2).items()
             if key not in ("accuracy", "actual_error", "estimators")}  # fmt: skip
-    verified = bare | {"auroc": {"episodes": {"mean": 0.8}, "images": None}}
+    verified = bare | {"task": "verification", "auroc": {"episodes": {"mean": 0.8}, "images": None}}
     assert metrics_of([verified]) == [Metric("ncm/auroc", 2, 0.8)]
     measures = ("macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret")
     entry = {"prevalence": 0.2} | {name: {"mean": 0.5} for name in measures}
-    metrics = metrics_of([bare | {"prevalences": [entry | {"regret": {"mean": float("nan")}}]}])
+    unknown = entry | {"regret": {"mean": float("nan")}}
+    metrics = metrics_of([bare | {"task": "one_class", "prevalences": [unknown]}])
     assert Metric("ncm/macro_f1", 20, 0.5) in metrics
     assert len(metrics) == 5
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 from fewshot.statistics.populations import LEVELS
 from fewshot.statistics.predictions import (
     compare_estimators,
@@ -19,6 +18,7 @@ from fewshot.statistics.predictions import (
     mean_interval,
     prediction_metrics,
 )
+from fewshot.tasks import table_columns
 
 CLASSES = ["AnnualCrop", "Forest", "Highway", "Industrial", "Pasture", "River", "SeaLake"]
 NEED_TWO = "leave-one-out needs two shots of every class"
@@ -115,8 +115,14 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, inter
         "duration_s": 1.25,
         "episodes_per_second": episodes / 1.25,
     }
-    predictions = pd.concat(tables) if tables else pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-    return rows[list(EPISODE_COLUMNS)], predictions[list(PREDICTION_COLUMNS)], summary
+    predictions = (
+        pd.concat(tables) if tables else pd.DataFrame(columns=list(table_columns("predictions")))
+    )
+    return (
+        rows[list(table_columns("episodes"))],
+        predictions[list(table_columns("predictions"))],
+        summary,
+    )
 
 
 def make_run(

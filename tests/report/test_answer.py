@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from fewshot.report.payload.payload import payload
-from fewshot.results.schema import PREDICTION_COLUMNS
 from fewshot.statistics.predictions import mean_interval
+from fewshot.tasks import table_columns
 
 EPISODES, WAYS, CLASSES = 400, 5, 40
 
@@ -37,7 +37,7 @@ def made(*cells):
             "accuracy_intervals": {"classes": classes} if classes else {},
             "comparisons": changes.get("comparisons", []), "hashes": {"episodes": drawn},
         })  # fmt: skip
-    empty = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    empty = pd.DataFrame(columns=list(table_columns("predictions")))
     return payload({"cells": summaries}, pd.concat(tables), empty).answer
 
 
@@ -316,5 +316,8 @@ def test_a_backbone_with_more_features_on_one_data_set_is_still_the_same():
 def test_nothing_to_say():
     empty = pd.DataFrame(columns=["episode", "actual_error", "classes"])
     assert (
-        payload({"cells": []}, empty, pd.DataFrame(columns=list(PREDICTION_COLUMNS))).answer == []
+        payload(
+            {"cells": []}, empty, pd.DataFrame(columns=list(table_columns("predictions")))
+        ).answer
+        == []
     )

@@ -13,8 +13,8 @@ from fewshot.results.store import write_tables
 
 LABELS = np.repeat(np.arange(8), 30)
 CELL = {
-    "task": "classification", "dataset": "digits", "backbone": "net", "feature": "pooled",
-    "head": "ncm", "ways": 3, "shots": 1, "seed": 0,
+    "task": "classification", "dataset": "digits", "part": "novel", "backbone": "net",
+    "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 1, "seed": 0,
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def write_run(folder, *cells, created="2026-01-01T00:00:00+00:00", **changes):
                "environment": {}, "data": {}, "left_out": [], "failed": [],
                "cells": [cell[0] for cell in cells]} | changes  # fmt: skip
     episodes, predictions = (pd.concat([cell[i] for cell in cells]) for i in (1, 2))
-    write_tables(folder, summary, episodes, predictions)
+    write_tables(folder, summary, {"episodes": episodes, "predictions": predictions})
     for named, _, _, drawn in cells:
         drawn.save(folder / "episodes" / f"{named['ways']}way_{named['shots']}shot.safetensors")
     return folder

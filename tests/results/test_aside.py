@@ -10,10 +10,10 @@ import pytest
 from fewshot.report.text.pivot import latex_table, markdown_table
 from fewshot.results.aside import aside_text
 from fewshot.results.comparing import compare
+from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.pivot import pivot
 from fewshot.results.querying import query
-from fewshot.results.folders import find_runs
 from fewshot.results.store import read_runs, store_warnings
 
 

@@ -6,7 +6,6 @@ import threading
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from filelock import FileLock
 
@@ -19,8 +18,7 @@ KEY = "a" * 64
 
 
 def made(source=KEPT):
-    empty = pd.DataFrame()
-    return Result(empty, empty, {"key": KEY, "reused_from": source})
+    return Result({}, {"key": KEY, "reused_from": source})
 
 
 def test_whoever_comes_second_waits_and_takes_it(workplace, monkeypatch, capfd):

@@ -21,15 +21,18 @@ from fewshot.results.cells import (
     keep_cell,
     write_cells,
 )
+from fewshot.results.folders import find_runs
 from fewshot.results.result import Result
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.tasks import table_columns
 
 KEY, OTHER = "a" * 64, "b" * 64
 
 
 def make_cell(key, head="ncm", episodes=3):
-    named = {"task": "classification", "dataset": "d", "backbone": "b", "feature": "f",
-             "head": head, "ways": 2, "shots": 1, "seed": 0}  # fmt: skip
+    named = {"task": "classification", "dataset": "d", "part": "novel", "backbone": "b",
+             "feature": "f", "head": head, "variant": "", "ways": 2, "shots": 1,
+             "seed": 0}  # fmt: skip
     rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**named, queries=4)
     rows["classes"] = [["x", "y"]] * episodes
     rows["actual_error"] = rows["query_error"] = np.arange(episodes) / 7 + (head == "lda") / 3
@@ -39,7 +42,9 @@ def make_cell(key, head="ncm", episodes=3):
                           reason=["none"] + [None] * (episodes - 1))  # fmt: skip
     summary = {**named, "episodes": episodes, "estimators": {"loo": {}}, "key": key}
     summary |= {"comparisons": [], "reused_from": None}
-    return Result(rows[list(EPISODE_COLUMNS)], guesses[list(PREDICTION_COLUMNS)], summary)
+    tables = {"episodes": rows, "predictions": guesses}
+    made = {name: table[list(table_columns(name))] for name, table in tables.items()}
+    return Result(made, summary)
 
 
 def make_run(folder, *made, version=SCHEMA_VERSION):
@@ -110,7 +115,7 @@ def test_damage_is_passed_over_for_the_next_run(workplace, name):
 )
 def test_rows_that_do_not_fit_the_summary(workplace, change):
     cell = make_cell(KEY)
-    make_run(workplace / "a", Result(cell.episodes, cell.predictions, cell.summary | change))
+    make_run(workplace / "a", Result(cell.tables, cell.summary | change))
     assert find_cells(workplace, [KEY]) == {}
 
 
@@ -136,7 +141,7 @@ def test_other_schemas_and_hidden_folders_are_not_read(workplace):
 def test_kept_cells_are_no_runs(workplace):
     keep_cell(workplace, make_cell(KEY))
     with pytest.raises(FewshotError, match="no run under"):
-        store.find_runs([workplace])
+        find_runs([workplace])
 
 
 @pytest.fixture
@@ -244,16 +249,16 @@ def test_a_summary_is_read_again_only_when_it_changes(workplace, monkeypatch):
 
 def test_a_run_that_is_completed_while_one_looks(workplace, monkeypatch):
     keep_cell(workplace, make_cell(KEY))
-    real = cells._run_folders
+    real = cells.run_folders
 
-    def looked(runs):
-        folders = list(real(runs))
+    def looked(runs, **kept):
+        folders = list(real(runs, **kept))
         if not (workplace / "a").exists():
             make_run(workplace / "a", make_cell(KEY))
             forget_cells(workplace, [KEY])
         return folders
 
-    monkeypatch.setattr(cells, "_run_folders", looked)
+    monkeypatch.setattr(cells, "run_folders", looked)
     assert find_cells(workplace, [KEY])[KEY].summary["reused_from"] == "a"
 
 

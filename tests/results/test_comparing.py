@@ -7,8 +7,8 @@ from scipy.stats import friedmanchisquare, wilcoxon
 from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.results.comparing import compare
-from fewshot.results.joining import Store
 from fewshot.results.folders import find_runs
+from fewshot.results.joining import Store
 from fewshot.statistics.paired import compare_on_episodes
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from fewshot.exceptions import FewshotError
+from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.folders import find_runs
 from fewshot.results.store import read_runs, store_warnings
 
 TABLES = ("episodes.parquet", "predictions.parquet")
@@ -184,7 +184,7 @@ def test_a_newer_version_in_another_form(two, edited, cells):
 
 def test_names_that_are_lists(two, edited):
     edited(two / "bad", lambda summary: summary["cells"][0].update(head=["lda"]))
-    only_good(two, "unhashable")
+    only_good(two, "cells.0.head: Input should be a valid string")
 
 
 def test_many_damaged_runs_and_no_other(two, workplace):

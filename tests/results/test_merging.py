@@ -13,6 +13,7 @@ import pytest
 from fewshot.exceptions import FewshotError
 from fewshot.files import ABANDONED
 from fewshot.results import merging
+from fewshot.results.folders import find_runs
 from fewshot.results.merging import (
     COPIED,
     REFUSED,
@@ -20,7 +21,6 @@ from fewshot.results.merging import (
     content_hash,
     merge,
 )
-from fewshot.results.folders import find_runs
 from fewshot.results.store import read_runs
 
 

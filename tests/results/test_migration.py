@@ -11,6 +11,7 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.results import store
+from fewshot.results.folders import find_runs
 from fewshot.results.migration import (
     SUMMARY_STEPS,
     TABLE_STEPS,
@@ -18,7 +19,6 @@ from fewshot.results.migration import (
     table_version,
 )
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.folders import find_runs
 from fewshot.results.store import migrate_run, read_runs
 
 NAMED = {"task": "classification", "dataset": "digits", "backbone": "net", "feature": "pooled",
@@ -123,7 +123,7 @@ def test_what_a_late_run_of_version_1_had_stays():
     }
     late["cells"][0]["estimators"]["loo"] |= {"sees_queries": True, "level": 0.9}
     new = migrated_summary(late, "here")
-    assert new["failed"] == [{"head": "x"}]
+    assert new["failed"] == [{"variant": "", "head": "x"}]
     (cell,) = new["cells"]
     assert (cell["key"], cell["accuracy_intervals"]) == ("k" * 64, {"episodes": 1})
     assert cell["estimators"]["loo"]["level"] == 0.9
@@ -148,7 +148,10 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         schema = pq.read_schema(old / f"{name}.parquet")
         assert table_version(schema) == SCHEMA_VERSION
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
-        assert schema.remove_metadata() == expected
+        added = {"dataset": ("part", TEXT), "head": ("variant", TEXT)}
+        fields = [(f.name, f.type) for f in expected]
+        fields = [f for kind in fields for f in (kind, added.get(kind[0])) if f is not None]
+        assert schema.remove_metadata() == pa.schema(fields)
     for table, reread in zip(before[1:], read_runs(find_runs(["runs"]))[1:], strict=True):
         pd.testing.assert_frame_equal(table, reread, check_exact=True)
     after = files(old)
@@ -209,3 +212,64 @@ def test_a_table_of_a_newer_version(old):
 def test_versions_that_are_none(version):
     with pytest.raises(ValueError, match="schema_version"):
         migrated_summary({**FIRST, "schema_version": version}, "here")
+
+
+def second(name="digits", head="lda", parameters=None):
+    """A run of version 2, in which a data set's name has the part of its classes."""
+    cell = {**NAMED, "dataset": name, "head": head, "episodes": 2, "estimators": {}, "key": None,
+            "head_parameters": parameters or {}, "accuracy": {"mean": 0.7}}  # fmt: skip
+    return {**FIRST, "schema_version": 2, "cells": [cell], "failed": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "part"),
+    [
+        ("digits", "digits", "novel"),
+        ("digits (base classes)", "digits", "base"),
+        ("my (base) set (validation classes)", "my (base) set", "validation"),
+        ("set (novel classes)", "set (novel classes)", "novel"),  # never written by version 2
+        ("a · b", "a · b", "novel"),
+    ],
+)
+def test_the_part_leaves_the_name(name, dataset, part):
+    (cell,) = migrated_summary(second(name), "here")["cells"]
+    assert (cell["dataset"], cell["part"]) == (dataset, part)
+
+
+@pytest.mark.parametrize(
+    ("head", "parameters", "variant"),
+    [
+        ("lda", {"shrinkage": "auto", "priors": "uniform"}, ""),
+        ("lda", {"shrinkage": 0.1, "priors": "uniform"}, "shrinkage=0.1"),
+        ("lda", {"shrinkage": 0.1, "priors": "empirical"}, "priors=empirical, shrinkage=0.1"),
+        ("ncm", {"metric": "cosine"}, "metric=cosine"),
+        ("my_own", {"a": 1}, ""),  # whose defaults nobody knows
+    ],
+)
+def test_the_variant_comes_from_the_parameters(head, parameters, variant):
+    (cell,) = migrated_summary(second(head=head, parameters=parameters), "here")["cells"]
+    assert (cell["head"], cell["variant"]) == (head, variant)
+
+
+def test_rows_of_version_2_get_part_and_variant(workplace):
+    folder = workplace / "runs" / "two"
+    folder.mkdir(parents=True)
+    summary = second("digits (base classes)", parameters={"shrinkage": 0.5})
+    named = {name: summary["cells"][0][name] for name in NAMED}
+    rows = [
+        named | {"episode": i, "classes": ["a", "b"], "queries": 18, "accuracy": 0.9,
+                 "actual_error": 0.1, "query_error": 0.1}
+        for i in range(2)
+    ]  # fmt: skip
+    for name, content, schema in (("episodes", rows, EPISODES), ("predictions", [], PREDICTIONS)):
+        noted = schema.with_metadata({"fewshot.schema_version": "2"})
+        pq.write_table(pa.Table.from_pylist(content, noted), folder / f"{name}.parquet")
+    (folder / "summary.json").write_text(json.dumps(summary))
+    for step in ("read", "migrated"):
+        _, episodes, _ = read_runs(find_runs(["runs"]))
+        found = episodes[["dataset", "part", "head", "variant"]].drop_duplicates().to_numpy()
+        assert found.tolist() == [["digits", "base", "lda", "shrinkage=0.5"]], step
+        few = store.Store(find_runs(["runs"])).rows("episodes", ["variant", "actual_error"])
+        assert list(few) == ["variant", "actual_error"]
+        assert set(few["variant"]) == {"shrinkage=0.5"}
+        assert migrate_run(folder) == (2 if step == "read" else None)

@@ -10,9 +10,9 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.report.text.pivot import csv_table, latex_table, markdown_table
+from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.pivot import _main, pivot, tasks_left
-from fewshot.results.folders import find_runs
 
 
 def opened():

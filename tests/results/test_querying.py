@@ -5,10 +5,10 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.report.text.rows import json_text
+from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table, query
 from fewshot.results.sql import query_sql
-from fewshot.results.folders import find_runs
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS, SCHEMA_VERSION
 from fewshot.results.folders import find_runs
+from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import read_runs, write_tables
+from fewshot.tasks import table_columns
 
 CELL = {
-    "task": "classification", "dataset": "kůň", "backbone": "net", "feature": "pooled",
-    "head": "ncm", "ways": 5, "shots": 1, "seed": 0,
+    "task": "classification", "dataset": "kůň", "part": "novel", "backbone": "net",
+    "feature": "pooled", "head": "ncm", "variant": "", "ways": 5, "shots": 1, "seed": 0,
 }  # fmt: skip
 
 
@@ -34,12 +35,16 @@ def rows(cells, episodes=3, offset=0.0):
     return pd.DataFrame(drawn), pd.DataFrame(predicted)
 
 
+def tables(*arguments, **options):
+    return dict(zip(("episodes", "predictions"), rows(*arguments, **options), strict=True))
+
+
 def write(folder, *cells, created="2024-01-01T00:00:00+00:00", offset=0.0, **changes):
     cells = [CELL | cell for cell in cells or ({},)]
     summary = {"schema_version": SCHEMA_VERSION, "created": created, "cells": cells} | changes
     folder = Path(folder)
     folder.mkdir(parents=True)
-    write_tables(folder, summary, *rows(cells, offset=offset))
+    write_tables(folder, summary, tables(cells, offset=offset))
     return folder
 
 
@@ -56,8 +61,8 @@ def test_rows_come_back_as_they_went(workplace):
     write("run", {}, {"head": "lda"})
     summary, episodes, predictions = read_runs(find_runs(["run"]))
     expected_episodes, expected_predictions = rows([CELL, CELL | {"head": "lda"}])
-    assert list(episodes) == list(EPISODE_COLUMNS)
-    assert list(predictions) == list(PREDICTION_COLUMNS)
+    assert list(episodes) == list(table_columns("episodes"))
+    assert list(predictions) == list(table_columns("predictions"))
     episodes["classes"] = episodes["classes"].map(list)
     pd.testing.assert_frame_equal(
         episodes, expected_episodes, check_dtype=False, check_categorical=False
@@ -75,7 +80,8 @@ def test_rows_come_back_as_they_went(workplace):
 
 def test_types_and_version_are_in_the_files(workplace):
     write("run")
-    for name, columns in (("episodes", EPISODE_COLUMNS), ("predictions", PREDICTION_COLUMNS)):
+    for name in ("episodes", "predictions"):
+        columns = table_columns(name)
         schema = pq.read_schema(f"run/{name}.parquet")
         assert schema.metadata[b"fewshot.schema_version"] == str(SCHEMA_VERSION).encode()
         kinds = {"string": "str", "double": "float64", "int64": "int64"}
@@ -89,7 +95,8 @@ def test_types_are_forced_even_where_all_values_are_missing(workplace):
     predictions["reason"] = None
     predictions["predicted_error"] = None
     episodes["ways"] = episodes["ways"].astype(np.int16)
-    write_tables(workplace, {"schema_version": 1, "cells": [CELL]}, episodes, predictions)
+    made = {"episodes": episodes, "predictions": predictions}
+    write_tables(workplace, {"schema_version": 1, "cells": [CELL]}, made)
     schema = pq.read_schema("predictions.parquet")
     assert str(schema.field("reason").type) == "string"
     assert str(schema.field("predicted_error").type) == "double"
@@ -98,8 +105,8 @@ def test_types_are_forced_even_where_all_values_are_missing(workplace):
 
 def test_a_summary_is_plain_json(workplace):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_tables(workplace, {"mean": float("inf")}, *rows([CELL]))
-    write_tables(workplace, {"cells": [{"lower": float("nan")}]}, *rows([CELL]))
+        write_tables(workplace, {"mean": float("inf")}, tables([CELL]))
+    write_tables(workplace, {"cells": [{"lower": float("nan")}]}, tables([CELL]))
     assert json.loads(Path("summary.json").read_text()) == {"cells": [{"lower": None}]}
 
 
@@ -129,7 +136,7 @@ def test_folders_of_a_sweep_are_not_taken_for_columns(workplace):
     write("sweep/0_head=lda,seed=9")
     _, episodes, _ = read_runs(find_runs(["sweep"]))
     assert set(episodes["head"]) == {"ncm"}
-    assert list(episodes) == list(EPISODE_COLUMNS)
+    assert list(episodes) == list(table_columns("episodes"))
 
 
 def test_folders_without_runs(workplace):

@@ -6,7 +6,6 @@ import fewshot
 from fewshot.results.cells import write_cells
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import read_runs
-from fewshot.results.variants import rename_heads
 
 
 @pytest.fixture
@@ -44,23 +43,32 @@ def test_a_sweep_over_parameters_keeps_all(run):
         run("c", "2026-01-03T00:00:00+00:00", shrinkage=0.9),  # again
     ]
     summary, episodes, predictions = read_runs(runs)
-    names = ["lda (shrinkage=0.1)", "lda (shrinkage=0.9)"]
-    assert sorted(cell["head"] for cell in summary["cells"]) == names
-    assert {cell["head"]: cell["key"] for cell in summary["cells"]} == dict(
+    names = ["shrinkage=0.1", "shrinkage=0.9"]
+    assert sorted(cell["variant"] for cell in summary["cells"]) == names
+    assert {cell["head"] for cell in summary["cells"]} == set(episodes["head"]) == {"lda"}
+    assert {cell["variant"]: cell["key"] for cell in summary["cells"]} == dict(
         zip(names, "ac", strict=True)
     )
-    assert episodes.groupby("head", observed=True).size().to_dict() == dict.fromkeys(names, 5)
-    assert set(predictions["head"]) == set(names)
+    assert episodes.groupby("variant", observed=True).size().to_dict() == dict.fromkeys(names, 5)
+    assert set(predictions["variant"]) == set(names)
     for cell in summary["cells"]:
-        rows = episodes[episodes["head"] == cell["head"]]
+        rows = episodes[episodes["variant"] == cell["variant"]]
         assert rows["accuracy"].mean() == pytest.approx(cell["accuracy"]["mean"])
 
 
-def test_without_a_clash_names_stay(run):
+def test_the_variant_is_there_without_any_other(run):
     runs = [run("a", "2026-01-01T00:00:00+00:00", shrinkage=0.1)]
     summary, episodes, _ = read_runs(runs)
-    assert [cell["head"] for cell in summary["cells"]] == ["lda"]
-    assert set(episodes["head"]) == {"lda"}
+    assert [(cell["head"], cell["variant"]) for cell in summary["cells"]] == [
+        ("lda", "shrinkage=0.1")
+    ]
+    assert set(episodes["variant"]) == {"shrinkage=0.1"}
+
+
+def test_defaults_have_no_variant(run):
+    summary, episodes, _ = read_runs([run("a", "2026-01-01T00:00:00+00:00")])
+    assert [cell["variant"] for cell in summary["cells"]] == [""]
+    assert set(episodes["variant"]) == {""}
 
 
 def test_numbers_of_queries_are_told_apart(run):
@@ -69,14 +77,15 @@ def test_numbers_of_queries_are_told_apart(run):
         run("b", "2026-01-02T00:00:00+00:00", queries=2),
     ]
     summary, episodes, _ = read_runs(runs)
-    names = {"lda (queries=2)", "lda (queries=3)"}
-    assert {cell["head"] for cell in summary["cells"]} == set(episodes["head"]) == names
+    names = {"queries=2", "queries=3"}
+    assert {cell["variant"] for cell in summary["cells"]} == set(episodes["variant"]) == names
 
 
-def test_comparisons_of_verification_follow():
-    cells = [{"task": "verification", "head": "lda",
-              "comparisons": [{"first": "lda", "second": "ncm", "auroc": 1}]}]  # fmt: skip
-    rename_heads(cells, {"lda": "lda (shrinkage=1)"})
-    (cell,) = cells
-    assert cell["head"] == "lda (shrinkage=1)"
-    assert cell["comparisons"] == [{"first": "lda (shrinkage=1)", "second": "ncm", "auroc": 1}]
+def test_other_defaults_of_an_earlier_version_are_told_apart(run):
+    """Two runs call their parameters the defaults, which were not the same."""
+    runs = [run("a", "2026-01-01T00:00:00+00:00"), run("b", "2026-01-02T00:00:00+00:00")]
+    path = runs[0] / "summary.json"
+    path.write_text(path.read_text().replace('"shrinkage": "auto"', '"shrinkage": 0.5'))
+    summary, episodes, _ = read_runs(runs)
+    names = {"shrinkage=auto", "shrinkage=0.5"}
+    assert {cell["variant"] for cell in summary["cells"]} == set(episodes["variant"]) == names

@@ -12,16 +12,13 @@ from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.heads.ncm import NCM
-from fewshot.results.result import join_rows, join_verification
-from fewshot.results.schema import EPISODE_COLUMNS, SCHEMA_VERSION, VERIFICATION_COLUMNS
-from fewshot.results.store import (
-    find_runs,
-    read_runs,
-    read_verification,
-    write_tables,
-)
+from fewshot.results.folders import find_runs
+from fewshot.results.result import join_rows
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.store import read_runs, read_table, write_tables
+from fewshot.tasks import table_columns
 from fewshot.tasks.engine.settings import Settings
-from fewshot.tasks.verification.task import evaluate_verification
+from fewshot.tasks.verification.cell import evaluate_verification
 
 LABELS = np.repeat(np.arange(5), 8)
 FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
@@ -37,7 +34,7 @@ def write(folder, result, created):
     folder.mkdir()
     cells = [result.summary]
     summary = {"schema_version": SCHEMA_VERSION, "created": created, "cells": cells}
-    write_tables(folder, summary, *join_rows([result]), join_verification([result]))
+    write_tables(folder, summary, join_rows([result]))
 
 
 def test_rows_come_back_and_the_last_run_counts(workplace):
@@ -51,20 +48,23 @@ def test_rows_come_back_and_the_last_run_counts(workplace):
     assert not (workplace / "c" / "verification.parquet").exists()
     runs = find_runs([workplace])
     pd.testing.assert_frame_equal(
-        read_verification(runs), newer.verification, check_dtype=False, check_categorical=False
+        read_table(runs, "verification"),
+        newer.rows("verification"),
+        check_dtype=False,
+        check_categorical=False,
     )
     summary, episodes, predictions = read_runs(runs)
     assert [cell["task"] for cell in summary["cells"]] == ["verification", "classification"]
     assert (len(episodes), len(predictions)) == (6, 0)
-    assert list(episodes) == list(EPISODE_COLUMNS)
-    assert read_verification(find_runs([workplace / "c"])).empty
+    assert list(episodes) == list(table_columns("episodes"))
+    assert read_table(find_runs([workplace / "c"]), "verification").empty
 
 
 def test_types_are_in_the_file(workplace):
     write(workplace / "run", verify(0), "")
     schema = pq.read_schema("run/verification.parquet")
     kinds = {"string": "str", "double": "float64", "int64": "int64"}
-    assert {field.name: kinds[str(field.type)] for field in schema} == VERIFICATION_COLUMNS
+    assert {field.name: kinds[str(field.type)] for field in schema} == table_columns("verification")
     assert json.loads((workplace / "run" / "summary.json").read_text())["cells"][0]["prevalence"]
 
 
@@ -72,4 +72,4 @@ def test_a_damaged_table(workplace):
     write(workplace / "run", verify(0), "")
     (workplace / "run" / "verification.parquet").write_bytes(b"x" * 400)
     with pytest.raises(FewshotError, match=r"run/verification\.parquet cannot be read"):
-        read_verification(find_runs(["run"]))
+        read_table(find_runs(["run"]), "verification")

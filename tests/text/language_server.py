@@ -22,15 +22,19 @@ def described(body):
 
 
 def error(message, status, headers=(), **more):
+    """A failure, to be tried again at once unless `headers` say otherwise."""
     return {
         "status": status,
-        "headers": dict(headers),
+        "headers": {"Retry-After": "0.001"} | dict(headers),
         "body": json.dumps({"error": {"message": message} | more}),
     }
 
 
 class LanguageServer:
-    """Answers with what `reply` gives: a body, or a dict of status, headers, body and delay.
+    """Answers with what `reply` gives: a body, or a dict of status, headers, body and more.
+
+    `delay`: seconds before a reply; `drip`: seconds before each of its bytes; `endless`: it is
+    repeated until the client goes.
 
     `reply` is called with the number of the request, from 0, and its JSON.
     """
@@ -84,9 +88,16 @@ class LanguageServer:
                     for name, value in reply.get("headers", {}).items():
                         self.send_header(name, value)
                     self.send_header("Content-Type", reply.get("type", "application/json"))
-                    self.send_header("Content-Length", str(len(raw)))
+                    if "endless" not in reply:
+                        self.send_header("Content-Length", str(len(raw)))
                     self.end_headers()
-                    self.wfile.write(raw)
+                    for i in range(len(raw)) if "drip" in reply else ():
+                        self.wfile.write(raw[i : i + 1])
+                        time.sleep(reply["drip"])
+                    while "endless" in reply:
+                        self.wfile.write(raw)
+                    if "drip" not in reply:
+                        self.wfile.write(raw)
                 except OSError:
                     pass  # the client has gone
 

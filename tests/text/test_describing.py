@@ -10,6 +10,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.text import describing as module
 from fewshot.text.describing import (
     PROMPT,
+    Description,
     describe,
     question_for,
     usable,
@@ -138,6 +139,19 @@ def test_nothing_is_written_without_an_answer(server, model):
     assert not FILE.exists()
 
 
+def test_a_wrong_key_waits_for_nobody(server, model):
+    def reply(number, body):
+        if category(body) == "crab":
+            return server.tools.error("no", 401) | {"delay": 0.3}
+        return server.tools.error("later", 429, {"Retry-After": "60"})
+
+    server.reply = reply
+    begun = time.monotonic()
+    _, outcome = described(model(time_limit=300))
+    assert "status 401" in outcome.ended
+    assert time.monotonic() - begun < 10
+
+
 def test_files_of_others(server, model):
     described(model(), NAMES[:1])
     for changed, name in (("another", "model"), ("tiny", "dataset")):
@@ -185,7 +199,7 @@ def test_names_are_data(server, model):
 )  # fmt: skip
 def test_what_is_no_description(text, why):
     with pytest.raises(AnswerError, match=why):
-        usable(question_for("crab"), {"description": text})
+        usable(question_for("crab"), Description(description=text))
 
 
 def test_what_is_a_description():
@@ -194,7 +208,7 @@ def test_what_is_a_description():
         "Legs < 10 cm long, {roughly} 5 > 3; 20 % of it is “shell”, d'un rouge éclatant.",
         "Cannot be mistaken: a red animal, sorry-looking and flat.",
     ):
-        assert usable(question_for("crab"), {"description": text}) == " ".join(text.split())
+        assert usable(question_for("crab"), Description(description=text)) == " ".join(text.split())
 
 
 def test_nobody_is_asked_about_identifiers(server, model):

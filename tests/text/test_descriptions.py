@@ -58,6 +58,27 @@ def test_a_file_by_hand():
         ({"format": 2}, "expected format 1, got 2"),
         ({"classes": ["crab"]}, "expected 'classes' to be a dict"),
         ({"model": 3}, "expected 'model' to be a str"),
+        (
+            {"refused": {"ant": "empty"}},
+            "class 'ant': expected 'refused' to be a list, got 'empty'",
+        ),
+        (
+            {"refused": {"ant": [None]}},
+            "class 'ant': a text cannot be used: it is no text, got None",
+        ),
+        ({"settings": [1]}, "expected 'settings' to be a dict, got [1]"),
+        ({"question": "What is it?\n\x1b" * 99}, "expected 'question' to be a dict, got 'What"),
+        ({"model": "a\ud800b"}, "expected 'model' to have no control characters"),
+        ({"created": "\x1b[2J"}, r"'created' to have no control characters, got '\x1b[2J'"),
+        (
+            {"refused": {"ant": ["a\x07"]}},
+            "expected 'refused' to have no control characters, got 'a\\x07'",
+        ),
+        ({"classes": {"a\ud800b": ["Red."]}}, "is no class name"),
+        (
+            {"classes": {"crab": {"a": "Red."}}},
+            "expected a list of 1 to 100 texts, got {'a': 'Red.'}",
+        ),
         ({"classes": {"crab": "Red."}}, "class 'crab': expected a list of 1 to"),
         ({"classes": {"crab": []}}, "expected a list of 1 to"),
         ({"classes": {"crab": ["Red."] * 101}}, "expected a list of 1 to 100"),

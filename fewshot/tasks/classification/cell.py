@@ -25,21 +25,20 @@ from fewshot.statistics.predictions import (
     mean_interval,
     prediction_metrics,
 )
+from fewshot.tasks.base import columns_of
 from fewshot.tasks.calibration.choosing import (
     calibrate,
     calibration_name,
     check_calibration,
     fitted_calibrator,
 )
-from fewshot.tasks.classification.task import Classification
+from fewshot.tasks.classification.schema import EPISODES, NAME, PREDICTIONS
 from fewshot.tasks.engine.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
 from fewshot.tasks.engine.rows import cell_columns
 from fewshot.tasks.engine.settings import Settings
-
-TASK = Classification()
 
 
 def evaluate_cell(
@@ -89,7 +88,7 @@ def evaluate_cell(
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
     calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
-    cell = cell_columns(TASK.name, bank, episodes, head, seed)
+    cell = cell_columns(NAME, bank, episodes, head, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
     summary = {
@@ -144,7 +143,7 @@ def _episode_rows(
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
     rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
-    return rows[list(TASK.columns("episodes"))]
+    return rows[list(columns_of(EPISODES))]
 
 
 def _prediction_rows(
@@ -153,7 +152,7 @@ def _prediction_rows(
     predicted: Mapping[str, Predicted],
     calibrated: Mapping[str, str],
 ) -> pd.DataFrame:
-    tables, columns = [], list(TASK.columns("predictions"))
+    tables, columns = [], list(columns_of(PREDICTIONS))
     for name, guess in predicted.items():
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
         table["calibration"] = calibrated[name]

@@ -5,89 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fewshot.tasks.base import (
-    HIGHER,
-    LOWER,
-    NEITHER,
-    Entries,
-    Measure,
-    Summary,
-    Table,
-    Value,
-    value_of,
-)
+from fewshot.tasks.base import Summary, Value, value_of
+from fewshot.tasks.classification.schema import EPISODES, MEASURES, NAME, PREDICTIONS
 from fewshot.tasks.engine.episodic import EpisodicTask
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fewshot.episodes.episode_set import EpisodeSet
     from fewshot.evaluation.evaluation import Evaluation
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
 
-EPISODES = Table(
-    "episodes",
-    {
-        "classes": "list<str>",
-        "queries": "int64",
-        "actual_error": "float64",
-        "accuracy": "float64",
-        "query_error": "float64",
-    },
-)
-PREDICTIONS = Table(
-    "predictions",
-    {
-        "estimator": "str",
-        "calibration": "str",
-        "predicted_error": "float64",
-        "lower": "float64",
-        "upper": "float64",
-        "reason": "str",
-        "actual_error": "float64",
-    },
-    per_episode="estimators",
-)
-ESTIMATORS = Entries("estimators", "estimator")
 ESTIMATOR_COLUMNS = ("predicted_error", "mae", "rmse", "bias", "spearman", "skill", "coverage")
 LOGGED = ("predicted_error", "mae", "coverage")
-
-
-def _accuracy(rows: pd.DataFrame) -> pd.Series:
-    return 1 - rows["actual_error"]
-
-
-def _absolute(rows: pd.DataFrame) -> pd.Series:
-    return (rows["predicted_error"] - rows["actual_error"]).abs()
-
-
-BOTH_ERRORS = ("predicted_error", "actual_error")
 
 
 class Classification(EpisodicTask):
     """Which of the N classes of an episode is a query of? With predictions of the error."""
 
-    name = "classification"
+    name = NAME
     title = "Classification"
     tables = (EPISODES, PREDICTIONS)
-    measures = (
-        Measure("accuracy", HIGHER, table="episodes", value=_accuracy, columns=("actual_error",)),
-        Measure("error", LOWER, table="episodes", columns=("actual_error",),
-                value=lambda rows: rows["actual_error"]),
-        Measure("mae", LOWER, table="predictions", value=_absolute, columns=BOTH_ERRORS,
-                of=ESTIMATORS),
-        Measure("rmse", LOWER, of=ESTIMATORS),
-        Measure("relative_error", LOWER, of=ESTIMATORS),
-        Measure("width", LOWER, of=ESTIMATORS),
-        Measure("spearman", HIGHER, fraction=False, of=ESTIMATORS),
-        Measure("skill", HIGHER, fraction=False, of=ESTIMATORS),
-        Measure("predicted_error", NEITHER, of=ESTIMATORS),
-        Measure("bias", NEITHER, of=ESTIMATORS),
-        Measure("coverage", NEITHER, of=ESTIMATORS),
-        Measure("slope", NEITHER, fraction=False, of=ESTIMATORS),
-    )  # fmt: skip
+    measures = MEASURES
     report = "fewshot.report.tasks.classification:ClassificationReport"
 
     def evaluate(

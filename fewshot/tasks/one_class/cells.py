@@ -13,6 +13,8 @@ import pandas as pd
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import torch_threads
 from fewshot.results.result import Result, check_rows
+from fewshot.tasks import task_named
+from fewshot.tasks.base import columns_of
 from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class.metrics import Measures
@@ -31,6 +33,7 @@ from fewshot.tasks.one_class.rules import (
     rules_named,
 )
 from fewshot.tasks.one_class.sampling import OneClassTasks
+from fewshot.tasks.one_class.schema import DECISIONS, KEYS, MEASURES, NAME
 from fewshot.tasks.one_class.scores import NO_SOURCE, NameVectors, batches, judged
 from fewshot.tasks.one_class.settings import OneClassSettings
 from fewshot.tasks.one_class.summary import (
@@ -40,10 +43,6 @@ from fewshot.tasks.one_class.summary import (
     measures_with_intervals,
     one_class_keys,
 )
-from fewshot.tasks.one_class.task import MEASURES, OneClass
-
-TASK = OneClass()
-TABLE = "one_class"
 
 Recall = Callable[[Sequence[str]], Mapping[str, Result] | None]
 
@@ -140,8 +139,8 @@ def evaluate_one_class(
         rows = _rows(cell, bank, tasks, values)
         identity = {"key": keys[key], "reused_from": None}
         summary = {**cell, **common, **summaries[key], **identity}
-        cells.append(Result({TABLE: rows}, summary))
-        check_rows(TASK, cells[-1])
+        cells.append(Result({DECISIONS.name: rows}, summary))
+        check_rows(task_named(NAME), cells[-1])
     return OneClassResult(cells, tasks, learned, left_out)
 
 
@@ -173,7 +172,7 @@ def _summaries(
 
 def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[str, Any]:
     return {
-        "task": TASK.name,
+        "task": NAME,
         **bank_columns(bank),
         "head": key[0],
         "variant": "",  # rules learn their parameters
@@ -208,4 +207,4 @@ def _rows(
     rows["positives"], rows["negatives"] = tasks.counts.reshape(-1, 2).T
     for name in MEASURES:
         rows[name] = getattr(values, name).reshape(-1).numpy()
-    return rows[list(TASK.columns(TABLE))]
+    return rows[list(columns_of(DECISIONS, KEYS))]

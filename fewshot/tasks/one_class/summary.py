@@ -19,9 +19,9 @@ from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import Plan
 from fewshot.tasks.one_class.rules import Learned, fallback_name
 from fewshot.tasks.one_class.sampling import OneClassTasks
+from fewshot.tasks.one_class.schema import MEASURES, NAME
 from fewshot.tasks.one_class.scores import NO_SOURCE, Confusers, NameVectors
 from fewshot.tasks.one_class.settings import OneClassSettings
-from fewshot.tasks.one_class.task import MEASURES, OneClass
 
 Key = tuple[str, str]  # rule and source
 COMPARED = "macro_f1"
@@ -129,7 +129,7 @@ def one_class_keys(
     generic = None if names.generic is None else array_digest(names.generic)
     causes = {
         "version": CELL_VERSION,
-        "task": OneClass.name,
+        "task": NAME,
         "seed": seed,
         "features": feature_causes(bank),
         "tasks": [tasks.hash(), task_settings.against, task_settings.draws],

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fewshot.tasks.base import (
     HIGHER,
     LOWER,
-    Entries,
     Measure,
     Summary,
-    Table,
     Task,
     TaskOutput,
     value_of,
 )
+from fewshot.tasks.one_class.schema import DECISIONS, KEYS, MEASURES, NAME, SHARES
 
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
-
-MEASURES = ("macro_f1", "f1", "balanced_accuracy", "auroc", "average_precision", "regret")
-SHARES = Entries("prevalences", "prevalence")
-DECISIONS = Table(
-    "one_class",
-    {
-        "target": "str",
-        "prevalence": "float64",
-        "positives": "int64",
-        "negatives": "int64",
-        **dict.fromkeys(MEASURES, "float64"),
-    },
-    per_episode="prevalences",
-)
 
 
 class OneClass(Task):
@@ -42,13 +27,13 @@ class OneClass(Task):
     as well.
     """
 
-    name = "one_class"
+    name = NAME
     title = "One class"
     tables = (DECISIONS,)
     measures = tuple(
         Measure(name, LOWER if name == "regret" else HIGHER, of=SHARES) for name in MEASURES
     )
-    keys: ClassVar[Mapping[str, str]] = {"source": "str", "against": "str"}
+    keys = KEYS
     report = "fewshot.report.tasks.one_class:OneClassReport"
 
     def run(self, evaluation: Evaluation) -> TaskOutput:

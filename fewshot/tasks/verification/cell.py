@@ -17,16 +17,14 @@ from fewshot.heads.base import Head
 from fewshot.heads.verifier import verifier
 from fewshot.results.result import Result
 from fewshot.statistics.populations import population_intervals
-from fewshot.tasks.base import head_label
+from fewshot.tasks.base import columns_of, head_label
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.least_shots import check_least_shots
 from fewshot.tasks.engine.rows import cell_columns
 from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.verification.schema import MEASURES, NAME, TARGETS
 from fewshot.tasks.verification.scores import VerificationMeasures, verification_measures
-from fewshot.tasks.verification.task import MEASURES, Verification
 
-TASK = Verification()
-TABLE = "verification"
 NO_BASE = "verification learns nothing from base-class episodes"
 
 
@@ -71,7 +69,7 @@ def evaluate_verification(
         bank, episodes, head, progress=settings.progress, **settings.engine
     )
     seconds = time.perf_counter() - begun
-    cell = cell_columns(TASK.name, bank, episodes, head, seed)
+    cell = cell_columns(NAME, bank, episodes, head, seed)
     summary = {
         **cell,
         "queries": episodes.queries,
@@ -88,7 +86,7 @@ def evaluate_verification(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
-    return Result({TABLE: _rows(cell, bank, episodes, measures)}, summary)
+    return Result({TARGETS.name: _rows(cell, bank, episodes, measures)}, summary)
 
 
 def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> list[dict[str, Any]]:
@@ -105,7 +103,9 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
         One per pair: ``first``, ``second`` and, for each measure, the intervals of the mean of
         first minus second by population.
     """
-    values = {name: _by_target(result.rows(TABLE), episodes) for name, result in results.items()}
+    values = {
+        name: _by_target(result.rows(TARGETS.name), episodes) for name, result in results.items()
+    }
     return [
         {"first": first, "second": second}
         | {
@@ -180,4 +180,4 @@ def _rows(
     rows["target"] = names[episodes.classes].reshape(-1)
     for name, values in measures._asdict().items():
         rows[name] = values.reshape(-1)
-    return rows[list(TASK.columns(TABLE))]
+    return rows[list(columns_of(TARGETS))]

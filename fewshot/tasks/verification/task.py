@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fewshot.tasks.base import HIGHER, LOWER, Measure, Table
+from fewshot.tasks.base import HIGHER, LOWER, Measure
 from fewshot.tasks.engine.episodic import EpisodicTask
+from fewshot.tasks.verification.schema import NAME, TARGETS
 
 if TYPE_CHECKING:
     from fewshot.episodes.episode_set import EpisodeSet
@@ -15,29 +16,17 @@ if TYPE_CHECKING:
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
 
-MEASURES = ("auroc", "average_precision", "fpr95")
-TARGETS = Table(
-    "verification",
-    {
-        "target": "str",
-        "positives": "int64",
-        "negatives": "int64",
-        **dict.fromkeys(MEASURES, "float64"),
-    },
-    per_episode="ways",
-)
-
 
 class Verification(EpisodicTask):
     """Is a query of class c? One class of an episode at a time, the others are impostors."""
 
-    name = "verification"
+    name = NAME
     title = "Verification"
     tables = (TARGETS,)
     measures = (
-        Measure("auroc", HIGHER, table="verification"),
-        Measure("average_precision", HIGHER, table="verification"),
-        Measure("fpr95", LOWER, table="verification"),
+        Measure("auroc", HIGHER, table=TARGETS.name),
+        Measure("average_precision", HIGHER, table=TARGETS.name),
+        Measure("fpr95", LOWER, table=TARGETS.name),
     )
     report = "fewshot.report.tasks.verification:VerificationReport"
 

@@ -1,34 +1,47 @@
-"""Parsing of a language model's answers: JSON in a text, checked against a schema."""
+"""Parsing of a language model's answers: JSON in a text, checked by a pydantic model."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
-Schema = dict[str, Any]
-KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str}
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 # Text that reasoning models of local servers put before their answer.
-THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+THOUGHTS = re.compile(r"<think>(?:[^<]|<(?!/?think>))*+</think>")
+START = re.compile(r'\{\s*["}]')
+# Starts of objects that come to nothing, after which a text holds no JSON: each costs a reading.
+MOST_STARTS = 100
+# Bytes of a server's reply, envelope and thoughts included; of a longer one only these are read.
+LARGEST = 2**20
+# What is sent of a JSON schema, in this order.
+KEYWORDS = ("type", "properties", "required", "additionalProperties", "items")
+# Types of pydantic's errors, and what the value would have to be.
+KINDS = {"string_type": "string", "list_type": "array"}
 
 
 class AnswerError(Exception):
     """An answer cannot be used; the message never quotes the answer."""
 
 
-def object_schema(**properties: Schema) -> Schema:
-    """The schema of an object that has exactly these properties."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+class Answer(BaseModel):
+    """Base class of the forms of answers: an object with exactly the fields of the subclass."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @classmethod
+    def schema_sent(cls) -> dict[str, Any]:
+        """The JSON schema for a language model, without pydantic's titles."""
+        return _plain(cls.model_json_schema())
 
 
-def parsed(text: str, schema: Schema) -> Any:
-    """The value in `text` that fits `schema`.
+Form = TypeVar("Form", bound=Answer)
+
+
+def parsed(text: str, form: type[Form]) -> Form:
+    """The value in `text` that fits `form`.
 
     Servers without JSON answers wrap it into prose or a code block: the last object of the text
     that fits counts.
@@ -40,52 +53,91 @@ def parsed(text: str, schema: Schema) -> Any:
 
     Examples
     --------
-    >>> from fewshot.text.llm.answers import object_schema, parsed
-    >>> parsed('Sure! {"name": "crab"}', object_schema(name={"type": "string"}))
-    {'name': 'crab'}
+    >>> from fewshot.text.llm.answers import Answer, parsed
+    >>> class Named(Answer):
+    ...     name: str
+    >>> parsed('Sure! {"name": "crab"}', Named).name
+    'crab'
     """
     if not text.strip():
         raise AnswerError("it is empty")
-    values = list(_objects(THOUGHTS.sub("", text)))
-    if not values:
-        raise AnswerError("it holds no JSON")
-    fitting = [value for value in values if fault(value, schema) is None]
-    if not fitting:
-        raise AnswerError(str(fault(values[-1], schema)))
-    return fitting[-1]
+    reason = "it holds no JSON"
+    for last, value in enumerate(reversed(list(_objects(THOUGHTS.sub("", text))))):
+        try:
+            return form.model_validate(value)
+        except ValidationError as error:
+            reason = reason if last else _fault(error)
+    raise AnswerError(reason)
 
 
-def fault(value: Any, schema: Schema, place: str = "the answer") -> str | None:
-    """Reason why `value` does not fit `schema`; None if it fits.
+def content(reply: bytes) -> str:
+    """The text of the model in the body of a chat completion.
 
-    Of JSON schema: ``type`` (object, array, string), ``properties``, ``required``,
-    ``additionalProperties: false`` and ``items``.
+    Raises
+    ------
+    AnswerError
+        The body is too large or has another form, or the model refused or was cut off.
     """
-    kind = schema["type"]
-    if not isinstance(value, KINDS[kind]):
-        return f"{place} is no {kind}"
-    inner: list[tuple[Any, Schema, str]] = []
-    if kind == "array":
-        inner = [(item, schema["items"], f"{place}[{n}]") for n, item in enumerate(value)]
-    elif kind == "object":
-        properties = schema["properties"]
-        for key in schema.get("required", ()):
-            if key not in value:
-                return f"{place} has no {key!r}"
-        if not schema.get("additionalProperties", True) and value.keys() - properties.keys():
-            return f"{place} has properties that were not asked for"
-        inner = [(value[key], properties[key], repr(key)) for key in properties if key in value]
-    return next(filter(None, (fault(*arguments) for arguments in inner)), None)
+    if len(reply) > LARGEST:
+        raise AnswerError(f"the server's reply is larger than {LARGEST} bytes")
+    try:
+        choice = _Completion.model_validate_json(reply).choices[0]
+    except ValidationError:
+        raise AnswerError("the server's reply is not in the form of a chat completion") from None
+    if choice.message.refusal:
+        raise AnswerError("the model refused")
+    if choice.finish_reason == "length":
+        raise AnswerError("it was cut off at llm.max_tokens")
+    if choice.finish_reason == "content_filter":
+        raise AnswerError("a filter of the server held it back")
+    return choice.message.content or ""
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(BaseModel):
+    """The part of a chat completion that is read; servers leave out much of the rest."""
+
+    choices: list[_Choice] = Field(min_length=1)
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """The `KEYWORDS` of a JSON schema and of those inside it."""
+    plain = {keyword: schema[keyword] for keyword in KEYWORDS if keyword in schema}
+    if "properties" in plain:
+        plain["properties"] = {name: _plain(inner) for name, inner in plain["properties"].items()}
+    if "items" in plain:
+        plain["items"] = _plain(plain["items"])
+    return plain
+
+
+def _fault(error: ValidationError) -> str:
+    """The first fault of an answer in words, without any of its content."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    kind, place = fault["type"], fault["loc"]
+    if kind == "missing":
+        return f"the answer has no {place[-1]!r}"
+    if kind == "extra_forbidden":
+        return "the answer has properties that were not asked for"
+    where = repr(place[0]) + "".join(f"[{number}]" for number in place[1:])
+    return f"{where} is no {KINDS.get(kind, 'value that was asked for')}"
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Yield the outermost JSON objects in a text, from left to right."""
-    decoder, start = json.JSONDecoder(), text.find("{")
-    while start >= 0:
+    decoder, place, failures = json.JSONDecoder(), 0, 0
+    while failures < MOST_STARTS and (start := START.search(text, place)):
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, place = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError):
-            end = start + 1
+            place, failures = start.end() - 1, failures + 1
         else:
             yield value
-        start = text.find("{", end)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Event, Thread
 from typing import Any
 
 from tqdm import tqdm
@@ -50,14 +50,13 @@ class _Report:
     value: Any = None
     refused: list[str] = field(default_factory=list)
     failed: UnansweredError | None = None
-    crash: BaseException | None = None
 
 
 def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep) -> Outcome:
     """Ask all `questions`, ``llm.concurrency`` at a time.
 
     The failure of one leaves the others alone. A fatal one (a wrong key, an unknown model) and
-    many in a row end it.
+    many in a row end it. The client is closed at the end.
 
     Parameters
     ----------
@@ -65,38 +64,46 @@ def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep)
     questions : sequence of Question
     check : callable
         Function of a question and its answer that returns the value to keep, or raises
-        ``AnswerError``, after which the question is asked once more. Runs in several threads.
+        ``AnswerError``, after which the question is asked once more.
     keep : callable
-        Called with every question and its value, in the order of the answers, in this thread.
+        Called with every question and its value, in the order of the answers.
 
     Raises
     ------
     KeyboardInterrupt
-        After the answers so far have been kept.
+        After the answers so far have been kept; open requests are cancelled.
     """
-    settings, outcome, stop = client.settings, Outcome(), Event()
-    waiting: Queue[Question] = Queue()
-    reports: Queue[_Report] = Queue()
-    for question in questions:
-        waiting.put(question)
-    for _ in range(min(settings.concurrency, len(questions))):
-        # Daemons: an interrupt does not wait for open requests.
-        arguments = (client, waiting, reports, check, stop)
-        Thread(target=_work, args=arguments, daemon=True).start()
-    in_a_row, patience = 0, max(PATIENCE, settings.concurrency)
+    work = partial(_ask, client, questions, check, keep)
     try:
-        for _ in tqdm(range(len(questions)), desc="questions", unit="question", disable=None):
-            report = _next(reports, TRIES * (settings.time_limit + settings.timeout))
-            if report is None:
-                outcome.ended = "the server keeps requests open without answering"
-                break
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:  # in a notebook, whose loop is at work
+        return portal.call(work)
+
+
+async def _ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep) -> Outcome:
+    outcome, free = Outcome(), asyncio.Semaphore(client.settings.concurrency)
+    tasks = [asyncio.create_task(_answered(client, q, check, free)) for q in questions]
+    in_a_row, patience = 0, max(PATIENCE, client.settings.concurrency)
+    progress = tqdm(total=len(questions), desc="questions", unit="question", disable=None)
+    try:
+        for task in asyncio.as_completed(tasks):
+            report = await task
+            progress.update()
             _count(report, outcome, keep)
             in_a_row = in_a_row + 1 if report.failed else 0
             if report.failed and (report.failed.fatal or in_a_row >= patience):
                 outcome.ended = str(report.failed)
                 break
     finally:
-        stop.set()
+        progress.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await client.close()
     return outcome
 
 
@@ -117,8 +124,6 @@ def incomplete(outcome: Outcome, missing: int, file: Path) -> FewshotError:
 
 
 def _count(report: _Report, outcome: Outcome, keep: Keep) -> None:
-    if report.crash is not None:
-        raise report.crash
     if report.failed is not None:
         outcome.failed[report.question.name] = str(report.failed)
         return
@@ -129,40 +134,20 @@ def _count(report: _Report, outcome: Outcome, keep: Keep) -> None:
         keep(report.question, report.value)
 
 
-def _next(reports: Queue[_Report], seconds: float) -> _Report | None:
-    try:
-        return reports.get(timeout=seconds)
-    except Empty:
-        return None
-
-
-def _work(
-    client: Client, waiting: Queue[Question], reports: Queue[_Report], check: Check, stop: Event
-) -> None:
-    while not stop.is_set():
-        try:
-            question = waiting.get_nowait()
-        except Empty:
-            return
-        report = _answered(client, question, check, stop)
-        reports.put(report)
-        if report.failed and report.failed.fatal:
-            stop.set()
-
-
-def _answered(client: Client, question: Question, check: Check, stop: Event) -> _Report:
+async def _answered(
+    client: Client, question: Question, check: Check, free: asyncio.Semaphore
+) -> _Report:
     """Ask, and once more with the reason if the answer cannot be used."""
     report = _Report(question)
-    try:
-        while len(report.refused) < TRIES:
-            reason = report.refused[-1] if report.refused else None
-            try:
-                report.value = check(question, client.answer(question, stop, reason))
-                break
-            except AnswerError as error:
-                report.refused.append(str(error))
-    except UnansweredError as error:
-        report.failed = error
-    except Exception as error:  # a defect: raised in the calling thread
-        report.crash = error
+    async with free:
+        try:
+            while len(report.refused) < TRIES:
+                reason = report.refused[-1] if report.refused else None
+                try:
+                    report.value = check(question, await client.answer(question, reason))
+                    break
+                except AnswerError as error:
+                    report.refused.append(str(error))
+        except UnansweredError as error:
+            report.failed = error
     return report

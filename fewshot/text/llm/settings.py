@@ -46,8 +46,6 @@ class LanguageModel:
         Requests under way at a time.
     max_tokens : int, optional
         Of an answer, thoughts included.
-    backoff : float
-        Seconds before the first retry; doubled with every further one.
     time_limit : float
         Seconds for one question with all its retries and waits.
     """
@@ -61,7 +59,6 @@ class LanguageModel:
     retries: int = 4
     concurrency: int = 4
     max_tokens: int | None = 2000
-    backoff: float = 1
     time_limit: float = 600
     place: str | None = field(init=False, repr=False, default=None)
 
@@ -81,7 +78,6 @@ class LanguageModel:
             expect_number("llm.temperature", self.temperature, 0, 2)
         for name in ("timeout", "time_limit"):
             expect_number(f"llm.{name}", getattr(self, name), 0, above=True)
-        expect_number("llm.backoff", self.backoff, 0)
         expect_positive_int("llm.retries", self.retries, 0)
         expect_positive_int("llm.concurrency", self.concurrency)
         for name in ("seed", "max_tokens"):
@@ -112,10 +108,14 @@ class LanguageModel:
         return key if key and self.private else PLACEHOLDER
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether requests stay on this machine."""
+        return bool(LOOPBACK.fullmatch(urlsplit(self.place or "").hostname or ""))
+
+    @property
     def private(self) -> bool:
         """Whether requests are encrypted or stay on this machine."""
-        parts = urlsplit(self.place or "https:")
-        return parts.scheme == "https" or bool(LOOPBACK.fullmatch(parts.hostname or ""))
+        return urlsplit(self.place or "https:").scheme == "https" or self.is_loopback
 
 
 def check_no_secret(llm: Mapping[str, Any]) -> None:

@@ -18,10 +18,10 @@ from fewshot.episodes import sample_episodes
 from fewshot.report.payload.packing import NO_FILE
 from fewshot.report.payload.payload import payload
 from fewshot.report.payload.thumbnails import thumbnail
-from fewshot.results.schema import EPISODE_COLUMNS, PREDICTION_COLUMNS
 from fewshot.results.folders import find_runs
 from fewshot.results.store import read_runs, write_tables
 from fewshot.statistics.predictions import mean_interval
+from fewshot.tasks import table_columns
 
 NAMES = {
     "task": "classification", "dataset": "photos", "backbone": "net", "feature": "pooled",
@@ -51,8 +51,8 @@ def write_run(folder, images, **changes):
     }  # fmt: skip
     summary = {"schema_version": 1, "created": "2026-01-01T00:00:00+00:00", "cells": [cell]}
     folder.mkdir(parents=True)
-    write_tables(folder, json.loads(json.dumps(summary)), episodes[list(EPISODE_COLUMNS)],
-                 guesses[list(PREDICTION_COLUMNS)])  # fmt: skip
+    write_tables(folder, json.loads(json.dumps(summary)), episodes[list(table_columns("episodes"))],
+                 guesses[list(table_columns("predictions"))])  # fmt: skip
     drawn.save(folder / "episodes" / "3way_2shot.safetensors")
     rows = np.unique(drawn.support)
     table = {"row": rows, "class": [names[c] for c in labels[rows]], "file": np.array(files)[rows]}

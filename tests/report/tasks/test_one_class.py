@@ -15,10 +15,10 @@ from fewshot.report.figures.one_class import macro_f1_vs_prevalence
 from fewshot.report.payload.payload import payload
 from fewshot.results.result import join_rows
 from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class.cells import evaluate_one_class
 from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
 from fewshot.tasks.one_class.scores import NameVectors, confusers_from
 from fewshot.tasks.one_class.settings import OneClassSettings
-from fewshot.tasks.one_class.task import evaluate_one_class
 
 HOSTILE = "<script>alert(1)</script>"
 C, D = 5, 8

@@ -11,8 +11,10 @@ import fewshot
 from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import make_bank
-from fewshot.tasks.engine.judged_part import check_judged, judged_name, judged_part
+from fewshot.tasks.base import dataset_label
+from fewshot.tasks.engine.judged_part import check_judged, judged_part
 from fewshot.tasks.engine.keys import feature_causes
+from fewshot.tasks.engine.rows import bank_columns
 
 PARTS = np.repeat(["base", "base", "base", "validation", "validation", "novel", "novel"], 8)
 
@@ -41,7 +43,10 @@ def test_the_classes_that_are_judged_teach_nobody(bank):
 
 
 def test_the_name_says_which_classes(bank):
-    names = [judged_name(judged_part(bank, part)) for part in (None, "validation", "base")]
+    names = [
+        dataset_label(bank_columns(judged_part(bank, part)))
+        for part in (None, "validation", "base")
+    ]
     assert names == ["seven", "seven (validation classes)", "seven (base classes)"]
 
 
@@ -81,7 +86,8 @@ def test_evaluate_draws_from_the_part(data, part):
     )  # fmt: skip
     seen = {name for names in result.episodes["classes"] for name in names}
     assert seen == {"base": {"0", "1", "2"}, "validation": {"3", "4"}}[part]
-    assert set(result.episodes["dataset"]) == {f"features ({part} classes)"}
+    assert set(result.episodes["dataset"]) == {"features"}
+    assert set(result.episodes["part"]) == {part}
     constant = result.summary["estimators"]["constant"]
     if part == "base":
         assert constant["defined"] == 0
@@ -104,8 +110,8 @@ def test_the_command_line_says_the_part(workplace, data):
     assert sorted(summary["data"]["part"] for summary in summaries) == ["base", "novel", "novel"]
     parts = {"base": 3, "validation": 2, "novel": 2}
     assert all(summary["data"]["classes_by_part"] == parts for summary in summaries)
-    keys = {summary["cells"][0]["dataset"]: summary["cells"][0]["key"] for summary in summaries}
-    assert keys.keys() == {"seven", "seven (base classes)"}
+    keys = {summary["cells"][0]["part"]: summary["cells"][0]["key"] for summary in summaries}
+    assert keys.keys() == {"novel", "base"}
     assert len(set(keys.values())) == 2
     tables = map(pd.read_parquet, Path("runs").glob("*/episodes.parquet"))
-    assert {name for table in tables for name in table["dataset"]} == set(keys)
+    assert {name for table in tables for name in table["part"]} == set(keys)

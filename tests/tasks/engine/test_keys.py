@@ -14,8 +14,9 @@ from fewshot.features.bank import make_bank
 from fewshot.heads.knn import KNN
 from fewshot.heads.ncm import NCM
 from fewshot.heads.zero_shot import ZeroShot
+from fewshot.tasks import task_named
 from fewshot.tasks.engine import keys as cell_keys
-from fewshot.tasks.engine.keys import cell_key
+from fewshot.tasks.engine.keys import cell_key, estimator_causes
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.predictors import predictors
 
@@ -31,7 +32,8 @@ def bank():
 def key(bank, *, task="classification", seed=0, shots=2, head=None, estimators=None, **settings):
     episodes = sample_episodes(LABELS, 3, shots, 2, 10, seed)
     chosen = {"margin": Margin()} if estimators is None else estimators
-    return cell_key(task, bank, episodes, head or ("ncm", NCM()), chosen, Settings(**settings), 0)
+    further = estimator_causes(chosen, Settings(**settings)) if task == "classification" else {}
+    return cell_key(task_named(task), bank, episodes, head or ("ncm", NCM()), 0, further)
 
 
 def test_a_key_is_a_hash_and_says_the_same_twice(bank):

@@ -139,14 +139,14 @@ def test_heads_that_need_shots_are_refused():
 
 
 def test_what_a_run_leaves_out():
-    heads = {"ncm": NCM(), "zero_shot": ZeroShot(), "scarce": Scarce()}
+    heads = [("ncm", NCM()), ("zero_shot", ZeroShot()), ("scarce", Scarce())]
     assert left_out(heads, [0, 1, 2]) == [
         {"head": "ncm", "shots": 0, "reason": "needs 1 shot of every class"},
         {"head": "scarce", "shots": 0, "reason": "needs 2 shots of every class"},
         {"head": "scarce", "shots": 1, "reason": "needs 2 shots of every class"},
     ]
     assert left_out(heads, [2, 5]) == []
-    del heads["zero_shot"]
+    del heads[1]
     with pytest.raises(FewshotError, match="expected 1 or more for head=ncm,scarce, got 0"):
         left_out(heads, [0])
 

@@ -10,14 +10,14 @@ from sklearn.metrics import f1_score
 
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
-from fewshot.results.schema import ONE_CLASS_COLUMNS
+from fewshot.tasks import table_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class import scores
+from fewshot.tasks.one_class.cells import evaluate_one_class
 from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
 from fewshot.tasks.one_class.plan import Base
 from fewshot.tasks.one_class.scores import NameVectors, confusers_from
 from fewshot.tasks.one_class.settings import BENCHMARKED, OneClassSettings
-from fewshot.tasks.one_class.task import evaluate_one_class
 
 C, D = 8, 12
 WANTED = OneClassSettings(tasks=10, prevalences=(0.5, 0.2), draws=200)
@@ -88,12 +88,12 @@ def test_every_rule_and_source_has_a_cell(result):
     assert len(keys) == len(expected)
     assert result.left_out == []
     for cell_result in result.cells:
-        assert list(cell_result.one_class) == list(ONE_CLASS_COLUMNS)
-        assert len(cell_result.one_class) == 20
+        assert list(cell_result.rows("one_class")) == list(table_columns("one_class"))
+        assert len(cell_result.rows("one_class")) == 20
 
 
 def test_only_novel_classes_are_judged(result):
-    rows = cell(result, "anp", "llm").one_class
+    rows = cell(result, "anp", "llm").rows("one_class")
     assert set(rows["target"]) == {"class 4", "class 5", "class 6", "class 7"}
     labels = make().labels
     assert all((labels[rows] >= 4).all() for rows in result.tasks.rows)
@@ -103,7 +103,7 @@ def test_rows_equal_a_loop(result):
     bank = make()
     names = named(bank)
     x = torch.nn.functional.normalize(torch.from_numpy(bank.features), dim=1)
-    rows = cell(result, "anp", "llm").one_class
+    rows = cell(result, "anp", "llm").rows("one_class")
     tasks, confusers = result.tasks, names.confusers["llm"]
     for t in range(10):
         c, first = tasks.targets[t], tasks.positives[t]
@@ -129,7 +129,7 @@ def test_means_and_paired_differences_are_those_of_the_rows(result):
     for p, share in enumerate((0.5, 0.2)):
         entry, means = pair["prevalences"][p], first.summary["prevalences"][p]
         assert entry["prevalence"] == means["prevalence"] == share
-        rows = (cell_result.one_class for cell_result in (first, second))
+        rows = (cell_result.rows("one_class") for cell_result in (first, second))
         first_values, second_values = (
             table[table["prevalence"] == share]["macro_f1"].to_numpy() for table in rows
         )
@@ -143,7 +143,7 @@ def test_rows_do_not_depend_on_batches_or_threads(monkeypatch, result):
     monkeypatch.setattr(scores, "BATCH_BYTES", 1)
     again = judge(bank, named(bank), threads=3)
     for before, after in zip(result.cells, again.cells, strict=True):
-        pd.testing.assert_frame_equal(before.one_class, after.one_class)
+        pd.testing.assert_frame_equal(before.rows("one_class"), after.rows("one_class"))
 
 
 def test_nothing_is_learned_from_classes_that_are_judged(result):
@@ -184,12 +184,14 @@ def test_classes_without_confusers_fall_back_and_are_listed():
     record = cell(evaluated, "max", "llm").summary["confusers"]
     assert record["fallbacks"] == {"class 5": "fixed threshold"}
     assert record["dropped"]["class 4"] == [["<b>", "synonym"]]
-    fixed, anp = (cell(evaluated, *key).one_class for key in (("fixed", "none"), ("anp", "llm")))
+    fixed, anp = (
+        cell(evaluated, *key).rows("one_class") for key in (("fixed", "none"), ("anp", "llm"))
+    )
     without = fixed["target"] == "class 5"
     np.testing.assert_array_equal(fixed[without]["macro_f1"], anp[without]["macro_f1"])
     assert (fixed[~without]["macro_f1"] != anp[~without]["macro_f1"]).any()
     bare = judge(bank, named(bank, without=(5,), generic=False), base=False)
-    rows = cell(bare, "anp", "llm").one_class
+    rows = cell(bare, "anp", "llm").rows("one_class")
     assert rows[rows["target"] == "class 5"]["macro_f1"].isna().all()
     assert cell(bare, "anp", "llm").summary["prevalences"][0]["tasks"] < 10
 

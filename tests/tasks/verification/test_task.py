@@ -14,14 +14,15 @@ from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.heads.base import Query, Support
 from fewshot.heads.verifier import verifying_heads
-from fewshot.results.schema import MEASURES, VERIFICATION_COLUMNS
 from fewshot.statistics.image_influence import image_variance
 from fewshot.statistics.populations import population_intervals
+from fewshot.tasks import table_columns
 from fewshot.tasks.engine.batches import gather, load_support
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification import scores as verifying
+from fewshot.tasks.verification.cell import compare_verifiers, evaluate_verification
+from fewshot.tasks.verification.schema import MEASURES
 from fewshot.tasks.verification.scores import verification_measures
-from fewshot.tasks.verification.task import compare_verifiers, evaluate_verification
 
 CPU = torch.device("cpu")
 SIZES = (9, 14, 20, 12, 16, 11)
@@ -73,7 +74,7 @@ def test_rows_do_not_depend_on_threads_or_chunks(monkeypatch, queries):
     drawn = sample_episodes(bank.labels, 4, 2, queries, 30)
 
     def rows(threads):
-        return judge(bank, drawn, threads=threads).verification
+        return judge(bank, drawn, threads=threads).rows("verification")
 
     whole = rows(1)
     monkeypatch.setattr(verifying, "QUERY_BYTES", 1)  # an episode, a query and a target at a time
@@ -113,11 +114,13 @@ def test_zero_shots_need_a_head_that_reads_names():
     bank = make()
     drawn = sample_episodes(bank.labels, 4, 0, 5, 20)
     without = judge(bank, drawn, "zero_shot")
-    assert set(without.verification["shots"]) == {0}
+    assert set(without.rows("verification")["shots"]) == {0}
     # The same queries, as zero shots keep the image of one shot aside.
     one_shot = judge(bank, sample_episodes(bank.labels, 4, 1, 5, 20), "zero_shot")
     for name in MEASURES:
-        np.testing.assert_array_equal(without.verification[name], one_shot.verification[name])
+        np.testing.assert_array_equal(
+            without.rows("verification")[name], one_shot.rows("verification")[name]
+        )
     assert without.summary["auroc"]["episodes"]["lower"] > 0.5
     with pytest.raises(FewshotError, match=r"episodes\.shots: expected 1 or more for head=ncm"):
         judge(bank, drawn, "ncm")
@@ -127,7 +130,7 @@ def test_a_target_without_queries_has_no_measures():
     bank = make()
     drawn = sample_imbalanced_episodes(bank.labels, 3, 1, 6, 40, 0, 0.3)
     result = judge(bank, drawn)
-    rows = result.verification
+    rows = result.rows("verification")
     empty = (rows["positives"] == 0) | (rows["negatives"] == 0)
     assert empty.any()
     assert (rows.loc[empty, list(MEASURES)].isna()).all(axis=None)
@@ -141,8 +144,8 @@ def test_rows_and_summary():
     bank = make()
     drawn = sample_episodes(bank.labels, 4, 2, 5, 50)
     result = judge(bank, drawn)
-    rows = result.verification
-    assert list(rows) == list(VERIFICATION_COLUMNS)
+    rows = result.rows("verification")
+    assert list(rows) == list(table_columns("verification"))
     assert len(rows) == 200
     assert rows["target"].tolist() == [str(c) for c in drawn.classes.reshape(-1)]
     assert set(rows["task"]) == {"verification"}

@@ -1,32 +1,52 @@
 """The client against a real server: what it asks, what it bears, and what it never tells."""
 
+import asyncio
+import gzip
 import json
 import time
 from email.utils import formatdate
-from threading import Event
 
 import pytest
 
 from fewshot.exceptions import FewshotError
+from fewshot.text.llm import answers
 from fewshot.text.llm import client as module
-from fewshot.text.llm.answers import AnswerError, object_schema
-from fewshot.text.llm.client import (
-    LONGEST,
-    Client,
-    Question,
-    UnansweredError,
-    retry_after,
-    wait_before,
-)
+from fewshot.text.llm.answers import Answer, AnswerError, parsed
+from fewshot.text.llm.client import Client, Question, UnansweredError
 from fewshot.text.llm.settings import LanguageModel
 
 pytest.importorskip("openai")
-SCHEMA = object_schema(description={"type": "string"})
-QUESTION = Question("crab", "Describe it.", '{"category": "crab"}', SCHEMA)
+SCHEMA = {
+    "type": "object",
+    "properties": {"description": {"type": "string"}},
+    "required": ["description"],
+    "additionalProperties": False,
+}
+
+
+class Description(Answer):
+    """A docstring is for readers of the code, not for the language model."""
+
+    description: str
+
+
+QUESTION = Question("crab", "Describe it.", '{"category": "crab"}', Description)
+
+
+@pytest.fixture(autouse=True)
+def loop(monkeypatch):
+    """The loop of a test's questions; connections stay in it."""
+    with asyncio.Runner() as runner:
+        monkeypatch.setitem(globals(), "run", runner.run)
+        yield
+
+
+def ask(client, reason=None):
+    return run(client.answer(QUESTION, reason)).model_dump()  # noqa: F821
 
 
 def answer_of(settings, reason=None):
-    return Client(settings).answer(QUESTION, Event(), reason)
+    return ask(Client(settings), reason)
 
 
 def fine(server):
@@ -72,29 +92,56 @@ def test_passing_trouble(server, model, status):
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("status", [408, 409, 425, 503])
+def test_other_passing_trouble(server, model, status):
+    server.in_turn(server.tools.error("busy", status), fine(server))
+    assert answer_of(model()) == {"description": "red"}
+
+
 def test_retry_after_is_obeyed(server, model):
     server.in_turn(server.tools.error("slowly", 429, {"Retry-After": "0.15"}), fine(server))
     answer_of(model())
     assert server.times[1] - server.times[0] >= 0.15
+    date = formatdate(time.time() + 2, usegmt=True)  # whole seconds
+    server.in_turn(server.tools.error("slowly", 503, {"Retry-After": date}), fine(server))
+    server.requests.clear()
+    begun = time.monotonic()
+    answer_of(model())
+    assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.parametrize("value", ["nan", "-3", "", "x", "Mon, 99 Foo", formatdate(0, usegmt=True)])
+def test_a_malformed_retry_after_does_no_harm(server, model, value):
+    server.in_turn(server.tools.error("busy", 429, {"Retry-After": value}), fine(server))
+    begun = time.monotonic()
+    assert answer_of(model()) == {"description": "red"}
+    assert time.monotonic() - begun < 2
 
 
 def test_a_wait_beyond_the_time_limit_is_not_begun(server, model):
     server.in_turn(server.tools.error("tomorrow", 429, {"Retry-After": "86400"}))
     begun = time.monotonic()
-    with pytest.raises(UnansweredError, match=r"status 429 .*until llm\.time_limit was over"):
+    with pytest.raises(UnansweredError, match=r"status 429 .*tomorrow.*, Retry-After \(86400\)"):
         answer_of(model())
     assert time.monotonic() - begun < 2
     assert len(server.requests) == 1
 
 
-def test_waits():
-    assert retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)}) > 25
-    assert retry_after({"retry-after": formatdate(time.time() - 30, usegmt=True)}) == 0
-    assert [retry_after({"retry-after": bad}) for bad in ("nan", "-3", "", "x")] == [0] * 4
-    for attempt in range(12):
-        full = min(0.5 * 2**attempt, LONGEST)
-        assert full / 2 <= wait_before(attempt, 0.5, None) <= full
-    assert wait_before(0, 0.5, {"retry-after": "7"}) == 7
+def test_retries_and_waits_end_with_the_time_limit(server, model):
+    over = r"no answer from http://127.*until llm\.time_limit was over"
+    for reply in (
+        server.tools.error("slowly", 429, {"Retry-After": "9"}),
+        server.tools.error("at once", 500),
+        {"body": fine(server), "delay": 2},
+        {"body": fine(server), "drip": 0.02},
+    ):
+        server.requests.clear()
+        server.in_turn(reply)
+        begun = time.monotonic()
+        with pytest.raises(UnansweredError, match=over) as caught:
+            answer_of(model(time_limit=0.4, retries=1000))
+        assert time.monotonic() - begun < 2
+        assert not caught.value.fatal
 
 
 def test_a_slow_server(server, model):
@@ -105,17 +152,66 @@ def test_a_slow_server(server, model):
         answer_of(model(timeout=0.1, retries=1))
 
 
-def test_whoever_is_told_to_stop_does_not_wait(server, model):
-    server.in_turn(server.tools.error("busy", 500))
-    stop = Event()
-    stop.set()
-    with pytest.raises(UnansweredError, match="stopped"):
-        Client(model(backoff=9)).answer(QUESTION, stop)
+def test_a_reply_byte_by_byte_is_a_slow_one(server, model):
+    server.in_turn({"body": fine(server), "drip": 0.05}, fine(server))
+    assert answer_of(model(timeout=0.3)) == {"description": "red"}
+    assert len(server.requests) == 2
+
+
+def test_replies_have_a_size(server, model, monkeypatch):
+    monkeypatch.setattr(answers, "LARGEST", 10_000)
+    long = server.tools.completion(json.dumps({"description": "red " * 5000}))
+    for reply in (long, {"body": long, "status": 200, "endless": True}):
+        server.in_turn(reply)
+        with pytest.raises(AnswerError, match="larger than 10000 bytes"):
+            answer_of(model())
+    server.in_turn(server.tools.error("x" * 50_000, 400))
+    with pytest.raises(UnansweredError) as caught:
+        answer_of(model())
+    assert len(str(caught.value)) < 300
+
+
+def test_compressed_replies_are_neither_asked_for_nor_unpacked(server, model):
+    packed = gzip.compress(fine(server).encode())
+    server.in_turn({"body": packed, "headers": {"Content-Encoding": "gzip"}})
+    with pytest.raises(AnswerError, match="not in the form of a chat completion"):
+        answer_of(model())
+    assert server.headers[0]["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(server, model, status):
+    other = server.tools.LanguageServer()
+    try:
+        for place in (other.url, server.url):
+            server.requests.clear()
+            server.in_turn(
+                {"body": "", "status": status, "headers": {"Location": f"{place}/elsewhere"}}
+            )
+            with pytest.raises(UnansweredError, match=rf"status {status}.*llm\.base_url") as caught:
+                answer_of(model())
+            assert caught.value.fatal
+            assert len(server.requests) == 1 and other.requests == []
+    finally:
+        other.close()
+
+
+def test_nothing_goes_through_a_proxy_to_this_machine(server, model, monkeypatch):
+    proxy = server.tools.LanguageServer()
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy.url)
+    server.in_turn(fine(server))
+    try:
+        assert answer_of(model()) == {"description": "red"}
+        assert proxy.requests == []
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_no_retry_mends(server, model, status):
-    server.in_turn(server.tools.error("no", status))
+@pytest.mark.parametrize("header", ["true", "false"])
+def test_what_no_retry_mends(server, model, status, header):
+    server.in_turn(server.tools.error("no", status, {"X-Should-Retry": header}))
     with pytest.raises(UnansweredError, match=f"status {status}.* Check") as caught:
         answer_of(model())
     assert caught.value.fatal
@@ -149,7 +245,7 @@ def test_servers_without_schemas(server, model, status):
     server.reply = reply
     client = Client(model())
     for _ in range(2):
-        assert client.answer(QUESTION, Event()) == {"description": "red"}
+        assert ask(client) == {"description": "red"}
     kinds = [request.get("response_format", {}).get("type") for request in server.requests]
     assert kinds == ["json_schema", "json_object", None, None]  # it is learned once
 
@@ -158,8 +254,8 @@ def test_a_bad_request_of_another_kind(server, model):
     server.in_turn(*[server.tools.error("unsupported temperature", 400)] * 3, fine(server))
     client = Client(model())
     with pytest.raises(UnansweredError, match="unsupported temperature"):
-        client.answer(QUESTION, Event())
-    client.answer(QUESTION, Event())
+        ask(client)
+    ask(client)
     assert server.requests[-1]["response_format"]["type"] == "json_schema"
 
 
@@ -199,7 +295,7 @@ def test_bodies_that_are_no_completion(server, model):
         for kind in ("application/json", "text/html"):
             server.in_turn({"body": body, "type": kind})
             with pytest.raises(AnswerError, match="not in the form of a chat completion"):
-                client.answer(QUESTION, Event())
+                ask(client)
 
 
 def test_answers_that_are_none(server, model):
@@ -207,7 +303,7 @@ def test_answers_that_are_none(server, model):
     for said, why in SAID.items():
         server.in_turn(server.tools.completion(said))
         with pytest.raises(AnswerError, match=why):
-            client.answer(QUESTION, Event())
+            ask(client)
     for message, why in (
         ({"refusal": "I will not."}, "refused"),
         ({"finish_reason": "length"}, r"cut off at llm\.max_tokens"),
@@ -215,10 +311,35 @@ def test_answers_that_are_none(server, model):
     ):
         server.in_turn(server.tools.completion('{"description": "red"}', **message))
         with pytest.raises(AnswerError, match=why):
-            client.answer(QUESTION, Event())
+            ask(client)
     server.in_turn(server.tools.completion(None))
     with pytest.raises(AnswerError, match="empty"):
-        client.answer(QUESTION, Event())
+        ask(client)
+
+
+def test_hostile_answers_are_read_in_no_time():
+    begun = time.monotonic()
+    size = answers.LARGEST
+    for piece in (
+        '{"description":',
+        '{"a": [',
+        "{",
+        "<think>",
+        "<think><",
+        '{"a',
+        '{"a": [1, {}, ',
+    ):
+        with pytest.raises(AnswerError, match=r"holds no JSON|has no 'description'"):
+            parsed(piece * (size // len(piece)), Description)
+    for inside in ('{"choices": 1%s', '{"choices": [1%s]}', '"%s'):
+        with pytest.raises(AnswerError, match="not in the form"):
+            answers.content((inside % ("1" * (size - 20))).encode())
+    assert time.monotonic() - begun < 20
+
+
+def test_braces_before_an_answer():
+    said = "{x} { } {'a': 1} {\"b: " * 20 + '{ "description": "red"} {end}'
+    assert parsed(said, Description).description == "red"
 
 
 def test_thoughts_before_an_answer(server, model):
@@ -235,7 +356,7 @@ def test_the_key_is_told_to_nobody(server, model, capfd, caplog):
     for status in (400, 401, 403, 404, 429, 500):
         server.in_turn(server.tools.error(f"wrong key\n{server.key}!", status))
         with pytest.raises(UnansweredError) as caught:
-            client.answer(QUESTION, Event())
+            ask(client)
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is None
         outputs += [str(caught.value), repr(caught.value)]
@@ -244,9 +365,14 @@ def test_the_key_is_told_to_nobody(server, model, capfd, caplog):
 
 
 def test_an_answer_with_the_key_is_refused(server, model):
-    server.in_turn(server.tools.completion(json.dumps({"description": server.key})))
-    with pytest.raises(AnswerError, match=r"^it repeats the key$"):
-        answer_of(model())
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in server.key)
+    for spelled in (server.key, escaped):
+        said = f'{{"description": "Red {spelled} claws."}}'
+        twice = server.tools.completion(said).replace(server.key, escaped)
+        for body in (server.tools.completion(said), twice):
+            server.in_turn(body)
+            with pytest.raises(AnswerError, match=r"^it repeats the key$"):
+                answer_of(model())
 
 
 def refusal(**settings):
@@ -290,7 +416,7 @@ def test_a_key_crosses_no_network_in_the_open(monkeypatch, url, sent):
     ("name", "value"),
     [
         ("model", None), ("model", " "), ("model", 3), ("temperature", 3), ("retries", -1),
-        ("timeout", 0), ("concurrency", 0), ("max_tokens", 0), ("seed", "x"), ("backoff", "y"),
+        ("timeout", 0), ("concurrency", 0), ("max_tokens", 0), ("seed", "x"),
         ("time_limit", None), ("base_url", "ftp://x/v1"), ("base_url", "localhost:11434"),
         ("base_url", "http://[::1"), ("base_url", "http://x:99999"),
     ],

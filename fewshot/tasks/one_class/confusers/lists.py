@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from pydantic.dataclasses import dataclass as validated
+
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -20,6 +22,7 @@ from fewshot.paths import resource_dir
 from fewshot.text.descriptions import (
     LARGEST,
     Descriptions,
+    Line,
     fault,
     fitting_files,
     load_answers,
@@ -102,7 +105,7 @@ def name_fault(text: object) -> str | None:
     return None
 
 
-@dataclass
+@validated
 class ConfuserFile(Descriptions):
     """File of confusers by class, with their origin.
 
@@ -119,7 +122,7 @@ class ConfuserFile(Descriptions):
     setting: ClassVar[str] = SETTING
     fault: ClassVar[Any] = staticmethod(name_fault)
 
-    provenance: str = ""
+    provenance: Line = ""
 
 
 def load_any(path: Path, setting: str) -> Descriptions:

@@ -10,6 +10,7 @@ from fewshot.tasks.one_class.confusers import llm as asking
 from fewshot.tasks.one_class.confusers.lists import ConfuserFile
 from fewshot.tasks.one_class.confusers.llm import (
     PROMPT,
+    Confusers,
     ask_confusers,
     question_for,
     usable,
@@ -136,13 +137,18 @@ def test_a_bad_server_spoils_nothing(server, model, answers):
 )  # fmt: skip
 def test_lies_are_refused(names, why):
     with pytest.raises(AnswerError, match=why):
-        usable(question_for("crab", None, 4), {"confusers": names})
+        usable(question_for("crab", None, 4), Confusers(confusers=names))
 
 
 def test_what_is_kept_of_an_answer():
     question = question_for("crab", None, 4)
     names = ["lobster", "hermit  crab", "spider", "lobster", "shell", "rock"]
-    assert usable(question, {"confusers": names}) == ["lobster", "hermit crab", "spider", "shell"]
+    assert usable(question, Confusers(confusers=names)) == [
+        "lobster",
+        "hermit crab",
+        "spider",
+        "shell",
+    ]
 
 
 def test_the_key_is_nowhere(server, model, answers):

@@ -1,0 +1,63 @@
+"""Rows and measures of classification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fewshot.tasks.base import HIGHER, LOWER, NEITHER, Entries, Measure, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "classification"
+EPISODES = Table(
+    "episodes",
+    {
+        "classes": "list<str>",
+        "queries": "int64",
+        "actual_error": "float64",
+        "accuracy": "float64",
+        "query_error": "float64",
+    },
+)
+PREDICTIONS = Table(
+    "predictions",
+    {
+        "estimator": "str",
+        "calibration": "str",
+        "predicted_error": "float64",
+        "lower": "float64",
+        "upper": "float64",
+        "reason": "str",
+        "actual_error": "float64",
+    },
+    per_episode="estimators",
+)
+ESTIMATORS = Entries("estimators", "estimator")
+
+
+def _accuracy(rows: pd.DataFrame) -> pd.Series:
+    return 1 - rows["actual_error"]
+
+
+def _absolute(rows: pd.DataFrame) -> pd.Series:
+    return (rows["predicted_error"] - rows["actual_error"]).abs()
+
+
+BOTH_ERRORS = ("predicted_error", "actual_error")
+MEASURES = (
+    Measure("accuracy", HIGHER, table="episodes", value=_accuracy, columns=("actual_error",)),
+    Measure("error", LOWER, table="episodes", columns=("actual_error",),
+            value=lambda rows: rows["actual_error"]),
+    Measure("mae", LOWER, table="predictions", value=_absolute, columns=BOTH_ERRORS,
+            of=ESTIMATORS),
+    Measure("rmse", LOWER, of=ESTIMATORS),
+    Measure("relative_error", LOWER, of=ESTIMATORS),
+    Measure("width", LOWER, of=ESTIMATORS),
+    Measure("spearman", HIGHER, fraction=False, of=ESTIMATORS),
+    Measure("skill", HIGHER, fraction=False, of=ESTIMATORS),
+    Measure("predicted_error", NEITHER, of=ESTIMATORS),
+    Measure("bias", NEITHER, of=ESTIMATORS),
+    Measure("coverage", NEITHER, of=ESTIMATORS),
+    Measure("slope", NEITHER, fraction=False, of=ESTIMATORS),
+)  # fmt: skip
