@@ -12,8 +12,8 @@ import pandas as pd
 
 from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
-from fewshot.report.payload.entries import JoinedSummary
 from fewshot.report.payload.html import render_report
+from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import cells_by_task, report_of
 from fewshot.results.joining import Store
 from fewshot.results.store import store_warnings

@@ -19,7 +19,18 @@ from fewshot.report.wording import Cell, Group, display_name, oracle_names
 def classification_figures(
     cells: Sequence[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
 ) -> list[Plot]:
-    """Figures of every data set and backbone, then those that compare several.
+    """As `group_figures`, and the figures that compare several data sets or backbones."""
+    joint = joint_figures(cells)
+    return [
+        *group_figures(cells, episodes, predictions),
+        *(Plot(name, name, figure) for name, figure in joint.items()),
+    ]
+
+
+def group_figures(
+    cells: Sequence[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
+) -> list[Plot]:
+    """Figures of every data set and backbone.
 
     Parameters
     ----------
@@ -44,7 +55,7 @@ def classification_figures(
             for kind, figure in figures.items()
             if figure is not None
         ]
-    return [*plots, *(Plot(name, name, figure) for name, figure in joint_figures(cells).items())]
+    return plots
 
 
 def _of(rows: pd.DataFrame, group: Group) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Types of the page's data, and measures and differences in the form that all tasks share."""
+"""Types of a cell on the page, and measures and differences in the form that all tasks share."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ from typing import Any, NotRequired, TypedDict
 
 from fewshot.report.intervals import POPULATIONS, Intervals
 from fewshot.report.wording import is_number
-from fewshot.results.schema import RunSummary
 from fewshot.tasks.base import Better
 
 NOT_STATED = "the run did not say"
 
 Bounds = list[float] | None
-
-
-class JoinedSummary(RunSummary):
-    """Summary of one run, or of several as `fewshot.results.joining.Store.summary` joins them."""
-
-    runs: NotRequired[list[str]]
-    made: NotRequired[list[dict[str, Any]]]
-    left_aside: NotRequired[list[dict[str, Any]]]
-    unreadable: NotRequired[list[dict[str, str]]]
-    ahead: NotRequired[list[dict[str, str]]]
 
 
 class MeasureEntry(TypedDict):

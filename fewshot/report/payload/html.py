@@ -13,10 +13,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fewshot.report.payload.entries import JoinedSummary
 from fewshot.report.payload.packing import json_text
 from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
+from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import report_of
 from fewshot.report.wording import Cell, plain
 from fewshot.results.schema import CellSummary

@@ -13,11 +13,11 @@ from fewshot.report.answer import Part, answer
 from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.payload.cells import CellEntry, cell_entry
-from fewshot.report.payload.entries import JoinedSummary
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, thumbnails
+from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import cells_by_task, report_of, tables_of, task_order
 from fewshot.report.text.left_out import failure_text, left_out_text
 from fewshot.report.text.listed import listed

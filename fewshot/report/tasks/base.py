@@ -281,6 +281,7 @@ class TaskReport:
         measures = {
             measure.name: {
                 "title": self.long_title(measure.name),
+                "short": self.title(measure.name),
                 "better": measure.better,
                 "fraction": measure.fraction,
             }
@@ -288,6 +289,7 @@ class TaskReport:
         }
         return {
             "title": self.task.title,
+            "tables": [table.name for table in self.task.tables],
             "measures": measures,
             "head": self.head,
             "heads": self.heads,

@@ -15,10 +15,10 @@ from fewshot.report.aligned import (
 from fewshot.report.comparison.ahead import evenly_spaced, gap_text, signed
 from fewshot.report.wording import (
     Cell,
+    Group,
     backbone_name,
     feature_kinds,
     group_cells,
-    Group,
     is_number,
     percent_interval,
     plain,
