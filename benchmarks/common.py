@@ -1,4 +1,4 @@
-"""What the benchmarks share: a bank of random features, a clock, a table."""
+"""What the benchmarks share: a bank of random features, a clock, an interval, a table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fewshot.features import FeatureBank, make_bank
+from fewshot.statistics.populations import LEVEL, half_width
 
 
 def random_bank(
@@ -49,6 +50,12 @@ def features_of(path: Path) -> tuple[NDArray, NDArray]:
     labels = np.concatenate([classes for _, classes in pairs])
     _, first = np.unique(features, axis=0, return_index=True)
     return features[first], labels[first]
+
+
+def half_over_splits(values: ArrayLike) -> float:
+    """Half the width of the 95 % t interval of the mean of one value per split."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return half_width(float(numbers.var(ddof=1)) / len(numbers), LEVEL, len(numbers) - 1)
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:

@@ -32,8 +32,9 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features import FeatureBank, make_bank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 from fewshot.tasks.engine.episodes import actual_errors
+from fewshot.units import percent
 
 CPU = torch.device("cpu")
 WAYS, QUERIES = 5, 15
@@ -81,7 +82,7 @@ def row_of(bank: FeatureBank, name: str, shots: int, count: int, turns: int) -> 
         "head": name,
         "shots": shots,
         "episodes/s": "",
-        "accuracy (%)": f"{100 * interval['mean']:.2f}",
+        "accuracy (%)": percent(interval["mean"], digits=2),
         "95 % interval": f"{100 * interval['lower']:.2f} to {100 * interval['upper']:.2f}",
     } | dict.fromkeys(("peer", "peer's episodes/s", "ratio", "same answers (%)"), "")
     if peer is None:

@@ -15,19 +15,20 @@ import argparse
 from typing import Any
 
 from common import best_of, table, write
+from fewshot.evaluation.one_class import one_class_nouns
 
 from fewshot.config.compose import settings_from
-from fewshot.evaluation.one_class import one_class_nouns
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores, device_named
-from fewshot.report.tasks.one_class import entries, header, source_text
-from fewshot.report.wording import percent
+from fewshot.report.text.one_class import entries, header, source_text
+from fewshot.statistics.intervals import half_width
 from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.one_class.cells import evaluate_one_class
 from fewshot.tasks.one_class.plan import judged_classes, plan_of
 from fewshot.tasks.one_class.rules import rules_named
 from fewshot.tasks.one_class.sampling import draw_tasks
 from fewshot.tasks.one_class.scores import NameVectors, batches, judged
-from fewshot.tasks.one_class.cells import evaluate_one_class
+from fewshot.units import plus_minus, short_percent
 
 TASKS = 1000
 BLENDS = {"anp_ft", "anp_ft_fitted", "posterior"}
@@ -49,7 +50,7 @@ def measure(given: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     )
     cells = [cell.summary for cell in result.cells]
     rows = [dict(zip(header(cells), entries(cell, cells), strict=True)) for cell in cells]
-    shares = [f"{100 * one['prevalence']:.3g} %" for one in cells[0]["prevalences"]]
+    shares = [short_percent(one["prevalence"], 3) for one in cells[0]["prevalences"]]
     pairs = [
         {"macro F1, points": what} | dict(zip(shares, texts, strict=True))
         for what, texts in differences([_asked(cell) for cell in cells])
@@ -75,10 +76,7 @@ def _rule_text(pair: dict[str, Any], which: str) -> str:
 
 
 def _difference_text(interval: dict[str, Any]) -> str:
-    mean = percent(interval["mean"], sign=True)
-    if interval["lower"] is None:
-        return mean
-    return f"{mean} ± {percent((interval['upper'] - interval['lower']) / 2)}"
+    return plus_minus(interval["mean"], half_width(interval), digits=1, sign=True)
 
 
 def _asked(cell: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.tasks import table_columns
 from fewshot.results.store import write_tables
 from fewshot.statistics.populations import LEVELS
 from fewshot.statistics.predictions import (
@@ -37,6 +36,7 @@ from fewshot.statistics.predictions import (
     mean_interval,
     prediction_metrics,
 )
+from fewshot.tasks import table_columns
 
 CLASSES, IMAGES, WAYS, QUERIES = 64, 600, 5, 15
 SHOTS = (1, 2, 5, 10, 20)
@@ -96,7 +96,8 @@ def one_cell(names: dict[str, Any], drawn: EpisodeSet, rng: np.random.Generator)
         "key": rng.bytes(32).hex(), "reused_from": None,
         "duration_s": 0.3, "episodes_per_second": 3000.0,
     }  # fmt: skip
-    return rows[list(table_columns("episodes"))], pd.concat(tables)[list(table_columns("predictions"))], summary
+    predictions = pd.concat(tables)[list(table_columns("predictions"))]
+    return rows[list(table_columns("episodes"))], predictions, summary
 
 
 def write_run(

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.folders import find_runs
+from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import read_runs, write_tables
 
 EPISODES, CLASSES, WAYS = 1000, 64, 5

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import best_of, write
-from scipy.stats import t as student
+from common import best_of, half_over_splits, write
 
 from fewshot.datasets.splits import assign_parts
 from fewshot.episodes import sample_episodes
@@ -86,8 +85,7 @@ def _row(
     shots: int, name: str, rights: list[float], gains: list[tuple[float, float]]
 ) -> dict[str, Any]:
     mean, width = np.mean(gains, axis=0)
-    spread = float(np.std([one for one, _ in gains], ddof=1)) / len(gains) ** 0.5
-    half = float(student.ppf(0.975, len(gains) - 1)) * spread
+    half = half_over_splits([one for one, _ in gains])
     return {
         "shots": shots,
         "head": name,

@@ -15,13 +15,12 @@ told over all rows, whatever came out in them.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import table, write
+from common import half_over_splits, table, write
 from scipy import stats
 
 import fewshot
@@ -106,7 +105,7 @@ def row(data: tuple, file: str, name: str, shots: int, given: argparse.Namespace
 def shown(one: Row) -> dict[str, Any]:
     """Means over splits."""
     gain = one.errors[:, 5] - one.errors[:, 4]
-    half, p = half_width(gain), 1.0
+    half, p = half_over_splits(gain), 1.0
     if gain.any():
         p = float(stats.ttest_1samp(gain, 0).pvalue)
     facts: dict[str, Any] = {
@@ -121,12 +120,6 @@ def shown(one: Row) -> dict[str, Any]:
     return facts
 
 
-def half_width(values: np.ndarray) -> float:
-    """Of the 95 % interval of a mean, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(half)
-
-
 def carried(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Gain on each of JUDGED, the mean over all rows of a data set: none is picked.
 
@@ -136,7 +129,7 @@ def carried(rows: Sequence[Row]) -> list[dict[str, Any]]:
     for name in [*dict.fromkeys(one.data for one in rows), "all"]:
         errors = np.mean([one.errors for one in rows if name in (one.data, "all")], axis=0)
         gains = errors[:, ::2] - errors[:, 1::2]  # (S, 3)
-        texts = [f"{own.mean():+.2f} ± {half_width(own):.2f}" for own in gains.T]
+        texts = [f"{own.mean():+.2f} ± {half_over_splits(own):.2f}" for own in gains.T]
         share = gains[:, 2].mean() / gains[:, 0].mean()
         lines.append({"data": name, **dict(zip(JUDGED, texts, strict=True)),
                       "novel / searched": f"{share:.2f}"})  # fmt: skip

@@ -23,7 +23,7 @@ from fewshot.datasets.folder import load_folder
 from fewshot.exceptions import FewshotError
 from fewshot.features.store import open_or_extract
 from fewshot.paths import places_of_environment
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 CPU = torch.device("cpu")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fewshot.backbones.settings import BackboneSettings
 from fewshot.paths import option
 from fewshot.registry import Registry
 
@@ -32,8 +33,7 @@ kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and
 kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
 kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
 
-# Settings that document a backbone and do not change it.
-CARD = ("summary", "licence", "citation", "parameters", "dim", "resolution", "source")
+COMMON = frozenset(BackboneSettings.__annotations__)
 # Former names of kinds, for saved settings.
 RENAMED = {"efficientnet_lite": "packaged"}
 
@@ -52,9 +52,8 @@ def load_backbone(
         ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
     """
     settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
-    parameters = {key: value for key, value in settings.items() if key not in CARD}
-    kind = parameters.pop("kind")
-    kind = RENAMED.get(kind, kind)
+    parameters = {key: value for key, value in settings.items() if key not in COMMON}
+    kind = RENAMED.get(settings["kind"], settings["kind"])
     parameters = {key: value for key, value in parameters.items() if value is not None}
     backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
     if "size" not in parameters:
@@ -62,4 +61,4 @@ def load_backbone(
     return backbone
 
 
-__all__ = ["kinds", "load_backbone"]
+__all__ = ["BackboneSettings", "kinds", "load_backbone"]

@@ -15,7 +15,7 @@ from fewshot.features import catalogue
 from fewshot.features.catalogue import Entry
 from fewshot.files import writing
 from fewshot.paths import places_of_environment
-from fewshot.units import size
+from fewshot.units import counted, size
 
 Action = Callable[[argparse.Namespace, Path], int]
 
@@ -83,7 +83,7 @@ def _list(arguments: argparse.Namespace, cache: Path) -> int:
     for entry in entries:
         print(entry if entry.state != "ready" else f"{entry.name}\n    {entry}")
     total = size(sum(entry.bytes for entry in entries))
-    print(f"{len(entries)} bank{'s' * (len(entries) != 1)}, {total}, in {cache}")
+    print(f"{counted(len(entries), 'bank')}, {total}, in {cache}")
     return 0
 
 
@@ -140,5 +140,5 @@ def _collect(arguments: argparse.Namespace, cache: Path) -> int:
             f"({entry.state}, {size(entry.bytes)})"
         )
     freed = size(sum(entry.bytes for entry in entries))
-    print(f"{len(entries)} bank{'s' * (len(entries) != 1)}, {freed}")
+    print(f"{counted(len(entries), 'bank')}, {freed}")
     return 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.exceptions import UnknownNameError
+from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.paths import card, options
 from fewshot.registry import Registry
 from fewshot.sweeps.ready import ready_sweeps
@@ -125,10 +126,32 @@ def _datasets() -> dict[str, Facts]:
 
 
 def _registered(registry: Registry) -> dict[str, Facts]:
-    return {
-        name: {"summary": registry[name].summary, "code": registry[name].origin}
-        for name in registry
-    }
+    """Facts of registered names; entry points that cannot be used are named on stderr."""
+    for problem in registry.problems():
+        print(f"fewshot: left out: {problem}", file=sys.stderr)
+    table: dict[str, Facts] = {}
+    for name in registry:
+        entry = registry[name]
+        try:
+            summary = entry.summary or _first_line(entry.load())
+        except FewshotError as error:
+            print(f"fewshot: left out: {error}", file=sys.stderr)
+            continue
+        table[name] = {"summary": summary, "code": entry.origin}
+        if entry.package is not None:
+            table[name]["package"] = entry.package
+    return table
+
+
+def _first_line(value: object) -> str:
+    """First line of the docstring of an object of another package."""
+    return ((getattr(value, "__doc__", None) or "").strip().splitlines() or [""])[0]
+
+
+def _tasks() -> dict[str, Facts]:
+    from fewshot.tasks import tasks
+
+    return _registered(tasks)
 
 
 def _heads() -> dict[str, Facts]:
@@ -153,6 +176,7 @@ KINDS: dict[str, Callable[[], dict[str, Facts]]] = {
     "backbones": _backbones,
     "datasets": _datasets,
     "heads": _heads,
+    "tasks": _tasks,
     "estimators": _estimators,
     "sweeps": ready_sweeps,
     "loggers": _loggers,

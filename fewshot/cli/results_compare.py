@@ -19,7 +19,8 @@ from fewshot.cli.results_common import (
     write_output,
 )
 from fewshot.exceptions import expect
-from fewshot.report.wording import percent
+from fewshot.statistics.intervals import half_width
+from fewshot.units import counted, percent
 
 FILTERS = (
     "task", "dataset", "part", "head", "variant", "backbone", "feature", "ways", "shots", "seed",
@@ -97,25 +98,21 @@ def _row(pair: Mapping[str, Any], form: str) -> dict[str, Any]:
         }
         return {**row, "difference": pair["mean"], **bounds}
     last = {key: row.pop(key) for key in ("better", "equal", "worse", "p")}
-    halves = {f"± {name}": _half(interval) for name, interval in intervals.items()}
+    halves = {
+        f"± {name}": percent(half_width(interval), digits=2) for name, interval in intervals.items()
+    }
     return {**row, "difference": percent(pair["mean"], digits=2, sign=True), **halves, **last}
-
-
-def _half(interval: Mapping[str, Any]) -> str:
-    if interval["lower"] is None:
-        return "-"
-    return f"{50 * (interval['upper'] - interval['lower']):.2f}"
 
 
 def _over(comparison: Mapping[str, Any]) -> str:
     """Format the test over data sets in a few lines."""
     over, measure = comparison["over_datasets"], comparison["measure"].replace("_", " ")
     sets = over["datasets"]
-    lines = [f"Over {len(sets)} data set{'s' * (len(sets) != 1)}:"]
+    lines = [f"Over {counted(len(sets), 'data set')}:"]
     ranks = over.get("ranks", {})
     for name, mean in over.get("means", {}).items():
         rank = f", mean rank {ranks[name]:.2f}" if name in ranks else ""
-        lines.append(f"  {name}: mean {measure} {100 * mean:.1f} %{rank}")
+        lines.append(f"  {name}: mean {measure} {percent(mean)} %{rank}")
     if over["test"]:
         lines.append(f"  {over['test']}: p = {over['p']:.3g}")
     if "critical_difference" in over:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from fewshot.estimators.base import (
     NO_BASE,
     BaseClasses,
+    CalibrationSettings,
     ErrorEstimator,
     Prediction,
     reserved,
@@ -28,7 +30,12 @@ from fewshot.estimators.calibration.intervals import (
 )
 from fewshot.estimators.calibration.probit import fit_probit
 from fewshot.estimators.calibration.regimes import ONE_SHOT_ALONE, REGIMES, regime_of
-from fewshot.estimators.calibration.transferred import General, Model, load_general
+from fewshot.estimators.calibration.transferred import (
+    General,
+    Model,
+    load_general,
+    registered_as,
+)
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
@@ -36,7 +43,7 @@ from fewshot.statistics.populations import LEVELS
 # Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
 PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
-LEARNED_HEADS = ("NCM", "LDA")  # of the calibrator in the package
+LEARNED_HEADS = ("ncm", "lda")  # of the calibrator in the package
 COPIES = "shots that are copies of each other, which show nothing of how images differ"
 UNFAMILIAR_HEAD = (
     "calibrated on nearest class mean and LDA on other data sets, and not on this head"
@@ -64,12 +71,13 @@ class Auto(ErrorEstimator):
     Parameters
     ----------
     source : {"auto", "base", "datasets"}
-        "base" requires base classes, "datasets" calibrates on other data sets only (the covariance
-        of base classes is used if there are any).
+        What it is calibrated on. "auto": base classes if there are any, else other data sets;
+        "base" requires base classes; "datasets": other data sets only (the covariance of base
+        classes is used if there are any).
     calibrator : str, optional
-        Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+        JSON that ``fewshot calibrate`` wrote; None: the general-purpose one of the package.
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
 
     Attributes
     ----------
@@ -78,12 +86,27 @@ class Auto(ErrorEstimator):
         classes.
     """
 
+    calibrates_itself = True
+
     def __init__(
         self, source: str = "auto", calibrator: str | None = None, level: float = LEVEL
     ) -> None:
         self.source = source
         self.calibrator = calibrator
         self.level = level
+
+    def configured(self, settings: CalibrationSettings) -> Self:
+        """Return it with the calibration settings of the run, where its parameters set none."""
+        changes: dict[str, Any] = {}
+        if self.source == "auto" and settings.source != "none":
+            changes["source"] = settings.source
+        if self.calibrator is None:
+            changes["calibrator"] = settings.calibrator
+        if self.level == LEVEL:
+            changes["level"] = settings.level
+        auto = self.with_params(**changes)
+        auto.general().check_space(settings.space)
+        return auto
 
     def fit(self, base: BaseClasses) -> Self:
         """Calibrate on base-class episodes, unless `source` is "datasets"."""
@@ -126,6 +149,19 @@ class Auto(ErrorEstimator):
             **reserved(self._reservations(support, head, regimes)),
         )
 
+    def calibration_label(self) -> str:
+        """Return "base" if it was fitted on base classes, else "datasets"."""
+        return "base" if getattr(self, "fitted_", {}) else "datasets"
+
+    def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
+        """Return `calibrator` with the models fitted on base classes; others as transferred."""
+        fitted = getattr(self, "fitted_", {})
+        if not fitted:
+            return calibrator
+        general = self.general()
+        models = {**general.models, **fitted}
+        return replace(calibrator, models=models, curves=general.curves)
+
     def _reservations(
         self, support: Support, head: Head, regimes: NDArray
     ) -> Iterator[tuple[str, Tensor]]:
@@ -142,7 +178,7 @@ class Auto(ErrorEstimator):
     def _fitted_with(self, head: Head) -> bool:
         """Whether the calibrator was fitted with heads of this class."""
         if self.calibrator is None:
-            return type(head).__name__ in LEARNED_HEADS
+            return registered_as(head, LEARNED_HEADS)
         return self.general().fitted_with(head)
 
     def _unfamiliar_head(self) -> str:
@@ -155,7 +191,7 @@ class Auto(ErrorEstimator):
         """The transferred calibrator."""
         expect_choice("estimator.auto.source", self.source, SOURCES)
         check_level("estimator.auto.level", self.level)
-        return load_general(None if self.calibrator is None else Path(self.calibrator))
+        return load_general(None if self.calibrator is None else Path(str(self.calibrator)))
 
     def _calibrate(self, base: BaseClasses) -> None:
         # Base-class episodes are balanced, so that there is one regime with and one without base

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from torch import Tensor
 from fewshot.estimators.moments import Moments
 from fewshot.heads.base import Head, Support
 from fewshot.registry import parameter_names
+
+if TYPE_CHECKING:
+    from fewshot.estimators.calibration.transferred import General
 
 NO_NUMBER = "its numbers left the range of floating point"
 OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
@@ -165,21 +168,64 @@ class BaseClasses:
 NO_BASE = BaseClasses()
 
 
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """What a run says about the calibration of its estimators.
+
+    Attributes
+    ----------
+    source : {"none", "base", "datasets"}
+        Where raw estimates are calibrated.
+    level : float
+        Nominal coverage of prediction intervals, in (0, 0.99].
+    calibrator : str or None
+        Path of a calibrator that ``fewshot calibrate`` wrote; None for the one of the package.
+    space : mapping
+        Feature space of the run: ``backbone``, ``feature``, ``normalize``, ``dimensions``.
+    """
+
+    source: str
+    level: float
+    calibrator: str | None
+    space: Mapping[str, Any]
+
+
 class ErrorEstimator(ABC):
     """Base class of estimators of the error of a fitted head, from its support alone.
 
-    Estimators never receive queries or their labels. ``fit`` learns from base classes, if there
-    are any; ``predict`` does not change the estimator.
+    Estimators do not receive queries or their labels, unless they say that they need them. ``fit``
+    learns from base classes, if there are any; ``predict`` does not change the estimator.
 
     Class attributes
     ----------------
     least_shots : int
         Number of shots of every class that it needs. With fewer it is neither fitted nor called,
         and has no prediction.
+    sees_queries : bool
+        Whether it needs the labelled queries, and `predict_knowing` is called in place of
+        `predict`. What it predicts is an upper bound and no estimate: it is not calibrated, and
+        reports mark it and leave it out of comparisons.
+    calibrates_itself : bool
+        Whether its predictions are calibrated as they are. If not, runs may wrap it in a
+        calibrator.
     """
 
     least_shots: int = 1
+    sees_queries: bool = False
+    calibrates_itself: bool = False
     base_: BaseClasses = NO_BASE  # until fitted
+
+    def configured(self, settings: CalibrationSettings) -> ErrorEstimator:
+        """Return the unfitted estimator for a run: itself, or one with parameters from `settings`.
+
+        For parameters that follow the run unless they are set, such as the level of intervals.
+
+        Raises
+        ------
+        FewshotError
+            What it was fitted on earlier does not go with `settings.space`.
+        """
+        return self
 
     def fit(self, base: BaseClasses) -> Self:
         """Fit to base classes; learned attributes end in ``_``."""
@@ -190,9 +236,39 @@ class ErrorEstimator(ABC):
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return the predicted errors (E,) of `head`, which is fitted on `support`."""
 
+    def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
+        """Return predicted errors (E,) for an estimator with `sees_queries`.
+
+        `queries` has features (E, N, Q, D), by way, and a mask for its padding. The default does
+        not look at them.
+        """
+        return self.predict(support, head)
+
+    def calibration_label(self) -> str:
+        """Return what the fitted estimator is calibrated on or by, as in the rows; or "none"."""
+        return "none"
+
+    def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
+        """Return `calibrator` with what was learned from base classes, for other data sets.
+
+        Parameters
+        ----------
+        calibrator : General
+            Returned as it is if there is nothing to add: the default.
+        name, head : str
+            Names of this estimator and of the head in the run.
+        shots : int
+            Of the base-class episodes.
+        """
+        return calibrator
+
     def get_params(self) -> dict[str, Any]:
         """Return the constructor arguments by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self))}
+
+    def with_params(self, **changes: Any) -> Self:
+        """Return an unfitted estimator with these constructor arguments changed."""
+        return type(self)(**(self.get_params() | changes))
 
     def __repr__(self) -> str:
         parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())

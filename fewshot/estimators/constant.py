@@ -6,7 +6,12 @@ from typing import Self
 
 import numpy as np
 
-from fewshot.estimators.base import BaseClasses, ErrorEstimator, Prediction
+from fewshot.estimators.base import (
+    BaseClasses,
+    CalibrationSettings,
+    ErrorEstimator,
+    Prediction,
+)
 from fewshot.estimators.calibration.calibrated import bounded, inflation
 from fewshot.estimators.calibration.calibrators import Offset
 from fewshot.estimators.calibration.intervals import LEVEL, Residuals, check_level
@@ -22,8 +27,8 @@ class Constant(ErrorEstimator):
 
     Parameters
     ----------
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
 
     Attributes
     ----------
@@ -32,9 +37,14 @@ class Constant(ErrorEstimator):
     """
 
     least_shots = 0
+    calibrates_itself = True
 
     def __init__(self, level: float = LEVEL) -> None:
         self.level = level
+
+    def configured(self, settings: CalibrationSettings) -> Self:
+        """Return it with the level of the run, unless its level is not the default."""
+        return self.with_params(level=settings.level) if self.level == LEVEL else self
 
     def fit(self, base: BaseClasses) -> Self:
         """Compute the mean and the residuals of the base-class errors."""

@@ -31,6 +31,8 @@ class DaviesBouldin(ErrorEstimator):
     class, or coinciding class means. Clipped to [0, 1].
     """
 
+    calibrates_itself = True
+
     def fit(self, base: BaseClasses) -> Self:
         """Regress the actual errors on the index."""
         super().fit(base)

@@ -15,13 +15,7 @@ from fewshot.estimators.margin import (
 from fewshot.estimators.moments import ClassPrior
 from fewshot.estimators.orthant import orthant_probability
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
-from fewshot.heads.base import (
-    Head,
-    LinearForm,
-    LinearHead,
-    Support,
-    linear_scores,
-)
+from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
 # Advantage of one fitted variance: by chance, a chi-square quantile divided by the number of
 # values, and for a class that is a third wider or narrower than the average.
@@ -50,10 +44,10 @@ class EmpiricalBayes(ErrorEstimator):
 
     Parameters
     ----------
-    nu : float
-        Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
-        scatter of the shots (LDA) are evaluated with W alone.
-    points : int
+    nu : float >= 0
+        Weight of the base covariance W in a class's covariance, in shots. Heads whose weights
+        depend on the scatter of the shots (LDA) are evaluated with W alone.
+    points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
 
@@ -64,7 +58,8 @@ class EmpiricalBayes(ErrorEstimator):
     def predict(self, support: Support, head: Head) -> Prediction:
         """Mean over the classes of P(min_j t_cj < 0): (E,)."""
         self._check()
-        if not isinstance(head, LinearHead):
+        form = head.linear()
+        if form is None:
             return self._fall_back(support, head, "this head is not linear in its queries")
         base = self.base_
         if base.moments is None:
@@ -77,7 +72,7 @@ class EmpiricalBayes(ErrorEstimator):
                 "The prior must come from the same backbone and features.",
             )
         prior = base.moments.prior_like(support.features)
-        error = self._posterior_error(prior, support, head)
+        error = self._posterior_error(prior, support, form.balanced())
         fits = agrees(prior, support)
         if bool(fits.all()):
             return Prediction(error)
@@ -91,11 +86,10 @@ class EmpiricalBayes(ErrorEstimator):
             fallback_reason=fallback.fallback_reason,
         )
 
-    def _posterior_error(self, prior: ClassPrior, support: Support, head: LinearHead) -> Tensor:
+    def _posterior_error(self, prior: ClassPrior, support: Support, form: LinearForm) -> Tensor:
         # The weights of LDA depend on the scatter of these shots, along which they vary too little.
-        form = head.linear().balanced()
         nu = self.nu if form.response is not None else PRIOR_ONLY
-        margins, scatter = posterior_margins(prior, support, head, nu, form)
+        margins, scatter = posterior_margins(prior, support, form, nu)
         right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
@@ -115,18 +109,13 @@ class EmpiricalBayes(ErrorEstimator):
 
 
 def posterior_margins(
-    prior: ClassPrior,
-    support: Support,
-    head: LinearHead,
-    nu: float,
-    form: LinearForm | None = None,
+    prior: ClassPrior, support: Support, form: LinearForm, nu: float
 ) -> tuple[Tensor, Tensor]:
     """Margins (E, N, N) of x over the rivals, and covariance of the scores (E, N, N, N).
 
-    The second axis of the covariance is the class that x is of. With `form`, scores are those of
-    that form of the head, for instance a balanced one.
+    The second axis of the covariance is the class that x is of. Scores are those of `form`, the
+    head as weights and biases.
     """
-    form = head.linear() if form is None else form
     weights = form.weights @ prior.basis
     counts = support.counts
     means = (support.means() - prior.mean) @ prior.basis

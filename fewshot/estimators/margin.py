@@ -11,13 +11,7 @@ from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.orthant import orthant_probability
 from fewshot.exceptions import expect_positive_int
-from fewshot.heads.base import (
-    Head,
-    LinearForm,
-    LinearHead,
-    Support,
-    linear_scores,
-)
+from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
 NEEDS_TWO = "held-out margins need two shots of every class"
 
@@ -44,7 +38,7 @@ class Margin(ErrorEstimator):
 
     Parameters
     ----------
-    points : int
+    points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
 
@@ -56,7 +50,7 @@ class Margin(ErrorEstimator):
     def predict(self, support: Support, head: Head) -> Prediction:
         """Mean over the classes of P(min_j t_cj < 0): (E,)."""
         expect_positive_int(f"estimator.{self.name}.points", self.points)
-        form = head.linear() if isinstance(head, LinearHead) else None
+        form = head.linear()
         many = (support.counts > 1).any(-1)
         if form is not None and form.response is not None:
             return self._closed_form(support, form, many)
@@ -85,8 +79,8 @@ class Margin(ErrorEstimator):
             mean, covariance = held_out_margins(stratified_scores(head, support), support)
             error = torch.where(every, self._error(mean, covariance).to(error), error)
         has_covariance = self.base_.covariance is not None
-        means_only = isinstance(head, LinearHead) and head.means_at_one_shot
-        if form is not None and means_only and has_covariance and bool(single.any()):
+        means_only = head.means_at_one_shot and has_covariance
+        if form is not None and means_only and bool(single.any()):
             # LDA is nearest class mean there, so that the base covariance gives an answer.
             nearest_mean = form._replace(response=torch.ones_like(form.biases))
             one_shot_error = self._closed_form(

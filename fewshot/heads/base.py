@@ -267,7 +267,18 @@ class Head(ABC):
     The constructor stores its arguments under their own names; ``fit`` learns attributes that
     end in ``_`` and returns self; ``scores`` changes nothing.
 
+    Attributes
+    ----------
+    is_linear : bool
+        Whether `linear` returns the form of every fitted head of this class. It may be set before
+        fitting: with all images as queries, linear heads read each class once for many episodes.
+    means_at_one_shot : bool
+        Whether one shot of every class makes a linear head nearest class mean, whatever it is with
+        more.
     """
+
+    is_linear: bool = False
+    means_at_one_shot: bool = False
 
     @property
     def uses(self) -> frozenset[str]:
@@ -311,6 +322,13 @@ class Head(ABC):
         check_scores(self, best, query.mask)
         return answers
 
+    def linear(self) -> LinearForm | None:
+        """The fitted head as weights and biases; None if its scores are not linear in the query.
+
+        Estimators have closed forms of the error for linear heads, and refit the others.
+        """
+        return None
+
     def leave_one_out(self, support: Support) -> Tensor | None:
         """Scores (E, N, K, N) of every shot by this head fitted without it, NaN if undefined.
 
@@ -338,17 +356,11 @@ class Head(ABC):
 
 
 class LinearHead(Head):
-    """A head whose scores are linear in the query once it is fitted.
+    """A head whose scores are linear in the query once it is fitted."""
 
-    Class attributes
-    ----------------
-    means_at_one_shot : bool
-        Whether one shot of every class makes it nearest class mean, whatever it is with more.
-    """
-
+    is_linear = True
     weights_: Tensor
     biases_: Tensor
-    means_at_one_shot: bool = False
 
     def scores(self, query: Query) -> Tensor:
         """``weights . x + biases``: (E, T, N)."""

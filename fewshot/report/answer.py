@@ -11,6 +11,7 @@ from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.tasks import report_of
 from fewshot.report.wording import plain
 from fewshot.tasks.base import dataset_label
+from fewshot.units import counted
 
 DATASETS = 8
 COMBINATION = ("backbone", "feature", "head", "variant")
@@ -128,7 +129,7 @@ def _combinations(key: Judged, pairs: Sequence[EvaluatedCell]) -> int:
 
 
 def _aside_text(aside: int) -> str:
-    cells = f"{aside} cell{'s' * (aside > 1)} of other runs {'are' if aside > 1 else 'is'}"
+    cells = f"{counted(aside, 'cell')} of other runs {'are' if aside > 1 else 'is'}"
     return (
         f"{cells} left aside: of runs that have the same cell, the one over most episodes counts, "
         "of those the one made last."

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fewshot.report.wording import decimal, is_number, percent, percent_interval
+from fewshot.report.wording import percent_interval
+from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import Task
+from fewshot.units import decimal, is_number, percent
 
 POPULATIONS = ("episodes", "images", "classes")
 
@@ -48,15 +50,9 @@ def main_interval(intervals: Intervals) -> Mapping[str, Any] | None:
     return intervals.get("episodes") or next(iter(intervals.values()), None)
 
 
-def half_of(interval: Mapping[str, Any] | None) -> float | None:
-    """Half the width of an interval; None without bounds."""
-    lower, upper = ((interval or {}).get(side) for side in ("lower", "upper"))
-    return (upper - lower) / 2 if is_number(lower) and is_number(upper) else None
-
-
 def half_text(interval: Mapping[str, Any] | None, missing: str = "-", *, share: bool = True) -> str:
     """``1.5``: half the width of an interval, of a share in points."""
-    half = half_of(interval)
+    half = half_width(interval)
     return percent(half, missing) if share else decimal(half, missing)
 
 
@@ -66,7 +62,7 @@ def interval_text(
     """``63.1 ± 0.8``: a mean and half the width of its interval, a share in percent."""
     if share or interval is None:
         return percent_interval(interval, missing)
-    half = half_of(interval)
+    half = half_width(interval)
     # A third digit where two would show a width of 0.
     digits = 3 if half is not None and 0 < half < 0.005 else 2
     texts = (f"{number:.{digits}f}" for number in (interval["mean"], half) if is_number(number))

@@ -1,13 +1,14 @@
-"""Formatting of numbers, names, cells and estimators as text. Standard library only."""
+"""Names, cells and estimators as text. Standard library only."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeGuard, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.units import counted, is_number, percent, plus_minus, short_percent
 
 Cell = Mapping[str, Any]
 AnyCell = TypeVar("AnyCell", bound=Cell)
@@ -30,53 +31,27 @@ def plain(name: object) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", str(name))
 
 
-def is_number(value: float | None) -> TypeGuard[float]:
-    """Whether `value` is a finite number."""
-    return value is not None and math.isfinite(value)
-
-
-def percent(value: float | None, missing: str = "-", *, digits: int = 1, sign: bool = False) -> str:
-    """A share in percent (or a difference of shares in points), without the unit."""
-    if not is_number(value):
-        return missing
-    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    # "-0.0" would claim a direction which the digits do not show.
-    return text if float(text) else f"{0:.{digits}f}"
-
-
-def decimal(value: float | None, missing: str = "-", *, sign: bool = False) -> str:
-    """A pure number with two decimals."""
-    return percent(None if value is None else value / 100, missing, digits=2, sign=sign)
-
-
 def percent_interval(interval: Cell | None, missing: str = "-") -> str:
     """``63.1 ± 0.8``: a mean and half the width of its interval, in percent."""
-    if interval is None or not is_number(interval["mean"]):
+    if interval is None:
         return missing
-    lower, upper = interval.get("lower"), interval.get("upper")
-    if not (is_number(lower) and is_number(upper)):
-        return percent(interval["mean"])
-    half = (upper - lower) / 2
-    digits = 1 if half == 0 or half >= 0.0005 else 2
-    return f"{percent(interval['mean'], digits=digits)} ± {percent(half, digits=digits)}"
+    return plus_minus(interval["mean"], half_width(interval), missing)
 
 
-def half_width(cell: Cell, population: str, missing: str = "-") -> str:
+def half_width_text(cell: Cell, population: str, missing: str = "-") -> str:
     """``4.5``: half the width of the accuracy's interval for other classes or images."""
-    interval = cell.get("accuracy_intervals", {}).get(population) or {}
-    lower, upper = interval.get("lower"), interval.get("upper")
-    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else missing
+    return percent(half_width(cell.get("accuracy_intervals", {}).get(population)), missing)
 
 
 def level_text(cells: Iterable[Cell]) -> str:
     """The level of the accuracies' intervals: ``95 %``."""
     levels = sorted({cell["accuracy"].get("level", 0.95) for cell in cells})
-    return " or ".join(f"{100 * level:.4g} %" for level in levels)
+    return " or ".join(short_percent(level) for level in levels)
 
 
 def shots_text(shots: int) -> str:
     """``1 shot``, ``5 shots``."""
-    return f"{shots} shot" if shots == 1 else f"{shots} shots"
+    return counted(shots, "shot")
 
 
 class Group(NamedTuple):
@@ -208,7 +183,7 @@ def interval_levels_text(cells: Iterable[Cell]) -> str:
         for row in cell["estimators"].values()
         if is_number(row.get("coverage"))
     }
-    return " or ".join(f"{100 * level:.4g} %" for level in sorted(levels))
+    return " or ".join(short_percent(level) for level in sorted(levels))
 
 
 def display_name(name: str, oracle: bool) -> str:

@@ -17,6 +17,7 @@ from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import cells_by_task, report_of
 from fewshot.results.joining import Store
 from fewshot.results.store import store_warnings
+from fewshot.units import counted
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
@@ -147,7 +148,7 @@ def join_report(
     if formats:
         _draw(target, summary, rows, formats)
     count = len(summary["runs"])
-    print(f"\nReport over {count} run{'s' * (count > 1)}: {target}")
+    print(f"\nReport over {counted(count, 'run')}: {target}")
     return len(summary["unreadable"])
 
 
@@ -163,7 +164,7 @@ def _draw(
     with writing("--figures", folder):
         folder.mkdir(parents=True, exist_ok=True)
         files = write_figures(folder, summary["cells"], rows, formats)
-    print(f"\nFigures: {folder}, {len(files)} file{'s' * (len(files) != 1)}")
+    print(f"\nFigures: {folder}, {counted(len(files), 'file')}")
 
 
 def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fewshot.results.joining import Store
 from fewshot.results.reading import identity
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.paired import differences as paired_differences
+from fewshot.statistics.paired import mean_difference
 from fewshot.tasks import known_tasks, task_named
 from fewshot.tasks.base import EPISODE, Measure, Task
 
@@ -106,13 +107,12 @@ def differences(
             or not same_episodes(first_entry, second_entry)
         ):
             return None
-        gaps.append((first_values - second_values).dropna().to_numpy())
+        gap = paired_differences(*first_values.align(second_values, join="inner"))
+        gaps.append(gap[~np.isnan(gap)])
     return np.concatenate(gaps)
 
 
 def not_clearly_apart(gap: NDArray | None) -> bool:
     """Whether the interval over episodes of a mean difference contains zero."""
-    if gap is None or len(gap) < 2:
-        return False
-    interval = mean_interval(gap)
-    return bool(interval["lower"] <= 0 <= interval["upper"])
+    difference = None if gap is None else mean_difference(gap)
+    return difference is not None and not difference.clear

@@ -1,20 +1,93 @@
-"""Paired tests of two heads on the same episodes, and of several heads over data sets."""
+"""Paired comparison on the same episodes, and tests of several heads over data sets.
+
+A difference is always first minus second, of one pair of values per episode, task or class: an
+interval of the mean difference is as much narrower than those of the two means as these move
+together. Whether it is clear is said by :class:`fewshot.statistics.intervals.Difference`.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot.exceptions import expect
-from fewshot.statistics.populations import LEVEL, population_intervals
+from fewshot.statistics.intervals import Difference
+from fewshot.statistics.populations import (
+    LEVEL,
+    class_variance,
+    half_width,
+    population_intervals,
+)
 
 FLIPS = 9999
 # With fewer data sets Friedman's approximation and the critical difference are not reliable.
 ENOUGH_SETS = 5
 FLIP_BYTES = 8 << 20
+# Differences of shares below this are 0.
+ROUNDING = 1e-12
+Name = TypeVar("Name")
+
+
+def differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """Return first minus second, float64; 0 where sums of equal shares differ in the last digit.
+
+    Parameters
+    ----------
+    first, second : array-like of one shape
+        Values in [0, 1] of the same episodes; NaN where there is none.
+
+    Raises
+    ------
+    FewshotError
+        `first` and `second` differ in shape.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    expect(
+        a.shape == b.shape,
+        "second",
+        f"expected the shape of first, {a.shape}, got {b.shape}",
+        "Compare on the same episodes.",
+    )
+    return _rounded(a - b)
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.abs(values) < ROUNDING, 0, values)
+
+
+def all_pairs(
+    values: Mapping[Name, NDArray],
+) -> Iterator[tuple[Name, Name, NDArray[np.float64]]]:
+    """Yield the `differences` of every two of the values of the same episodes, in their order."""
+    for first, second in itertools.combinations(values, 2):
+        yield first, second, differences(values[first], values[second])
+
+
+def mean_difference(
+    gaps: NDArray, classes: NDArray | None = None, level: float = LEVEL
+) -> Difference | None:
+    """Return the mean of paired differences with its intervals; None of fewer than two.
+
+    Parameters
+    ----------
+    gaps : ndarray of shape (E,)
+        From `differences`.
+    classes : ndarray of shape (E, N), optional
+        Names or numbers of the classes of every episode, for the interval for other classes.
+    """
+    if len(gaps) < 2:
+        return None
+    mean, draw = float(gaps.mean()), float(gaps.var(ddof=1)) / len(gaps)
+    between = None if classes is None else class_variance(gaps, classes)
+    if classes is None or between is None:
+        return Difference.around(mean, half_width(draw, level))
+    elsewhere = half_width(draw + between, level, len(np.unique(classes)) - 1)
+    return Difference.around(mean, half_width(draw, level), elsewhere)
 
 
 def compare_on_episodes(
@@ -56,16 +129,8 @@ def compare_on_episodes(
     FewshotError
         `first` and `second` differ in shape.
     """
-    expect(
-        first.shape == second.shape,
-        "second",
-        f"expected the shape of first, {first.shape}, got {second.shape}",
-        "Compare on the same episodes.",
-    )
-    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    by_episode = difference.mean(1)
-    # Sums of equal shares in another order differ in the last digit.
-    by_episode[np.abs(by_episode) < 1e-12] = 0
+    difference = differences(first, second)
+    by_episode = _rounded(difference.mean(1))
     return {
         "intervals": population_intervals(
             difference, classes, labels, support, query, level, impostors=impostors

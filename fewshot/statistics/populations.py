@@ -9,6 +9,7 @@ to each such change is subtracted, and the variance of the draw added once.
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,31 @@ POPULATIONS = ("episodes", "images", "classes")
 ALL_CLASSES = "every episode has all classes"
 ALL_IMAGES = "every image of a class is in each episode of that class"
 ONE_EPISODE = "there is only one episode"
+
+
+def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
+    """Return the mean over episodes and its normal interval.
+
+    The population is *episodes*: other draws from these images of these classes. Intervals for
+    other images or other classes are several times as wide.
+
+    Returns
+    -------
+    dict with ``mean``, ``lower``, ``upper``, ``level``, ``population``
+    """
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    half = float("nan")
+    if len(values) > 1:
+        z = NormalDist().inv_cdf(0.5 + level / 2)
+        half = z * float(values.std(ddof=1)) / len(values) ** 0.5
+    return {
+        "mean": mean,
+        "lower": mean - half,
+        "upper": mean + half,
+        "level": level,
+        "population": "episodes",
+    }
 
 
 def population_intervals(

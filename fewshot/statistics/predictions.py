@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.statistics.populations import LEVELS
+from fewshot.statistics.paired import all_pairs
+from fewshot.statistics.populations import LEVELS, mean_interval
 
-LEVEL = 0.95
 # Bounds may have been float32; an error of exactly 0.2 is inside [0.2, 0.3].
 ROUNDING = 1e-6
-
-
-def mean_interval(values: NDArray, level: float = LEVEL) -> dict[str, Any]:
-    """Return the mean over episodes and its normal interval.
-
-    The population is *episodes*: other draws from these images of these classes. Intervals for
-    other images or other classes are several times as wide.
-
-    Returns
-    -------
-    dict with ``mean``, ``lower``, ``upper``, ``level``, ``population``
-    """
-    values = np.asarray(values, dtype=np.float64)
-    mean = float(values.mean())
-    half = float("nan")
-    if len(values) > 1:
-        z = NormalDist().inv_cdf(0.5 + level / 2)
-        half = z * float(values.std(ddof=1)) / len(values) ** 0.5
-    return {
-        "mean": mean,
-        "lower": mean - half,
-        "upper": mean + half,
-        "level": level,
-        "population": "episodes",
-    }
 
 
 def prediction_metrics(
@@ -136,10 +109,10 @@ def compare_estimators(predicted: Mapping[str, NDArray], actual: NDArray) -> lis
         ``first``, ``second``, ``difference`` (an interval of the mean of first minus second:
         negative if the first is more accurate) and ``episodes``.
     """
+    misses = {name: np.abs(values - actual) for name, values in predicted.items()}
     rows = []
-    for first, second in itertools.combinations(predicted, 2):
-        gap = np.abs(predicted[first] - actual) - np.abs(predicted[second] - actual)
-        gap = gap[np.isfinite(gap)]
+    for first, second, gaps in all_pairs(misses):
+        gap = gaps[np.isfinite(gaps)]
         if len(gap) > 1:
             difference = mean_interval(gap)
             rows.append(

@@ -58,31 +58,69 @@ def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ran
         mask = torch.ones_like(positive)
     scores = scores.masked_fill(~mask, -torch.inf)  # padding is last and not counted
     order = scores.argsort(-1, descending=True)
-    ranked = scores.gather(-1, order)
-    hit, miss = ((images & mask).gather(-1, order).long() for images in (positive, ~positive))
-    hits, misses = hit.cumsum(-1), miss.cumsum(-1)
-    P, F = hits[..., -1].double(), misses[..., -1].double()
-    first, last = _ties(ranked)
-    # Accepted at the threshold that an image is at, and at the next higher one.
-    above = (hits - hit).gather(-1, first)
-    hits, misses = hits.gather(-1, last), misses.gather(-1, last)
-    beaten = (miss * (above + hits)).sum(-1).double() / 2
-    precision = hits.double() / (hits + misses).clamp_min(1)
+    hit, miss = ((images & mask).gather(-1, order).double() for images in (positive, ~positive))
+    P, N = hit.sum(-1), miss.sum(-1)
+    above, hits, misses = accepted(hit, miss, tied(scores.gather(-1, order)))
     enough = hits * RECALL[1] >= RECALL[0] * P[..., None]
-    accepted = misses.masked_fill(~enough, scores.shape[-1]).amin(-1)
-    defined = (P > 0) & (F > 0)
-    measures = (beaten / (P * F), (hit * precision).sum(-1) / P, accepted / F)
+    fewest = misses.masked_fill(~enough, scores.shape[-1]).amin(-1)
+    defined = (P > 0) & (N > 0)
+    measures = (
+        area_under_curve(miss, above, hits, P, N),
+        average_precision(hit, hits, misses, P),
+        fewest / N,
+    )
     return Ranking(*(measure.where(defined, torch.nan) for measure in measures))
 
 
-def _ties(ranked: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last position (..., T) of the scores equal to the score at each position."""
+def accepted(
+    hit: Tensor, miss: Tensor, ties: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers of accepted images at the threshold that each image is at, in falling order.
+
+    Parameters
+    ----------
+    hit, miss : Tensor of shape (..., T), floating
+        1 for positives and for negatives in the order of falling scores; both 0 for padding.
+    ties : tuple of Tensor, or None
+        From `tied`: images with equal scores are accepted together.
+
+    Returns
+    -------
+    above, hits, misses : Tensor of shape (..., T)
+        Positives at the next higher threshold; positives and negatives at this one.
+    """
+    hits, misses = hit.cumsum(-1), miss.cumsum(-1)
+    above = hits - hit
+    if ties is None:
+        return above, hits, misses
+    first, last = ties
+    return above.gather(-1, first), hits.gather(-1, last), misses.gather(-1, last)
+
+
+def area_under_curve(miss: Tensor, above: Tensor, hits: Tensor, P: Tensor, N: Tensor) -> Tensor:
+    """Area (...) under the ROC curve, float64, from `accepted` and the numbers of images (...)."""
+    beaten = (miss.double() * (above + hits)).sum(-1)  # twice: half of the ties count
+    return beaten / (2 * P.double() * N)
+
+
+def average_precision(hit: Tensor, hits: Tensor, misses: Tensor, P: Tensor) -> Tensor:
+    """Average precision (...), in the dtype of `hit`, from `accepted` and the positives (...)."""
+    return (hit * (hits / (hits + misses).clamp_min(1))).sum(-1) / P
+
+
+def tied(ranked: Tensor, ignored: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
+    """First and last position (..., T) of the scores equal to the score at each position.
+
+    None if no two are equal, those at positions `ignored` (..., T), bool, aside.
+    """
+    change = ranked[..., 1:] != ranked[..., :-1]
+    if ignored is not None:
+        change = change | ignored[..., 1:]
+    if bool(change.all()):
+        return None
     size = ranked.shape[-1]
     place = torch.arange(size, device=ranked.device).expand(ranked.shape)
     edge = torch.ones_like(ranked[..., :1], dtype=torch.bool)
-    change = ranked[..., 1:] != ranked[..., :-1]
-    begins = torch.cat([edge, change], -1)
-    ends = torch.cat([change, edge], -1)
-    first = place.masked_fill(~begins, 0).cummax(-1).values
-    last = place.masked_fill(~ends, size).flip(-1).cummin(-1).values.flip(-1)
-    return first, last
+    first = place.masked_fill(~torch.cat([edge, change], -1), 0).cummax(-1).values
+    last = place.masked_fill(~torch.cat([change, edge], -1), size)
+    return first, last.flip(-1).cummin(-1).values.flip(-1)

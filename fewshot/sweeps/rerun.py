@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewshot.paths import resource_dir
+from fewshot.heads import heads
 
 # Hydra's options for the source of settings, each with a value as the next word.
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
@@ -30,15 +30,18 @@ def cell_arguments(
     settings : mapping
         The whole configuration of the job.
     cell : mapping
-        With ``head`` and ``shots``, as in ``failed`` of ``summary.json``.
+        With ``head``, ``shots`` and ``seed``, as in ``failed`` of ``summary.json``.
     """
     arguments = job_arguments(overrides)
     head, shots = str(cell["head"]), cell["shots"]
     others = [name for name in settings["head"] if name != head]
-    if others and (resource_dir("conf") / "head" / f"{head}.yaml").is_file():
+    if others and head in heads:
         removed = ("head", *(f"head.{name}" for name in others))
         arguments = [argument for argument in arguments if not _is_under(key_of(argument), removed)]
         arguments.append(f"head={head}")
+    if isinstance(settings["seed"], list):
+        arguments = [argument for argument in arguments if key_of(argument) != "seed"]
+        arguments.append(f"seed={cell['seed']}")
     if isinstance(settings["episodes"].get("shots"), list) and not settings["episodes"]["path"]:
         arguments = [argument for argument in arguments if key_of(argument) != "episodes.shots"]
         arguments.append(f"episodes.shots={shots}")

@@ -22,6 +22,7 @@ from fewshot.sweeps.lock import acquire_lock, release_lock
 from fewshot.sweeps.records import Follower, read_records, remove_records
 from fewshot.sweeps.rerun import job_arguments, shell_line
 from fewshot.text.llm.settings import check_no_secret
+from fewshot.units import counted
 
 FAILURES = "failures.jsonl"
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
@@ -168,7 +169,7 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
         sum(getattr(record, what) for record in records) for what in ("computed", "taken")
     )
     print(
-        f"\n{_plural(len(records), 'job')}: {_plural(computed, 'cell')} computed, "
+        f"\n{counted(len(records), 'job')}: {counted(computed, 'cell')} computed, "
         f"{taken} taken from earlier runs, {len(failures)} failed",
         flush=True,
     )
@@ -191,16 +192,12 @@ def report_interruption(sweep: Sweep, typed: Sequence[str]) -> None:
     ended = [record for record in records if record.ended]
     cells = sum(record.computed + record.taken for record in ended) + kept
     print(
-        f"\nfewshot: interrupted. {_plural(len(ended), 'job')} complete, {_plural(cells, 'cell')} "
+        f"\nfewshot: interrupted. {counted(len(ended), 'job')} complete, {counted(cells, 'cell')} "
         f"kept, and features extracted so far. To go on: {_rerun_line(typed)}",
         file=sys.stderr,
     )
     if launching.kind_of(sweep.launcher) == "slurm":
         print("fewshot: jobs of the cluster go on; scancel ends them.", file=sys.stderr)
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _rerun_line(typed: Sequence[str]) -> str:

@@ -10,11 +10,11 @@ from fewshot.estimators import estimators
 from fewshot.estimators.base import (
     NO_NUMBER,
     BaseClasses,
+    CalibrationSettings,
     ErrorEstimator,
     Prediction,
 )
 from fewshot.estimators.moments import Moments
-from fewshot.estimators.oracle import OracleEstimator
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Context, Support
@@ -24,7 +24,7 @@ from fewshot.text.gaussians.mixing import Pool
 
 E, N, K, D = 8, 4, 5, 20
 # Oracles see the queries and have tests of their own.
-NAMES = [name for name in estimators if not issubclass(estimators[name].load(), OracleEstimator)]
+NAMES = [name for name in estimators if not estimators[name].load().sees_queries]
 
 
 def draw(shots=K, ways=N, seed=0, dtype=torch.float64, spread=1.2, episodes=E, dim=D):
@@ -121,6 +121,55 @@ def check(prediction, episodes=E):
 def test_signature_has_no_room_for_queries(estimator):
     assert isinstance(estimator, ErrorEstimator)
     assert list(inspect.signature(estimator.predict).parameters) == ["support", "head"]
+
+
+@pytest.mark.parametrize("name", estimators)
+def test_only_what_says_that_it_sees_queries_does_anything_with_them(name):
+    """By behaviour: other queries change what an oracle predicts, and nothing else's."""
+    estimator, support, head = estimators.create(name), draw(), heads.create("ncm")
+    estimator.fit(base_classes("ncm"))
+    judged = head.fit(support)
+    near, far = (
+        estimator.predict_knowing(support, judged, draw(seed=0, shots=9, spread=spread)).error
+        for spread in (0.3, 4.0)
+    )
+    assert estimator.sees_queries == (not torch.equal(near, far))
+    alone = estimator.predict(support, judged)
+    assert bool(alone.error.isnan().all()) == estimator.sees_queries
+    assert not estimator.sees_queries or "queries" in alone.reason
+
+
+SPACE = {"backbone": "net", "feature": "last", "normalize": "none", "dimensions": D}
+
+
+@pytest.mark.parametrize("name", estimators)
+def test_the_level_of_a_run_is_for_estimators_that_set_none(name):
+    run = CalibrationSettings("none", 0.8, None, SPACE)
+    estimator = estimators.create(name)
+    configured = estimator.configured(run)
+    assert type(configured) is type(estimator)
+    if "level" not in estimator.get_params():
+        assert configured.get_params() == estimator.get_params()
+        return
+    assert configured.level == 0.8
+    assert estimators.create(name, level=0.6).configured(run).level == 0.6
+    assert estimator.level == 0.9  # of the original
+
+
+def test_a_label_of_a_calibration_is_of_what_calibrates_itself(estimator):
+    assert estimator.calibration_label() == "none" or estimator.calibrates_itself
+
+
+def test_what_goes_into_a_calibrator_was_learned_from_base_classes(estimator, hand_made):
+    name = type(estimator).__name__.lower()
+    unfitted = estimator.with_params()
+    without = estimator.with_params().fit(BaseClasses())
+    for nothing in (unfitted, without):
+        assert nothing.add_to(hand_made, name, "ncm", K) is hand_made
+    made = estimator.add_to(hand_made, name, "ncm", K)
+    if made is not hand_made:
+        assert estimator.calibrates_itself
+        assert made.models != hand_made.models or name in made.others
 
 
 def test_shape_range_and_reason(estimator, head):

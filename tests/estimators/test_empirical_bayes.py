@@ -77,7 +77,7 @@ def test_posterior_margins_equal_dense_matrices(head, nu):
     mask = (torch.arange(6) < torch.tensor(counts)[:, None]).expand(5, 3, 6)
     support = Support.of(full.features, mask.clone())
     form = head.fit(support).linear()
-    margins, scatter = posterior_margins(prior, support, head, nu)
+    margins, scatter = posterior_margins(prior, support, form, nu)
     mu0 = prior.mean.numpy()
     for e in range(5):
         w, b = form.weights[e].numpy(), form.biases[e].numpy()
@@ -97,7 +97,7 @@ def test_two_ways_are_normal_cdfs():
     _, support = draw_episodes(prior, 20, 2, 3)
     head = NCM().fit(support)
     base = base_classes(prior)
-    margins, scatter = posterior_margins(base.moments.prior, support, head, 8.0)
+    margins, scatter = posterior_margins(base.moments.prior, support, head.linear(), 8.0)
     predicted = EmpiricalBayes().fit(base).predict(support, head)
     assert predicted.fallback is None
     for e in range(20):

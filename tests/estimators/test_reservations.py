@@ -15,8 +15,10 @@ from fewshot.estimators.auto import (
 from fewshot.estimators.base import NO_BASE, Prediction, reserved
 from fewshot.estimators.calibration.transferred import General
 from fewshot.heads.base import Support
+from fewshot.heads.logistic import LogisticRegression
 from fewshot.heads.ncm import NCM
 from fewshot.heads.ridge import Ridge
+from fewshot.heads.simpleshot import SimpleShot
 from fewshot.tasks.classification.cell import all_reasons
 
 
@@ -78,3 +80,10 @@ def test_a_calibrator_knows_its_own_heads():
     mine = General({}, left_out=[row])
     assert mine.fitted_with(Ridge()) and not mine.fitted_with(NCM())
     assert General({}).fitted_with(NCM())  # it does not say
+
+
+def test_heads_are_found_by_the_names_of_the_registry_and_not_by_those_of_classes():
+    mine = General({}, left_out=[{"head": name} for name in ("logistic", "simpleshot", "gone")])
+    assert mine.fitted_with(LogisticRegression()) and mine.fitted_with(SimpleShot("support"))
+    assert not mine.fitted_with(NCM())
+    assert not mine.fitted_with(type("Logistic", (NCM,), {})())

@@ -1,5 +1,6 @@
 """What every registered head must do."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,8 @@ import torch
 from fewshot.estimators.held_out import leave_one_out_scores, refitted_scores
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
-from fewshot.heads.base import (
-    Context,
-    LinearHead,
-    Query,
-    Support,
-    linear_scores,
-)
+from fewshot.heads.base import Context, Query, Support, linear_scores
+from fewshot.heads.ncm import NCM
 
 E, N, K, D, T = 6, 4, 5, 12, 10
 
@@ -253,11 +249,20 @@ def test_deterministic(head, case):
 
 
 def test_linear_form_gives_the_scores(head, case):
-    if not isinstance(head, LinearHead):
-        pytest.skip("not linear")
     support, query = case
     form = head.fit(support).linear()
+    assert head.is_linear == (form is not None)
+    if form is None:
+        pytest.skip("not linear")
     assert torch.equal(linear_scores(query.features, form.weights, form.biases), head.scores(query))
+
+
+@pytest.mark.parametrize("name", [n for n in heads if heads.create(n).means_at_one_shot])
+def test_means_at_one_shot_are_nearest_class_mean(name, case):
+    head, (support, query) = heads.create(name), case
+    single = Support.of(support.features[:, :, :1], None, support.context)
+    answers = head.fit(single).predict(query)
+    assert torch.equal(answers, NCM().fit(single).predict(query))
 
 
 def test_leave_one_out_equals_refitting(head, case):
@@ -313,3 +318,19 @@ def test_the_list_says_what_it_uses(head):
     assert ("transductive" in said) == ("queries" in head.uses)
     assert ("balanced" in said) == ("query_prior" in head.uses)
     assert ("text" in said) == ("text" in head.uses)
+
+
+FLAGS = [
+    (name, flag)
+    for name in heads
+    for flag, parameter in inspect.signature(heads[name].load()).parameters.items()
+    if isinstance(parameter.default, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "flag"), FLAGS)
+@pytest.mark.parametrize("value", ["no", [1], None, 1])
+def test_a_flag_is_true_or_false(name, flag, value):
+    """Other values would silently count as one of them: "no" as True."""
+    with pytest.raises(FewshotError, match=rf"^head\.{name}\.{flag}: expected true or false, got"):
+        heads.create(name, **{flag: value}).fit(Support.of(torch.eye(4).reshape(1, 2, 2, 4)))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fewshot.report.payload.payload import payload
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 EPISODES, WAYS, CLASSES = 400, 5, 40
 
@@ -119,6 +119,17 @@ def test_seeds_are_averaged_and_paired():
     )  # fmt: skip
     assert "vit with ncm" in line and "(mean of 2 seeds)" in line and "lucky" not in line
     assert "(+3.0 ± 0.1 points" in line
+
+
+def test_the_best_on_average_may_be_behind_on_the_episodes_that_both_have():
+    """Under seed 1 `ncm` had easy episodes and `lda` hard ones; under seed 0 `lda` is better."""
+    (line,) = lines(
+        {"error": BASE}, {"error": BASE - 0.2, "seed": 1, "drawn": "1"},
+        {"head": "lda", "error": BASE - 0.03 + NOISE},
+        {"head": "lda", "error": BASE, "seed": 2, "drawn": "2"},
+    )  # fmt: skip
+    assert "resnet with ncm is right in" in line
+    assert "; not clearly ahead of the next head, lda (-2.9 ± 0." in line
 
 
 def test_intervals_and_transduction_are_told():

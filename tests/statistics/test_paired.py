@@ -7,7 +7,10 @@ from scipy.stats import binomtest, friedmanchisquare, permutation_test, wilcoxon
 from fewshot.episodes import sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.statistics.paired import (
+    all_pairs,
     compare_on_episodes,
+    differences,
+    mean_difference,
     rank_test,
     sign_flip,
     signed_rank,
@@ -30,6 +33,46 @@ DEMSAR = [
     [4, 1, 2, 3],
     [3, 1, 4, 2],
 ]
+
+
+def test_rounding_is_no_difference():
+    """0.1 + 0.2 - 0.3 in all episodes would be a clear difference."""
+    first, second = np.full(50, 0.1) + 0.2, np.full(50, 0.3)
+    assert (first != second).all() and not differences(first, second).any()
+    assert not mean_difference(differences(first, second)).clear
+    gaps = differences([0.5, np.nan, 0.25], [0.25, 0.5, 0.25])
+    np.testing.assert_array_equal(gaps, [0.25, np.nan, 0])
+    with pytest.raises(FewshotError, match=r"expected the shape of first, \(2,\), got \(3,\)"):
+        differences([0, 1], [0, 1, 2])
+
+
+def test_every_pair_is_first_minus_second():
+    values = {"a": np.array([0.5]), "b": np.array([0.25]), "c": np.array([1.0])}
+    pairs = {(first, second): float(gap[0]) for first, second, gap in all_pairs(values)}
+    assert pairs == {("a", "b"): 0.25, ("a", "c"): -0.5, ("b", "c"): -0.75}
+
+
+def test_mean_difference_is_that_of_population_intervals():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 12)
+    drawn = sample_episodes(labels, 4, 2, 5, 60, 0)
+    gaps = rng.normal(0.02, 0.1, 60) + 0.1 * drawn.classes.mean(1) / 20
+    values = np.broadcast_to(gaps[:, None], drawn.classes.shape)
+    expected = compare_on_episodes(
+        values, 0 * values, drawn.classes, labels, drawn.support, drawn.query
+    )["intervals"]
+    names = np.array([[f"class {c:02d}" for c in row] for row in drawn.classes.tolist()])
+    for classes in (drawn.classes, names):
+        found = mean_difference(gaps, classes)
+        bounds = [expected["episodes"][key] for key in ("mean", "lower", "upper")]
+        assert [found.mean, found.lower, found.upper] == pytest.approx(bounds)
+        # There without the images, whose interval is a lower bound of that of the classes.
+        width = (expected["classes"]["upper"] - expected["classes"]["lower"]) / 2
+        assert 0.5 * width < found.classes <= width * (1 + 1e-9)
+    assert mean_difference(gaps).classes is None
+    assert mean_difference(gaps[:1]) is None
+    every = np.broadcast_to(np.arange(4), (60, 4))
+    assert mean_difference(gaps, every).classes is None
 
 
 def test_published_ranks_and_critical_differences():

@@ -13,9 +13,9 @@ from fewshot.statistics.populations import (
     ALL_CLASSES,
     ALL_IMAGES,
     class_variance,
+    mean_interval,
     population_intervals,
 )
-from fewshot.statistics.predictions import mean_interval
 from fewshot.tasks.engine.episodes import actual_errors
 
 CLASSES, REPEATS = 20, 100

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fewshot.estimators.base import (
     BaseClasses,
+    CalibrationSettings,
     ErrorEstimator,
     Prediction,
     reserved,
@@ -33,6 +34,9 @@ from fewshot.estimators.calibration.intervals import (
 from fewshot.exceptions import expect, expect_choice
 from fewshot.heads.base import Head, Support
 
+if TYPE_CHECKING:
+    from fewshot.estimators.calibration.transferred import General
+
 
 class Calibrated(ErrorEstimator):
     """Calibrate estimators on base-class episodes, and measure their intervals there.
@@ -51,6 +55,8 @@ class Calibrated(ErrorEstimator):
     residuals_ : Residuals or None
         None without predictions on base classes, for the reason in ``reason_``.
     """
+
+    calibrates_itself = True
 
     def __init__(
         self, inner: Mapping[str, ErrorEstimator], method: str = "slope", level: float = LEVEL
@@ -96,6 +102,18 @@ class Calibrated(ErrorEstimator):
             support, stacked, calibrator, self.residuals_, self.level, reason, predictions
         )
 
+    def calibration_label(self) -> str:
+        """Return the method."""
+        return self.method
+
+    def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
+        """Return `calibrator` with the fitted one for this estimator and head, if there is one."""
+        fitted, residuals = getattr(self, "calibrator_", None), getattr(self, "residuals_", None)
+        if fitted is None or residuals is None:
+            return calibrator
+        steps = Steps(np.array([float(shots)]), [fitted], [residuals])
+        return replace(calibrator, others={**calibrator.others, name: {head: steps}})
+
     def _predict_base(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
         reasons: dict[str, None] = {}
 
@@ -115,9 +133,9 @@ class Stack(Calibrated):
     Parameters
     ----------
     of : sequence of str
-        Names of estimators, with their default settings.
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+        Names of estimators, with their default settings; at least one, and not "stack".
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
     """
 
     def __init__(
@@ -132,6 +150,14 @@ class Stack(Calibrated):
             expect(name != "stack", "estimator.stack.of", "a stack cannot hold a stack")
         super().__init__({name: estimators.create(name) for name in of}, "ridge", level)
 
+    def configured(self, settings: CalibrationSettings) -> Self:
+        """Return it with the level of the run, unless its level is not the default."""
+        return self.with_params(level=settings.level) if self.level == LEVEL else self
+
+    def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
+        """Return `calibrator` as it is: its calibrators are those of single estimators."""
+        return calibrator
+
 
 class Transferred(ErrorEstimator):
     """An estimator with calibrators that were fitted on other data sets.
@@ -144,6 +170,8 @@ class Transferred(ErrorEstimator):
         Nominal coverage of the interval, in (0, 0.99].
     """
 
+    calibrates_itself = True
+
     def __init__(self, inner: ErrorEstimator, steps: Steps, level: float = LEVEL) -> None:
         self.inner = inner
         self.steps = steps
@@ -155,6 +183,10 @@ class Transferred(ErrorEstimator):
         check_level("calibration.level", self.level)
         self.inner.fit(base)
         return self
+
+    def calibration_label(self) -> str:
+        """Return "datasets"."""
+        return "datasets"
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return calibrated errors (E,) with their intervals."""

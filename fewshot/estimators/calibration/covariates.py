@@ -13,12 +13,7 @@ from fewshot.estimators.empirical_bayes import posterior_margins
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.margin import held_out_margins, margin_means, projected_scatter
 from fewshot.estimators.moments import ClassPrior
-from fewshot.heads.base import (
-    Head,
-    LinearForm,
-    LinearHead,
-    Support,
-)
+from fewshot.heads.base import Head, LinearForm, Support
 
 # Weight of the base covariance against the shots', in degrees of freedom.
 BASE_FREEDOM = 20.0
@@ -49,7 +44,8 @@ class Evidence:
     @cached_property
     def form(self) -> LinearForm | None:
         """The head as weights and biases, if it is linear."""
-        return self.head.linear().balanced() if isinstance(self.head, LinearHead) else None
+        form = self.head.linear()
+        return None if form is None else form.balanced()
 
     @cached_property
     def ways(self) -> Tensor:
@@ -86,9 +82,9 @@ class Evidence:
     @cached_property
     def risk_base(self) -> Tensor:
         """`risk` with the covariance of the base classes alone."""
-        assert isinstance(self.head, LinearHead)
         trace, scatter = self._base
         form = self.head.linear()
+        assert form is not None
         if form.response is None:  # with one shot a linear head has only the class means
             form = form._replace(response=torch.ones_like(form.biases))
         form = form.balanced()
@@ -98,11 +94,8 @@ class Evidence:
     @cached_property
     def risk_posterior(self) -> Tensor:
         """`risk` with the posterior of the classes, given shots and base classes."""
-        assert isinstance(self.head, LinearHead)
-        margins, scatter = posterior_margins(
-            self._prior, self.support, self.head, nu=8.0, form=self.form
-        )
-        return risk(margins, scatter)
+        assert self.form is not None
+        return risk(*posterior_margins(self._prior, self.support, self.form, nu=8.0))
 
     @cached_property
     def overlap(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fewshot.estimators.base import BaseClasses
-from fewshot.heads.base import Head, LinearHead, Support
+from fewshot.heads.base import Head, Support
 
 # With fewer base classes the covariance between them is not reliable.
 ENOUGH_CLASSES = 10
@@ -26,10 +26,10 @@ REGIMES: dict[str, tuple[str, ...]] = {
 
 def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
     """Return the regime of every episode."""
-    linear = isinstance(head, LinearHead)
-    usable = linear and base.moments is not None
-    closed = isinstance(head, LinearHead) and head.linear().response is not None
-    means = closed or (isinstance(head, LinearHead) and head.means_at_one_shot)
+    form = head.linear()
+    usable = form is not None and base.moments is not None
+    closed = form is not None and form.response is not None
+    means = closed or (form is not None and head.means_at_one_shot)
     one_shot = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
     multi_shot = "closed" if closed else "held out"
     if usable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from fewshot.estimators.calibration.intervals import GRID, Residuals
 from fewshot.estimators.calibration.regimes import REGIMES
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
+from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 
 FORMAT = 1
@@ -155,8 +157,7 @@ class General:
 
     def fitted_with(self, head: Head) -> bool:
         """Whether it was fitted with heads of this class, or the heads are not recorded."""
-        class_name = type(head).__name__.lower()
-        return not self.heads or class_name in {name.replace("_", "") for name in self.heads}
+        return not self.heads or registered_as(head, self.heads)
 
     def model(self, regime: str) -> Model:
         """Return the model of a regime; FewshotError if the calibrator has none."""
@@ -185,7 +186,7 @@ class General:
             )
         return steps
 
-    def check_space(self, info: dict[str, Any]) -> None:
+    def check_space(self, info: Mapping[str, Any]) -> None:
         """Raise FewshotError if features are of another space than the fitted data sets."""
         for key, value in (self.space or {}).items():
             if info.get(key) != value:
@@ -218,6 +219,12 @@ class General:
         }
         with atomic_path(path) as partial:
             partial.write_text(_readable(content) + "\n", encoding="utf-8")
+
+
+def registered_as(head: Head, names: Iterable[str]) -> bool:
+    """Whether one of the `names` of the registry of heads makes heads of the class of `head`."""
+    known = (name for name in names if name in head_registry)
+    return any(type(head) is type(head_registry.create(name)) for name in known)
 
 
 def _readable(content: dict[str, Any]) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from fewshot.report.wording import decimal, is_number, percent
-
-if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference
-
+from fewshot.statistics.intervals import Difference
+from fewshot.units import decimal, percent, plus_minus
 
 MOST = 4
 
@@ -21,7 +18,7 @@ def ahead_text(gap: Difference, what: str, name: str, *, share: bool = True) -> 
     """
     points = " points" if share else ""
     text = f"{gap_text(gap.mean, gap.half, share=share)}{points} on the same episodes"
-    if not gap.clear:
+    if not gap.above:
         return f"not clearly ahead of the next {what}, {name} ({text})"
     if gap.clear_elsewhere is False:
         width = percent(gap.classes) if share else decimal(gap.classes)
@@ -35,16 +32,7 @@ def gap_text(mean: float, half: float, *, share: bool = True) -> str:
     scale, digits = (1.0, 1) if share else (0.01, 2)  # `percent` multiplies by 100
     mean, half = scale * mean, scale * half
     digits += percent(abs(mean), digits=digits) == percent(half, digits=digits)
-    return f"{percent(mean, sign=True, digits=digits)} ± {percent(half, digits=digits)}"
-
-
-def signed(gap: Mapping[str, Any], sign: int) -> dict[str, Any] | None:
-    """The difference times `sign` (-1 swaps the pair); None without an interval."""
-    lower, upper = gap.get("lower"), gap.get("upper")
-    if not (is_number(lower) and is_number(upper)):
-        return None
-    bounds = sorted((sign * lower, sign * upper))
-    return {"mean": sign * gap["mean"], "lower": bounds[0], "upper": bounds[1]}
+    return plus_minus(mean, half, digits=digits, sign=True)
 
 
 def evenly_spaced(values: Sequence[Any]) -> list[Any]:

@@ -8,7 +8,8 @@ from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import EvaluatedCell, compare
 from fewshot.report.comparison.predictions import prediction_lines
-from fewshot.report.wording import percent, shots_text
+from fewshot.report.wording import shots_text
+from fewshot.units import percent
 
 SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
 

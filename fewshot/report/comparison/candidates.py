@@ -10,13 +10,13 @@ from fewshot.report.wording import (
     Cell,
     backbone_name,
     feature_kinds,
-    half_width,
-    is_number,
-    percent,
+    half_width_text,
     plain,
     shots_text,
 )
+from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import head_label
+from fewshot.units import is_number, percent
 
 Setting = tuple[int, int]  # ways, shots
 
@@ -63,12 +63,11 @@ class Candidate:
 
 
 def _episodes(cell: Cell) -> str:
-    lower, upper = cell["accuracy"].get("lower"), cell["accuracy"].get("upper")
-    return percent((upper - lower) / 2) if is_number(lower) and is_number(upper) else ""
+    return percent(half_width(cell["accuracy"]), "")
 
 
 def _classes(cell: Cell) -> str:
-    return half_width(cell, "classes", "")
+    return half_width_text(cell, "classes", "")
 
 
 def candidates(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number
+from fewshot.report.wording import Cell, backbone_name, feature_kinds
 from fewshot.tasks.base import head_label
+from fewshot.units import is_number
 
 HEAD, BACKBONE, BOTH = "head", "backbone", "head and backbone"
 # Treatments in fewer than this share of the contexts are left out: hardly any would be shared.

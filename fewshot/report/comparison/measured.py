@@ -7,28 +7,20 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from fewshot.report.comparison.ahead import ahead_text, evenly_spaced, signed
+from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.intervals import (
     by_population,
-    half_of,
     half_text,
     interval_text,
     intervals_of,
     main_interval,
 )
-from fewshot.report.wording import (
-    Cell,
-    backbone_name,
-    decimal,
-    feature_kinds,
-    is_number,
-    percent,
-    shots_text,
-)
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, shots_text
+from fewshot.statistics.intervals import Difference, over_seeds
 from fewshot.tasks.base import LOWER, NEITHER, Measure, head_label
+from fewshot.units import decimal, is_number, percent
 
 if TYPE_CHECKING:
-    from fewshot.report.comparison.paired import Difference
     from fewshot.report.tasks.base import TaskReport
 
 Name = tuple[str, ...]  # backbone, head and what else is compared
@@ -134,19 +126,7 @@ def _next_head(
     gaps = [gap for pair in pairs if (gap := _paired(measure, *pair)) is not None]
     if not gaps:
         return f"the next {report.head}, {name}, was not compared episode by episode"
-    return ahead_text(_joined(gaps), report.head, name, share=measure.fraction)
-
-
-def _joined(gaps: Sequence[Difference]) -> Difference:
-    """Mean difference over seeds, whose episodes are independent but whose classes are not."""
-    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
-
-    classes = [gap.classes for gap in gaps if gap.classes is not None]
-    return Difference(
-        mean=fmean(gap.mean for gap in gaps),
-        half=math.hypot(*(gap.half for gap in gaps)) / len(gaps),
-        classes=fmean(classes) if len(classes) == len(gaps) else None,
-    )
+    return ahead_text(over_seeds(gaps), report.head, name, share=measure.fraction)
 
 
 def _paired(measure: Measure, best: Cell, other: Cell) -> Difference | None:
@@ -160,17 +140,6 @@ def _paired(measure: Measure, best: Cell, other: Cell) -> Difference | None:
             intervals = by_population(row.get(measure.name))
             if {row.get("first"), row.get("second")} == set(names) and intervals:
                 sign = 1 if row["first"] == names[0] else -1
-                return _difference(intervals, -sign if measure.better == LOWER else sign)
+                sign *= -1 if measure.better == LOWER else 1
+                return Difference.of(main_interval(intervals), intervals.get("classes"), sign)
     return None
-
-
-def _difference(intervals: Mapping[str, Any], sign: int) -> Difference | None:
-    from fewshot.report.comparison.paired import Difference  # arrays, which tables do without
-
-    gap = main_interval(intervals)
-    episodes = None if gap is None else signed(gap, sign)
-    classes = signed(intervals["classes"], sign) if "classes" in intervals else None
-    half, elsewhere = half_of(episodes), half_of(classes)
-    if episodes is None or half is None:
-        return None
-    return Difference(episodes["mean"], half, elsewhere)

@@ -11,14 +11,8 @@ from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-from fewshot.report.wording import (
-    Cell,
-    best_estimator,
-    decimal,
-    is_number,
-    notes_of,
-    shown_estimator,
-)
+from fewshot.report.wording import Cell, best_estimator, notes_of, shown_estimator
+from fewshot.units import decimal, is_number
 
 BASELINE = "constant"
 LEVEL = 0.95

@@ -6,31 +6,17 @@ heads have different scales and are not averaged.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
 
 from fewshot.report.comparison.ahead import gap_text
 from fewshot.report.comparison.candidates import Candidate, Setting
 from fewshot.report.comparison.order import BASELINE, order_of, order_text
-from fewshot.report.wording import (
-    Cell,
-    interval_level,
-    is_number,
-    percent,
-    shots_text,
-    shown_estimator,
-)
+from fewshot.report.wording import Cell, interval_level, shots_text, shown_estimator
+from fewshot.statistics.intervals import Difference, over_seeds
+from fewshot.units import is_number, percent, short_percent
 
 NO_PREDICTION = "No estimator could predict an error."
-
-
-class Gap(NamedTuple):
-    """Mean over seeds of the paired difference of |predicted - actual|, and half its interval."""
-
-    mean: float
-    half: float
 
 
 def prediction_lines(
@@ -81,7 +67,7 @@ def _constant_clause(cells: Sequence[Cell], estimator: str, tells_apart: bool) -
     if len(baseline) < len(cells):
         return "."
     gap = _gap(cells, estimator)
-    nearer = gap is not None and gap.mean + gap.half < 0
+    nearer = gap is not None and gap.below
     verdict = "clearly nearer" if nearer and tells_apart else "not clearly nearer"
     if nearer and not tells_apart:
         verdict = "nearer to their average"
@@ -89,32 +75,25 @@ def _constant_clause(cells: Sequence[Cell], estimator: str, tells_apart: bool) -
     return f"; saying the same of all would be off by {constant} ({verdict}){_gap_clause(gap)}."
 
 
-def _gap_clause(gap: Gap | None) -> str:
+def _gap_clause(gap: Difference | None) -> str:
     if gap is None:
         return ""
-    worse = "clearly further off, " if gap.mean - gap.half > 0 else ""
+    worse = "clearly further off, " if gap.above else ""
     return f", {worse}a difference of {gap_text(gap.mean, gap.half)} points"
 
 
-def _gap(cells: Sequence[Cell], estimator: str) -> Gap | None:
+def _gap(cells: Sequence[Cell], estimator: str) -> Difference | None:
     """MAE minus that of the baseline; None if a cell has no interval of the difference."""
     paired = [_paired(cell, estimator) for cell in cells]
     gaps = [gap for gap in paired if gap is not None]
-    if len(gaps) < len(cells) or not gaps:
-        return None
-    # Seeds are other draws of episodes, independent of each other.
-    half = math.hypot(*(gap.half for gap in gaps)) / len(gaps)
-    return Gap(fmean(gap.mean for gap in gaps), half)
+    return over_seeds(gaps) if gaps and len(gaps) == len(cells) else None
 
 
-def _paired(cell: Cell, estimator: str) -> Gap | None:
+def _paired(cell: Cell, estimator: str) -> Difference | None:
     for row in cell.get("comparisons") or []:
         if {row["first"], row["second"]} != {estimator, BASELINE}:
             continue
-        lower, upper = row["difference"].get("lower"), row["difference"].get("upper")
-        if is_number(lower) and is_number(upper):
-            sign = 1 if row["first"] == estimator else -1
-            return Gap(sign * (lower + upper) / 2, (upper - lower) / 2)
+        return Difference.of(row["difference"], sign=1 if row["first"] == estimator else -1)
     return None
 
 
@@ -125,7 +104,7 @@ def _coverage(cells: Sequence[Cell], estimator: str) -> str:
     if not rows or len(levels) > 1:
         return ""
     held = percent(fmean(row["coverage"] for row in rows), digits=0)
-    return f" Its {100 * levels.pop():.4g} % intervals held {held} % of the errors."
+    return f" Its {short_percent(levels.pop())} intervals held {held} % of the errors."
 
 
 def _others(others: Sequence[Candidate], estimator: str) -> str:

@@ -23,6 +23,7 @@ from fewshot.report.tasks import TaskReport, cells_by_task, report_of
 from fewshot.report.wording import Cell
 from fewshot.statistics.paired import ENOUGH_SETS, rank_test, signed_rank
 from fewshot.tasks.base import LOWER, NEITHER
+from fewshot.units import counted
 
 # One context has an order; a mean of ranks needs several.
 SEVERAL = 2
@@ -139,11 +140,11 @@ def _mean_ranks(rows: NDArray) -> NDArray:
 def _over(of: str, contexts: list[Context], datasets: int, enough: bool, what: str) -> str:
     other = {HEAD: "backbones", BACKBONE: "heads"}.get(of)
     fixed = "ways, shots and seeds" if other is None else f"{other}, ways, shots and seeds"
-    sets = f"{datasets} data set{'s' * (datasets > 1)}"
+    sets = counted(datasets, "data set")
     if enough:
         return f"{sets}; {what} averaged over the {fixed} that all share"
     count = len(contexts)
-    return f"{count} context{'s' * (count > 1)} ({fixed} that all share, on {sets})"
+    return f"{counted(count, 'context')} ({fixed} that all share, on {sets})"
 
 
 def _note(datasets: int, names: list[str], dropped: list[str], enough: bool) -> str:

@@ -16,8 +16,9 @@ from fewshot.report.figures.style import (
     house_style,
     nth,
 )
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, is_number, plain
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, plain
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.units import is_number
 
 COLUMNS = 3
 PANELS = 12

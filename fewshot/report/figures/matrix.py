@@ -9,15 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fewshot.report.figures.style import GREY, INK, house_style
-from fewshot.report.wording import (
-    Cell,
-    backbone_name,
-    feature_kinds,
-    is_number,
-    plain,
-    shots_text,
-)
+from fewshot.report.wording import Cell, backbone_name, feature_kinds, plain, shots_text
 from fewshot.tasks.base import dataset_label
+from fewshot.units import is_number
 
 WIDE, HIGH, LETTER = 0.95, 0.34, 0.085
 

@@ -14,8 +14,9 @@ from fewshot.report.figures.panels import panels, wrapped
 from fewshot.report.figures.plots import Plot, plot_each
 from fewshot.report.figures.style import COLORS, INK, MARKERS, house_style, nth
 from fewshot.report.intervals import intervals_of, main_interval
-from fewshot.report.wording import Cell, is_number, plain
+from fewshot.report.wording import Cell, plain
 from fewshot.tasks.base import Task, head_label
+from fewshot.units import is_number
 
 if TYPE_CHECKING:
     from fewshot.report.tasks.base import TaskReport

@@ -16,7 +16,8 @@ from fewshot.report.figures.style import (
     nth,
 )
 from fewshot.report.text.one_class import at, shares, source_text
-from fewshot.report.wording import Cell, is_number, plain
+from fewshot.report.wording import Cell, plain
+from fewshot.units import is_number
 
 OFFSET = 0.08
 COLUMNS = 3

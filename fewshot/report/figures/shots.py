@@ -15,7 +15,7 @@ from fewshot.report.figures.panels import estimator_line, panels, wrapped
 from fewshot.report.figures.rows import in_percent, predicting, where
 from fewshot.report.figures.style import INK, house_style
 from fewshot.report.wording import plain
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 REFERENCE = "constant"
 COLUMNS = 3

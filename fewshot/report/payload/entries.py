@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from fewshot.report.intervals import POPULATIONS, Intervals
-from fewshot.report.wording import is_number
 from fewshot.tasks.base import Better
+from fewshot.units import is_number
 
 NOT_STATED = "the run did not say"
 

@@ -21,6 +21,7 @@ from fewshot.report.tasks import report_of
 from fewshot.report.wording import Cell, plain
 from fewshot.results.schema import CellSummary
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.units import counted
 
 NAMED = 3  # most names of each kind in the title
 
@@ -131,16 +132,12 @@ def counts(summary: JoinedSummary) -> str:
     cells = summary["cells"]
     runs = len(summary.get("runs") or [""])
     kinds = (("data set", dataset_label), ("backbone", _backbone), ("head", head_label))
-    what = (_many(len({label(cell) for cell in cells}), word) for word, label in kinds)
-    return f"{_many(runs, 'run')}, {_many(len(cells), 'cell')}: {', '.join(what)}"
+    what = (counted(len({label(cell) for cell in cells}), word) for word, label in kinds)
+    return f"{counted(runs, 'run')}, {counted(len(cells), 'cell')}: {', '.join(what)}"
 
 
 def _backbone(cell: Cell) -> str:
     return str(cell["backbone"])
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _created(summary: JoinedSummary) -> str:

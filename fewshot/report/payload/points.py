@@ -14,8 +14,9 @@ from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
-from fewshot.report.wording import Cell, estimator_names, is_number
+from fewshot.report.wording import Cell, estimator_names
 from fewshot.tasks.base import CELL_COLUMNS, dataset_label
+from fewshot.units import is_number
 
 # Bytes of base64 for all points of a page, including classes and file numbers of episodes.
 POINT_BYTES = 7_000_000

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.tasks.terms import RANKING
-from fewshot.report.wording import Cell, percent, protocol_text
+from fewshot.report.wording import Cell, protocol_text
+from fewshot.units import percent
 
 if TYPE_CHECKING:
     import pandas as pd

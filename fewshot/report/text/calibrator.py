@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from fewshot.report.wording import percent, plain
+from fewshot.report.wording import plain
+from fewshot.units import percent
 
 if TYPE_CHECKING:
     from fewshot.estimators.calibration.transferred import General

@@ -23,20 +23,19 @@ from fewshot.report.wording import (
     estimator_names,
     fallback_notes,
     group_cells,
-    half_width,
+    half_width_text,
     head_notes,
     heading_text,
     interval_levels_text,
-    is_number,
     level_text,
     missing_notes,
     oracle_names,
-    percent,
     percent_interval,
     plain,
     protocol_text,
 )
 from fewshot.tasks.base import head_label
+from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
 ESTIMATOR_GAP = "   "
@@ -161,7 +160,7 @@ def _left_header(cells: Sequence[Cell]) -> list[str]:
 
 def _has_classes(cells: Sequence[Cell]) -> bool:
     """Whether any cell has an interval for other classes."""
-    return any(half_width(cell, "classes", "") for cell in cells)
+    return any(half_width_text(cell, "classes", "") for cell in cells)
 
 
 def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
@@ -170,7 +169,7 @@ def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
         numbers.append(cell["seed"])
     measured = [percent_interval(cell["accuracy"])]
     if _has_classes(cells):
-        measured.append(half_width(cell, "classes"))
+        measured.append(half_width_text(cell, "classes"))
     error = percent(cell["actual_error"]["mean"])
     return [short(head_label(cell)), *map(str, numbers), *measured, error]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.wording import plain
+from fewshot.units import counted
 
 if TYPE_CHECKING:
     from fewshot.tasks.one_class.confusers.lists import ConfuserLists
@@ -89,7 +90,7 @@ def in_words(verdict: Verdict) -> str:
     rows = rows_of(verdict)
     yes = sum(row["yes"] for row in rows)
     parts = [_head(verdict), _table(rows)]
-    parts.append(f"{yes} of {len(rows)} image{'s' * (len(rows) != 1)}: yes.")
+    parts.append(f"{yes} of {counted(len(rows), 'image')}: yes.")
     skipped = [f"{entry['path']} ({entry['reason']})" for entry in verdict.skipped]
     if skipped:
         parts.append("\n".join(["Not judged:", *(f"  {plain(entry)}" for entry in skipped)]))

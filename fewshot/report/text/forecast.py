@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.wording import plain
+from fewshot.units import counted, rough_percent
 
 if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast import Forecast
@@ -58,7 +59,13 @@ def _support(sizes: dict[str, int]) -> str:
 
 
 def _table(rows: Sequence[Forecast], level: float) -> str:
-    header = ("backbone", "head", "predicted error", f"{_percent(level)} interval", "calibrated on")
+    header = (
+        "backbone",
+        "head",
+        "predicted error",
+        f"{rough_percent(level)} interval",
+        "calibrated on",
+    )
     on = {"base": "base classes", "datasets": "other data sets"}
     lines = [
         header,
@@ -66,8 +73,8 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
             (
                 plain(row.backbone),
                 plain(row.head),
-                _percent(row.error),
-                f"{_percent(row.lower)} to {_percent(row.upper)}",
+                rough_percent(row.error),
+                f"{rough_percent(row.lower)} to {rough_percent(row.upper)}",
                 on[row.calibrated_on],
             )
             for row in rows
@@ -131,8 +138,8 @@ def _advice(rows: Sequence[Forecast]) -> str:
 
 def _more(best: Forecast) -> str:
     steps = [
-        f"{step.more} more image{'s' * (step.more > 1)} per class: about {_percent(step.error)} "
-        f"({_percent(step.lower)} to {_percent(step.upper)})"
+        f"{counted(step.more, 'more image')} per class: about {rough_percent(step.error)} "
+        f"({rough_percent(step.lower)} to {rough_percent(step.upper)})"
         for step in best.outlook
     ]
     return f"With {best.head}, after\n  " + "\n  ".join(steps)
@@ -149,8 +156,3 @@ def _labels(labels: list[dict[str, Any]], best: Forecast) -> str:
     if more > 0:
         lines.append(f"  and {more} more; --output FILE or --json has all")
     return "\n".join([f"Labels by {best.head} on {best.backbone}:", *lines])
-
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:.0f} %" if percent >= 9.95 or percent < 0.05 else f"{percent:.1f} %"

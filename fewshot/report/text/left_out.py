@@ -7,6 +7,7 @@ from typing import Any
 
 from fewshot.report.wording import plain, shots_text
 from fewshot.tasks.base import head_label
+from fewshot.units import counted
 
 
 def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
@@ -41,5 +42,5 @@ def reused_text(summaries: Iterable[Mapping[str, Any]]) -> str:
     if not any(reused):
         return ""
     count = sum(reused)
-    cells = f"{count} cell{'s' * (count > 1)}"
+    cells = counted(count, "cell")
     return f"\n\n{cells} taken from earlier runs, {len(reused) - count} computed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fewshot.report.aligned import (
@@ -12,17 +12,18 @@ from fewshot.report.aligned import (
     short,
     wrapped,
 )
-from fewshot.report.comparison.ahead import evenly_spaced, gap_text, signed
+from fewshot.report.comparison.ahead import evenly_spaced, gap_text
 from fewshot.report.wording import (
     Cell,
     Group,
     backbone_name,
     feature_kinds,
     group_cells,
-    is_number,
     percent_interval,
     plain,
 )
+from fewshot.statistics.intervals import Difference
+from fewshot.units import is_number, short_percent
 
 KEY_TITLES = {"against": "negatives", "seed": "seed"}
 QUESTION = "is this image a t, by the name of t alone? A yes or no for every image"
@@ -70,7 +71,7 @@ def at(cell: Cell, share: float) -> Cell:
 
 def share_text(share: float) -> str:
     """``F1 at 20 %``."""
-    return f"F1 at {100 * share:.3g} %"
+    return f"F1 at {short_percent(share, 3)}"
 
 
 def source_text(source: str) -> str:
@@ -120,9 +121,9 @@ def _learned(base: Cell) -> str:
     return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
 
 
-def _verdict(gap: Mapping[str, Any], what: str, name: str) -> str:
-    difference = f"{gap_text(gap['mean'], (gap['upper'] - gap['lower']) / 2)} points"
-    clear = "clearly" if gap["lower"] > 0 else "not clearly"
+def _verdict(gap: Difference, what: str, name: str) -> str:
+    difference = f"{gap_text(gap.mean, gap.half)} points"
+    clear = "clearly" if gap.above else "not clearly"
     return f"{clear} ahead of the {what}, {name} ({difference})"
 
 
@@ -140,7 +141,8 @@ def one_class_lines(cells: Sequence[Cell]) -> list[str]:
         name += "".join(
             f", {word} {best[key]}" for key, word in KEY_TITLES.items() if key in keys(cells)
         )
-        line = f"{100 * share:.3g} % positives: {name}, macro F1 {interval} % over target classes"
+        where = f"{short_percent(share, 3)} positives"
+        line = f"{where}: {name}, macro F1 {interval} % over target classes"
         lines.append(line + _next_rule(best, measured, share) + ".")
     return lines
 
@@ -165,7 +167,7 @@ def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
 
 def _rule_gaps(
     best: Cell, cells: Iterable[Cell], share: float
-) -> Iterator[tuple[float, str, dict[str, Any]]]:
+) -> Iterator[tuple[float, str, Difference]]:
     same = ("backbone", "feature", "seed", "against")
     best_rule = str(best["head"]), str(best["source"])
     for cell in cells:
@@ -179,9 +181,9 @@ def _rule_gaps(
             intervals = [
                 entry["macro_f1"] for entry in row["prevalences"] if entry["prevalence"] == share
             ]
-            gap = signed(intervals[0], sign) if intervals else None
+            gap = Difference.of(intervals[0], sign=sign) if intervals else None
             if gap is not None:
-                yield -gap["mean"], rule_name(*other), gap
+                yield -gap.mean, rule_name(*other), gap
 
 
 def one_class_text(cells: Sequence[Cell], *, explained: bool = True) -> str:

@@ -6,13 +6,14 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
-from fewshot.report.wording import decimal, percent, plain
+from fewshot.report.wording import plain
 from fewshot.results.measures import measure_named
-from fewshot.tasks.base import NEITHER
+from fewshot.tasks.base import NEITHER, dataset_label
+from fewshot.units import counted, decimal, percent, short_percent
 
 if TYPE_CHECKING:
     from fewshot.results.pivot import Entry, Pivot
@@ -157,7 +158,7 @@ def how_made(table: Pivot) -> list[str]:
     ):
         lines.append("Not every number is over all of these seeds.")
     if any(entry.half is not None for entry in table.entries.values()):
-        level = f"{100 * (table.level or 0.95):.4g} %"
+        level = short_percent(table.level or 0.95)
         lines.append(f"±: half the {level} interval {POPULATIONS[table.interval]}.")
     lines += [f"No ±: {reason}" for reason in _reasons(table)]
     if measure_named(table.measure).better != NEITHER:
@@ -184,12 +185,16 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
         hashes = {
-            (*(cell[name] for name in named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
+            (*_named(cell, named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
             for cell in cells
             if (cell.get("hashes") or {}).get(kind)
         }
         lines += [f"{kind} of {_title_of(named, key)}: {key[-1]}" for key in hashes]
     return lines
+
+
+def _named(cell: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    return [dataset_label(cell) if name == "dataset" else cell[name] for name in names]
 
 
 def _reasons(table: Pivot) -> list[str]:
@@ -236,7 +241,7 @@ def _title(key: str, value: Any) -> str:
     if value is None:
         return DASH
     if key in ("shots", "ways"):
-        return f"{value} {key[:-1] if value == 1 else key}"
+        return counted(value, key[:-1])
     return f"{key} {value}" if key in ("seed", "queries", "prevalence") else str(value)
 
 

@@ -14,8 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.intervals import half_width
+from fewshot.statistics.paired import differences
+from fewshot.statistics.populations import mean_interval
 from fewshot.sweeps.tuning.trial import cells_of, mean_error
+from fewshot.units import plus_minus
 
 # Settings of the search that the evaluation afterwards does not take.
 SEARCH_SETTINGS = re.compile(r"^\+{0,2}(tune|launcher|estimator|episodes\.part|hydra[./].*)=")
@@ -68,8 +71,8 @@ class Outcome:
 
 
 def _line(what: str, interval: Mapping[str, Any], sign: bool = False) -> str:
-    half = (interval["upper"] - interval["lower"]) / 2
-    return f"  {what:<30}  {100 * interval['mean']:{'+' if sign else ''}.2f} ± {100 * half:.2f} %"
+    text = plus_minus(interval["mean"], half_width(interval), digits=2, sign=sign)
+    return f"  {what:<30}  {text} %"
 
 
 def outcome(
@@ -106,7 +109,7 @@ def outcome(
         part,
         mean_interval(values),
         None if others is None else mean_interval(others),
-        mean_interval(values - others) if comparable and others is not None else None,
+        mean_interval(differences(values, others)) if comparable and others is not None else None,
         novel_command(overrides, best),
     )
 

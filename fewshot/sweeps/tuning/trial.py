@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from fewshot.exceptions import FewshotError
 from fewshot.report.text.left_out import failure_text
+from fewshot.units import percent
 
 if TYPE_CHECKING:
     from fewshot.evaluation.run import RunOutcome
@@ -37,7 +38,7 @@ def run_trial(config: DictConfig, folder: Path, label: str) -> tuple[RunOutcome,
             "tune", f"a cell of this trial failed: {failure_text(outcome.failed[0])}"
         )
     error = mean_error(cells_of(outcome.folder))
-    print(f"    error on {config.episodes.part} classes {100 * error:.2f} %", flush=True)
+    print(f"    error on {config.episodes.part} classes {percent(error, digits=2)} %", flush=True)
     return outcome, error
 
 

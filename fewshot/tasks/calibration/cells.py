@@ -18,7 +18,7 @@ from fewshot.estimators.calibration.regimes import REGIMES, regime_of
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
-from fewshot.heads.base import Head, LinearHead, Support
+from fewshot.heads.base import Head, Support
 from fewshot.tasks.engine.base_classes import base_moments, draw_base_episodes, has_moments
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports
@@ -176,7 +176,8 @@ def _head_cells(
 def _raw(support: Support, head: Head, base: BaseClasses) -> Tensor:
     """Predictions of ESTIMATORS, the same for all classes: (E, N, R); NaN if they would be slow."""
     E, N, K, _ = support.features.shape
-    closed = isinstance(head, LinearHead) and head.linear().response is not None
+    form = head.linear()
+    closed = form is not None and form.response is not None
     columns = torch.full((E, len(ESTIMATORS)), torch.nan, dtype=torch.float64)
     for i, name in enumerate(ESTIMATORS):
         if closed or N * K <= MOST_REFITTED:

@@ -12,23 +12,20 @@ from numpy.typing import NDArray
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
-from fewshot.estimators.oracle import OracleEstimator
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
-from fewshot.statistics.populations import population_intervals
+from fewshot.statistics.populations import mean_interval, population_intervals
 from fewshot.statistics.predictions import (
     compare_estimators,
     coverage_curve,
     interval_metrics,
-    mean_interval,
     prediction_metrics,
 )
 from fewshot.tasks.base import columns_of
 from fewshot.tasks.calibration.choosing import (
     calibrate,
-    calibration_name,
     check_calibration,
     fitted_calibrator,
 )
@@ -87,7 +84,7 @@ def evaluate_cell(
         estimator.fit(base_classes)
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
-    calibrated |= {key: calibration_name(estimator) for key, estimator in wrapped.items()}
+    calibrated |= {key: estimator.calibration_label() for key, estimator in wrapped.items()}
     cell = cell_columns(NAME, bank, episodes, head, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
@@ -181,7 +178,7 @@ def _estimator_summaries(
         has_interval = bool(np.isfinite(guess.lower).any())
         summaries[name] = {
             "calibration": calibrated[name],
-            "sees_queries": isinstance(estimators[name], OracleEstimator),
+            "sees_queries": estimators[name].sees_queries,
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fewshot.episodes.draws import uniform
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
@@ -26,6 +27,8 @@ T = TypeVar("T")
 QUERY_BYTES = 8 << 20
 SUPPORT_BYTES = 2 << 20
 DEVICE_BYTES = 512 << 20
+
+ORDER = 9  # stream of uniform numbers for the order of queries
 
 
 def gather(bank: FeatureBank, rows: NDArray, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -112,3 +115,19 @@ def _within_memory(work: Callable[[int, int], T], start: int, stop: int) -> Iter
     middle = (start + stop) // 2
     yield from _within_memory(work, start, middle)
     yield from _within_memory(work, middle, stop)
+
+
+def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
+    """A permutation of T queries for each of E episodes: (E, T).
+
+    Queries are grouped by class in an episode, which a method could exploit unintentionally. The
+    order of an episode depends only on the seed and the number of the episode.
+
+    Parameters
+    ----------
+    shape : (E, T)
+    seed, start : int
+        Seed of the episodes, and number of the first one.
+    """
+    episodes, queries = shape
+    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)

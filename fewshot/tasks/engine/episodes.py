@@ -11,17 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.draws import uniform
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator, Prediction
-from fewshot.estimators.oracle import OracleEstimator
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import (
-    Head,
-    LinearHead,
-    Query,
-    Support,
-)
+from fewshot.heads.base import Head, Query, Support
 from fewshot.statistics.populations import LEVELS
 from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
@@ -31,6 +24,7 @@ from fewshot.tasks.engine.batches import (
     gather,
     load_support,
     map_chunks,
+    random_order,
 )
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
 
@@ -77,7 +71,7 @@ def actual_errors(
     The error of an episode is the mean over its classes, whatever their numbers of queries: the
     quantity that every estimator predicts.
     """
-    if episodes.query is None and isinstance(head, LinearHead):
+    if episodes.query is None and head.is_linear:
         wrong, queries = linear_errors_on_all(
             bank, episodes, head, device=device, threads=threads, progress=progress
         )
@@ -143,7 +137,7 @@ def predicted_errors(
 ) -> dict[str, Predicted]:
     """Predictions of every estimator for every support.
 
-    No query is loaded, unless one of the estimators is an oracle; only the oracles get them.
+    No query is loaded, unless one of the estimators sees queries; only such estimators get them.
     Estimators that need more shots than the episodes have are skipped and predict NaN.
     """
     shots = episodes.fewest_shots
@@ -176,15 +170,15 @@ def _predicted(
         fitted = head.clone().fit(support)
         rows = {}
         for name, estimator in estimators.items():
-            if name not in oracles:
+            if name not in seeing:
                 rows[name] = _timed_prediction(estimator.predict, support, fitted)
-        if oracles:
-            rows |= _oracle_predictions(bank, episodes, head, oracles, (start, stop), device)
+        if seeing:
+            rows |= _seeing_predictions(bank, episodes, head, seeing, (start, stop), device)
         if progress:
             progress(stop - start)
         return rows
 
-    oracles = {n: oracle for n, oracle in estimators.items() if isinstance(oracle, OracleEstimator)}
+    seeing = {name: estimator for name, estimator in estimators.items() if estimator.sees_queries}
     images = episodes.ways * max(episodes.shots, 1)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
@@ -199,16 +193,16 @@ def _no_prediction(episodes: int, reason: str) -> Predicted:
     return Predicted(none, none, none, np.full(episodes, reason, dtype=object), bands, 0.0)
 
 
-def _oracle_predictions(
+def _seeing_predictions(
     bank: FeatureBank,
     episodes: EpisodeSet,
     head: Head,
-    oracles: Mapping[str, OracleEstimator],
+    estimators: Mapping[str, ErrorEstimator],
     bounds: tuple[int, int],
     device: torch.device,
 ) -> dict[str, Predicted]:
-    """Predictions of oracles for a chunk of supports, in smaller chunks with labelled queries."""
-    pieces: dict[str, list[Predicted]] = {name: [] for name in oracles}
+    """Predictions from labelled queries for a chunk of supports, in smaller chunks."""
+    pieces: dict[str, list[Predicted]] = {name: [] for name in estimators}
     images = episodes.ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     begin, end = bounds
@@ -217,8 +211,9 @@ def _oracle_predictions(
         support = load_support(bank, episodes, start, stop, device, head.uses)
         queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
         fitted = head.clone().fit(support)
-        for name, oracle in oracles.items():
-            pieces[name].append(_timed_prediction(oracle.predict_knowing, support, fitted, queries))
+        for name, estimator in estimators.items():
+            prediction = _timed_prediction(estimator.predict_knowing, support, fitted, queries)
+            pieces[name].append(prediction)
     return {name: _concatenated(parts) for name, parts in pieces.items()}
 
 
@@ -255,22 +250,3 @@ def _concatenated(pieces: list[Predicted]) -> Predicted:
         bands=np.concatenate([piece.bands for piece in pieces]),
         seconds=sum(piece.seconds for piece in pieces),
     )
-
-
-ORDER = 9  # stream of uniform numbers for the order of queries
-
-
-def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
-    """A permutation of T queries for each of E episodes: (E, T).
-
-    Queries are grouped by class in an episode, which a method could exploit unintentionally. The
-    order of an episode depends only on the seed and the number of the episode.
-
-    Parameters
-    ----------
-    shape : (E, T)
-    seed, start : int
-        Seed of the episodes, and number of the first one.
-    """
-    episodes, queries = shape
-    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)

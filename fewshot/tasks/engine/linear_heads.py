@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import LinearHead, check_scores
+from fewshot.heads.base import Head, check_scores
 from fewshot.tasks.engine.batches import (
     QUERY_BYTES,
     chunks,
@@ -28,7 +28,7 @@ SCORE_BYTES = 8 << 20
 def linear_errors_on_all(
     bank: FeatureBank,
     episodes: EpisodeSet,
-    head: LinearHead,
+    head: Head,
     *,
     device: torch.device,
     threads: int | None = None,
@@ -80,7 +80,7 @@ def linear_errors_on_all(
 def _fit(
     bank: FeatureBank,
     episodes: EpisodeSet,
-    head: LinearHead,
+    head: Head,
     start: int,
     stop: int,
     device: torch.device,
@@ -90,8 +90,9 @@ def _fit(
 
     def work(first: int, last: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start + first, start + last, device, head.uses)
-        fitted = head.clone().fit(support)
-        return fitted.weights_, fitted.biases_
+        form = head.clone().fit(support).linear()
+        assert form is not None, f"{type(head).__name__} says that it is linear"
+        return form.weights, form.biases
 
     bytes_each = episodes.ways * max(episodes.shots, 1) * bank.dim * 4
     ranges = chunks(stop - start, bytes_each, QUERY_BYTES)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fewshot.statistics.ranking import accepted, area_under_curve, average_precision, tied
+
 
 class Measures(NamedTuple):
     """Measures of decisions, each (..., P), float64; NaN without images or with NaN margins.
@@ -59,7 +61,8 @@ def measures(margins: Tensor, positive: Tensor, counts: Tensor) -> Measures:
     undefined = (margins.isnan() & counted).any(-1)
     ranked, order = margins.masked_fill(~counted, -torch.inf).sort(-1, descending=True)
     yes = ranked > 0
-    ties = _ties(ranked)
+    # Ignored images are neither hits nor misses; their ties do not matter.
+    ties = tied(ranked, ranked == -torch.inf)
     kind = positive.expand(margins.shape).gather(-1, order)
     rank = rank.expand(margins.shape).gather(-1, order)
     by_prevalence = []
@@ -82,33 +85,13 @@ def _at(
 ) -> tuple[Tensor, ...]:
     """Measures (..., T) of 0/1 floats (..., T, n) in the order of falling margins; P, N (T,)."""
     P, N = P.float(), N.float()
-    hits, misses = hit.cumsum(-1), miss.cumsum(-1)
-    before = hits - hit
-    if ties is not None:  # images with one margin are accepted together
-        first, last = ties
-        before = before.gather(-1, first)
-        hits, misses = hits.gather(-1, last), misses.gather(-1, last)
+    above, hits, misses = accepted(hit, miss, ties)
     true, false = (hit * yes).sum(-1), (miss * yes).sum(-1)
     f1 = 2 * true / (P + true + false)
     macro = macro_f1(true, false, P, N)
     balanced = (true / P + (N - false) / N) / 2
-    area = (miss.double() * (before + hits)).sum(-1) / (2 * P.double() * N)
-    precision = hits / (hits + misses).clamp_min(1)
-    average = (hit * precision).sum(-1) / P
+    area = area_under_curve(miss, above, hits, P, N)
+    average = average_precision(hit, hits, misses, P)
     none_accepted = macro_f1(torch.zeros_like(P), torch.zeros_like(P), P, N)
     best = macro_f1(hits, misses, P[..., None], N[..., None]).amax(-1).maximum(none_accepted)
     return macro, f1, balanced, area, average, best - macro
-
-
-def _ties(ranked: Tensor) -> tuple[Tensor, Tensor] | None:
-    """First and last index (..., n) of the margins equal to each margin; None without ties."""
-    # Ignored images are neither hits nor misses; their ties do not matter.
-    change = (ranked[..., 1:] != ranked[..., :-1]) | (ranked[..., 1:] == -torch.inf)
-    if change.all():
-        return None
-    size = ranked.shape[-1]
-    place = torch.arange(size, device=ranked.device).expand(ranked.shape)
-    edge = torch.ones_like(ranked[..., :1], dtype=torch.bool)
-    first = place.masked_fill(~torch.cat([edge, change], -1), 0).cummax(-1).values
-    last = place.masked_fill(~torch.cat([change, edge], -1), size)
-    return first, last.flip(-1).cummin(-1).values.flip(-1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fewshot.features.bank import FeatureBank
 from fewshot.statistics.class_bootstrap import class_intervals
+from fewshot.statistics.paired import differences
 from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
 from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import Plan
@@ -86,8 +87,7 @@ def _pairs(measures: Mapping[Key, Measures]) -> Iterator[tuple[Key, Key]]:
 
 def _difference(measures: Mapping[Key, Measures], first: Key, second: Key) -> NDArray:
     first_values, second_values = (getattr(measures[key], COMPARED) for key in (first, second))
-    gap: NDArray = (first_values - second_values).numpy()
-    return gap
+    return differences(first_values.numpy(), second_values.numpy())
 
 
 def confusers_used(

@@ -16,6 +16,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verifier import verifier
 from fewshot.results.result import Result
+from fewshot.statistics.paired import differences
 from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.base import columns_of, head_label
 from fewshot.tasks.engine.context import check_uses
@@ -109,7 +110,9 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
     return [
         {"first": first, "second": second}
         | {
-            measure: _intervals(values[first][measure] - values[second][measure], episodes)
+            measure: _intervals(
+                differences(values[first][measure], values[second][measure]), episodes
+            )
             for measure in MEASURES
         }
         for first, second in itertools.combinations(values, 2)

@@ -23,7 +23,7 @@ from fewshot.report.figures import (
 )
 from fewshot.report.figures.classification import group_figures
 from fewshot.report.payload.packing import bin_means, equal_bins
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 HOSTILE = ("$x_1$ <b>&", "_y %", "\\frac", "a$b", "url(#x)", "\x00\x1b\u202e")

@@ -22,7 +22,7 @@ from fewshot.report.write import read_report
 from fewshot.results.folders import find_runs
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
-from fewshot.statistics.predictions import mean_interval
+from fewshot.statistics.populations import mean_interval
 
 NAMES = {
     "task": "classification", "dataset": "photos", "part": "novel", "backbone": "net",

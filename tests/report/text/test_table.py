@@ -11,12 +11,11 @@ from fewshot.report.text.table import markdown_table, summary_table
 from fewshot.report.wording import (
     best_estimator,
     compared,
-    decimal,
     missing_notes,
-    percent,
     percent_interval,
     shown_estimator,
 )
+from fewshot.units import decimal, percent
 
 
 def line_of(table, *words):

@@ -1,6 +1,7 @@
 """What a search came to, from the rows of its trials."""
 
 import json
+import math
 import shlex
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from fewshot.exceptions import FewshotError
 from fewshot.sweeps.tuning.outcome import (
+    Outcome,
     episode_errors,
     novel_command,
     outcome,
@@ -94,3 +96,12 @@ def test_cells_weigh_the_same(search):
     assert errors == pytest.approx(search[1]["0_C"].mean(0))
     with pytest.raises(FewshotError, match="task=classification"):
         mean_error([{"auroc": 1}])
+
+
+def test_numbers_that_are_missing_or_rounded_are_not_printed_as_such():
+    """One episode has no interval; a difference of less than the digits has no sign."""
+    single = {"mean": 0.25, "lower": math.nan, "upper": math.nan}
+    tiny = {"mean": -1e-6, "lower": -3e-6, "upper": 1e-6}
+    text = str(Outcome({"a": 1}, 2, "base", single, None, tiny, "fewshot"))
+    assert "25.00 %" in text and "nan" not in text
+    assert " 0.00 ± 0.00 %" in text and "-0.00" not in text
