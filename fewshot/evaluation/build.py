@@ -42,10 +42,15 @@ def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
 
 
 def described_backbone(settings: dict[str, Any], dataset: ImageDataset) -> Backbone:
-    """Load the backbone of a configuration, for the kind of images of `dataset`."""
+    """Describe the backbone of a configuration, for the kind of images of `dataset`."""
+    return named_backbone(settings, **dataset.input)
+
+
+def named_backbone(settings: dict[str, Any], **input_size: Any) -> Backbone:
+    """Describe the backbone of a configuration; nothing is loaded yet."""
     places = places_of(settings["paths"])
     folders = Folders(places.weights, places.digests)
-    return load_backbone(settings["backbone"], folders, **dataset.input)
+    return load_backbone(settings["backbone"], folders, **input_size)
 
 
 def extraction_settings(
@@ -70,6 +75,7 @@ def features_of(
     device: torch.device,
     uses: frozenset[str],
     check: Callable[[ImageDataset], object] = lambda _: None,
+    images: ImageDataset | None = None,
 ) -> FeatureBank:
     """Return the features of a configuration, from the cache or extracted.
 
@@ -83,9 +89,11 @@ def features_of(
         The additional inputs that the heads use, as "text".
     check : callable, optional
         Called with a data set of images before anything is extracted.
+    images : ImageDataset, optional
+        In place of the data set of the configuration.
     """
     extraction = extraction_settings(settings, device)
-    loaded = load_images(settings)
+    loaded = load_images(settings) if images is None else images
     predictor = predictor_of(settings, device, uses)
     normalize = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
