@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewshot.api import evaluate, extract
     from fewshot.episodes import EpisodeSet, sample_episodes
+    from fewshot.evaluation.predict import Forecasts, predict
     from fewshot.evaluation.results import Results
     from fewshot.exceptions import FewshotError
     from fewshot.features import FeatureBank
@@ -23,10 +24,12 @@ __all__ = [
     "EpisodeSet",
     "FeatureBank",
     "FewshotError",
+    "Forecasts",
     "Result",
     "Results",
     "evaluate",
     "extract",
+    "predict",
     "sample_episodes",
 ]
 
@@ -35,6 +38,8 @@ _HOMES = {
     "evaluate": "fewshot.api",
     "extract": "fewshot.api",
     "Results": "fewshot.evaluation.results",
+    "Forecasts": "fewshot.evaluation.predict",
+    "predict": "fewshot.evaluation.predict",
     "EpisodeSet": "fewshot.episodes",
     "sample_episodes": "fewshot.episodes",
     "FewshotError": "fewshot.exceptions",

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from fewshot.backbones.settings import backbone_settings
 from fewshot.config.compose import settings_from
 from fewshot.datasets.base import ImageDataset
-from fewshot.evaluation.build import backbone_settings
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
 from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.features.bank import FeatureBank
