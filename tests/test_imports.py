@@ -11,7 +11,7 @@ ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
     ("exceptions", "units"),
-    ("registry", "paths", "hardware"),
+    ("registry", "lazy", "paths", "hardware"),
     ("files", "statistics"),
     ("backbones", "datasets", "episodes"),
     ("features", "text"),

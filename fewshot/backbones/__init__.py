@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.backbones.settings import BackboneSettings
+from fewshot.lazy import lazy
 from fewshot.paths import option
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
-    from fewshot.backbones.base import Backbone, Folders
+    from fewshot.backbones.base import Backbone as Backbone
+    from fewshot.backbones.base import Folders as Folders
 
 kinds = Registry("backbone.kind")
 kinds.add(
@@ -61,4 +64,38 @@ def load_backbone(
     return backbone
 
 
-__all__ = ["BackboneSettings", "kinds", "load_backbone"]
+def load(
+    name: str, *, weights: str | Path | None = None, size: int | None = None, **settings: Any
+) -> Backbone:
+    """Describe a backbone by its name; its weights are loaded on first use.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``fewshot list backbones``, ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``,
+        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
+    weights : str or Path, optional
+        Folder where weights are looked for first.
+    size : int, optional
+        Input of the network in pixels.
+    **settings
+        Further settings of the group ``backbone``.
+
+    Raises
+    ------
+    FewshotError
+        An unknown name or setting.
+    """
+    from fewshot.backbones.base import Folders
+    from fewshot.backbones.settings import backbone_settings
+    from fewshot.paths import places_of_environment
+
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    chosen = backbone_settings(name) | settings | ({} if size is None else {"size": size})
+    return load_backbone(chosen, Folders(places.weights, places.digests))
+
+
+# Names by the module that has them.
+_HOMES = {"Backbone": "base", "Folders": "base"}
+__all__ = ["BackboneSettings", "kinds", "load", "load_backbone", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

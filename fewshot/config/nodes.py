@@ -7,7 +7,7 @@ comment is the constructor's documentation.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
@@ -137,23 +137,24 @@ def section_explanations() -> dict[str, Explanation]:
     return _of_entries((section.name, section) for section in all_sections())
 
 
-def option_explanations(group: str, names: Any) -> dict[str, Explanation]:
+def option_explanations(group: str, names: Iterable[str]) -> dict[str, Explanation]:
     """Return the explanations of options of a group and their settings, by key."""
     registry = GROUPS[group]
     return _of_entries((f"{group}.{name}", registry[name]) for name in names if name in registry)
 
 
-def _of_entries(entries: Any) -> dict[str, Explanation]:
-    found: dict[str, Explanation] = {}
+def _of_entries(entries: Iterable[tuple[str, Entry]]) -> dict[str, Explanation]:
+    """Return the explanations of entries and their parameters, from pairs of key and entry."""
+    explained: dict[str, Explanation] = {}
     for key, entry in entries:
-        found[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
-        explained = parameters_of(entry).explanations
-        found |= {f"{key}.{name}": words for name, words in explained.items()}
-    return found
+        explained[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
+        for name, words in parameters_of(entry).explanations.items():
+            explained[f"{key}.{name}"] = words
+    return explained
 
 
 def kind_explanations(group: str, kind: str) -> dict[str, Explanation]:
     """Return the explanations of settings that all YAML files of a group or a kind share."""
     common, kinds = KINDS[group]
-    own = parameters_of(kinds[kind]).explanations if kind in kinds else {}
-    return {f"{group}.{name}": words for name, words in (own | explanations(common)).items()}
+    of_kind = parameters_of(kinds[kind]).explanations if kind in kinds else {}
+    return {f"{group}.{name}": words for name, words in (of_kind | explanations(common)).items()}
