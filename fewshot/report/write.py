@@ -52,8 +52,7 @@ def write_report(
         Path of ``report.html``.
     """
     path = folder / "report.html"
-    contents = cast("JoinedSummary", summary)
-    page = render_report(contents, rows, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
+    page = render_report(summary, rows, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
     path.write_text(page, encoding="utf-8", newline="\n")
     if figures:
         from fewshot.report.figures.write import write_figures

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,7 +27,7 @@ NAMED = 3  # most names of each kind in the title
 
 
 def render_report(
-    summary: JoinedSummary,
+    summary: Mapping[str, Any],
     rows: Mapping[str, pd.DataFrame],
     runs: Sequence[Path] = (),
     *,
@@ -52,8 +52,8 @@ def render_report(
     str
         The page, identical for identical runs.
     """
-    contents = payload(summary, rows, runs, thumbnail_bytes=thumbnail_bytes)
-    return page_text(summary, contents)
+    joined = cast("JoinedSummary", summary)
+    return page_text(joined, payload(joined, rows, runs, thumbnail_bytes=thumbnail_bytes))
 
 
 def page_text(summary: JoinedSummary, contents: Payload) -> str:
