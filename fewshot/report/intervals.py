@@ -24,7 +24,8 @@ def by_population(measured: Any) -> dict[str, Mapping[str, Any]]:
         A number has no bounds; an interval that does not say its population is over episodes.
     """
     if not isinstance(measured, Mapping):
-        return {"episodes": {"mean": float(measured)}} if is_number(measured) else {}
+        number = isinstance(measured, (int, float)) and is_number(measured)
+        return {"episodes": {"mean": float(measured)}} if number else {}
     if "mean" not in measured:
         return {name: measured[name] for name in POPULATIONS if measured.get(name)}
     return {str(measured.get("population", "episodes")): measured}

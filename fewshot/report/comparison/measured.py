@@ -37,37 +37,48 @@ def best_lines(report: TaskReport, cells: Sequence[Cell]) -> list[str]:
     if measure.better == NEITHER:
         return []
     kinds = feature_kinds(cells)
+    names = _fixed(report, cells)
     settings: dict[Setting, dict[Name, list[Cell]]] = {}
     for cell in cells:
         for entry in report.task.entries(cell, measure.name):
             if is_number(_mean_of(report, entry, measure)):
-                names = settings.setdefault(_setting(report, entry, measure), {})
-                names.setdefault(_name(report, entry, kinds), []).append(entry)
+                setting = tuple(entry.get(name) for name in names)
+                groups = settings.setdefault(setting, {})
+                groups.setdefault(_name(report, entry, kinds), []).append(entry)
     chosen = evenly_spaced(sorted(settings.items(), key=lambda item: _sorting(item[0])))
-    return [f"{_where(report, *item)}: {_best(report, measure, item[1])}." for item in chosen]
+    return [
+        f"{_where(report, names, setting)}: {_best(report, measure, groups)}."
+        for setting, groups in chosen
+    ]
 
 
-def _setting(report: TaskReport, entry: Cell, measure: Measure) -> Setting:
-    conditions = [key for key in report.task.keys if key not in report.compared]
-    part = [] if measure.of is None else [measure.of.name]
-    return tuple(entry.get(name) for name in (*report.settings, *conditions, *part))
-
-
-def _sorting(setting: Setting) -> tuple[Any, ...]:
-    return tuple((is_number(v), v if is_number(v) else str(v)) for v in setting
-                 if not isinstance(v, bool))  # fmt: skip
-
-
-def _where(report: TaskReport, setting: Setting, names: Mapping[Name, Sequence[Cell]]) -> str:
-    """``5-way, 1 shot``."""
-    texts = {"ways": "{}-way".format, "shots": shots_text}
-    keys = [*report.settings, *(key for key in report.task.keys if key not in report.compared)]
-    parts = [
-        texts.get(name, f"{report.key_title(name).lower()} {{}}".format)(value)
-        for name, value in zip(keys, setting, strict=False)
+def _fixed(report: TaskReport, cells: Sequence[Cell]) -> list[str]:
+    """Columns in which cells are not compared with each other."""
+    conditions = [
+        key
+        for key in report.task.keys
+        if key not in report.compared and len({str(cell.get(key)) for cell in cells}) > 1
     ]
     part = report.task.measures[0].of
-    return ", ".join([*parts, *([] if part is None else [f"{part.name} {setting[-1]}"])])
+    return [*report.settings, *conditions, *([] if part is None else [part.name])]
+
+
+def _sorting(setting: Setting) -> tuple[tuple[bool, float, str], ...]:
+    """Numbers by size, then names alphabetically."""
+    return tuple(
+        (False, float(value), "") if isinstance(value, (int, float)) else (True, 0.0, str(value))
+        for value in setting
+    )
+
+
+def _where(report: TaskReport, names: Sequence[str], setting: Setting) -> str:
+    """``5-way, 1 shot``."""
+    texts = {"ways": "{}-way".format, "shots": shots_text}
+    titles = {key: report.key_title(key).lower() for key in report.task.keys}
+    return ", ".join(
+        texts[name](value) if name in texts else f"{titles.get(name, name)} {value}"
+        for name, value in zip(names, setting, strict=True)
+    )
 
 
 def _name(report: TaskReport, entry: Cell, kinds: Mapping[str, set[str]]) -> Name:

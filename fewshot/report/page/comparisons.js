@@ -36,7 +36,7 @@ function comparisonCell(cell, one, measure) {
 }
 
 const pairsOf = (cell, measure, at) =>
-  cell.comparisons.filter((one) => one.measure === measure && (one.at ?? null) === at);
+  cell.comparisons.filter((one) => one.measure === measure && [at, null].includes(one.at ?? null));
 
 // Words of differences in a measure of the task, and of the distance of estimators.
 const inMeasure = (measure) => ({

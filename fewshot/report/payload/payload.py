@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fewshot.report.answer import Part, answer
 from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
+from fewshot.report.intervals import intervals_of
 from fewshot.report.payload.cells import CellEntry, cell_entry
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
@@ -88,8 +89,12 @@ def page_tasks(tasks: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def level_of(cell: Cell) -> float:
-    """The nominal level of a cell's intervals."""
-    return float((cell.get("accuracy") or {}).get("level") or LEVEL)
+    """The nominal level of the intervals of a cell's main measure."""
+    task = report_of(cell["task"]).task
+    main = task.measures[0].name
+    intervals = (intervals_of(task, entry, main) for entry in task.entries(cell, main))
+    levels = (row.get("level") for rows in intervals for row in rows.values())
+    return min((float(level) for level in levels if level), default=LEVEL)
 
 
 def _evaluated(cells: Iterable[Cell], rows: Mapping[str, pd.DataFrame]) -> list[EvaluatedCell]:

@@ -6,13 +6,12 @@ from fewshot.report.tasks import TaskReport
 
 
 class TopTwoReport(TaskReport):
-    """Its own title, question and last sentence; tables, figures and page are those of any task."""
+    """Its own titles, question and last sentence; the rest is as of any task."""
 
     titles: ClassVar = {"top_two": "top_two"}
     long_titles: ClassVar = {"top_two": "Top-two accuracy"}
     question = "is the class of a query among the two that score highest?"
 
     def lines(self, evaluated):
-        ways = {cell["ways"] for cell, _ in evaluated}
-        chance = f"Top two of {min(ways)} classes: {200 // min(ways)} % by chance."
-        return [*super().lines(evaluated), chance]
+        ways = min(cell["ways"] for cell, _ in evaluated)
+        return [*super().lines(evaluated), f"By chance {200 / ways:.0f} % are right."]
