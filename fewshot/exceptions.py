@@ -84,6 +84,12 @@ def expect_choice(argument: str, value: object, choices: Iterable[str]) -> None:
         )
 
 
+def expect_bool(argument: str, value: object) -> None:
+    """Raise unless `value` is True or False; other values would silently count as one of them."""
+    if not isinstance(value, bool):
+        raise FewshotError(argument, f"expected true or false, got {value!r}")
+
+
 def expect_positive_int(argument: str, value: object, minimum: int = 1) -> None:
     """Raise unless `value` is an integer, Python's or NumPy's, of at least `minimum`."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)

@@ -11,16 +11,17 @@ ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
     ("exceptions", "units"),
-    ("registry", "paths", "hardware"),
+    ("registry", "lazy", "paths", "hardware"),
     ("files", "statistics"),
     ("backbones", "datasets", "episodes"),
     ("features", "text"),
-    ("config", "heads"),
+    ("heads",),
     ("estimators",),
     ("tasks.base",),  # what a task is, and their registry: results hold the rows of any
     ("results",),
     ("tasks", "loggers"),
     ("report",),
+    ("config",),
     ("evaluation",),
     ("sweeps", "api"),
     ("cli",),

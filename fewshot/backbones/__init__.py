@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewshot.backbones.settings import BackboneSettings
+from fewshot.lazy import lazy
 from fewshot.paths import option
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
-    from fewshot.backbones.base import Backbone, Folders
+    from fewshot.backbones.base import Backbone as Backbone
+    from fewshot.backbones.base import Folders as Folders
 
 kinds = Registry("backbone.kind")
 kinds.add(
@@ -32,8 +36,7 @@ kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and
 kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
 kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
 
-# Settings that document a backbone and do not change it.
-CARD = ("summary", "licence", "citation", "parameters", "dim", "resolution", "source")
+COMMON = frozenset(BackboneSettings.__annotations__)
 # Former names of kinds, for saved settings.
 RENAMED = {"efficientnet_lite": "packaged"}
 
@@ -52,9 +55,8 @@ def load_backbone(
         ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
     """
     settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
-    parameters = {key: value for key, value in settings.items() if key not in CARD}
-    kind = parameters.pop("kind")
-    kind = RENAMED.get(kind, kind)
+    parameters = {key: value for key, value in settings.items() if key not in COMMON}
+    kind = RENAMED.get(settings["kind"], settings["kind"])
     parameters = {key: value for key, value in parameters.items() if value is not None}
     backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
     if "size" not in parameters:
@@ -62,4 +64,38 @@ def load_backbone(
     return backbone
 
 
-__all__ = ["kinds", "load_backbone"]
+def load(
+    name: str, *, weights: str | Path | None = None, size: int | None = None, **settings: Any
+) -> Backbone:
+    """Describe a backbone by its name; its weights are loaded on first use.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``fewshot list backbones``, ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``,
+        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
+    weights : str or Path, optional
+        Folder where weights are looked for first.
+    size : int, optional
+        Input of the network in pixels.
+    **settings
+        Further settings of the group ``backbone``.
+
+    Raises
+    ------
+    FewshotError
+        An unknown name or setting.
+    """
+    from fewshot.backbones.base import Folders
+    from fewshot.backbones.settings import backbone_settings
+    from fewshot.paths import places_of_environment
+
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    chosen = backbone_settings(name) | settings | ({} if size is None else {"size": size})
+    return load_backbone(chosen, Folders(places.weights, places.digests))
+
+
+# Names by the module that has them.
+_HOMES = {"Backbone": "base", "Folders": "base"}
+__all__ = ["BackboneSettings", "kinds", "load", "load_backbone", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

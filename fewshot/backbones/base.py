@@ -67,6 +67,7 @@ class Backbone(ABC):
     Attributes
     ----------
     name : str
+        Goes into the rows.
     feature : str
         Which features: "pooled", "cls", "mean", "cls+mean", "projection".
     transform : Transform

@@ -58,6 +58,7 @@ class ConseBackbone(Backbone):
     top : int
         T; 10 as in the paper.
     feature : {"projection"}
+        The space that texts share.
     size : int, optional
         Input pixels; those that the classifier was trained for by default.
     """

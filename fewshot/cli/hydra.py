@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fewshot.cli.configuration import is_shown, print_configuration
 from fewshot.config.errors import in_house_form
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
@@ -43,6 +44,12 @@ def job(config: DictConfig) -> float | None:
 
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    if is_shown(arguments):
+        return print_configuration(arguments, _run_hydra)
+    return _run_hydra(arguments)
+
+
+def _run_hydra(arguments: list[str]) -> int:
     # Let Hydra raise exceptions; by default it prints a traceback and exits.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra accepts -m before the settings only.

@@ -65,7 +65,7 @@ Settings you may want
   episodes.min_images=drop  leave out classes with too few images
   seed=0  device=auto  threads=2  paths.runs=runs  paths.cache=DIR  paths.weights=DIR
 
-  fewshot --cfg job         prints the whole configuration
+  fewshot --cfg job         prints every setting, its value and what it means
   fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
 
 Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 130 interrupted.

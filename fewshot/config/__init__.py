@@ -1,1 +1,5 @@
 """Composition of the configuration by Hydra, and Hydra's errors as FewshotError."""
+
+from fewshot.config.source import register
+
+register()

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
+from fewshot.config.nodes import options_of, sections
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -16,7 +17,7 @@ from fewshot.exceptions import (
     install_command,
     suggestion,
 )
-from fewshot.paths import options, read_yaml, resource_dir
+from fewshot.paths import read_yaml, resource_dir
 
 GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")
 REMEDY = "See fewshot --cfg job."
@@ -40,7 +41,7 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
     if group in ("launcher", "hydra/launcher"):
         return missing_launcher(group, option, list(error.options or ()))
     available = list(
-        error.options or (options(group) if group in (*GROUPS, "sweep", "tune") else ())
+        error.options or (options_of(group) if group in (*GROUPS, "sweep", "tune") else ())
     )
     if not available:
         return FewshotError("settings", _single_line(error), REMEDY)
@@ -63,7 +64,7 @@ def _unknown_setting(key: str) -> FewshotError:
 
 def _generic_first(group: str, names: list[str]) -> list[str]:
     """Sort options of a group: those for any data set or network before those of a named one."""
-    contents = options(group)
+    contents = options_of(group)
     unnamed = {name: contents[name].get("name") is None for name in names}
     generic = {name: contents[name].get("kind") == name for name in names}
     return sorted(names, key=lambda name: (not unnamed[name], not generic[name], name))
@@ -71,13 +72,10 @@ def _generic_first(group: str, names: list[str]) -> list[str]:
 
 def _settings() -> Iterator[tuple[str, list[str]]]:
     """Yield every setting and the options of its group that have it."""
-    common = read_yaml(resource_dir("conf") / "config.yaml")
-    yield from (
-        (key, []) for key in _flat_keys(common) if not key.startswith(("defaults", "hydra"))
-    )
+    yield from ((key, []) for key in _flat_keys(_common()))
     for group in GROUPS:
         holders: dict[str, list[str]] = {}
-        for name, content in options(group).items():
+        for name, content in options_of(group).items():
             for key in _flat_keys(content, f"{group}."):
                 holders.setdefault(key, []).append(name)
         yield from holders.items()
@@ -96,8 +94,8 @@ def check_sections(settings: Any) -> None:
 
     Hydra lets ``episodes.count`` be deleted, ``features`` be a number and ``+foo`` be added.
     """
-    sections, samplers = _expected()
-    expected, episodes = dict(sections), settings.get("episodes")
+    common, samplers = _expected()
+    expected, episodes = dict(common), settings.get("episodes")
     sampler = episodes.get("sampler") if isinstance(episodes, dict) else None
     expected["episodes"] = samplers.get(str(sampler), samplers["balanced"])
     _check_keys("settings", settings, {*expected, *GROUPS})
@@ -115,10 +113,14 @@ def check_sections(settings: Any) -> None:
 
 @cache  # called for every job of a sweep
 def _expected() -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Return the sections of ``conf/config.yaml``, and the settings of every sampler."""
-    whole = read_yaml(resource_dir("conf") / "config.yaml")
-    sections = {key: value for key, value in whole.items() if key not in ("defaults", "hydra")}
-    return sections, options("episodes")
+    """Return the settings outside the groups, and the settings of every sampler."""
+    return _common(), options_of("episodes")
+
+
+def _common() -> dict[str, Any]:
+    """Return the settings of ``conf/config.yaml`` and the sections that are made from Python."""
+    whole = read_yaml(resource_dir("conf") / "config.yaml") | sections()
+    return {key: value for key, value in whole.items() if key not in ("defaults", "hydra")}
 
 
 def _check_keys(argument: str, settings: Any, expected: Mapping[str, Any] | set[str]) -> None:

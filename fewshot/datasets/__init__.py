@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fewshot.datasets.settings import DatasetSettings
 from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.lazy import lazy
 from fewshot.paths import card
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
-    from fewshot.datasets.base import ImageDataset
+    from fewshot.datasets.base import ImageDataset as ImageDataset
+    from fewshot.datasets.folder import Folder as Folder
     from fewshot.features.bank import FeatureBank
     from fewshot.paths import Places
 
@@ -25,11 +28,7 @@ kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub
 kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safetensors file")
 kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
 
-# Settings of every kind of data set; all others are arguments of the loader.
-COMMON = (
-    "summary", "kind", "name", "split", "base_fraction", "split_seed", "subset", "on_error",
-    "classnames", "protocol",
-)  # fmt: skip
+COMMON = frozenset(DatasetSettings.__annotations__)
 SUBSETS = ("all", "train", "validation", "test")
 
 
@@ -41,8 +40,7 @@ def load_dataset(
     Parameters
     ----------
     settings : mapping
-        ``kind``, ``name``, ``split``, ``base_fraction``, ``split_seed``, ``subset``, ``on_error``,
-        ``classnames``, ``protocol`` and what the loader of that kind takes.
+        :class:`DatasetSettings`, and what the loader of that kind takes.
     places : Places, optional
         Where data sets lie and where content hashes of image files are remembered.
     """
@@ -111,4 +109,7 @@ def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | Fea
     return loaded.take_rows(np.flatnonzero(loaded.subset == subset))
 
 
-__all__ = ["kinds", "load_dataset"]
+# Names by the module that has them.
+_HOMES = {"Folder": "folder", "ImageDataset": "base"}
+__all__ = ["DatasetSettings", "kinds", "load_dataset", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -71,12 +71,13 @@ class Auto(ErrorEstimator):
     Parameters
     ----------
     source : {"auto", "base", "datasets"}
-        "base" requires base classes, "datasets" calibrates on other data sets only (the covariance
-        of base classes is used if there are any).
+        What it is calibrated on. "auto": base classes if there are any, else other data sets;
+        "base" requires base classes; "datasets": other data sets only (the covariance of base
+        classes is used if there are any).
     calibrator : str, optional
-        Path of a calibrator that ``fewshot calibrate`` wrote; the one of the package by default.
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+        JSON that ``fewshot calibrate`` wrote; None: the general-purpose one of the package.
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
 
     Attributes
     ----------
@@ -190,7 +191,7 @@ class Auto(ErrorEstimator):
         """The transferred calibrator."""
         expect_choice("estimator.auto.source", self.source, SOURCES)
         check_level("estimator.auto.level", self.level)
-        return load_general(None if self.calibrator is None else Path(self.calibrator))
+        return load_general(None if self.calibrator is None else Path(str(self.calibrator)))
 
     def _calibrate(self, base: BaseClasses) -> None:
         # Base-class episodes are balanced, so that there is one regime with and one without base

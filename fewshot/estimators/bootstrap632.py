@@ -36,9 +36,9 @@ class Bootstrap632(ErrorEstimator):
 
     Parameters
     ----------
-    resamples : int
-        Number of bootstrap resamples, >= 1.
-    seed : int
+    resamples : int >= 1
+        Bootstrap resamples per episode.
+    seed : int >= 0
         Seed of the resamples. They depend on the index of the resample and on the position and
         shots of the class, not on the batch.
 

@@ -27,8 +27,8 @@ class Constant(ErrorEstimator):
 
     Parameters
     ----------
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
 
     Attributes
     ----------

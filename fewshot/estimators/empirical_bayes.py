@@ -44,10 +44,10 @@ class EmpiricalBayes(ErrorEstimator):
 
     Parameters
     ----------
-    nu : float
-        Weight of W in a class's covariance, in shots; >= 0. Heads whose weights depend on the
-        scatter of the shots (LDA) are evaluated with W alone.
-    points : int
+    nu : float >= 0
+        Weight of the base covariance W in a class's covariance, in shots. Heads whose weights
+        depend on the scatter of the shots (LDA) are evaluated with W alone.
+    points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
 

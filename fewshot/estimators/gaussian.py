@@ -39,24 +39,25 @@ class Gaussian(ErrorEstimator):
     Parameters
     ----------
     covariance : {"free", "shared", "identity", "full"}
-        S_c in step 5: a variance per class, one for all classes (pooled with sum(K_c - 1) degrees
-        of freedom), or 1, times the identity; or the pooled covariance of the shots in the N - 1
-        dimensions. Steps 2 and 3 are the same for all.
+        Covariance S_c of the Gaussians that are sampled (step 5): a variance per class, one for all
+        classes (pooled with sum(K_c - 1) degrees of freedom), or 1, times the identity; or the
+        pooled covariance of the shots in the N - 1 dimensions of the decisions. Steps 2 and 3 are
+        the same for all.
     distances : {"closed_form", "tabulated"}
-        g_K(snr) in step 3: ``max(0, 1 - D / (K snr^2))``, that is
-        ``D_ij = d_ij - (tr S_i / K_i + tr S_j / K_j) / d_ij``, or the authors' simulated table.
-        The table is the larger one, by 0.5 / D to 0.8 / D: by 0.001 at 640 dimensions, and by
-        0.02 at 24. See :func:`~fewshot.estimators.distances.simulated_table`.
+        Correction g_K(snr) of the distances between class means (step 3): ``max(0, 1 - D / (K
+        snr^2))``, that is ``D_ij = d_ij - (tr S_i / K_i + tr S_j / K_j) / d_ij``, or the authors'
+        simulated table. The table is the larger one, by 0.5 / D to 0.8 / D: by 0.001 at 640
+        dimensions, and by 0.02 at 24. See :func:`~fewshot.estimators.distances.simulated_table`.
     variance : {"features", "decisions"}
-        Where ``free`` and ``shared`` measure the variance for step 5: over all D dimensions, or
+        Where ``covariance=free`` and ``shared`` measure the variance: over all D dimensions, or
         over the N - 1 of the decisions, as the authors' program does. The same on isotropic
-        classes. On real features the first is smaller by far: class means differ in the
-        directions in which classes vary as well.
-    samples : int
-        Samples per class in step 5: the same quasi-random normal points for every class and
-        episode, so that differences between episodes are not noise.
-    iterations : int
-        Iterations of the scaling (SMACOF). With 0 the corrected distances are not used.
+        classes. On real features the first is smaller by far: class means differ in the directions
+        in which classes vary as well.
+    samples : int >= 1
+        Samples per class (step 5): the same quasi-random normal points for every class and episode,
+        so that differences between episodes are not noise.
+    iterations : int >= 0
+        Iterations of the scaling (SMACOF, step 4). With 0 the corrected distances are not used.
 
     Raises
     ------

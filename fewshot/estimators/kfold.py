@@ -28,12 +28,12 @@ class KFold(ErrorEstimator):
 
     Parameters
     ----------
-    folds : int
-        Number of folds, >= 2. A class with fewer shots has as many folds as shots and is complete
-        in the others, so that it always keeps one.
-    repeats : int
-        Number of partitions, >= 1.
-    seed : int
+    folds : int >= 2
+        Number of folds. A class with fewer shots has as many folds as shots and is complete in the
+        others, so that it always keeps one.
+    repeats : int >= 1
+        Number of partitions.
+    seed : int >= 0
         Seed of the partitions. They depend on the repeat and on the positions of class and shot,
         not on the batch: all episodes with the same shots per class share them.
 

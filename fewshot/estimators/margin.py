@@ -38,7 +38,7 @@ class Margin(ErrorEstimator):
 
     Parameters
     ----------
-    points : int
+    points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
 

@@ -25,7 +25,7 @@ class MarginT(Margin):
     freedom : "auto" or float > 2
         Degrees of freedom. "auto" selects among 2.5, 3, 4, 6, 10 and infinity the one with the
         least mean absolute error on base-class episodes; 4 without any.
-    points : int
+    points : int >= 1
         Quadrature points of the probability, also used for the scales.
 
     Attributes

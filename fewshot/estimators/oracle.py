@@ -52,8 +52,13 @@ class OracleSigma(OracleEstimator):
 
     Parameters
     ----------
-    distances, samples, iterations
-        As in :class:`~fewshot.estimators.gaussian.Gaussian`.
+    distances : {"closed_form", "tabulated"}
+        Correction of the distances between class means, as in
+        :class:`~fewshot.estimators.gaussian.Gaussian`.
+    samples : int >= 1
+        Samples per class, as in :class:`~fewshot.estimators.gaussian.Gaussian`.
+    iterations : int >= 0
+        Iterations of the scaling, as in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
 
     def __init__(
@@ -86,11 +91,11 @@ class Oracle(OracleEstimator):
     ----------
     classifier : {"support", "queries"}
         Means that classify the samples. Those of the support are the means of nearest class mean,
-        so that the only assumption is that classes are isotropic Gaussians in the N - 1
-        dimensions. The authors use those of the queries: the error of nearest class mean with
-        infinitely many shots, independent of the support.
-    samples : int
-        As in :class:`~fewshot.estimators.gaussian.Gaussian`.
+        so that the only assumption is that classes are isotropic Gaussians in the N - 1 dimensions.
+        The authors use those of the queries: the error of nearest class mean with infinitely many
+        shots, independent of the support.
+    samples : int >= 1
+        Samples per class, as in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
 
     def __init__(self, classifier: str = "support", samples: int = 512) -> None:

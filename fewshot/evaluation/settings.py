@@ -71,7 +71,7 @@ def engine_of(settings: dict[str, Any]) -> Settings:
     expect_choice("features.normalize", settings["features"]["normalize"], normalizations)
     expect_positive_int("calibration.episodes", calibration["episodes"])
     if calibration["calibrator"]:
-        load_general(Path(calibration["calibrator"]))
+        load_general(Path(str(calibration["calibrator"])))
     threads = settings["threads"]
     if threads is not None:
         expect_positive_int("threads", threads)

@@ -35,15 +35,21 @@ class AlphaTIM(Head):
     Parameters
     ----------
     alpha : "auto" or float > 0
-        Order a. "auto" has the authors' values, tuned on validation classes of mini-ImageNet: 2
-        at one shot, 7 from five shots on, 5 between.
-    steps, learning_rate : int, float
-        Of Adam. The authors take 1000 steps of 1e-4; ten times fewer and larger ones follow the
-        same path, at a tenth of the cost.
-    support_weight, marginal_weight, conditional_weight : float
-        s, m and c; the authors' values.
-    temperature : float
-        t, the authors' value.
+        Order a of the entropies; 1 is TIM. "auto" has the authors' values, tuned on validation
+        classes of mini-ImageNet: 2 at one shot, 7 from five shots on, 5 between.
+    steps : int >= 0
+        Steps of Adam. The authors take 1000; ten times fewer steps that are ten thousand times as
+        large follow the same path, at a tenth of the cost.
+    learning_rate : float > 0
+        Size of a step of Adam; the authors' is 1e-4.
+    support_weight : float >= 0
+        Weight s of the cross-entropy of the shots; the authors' value.
+    marginal_weight : float >= 0
+        Weight m of the entropy of the mean answer; the authors' value.
+    conditional_weight : float >= 0
+        Weight c of the mean entropy of the answers; the authors' value.
+    temperature : float > 0
+        Factor t of the logits; the authors' value.
     """
 
     def __init__(

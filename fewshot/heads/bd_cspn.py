@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import normalize
 
-from fewshot.exceptions import expect_number
+from fewshot.exceptions import expect_bool, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.unlabelled import padding_zeroed
 
@@ -29,11 +29,11 @@ class BDCSPN(Head):
 
     Parameters
     ----------
-    scale : float
+    scale : float >= 0
         Times the cosines in the weights. 1 as in easyfsl; the paper has 10.
     shift : bool
-        Whether queries are shifted, which assumes that their classes have the shares that they
-        have among the shots (a query prior). Turn it off where queries may be imbalanced.
+        Shift the queries to the mean of the shots, which assumes that their classes have the shares
+        that they have among the shots (a query prior). Turn it off where queries may be imbalanced.
 
     Attributes
     ----------
@@ -52,6 +52,7 @@ class BDCSPN(Head):
     def fit(self, support: Support) -> Self:
         """Keep the shots: they are weighed anew together with the queries."""
         expect_number("head.bd_cspn.scale", self.scale, 0)
+        expect_bool("head.bd_cspn.shift", self.shift)
         self.support_ = support
         return self
 

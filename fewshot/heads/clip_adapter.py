@@ -40,16 +40,17 @@ class CLIPAdapter(Head):
     Parameters
     ----------
     ratio : float in [0, 1]
-        r; the authors' program has 0.2.
-    reduction : int
-        D / R; the paper's 4.
-    learning_rate : float
-        Falls to 0 along a cosine.
-    steps : int
-        Full batches.
-    seed : int
-        Of the uniform start, the same for every episode; bounded by 1 / sqrt(inputs), the default
-        of torch's linear layers.
+        Share r of the adapted feature; the rest is the image feature itself. The authors' program
+        has 0.2.
+    reduction : int >= 1
+        Feature dimensions over those of the bottleneck, D / R; the paper's 4.
+    learning_rate : float >= 0
+        Of AdamW; falls to 0 along a cosine.
+    steps : int >= 0
+        Steps of AdamW, each on all shots.
+    seed : int >= 0
+        Of the adapter's random start, the same for every episode: uniform, bounded by 1 /
+        sqrt(inputs), the default of torch's linear layers.
 
     Notes
     -----

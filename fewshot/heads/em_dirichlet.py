@@ -34,17 +34,19 @@ class EMDirichlet(Head):
 
     Parameters
     ----------
-    temperature : float
-        t; 30 is the authors' value. The encoder's own is 100 in CLIP, which leaves little of the
-        simplex but its corners.
-    penalty : float
-        l / T. The authors' l is T times the number of classes over the number that occur among the
-        queries; 1 where all may.
-    steps : int
+    temperature : float > 0
+        Factor t of the cosines with the class texts, from which zero-shot probabilities come; 30 is
+        the authors' value. The encoder's own is 100 in CLIP, which leaves little of the simplex but
+        its corners.
+    penalty : float >= 0
+        Price of using a class, per query: l / T. The authors' l is T times the number of classes
+        over the number that occur among the queries; 1 where all may.
+    steps : int >= 1
         Rounds of the three updates.
-    mm_steps : int
-        Most steps of an update of a; fewer where it stands still. The authors allow 1000, which
-        gives nearly the same answers: the next round goes on where this one stopped.
+    mm_steps : int >= 1
+        Most steps of an update of the Dirichlet parameters a; fewer where it stands still. The
+        authors allow 1000, which gives nearly the same answers: the next round goes on where this
+        one stopped.
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
     """

@@ -43,13 +43,14 @@ class GDA(LinearHead):
     Parameters
     ----------
     text : {"classes", "none"}
-        "none" leaves the zero-shot logits out: discriminant analysis alone, whatever alpha.
+        "classes" adds the zero-shot logits. "none" leaves them out: discriminant analysis alone,
+        whatever alpha.
     alpha : float >= 0, or "search"
-        Weight of the discriminant analysis. The authors search 10^-4, 10^-3, ..., 100 on
-        validation images for every data set. "search", the default, goes through the same
-        seven values on the shots only: mistakes on the j-th shot of every class by a fit without
-        them, and among equals the cross-entropy. Where no class has two shots, alpha = 0.1, the
-        middle of that range and the value their program starts from.
+        Weight of the discriminant analysis. The authors search 10^-4, 10^-3, ..., 100 on validation
+        images for every data set. "search", the default, goes through the same seven values on the
+        shots only: mistakes on the j-th shot of every class by a fit without them, and among equals
+        the cross-entropy. Where no class has two shots, alpha = 0.1, the middle of that range and
+        the value their program starts from.
 
     Notes
     -----

@@ -36,9 +36,10 @@ class IncrementalLDA(LinearHead):
     Parameters
     ----------
     shrinkage : "auto" or float in (0, 1]
-        g. "auto" is the oracle approximating shrinkage of Chen et al., IEEE Trans. Signal
-        Processing 2010, which needs the covariance and the number of images only; a number is
-        fixed. From base classes, or from the supports where there are none.
+        Weight g of the average variance against the covariance. "auto" is the oracle approximating
+        shrinkage of Chen et al., IEEE Trans. Signal Processing 2010, which needs the covariance and
+        the number of images only; a number is fixed. From base classes, or from the supports where
+        there are none.
 
     Notes
     -----

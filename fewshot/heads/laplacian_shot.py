@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_bool, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.bd_cspn import rectified_prototypes
 from fewshot.heads.solvers.graph import nearest_neighbours, neighbour_sums
@@ -32,16 +32,20 @@ class LaplacianShot(Head):
 
     Parameters
     ----------
-    knn : int
-        Nearest queries, the query itself included: 3 means two neighbours. The value of the
-        authors' program and easyfsl's.
-    weight : float
-        lambda. easyfsl's 0.7, chosen on mini-ImageNet's validation classes, at 5 shots.
-    steps : int
+    knn : int >= 1
+        Nearest queries that are to agree, the query itself counted: 3 means two neighbours. The
+        value of the authors' program and easyfsl's.
+    weight : float >= 0
+        lambda: how much the neighbours count against squared distances to prototypes. easyfsl's
+        0.7, chosen on mini-ImageNet's validation classes, at 5 shots.
+    steps : int >= 0
         Bound updates at most; 20 as the authors have it.
-    scale, shift : float, bool
-        How BD-CSPN rectifies the prototypes; 1 as in easyfsl (the paper has 10). The shift
-        assumes that the classes of the queries have the shares of the shots (a query prior).
+    scale : float >= 0
+        Times the cosines in the weights of the rectified prototypes, as in BD-CSPN; 1 as in easyfsl
+        (the paper has 10).
+    shift : bool
+        Shift the queries to the mean of the shots for the prototypes, as in BD-CSPN, which assumes
+        that the classes of the queries have the shares of the shots (a query prior).
 
     Attributes
     ----------
@@ -73,6 +77,7 @@ class LaplacianShot(Head):
         expect_number("head.laplacian_shot.weight", self.weight, 0)
         expect_positive_int("head.laplacian_shot.steps", self.steps, minimum=0)
         expect_number("head.laplacian_shot.scale", self.scale, 0)
+        expect_bool("head.laplacian_shot.shift", self.shift)
         self.support_ = support
         return self
 

@@ -27,11 +27,11 @@ class LDA(LinearHead):
     shrinkage : "auto" or float in (0, 1]
         "auto" is the Ledoit-Wolf intensity of every class on its standardised shots (Ledoit and
         Wolf, "Honey, I Shrunk the Sample Covariance Matrix", 2004), as scikit-learn's
-        ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`` has it. A number is
-        the share of the average variance times the identity.
+        ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`` has it. A number is the
+        share of the average variance times the identity.
     priors : {"uniform", "empirical"}
-        p_c = 1 / N, or the share of the class in the support (scikit-learn's default). The
-        same where all classes have K shots.
+        Shares p_c of the classes: 1 / N, or the share of the class in the support (scikit-learn's
+        default). The same where all classes have K shots.
 
     Notes
     -----

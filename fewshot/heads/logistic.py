@@ -47,13 +47,13 @@ class LogisticRegression(LinearHead):
         Transferable Visual Models From Natural Language Supervision", ICML 2021, appendix A.3:
         10^-6 to 10^6 in 96 logarithmic steps, by their bisection, which compares 10^-6, 10^-4, ...
         and halves the interval around the best down to an eighth of a decade. They score on
-        validation images; here only shots are used, in up to five stratified folds: mistakes
-        on the held-out shots, and among equals the cross-entropy. Where no class has two
-        shots, C = 1.
+        validation images; here only shots are used, in up to five stratified folds: mistakes on the
+        held-out shots, and among equals the cross-entropy. Where no class has two shots, C = 1.
     tolerance : float > 0
         Largest entry of the scaled gradient at which an episode is done. 10^-5 gives weights to
         about four digits.
-    max_iterations : int
+    max_iterations : int >= 1
+        Most iterations; an episode may stop before its tolerance.
 
     Attributes
     ----------

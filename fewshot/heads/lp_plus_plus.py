@@ -37,10 +37,11 @@ class LPPlusPlus(LinearHead):
 
     Parameters
     ----------
-    steps : int
-        Steps of both blocks; the authors' 300.
-    initial_alpha : float
-        2.5 gives the authors' factor 250 at CLIP's s = 100.
+    steps : int >= 0
+        Majorize-minimize steps of both blocks, whose sizes follow from the shots; the authors' 300.
+    initial_alpha : float >= 0
+        Start of the weight of text, times the scale s of the dual encoder, times the mean cosine of
+        shots and their text. 2.5 gives the authors' factor 250 at CLIP's s = 100.
 
     Notes
     -----

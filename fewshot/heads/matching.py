@@ -23,11 +23,11 @@ class Matching(Head):
     Parameters
     ----------
     temperature : float > 0
-        1 is the paper's; smaller attends to fewer shots, and 0 in the limit is the nearest
-        neighbour. Fixed, nothing is chosen from data.
+        Cosines are divided by it before the softmax. 1 is the paper's; smaller attends to fewer
+        shots, and 0 in the limit is the nearest neighbour. Fixed, nothing is chosen from data.
     priors : {"uniform", "empirical"}
-        Mean attention of a class's shots, or their sum, the paper's, by which a class with
-        more shots wins. The same where all classes have K shots.
+        Mean attention of a class's shots ("uniform"), or their sum ("empirical"), the paper's, by
+        which a class with more shots wins. The same where all classes have K shots.
 
     Attributes
     ----------

@@ -46,6 +46,7 @@ class NCM(LinearHead, Verifier):
     Parameters
     ----------
     metric : {"euclidean", "cosine"}
+        Distance to the class means.
     center : {"none", "base", "support"}
         Origin of the cosine: zero, the mean of the base classes, the mean of the class means.
         Changes nothing for Euclidean distances.

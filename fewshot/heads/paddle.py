@@ -30,19 +30,21 @@ class PADDLE(Head):
 
     Parameters
     ----------
-    penalty : float
-        l / T. 1, the paper's choice, makes l the number of queries and u the posterior of a
-        Gaussian mixture with shares pi; 0 is soft k-means from the shots.
-    steps : int
+    penalty : float >= 0
+        Price of using a class, per query: l / T. 1, the paper's choice, makes l the number of
+        queries and u the posterior of a Gaussian mixture with shares pi; 0 is soft k-means from the
+        shots.
+    steps : int >= 1
         Most rounds of the three updates; fewer where nothing changes any more.
     scaling : {"range", "none"}
-        "range" divides every feature by its range over the queries, as the authors' program
-        does. Without it distances of unit-length features are so small next to ``log pi`` that
-        all queries join one class.
-    dimensions : int or None
-        Squared distances are multiplied by this over D. They grow with D and the price of a class
-        does not, so that with few features all queries join one class as well; 512 is the authors'
-        D, at which nothing changes. None leaves the distances as they are, as their program does.
+        "range" divides every feature by its range over the queries, as the authors' program does.
+        Without it distances of unit-length features are so small next to ``log pi`` that all
+        queries join one class.
+    dimensions : int >= 1, or None
+        Squared distances are multiplied by this over D, the number of features. They grow with D
+        and the price of a class does not, so that with few features all queries join one class as
+        well; 512 is the authors' D, at which nothing changes. None leaves the distances as they
+        are, as their program does.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
+from fewshot.exceptions import expect_bool, expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.transport import sinkhorn, transport_plan
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
@@ -31,18 +31,19 @@ class PTMAP(Head):
 
     Parameters
     ----------
-    power : float
-        In (0, 1]; 0.5 in the paper.
+    power : float in (0, 1]
+        Power of the features; 0.5 in the paper.
     normalize : bool
-        Whether transformed features get unit length, as in the paper; easyfsl leaves that out.
+        Give transformed features unit length, as in the paper; easyfsl leaves that out.
     negative : {"mirror", "zero"}
-        What becomes of negative numbers, which the paper does not have: ``-(|x| + 1e-6)^power``,
-        or what zero becomes, as in easyfsl.
-    transport : float
-        lambda of the paper: 10.
-    rate : float
-        alpha of the paper, in (0, 1]: 0.2, as in the authors' program and easyfsl.
-    steps : int
+        What becomes of negative numbers, which the paper does not have: ``-(|x| + 1e-6)^power``, or
+        what zero becomes, as in easyfsl.
+    transport : float > 0
+        lambda of the transport; 10 in the paper.
+    rate : float in (0, 1]
+        Share of the way that the means go at each step, alpha of the paper: 0.2, as in the authors'
+        program and easyfsl.
+    steps : int >= 0
         Updates of the means: easyfsl's 10. The authors' program has 20, which changes little.
     prior : {"uniform", "support"}
         Shares of the classes among the queries (a query prior): the same for all, or those among
@@ -113,6 +114,7 @@ class PTMAP(Head):
 
     def _check_parameters(self) -> None:
         expect_number("head.pt_map.power", self.power, 0, 1, above=True)
+        expect_bool("head.pt_map.normalize", self.normalize)
         expect_choice("head.pt_map.negative", self.negative, ("mirror", "zero"))
         expect_number("head.pt_map.transport", self.transport, 0, above=True)
         expect_number("head.pt_map.rate", self.rate, 0, 1, above=True)

@@ -30,12 +30,13 @@ class QDA(Head):
     Parameters
     ----------
     pooling : float in [0, 1]
-        Friedman's lambda: 0 keeps the covariances apart, 1 is linear discriminant analysis.
+        Friedman's lambda: 0 is a covariance per class, 1 the same for all, linear discriminant
+        analysis.
     shrinkage : float in (0, 1]
         Friedman's gamma, towards the average variance of the class. Both are fixed; Friedman
         chooses them by cross-validation, for which few shots are too few.
     priors : {"uniform", "empirical"}
-        p_c = 1 / N, or the share of the class in the support.
+        Shares p_c of the classes: 1 / N, or the share of the class in the support.
 
     Notes
     -----

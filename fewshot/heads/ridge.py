@@ -26,9 +26,9 @@ class Ridge(LinearHead):
     Parameters
     ----------
     alpha : float > 0, or "auto"
-        A number is scikit-learn's, whose default is 1. "auto" takes, for every episode, the one
-        of 13 values between 1e-3 and 1e3 times the mean squared distance of the shots from their
-        mean whose squared leave-one-out error is least (closed form, from the support only).
+        Penalty. A number is scikit-learn's, whose default is 1. "auto" takes, for every episode,
+        the one of 13 values between 1e-3 and 1e3 times the mean squared distance of the shots from
+        their mean whose squared leave-one-out error is least (closed form, from the support only).
         Shots alone in their class are left out of that error; if all are, it is 1 times.
 
     Attributes

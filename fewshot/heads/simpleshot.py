@@ -16,8 +16,9 @@ class SimpleShot(TransformedNCM):
     Parameters
     ----------
     center : {"base", "support", "none"}
-        The paper's CL2N; the same with the mean of the class means, where there are no base
-        classes; the paper's L2N. Fixed, nothing is chosen from data.
+        What is subtracted first: the mean of the base classes, the paper's CL2N; the mean of the
+        class means, where there are no base classes; nothing, the paper's L2N. Fixed, nothing is
+        chosen from data.
     """
 
     _setting = "head.simpleshot"

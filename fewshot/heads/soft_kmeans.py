@@ -26,10 +26,10 @@ class SoftKMeans(Head):
 
     Parameters
     ----------
-    scale : float
-        Times the squared distances. 1 in the paper, which learns features for it; 10 suits
-        frozen features of unit length, whose squared distances do not exceed 4.
-    steps : int
+    scale : float > 0
+        Times the squared distances. 1 in the paper, which learns features for it; 10 suits frozen
+        features of unit length, whose squared distances do not exceed 4.
+    steps : int >= 0
         Times that the means are refined; 1 in the paper, 0 is nearest class mean.
 
     Attributes

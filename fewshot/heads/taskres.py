@@ -34,12 +34,13 @@ class TaskRes(LinearHead):
 
     Parameters
     ----------
-    alpha : float
-        Scale of the residual; the paper's default (it takes 1 for Flowers).
-    learning_rate : float
-        The authors'; falls to 0 along a cosine.
-    steps : int
-        Full batches; the authors' 100 epochs up to 4 shots (200 beyond).
+    alpha : float >= 0
+        Scale of the residual that is added to the text vectors; the paper's default (it takes 1 for
+        Flowers).
+    learning_rate : float >= 0
+        Of Adam, the authors'; falls to 0 along a cosine.
+    steps : int >= 0
+        Steps of Adam, each on all shots; the authors' 100 epochs up to 4 shots (200 beyond).
 
     Notes
     -----

@@ -68,13 +68,14 @@ class TextGaussian(LinearHead, Verifier):
         Whether text says something of means, variances or both. "mean" has the identity for a
         covariance, scaled to the same trace; "std" takes means from the shots alone.
     mixing : {"pooled", "posterior", "grid"}
-        "pooled" is the above. "posterior" takes the mean ``(1 - alpha_d) m + alpha_d g`` per
-        dimension, with rho = 1: what would be right if features were normal. "grid" is the
-        paper's: alpha and beta of 21 x 21 values, on shots that are held out for that (half of
-        them, at most four); these are lost to the means, so that the head gets as many labels as
-        the others.
+        How text and shots are mixed. "pooled" is a closed form with four numbers from base classes.
+        "posterior" takes the mean ``(1 - alpha_d) m + alpha_d g`` per dimension, with rho = 1: what
+        would be right if features were normal. "grid" is the paper's search: alpha and beta of 21 x
+        21 values, on shots that are held out for that (half of them, at most four); these are lost
+        to the means, so that the head gets as many labels as the others.
     prior : {"both", "names", "regression"}
-        For "pooled": the text vectors themselves (kappa), the predicted means (eta), or both.
+        For "pooled": the text vectors themselves as prototypes (kappa), the predicted means (eta),
+        or both.
     covariance : {"diagonal", "low_rank"}
         "low_rank" adds the main directions of the covariance of base classes.
 

@@ -36,17 +36,23 @@ class TIM(Head):
 
     Parameters
     ----------
-    steps : int
-    learning_rate : float
-        Of Adam. With "cosine", prototypes have the scale of the features, and this is relative
-        to it: the default is meant for unit-length features.
-    support_weight, marginal_weight, conditional_weight : float
-        s, m and c.
-    temperature : float
-        Factor of the logits.
+    steps : int >= 0
+        Steps of Adam.
+    learning_rate : float > 0
+        Of Adam. With "cosine", prototypes have the scale of the features, and this is relative to
+        it: the default is meant for unit-length features.
+    support_weight : float >= 0
+        Weight s of the cross-entropy of the shots.
+    marginal_weight : float >= 0
+        Weight m of the entropy of the mean answer, which draws the answers towards equal shares of
+        the classes.
+    conditional_weight : float >= 0
+        Weight c of the mean entropy of the answers.
+    temperature : float > 0
+        Factor t of the logits.
     similarity : {"cosine", "euclidean"}
-        Logits ``t cos(w, x)`` with prototypes from the means of the shots as they are, or
-        ``-t |w - x|^2 / 2`` with means of unit-length shots. Queries have unit length in both.
+        Logits ``t cos(w, x)`` with prototypes from the means of the shots as they are, or ``-t |w -
+        x|^2 / 2`` with means of unit-length shots. Queries have unit length in both.
     """
 
     def __init__(

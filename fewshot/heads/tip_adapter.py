@@ -32,13 +32,14 @@ class TipAdapter(Head):
     Parameters
     ----------
     alpha : float >= 0, or "search"
-        Weight of the cache; 1 as in the paper.
+        Weight of the cache; 1 as in the paper. "search" chooses among 20 values from 0.1 to 3,
+        together with beta.
     beta : float > 0, or "search"
-        Sharpness of the affinities; 5.5 as in the paper. The authors go on to search both on
-        validation images. "search" uses the shots only: every shot is classified with its own
-        entry taken out of the cache, and mistakes, among equals the cross-entropy, decide
-        among 20 values of alpha from 0.1 to 3 and 20 of beta from 0.1 to 7. One shot per class then
-        always speaks against its own cache and gets the smallest alpha.
+        Sharpness of the affinities; 5.5 as in the paper. "search" chooses among 20 values from 0.1
+        to 7. The authors go on to search both on validation images; here only the shots are used:
+        every shot is classified with its own entry taken out of the cache, and mistakes, among
+        equals the cross-entropy, decide. One shot per class then always speaks against its own
+        cache and gets the smallest alpha.
 
     Attributes
     ----------

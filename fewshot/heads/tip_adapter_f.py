@@ -31,15 +31,19 @@ class TipAdapterF(TipAdapter):
     Parameters
     ----------
     alpha : float >= 0, or "search"
+        Weight of the cache, as in Tip-Adapter. "search" chooses among 20 values from 0.1 to 3
+        before training, by shots left out of the cache: once keys have seen all shots, none of them
+        can judge.
     beta : float > 0, or "search"
-        As in Tip-Adapter and searched before training, without the shot's own entry: once
-        keys have seen all shots, none of them can judge.
-    epochs : int
-        20 as in the paper. An epoch is one step on all shots (the authors' batch of 256 holds all
-        of an episode). The authors see random crops of each image and keep the epoch that is
-        best on other images; here an image has one feature and the last epoch is kept.
+        Sharpness of the affinities, as in Tip-Adapter. "search" chooses among 20 values from 0.1 to
+        7, together with alpha.
+    epochs : int >= 1
+        Steps of training, each on all shots; 20 as in the paper. An epoch is one step (the authors'
+        batch of 256 holds all of an episode). The authors see random crops of each image and keep
+        the epoch that is best on other images; here an image has one feature and the last epoch is
+        kept.
     learning_rate : float > 0
-        0.001 as in the paper.
+        Of AdamW; 0.001 as in the paper.
     """
 
     name = "tip_adapter_f"

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from torch import Tensor
 
+from fewshot.exceptions import expect_bool
 from fewshot.heads.base import (
     Head,
     Query,
@@ -47,7 +48,7 @@ class TransformedNCM(Head, Verifier):
         Subtract nothing, the mean of the base classes or the mean of the class means.
     power : float in (0, 1], or None
         Exponent of :func:`fewshot.heads.solvers.transforms.power_transform` (Hu et al. 2021 take
-        0.5).
+        0.5); None leaves features as they are.
     l2 : bool
         Unit length after centring (Wang et al. 2019).
 
@@ -83,6 +84,7 @@ class TransformedNCM(Head, Verifier):
         check_metric(self.metric, self._setting)
         check_center(self.center, self._setting)
         check_power(self.power, self.center, self._setting)
+        expect_bool(f"{self._setting}.l2", self.l2)
         powered = Support.of(self._powered(support.features), support.mask, support.context)
         centre = centre_of(powered, self.center, self._setting)
         self.centre_ = centre
@@ -121,7 +123,21 @@ def nearest_class_mean(
     power: float | None = None,
     l2: bool = False,
 ) -> NCM | TransformedNCM:
-    """`NCM` if the features stay as they are, so that scores are linear, else `TransformedNCM`."""
+    """Return `NCM` if features stay as they are, so that scores are linear, else `TransformedNCM`.
+
+    Parameters
+    ----------
+    metric : {"euclidean", "cosine"}
+        Distance to the class means.
+    center : {"none", "base", "support"}
+        What is subtracted first: nothing, the mean of the base classes or the mean of the class
+        means. Changes nothing for Euclidean distances without l2.
+    power : float in (0, 1], or None
+        Exponent of a power transform to unit length (0.5 in Hu et al. 2021); None: no transform.
+    l2 : bool
+        Unit length after centring (Wang et al. 2019).
+    """
+    expect_bool("head.ncm.l2", l2)
     if power is None and not l2:
         return NCM(metric, center)
     return TransformedNCM(metric, center, power, l2)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from fewshot.registry import Entry
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -183,6 +185,9 @@ class Task:
         Columns that identify a cell beside `CELL_COLUMNS`, and their types.
     version : int
         To be raised when a formula changes: cells of earlier versions are then computed again.
+    sections : tuple of Entry
+        Settings of the task: the section of its name in the configuration, a dataclass by
+        ``module:Class``, and sections within it (``name.section``).
     report : str
         ``package.module:Class`` of its tables, sentences and figures, a
         `fewshot.report.tasks.base.TaskReport`. Only the report resolves it.
@@ -194,6 +199,7 @@ class Task:
     measures: ClassVar[tuple[Measure, ...]]
     keys: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1
+    sections: ClassVar[tuple[Entry, ...]] = ()
     report: ClassVar[str] = "fewshot.report.tasks.base:TaskReport"
 
     def run(self, evaluation: Evaluation) -> TaskOutput:

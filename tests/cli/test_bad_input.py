@@ -81,6 +81,9 @@ def refused_run(composed):
             "one of 'none', 'base', 'datasets', got 'bse'. Did you mean 'base'",
         ),
         ("dataset.split=rnd", "dataset.split: expected auto, none, random or a readable file"),
+        ("head.ncm.l2=abc", "head.ncm.l2: expected true or false, got 'abc'."),
+        ("calibration.calibrator=[1,2]", "calibrator: [1, 2] cannot be read"),
+        ("estimator.auto.calibrator=[1,2]", "calibrator: [1, 2] cannot be read"),
         ("head.ncm=5", "head.ncm: expected settings by name, got 5."),
         ("episodes.path=no.safetensors", "episodes.path: cannot read no.safetensors"),
         (

@@ -1,5 +1,6 @@
 """What every registered head must do."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -317,3 +318,19 @@ def test_the_list_says_what_it_uses(head):
     assert ("transductive" in said) == ("queries" in head.uses)
     assert ("balanced" in said) == ("query_prior" in head.uses)
     assert ("text" in said) == ("text" in head.uses)
+
+
+FLAGS = [
+    (name, flag)
+    for name in heads
+    for flag, parameter in inspect.signature(heads[name].load()).parameters.items()
+    if isinstance(parameter.default, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "flag"), FLAGS)
+@pytest.mark.parametrize("value", ["no", [1], None, 1])
+def test_a_flag_is_true_or_false(name, flag, value):
+    """Other values would silently count as one of them: "no" as True."""
+    with pytest.raises(FewshotError, match=rf"^head\.{name}\.{flag}: expected true or false, got"):
+        heads.create(name, **{flag: value}).fit(Support.of(torch.eye(4).reshape(1, 2, 2, 4)))

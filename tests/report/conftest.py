@@ -34,8 +34,15 @@ class Run(NamedTuple):
     """Inputs of the report."""
 
     summary: dict
-    episodes: pd.DataFrame
-    predictions: pd.DataFrame
+    rows: dict[str, pd.DataFrame]
+
+    @property
+    def episodes(self):
+        return self.rows["episodes"]
+
+    @property
+    def predictions(self):
+        return self.rows["predictions"]
 
 
 def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, intervals, **names):
@@ -145,8 +152,9 @@ def make_run(
         for head in heads:
             for K in shots:
                 default = {"loo": (NEED_TWO, 1.0)} if K == 1 else {}
-                names = {"dataset": dataset, "backbone": backbone, "feature": "pooled"}
-                names |= {"head": head, "ways": ways, "shots": K, "seed": 0}
+                names = {"dataset": dataset, "part": "novel", "backbone": backbone}
+                names |= {"feature": "pooled", "head": head, "variant": ""}
+                names |= {"ways": ways, "shots": K, "seed": 0}
                 cells.append(
                     make_cell(
                         rng,
@@ -176,7 +184,7 @@ def make_run(
     # What reaches a report has been, or could have been, through summary.json.
     summary = json.loads(json.dumps(summary))
     frames = (pd.concat([cell[i] for cell in cells], ignore_index=True) for i in (0, 1))
-    return Run(summary, *frames)
+    return Run(summary, dict(zip(("episodes", "predictions"), frames, strict=True)))
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +212,8 @@ def without_judging(run):
         for row in cell["estimators"].values():
             for name in (*NEW, "coverage_curve"):
                 row.pop(name)
-    return Run(summary, run.episodes, run.predictions.assign(lower=np.nan, upper=np.nan))
+    unbounded = run.predictions.assign(lower=np.nan, upper=np.nan)
+    return Run(summary, run.rows | {"predictions": unbounded})
 
 
 @pytest.fixture(scope="session")

@@ -133,9 +133,9 @@ class Stack(Calibrated):
     Parameters
     ----------
     of : sequence of str
-        Names of estimators, with their default settings.
-    level : float
-        Nominal coverage of the interval, in (0, 0.99].
+        Names of estimators, with their default settings; at least one, and not "stack".
+    level : float in (0, 0.99]
+        Nominal coverage of the interval.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fewshot.exceptions import FewshotError, expect_choice, expect_positive_int
+from fewshot.exceptions import FewshotError, expect_bool, expect_choice, expect_positive_int
 from fewshot.features.extraction.precision import PRECISIONS
 from fewshot.hardware import available_cores
 
@@ -17,20 +17,43 @@ BATCH_ON_CPU, BATCH_ON_ACCELERATOR = 16, 128
 
 
 @dataclass(frozen=True)
+class FeatureSettings:
+    """The section ``features`` of a configuration.
+
+    Attributes
+    ----------
+    normalize : {"auto", "none", "l2"}
+        Unit length ("l2") or features as they are ("none"). "auto": "l2" for images and for banks
+        that were extracted from them; what a file of features says (its array ``normalize``), else
+        "none".
+    dtype : {"float32", "float16"}
+        Of the features on disk.
+    precision : {"auto", "float32", "bfloat16", "float16"}
+        What the network computes in; see ``fewshot.features.extraction.precision``. "auto" is
+        bfloat16 where the device computes in it and the features of sixteen of the images stay the
+        same.
+    batch_size : int >= 1, optional
+        Images that go through the network together; None: 16 on a CPU, 128 on an accelerator.
+    compile : bool
+        Run the network through ``torch.compile``.
+    """
+
+    normalize: str = "auto"
+    dtype: str = "float32"
+    precision: str = "auto"
+    batch_size: int | None = None
+    compile: bool = False
+
+
+@dataclass(frozen=True)
 class Extraction:
     """Settings of an extraction.
 
     Attributes
     ----------
     device : torch.device
-    dtype : {"float32", "float16"}
-        Of the features on disk.
-    precision : {"auto", "float32", "bfloat16", "float16"}
-        Precision of the network; see ``fewshot.features.extraction.precision``.
-    batch_size : int, optional
-        By default 16 on a CPU and 128 on an accelerator.
-    compile : bool
-        Run the network through ``torch.compile``.
+    dtype, precision, batch_size, compile
+        As in :class:`FeatureSettings`.
     on_error : {"raise", "skip"}
         What to do about an unreadable image.
     threads : int, optional
@@ -40,10 +63,10 @@ class Extraction:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    dtype: str = "float32"
-    precision: str = "auto"
-    batch_size: int | None = None
-    compile: bool = False
+    dtype: str = FeatureSettings.dtype
+    precision: str = FeatureSettings.precision
+    batch_size: int | None = FeatureSettings.batch_size
+    compile: bool = FeatureSettings.compile
     on_error: str = "raise"
     threads: int | None = None
     shard: str | None = None
@@ -56,8 +79,7 @@ class Extraction:
             expect_positive_int("features.batch_size", self.batch_size)
         if self.threads is not None:
             expect_positive_int("threads", self.threads)
-        if not isinstance(self.compile, bool):
-            raise FewshotError("features.compile", f"expected true or false, got {self.compile!r}")
+        expect_bool("features.compile", self.compile)
         self.part()
 
     @property

@@ -142,7 +142,7 @@ def _file(path: str | Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+        return hashlib.sha256(Path(str(path)).expanduser().read_bytes()).hexdigest()
     except OSError:  # reported where the file is read
         return None
 

@@ -16,8 +16,6 @@ from fewshot.statistics.class_bootstrap import DRAWS
 from fewshot.tasks.one_class.confusers import sources as confuser_sources
 from fewshot.tasks.one_class.confusers.lists import confuser_settings
 from fewshot.tasks.one_class.rules import (
-    RANDOM,
-    RULES,
     Learned,
     rules_named,
 )
@@ -27,8 +25,10 @@ from fewshot.tasks.one_class.thresholds import GAMMA
 NEGATIVES = ("uniform", "distance")
 SOURCES = ("llm", "wordnet", "vocabulary", "random", "oracle")
 
-# Rules with random names beside the confusers are for the command; here random is a source.
-BENCHMARKED = tuple(name for name, rule in RULES.items() if RANDOM not in rule.needs)
+# All but rules with random names beside the confusers, as random is a source here.
+BENCHMARKED = (
+    "fixed", "max", "anp", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "generic", "posterior",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,33 @@ class OneClassSettings:
 
     Attributes
     ----------
-    tasks : int
+    tasks : int >= 1
+        Tasks to draw. Each has a target class; every class is one before any is again.
     prevalences : sequence of float in (0, 1)
+        Shares of positives: how many images of other classes go with those of the target.
     negatives : {"uniform", "distance"}
-        From all other classes, or from those at `distance` in the data set's taxonomy.
-    distance : int
-        Levels up to the lowest common ancestor; 1 for classes of one group.
+        "uniform": images of all other classes; "distance": of those at `distance` in the taxonomy
+        of the data set.
+    distance : int >= 1
+        Levels up to the lowest common ancestor, with ``negatives=distance``; 1 for classes of one
+        group.
     rules : sequence of str
-        Names of `fewshot.tasks.one_class.rules.RULES`.
+        How the score of an image becomes yes or no: "fixed", "max", "anp", "anp_ft",
+        "anp_ft_fitted", "anp_and_ft", "lme", "generic", "posterior".
     sources : sequence of str
-        Of confusers.
-    fixed, tau : float, optional
-        Set here instead of learned on base classes.
+        Where confusers, names of what could be taken for t, come from: "llm", "wordnet",
+        "vocabulary", "random", "oracle". Those not at hand are left out.
+    fixed : float in [-1, 1], optional
+        The fixed threshold of the cosine; None: learned on base classes.
+    tau : float > 0, optional
+        The temperature of the rule lme; None: learned on base classes.
     gamma : float in [0, 1]
-        Weight of ANP in the rules ``anp_ft`` and ``anp_ft_fitted``.
+        Weight of the confusers in the rules anp_ft and anp_ft_fitted.
     learn_from : str, optional
-        Another data set to learn from.
-    draws : int
-        Of the bootstrap over classes.
+        Another data set to learn from: a name of ``fewshot list datasets``, or a file of features
+        with text; None: the base classes of the data set at hand.
+    draws : int >= 1
+        Draws of classes for the intervals (bootstrap).
     confusers : dict
         Settings of `fewshot.tasks.one_class.confusers.confusers_of`.
 

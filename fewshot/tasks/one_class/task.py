@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fewshot.registry import Entry
 from fewshot.tasks.base import (
     HIGHER,
     LOWER,
@@ -34,6 +35,18 @@ class OneClass(Task):
         Measure(name, LOWER if name == "regret" else HIGHER, of=SHARES) for name in MEASURES
     )
     keys = KEYS
+    sections = (
+        Entry(
+            NAME,
+            "fewshot.tasks.one_class.settings:OneClassSettings",
+            "For task=one_class: is this image a t, by the name of t alone?",
+        ),
+        Entry(
+            f"{NAME}.confusers",
+            "fewshot.tasks.one_class.confusers.lists:ConfuserSettings",
+            "Names of what could be taken for t.",
+        ),
+    )
     report = "fewshot.report.tasks.one_class:OneClassReport"
 
     def run(self, evaluation: Evaluation) -> TaskOutput:

@@ -31,22 +31,24 @@ class LanguageModel:
     model : str
         As the server calls it.
     base_url : str, optional
-        Of the server, with its version (``http://localhost:11434/v1``); None: the environment
-        variable OPENAI_BASE_URL, else OpenAI's own.
+        Any server that speaks OpenAI's protocol, with its version, for instance
+        ``http://localhost:11434/v1``; None: the environment variable OPENAI_BASE_URL, else OpenAI's
+        own.
     key : str, optional
-        Name of the environment variable that holds the key; never the key.
-    temperature : float, optional
+        The NAME of the environment variable that holds the key, never the key.
+    temperature : float in [0, 2], optional
         None leaves it to the server; some models accept nothing else.
-    seed : int, optional
-    timeout : float
+    seed : int >= 0, optional
+        Passed on to the server; None leaves it to the server.
+    timeout : float > 0
         Seconds for one request.
-    retries : int
+    retries : int >= 0
         Further requests after a refusal for now (429), an error of the server or a timeout.
-    concurrency : int
+    concurrency : int >= 1
         Requests under way at a time.
-    max_tokens : int, optional
-        Of an answer, thoughts included.
-    time_limit : float
+    max_tokens : int >= 1, optional
+        Of an answer, thoughts included; None leaves it to the server.
+    time_limit : float > 0
         Seconds for one question with all its retries and waits.
     """
 

@@ -192,17 +192,18 @@ class ConfuserSettings:
 
     Attributes
     ----------
-    k : int
+    k : int >= 1
         Confusers of a class, at most.
     file : str, optional
         JSON of ``fewshot text confusers``; None: the cache's, else the package's.
-    cosine : float, optional
-        Names whose text vector has at least this cosine with the class's are dropped; None: none.
+    cosine : float in (0, 1], optional
+        Names whose text vector has this cosine with the class's, or a larger one, are dropped;
+        None: none are.
     wordnet : str, optional
-        Folder; None: FEWSHOT_WORDNET, WNHOME, or where Debian and npm put it.
-    vocabulary : str, or tuple of str
+        Folder of WordNet; None: FEWSHOT_WORDNET, WNHOME, or where Debian and npm put it.
+    vocabulary : str, or tuple of str in Python
         "imagenet", a text file with a name per line, or the names themselves.
-    seed : int
+    seed : int >= 0
         Of random names.
     """
 

@@ -1,0 +1,46 @@
+"""Settings that every data set has, whatever its kind."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class DatasetSettings(TypedDict, total=False):
+    """Settings of every kind of data set; all others are arguments of the loader of its kind.
+
+    Attributes
+    ----------
+    summary : str
+        What it is, as ``fewshot list datasets`` shows it; changes nothing.
+    kind : str
+        Loader: "digits", "folder", "torchvision", "cub", "huggingface", "features" or "listed".
+    name : str, optional
+        Goes into the rows; None: the name of the folder or file.
+    split : str
+        Classes that are base and novel: "auto" (those that the data set comes with), "none",
+        "random", or a file that lists them.
+    base_fraction : float in (0, 1)
+        Share of the classes that are base with ``split=random``.
+    split_seed : int
+        Decides which classes are base with ``split=random``.
+    subset : {"all", "train", "validation", "test"}
+        Images to use, where the data set is split by image.
+    on_error : {"raise", "skip"}
+        An unreadable or missing image; skipped ones are recorded in ``summary.json``.
+    classnames : str
+        What prompts and reports call the classes: "auto", "clip", "card", "data", or a file of
+        names.
+    protocol : str, optional
+        Split, class names and lists of images that a benchmark uses, for instance "coop".
+    """
+
+    summary: str
+    kind: str
+    name: str | None
+    split: str
+    base_fraction: float
+    split_seed: int
+    subset: str
+    on_error: str
+    classnames: str
+    protocol: str | None
