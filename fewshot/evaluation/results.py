@@ -75,10 +75,11 @@ class Results:
 
     def rows(self, table: str) -> pd.DataFrame:
         """Rows of a table of any task, of all cells."""
-        return self._rows.get(table, pd.DataFrame(columns=list(table_columns(table))))
+        return self.tables.get(table, pd.DataFrame(columns=list(table_columns(table))))
 
     @cached_property
-    def _rows(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Rows of all cells by table."""
         return join_rows(self.cells)
 
     @cached_property
@@ -198,7 +199,7 @@ class Results:
         check_figures("plot", ["svg"])
         drawn: dict[str, Figure] = {}
         for name, cells in cells_by_task(cell.summary for cell in self.cells).items():
-            for plot in report_of(name).figures(cells, tables_of(task_named(name), self._rows)):
+            for plot in report_of(name).figures(cells, tables_of(task_named(name), self.tables)):
                 drawn.setdefault(plot.kind, plot.figure)
         for name in (kind, *PLOTS.get(kind, ())):
             if name in drawn:
@@ -214,7 +215,7 @@ class Results:
 
         target = Path(path).expanduser()
         folders = [] if self.folder is None else [self.folder]
-        page = render_report(cast("JoinedSummary", self.run), self._rows, folders)
+        page = render_report(cast("JoinedSummary", self.run), self.tables, folders)
         with writing("report", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(page, encoding="utf-8", newline="\n")

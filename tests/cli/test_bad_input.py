@@ -74,7 +74,7 @@ def refused_run(composed):
         ("device=gpu", "device: cannot use 'gpu': "),
         (
             "task=segmentation",
-            "task: expected a registered name, got 'segmentation'. A",
+            "task: expected a registered name, got 'segmentation'. D",
         ),
         (
             "task=verifcation",
