@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -23,9 +23,12 @@ from fewshot.results.querying import cells_table
 from fewshot.results.result import Result, join_rows
 from fewshot.tasks import table_columns, task_named
 from fewshot.tasks.base import TaskOutput
+from fewshot.units import decimal, percent, plus_minus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from fewshot.report.summary import JoinedSummary
 
 # Kinds of figures by the word that asks for them.
 PLOTS = {
@@ -72,10 +75,11 @@ class Results:
 
     def rows(self, table: str) -> pd.DataFrame:
         """Rows of a table of any task, of all cells."""
-        return self._rows.get(table, pd.DataFrame(columns=list(table_columns(table))))
+        return self.tables.get(table, pd.DataFrame(columns=list(table_columns(table))))
 
     @cached_property
-    def _rows(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Rows of all cells by table."""
         return join_rows(self.cells)
 
     @cached_property
@@ -103,7 +107,29 @@ class Results:
     def _repr_html_(self) -> str:
         from fewshot.report.text.rows import html_text
 
-        return html_text(self.table)
+        return html_text(pd.DataFrame([row for cell in self.cells for row in self._shown(cell)]))
+
+    def _shown(self, cell: Result) -> list[dict[str, Any]]:
+        """Rows of the notebook's table: what differs between cells, and their measures."""
+        task = task_named(cell.summary["task"])
+        first = task.measures[0]
+        rows = []
+        for entry in task.entries(cell.summary, first.name):
+            row = {
+                name: entry[name]
+                for name in task.identity
+                if name in ("head", "ways", "shots") or self.table[name].nunique() > 1
+            }
+            if first.of is not None:
+                row[first.of.name] = entry[first.of.name]
+            for measure in task.measures:
+                if measure.of == first.of and (value := task.value(entry, measure.name)):
+                    shown = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
+                    row[f"{measure.name} %" if measure.fraction else measure.name] = shown
+            for name, estimated in (entry.get("estimators") or {}).items():
+                row[f"{name} MAE"] = percent(estimated.get("mae"))
+            rows.append(row)
+        return rows
 
     def compare(
         self,
@@ -173,7 +199,7 @@ class Results:
         check_figures("plot", ["svg"])
         drawn: dict[str, Figure] = {}
         for name, cells in cells_by_task(cell.summary for cell in self.cells).items():
-            for plot in report_of(name).figures(cells, tables_of(task_named(name), self._rows)):
+            for plot in report_of(name).figures(cells, tables_of(task_named(name), self.tables)):
                 drawn.setdefault(plot.kind, plot.figure)
         for name in (kind, *PLOTS.get(kind, ())):
             if name in drawn:
@@ -189,7 +215,7 @@ class Results:
 
         target = Path(path).expanduser()
         folders = [] if self.folder is None else [self.folder]
-        page = render_report(self.run, self._rows, folders)
+        page = render_report(cast("JoinedSummary", self.run), self.tables, folders)
         with writing("report", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(page, encoding="utf-8", newline="\n")

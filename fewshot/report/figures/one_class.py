@@ -17,7 +17,7 @@ from fewshot.report.figures.style import (
 )
 from fewshot.report.text.one_class import at, shares, source_text
 from fewshot.report.wording import Cell, plain
-from fewshot.units import is_number
+from fewshot.units import is_number, short_percent
 
 OFFSET = 0.08
 COLUMNS = 3
@@ -61,7 +61,9 @@ def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure:
                 if cell["against"] == negatives:
                     i = rules.index(cell["head"])
                     _draw(panel, cell, i, positions, OFFSET * (i - (len(rules) - 1) / 2))
-            panel.set_xticks(range(len(positions)), [f"{100 * share:.3g} %" for share in positions])
+            panel.set_xticks(
+                range(len(positions)), [short_percent(share, 3) for share in positions]
+            )
             panel.set(xlim=(-0.5, len(positions) - 0.5), ylim=(0, 102))
             panel.grid(axis="x", visible=False)
     return figure
