@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.part_names import of_one_part
+from fewshot.report.charts.ranks import joined, rank_caption
 from fewshot.report.comparison.contexts import (
     BACKBONE,
     BOTH,
@@ -34,7 +35,8 @@ class Ranking(TypedDict):
     """Mean ranks of heads, of backbones or of both, the best first, and the test of them.
 
     ``critical_difference`` and ``p`` are None where nothing is tested; ``blocks`` is the number of
-    data sets, or of contexts, that ranks are averaged over.
+    data sets, or of contexts, that ranks are averaged over. ``groups`` are first and last place of
+    names that are not told apart, ``caption`` says what the ranks are over.
     """
 
     task: str
@@ -47,6 +49,8 @@ class Ranking(TypedDict):
     test: str
     blocks: int
     note: str
+    groups: list[tuple[int, int]]
+    caption: str
 
 
 def ranks(cells: Iterable[Cell]) -> list[Ranking]:
@@ -88,7 +92,7 @@ def _ranks_of(report: TaskReport, cells: Sequence[Cell], of: str) -> Ranking | N
     enough = len(means) >= ENOUGH_SETS
     average, critical, p = _tested(means) if enough else (_mean_ranks(rows), None, None)
     order = np.argsort(average, kind="stable")[:SHOWN]
-    return {
+    ranking: Ranking = {
         "task": report.task.name,
         "of": of,
         "over": _over(of, contexts, len(means), enough, report.averaged),
@@ -99,7 +103,10 @@ def _ranks_of(report: TaskReport, cells: Sequence[Cell], of: str) -> Ranking | N
         "test": "Wilcoxon's signed-rank test" if len(names) == 2 else "Friedman test",
         "blocks": len(means) if enough else len(rows),
         "note": _note(len(means), names, dropped, enough),
+        "groups": joined(average[order].tolist(), critical),
+        "caption": "",
     }
+    return {**ranking, "caption": rank_caption(ranking)}
 
 
 def _higher_is_better(report: TaskReport) -> Callable[[Cell], float | None]:

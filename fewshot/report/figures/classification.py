@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from fewshot.report.figures.calibration import calibration_curve
-from fewshot.report.figures.coverage import coverage_vs_nominal
+from fewshot.report.charts.rows import labelled
+from fewshot.report.figures.curves import (
+    calibration_curve,
+    coverage_vs_nominal,
+    error_vs_shots,
+    mae_vs_shots,
+    predicted_vs_actual,
+)
 from fewshot.report.figures.joint import joint_figures
 from fewshot.report.figures.plots import Plot, groups_with_suffixes
-from fewshot.report.figures.rows import labelled
-from fewshot.report.figures.scatter import predicted_vs_actual
-from fewshot.report.figures.shots import error_vs_shots, mae_vs_shots
 from fewshot.report.wording import Cell, Group, display_name, oracle_names
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from fewshot.report.comparison.ranks import ranks
-from fewshot.report.figures.backbones import error_of_backbones
-from fewshot.report.figures.matrix import accuracy_matrix
+from fewshot.report.figures.curves import accuracy_matrix, error_of_backbones
 from fewshot.report.figures.ranks import rank_diagram
 from fewshot.report.wording import Cell
 

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from fewshot.report.cell_rows import CellRows, EstimatorPredictions
+from fewshot.report.charts.calibration import calibration_bins
 from fewshot.report.comparison.order import order_of, order_text
 from fewshot.report.payload.entries import EstimatorEntry, Predictions, WorstEntry
-from fewshot.report.payload.packing import bin_means, equal_bins
 from fewshot.report.wording import Cell, estimator_names, oracle_names, shown_estimator
 
 WORST = 5
-BINS = 10
-PER_BIN = 5  # least episodes per bin; fewer would show the noise of single episodes
 METRICS = (
     "mae", "rmse", "bias", "relative_error", "spearman", "slope", "intercept", "skill", "level",
     "coverage", "width", "coverage_curve", "seconds_per_episode",
@@ -57,24 +55,16 @@ def _estimator(
         "mae_interval": None if None in bounds else bounds,
         "spearman_interval": order.bounds,
         "order": order_text(order) if row.get("defined") else None,
-        "bins": []
-        if predictions is None or rows is None
-        else calibration_bins(predictions.predicted, rows.actual),
+        "bins": [] if predictions is None or rows is None else _bins(predictions, rows),
     }
 
 
-def calibration_bins(predicted: Any, actual: Any) -> list[list[float]]:
-    """Mean predicted error, mean actual error and size of about ten equally large bins."""
-    defined = np.isfinite(predicted)
-    x, y = predicted[defined], actual[defined]
-    count = min(BINS, len(x) // PER_BIN)
-    if count < 1:
+def _bins(predictions: EstimatorPredictions, rows: CellRows) -> list[list[float]]:
+    """Mean predicted error, mean actual error and size of each bin."""
+    bins = calibration_bins(predictions.predicted, rows.actual)
+    if bins is None:
         return []
-    bins = equal_bins(x, count)
-    sizes = np.bincount(bins)
-    means = bin_means(bins, x, y)
-    return [list(entry) for entry in zip(*(m.tolist() for m in means), sizes[sizes > 0].tolist(),
-                                     strict=True)]  # fmt: skip
+    return [list(entry) for entry in zip(*(values.tolist() for values in bins), strict=True)]
 
 
 def worst_episodes(

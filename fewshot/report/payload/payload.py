@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from fewshot.report.answer import Part, answer
+from fewshot.report.charts import calibration, coverage, scatter
 from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.intervals import intervals_of
@@ -69,6 +71,7 @@ def payload(
     data = {
         "version": VERSION,
         "level": min(map(level_of, summary["cells"]), default=LEVEL),
+        "charts": page_charts(),
         "tasks": page_tasks(cell["task"] for cell in cells),
         "datasets": _datasets(
             names, cells, thumbnails(names, cells, points, sets, thumbnail_bytes)
@@ -81,6 +84,12 @@ def payload(
         **_gaps(summary),
     }
     return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
+
+
+def page_charts() -> dict[str, dict[str, str]]:
+    """Titles, axes and captions of charts that are on paper as well."""
+    charts = {"calibration": calibration, "coverage": coverage, "scatter": scatter}
+    return {name: asdict(chart.WORDS) for name, chart in charts.items()}
 
 
 def page_tasks(tasks: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -207,6 +207,10 @@ class TaskReport:
 
     # -- Figures.
 
+    def chance(self, cells: Sequence[Cell], measure: str) -> float | None:
+        """About what a measure of cells would be by chance, drawn as a level; None if unknown."""
+        return None
+
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Figures for papers, those for which there is data.
 

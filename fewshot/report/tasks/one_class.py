@@ -76,7 +76,7 @@ class OneClassReport(TaskReport):
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Macro F1 by the share of positives."""
-        from fewshot.report.figures.one_class import macro_f1_vs_prevalence
+        from fewshot.report.figures.curves import macro_f1_vs_prevalence
         from fewshot.report.figures.plots import plot_each
 
         return plot_each(cells, "macro_f1_vs_prevalence", macro_f1_vs_prevalence)

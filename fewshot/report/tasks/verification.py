@@ -1,19 +1,14 @@
-"""Tables, sentences, figure and page of verification."""
+"""Words of verification, and the share of positives in its tables and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.tasks.terms import RANKING
 from fewshot.report.wording import Cell, protocol_text
 from fewshot.units import percent
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from fewshot.report.figures.plots import Plot
 
 
 class VerificationReport(TaskReport):
@@ -55,12 +50,11 @@ class VerificationReport(TaskReport):
         share = "share of positives", f"{percent(cell.get('prevalence'))} % of the queries"
         return [share, *super().facts(cell)]
 
-    def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
-        """Measures by shots with what a random order would have."""
-        from fewshot.report.figures.plots import plot_each
-        from fewshot.report.figures.verification import verification_vs_shots
-
-        return plot_each(cells, "verification_vs_shots", verification_vs_shots)
+    def chance(self, cells: Sequence[Cell], measure: str) -> float | None:
+        """Approximate value of a measure for a random order."""
+        shares = [cell["prevalence"] for cell in cells]
+        known = {"auroc": 0.5, "average_precision": sum(shares) / len(shares), "fpr95": 0.95}
+        return known.get(measure)
 
 
 def _shares(cells: Iterable[Cell]) -> list[str]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare, rankdata
 
+from fewshot.report.charts.ranks import joined
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.figures.joint import joint_figures
-from fewshot.report.figures.ranks import joined, rank_diagram
+from fewshot.report.figures.ranks import rank_diagram
 
 
 def cells(accuracy, *, datasets, backbones=("a",), heads, shots=(1,)):

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from fewshot.exceptions import FewshotError
 from fewshot.report import write
+from fewshot.report.charts.bins import bin_means, equal_bins
 from fewshot.report.figures import (
     calibration_curve,
     coverage_vs_nominal,
@@ -22,7 +23,6 @@ from fewshot.report.figures import (
     predicted_vs_actual,
 )
 from fewshot.report.figures.classification import group_figures
-from fewshot.report.payload.packing import bin_means, equal_bins
 from fewshot.statistics.populations import mean_interval
 
 TEXT = "{http://www.w3.org/2000/svg}text"

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fewshot.report.charts.bins import equal_bins
 from fewshot.report.payload.cells import number_of
 from fewshot.report.payload.packing import (
     MISSING,
     STEPS,
-    equal_bins,
     file_numbers,
     json_text,
     lean,

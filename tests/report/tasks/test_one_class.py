@@ -11,7 +11,9 @@ from fewshot.report import (
     summary_table,
     write_report,
 )
-from fewshot.report.figures.one_class import macro_f1_vs_prevalence
+from fewshot.report.charts.looks import rule_look
+from fewshot.report.figures.curves import macro_f1_vs_prevalence
+from fewshot.report.figures.lines import line_of
 from fewshot.report.payload.payload import payload
 from fewshot.results.result import join_rows
 from fewshot.tasks.engine.settings import Settings
@@ -129,9 +131,6 @@ def test_runs_that_differ_in_negatives_or_seed_say_so(summary):
 
 
 def test_rules_that_share_a_colour_look_different():
-    from fewshot.report.figures.one_class import _line
-
-    looks = {
-        (line.get_color(), line.get_marker(), line.get_linestyle()) for line in map(_line, range(8))
-    }
+    lines = [line_of(rule_look(i)) for i in range(8)]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(looks) == 8

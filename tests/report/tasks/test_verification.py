@@ -13,7 +13,6 @@ from fewshot.report import (
     summary_table,
     write_report,
 )
-from fewshot.report.figures.verification import verification_vs_shots
 from fewshot.report.payload.payload import payload
 from fewshot.report.tasks import report_of
 from fewshot.results.result import join_rows
@@ -136,7 +135,8 @@ def test_the_answer_names_the_best_and_how_clear_it_is(results):
 
 def test_the_plot_shows_the_means(results):
     cells = [result.summary for result in results]
-    figure = verification_vs_shots(cells, title="x")
+    (plot,) = report_of("verification").figures(cells, {})
+    figure = plot.figure
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["AUROC, 3-way", "AP, 3-way", "FPR95, 3-way"]
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]

@@ -1,4 +1,4 @@
-"""Preparation of rows for figures: numbers in percent, groups in order."""
+"""Preparation of rows for charts: numbers in percent, groups in order."""
 
 from __future__ import annotations
 
