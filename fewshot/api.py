@@ -44,6 +44,7 @@ def extract(
     text: bool | None = None,
     normalize: str = "auto",
     on_error: str = "raise",
+    size: int | None = None,
     device: str | torch.device = "auto",
     threads: int | None = None,
     weights: str | Path | None = None,
@@ -69,6 +70,8 @@ def extract(
         Whether features are used at unit length; auto: those of images are.
     on_error : {"raise", "skip"}
         What to do about images that cannot be read.
+    size : int, optional
+        Input of the network in pixels.
     device : str or torch.device
     threads : int, optional
         Cores to use; all by default.
@@ -94,6 +97,7 @@ def extract(
         network_device,
         argument="images",
         backbone=backbone,
+        size=size,
         dataset=dataset,
         features={"normalize": normalize},
         paths=given_paths,

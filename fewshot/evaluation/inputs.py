@@ -12,7 +12,7 @@ from fewshot.backbones.settings import backbone_settings
 from fewshot.config.compose import settings_from
 from fewshot.datasets.base import ImageDataset
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
-from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.given import is_bank
@@ -32,6 +32,7 @@ def source_of(
     *,
     argument: str = "features",
     backbone: str = BACKBONE,
+    size: int | None = None,
     dataset: Mapping[str, Any] | None = None,
     **sections: Mapping[str, Any],
 ) -> Source:
@@ -47,6 +48,8 @@ def source_of(
         For errors.
     backbone : str
         For images: a name of ``fewshot list backbones``, ``timm:MODEL`` ...
+    size : int, optional
+        Input of the network in pixels.
     dataset : mapping, optional
         Further settings of the data set.
     **sections
@@ -63,6 +66,9 @@ def source_of(
     for name, values in sections.items():
         settings[name] = {**settings[name], **values}
     settings["backbone"] = backbone_settings(backbone)
+    if size is not None:
+        expect_positive_int("size", size)
+        settings["backbone"] = {**settings["backbone"], "size": size}
     if isinstance(data, ImageDataset):
         settings["dataset"] = {"kind": "folder", "name": data.name, **(dataset or {})}
         return ConfiguredSource(settings, device, data)
