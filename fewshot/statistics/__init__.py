@@ -23,5 +23,5 @@ _HOMES = {
     "population_intervals": "populations",
     "prediction_metrics": "predictions",
 }
-__all__ = [*_HOMES]
+__all__ = [*_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

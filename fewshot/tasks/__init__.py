@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.engine.episodes import actual_errors as actual_errors
     from fewshot.tasks.engine.episodes import predicted_errors as predicted_errors
     from fewshot.tasks.engine.scores import map_scores as map_scores
-    from fewshot.tasks.one_class.confusers.cleaning import nearest as nearest_names
+    from fewshot.tasks.one_class.confusers.cleaning import nearest_names as nearest_names
 
 # Names by the module that has them.
 _HOMES = {
@@ -33,7 +33,7 @@ _HOMES = {
     "fit_calibrator": "calibration",
     "fit_text_gaussians": "engine.class_gaussians",
     "map_scores": "engine.scores",
-    "nearest_names": "one_class.confusers.cleaning:nearest",
+    "nearest_names": "one_class.confusers.cleaning",
     "predicted_errors": "engine.episodes",
 }
 __all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604

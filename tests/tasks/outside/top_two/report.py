@@ -12,7 +12,4 @@ class TopTwoReport(TaskReport):
 
     def lines(self, evaluated):
         ways = {cell["ways"] for cell, _ in evaluated}
-        return [
-            *super().lines(evaluated),
-            f"Top two of {min(ways)} classes: {200 // min(ways)} % by chance.",
-        ]
+        return [*super().lines(evaluated), f"Top two of {min(ways)} classes: {200 // min(ways)} % by chance."]
