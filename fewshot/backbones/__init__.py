@@ -14,6 +14,7 @@ from fewshot.registry import Registry
 if TYPE_CHECKING:
     from fewshot.backbones.base import Backbone as Backbone
     from fewshot.backbones.base import Folders as Folders
+    from fewshot.backbones.transform import Transform as Transform
 
 kinds = Registry("backbone.kind")
 kinds.add(
@@ -96,6 +97,6 @@ def load(
 
 
 # Names by the module that has them.
-_HOMES = {"Backbone": "base", "Folders": "base"}
+_HOMES = {"Backbone": "base", "Folders": "base", "Transform": "transform"}
 __all__ = ["BackboneSettings", "kinds", "load", "load_backbone", *_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

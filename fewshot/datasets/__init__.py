@@ -16,6 +16,7 @@ from fewshot.registry import Registry
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset as ImageDataset
     from fewshot.datasets.folder import Folder as Folder
+    from fewshot.datasets.splits import random_parts as random_parts
     from fewshot.features.bank import FeatureBank
     from fewshot.paths import Places
 
@@ -110,6 +111,6 @@ def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | Fea
 
 
 # Names by the module that has them.
-_HOMES = {"Folder": "folder", "ImageDataset": "base"}
+_HOMES = {"Folder": "folder", "ImageDataset": "base", "random_parts": "splits"}
 __all__ = ["DatasetSettings", "kinds", "load_dataset", *_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from typing import TYPE_CHECKING
 
 from fewshot.exceptions import FewshotError
+from fewshot.lazy import lazy
 from fewshot.registry import Registry, imported
 from fewshot.tasks.base import CELL_COLUMNS, EPISODE, KINDS, Table, Task
 
-__all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks"]
+if TYPE_CHECKING:
+    from fewshot.tasks.calibration import CalibrationPlan as CalibrationPlan
+    from fewshot.tasks.calibration import calibration_cells as calibration_cells
+    from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
+    from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
+    from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
+    from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
+    from fewshot.tasks.engine.episodes import actual_errors as actual_errors
+    from fewshot.tasks.engine.episodes import predicted_errors as predicted_errors
+    from fewshot.tasks.engine.scores import map_scores as map_scores
+    from fewshot.tasks.one_class.confusers.cleaning import nearest_names as nearest_names
+
+# Names by the module that has them.
+_HOMES = {
+    "CalibrationPlan": "calibration",
+    "actual_errors": "engine.episodes",
+    "calibration_cells": "calibration",
+    "draw_base_episodes": "engine.base_classes",
+    "evaluate_base_classes": "engine.base_classes",
+    "fit_calibrator": "calibration",
+    "fit_text_gaussians": "engine.class_gaussians",
+    "map_scores": "engine.scores",
+    "nearest_names": "one_class.confusers.cleaning",
+    "predicted_errors": "engine.episodes",
+}
+__all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)
 
 tasks = Registry("task", "fewshot.tasks")
 tasks.add(
