@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fewshot.backbones.settings import BackboneSettings
-from fewshot.paths import option
+from fewshot.paths import option, option_names
 from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.backbones.base import Backbone, Folders
 
-kinds = Registry("backbone.kind")
+# An entry point of another package is a class derived from Backbone, or a class or a function that
+# makes a network: `backbone=NAME` has its parameters as settings.
+kinds = Registry("backbone.kind", "fewshot.backbones", reserved=lambda: option_names("backbone"))
 kinds.add(
     "packaged",
     "fewshot.backbones.packaged:PackagedBackbone",
@@ -46,19 +48,41 @@ def load_backbone(
     Parameters
     ----------
     settings : str or mapping
-        A name of ``fewshot list backbones``, or the settings of the group ``backbone``.
+        A name of ``fewshot list backbones``, ``module:factory``, or the settings of the group
+        ``backbone``.
     folders : Folders
     **input_size
         ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
     """
-    settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
+    settings = settings_of(settings) if isinstance(settings, str) else dict(settings)
     parameters = {key: value for key, value in settings.items() if key not in COMMON}
     kind = RENAMED.get(settings["kind"], settings["kind"])
     parameters = {key: value for key, value in parameters.items() if value is not None}
-    backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
+    entry = kinds[kind]
+    backbone: Backbone
+    if entry.package is None:
+        backbone = kinds.create(kind, folders=folders, **parameters)
+    else:
+        from fewshot.backbones.plugged import create
+
+        backbone = create(entry, folders, parameters)
     if "size" not in parameters:
         backbone.with_input(**input_size)
     return backbone
 
 
-__all__ = ["BackboneSettings", "kinds", "load_backbone"]
+def settings_of(name: str) -> dict[str, Any]:
+    """Return the settings of a backbone by its name, or by ``module:factory``.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither ``conf/backbone/`` nor another package has it.
+    """
+    named = option_names("backbone")
+    if name not in named and (":" in name or name in kinds.plugged()):
+        return {"kind": name, "name": kinds[name].name}
+    return option("backbone", name, kinds.plugged())
+
+
+__all__ = ["BackboneSettings", "kinds", "load_backbone", "settings_of"]

@@ -2,7 +2,7 @@
 
 from fewshot.registry import Registry
 
-estimators = Registry("estimator")
+estimators = Registry("estimator", "fewshot.estimators", "fewshot.estimators.base:ErrorEstimator")
 estimators.add(
     "auto",
     "fewshot.estimators.auto:Auto",

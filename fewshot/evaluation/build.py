@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fewshot.backbones import kinds as backbone_kinds
 from fewshot.backbones import load_backbone
+from fewshot.backbones import settings_of as backbone_named
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
+from fewshot.datasets import settings_of as dataset_named
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.ranges import check_range
-from fewshot.paths import option, places_of
+from fewshot.importing import is_module
+from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import as_base
 
 if TYPE_CHECKING:  # only runs with texts need them
@@ -238,9 +242,9 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the settings ``dataset`` of another data set, by its name or a file of features."""
     if Path(source).suffix in (".npz", ".safetensors"):
-        dataset = option("dataset", "features") | {"path": source}
+        dataset = dataset_named("features") | {"path": source}
     else:
-        dataset = option("dataset", source)
+        dataset = dataset_named(source)
     return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}
 
 
@@ -256,11 +260,13 @@ def backbone_settings(text: str) -> dict[str, Any]:
     """Return the settings of the group ``backbone`` for the name of a backbone.
 
     The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
-    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or
-    ``callable:MODULE:FUNCTION``.
+    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``,
+    ``callable:MODULE:FUNCTION`` or ``MODULE:FUNCTION``.
     """
     kind, _, rest = text.partition(":")
-    settings = option("backbone", kind)
+    if rest and kind not in backbone_kinds and is_module(kind):
+        return backbone_named(text)
+    settings = backbone_named(kind)
     if not rest:
         return settings
     if kind == "timm":

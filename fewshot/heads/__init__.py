@@ -2,7 +2,7 @@
 
 from fewshot.registry import Registry
 
-heads = Registry("head")
+heads = Registry("head", "fewshot.heads", "fewshot.heads.base:Head")
 heads.add(
     "ncm",
     "fewshot.heads.transformed_ncm:nearest_class_mean",

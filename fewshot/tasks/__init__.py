@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from fewshot.exceptions import FewshotError
-from fewshot.registry import Registry, imported
+from fewshot.importing import imported
+from fewshot.registry import Registry
 from fewshot.tasks.base import CELL_COLUMNS, EPISODE, KINDS, Table, Task
 
 __all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks"]
