@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class CallableBackbone(Backbone):
     """
 
     argument = "backbone.target"  # the setting that errors name
+    factory: Callable[..., Any] | None = None  # of `target`, where it is imported already
 
     def __init__(
         self,
@@ -105,7 +106,8 @@ class CallableBackbone(Backbone):
 
     @cached_property
     def _module(self) -> nn.Module:
-        module = _factory(self.target)(**self.options)
+        factory = _factory(self.target) if self.factory is None else self.factory
+        module = factory(**self.options)
         if not isinstance(module, nn.Module):
             raise FewshotError(
                 self.argument,

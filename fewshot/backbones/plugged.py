@@ -56,7 +56,7 @@ def create(entry: Entry, folders: Folders, parameters: Mapping[str, Any]) -> Bac
     network = CallableBackbone(
         **{"name": entry.name} | described, folders=folders, target=entry.origin, options=options
     )
-    network.argument = "backbone"
+    network.argument, network.factory = "backbone", loaded
     return network
 
 
