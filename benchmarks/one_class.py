@@ -20,7 +20,7 @@ from fewshot.evaluation.one_class import one_class_nouns
 from fewshot.config.compose import settings_from
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores, device_named
-from fewshot.report.tasks.one_class import entries, header, source_text
+from fewshot.report.text.one_class import entries, header, source_text
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class.cells import evaluate_one_class

@@ -115,7 +115,9 @@ def write_run(
         "cells": [cell[2] for cell in made],
     }  # fmt: skip
     summary = json.loads(json.dumps(summary))
-    write_tables(folder, summary, *(pd.concat([one[i] for one in made]) for i in (0, 1)))
+    rows = {name: pd.concat([one[i] for one in made])
+            for i, name in enumerate(("episodes", "predictions"))}  # fmt: skip
+    write_tables(folder, summary, rows)
     drawn = {cell["shots"]: sets[cell["seed"], cell["shots"]] for cell in cells}
     for shots, one in drawn.items():
         one.save(folder / "episodes" / f"{WAYS}way_{shots}shot.safetensors")
@@ -137,8 +139,9 @@ def write_store(folder: Path, runs: int, episodes: int) -> None:
     }
     for dataset, backbone, seed in itertools.product(DATASETS, BACKBONES, SEEDS):
         cells = [
-            {"task": "classification", "dataset": dataset, "backbone": backbone,
-             "feature": "pooled", "head": head, "ways": WAYS, "shots": shots, "seed": seed}
+            {"task": "classification", "dataset": dataset, "part": "novel", "backbone": backbone,
+             "feature": "pooled", "head": head, "variant": "", "ways": WAYS, "shots": shots,
+             "seed": seed}
             for shots in SHOTS for head in HEADS
         ]  # fmt: skip
         each = len(cells) if runs <= 20 else 1
@@ -149,21 +152,21 @@ def write_store(folder: Path, runs: int, episodes: int) -> None:
 
 def build(folder: Path) -> None:
     """Read, build, write; a line of numbers."""
-    from fewshot.report import render_report
-    from fewshot.report.write import COLUMNS
+    from fewshot.report import read_report, render_report
     from fewshot.results.folders import find_runs
-    from fewshot.results.store import read_runs
 
     begun = time.perf_counter()
-    summary, episodes, predictions = read_runs(find_runs([folder]), COLUMNS)
+    summary, rows = read_report(find_runs([folder]))
     read = time.perf_counter()
-    page = render_report(summary, episodes, predictions)
+    page = render_report(summary, rows)
     built = time.perf_counter()
     size = (folder / "report.html").write_text(page, encoding="utf-8")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    counts = {name: len(table) for name, table in rows.items()}
     print(
-        f"{len(summary['runs'])} runs, {len(summary['cells'])} cells, {len(episodes)} episodes, "
-        f"{len(predictions)} predictions: read {read - begun:.1f} s, built {built - read:.1f} s, "
+        f"{len(summary['runs'])} runs, {len(summary['cells'])} cells, "
+        f"{counts['episodes']} episodes, {counts['predictions']} predictions: "
+        f"read {read - begun:.1f} s, built {built - read:.1f} s, "
         f"{size / 1e6:.1f} MB, peak {peak:.0f} MiB"
     )
 

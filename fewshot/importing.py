@@ -40,6 +40,13 @@ def search_working_directory() -> None:
         sys.path.append(here)
 
 
+def is_target(text: str) -> bool:
+    """Whether a text has the form ``module:attribute``."""
+    module, colon, attribute = text.partition(":")
+    parts = [*module.split("."), *attribute.split(".")]
+    return bool(colon) and all(map(str.isidentifier, parts))
+
+
 def is_module(name: str) -> bool:
     """Whether there is a module or a package of a name, here or installed; it is not imported."""
     search_working_directory()
@@ -66,7 +73,7 @@ def imported(target: str, argument: str, what: str = "") -> Any:
     module, _, attribute = target.partition(":")
     where = f"{what} ({target})" if what else repr(target)
     expect(
-        all(map(str.isidentifier, [*module.split("."), *attribute.split(".")])),
+        is_target(target),
         argument,
         f"{where}: expected module:attribute, as my.module:MyClass",
     )

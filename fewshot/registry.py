@@ -153,6 +153,10 @@ class Registry:
             raise ValueError(f"{self.kind} {name!r} is registered already: {self[name].origin}")
         self._entries[name] = Entry(name, target, summary, self.kind)
 
+    def remove(self, name: str) -> None:
+        """Undo `add`."""
+        del self._entries[name]
+
     def names(self, pattern: str = "*") -> list[str]:
         """Registered names that match a shell pattern, sorted."""
         self._search()

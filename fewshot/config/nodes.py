@@ -7,7 +7,7 @@ comment is the constructor's documentation.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
@@ -245,15 +245,16 @@ def option_explanations(group: str, chosen: Mapping[str, Any]) -> dict[str, Expl
     return _of_entries(entries)
 
 
-def _of_entries(entries: Any) -> dict[str, Explanation]:
-    found: dict[str, Explanation] = {}
+def _of_entries(entries: Iterable[tuple[str, Entry]]) -> dict[str, Explanation]:
+    """Return the explanations of entries and their parameters, from pairs of key and entry."""
+    explained: dict[str, Explanation] = {}
     for key, entry in entries:
-        found[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
+        explained[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
         if entry.package is not None:
-            found[key] = Explanation("", _of_package(entry))
-        explained = parameters_of(entry).explanations
-        found |= {f"{key}.{name}": words for name, words in explained.items()}
-    return found
+            explained[key] = Explanation("", _of_package(entry))
+        for name, words in parameters_of(entry).explanations.items():
+            explained[f"{key}.{name}"] = words
+    return explained
 
 
 def _of_package(entry: Entry) -> str:
@@ -263,8 +264,10 @@ def _of_package(entry: Entry) -> str:
 def kind_explanations(group: str, kind: str) -> dict[str, Explanation]:
     """Return the explanations of settings that all YAML files of a group or a kind share."""
     common, kinds = KINDS[group]
-    own: dict[str, Explanation] = {}
+    of_kind: dict[str, Explanation] = {}
     if kind in kinds:
         foreign = kinds[kind].package is not None
-        own = (_flat(group, kinds[kind]) if foreign else parameters_of(kinds[kind])).explanations
-    return {f"{group}.{name}": words for name, words in (own | explanations(common)).items()}
+        of_kind = (
+            _flat(group, kinds[kind]) if foreign else parameters_of(kinds[kind])
+        ).explanations
+    return {f"{group}.{name}": words for name, words in (of_kind | explanations(common)).items()}

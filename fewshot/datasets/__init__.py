@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from fewshot.datasets.settings import DatasetSettings
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.importing import attribute_at, described, dotted
+from fewshot.lazy import lazy
 from fewshot.paths import card, option, option_names
 from fewshot.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from fewshot.datasets.base import ImageDataset
+    from fewshot.datasets.base import ImageDataset as ImageDataset
+    from fewshot.datasets.folder import Folder as Folder
     from fewshot.features.bank import FeatureBank
     from fewshot.paths import Places
 
@@ -157,4 +159,7 @@ def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | Fea
     return loaded.take_rows(np.flatnonzero(loaded.subset == subset))
 
 
-__all__ = ["DatasetSettings", "kinds", "load_dataset", "settings_of"]
+# Names by the module that has them.
+_HOMES = {"Folder": "folder", "ImageDataset": "base"}
+__all__ = ["DatasetSettings", "kinds", "load_dataset", "settings_of", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

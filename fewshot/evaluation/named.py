@@ -32,7 +32,9 @@ def named_heads(heads: str | Head | Iterable[str | Head]) -> tuple[tuple[str, He
     """Names and objects of heads, from either of them."""
     if isinstance(heads, str | Head) or not isinstance(heads, Iterable):
         return (named_head(heads),)
-    return tuple(named_head(head) for head in heads)
+    named = tuple(named_head(head) for head in heads)
+    expect(bool(named), "head", "expected at least one, got none")
+    return named
 
 
 def named_head(head: Any) -> tuple[str, Head]:

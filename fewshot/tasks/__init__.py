@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect
 from fewshot.importing import imported
 from fewshot.registry import Registry
 from fewshot.tasks.base import CELL_COLUMNS, EPISODE, KINDS, Table, Task
@@ -63,6 +64,29 @@ def _given(target: str) -> Task:
             "Give it another name.",
         )
     return task_named(task.name)
+
+
+@contextmanager
+def registered(task: type[Task]) -> Iterator[str]:
+    """Register a task under its name for a while, unless it is; the name.
+
+    Raises
+    ------
+    FewshotError
+        It is declared wrongly, or its name is that of another one.
+    """
+    _checked(task, None, f"{task.__module__}:{task.__qualname__}")
+    if task.name in tasks:
+        known = tasks[task.name].load()
+        expect(known is task, "task", f"{task.name!r} is the name of {known!r}, too")
+        yield task.name
+        return
+    tasks.add(task.name, task, task.title)
+    try:
+        yield task.name
+    finally:
+        tasks.remove(task.name)
+        _created.cache_clear()
 
 
 def known_tasks() -> list[Task]:

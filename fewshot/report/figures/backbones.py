@@ -17,6 +17,7 @@ from fewshot.report.figures.style import (
     nth,
 )
 from fewshot.report.wording import Cell, backbone_name, feature_kinds, plain
+from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import is_number
 
 COLUMNS = 3
@@ -47,7 +48,7 @@ def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | No
         return None
     groups: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((str(cell["dataset"]), str(cell["head"]), cell["ways"]), []).append(cell)
+        groups.setdefault((dataset_label(cell), head_label(cell), cell["ways"]), []).append(cell)
     shown = list(groups.items())[:PANELS]
     positions = {K: i for i, K in enumerate(sorted({cell["shots"] for cell in cells}))}
     with house_style():

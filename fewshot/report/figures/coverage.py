@@ -27,6 +27,7 @@ from fewshot.report.wording import (
     oracle_names,
     plain,
 )
+from fewshot.tasks.base import head_label
 
 COLUMNS = 4
 SOLID_FIRST = ("-", *DASHES)
@@ -80,7 +81,7 @@ def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
         for cell in cells:
             curve = cell["estimators"].get(name, {}).get("coverage_curve")
             if curve:
-                key = (cell["head"], (cell["ways"], cell["shots"]))
+                key = (head_label(cell), (cell["ways"], cell["shots"]))
                 by_estimator.setdefault(name, {}).setdefault(key, []).append(curve)
     return {
         name: {key: 100 * np.mean(repeats, axis=0) for key, repeats in curves.items()}
@@ -90,7 +91,7 @@ def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
 
 def _styles(keys: set[Any], cells: Sequence[Cell]) -> dict[Any, dict[str, Any]]:
     """Colour and marker by ways and shots as in the scatter, dashes by head."""
-    heads = {head: i for i, head in enumerate(dict.fromkeys(cell["head"] for cell in cells))}
+    heads = {head: i for i, head in enumerate(dict.fromkeys(head_label(cell) for cell in cells))}
     labels = setting_labels({(cell["ways"], cell["shots"]) for cell in cells})
     positions = {key: i for i, key in enumerate(labels)}
     return {

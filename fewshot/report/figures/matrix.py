@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fewshot.report.figures.style import GREY, INK, house_style
 from fewshot.report.wording import Cell, backbone_name, feature_kinds, plain, shots_text
+from fewshot.tasks.base import dataset_label
 from fewshot.units import is_number
 
 WIDE, HIGH, LETTER = 0.95, 0.34, 0.085
@@ -31,14 +32,14 @@ def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
     cells = [cell for cell in cells if is_number(cell["accuracy"]["mean"])]
     kinds = feature_kinds(cells)
     rows = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
-    columns = list(dict.fromkeys(str(cell["dataset"]) for cell in cells))
+    columns = list(dict.fromkeys(dataset_label(cell) for cell in cells))
     if len(rows) * len(columns) < 2:
         return None
     ways, shots = _most_shared(cells)
     table = np.full((len(rows), len(columns)), np.nan)
     for cell in cells:
         if (cell["ways"], cell["shots"]) == (ways, shots):
-            index = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
+            index = rows.index(backbone_name(cell, kinds)), columns.index(dataset_label(cell))
             table[index] = np.fmax(table[index], 100 * cell["accuracy"]["mean"])
     title = f"accuracy in %, {ways}-way, {shots_text(shots)}, best head"
     return _drawn(table, [plain(name) for name in rows], [plain(name) for name in columns], title)
@@ -49,7 +50,7 @@ def _most_shared(cells: Sequence[Cell]) -> tuple[int, int]:
     pairs: dict[tuple[int, int], set[tuple[str, str]]] = {}
     for cell in cells:
         key = int(cell["ways"]), int(cell["shots"])
-        pairs.setdefault(key, set()).add((str(cell["backbone"]), str(cell["dataset"])))
+        pairs.setdefault(key, set()).add((str(cell["backbone"]), dataset_label(cell)))
     return max(pairs, key=lambda key: (len(pairs[key]), key[1], key[0]))
 
 

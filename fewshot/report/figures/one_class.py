@@ -15,7 +15,7 @@ from fewshot.report.figures.style import (
     house_style,
     nth,
 )
-from fewshot.report.tasks.one_class import at, shares, source_text
+from fewshot.report.text.one_class import at, shares, source_text
 from fewshot.report.wording import Cell, plain
 from fewshot.units import is_number, short_percent
 

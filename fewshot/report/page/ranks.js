@@ -99,13 +99,14 @@ function rankWords(ranks, order, groups) {
   return `Mean ranks: ${list}. ${apart ? `Not told apart: ${apart}.` : ""}`;
 }
 
+const ranksOfTask = () =>
+  payload.ranks.filter((ranks) => ranks.task === state.task && ranks.names.length > 1);
+
 function drawRanks(body) {
   const width = roomFor(body);
   replace(
     body,
-    payload.ranks
-      .filter((ranks) => ranks.names.length > 1)
-      .map((ranks) => {
+    ranksOfTask().map((ranks) => {
         const svg = rankChart(ranks, width);
         const test = known(ranks.p)
           ? ` ${ranks.test}: p ${ranks.p < 0.001 ? "< 0.001" : `= ${decimal(ranks.p, 3)}`}.`
@@ -128,14 +129,13 @@ function drawRanks(body) {
     make(
       "p",
       { class: "caption" },
-      "Ranks are of all cells of the classification, whatever the filters say.",
+      `Ranks are of all cells of the ${task().title.toLowerCase()}, whatever the filters say.`,
     ),
   );
 }
 
 section("ranks", "Mean ranks", {
   when: [],
-  needed: () =>
-    state.task === "classification" && payload.ranks.some((ranks) => ranks.names.length > 1),
+  needed: () => ranksOfTask().length > 0,
   draw: drawRanks,
 });
