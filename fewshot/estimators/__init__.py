@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fewshot.estimators.oracle import Oracle as Oracle
     from fewshot.estimators.oracle import OracleSigma as OracleSigma
 
-estimators = Registry("estimator")
+estimators = Registry("estimator", "fewshot.estimators", "fewshot.estimators.base:ErrorEstimator")
 estimators.add(
     "auto",
     "fewshot.estimators.auto:Auto",

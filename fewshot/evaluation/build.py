@@ -13,13 +13,14 @@ import torch
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
+from fewshot.datasets import settings_of as dataset_named
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.ranges import check_range
-from fewshot.paths import option, places_of
+from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import as_base
 
 if TYPE_CHECKING:  # only runs with texts need them
@@ -246,9 +247,9 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the settings ``dataset`` of another data set, by its name or a file of features."""
     if Path(source).suffix in (".npz", ".safetensors"):
-        dataset = option("dataset", "features") | {"path": source}
+        dataset = dataset_named("features") | {"path": source}
     else:
-        dataset = option("dataset", source)
+        dataset = dataset_named(source)
     return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}
 
 

@@ -10,12 +10,15 @@ import torch
 
 from fewshot.backbones.settings import backbone_settings
 from fewshot.config.compose import settings_from
+from fewshot.datasets import kinds as dataset_kinds
+from fewshot.datasets import settings_of as dataset_named
 from fewshot.datasets.base import ImageDataset
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
 from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.given import is_bank
+from fewshot.importing import is_target
 from fewshot.paths import option, options
 
 BACKBONE = "efficientnet_lite0"
@@ -89,9 +92,9 @@ def _dataset_settings(data: Any, argument: str) -> dict[str, Any]:
         return option("dataset", "features") | {"path": str(path)}
     if path.is_dir():
         return option("dataset", "folder") | {"root": str(path)}
-    names = options("dataset")
-    if isinstance(data, str) and data in names:
-        return option("dataset", data)
+    names = [*options("dataset"), *dataset_kinds.plugged()]
+    if isinstance(data, str) and (data in names or is_target(data)):
+        return dataset_named(data)
     raise FewshotError(
         argument, f"expected a folder, a file or a name, got {str(data)!r}",
         suggestion(str(data), names),

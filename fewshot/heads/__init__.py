@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fewshot.heads.verifier import Verifier as Verifier
     from fewshot.heads.zero_shot import ZeroShot as ZeroShot
 
-heads = Registry("head")
+heads = Registry("head", "fewshot.heads", "fewshot.heads.base:Head")
 heads.add(
     "ncm",
     "fewshot.heads.transformed_ncm:nearest_class_mean",
