@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fewshot.exceptions import FewshotError
-from fewshot.registry import imported
+from fewshot.importing import imported
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.wording import AnyCell
 from fewshot.tasks import task_named
