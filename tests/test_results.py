@@ -162,7 +162,8 @@ def test_both_doors_take_the_cells_of_the_other(photos, tiny_net, workplace, cap
     settings = [
         "dataset=folder", "dataset.root=photos", "backbone=callable",
         "backbone.target=tiny_net:network", "backbone.size=16", "episodes.ways=3",
-        "episodes.queries=3", "episodes.count=6", "head=[ncm,lda]", "estimator=[margin,loo]", "threads=1",
+        "episodes.queries=3", "episodes.count=6", "head=[ncm,lda]", "estimator=[margin,loo]",
+        "threads=1",
     ]  # fmt: skip
     arguments = {
         "ways": 3, "queries": 3, "episodes": 6,
