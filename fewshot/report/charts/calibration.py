@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,17 +75,7 @@ def calibration_chart(predictions: pd.DataFrame, title: str = "") -> Chart | Non
     # The same looks as in charts that show all estimators.
     looks = {name: estimator_look(i) for i, name in enumerate(predicting(predictions))}
     labels = settings(rows)
-    traces: dict[tuple[str, Any], list[Trace]] = {}
-    for head, key in product(unique(rows["head"]), labels):
-        cell = where(rows, {"head": head, "ways": key[0], "shots": key[1]})
-        for name in unique(cell["estimator"]):
-            group = where(cell, {"estimator": name})
-            bins = calibration_bins(
-                group["predicted"].to_numpy(float), group["actual"].to_numpy(float)
-            )
-            if bins is not None:
-                trace = Trace(name, looks[name], bins.predicted.tolist(), bins.actual.tolist())
-                traces.setdefault((head, key), []).append(trace)
+    traces = _traces(rows, looks)
     if not traces:
         return None
     drawn = [trace for panel in traces.values() for trace in panel]
@@ -102,6 +92,23 @@ def calibration_chart(predictions: pd.DataFrame, title: str = "") -> Chart | Non
         square=True,
         diagonal=True,
     )
+
+
+def _traces(
+    rows: pd.DataFrame, looks: Mapping[str, Look]
+) -> dict[tuple[str, tuple[int, int]], list[Trace]]:
+    """Traces by head, and ways and shots."""
+    traces: dict[tuple[str, tuple[int, int]], list[Trace]] = {}
+    for head, key in product(unique(rows["head"]), settings(rows)):
+        cell = where(rows, {"head": head, "ways": key[0], "shots": key[1]})
+        for name in unique(cell["estimator"]):
+            group = where(cell, {"estimator": name})
+            columns = (group[column].to_numpy(float) for column in ("predicted", "actual"))
+            bins = calibration_bins(*columns)
+            if bins is not None:
+                trace = Trace(name, looks[name], bins.predicted.tolist(), bins.actual.tolist())
+                traces.setdefault((head, key), []).append(trace)
+    return traces
 
 
 def _legend(looks: dict[str, Look], traces: Sequence[Trace]) -> list[tuple[str, Look]]:
