@@ -165,10 +165,10 @@ def bfloat16_text(dataset: ImageDataset, backbone: Backbone, how: Extraction) ->
     return f"bfloat16 is {ratio:.2f} times as fast as float32, least cosine {cosine:.6f}"
 
 
-def decoding(dataset: ImageDataset, transform: Transform, seconds: float = 3.0) -> dict[str, Any]:
+def decoding(root: str, transform: Transform, most: int, seconds: float = 3.0) -> dict[str, Any]:
     """Decoding and resizing alone: one thread, a thread per core, a process per core."""
-    cores = available_cores()
-    rows = list(range(min(64, len(dataset))))
+    cores, dataset = available_cores(), Folder(root)
+    rows = list(range(min(64, most, len(dataset))))
     with torch_threads(1):
         begun = time.perf_counter()
         pixels(dataset, transform, rows)
@@ -178,7 +178,7 @@ def decoding(dataset: ImageDataset, transform: Transform, seconds: float = 3.0) 
         with ThreadPoolExecutor(cores) as pool:
             list(pool.map(lambda _: len(pixels(dataset, transform, rows)), range(count)))
         threads = count * len(rows) / (time.perf_counter() - begun)
-    with ProcessPoolExecutor(cores, initializer=_open, initargs=(dataset, transform)) as pool:
+    with ProcessPoolExecutor(cores, initializer=_open, initargs=(root, transform)) as pool:
         list(pool.map(_decode, [rows[:2]] * cores))
         begun = time.perf_counter()
         list(pool.map(_decode, [rows] * count))
@@ -194,9 +194,9 @@ def decoding(dataset: ImageDataset, transform: Transform, seconds: float = 3.0) 
 _worker: list[Any] = []
 
 
-def _open(dataset: ImageDataset, transform: Transform) -> None:
+def _open(root: str, transform: Transform) -> None:
     torch.set_num_threads(1)
-    _worker[:] = [dataset, transform]
+    _worker[:] = [Folder(root), transform]
 
 
 def _decode(rows: list[int]) -> int:
@@ -223,9 +223,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         if not given.images:
             photographs(Path(made), given.count)
-        whole = Folder(given.images or made, "photos")
+        root = given.images or made
+        whole = Folder(root, "photos")
         dataset = whole.take_rows(np.arange(min(given.count, len(whole))))
-        print(decoding(dataset, Transform()), flush=True)
+        print(decoding(root, Transform(), given.count), flush=True)
         for name in given.backbone:
             with tempfile.TemporaryDirectory() as weights:
                 random = name in RANDOM
