@@ -18,12 +18,14 @@ def lazy(
         Its ``__name__``.
     homes : mapping of str to str
         Modules, below the package, by the public names that they define; ``module:name`` where
-        the name is another one there.
+        the name is another one there. Empty for a package or module below.
     """
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if not homes[name]:
+            return import_module(f"{package}.{name}")
         module, _, attribute = homes[name].partition(":")
         return getattr(import_module(f"{package}.{module}"), attribute or name)
 

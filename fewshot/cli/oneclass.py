@@ -9,50 +9,54 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser
 from fewshot.exceptions import (
     FewshotError,
     expect,
-    expect_choice,
-    expect_number,
     expect_positive_int,
 )
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.detector import Detector
-    from fewshot.report.text.detector import Verdict
-    from fewshot.tasks.one_class.rules import Learned, Rule
+    from fewshot.tasks.one_class.decide import Verdict
 
 EPILOG = """\
-An image is a yes where it is more similar to the word than a threshold, which follows from how
-similar it is to the word's confusers: things that could be taken for it. Confusers come from the
-first of these that has the word: a list of a language model (in the cache or in the package),
-WordNet, the nearest class names of ImageNet.
+The score of an image is how much more it is like the word, in singular and plural, than like other
+names, which count by their distance from the word. Images are a yes where they belong to the upper
+one of two groups of scores. Names of what could be taken for the word come from the first of these
+that has it: a list of a language model (in the cache or in the package), WordNet, the nearest
+class names of ImageNet.
 
-rules (default: posterior with --threshold-from, anp_and_ft with --fixed, else
-anp_and_random)
-  fixed, max, anp, anp_ft, anp_ft_fitted, anp_and_ft, anp_and_random, lme, generic,
+rules (default: posterior with --threshold-from, anp_and_ft with --fixed, else two_groups)
+  two_groups, fixed, max, anp, anp_ft, anp_ft_fitted, anp_and_ft, anp_and_random, lme, generic,
   posterior: docs/one-class.md
 
 examples:
   fewshot oneclass dalmatian holiday_photos
   fewshot oneclass finch birds/*.jpg --negative sparrow bunting --output finches.csv
+  fewshot oneclass dog photos --share 0.3 --top 20 --page dogs.html
   fewshot oneclass finch birds --threshold-from other_labelled_classes
   fewshot oneclass finch birds --ask llm.model=qwen3 llm.base_url=http://localhost:11434/v1
 """
 SETTING = re.compile(r"llm\.\w+=.*", re.DOTALL)
-# Settings of a run, and the arguments of this command that stand for them in errors.
+# Arguments below this command, and those of the command line that stand for them in errors.
+ARGUMENTS = {
+    "word": "CLASS", "images": "IMAGES", "negatives": "--negative", "source": "--source",
+    "confusers": "--confusers", "k": "-k", "rule": "--rule", "fixed": "--fixed",
+    "share": "--share", "top": "--top", "threshold_from": "--threshold-from",
+}  # fmt: skip
 WORDS = {
     "one_class.confusers.file": "--confusers",
     "one_class.confusers.k": "-k",
     "one_class.sources": "--source",
-    "one_class.rules": "--rule",
-    "one_class.fixed": "--fixed",
     "dataset.root": "--threshold-from",
     ", or set dataset.on_error=skip": "",
     "backbone=": "--backbone ",
+    "Give fixed or threshold_from.": "Give --fixed X or --threshold-from DIR.",
+    "Give threshold_from.": "Give --threshold-from DIR.",
+    "(fewshot oneclass --ask": "(--ask",
+    "another source": "another --source",
 }
 
 
@@ -62,10 +66,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args([word for word in argv if not SETTING.fullmatch(word)])
     expect(arguments.ask or not settings, "llm", "expected --ask with settings of a language model")
     try:
-        _check(arguments)
-        return _judge(arguments, settings)
+        return _detect(arguments, settings)
     except FewshotError as error:
-        texts = [error.argument, error.problem, error.remedy]
+        texts = [ARGUMENTS.get(error.argument, error.argument), error.problem, error.remedy]
         for run, here in WORDS.items():
             texts = [text.replace(run, here) for text in texts]
         raise FewshotError(*texts) from None
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fewshot oneclass",
         usage="fewshot oneclass CLASS IMAGES... [options] [--ask llm.model=NAME ...]",
-        description="Say of each image whether it shows what CLASS names. No example is needed.",
+        description="Find the images that show what CLASS names. No example is needed.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -97,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         help="learn it from images of other classes, a sub-folder each")  # fmt: skip
     add("--ask", action="store_true",
         help="ask the language model of llm.* for confusers, and keep them")  # fmt: skip
+    add("--share", type=float, metavar="S",
+        help="share of the images that show the class: so many are a yes")  # fmt: skip
+    add("--top", type=int, metavar="N", help="only the N images with the highest scores")
+    add("--page", metavar="FILE", help="write a gallery of the images as an HTML page")
     add("--output", metavar="FILE", help="write the decisions as CSV")
     add("--json", action="store_true", help="print JSON instead of words")
     add("--weights", metavar="DIR", help="where weights are looked for first")
@@ -105,140 +112,54 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    """Raise FewshotError for invalid arguments, before anything is loaded."""
-    from fewshot.tasks.one_class.lookup import SOURCE, SOURCES
-    from fewshot.tasks.one_class.rules import rules_named
-    from fewshot.text.descriptions import fault
-    from fewshot.text.prompts import readable
+def _detect(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from fewshot.evaluation.detector import Detector, Question
 
-    for name, word in (
-        ("CLASS", arguments.word),
-        *(("--negative", negative) for negative in arguments.negative),
-    ):
-        reason = fault(word) or ("it is longer than 100 characters" if len(word) > 100 else None)
-        expect(reason is None and bool(readable(word)), name, f"expected a name, but {reason}")
-    expect_choice(SOURCE, arguments.source, SOURCES)
-    listed = bool(arguments.confusers or arguments.ask)
-    compatible = not listed or arguments.source in ("auto", "llm")
-    expect(
-        compatible, SOURCE, f"expected llm with lists of a language model, got {arguments.source!r}"
-    )
-    both = bool(arguments.confusers and arguments.ask)
-    expect(not both, "--ask", "expected it or --confusers, got both")
-    expect_positive_int("-k", arguments.k)
-    if arguments.fixed is not None:
-        expect_number("--fixed", arguments.fixed, -1, 1)
-    if arguments.rule is not None:
-        rules_named([arguments.rule])
-    if arguments.size is not None:
-        expect_positive_int("--size", arguments.size)
-
-
-def _judge(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
-    from fewshot.evaluation.detector import Detector
-    from fewshot.report.text.detector import Verdict, as_json, in_words
-    from fewshot.report.wording import plain
-    from fewshot.tasks.one_class.lookup import confusers_for, with_own
-
+    expect(not (arguments.confusers and arguments.ask), "--ask",
+           "expected it or --confusers, got both")  # fmt: skip
+    for name in ("top", "size"):
+        if getattr(arguments, name) is not None:
+            expect_positive_int(f"--{name}", getattr(arguments, name))
+    question = Question(
+        arguments.word, tuple(arguments.negative), arguments.source, arguments.confusers,
+        arguments.k, arguments.rule, arguments.fixed, arguments.share, arguments.threshold_from,
+    )  # fmt: skip
+    compatible = not arguments.ask or arguments.source in ("auto", "llm")
+    expect(compatible, "source",
+           f"expected llm with lists of a language model, got {arguments.source!r}")  # fmt: skip
     detector = Detector(arguments.backbone, arguments.device, arguments.weights, arguments.size)
-    images, skipped = detector.images(arguments.images)
-    file = (
-        _ask_confusers(arguments, settings, detector.cache)
-        if arguments.ask
-        else arguments.confusers
-    )
-    confuser_settings = {"k": arguments.k, "file": str(Path(file).expanduser()) if file else None}
-    lists = confusers_for(
-        [arguments.word], arguments.source, confuser_settings, detector.cache, detector.encode
-    )
-    lists = with_own(lists, arguments.negative)
-    learned = _learned(arguments, detector, confuser_settings)
-    rule = _rule(arguments.rule, learned, bool(lists.names[0]))
-    bank = detector.features(images)
-    decisions = detector.decide(bank, arguments.word, lists, rule, learned)
-    skipped += [
-        {"path": image["path"], "reason": image["reason"]} for image in bank.info["skipped"]
-    ]
-    verdict = Verdict(
-        arguments.word,
-        arguments.backbone,
-        rule,
-        learned,
-        lists,
-        tuple(bank.paths or ()),
-        decisions,
-        skipped,
-    )
-    if arguments.output:
-        _write(verdict, Path(arguments.output))
-    if arguments.json:
-        print(json.dumps(as_json(verdict), indent=2, ensure_ascii=False))
-    else:
-        print(in_words(verdict))
-        if arguments.output:
-            print(f"\nDecisions: {arguments.output}")
-    for image in skipped if arguments.json else ():
-        print(f"fewshot: not judged: {plain(image['path'])} ({plain(image['reason'])})",
-              file=sys.stderr)  # fmt: skip
+    if arguments.ask:
+        detector.images(arguments.images)  # fails before the question is sent
+        file = _ask_confusers(arguments.word, settings, detector.cache)
+        question = replace(question, file=str(file))
+    _print(detector.detect(question, arguments.images), arguments)
     return 0
 
 
-def _learned(
-    arguments: argparse.Namespace, detector: Detector, confuser_settings: dict[str, Any]
-) -> Learned:
-    """Return the parameters of rules: from the arguments, and fitted on other classes."""
-    from fewshot.tasks.one_class.rules import Learned
+def _print(verdict: Verdict, arguments: argparse.Namespace) -> None:
+    """Write the files that are asked for, and print the decisions."""
+    from fewshot.report.gallery import write_gallery
+    from fewshot.report.text.detector import as_json, in_words
+    from fewshot.report.wording import plain
 
-    initial = Learned(arguments.fixed, record={} if arguments.fixed is None else {"fixed": "given"})
-    if not arguments.threshold_from:
-        return initial
-    learned, classes = detector.learn(
-        arguments.threshold_from, arguments.word, arguments.source, confuser_settings, initial
-    )
-    return replace(learned, record={"classes": classes} | learned.record)
-
-
-def _rule(name: str | None, learned: Learned, confusers: bool) -> Rule:
-    """Return the rule of a name, or the default one.
-
-    Raises
-    ------
-    FewshotError
-        The rule needs a parameter that is not available.
-    """
-    from fewshot.tasks.one_class.rules import (
-        FIXED,
-        LEVEL,
-        POSTERIOR,
-        RULES,
-        TAU,
-    )
-
-    if name is None:
-        return RULES[_default_rule(learned, confusers)]
-    rule = RULES[name]
-    values = {FIXED: learned.fixed, LEVEL: learned.level, TAU: learned.tau,
-             POSTERIOR: learned.posterior}  # fmt: skip
-    for need, value in values.items():
-        if need in rule.needs and value is None and confusers | (need == FIXED):
-            requirement = (
-                "a fixed threshold" if need == FIXED else "labelled images of other classes"
-            )
-            remedy = "Give --fixed X or --threshold-from DIR." if need == FIXED else ""
-            problem = f"the rule {name!r} needs {requirement}"
-            raise FewshotError("--rule", problem, remedy or "Give --threshold-from DIR.")
-    return rule
+    shown = verdict.top(arguments.top)
+    written = []
+    if arguments.output:
+        _write(shown, Path(arguments.output))
+        written.append(f"Decisions: {arguments.output}")
+    if arguments.page:
+        write_gallery(shown, Path(arguments.page))
+        written.append(f"Page: {arguments.page}")
+    if arguments.json:
+        print(json.dumps(as_json(shown), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join([in_words(shown), *([""] if written else []), *written]))
+    for image in verdict.skipped if arguments.json else ():
+        print(f"fewshot: not judged: {plain(image['path'])} ({plain(image['reason'])})",
+              file=sys.stderr)  # fmt: skip
 
 
-def _default_rule(learned: Learned, confusers: bool) -> str:
-    """Return the best rule in benchmarks for the available parameters (docs/one-class.md)."""
-    if learned.posterior is not None and confusers:
-        return "posterior"
-    return "anp_and_random" if learned.fixed is None else "anp_and_ft"
-
-
-def _ask_confusers(arguments: argparse.Namespace, settings: Sequence[str], cache: Path) -> Path:
+def _ask_confusers(word: str, settings: Sequence[str], cache: Path) -> Path:
     """Ask the language model for confusers of the word; return the file of the answers."""
     from fewshot.config.compose import settings_from
     from fewshot.tasks.one_class.confusers.llm import PROMPT, ask_confusers
@@ -250,8 +171,8 @@ def _ask_confusers(arguments: argparse.Namespace, settings: Sequence[str], cache
     check_no_secret(llm)
     model = LanguageModel(**llm)
     file = place_of(cache / "confusers", "words", str(model.model), PROMPT)
-    lists, outcome = ask_confusers([arguments.word], file, "words", model)
-    if not lists.of([arguments.word])[0]:
+    lists, outcome = ask_confusers([word], file, "words", model)
+    if not lists.of([word])[0]:
         raise incomplete(outcome, 1, file)
     return file
 
@@ -260,7 +181,6 @@ def _write(verdict: Verdict, target: Path) -> None:
     import csv
 
     from fewshot.files import atomic_path, writing
-    from fewshot.report.text.detector import rows_of
 
     with (
         writing("--output", target),
@@ -270,4 +190,4 @@ def _write(verdict: Verdict, target: Path) -> None:
         columns = ["file", "yes", "score", "similarity", "threshold", "posterior"]
         table = csv.DictWriter(file, columns)
         table.writeheader()
-        table.writerows(rows_of(verdict))
+        table.writerows(verdict.rows())

@@ -18,6 +18,7 @@ from fewshot.evaluation.settings import evaluation_of, figures_of
 from fewshot.files import plain_name, writing
 from fewshot.hardware import available_cores
 from fewshot.loggers.dispatch import loggers_of, tell
+from fewshot.report.tasks import report_of
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.tasks.base import TaskOutput
 from fewshot.tasks.engine.settings import Settings
@@ -42,6 +43,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
     figures = figures_of(settings)  # raises before any work
     loggers = loggers_of(settings["logger"])
     evaluation = evaluation_of(settings)
+    report_of(evaluation.task.name)  # that of another package may be missing
     output, engine = evaluation.run(), evaluation.settings
     bank, cells = output.bank, output.cells
     seconds = round(time.perf_counter() - begun, 3)

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -51,7 +52,9 @@ class Painter(Backbone):
     def _text(self, texts):
         rows = []
         for text in texts:
-            matching = [colour for name, colour in COLOURS.items() if name in text.lower()]
+            # Singular and plural have one colour: cherry and cherries.
+            stems = {name.removesuffix("y"): colour for name, colour in COLOURS.items()}
+            matching = [colour for stem, colour in stems.items() if stem in text.lower()]
             other = np.random.default_rng(crc32(text.encode())).uniform(0, 255, 3)
             rows.append(vector(matching[0] if matching else other))
         return torch.stack(rows)
@@ -121,13 +124,14 @@ def seen(path):
 
 
 def test_scores_are_similarity_less_the_average_of_the_confusers(judged, images, lists):
-    assert judged("cherry", images, *lists)["rule"] == "anp_and_random"
+    assert judged("cherry", images, *lists)["rule"] == "two_groups"
     said = judged("cherry", images, *lists, "--rule", "anp")
     assert (said["class"], said["rule"], said["fixed"]) == ("cherry", "anp", None)
     assert said["confusers"]["used"] == ["tomato", "plum", "lime"]
     (dropped,) = said["confusers"]["dropped"]
     assert dropped["name"] == "cherries" and "own name" in dropped["reason"]
-    assert [row["file"] for row in said["images"]] == [f"images/{n}.png" for n in range(4)]
+    scores = [row["score"] for row in said["images"]]
+    assert scores == sorted(scores, reverse=True)
     for row in said["images"]:
         near = {name: cosine(seen(row["file"]), COLOURS[name]) for name in COLOURS}
         level = np.mean([near[name] for name in ("tomato", "plum", "lime")])
@@ -135,13 +139,18 @@ def test_scores_are_similarity_less_the_average_of_the_confusers(judged, images,
         assert row["score"] == pytest.approx(near["cherry"] - level, abs=4e-3)
         assert row["yes"] == (row["score"] > 0)
         assert row["posterior"] is None
-    assert [row["yes"] for row in said["images"]] == [True, False, True, True]
+    assert in_order(said, "yes") == [True, False, True, True]
+
+
+def in_order(said, column):
+    """A column in the order of the file names."""
+    return [row[column] for row in sorted(said["images"], key=lambda row: row["file"])]
 
 
 def test_rules_and_a_fixed_threshold(judged, images, lists):
     def yes(*arguments):
         said = judged("cherry", images, *lists, *arguments)
-        return said["rule"], [row["yes"] for row in said["images"]]
+        return said["rule"], in_order(said, "yes")
 
     assert yes("--rule", "max") == ("max", [True, False, True, False])
     blend = yes("--fixed", "0.99", "--rule", "anp_ft")
@@ -164,11 +173,11 @@ def test_a_threshold_from_other_classes(judged, images, lists, others, fewshot):
 
 def test_a_posterior_where_the_other_classes_have_confusers(judged, images, lists, others):
     said = judged("cherry", images, *lists, *others)
-    chances = [row["posterior"] for row in said["images"]]
+    chances = in_order(said, "posterior")
     assert all(0 <= chance <= 1 for chance in chances)
     assert min(chances[0], chances[2]) > chances[1]
     odds = judged("cherry", images, *lists, *others, "--rule", "posterior")["images"]
-    for row, chance in zip(odds, chances, strict=True):
+    for row, chance in zip(sorted(odds, key=lambda row: row["file"]), chances, strict=True):
         assert row["posterior"] == pytest.approx(chance)
         assert chance == pytest.approx(1 / (1 + np.exp(-row["score"])), abs=1e-4)
     Path("others/plum").rename("plum"), Path("others/olive").rename("olive")
@@ -179,22 +188,105 @@ def test_a_posterior_where_the_other_classes_have_confusers(judged, images, list
 
 def test_words_and_csv(fewshot, images, lists):
     done = fewshot(
-        "oneclass", "cherry", "images/1.png", "images/0.png", *lists, "--output", "o.csv"
-    )
+        "oneclass", "cherry", "images/1.png", "images/0.png", *lists, "--output", "o.csv",
+        "--rule", "anp_and_random",
+    )  # fmt: skip
     assert done.code == 0, done.err
     assert 'Is it "cherry"? conse_lite0, rule anp' in done.out
     table = [line.split() for line in done.out.splitlines() if line.endswith(".png")]
-    assert [(row[0], row[-1]) for row in table] == [("no", "images/1.png"), ("yes", "images/0.png")]
+    assert [(row[0], row[-1]) for row in table] == [("yes", "images/0.png"), ("no", "images/1.png")]
     words = " ".join(done.out.split())
     assert "1 of 2 images: yes." in words
     assert "Compared with (llm, fruit, some): tomato, plum, lime." in words
     assert "Not used: cherries (the class's own name in another form)." in words
     assert "--threshold-from DIR learns one" in words
     rows = list(csv.DictReader(Path("o.csv").read_text().splitlines()))
-    assert [row["yes"] for row in rows] == ["False", "True"]
-    assert float(rows[1]["score"]) == pytest.approx(
-        float(rows[1]["similarity"]) - float(rows[1]["threshold"])
+    assert [row["yes"] for row in rows] == ["True", "False"]
+    assert float(rows[0]["score"]) == pytest.approx(
+        float(rows[0]["similarity"]) - float(rows[0]["threshold"])
     )
+
+
+def test_a_share_and_the_first_ones(fewshot, judged, images, lists):
+    for share, count in ((0.1, 1), (0.5, 2), (0.7, 3), (0.9, 4)):
+        said = judged("cherry", images, *lists, "--share", str(share))
+        assert sum(row["yes"] for row in said["images"]) == count
+        assert said["share"] == share
+        assert all(row["yes"] == (row["score"] > 0) for row in said["images"])
+        by_average = judged("cherry", images, *lists, "--share", str(share), "--rule", "anp")
+        assert by_average["counts"] == {"images": 4, "yes": count}
+    whole = judged("cherry", images, *lists)
+    first = judged("cherry", images, *lists, "--top", "2", "--output", "two.csv")
+    assert first["images"] == whole["images"][:2]
+    assert first["counts"] == whole["counts"]
+    assert len(Path("two.csv").read_text().splitlines()) == 3
+    assert judged("cherry", images, *lists, "--top", "99")["images"] == whole["images"]
+    words = fewshot("oneclass", "cherry", images, *lists, "--top", "1", "--share", ".5").out
+    assert "2 of 4 images: yes, for a share of 0.5; the first 1 are shown." in words
+
+
+def test_singular_and_plural_are_one_word(judged, images, lists):
+    one, many = (judged(word, images, *lists) for word in ("cherry", "cherries"))
+    assert one["images"] == many["images"]
+
+
+def test_negatives_that_are_among_the_images_count(judged, images):
+    """What the user says is there outweighs a vocabulary of a thousand names."""
+
+    def score(*arguments):
+        rows = judged("cherry", images, "--source", "none", *arguments)["images"]
+        places = [row["file"] for row in rows]
+        return places.index("images/3.png"), next(
+            row["score"] for row in rows if row["file"] == "images/3.png"
+        )
+
+    place, alone = score()
+    later, less = score("--negative", "tomato")
+    assert less < alone and later >= place
+
+
+def test_detect_in_python(images, lists, judged):
+    import fewshot
+
+    table = fewshot.detect("cherry", images)
+    said = judged("cherry", images)["images"]
+    assert list(table["file"]) == [row["file"] for row in said]
+    assert list(table["decision"]) == ["yes" if row["yes"] else "no" for row in said]
+    assert table["score"].is_monotonic_decreasing
+    assert np.allclose(table["score"], [row["score"] for row in said])
+    Path("broken.png").write_bytes(b"no image")
+    some = fewshot.detect("cherry", [Path(images), "broken.png", "gone.png"], top=1, share=0.5)
+    assert len(some) == 1 and some["decision"][0] == "yes"
+    assert [entry["path"] for entry in some.attrs["skipped"]] == ["gone.png", "broken.png"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "given"),
+    [("word", {"word": ""}), ("word", {"word": 3}), ("share", {"share": 0}),
+     ("share", {"share": 1}), ("share", {"share": "x"}), ("top", {"top": 0}),
+     ("top", {"top": 2.5}), ("rule", {"rule": "no"}),
+     ("source", {"source": "no"}), ("negatives", {"negatives": "dog"}),
+     ("negatives", {"negatives": [""]}), ("images", {"images": []}), ("images", {"images": 3}),
+     ("images", {"images": "nowhere"}), ("rule", {"rule": "fixed"})],
+)  # fmt: skip
+def test_mistakes_in_python(images, argument, given):
+    import fewshot
+
+    with pytest.raises(fewshot.FewshotError) as caught:
+        fewshot.detect(**({"word": "cherry", "images": images} | given))
+    assert caught.value.argument == argument
+
+
+def test_detect_on_features(images, workplace):
+    import fewshot
+    from fewshot.evaluation.detector import Detector
+
+    detector = Detector("conse_lite0", "cpu")
+    bank = detector.features(detector.images([images])[0])
+    pairs = fewshot.detect("cherry", images), fewshot.detect("cherry", bank)
+    assert pairs[0].equals(pairs[1])
+    with pytest.raises(fewshot.FewshotError, match="features of painter"):
+        fewshot.detect("cherry", replace(bank, info=bank.info | {"backbone": "other"}))
 
 
 def test_another_word_decodes_nothing_and_a_known_one_loads_nothing(
@@ -212,7 +304,7 @@ def test_unreadable_images_are_told_and_passed_over(fewshot, refusal, images, li
     done = fewshot("oneclass", "cherry", images, "gone.png", *lists, "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)
-    assert [Path(row["file"]).name for row in said["images"]] == ["0.png", "2.png", "3.png"]
+    assert sorted(Path(row["file"]).name for row in said["images"]) == ["0.png", "2.png", "3.png"]
     assert [entry["path"] for entry in said["skipped"]] == ["gone.png", "images/1.png"]
     assert "not judged: gone.png (" in done.err
     words = fewshot("oneclass", "cherry", images, "gone.png", *lists).out
@@ -254,7 +346,7 @@ def test_a_word_that_no_list_has(judged, refusal, images, monkeypatch):
     reasons = {entry["name"]: entry["reason"] for entry in said["confusers"]["dropped"]}
     assert sorted(reasons) == ["Zorblaxes", "gong", "zorblax"]
     assert reasons["gong"].startswith("text cosine")  # as colours go
-    alone = judged("zorblax", images, "--source", "none")
+    alone = judged("zorblax", images, "--source", "none", "--rule", "anp")
     assert alone["stand_in"] == 'the word "object"'
     assert "no 'zorblax' in the lists" in refusal("oneclass", "zorblax", images, "--source", "llm")
 
@@ -300,6 +392,12 @@ def test_refusals(refusal, images, lists, others):
     assert said("crab", images, *lists).startswith("--confusers: there is no 'crab' in lists.json")
     assert "--confusers: cannot read no.json" in said("cherry", images, "--confusers", "no.json")
     assert said("cherry", images, "--fixed", "1.5").startswith("--fixed: ")
+    for share in ("0", "1", "-0.5", "1.5", "nan", "inf"):
+        assert said("cherry", images, "--share", share).startswith("--share: ")
+    for count in ("0", "-3"):
+        assert said("cherry", images, "--top", count).startswith("--top: ")
+    assert said("cherry", images, "--negative", " ").startswith("--negative: expected a name")
+    assert said("cherry", images, *lists, "--page", "lists.json/p.html").startswith("--page: ")
     assert said("cherry", images, "llm.model=m").startswith("llm: expected --ask")
     assert said("cherry", images, *lists, "--threshold-from", "no").startswith("--threshold-from: ")
     few = said("plum", images, *lists, "--threshold-from", "others/plum")

@@ -61,7 +61,7 @@ def page_text(summary: JoinedSummary, contents: Payload) -> str:
     css, script = page_parts()
     digest = hashlib.sha256(script.encode()).digest()
     return (
-        _environment()
+        page_environment()
         .get_template("page.html.j2")
         .render(
             title=title(summary["cells"]),
@@ -101,7 +101,8 @@ def page_parts() -> tuple[str, str]:
     return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates of ``report/page``, with everything escaped."""
     return Environment(
         loader=PackageLoader("fewshot.report", "page"),
         autoescape=True,

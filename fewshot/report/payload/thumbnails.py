@@ -130,11 +130,11 @@ def _pictures(
         yield str(number), picture
 
 
-def thumbnail(image: Image) -> str:
-    """Thumbnail of an image as a data URL, at most 64 pixels a side."""
+def thumbnail(image: Image, pixels: int = PIXELS) -> str:
+    """Thumbnail of an image as a data URL, at most `pixels` a side."""
     small = image.convert("RGB")
-    if max(small.size) > PIXELS:
-        small.thumbnail((PIXELS, PIXELS))
+    if max(small.size) > pixels:
+        small.thumbnail((pixels, pixels))
     buffer = io.BytesIO()
     small.save(buffer, format="WEBP", quality=QUALITY, method=2)
     return PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -4,63 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.wording import plain
 from fewshot.units import counted
 
 if TYPE_CHECKING:
-    from fewshot.tasks.one_class.confusers.lists import ConfuserLists
-    from fewshot.tasks.one_class.decide import Decisions
-    from fewshot.tasks.one_class.rules import Learned, Rule
+    from fewshot.tasks.one_class.decide import Verdict
 
 WIDTH = 100
 NO_FIXED = (
     "No fixed threshold is known, so that images of something else altogether are held against "
     "random names at best. --threshold-from DIR learns one from labelled images of other classes."
 )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Decisions on n images, with the rule, thresholds and confusers behind them.
-
-    Attributes
-    ----------
-    word : str
-        The name of the class.
-    backbone : str
-    rule : Rule
-    learned : Learned
-    lists : ConfuserLists
-        Confusers of the word.
-    paths : tuple of n str
-    decisions : Decisions
-    skipped : list of dict
-        ``path`` and ``reason`` of images without a decision.
-    """
-
-    word: str
-    backbone: str
-    rule: Rule
-    learned: Learned
-    lists: ConfuserLists
-    paths: Sequence[str]
-    decisions: Decisions
-    skipped: list[dict[str, str]]
-
-
-def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
-    """A row per image, in their order: file, yes, score, similarity, threshold, posterior."""
-    decisions = verdict.decisions
-    columns = [values.tolist() for values in decisions[:4]]
-    chances = (
-        [None] * len(verdict.paths) if decisions.posterior is None else decisions.posterior.tolist()
-    )
-    names = ("file", "yes", "score", "similarity", "threshold", "posterior")
-    rows = zip(verdict.paths, *columns, chances, strict=True)
-    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
@@ -72,7 +28,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "class": verdict.word,
         "backbone": verdict.backbone,
         "rule": verdict.rule.name,
-        "stand_in": _stand_in(verdict),
+        "stand_in": verdict.stand_in,
+        "share": verdict.share,
         "fixed": verdict.learned.fixed,
         "learned": verdict.learned.record,
         "confusers": {
@@ -80,17 +37,16 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             "dropped": [confuser._asdict() for confuser in verdict.lists.dropped[0]],
             "record": verdict.lists.record,
         },
-        "images": rows_of(verdict),
+        "counts": {"images": verdict.total, "yes": verdict.accepted},
+        "images": verdict.rows(),
         "skipped": verdict.skipped,
     }
 
 
 def in_words(verdict: Verdict) -> str:
-    """The verdict as text: a table of the images, skipped images, and the confusers."""
-    rows = rows_of(verdict)
-    yes = sum(row["yes"] for row in rows)
-    parts = [_head(verdict), _table(rows)]
-    parts.append(f"{yes} of {counted(len(rows), 'image')}: yes.")
+    """The verdict as text: a table of the images, highest score first, and what led to it."""
+    rows = verdict.rows()
+    parts = [_head(verdict), _table(rows), _counts(verdict)]
     skipped = [f"{entry['path']} ({entry['reason']})" for entry in verdict.skipped]
     if skipped:
         parts.append("\n".join(["Not judged:", *(f"  {plain(entry)}" for entry in skipped)]))
@@ -100,10 +56,18 @@ def in_words(verdict: Verdict) -> str:
     return "\n\n".join(filter(None, parts))
 
 
+def _counts(verdict: Verdict) -> str:
+    text = f"{verdict.accepted} of {counted(verdict.total, 'image')}: yes"
+    if verdict.share is not None:
+        text += f", for a share of {verdict.share:g}"
+    hidden = verdict.total - len(verdict.paths)
+    return f"{text}; the first {len(verdict.paths)} are shown." if hidden else f"{text}."
+
+
 def _head(verdict: Verdict) -> str:
     rule, fixed = verdict.rule, verdict.learned.fixed
     text = f'Is it "{plain(verdict.word)}"? {plain(verdict.backbone)}, rule {rule.name}'
-    if fixed is not None and ("fixed" in rule.needs or _stand_in(verdict)):
+    if fixed is not None and ("fixed" in rule.needs or verdict.stand_in):
         classes = verdict.learned.record.get("classes")
         user_set = verdict.learned.record.get("fixed") == "given"
         origin = "given" if user_set or not classes else f"learned on {len(classes)} other classes"
@@ -125,7 +89,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 def _confusers(verdict: Verdict) -> str:
     names, dropped, record = verdict.lists.names[0], verdict.lists.dropped[0], verdict.lists.record
     origin = [str(record[key]) for key in ("source", "dataset", "model") if record.get(key)]
-    used = ", ".join(map(plain, names)) or f"none; {_stand_in(verdict)} stands in for them"
+    used = ", ".join(map(plain, names)) or f"none; {verdict.stand_in} stands in for them"
     lines = [f"Compared with ({plain(', '.join(origin))}): {used}."]
     if dropped:
         reasons = "; ".join(
@@ -133,12 +97,3 @@ def _confusers(verdict: Verdict) -> str:
         )
         lines.append(f"Not used: {reasons}.")
     return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in lines)
-
-
-def _stand_in(verdict: Verdict) -> str | None:
-    """Name of the fallback threshold if the rule needs confusers and has none; else None."""
-    if verdict.lists.names[0] or "confusers" not in verdict.rule.needs:
-        return None
-    from fewshot.tasks.one_class.rules import fallback_name
-
-    return fallback_name(verdict.learned, generic=True)

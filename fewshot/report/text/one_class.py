@@ -38,6 +38,7 @@ RULES = {
     "lme": "log-mean-exp of the confusers, between max and ANP",
     "generic": 'the word "object" in place of confusers',
     "posterior": "log-odds of similarity and confusers, fitted on base classes",
+    "two_groups": "two groups of images by their log-odds against a vocabulary, judged together",
 }
 TITLES = {
     "macro_f1": "macro F1",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fewshot.tasks.one_class.metrics import macro_f1
 from fewshot.tasks.one_class.rules import Learned, Similarities
-from fewshot.tasks.one_class.scores import NO_SOURCE, Batch
+from fewshot.tasks.one_class.scores import NO_SOURCE, Batch, counted
 from fewshot.tasks.one_class.thresholds import average_negative, log_mean_exp
 
 # Base tasks are balanced, so that no evaluated prevalence is learned.
@@ -80,9 +80,7 @@ def _with_confusers(batch: Batch, source: str) -> Batch | None:
 
 def _counted(batch: Batch) -> Tensor:
     """Mask (B, n) of the images that count at the first prevalence."""
-    positive = batch.positive
-    rank = torch.where(positive, positive.cumsum(-1), (~positive).cumsum(-1))
-    return rank <= torch.where(positive, batch.counts[:, 0, :1], batch.counts[:, 0, 1:])
+    return counted(batch.positive, batch.counts[:, 0])
 
 
 def _flatten(pairs: Sequence[tuple[Batch, Tensor]]) -> tuple[NDArray, NDArray, NDArray]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # auto: the first of llm, wordnet and vocabulary that contains the word.
 SOURCES = ("auto", "llm", "wordnet", "vocabulary", "random", "none")
-SOURCE, LISTS = "--source", "--confusers"
+SOURCE, LISTS = "source", "confusers"
 Encode = Callable[[Sequence[str]], "Tensor"]
 
 
@@ -172,7 +172,7 @@ def _origin(
     if missing == "none":
         return Origin("none", word)
     where = settings.get("file") or "the lists of the cache and of the package"
-    remedy = "Ask a language model (--ask llm.model=...), or take another --source."
+    remedy = "Ask a language model (fewshot oneclass --ask llm.model=...), or take another source."
     raise FewshotError(LISTS, f"there is no {word!r} in {where}", remedy)
 
 

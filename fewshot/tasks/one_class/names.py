@@ -15,8 +15,10 @@ from fewshot.backbones.base import Backbone
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import places_of
-from fewshot.tasks.one_class.confusers.lists import ConfuserLists
-from fewshot.tasks.one_class.rules import GENERIC
+from fewshot.tasks.one_class.background import Background, background_of
+from fewshot.tasks.one_class.confusers.lists import ConfuserLists, confuser_settings
+from fewshot.tasks.one_class.confusers.vocabulary import vocabulary_names
+from fewshot.tasks.one_class.rules import GENERIC, RULES, VOCABULARY
 from fewshot.tasks.one_class.scores import Confusers, NameVectors, confusers_from
 from fewshot.tasks.one_class.settings import OneClassSettings
 from fewshot.text.prompts import readable
@@ -95,7 +97,10 @@ def name_vectors(
     if absent and not confusers and (len(absent) == 1 or encode is not None):
         raise next(iter(absent.values()))
     generic = None if encode is None else encode((GENERIC,))[0]
-    return NameVectors(text, generic, confusers), {
+    background = None
+    if any(VOCABULARY in RULES[rule].needs for rule in task_settings.rules):
+        background = _background(task_settings, bank, text, encode)
+    return NameVectors(text, generic, confusers, background), {
         source: str(why) for source, why in absent.items()
     }
 
@@ -137,6 +142,22 @@ def _lists(
     for place, c in enumerate(classes):
         names[c], dropped[c] = lists.names[place], lists.dropped[place]
     return ConfuserLists(bank.classnames, tuple(names), tuple(dropped), lists.record)
+
+
+def _background(
+    task_settings: OneClassSettings, bank: FeatureBank, text: Tensor, encode: Encode | None
+) -> Background | None:
+    """The vocabulary of the settings, or the names of base classes for features of a file."""
+    settings = confuser_settings(task_settings.confusers)
+    if encode is not None:
+        names = vocabulary_names(settings.vocabulary)
+        vectors = encode(names)
+    else:
+        base = bank.classes("base")
+        names, vectors = tuple(bank.classnames[c] for c in base), text[base]
+    if len(names) < 2:
+        return None
+    return background_of(bank.classnames, text, names, vectors.float(), settings.wordnet)
 
 
 def _vectors_by_name(classnames: Sequence[str], text: Tensor) -> dict[str, Tensor]:

@@ -125,7 +125,13 @@ def plan_of(
     for source, candidates in rules_by_source.items():
         values = learned.get(source, learned[NO_SOURCE])
         has_confusers, generic = source != NO_SOURCE, names.generic is not None
-        lacking = lacking_of(candidates, values, confusers=has_confusers, generic=generic)
+        lacking = lacking_of(
+            candidates,
+            values,
+            confusers=has_confusers,
+            generic=generic,
+            vocabulary=names.background is not None,
+        )
         complete = [rule for rule in candidates if rule.name not in lacking]
         plan |= {source: (complete, values)} if complete else {}
         for name, reason in lacking.items():

@@ -19,11 +19,12 @@ from fewshot.tasks.one_class.thresholds import (
     log_mean_exp,
     posterior_logit,
 )
+from fewshot.tasks.one_class.two_groups import two_group_scores
 
 # The generic name; its vector is computed with the templates of the class names.
 GENERIC = "object"
 CONFUSERS, FIXED, LEVEL, TAU = "confusers", "fixed", "level", "tau"
-POSTERIOR, ANYTHING, RANDOM = "posterior", "generic", "random"
+POSTERIOR, ANYTHING, RANDOM, VOCABULARY = "posterior", "generic", "random", "vocabulary"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ class Similarities:
         With the name `GENERIC`.
     random : Tensor of shape (..., n), optional
         With the closest of some random names.
+    evidence : Tensor of shape (..., n), optional
+        Log-odds of the name of the class against a vocabulary; see
+        :func:`fewshot.tasks.one_class.two_groups.log_odds`.
+    features : Tensor of shape (..., n, D), optional
+        Of the images, unit length.
+    counted : Tensor of shape (..., n), bool, optional
+        The images that are there; all by default. Only rules that judge an image among others
+        depend on it.
+    share : float in (0, 1), optional
+        Of images of the class, if it is known.
     """
 
     target: Tensor
@@ -47,6 +58,10 @@ class Similarities:
     mask: Tensor
     generic: Tensor | None = None
     random: Tensor | None = None
+    evidence: Tensor | None = None
+    features: Tensor | None = None
+    counted: Tensor | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +97,16 @@ Threshold = Callable[[Similarities, Learned], Tensor]
 
 @dataclass(frozen=True)
 class Rule:
-    """A decision rule: name, requirements (keys of `NEEDS`), threshold (..., n) and summary."""
+    """A decision rule: name, requirements (keys of `NEEDS`), threshold (..., n) and summary.
+
+    With ``jointly`` a decision depends on the other images as well.
+    """
 
     name: str
     needs: frozenset[str]
     threshold: Threshold
     summary: str
+    jointly: bool = False
 
 
 NEEDS = {
@@ -98,6 +117,7 @@ NEEDS = {
     POSTERIOR: "base classes to learn from (a split, or one_class.learn_from)",
     ANYTHING: "a text encoder",
     RANDOM: "random names beside the confusers, as fewshot oneclass takes them",
+    VOCABULARY: "a vocabulary of names (a text encoder, or names of base classes)",
 }
 
 
@@ -124,6 +144,15 @@ def _by_posterior(similarities: Similarities, learned: Learned) -> Tensor:
         similarities.target, _level(similarities, learned), _required(learned.posterior)
     )
     return similarities.target - logit
+
+
+def _by_two_groups(similarities: Similarities, _: Learned) -> Tensor:
+    """Threshold of the similarity at which the log-odds of the upper group are 0."""
+    evidence = _required(similarities.evidence)
+    counted = similarities.counted
+    mask = torch.ones_like(evidence, dtype=torch.bool) if counted is None else counted
+    scores = two_group_scores(evidence, _required(similarities.features), mask, similarities.share)
+    return similarities.target - scores.to(similarities.target.dtype)
 
 
 RULES = {
@@ -174,6 +203,8 @@ RULES = {
              f'the word "{GENERIC}" in place of confusers'),
         Rule("posterior", frozenset({CONFUSERS, TAU, POSTERIOR}), _by_posterior,
              "log-odds of similarity and confusers, fitted on base classes"),
+        Rule("two_groups", frozenset({VOCABULARY}), _by_two_groups,
+             "two groups of images by their log-odds against a vocabulary", jointly=True),
     )
 }  # fmt: skip
 
@@ -201,6 +232,7 @@ def lacking_of(
     confusers: bool,
     generic: bool,
     random: bool = False,
+    vocabulary: bool = False,
 ) -> dict[str, str]:
     """Missing requirements in words, by name of the rule; complete rules are left out.
 
@@ -208,13 +240,14 @@ def lacking_of(
     ----------
     rules : sequence of Rule
     learned : Learned
-    confusers, generic, random : bool
-        Whether there are confusers, a vector of the generic name, and random names.
+    confusers, generic, random, vocabulary : bool
+        Whether there are confusers, a vector of the generic name, random names, and a vocabulary.
     """
     available = {
         CONFUSERS: confusers,
         ANYTHING: generic,
         RANDOM: random,
+        VOCABULARY: vocabulary,
         FIXED: learned.fixed is not None,
         LEVEL: learned.level is not None,
         TAU: learned.tau is not None,

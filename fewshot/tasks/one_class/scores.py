@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from fewshot.features.bank import FeatureBank
 from fewshot.features.ranges import unit_length
 from fewshot.tasks.engine.batches import map_chunks
+from fewshot.tasks.one_class.background import Background
 from fewshot.tasks.one_class.confusers.lists import ConfuserLists
 from fewshot.tasks.one_class.metrics import Measures, measures
 from fewshot.tasks.one_class.rules import (
@@ -23,6 +24,7 @@ from fewshot.tasks.one_class.rules import (
     thresholds,
 )
 from fewshot.tasks.one_class.sampling import OneClassTasks
+from fewshot.tasks.one_class.two_groups import log_odds
 
 # Memory of a batch: similarities and sorting them for eight rules; a few MB fit in a CPU cache.
 BATCH_BYTES = 4 << 20
@@ -60,11 +62,14 @@ class NameVectors:
         Of the generic name.
     confusers : dict of str to Confusers
         By source.
+    background : Background, optional
+        A vocabulary for rules that hold a name against all others.
     """
 
     classes: Tensor
     generic: Tensor | None = None
     confusers: Mapping[str, Confusers] = field(default_factory=dict)
+    background: Background | None = None
 
 
 def confusers_from(lists: ConfuserLists, vectors: Mapping[str, Tensor], dim: int) -> Confusers:
@@ -114,6 +119,8 @@ def _groups(tasks: OneClassTasks, names: NameVectors) -> Iterator[np.ndarray]:
     columns = np.zeros(len(tasks))
     for confusers in names.confusers.values():
         columns += np.array([len(places) for places in confusers.places])[tasks.targets]
+    if names.background is not None:
+        columns += names.background.vectors.shape[1]  # features; similarities are reduced at once
     group: list[int] = []
     widest = 0.0
     for task in np.argsort(length, kind="stable"):
@@ -131,6 +138,9 @@ def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, group: n
     generic = None if names.generic is None else torch.zeros(len(group), n)
     padded = {source: _padding(confusers, tasks.targets[group], n)
               for source, confusers in names.confusers.items()}  # fmt: skip
+    background = names.background
+    evidence = None if background is None else torch.zeros(len(group), n)
+    features = None if background is None else torch.zeros(len(group), n, names.classes.shape[1])
     for b, task in enumerate(group):
         c, rows = int(tasks.targets[task]), torch.from_numpy(tasks.rows[task])
         x = unit_length(bank.take(rows)).float()
@@ -141,12 +151,23 @@ def _batch(bank: FeatureBank, tasks: OneClassTasks, names: NameVectors, group: n
             confusers = names.confusers[source]
             vectors = confusers.vectors[confusers.places[c]]
             values[b, : len(x), : len(vectors)] = x @ vectors.T
+        if background is not None and evidence is not None and features is not None:
+            features[b, : len(x)] = x
+            evidence[b, : len(x)] = evidence_of(x, names.classes[c], background, c)
     no_confusers = torch.zeros(len(group), n, 0), torch.zeros(len(group), 0, dtype=torch.bool)
     similarities = {source: Similarities(target, *pair, generic)
              for source, pair in ({NO_SOURCE: no_confusers} | padded).items()}  # fmt: skip
+    similarities[NO_SOURCE] = replace(similarities[NO_SOURCE], evidence=evidence, features=features)
     positives = torch.from_numpy(tasks.positives[group])
     positive = torch.arange(n) < positives[:, None]
     return Batch(group, positive, torch.from_numpy(tasks.counts[group]), similarities)
+
+
+def evidence_of(x: Tensor, target: Tensor, background: Background, c: int) -> Tensor:
+    """Log-odds (n,) of class c, with the vector `target` (D,), for features x (n, D)."""
+    mask = torch.ones(len(x), dtype=torch.bool)
+    names = x @ background.vectors.T
+    return log_odds(x @ target, names, background.weights[c], background.kinds[c], mask)
 
 
 def _padding(confusers: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
@@ -209,10 +230,35 @@ def _judge(
     batch: Batch, similarities: Similarities, rules: Sequence[Rule], learned: Learned
 ) -> list[Measures]:
     """Measures (B, P) of each rule."""
-    if not rules:
-        return []
-    margins = torch.stack(
-        [similarities.target - thresholds(rule, similarities, learned) for rule in rules]
-    )
-    by_rule = measures(margins, batch.positive, batch.counts)
-    return [Measures(*parts) for parts in zip(*by_rule, strict=True)]
+    alone = [rule for rule in rules if not rule.jointly]
+    judged_alone: list[Measures] = []
+    if alone:
+        margins = torch.stack(
+            [similarities.target - thresholds(rule, similarities, learned) for rule in alone]
+        )
+        by_rule = measures(margins, batch.positive, batch.counts)
+        judged_alone = [Measures(*parts) for parts in zip(*by_rule, strict=True)]
+    by_name = dict(zip((rule.name for rule in alone), judged_alone, strict=True))
+    for rule in rules:
+        if rule.jointly:
+            by_name[rule.name] = _judge_jointly(batch, similarities, rule, learned)
+    return [by_name[rule.name] for rule in rules]
+
+
+def _judge_jointly(
+    batch: Batch, similarities: Similarities, rule: Rule, learned: Learned
+) -> Measures:
+    """Measures (B, P) of a rule whose decisions depend on which images there are."""
+    parts = []
+    for p in range(batch.counts.shape[1]):
+        counts = batch.counts[:, p : p + 1]
+        present = replace(similarities, counted=counted(batch.positive, counts[:, 0]))
+        margins = similarities.target - thresholds(rule, present, learned)
+        parts.append(measures(margins, batch.positive, counts))
+    return Measures(*(torch.cat(values, -1) for values in zip(*parts, strict=True)))
+
+
+def counted(positive: Tensor, counts: Tensor) -> Tensor:
+    """Mask (B, n) of the first images of either kind, `counts` (B, 2) positives and negatives."""
+    rank = torch.where(positive, positive.cumsum(-1), (~positive).cumsum(-1))
+    return rank <= torch.where(positive, counts[:, :1], counts[:, 1:])

@@ -25,7 +25,8 @@ from fewshot.tasks.one_class.thresholds import GAMMA
 NEGATIVES = ("uniform", "distance")
 SOURCES = ("llm", "wordnet", "vocabulary", "random", "oracle")
 
-# All but rules with random names beside the confusers, as random is a source here.
+# All but rules with random names beside the confusers, as random is a source here, and rules that
+# judge images together, as the others judge each by itself.
 BENCHMARKED = (
     "fixed", "max", "anp", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "generic", "posterior",
 )  # fmt: skip
@@ -49,7 +50,8 @@ class OneClassSettings:
         group.
     rules : sequence of str
         How the score of an image becomes yes or no: "fixed", "max", "anp", "anp_ft",
-        "anp_ft_fitted", "anp_and_ft", "lme", "generic", "posterior".
+        "anp_ft_fitted", "anp_and_ft", "lme", "generic", "posterior", and "two_groups", which
+        judges the images of a task together.
     sources : sequence of str
         Where confusers, names of what could be taken for t, come from: "llm", "wordnet",
         "vocabulary", "random", "oracle". Those not at hand are left out.

@@ -16,6 +16,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.statistics.class_bootstrap import class_intervals
 from fewshot.statistics.paired import differences
 from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
+from fewshot.tasks.one_class.background import Background
 from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import Plan
 from fewshot.tasks.one_class.rules import Learned, fallback_name
@@ -134,7 +135,7 @@ def one_class_keys(
         "features": feature_causes(bank),
         "tasks": [tasks.hash(), task_settings.against, task_settings.draws],
         "base": base,
-        "names": [array_digest(names.classes), generic],
+        "names": [array_digest(names.classes), generic, *_background_causes(names.background)],
         "confusers": {
             source: _confuser_causes(source_confusers)
             for source, source_confusers in names.confusers.items()
@@ -147,6 +148,14 @@ def one_class_keys(
     whole = json.dumps(causes, sort_keys=True, default=str)
     pairs = [(rule.name, source) for source, (rules, _) in plan.items() for rule in rules]
     return {(rule, source): _digest(f"{rule} {source} {whole}") for rule, source in pairs}
+
+
+def _background_causes(background: Background | None) -> list[Any]:
+    """Hashes of vectors and weights; none without a background, which keeps earlier keys."""
+    if background is None:
+        return []
+    tensors = (background.vectors, background.weights, background.kinds)
+    return [array_digest(tensor) for tensor in tensors]
 
 
 def _confuser_causes(confusers: Confusers) -> list[Any]:

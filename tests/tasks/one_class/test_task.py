@@ -13,11 +13,13 @@ from fewshot.features import make_bank
 from fewshot.tasks import table_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class import scores
+from fewshot.tasks.one_class.background import background_of
 from fewshot.tasks.one_class.cells import evaluate_one_class
 from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
 from fewshot.tasks.one_class.plan import Base
-from fewshot.tasks.one_class.scores import NameVectors, confusers_from
+from fewshot.tasks.one_class.scores import NameVectors, confusers_from, evidence_of
 from fewshot.tasks.one_class.settings import BENCHMARKED, OneClassSettings
+from fewshot.tasks.one_class.two_groups import two_group_scores
 
 C, D = 8, 12
 WANTED = OneClassSettings(tasks=10, prevalences=(0.5, 0.2), draws=200)
@@ -55,6 +57,37 @@ def named(bank, sources=("llm", "random"), without=(), generic=True):
         made[source] = confusers_from(lists, vectors, D)
     word = torch.nn.functional.normalize(text.mean(0), dim=0) if generic else None
     return NameVectors(text, word, made)
+
+
+def test_two_groups_beside_the_others(result):
+    """The new rule leaves the numbers of all others as they are."""
+    bank = make()
+    names = named(bank)
+    text = torch.from_numpy(bank.text)
+    words = [f"word {c}" for c in range(C)]
+    names = replace(names, background=background_of(bank.classnames, text, words, text.flip(0)))
+    more = judge(bank, names, replace(WANTED, rules=(*BENCHMARKED, "two_groups")))
+    assert {cell.summary["head"] for cell in more.cells} == {*BENCHMARKED, "two_groups"}
+    for cell in result.cells:
+        key = cell.summary["head"], cell.summary["source"]
+        same = next(c for c in more.cells if (c.summary["head"], c.summary["source"]) == key)
+        pd.testing.assert_frame_equal(cell.tables["one_class"], same.tables["one_class"])
+    rows = next(c for c in more.cells if c.summary["head"] == "two_groups").tables["one_class"]
+    threads = judge(bank, names, replace(WANTED, rules=("two_groups",)), threads=2)
+    pd.testing.assert_frame_equal(threads.cells[0].tables["one_class"], rows)
+    for row in rows.itertuples():  # each task and prevalence by itself
+        rows_of_task = more.tasks.rows[row.episode]
+        P = int(more.tasks.positives[row.episode])
+        kept = [*rows_of_task[: row.positives], *rows_of_task[P : P + row.negatives]]
+        c, x = int(more.tasks.targets[row.episode]), bank.take(torch.arange(len(bank)))
+        every = x[torch.from_numpy(rows_of_task)].float()
+        evidence = evidence_of(every, text[c], names.background, c)
+        place = {int(n): i for i, n in enumerate(rows_of_task)}
+        chosen = torch.tensor([place[int(n)] for n in kept])
+        there = torch.ones(len(kept), dtype=torch.bool)
+        yes = two_group_scores(evidence[chosen], every[chosen], there) > 0
+        truth = np.arange(len(kept)) < row.positives
+        assert row.f1 == pytest.approx(f1_score(truth, yes.numpy(), zero_division=0), abs=1e-6)
 
 
 def judge(bank, names, task_settings=WANTED, base=True, threads=1, **more):

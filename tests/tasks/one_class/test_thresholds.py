@@ -47,7 +47,11 @@ def by_hand(name, s, confusers, generic, closest):
     }[name]
 
 
-@pytest.mark.parametrize("name", RULES)
+# Rules that judge images jointly have tests of their own: test_two_groups.py.
+ALONE = [name for name, rule in RULES.items() if not rule.jointly]
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_every_rule_equals_plain_arithmetic(name):
     cosines = similarities()
     levels = thresholds(RULES[name], cosines, KNOW)
@@ -71,7 +75,7 @@ def test_log_mean_exp_lies_between_average_and_closest():
     assert (levels <= high + 1e-5).all()
 
 
-@pytest.mark.parametrize("name", sorted(RULES.keys() - {"fixed", "generic"}))
+@pytest.mark.parametrize("name", sorted(set(ALONE) - {"fixed", "generic"}))
 def test_a_class_without_confusers_falls_back(name):
     cosines = similarities()
     assert torch.allclose(thresholds(RULES[name], cosines, KNOW)[2], torch.tensor(0.3))
@@ -89,8 +93,9 @@ def test_what_rules_lack():
     def lacking(know, **available):
         return lacking_of(list(RULES.values()), know, **available)
 
-    assert lacking(KNOW, confusers=True, generic=True, random=True) == {}
-    reasons = lacking(Learned(), confusers=True, generic=True, random=True)
+    everything = {"confusers": True, "generic": True, "random": True, "vocabulary": True}
+    assert lacking(KNOW, **everything) == {}
+    reasons = lacking(Learned(), **everything)
     assert set(reasons) == {"fixed", "anp_ft", "anp_ft_fitted", "anp_and_ft", "lme", "posterior"}
     assert "one_class.fixed" in reasons["fixed"]
     assert set(lacking(KNOW, confusers=False, generic=False)) == set(RULES) - {"fixed"}

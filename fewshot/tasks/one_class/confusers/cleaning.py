@@ -162,7 +162,7 @@ def clean(
     for name in map(readable, names):
         if most is not None and len(kept) >= most:
             break
-        why = _drop_reason(target, name, kept, kinship)
+        why = drop_reason(target, name, kept, kinship)
         if why is None:
             kept.append(name)
         else:
@@ -175,7 +175,8 @@ def shortened(lists: ConfuserLists, most: int) -> ConfuserLists:
     return replace(lists, names=tuple(class_names[:most] for class_names in lists.names))
 
 
-def _drop_reason(target: str, name: str, kept: list[str], kinship: Kinship | None) -> str | None:
+def drop_reason(target: str, name: str, kept: Sequence[str], kinship: Kinship | None) -> str | None:
+    """Reason to drop a name beside those that are kept (see `clean`); None for none."""
     class_forms, other = forms(target), spelled(name)
     if not other:
         return "no word in it"

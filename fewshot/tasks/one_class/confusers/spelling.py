@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 
 from fewshot.text.prompts import readable
@@ -20,7 +21,24 @@ IRREGULAR = {
     "fungi": "fungus", "octopi": "octopus", "hippopotami": "hippopotamus",
     "wolves": "wolf", "knives": "knife", "leaves": "leaf", "calves": "calf", "loaves": "loaf",
     "shelves": "shelf", "scarves": "scarf", "elves": "elf", "halves": "half", "hooves": "hoof",
+    "lenses": "lens", "gases": "gas", "canvases": "canvas", "atlases": "atlas",
+    "rhinoceroses": "rhinoceros", "thermoses": "thermos", "emus": "emu", "gnus": "gnu",
+    "menus": "menu", "taxis": "taxi", "skis": "ski",
 }  # fmt: skip
+# Plural in form without a singular that means the same, and names with one form for both numbers.
+ONE_NUMBER = frozenset(
+    {"scissors", "pliers", "tweezers", "tongs", "shears", "binoculars", "glasses", "sunglasses"}
+    | {"goggles", "jeans", "trousers", "pants", "shorts", "tights", "pyjamas", "pajamas", "clothes"}
+    | {"sheep", "deer", "moose", "fish", "shrimp", "salmon", "trout", "bison", "swine", "squid"}
+    | {"aircraft", "hovercraft", "spacecraft", "series", "species", "chess", "tennis", "news"}
+)
+# Singulars of plurals in -ies and -oes that do not end in -y and -o.
+IN_IE = frozenset({"pie", "tie", "movie", "cookie", "brownie", "zombie", "hoodie", "smoothie"})
+IN_OE = frozenset({"shoe", "toe", "canoe", "hoe", "oboe", "foe", "doe", "roe", "horseshoe"})
+# Singulars in -o whose plural is in -oes.
+TO_OES = frozenset(
+    {"potato", "tomato", "hero", "echo", "mosquito", "torpedo", "volcano", "buffalo"}
+)
 # Compounds that are no kind of their last word: a sea horse is no horse.
 NO_KINDS = {
     "bear": {"koala", "teddy", "gummy", "woolly", "water", "ant"},
@@ -54,6 +72,68 @@ def spelled(name: str) -> str:
     while len(words) > 1 and words[0] in ARTICLES:
         del words[0]
     return " ".join(words)
+
+
+def in_both_numbers(name: str, irregular: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """A name, and the same name in the other number: plural for a singular, singular for a plural.
+
+    The head of the name changes ("bishop of Llandaff": "bishops of Llandaff"). A name with one
+    form, or whose other form is not certain, is alone.
+
+    Parameters
+    ----------
+    name : str
+    irregular : mapping of str to str, optional
+        Singulars by plural beside `IRREGULAR`, as of WordNet's ``noun.exc``.
+
+    Examples
+    --------
+    >>> from fewshot.tasks.one_class.confusers.spelling import in_both_numbers
+    >>> in_both_numbers("shoe"), in_both_numbers("wolves"), in_both_numbers("scissors")
+    (('shoe', 'shoes'), ('wolves', 'wolf'), ('scissors',))
+    """
+    words = readable(name).split()
+    end = next((n for n, w in enumerate(words) if n and w.casefold() in AFTER_THE_HEAD), len(words))
+    last = words[end - 1]
+    other = _other_number(last, IRREGULAR | dict(irregular or {}))
+    if other == last or not last.isalpha():
+        return (readable(name),)
+    return readable(name), " ".join([*words[: end - 1], other, *words[end:]])
+
+
+def _other_number(word: str, singulars: Mapping[str, str]) -> str:
+    low = word.casefold()
+    if low in ONE_NUMBER:
+        return word
+    if low in singulars:
+        return singulars[low]
+    plural = next((plural for plural, single in singulars.items() if single == low), None)
+    if plural is not None:
+        return plural
+    if len(low) > 3 and low.endswith("s") and not low.endswith(("ss", "us", "is")):
+        single = _singular(low)
+        return single if word == low or single.endswith("y") else word[: len(single)]
+    return word + _ending(low) if not _changes_y(low) else f"{word[:-1]}ies"
+
+
+def _singular(plural: str) -> str:
+    """Singular of a regular plural in -s."""
+    if plural.endswith("ies"):
+        return plural[:-1] if plural[:-1] in IN_IE else f"{plural[:-3]}y"
+    if plural.endswith("oes"):
+        return plural[:-1] if plural[:-1] in IN_OE else plural[:-2]
+    hissing = plural.endswith(("ches", "shes", "xes", "sses", "zzes"))
+    bus = plural.endswith("uses") and not plural.endswith(("ouses", "auses"))
+    return plural[:-2] if hissing or bus else plural[:-1]
+
+
+def _ending(singular: str) -> str:
+    hissing = singular.endswith(("s", "x", "z", "ch", "sh"))
+    return "es" if hissing or singular in TO_OES else "s"
+
+
+def _changes_y(singular: str) -> bool:
+    return len(singular) > 1 and singular.endswith("y") and singular[-2] not in "aeiou"
 
 
 def alternatives(name: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -137,6 +138,11 @@ class WordNet:
                 offsets.add(offset)
                 waiting += self.synset(offset).up
         return offsets
+
+    @property
+    def irregular(self) -> Mapping[str, str]:
+        """Singulars by irregular plural; empty where the folder has no ``noun.exc``."""
+        return self._irregular
 
     def _spellings(self, name: str) -> list[str]:
         """Possible index entries of `name`."""
