@@ -7,15 +7,15 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from scipy import stats
 
 from fewshot.features import FeatureBank, make_bank
-from fewshot.statistics.populations import LEVEL, half_width
 
 
 def random_bank(
@@ -52,10 +52,9 @@ def features_of(path: Path) -> tuple[NDArray, NDArray]:
     return features[first], labels[first]
 
 
-def half_over_splits(values: ArrayLike) -> float:
+def half_over_splits(values: Sequence[float] | NDArray) -> float:
     """Half the width of the 95 % t interval of the mean of one value per split."""
-    numbers = np.asarray(values, dtype=np.float64)
-    return half_width(float(numbers.var(ddof=1)) / len(numbers), LEVEL, len(numbers) - 1)
+    return float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:

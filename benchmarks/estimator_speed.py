@@ -16,14 +16,13 @@ from dataclasses import replace
 
 import torch
 from common import random_bank, write
-from fewshot.evaluation.episodes import draw_episodes
 
-from fewshot.datasets.splits import random_parts
+from fewshot.datasets import random_parts
+from fewshot.episodes import sample_episodes
 from fewshot.estimators import estimators
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.tasks.engine.base_classes import draw_base_episodes, known_of_base
-from fewshot.tasks.engine.episodes import predicted_errors
+from fewshot.tasks import draw_base_episodes, evaluate_base_classes, predicted_errors
 
 
 def main() -> None:
@@ -39,12 +38,14 @@ def main() -> None:
     given = parser.parse_args()
     bank = random_bank(dim=given.dim, images=100)
     bank = replace(bank, parts=tuple(random_parts(len(bank.classnames), 0.5, 0)))
-    drawn = draw_episodes(bank, given.ways, given.shots, 15, given.episodes, 0)
+    drawn = sample_episodes(
+        bank.labels, given.ways, given.shots, 15, given.episodes, classes=bank.classes("novel")
+    )
     head, cpu = heads.create(given.head), torch.device("cpu")
     base = draw_base_episodes(bank, given.ways, given.shots, 15, 200, 0)
     rows = []
     with torch_threads(given.threads):
-        known = known_of_base(bank, base, head, device=cpu)
+        known = evaluate_base_classes(bank, base, head, device=cpu)
         for name in estimators:
             estimator = estimators.create(name)
             if estimator.sees_queries:

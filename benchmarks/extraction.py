@@ -13,12 +13,11 @@ machine does falls on both. Random weights take the time that trained ones take.
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,29 +26,20 @@ import torch
 from common import write
 from PIL import Image
 
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Backbone, Encode, Folders
-from fewshot.backbones.transform import Transform
-from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.folder import load_folder
-from fewshot.features.extraction.decode import decode
-from fewshot.features.extraction.extract import Extractor
-from fewshot.features.extraction.pipeline import ordered
-from fewshot.features.extraction.precision import (
-    at_precision,
-    compare,
-    computes_in_bfloat16,
-    resolve,
-)
-from fewshot.features.extraction.precision_choice import Choice
-from fewshot.features.extraction.settings import Extraction
+from fewshot.backbones import Backbone, Transform, load
+from fewshot.datasets import Folder, ImageDataset
+from fewshot.features import Extraction, at_precision, open_or_extract
 from fewshot.hardware import (
     available_cores,
+    computes_in_bfloat16,
     device_named,
     freed_memory_kept,
     torch_threads,
 )
 
+Encode = Callable[[torch.Tensor], torch.Tensor]
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 # What random weights stand in for: name, timm's model, pixels.
 RANDOM = {
     "resnet18": ("resnet18.a1_in1k", 224),
@@ -84,7 +74,7 @@ def random_backbone(name: str, weights: Path) -> Backbone:
         {key: value.contiguous() for key, value in state.state_dict().items()},
         weights / f"{model}.safetensors",
     )
-    return load_backbone(name, Folders(weights))
+    return load(name, weights=weights)
 
 
 class Bare:
@@ -97,35 +87,36 @@ class Bare:
 
     def together(self) -> float:
         """Images per second, all cores on one batch."""
-        with torch_threads(available_cores()):
-            return self._rate(1)
+        return self._rate(1)
 
     def apart(self) -> float:
         """Images per second, a batch on every core."""
-        with torch_threads(1):
-            return self._rate(available_cores())
+        return self._rate(available_cores())
 
     def _rate(self, workers: int) -> float:
         def work(_: int) -> int:
-            if workers == 1 and self.device.type == "cpu":
-                torch.set_num_threads(available_cores())
             return len(self.encode(self.images).cpu())
 
-        list(ordered(work, range(workers), workers, 0))  # warms up
-        begun = time.perf_counter()
-        done = sum(ordered(work, range(self.batches), workers, 1))
-        return done / (time.perf_counter() - begun)
+        each = available_cores() // workers
+        with ThreadPoolExecutor(
+            workers, initializer=torch.set_num_threads, initargs=(each,)
+        ) as pool:
+            list(pool.map(work, range(workers)))  # warms up
+            begun = time.perf_counter()
+            done = sum(pool.map(work, range(self.batches)))
+            return done / (time.perf_counter() - begun)
 
 
-def end_to_end(dataset: ImageDataset, backbone: Backbone, how: Extraction, place: Path) -> float:
+def end_to_end(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> float:
     """Images per second of an extraction, the network being loaded."""
-    extractor = Extractor(place / "bank", dataset, backbone, Choice(how))
-    extractor.encode  # noqa: B018  loads it
-    begun = time.perf_counter()
-    extractor.run()
-    seconds = time.perf_counter() - begun
-    shutil.rmtree(place)
-    return len(dataset) / seconds
+    with tempfile.TemporaryDirectory() as cache:
+        bank = open_or_extract(dataset, backbone, Path(cache), how)
+    return len(dataset) / bank.info["seconds"]
+
+
+def pixels(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> torch.Tensor:
+    """Images (B, 3, S, S), decoded and resized, uint8."""
+    return torch.stack([transform.pixels(dataset.read(row)) for row in rows])
 
 
 def pipeline_rows(
@@ -134,16 +125,15 @@ def pipeline_rows(
     """Rates and efficiency of one backbone."""
     transform = backbone.transform
     loaded = backbone.load(how.device)
-    images = transform.normalise(decode(dataset, transform, range(how.batch)).images.to(how.device))
+    images = transform.normalise(pixels(dataset, transform, range(how.batch)).to(how.device))
     encode = at_precision(loaded, how.precision, how.device)
     bare = Bare(encode, images, how.device, max(2 * how.cores, len(dataset) // how.batch // 2))
     rates: dict[str, list[float]] = {"together": [], "apart": [], "pipeline": []}
-    with tempfile.TemporaryDirectory() as place:
-        for _ in range(repeats):
-            rates["together"].append(bare.together())
-            if how.device.type == "cpu":
-                rates["apart"].append(bare.apart())
-            rates["pipeline"].append(end_to_end(dataset, backbone, how, Path(place, "cache")))
+    for _ in range(repeats):
+        rates["together"].append(bare.together())
+        if how.device.type == "cpu":
+            rates["apart"].append(bare.apart())
+        rates["pipeline"].append(end_to_end(dataset, backbone, how))
     best = max(("together", "apart"), key=lambda kind: statistics.median(rates[kind] or [0.0]))
     each = [b / a for a, b in zip(rates[best], rates["pipeline"], strict=True)]
     yield {
@@ -159,37 +149,36 @@ def pipeline_rows(
 
 def bfloat16_text(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> str:
     """How near bfloat16 is to float32 on one batch, and how much faster on one core."""
-    first = decode(dataset, backbone.transform, range(how.batch)).images
+    first = pixels(dataset, backbone.transform, range(how.batch))
     images = backbone.transform.normalise(first.to(how.device))
     loaded = backbone.load(how.device)
-    cosine = compare(loaded, images, "bfloat16", how.device)["cosine"]
-    seconds = {}
+    seconds, features = {}, {}
     with torch_threads(1):
         for precision in ("float32", "bfloat16", "float32", "bfloat16"):  # the first pair warms up
             encode = at_precision(loaded, precision, how.device)
             begun = time.perf_counter()
             for _ in range(3):
-                encode(images).cpu()
+                features[precision] = encode(images).cpu()
             seconds[precision] = time.perf_counter() - begun
     ratio = seconds["float32"] / seconds["bfloat16"]
-    return f"bfloat16 is {ratio:.2f} times as fast as float32, least cosine {cosine}"
+    cosine = torch.cosine_similarity(features["float32"], features["bfloat16"], dim=1).min()
+    return f"bfloat16 is {ratio:.2f} times as fast as float32, least cosine {cosine:.6f}"
 
 
-def decoding(dataset: ImageDataset, transform: Transform, seconds: float = 3.0) -> dict[str, Any]:
+def decoding(root: str, transform: Transform, most: int, seconds: float = 3.0) -> dict[str, Any]:
     """Decoding and resizing alone: one thread, a thread per core, a process per core."""
-    cores = available_cores()
-    rows = list(range(min(64, len(dataset))))
+    cores, dataset = available_cores(), Folder(root)
+    rows = list(range(min(64, most, len(dataset))))
     with torch_threads(1):
         begun = time.perf_counter()
-        decode(dataset, transform, rows)
+        pixels(dataset, transform, rows)
         single = len(rows) / (time.perf_counter() - begun)
         count = max(2 * cores, int(single * seconds / len(rows)))
         begun = time.perf_counter()
-        list(
-            ordered(lambda _: len(decode(dataset, transform, rows).images), range(count), cores, 1)
-        )
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(lambda _: len(pixels(dataset, transform, rows)), range(count)))
         threads = count * len(rows) / (time.perf_counter() - begun)
-    with ProcessPoolExecutor(cores, initializer=_open, initargs=(transform, ROOT[0])) as pool:
+    with ProcessPoolExecutor(cores, initializer=_open, initargs=(root, transform)) as pool:
         list(pool.map(_decode, [rows[:2]] * cores))
         begun = time.perf_counter()
         list(pool.map(_decode, [rows] * count))
@@ -202,17 +191,16 @@ def decoding(dataset: ImageDataset, transform: Transform, seconds: float = 3.0) 
     }
 
 
-ROOT: list[str] = [""]
 _worker: list[Any] = []
 
 
-def _open(transform: Transform, root: str) -> None:
+def _open(root: str, transform: Transform) -> None:
     torch.set_num_threads(1)
-    _worker[:] = [load_folder("photos", root), transform]
+    _worker[:] = [Folder(root), transform]
 
 
 def _decode(rows: list[int]) -> int:
-    return len(decode(_worker[0], _worker[1], rows).images)
+    return len(pixels(*_worker, rows))
 
 
 def main() -> None:
@@ -225,29 +213,24 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=256, help="images (%(default)s)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, help="default: that of an extraction")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     device = device_named(given.device)
-    precision = resolve(given.precision, device)
-    how = Extraction(device, precision=precision, batch_size=given.batch)
+    how = Extraction(device, precision=given.precision, batch_size=given.batch)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as made:
         if not given.images:
             photographs(Path(made), given.count)
-        ROOT[0] = given.images or made
-        whole = load_folder("photos", ROOT[0])
+        root = given.images or made
+        whole = Folder(root, "photos")
         dataset = whole.take_rows(np.arange(min(given.count, len(whole))))
-        print(decoding(dataset, Transform()), flush=True)
+        print(decoding(root, Transform(), given.count), flush=True)
         for name in given.backbone:
             with tempfile.TemporaryDirectory() as weights:
                 random = name in RANDOM
-                backbone = (
-                    random_backbone(name, Path(weights))
-                    if random
-                    else load_backbone(name, Folders(Path(weights)))
-                )
+                backbone = random_backbone(name, Path(weights)) if random else load(name)
                 rows += pipeline_rows(dataset, backbone, how, given.repeats)
                 if computes_in_bfloat16(how.device):
                     print(f"{name}: {bfloat16_text(dataset, backbone, how)}", flush=True)

@@ -20,14 +20,10 @@ from pathlib import Path
 
 from common import features_of
 
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
+from fewshot.backbones import load
 from fewshot.datasets import load_dataset
-from fewshot.features import FeatureBank, make_bank
-from fewshot.features.extraction.settings import Extraction
-from fewshot.features.store import open_or_extract
-from fewshot.paths import option
-from fewshot.tasks.calibration import Plan, from_cells, gather_cells
+from fewshot.features import Extraction, FeatureBank, make_bank, open_or_extract
+from fewshot.tasks import CalibrationPlan, calibration_cells, fit_calibrator
 
 LITE0, LITE0_64, MOBILENET = "efficientnet_lite0", "efficientnet_lite0_64px", "mobilenet_v2"
 # Group of images: sets of it, each with the backbones that see it.
@@ -90,8 +86,9 @@ class Places:
     def _extracted(self, settings: dict[str, str], backbone: str) -> FeatureBank:
         dataset = load_dataset(settings)
         model, _, pixels = backbone.partition("_64")
-        options = option("backbone", model) | {"size": 64 if pixels else None}
-        network = load_backbone(options, Folders(self.cache), **dataset.input)
+        network = load(model, weights=self.cache, size=64 if pixels else None)
+        if not pixels:
+            network.with_input(**dataset.input)
         bank = open_or_extract(dataset, network, self.cache, Extraction(precision="float32"))
         return replace(bank, normalize="l2", info=bank.info | {"backbone": backbone})
 
@@ -144,14 +141,14 @@ def fit(
 ) -> None:
     """The calibrator on all groups, and those without one: the episodes are looked at once."""
     weights = {group: weight for group, weight in WEIGHTS.items() if group in groups}
-    plan = Plan(episodes=episodes, weights=weights)
-    cells = gather_cells(groups, plan, lambda text: print(text, file=sys.stderr, flush=True))
-    from_cells(cells, groups, plan, NOTES).save(output)
+    plan = CalibrationPlan(episodes=episodes, weights=weights)
+    cells = calibration_cells(groups, plan, lambda text: print(text, file=sys.stderr, flush=True))
+    fit_calibrator(cells, groups, plan, NOTES).save(output)
     for group in without:
         others = {name: banks for name, banks in groups.items() if name != group}
         kept = replace(plan, weights={name: w for name, w in weights.items() if name != group})
         file = output.with_suffix(f".without_{group}.json")
-        from_cells(cells, others, kept, f"Fitted without {group}. {NOTES}").save(file)
+        fit_calibrator(cells, others, kept, f"Fitted without {group}. {NOTES}").save(file)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,11 @@ from numpy.typing import NDArray
 from peers import PEERS, Peer, peer_accuracy
 
 from fewshot.episodes import EpisodeSet, sample_episodes
-from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features import FeatureBank, make_bank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.statistics.populations import mean_interval
-from fewshot.tasks.engine.episodes import actual_errors
-from fewshot.units import percent
+from fewshot.statistics import mean_interval
+from fewshot.tasks import actual_errors
 
 CPU = torch.device("cpu")
 WAYS, QUERIES = 5, 15
@@ -82,7 +80,7 @@ def row_of(bank: FeatureBank, name: str, shots: int, count: int, turns: int) -> 
         "head": name,
         "shots": shots,
         "episodes/s": "",
-        "accuracy (%)": percent(interval["mean"], digits=2),
+        "accuracy (%)": f"{100 * interval['mean']:.2f}",
         "95 % interval": f"{100 * interval['lower']:.2f} to {100 * interval['upper']:.2f}",
     } | dict.fromkeys(("peer", "peer's episodes/s", "ratio", "same answers (%)"), "")
     if peer is None:
@@ -151,18 +149,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--heads", nargs="+", default=list(heads), metavar="NAME")
+    parser.add_argument("--heads", nargs="+", choices=heads, default=list(heads), metavar="NAME")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--turns", type=int, default=3, help="times that each is timed")
     parser.add_argument("--shelf", action="store_true", help="total time, without peers")
     parser.add_argument("--json", metavar="FILE", help="keep the rows")
     given = parser.parse_args()
-    try:
-        for name in given.heads:
-            expect_choice("--heads", name, heads)
-    except FewshotError as error:
-        parser.error(str(error))
     bank = bank_like_a_resnets()
     if given.shelf:
         rows = shelf(bank, given.heads, given.episodes)

@@ -23,9 +23,9 @@ from common import write
 
 from fewshot.episodes import sample_episodes
 from fewshot.features import make_bank
-from fewshot.heads.ncm import NCM
-from fewshot.statistics.populations import POPULATIONS, population_intervals
-from fewshot.tasks.engine.episodes import actual_errors
+from fewshot.heads import NCM
+from fewshot.statistics import population_intervals
+from fewshot.tasks import actual_errors
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def row(redrawn: str, each: int, options: argparse.Namespace) -> dict[str, Any]:
         "accuracy": f"{100 * np.mean(means):.1f}",
         "actual ±": f"{196 * actual:.2f}",
     }
-    for population in POPULATIONS:
+    for population in ("episodes", "images", "classes"):
         held, half = [], []
         for group, mean in zip(drawn, means, strict=True):
             for one in (each_draw[population] for each_draw in group):

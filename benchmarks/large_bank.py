@@ -18,40 +18,42 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import torch
 from common import write
 
-from fewshot.features.extraction.assemble import write_npy
-from fewshot.features.paths import (
-    FEATURES,
-    LABELS,
-    NOTE,
-    PATHS,
-    write_paths,
-)
-from fewshot.features.store import open_bank
+import fewshot
+from fewshot.features import open_bank
+from fewshot.heads import NCM
+from fewshot.tasks import actual_errors
+
+FEATURES = "features.npy"
 
 
 def make(folder: Path, images: int, dim: int, classes: int) -> None:
-    """Write a bank of random rows, as an extraction leaves it."""
+    """Write a bank of random rows, as an extraction leaves it (docs/extraction.md)."""
     folder.mkdir()
     labels = np.repeat(np.arange(classes), images // classes)
     rng = np.random.default_rng(0)
     block = rng.normal(size=(10_000, dim)).astype(np.float16)
     centres = rng.normal(size=(classes, dim)).astype(np.float16)
-    blocks = (
-        block[: min(10_000, images - start)] + 0.3 * centres[labels[start : start + 10_000]]
-        for start in range(0, images, 10_000)
-    )
-    digest = write_npy(folder / FEATURES, blocks, (images, dim), np.dtype("float16"))
-    np.save(folder / LABELS, labels)
+    header = {"descr": "<f2", "fortran_order": False, "shape": (images, dim)}
+    with (folder / FEATURES).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, images, 10_000):
+            own = labels[start : start + 10_000]
+            file.write((block[: len(own)] + np.float16(0.3) * centres[own]).data)
+    np.save(folder / "labels.npy", labels)
     names = [f"class_{label:04d}/image_{row:07d}.jpg" for row, label in enumerate(labels)]
-    write_paths(folder / PATHS, names)
+    table = pa.table({"path": pa.array(names, pa.large_string())})
+    with pa.ipc.new_file(str(folder / "paths.arrow"), table.schema) as writer:
+        writer.write_table(table)
     note = {
         "key": "random", "classnames": [f"class {c}" for c in range(classes)], "parts": None,
         "images": images, "dim": dim, "skipped": [], "dataset": "random", "backbone": "random",
-        "feature": "random", "sha256": {"features": digest},
+        "feature": "random",
     }  # fmt: skip
-    (folder / NOTE).write_text(json.dumps(note))
+    (folder / "bank.json").write_text(json.dumps(note))
 
 
 def bytes_read() -> int:
@@ -67,12 +69,6 @@ def forget(file: Path) -> None:
 
 def measure(folder: Path, episodes: int) -> None:
     """Open the bank and evaluate; prints JSON."""
-    import torch
-
-    from fewshot.episodes import sample_episodes
-    from fewshot.heads import heads
-    from fewshot.tasks.engine.episodes import actual_errors
-
     forget(folder / FEATURES)
     before = bytes_read()
     begun = time.perf_counter()
@@ -81,9 +77,9 @@ def measure(folder: Path, episodes: int) -> None:
     begun = time.perf_counter()
     path = bank.paths[len(bank) - 1]  # type: ignore[index]
     first_path = time.perf_counter() - begun
-    drawn = sample_episodes(bank.labels, 5, 5, 15, episodes, 0)
+    drawn = fewshot.sample_episodes(bank.labels, 5, 5, 15, episodes, 0)
     begun = time.perf_counter()
-    actual_errors(bank, drawn, heads.create("ncm"), device=torch.device("cpu"))
+    actual_errors(bank, drawn, NCM(), device=torch.device("cpu"))
     print(json.dumps({
         "open": opened, "path": first_path, "last": path, "evaluate": time.perf_counter() - begun,
         "read": bytes_read() - before, "rows": len(np.unique(drawn.support)) + 15 * 5 * episodes,

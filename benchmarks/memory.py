@@ -21,9 +21,9 @@ from large_bank import make
 
 from fewshot.episodes import sample_episodes
 from fewshot.estimators import estimators
-from fewshot.features.store import open_bank
+from fewshot.features import open_bank
 from fewshot.heads import heads
-from fewshot.tasks.engine.episodes import actual_errors, predicted_errors
+from fewshot.tasks import actual_errors, predicted_errors
 
 CPU = torch.device("cpu")
 

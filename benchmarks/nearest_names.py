@@ -2,8 +2,8 @@
 
     python benchmarks/nearest_names.py
 
-`nearest` is what the source ``vocabulary`` of confusers calls; the others sort all cosines, or take
-the largest of them, from a matrix of classes times names. All give the same names.
+`nearest_names` is what the source ``vocabulary`` of confusers calls; the others sort all cosines,
+or take the largest of them, from a matrix of classes times names. All give the same names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from common import best_of, write
 from torch.nn.functional import normalize
 
-from fewshot.tasks.one_class.confusers.cleaning import nearest
+from fewshot.tasks import nearest_names
 
 SIZES = ((100, 1_000, 384), (1_000, 80_000, 384))  # classes, names, dimensions
 K = 50
@@ -35,11 +35,11 @@ def measure(classes: int, vocabulary: int, dim: int) -> dict[str, Any]:
     def by_topk() -> list[list[str]]:
         return [[names[n] for n in row] for row in (rows @ words.T).topk(K).indices.tolist()]
 
-    ours = nearest(rows, words, names, K)
+    ours = nearest_names(rows, words, names, K)
     same = sum(len({*a} & {*b}) for a, b in zip(ours, by_sorting(), strict=True))
     assert same == classes * K, "the names differ"
     ways = {
-        "faiss (s)": lambda: nearest(rows, words, names, K),
+        "faiss (s)": lambda: nearest_names(rows, words, names, K),
         "sorting (s)": by_sorting,
         "topk (s)": by_topk,
     }

@@ -15,17 +15,17 @@ import argparse
 from typing import Any
 
 from common import best_of, table, write
-from fewshot.evaluation.one_class import one_class_nouns
 
 from fewshot.config.compose import settings_from
+from fewshot.evaluation.settings import evaluation_of
 from fewshot.exceptions import FewshotError
-from fewshot.hardware import available_cores, device_named
-from fewshot.report.tasks.one_class import entries, header, source_text
+from fewshot.hardware import available_cores
+from fewshot.report.text.one_class import entries, header, source_text
 from fewshot.statistics.intervals import half_width
-from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.one_class.cells import evaluate_one_class
 from fewshot.tasks.one_class.plan import judged_classes, plan_of
 from fewshot.tasks.one_class.rules import rules_named
+from fewshot.tasks.one_class.run import one_class_inputs
 from fewshot.tasks.one_class.sampling import draw_tasks
 from fewshot.tasks.one_class.scores import NameVectors, batches, judged
 from fewshot.units import plus_minus, short_percent
@@ -37,12 +37,12 @@ BLENDS = {"anp_ft", "anp_ft_fitted", "posterior"}
 def measure(given: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
     """Rows of rules and sources, rows of paired differences, and the speed."""
     settings = settings_from(["task=one_class", *given])
-    engine = Settings(device=device_named(settings["device"]), threads=settings["threads"])
-    nouns = one_class_nouns(settings, engine.device)
+    evaluation = evaluation_of(settings)
+    nouns, engine = one_class_inputs(evaluation), evaluation.settings
     result = evaluate_one_class(
         nouns.bank,
         nouns.names,
-        nouns.wanted,
+        nouns.settings,
         engine,
         settings["seed"],
         base=nouns.base,
@@ -95,9 +95,9 @@ def _speed(nouns: Any, learned: Any, seed: int, threads: int | None) -> dict[str
     bank, names = nouns.bank, nouns.names
     source, confusers = next(iter(names.confusers.items()))
     one = NameVectors(names.classes, names.generic, {source: confusers})
-    prevalences = nouns.wanted.prevalences
+    prevalences = nouns.settings.prevalences
     tasks = draw_tasks(bank.labels, judged_classes(bank), TASKS, prevalences, seed)
-    plan, _ = plan_of(rules_named(nouns.wanted.rules), one, learned)
+    plan, _ = plan_of(rules_named(nouns.settings.rules), one, learned)
     made = [make() for make in batches(bank, tasks, one)]
     similar = [lambda batch=batch: batch for batch in made]
     shortest, median = best_of(lambda: judged(similar, plan, threads))

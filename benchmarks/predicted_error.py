@@ -33,17 +33,9 @@ import numpy as np
 from common import features_of, table, write
 
 import fewshot
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
-from fewshot.datasets import load_dataset
-from fewshot.datasets.splits import random_parts
-from fewshot.estimators.auto import Auto
-from fewshot.estimators.base import NO_BASE, BaseClasses
-from fewshot.estimators.constant import Constant
-from fewshot.estimators.loo import LeaveOneOut
-from fewshot.estimators.margin import Margin
-from fewshot.features.extraction.settings import Extraction
-from fewshot.features.store import open_bank, open_or_extract
+from fewshot.datasets import random_parts
+from fewshot.estimators import Auto, BaseClasses, Constant, LeaveOneOut, Margin
+from fewshot.features import open_bank
 
 Data = tuple[str, np.ndarray, np.ndarray]
 PREDICTED = ("constant", "loo", "margin", "base", "datasets", "alone")
@@ -54,17 +46,13 @@ class Alone(Auto):
 
     def fit(self, base: BaseClasses) -> Self:
         """Take no notice of `base`."""
-        return super().fit(NO_BASE)
+        return super().fit(BaseClasses())
 
 
 def from_images(folder: str | None) -> Data:
     """EfficientNet-Lite0 features of a folder of images, of the digits without one."""
-    settings = {"kind": "digits"} if folder is None else {"kind": "folder", "root": folder}
     name = "digits" if folder is None else f"{Path(folder).name}_lite0"
-    dataset = load_dataset(settings | {"name": name, "split": "none"})
-    cache = Path.home() / ".cache/fewshot"
-    backbone = load_backbone("efficientnet_lite0", Folders(cache), **dataset.input)
-    bank = open_or_extract(dataset, backbone, cache / "features", Extraction(precision="float32"))
+    bank = fewshot.extract(folder or name, "efficientnet_lite0", split="none")
     return name, np.asarray(bank.features), bank.labels
 
 

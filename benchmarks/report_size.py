@@ -26,10 +26,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, sample_episodes
-from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import write_tables
-from fewshot.statistics.populations import LEVELS
-from fewshot.statistics.predictions import (
+from fewshot.report import read_report, render_report
+from fewshot.results import SCHEMA_VERSION, find_runs, write_tables
+from fewshot.statistics import (
     compare_estimators,
     coverage_curve,
     interval_metrics,
@@ -57,7 +56,7 @@ def predictions_of(
         lower, upper = np.clip(guess - 0.1, 0, 1), np.clip(guess + 0.1, 0, 1)
         said = rows[["episode", "actual_error"]].assign(**names, estimator=name, calibration="none")
         tables.append(said.assign(predicted_error=guess, lower=lower, upper=upper, reason=None))
-        steps = np.array(LEVELS) / 9
+        steps = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95]) / 9
         bands = np.stack([guess[:, None] - steps, guess[:, None] + steps], 1)
         metrics[name] = {
             "calibration": "none", "sees_queries": False, "reason": None, "fallbacks": 0,
@@ -115,7 +114,9 @@ def write_run(
         "cells": [cell[2] for cell in made],
     }  # fmt: skip
     summary = json.loads(json.dumps(summary))
-    write_tables(folder, summary, *(pd.concat([one[i] for one in made]) for i in (0, 1)))
+    names = ("episodes", "predictions")
+    rows = {name: pd.concat([cell[i] for cell in made]) for i, name in enumerate(names)}
+    write_tables(folder, summary, rows)
     drawn = {cell["shots"]: sets[cell["seed"], cell["shots"]] for cell in cells}
     for shots, one in drawn.items():
         one.save(folder / "episodes" / f"{WAYS}way_{shots}shot.safetensors")
@@ -138,7 +139,8 @@ def write_store(folder: Path, runs: int, episodes: int) -> None:
     for dataset, backbone, seed in itertools.product(DATASETS, BACKBONES, SEEDS):
         cells = [
             {"task": "classification", "dataset": dataset, "backbone": backbone,
-             "feature": "pooled", "head": head, "ways": WAYS, "shots": shots, "seed": seed}
+             "feature": "pooled", "part": "novel", "head": head, "variant": "", "ways": WAYS,
+             "shots": shots, "seed": seed}
             for shots in SHOTS for head in HEADS
         ]  # fmt: skip
         each = len(cells) if runs <= 20 else 1
@@ -149,21 +151,17 @@ def write_store(folder: Path, runs: int, episodes: int) -> None:
 
 def build(folder: Path) -> None:
     """Read, build, write; a line of numbers."""
-    from fewshot.report import render_report
-    from fewshot.report.write import COLUMNS
-    from fewshot.results.folders import find_runs
-    from fewshot.results.store import read_runs
-
     begun = time.perf_counter()
-    summary, episodes, predictions = read_runs(find_runs([folder]), COLUMNS)
+    summary, rows = read_report(find_runs([folder]))
     read = time.perf_counter()
-    page = render_report(summary, episodes, predictions)
+    page = render_report(summary, rows)
     built = time.perf_counter()
     size = (folder / "report.html").write_text(page, encoding="utf-8")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    episodes, predictions = len(rows["episodes"]), len(rows["predictions"])
     print(
-        f"{len(summary['runs'])} runs, {len(summary['cells'])} cells, {len(episodes)} episodes, "
-        f"{len(predictions)} predictions: read {read - begun:.1f} s, built {built - read:.1f} s, "
+        f"{len(summary['runs'])} runs, {len(summary['cells'])} cells, {episodes} episodes, "
+        f"{predictions} predictions: read {read - begun:.1f} s, built {built - read:.1f} s, "
         f"{size / 1e6:.1f} MB, peak {peak:.0f} MiB"
     )
 

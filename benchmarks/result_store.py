@@ -1,6 +1,6 @@
 """How long a large store takes to be read: 1,000 cells, 1,000,000 episodes, 3,000,000 predictions.
 
-    python benchmarks/result_store.py [FOLDER]
+    python benchmarks/result_store.py [FOLDER] [--episodes 1000]
 
 Writes two stores of the same cells, 1,000 runs of one cell and 20 runs of 50, reads each whole,
 and with the columns that a query over estimators wants, and prints seconds, those of the
@@ -9,6 +9,7 @@ processor and peak memory.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import resource
 import subprocess
@@ -20,11 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fewshot.results.folders import find_runs
-from fewshot.results.schema import SCHEMA_VERSION
-from fewshot.results.store import read_runs, write_tables
+from fewshot.results import SCHEMA_VERSION, find_runs, read_runs, write_tables
 
-EPISODES, CLASSES, WAYS = 1000, 64, 5
+CLASSES, WAYS = 64, 5
 ESTIMATORS = ("auto", "loo", "constant")
 SHAPES = {"1,000 runs of 1 cell": 1, "20 runs of 50 cells": 50}
 WANTED = {
@@ -40,42 +39,42 @@ def cells() -> list[dict]:
     product = itertools.product(sets, nets, range(2), (1, 2, 5, 10, 20), heads)
     return [
         {"task": "classification", "dataset": dataset, "backbone": net, "feature": "pooled",
-         "head": head, "ways": WAYS, "shots": shots, "seed": seed}
+         "part": "novel", "head": head, "variant": "", "ways": WAYS, "shots": shots, "seed": seed}
         for dataset, net, seed, shots, head in product
     ]  # fmt: skip
 
 
-def tables(named: list[dict], rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables(named: list[dict], count: int, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     """Rows of some cells."""
     names = np.array([f"class {c}" for c in range(CLASSES)], dtype=object)
-    drawn = list(names[rng.random((EPISODES, CLASSES)).argsort(1)[:, :WAYS]])
+    drawn = list(names[rng.random((count, CLASSES)).argsort(1)[:, :WAYS]])
     episodes, predictions = [], []
     for cell in named:
-        error = rng.random(EPISODES)
-        own = pd.DataFrame({"episode": np.arange(EPISODES), "actual_error": error}).assign(**cell)
+        error = rng.random(count)
+        own = pd.DataFrame({"episode": np.arange(count), "actual_error": error}).assign(**cell)
         rest = {"queries": 75, "accuracy": 1 - error, "query_error": error}
         episodes.append(own.assign(classes=drawn, **rest))
         for name in ESTIMATORS:
-            guess = rng.random(EPISODES)
+            guess = rng.random(count)
             bounds = {"predicted_error": guess, "lower": guess / 2, "upper": guess * 2}
             made = {"estimator": name, "calibration": "none", "reason": None}
             predictions.append(own.assign(**bounds, **made))
-    return pd.concat(episodes), pd.concat(predictions)
+    return {"episodes": pd.concat(episodes), "predictions": pd.concat(predictions)}
 
 
-def write_store(folder: Path, together: int) -> None:
-    """Write the cells, `together` in a run."""
+def write_store(folder: Path, together: int, count: int) -> None:
+    """Write the cells, `together` in a run, of `count` episodes each."""
     rng, all_cells = np.random.default_rng(0), cells()
     for start in range(0, len(all_cells), together):
         own = all_cells[start : start + together]
         listed = [
-            cell | {"episodes": EPISODES, "estimators": {name: {} for name in ESTIMATORS}}
+            cell | {"episodes": count, "estimators": {name: {} for name in ESTIMATORS}}
             for cell in own
         ]
         run = folder / f"run_{start:04d}"
         run.mkdir(parents=True)
         summary = {"schema_version": SCHEMA_VERSION, "created": f"2026-01-01T{start:06d}"}
-        write_tables(run, summary | {"cells": listed}, *tables(own, rng))
+        write_tables(run, summary | {"cells": listed}, tables(own, count, rng))
 
 
 def read(folder: Path, few: bool) -> None:
@@ -92,18 +91,26 @@ def read(folder: Path, few: bool) -> None:
 
 def main() -> None:
     """Write what is not there yet, then read in processes of their own."""
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
-    for words, together in SHAPES.items():
-        folder = root / str(together)
-        if not folder.exists():
-            write_store(folder, together)
-        print(words, flush=True)
-        for few in ("", "few"):
-            subprocess.run([sys.executable, __file__, "--read", str(folder), few], check=True)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, help="default: a temporary one")
+    parser.add_argument("--episodes", type=int, default=1000, help="of a cell (%(default)s)")
+    parser.add_argument("--read", choices=("all", "few"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.read:
+        read(given.folder, given.read == "few")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        for words, together in SHAPES.items():
+            folder = (given.folder or Path(temporary)) / str(together)
+            if not folder.exists():
+                write_store(folder, together, given.episodes)
+            print(words, flush=True)
+            for columns in ("all", "few"):
+                command = [sys.executable, __file__, str(folder), "--read", columns]
+                subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--read"]:
-        read(Path(sys.argv[2]), sys.argv[3] == "few")
-    else:
-        main()
+    main()

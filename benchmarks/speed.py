@@ -23,7 +23,7 @@ from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.features import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads import heads
-from fewshot.tasks.engine.episodes import actual_errors
+from fewshot.tasks import actual_errors
 
 CPU = torch.device("cpu")
 WAYS, QUERIES = 5, 15

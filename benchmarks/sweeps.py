@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,36 +25,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# Notes every cell that is begun and every chunk of images that is extracted.
-RUNNER = """\
-import sys
-
-def note(name, text):
-    with open(name, "a") as file:
-        file.write(text + "\\n")
-
-def watch():
-    from fewshot.features.extraction.chunks import Chunks
-    from fewshot.evaluation import cells
-    evaluate, write = evaluating._evaluate, Chunks.write
-
-    def evaluate_noted(task, bank, pair, *rest):
-        episodes, (head, _) = pair
-        where = f"{bank.info['dataset']} {bank.info['backbone']}"
-        note("begun.txt", f"{where} {head} {episodes.hash()}")
-        return evaluate(task, bank, pair, *rest)
-
-    def write_noted(self, number, chunk):
-        note("extracted.txt", f"{self.folder.name} {number} {len(chunk.features)}")
-        return write(self, number, chunk)
-
-    evaluating._evaluate, Chunks.write = evaluate_noted, write_noted
-
-if "launcher=joblib" not in sys.argv:  # whose processes are not these
-    watch()
-from fewshot.cli.main import main
-sys.exit(main())
-"""
+# The command line, and the same with notes of every cell begun and every image extracted.
+PLAIN = [sys.executable, "-m", "fewshot"]
+NOTING = [sys.executable, str(Path(__file__).with_name("noting.py").resolve())]
 HEADS = "head=[ncm,lda,ridge,knn,qda,matching]"
 COLUMNS = ["dataset", "backbone", "head", "ways", "shots", "seed", "episode"]
 
@@ -82,20 +54,21 @@ def images_of(folder: Path, images: int) -> None:
                 Image.fromarray(np.asarray(picture).astype(np.uint8)).save(place / f"{i}.png")
 
 
-def start(arguments: Sequence[str], folder: Path) -> subprocess.Popen:
-    """A process of fewshot in `folder` that notes what it does."""
+def start(
+    arguments: Sequence[str], folder: Path, command: Sequence[str] = NOTING
+) -> subprocess.Popen:
+    """A process of fewshot in `folder`."""
     variables = os.environ | {"FEWSHOT_CACHE": "cache"}
     with (folder / "log.txt").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", RUNNER, *arguments],
-            cwd=folder, env=variables, stdout=log, stderr=log,
-        )  # fmt: skip
+            [*command, *arguments], cwd=folder, env=variables, stdout=log, stderr=log
+        )
 
 
-def finish(arguments: Sequence[str], folder: Path) -> float:
+def finish(arguments: Sequence[str], folder: Path, command: Sequence[str] = NOTING) -> float:
     """Seconds of a command, which has to succeed."""
     begun = time.perf_counter()
-    code = start(arguments, folder).wait()
+    code = start(arguments, folder, command).wait()
     if code:
         raise SystemExit(
             f"{arguments} ended with {code}: {(folder / 'log.txt').read_text()[-2000:]}"
@@ -135,6 +108,7 @@ def killed(kills: int, seed: int) -> dict[str, Any]:
         calm.mkdir()
         duration = finish(sweep, calm)
         expected = rows(calm / "runs")
+        cells = len(expected[COLUMNS[:-1]].drop_duplicates())
         moments, again, done = [], [], 0
         while done < kills:
             folder = top / f"disturbed{len(again)}"
@@ -155,9 +129,7 @@ def killed(kills: int, seed: int) -> dict[str, Any]:
             finish(sweep, folder)
             last = max((folder / "runs").glob("*_sweep"), key=lambda path: path.name)
             pd.testing.assert_frame_equal(rows(last), expected, check_exact=True)
-            counts = Counter(lines(folder / "begun.txt"))
-            again.append((here, sum(counts.values()) - len(counts)))
-    cells = len(expected[COLUMNS[:-1]].drop_duplicates())
+            again.append((here, len(lines(folder / "begun.txt")) - cells))
     assert all(lost <= here for here, lost in again), again
     return {
         "cells": cells,
@@ -170,13 +142,16 @@ def killed(kills: int, seed: int) -> dict[str, Any]:
 
 
 def together(processes: int = 4) -> dict[str, Any]:
-    """Processes that want one bank at the same moment, and partly the same cells."""
+    """Processes that want one bank at the same moment, and partly the same cells.
+
+    In float32, as "auto" has some images pass the network for a comparison.
+    """
     with tempfile.TemporaryDirectory() as place:
         top = Path(place)
         images_of(top, 40)
         count = sum(1 for _ in (top / "digits").rglob("*.png"))
         wish = ["dataset=folder", f"dataset.root={top}/digits", HEADS, "episodes.count=100",
-                "estimator=[margin,constant]"]  # fmt: skip
+                "estimator=[margin,constant]", "features.precision=float32"]  # fmt: skip
         alone, many = top / "alone", top / "many"
         for folder in (alone, many):
             folder.mkdir()
@@ -195,8 +170,8 @@ def together(processes: int = 4) -> dict[str, Any]:
             for path in (many / "runs").rglob("summary.json")
             for cell in json.loads(path.read_text())["cells"]
         }
-        extracted = sum(int(line.split()[-1]) for line in lines(many / "extracted.txt"))
-        begun = Counter(lines(many / "begun.txt"))
+        extracted = sum(map(int, lines(many / "extracted.txt")))
+        begun = len(lines(many / "begun.txt"))
     assert extracted == count, (extracted, count)
     assert len(hashes) == 1
     return {
@@ -204,8 +179,8 @@ def together(processes: int = 4) -> dict[str, Any]:
         "images": count,
         "images extracted by all": extracted,
         "cells wanted": 12 * processes,
-        "different cells": len(begun),
-        "cells computed": sum(begun.values()),
+        "different cells": len(found[COLUMNS[:-1]].drop_duplicates()),
+        "cells computed": begun,
         "rows": "exactly those of one process after the other",
     }
 
@@ -230,7 +205,7 @@ def parallel(repeats: int, jobs: int) -> list[dict[str, Any]]:
             for i in range(repeats):
                 for k, more in enumerate(pair):
                     runs = f"paths.runs=runs_{len(name)}_{i}_{k}"
-                    seconds[k].append(finish([*sweep, *more, runs], top))
+                    seconds[k].append(finish([*sweep, *more, runs], top, PLAIN))
             ratios = [a / b for a, b in zip(*seconds, strict=True)]
             table.append({
                 "baseline": name,

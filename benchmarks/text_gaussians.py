@@ -20,17 +20,16 @@ from typing import Any
 import numpy as np
 import torch
 from common import best_of, half_over_splits, write
+from torch.nn.functional import normalize
 
-from fewshot.datasets.splits import assign_parts
+import fewshot
+from fewshot.backbones import load
+from fewshot.datasets import random_parts
 from fewshot.episodes import sample_episodes
-from fewshot.exceptions import FewshotError
-from fewshot.features.bank import FeatureBank, make_bank
-from fewshot.features.given import load_features
-from fewshot.heads import heads
-from fewshot.heads.base import Head
-from fewshot.statistics.paired import compare_on_episodes
-from fewshot.tasks.engine.class_gaussians import class_gaussians, fit_text_gaussians
-from fewshot.tasks.engine.episodes import actual_errors
+from fewshot.features import FeatureBank, make_bank
+from fewshot.heads import Head, heads
+from fewshot.statistics import compare_on_episodes
+from fewshot.tasks import actual_errors, fit_text_gaussians
 
 CPU = torch.device("cpu")
 VARIANTS: dict[str, dict[str, str]] = {
@@ -56,7 +55,7 @@ def measure(bank: FeatureBank, given: argparse.Namespace) -> list[dict[str, Any]
     rights: dict[tuple[int, str], list[float]] = {}
     gains: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for seed in range(given.splits):
-        parts = assign_parts("random", bank.classnames, None, given.base, seed)
+        parts = random_parts(len(bank.classnames), given.base, seed)
         split = replace(bank, parts=parts)
         novel = split.classes("novel")
         for shots in given.shots:
@@ -94,6 +93,17 @@ def _row(
     }
 
 
+def from_images(folder: str) -> FeatureBank:
+    """Features of images, and vectors of the names of their folders."""
+    bank = fewshot.extract(folder, "conse_lite0", text=False)
+    names = (
+        load("conse_lite0")
+        .load_dual(CPU)
+        .encode_text([c.replace("_", " ") for c in bank.classnames])
+    )
+    return replace(bank, text=normalize(names, dim=-1).numpy())
+
+
 def speed() -> list[dict[str, Any]]:
     """Seconds to fit the predictor, and episodes per second."""
     rng = np.random.default_rng(0)
@@ -106,7 +116,6 @@ def speed() -> list[dict[str, Any]]:
     bank = replace(make_bank(features, labels, text=text, normalize="l2"), parts=parts)
     fit, median = best_of(lambda: fit_text_gaussians(bank), 3)
     rows = [{"what": "fit, 1000 base classes x 512", "figure": f"{fit:.2f} s ({median:.2f})"}]
-    class_gaussians(bank)
     episodes = sample_episodes(labels, 5, 1, 5, 1000, 0, classes=bank.classes("novel"))
     for name in ("ncm", "zero_shot", "text_gaussian"):
         head = heads.create(name)
@@ -138,21 +147,12 @@ def main() -> None:
         if given.speed:
             rows = speed()
         else:
-            bank = load_features("features", given.features) if given.features else _images(given)
+            bank = fewshot.extract(given.features) if given.features else from_images(given.images)
             rows = measure(replace(bank, normalize="l2", parts=None), given)
-    except FewshotError as error:
+    except fewshot.FewshotError as error:
         parser.error(str(error))
     write(given.json, rows)
     print(f"{time.perf_counter() - begun:.0f} s")
-
-
-def _images(given: argparse.Namespace) -> FeatureBank:
-    from fewshot.config.compose import settings_from
-    from fewshot.evaluation.build import features_of
-
-    wanted = ["dataset=folder", f"dataset.root={given.images}", "backbone=conse_lite0",
-              "text.templates=name"]  # fmt: skip
-    return features_of(settings_from(wanted), CPU, frozenset({"text"}))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from common import half_over_splits, table, write
 from scipy import stats
 
 import fewshot
-from fewshot.datasets.splits import random_parts
+from fewshot.datasets import random_parts
 from fewshot.heads import heads
 
 # Setting, lowest and highest value, both on a log scale.

@@ -17,26 +17,17 @@ import torch
 from common import write
 from torch.nn.functional import normalize
 
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
-from fewshot.datasets.folder import load_folder
-from fewshot.exceptions import FewshotError
-from fewshot.features.store import open_or_extract
-from fewshot.paths import places_of_environment
-from fewshot.statistics.populations import mean_interval
-
-CPU = torch.device("cpu")
+import fewshot
+from fewshot.backbones import load
+from fewshot.statistics import mean_interval
 
 
 def measure(images: str, name: str, template: str) -> dict[str, Any]:
     """Accuracy of one backbone on one folder, features taken from the cache if they are there."""
-    places = places_of_environment()
-    backbone = load_backbone(name, Folders(places.weights, places.digests))
-    dataset = load_folder("images", images, cache=places.digests)
-    dual = backbone.load_dual(CPU)
-    bank = open_or_extract(dataset, backbone, places.banks)
+    dual = load(name).load_dual(torch.device("cpu"))
+    bank = fewshot.extract(images, name, split="none", text=False)
     features = torch.as_tensor(bank.features).float()
-    texts = dual.encode_text([template.format(c.replace("_", " ")) for c in dataset.classnames])
+    texts = dual.encode_text([template.format(c.replace("_", " ")) for c in bank.classnames])
     cosines = normalize(features, dim=-1) @ normalize(texts, dim=-1).T
     certainty, guess = (dual.logit_scale * cosines + dual.logit_bias).softmax(-1).max(-1)
     right = mean_interval((guess == torch.as_tensor(bank.labels)).double().numpy())
@@ -44,8 +35,8 @@ def measure(images: str, name: str, template: str) -> dict[str, Any]:
         "backbone": name,
         "template": template,
         "images": len(bank),
-        "classes": len(dataset.classnames),
-        "chance (%)": f"{100 / len(dataset.classnames):.1f}",
+        "classes": len(bank.classnames),
+        "chance (%)": f"{100 / len(bank.classnames):.1f}",
         "accuracy (%)": f"{100 * right['mean']:.2f}",
         "95 % interval": f"{100 * right['lower']:.2f} to {100 * right['upper']:.2f}",
         "confidence (%)": f"{100 * certainty.mean():.1f}",
@@ -64,7 +55,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         rows = [measure(given.images, name, given.template) for name in given.backbone]
-    except FewshotError as error:
+    except fewshot.FewshotError as error:
         parser.error(str(error))
     write(given.json, rows)
 

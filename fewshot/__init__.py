@@ -7,36 +7,45 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fewshot.lazy import lazy
 
 if TYPE_CHECKING:
-    from fewshot.api import evaluate
-    from fewshot.episodes import EpisodeSet, sample_episodes
-    from fewshot.exceptions import FewshotError
-    from fewshot.features import FeatureBank
-    from fewshot.results import Result
+    from fewshot import backbones as backbones
+    from fewshot import datasets as datasets
+    from fewshot import estimators as estimators
+    from fewshot import heads as heads
+    from fewshot.api import evaluate as evaluate
+    from fewshot.api import extract as extract
+    from fewshot.episodes import EpisodeSet as EpisodeSet
+    from fewshot.episodes import sample_episodes as sample_episodes
+    from fewshot.evaluation.detector import detect as detect
+    from fewshot.evaluation.predict import Forecasts as Forecasts
+    from fewshot.evaluation.predict import predict as predict
+    from fewshot.evaluation.results import Results as Results
+    from fewshot.exceptions import FewshotError as FewshotError
+    from fewshot.features import FeatureBank as FeatureBank
+    from fewshot.results import Result as Result
 
 __version__ = "0.2.0"
-__all__ = ["EpisodeSet", "FeatureBank", "FewshotError", "Result", "evaluate", "sample_episodes"]
-
 # Looked up on first use, so that `import fewshot` and `fewshot --help` do not wait for torch.
 _HOMES = {
-    "evaluate": "fewshot.api",
-    "detect": "fewshot.evaluation.detector",
-    "EpisodeSet": "fewshot.episodes",
-    "sample_episodes": "fewshot.episodes",
-    "FewshotError": "fewshot.exceptions",
-    "FeatureBank": "fewshot.features",
-    "Result": "fewshot.results",
+    "EpisodeSet": "episodes",
+    "FeatureBank": "features",
+    "FewshotError": "exceptions",
+    "Forecasts": "evaluation.predict",
+    "Result": "results",
+    "Results": "evaluation.results",
+    "backbones": "",
+    "datasets": "",
+    "detect": "evaluation.detector",
+    "estimators": "",
+    "evaluate": "api",
+    "extract": "api",
+    "heads": "",
+    "predict": "evaluation.predict",
+    "sample_episodes": "episodes",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__all__ = [*_HOMES]  # noqa: PLE0604  strings, all of them
+__getattr__, __dir__ = lazy(__name__, _HOMES)

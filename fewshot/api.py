@@ -1,48 +1,129 @@
-"""``fewshot.evaluate``: evaluation of a few-shot classifier on an array of features."""
+"""The public verbs: extract features, evaluate heads, predict an error."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from fewshot.datasets.labels import unlabelled
-from fewshot.episodes import (
-    EpisodeSet,
-)
+from fewshot.episodes import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.calibrators import SOURCES
 from fewshot.evaluation.evaluation import Evaluation
+from fewshot.evaluation.inputs import BACKBONE, source_of
 from fewshot.evaluation.named import named_estimators, named_heads
 from fewshot.evaluation.notices import AsWarnings
-from fewshot.evaluation.result import EvaluationResult
+from fewshot.evaluation.results import Results
+from fewshot.evaluation.run import run_summary
 from fewshot.evaluation.sampling import Sampling
-from fewshot.evaluation.sources import GivenFeatures
-from fewshot.exceptions import (
-    expect_choice,
-)
-from fewshot.features.bank import make_bank
+from fewshot.evaluation.sources import GivenFeatures, Source
+from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import with_copies
 from fewshot.features.ranges import check_range
+from fewshot.hardware import device_named
 from fewshot.heads.base import Head
+from fewshot.results.cells import CellStore
 from fewshot.tasks import task_named
 from fewshot.tasks.engine.settings import Settings
 
 DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
+UNKNOWN = "unknown"
+
+
+def extract(
+    images: Any,
+    backbone: str = BACKBONE,
+    *,
+    split: str | None = None,
+    text: bool | None = None,
+    normalize: str = "auto",
+    on_error: str = "raise",
+    size: int | None = None,
+    device: str | torch.device = "auto",
+    threads: int | None = None,
+    weights: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> FeatureBank:
+    """Features of images under a pretrained network, from the cache or extracted.
+
+    Parameters
+    ----------
+    images : str, Path or ImageDataset
+        A folder with a sub-folder of images per class, a name of ``fewshot list datasets``, or a
+        data set as of `fewshot.datasets.Folder`.
+    backbone : str
+        A name of ``fewshot list backbones``, ``timm:MODEL``, ``torchvision:MODEL/PRETRAINED``,
+        ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or ``callable:MODULE:FUNCTION``.
+    split : str, optional
+        Base and novel classes: "random", "none", or a file that lists the parts; by default as the
+        data set has it.
+    text : bool, optional
+        Whether the bank gets text vectors of the class names, for heads that read them; by default
+        where the backbone has a text encoder.
+    normalize : {"auto", "l2", "none"}
+        Whether features are used at unit length; auto: those of images are.
+    on_error : {"raise", "skip"}
+        What to do about images that cannot be read.
+    size : int, optional
+        Input of the network in pixels.
+    device : str or torch.device
+    threads : int, optional
+        Cores to use; all by default.
+    weights, cache : str or Path, optional
+        Where weights are looked for first, and where features are kept.
+
+    Returns
+    -------
+    FeatureBank
+        ``features`` (M, D), ``labels`` (M,), ``classnames``, ``paths``.
+
+    Raises
+    ------
+    FewshotError
+        No such folder or name, an unknown backbone, weights that cannot be had, unreadable images.
+    """
+    network_device = device_named(str(device))
+    dataset = {"on_error": on_error} | ({} if split is None else {"split": split})
+    paths = {"weights": weights, "cache": cache}
+    given_paths = {name: str(path) for name, path in paths.items() if path is not None}
+    source = source_of(
+        images,
+        network_device,
+        argument="images",
+        backbone=backbone,
+        size=size,
+        dataset=dataset,
+        features={"normalize": normalize},
+        paths=given_paths,
+    )
+    if isinstance(source, GivenFeatures):
+        return source.bank(frozenset())
+    with_text = source.has_text() if text is None else text
+    return _with_threads(source, threads).bank(frozenset({"text"} if with_text else ()))
+
+
+def _with_threads(source: Source, threads: int | None) -> Source:
+    if threads is not None:
+        source.settings = {**source.settings, "threads": threads}
+    return source
 
 
 def evaluate(
     features: Any,
-    labels: Any,
+    labels: Any = None,
     split: Any = None,
-    head: str | Head = "ncm",
+    head: str | Head | Iterable[str | Head] = "ncm",
     ways: int = 5,
-    shots: int = 5,
+    shots: int | Iterable[int] = 5,
     episodes: int | EpisodeSet = 600,
     queries: int | str = "all",
-    seed: int = 0,
+    seed: int | Iterable[int] = 0,
     estimators: Iterable[str] | Mapping[str, ErrorEstimator] = DEFAULT_ESTIMATORS,
     calibration: str = "none",
     *,
@@ -50,7 +131,7 @@ def evaluate(
     level: float = 0.9,
     calibrator: str | None = None,
     classnames: Sequence[str] | None = None,
-    normalize: str = "none",
+    normalize: str | None = None,
     min_images: str = "raise",
     text: Any = None,
     logit_scale: float = 100.0,
@@ -59,31 +140,41 @@ def evaluate(
     sampler: str = "balanced",
     part: str = "novel",
     dataset: str = "features",
-    backbone: str = "unknown",
+    backbone: str = UNKNOWN,
+    task: str = "classification",
+    options: Mapping[str, Any] | None = None,
+    runs: str | Path | None = None,
+    policy: str = "only-missing",
     device: str | torch.device = "cpu",
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> EvaluationResult:
-    """Evaluate a few-shot classifier on features, and the predictions of its error.
+) -> Results:
+    """Evaluate few-shot classifiers on frozen features, and the predictions of their errors.
 
     Parameters
     ----------
-    features : array or tensor of shape (M, D)
-    labels : array or tensor of shape (M,)
-        Integers or strings, none missing.
-    split : array of M str, optional
+    features : array or tensor of shape (M, D), FeatureBank, ImageDataset, str or Path
+        Features with `labels`; or a bank, a data set, a folder with a sub-folder of images per
+        class, a name of ``fewshot list datasets``, a file of features: these have their labels.
+    labels : array or tensor of shape (M,), optional
+        Integers or strings, none missing; of arrays only.
+    split : array of M str, or str, optional
         "base", "validation" or "novel" for every row, classes being disjoint. Episodes come
         from the novel classes; base classes serve the ``constant`` baseline, the one-shot
-        estimates and the calibration. Without it episodes come from all classes.
-    head : str or Head
-        A name of ``fewshot list heads`` or an object.
-    ways, shots : int
-        N >= 2 classes of K labelled images; K = 0 for heads that know classes by their names.
+        estimates and the calibration. Without it episodes come from all classes. Of images: a
+        word or file for the setting ``dataset.split``, as "random".
+    head : str, Head, or several of them
+        Names of ``fewshot list heads``, or objects.
+    ways : int
+        N >= 2 classes of an episode.
+    shots : int or several
+        Labelled images K per class; K = 0 for heads that know classes by their names.
     episodes : int or EpisodeSet
         How many to draw, or drawn ones to replay (`ways`, `shots`, `queries` are then theirs).
     queries : int or "all"
         Query images per class, or all the rest, which makes the actual error precise.
-    seed : int
+    seed : int or several
+        Decides the episodes.
     estimators : names of ``fewshot list estimators``, or a mapping of names to objects
     calibration : {"none", "base", "datasets"}
         ``auto`` is always calibrated, on base classes if there are any. "base" and "datasets"
@@ -96,14 +187,16 @@ def evaluate(
     calibrator : str, optional
         JSON that ``fewshot calibrate`` wrote; the package's general-purpose one by default.
     classnames : sequence of str, optional
-    normalize : {"none", "l2"}
-        "l2" scales every feature to unit length first, as most few-shot work does, and as runs of
-        the command line do with features of images. By default features are used unchanged, and
-        the table of the result says so.
+        Of arrays only.
+    normalize : {"none", "l2"}, optional
+        "l2" scales every feature to unit length first, as most few-shot work does. By default
+        arrays are used unchanged, features of images have unit length, and a bank is used as it
+        says. The table of the results says what was done.
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     text : array or tensor of shape (C, D), optional
-        A vector per class name in the space of the features, for heads that read class names.
+        A vector per class name in the space of the features, for heads that read class names. Of
+        arrays only: banks and images under a dual encoder have theirs.
     logit_scale : float
         Factor by which the encoder of `text` multiplies cosines; CLIP's by default.
     predictor : str, TextPredictor or TextGaussians
@@ -111,7 +204,7 @@ def evaluate(
         learn from the base classes, or the content of a file of ``fewshot text fit``, read by
         ``fewshot.text.gaussians.fitted.load_text_gaussians``.
     subset : array of M str, optional
-        "train", "validation" or "test" for every row, for the sampler "all_way".
+        "train", "validation" or "test" for every row, for the sampler "all_way". Of arrays only.
     sampler : {"balanced", "imbalanced", "all_way"}
         "imbalanced" draws the share of each class among `ways` times `queries` queries from a
         Dirichlet distribution (alpha 2).
@@ -119,26 +212,41 @@ def evaluate(
         test images as queries; `ways` and `queries` are ignored.
     part : {"novel", "validation", "base"}
         Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
-        "base" or "validation" classes, which then no longer serve as base classes; the name of the
-        data set in the rows records it.
-    dataset, backbone : str
-        Names for the rows.
+        "base" or "validation" classes, which then no longer serve as base classes; the column
+        ``part`` of the rows records it.
+    dataset : str
+        Name for the rows, of arrays.
+    backbone : str
+        Of arrays, a name for the rows; of images, the network: a name of ``fewshot list
+        backbones``, EfficientNet-Lite0 by default.
+    task : str
+        A name of ``fewshot list tasks``.
+    options : mapping, optional
+        Settings of the task itself, the section of its name in ``fewshot --cfg job``.
+    runs : str or Path, optional
+        Folder of runs in which finished cells are found, and kept until `Results.save` has
+        written them there. By default every cell is computed.
+    policy : {"only-missing", "always", "never"}
+        Which cells are computed, where there are `runs`.
     device : str or torch.device
     threads : int, optional
         Cores to use; all by default. The rows do not depend on it.
     progress : callable, optional
-        Called with the number of episodes finished since the last call.
+        Called with the number of episodes finished since the last call, in place of a progress
+        bar.
 
     Returns
     -------
-    EvaluationResult
-        ``.episodes`` and ``.predictions`` are data frames, ``.summary`` a dict.
+    Results
+        Of every head, number of shots and seed: ``.episodes``, ``.predictions`` and ``.table`` are
+        data frames; ``.summary`` is a dict of a single cell, and ``.table`` of several;
+        ``.compare``, ``.plot``, ``.report`` and ``.save`` go on from there.
 
     Warns
     -----
     UserWarning
-        Labels of -1 beside numbers from 0 on; rows with the same features as others. Both are
-        counted in ``summary["data"]``.
+        Labels of -1 beside numbers from 0 on; rows with the same features as others; heads that
+        need more shots; cells that failed where others did not.
 
     Raises
     ------
@@ -155,7 +263,13 @@ def evaluate(
     >>> result = fewshot.evaluate(features, labels, ways=5, shots=5, episodes=100)
     >>> result.episodes.shape[0], bool(result.summary["accuracy"]["mean"] > 0.9)
     (100, True)
+    >>> both = fewshot.evaluate(features, labels, head=["ncm", "lda"], shots=[1, 5], episodes=50)
+    >>> len(both.table), sorted(set(both.episodes["head"]))
+    (4, ['lda', 'ncm'])
     """
+    begun = time.perf_counter()
+    expect_choice("calibration", calibration, SOURCES)
+    single = _is_one(head, Head) and _is_one(shots, int) and _is_one(seed, int)
     settings = Settings(
         calibration,
         method,
@@ -163,37 +277,75 @@ def evaluate(
         calibrator,
         device=torch.device(device),
         threads=threads,
-        progress=progress or (lambda _: None),
+        progress=progress,
     )
-    expect_choice("calibration", calibration, SOURCES)
-    info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
-    classifiers, guessers = named_heads(head), named_estimators(estimators)
-    bank = make_bank(
-        features, labels, classnames, split=split, info=info, normalize=normalize, text=text,
-        subset=subset,
-    )  # fmt: skip
-    check_range(bank)
-    bank = with_copies(replace(bank, logit_scale=float(logit_scale), predictor=predictor))
+    of_arrays = {"classnames": classnames, "text": text, "subset": subset}
+    if labels is None:
+        source = _images(features, settings.device, split, normalize, backbone, of_arrays)
+    else:
+        info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
+        bank = make_bank(
+            features, labels, split=split, info=info, normalize=normalize or "none", **of_arrays
+        )
+        check_range(bank)
+        bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
+        source = GivenFeatures(with_copies(bank))
     if isinstance(episodes, EpisodeSet):
         sampling = Sampling(part=part, replay=episodes)
     else:
+        numbers = tuple(shots) if isinstance(shots, Iterable) else (shots,)
         sampling = Sampling(
-            ways, (shots,), queries, episodes, sampler, min_images=min_images, part=part
+            ways, numbers, queries, episodes, sampler, min_images=min_images, part=part
         )
     evaluation = Evaluation(
-        task_named("classification"),
-        GivenFeatures(bank),
-        classifiers,
-        guessers,
-        sampling,
-        (seed,),
-        settings,
+        task=task_named(task),
+        source=source,
+        heads=named_heads(head),
+        estimators=named_estimators(estimators),
+        sampling=sampling,
+        seeds=tuple(seed) if isinstance(seed, Iterable) else (seed,),
+        settings=settings,
+        options=options or {},
+        store=CellStore(None if runs is None else Path(runs).expanduser(), policy),
         notices=AsWarnings(),
     )
     output = evaluation.run()
-    result = output.cells[0]
-    result.summary["data"] = {
-        "copies": output.bank.info["copies"],
+    facts = {
+        "copies": output.bank.info.get("copies"),
         "labelled_minus_one": unlabelled(output.bank.labels, output.bank.classnames),
     }
-    return EvaluationResult(**vars(result))
+    for cell in output.cells:
+        cell.summary["data"] = facts
+    seconds = round(time.perf_counter() - begun, 3)
+    return Results(output.cells, run_summary(output, settings, seconds, {}), single, output)
+
+
+def _is_one(value: Any, kind: type) -> bool:
+    return isinstance(value, str | kind) or not isinstance(value, Iterable)
+
+
+def _images(
+    features: Any,
+    device: torch.device,
+    split: Any,
+    normalize: str | None,
+    backbone: str,
+    of_arrays: Mapping[str, Any],
+) -> Source:
+    """The source of features that bring their labels."""
+    for name, value in of_arrays.items():
+        expect(value is None, name, "expected it with arrays only: these features have their own")
+    if isinstance(features, FeatureBank):
+        expect(split is None, "split", "expected none with a bank, which has its own (`parts`)")
+        kept = features if normalize is None else replace(features, normalize=normalize)
+        return source_of(kept, device)
+    if split is not None and not isinstance(split, str):
+        raise FewshotError("split", f"expected a word or a file of images, got {split!r}",
+                           'As split="random": half of the classes base, half novel.')  # fmt: skip
+    return source_of(
+        features,
+        device,
+        backbone=BACKBONE if backbone == UNKNOWN else backbone,
+        dataset={} if split is None else {"split": split},
+        features={"normalize": normalize or "auto"},
+    )

@@ -13,6 +13,15 @@ from fewshot.exceptions import FewshotError
 if TYPE_CHECKING:
     import torch
 
+__all__ = [
+    "available_cores",
+    "computes_in_bfloat16",
+    "device_named",
+    "episodes_device",
+    "freed_memory_kept",
+    "torch_threads",
+]
+
 
 def available_cores() -> int:
     """Cores that this process may use."""
@@ -91,6 +100,18 @@ def device_named(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise FewshotError("device", f"cannot use {name!r}: {reason}", "Set device=auto.") from None
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16, rather than imitating it."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # public in no release so far
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def episodes_device(device: torch.device) -> torch.device:

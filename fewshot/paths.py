@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +28,33 @@ def resource_dir(name: str) -> Path:
 def options(group: str, pattern: str = "*") -> dict[str, dict[str, Any]]:
     """Return the content of every YAML file of a config group whose name matches `pattern`."""
     folder = resource_dir("conf") / group
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
-    return {name: read_yaml(folder / f"{name}.yaml") for name in fnmatch.filter(names, pattern)}
+    names = fnmatch.filter(option_names(group), pattern)
+    return {name: read_yaml(folder / f"{name}.yaml") for name in names}
 
 
-def option(group: str, name: str) -> dict[str, Any]:
+def option_names(group: str) -> list[str]:
+    """Return the names of the YAML files of a config group, sorted."""
+    return sorted(path.stem for path in (resource_dir("conf") / group).glob("*.yaml"))
+
+
+def option(group: str, name: str, others: Iterable[str] = ()) -> dict[str, Any]:
     """Return the content of one option of a config group.
+
+    Parameters
+    ----------
+    group, name : str
+    others : iterable of str
+        Names of the group that have no file, for suggestions.
 
     Raises
     ------
     UnknownNameError
         The group has no option of that name.
     """
-    contents = options(group)
-    if name not in contents:
-        raise UnknownNameError(group, name, contents)
-    return contents[name]
+    names = option_names(group)
+    if name not in names:
+        raise UnknownNameError(group, name, [*names, *others])
+    return read_yaml(resource_dir("conf") / group / f"{name}.yaml")
 
 
 def card(name: str) -> dict[str, Any]:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import inspect
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import metadata
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
-from fewshot.exceptions import FewshotError, UnknownNameError, suggestion
+from fewshot.exceptions import FewshotError, UnknownNameError, expect, suggestion
+from fewshot.importing import (
+    BY_MODULE,
+    argument_of,
+    attribute_at,
+    described,
+    dotted,
+    entry_points,
+    imported,
+    package_of,
+    short_name,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,9 @@ class Entry:
     target : object or str
     summary : str
     package : str, optional
-        The distribution whose entry point it is; None for what this package brings.
+        The distribution whose entry point it is, or `BY_MODULE`; None for what this package brings.
+    base : str, optional
+        ``module:class`` that a class of another package has to be derived from.
     """
 
     name: str
@@ -34,6 +44,7 @@ class Entry:
     summary: str
     kind: str = "object"
     package: str | None = None
+    base: str | None = None
 
     @property
     def origin(self) -> str:
@@ -48,14 +59,56 @@ class Entry:
         Raises
         ------
         FewshotError
-            The module of another package cannot be imported, or has no such attribute.
+            The module of another package cannot be imported, has no such attribute, or it is of
+            another kind.
         """
         if not isinstance(self.target, str):
             return self.target
         module, _, attribute = self.target.partition(":")
         if self.package is None:
             return getattr(importlib.import_module(module), attribute)
-        return imported(self.target, self.kind, f"{self.name!r} of the package {self.package}")
+        by_name = (
+            "" if self.package == BY_MODULE else f"{self.name!r} of the package {self.package}"
+        )
+        argument = argument_of(self.kind)
+        loaded = imported(self.target, argument, by_name)
+        where = f"{by_name} ({self.target})" if by_name else self.target
+        expect(
+            self._is_fit(loaded),
+            argument,
+            f"{where}: expected {self._expected()}, got {described(loaded)}",
+        )
+        return loaded
+
+    def _is_fit(self, loaded: Any) -> bool:
+        """Whether a class has the base; what a function returns shows when it is called."""
+        if not callable(loaded) or self.base is None or not isinstance(loaded, type):
+            return callable(loaded)
+        return issubclass(loaded, attribute_at(self.base))
+
+    def check_made(self, made: Any) -> Any:
+        """Return what `load` made, if it is of the kind.
+
+        Raises
+        ------
+        FewshotError
+            A function of another package returns something else.
+        """
+        if self.package is not None and self.base is not None:
+            expect(
+                isinstance(made, attribute_at(self.base)),
+                argument_of(self.kind),
+                f"{self.origin}: expected it to return an object of a class derived from "
+                f"{dotted(self.base)}, got {described(made)}",
+            )
+        return made
+
+    def _expected(self) -> str:
+        if self.base is None:
+            return "a class or a function"
+        return (
+            f"a class derived from {dotted(self.base)}, or a function that returns an object of one"
+        )
 
 
 class Registry:
@@ -66,7 +119,12 @@ class Registry:
     kind : str
         For messages: "head".
     group : str, optional
-        Group of entry points by which other packages register further ones.
+        Group of entry points by which other packages register further ones. With a group, names of
+        the form ``module:attribute`` stand for objects that are registered nowhere.
+    base : str, optional
+        ``module:class`` that classes of other packages have to be derived from.
+    reserved : callable, optional
+        Names that mean something already, and that no other package may take.
 
     Examples
     --------
@@ -77,8 +135,14 @@ class Registry:
     ['ncm']
     """
 
-    def __init__(self, kind: str, group: str | None = None) -> None:
-        self.kind, self.group = kind, group
+    def __init__(
+        self,
+        kind: str,
+        group: str | None = None,
+        base: str | None = None,
+        reserved: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self.kind, self.group, self.base, self._reserved = kind, group, base, reserved
         self._entries: dict[str, Entry] = {}
         self._rivals: dict[str, list[Entry]] = {}
         self._searched = group is None
@@ -88,6 +152,10 @@ class Registry:
         if name in self._entries:
             raise ValueError(f"{self.kind} {name!r} is registered already: {self[name].origin}")
         self._entries[name] = Entry(name, target, summary, self.kind)
+
+    def remove(self, name: str) -> None:
+        """Undo `add`."""
+        del self._entries[name]
 
     def names(self, pattern: str = "*") -> list[str]:
         """Registered names that match a shell pattern, sorted."""
@@ -107,26 +175,74 @@ class Registry:
         FewshotError
             `parameters` has a name that the constructor does not accept.
         """
-        factory = self[name].load()
+        entry = self[name]
+        factory = entry.load()
         accepted = inspect.signature(factory).parameters
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
         for setting in () if takes_any else sorted(parameters.keys() - accepted.keys()):
             raise FewshotError(
-                self.kind.removesuffix(".kind"),
+                argument_of(self.kind),
                 f"{name!r} has no setting {setting!r}",
                 suggestion(setting, accepted) if accepted else "It has none.",
             )
-        return factory(**parameters)
+        return entry.check_made(factory(**parameters))
+
+    def create_from(self, name: str, settings: Mapping[str, Any]) -> Any:
+        """Create an object from the settings of its section.
+
+        Parameters
+        ----------
+        name : str
+            Of the section, and of what is registered unless the settings have a ``_target_``.
+        settings : mapping
+            Parameters, and perhaps ``_target_``: ``module:attribute``.
+
+        Raises
+        ------
+        FewshotError
+            A wrong parameter, or a ``_target_`` under the name of something else.
+        """
+        parameters, argument = dict(settings), f"{argument_of(self.kind)}.{name}"
+        target = parameters.pop("_target_", None)
+        if target is not None:
+            expect(
+                isinstance(target, str) and ":" in target,
+                f"{argument}._target_",
+                f"expected module:attribute, got {target!r}",
+            )
+            taken = name in self and self[name].origin != target
+            expect(
+                not taken, argument, f"{name!r} is the name of another one", "Take another name."
+            )
+        try:
+            return self.create(target or name, **parameters)
+        except FewshotError:
+            raise
+        except (TypeError, ValueError) as error:
+            if self[target or name].package is None and isinstance(error, ValueError):
+                raise  # constructors of this package raise FewshotError
+            reason = " ".join(str(error).split("__init__() ")[-1].split())
+            raise FewshotError(argument, reason or type(error).__name__) from error
+
+    def plugged(self) -> list[str]:
+        """Names that other packages registered, sorted; none of them is imported."""
+        self._search()
+        return sorted(name for name, entry in self._entries.items() if entry.package is not None)
 
     def problems(self) -> list[str]:
         """A line for each entry point that is left out, as another has its name."""
         self._search()
         return [
-            f"{self.kind} {name!r} of {' and of '.join(_brought_by(entry) for entry in rivals)}: "
-            + (f"{_brought_by(self._entries[name])} counts" if name in self._entries else
-               "none of them counts; uninstall all but one")
+            f"{argument_of(self.kind)} {name!r} of {_all_of(rivals)}: {self._which_counts(name)}"
             for name, rivals in self._rivals.items()
-        ]  # fmt: skip
+        ]
+
+    def _which_counts(self, name: str) -> str:
+        if name in self._entries:
+            return f"{_brought_by(self._entries[name])} counts"
+        if name in self._reserved():
+            return "that of fewshot counts"
+        return "none of them counts; uninstall all but one"
 
     def _search(self) -> None:
         """Add the entry points of other packages, once; an own name is never replaced."""
@@ -134,35 +250,64 @@ class Registry:
             return
         self._searched = True
         found: dict[str, list[Entry]] = {}
-        for point in _entry_points().get(str(self.group), ()):
-            entry = Entry(point.name, point.value, "", self.kind, _package(point))
+        for point in entry_points().get(str(self.group), ()):
+            entry = Entry(point.name, point.value, "", self.kind, package_of(point), self.base)
             if entry not in found.setdefault(point.name, []):
                 found[point.name].append(entry)
+        reserved = set(self._reserved()) if found else set()
         for name, entries in found.items():
-            if name in self._entries or len(entries) > 1:
+            if name in self._entries or name in reserved or len(entries) > 1:
                 self._rivals[name] = entries
             else:
                 self._entries[name] = entries[0]
 
     def __getitem__(self, name: str) -> Entry:
+        if self._is_by_module(name):
+            return Entry(short_name(name), name, "", self.kind, BY_MODULE, self.base)
         if isinstance(name, str) and name not in self._entries:
             self._search()
         try:
             return self._entries[name]
         except (KeyError, TypeError):
             if rivals := self._rivals.get(str(name)):
-                brought = " and ".join(map(_brought_by, rivals))
                 raise FewshotError(
-                    self.kind,
-                    f"{name!r} is the name of several: {brought}",
+                    argument_of(self.kind),
+                    f"{name!r} is the name of several: {_all_of(rivals, ' and ')}",
                     "Uninstall all but one.",
                 ) from None
             raise UnknownNameError(self.kind, str(name), self._entries) from None
 
     def __contains__(self, name: object) -> bool:
+        if self._is_by_module(name):
+            return True
         if name not in self._entries:
             self._search()
         return name in self._entries
+
+    def _is_by_module(self, name: object) -> bool:
+        return self.group is not None and isinstance(name, str) and ":" in name
+
+    def name_of(self, target: str) -> str:
+        """Name of an object in rows, by its ``module:attribute``.
+
+        The registered name if it has one, else the attribute in lower case.
+
+        Raises
+        ------
+        FewshotError
+            Another object is registered by that name.
+        """
+        for name, entry in self._entries.items():
+            if entry.origin == target:
+                return name
+        name = short_name(target)
+        if name in self:
+            raise FewshotError(
+                argument_of(self.kind),
+                f"{target} would be called {name!r}, as is {_brought_by(self[name])}",
+                f"Name it: +{argument_of(self.kind)}.NAME._target_={target}.",
+            )
+        return name
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -171,59 +316,12 @@ class Registry:
         return len(self.names())
 
 
-def imported(target: str, argument: str, what: str = "") -> Any:
-    """Import ``module:attribute``; modules of the working directory are found, too.
-
-    Parameters
-    ----------
-    target : str
-    argument : str
-        Argument that errors name.
-    what : str
-        What it is the target of, for errors.
-
-    Raises
-    ------
-    FewshotError
-        The module cannot be imported, or has no such attribute: one line with the reason.
-    """
-    module, _, attribute = target.partition(":")
-    where = f"{what} ({target})" if what else repr(target)
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
-    try:
-        value = importlib.import_module(module)
-    except Exception as error:  # any error of somebody else's module
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise FewshotError(argument, f"{where} cannot be imported: {reason}") from error
-    for name in attribute.split("."):
-        if not hasattr(value, name):
-            public = [known for known in vars(value) if not known.startswith("_")]
-            raise FewshotError(
-                argument, f"{where}: {module} has no {attribute!r}", suggestion(attribute, public)
-            )
-        value = getattr(value, name)
-    return value
+def _all_of(entries: list[Entry], between: str = " and of ") -> str:
+    return between.join(map(_brought_by, entries))
 
 
 def _brought_by(entry: Entry) -> str:
     return f"{entry.package or 'fewshot'} ({entry.origin})"
-
-
-def _package(point: metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "an unknown package"
-
-
-@cache
-def _entry_points() -> dict[str, list[metadata.EntryPoint]]:
-    """Entry points of all groups of this project, by group."""
-    groups: dict[str, list[metadata.EntryPoint]] = {}
-    found = metadata.entry_points()
-    for group in found.groups:
-        if group.startswith("fewshot."):
-            groups[group] = list(found.select(group=group))
-    return groups
 
 
 @lru_cache(maxsize=256)

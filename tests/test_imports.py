@@ -11,7 +11,8 @@ ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
     ("exceptions", "units"),
-    ("registry", "paths", "hardware"),
+    ("importing", "lazy", "paths", "hardware"),
+    ("registry",),
     ("files", "statistics"),
     ("backbones", "datasets", "episodes"),
     ("features", "text"),
@@ -24,6 +25,7 @@ LAYERS = (
     ("config",),
     ("evaluation",),
     ("sweeps", "api"),
+    ("testing",),
     ("cli",),
     ("__main__",),
 )

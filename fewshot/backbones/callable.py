@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ class CallableBackbone(Backbone):
     name : str
     folders : Folders
     target : str
-        ``module:factory``; the current folder is searched too. The factory takes no argument
-        and returns a ``torch.nn.Module`` from images (B, 3, S, S) to features (B, D).
+        ``module:factory``; the current folder is searched too. The factory returns a
+        ``torch.nn.Module`` from images (B, 3, S, S) to features (B, D).
     size, crop_pct, interpolation, mean, std
         The transform; 224 pixels and ImageNet's statistics by default.
+    options : mapping, optional
+        Arguments of the factory, by name; none by default.
 
     Notes
     -----
@@ -41,6 +44,9 @@ class CallableBackbone(Backbone):
     name. That makes a changed checkpoint new features; changed code needs another
     ``backbone.version``. The network has to be built to know the hash.
     """
+
+    argument = "backbone.target"  # the setting that errors name
+    factory: Callable[..., Any] | None = None  # of `target`, where it is imported already
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class CallableBackbone(Backbone):
         interpolation: str = "bicubic",
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         module_name, _, factory = str(target or "").partition(":")
         if not (factory.isidentifier() and all(map(str.isidentifier, module_name.split(".")))):
@@ -66,16 +73,18 @@ class CallableBackbone(Backbone):
         self.name = name if name != "callable" else target
         self.folders = folders or Folders(Path())
         self.target, self.feature, self.version = target, feature, version
+        self.options = dict(options or {})
         input_size = 224 if size is None else size
         self.transform = Transform(input_size, crop_pct, interpolation, mean, std)
 
     def architecture(self) -> dict[str, Any]:
-        """Target, version and class."""
-        return {
+        """Target, version, class, and the arguments of the factory if there are any."""
+        facts = {
             "callable": self.target,
             "version": str(self.version),
             "class": type(self._module).__qualname__,
         }
+        return facts | ({"options": self.options} if self.options else {})
 
     def weights_file(self) -> Path:
         """Not available: the factory loads its weights itself."""
@@ -97,10 +106,11 @@ class CallableBackbone(Backbone):
 
     @cached_property
     def _module(self) -> nn.Module:
-        module = _factory(self.target)()
+        factory = _factory(self.target) if self.factory is None else self.factory
+        module = factory(**self.options)
         if not isinstance(module, nn.Module):
             raise FewshotError(
-                "backbone.target",
+                self.argument,
                 f"{self.target} should return a torch.nn.Module, got {type(module).__name__}",
             )
         return module.eval()

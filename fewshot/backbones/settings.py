@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from fewshot.backbones.sources import kinds
+from fewshot.exceptions import FewshotError
+from fewshot.importing import is_module
+from fewshot.paths import option
 
 
 class BackboneSettings(TypedDict, total=False):
@@ -39,3 +44,33 @@ class BackboneSettings(TypedDict, total=False):
     dim: int
     resolution: int
     source: str
+
+
+def backbone_settings(text: str) -> dict[str, Any]:
+    """Return the settings of the group ``backbone`` for the name of a backbone.
+
+    The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
+    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``,
+    ``callable:MODULE:FUNCTION`` or ``MODULE:FUNCTION``.
+    """
+    kind, _, rest = text.partition(":")
+    plugged = text in kinds.plugged() if not rest else kind not in kinds and is_module(kind)
+    if plugged:
+        return {"kind": text, "name": kinds[text].name}
+    settings = option("backbone", kind, kinds.plugged())
+    if not rest:
+        return settings
+    if kind == "timm":
+        return settings | {"model": rest}
+    if kind == "resnet12":
+        return settings | {"weights": rest}
+    if kind in ("open_clip", "torchvision"):
+        model, _, pretrained = rest.partition("/")
+        return settings | {"model": model, "pretrained": pretrained or None}
+    if kind == "callable":
+        return settings | {"target": rest}
+    raise FewshotError(
+        "backbone",
+        f"expected timm:, torchvision:, open_clip:, resnet12: or callable:..., got {text!r}",
+        "Others go by their name alone.",
+    )

@@ -64,7 +64,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from fewshot.features.given import load_features
     from fewshot.features.ranges import check_range
     from fewshot.files import writing
-    from fewshot.tasks.calibration import Plan, fit_general
+    from fewshot.tasks.calibration import CalibrationPlan, fit_general
 
     groups = {}
     for paths in arguments.files:
@@ -79,7 +79,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    plan = Plan(
+    plan = CalibrationPlan(
         episodes=arguments.episodes, seed=arguments.seed, weights=_weights(arguments.weight)
     )
     fitted = fit_general(groups, plan, arguments.notes, say)

@@ -1,4 +1,4 @@
-"""``fewshot list``: what there is, without importing any of it."""
+"""``fewshot list``: what there is; only what other packages bring is imported."""
 
 from __future__ import annotations
 
@@ -111,7 +111,9 @@ def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
 
 
 def _backbones() -> dict[str, Facts]:
-    return options("backbone")
+    from fewshot.backbones import kinds
+
+    return options("backbone") | _plugged(kinds)
 
 
 def _datasets() -> dict[str, Facts]:
@@ -122,24 +124,30 @@ def _datasets() -> dict[str, Facts]:
         if "classnames" in facts:
             facts.setdefault("classes", len(facts["classnames"]))
         rows[name] = {"summary": ""} | facts | {"summary": settings.get("summary", "")}
-    return rows
+    from fewshot.datasets import kinds
+
+    return rows | _plugged(kinds)
 
 
 def _registered(registry: Registry) -> dict[str, Facts]:
     """Facts of registered names; entry points that cannot be used are named on stderr."""
+    own = [registry[name] for name in registry if registry[name].package is None]
+    table = {entry.name: {"summary": entry.summary, "code": entry.origin} for entry in own}
+    return table | _plugged(registry)
+
+
+def _plugged(registry: Registry) -> dict[str, Facts]:
+    """Facts of what other packages bring; what cannot be used is named on stderr."""
     for problem in registry.problems():
         print(f"fewshot: left out: {problem}", file=sys.stderr)
     table: dict[str, Facts] = {}
-    for name in registry:
-        entry = registry[name]
+    for entry in map(registry.__getitem__, registry.plugged()):
         try:
-            summary = entry.summary or _first_line(entry.load())
+            summary = f"{_first_line(entry.load())} [{entry.package}]".strip()
         except FewshotError as error:
             print(f"fewshot: left out: {error}", file=sys.stderr)
             continue
-        table[name] = {"summary": summary, "code": entry.origin}
-        if entry.package is not None:
-            table[name]["package"] = entry.package
+        table[entry.name] = {"summary": summary, "code": entry.origin, "package": entry.package}
     return table
 
 

@@ -6,18 +6,18 @@ import argparse
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.evaluation.build import backbone_settings, warn_left_out
-from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
-    from fewshot.features.bank import FeatureBank
-    from fewshot.tasks.classification.forecast import Forecast
+    from fewshot.evaluation.predict import Forecasts
 
+# Arguments of `fewshot.predict` that are options here.
+OPTIONS = ("backbone", "head", "base", "calibrator", "level", "device", "weights", "size")
 EPILOG = """\
 examples:
   fewshot predict my_images
@@ -39,37 +39,44 @@ def main(argv: Sequence[str]) -> int:
         texts = [error.argument, error.problem, error.remedy]
         for run, here in words.items():
             texts = [text.replace(run, here) for text in texts]
+        if texts[0] in OPTIONS:
+            texts[0] = f"--{texts[0]}"
         raise FewshotError(*texts) from None
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    backbones, heads = _names(arguments.backbone), _names(arguments.head)
-    expect(bool(backbones), "--backbone", "expected at least one, got none")
-    expect(bool(heads), "--head", "expected at least one, got none")
+    from fewshot.datasets.files import load_files
+    from fewshot.evaluation.predict import predict
+
     if _is_file(arguments.support):
         expect(
             not arguments.query,
             "--query",
             "expected a folder of images to go with it, got features",
         )
-        backbones = backbones[:1]
-    banks = {name: _banks(arguments, name) for name in backbones}
-    rows = _forecasts(arguments, banks, heads)
-    best = rows[0]
-    by_name = {
-        str(parts["support"].info.get("backbone", "unknown")): parts for parts in banks.values()
-    }
-    labels = _labels(arguments, by_name[best.backbone], best) if arguments.query else []
-    sizes = _sizes(banks[backbones[0]]["support"])
-    skipped = _skipped(banks)
+    queries = load_files(arguments.query) if arguments.query else None
+    forecasts = predict(
+        arguments.support,
+        backbone=_names(arguments.backbone),
+        head=_names(arguments.head),
+        base=arguments.base,
+        calibrator=arguments.calibrator,
+        level=arguments.level,
+        on_error="skip" if arguments.skip_unreadable else "raise",
+        device=arguments.device,
+        weights=arguments.weights,
+        size=arguments.size,
+    )
+    labels = [] if queries is None else forecasts.labels(queries)
+    if arguments.output and labels:
+        _write_labels(Path(arguments.output), labels)
     if arguments.json:
-        record = _as_json(rows, sizes, labels, skipped)
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(forecasts, labels), indent=2, ensure_ascii=False))
         return 0
     from fewshot.report.text.forecast import outlook_text
 
-    names = list(dict.fromkeys(str(image["path"]) for image in skipped))
-    print(outlook_text(rows, sizes, arguments.level, labels, names))
+    names = list(dict.fromkeys(str(image["path"]) for image in forecasts.skipped))
+    print(outlook_text(forecasts.rows, forecasts.sizes, arguments.level, labels, names))
     if arguments.output and labels:
         print(f"\nLabels: {arguments.output}")
     return 0
@@ -119,126 +126,32 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _banks(arguments: argparse.Namespace, backbone: str) -> dict[str, FeatureBank]:
-    """Return the features of support, base classes and queries under a backbone."""
-    roots = {"support": arguments.support, "base": arguments.base}
-    if _is_file(arguments.support):
-        return {kind: _from_file(place, kind) for kind, place in roots.items() if place}
-    from fewshot.backbones import load_backbone
-    from fewshot.backbones.base import Folders
-    from fewshot.datasets import load_dataset
-    from fewshot.datasets.files import load_files
-    from fewshot.features.extraction.settings import Extraction
-    from fewshot.features.store import open_or_extract
-    from fewshot.hardware import device_named
-    from fewshot.paths import places_of_environment
-
-    places = places_of_environment(weights=arguments.weights)
-    on_error = "skip" if arguments.skip_unreadable else "raise"
-    datasets: dict[str, Any] = {}
-    for kind, root in roots.items():
-        if root:
-            name = Path(root).expanduser().resolve().name
-            settings = {"kind": "folder", "name": name, "root": root, "split": "none"}
-            datasets[kind] = load_dataset(settings | {"on_error": on_error}, places)
-            warn_left_out(datasets[kind])
-    if arguments.query:
-        datasets["query"] = load_files(arguments.query)
-    settings = backbone_settings(backbone)
-    if arguments.size is not None:
-        expect_positive_int("--size", arguments.size)
-        settings["size"] = arguments.size
-    network = load_backbone(settings, Folders(places.weights, places.digests))
-    extraction = Extraction(device_named(arguments.device), on_error=on_error)
-    banks = {}
-    for kind, dataset in datasets.items():
-        bank = open_or_extract(dataset, network, places.banks, extraction)
-        banks[kind] = replace(bank, normalize="l2")
-    return banks
-
-
 def _is_file(place: str) -> bool:
     return Path(place).suffix in (".npz", ".safetensors")
 
 
-def _from_file(place: str, kind: str) -> FeatureBank:
-    from fewshot.features.given import load_features
+def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:
+    from fewshot.files import atomic_path, writing
 
-    expect(_is_file(place), f"--{kind}", f"expected a file of features, as the support is: {place}")
-    bank = load_features("features", place)
-    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": []})
-
-
-def _forecasts(
-    arguments: argparse.Namespace, banks: dict[str, dict[str, FeatureBank]], heads: list[str]
-) -> list[Forecast]:
-    """Return the forecasts of every head on every backbone, sorted by predicted error."""
-    from fewshot.estimators.auto import Auto
-    from fewshot.heads import heads as registry
-    from fewshot.tasks.calibration.choosing import space_of
-    from fewshot.tasks.classification.forecast import forecast
-
-    objects = {name: registry.create(name) for name in heads}
-    estimator = Auto(calibrator=arguments.calibrator, level=arguments.level)
-    rows: list[Forecast] = []
-    for parts in banks.values():
-        estimator.general().check_space(space_of(parts["support"]))
-        rows += forecast(parts["support"], objects, base=parts.get("base"), estimator=estimator)
-    return sorted(rows, key=lambda row: row.error)
+    with (
+        writing("--output", target),
+        atomic_path(target) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        table = csv.DictWriter(file, ["file", "label", "runner_up", "lead"])
+        table.writeheader()
+        table.writerows(labels)
 
 
-def _labels(
-    arguments: argparse.Namespace, banks: dict[str, FeatureBank], best: Forecast
-) -> list[dict[str, Any]]:
-    from fewshot.heads import heads as registry
-    from fewshot.tasks.classification.forecast import classify
-
-    labels = classify(banks["support"], banks["query"], registry.create(best.head))
-    if arguments.output:
-        from fewshot.files import atomic_path, writing
-
-        target = Path(arguments.output)
-        with (
-            writing("--output", target),
-            atomic_path(target) as partial,
-            partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            table = csv.DictWriter(file, ["file", "label", "runner_up", "lead"])
-            table.writeheader()
-            table.writerows(labels)
-    return labels
-
-
-def _sizes(bank: FeatureBank) -> dict[str, int]:
-    import numpy as np
-
-    size = np.bincount(bank.labels, minlength=len(bank.classnames))
-    return {name: int(size[c]) for c, name in enumerate(bank.classnames) if size[c]}
-
-
-def _skipped(banks: dict[str, dict[str, FeatureBank]]) -> list[dict[str, Any]]:
-    """Return the unreadable images of all backbones."""
-    return [
-        image
-        for parts in banks.values()
-        for bank in parts.values()
-        for image in bank.info["skipped"]
-    ]
-
-
-def _as_json(
-    rows: list[Forecast],
-    sizes: dict[str, int],
-    labels: list[dict[str, Any]],
-    skipped: list[dict[str, Any]],
-) -> dict[str, Any]:
+def _as_json(forecasts: Forecasts, labels: list[dict[str, Any]]) -> dict[str, Any]:
     from fewshot import __version__
 
+    best = forecasts.best
     return {
         "fewshot": __version__,
-        "images": sizes,
-        "skipped": skipped,
-        "best": {"backbone": rows[0].backbone, "head": rows[0].head},
-        "forecasts": [asdict(row) for row in rows],
+        "images": forecasts.sizes,
+        "skipped": forecasts.skipped,
+        "best": {"backbone": best.backbone, "head": best.head},
+        "forecasts": [asdict(row) for row in forecasts.rows],
         "labels": labels,
     }

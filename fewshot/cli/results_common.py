@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from fewshot.cli.arguments import Parser
 from fewshot.exceptions import expect, expect_choice
 from fewshot.files import atomic_path, writing
+from fewshot.tasks import known_tasks
 
 if TYPE_CHECKING:
     from fewshot.results.joining import Store
 
 FILTERS = (
     "task", "dataset", "part", "backbone", "feature", "head", "variant", "estimator", "ways",
-    "shots", "seed", "queries", "source", "against",
+    "shots", "seed", "queries",
 )  # fmt: skip
 
 
@@ -39,19 +40,31 @@ def add_folders(parser: Parser) -> None:
     parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
 
 
-def add_filters(parser: Parser, filters: Sequence[str] = FILTERS) -> None:
-    """Add an option like ``--head a,b`` per filter; the help explains only the first."""
-    first, *others = filters
+def filter_names() -> tuple[str, ...]:
+    """Names of the filters: those of any cell, and keys of tasks, as ``source``."""
+    keys = (name for task in known_tasks() for name in task.keys)
+    return tuple(dict.fromkeys([*FILTERS, *keys]))
+
+
+def add_filters(parser: Parser, filters: Sequence[str] | None = None) -> None:
+    """Add an option like ``--head a,b`` per filter; the help explains only the first.
+
+    All of `filter_names` by default; one that is an option already is left out.
+    """
+    taken = {option for action in parser._actions for option in action.option_strings}
+    names = filter_names() if filters is None else filters
+    first, *others = [name for name in names if f"--{name}" not in taken]
     parser.add_argument(f"--{first}", type=split_list, metavar="A,B", help=f"only these: {first}")
     for name in others:
         parser.add_argument(f"--{name}", type=split_list, metavar="A,B", help=argparse.SUPPRESS)
-    names = ", ".join(f"--{name}" for name in others)
-    parser.epilog = f"{names} work alike.\n\n{parser.epilog}"
+    listed = ", ".join(f"--{name}" for name in others)
+    parser.epilog = f"{listed} work alike.\n\n{parser.epilog}"
 
 
 def filters_of(arguments: argparse.Namespace) -> dict[str, list[str]]:
-    """Return the values of the options of `FILTERS` that are set."""
-    return {name: value for name in FILTERS if (value := getattr(arguments, name, None))}
+    """Return the values of the options of `filter_names` that are set."""
+    names = filter_names()
+    return {name: value for name in names if (value := getattr(arguments, name, None))}
 
 
 def split_list(text: str) -> list[str]:

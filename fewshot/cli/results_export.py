@@ -42,8 +42,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--interval", default="episodes", metavar="NAME", help="episodes, images, classes or none"
     )
-    add_filters(parser)
     parser.add_argument("--output", metavar="FILE")
+    add_filters(parser)
     arguments = parser.parse_args(argv)
     check_format(arguments.format, FORMATS)
     filters = filters_of(arguments)

@@ -35,7 +35,8 @@ EXAMPLES = """\
   fewshot results query runs --sql 'SELECT head, avg(accuracy) FROM episodes GROUP BY head'
 
 tables: cells (a row per cell: means, intervals, each estimator's numbers as auto_mae ...),
-episodes, predictions, verification, one_class; their columns are in docs/results.md.
+episodes, predictions, verification, one_class, and those of other tasks; their columns are in
+docs/results.md.
 --sql needs the extra: pip install '.[sql]' in the clone. It sees these tables and no file."""
 
 
@@ -44,13 +45,13 @@ def main(argv: Sequence[str]) -> int:
     parser = create_parser("query", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     parser.add_argument("--table", metavar="NAME", help="default: cells")
-    add_filters(parser)
     parser.add_argument("--columns", type=split_list, metavar="A,B", help="default: all")
     parser.add_argument("--sort", metavar="COLUMN[:desc]")
     parser.add_argument("--limit", type=int, metavar="N", help=f"a table shows {SHOWN} by default")
     parser.add_argument("--sql", metavar="STATEMENT", help="in place of all these")
     parser.add_argument("--format", default="table", help=", ".join(FORMATS))
     parser.add_argument("--output", metavar="FILE")
+    add_filters(parser)
     arguments = parser.parse_args(argv)
     check_format(arguments.format, FORMATS)
     expect(

@@ -100,9 +100,9 @@ def comments_of(configuration: Mapping[str, Any]) -> dict[str, list[str]]:
         What ``fewshot --cfg all`` prints: with the section ``hydra``, which names the files.
     """
     explained = section_explanations()
-    for group in GROUPS:
-        names = configuration.get(group)
-        explained |= option_explanations(group, names if isinstance(names, Mapping) else ())
+    for group in (*GROUPS, "logger"):
+        chosen = configuration.get(group)
+        explained |= option_explanations(group, chosen if isinstance(chosen, Mapping) else {})
     written = dict(_written(configuration))
     for group in KINDS:
         explained |= _explained_by_kind(group, configuration.get(group), written)

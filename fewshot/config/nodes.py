@@ -7,24 +7,38 @@ comment is the constructor's documentation.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from fewshot.backbones import BackboneSettings
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.explanations import Explanation, explanations
-from fewshot.config.static import NotStaticError, Parameters, read_parameters
-from fewshot.datasets import DatasetSettings
+from fewshot.config.static import NotStaticError, Parameters, assigns, derives, read_parameters
+from fewshot.datasets import PLUGGED, DatasetSettings
 from fewshot.datasets import kinds as dataset_kinds
 from fewshot.estimators import estimators
+from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
+from fewshot.importing import BY_MODULE, is_plain
+from fewshot.loggers import loggers
 from fewshot.paths import options as yaml_options
 from fewshot.registry import Entry, Registry
-from fewshot.tasks import known_tasks
+from fewshot.tasks import Task, task_named, tasks
 
 # Groups whose options are the entries of a registry.
 GROUPS: dict[str, Registry] = {"head": heads, "estimator": estimators}
+# Groups to which other packages add options; those of this package that are not in GROUPS are YAML
+# files of `conf/`.
+OPEN_GROUPS: dict[str, Registry] = {
+    **GROUPS,
+    "logger": loggers,
+    "backbone": backbone_kinds,
+    "dataset": dataset_kinds,
+}
+# Name of the class of an object that is registered nowhere, ``module:attribute``.
+TARGET = "_target_"
+SURROUNDINGS = ("cache", "data", "folders")  # parameters that are no settings
 # Sections that are dataclasses, in this order; a dot is a section in another.
 SECTIONS = (
     Entry(
@@ -48,8 +62,21 @@ SECTIONS = (
 
 
 def all_sections() -> tuple[Entry, ...]:
-    """The sections of this package, and those of tasks that have settings of their own."""
-    return (*SECTIONS, *(section for task in known_tasks() for section in task.sections))
+    """The sections of this package, and those of tasks that have settings of their own.
+
+    A task of another package without any is not imported.
+    """
+    return (*SECTIONS, *(section for task in _tasks_with_sections() for section in task.sections))
+
+
+def _tasks_with_sections() -> Iterator[Task]:
+    for name in tasks.registered():
+        entry = tasks[name]
+        try:
+            if entry.package is None or assigns(entry.origin, "sections"):
+                yield task_named(name)
+        except FewshotError:  # a task that cannot be imported, named where it is asked for
+            continue
 
 
 # Groups of YAML files whose settings go to the loader of their `kind`, which documents the rest.
@@ -67,7 +94,8 @@ def parameters_of(entry: Entry) -> Parameters:
     """
     if isinstance(entry.target, str):
         try:
-            return read_parameters(entry.target)
+            if entry.package is None or (entry.base and derives(entry.target, entry.base)):
+                return read_parameters(entry.target)
         except NotStaticError:
             pass
     target = entry.load()
@@ -90,15 +118,7 @@ def imported_defaults(target: Callable[..., Any]) -> dict[str, Any]:
             for name, parameter in inspect.signature(target).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         }
-    return {name: _yaml(value) for name, value in values.items() if _is_plain(value)}
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
-    return value is None or type(value) in (bool, int, float, str)
+    return {name: _yaml(value) for name, value in values.items() if is_plain(value)}
 
 
 def _yaml(value: Any) -> Any:
@@ -108,16 +128,86 @@ def _yaml(value: Any) -> Any:
     return list(map(_yaml, value)) if isinstance(value, list | tuple) else value
 
 
+def has_option(group: str, name: str) -> bool:
+    """Whether an option of a group is made from Python: the others are YAML files.
+
+    By a registered name, that of another package, or ``module:attribute``.
+    """
+    registry = OPEN_GROUPS[group]
+    if group in GROUPS or ":" in name:
+        return name in registry
+    return name in registry.plugged()
+
+
 def option_of(group: str, name: str) -> dict[str, Any]:
-    """Return the settings that ``head=NAME`` or ``estimator=NAME`` brings, by its name."""
-    return {name: parameters_of(GROUPS[group][name]).defaults}
+    """Return the settings that ``head=NAME`` brings: those of heads in a section of its name.
+
+    What is named by ``module:attribute`` is in a section of the attribute's name in lower case,
+    with the setting `TARGET`.
+
+    Raises
+    ------
+    FewshotError
+        An object of another package that cannot be imported, or is no head, estimator, ...
+    """
+    entry = OPEN_GROUPS[group][name]
+    if group in KINDS:
+        settings = {"kind": name} | _flat(group, entry).defaults
+    elif ":" in name:
+        section = OPEN_GROUPS[group].name_of(name)
+        settings = {section: {TARGET: name} | parameters_of(entry).defaults}
+    else:
+        settings = {name: parameters_of(entry).defaults}
+    if entry.package is not None:
+        _composed.setdefault(group, {})[name] = settings
+    return settings
+
+
+def _flat(group: str, entry: Entry) -> Parameters:
+    """Parameters of a backbone or a data set of another package, and what it has beside them."""
+    target = entry.load()
+    own = Parameters(imported_defaults(target), explanations(target))
+    common = Parameters(PLUGGED, {}) if group == "dataset" else _of_networks(target)
+    defaults = {key: value for key, value in own.defaults.items() if key not in SURROUNDINGS}
+    if "name" in {**common.defaults, **defaults}:
+        defaults["name"] = entry.name
+    merged = {"name": None, **common.defaults, **defaults}
+    merged = {key: value for key, value in merged.items() if key != "name" or "name" in defaults}
+    return Parameters(merged, common.explanations | own.explanations)
+
+
+def _of_networks(target: Any) -> Parameters:
+    """Settings of what makes a network; none of a class derived from `Backbone`."""
+    from fewshot.backbones.callable import CallableBackbone
+    from fewshot.backbones.plugged import OF_NETWORKS, is_backbone
+
+    if is_backbone(target):
+        return Parameters({}, {})
+    defaults = imported_defaults(CallableBackbone)
+    return Parameters(
+        {name: defaults[name] for name in OF_NETWORKS}, explanations(CallableBackbone)
+    )
 
 
 def options_of(group: str) -> dict[str, dict[str, Any]]:
-    """Return the settings of every option of a group, made from Python or read from YAML."""
+    """Return the settings of every option of a group, made from Python or read from YAML.
+
+    Those of other packages are empty unless they were asked for: none is imported.
+    """
+    if group not in OPEN_GROUPS:
+        return yaml_options(group)
+    registry = OPEN_GROUPS[group]
+    foreign = registry.plugged()
     if group in GROUPS:
-        return {name: option_of(group, name) for name in GROUPS[group]}
-    return yaml_options(group)
+        options = {name: option_of(group, name) for name in registry if name not in foreign}
+    else:
+        options = yaml_options(group)
+    options |= {name: {} for name in foreign}
+    return dict(sorted((options | _composed.get(group, {})).items()))
+
+
+# Options of other packages that this process has composed, by group and name.
+_composed: dict[str, dict[str, dict[str, Any]]] = {}
 
 
 def sections() -> dict[str, Any]:
@@ -137,23 +227,47 @@ def section_explanations() -> dict[str, Explanation]:
     return _of_entries((section.name, section) for section in all_sections())
 
 
-def option_explanations(group: str, names: Any) -> dict[str, Explanation]:
-    """Return the explanations of options of a group and their settings, by key."""
-    registry = GROUPS[group]
-    return _of_entries((f"{group}.{name}", registry[name]) for name in names if name in registry)
+def option_explanations(group: str, chosen: Mapping[str, Any]) -> dict[str, Explanation]:
+    """Return the explanations of options of a group and their settings, by key.
+
+    Parameters
+    ----------
+    group : str
+    chosen : mapping
+        Settings by name.
+    """
+    registry, entries = OPEN_GROUPS[group], []
+    for name, settings in chosen.items():
+        target = settings.get(TARGET) if isinstance(settings, Mapping) else None
+        known = name in registry.plugged() if target is None and group not in GROUPS else True
+        if known and (key := target or name) in registry:
+            entries.append((f"{group}.{name}", registry[key]))
+    return _of_entries(entries)
 
 
-def _of_entries(entries: Any) -> dict[str, Explanation]:
-    found: dict[str, Explanation] = {}
+def _of_entries(entries: Iterable[tuple[str, Entry]]) -> dict[str, Explanation]:
+    """Return the explanations of entries and their parameters, from pairs of key and entry."""
+    explained: dict[str, Explanation] = {}
     for key, entry in entries:
-        found[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
-        explained = parameters_of(entry).explanations
-        found |= {f"{key}.{name}": words for name, words in explained.items()}
-    return found
+        explained[key] = Explanation("", f"{entry.summary[:1].upper()}{entry.summary[1:]}")
+        if entry.package is not None:
+            explained[key] = Explanation("", _of_package(entry))
+        for name, words in parameters_of(entry).explanations.items():
+            explained[f"{key}.{name}"] = words
+    return explained
+
+
+def _of_package(entry: Entry) -> str:
+    return entry.origin if entry.package == BY_MODULE else f"{entry.origin} of {entry.package}"
 
 
 def kind_explanations(group: str, kind: str) -> dict[str, Explanation]:
     """Return the explanations of settings that all YAML files of a group or a kind share."""
     common, kinds = KINDS[group]
-    own = parameters_of(kinds[kind]).explanations if kind in kinds else {}
-    return {f"{group}.{name}": words for name, words in (own | explanations(common)).items()}
+    of_kind: dict[str, Explanation] = {}
+    if kind in kinds:
+        foreign = kinds[kind].package is not None
+        of_kind = (
+            _flat(group, kinds[kind]) if foreign else parameters_of(kinds[kind])
+        ).explanations
+    return {f"{group}.{name}": words for name, words in (of_kind | explanations(common)).items()}

@@ -9,7 +9,8 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from fewshot.config.nodes import GROUPS, option_of, sections
+from fewshot.config.nodes import GROUPS, OPEN_GROUPS, TARGET, has_option, option_of, sections
+from fewshot.exceptions import FewshotError
 
 SCHEME = "fewshot"
 SECTIONS = "sections"  # the entry of the defaults list of conf/config.yaml
@@ -20,6 +21,10 @@ class GeneratedSource(ConfigSource):
 
     Values have no types: constructors check them, so that whatever they accept can be set.
     """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider=provider, path=path)
+        self._targets: dict[tuple[str, str], str] = {}  # by group and name, of a whole sweep
 
     @staticmethod
     def scheme() -> str:
@@ -32,17 +37,20 @@ class GeneratedSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         """Whether a path is a group that has a registry."""
-        return config_path.strip("/") in ("", *GROUPS)
+        return config_path.strip("/") in ("", *OPEN_GROUPS)
 
     def is_config(self, config_path: str) -> bool:
-        """Whether a path is the sections or a registered name of a group."""
+        """Whether a path is the sections, or a name or ``module:attribute`` of a group."""
         group, name = _parts(config_path)
-        return name == SECTIONS if not group else group in GROUPS and name in GROUPS[group]
+        return name == SECTIONS if not group else group in OPEN_GROUPS and has_option(group, name)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the defaults of the option; imports its module."""
+        """Return the defaults of the option; imports its module if it has to."""
         group, name = _parts(config_path)
         settings = option_of(group, name) if group else sections()
+        for section, content in settings.items():
+            if isinstance(content, dict) and TARGET in content:
+                self._expect_single(group, section, content[TARGET])
         return ConfigResult(
             provider=self.provider,
             path=f"{SCHEME}://",
@@ -50,12 +58,24 @@ class GeneratedSource(ConfigSource):
             header={"package": None},
         )
 
+    def _expect_single(self, group: str, section: str, target: str) -> None:
+        """Raise unless all objects of a section's name are the same: results would mix them."""
+        first = self._targets.setdefault((group, section), target)
+        if first != target:
+            raise FewshotError(
+                group,
+                f"{target} would be called {section!r}, as is {first}",
+                f"Name it: +{group}.NAME.{TARGET}={target}.",
+            )
+
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the groups, or the registered names of a group."""
         path = config_path.strip("/")
         if path:
-            return [] if results_filter == ObjectType.GROUP else GROUPS[path].names()
-        groups = [] if results_filter == ObjectType.CONFIG else sorted(GROUPS)
+            if results_filter == ObjectType.GROUP:
+                return []
+            return GROUPS[path].names() if path in GROUPS else OPEN_GROUPS[path].plugged()
+        groups = [] if results_filter == ObjectType.CONFIG else sorted(OPEN_GROUPS)
         return groups + ([] if results_filter == ObjectType.GROUP else [SECTIONS])
 
 

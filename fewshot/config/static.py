@@ -47,10 +47,61 @@ def read_parameters(target: str) -> Parameters:
     NotStaticError
         They do not show in the source code, or there is none.
     """
-    module, _, name = target.partition(":")
-    definition = _definition(module, name)
+    definition = _at(target)
     docstrings = reversed(list(_docstrings(definition)))
     return Parameters(_defaults(definition), merged(docstrings))
+
+
+def derives(target: str, base: str) -> bool:
+    """Whether a class is derived from another one, both ``module:name``.
+
+    Raises
+    ------
+    NotStaticError
+        It does not show in the source code, or there is none.
+    """
+    definition, wanted = _at(target), _at(base)
+    return isinstance(definition.node, ast.ClassDef) and any(
+        ancestor == wanted for ancestor in _lineage(definition)
+    )
+
+
+def assigns(target: str, name: str) -> bool:
+    """Whether a class, or one that it is derived from outside of this package, assigns a name.
+
+    True of a class whose source code does not show it.
+    """
+    try:
+        classes = [entry for entry in _lineage(_at(target)) if not _is_of_this_package(entry)]
+    except NotStaticError:
+        return True
+    return any(name in _assigned(entry.node) for entry in classes)
+
+
+def _is_of_this_package(definition: Definition) -> bool:
+    return definition.module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _assigned(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that the body of a class assigns."""
+    for entry in node.body if isinstance(node, ast.ClassDef) else ():
+        match entry:
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.FunctionDef(name=name):
+                yield name
+
+
+def _lineage(definition: Definition) -> Iterator[Definition]:
+    """Yield a class and all that it is derived from."""
+    yield definition
+    for base in _bases(definition):
+        yield from _lineage(base)
+
+
+def _at(target: str) -> Definition:
+    module, _, name = target.partition(":")
+    return _definition(module, name)
 
 
 def _defaults(definition: Definition) -> dict[str, Any]:
@@ -195,7 +246,7 @@ def _definition(module: str, name: str) -> Definition:
 def _statements(module: str) -> dict[str, ast.stmt]:
     """Return the statements at the top of a module that define or import a name, by name."""
     statements: dict[str, ast.stmt] = {}
-    for node in ast.parse(_file(module).read_text(encoding="utf-8")).body:
+    for node in _tree(module).body:
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
                 statements[name] = node
@@ -206,6 +257,13 @@ def _statements(module: str) -> dict[str, ast.stmt]:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 statements |= {alias.asname or alias.name: node for alias in names}
     return statements
+
+
+def _tree(module: str) -> ast.Module:
+    try:
+        return ast.parse(_file(module).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, OSError) as error:  # the import says what is wrong
+        raise NotStaticError from error
 
 
 def _file(module: str) -> Path:

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.datasets.settings import DatasetSettings
 from fewshot.exceptions import FewshotError, expect_choice
-from fewshot.paths import card
-from fewshot.registry import Registry
+from fewshot.importing import attribute_at, described, dotted
+from fewshot.lazy import lazy
+from fewshot.paths import card, option, option_names
+from fewshot.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from fewshot.datasets.base import ImageDataset
+    from fewshot.datasets.base import ImageDataset as ImageDataset
+    from fewshot.datasets.folder import Folder as Folder
+    from fewshot.datasets.splits import random_parts as random_parts
     from fewshot.features.bank import FeatureBank
     from fewshot.paths import Places
 
-kinds = Registry("dataset.kind")
+# An entry point of another package is a class or a function that makes an ImageDataset or a
+# FeatureBank: `dataset=NAME` has its parameters as settings.
+kinds = Registry("dataset.kind", "fewshot.datasets", reserved=lambda: option_names("dataset"))
 kinds.add("digits", "fewshot.datasets.digits:load_digits", "scikit-learn's scans, no download")
 kinds.add("folder", "fewshot.datasets.folder:load_folder", "one sub-folder of images per class")
 kinds.add("torchvision", "fewshot.datasets.torchvision:load_torchvision", "a set of torchvision's")
@@ -27,6 +33,17 @@ kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safet
 kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
 
 COMMON = frozenset(DatasetSettings.__annotations__)
+# Settings of every data set of another package, beside the parameters of its loader.
+PLUGGED: dict[str, Any] = {
+    "classnames": "auto",
+    "split": "auto",
+    "base_fraction": 0.5,
+    "split_seed": 0,
+    "subset": "all",
+    "on_error": "raise",
+}
+# By name, as features are a layer above.
+PRODUCTS = ("fewshot.datasets.base:ImageDataset", "fewshot.features.bank:FeatureBank")
 SUBSETS = ("all", "train", "validation", "test")
 
 
@@ -53,18 +70,21 @@ def load_dataset(
     on_error, subset = settings.get("on_error", "raise"), settings.get("subset") or "all"
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
     expect_choice("dataset.subset", subset, SUBSETS)
-    loader = kinds[kind].load()
+    entry = kinds[kind]
+    loader = entry.load()
     takes = inspect.signature(loader).parameters
     options = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
     if "card" not in takes:
         options.pop("card", None)  # of other kinds it has class names only
+    if entry.package is not None and "name" not in takes:
+        del options["name"]  # it knows its name
     surroundings = {
         "on_error": on_error,
         "cache": places and places.digests,
         "data": places and places.data,
     }
     options |= {key: value for key, value in surroundings.items() if key in takes}
-    loaded = _loaded(kind, options)
+    loaded = _loaded(entry, kind, options)
     if subset != "all":
         loaded = _only(loaded, subset)
     named = with_names(loaded, settings.get("classnames"), facts)
@@ -82,8 +102,24 @@ def load_dataset(
     return replace(named, parts=parts)
 
 
-def _loaded(kind: str, options: dict[str, Any]) -> ImageDataset | FeatureBank:
+def settings_of(name: str) -> dict[str, Any]:
+    """Return the settings of a data set by its name, or by ``module:loader``.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither ``conf/dataset/`` nor another package has it.
+    """
+    named = option_names("dataset")
+    if name not in named and (":" in name or name in kinds.plugged()):
+        return {"kind": name, **PLUGGED}
+    return option("dataset", name, kinds.plugged())
+
+
+def _loaded(entry: Entry, kind: str, options: dict[str, Any]) -> ImageDataset | FeatureBank:
     """Data set from the loader of a kind; errors of missing files say how to obtain it."""
+    if entry.package is not None:
+        return _of_another_package(entry, kind, options)
     try:
         dataset: ImageDataset | FeatureBank = kinds.create(kind, **options)
     except FewshotError as error:
@@ -91,6 +127,23 @@ def _loaded(kind: str, options: dict[str, Any]) -> ImageDataset | FeatureBank:
         if instructions and error.argument in ("dataset.root", "dataset.split_file"):
             raise FewshotError(error.argument, error.problem, str(instructions)) from None
         raise
+    return dataset
+
+
+def _of_another_package(
+    entry: Entry, kind: str, options: dict[str, Any]
+) -> ImageDataset | FeatureBank:
+    try:
+        loaded: object = kinds.create(kind, **options)
+    except TypeError as error:
+        raise FewshotError("dataset", f"{entry.name}: {error}") from None
+    if not isinstance(loaded, tuple(map(attribute_at, PRODUCTS))):
+        raise FewshotError(
+            "dataset",
+            f"{entry.origin}: expected it to make a {' or a '.join(map(dotted, PRODUCTS))}, got "
+            f"{described(loaded)}",
+        )
+    dataset: ImageDataset | FeatureBank = loaded  # type: ignore[assignment]
     return dataset
 
 
@@ -107,4 +160,7 @@ def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | Fea
     return loaded.take_rows(np.flatnonzero(loaded.subset == subset))
 
 
-__all__ = ["DatasetSettings", "kinds", "load_dataset"]
+# Names by the module that has them.
+_HOMES = {"Folder": "folder", "ImageDataset": "base", "random_parts": "splits"}
+__all__ = ["DatasetSettings", "kinds", "load_dataset", "settings_of", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,14 @@ class ImageDataset:
             whole.update(chosen.astype("<i8").tobytes())
             return whole.hexdigest()
 
-        return replace(
-            self,
-            labels=self.labels[chosen],
-            paths=tuple(self.paths[row] for row in chosen),
-            read=lambda row: self.read(int(chosen[row])),
-            fingerprint=fingerprint,
-            subset=None if self.subset is None else self.subset[chosen],
+        changes = {
+            "labels": self.labels[chosen],
+            "paths": tuple(self.paths[row] for row in chosen),
+            "read": lambda row: self.read(int(chosen[row])),
+            "fingerprint": fingerprint,
+            "subset": None if self.subset is None else self.subset[chosen],
+        }
+        # Not of the class of `self`: that may be created from other arguments, as a folder is.
+        return ImageDataset(
+            **{entry.name: getattr(self, entry.name) for entry in fields(ImageDataset)} | changes
         )

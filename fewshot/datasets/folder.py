@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -20,6 +20,41 @@ from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
 from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_folder, printable
 from fewshot.exceptions import FewshotError, expect_choice
+
+
+class Folder(ImageDataset):
+    """Images under ``root/<class>/``, a sub-folder per class.
+
+    Parameters
+    ----------
+    root : str or Path
+    name : str, optional
+        The folder's own by default.
+    split : str
+        Base and novel classes: "auto" (as the folders say), "random", "none", or a file.
+    on_error : {"raise", "skip"}
+        What to do about an empty class folder.
+
+    Raises
+    ------
+    FewshotError
+        No such folder, or one whose classes are not where they are expected.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        name: str | None = None,
+        split: str = "auto",
+        on_error: str = "raise",
+    ) -> None:
+        from fewshot.datasets import load_dataset
+
+        folder = Path(root).expanduser()
+        settings = {"kind": "folder", "name": name or folder.resolve().name, "root": str(folder)}
+        loaded = load_dataset(settings | {"split": split, "on_error": on_error})
+        for entry in fields(ImageDataset):
+            object.__setattr__(self, entry.name, getattr(loaded, entry.name))
 
 
 def load_folder(

@@ -57,7 +57,25 @@ def assign_parts(
 
 
 def random_parts(classes: int, base_fraction: float, seed: int) -> tuple[str, ...]:
-    """Mark a random share of the classes as base and the others as novel."""
+    """Part of every class, "base" or "novel": a random share of them is base.
+
+    Parameters
+    ----------
+    classes : int
+        C classes.
+    base_fraction : float
+        In (0, 1); ``round(base_fraction * C)`` classes are base.
+    seed : int
+
+    Returns
+    -------
+    tuple of C str
+
+    Raises
+    ------
+    FewshotError
+        A share that is not between 0 and 1.
+    """
     number = isinstance(base_fraction, int | float)
     expect(
         number and 0 < base_fraction < 1,

@@ -1,8 +1,29 @@
 """Estimators of the error of an episode from its support alone."""
 
+from typing import TYPE_CHECKING
+
+from fewshot.lazy import lazy
 from fewshot.registry import Registry
 
-estimators = Registry("estimator")
+if TYPE_CHECKING:
+    from fewshot.estimators.auto import Auto as Auto
+    from fewshot.estimators.base import BaseClasses as BaseClasses
+    from fewshot.estimators.base import ErrorEstimator as ErrorEstimator
+    from fewshot.estimators.base import Prediction as Prediction
+    from fewshot.estimators.bootstrap632 import Bootstrap632 as Bootstrap632
+    from fewshot.estimators.calibration.calibrated import Stack as Stack
+    from fewshot.estimators.constant import Constant as Constant
+    from fewshot.estimators.davies_bouldin import DaviesBouldin as DaviesBouldin
+    from fewshot.estimators.empirical_bayes import EmpiricalBayes as EmpiricalBayes
+    from fewshot.estimators.gaussian import Gaussian as Gaussian
+    from fewshot.estimators.kfold import KFold as KFold
+    from fewshot.estimators.loo import LeaveOneOut as LeaveOneOut
+    from fewshot.estimators.margin import Margin as Margin
+    from fewshot.estimators.margin_t import MarginT as MarginT
+    from fewshot.estimators.oracle import Oracle as Oracle
+    from fewshot.estimators.oracle import OracleSigma as OracleSigma
+
+estimators = Registry("estimator", "fewshot.estimators", "fewshot.estimators.base:ErrorEstimator")
 estimators.add(
     "auto",
     "fewshot.estimators.auto:Auto",
@@ -67,4 +88,24 @@ estimators.add(
     "true means and variances; sees the queries: an upper bound, not an estimate",
 )
 
-__all__ = ["estimators"]
+# Classes by the module that has them.
+_HOMES = {
+    "Auto": "auto",
+    "BaseClasses": "base",
+    "Bootstrap632": "bootstrap632",
+    "Constant": "constant",
+    "DaviesBouldin": "davies_bouldin",
+    "EmpiricalBayes": "empirical_bayes",
+    "ErrorEstimator": "base",
+    "Gaussian": "gaussian",
+    "KFold": "kfold",
+    "LeaveOneOut": "loo",
+    "Margin": "margin",
+    "MarginT": "margin_t",
+    "Oracle": "oracle",
+    "OracleSigma": "oracle",
+    "Prediction": "base",
+    "Stack": "calibration.calibrated",
+}
+__all__ = ["estimators", *_HOMES]  # noqa: PLE0604  strings, all of them
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -36,6 +36,7 @@ from fewshot.estimators.calibration.transferred import (
     load_general,
     registered_as,
 )
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
@@ -85,6 +86,10 @@ class Auto(ErrorEstimator):
         :class:`~fewshot.estimators.calibration.transferred.Model` by regime, fitted on base
         classes.
     """
+
+    tags = EstimatorTags(
+        scale_invariant=True, at_one_shot=True, without_base=True, has_interval=True
+    )
 
     calibrates_itself = True
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.estimators.moments import Moments
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.heads.base import Head, Support
 from fewshot.registry import parameter_names
 
@@ -198,6 +199,8 @@ class ErrorEstimator(ABC):
 
     Class attributes
     ----------------
+    tags : EstimatorTags
+        Tolerances, and what it promises, for `fewshot.testing.check_estimator`.
     least_shots : int
         Number of shots of every class that it needs. With fewer it is neither fitted nor called,
         and has no prediction.
@@ -210,6 +213,7 @@ class ErrorEstimator(ABC):
         calibrator.
     """
 
+    tags: EstimatorTags = EstimatorTags()
     least_shots: int = 1
     sees_queries: bool = False
     calibrates_itself: bool = False

@@ -14,6 +14,7 @@ from fewshot.estimators.held_out import (
     select_shots,
     uniform_draws,
 )
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, Support
 
@@ -50,6 +51,8 @@ class Bootstrap632(ErrorEstimator):
     Too pessimistic for few shots: resamples of two or three are often one shot several times, and
     the weight, made for larger samples, shifts to the error on unseen shots as that grows.
     """
+
+    tags = EstimatorTags(order_tolerance=0.06, at_one_shot=False, without_base=True)
 
     def __init__(self, resamples: int = 50, seed: int = 0) -> None:
         self.resamples = resamples

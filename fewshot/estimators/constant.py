@@ -15,6 +15,7 @@ from fewshot.estimators.base import (
 from fewshot.estimators.calibration.calibrated import bounded, inflation
 from fewshot.estimators.calibration.calibrators import Offset
 from fewshot.estimators.calibration.intervals import LEVEL, Residuals, check_level
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.heads.base import Head, Support
 
 
@@ -35,6 +36,8 @@ class Constant(ErrorEstimator):
     mean_ : float
     residuals_ : Residuals
     """
+
+    tags = EstimatorTags(varies=False, at_one_shot=True, without_base=False, has_interval=True)
 
     least_shots = 0
     calibrates_itself = True

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewshot.estimators.base import BaseClasses, ErrorEstimator, Prediction
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.heads.base import Head, Support
 
 
@@ -30,6 +31,8 @@ class DaviesBouldin(ErrorEstimator):
     Undefined without base-class episodes and where the index is not finite: one shot of every
     class, or coinciding class means. Clipped to [0, 1].
     """
+
+    tags = EstimatorTags(at_one_shot=False, without_base=False)
 
     calibrates_itself = True
 

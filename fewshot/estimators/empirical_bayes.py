@@ -14,6 +14,7 @@ from fewshot.estimators.margin import (
 )
 from fewshot.estimators.moments import ClassPrior
 from fewshot.estimators.orthant import orthant_probability
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
@@ -50,6 +51,8 @@ class EmpiricalBayes(ErrorEstimator):
     points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
+
+    tags = EstimatorTags(at_one_shot=True, without_base=True)
 
     def __init__(self, nu: float = 8.0, points: int = 128) -> None:
         self.nu = nu

@@ -11,6 +11,7 @@ from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES, unbiased_distances
 from fewshot.estimators.scaling import scale_metrically
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.heads.base import Head, Support
 
@@ -71,6 +72,8 @@ class Gaussian(ErrorEstimator):
     variance to 1 there, which on unit-norm features predicts 1 - 1/N, and divides the pooled
     scatter by NK - 1.)
     """
+
+    tags = EstimatorTags(scale_invariant=True, at_one_shot=True, without_base=True)
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from fewshot.estimators.held_out import (
     shot_positions,
     uniform_draws,
 )
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, Support
 
@@ -43,6 +44,10 @@ class KFold(ErrorEstimator):
     ``K - ceil(K / folds)`` shots or one more. With as many folds as shots it is the
     stratified leave-one-out error, averaged over which shots are left out together.
     """
+
+    tags = EstimatorTags(
+        order_tolerance=0.06, scale_invariant=True, at_one_shot=False, without_base=True
+    )
 
     def __init__(self, folds: int = 5, repeats: int = 10, seed: int = 0) -> None:
         self.folds = folds

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.held_out import class_mean, leave_one_out_scores, stratified_scores
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_choice
 from fewshot.heads.base import Head, Support
 
@@ -26,6 +27,8 @@ class LeaveOneOut(ErrorEstimator):
     Undefined if a class has one shot. Too pessimistic for few shots, as the refitted head has
     K - 1 of them; and coarse: N K shots allow N K + 1 different values.
     """
+
+    tags = EstimatorTags(scale_invariant=True, at_one_shot=False, without_base=True)
 
     def __init__(self, fold: str = "shot") -> None:
         self.fold = fold

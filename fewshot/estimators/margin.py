@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.orthant import orthant_probability
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
@@ -41,6 +42,8 @@ class Margin(ErrorEstimator):
     points : int >= 1
         Quadrature points of the Gaussian probability for three ways and more.
     """
+
+    tags = EstimatorTags(scale_invariant=True, at_one_shot=True, without_base=True)
 
     name = "margin"
 

@@ -13,13 +13,14 @@ import torch
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import load_dataset
+from fewshot.datasets import settings_of as dataset_named
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.ranges import check_range
-from fewshot.paths import option, places_of
+from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import as_base
 
 if TYPE_CHECKING:  # only runs with texts need them
@@ -42,10 +43,15 @@ def load_images(settings: dict[str, Any]) -> ImageDataset | FeatureBank:
 
 
 def described_backbone(settings: dict[str, Any], dataset: ImageDataset) -> Backbone:
-    """Load the backbone of a configuration, for the kind of images of `dataset`."""
+    """Describe the backbone of a configuration, for the kind of images of `dataset`."""
+    return named_backbone(settings, **dataset.input)
+
+
+def named_backbone(settings: dict[str, Any], **input_size: Any) -> Backbone:
+    """Describe the backbone of a configuration; nothing is loaded yet."""
     places = places_of(settings["paths"])
     folders = Folders(places.weights, places.digests)
-    return load_backbone(settings["backbone"], folders, **dataset.input)
+    return load_backbone(settings["backbone"], folders, **input_size)
 
 
 def extraction_settings(
@@ -70,6 +76,7 @@ def features_of(
     device: torch.device,
     uses: frozenset[str],
     check: Callable[[ImageDataset], object] = lambda _: None,
+    images: ImageDataset | None = None,
 ) -> FeatureBank:
     """Return the features of a configuration, from the cache or extracted.
 
@@ -83,9 +90,11 @@ def features_of(
         The additional inputs that the heads use, as "text".
     check : callable, optional
         Called with a data set of images before anything is extracted.
+    images : ImageDataset, optional
+        In place of the data set of the configuration.
     """
     extraction = extraction_settings(settings, device)
-    loaded = load_images(settings)
+    loaded = load_images(settings) if images is None else images
     predictor = predictor_of(settings, device, uses)
     normalize = settings["features"]["normalize"]
     if isinstance(loaded, FeatureBank):
@@ -238,9 +247,9 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the settings ``dataset`` of another data set, by its name or a file of features."""
     if Path(source).suffix in (".npz", ".safetensors"):
-        dataset = option("dataset", "features") | {"path": source}
+        dataset = dataset_named("features") | {"path": source}
     else:
-        dataset = option("dataset", source)
+        dataset = dataset_named(source)
     return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}
 
 
@@ -250,30 +259,3 @@ def warn_left_out(dataset: ImageDataset) -> None:
 
     if warning := left_out_warning(dataset.left_out):
         print(f"fewshot: {warning}", file=sys.stderr)
-
-
-def backbone_settings(text: str) -> dict[str, Any]:
-    """Return the settings of the group ``backbone`` for the name of a backbone.
-
-    The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
-    ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE`` or
-    ``callable:MODULE:FUNCTION``.
-    """
-    kind, _, rest = text.partition(":")
-    settings = option("backbone", kind)
-    if not rest:
-        return settings
-    if kind == "timm":
-        return settings | {"model": rest}
-    if kind == "resnet12":
-        return settings | {"weights": rest}
-    if kind in ("open_clip", "torchvision"):
-        model, _, pretrained = rest.partition("/")
-        return settings | {"model": model, "pretrained": pretrained or None}
-    if kind == "callable":
-        return settings | {"target": rest}
-    raise FewshotError(
-        "--backbone",
-        f"expected timm:, torchvision:, open_clip:, resnet12: or callable:..., got {text!r}",
-        "Others go by their name alone.",
-    )

@@ -16,11 +16,12 @@ from torch.nn.functional import normalize
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Folders
+from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.datasets.walk import printable
-from fewshot.evaluation.build import backbone_settings, warn_identifiers, warn_left_out
+from fewshot.evaluation.build import warn_identifiers, warn_left_out
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,

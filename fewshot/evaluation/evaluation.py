@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from fewshot.episodes import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
@@ -120,7 +120,9 @@ class Evaluation:
         if self.settings.progress is not None:
             yield self
             return
-        with tqdm(total=total, unit=unit, desc=f"{unit}s", disable=None) as bar:
+        # None: not in files and pipes. A notebook is neither, and no terminal.
+        disable = False if "notebook" in tqdm.__name__ else None
+        with tqdm(total=total, unit=unit, desc=f"{unit}s", disable=disable) as bar:
             yield replace(self, settings=replace(self.settings, progress=bar.update))
 
 

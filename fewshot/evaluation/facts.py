@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -51,7 +52,7 @@ def naming_facts(bank: FeatureBank) -> dict[str, Any]:
     return {"from": DATA} | bank.naming | {"identifiers": unnamed(bank)}
 
 
-def extraction_facts(bank: FeatureBank, backbone: dict[str, Any]) -> dict[str, Any]:
+def extraction_facts(bank: FeatureBank, backbone: Mapping[str, Any]) -> dict[str, Any]:
     """Return the duration, speed and platform of the extraction; null where unknown.
 
     For all images that went through the backbone, also those that this run does not use.

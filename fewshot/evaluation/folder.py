@@ -9,7 +9,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fewshot.features.bank import FeatureBank
 from fewshot.files import (
     atomic_path,
     claimed,
@@ -20,6 +19,7 @@ from fewshot.report.text.left_out import reused_text
 from fewshot.results.cells import write_cells
 from fewshot.results.folders import episodes_name
 from fewshot.results.images import write_images
+from fewshot.results.result import Result
 from fewshot.tasks.base import TaskOutput
 
 
@@ -31,22 +31,52 @@ def write_run(
     figures: Sequence[str] = (),
     explained: bool = True,
 ) -> Path:
-    """Write the run folder atomically, print its table and path, and return the path.
+    """Write the run folder of the command line, print its table and path, and return the path.
 
     The printed table has a legend if `explained`.
     """
-    from fewshot.report import summary_table, write_report
+    from fewshot.report import summary_table
 
-    with writing("paths.runs", target), claimed(target) as folder, atomic_path(folder) as partial:
-        partial.mkdir(parents=True)
-        (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        rows = write_cells(partial, summary, output.cells)
-        _write_episodes(partial / "episodes", output)
-        write_images(partial, output.bank, output.drawn)
-        write_report(partial, summary, rows, figures)
+    folder = write_folder(target, summary, output.cells, output, settings, figures)
     table = summary_table(summary["cells"], explained=explained)
     print(table + reused_text(summary["cells"]))
     print(f"\nRows and summary: {folder}\nReport: {folder / 'report.html'}")
+    return folder
+
+
+def write_folder(
+    target: Path,
+    summary: dict[str, Any],
+    cells: Sequence[Result],
+    output: TaskOutput | None = None,
+    settings: dict[str, Any] | None = None,
+    figures: Sequence[str] = (),
+) -> Path:
+    """Write a run folder atomically, and return its path: numbered if there is one of the name.
+
+    Parameters
+    ----------
+    target : Path
+    summary : dict
+        Of the run.
+    cells : sequence of Result
+    output : TaskOutput, optional
+        With the features and episodes, of which images and episodes are written.
+    settings : dict, optional
+        The configuration.
+    figures : sequence of {"svg", "pdf", "png"}
+    """
+    from fewshot.report import write_report
+
+    with writing("paths.runs", target), claimed(target) as folder, atomic_path(folder) as partial:
+        partial.mkdir(parents=True)
+        if settings is not None:
+            (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
+        rows = write_cells(partial, summary, cells)
+        if output is not None:
+            _write_episodes(partial / "episodes", output)
+            write_images(partial, output.bank, output.drawn)
+        write_report(partial, summary, rows, figures)
     return folder
 
 
@@ -60,7 +90,7 @@ def _write_episodes(folder: Path, output: TaskOutput) -> None:
         episodes.save(folder / episodes_name(episodes.ways, episodes.shots, seed))
 
 
-def default_name(bank: FeatureBank) -> str:
+def default_name(dataset: str, backbone: str) -> str:
     """Return the default name of a run folder: time, data set and backbone."""
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return plain_name(f"{now}_{bank.info.get('dataset')}_{bank.info.get('backbone')}")
+    return plain_name(f"{now}_{dataset}_{backbone}")

@@ -24,11 +24,7 @@ def create_objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[
             f"{registry.kind}.{name}",
             f"expected settings by name, got {parameters!r}",
         )
-        try:
-            objects[name] = registry.create(name, **parameters)
-        except TypeError as error:
-            reason = str(error).split("__init__() ")[-1]
-            raise FewshotError(f"{registry.kind}.{name}", reason) from None
+        objects[name] = registry.create_from(name, parameters)
     return objects
 
 
@@ -36,13 +32,16 @@ def named_heads(heads: str | Head | Iterable[str | Head]) -> tuple[tuple[str, He
     """Names and objects of heads, from either of them."""
     if isinstance(heads, str | Head) or not isinstance(heads, Iterable):
         return (named_head(heads),)
-    return tuple(named_head(head) for head in heads)
+    named = tuple(named_head(head) for head in heads)
+    expect(bool(named), "head", "expected at least one, got none")
+    return named
 
 
 def named_head(head: Any) -> tuple[str, Head]:
     """Return the name and the object of a head, from either of them."""
     if isinstance(head, str):
-        return head, head_registry.create(head)
+        name = head_registry.name_of(head) if ":" in head else head
+        return name, head_registry.create(head)
     if not isinstance(head, Head):
         raise FewshotError("head", f"expected a name or a Head, got {head!r}")
     return registered_name(head), head
@@ -66,4 +65,7 @@ def named_estimators(
         return dict(estimators)
     if isinstance(estimators, str):
         estimators = [estimators]
-    return {name: estimator_registry.create(name) for name in estimators}
+    return {
+        estimator_registry.name_of(name) if ":" in name else name: estimator_registry.create(name)
+        for name in estimators
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,10 @@ from fewshot.evaluation.settings import evaluation_of, figures_of
 from fewshot.files import plain_name, writing
 from fewshot.hardware import available_cores
 from fewshot.loggers.dispatch import loggers_of, tell
+from fewshot.report.tasks import report_of
 from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.tasks.base import TaskOutput
+from fewshot.tasks.engine.settings import Settings
 
 
 class RunOutcome(NamedTuple):
@@ -39,22 +43,43 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
     figures = figures_of(settings)  # raises before any work
     loggers = loggers_of(settings["logger"])
     evaluation = evaluation_of(settings)
+    report_of(evaluation.task.name)  # that of another package may be missing
     output, engine = evaluation.run(), evaluation.settings
     bank, cells = output.bank, output.cells
-    summary = {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "duration_s": round(time.perf_counter() - begun, 3),
-        "environment": environment(str(engine.device), engine.threads or available_cores()),
-        "data": data_facts(bank, output.drawn)
-        | {"extraction": extraction_facts(bank, settings["backbone"])},
-        "cells": [cell.summary for cell in cells],
-        "left_out": output.left_out,
-        "failed": output.failed,
-    }
-    target = folder / (plain_name(label) if label else default_name(bank))
+    seconds = round(time.perf_counter() - begun, 3)
+    summary = run_summary(output, engine, seconds, settings["backbone"])
+    names = (str(bank.info.get(key)) for key in ("dataset", "backbone"))
+    target = folder / (plain_name(label) if label else default_name(*names))
     written = write_run(target, settings, summary, output, figures, explained=label is None)
     evaluation.store.forget(cells)
     tell(loggers, written, summary, settings)
     taken = sum(cell.summary.get("reused_from") is not None for cell in cells)
     return RunOutcome(written, output.failed, len(cells) - taken, taken)
+
+
+def run_summary(
+    output: TaskOutput, engine: Settings, seconds: float, backbone: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The summary of a run, as ``summary.json`` has it.
+
+    Parameters
+    ----------
+    output : TaskOutput
+    engine : Settings
+        Of the computation.
+    seconds : float
+        That it took.
+    backbone : mapping
+        Settings of the backbone; empty where features are given.
+    """
+    data = data_facts(output.bank, output.drawn)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "duration_s": seconds,
+        "environment": environment(str(engine.device), engine.threads or available_cores()),
+        "data": data | {"extraction": extraction_facts(output.bank, backbone)},
+        "cells": [cell.summary for cell in output.cells],
+        "left_out": output.left_out,
+        "failed": output.failed,
+    }

@@ -11,7 +11,12 @@ import torch
 
 from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
-from fewshot.evaluation.build import described_backbone, features_of, other_dataset
+from fewshot.evaluation.build import (
+    described_backbone,
+    features_of,
+    named_backbone,
+    other_dataset,
+)
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.engine.judged_part import labels_only
 
@@ -43,6 +48,10 @@ class Source(ABC):
     @abstractmethod
     def backbone(self) -> Backbone | None:
         """The network of images that `bank` loaded last; None for features that were given."""
+
+    def has_text(self) -> bool:
+        """Whether the network of the images has a text encoder; nothing is loaded for that."""
+        return False
 
     @abstractmethod
     def other(self, name: str) -> Source:
@@ -79,8 +88,10 @@ class GivenFeatures(Source):
 class ConfiguredSource(Source):
     """Features of the data set and the backbone of a configuration, extracted where missing."""
 
-    def __init__(self, settings: dict[str, Any], device: torch.device) -> None:
-        self.settings, self._device = settings, device
+    def __init__(
+        self, settings: dict[str, Any], device: torch.device, images: ImageDataset | None = None
+    ) -> None:
+        self.settings, self._device, self._given = settings, device, images
         self._images: ImageDataset | None = None
 
     def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
@@ -90,7 +101,13 @@ class ConfiguredSource(Source):
             self._images = dataset
             check(labels_only(dataset))
 
-        return features_of(dict(self.settings), self._device, uses, note)
+        return features_of(dict(self.settings), self._device, uses, note, self._given)
+
+    def has_text(self) -> bool:
+        """Whether the network of the images has a text encoder."""
+        if self.settings["dataset"]["kind"] == "features":
+            return False
+        return named_backbone(dict(self.settings)).has_text
 
     def backbone(self) -> Backbone | None:
         """The network of the images; None for a file of features."""

@@ -85,6 +85,11 @@ def _existing(path: str | None) -> Path:
     return file
 
 
+def is_bank(path: Path) -> bool:
+    """Whether a path is the folder of a feature bank."""
+    return (path / NOTE).is_file()
+
+
 def _reader(file: Path) -> Callable[[Path], dict[str, Any]]:
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     if file.suffix.lower() not in readers:

@@ -1,8 +1,46 @@
 """Classifiers on frozen features."""
 
+from typing import TYPE_CHECKING
+
+from fewshot.lazy import lazy
 from fewshot.registry import Registry
 
-heads = Registry("head")
+if TYPE_CHECKING:
+    from fewshot.heads.alpha_tim import AlphaTIM as AlphaTIM
+    from fewshot.heads.base import Context as Context
+    from fewshot.heads.base import Head as Head
+    from fewshot.heads.base import LinearHead as LinearHead
+    from fewshot.heads.base import Query as Query
+    from fewshot.heads.base import Support as Support
+    from fewshot.heads.bd_cspn import BDCSPN as BDCSPN
+    from fewshot.heads.clip_adapter import CLIPAdapter as CLIPAdapter
+    from fewshot.heads.em_dirichlet import EMDirichlet as EMDirichlet
+    from fewshot.heads.gda import GDA as GDA
+    from fewshot.heads.incremental_lda import IncrementalLDA as IncrementalLDA
+    from fewshot.heads.knn import KNN as KNN
+    from fewshot.heads.laplacian_shot import LaplacianShot as LaplacianShot
+    from fewshot.heads.lda import LDA as LDA
+    from fewshot.heads.logistic import LogisticRegression as LogisticRegression
+    from fewshot.heads.lp_plus_plus import LPPlusPlus as LPPlusPlus
+    from fewshot.heads.matching import Matching as Matching
+    from fewshot.heads.ncm import NCM as NCM
+    from fewshot.heads.paddle import PADDLE as PADDLE
+    from fewshot.heads.pt_map import PTMAP as PTMAP
+    from fewshot.heads.qda import QDA as QDA
+    from fewshot.heads.ridge import Ridge as Ridge
+    from fewshot.heads.simpleshot import SimpleShot as SimpleShot
+    from fewshot.heads.soft_kmeans import SoftKMeans as SoftKMeans
+    from fewshot.heads.svm import SVM as SVM
+    from fewshot.heads.taskres import TaskRes as TaskRes
+    from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
+    from fewshot.heads.tim import TIM as TIM
+    from fewshot.heads.tip_adapter import TipAdapter as TipAdapter
+    from fewshot.heads.tip_adapter_f import TipAdapterF as TipAdapterF
+    from fewshot.heads.transformed_ncm import TransformedNCM as TransformedNCM
+    from fewshot.heads.verifier import Verifier as Verifier
+    from fewshot.heads.zero_shot import ZeroShot as ZeroShot
+
+heads = Registry("head", "fewshot.heads", "fewshot.heads.base:Head")
 heads.add(
     "ncm",
     "fewshot.heads.transformed_ncm:nearest_class_mean",
@@ -114,4 +152,41 @@ heads.add(
     "EM-Dirichlet: mixture of zero-shot probabilities; transductive, text",
 )
 
-__all__ = ["heads"]
+# Classes by the module that has them.
+_HOMES = {
+    "AlphaTIM": "alpha_tim",
+    "BDCSPN": "bd_cspn",
+    "CLIPAdapter": "clip_adapter",
+    "Context": "base",
+    "EMDirichlet": "em_dirichlet",
+    "GDA": "gda",
+    "Head": "base",
+    "IncrementalLDA": "incremental_lda",
+    "KNN": "knn",
+    "LDA": "lda",
+    "LPPlusPlus": "lp_plus_plus",
+    "LaplacianShot": "laplacian_shot",
+    "LinearHead": "base",
+    "LogisticRegression": "logistic",
+    "Matching": "matching",
+    "NCM": "ncm",
+    "PADDLE": "paddle",
+    "PTMAP": "pt_map",
+    "QDA": "qda",
+    "Query": "base",
+    "Ridge": "ridge",
+    "SVM": "svm",
+    "SimpleShot": "simpleshot",
+    "SoftKMeans": "soft_kmeans",
+    "Support": "base",
+    "TIM": "tim",
+    "TaskRes": "taskres",
+    "TextGaussian": "text_gaussian",
+    "TipAdapter": "tip_adapter",
+    "TipAdapterF": "tip_adapter_f",
+    "TransformedNCM": "transformed_ncm",
+    "Verifier": "verifier",
+    "ZeroShot": "zero_shot",
+}
+__all__ = ["heads", *_HOMES]  # noqa: PLE0604  strings, all of them
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -16,6 +16,7 @@ from fewshot.heads.solvers.information import (
     logits,
     maximise_information,
 )
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.tim import unit_length
 
 # Orders that the authors tuned on validation classes of mini-ImageNet.
@@ -51,6 +52,8 @@ class AlphaTIM(Head):
     temperature : float > 0
         Factor t of the logits; the authors' value.
     """
+
+    tags = HeadTags(tolerance=0.0001)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect
+from fewshot.heads.tags import HeadTags
 from fewshot.registry import parameter_names, variant_text
 
 if TYPE_CHECKING:
@@ -301,6 +302,14 @@ class Head(ABC):
         ``context.text`` for the rest. No other head ever gets such a support.
         """
         return 1
+
+    @property
+    def tags(self) -> HeadTags:
+        """Tolerances, and properties that the head promises, for `fewshot.testing.check_head`.
+
+        A head declares others by a class attribute ``tags = HeadTags(tolerance=1e-5)``.
+        """
+        return HeadTags()
 
     @abstractmethod
     def fit(self, support: Support) -> Self:

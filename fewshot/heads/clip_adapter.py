@@ -20,6 +20,7 @@ from fewshot.heads.solvers.training import (
     train,
 )
 from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.tags import HeadTags
 
 # Weights, gradient and moments of so many bytes are trained at a time on a CPU: they are read in
 # every step and should stay in cache.
@@ -64,6 +65,8 @@ class CLIPAdapter(Head):
     text_ : Tensor of shape (E, N, D)
         Text vectors times s.
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.information import unit
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
 FLOOR = 1e-15  # added to probabilities in logarithms, as in the authors' program
@@ -50,6 +51,8 @@ class EMDirichlet(Head):
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
     """
+
+    tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from fewshot.heads.base import (
     linear_scores,
 )
 from fewshot.heads.solvers.selection import folds, loss_of
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
 # The middle of the authors' range, where their search starts.
@@ -65,6 +66,8 @@ class GDA(LinearHead):
     biases_ : Tensor of shape (E, N)
     alpha_ : Tensor of shape (E,)
     """
+
+    tags = HeadTags(any_order_of_shots=False)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.solvers.covariance import LowRankCovariance, solve, spread_of
 from fewshot.heads.solvers.sufficient_statistics import SufficientStatistics
 from fewshot.heads.solvers.transforms import ncm_weights
+from fewshot.heads.tags import HeadTags
 
 
 class IncrementalLDA(LinearHead):
@@ -53,6 +54,8 @@ class IncrementalLDA(LinearHead):
     weights_ : Tensor of shape (E, N, D)
     biases_ : Tensor of shape (E, N)
     """
+
+    tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(self, shrinkage: float | Literal["auto"] = "auto") -> None:
         self.shrinkage = shrinkage

@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.transforms import check_metric, unit_length
+from fewshot.heads.tags import HeadTags
 
 
 class KNN(Head):
@@ -53,6 +54,11 @@ class KNN(Head):
         self.k = k
         self.metric = metric
         self.weights = weights
+
+    @property
+    def tags(self) -> HeadTags:
+        """Angles change with the origin, distances do not."""
+        return HeadTags(shift_invariant=self.metric == "euclidean", scale_invariant=True)
 
     def fit(self, support: Support) -> Self:
         """Keep the shots."""

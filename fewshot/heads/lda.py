@@ -12,6 +12,7 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.solvers.covariance import shrunk_covariance, solve
 from fewshot.heads.solvers.transforms import ncm_weights
+from fewshot.heads.tags import HeadTags
 
 
 class LDA(LinearHead):
@@ -55,6 +56,8 @@ class LDA(LinearHead):
     weights_ : Tensor of shape (E, N, D)
     biases_ : Tensor of shape (E, N)
     """
+
+    tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     means_at_one_shot = True
 

@@ -18,6 +18,7 @@ from fewshot.heads.base import (
 from fewshot.heads.solvers.selection import folds, loss_of
 from fewshot.heads.solvers.softmax_regression import softmax_regression
 from fewshot.heads.solvers.span import Span, span_of
+from fewshot.heads.tags import HeadTags
 
 MOST_FOLDS = 5
 STEPS_PER_DECADE = 8
@@ -61,6 +62,8 @@ class LogisticRegression(LinearHead):
     biases_ : Tensor of shape (E, N)
     C_ : Tensor of shape (E,)
     """
+
+    tags = HeadTags(tolerance=1e-05, shift_invariant=True)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.solvers.training import Shots, cross_entropy_gradient, shots_of
+from fewshot.heads.tags import HeadTags
 
 Product = Callable[[Tensor], Tensor]
 
@@ -57,6 +58,8 @@ class LPPlusPlus(LinearHead):
         Zero.
     alpha_ : Tensor of shape (E, N)
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     def __init__(self, steps: int = 300, initial_alpha: float = 2.5) -> None:
         self.steps = steps

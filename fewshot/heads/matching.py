@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.transforms import length_of, unit_length
+from fewshot.heads.tags import HeadTags
 
 
 class Matching(Head):
@@ -35,6 +36,8 @@ class Matching(Head):
         Shots of unit length.
     mask_ : Tensor of shape (E, N, K)
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     def __init__(
         self, temperature: float = 1.0, priors: Literal["uniform", "empirical"] = "uniform"

@@ -21,6 +21,7 @@ from fewshot.heads.solvers.transforms import (
     cosine_weights,
     ncm_weights,
 )
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.verifier import (
     Verifier,
     check_own_origin,
@@ -74,6 +75,11 @@ class NCM(LinearHead, Verifier):
         """Base classes if their mean is the origin."""
         base = self.metric == "cosine" and self.center == "base"
         return frozenset({"base"} if base else ())
+
+    @property
+    def tags(self) -> HeadTags:
+        """Angles change with the origin, distances do not."""
+        return HeadTags(shift_invariant=self.metric == "euclidean", scale_invariant=True)
 
     def fit(self, support: Support) -> Self:
         """Average the shots of every class."""

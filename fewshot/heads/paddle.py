@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.tags import HeadTags
 
 LOG_FLOOR = 1e-6  # added to class shares in logarithms, as in the authors' program
 CHECK = 10  # steps between looks at whether anything still changes
@@ -46,6 +47,8 @@ class PADDLE(Head):
         well; 512 is the authors' D, at which nothing changes. None leaves the distances as they
         are, as their program does.
     """
+
+    tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.covariance import spread_of
+from fewshot.heads.tags import HeadTags
 
 
 class QDA(Head):
@@ -49,6 +50,8 @@ class QDA(Head):
     ----------
     gaussians_ : Gaussians
     """
+
+    tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.tags import HeadTags
 
 # Regularisation that "auto" chooses from, in mean squared distances of shots from their mean.
 GRID = tuple(10.0 ** (step / 2) for step in range(-6, 7))
@@ -37,6 +38,8 @@ class Ridge(LinearHead):
     biases_ : Tensor of shape (E, N)
     alpha_ : Tensor of shape (E,)
     """
+
+    tags = HeadTags(shift_invariant=True)
 
     def __init__(self, alpha: float | Literal["auto"] = 1.0) -> None:
         self.alpha = alpha

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fewshot.heads.solvers.transforms import Center
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.transformed_ncm import TransformedNCM
 
 
@@ -20,6 +21,8 @@ class SimpleShot(TransformedNCM):
         class means, where there are no base classes; nothing, the paper's L2N. Fixed, nothing is
         chosen from data.
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     _setting = "head.simpleshot"
 

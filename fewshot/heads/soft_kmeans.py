@@ -9,6 +9,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
+from fewshot.heads.tags import HeadTags
 
 
 class SoftKMeans(Head):
@@ -38,6 +39,8 @@ class SoftKMeans(Head):
         Sums of the shots.
     counts_ : Tensor of shape (E, N)
     """
+
+    tags = HeadTags(shift_invariant=True)
 
     def __init__(self, scale: float = 10.0, steps: int = 1) -> None:
         self.scale = scale

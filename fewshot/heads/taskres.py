@@ -17,6 +17,7 @@ from fewshot.heads.solvers.training import (
     through_unit_length,
     train,
 )
+from fewshot.heads.tags import HeadTags
 
 
 class TaskRes(LinearHead):
@@ -52,6 +53,8 @@ class TaskRes(LinearHead):
     biases_ : Tensor of shape (E, N)
         Zero.
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     def __init__(self, alpha: float = 0.5, learning_rate: float = 2e-3, steps: int = 100) -> None:
         self.alpha = alpha

@@ -12,6 +12,7 @@ from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.selection import loss_of
 from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
 # The ranges of the authors' ImageNet settings, in 20 steps each (theirs: 20 and 200).
@@ -48,6 +49,8 @@ class TipAdapter(Head):
     text_ : Tensor of shape (E, N, D)
     alpha_, beta_ : Tensor of shape (E,)
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     name = "tip_adapter"
 

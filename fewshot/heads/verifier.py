@@ -49,10 +49,10 @@ def verifier(name: str, head: Head) -> Verifier:
 
 
 def verifying_heads() -> list[str]:
-    """Names of the registered heads that can verify, with the settings they have by default."""
+    """Names of the heads of this package that can verify with the settings they have by default."""
     from fewshot.heads import heads
 
-    made = {name: heads.create(name) for name in heads}
+    made = {name: heads.create(name) for name in heads if heads[name].package is None}
     own = [name for name, head in made.items() if not _together(head)]
     return [name for name in own if isinstance(made[name], Verifier)]
 

@@ -14,6 +14,7 @@ from fewshot.heads.base import (
     Support,
     linear_scores,
 )
+from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 from fewshot.heads.verifier import Verifier, cosine
 
@@ -32,6 +33,8 @@ class ZeroShot(LinearHead, Verifier):
         Text vectors times the scale.
     biases_ : Tensor of shape (E, N), zero
     """
+
+    tags = HeadTags(scale_invariant=True)
 
     @property
     def least_shots(self) -> int:

@@ -34,10 +34,7 @@ def loggers_of(settings_by_name: Any) -> list[Logger]:
             f"logger.{name}",
             f"expected settings by name, got {settings}",
         )
-        try:
-            logger: Logger = loggers.create(name, **settings)
-        except TypeError as error:
-            raise FewshotError(f"logger.{name}", str(error).split("__init__() ")[-1]) from None
+        logger: Logger = loggers.create_from(name, settings)
         logger.check()
         built.append(logger)
     return built

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewshot.report.payload.html import render_report
     from fewshot.report.text.table import markdown_table, summary_table
-    from fewshot.report.write import write_report
+    from fewshot.report.write import read_report, write_report
 
-__all__ = ["markdown_table", "render_report", "summary_table", "write_report"]
+__all__ = ["markdown_table", "read_report", "render_report", "summary_table", "write_report"]
 
 _HOME = {
     "markdown_table": "text.table",
+    "read_report": "write",
     "render_report": "payload.html",
     "summary_table": "text.table",
     "write_report": "write",

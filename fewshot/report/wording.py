@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from fewshot.statistics.intervals import half_width
+from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import counted, is_number, percent, plus_minus, short_percent
 
 Cell = Mapping[str, Any]
-
-# Keys of a block of the table and a set of plots: cells that can be compared with each other.
-GROUP = ("dataset", "backbone", "feature")
+AnyCell = TypeVar("AnyCell", bound=Cell)
 
 # The recommended estimator, and the oracles of runs without the key ``sees_queries``.
 RECOMMENDED = "auto"
@@ -55,24 +54,41 @@ def shots_text(shots: int) -> str:
     return counted(shots, "shot")
 
 
-def group_text(group: tuple[str, ...]) -> str:
-    """``eurosat · resnet18 (pooled)``."""
-    dataset, backbone, feature = map(plain, group)
-    return f"{dataset} · {backbone} ({feature})"
+class Group(NamedTuple):
+    """Features of cells that can be compared: a block of the table and a set of plots."""
+
+    dataset: str
+    part: str
+    backbone: str
+    feature: str
+
+    @classmethod
+    def of(cls, cell: Cell) -> Group:
+        """The group of a cell."""
+        return cls(*(str(cell[name]) for name in cls._fields))
+
+    @property
+    def text(self) -> str:
+        """``eurosat · resnet18 (pooled)``."""
+        dataset = dataset_label(self._asdict())
+        return f"{plain(dataset)} · {plain(self.backbone)} ({plain(self.feature)})"
 
 
-def heading_text(group: tuple[str, ...], cells: Iterable[Cell]) -> str:
-    """``eurosat · resnet18 (pooled), features of unit length``; the last part if recorded."""
+def heading_text(cells: Sequence[Cell]) -> str:
+    """``eurosat · resnet18 (pooled), features of unit length``, of cells of one group.
+
+    The last part only if it is recorded.
+    """
     kinds = {str(cell.get("normalize")) for cell in cells} & NORMALIZED.keys()
     kinds_text = " or ".join(NORMALIZED[kind] for kind in sorted(kinds))
-    return group_text(group) + (f", features {kinds_text}" if kinds_text else "")
+    return Group.of(cells[0]).text + (f", features {kinds_text}" if kinds_text else "")
 
 
-def group_cells(cells: Iterable[Cell]) -> dict[tuple[str, ...], list[Cell]]:
-    """Cells by data set, backbone and feature kind, in the order in which they came."""
-    groups: dict[tuple[str, ...], list[Cell]] = {}
+def group_cells(cells: Iterable[AnyCell]) -> dict[Group, list[AnyCell]]:
+    """Cells by data set, part, backbone and feature kind, in the order in which they came."""
+    groups: dict[Group, list[AnyCell]] = {}
     for cell in cells:
-        groups.setdefault(tuple(str(cell[name]) for name in GROUP), []).append(cell)
+        groups.setdefault(Group.of(cell), []).append(cell)
     return groups
 
 
@@ -189,8 +205,8 @@ def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for cell in cells:
         words = "; ".join(text for use, text in USES.items() if use in cell.get("head_uses", ()))
-        if words and cell["head"] not in notes.setdefault(words, []):
-            notes[words].append(cell["head"])
+        if words and head_label(cell) not in notes.setdefault(words, []):
+            notes[words].append(head_label(cell))
     return notes
 
 
@@ -219,7 +235,7 @@ def notes_of(
                 part = f"{number} of {cell['episodes']} episodes of "
                 where = f"{part if number < cell['episodes'] else ''}{_setting_text(cell)}"
                 heads = places.setdefault((name, plain(why(row))), {}).setdefault(where, [])
-                heads.append(plain(cell["head"]))
+                heads.append(plain(head_label(cell)))
     return [
         (plain(name), "; ".join(f"{w} with {_listed(heads)}" for w, heads in where.items()), reason)
         for (name, reason), where in places.items()
@@ -256,8 +272,3 @@ def feature_kinds(cells: Iterable[Cell]) -> dict[str, set[str]]:
     for cell in cells:
         kinds.setdefault(str(cell["backbone"]), set()).add(str(cell["feature"]))
     return kinds
-
-
-def task_of(cell: Cell) -> str:
-    """The task of a cell; classification in old runs, which do not record it."""
-    return str(cell.get("task", "classification"))

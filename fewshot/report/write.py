@@ -6,16 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
-from fewshot.results.store import read_runs, store_warnings
-from fewshot.tasks import table_columns
-from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.report.summary import JoinedSummary
+from fewshot.report.tasks import cells_by_task, report_of
+from fewshot.results.joining import Store
+from fewshot.results.store import store_warnings
 from fewshot.units import counted
 
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
@@ -28,7 +29,7 @@ MOST_PRINTED = 100
 
 def write_report(
     folder: Path,
-    summary: dict[str, Any],
+    summary: Mapping[str, Any],
     rows: Mapping[str, pd.DataFrame],
     figures: Sequence[str] = (),
 ) -> Path:
@@ -51,16 +52,12 @@ def write_report(
         Path of ``report.html``.
     """
     path = folder / "report.html"
-    episodes, predictions = (
-        rows.get(name, pd.DataFrame(columns=list(table_columns(name))))
-        for name in ("episodes", "predictions")
-    )
-    page = render_report(summary, episodes, predictions, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
+    page = render_report(summary, rows, [folder], thumbnail_bytes=THUMBNAIL_BYTES)
     path.write_text(page, encoding="utf-8", newline="\n")
     if figures:
         from fewshot.report.figures.write import write_figures
 
-        write_figures(folder, summary["cells"], episodes, predictions, figures)
+        write_figures(folder, summary["cells"], rows, figures)
     return path
 
 
@@ -82,13 +79,34 @@ def check_figures(argument: str, formats: Sequence[str]) -> None:
         )
 
 
-# Columns that a report shows; others are not read.
-COLUMNS = {
-    "episodes": [*CELL_COLUMNS, "episode", "classes", "actual_error"],
-    "predictions": [
-        *CELL_COLUMNS, "episode", "estimator", "predicted_error", "lower", "upper", "actual_error",
-    ],
-}  # fmt: skip
+def read_report(
+    runs: Sequence[Path], argument: str = "report"
+) -> tuple[JoinedSummary, dict[str, pd.DataFrame]]:
+    """Join runs: their summary, and by table the columns that a report shows.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        As from `fewshot.results.folders.find_runs`.
+    argument : str
+        Argument that errors name.
+
+    Raises
+    ------
+    FewshotError
+        No run can be read.
+    """
+    store = Store(runs, argument)
+    while True:
+        summary = store.summary()
+        count = len(store.runs)
+        rows = {
+            table: store.rows(table, [*report.task.identity, *columns])
+            for report in map(report_of, cells_by_task(summary["cells"]))
+            for table, columns in report.columns.items()
+        }
+        if len(store.runs) == count:  # else a run was removed as its table could not be read
+            return cast("JoinedSummary", summary), rows
 
 
 def join_report(
@@ -116,39 +134,41 @@ def join_report(
     from fewshot.report.payload.payload import payload
     from fewshot.report.text.table import summary_table
 
-    summary, episodes, predictions = read_runs(runs, COLUMNS)
+    summary, rows = read_report(runs)
     for line in store_warnings(summary):
         print(f"fewshot: {line}", file=sys.stderr)
     options: dict[str, Any] = {} if thumbnails else {"thumbnail_bytes": 0}
-    contents = payload(summary, episodes, predictions, **options)
+    contents = payload(summary, rows, **options)
     with writing("--output", target), atomic_path(target) as partial:
         partial.write_text(page_text(summary, contents), encoding="utf-8", newline="\n")
     if len(summary["cells"]) <= MOST_PRINTED:
         print(summary_table(summary["cells"]))
     print(f"\n{answer_text(contents.answer)}")
     if formats:
-        _draw(target, summary, episodes, predictions, formats)
+        _draw(target, summary, rows, formats)
     count = len(summary["runs"])
     print(f"\nReport over {counted(count, 'run')}: {target}")
     return len(summary["unreadable"])
 
 
 def _draw(
-    target: Path, summary: dict[str, Any], episodes: Any, predictions: Any, formats: Sequence[str]
+    target: Path,
+    summary: JoinedSummary,
+    rows: Mapping[str, pd.DataFrame],
+    formats: Sequence[str],
 ) -> None:
     from fewshot.report.figures.write import write_figures
 
     folder = target.with_name(f"{target.stem}_figures")
     with writing("--figures", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        files = write_figures(folder, summary["cells"], episodes, predictions, formats)
+        files = write_figures(folder, summary["cells"], rows, formats)
     print(f"\nFigures: {folder}, {counted(len(files), 'file')}")
 
 
 def write_tables(runs: Sequence[Path], kind: str, target: Path) -> None:
     """Write the tables of `fewshot.report.text.papers` to one file."""
     from fewshot.report.text.papers import paper_tables
-    from fewshot.results.joining import Store
 
     text = paper_tables(Store(runs), kind)
     with writing(f"--{kind}", target), atomic_path(target) as partial:

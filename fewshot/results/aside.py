@@ -8,6 +8,7 @@ from typing import Any
 from fewshot.results.reading import Cell, Run, identity
 from fewshot.tasks import task_named
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.units import counted
 
 Counting = Mapping[tuple[Any, ...], tuple[int, Cell]]
 
@@ -96,7 +97,7 @@ def _line(cells: Sequence[Mapping[str, Any]]) -> str:
     run, episodes, counts, more = (
         cells[0][name] for name in ("run", "episodes", "counts_run", "counts_episodes")
     )
-    many = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
+    many = counted(len(cells), "cell")
     heads, datasets = _named(map(head_label, cells)), _named(map(dataset_label, cells))
     what = f"{run}: {episodes} episodes of {many} ({heads} on {datasets})"
     if more > episodes:

@@ -26,7 +26,7 @@ from fewshot.paths import KEPT
 from fewshot.results.encoding import without_dictionaries
 from fewshot.results.folders import SUMMARY, run_folders
 from fewshot.results.migration import migrated_summary
-from fewshot.results.reading import Run, checked_summary
+from fewshot.results.reading import Run, checked_summary, open_run
 from fewshot.results.result import Result, check_rows, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.results.store import write_tables
@@ -122,6 +122,26 @@ def read_cell(folder: Path, key: str) -> Result | None:
     """Read one cell of a run folder; None if it is damaged or of a newer version."""
     summary = _summaries(folder).get(key)
     return None if summary is None else _load_cell(folder, summary)
+
+
+def load_run(folder: Path) -> tuple[dict[str, Any], list[Result]]:
+    """Summary and cells of a run folder, in order.
+
+    Raises
+    ------
+    FewshotError
+        The folder is damaged, or of a newer version.
+    """
+    run = open_run(folder, "load")
+    cells = []
+    for cell in run.summary["cells"]:
+        loaded = _load_cell(folder, cell)
+        if loaded is None:
+            raise FewshotError(
+                "load", f"{folder}: the rows of {cell['head']} do not fit its summary"
+            )
+        cells.append(loaded)
+    return run.summary, cells
 
 
 def _load_cell(folder: Path, cell: dict[str, Any]) -> Result | None:

@@ -20,6 +20,7 @@ from fewshot.results.reading import Cell, Run, identity, open_run, rows_expected
 from fewshot.results.variants import Variants, complete_variants, with_variants
 from fewshot.tasks import table_columns, task_named, task_of_table
 from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.units import counted
 
 # Runs made further in the future than this are reported.
 AHEAD = timedelta(minutes=10)
@@ -74,7 +75,7 @@ class Store:
     def _check_any_left(self) -> None:
         if not self.runs and self._errors:
             first, more = self._errors[0], len(self._errors) - 1
-            others = f", and {more} more run{'s' * (more > 1)} neither" if more else ""
+            others = f", and {counted(more, 'more run')} neither" if more else ""
             raise FewshotError(first.argument, first.problem + others, first.remedy)
 
     def counting(self) -> dict[tuple[Any, ...], tuple[int, Cell]]:

@@ -1,1 +1,27 @@
 """Intervals, paired tests and ranking measures: pure functions of arrays."""
+
+from typing import TYPE_CHECKING
+
+from fewshot.lazy import lazy
+
+if TYPE_CHECKING:
+    from fewshot.statistics.paired import compare_on_episodes as compare_on_episodes
+    from fewshot.statistics.populations import mean_interval as mean_interval
+    from fewshot.statistics.populations import population_intervals as population_intervals
+    from fewshot.statistics.predictions import compare_estimators as compare_estimators
+    from fewshot.statistics.predictions import coverage_curve as coverage_curve
+    from fewshot.statistics.predictions import interval_metrics as interval_metrics
+    from fewshot.statistics.predictions import prediction_metrics as prediction_metrics
+
+# Names by the module that has them.
+_HOMES = {
+    "compare_estimators": "predictions",
+    "compare_on_episodes": "paired",
+    "coverage_curve": "predictions",
+    "interval_metrics": "predictions",
+    "mean_interval": "populations",
+    "population_intervals": "populations",
+    "prediction_metrics": "predictions",
+}
+__all__ = [*_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
-from fewshot.exceptions import FewshotError
-from fewshot.registry import Registry, imported
+from fewshot.exceptions import FewshotError, expect
+from fewshot.importing import imported
+from fewshot.lazy import lazy
+from fewshot.registry import Registry
 from fewshot.tasks.base import CELL_COLUMNS, EPISODE, KINDS, Table, Task
 
-__all__ = ["Task", "known_tasks", "table_columns", "task_named", "tasks"]
+if TYPE_CHECKING:
+    from fewshot.tasks.base import Entries as Entries
+    from fewshot.tasks.base import Measure as Measure
+    from fewshot.tasks.calibration import CalibrationPlan as CalibrationPlan
+    from fewshot.tasks.calibration import calibration_cells as calibration_cells
+    from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
+    from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
+    from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
+    from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
+    from fewshot.tasks.engine.episodes import actual_errors as actual_errors
+    from fewshot.tasks.engine.episodes import predicted_errors as predicted_errors
+    from fewshot.tasks.engine.episodic import EpisodicTask as EpisodicTask
+    from fewshot.tasks.engine.scores import map_scores as map_scores
+    from fewshot.tasks.one_class.confusers.cleaning import nearest_names as nearest_names
+
+# Names by the module that has them.
+_HOMES = {
+    "CalibrationPlan": "calibration",
+    "Entries": "base",
+    "EpisodicTask": "engine.episodic",
+    "Measure": "base",
+    "actual_errors": "engine.episodes",
+    "calibration_cells": "calibration",
+    "draw_base_episodes": "engine.base_classes",
+    "evaluate_base_classes": "engine.base_classes",
+    "fit_calibrator": "calibration",
+    "fit_text_gaussians": "engine.class_gaussians",
+    "map_scores": "engine.scores",
+    "nearest_names": "one_class.confusers.cleaning",
+    "predicted_errors": "engine.episodes",
+}
+__all__ = ["Table", "Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy(__name__, _HOMES)
 
 tasks = Registry("task", "fewshot.tasks")
 tasks.add(
@@ -62,6 +98,29 @@ def _given(target: str) -> Task:
             "Give it another name.",
         )
     return task_named(task.name)
+
+
+@contextmanager
+def registered(task: type[Task]) -> Iterator[str]:
+    """Register a task under its name for a while, unless it is; the name.
+
+    Raises
+    ------
+    FewshotError
+        It is declared wrongly, or its name is that of another one.
+    """
+    _checked(task, None, f"{task.__module__}:{task.__qualname__}")
+    if task.name in tasks:
+        known = tasks[task.name].load()
+        expect(known is task, "task", f"{task.name!r} is the name of {known!r}, too")
+        yield task.name
+        return
+    tasks.add(task.name, task, task.title)
+    try:
+        yield task.name
+    finally:
+        tasks.remove(task.name)
+        _created.cache_clear()
 
 
 def known_tasks() -> list[Task]:

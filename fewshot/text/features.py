@@ -17,6 +17,7 @@ from fewshot.backbones.base import Backbone
 from fewshot.files import atomic_path, plain_name, writing
 from fewshot.text.class_texts import ClassTexts, class_texts, text_vectors
 from fewshot.text.template_sets import template_set
+from fewshot.units import counted
 
 # Increased when the computation of vectors from texts changes.
 FORMAT = 2
@@ -101,7 +102,7 @@ def text_features(
         _write(path, features)
     cut = features.record["cut"]
     if cut:
-        what = f"{len(cut)} text{'s' * (len(cut) > 1)}, for instance of {cut[0]['class']!r}"
+        what = f"{counted(len(cut), 'text')}, for instance of {cut[0]['class']!r}"
         print(f"fewshot: the text encoder cuts off the end of {what}", file=sys.stderr)
     return features
 

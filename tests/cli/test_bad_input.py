@@ -72,7 +72,14 @@ def refused_run(composed):
         ("episodes.min_images=keep", "episodes.min_images: expected one of 'raise', 'drop'"),
         ("threads=-1", "threads: expected an integer >= 1, got -1."),
         ("device=gpu", "device: cannot use 'gpu': "),
-        ("task=segmentation", "task: expected one of 'classification', 'verification', 'one"),
+        (
+            "task=segmentation",
+            "task: expected a registered name, got 'segmentation'. D",
+        ),
+        (
+            "task=verifcation",
+            "task: expected a registered name, got 'verifcation'. D",
+        ),
         ("features.dtype=int8", "features.dtype: expected one of 'float32', 'float16'"),
         ("features.normalize=l3", "features.normalize: expected one of 'auto', 'none', 'l2'"),
         ("features.batch_size=0", "features.batch_size: expected an integer >= 1, got 0."),
@@ -355,12 +362,12 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
 def test_a_defect_is_not_taken_for_a_mistake(feature_settings, monkeypatch):
     """Only mistakes are told in one line; for a defect the traceback is wanted."""
     from fewshot.cli import main
-    from fewshot.evaluation import episodes as run_nouns
+    from fewshot.evaluation import sampling
 
     def broken(*_):
         raise ValueError("a defect")
 
-    monkeypatch.setattr(run_nouns, "draw_episodes", broken)
+    monkeypatch.setattr(sampling, "draw_episodes", broken)
     with pytest.raises(ValueError, match="a defect"):
         main.main(list(feature_settings))
     assert "fewshot.evaluation.run" in sys.modules

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fewshot.cli.main import main
-from fewshot.evaluation import cells as evaluating
+from fewshot.results import cells as storing
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 MANY = (
@@ -100,7 +100,7 @@ def test_a_run_that_is_killed_twice(fewshot, feature_settings):
 def test_a_killed_sweep_goes_on_without_network_and_images(fewshot, image_settings, monkeypatch):
     sweep = ("-m", *image_settings, "episodes.ways=3", "estimator=constant", "head=[ncm,lda]",
              "episodes.shots=1,2", "hydra.sweep.dir=runs/s")  # fmt: skip
-    keep, cells = evaluating.keep_cell, []
+    keep, cells = storing.keep_cell, []
 
     def keep_three(runs, cell):
         keep(runs, cell)
@@ -109,7 +109,7 @@ def test_a_killed_sweep_goes_on_without_network_and_images(fewshot, image_settin
             os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluating, "keep_cell", keep_three)
+        patch.setattr(storing, "keep_cell", keep_three)
         assert os.waitpid(forked(sweep), 0)[1] == signal.SIGKILL
     before = kept()
     assert len(before) == 1  # of the second job; the first one is complete

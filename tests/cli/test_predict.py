@@ -95,8 +95,8 @@ def test_features_instead_of_images(fewshot, feature_file):
 
 def test_refusals(refusal, support, tmp_path):
     assert refusal("predict", "nowhere").startswith("DIR: expected a folder")
-    assert refusal("predict", support, "--backbone", "resnet19").startswith("backbone: ")
-    assert refusal("predict", support, "--backbone", "jax:x").startswith("backbone: ")
+    assert refusal("predict", support, "--backbone", "resnet19").startswith("--backbone: ")
+    assert refusal("predict", support, "--backbone", "jax:x").startswith("--backbone: ")
     assert refusal("predict", support, *NETWORK, "--head", "lad").endswith("Did you mean 'lda'?")
     assert "--head: expected at least one" in refusal("predict", support, "--head", ",")
     assert "level" in refusal("predict", support, *NETWORK, "--level", "1.5")

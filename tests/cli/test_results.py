@@ -210,10 +210,10 @@ def test_migrate(fewshot, copied):
         path.write_text(json.dumps(summary))
     done = results(fewshot, "migrate", copied)
     assert done.code == 0
-    assert "version 1 to 2" in done.out
-    assert done.out.endswith("2 rewritten, 0 of version 2 already, 0 refused.\n")
+    assert "version 1 to 3" in done.out
+    assert done.out.endswith("2 rewritten, 0 of version 3 already, 0 refused.\n")
     done = results(fewshot, "migrate", copied)
-    assert done.out == "0 rewritten, 2 of version 2 already, 0 refused.\n"
+    assert done.out == "0 rewritten, 2 of version 3 already, 0 refused.\n"
     assert results(fewshot, "query", copied).code == 0
 
 

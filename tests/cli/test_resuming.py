@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewshot.evaluation import cells as evaluating
 from fewshot.heads.ncm import NCM
+from fewshot.tasks.classification import cell as classification
+from fewshot.tasks.verification import cell as verification
 
 ROWS = ("episodes", "predictions")
 QUICK = ("estimator=[margin,constant]",)
@@ -36,8 +37,8 @@ def no_work(monkeypatch):
     def never(*_, **__):
         raise AssertionError("a cell was computed")
 
-    monkeypatch.setattr(evaluating, "evaluate_cell", never)
-    monkeypatch.setattr(evaluating, "evaluate_verification", never)
+    monkeypatch.setattr(classification, "evaluate_cell", never)
+    monkeypatch.setattr(verification, "evaluate_verification", never)
 
 
 def test_the_same_run_again_takes_every_cell(fewshot, feature_settings, request):
@@ -143,7 +144,7 @@ def test_a_cell_that_fails_leaves_the_others(fewshot, feature_settings):
     lines = done.err.splitlines()
     assert done.code == 2
     assert len(lines) == 2
-    assert lines[0].startswith(f"fewshot: failed: lda with 1 shot: {problem}")
+    assert lines[0].startswith(f"fewshot: failed: lda (shrinkage=2) with 1 shot: {problem}")
     (summary,) = summaries()
     assert [cell["head"] for cell in summary["cells"]] == ["ncm", "ncm"]
     assert [(cell["head"], cell["shots"]) for cell in summary["failed"]] == [("lda", 1), ("lda", 5)]

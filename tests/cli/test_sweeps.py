@@ -92,7 +92,8 @@ def test_a_report_that_cannot_be_made_is_no_warning(fewshot, feature_settings, m
 
 
 def test_arguments_of_one_cell():
-    settings = {"head": {"ncm": {}, "lda": {}}, "episodes": {"shots": [1, 5], "path": None}}
+    settings = {"head": {"ncm": {}, "lda": {}}, "seed": 0}
+    settings["episodes"] = {"shots": [1, 5], "path": None}
     overrides = [
         "+head.ncm.x=1",
         "head=[ncm,lda]",
@@ -102,6 +103,10 @@ def test_arguments_of_one_cell():
     ]
     arguments = cell_arguments(overrides, settings, {"head": "lda", "shots": 5})
     assert arguments == ["head.lda.shrinkage=2", "a=b c", "head=lda", "episodes.shots=5"]
+    settings["seed"] = [0, 1]
+    of_seed = cell_arguments(overrides, settings, {"head": "lda", "shots": 5, "seed": 1})
+    assert of_seed == ["head.lda.shrinkage=2", "a=b c", "head=lda", "seed=1", "episodes.shots=5"]
+    settings["seed"] = 0
     settings["episodes"]["path"] = "x"
     arguments = cell_arguments(overrides, settings, {"head": "mine", "shots": 5})
     assert arguments == [x for x in overrides if x != "launcher=joblib"]

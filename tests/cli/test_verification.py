@@ -41,4 +41,6 @@ def test_refusals_come_before_any_work(refusal, named_features):
     message = refusal("task=verification", "head=lda", *named_features)
     assert message.startswith("head=lda: expected a head that scores one class at a time")
     message = refusal("task=verify", *named_features)
-    assert message.startswith("task: expected one of 'classification', 'verification'")
+    assert message.startswith(
+        "task: expected a registered name, got 'verify'. Did you mean 'verification'"
+    )

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from fewshot.evaluation.episodes import create_objects
 
 from fewshot.config.compose import settings_from
 from fewshot.config.nodes import GROUPS, all_sections, imported_defaults, options_of, sections
+from fewshot.evaluation.named import create_objects
 from fewshot.exceptions import FewshotError, UnknownNameError
 
 NAMES = [(group, name) for group, registry in GROUPS.items() for name in registry]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot.datasets import load_dataset
+from fewshot.datasets import Folder, load_dataset
 from fewshot.datasets.classnames import composed_names, folded, nearest
 from fewshot.datasets.files import load_files
 from fewshot.datasets.folder import load_folder
@@ -400,3 +400,18 @@ def test_pipes_are_passed_over_and_dangling_links_are_not(tmp_path):
 def test_roots_that_no_folder_can_have():
     for root in ("n" * 5000, "a\0b"):
         assert "got nothing there" in refusal(Path(root))
+
+
+def test_rows_of_a_folder_object(tmp_path):
+    """An object of a class with a constructor of its own gives some of its images as others do."""
+    for value, name in enumerate(("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (50 * value, 0, 0)).save(tmp_path / name)
+    whole = Folder(tmp_path, split="random")
+    chosen = whole.take_rows(np.array([3, 0]))
+    assert chosen.paths == ("dog/1.png", "cat/0.png")
+    assert [np.asarray(chosen.read(row))[0, 0, 0] for row in (0, 1)] == [150, 0]
+    assert (chosen.name, chosen.classnames, chosen.parts) == (
+        whole.name, ("cat", "dog"), whole.parts,
+    )  # fmt: skip
+    assert chosen.fingerprint() not in (whole.fingerprint(), whole.take_rows([0, 3]).fingerprint())

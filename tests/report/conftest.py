@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.statistics.populations import LEVELS
 from fewshot.statistics.predictions import (
     compare_estimators,
@@ -18,7 +21,8 @@ from fewshot.statistics.predictions import (
     mean_interval,
     prediction_metrics,
 )
-from fewshot.tasks import table_columns
+from fewshot.tasks import table_columns, tasks
+from fewshot.tasks.base import CELL_COLUMNS
 
 CLASSES = ["AnnualCrop", "Forest", "Highway", "Industrial", "Pasture", "River", "SeaLake"]
 NEED_TWO = "leave-one-out needs two shots of every class"
@@ -34,8 +38,15 @@ class Run(NamedTuple):
     """Inputs of the report."""
 
     summary: dict
-    episodes: pd.DataFrame
-    predictions: pd.DataFrame
+    rows: dict[str, pd.DataFrame]
+
+    @property
+    def episodes(self):
+        return self.rows["episodes"]
+
+    @property
+    def predictions(self):
+        return self.rows["predictions"]
 
 
 def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, intervals, **names):
@@ -145,8 +156,9 @@ def make_run(
         for head in heads:
             for K in shots:
                 default = {"loo": (NEED_TWO, 1.0)} if K == 1 else {}
-                names = {"dataset": dataset, "backbone": backbone, "feature": "pooled"}
-                names |= {"head": head, "ways": ways, "shots": K, "seed": 0}
+                names = {"dataset": dataset, "part": "novel", "backbone": backbone}
+                names |= {"feature": "pooled", "head": head, "variant": ""}
+                names |= {"ways": ways, "shots": K, "seed": 0}
                 cells.append(
                     make_cell(
                         rng,
@@ -176,7 +188,7 @@ def make_run(
     # What reaches a report has been, or could have been, through summary.json.
     summary = json.loads(json.dumps(summary))
     frames = (pd.concat([cell[i] for cell in cells], ignore_index=True) for i in (0, 1))
-    return Run(summary, *frames)
+    return Run(summary, dict(zip(("episodes", "predictions"), frames, strict=True)))
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +216,8 @@ def without_judging(run):
         for row in cell["estimators"].values():
             for name in (*NEW, "coverage_curve"):
                 row.pop(name)
-    return Run(summary, run.episodes, run.predictions.assign(lower=np.nan, upper=np.nan))
+    unbounded = run.predictions.assign(lower=np.nan, upper=np.nan)
+    return Run(summary, run.rows | {"predictions": unbounded})
 
 
 @pytest.fixture(scope="session")
@@ -224,3 +237,56 @@ def data_of():
     """Function that returns the data of a page's script."""
     element = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
     return lambda page: json.loads(element.search(page)[1])
+
+
+@pytest.fixture
+def outside_tasks(monkeypatch):
+    """Tasks of another package, registered for a test."""
+    monkeypatch.syspath_prepend(Path(__file__).parent / "outside")
+    module = importlib.import_module("any_tasks")
+    own = [module.Retrieval, module.Counting, module.NoReport, module.Missing]
+    for task in own:
+        tasks.add(task.name, task)
+    yield own
+    for task in own:
+        del tasks._entries[task.name]
+
+
+def _interval(mean, half, population="episodes"):
+    return {"mean": mean, "lower": mean - half, "upper": mean + half, "population": population}
+
+
+def _cell(task, head, shots, **facts):
+    names = {"task": task, "dataset": "birds", "part": "base", "backbone": "net"}
+    names |= {"feature": "pooled", "head": head, "variant": "", "ways": 5, "shots": shots}
+    return {**names, "seed": 0, "queries": 15, "episodes": 3, "duration_s": 2.0, **facts}
+
+
+@pytest.fixture
+def outside_run(outside_tasks):
+    """Cells of tasks that the project does not know, and their rows."""
+    cells, rows = [], []
+    for shots in (1, 5):
+        for head, mean in (("cosine", 0.4), ("learned", 0.5)):
+            precision = {p: _interval(mean + shots / 50, h, p)
+                         for p, h in (("episodes", 0.01), ("classes", 0.2))}  # fmt: skip
+            gap = {p: _interval(0.1, h, p) for p, h in (("episodes", 0.02), ("classes", 0.3))}
+            pair = {"first": "learned", "second": "cosine", "mean_precision": gap}
+            cells.append(
+                _cell(
+                    "retrieval",
+                    head,
+                    shots,
+                    gallery="small",
+                    mean_precision=precision,
+                    first_rank=_interval(12.5 * mean, 0.5),
+                    cutoffs=[{"cutoff": k, "recall": mean + k / 100} for k in (1, 10)],
+                    comparisons=[pair] if head == "learned" else [],
+                )
+            )
+    for head, miss in (("grid", 3.25), ("density", 1.5)):
+        cell = _cell("counting", head, 1, miss=_interval(miss, 0.25), objects=17)
+        names = {name: cell[name] for name in CELL_COLUMNS}
+        rows.append(pd.DataFrame({"episode": range(3), "miss": [miss] * 3}).assign(**names))
+        cells.append(cell)
+    return Run({"schema_version": SCHEMA_VERSION, "cells": cells}, {"counts": pd.concat(rows)})

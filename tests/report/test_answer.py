@@ -8,7 +8,6 @@ import pytest
 
 from fewshot.report.payload.payload import payload
 from fewshot.statistics.populations import mean_interval
-from fewshot.tasks import table_columns
 
 EPISODES, WAYS, CLASSES = 400, 5, 40
 
@@ -18,8 +17,8 @@ def made(*cells):
     tables, summaries = [], []
     for changes in cells:
         cell = {
-            "task": "classification", "dataset": "birds", "backbone": "resnet", "feature": "pooled",
-            "head": "ncm", "ways": WAYS, "shots": 5, "seed": 0,
+            "task": "classification", "dataset": "birds", "part": "novel", "backbone": "resnet",
+            "feature": "pooled", "head": "ncm", "variant": "", "ways": WAYS, "shots": 5, "seed": 0,
         }  # fmt: skip
         cell |= {key: value for key, value in changes.items() if key in cell}
         error = changes["error"]
@@ -37,8 +36,7 @@ def made(*cells):
             "accuracy_intervals": {"classes": classes} if classes else {},
             "comparisons": changes.get("comparisons", []), "hashes": {"episodes": drawn},
         })  # fmt: skip
-    empty = pd.DataFrame(columns=list(table_columns("predictions")))
-    return payload({"cells": summaries}, pd.concat(tables), empty).answer
+    return payload({"cells": summaries}, {"episodes": pd.concat(tables)}).answer
 
 
 def lines(*cells):
@@ -325,10 +323,4 @@ def test_a_backbone_with_more_features_on_one_data_set_is_still_the_same():
 
 
 def test_nothing_to_say():
-    empty = pd.DataFrame(columns=["episode", "actual_error", "classes"])
-    assert (
-        payload(
-            {"cells": []}, empty, pd.DataFrame(columns=list(table_columns("predictions")))
-        ).answer
-        == []
-    )
+    assert payload({"cells": []}, {}).answer == []

@@ -79,7 +79,7 @@ def test_from_the_run_to_the_tables(fewshot, tmp_path):
     assert {row["head"] for row in json.loads(query)} == {"lda"}
     assert len(json.loads(query)) == 3 * 12
     export = fewshot("results", "export", "runs", "--format", "csv").stdout
-    assert export.splitlines()[0].startswith("head,backbone,features 1 shot")
+    assert export.splitlines()[0].startswith("head,backbone,f 1 shot")
     compared = json.loads(
         fewshot("results", "compare", "runs", "--heads", "ncm,lda", "--format", "json").stdout
     )

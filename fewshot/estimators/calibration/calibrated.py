@@ -31,6 +31,7 @@ from fewshot.estimators.calibration.intervals import (
     check_level,
     new_classes,
 )
+from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect, expect_choice
 from fewshot.heads.base import Head, Support
 
@@ -137,6 +138,8 @@ class Stack(Calibrated):
     level : float in (0, 0.99]
         Nominal coverage of the interval.
     """
+
+    tags = EstimatorTags(at_one_shot=False, without_base=False, has_interval=True)
 
     def __init__(
         self, of: Sequence[str] = ("margin", "loo", "davies_bouldin"), level: float = LEVEL

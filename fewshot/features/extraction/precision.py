@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fewshot.backbones.base import Encode
 from fewshot.exceptions import expect_choice
+from fewshot.hardware import computes_in_bfloat16
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 LEAST_COSINE = 0.999
@@ -31,18 +32,17 @@ def resolve(precision: str, device: torch.device) -> str:
     return "bfloat16" if computes_in_bfloat16(device) else "float32"
 
 
-def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16, rather than imitating it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return False
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # public in no release so far
-    return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
 def at_precision(encode: Encode, precision: str, device: torch.device) -> Encode:
-    """`encode` under autocast; for float32 without the shortcuts that CUDA takes by default."""
+    """A network at a precision: under autocast, or in float32 without CUDA's shortcuts.
+
+    Parameters
+    ----------
+    encode : callable
+        As from ``Backbone.load``: images (B, 3, S, S) to features (B, D).
+    precision : {"float32", "bfloat16", "float16"}
+    device : torch.device
+        Where it runs.
+    """
     if precision == "float32":
         return _without_tf32(encode) if device.type == "cuda" else encode
 

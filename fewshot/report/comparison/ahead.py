@@ -6,25 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from fewshot.statistics.intervals import Difference
-from fewshot.units import percent, plus_minus
+from fewshot.units import decimal, percent, plus_minus
 
 MOST = 4
 
 
-def ahead_text(gap: Difference, what: str, name: str) -> str:
-    """``clearly ahead of the next head, lda (+2.4 ± 0.2 points on the same episodes)``."""
-    text = f"{gap_text(gap.mean, gap.half)} points on the same episodes"
+def ahead_text(gap: Difference, what: str, name: str, *, share: bool = True) -> str:
+    """``clearly ahead of the next head, lda (+2.4 ± 0.2 points on the same episodes)``.
+
+    `share` says whether the difference is one of shares, in points.
+    """
+    points = " points" if share else ""
+    text = f"{gap_text(gap.mean, gap.half, share=share)}{points} on the same episodes"
     if not gap.above:
         return f"not clearly ahead of the next {what}, {name} ({text})"
     if gap.clear_elsewhere is False:
-        elsewhere = f"± {percent(gap.classes)} for other classes, where it is not clear"
+        width = percent(gap.classes) if share else decimal(gap.classes)
+        elsewhere = f"± {width} for other classes, where it is not clear"
         return f"ahead of the next {what}, {name}, on these classes ({text}; {elsewhere})"
     return f"clearly ahead of the next {what}, {name} ({text})"
 
 
-def gap_text(mean: float, half: float) -> str:
-    """``+2.4 ± 0.2``; two decimals where one would not show which number is larger."""
-    digits = 2 if percent(abs(mean)) == percent(half) else 1
+def gap_text(mean: float, half: float, *, share: bool = True) -> str:
+    """``+2.4 ± 0.2``; a further decimal where it is needed to show which number is larger."""
+    scale, digits = (1.0, 1) if share else (0.01, 2)  # `percent` multiplies by 100
+    mean, half = scale * mean, scale * half
+    digits += percent(abs(mean), digits=digits) == percent(half, digits=digits)
     return plus_minus(mean, half, digits=digits, sign=True)
 
 

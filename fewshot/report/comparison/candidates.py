@@ -15,6 +15,7 @@ from fewshot.report.wording import (
     shots_text,
 )
 from fewshot.statistics.intervals import half_width
+from fewshot.tasks.base import head_label
 from fewshot.units import is_number, percent
 
 Setting = tuple[int, int]  # ways, shots
@@ -80,7 +81,7 @@ def candidates(
     kinds = feature_kinds(cell for cell, _ in judged) if kinds is None else kinds
     groups: dict[Setting, dict[tuple[str, str], list[EvaluatedCell]]] = {}
     for cell, rows in judged:
-        names = backbone_name(cell, kinds), str(cell["head"])
+        names = backbone_name(cell, kinds), head_label(cell)
         setting = int(cell["ways"]), int(cell["shots"])
         groups.setdefault(setting, {}).setdefault(names, []).append((cell, rows))
     return {

@@ -11,7 +11,7 @@ from fewshot.report.wording import Cell
 from fewshot.statistics.intervals import Difference
 from fewshot.statistics.paired import differences, mean_difference
 
-EvaluatedCell = tuple[Cell, CellRows]
+EvaluatedCell = tuple[Cell, CellRows | None]  # rows, if its task has errors of episodes
 
 
 def compare(first: Sequence[EvaluatedCell], second: Sequence[EvaluatedCell]) -> Difference | None:
@@ -24,11 +24,12 @@ def compare(first: Sequence[EvaluatedCell], second: Sequence[EvaluatedCell]) -> 
     gaps, classes = [], []
     for cell, rows in first:
         drawn = _drawn(cell)
-        if drawn is None or drawn not in others or not len(rows):
+        other = None if drawn is None else others.get(drawn)
+        if other is None or rows is None or not len(rows):
             continue
-        _, at, other_at = np.intersect1d(rows.episode, others[drawn].episode, return_indices=True)
+        _, at, other_at = np.intersect1d(rows.episode, other.episode, return_indices=True)
         # Of accuracies, so that a positive difference says that the first is better.
-        gaps.append(differences(others[drawn].actual[other_at], rows.actual[at]))
+        gaps.append(differences(other.actual[other_at], rows.actual[at]))
         classes += rows.classes(at)
     if not gaps:
         return None

@@ -1,59 +1,23 @@
-"""Matrix of backbones and data sets with the accuracy of the best head."""
+"""Matrix of backbones and data sets, drawn by matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from fewshot.report.charts.matrix import Matrix
 from fewshot.report.figures.style import GREY, INK, house_style
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, plain, shots_text
-from fewshot.units import is_number
+from fewshot.report.wording import plain
 
 WIDE, HIGH, LETTER = 0.95, 0.34, 0.085
 
 
-def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
-    """Mean accuracy in % of the best head, at the largest number of shots that most cells share.
-
-    Parameters
-    ----------
-    cells : sequence of dict
-        Cells of classification.
-
-    Returns
-    -------
-    Figure or None
-        None with one backbone and one data set.
-    """
-    cells = [cell for cell in cells if is_number(cell["accuracy"]["mean"])]
-    kinds = feature_kinds(cells)
-    rows = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
-    columns = list(dict.fromkeys(str(cell["dataset"]) for cell in cells))
-    if len(rows) * len(columns) < 2:
+def shaded(matrix: Matrix | None) -> Figure | None:
+    """The figure of a matrix, the higher the darker; None without one."""
+    if matrix is None:
         return None
-    ways, shots = _most_shared(cells)
-    table = np.full((len(rows), len(columns)), np.nan)
-    for cell in cells:
-        if (cell["ways"], cell["shots"]) == (ways, shots):
-            index = rows.index(backbone_name(cell, kinds)), columns.index(str(cell["dataset"]))
-            table[index] = np.fmax(table[index], 100 * cell["accuracy"]["mean"])
-    title = f"accuracy in %, {ways}-way, {shots_text(shots)}, best head"
-    return _drawn(table, [plain(name) for name in rows], [plain(name) for name in columns], title)
-
-
-def _most_shared(cells: Sequence[Cell]) -> tuple[int, int]:
-    """Ways and shots under which the most pairs of backbone and data set were evaluated."""
-    pairs: dict[tuple[int, int], set[tuple[str, str]]] = {}
-    for cell in cells:
-        key = int(cell["ways"]), int(cell["shots"])
-        pairs.setdefault(key, set()).add((str(cell["backbone"]), str(cell["dataset"])))
-    return max(pairs, key=lambda key: (len(pairs[key]), key[1], key[0]))
-
-
-def _drawn(table: NDArray, rows: list[str], columns: list[str], title: str) -> Figure:
+    table, title = matrix.values, matrix.title
+    rows, columns = [[plain(name) for name in names] for names in (matrix.rows, matrix.columns)]
     margin = 0.25 + LETTER * max(map(len, rows))
     wide = max(WIDE, 0.2 + LETTER * max(map(len, columns)))
     width, height = margin + wide * len(columns) + 0.2, 0.85 + HIGH * len(rows)

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fewshot.report.charts.ranks import joined, verdict
 from fewshot.report.figures.style import GREY, INK, house_style
 from fewshot.report.wording import plain
 
@@ -41,34 +42,13 @@ def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
         axes.set(xlim=(low, high), ylim=(height, 0))
         axes.axis("off")
         _scale(
-            axes, low, high, f"mean rank of {ranks['of']}, {plain(ranks['over'])}\n{_test(ranks)}"
+            axes, low, high, f"mean rank of {ranks['of']}, {plain(ranks['over'])}\n{verdict(ranks)}"
         )
         for row, (first, last) in enumerate(groups):
             y = 0.72 + 0.4 * ROW * row
             axes.plot([means[first], means[last]], [y, y], color=INK, linewidth=3)
         _names(axes, names, means, (low, high), 0.72 + 0.4 * ROW * len(groups))
     return figure
-
-
-def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, int]]:
-    """First and last index of each maximal group of sorted ranks within the critical difference."""
-    if critical is None:
-        return []
-    groups: list[tuple[int, int]] = []
-    for first in range(len(means)):
-        last = max(i for i in range(len(means)) if means[i] - means[first] < critical or i == first)
-        if last > first and not (groups and groups[-1][1] >= last):
-            groups.append((first, last))
-    return groups
-
-
-def _test(ranks: Mapping[str, Any]) -> str:
-    """Critical difference or p value of the test, or why there is none."""
-    if ranks["critical_difference"] is not None:
-        return f"critical difference {ranks['critical_difference']:.2f}"
-    if ranks["p"] is not None:
-        return f"{ranks['test']}: p = {ranks['p']:.2g}"
-    return "too few data sets for a test: differences may be chance"
 
 
 def _scale(axes: Axes, low: int, high: int, title: str) -> None:

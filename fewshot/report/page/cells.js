@@ -1,32 +1,16 @@
 // Cells: their names, their measures, their place in a curve.
+// Keys that a task has beside those of all are named by the task.
+const KEYS = Object.assign({}, ...Object.values(payload.tasks).map((one) => one.keys));
 const NAMES = {
+  ...KEYS,
   task: "Task",
   dataset: "Data set",
   backbone: "Backbone",
   feature: "Feature",
   head: "Head",
-  source: "Confusers",
-  against: "Negatives",
   ways: "Ways",
   shots: "Shots",
   seed: "Seed",
-};
-const TASKS = {
-  classification: "Classification",
-  verification: "Verification",
-  one_class: "One class",
-};
-const MEASURES = {
-  accuracy: "Accuracy",
-  error: "Error",
-  auroc: "AUROC",
-  average_precision: "AP",
-  ap: "AP",
-  fpr95: "FPR95",
-  macro_f1: "Macro F1",
-  f1: "F1 of yes",
-  balanced_accuracy: "Balanced accuracy",
-  regret: "Regret",
 };
 const TAGS = {
   queries: ["transductive", "sees all queries of an episode together, in random order"],
@@ -37,7 +21,19 @@ const TAGS = {
 };
 const POPULATIONS = ["episodes", "images", "classes"];
 
-const measureName = (name) => MEASURES[name] ?? name.replaceAll("_", " ");
+// What the task of the chosen cells says about itself: words, measures, axis, sections.
+const task = () => payload.tasks[state.task];
+const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+
+const declared = (name) => task().measures[name];
+const measureName = (name) => declared(name)?.title ?? name.replaceAll("_", " ");
+const isShare = (name) => declared(name)?.fraction ?? true;
+// Shares in percent, other measures as they are with a digit more.
+const amount = (value, name, digits = 1, sign = false) =>
+  isShare(name) ? percent(value, digits, sign) : decimal(value, digits + 1, sign);
+const amountWithUnit = (text, name) => (isShare(name) ? `${text} %` : text);
+const withUnit = (title, name) => (isShare(name) ? `${title}, %` : title);
+const amountTick = (name) => (isShare(name) ? percentTick : (value) => `${Number(value.toPrecision(6))}`);
 
 // Ids for links: the cell's key where it has one.
 payload.cells.forEach((cell, i) => {
@@ -61,21 +57,18 @@ function several(cells, name) {
 
 function measureOf(cell, name, at) {
   const own = cell.measures.filter((one) => one.name === name);
-  return own.find((one) => one.at === at) ?? (known(at) ? undefined : own[0]);
+  // A measure of the whole cell is the same whatever part of it is looked at.
+  const whole = own.find((one) => one.at === null);
+  return own.find((one) => one.at === at) ?? whole ?? (at === null ? own[0] : undefined);
 }
 
-const mainName = (task) =>
-  payload.cells.find((cell) => cell.task === task)?.measures[0]?.name ?? "accuracy";
+const mainName = () =>
+  taskCells().find((cell) => cell.measures.length)?.measures[0].name ??
+  Object.keys(task().measures)[0];
 
 const boundsOf = (measure, population) => measure?.intervals?.[population] ?? null;
 
-const lower = new Set(
-  payload.cells
-    .flatMap((cell) => cell.measures)
-    .filter((one) => one.better === "lower")
-    .map((one) => one.name),
-);
-const lowerIsBetter = (name) => lower.has(name);
+const lowerIsBetter = (name) => declared(name)?.better === "lower";
 
 const estimatorOf = (cell, name) => cell.estimators.find((one) => one.name === name);
 const speaker = (cell) => estimatorOf(cell, cell.spokesman);
@@ -87,11 +80,8 @@ function estimatorsOf(cell) {
   return [...cell.estimators].sort((a, b) => rank(a) - rank(b));
 }
 
-function place(cell) {
-  if (cell.task === "one_class")
-    return `${cell.head}${cell.source ? ` with confusers ${cell.source}` : ""}`;
-  return `${cell.ways}-way ${cell.shots}-shot with ${cell.head}`;
-}
+const place = (cell) =>
+  payload.tasks[cell.task].place.replace(/\{(\w+)\}/g, (_, name) => cell[name] ?? MISSING);
 
 function fullPlace(cell) {
   const feature = several(taskCells(), "feature") && cell.feature ? ` (${cell.feature})` : "";
@@ -100,13 +90,14 @@ function fullPlace(cell) {
 }
 
 // What a line in a chart over shots stands for.
-const SERIES = ["backbone", "feature", "head", "source", "against"];
+const series = (one) => ["backbone", "feature", "head", ...Object.keys(one.keys)];
+const severalSeries = (cells) =>
+  series(task()).filter((name) => name === "head" || several(cells, name));
 
-function seriesName(cell, cells) {
-  const names = SERIES.filter((name) => name === "head" || several(cells, name));
-  return names
+const seriesName = (cell, cells) =>
+  severalSeries(cells)
     .map((name) => cell[name])
     .filter((text) => text !== null && text !== "")
     .join(" · ");
-}
-const seriesKey = (cell) => JSON.stringify(SERIES.map((name) => cell[name]));
+const seriesKey = (cell) =>
+  JSON.stringify(series(payload.tasks[cell.task]).map((name) => cell[name]));

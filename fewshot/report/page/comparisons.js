@@ -15,54 +15,58 @@ function comparisonOf(pairs, row, column) {
   );
 }
 
-function comparisonCell(cell, one) {
+// `measure`: of the task; null for differences of estimators.
+function comparisonCell(cell, one, measure) {
   if (!one || !known(one.mean)) return make("td");
+  const text = (value, digits, sign) =>
+    measure === null ? percent(value, digits, sign) : amount(value, measure, digits, sign);
   const half = halfOf([one.lower, one.upper]);
   // A digit more where one would not show which of the two is larger.
-  const digits = known(half) && percent(Math.abs(one.mean)) === percent(half) ? 2 : 1;
-  const width = known(half) ? ` ± ${digits > 1 ? percent(half, 2) : plusMinus(half)}` : "";
-  const text = `${percent(one.mean, digits, true)}${width}`;
+  const digits = known(half) && text(Math.abs(one.mean)) === text(half) ? 2 : 1;
+  const width = digits > 1 ? text(half, 2) : plusMinus(half, measure);
+  const difference = `${text(one.mean, digits, true)}${known(half) ? ` ± ${width}` : ""}`;
   const clear = known(half) && (one.lower > 0 || one.upper < 0);
   const fewer = known(one.episodes) && one.episodes < cell.episodes;
   return make(
     "td",
     null,
-    clear ? make("strong", null, text, hiddenWord(" clear")) : text,
+    clear ? make("strong", null, difference, hiddenWord(" clear")) : difference,
     fewer && make("small", null, plural(one.episodes, "episode")),
   );
 }
 
 const pairsOf = (cell, measure, at) =>
-  cell.comparisons.filter((one) => (one.measure ?? "mae") === measure && (one.at ?? null) === at);
+  cell.comparisons.filter((one) => one.measure === measure && [at, null].includes(one.at ?? null));
+
+// Words of differences in a measure of the task, and of the distance of estimators.
+const inMeasure = (measure) => ({
+  measure,
+  title: "Is one better than another?",
+  what: `${measureName(measure)} on the same ${task().episode}s`,
+  unit: isShare(measure) ? ", in points" : "",
+  better: lowerIsBetter(measure) ? "Below 0 the row is better." : "Above 0 the row is better.",
+});
+const OF_ESTIMATORS = {
+  measure: null,
+  title: "Is one nearer than another?",
+  what: "|predicted − actual| on the same episodes",
+  unit: ", in points",
+  better: "Below 0 the row is nearer on average; whether it tells episodes apart, Spearman says.",
+};
 
 // `names` in the order of rows; those without any pair are left out.
-function comparisonTable(cell, names, measure, at) {
-  const pairs = pairsOf(cell, measure, at);
+function comparisonTable(cell, names, pairs, words) {
   const compared = new Set(pairs.flatMap((one) => [one.first, one.second]));
   const rows = unique([...names, ...compared]).filter((name) => compared.has(name));
   if (rows.length < 2) return null;
-  const what =
-    measure === "mae"
-      ? "|predicted − actual| on the same episodes"
-      : `${measureName(measure)} on the same ${state.task === "one_class" ? "tasks" : "episodes"}`;
-  const better =
-    measure === "mae"
-      ? "Below 0 the row is nearer on average; whether it tells episodes apart, Spearman says."
-      : lowerIsBetter(measure)
-        ? "Below 0 the row is better."
-        : "Above 0 the row is better.";
   return make(
     "div",
     null,
-    make(
-      "h3",
-      null,
-      measure === "mae" ? "Is one nearer than another?" : "Is one better than another?",
-    ),
+    make("h3", null, words.title),
     make(
       "p",
       null,
-      `Row minus column: mean difference of ${what}, in points, ± half its ${levelText()} interval. ${better} `,
+      `Row minus column: mean difference of ${words.what}${words.unit}, ± half its ${levelText()} interval. ${words.better} `,
       make("strong", null, "Bold"),
       ": the interval excludes 0. Among many pairs that are equally good, about one in twenty would be bold by chance.",
     ),
@@ -91,7 +95,11 @@ function comparisonTable(cell, names, measure, at) {
                 null,
                 make("th", { scope: "row", class: "left" }, named(row)),
                 rows.map((column) =>
-                  comparisonCell(cell, row === column ? null : comparisonOf(pairs, row, column)),
+                  comparisonCell(
+                    cell,
+                    row === column ? null : comparisonOf(pairs, row, column),
+                    words.measure,
+                  ),
                 ),
               ),
             ),
@@ -104,13 +112,19 @@ function comparisonTable(cell, names, measure, at) {
   );
 }
 
-// Heads of verification and rules of one-class tasks have comparisons of their own.
+// Differences of heads; those of estimators are shown beside them.
+const currentPairs = () => pairsOf(selectedCell(), currentMeasure(), currentAt());
+
 section("comparisons", "Paired comparisons", {
   when: ["filter", "view", "cell"],
   needed: () =>
-    state.task !== "classification" &&
+    task().sections.includes("comparisons") &&
     Boolean(selectedCell()) &&
-    pairsOf(selectedCell(), currentMeasure(), currentAt()).length > 0,
-  draw: (body) => replace(body, comparisonTable(selectedCell(), [], currentMeasure(), currentAt())),
+    currentPairs().length > 0,
+  draw: (body) =>
+    replace(
+      body,
+      comparisonTable(selectedCell(), [], currentPairs(), inMeasure(currentMeasure())),
+    ),
   about: () => fullPlace(selectedCell()),
 });

@@ -92,22 +92,16 @@ function featureColumns(rows) {
 }
 
 function headColumns(rows) {
-  const oneClass = state.task === "one_class";
+  const together = task().timed_together && `, ${task().timed_together} together`;
   const all = [
     costColumn(
       "episodes",
-      oneClass ? "Tasks" : "Episodes",
-      oneClass ? "per second, all rules together" : "per second",
+      `${capital(task().episode)}s`,
+      `per second${together}`,
       "higher",
       perSecond,
     ),
-    costColumn(
-      "seconds",
-      "Time",
-      oneClass ? "s, all rules together" : "s per cell",
-      "lower",
-      seconds,
-    ),
+    costColumn("seconds", "Time", together ? `s${together}` : "s per cell", "lower", seconds),
   ];
   const device = {
     key: "device",
@@ -116,8 +110,8 @@ function headColumns(rows) {
     value: (row) => row.device,
     fill: (row) => make("td", { class: "left" }, row.device || spoken(MISSING)),
   };
-  const title = SERIES.filter((name) => name === "head" || several(taskCells(), name))
-    .map((name) => (oneClass && name === "head" ? "Rule" : NAMES[name]))
+  const title = severalSeries(taskCells())
+    .map((name) => (name === "head" ? capital(task().head) : NAMES[name]))
     .join(" · ");
   return [
     nameColumn(title),
@@ -155,8 +149,7 @@ function costChart(rows, width, tell) {
   const points = rows
     .filter((row) => row.speed > 0 && known(row.measure))
     .map((row) => ({ ...row, time: 1 / row.speed, value: row.measure }));
-  // Rules of one-class tasks are timed together.
-  if (points.length < 2 || state.task === "one_class") return null;
+  if (points.length < 2 || task().timed_together) return null;
   const times = points.map((one) => one.time);
   const domain = [Math.min(...times) / 1.6, Math.max(...times) * 1.6];
   const backbones = unique(points.map((one) => one.cell.backbone));
@@ -174,9 +167,10 @@ function costChart(rows, width, tell) {
     y: {
       domain: niceDomain(
         points.map((one) => one.value),
-        { top: 1 },
+        { top: isShare(currentMeasure()) ? 1 : Infinity },
       ),
-      title: `${name}, %`,
+      text: amountTick(currentMeasure()),
+      title: withUnit(name, currentMeasure()),
     },
   });
   const edge = frontier(points, lowerIsBetter(currentMeasure()) ? -1 : 1);
@@ -199,13 +193,6 @@ function costChart(rows, width, tell) {
 
 const FEATURES_CAPTION =
   "Images per second that went through the backbone when the features were extracted, once for all heads. Memory is the most that a run's process had, with all its heads.";
-const HEADS_CAPTION = {
-  classification:
-    "Episodes per second: a head fitted on the shots and asked about the queries, features at hand. Time of a cell has its base-class episodes and estimators too.",
-  verification:
-    "Episodes per second: a head fitted on the shots and asked about the queries, features at hand.",
-  one_class: "All rules of a run are worked out together, and have one time.",
-};
 
 function costTable(title, columns, rows, caption) {
   // A name without any number beside it is no table.
@@ -225,18 +212,13 @@ function drawCost(body) {
   const words = readout(hint);
   const tell = (mark) =>
     (words.textContent = mark
-      ? `${mark.one.cell.backbone} · ${mark.one.name}: ${percent(mark.one.value)} %, ${plainSeconds(mark.one.time)} per episode`
+      ? `${mark.one.cell.backbone} · ${mark.one.name}: ${amountWithUnit(amount(mark.one.value, currentMeasure()), currentMeasure())}, ${plainSeconds(mark.one.time)} per episode`
       : hint);
   const chart = costChart(heads, roomFor(body), tell);
   replace(
     body,
     costTable("Features", featureColumns(features), features, FEATURES_CAPTION),
-    costTable(
-      state.task === "one_class" ? "Rules" : "Heads",
-      headColumns(heads),
-      heads,
-      HEADS_CAPTION[state.task] ?? HEADS_CAPTION.verification,
-    ),
+    costTable(capital(task().heads), headColumns(heads), heads, task().cost_caption),
     chart &&
       make(
         "figure",
@@ -253,7 +235,7 @@ function drawCost(body) {
         make(
           "figcaption",
           { class: "caption" },
-          `Mean ${measureName(currentMeasure()).replace("Accuracy", "accuracy")} over the ${plural(heads[0].shared, "setting")} in which all were judged, against the time that head and queries of one episode take there. The dotted line joins what nothing else beats in both.`,
+          `Mean ${declared(currentMeasure()).short} over the ${plural(heads[0].shared, "setting")} in which all were judged, against the time that head and queries of one episode take there. The dotted line joins what nothing else beats in both.`,
         ),
       ),
   );

@@ -1,7 +1,7 @@
 // Numbers over shots (or over the share of positives): one line per backbone and head.
-const isError = () => state.task === "classification" && currentMeasure() === "accuracy";
+const isError = () => task().error_of === currentMeasure();
 
-// What is drawn of a cell: errors for classification, the measure itself otherwise.
+// What is drawn of a cell: the error where the task has one, the measure itself otherwise.
 function heightOf(measure) {
   if (!known(measure?.mean)) return null;
   const bounds = boundsOf(measure, currentPopulation());
@@ -10,8 +10,8 @@ function heightOf(measure) {
 }
 
 function placesOf(cell) {
-  if (state.task !== "one_class")
-    return [[cell.shots, measureOf(cell, currentMeasure(), currentAt())]];
+  if (task().axis.key !== "at")
+    return [[cell[task().axis.key], measureOf(cell, currentMeasure(), currentAt())]];
   return cell.measures
     .filter((one) => one.name === currentMeasure() && known(one.at))
     .map((one) => [one.at, one]);

@@ -1,29 +1,30 @@
 // The panels of the chart over shots, one per data set.
-const shotPlace = (shots) => Math.log2(Math.max(shots, 0.5));
+const alongAxis = (value) => Math.log2(Math.max(value, task().axis.least));
 
 function curveAxes(panels) {
   const points = [...panels.values()].flatMap((lines) => [...lines.values()].flat());
   const xs = unique(points.map((point) => point.x)).sort((a, b) => a - b);
-  const oneClass = state.task === "one_class";
-  const map = oneClass ? Math.log : shotPlace;
+  const axis = task().axis;
+  const share = isShare(currentMeasure());
   const room = xs.length > 1 ? 0 : 0.5;
   const heights = points.flatMap((point) => [
     point.mean,
     ...(point.bounds ?? []),
     isError() ? point.predicted : null,
   ]);
-  const domain = niceDomain(heights, { zero: isError(), top: 1 });
+  const domain = niceDomain(heights, { zero: isError(), top: share ? 1 : Infinity });
   return {
     x: {
       domain: room ? [xs[0] / 2, xs[0] * 2] : [xs[0], xs.at(-1)],
       ticks: xs,
-      map,
-      text: oneClass ? percentTick : String,
-      title: oneClass ? "positives, %" : "shots per class",
+      map: alongAxis,
+      text: axis.percent ? percentTick : String,
+      title: axis.title,
     },
     y: {
-      domain: [Math.max(0, domain[0]), domain[1]],
-      title: isError() ? "error, %" : `${measureName(currentMeasure())}, %`,
+      domain: [share ? Math.max(0, domain[0]) : domain[0], domain[1]],
+      text: amountTick(currentMeasure()),
+      title: isError() ? "error, %" : withUnit(measureName(currentMeasure()), currentMeasure()),
     },
   };
 }
@@ -79,7 +80,8 @@ function curveMarks(line, look, X, Y, predicted) {
     );
   for (const p of line) {
     // The t interval of a few seeds may reach below 0 and above 1, where the chart ends.
-    const ends = p.bounds?.map((one) => Y(Math.min(Math.max(one, 0), 1)).toFixed(1));
+    const inside = (one) => (isShare(currentMeasure()) ? Math.min(Math.max(one, 0), 1) : one);
+    const ends = p.bounds?.map((one) => Y(inside(one)).toFixed(1));
     if (ends)
       group.append(
         shape("path", {
@@ -93,10 +95,15 @@ function curveMarks(line, look, X, Y, predicted) {
 }
 
 function curveWords({ title, name, point }) {
-  const x = state.task === "one_class" ? `${percent(point.x, 0)} % positives` : shotsText(point.x);
+  const { percent: share, unit } = task().axis;
+  const x = share
+    ? `${percent(point.x, 0)} % ${unit}`
+    : `${point.x} ${unit}${point.x === 1 ? "" : "s"}`;
+  const measure = currentMeasure();
   const half = halfOf(point.bounds);
   const seeds = point.seeds > 1 ? ` over ${point.seeds} seeds` : "";
   const predicted =
     isError() && known(point.predicted) ? `, predicted ${percent(point.predicted)} %` : "";
-  return `${title} · ${name}, ${x}: ${percent(point.mean)}${known(half) ? ` ± ${plusMinus(half)}` : ""} %${seeds}${predicted}`;
+  const number = `${amount(point.mean, measure)}${known(half) ? ` ± ${plusMinus(half, measure)}` : ""}`;
+  return `${title} · ${name}, ${x}: ${amountWithUnit(number, measure)}${seeds}${predicted}`;
 }

@@ -129,7 +129,7 @@ function curveCaption(ranked, looks) {
 }
 
 const curveTitle = () =>
-  `${isError() ? "Error" : measureName(currentMeasure())} against ${state.task === "one_class" ? "share of positives" : "shots"}`;
+  `${isError() ? measureName("error") : measureName(currentMeasure())} against ${task().axis.name}`;
 
 section("shots", curveTitle, {
   when: ["filter", "view", "cell"],

@@ -151,8 +151,8 @@ function drawEstimators(body) {
     comparisonTable(
       cell,
       estimatorsOf(cell).map((one) => one.name),
-      "mae",
-      null,
+      cell.comparisons,
+      OF_ESTIMATORS,
     ),
   );
 }

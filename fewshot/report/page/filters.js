@@ -44,9 +44,9 @@ function taskChooser() {
   if (tasks.length < 2) return null;
   return chooser(
     "Task",
-    tasks.map((task) => [task, TASKS[task] ?? task]),
+    tasks.map((name) => [name, payload.tasks[name].title]),
     state.task,
-    (task) => change("task", { task, measure: "", at: "", sort: "", order: "" }),
+    (name) => change("task", { task: name, measure: "", at: "", sort: "", order: "" }),
     true,
   );
 }

@@ -17,8 +17,11 @@ const halfOf = (bounds) =>
   bounds && known(bounds[0]) && known(bounds[1]) ? (bounds[1] - bounds[0]) / 2 : null;
 
 // Half a width in percent: a second digit where one would say 0.0.
-const plusMinus = (half) =>
-  known(half) ? percent(half, half === 0 || half >= 0.0005 ? 1 : 2) : MISSING;
+function plusMinus(half, measure = null) {
+  if (!known(half)) return MISSING;
+  if (measure !== null && !isShare(measure)) return decimal(half, half === 0 || half >= 0.005 ? 2 : 3);
+  return percent(half, half === 0 || half >= 0.0005 ? 1 : 2);
+}
 
 const whole = (value) => (known(value) ? Math.round(value).toLocaleString("en") : MISSING);
 
@@ -35,13 +38,14 @@ const spoken = (text) => (text === MISSING ? [MISSING, hiddenWord(" undefined")]
 
 const cellOf = (text, attributes) => make("td", attributes, spoken(text));
 
-const withInterval = (value, half) =>
-  known(half)
-    ? [percent(value), make("span", { class: "pm" }, ` ± ${plusMinus(half)}`)]
-    : spoken(percent(value));
+// `measure`: of the task, if it is one; else the value is a share.
+function withInterval(value, half, measure = null) {
+  const text = measure === null ? percent(value) : amount(value, measure);
+  return known(half)
+    ? [text, make("span", { class: "pm" }, ` ± ${plusMinus(half, measure)}`)]
+    : spoken(text);
+}
 
 const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
-
-const shotsText = (shots) => `${shots} shot${shots === 1 ? "" : "s"}`;
 
 const levelText = () => `${decimal(100 * payload.level, 0)} %`;

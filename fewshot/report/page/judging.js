@@ -57,12 +57,12 @@ function coverageLines(cell) {
   return lines.filter((line) => line.points.length);
 }
 
-function judgingFigure(title, lines, axes, caption, width, cell) {
+function judgingFigure({ title, x, y, caption }, lines, domain, width, cell) {
   const hint = "Point at a marker, or use the arrow keys, to read it.";
   const words = readout(hint);
   const svg = diagonalChart(
     lines,
-    { ...axes, label: `${title}, ${place(cell)}.` },
+    { x, y, domain, label: `${title}, ${place(cell)}.` },
     width,
     (text) => (words.textContent = text || hint),
   );
@@ -98,24 +98,10 @@ function drawJudging(body) {
       "div",
       { class: "pair even" },
       bins.length
-        ? judgingFigure(
-            "Calibration",
-            bins,
-            { x: "mean predicted error, %", y: "mean actual error, %", domain },
-            "Bins of about equally many episodes by predicted error. On the diagonal the predictions are right on average; below it they are too gloomy, above it too hopeful. A flat line tells no episode from another.",
-            width,
-            cell,
-          )
+        ? judgingFigure(payload.charts.calibration, bins, domain, width, cell)
         : null,
       cover.length
-        ? judgingFigure(
-            "Coverage",
-            cover,
-            { x: "nominal level, %", y: "episodes held, %", domain: [0, 1] },
-            "How often the actual error lay within the interval, against how often it should. Below the diagonal the intervals are too narrow, above it wider than need be.",
-            width,
-            cell,
-          )
+        ? judgingFigure(payload.charts.coverage, cover, [0, 1], width, cell)
         : null,
     ),
   );

@@ -124,7 +124,7 @@ function chosenLink() {
 
 function leaderboardTools(columns, ordered) {
   const names = measureNames();
-  const ats = prevalences();
+  const ats = parts();
   const view = (name) => (value) => change("view", { [name]: value });
   const exported = columns.flatMap((column) => column.export);
   return make(
@@ -146,8 +146,8 @@ function leaderboardTools(columns, ordered) {
       ),
     ats.length > 1 &&
       chooser(
-        "Share of positives",
-        ats.map((at) => [at, `${percent(at, 0)} %`]),
+        task().parts?.title ?? "Part",
+        ats.map((at) => [at, task().parts?.percent ? `${percent(at, 0)} %` : String(at)]),
         currentAt(),
         view("at"),
       ),

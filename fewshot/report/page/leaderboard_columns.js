@@ -30,7 +30,7 @@ function headColumn() {
     make("th", { scope: "row", class: "left" }, named(cell.head), tags(cell)),
   );
   column.export.push(["uses", (cell) => cell.uses.join(" ")]);
-  if (state.task === "one_class") column.title = "Rule";
+  column.title = capital(task().head);
   return column;
 }
 
@@ -41,7 +41,7 @@ function measureColumn(name, at, main) {
   return {
     key: `measure:${name}`,
     title: measureName(name),
-    unit: `% ± ${currentPopulation()}`,
+    unit: `${isShare(name) ? "% " : ""}± ${currentPopulation()}`,
     better: lowerIsBetter(name) ? "lower" : "higher",
     value: (cell) => of(cell)?.mean ?? null,
     fill: (cell) =>
@@ -51,7 +51,7 @@ function measureColumn(name, at, main) {
           class: main && "main",
           title: half(cell) === null ? of(cell)?.reasons?.[currentPopulation()] : null,
         },
-        withInterval(of(cell)?.mean ?? null, half(cell)),
+        withInterval(of(cell)?.mean ?? null, half(cell), name),
       ),
     export: [
       [name, (cell) => of(cell)?.mean],
@@ -142,7 +142,7 @@ function timeColumn() {
   return {
     key: "time",
     title: "Time",
-    unit: state.task === "one_class" ? "s, all rules" : "s",
+    unit: task().timed_together ? `s, ${task().timed_together}` : "s",
     better: "lower",
     value: time,
     fill: (cell) => cellOf(seconds(time(cell))),
@@ -155,14 +155,13 @@ function leaderboardColumns() {
   const [name, at] = [currentMeasure(), currentAt()];
   const others = measureNames().filter((one) => one !== name);
   const optional = (key) => (several(cells, key) ? [key] : []);
-  const oneClass = state.task === "one_class";
   return [
     textColumn("dataset"),
     textColumn("backbone"),
     ...optional("feature").map((key) => textColumn(key)),
     headColumn(),
-    ...["source", "against"].flatMap(optional).map((key) => textColumn(key)),
-    ...(oneClass ? [] : [countColumn("ways"), countColumn("shots")]),
+    ...Object.keys(task().keys).flatMap(optional).map((key) => textColumn(key)),
+    ...task().settings.map(countColumn),
     ...optional("seed").map(countColumn),
     measureColumn(name, at, true),
     rangeColumn(name, at),

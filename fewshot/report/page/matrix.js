@@ -57,7 +57,7 @@ function drawMatrix(body) {
     make(
       "p",
       { class: "caption" },
-      `${measureName(currentMeasure())} in percent, mean over seeds; the darker, the better within its data set; * the best of it.`,
+      `${measureName(currentMeasure())}${isShare(currentMeasure()) ? " in percent" : ""}, mean over seeds; the darker, the better within its data set; * the best of it.`,
       choices.head[1] === BEST_HEAD &&
         " Below each number the head that reached it: the best of many is flattered.",
     ),
@@ -96,6 +96,7 @@ function matrixTable(cells, all, best) {
     const heights = entries.filter(Boolean).map((one) => sign * one.mean);
     return { entries, low: Math.min(...heights), high: Math.max(...heights) };
   });
+  const text = (one) => amount(one.mean, currentMeasure());
   const cellFor = ({ entries, low, high }, i) => {
     const one = entries[i];
     if (!one) return cellOf(MISSING);
@@ -103,7 +104,7 @@ function matrixTable(cells, all, best) {
     const cell = make(
       "td",
       { class: top && "top" },
-      top ? make("strong", null, percent(one.mean), "*", hiddenWord(" best")) : percent(one.mean),
+      top ? make("strong", null, text(one), "*", hiddenWord(" best")) : text(one),
       best && make("small", null, named(one.head)),
     );
     cell.style.setProperty(
@@ -142,7 +143,7 @@ function matrixTable(cells, all, best) {
 
 section("matrix", "Backbones by data sets", {
   needed: () =>
-    state.task !== "one_class" &&
+    task().sections.includes("matrix") &&
     (several(shownCells(), "backbone") || several(shownCells(), "dataset")),
   draw: drawMatrix,
 });

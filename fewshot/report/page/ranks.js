@@ -1,29 +1,10 @@
-// Critical-difference diagram: mean ranks on an axis, bars join what is not told apart.
-// `names` in the order of their ranks; a group is the longest run within one critical difference.
-function rankGroups(ranks, difference) {
-  const groups = [];
-  for (let i = 0; i < ranks.length; i++) {
-    let j = i;
-    while (j + 1 < ranks.length && ranks[j + 1] - ranks[i] <= difference) j++;
-    if (j > i && !(groups.length && groups.at(-1)[1] >= j)) groups.push([i, j]);
-  }
-  return groups;
-}
-
+// Critical-difference diagram: mean ranks on an axis, best first; bars join what is not told apart.
 // Where the axis ends: ranks are among all, of whom only the best may be shown.
 const lastRank = (ranks) => Math.max(2, ranks.names.length, ...ranks.mean_ranks.filter(known));
 
 function rankChart(ranks, width) {
-  const order = ranks.names
-    .map((name, i) => [ranks.mean_ranks[i], name])
-    .filter(([rank]) => known(rank))
-    .sort((a, b) => a[0] - b[0]);
-  const groups = known(ranks.critical_difference)
-    ? rankGroups(
-        order.map(([rank]) => rank),
-        ranks.critical_difference,
-      )
-    : [];
+  const order = ranks.names.map((name, i) => [ranks.mean_ranks[i], name]);
+  const groups = ranks.groups;
   const [row, top, bars] = [24, 58, groups.length * 12 + 14];
   const longest = Math.max(...order.map(([, name]) => name.length));
   const left = Math.min(0.48 * width, 7 * longest + 20);
@@ -99,43 +80,33 @@ function rankWords(ranks, order, groups) {
   return `Mean ranks: ${list}. ${apart ? `Not told apart: ${apart}.` : ""}`;
 }
 
+const ranksOfTask = () =>
+  payload.ranks.filter((ranks) => ranks.task === state.task && ranks.names.length > 1);
+
 function drawRanks(body) {
   const width = roomFor(body);
   replace(
     body,
-    payload.ranks
-      .filter((ranks) => ranks.names.length > 1)
-      .map((ranks) => {
+    ranksOfTask().map((ranks) => {
         const svg = rankChart(ranks, width);
-        const test = known(ranks.p)
-          ? ` ${ranks.test}: p ${ranks.p < 0.001 ? "< 0.001" : `= ${decimal(ranks.p, 3)}`}.`
-          : "";
-        const bars = known(ranks.critical_difference)
-          ? " A bar on the right joins what is not told apart."
-          : "";
         return make(
           "figure",
           { class: "wide" },
           make("h3", null, `By ${ranks.of}`),
           make("div", { class: "plot" }, svg, saveButton(svg, `ranks by ${ranks.of}`)),
-          make(
-            "figcaption",
-            { class: "caption" },
-            `Over ${/^\d/.test(ranks.over) ? "" : `${whole(ranks.blocks)} `}${ranks.over}.${test}${bars} ${ranks.note ?? ""}`,
-          ),
+          make("figcaption", { class: "caption" }, ranks.caption),
         );
       }),
     make(
       "p",
       { class: "caption" },
-      "Ranks are of all cells of the classification, whatever the filters say.",
+      `Ranks are of all cells of the ${task().title.toLowerCase()}, whatever the filters say.`,
     ),
   );
 }
 
 section("ranks", "Mean ranks", {
   when: [],
-  needed: () =>
-    state.task === "classification" && payload.ranks.some((ranks) => ranks.names.length > 1),
+  needed: () => ranksOfTask().length > 0,
   draw: drawRanks,
 });

@@ -51,8 +51,8 @@ function scatterChart(episodes, color, width, label) {
   const chart = frame({
     width,
     height: width,
-    x: { domain, title: "predicted error, %" },
-    y: { domain, title: "actual error, %" },
+    x: { domain, title: payload.charts.scatter.x },
+    y: { domain, title: payload.charts.scatter.y },
     label,
   });
   const { svg, X, Y } = chart;
@@ -153,10 +153,10 @@ function scatterCaption(own, set, episodes) {
   const seen = own.sees_queries
     ? " † sees the labelled queries: an upper bound, not an estimate."
     : "";
-  return `On the diagonal the prediction was exact; above it the episode went worse than predicted, below it better. MAE ${percent(own.mae)} points.${band}${some}${seen}`;
+  return `${payload.charts.scatter.caption} MAE ${percent(own.mae)} points.${band}${some}${seen}`;
 }
 
-section("scatter", "Predicted against actual error", {
+section("scatter", payload.charts.scatter.title, {
   when: ["filter", "cell"],
   needed: () =>
     known(selectedCell()?.points) && payload.points[selectedCell().points].estimators.length > 0,

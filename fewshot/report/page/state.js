@@ -4,8 +4,7 @@ const FILTERS = [
   "backbone",
   "feature",
   "head",
-  "source",
-  "against",
+  ...Object.keys(KEYS),
   "ways",
   "shots",
   "seed",
@@ -87,17 +86,17 @@ const shownCells = remembered(() => payload.cells.filter((cell) => passes(cell))
 const taskMeasures = remembered(() => taskCells().flatMap((cell) => cell.measures));
 const measureNames = remembered(() => unique(taskMeasures().map((one) => one.name)));
 
-// The measure that is looked at, and the share of positives where there are several.
+// The measure that is looked at, and the part of the cells where it is of several.
 const currentMeasure = remembered(() =>
-  measureNames().includes(state.measure) ? state.measure : mainName(state.task),
+  measureNames().includes(state.measure) ? state.measure : mainName(),
 );
-const prevalences = remembered(() =>
+const parts = remembered(() =>
   unique(taskMeasures().map((one) => one.at))
-    .filter(known)
-    .sort((a, b) => b - a),
+    .filter((at) => at !== null)
+    .sort((a, b) => (known(a) && known(b) ? b - a : byText(a, b))),
 );
 const currentAt = remembered(
-  () => prevalences().find((at) => String(at) === state.at) ?? prevalences()[0] ?? null,
+  () => parts().find((at) => String(at) === state.at) ?? parts()[0] ?? null,
 );
 const currentOf = (cell) => measureOf(cell, currentMeasure(), currentAt());
 const populations = remembered(() =>

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +16,11 @@ from markupsafe import Markup
 from fewshot.report.payload.packing import json_text
 from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
-from fewshot.report.wording import plain
+from fewshot.report.summary import JoinedSummary
+from fewshot.report.tasks import report_of
+from fewshot.report.wording import Cell, plain
+from fewshot.results.schema import CellSummary
+from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import counted
 
 NAMED = 3  # most names of each kind in the title
@@ -24,8 +28,7 @@ NAMED = 3  # most names of each kind in the title
 
 def render_report(
     summary: Mapping[str, Any],
-    episodes: pd.DataFrame,
-    predictions: pd.DataFrame,
+    rows: Mapping[str, pd.DataFrame],
     runs: Sequence[Path] = (),
     *,
     thumbnail_bytes: int = THUMBNAIL_BYTES,
@@ -35,9 +38,10 @@ def render_report(
     Parameters
     ----------
     summary : mapping
-        As in ``summary.json``, or as `fewshot.results.store.read_runs` joins several.
-    episodes, predictions : DataFrame
-        Columns of ``EPISODE_COLUMNS`` and ``PREDICTION_COLUMNS``.
+        As in ``summary.json``, or as `fewshot.results.joining.Store.summary` joins several.
+    rows : mapping of str to DataFrame
+        Rows by the name of their table, with the columns that the tasks declare; of those with
+        points on the page (``episodes`` and ``predictions``).
     runs : sequence of Path
         The run's folder with the file names of the shots; joined summaries contain their folders.
     thumbnail_bytes : int
@@ -48,11 +52,11 @@ def render_report(
     str
         The page, identical for identical runs.
     """
-    contents = payload(summary, episodes, predictions, runs, thumbnail_bytes=thumbnail_bytes)
-    return page_text(summary, contents)
+    joined = cast("JoinedSummary", summary)
+    return page_text(joined, payload(joined, rows, runs, thumbnail_bytes=thumbnail_bytes))
 
 
-def page_text(summary: Mapping[str, Any], contents: Payload) -> str:
+def page_text(summary: JoinedSummary, contents: Payload) -> str:
     """The page with `contents` filled in."""
     css, script = page_parts()
     digest = hashlib.sha256(script.encode()).digest()
@@ -64,10 +68,22 @@ def page_text(summary: Mapping[str, Any], contents: Payload) -> str:
             created=_created(summary),
             counts=counts(summary),
             answer=contents.answer,
+            glossary=glossary(contents),
             css=Markup(css),
             script=Markup(script),
             script_hash=base64.b64encode(digest).decode("ascii"),
             data=Markup(json_text(contents.data)),
+        )
+    )
+
+
+def glossary(contents: Payload) -> list[tuple[str, str]]:
+    """Terms of the tasks on the page, and their explanations."""
+    return list(
+        dict.fromkeys(
+            (term, text)
+            for task in contents.data["tasks"]
+            for term, text in report_of(task).glossary
         )
     )
 
@@ -103,25 +119,29 @@ def _sanitized(value: Any) -> Any:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def title(cells: Sequence[Mapping[str, Any]]) -> str:
+def title(cells: Sequence[CellSummary]) -> str:
     """``digits, eurosat with resnet18``; the number of names if there are many."""
     parts = []
-    for kind, words in (("dataset", "data sets"), ("backbone", "backbones")):
-        names = list(dict.fromkeys(plain(cell[kind]) for cell in cells))
+    for label, words in ((dataset_label, "data sets"), (_backbone, "backbones")):
+        names = list(dict.fromkeys(plain(label(cell)) for cell in cells))
         parts.append(", ".join(names) if len(names) <= NAMED else f"{len(names)} {words}")
     return " with ".join(parts)
 
 
-def counts(summary: Mapping[str, Any]) -> str:
+def counts(summary: JoinedSummary) -> str:
     """``12 runs, 96 cells: 2 data sets, 4 backbones, 6 heads``."""
     cells = summary["cells"]
     runs = len(summary.get("runs") or [""])
-    kinds = (("data set", "dataset"), ("backbone", "backbone"), ("head", "head"))
-    what = (counted(len({str(cell[key]) for cell in cells}), word) for word, key in kinds)
+    kinds = (("data set", dataset_label), ("backbone", _backbone), ("head", head_label))
+    what = (counted(len({label(cell) for cell in cells}), word) for word, label in kinds)
     return f"{counted(runs, 'run')}, {counted(len(cells), 'cell')}: {', '.join(what)}"
 
 
-def _created(summary: Mapping[str, Any]) -> str:
+def _backbone(cell: Cell) -> str:
+    return str(cell["backbone"])
+
+
+def _created(summary: JoinedSummary) -> str:
     """``2026-03-01 12:00 UTC``, empty if not recorded."""
     created = str(summary.get("created") or "")
     return f"{created[:16].replace('T', ' ')} UTC" if created else ""

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
-from fewshot.report.answer import answer
-from fewshot.report.cell_rows import CellRows, RowsByCell
+from fewshot.report.answer import Part, answer
+from fewshot.report.charts import calibration, coverage, scatter
+from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
-from fewshot.report.payload.cells import cell_entry, listed
-from fewshot.report.payload.measures import level_of
+from fewshot.report.intervals import intervals_of
+from fewshot.report.payload.cells import CellEntry, cell_entry
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, thumbnails
-from fewshot.report.tasks.verification import ONE_CLASS, VERIFICATION
+from fewshot.report.summary import JoinedSummary
+from fewshot.report.tasks import cells_by_task, report_of, tables_of, task_order
 from fewshot.report.text.left_out import failure_text, left_out_text
-from fewshot.report.wording import Cell, task_of
+from fewshot.report.text.listed import listed
+from fewshot.report.wording import Cell
 from fewshot.results.aside import aside_text
+from fewshot.tasks.base import dataset_label, head_label
 
-VERSION = 1
-ORDER = ("dataset", "backbone", "feature", "head", "ways", "shots", "seed", "source", "against")
+VERSION = 2
+LEVEL = 0.95  # of intervals, where a run does not record it
 LONG = 12
 # Settings of progress bars: on terminals only, and not in the first second.
 QUIET: dict[str, Any] = {"disable": None, "leave": False, "delay": 1.0}
@@ -34,13 +39,12 @@ class Payload(NamedTuple):
     """Data for the page's script, and the sentences that are shown without it."""
 
     data: dict[str, Any]
-    answer: list[dict[str, Any]]
+    answer: list[Part]
 
 
 def payload(
-    summary: Mapping[str, Any],
-    episodes: pd.DataFrame,
-    predictions: pd.DataFrame,
+    summary: JoinedSummary,
+    rows: Mapping[str, pd.DataFrame],
     runs: Sequence[Path] = (),
     point_bytes: int = POINT_BYTES,
     thumbnail_bytes: int = THUMBNAIL_BYTES,
@@ -49,27 +53,26 @@ def payload(
 
     Parameters
     ----------
-    summary, episodes, predictions, runs
+    summary, rows, runs
         As for :func:`fewshot.report.render_report`.
     point_bytes, thumbnail_bytes : int
         Size of points and of thumbnails at most.
     """
-    tables, folders, names = (
-        RowsByCell(episodes, predictions),
-        RunFolders(summary, runs),
-        NameBook(),
-    )
-    pairs = [(cell, _rows(tables, cell)) for cell in sorted(summary["cells"], key=_order)]
+    folders, names = RunFolders(summary, runs), NameBook()
+    pairs = _evaluated(summary["cells"], rows)
     points, sets, places = pack_points(pairs, folders, names, point_bytes)
     cells = []
     for cell, _ in pairs:
-        names.add_location(cell["dataset"], folders.of(cell))
-    for cell, rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
-        entry = cell_entry(cell, rows, folders.number(cell), folders.of(cell))
-        cells.append(entry | {"points": places.get(id(cell))})
+        names.add_location(dataset_label(cell), folders.of(cell))
+    for cell, cell_rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
+        entry = cell_entry(cell, cell_rows, folders.number(cell), folders.of(cell))
+        entry["points"] = places.get(id(cell))
+        cells.append(entry)
     data = {
         "version": VERSION,
-        "level": min(map(level_of, summary["cells"]), default=0.95),
+        "level": min(map(level_of, summary["cells"]), default=LEVEL),
+        "charts": page_charts(),
+        "tasks": page_tasks(cell["task"] for cell in cells),
         "datasets": _datasets(
             names, cells, thumbnails(names, cells, points, sets, thumbnail_bytes)
         ),
@@ -83,19 +86,46 @@ def payload(
     return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
 
 
-def _rows(tables: RowsByCell, cell: Cell) -> CellRows:
-    return tables.of({"task": "classification"} | dict(cell))
+def page_charts() -> dict[str, dict[str, str]]:
+    """Titles, axes and captions of charts that are on paper as well."""
+    charts = {"calibration": calibration, "coverage": coverage, "scatter": scatter}
+    return {name: asdict(chart.WORDS) for name, chart in charts.items()}
+
+
+def page_tasks(tasks: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Words and properties of the tasks, by name, in their order."""
+    return {task: report_of(task).page() for task in sorted(set(tasks), key=task_order)}
+
+
+def level_of(cell: Cell) -> float:
+    """The nominal level of the intervals of a cell's main measure."""
+    task = report_of(cell["task"]).task
+    main = task.measures[0].name
+    intervals = (intervals_of(task, entry, main) for entry in task.entries(cell, main))
+    levels = (row.get("level") for rows in intervals for row in rows.values())
+    return min((float(level) for level in levels if level), default=LEVEL)
+
+
+def _evaluated(cells: Iterable[Cell], rows: Mapping[str, pd.DataFrame]) -> list[EvaluatedCell]:
+    """Cells with their rows, in the order of the page."""
+    return [
+        pair
+        for task, group in cells_by_task(cells).items()
+        for pair in report_of(task).evaluated(
+            sorted(group, key=_order), tables_of(report_of(task).task, rows)
+        )
+    ]
 
 
 def _order(cell: Cell) -> tuple[Any, ...]:
-    kinds = ("classification", VERIFICATION, ONE_CLASS)
-    task = task_of(cell)
-    first = kinds.index(task) if task in kinds else len(kinds)
-    return first, *(cell.get(name, "") for name in ORDER)
+    """Sort key of the cells of a task."""
+    keys = (str(cell.get(key, "")) for key in report_of(cell["task"]).task.keys)
+    names = dataset_label(cell), cell["backbone"], cell["feature"], head_label(cell)
+    return *names, cell["ways"], cell["shots"], cell["seed"], *keys
 
 
 def _datasets(
-    names: NameBook, cells: list[Any], pictures: Mapping[str, dict[str, str]]
+    names: NameBook, cells: Sequence[CellEntry], pictures: Mapping[str, dict[str, str]]
 ) -> dict[str, Any]:
     """Class names, file names and thumbnails of every data set."""
     for cell in cells:
@@ -110,7 +140,7 @@ def _datasets(
     }
 
 
-def _gaps(summary: Mapping[str, Any]) -> dict[str, list[str]]:
+def _gaps(summary: JoinedSummary) -> dict[str, list[str]]:
     """Texts on cells that are not on the page: left out, failed, left aside or unreadable."""
     left_out = left_out_text(summary.get("left_out") or [])
     return {

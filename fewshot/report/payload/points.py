@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.report.cell_rows import CellRows
+from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
 from fewshot.report.wording import Cell, estimator_names
-from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.tasks.base import CELL_COLUMNS, dataset_label
 from fewshot.units import is_number
 
 # Bytes of base64 for all points of a page, including classes and file numbers of episodes.
@@ -62,17 +63,17 @@ def _columns(cell: Cell) -> int:
     return sum(3 if is_number(row.get("coverage")) else 1 for row in rows if row.get("defined"))
 
 
-def group_by_episodes(cells: Iterable[tuple[Cell, CellRows]]) -> list[EpisodeGroup]:
+def group_by_episodes(cells: Iterable[EvaluatedCell]) -> list[EpisodeGroup]:
     """Groups of cells with the same hash of episodes; a cell without one is a group."""
     groups: dict[Any, EpisodeGroup] = {}
     for cell, rows in cells:
-        if not len(rows):
+        if rows is None or not len(rows):
             continue
         drawn = (cell.get("hashes") or {}).get("episodes")
-        key: Any = (cell["dataset"], cell["ways"], cell["shots"], drawn)
+        key: Any = (cell["dataset"], cell["part"], cell["ways"], cell["shots"], drawn)
         if drawn is None:
             key = tuple(cell[name] for name in CELL_COLUMNS)
-        group = groups.setdefault(key, EpisodeGroup(str(cell["dataset"])))
+        group = groups.setdefault(key, EpisodeGroup(dataset_label(cell)))
         group.cells.append((cell, rows))
     return list(groups.values())
 
@@ -98,7 +99,7 @@ def share_budget(sizes: Sequence[int], costs: Sequence[float], budget: float) ->
 
 
 def pack_points(
-    cells: Iterable[tuple[Cell, CellRows]],
+    cells: Iterable[EvaluatedCell],
     folders: RunFolders,
     names: NameBook,
     budget: float = POINT_BYTES,

@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
+from fewshot.results.folders import episodes_file
 
 # Hydra's settings from conf/config.yaml, which are not in the configuration of a run.
 AS_USUAL = ("hydra.output_subdir=null", "hydra.run.dir=${paths.runs}")
@@ -91,7 +92,7 @@ class RunFolder:
 
         if self.path is None:
             return None
-        path = self.path / "episodes" / "{ways}way_{shots}shot.safetensors".format(**cell)
+        path = episodes_file(self.path, cell)
         try:
             with safe_open(str(path), framework="numpy") as file:
                 if (file.metadata() or {}).get("hash") != (cell.get("hashes") or {})["episodes"]:

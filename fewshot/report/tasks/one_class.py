@@ -1,239 +1,136 @@
-"""Tables and sentences of one-class tasks. Standard library only."""
+"""Tables, sentences, figure and page of one class by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
-from fewshot.report.aligned import (
-    aligned,
-    legend,
-    markdown,
-    short,
-    wrapped,
+from fewshot.report.payload.entries import MeasureEntry, PairEntry, measure_entry, pair_entry
+from fewshot.report.tasks.base import Axis, Parts, TaskReport
+from fewshot.report.tasks.terms import RANKING
+from fewshot.report.text.listed import listed, listed_pairs
+from fewshot.report.text.one_class import (
+    RULES,
+    TITLES,
+    one_class_lines,
+    one_class_markdown,
+    one_class_text,
+    rule_name,
 )
-from fewshot.report.comparison.ahead import evenly_spaced, gap_text
-from fewshot.report.tasks.verification import ONE_CLASS
-from fewshot.report.wording import (
-    Cell,
-    backbone_name,
-    feature_kinds,
-    group_cells,
-    group_text,
-    percent_interval,
-    plain,
-)
-from fewshot.statistics.intervals import Difference
-from fewshot.units import is_number, short_percent
+from fewshot.report.wording import Cell
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fewshot.report.comparison.paired import EvaluatedCell
+    from fewshot.report.figures.plots import Plot
 
-KEY_TITLES = {"against": "negatives", "seed": "seed"}
-QUESTION = "is this image a t, by the name of t alone? A yes or no for every image"
-RULES = {
-    "fixed": "FT, one threshold for all classes",
-    "max": "the closest confuser is the threshold",
-    "anp": "the average of the confusers is the threshold",
-    "anp_ft": "between ANP and FT",
-    "anp_ft_fitted": "the same with the constant that is best for the sum on base classes",
-    "anp_and_ft": "the higher one of ANP and FT",
-    "anp_and_random": "the higher one of ANP and the closest of random names",
-    "lme": "log-mean-exp of the confusers, between max and ANP",
-    "generic": 'the word "object" in place of confusers',
-    "posterior": "log-odds of similarity and confusers, fitted on base classes",
-    "two_groups": "two groups of images by their log-odds against a vocabulary, judged together",
-}
-TITLES = {
-    "macro_f1": "macro F1",
-    "f1": "F1 yes",
-    "balanced_accuracy": "bal. acc.",
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "regret": "regret",
-}
-MEANINGS = {
-    "macro F1": "mean of the F1 of yes and of no, mean over tasks, at each share of positives; ± "
-    "is the 95 % bootstrap interval for other target classes",
-    "AUROC": "probability that a positive is further above its threshold than a negative; 50 by "
-    "chance; as regret, at the first share of positives",
-    "regret": "macro F1 that the best common shift of the rule's thresholds would add",
-}
+BOOTSTRAP = "one-class tasks have an interval over classes only"
 
 
-def of_one_class(cells: Iterable[Cell]) -> list[Any]:
-    """Cells of one-class tasks."""
-    return [cell for cell in cells if cell.get("task") == ONE_CLASS]
+class OneClassReport(TaskReport):
+    """Decision rules by source of confusers, at every share of positives."""
 
-
-def shares(cells: Iterable[Cell]) -> list[float]:
-    """Shares of positives of any of the cells, in order of appearance."""
-    return list(
-        dict.fromkeys(entry["prevalence"] for cell in cells for entry in cell["prevalences"])
+    order = 2
+    heading = "one class by its name"
+    titles = TITLES
+    long_titles: ClassVar[Mapping[str, str]] = {
+        "macro_f1": "Macro F1",
+        "f1": "F1 of yes",
+        "balanced_accuracy": "Balanced accuracy",
+        "regret": "Regret",
+    }
+    compared = ("source",)
+    over_episodes = False
+    head = "rule"
+    heads = "rules"
+    episode = "task"
+    timed_together = "all rules"
+    cost_caption = "All rules of a run are worked out together, and have one time."
+    place = "{head} with confusers {source}"
+    settings = ()
+    key_titles: ClassVar[Mapping[str, str]] = {"source": "Confusers", "against": "Negatives"}
+    axis = Axis("at", "positives, %", "share of positives", "positives", percent=True, least=1e-6)
+    parts = Parts("Share of positives", percent=True)
+    sections = frozenset({"comparisons"})
+    glossary = (
+        RANKING,
+        (
+            "Macro F1, regret",
+            "Macro F1: mean of the F1 of yes and of no. Regret: macro F1 that the best common "
+            "shift of the rule's thresholds, chosen with the labels, would add.",
+        ),
     )
 
+    def text(self, cells: Sequence[Cell], *, explained: bool = True) -> str:
+        """Rules by source, macro F1 at every share of positives."""
+        return one_class_text(cells, explained=explained)
 
-def at(cell: Cell, share: float) -> Cell:
-    """The entry of a cell at a share of positives; empty if it has none."""
-    matching = (entry for entry in cell["prevalences"] if entry["prevalence"] == share)
-    return next(matching, {})
+    def markdown(self, cells: Sequence[Cell]) -> str:
+        """The same numbers as GitHub-flavoured Markdown tables."""
+        return one_class_markdown(cells)
 
+    def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """The best rule at some shares of positives."""
+        return one_class_lines([cell for cell, _ in evaluated])
 
-def share_text(share: float) -> str:
-    """``F1 at 20 %``."""
-    return f"F1 at {short_percent(share, 3)}"
+    def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
+        """Macro F1 by the share of positives."""
+        from fewshot.report.figures.curves import macro_f1_vs_prevalence
+        from fewshot.report.figures.plots import plot_each
 
+        return plot_each(cells, "macro_f1_vs_prevalence", macro_f1_vs_prevalence)
 
-def source_text(source: str) -> str:
-    """The source of confusers; a dash for rules without confusers."""
-    return "-" if source == "none" else plain(source)
-
-
-def keys(cells: Sequence[Cell]) -> list[str]:
-    """Keys in which the cells differ besides rule and source."""
-    return [name for name in KEY_TITLES if len({cell[name] for cell in cells}) > 1]
-
-
-def header(cells: Sequence[Cell]) -> list[str]:
-    """Names of the columns in the terminal."""
-    key_titles = [KEY_TITLES[name] for name in keys(cells)]
-    measured = [share_text(share) for share in shares(cells)]
-    return ["rule", "confusers", *key_titles, *measured, "AUROC", "regret"]
-
-
-def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
-    """Texts of the row of a cell."""
-    all_shares = shares(cells)
-    first = at(cell, all_shares[0])
-    return [
-        plain(cell["head"]),
-        source_text(cell["source"]),
-        *(plain(cell[name]) for name in keys(cells)),
-        *(percent_interval(at(cell, share).get("macro_f1")) for share in all_shares),
-        *(percent_interval(first.get(name)) for name in ("auroc", "regret")),
-    ]
-
-
-def about(cells: Sequence[Cell]) -> str:
-    """``100 tasks of 51 target classes, negatives uniform, seed 0``."""
-    first = cells[0]
-    parts = [f"{first['episodes']} tasks of {first['targets']} target classes"]
-    if "against" not in keys(cells):
-        parts.append(f"negatives {plain(first['against'])}")
-    if "seed" not in keys(cells):
-        parts.append(f"seed {first['seed']}")
-    return ", ".join([*parts, _learned(first["base"])])
-
-
-def _learned(base: Cell) -> str:
-    if base.get("reason"):
-        return "nothing learned from base classes"
-    return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
-
-
-def _verdict(gap: Difference, what: str, name: str) -> str:
-    difference = f"{gap_text(gap.mean, gap.half)} points"
-    clear = "clearly" if gap.above else "not clearly"
-    return f"{clear} ahead of the {what}, {name} ({difference})"
-
-
-def one_class_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
-    """Sentences on the rule with the largest macro F1 at some shares of positives."""
-    cells = [cell for cell, _ in judged]
-    kinds = feature_kinds(cells)
-    lines = []
-    for share in evenly_spaced(shares(cells)):
-        measured = [cell for cell in cells if is_number(_macro_f1(cell, share))]
-        if not measured:
-            continue
-        best = max(measured, key=lambda cell: _macro_f1(cell, share))
-        interval = percent_interval(at(best, share)["macro_f1"])
-        name = f"{backbone_name(best, kinds)} with {_rule(best['head'], best['source'])}"
-        name += "".join(
-            f", {word} {best[key]}" for key, word in KEY_TITLES.items() if key in keys(cells)
-        )
-        where = f"{short_percent(share, 3)} positives"
-        line = f"{where}: {name}, macro F1 {interval} % over target classes"
-        lines.append(line + _next_rule(best, measured, share) + ".")
-    return lines
-
-
-def _macro_f1(cell: Cell, share: float) -> Any:
-    return (at(cell, share).get("macro_f1") or {}).get("mean")
-
-
-def _rule(head: Any, source: Any) -> str:
-    return str(head) if source == "none" else f"{head} ({source_text(source)})"
-
-
-def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
-    """A clause on the best of the rules that the run compared with `best`; empty if none."""
-    gaps = list(_rule_gaps(best, cells, share))
-    if not gaps:
-        return ""
-    _, name, gap = max(gaps, key=lambda entry: entry[0])
-    return f"; {_verdict(gap, 'next rule that it was compared with', name)}"
-
-
-def _rule_gaps(
-    best: Cell, cells: Iterable[Cell], share: float
-) -> Iterator[tuple[float, str, Difference]]:
-    same = ("backbone", "feature", "seed", "against")
-    best_rule = str(best["head"]), str(best["source"])
-    for cell in cells:
-        if any(cell[name] != best[name] for name in same):
-            continue
-        for row in cell.get("comparisons") or []:
-            ends = {end: (row[end], row[f"{end}_source"]) for end in ("first", "second")}
-            if best_rule not in ends.values():
-                continue
-            sign, other = (1, ends["second"]) if ends["first"] == best_rule else (-1, ends["first"])
-            intervals = [
-                entry["macro_f1"] for entry in row["prevalences"] if entry["prevalence"] == share
-            ]
-            gap = Difference.of(intervals[0], sign=sign) if intervals else None
-            if gap is not None:
-                yield -gap.mean, _rule(*other), gap
-
-
-def one_class_text(cells: Sequence[Cell]) -> str:
-    """Tables of one-class cells, a block per data set and backbone, with a legend."""
-    blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
-    heads = dict.fromkeys(cell["head"] for cell in cells)
-    meanings = {name: RULES[name] for name in heads if name in RULES}
-    return "\n\n".join([*blocks, legend(meanings | MEANINGS)])
-
-
-def _block(group: tuple[str, ...], cells: Sequence[Cell]) -> str:
-    texts = [entries(cell, cells) for cell in cells]
-    lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
-    top = [group_text(group), *wrapped(f"One-class: {QUESTION}.", ""), about(cells), ""]
-    rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
-    rows += _fallbacks(cells)
-    return "\n".join(line.rstrip() for line in rows)
-
-
-def _fallbacks(cells: Sequence[Cell]) -> list[str]:
-    """Lines with the number of target classes without confusers, by source."""
-    lines = []
-    for cell in cells:
-        fallbacks = (cell.get("confusers") or {}).get("fallbacks")
-        if fallbacks:
-            instead = " or ".join(dict.fromkeys(fallbacks.values()))
-            words = (
-                f"{cell['source']}: {len(fallbacks)} of {cell['targets']} classes without confusers"
+    def measures(self, cell: Cell) -> list[MeasureEntry]:
+        """Every measure at every share of positives."""
+        return [
+            measure_entry(
+                measure.name,
+                measure.better,
+                {"classes": entry[measure.name]},
+                at=entry["prevalence"],
+                otherwise=BOOTSTRAP,
             )
-            lines += wrapped(f"  {words}, which took: {instead}", "    ")
-    return ["", "Without confusers:", *lines] if lines else []
+            for measure in self.task.measures
+            for entry in cell["prevalences"]
+            if entry.get(measure.name)
+        ]
+
+    def comparisons(self, cell: Cell) -> list[PairEntry]:
+        """Differences in macro F1 of rules with one source, and of sources with one rule."""
+        return [
+            pair_entry(
+                rule_name(row["first"], row["first_source"]),
+                rule_name(row["second"], row["second_source"]),
+                "macro_f1",
+                entry["macro_f1"],
+                at=entry["prevalence"],
+            )
+            for row in cell.get("comparisons") or []
+            for entry in row["prevalences"]
+        ]
+
+    def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
+        """The rule, the target classes, and the confusers."""
+        return _facts(cell)
 
 
-def one_class_markdown(cells: Sequence[Cell]) -> str:
-    """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
-    blocks = []
-    for group, rows in group_cells(cells).items():
-        titles = header(rows)
-        lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
-        lines += [[markdown(text) for text in entries(cell, rows)] for cell in rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        blocks.append(f"**{markdown(group_text(group))}**, one-class, {about(rows)}\n\n{table}")
-    return "\n\n".join(blocks)
+def _facts(cell: Cell) -> Iterator[tuple[str, str]]:
+    yield "rule", RULES.get(cell["head"], str(cell["head"]))
+    yield "target classes", str(cell.get("targets", "not said"))
+    if cell.get("dropped_targets"):
+        yield "classes left out as targets", listed(cell["dropped_targets"])
+    used = cell.get("confusers") or {}
+    if not used:
+        return
+    yield "confusers of a class", f"{used['mean']:.1f} on average"
+    yield from listed_pairs(
+        "confusers of", {c: listed(names) for c, names in used["names"].items()}
+    )
+    dropped = {
+        c: listed([f"{n} ({why})" for n, why in names]) for c, names in used["dropped"].items()
+    }
+    yield from listed_pairs("dropped for", dropped)
+    yield from listed_pairs(
+        "without confusers:", {c: f"took {w}" for c, w in used["fallbacks"].items()}
+    )

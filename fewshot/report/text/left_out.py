@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fewshot.report.wording import plain, shots_text
+from fewshot.tasks.base import head_label
 from fewshot.units import counted
 
 
@@ -31,7 +32,8 @@ def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
 
 def failure_text(entry: Mapping[str, Any]) -> str:
     """``lda with 5 shots: ...``, from an entry of ``failed`` in ``summary.json``."""
-    return f"{plain(entry['head'])} with {shots_text(int(entry['shots']))}: {plain(entry['error'])}"
+    where = f"{head_label(entry)} with {shots_text(int(entry['shots']))}"
+    return plain(f"{where}: {entry['error']}")
 
 
 def reused_text(summaries: Iterable[Mapping[str, Any]]) -> str:

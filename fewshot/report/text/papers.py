@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from fewshot.report.tasks import report_of
 from fewshot.report.text.pivot import latex_table, markdown_table
 from fewshot.report.wording import oracle_names
 from fewshot.results.joining import Store
 from fewshot.results.measures import entries, has_estimators, main_measure
-from fewshot.results.pivot import Pivot, keys, pivot
+from fewshot.results.pivot import Pivot, Place, keys, pivot
 from fewshot.tasks import task_named
+from fewshot.tasks.base import dataset_label, head_label
 
-# Compared objects are in rows, conditions in columns; other keys only where they differ.
-ROWS = ("backbone", "feature", "head", "variant", "source", "estimator")
-COLUMNS = ("dataset", "part", "against", "ways", "shots", "queries", "prevalence")
+ESTIMATOR = "estimator"
 ALWAYS = ("backbone", "head", "dataset", "shots")
+# By key, the one that is shown with it, and its text.
+LABELS = {"dataset": ("part", dataset_label), "head": ("variant", head_label)}
 MAE = "mae"
 
 
@@ -29,7 +32,7 @@ def paper_tables(store: Store, tables: str) -> str:
     tables : {"latex", "markdown"}
     """
     write = {"latex": latex_table, "markdown": markdown_table}[tables]
-    return "\n".join(write(table) for table in paper_pivots(store))
+    return "\n".join(write(labelled(table)) for table in paper_pivots(store))
 
 
 def paper_pivots(store: Store) -> list[Pivot]:
@@ -53,10 +56,67 @@ def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -
     task_cells = [cell for cell in cells if cell["task"] == task]
     estimators = _without_oracles(task_cells) if measure == MAE else None
     shown = list(entries(task_cells, measure or main_measure(task), estimators))
-    rows, columns = _differing(shown, ROWS), _differing(shown, COLUMNS)
-    if measure == MAE and "estimator" not in rows:
-        rows = (*rows, "estimator")
+    rows, columns = (_differing(shown, names) for names in _keys(task))
+    if measure == MAE and ESTIMATOR not in rows:
+        rows = (*rows, ESTIMATOR)
     return pivot(store, rows, columns, measure, estimators, filters={"task": [task]})
+
+
+def _keys(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Keys of rows and of columns: what is compared is in rows, conditions in columns."""
+    report = report_of(task)
+    keys = report.task.keys
+    parts = dict.fromkeys(m.of.name for m in report.task.measures if m.of is not None)
+    return (
+        ("backbone", "feature", "head", "variant",
+         *(key for key in keys if key in report.compared),
+         *(part for part in parts if part == ESTIMATOR)),
+        ("dataset", "part", *(key for key in keys if key not in report.compared),
+         "ways", "shots", "queries", *(part for part in parts if part != ESTIMATOR)),
+    )  # fmt: skip
+
+
+def labelled(table: Pivot) -> Pivot:
+    """The table with data sets and heads as they are shown, in place of part and variant.
+
+    Unchanged if two of its rows or columns would then have the same names.
+    """
+    row_keys, rows = _labels(table.row_keys, table.rows)
+    column_keys, columns = _labels(table.column_keys, table.columns)
+    if len(set(rows.values())) < len(rows) or len(set(columns.values())) < len(columns):
+        return table
+    entries = {(rows[row], columns[c]): entry for (row, c), entry in table.entries.items()}
+    return replace(
+        table,
+        row_keys=row_keys,
+        column_keys=column_keys,
+        rows=sorted(rows.values(), key=_order),
+        columns=sorted(columns.values(), key=_order),
+        entries=entries,
+    )
+
+
+def _labels(
+    keys: Sequence[str], places: Sequence[Place]
+) -> tuple[tuple[str, ...], dict[Place, Place]]:
+    """Keys without part and variant, and the places of a table by those with them."""
+    folded = {further: name for name, (further, _) in LABELS.items() if {name, further} <= {*keys}}
+    kept = tuple(key for key in keys if key not in folded)
+    shown = {}
+    for place in places:
+        values: dict[str, Any] = dict(zip(keys, place, strict=True))
+        texts = {name: LABELS[name][1](values) for name in folded.values()}
+        shown[place] = tuple(texts.get(key, values[key]) for key in kept)
+    return kept, shown
+
+
+def _order(place: Place) -> tuple[Any, ...]:
+    """Sort key: None first, then numbers by size, then names alphabetically."""
+    return tuple(
+        (value is not None, isinstance(value, str), 0 if isinstance(value, str) else value or 0,
+         str(value))
+        for value in place
+    )  # fmt: skip
 
 
 def _without_oracles(cells: Sequence[Any]) -> list[str]:

@@ -6,13 +6,13 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import plain
 from fewshot.results.measures import measure_named
-from fewshot.tasks.base import NEITHER
+from fewshot.tasks.base import NEITHER, dataset_label
 from fewshot.units import counted, decimal, percent, short_percent
 
 if TYPE_CHECKING:
@@ -185,12 +185,16 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
         hashes = {
-            (*(cell[name] for name in named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
+            (*_named(cell, named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
             for cell in cells
             if (cell.get("hashes") or {}).get(kind)
         }
         lines += [f"{kind} of {_title_of(named, key)}: {key[-1]}" for key in hashes]
     return lines
+
+
+def _named(cell: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    return [dataset_label(cell) if name == "dataset" else cell[name] for name in names]
 
 
 def _reasons(table: Pivot) -> list[str]:

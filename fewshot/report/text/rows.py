@@ -96,3 +96,10 @@ def _json(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, (str, int, bool)) else str(value)
+
+
+def html_text(rows: pd.DataFrame) -> str:
+    """An HTML table for a notebook, numbers with four decimals."""
+    shown = pd.DataFrame({str(name): list(map(_shown, rows[name])) for name in rows.columns})
+    text: str = shown.to_html(index=False, border=0, escape=True)
+    return text

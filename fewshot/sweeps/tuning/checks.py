@@ -11,11 +11,12 @@ from hydra.errors import HydraException
 
 from fewshot.exceptions import FewshotError, expect, install_command
 from fewshot.paths import option
+from fewshot.tasks import known_tasks
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
 INSTALL = install_command("optuna")
 # Settings that change the task: a search over them would choose the easiest task.
-QUESTIONS = ("dataset", "episodes", "seed", "task", "estimator", "calibration", "one_class", "tune")
+QUESTIONS = ("dataset", "episodes", "seed", "task", "estimator", "calibration", "tune")
 EXAMPLE = "For instance 'head.logistic.C=tag(log, interval(0.001, 100))'."
 
 
@@ -54,7 +55,7 @@ def _check_searched(keys: Sequence[str], chosen: str) -> None:
     for key in keys:
         group = key.partition(".")[0].partition("/")[0]
         expect(
-            group not in QUESTIONS,
+            group not in (*QUESTIONS, *(task.name for task in known_tasks())),
             key,
             f"with tune={chosen} expected settings of heads, backbones or features to choose "
             f"among, got {key}, which changes the question",

@@ -11,9 +11,9 @@ from fewshot.estimators.calibration.transferred import General
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.calibration.cells import (
+    CalibrationPlan,
     Cell,
-    Plan,
-    gather_cells,
+    calibration_cells,
     halved,
 )
 from fewshot.tasks.calibration.choosing import space_of
@@ -23,7 +23,7 @@ from fewshot.tasks.calibration.simple import learning_curves, slope_calibrators
 
 def fit_general(
     groups: Mapping[str, Sequence[FeatureBank]],
-    plan: Plan | None = None,
+    plan: CalibrationPlan | None = None,
     notes: str = "",
     progress: Callable[[str], object] = lambda text: None,
 ) -> General:
@@ -37,15 +37,40 @@ def fit_general(
     FewshotError
         Fewer than three groups: leave-one-out results need three.
     """
-    plan = plan or Plan()
+    plan = plan or CalibrationPlan()
     _check_group_number(groups)
-    return from_cells(gather_cells(groups, plan, progress), groups, plan, notes)
+    return fit_calibrator(calibration_cells(groups, plan, progress), groups, plan, notes)
 
 
-def from_cells(
-    cells: list[Cell], groups: Mapping[str, Sequence[FeatureBank]], plan: Plan, notes: str = ""
+def fit_calibrator(
+    cells: list[Cell],
+    groups: Mapping[str, Sequence[FeatureBank]],
+    plan: CalibrationPlan,
+    notes: str = "",
 ) -> General:
-    """Fit a calibrator on the cells of `groups`."""
+    """Fit a calibrator on cells of several groups of data sets.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        As from `calibration_cells`; those of other groups are left out.
+    groups : mapping of str to sequence of FeatureBank
+        The groups to fit on; a group is one set of images under one or several backbones.
+    plan : CalibrationPlan
+        Its weights by group; the record of the calibrator states the rest.
+    notes : str
+        Kept in the calibrator's file.
+
+    Returns
+    -------
+    General
+        With results of every group left out in turn; ``.save(path)`` keeps it.
+
+    Raises
+    ------
+    FewshotError
+        Fewer than three groups, or a weight of none of them.
+    """
     _check_group_number(groups)
     for name in sorted(plan.weights.keys() - groups.keys()):
         raise FewshotError(
@@ -83,7 +108,7 @@ def _with_weights(cells: list[Cell], weights: Mapping[str, float]) -> list[Cell]
     return [replace(cell, weight=weights.get(cell.group, 1.0)) for cell in cells]
 
 
-def describe(bank: FeatureBank, group: str, plan: Plan) -> dict[str, Any]:
+def describe(bank: FeatureBank, group: str, plan: CalibrationPlan) -> dict[str, Any]:
     """Record of a bank in a fitted calibrator."""
     return {
         "group": group,
@@ -105,4 +130,11 @@ def _shared_space(banks: list[FeatureBank]) -> dict[str, Any] | None:
     return spaces[0] if same else None
 
 
-__all__ = ["Cell", "Plan", "fit_general", "from_cells", "gather_cells", "halved"]
+__all__ = [
+    "CalibrationPlan",
+    "Cell",
+    "calibration_cells",
+    "fit_calibrator",
+    "fit_general",
+    "halved",
+]

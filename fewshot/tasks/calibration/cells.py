@@ -33,7 +33,7 @@ MOST_REFITTED = 25
 
 
 @dataclass(frozen=True)
-class Plan:
+class CalibrationPlan:
     """Episodes that a calibrator is fitted on.
 
     Attributes
@@ -73,12 +73,23 @@ class Cell:
     weight: float = 1.0
 
 
-def gather_cells(
+def calibration_cells(
     groups: Mapping[str, Sequence[FeatureBank]],
-    plan: Plan,
+    plan: CalibrationPlan,
     progress: Callable[[str], object] = lambda text: None,
 ) -> list[Cell]:
-    """Cells of all groups; takes nearly all of the time of a fit."""
+    """Errors and evidence on episodes of all groups: what a calibrator is fitted on.
+
+    Nearly all of the time of a fit; `fit_calibrator` may use the cells several times.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of FeatureBank
+        A group is one set of images under one or several backbones.
+    plan : CalibrationPlan
+    progress : callable, optional
+        Called with a line on each bank before it is evaluated.
+    """
     cells: list[Cell] = []
     for group, banks in groups.items():
         for bank in banks:
@@ -97,7 +108,7 @@ def halved(bank: FeatureBank, seed: int) -> FeatureBank:
     return replace(bank, parts=parts)
 
 
-def _cells(group: str, bank: FeatureBank, plan: Plan) -> Iterable[Cell]:
+def _cells(group: str, bank: FeatureBank, plan: CalibrationPlan) -> Iterable[Cell]:
     for ways in plan.ways:
         for shots in plan.shots:
             try:
@@ -120,7 +131,7 @@ def _cells(group: str, bank: FeatureBank, plan: Plan) -> Iterable[Cell]:
 
 
 def _head_cells(
-    group: str, bank: FeatureBank, episodes: EpisodeSet, name: str, plan: Plan
+    group: str, bank: FeatureBank, episodes: EpisodeSet, name: str, plan: CalibrationPlan
 ) -> Iterable[Cell]:
     device = torch.device("cpu")
     head = head_registry.create(name)

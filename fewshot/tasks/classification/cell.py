@@ -30,7 +30,11 @@ from fewshot.tasks.calibration.choosing import (
     fitted_calibrator,
 )
 from fewshot.tasks.classification.schema import EPISODES, NAME, PREDICTIONS
-from fewshot.tasks.engine.base_classes import BaseEpisodes, draw_base_episodes, known_of_base
+from fewshot.tasks.engine.base_classes import (
+    BaseEpisodes,
+    draw_base_episodes,
+    evaluate_base_classes,
+)
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
@@ -78,7 +82,7 @@ def evaluate_cell(
         bank, episodes, classifier, progress=settings.progress, **settings.engine
     )
     seconds = time.perf_counter() - engine_start
-    base_classes = known_of_base(bank, base, classifier, **settings.engine)
+    base_classes = evaluate_base_classes(bank, base, classifier, **settings.engine)
     base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
     for estimator in wrapped.values():
         estimator.fit(base_classes)

@@ -23,7 +23,7 @@ from fewshot.features.copies import with_copies
 from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Query, Support
 from fewshot.tasks.calibration.cells import WAYS
-from fewshot.tasks.engine.base_classes import draw_base_episodes, known_of_base
+from fewshot.tasks.engine.base_classes import draw_base_episodes, evaluate_base_classes
 from fewshot.tasks.engine.batches import gather
 
 MORE = (1, 5)
@@ -207,7 +207,7 @@ def _base_classes(
     least = 2 if bool((support.counts > 1).any()) else 1
     shots = max(least, round(float(support.typical_shots)))
     drawn = draw_base_episodes(marked, ways, shots, "all", episodes, seed)
-    return known_of_base(marked, drawn, head, device=torch.device("cpu"))
+    return evaluate_base_classes(marked, drawn, head, device=torch.device("cpu"))
 
 
 def _curve_point(

@@ -41,7 +41,20 @@ class BaseEpisodes:
 def draw_base_episodes(
     bank: FeatureBank, ways: int, shots: int, queries: int | str, count: int, seed: int
 ) -> BaseEpisodes:
-    """Draw `count` base-class episodes; base classes with too few images are left out."""
+    """Draw episodes of base classes; those with too few images are left out.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+        With `parts`; without base classes there are no episodes, and a reason.
+    ways, shots : int
+    queries : int or "all"
+        Query images per class.
+    count : int
+        Number of episodes.
+    seed : int
+        Decides the episodes, independently of those of novel classes.
+    """
     classes = bank.classes("base")
     if len(classes) == 0:
         judged = bank.info.get("part") == "base"
@@ -67,7 +80,7 @@ def draw_base_episodes(
     return BaseEpisodes(episodes, "", len(classes))
 
 
-def known_of_base(
+def evaluate_base_classes(
     bank: FeatureBank,
     base: BaseEpisodes,
     head: Head,
@@ -75,7 +88,25 @@ def known_of_base(
     device: torch.device,
     threads: int | None = None,
 ) -> BaseClasses:
-    """Errors of `head` on base-class episodes, a map over these episodes, and the base moments."""
+    """Errors of a head on base-class episodes, and what else estimators learn from.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    base : BaseEpisodes
+        As from `draw_base_episodes`.
+    head : Head
+        Unfitted.
+    device : torch.device
+    threads : int, optional
+        Cores to use; all by default.
+
+    Returns
+    -------
+    BaseClasses
+        For ``ErrorEstimator.fit``: errors by class and episode, a map over the supports of these
+        episodes, and the moments of the base classes; without errors where `base` has no episodes.
+    """
     moments = (lambda: base_moments(bank)) if has_moments(bank) else None
     episodes = base.episodes
     if episodes is None:

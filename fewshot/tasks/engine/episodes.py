@@ -66,10 +66,30 @@ def actual_errors(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[NDArray, NDArray]:
-    """Errors (E, N) of every class and the number of queries (E, N) they are shares of.
+    """Errors of a head on episodes: the share of misclassified queries of every class.
 
     The error of an episode is the mean over its classes, whatever their numbers of queries: the
     quantity that every estimator predicts.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    episodes : EpisodeSet
+        E episodes of N classes.
+    head : Head
+        Unfitted; a clone is fitted on the supports of a few episodes at a time.
+    device : torch.device
+    threads : int, optional
+        Cores to use; all by default.
+    progress : callable, optional
+        Called with the number of episodes finished since the last call.
+
+    Returns
+    -------
+    errors : ndarray of shape (E, N)
+        In [0, 1]; NaN for a class without queries.
+    queries : ndarray of shape (E, N)
+        Numbers of queries that the errors are shares of.
     """
     if episodes.query is None and head.is_linear:
         wrong, queries = linear_errors_on_all(
@@ -135,10 +155,29 @@ def predicted_errors(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Predicted]:
-    """Predictions of every estimator for every support.
+    """Errors that estimators predict for a head from the supports of episodes.
 
     No query is loaded, unless one of the estimators sees queries; only such estimators get them.
     Estimators that need more shots than the episodes have are skipped and predict NaN.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    episodes : EpisodeSet
+    head : Head
+        Unfitted.
+    estimators : mapping of str to ErrorEstimator
+        Fitted, where they learn from base classes; see `evaluate_base_classes`.
+    device : torch.device
+    threads : int, optional
+        Cores to use; all by default.
+    progress : callable, optional
+        Called with the number of episodes finished since the last call.
+
+    Returns
+    -------
+    dict of str to Predicted
+        By name of the estimator: errors, intervals and reasons of all E episodes, and seconds.
     """
     shots = episodes.fewest_shots
     applicable = {

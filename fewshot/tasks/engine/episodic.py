@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError
 from fewshot.tasks.base import Task, TaskOutput
+from fewshot.units import counted
 
 if TYPE_CHECKING:
     from fewshot.episodes.episode_set import EpisodeSet
@@ -179,7 +180,7 @@ def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception)
 
 def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
     missing = [
-        f"{head} with {episodes.shots} shot{'s' * (episodes.shots != 1)}"
+        f"{head} with {counted(episodes.shots, 'shot')}"
         for (episodes, (head, _), _), exists in zip(jobs, available, strict=True)
         if not exists
     ]

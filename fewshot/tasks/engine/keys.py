@@ -18,6 +18,7 @@ from fewshot.estimators.calibration.transferred import SHIPPED
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.tasks.base import Task, dataset_label
+from fewshot.tasks.engine.code import code_of
 from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
@@ -39,7 +40,8 @@ def cell_key(
     """SHA-256 over everything that a row of the cell depends on.
 
     Device, threads, paths of files and versions of packages are not included: an upgrade should
-    not invalidate a sweep.
+    not invalidate a sweep. The code of heads, estimators and tasks of other packages is, see
+    `fewshot.tasks.engine.code`.
 
     Parameters
     ----------
@@ -59,6 +61,9 @@ def cell_key(
     }
     if task.version > 1:
         causes["task_version"] = task.version
+    kind: type = type(task)
+    if code := code_of(kind):
+        causes["task_code"] = code
     return hashed(causes)
 
 
@@ -134,7 +139,8 @@ def _parameters(name: str, component: Head | ErrorEstimator) -> list[Any]:
     parameters = dict(component.get_params())
     if parameters.get("calibrator") is not None:
         parameters["calibrator"] = _file(parameters["calibrator"])
-    return [name, type(component).__qualname__, parameters]
+    code = code_of(type(component))
+    return [name, type(component).__qualname__, parameters, *([code] if code else [])]
 
 
 def _file(path: str | Path | None) -> str | None:

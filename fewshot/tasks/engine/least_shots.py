@@ -7,6 +7,7 @@ from typing import Any
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Head
+from fewshot.units import counted
 
 
 def check_least_shots(heads: Sequence[tuple[str, Head]], shots: int) -> None:
@@ -41,6 +42,6 @@ def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[di
     for each in dict.fromkeys(shots):
         for name, head in heads:
             if (least := head.least_shots) > each:
-                reason = f"needs {least} shot{'s' * (least > 1)} of every class"
+                reason = f"needs {counted(least, 'shot')} of every class"
                 combinations.append({"head": name, "shots": each, "reason": reason})
     return combinations

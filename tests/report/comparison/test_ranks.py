@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare, rankdata
 
+from fewshot.report.charts.ranks import joined
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.figures.joint import joint_figures
-from fewshot.report.figures.ranks import joined, rank_diagram
+from fewshot.report.figures.ranks import rank_diagram
 
 
 def cells(accuracy, *, datasets, backbones=("a",), heads, shots=(1,)):
@@ -17,8 +18,9 @@ def cells(accuracy, *, datasets, backbones=("a",), heads, shots=(1,)):
     table = table.reshape(len(datasets), len(backbones), len(shots), len(heads))
     return [
         {
-            "task": "classification", "dataset": datasets[i], "backbone": backbones[j],
-            "feature": "pooled", "head": heads[h], "ways": 5, "shots": shots[k], "seed": 0,
+            "task": "classification", "dataset": datasets[i], "part": "novel",
+            "backbone": backbones[j], "feature": "pooled", "head": heads[h], "variant": "",
+            "ways": 5, "shots": shots[k], "seed": 0,
             "queries": 15, "accuracy": {"mean": float(table[i, j, k, h])},
         }
         for i, j, k, h in np.ndindex(table.shape)
@@ -81,7 +83,7 @@ def test_rare_heads_do_not_cost_the_others_their_contexts():
 
 def test_nothing_to_rank():
     assert ranks(cells([[[[0.5]]]], datasets="d", heads=("ncm",))) == []
-    assert ranks([{"task": "verification", "dataset": "d"}]) == []
+    assert ranks([{"task": "verification", "dataset": "d", "part": "novel"}]) == []
     never_together = np.array([[0.5, np.nan], [np.nan, 0.5]]).reshape(2, 1, 1, 2)
     assert ranks(cells(never_together, datasets="de", heads=("ncm", "lda"))) == []
 

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from fewshot.exceptions import FewshotError
 from fewshot.report import write
+from fewshot.report.charts.bins import bin_means, equal_bins
 from fewshot.report.figures import (
     calibration_curve,
     coverage_vs_nominal,
@@ -21,8 +22,7 @@ from fewshot.report.figures import (
     mae_vs_shots,
     predicted_vs_actual,
 )
-from fewshot.report.figures.write import draw
-from fewshot.report.payload.packing import bin_means, equal_bins
+from fewshot.report.figures.classification import group_figures
 from fewshot.statistics.populations import mean_interval
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -35,7 +35,7 @@ def texts(axes):
 
 def plots_of(run):
     """The plots of a run with one data set and backbone, by kind."""
-    plots = draw(run.summary["cells"], run.episodes, run.predictions)
+    plots = group_figures(run.summary["cells"], run.episodes, run.predictions)
     return {plot.kind: plot for plot in plots}
 
 
@@ -187,7 +187,9 @@ def test_no_pyplot():
 def test_file_names_are_safe_and_distinct(make):
     pairs = (("../../etc", "a/b"), ("../../etc", "a\\b"), ("CUB", "x"), ("cub", "x"))
     run = make(pairs=pairs, heads=("ncm",), shots=(5,), estimators=("margin",), episodes=5)
-    names = [plot.name for plot in draw(run.summary["cells"], run.episodes, run.predictions)]
+    names = [
+        plot.name for plot in group_figures(run.summary["cells"], run.episodes, run.predictions)
+    ]
     # Five episodes are too few for a calibration curve, and nobody gave intervals.
     assert len({name.lower() for name in names}) == len(names) == 4 * 3
     assert not any(set(name) & set("/\\") for name in names)

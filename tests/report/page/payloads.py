@@ -182,12 +182,22 @@ def make_ranks(heads: list[str]) -> list[dict[str, Any]]:
     """Ranks with a critical difference, and without one."""
     if len(heads) < 2:
         return []
-    tested = {"of": "head", "over": "data sets", "names": heads, "blocks": 6, "note": "",
-              "mean_ranks": [1.2 + 0.8 * i for i in range(len(heads))], "p": 0.0004,
+    tested = {"task": "classification", "of": "head", "over": "6 data sets", "names": heads,
+              "blocks": 6, "note": "", "p": 0.0004,
+              "mean_ranks": [1.2 + 0.8 * i for i in range(len(heads))],
               "test": "Friedman test", "critical_difference": 2.1}  # fmt: skip
     note = "Too few data sets for a critical difference: contexts of one are not independent."
     few = {"of": "backbone", "names": ["resnet50", "mobilenet_v2"], "mean_ranks": [1.3, 1.7]}
-    return [tested, {**tested, **few, "critical_difference": None, "p": None, "note": note}]
+    return [worded(tested), worded({**tested, **few, "critical_difference": None, "p": None,
+                                    "note": note})]  # fmt: skip
+
+
+def worded(ranking: dict[str, Any]) -> dict[str, Any]:
+    """Ranks with their groups and caption."""
+    from fewshot.report.charts.ranks import joined, rank_caption
+
+    groups = joined(ranking["mean_ranks"], ranking["critical_difference"])
+    return {**ranking, "groups": groups, "caption": rank_caption(ranking)}
 
 
 def other_tasks() -> list[dict[str, Any]]:
@@ -218,8 +228,13 @@ def other_tasks() -> list[dict[str, Any]]:
 def write_page(path: Path, data: Any, answer: Any = ()) -> Path:
     """Render `data` as a run's payload is rendered."""
     from fewshot.report.payload.html import page_text
-    from fewshot.report.payload.payload import Payload
+    from fewshot.report.payload.payload import Payload, page_charts, page_tasks
 
+    data = {
+        "charts": page_charts(),
+        "tasks": page_tasks(cell["task"] for cell in data["cells"]),
+        **data,
+    }
     summary = {"cells": data["cells"], "created": "2026-03-01T12:00:00+00:00"}
     path.write_text(page_text(summary, Payload(data, list(answer))), encoding="utf-8")
     return path

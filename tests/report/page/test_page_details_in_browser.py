@@ -81,7 +81,7 @@ def test_charts_hold_what_they_show(visit, folder, payloads, few, drawn):
         cell["measures"][0]["mean"] = 0.97 + 0.02 * cell["seed"]
     names = [f"head {i}" for i in range(4)]
     rank = payload["ranks"][0] | {"names": names, "mean_ranks": [3.0, 5.0, 6.0, 9.0]}
-    payload["ranks"] = [rank | {"test": "Wilcoxon's signed-rank test"}]
+    payload["ranks"] = [payloads.worded(rank | {"test": "Wilcoxon's signed-rank test"})]
     page = drawn(visit(payloads.write_page(folder / "wide.html", payload)))
     inside = """all => all.every(one => { const own = one.getBBox(),
         box = one.closest("svg").viewBox.baseVal;

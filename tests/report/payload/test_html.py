@@ -185,7 +185,7 @@ def test_little_in_the_summary_is_enough(make, old, data_of):
     summary = {"cells": run.summary["cells"]}
     for name in ("head_parameters", "base", "hashes", "duration_s", "episodes_per_second"):
         del summary["cells"][0][name]
-    (cell,) = data_of(render_report(summary, run.episodes, run.predictions))["cells"]
+    (cell,) = data_of(render_report(summary, run.rows))["cells"]
     assert cell["cost"]["seconds"] is None and cell["made"]["hashes"] is None
     assert cell["points"] == 0
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fewshot.report.charts.bins import equal_bins
 from fewshot.report.payload.cells import number_of
 from fewshot.report.payload.packing import (
     MISSING,
     STEPS,
-    equal_bins,
     file_numbers,
     json_text,
     lean,
@@ -89,8 +89,8 @@ def test_every_cell_has_its_numbers_and_points(judged):
 
 def test_the_order_of_the_rows_does_not_matter(judged):
     rng = np.random.default_rng(1)
-    mixed = [table.iloc[rng.permutation(len(table))] for table in judged[1:]]
-    first, second = of(judged), of((judged.summary, *mixed))
+    mixed = {name: t.iloc[rng.permutation(len(t))] for name, t in judged.rows.items()}
+    first, second = of(judged), of((judged.summary, mixed))
     for cell, other in zip(first["cells"], second["cells"], strict=True):
         a, b = (data["points"][c["points"]] for data, c in ((first, cell), (second, other)))
         order = np.argsort(second["sets"][b["set"]]["episodes"])
@@ -103,9 +103,9 @@ def test_the_order_of_the_rows_does_not_matter(judged):
 
 def test_names_as_categories_are_the_same(judged):
     texts = [name for name in judged.episodes if judged.episodes[name].dtype == "str"]
-    tables = [t.astype({n: "category" for n in texts}) for t in judged[1:]]
-    tables[1]["estimator"] = tables[1]["estimator"].astype("category")
-    assert of((judged.summary, *tables)) == of(judged)
+    rows = {name: t.astype(dict.fromkeys(texts, "category")) for name, t in judged.rows.items()}
+    rows["predictions"]["estimator"] = rows["predictions"]["estimator"].astype("category")
+    assert of((judged.summary, rows)) == of(judged)
 
 
 def test_bins_and_worst_episodes(run):
@@ -156,7 +156,7 @@ def test_cells_on_the_same_episodes_share_a_set(make):
 def test_an_episode_that_a_cell_does_not_have_is_missing(make):
     run = same_episodes(make(episodes=10, shots=(5,), estimators=("margin",)))
     gone = (run.episodes["head"] == "ncm") & (run.episodes["episode"] == 3)
-    data = of((run.summary, run.episodes[~gone], run.predictions))
+    data = of((run.summary, run.rows | {"episodes": run.episodes[~gone]}))
     lda, ncm = (read_shares(data["points"][i]["actual"]) for i in (0, 1))
     assert np.isnan(ncm).nonzero()[0].tolist() == [3]
     assert not np.isnan(lda).any()
@@ -194,7 +194,7 @@ def test_empty_predictions_and_no_rows(make):
     (cell,) = of(run)["cells"]
     assert cell["estimators"] == cell["worst"] == [] and cell["spokesman"] is None
     assert of(run)["points"][0]["estimators"] == []
-    (cell,) = of((run.summary, run.episodes[:0], run.predictions[:0]))["cells"]
+    (cell,) = of((run.summary, {}))["cells"]
     assert cell["points"] is None
 
 
@@ -204,7 +204,7 @@ def test_what_is_missing_is_told(run):
         "left_out": [{"head": "ncm", "shots": 0, "reason": "needs 1 shot of every class"}],
         "unreadable": [{"run": "runs/a", "reason": "episodes.parquet is damaged"}],
     }
-    data = of((run.summary | gaps, *run[1:]))
+    data = of((run.summary | gaps, run.rows))
     assert data["failed"] == ["lda with 1 shot: features: too few"]
     assert data["left_out"] == ["ncm with 0 shots (needs 1 shot of every class)"]
     assert data["unreadable"] == ["runs/a: episodes.parquet is damaged"]
@@ -224,7 +224,7 @@ def test_joined_summaries_say_which_run_made_a_cell(run):
         for name in ("a", "b")
     ]  # fmt: skip
     cells = [cell | {"run": i % 2} for i, cell in enumerate(run.summary["cells"])]
-    data = of((run.summary | {"made": made, "cells": cells}, *run[1:]))
+    data = of((run.summary | {"made": made, "cells": cells}, run.rows))
     assert [run_entry["name"] for run_entry in data["runs"]] == ["a", "b"]
     for cell in data["cells"]:
         name = "ab"[cell["made"]["run"]]
@@ -251,5 +251,5 @@ def test_json_is_lean_and_harmless():
 
 def test_long_lists_of_facts_are_cut(run):
     summary = run.summary | {"data": {"skipped": [{"file": f"{i}.jpg"} for i in range(100)]}}
-    (entry,) = of((summary, *run[1:]))["runs"]
+    (entry,) = of((summary, run.rows))["runs"]
     assert entry["data"]["skipped"][-1] == "and 88 more" and len(entry["data"]["skipped"]) == 13

@@ -18,14 +18,15 @@ from fewshot.episodes import sample_episodes
 from fewshot.report.payload.packing import NO_FILE
 from fewshot.report.payload.payload import payload
 from fewshot.report.payload.thumbnails import thumbnail
+from fewshot.report.write import read_report
 from fewshot.results.folders import find_runs
-from fewshot.results.store import read_runs, write_tables
+from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.store import write_tables
 from fewshot.statistics.populations import mean_interval
-from fewshot.tasks import table_columns
 
 NAMES = {
-    "task": "classification", "dataset": "photos", "backbone": "net", "feature": "pooled",
-    "head": "ncm", "ways": 3, "shots": 2, "seed": 0,
+    "task": "classification", "dataset": "photos", "part": "novel", "backbone": "net",
+    "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 2, "seed": 0,
 }  # fmt: skip
 EPISODES = 12
 
@@ -49,10 +50,14 @@ def write_run(folder, images, **changes):
         "accuracy": mean_interval(1 - error), "actual_error": mean_interval(error),
         "estimators": {"loo": row}, "hashes": {"episodes": drawn.hash()}, "duration_s": 1.0,
     }  # fmt: skip
-    summary = {"schema_version": 1, "created": "2026-01-01T00:00:00+00:00", "cells": [cell]}
+    summary = {
+        "schema_version": SCHEMA_VERSION,
+        "created": "2026-01-01T00:00:00+00:00",
+        "cells": [cell],
+    }
     folder.mkdir(parents=True)
-    write_tables(folder, json.loads(json.dumps(summary)), episodes[list(table_columns("episodes"))],
-                 guesses[list(table_columns("predictions"))])  # fmt: skip
+    rows = {"episodes": episodes, "predictions": guesses}
+    write_tables(folder, json.loads(json.dumps(summary)), rows)
     drawn.save(folder / "episodes" / "3way_2shot.safetensors")
     rows = np.unique(drawn.support)
     table = {"row": rows, "class": [names[c] for c in labels[rows]], "file": np.array(files)[rows]}
@@ -64,7 +69,7 @@ def write_run(folder, images, **changes):
 
 
 def data_of(folder, **options):
-    return payload(*read_runs(find_runs([folder])), **options).data
+    return payload(*read_report(find_runs([folder])), **options).data
 
 
 def support_of(data):

@@ -11,7 +11,9 @@ from fewshot.report import (
     summary_table,
     write_report,
 )
-from fewshot.report.figures.one_class import macro_f1_vs_prevalence
+from fewshot.report.charts.looks import rule_look
+from fewshot.report.figures.curves import macro_f1_vs_prevalence
+from fewshot.report.figures.lines import line_of
 from fewshot.report.payload.payload import payload
 from fewshot.results.result import join_rows
 from fewshot.tasks.engine.settings import Settings
@@ -68,9 +70,9 @@ def test_the_table_has_rules_by_sources(summary):
 
 
 def test_the_page(cells, summary, tmp_path, data_of):
-    write_report(tmp_path, summary, *join_rows(cells), figures=["png"])
+    write_report(tmp_path, summary, join_rows(cells), figures=["png"])
     page = (tmp_path / "report.html").read_text()
-    assert page == render_report(summary, *join_rows(cells), [tmp_path])  # the same every time
+    assert page == render_report(summary, join_rows(cells), [tmp_path])  # the same every time
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.html", "macro_f1_vs_prevalence.png"}
     assert HOSTILE not in page and "<i>synonym" not in page
@@ -99,7 +101,7 @@ def test_the_page(cells, summary, tmp_path, data_of):
 
 
 def test_the_answer_names_the_best_rule_and_how_clear_it_is(cells, summary):
-    (part, _) = payload(summary, *join_rows(cells)).answer
+    (part, _) = payload(summary, join_rows(cells)).answer
     best = max(summary["cells"], key=lambda cell: cell["prevalences"][0]["macro_f1"]["mean"])
     assert part["lines"][0].startswith(f"50 % positives: net with {best['head']}")
     assert "ahead of the next rule that it was compared with" in part["lines"][0]
@@ -129,9 +131,6 @@ def test_runs_that_differ_in_negatives_or_seed_say_so(summary):
 
 
 def test_rules_that_share_a_colour_look_different():
-    from fewshot.report.figures.one_class import _line
-
-    looks = {
-        (line.get_color(), line.get_marker(), line.get_linestyle()) for line in map(_line, range(8))
-    }
+    lines = [line_of(rule_look(i)) for i in range(8)]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(looks) == 8

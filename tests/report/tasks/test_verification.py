@@ -5,7 +5,6 @@ import pytest
 
 import fewshot
 from fewshot.episodes import sample_episodes
-from fewshot.evaluation.cells import evaluate_missing
 from fewshot.features import make_bank
 from fewshot.heads import heads
 from fewshot.report import (
@@ -14,11 +13,11 @@ from fewshot.report import (
     summary_table,
     write_report,
 )
-from fewshot.report.figures.verification import verification_vs_shots
 from fewshot.report.payload.payload import payload
-from fewshot.report.tasks.verification import verification_lines
+from fewshot.report.tasks import report_of
 from fewshot.results.result import join_rows
 from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.verification.cell import evaluate_verification, note_comparisons
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -33,7 +32,7 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def results(arrays, tmp_path_factory):
+def results(arrays):
     features, labels, text = arrays
     bank = make_bank(features, labels, text=text, info={"dataset": HOSTILE, "backbone": "net"})
     pairs = [
@@ -43,8 +42,10 @@ def results(arrays, tmp_path_factory):
         for name in ("ncm", "zero_shot")
         if heads.create(name).least_shots <= shots
     ]
-    settings, runs = Settings(threads=1), tmp_path_factory.mktemp("runs")
-    return evaluate_missing("verification", bank, pairs, {}, settings, 0, runs=runs).cells
+    settings = Settings(threads=1)
+    done = [(drawn, evaluate_verification(bank, drawn, head, settings, 0)) for drawn, head in pairs]
+    note_comparisons(done)
+    return [cell for _, cell in done]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def both(arrays, results):
     other = fewshot.evaluate(
         features, labels, ways=3, shots=1, episodes=20, estimators=["constant"]
     )
-    return [*results, other]
+    return [*results, *other.cells]
 
 
 def test_the_table_has_every_measure_and_interval(results):
@@ -75,7 +76,7 @@ def test_the_table_has_every_measure_and_interval(results):
 def test_both_tasks_stand_side_by_side(both, data_of):
     text = summary_table([result.summary for result in both])
     assert text.index("accuracy %") < text.index("Verification: ")
-    page = render_report({"cells": [result.summary for result in both]}, *join_rows(both))
+    page = render_report({"cells": [result.summary for result in both]}, join_rows(both))
     cells = data_of(page)["cells"]
     assert [cell["task"] for cell in cells] == ["classification", *["verification"] * 5]
     assert [cell["points"] for cell in cells] == [0, *[None] * 5]
@@ -84,9 +85,9 @@ def test_both_tasks_stand_side_by_side(both, data_of):
 
 def test_the_page_of_verification_alone(results, tmp_path, data_of):
     summary = {"cells": [result.summary for result in results]}
-    write_report(tmp_path, summary, *join_rows(results), figures=["svg"])
+    write_report(tmp_path, summary, join_rows(results), figures=["svg"])
     page = (tmp_path / "report.html").read_text()
-    assert page == render_report(summary, *join_rows(results), [tmp_path])  # the same every time
+    assert page == render_report(summary, join_rows(results), [tmp_path])  # the same every time
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.html", "verification_vs_shots.svg"}
     assert HOSTILE not in page
@@ -117,7 +118,7 @@ def test_the_page_of_verification_alone(results, tmp_path, data_of):
 
 def test_the_answer_names_the_best_and_how_clear_it_is(results):
     cells = [result.summary for result in results]
-    (part, _) = payload({"cells": cells}, *join_rows(results)).answer
+    (part, _) = payload({"cells": cells}, join_rows(results)).answer
     assert len(part["lines"]) == 3
     four = {cell["head"]: cell for cell in cells if cell["shots"] == 4}
     best = max(four, key=lambda head: four[head]["auroc"]["episodes"]["mean"])
@@ -134,7 +135,8 @@ def test_the_answer_names_the_best_and_how_clear_it_is(results):
 
 def test_the_plot_shows_the_means(results):
     cells = [result.summary for result in results]
-    figure = verification_vs_shots(cells, title="x")
+    (plot,) = report_of("verification").figures(cells, {})
+    figure = plot.figure
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["AUROC, 3-way", "AP, 3-way", "FPR95, 3-way"]
     lines = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
@@ -162,7 +164,7 @@ def test_the_answer_follows_the_mean_over_seeds(results):
         pairs = [first_cell["comparisons"][0]] if head == first else []
         return lucky | {"head": head, "seed": seed, "auroc": intervals, "comparisons": pairs}, None
 
-    line, *_ = verification_lines([
+    line, *_ = report_of("verification").lines([
         judged(first, 0.90, 0), judged(first, 0.70, 1),
         judged(second, 0.85, 0), judged(second, 0.85, 1), judged("third", 0.99, 0),
     ])  # fmt: skip

@@ -34,7 +34,7 @@ def curve(make):
 def test_the_page_says_it(curve, data_of):
     assert data_of(render_report(*curve))["left_out"] == []
     left_out = [{"head": "<b>", "shots": 0, "reason": ONE}]
-    page = render_report(curve.summary | {"left_out": left_out}, *curve[1:])
+    page = render_report(curve.summary | {"left_out": left_out}, curve.rows)
     assert data_of(page)["left_out"] == [f"<b> with 0 shots ({ONE})"]
     assert "<b>" not in page
 

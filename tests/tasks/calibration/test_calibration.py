@@ -12,15 +12,15 @@ from fewshot.estimators.calibration.transferred import Curve, load_general
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.tasks.calibration import (
-    Plan,
+    CalibrationPlan,
+    calibration_cells,
+    fit_calibrator,
     fit_general,
-    from_cells,
-    gather_cells,
     halved,
     regression,
 )
 
-PLAN = Plan(ways=(2, 5), shots=(1, 2, 4), episodes=25, seed=3)
+PLAN = CalibrationPlan(ways=(2, 5), shots=(1, 2, 4), episodes=25, seed=3)
 NAMES = ("birds", "cars", "rocks", "signs")
 
 
@@ -44,12 +44,12 @@ def groups(**settings):
 
 @pytest.fixture(scope="module")
 def cells():
-    return gather_cells(groups(), PLAN)
+    return calibration_cells(groups(), PLAN)
 
 
 @pytest.fixture(scope="module")
 def fitted(cells):
-    return from_cells(cells, groups(), PLAN, "simulated")
+    return fit_calibrator(cells, groups(), PLAN, "simulated")
 
 
 def test_every_regime_has_a_model_that_makes_sense(fitted):

@@ -9,7 +9,7 @@ from fewshot.features import make_bank
 from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM
 from fewshot.tasks.engine import supports
-from fewshot.tasks.engine.base_classes import draw_base_episodes, known_of_base
+from fewshot.tasks.engine.base_classes import draw_base_episodes, evaluate_base_classes
 from fewshot.tasks.engine.batches import load_support
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports
@@ -46,10 +46,10 @@ def test_a_function_over_supports_is_a_loop(monkeypatch, limit, threads):
     assert not hasattr(unfitted, "weights_")
 
 
-def test_known_of_base_is_of_base_classes_and_goes_together():
+def test_evaluate_base_classes_is_of_base_classes_and_goes_together():
     bank = make()
     base = draw_base_episodes(bank, 4, 3, "all", 25, seed=7)
-    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    base_classes = evaluate_base_classes(bank, base, NCM(), device=CPU)
     assert base_classes.has_episodes and base.classes == 8
     assert set(base_classes.members.unique().tolist()) <= set(range(8))
     assert base_classes.moments.means.shape == (8, 10)
@@ -83,7 +83,7 @@ def test_base_episodes_depend_on_the_seed_and_not_on_the_novel_ones():
 def test_no_base_episodes_have_a_reason(settings, reason, moments):
     bank = make(**settings)
     base = draw_base_episodes(bank, 4, 3, "all", 25, seed=7)
-    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    base_classes = evaluate_base_classes(bank, base, NCM(), device=CPU)
     assert base.episodes is None and reason in base.reason == base_classes.reason
     assert not base_classes.has_episodes and base_classes.errors is None
     assert (base_classes.moments is not None) == (base_classes.covariance is not None) == moments
@@ -95,5 +95,5 @@ def test_base_classes_with_one_image_have_no_moments():
     split = np.where(labels < 5, "base", "novel")
     bank = make_bank(rng.normal(size=(len(labels), 4)), labels, split=split)
     base = draw_base_episodes(bank, 3, 1, "all", 10, seed=0)
-    base_classes = known_of_base(bank, base, NCM(), device=CPU)
+    base_classes = evaluate_base_classes(bank, base, NCM(), device=CPU)
     assert base_classes.moments is None and base_classes.covariance is None

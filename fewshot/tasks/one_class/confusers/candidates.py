@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.registry import Entry
-from fewshot.tasks.one_class.confusers.cleaning import clean, drop_near, nearest, shortened
+from fewshot.tasks.one_class.confusers.cleaning import clean, drop_near, nearest_names, shortened
 from fewshot.tasks.one_class.confusers.lists import (
     ConfuserLists,
     ConfuserSettings,
@@ -122,7 +122,7 @@ def by_vocabulary(request: Request) -> Candidates:
         )
     names = vocabulary_names(request.settings.vocabulary)
     classes, vectors = request.encode(request.classnames), request.encode(names)
-    near = nearest(classes, vectors, names, SPARE * request.settings.k)
+    near = nearest_names(classes, vectors, names, SPARE * request.settings.k)
     return Candidates(list(near), _vocabulary_record(request, names))
 
 

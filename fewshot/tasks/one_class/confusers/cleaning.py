@@ -72,7 +72,7 @@ def drop_near(
     return replace(lists, names=tuple(kept), dropped=tuple(dropped), record=record)
 
 
-def nearest(
+def nearest_names(
     class_vectors: Tensor, vocabulary_vectors: Tensor, names: Sequence[str], k: int
 ) -> list[list[str]]:
     """The `k` names whose vectors have the largest cosines with each class, the largest first.
@@ -88,8 +88,8 @@ def nearest(
     Examples
     --------
     >>> import torch
-    >>> from fewshot.tasks.one_class.confusers.cleaning import nearest
-    >>> nearest(torch.tensor([[1.0, 0.0]]), torch.eye(2), ["lobster", "tin"], 1)
+    >>> from fewshot.tasks import nearest_names
+    >>> nearest_names(torch.tensor([[1.0, 0.0]]), torch.eye(2), ["lobster", "tin"], 1)
     [['lobster']]
     """
     import faiss

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.tasks.one_class.confusers.cleaning import drop_near, nearest
+from fewshot.tasks.one_class.confusers.cleaning import drop_near, nearest_names
 from fewshot.tasks.one_class.confusers.lists import ConfuserLists, Dropped
 
 NAMES = (("lobster", "crayfish"), (), ("tin",))
@@ -55,18 +55,18 @@ def test_nearest_names_are_those_of_a_loop():
     classes = torch.randn(5, 6, generator=generator)
     words = torch.randn(40, 6, generator=generator)
     names = [f"w{n}" for n in range(40)]
-    result = nearest(classes, words, names, 7)
+    result = nearest_names(classes, words, names, 7)
     for vector, row in zip(classes, result, strict=True):
         cosine = {
             n: float(vector @ w / vector.norm() / w.norm())
             for n, w in zip(names, words, strict=True)
         }
         assert row == sorted(names, key=lambda n: -cosine[n])[:7]
-    assert nearest(classes[:1], torch.ones(3, 6), ["a", "b", "c"], 9) == [["a", "b", "c"]]
+    assert nearest_names(classes[:1], torch.ones(3, 6), ["a", "b", "c"], 9) == [["a", "b", "c"]]
 
 
 def test_equal_cosines_keep_the_order_of_the_vocabulary_also_where_the_list_ends():
     words = torch.eye(4)[[0, 1, 0, 1, 0, 2]]
     names = ["a", "x", "b", "y", "c", "z"]
-    assert nearest(torch.eye(4)[:1], words, names, 2) == [["a", "b"]]
-    assert nearest(torch.eye(4)[:1], words, names, 5) == [["a", "b", "c", "x", "y"]]
+    assert nearest_names(torch.eye(4)[:1], words, names, 2) == [["a", "b"]]
+    assert nearest_names(torch.eye(4)[:1], words, names, 5) == [["a", "b", "c", "x", "y"]]

@@ -1,4 +1,4 @@
-"""Preparation of rows for figures: numbers in percent, groups in order."""
+"""Preparation of rows for charts: numbers in percent, groups in order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, shots_text
+from fewshot.tasks.base import head_label
 
 
 def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -21,6 +22,13 @@ def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
         high=100 * numbers(predictions["upper"]),
     )
     return rows.dropna(subset=["predicted", "actual"])
+
+
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose ``head`` is its name as it is shown, with its variant."""
+    pairs = list(zip(rows["head"].astype(str), rows["variant"].astype(str), strict=True))
+    labels = {pair: head_label({"head": pair[0], "variant": pair[1]}) for pair in set(pairs)}
+    return rows.assign(head=[labels[pair] for pair in pairs])
 
 
 def numbers(column: pd.Series) -> NDArray:

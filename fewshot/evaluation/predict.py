@@ -1,0 +1,268 @@
+"""Forecasts of the error of heads fitted on a few labelled images, under several backbones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewshot.backbones import load as load_named
+from fewshot.datasets import load_dataset
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.files import load_files
+from fewshot.estimators.auto import Auto
+from fewshot.evaluation.build import warn_left_out
+from fewshot.evaluation.named import named_heads
+from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.features.bank import FeatureBank
+from fewshot.features.extraction.settings import Extraction
+from fewshot.features.given import is_bank, load_features
+from fewshot.features.store import open_or_extract
+from fewshot.hardware import device_named
+from fewshot.heads.base import Head
+from fewshot.paths import places_of_environment
+from fewshot.report.text.forecast import outlook_text
+from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.classification.forecast import Forecast, classify, forecast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Extract = Callable[[ImageDataset], FeatureBank]
+BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """Forecasts of every head on every backbone, the best first.
+
+    Attributes
+    ----------
+    rows : list of Forecast
+    sizes : dict of str to int
+        Images per class.
+    skipped : list of dict
+        ``path`` and ``reason`` of images that could not be read.
+    level : float
+        Nominal coverage of the intervals.
+    """
+
+    rows: list[Forecast]
+    sizes: dict[str, int]
+    skipped: list[dict[str, Any]]
+    level: float
+    _supports: dict[str, FeatureBank] = field(repr=False, default_factory=dict)
+    _extracts: dict[str, Extract] = field(repr=False, default_factory=dict)
+    _heads: dict[str, Head] = field(repr=False, default_factory=dict)
+
+    @property
+    def best(self) -> Forecast:
+        """The forecast with the lowest predicted error."""
+        return self.rows[0]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per backbone and head: ``error`` with its interval ``lower``, ``upper``."""
+        import pandas as pd
+
+        rows = [asdict(row) for row in self.rows]
+        for row in rows:
+            del row["outlook"]
+            row["warnings"] = "; ".join(row["warnings"])
+        return pd.DataFrame(rows)
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """Errors after further images.
+
+        Columns ``backbone``, ``head``, ``more`` images per class, ``error``, ``lower``, ``upper``.
+        """
+        import pandas as pd
+
+        points = [
+            {"backbone": row.backbone, "head": row.head, **asdict(point)}
+            for row in self.rows
+            for point in row.outlook
+        ]
+        names = ["backbone", "head", "more", "error", "lower", "upper"]
+        return pd.DataFrame(points, columns=names)
+
+    def label(self, images: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+        """Labels of further images by the best head on the best backbone.
+
+        Parameters
+        ----------
+        images : path, or several
+            Images, or folders of images.
+
+        Returns
+        -------
+        DataFrame
+            ``file``, ``label``, ``runner_up``, and ``lead``: the difference of their scores, in the
+            head's own units.
+
+        Raises
+        ------
+        FewshotError
+            No images there, or the forecast was made on features, which have no network.
+        """
+        import pandas as pd
+
+        paths = [images] if isinstance(images, str | Path) else list(images)
+        return pd.DataFrame(self.labels(load_files([str(path) for path in paths], "images")))
+
+    def labels(self, dataset: ImageDataset) -> list[dict[str, Any]]:
+        """As `label`, of listed images."""
+        name = self.best.backbone
+        if name not in self._extracts:
+            raise FewshotError(
+                "images", "expected a forecast made on images, this one has features"
+            )
+        queries = self._extracts[name](dataset)
+        self.skipped.extend(queries.info["skipped"])
+        return classify(self._supports[name], queries, self._heads[self.best.head])
+
+    def __repr__(self) -> str:
+        names = list(dict.fromkeys(str(image["path"]) for image in self.skipped))
+        return outlook_text(self.rows, self.sizes, self.level, [], names)
+
+
+def predict(
+    images: Any,
+    *,
+    backbone: str | Iterable[str] = BACKBONES,
+    head: str | Head | Iterable[str | Head] = HEADS,
+    base: Any = None,
+    calibrator: str | None = None,
+    level: float = 0.9,
+    on_error: str = "raise",
+    device: str = "auto",
+    weights: str | Path | None = None,
+    size: int | None = None,
+) -> Forecasts:
+    """Predict the error of classifiers fitted on a few labelled images; no validation set needed.
+
+    Parameters
+    ----------
+    images : str, Path or FeatureBank
+        A folder with a sub-folder of images per class; or features: a bank, or a file with
+        labels, which get unit length as those of images do.
+    backbone : str, or several
+        As for `fewshot.extract`.
+    head : str, Head, or several
+    base : str, Path or FeatureBank, optional
+        Other classes with labels, of the same kind of images: a sharper prediction.
+    calibrator : str, optional
+        JSON of ``fewshot calibrate``.
+    level : float
+        Nominal coverage of the intervals.
+    on_error : {"raise", "skip"}
+        What to do about images that cannot be read.
+    device : str
+    weights : str or Path, optional
+        Where weights are looked for first.
+    size : int, optional
+        Input of the network in pixels.
+
+    Returns
+    -------
+    Forecasts
+        Prints as sentences; ``.table``, ``.best``, ``.curve``, and ``.label(images)``.
+
+    Raises
+    ------
+    FewshotError
+        No such folder, fewer than two classes, an unknown backbone or head.
+    """
+    names = [backbone] if isinstance(backbone, str) else list(backbone)
+    expect(bool(names), "backbone", "expected at least one, got none")
+    heads = dict(named_heads(head))
+    expect(bool(heads), "head", "expected at least one, got none")
+    estimator = Auto(calibrator=calibrator, level=level)
+    given = {"support": images, "base": base}
+    extracts: dict[str, Extract] = {}
+    if _is_features(images):
+        banks = {"": {kind: _bank(data, kind) for kind, data in given.items() if data is not None}}
+    else:
+        datasets = {
+            kind: _folder(data, kind, on_error) for kind, data in given.items() if data is not None
+        }
+        networks = {
+            name: _extractor(name, device, weights, size, on_error) for name in dict.fromkeys(names)
+        }
+        banks = {
+            name: {kind: extract(dataset) for kind, dataset in datasets.items()}
+            for name, extract in networks.items()
+        }
+        extracts = {_name(banks[name]["support"]): extract for name, extract in networks.items()}
+    rows: list[Forecast] = []
+    for parts in banks.values():
+        estimator.general().check_space(space_of(parts["support"]))
+        rows += forecast(parts["support"], heads, base=parts.get("base"), estimator=estimator)
+    supports = {_name(parts["support"]): parts["support"] for parts in banks.values()}
+    return Forecasts(
+        sorted(rows, key=lambda row: row.error),
+        _sizes(next(iter(supports.values()))),
+        [image for parts in banks.values() for bank in parts.values()
+         for image in bank.info["skipped"]],
+        level,
+        supports,
+        extracts,
+        heads,
+    )  # fmt: skip
+
+
+def _name(bank: FeatureBank) -> str:
+    return str(bank.info.get("backbone", "unknown"))
+
+
+def _is_features(data: Any) -> bool:
+    if isinstance(data, FeatureBank):
+        return True
+    return isinstance(data, str | Path) and (
+        Path(data).suffix in (".npz", ".safetensors") or is_bank(Path(data).expanduser())
+    )
+
+
+def _bank(data: Any, kind: str) -> FeatureBank:
+    """Features that are given, at unit length, all classes alike."""
+    expect(_is_features(data), kind, f"expected features, as the support is, got {data}")
+    bank = data if isinstance(data, FeatureBank) else load_features("features", str(data))
+    skipped = bank.info.get("skipped", [])
+    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": skipped})
+
+
+def _folder(data: Any, kind: str, on_error: str) -> ImageDataset:
+    if isinstance(data, ImageDataset):
+        return data
+    expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
+    name = Path(data).expanduser().resolve().name
+    settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
+    dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
+    assert isinstance(dataset, ImageDataset)
+    warn_left_out(dataset)
+    return dataset
+
+
+def _extractor(
+    name: str, device: str, weights: str | Path | None, size: int | None, on_error: str
+) -> Extract:
+    """A function from images to their features, at unit length."""
+    if size is not None:
+        expect_positive_int("size", size)
+    network = load_named(name, weights=weights, size=size)
+    extraction = Extraction(device_named(device), on_error=on_error)
+    banks = places_of_environment(weights=None if weights is None else str(weights)).banks
+
+    def extract(dataset: ImageDataset) -> FeatureBank:
+        return replace(open_or_extract(dataset, network, banks, extraction), normalize="l2")
+
+    return extract
+
+
+def _sizes(bank: FeatureBank) -> dict[str, int]:
+    size = np.bincount(bank.labels, minlength=len(bank.classnames))
+    return {name: int(size[c]) for c, name in enumerate(bank.classnames) if size[c]}

@@ -1,0 +1,282 @@
+"""Results of an evaluation: cells as data frames, compared, drawn, reported, saved and loaded."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from fewshot.estimators.calibration.transferred import General
+from fewshot.evaluation.folder import write_folder
+from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.features.bank import FeatureBank
+from fewshot.files import plain_name, writing
+from fewshot.report.text.table import summary_table
+from fewshot.results.cells import load_run
+from fewshot.results.folders import find_runs
+from fewshot.results.joining import Store
+from fewshot.results.querying import cells_table
+from fewshot.results.result import Result, join_rows
+from fewshot.tasks import table_columns, task_named
+from fewshot.tasks.base import TaskOutput
+from fewshot.units import decimal, percent, plus_minus
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fewshot.report.summary import JoinedSummary
+
+# Kinds of figures by the word that asks for them.
+PLOTS = {
+    "shots": ("error_vs_shots", "verification_vs_shots", "macro_f1_vs_prevalence"),
+    "predicted": ("predicted_vs_actual",),
+    "mae": ("mae_vs_shots",),
+    "calibration": ("calibration_curve",),
+    "coverage": ("coverage_vs_nominal",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Cells of one evaluation: every head, number of shots and seed.
+
+    Attributes
+    ----------
+    cells : list of Result
+        One per head, number of shots and seed, each with its rows and its summary, a dict.
+    run : dict
+        Summary of the whole run: when and where it was made, its data, what was left out, what
+        failed; with the summaries of the cells, as in ``summary.json``.
+    single : bool
+        Whether one cell was asked for, by a head, a number of shots and a seed.
+    """
+
+    cells: list[Result]
+    run: dict[str, Any]
+    single: bool = False
+    output: TaskOutput | None = field(default=None, repr=False)
+    folder: Path | None = field(default=None, repr=False)
+
+    # -- Data frames.
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """One row per episode: ``head``, ``shots``, ``seed``, ``episode``, ``actual_error`` ..."""
+        return self.rows("episodes")
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """One row per episode and estimator: ``predicted_error``, ``actual_error`` ..."""
+        return self.rows("predictions")
+
+    def rows(self, table: str) -> pd.DataFrame:
+        """Rows of a table of any task, of all cells."""
+        return self.tables.get(table, pd.DataFrame(columns=list(table_columns(table))))
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Rows of all cells by table."""
+        return join_rows(self.cells)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per cell: its measures with their intervals, those of estimators, hashes."""
+        return cells_table({"cells": [cell.summary for cell in self.cells]})
+
+    @property
+    def summary(self) -> Any:
+        """Of several cells the data frame `table`; of a single one its summary, a dict."""
+        return self.cells[0].summary if self.single else self.table
+
+    @property
+    def calibrator(self) -> General | None:
+        """Of a single cell: what base classes taught; ``.save(path)`` keeps it."""
+        expect(len(self.cells) == 1, "calibrator", f"expected one cell, got {len(self.cells)}",
+               "Take that of one of the cells: results.cells[i].calibrator.")  # fmt: skip
+        return self.cells[0].calibrator
+
+    # -- What people read.
+
+    def __repr__(self) -> str:
+        return summary_table([cell.summary for cell in self.cells])
+
+    def _repr_html_(self) -> str:
+        from fewshot.report.text.rows import html_text
+
+        return html_text(pd.DataFrame([row for cell in self.cells for row in self._shown(cell)]))
+
+    def _shown(self, cell: Result) -> list[dict[str, Any]]:
+        """Rows of the notebook's table: what differs between cells, and their measures."""
+        task = task_named(cell.summary["task"])
+        first = task.measures[0]
+        rows = []
+        for entry in task.entries(cell.summary, first.name):
+            row = {
+                name: entry[name]
+                for name in task.identity
+                if name in ("head", "ways", "shots") or self.table[name].nunique() > 1
+            }
+            if first.of is not None:
+                row[first.of.name] = entry[first.of.name]
+            for measure in task.measures:
+                if measure.of == first.of and (value := task.value(entry, measure.name)):
+                    shown = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
+                    row[f"{measure.name} %" if measure.fraction else measure.name] = shown
+            for name, estimated in (entry.get("estimators") or {}).items():
+                row[f"{name} MAE"] = percent(estimated.get("mae"))
+            rows.append(row)
+        return rows
+
+    def compare(
+        self,
+        first: str,
+        second: str,
+        *others: str,
+        of: str = "head",
+        measure: str | None = None,
+    ) -> pd.DataFrame:
+        """Paired differences on the same episodes, first minus second.
+
+        Parameters
+        ----------
+        first, second, *others : str
+            Names of heads; with their variant where there are several, ``lda (shrinkage=0.1)``.
+        of : {"head", "backbone"}
+        measure : str, optional
+            With a value per episode; accuracy, or the main one of the task, by default.
+
+        Returns
+        -------
+        DataFrame
+            A row per pair, number of shots and seed: ``difference`` with its interval over
+            episodes (``lower``, ``upper``), ``images_lower`` ... ``classes_upper`` for other images
+            and classes, the numbers of episodes in which the first was ``better``, ``equal`` and
+            ``worse``, and ``p`` of a sign-flip test.
+
+        Raises
+        ------
+        FewshotError
+            A name that no cell has, or no measure by episode.
+        """
+        from fewshot.results.comparing import compare
+
+        with tempfile.TemporaryDirectory() as folder:
+            saved = self.save(folder)
+            found = compare(Store([saved]), of, [first, second, *others], None, measure)
+        rows = []
+        for pair in found["pairs"]:
+            row = {key: value for key, value in pair.items() if key not in ("mean", "intervals")}
+            for population in ("images", "classes"):
+                interval = pair["intervals"].get(population) or {}
+                row |= {f"{population}_{side}": interval.get(side) for side in ("lower", "upper")}
+            rows.append({"measure": found["measure"], **row, "difference": pair["mean"]})
+        first_columns = ["first", "second", "measure", "shots", "seed", "difference", "lower"]
+        table = pd.DataFrame(rows)
+        named = [name for name in [*first_columns, "upper", "p"] if name in table]
+        return table[[*named, *(name for name in table if name not in named)]]
+
+    def plot(self, kind: str = "shots") -> Figure:
+        """A figure of matplotlib, as the report draws it for papers.
+
+        Parameters
+        ----------
+        kind : str
+            "shots" (the main measure by shots), "predicted" (predicted against actual errors),
+            "mae", "calibration", "coverage", or the name of a figure of the task's report.
+
+        Raises
+        ------
+        FewshotError
+            matplotlib is not installed, no such kind, or no data for it.
+        """
+        from fewshot.report.tasks import cells_by_task, report_of, tables_of
+        from fewshot.report.write import check_figures
+
+        check_figures("plot", ["svg"])
+        drawn: dict[str, Figure] = {}
+        for name, cells in cells_by_task(cell.summary for cell in self.cells).items():
+            for plot in report_of(name).figures(cells, tables_of(task_named(name), self.tables)):
+                drawn.setdefault(plot.kind, plot.figure)
+        for name in (kind, *PLOTS.get(kind, ())):
+            if name in drawn:
+                return drawn[name]
+        known = [word for word, kinds in PLOTS.items() if set(kinds) & drawn.keys()] + list(drawn)
+        raise FewshotError(
+            "plot", f"these results have no figure {kind!r}", suggestion(kind, known)
+        )
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write the interactive page, one self-contained HTML file; return its path."""
+        from fewshot.report import render_report
+
+        target = Path(path).expanduser()
+        folders = [] if self.folder is None else [self.folder]
+        page = render_report(cast("JoinedSummary", self.run), self.tables, folders)
+        with writing("report", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(page, encoding="utf-8", newline="\n")
+        return target
+
+    # -- Files.
+
+    def save(self, runs: str | Path = "runs", name: str | None = None) -> Path:
+        """Write a run folder, as the command line does; ``fewshot report`` and ``fewshot results``
+        read it.
+
+        Parameters
+        ----------
+        runs : str or Path
+            Folder of runs.
+        name : str, optional
+            Of the new folder; time, data set and backbone by default.
+
+        Returns
+        -------
+        Path
+            The run folder.
+        """
+        target = Path(runs).expanduser() / (plain_name(name) if name else self._name())
+        return write_folder(target, self.run, self.cells, self.output)
+
+    def _name(self) -> str:
+        from fewshot.evaluation.folder import default_name
+
+        first = self.cells[0].summary
+        return default_name(first["dataset"], first["backbone"])
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Results:
+        """Load what `save` or the command line wrote.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A run folder.
+
+        Raises
+        ------
+        FewshotError
+            No run folder, several, or a damaged one.
+        """
+        runs = find_runs([Path(folder).expanduser()], "load")
+        expect(len(runs) == 1, "load", f"expected one run, got {len(runs)} under {str(folder)!r}",
+               "Give one of them, or join them with `fewshot report`.")  # fmt: skip
+        summary, cells = load_run(runs[0])
+        return cls(cells, summary, len(cells) == 1, folder=runs[0])
+
+    @property
+    def bank(self) -> FeatureBank:
+        """The features that were evaluated.
+
+        Raises
+        ------
+        FewshotError
+            These results were loaded: a run folder has no features.
+        """
+        if self.output is None:
+            raise FewshotError("bank", "expected results of this session, got loaded ones")
+        return self.output.bank

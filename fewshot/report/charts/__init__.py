@@ -1,0 +1,1 @@
+"""Figures as data: traces, axes and words, computed once for paper and page. No matplotlib."""

@@ -1,0 +1,65 @@
+"""Sentences on the best backbone and head of classification, shots, and predicted errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
+from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
+from fewshot.report.comparison.paired import EvaluatedCell, compare
+from fewshot.report.comparison.predictions import prediction_lines
+from fewshot.report.wording import shots_text
+from fewshot.units import percent
+
+SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
+
+
+def classification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
+    """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
+    ranked = candidates(judged)
+    several = len({ways for ways, _ in ranked}) > 1
+    chosen = evenly_spaced(list(ranked))
+    lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
+    return [*lines, *_more_shots(ranked), *prediction_lines(ranked, chosen)]
+
+
+def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
+    best = ranked[0]
+    where = f"{setting[0]}-way, {shots_text(setting[1])}"
+    texts = [
+        _rival_text(best, runner_up(ranked, backbone=backbone), "backbone" if backbone else "head")
+        for backbone in (True, False)
+    ]
+    rivalry = "; ".join(text for text in texts if text)
+    name = best.name + (" (transductive)" if best.transductive else "")
+    return f"{where}: {name} is right in {best.text()}" + (f"; {rivalry}." if rivalry else ".")
+
+
+def _rival_text(best: Candidate, other: Candidate | None, what: str) -> str:
+    """A clause on whether the best combination is clearly ahead of `other`; empty without one."""
+    if other is None:
+        return ""
+    name = other.head if what == "head" and other.backbone == best.backbone else other.name
+    gap = compare(best.judged, other.judged)
+    if gap is None:
+        return f"the next {what}, {name}, has {percent(other.mean)} %, but on other episodes"
+    if abs(gap.mean) + gap.half < SMALLEST_GAP:
+        return f"the next {what}, {name}, is as good in these episodes"
+    return ahead_text(gap, what, name)
+
+
+def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
+    """Gain from each number of shots to the next, of the combination best with the most shots."""
+    most = max(ways for ways, _ in ranked)
+    by_shots = {shots: ranking for (ways, shots), ranking in ranked.items() if ways == most}
+    best = by_shots[max(by_shots)][0]
+    means = {}
+    for shots, ranking in by_shots.items():
+        same = [candidate for candidate in ranking if candidate.name == best.name]
+        if same:
+            means[shots] = same[0].mean
+    steps = [
+        f"{percent(means[after] - means[before], sign=True)} points from {before} to {after}"
+        for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
+    ]
+    return [f"More shots ({best.name}): {', '.join(steps)}."] if steps else []

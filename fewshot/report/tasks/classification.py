@@ -1,0 +1,108 @@
+"""Tables, sentences, figures and page of classification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from fewshot.report.payload.entries import (
+    MeasureEntry,
+    PairEntry,
+    Predictions,
+    measure_entry,
+    pair_entry,
+)
+from fewshot.report.tasks.base import TaskReport
+from fewshot.report.text.classification import classification_markdown, classification_text
+from fewshot.report.wording import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fewshot.report.cell_rows import CellRows
+    from fewshot.report.comparison.paired import EvaluatedCell
+    from fewshot.report.figures.plots import Plot
+
+
+class ClassificationReport(TaskReport):
+    """Measured and predicted errors."""
+
+    order = 0
+    long_titles: ClassVar[Mapping[str, str]] = {"accuracy": "Accuracy", "error": "Error"}
+    columns: ClassVar[Mapping[str, Sequence[str]]] = {
+        "episodes": ("episode", "classes", "actual_error"),
+        "predictions": (
+            "episode", "estimator", "predicted_error", "lower", "upper", "actual_error",
+        ),
+    }  # fmt: skip
+    cost_caption = (
+        f"{TaskReport.cost_caption} Time of a cell has its base-class episodes and estimators too."
+    )
+    averaged = "accuracies"
+    error_of = "accuracy"
+    sections = frozenset({"matrix", "ranks"})
+
+    def text(self, cells: Sequence[Cell], *, explained: bool = True) -> str:
+        """Measured errors, and predicted ones beside them."""
+        return classification_text(cells, explained=explained)
+
+    def markdown(self, cells: Sequence[Cell]) -> str:
+        """The same numbers as GitHub-flavoured Markdown tables."""
+        return classification_markdown(cells)
+
+    def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """The best combination by shots, the gain of more shots, and predicted errors."""
+        from fewshot.report.comparison.best import classification_lines
+
+        return classification_lines(evaluated)
+
+    def overall(self, datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
+        """The best combination on the ways and shots that all data sets share."""
+        from fewshot.report.comparison.candidates import over_all
+
+        return over_all(datasets)
+
+    def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
+        """Errors and predictions of each data set and backbone, and comparisons of several."""
+        from fewshot.report.figures.classification import classification_figures
+
+        return classification_figures(cells, rows["episodes"], rows["predictions"])
+
+    def evaluated(
+        self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]
+    ) -> list[EvaluatedCell]:
+        """Cells with the errors of their episodes, measured and predicted."""
+        from fewshot.report.cell_rows import RowsByCell
+
+        tables = RowsByCell(rows["episodes"], rows["predictions"])
+        return [(cell, tables.of(cell)) for cell in cells]
+
+    def measures(self, cell: Cell) -> list[MeasureEntry]:
+        """The accuracy; predictions of the error have a section of their own."""
+        accuracy = self.task.measures[0]
+        intervals = {"episodes": cell["accuracy"], **(cell.get("accuracy_intervals") or {})}
+        return [measure_entry(accuracy.name, accuracy.better, intervals)]
+
+    def comparisons(self, cell: Cell) -> list[PairEntry]:
+        """Differences of estimators in their mean absolute error."""
+        return [
+            pair_entry(
+                row["first"], row["second"], "mae", row["difference"], episodes=row["episodes"]
+            )
+            for row in cell.get("comparisons") or []
+        ]
+
+    def predictions(self, cell: Cell, rows: CellRows | None) -> Predictions:
+        """Metrics of the estimators, their calibration, and the episodes missed by most."""
+        from fewshot.report.payload.estimators import predictions_of
+
+        return predictions_of(cell, rows)
+
+    def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
+        """None beside those of all tasks."""
+        return ()
+
+    def main_value(self, cell: Cell) -> float | None:
+        """The mean accuracy."""
+        mean: float | None = cell["accuracy"]["mean"]
+        return mean

@@ -1,0 +1,200 @@
+"""Tables of classification: measured and predicted errors. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fewshot.report.aligned import (
+    WIDTH,
+    aligned,
+    legend,
+    markdown,
+    short,
+    wrapped,
+)
+from fewshot.report.comparison.order import no_order_notes
+from fewshot.report.wording import (
+    ORACLE_MARK,
+    Cell,
+    any_partly_missing,
+    best_estimator,
+    compared,
+    display_name,
+    estimator_names,
+    fallback_notes,
+    group_cells,
+    half_width_text,
+    head_notes,
+    heading_text,
+    interval_levels_text,
+    level_text,
+    missing_notes,
+    oracle_names,
+    percent_interval,
+    plain,
+    protocol_text,
+)
+from fewshot.tasks.base import head_label
+from fewshot.units import is_number, percent
+
+OTHER_CLASSES = "classes ±"
+ESTIMATOR_GAP = "   "
+SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
+
+
+def classification_text(cells: Sequence[Cell], *, explained: bool = True) -> str:
+    """Measured and predicted errors of every cell, a block per data set and backbone.
+
+    Estimators that do not fit the width continue below. A legend explains the columns if
+    `explained`.
+    """
+    blocks = [_block(rows) for rows in group_cells(cells).values()]
+    return "\n\n".join([*blocks, *([_legend(cells)] if explained else [])])
+
+
+def classification_markdown(cells: Sequence[Cell]) -> str:
+    """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
+    blocks = []
+    for rows in group_cells(cells).values():
+        names = estimator_names(rows)
+        titles = (f"{_title(rows, name)}: {_meaning(rows, name)}" for name in names)
+        header = [*_left_header(rows), *titles]
+        lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+        for cell in rows:
+            entries = (_estimator_entry(cell, name, _covered(rows, name)) for name in names)
+            texts = (f"{pred} ({'; '.join(rest)})" for pred, *rest in entries)
+            lines.append([*_left_entries(cell, rows), *texts])
+        table = "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in lines)
+        blocks.append(f"**{markdown(heading_text(rows))}**, {protocol_text(rows)}\n\n{table}")
+        notes = [f"- {markdown(' '.join(part))}" for part in _notes(rows)]
+        if oracle_names(rows):
+            notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
+        blocks += ["\n".join(notes)] if notes else []
+    return "\n\n".join(blocks)
+
+
+def _block(cells: Sequence[Cell]) -> str:
+    row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
+    lines = [heading_text(cells), protocol_text(cells)]
+    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], row_labels):
+        rows = [" " * len(row_labels[0]), *row_labels]
+        for column in columns:
+            rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
+        rule = "-" * max(len(row.rstrip()) for row in rows)
+        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
+    last_heading = ""
+    for heading, note in _notes(cells):
+        lines += ["", heading] if heading != last_heading else []
+        lines += wrapped(f"  {note}", "    ")
+        last_heading = heading
+    return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
+
+
+def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+    """Notes (heading, text) on heads, missing predictions, fallbacks and rank correlations."""
+    for description, heads in head_notes(cells).items():
+        yield "About the heads:", f"{', '.join(map(plain, heads))}: {description}"
+    for name, where, reason in missing_notes(cells):
+        yield "No prediction (-):", f"{name}, {where}: {reason}"
+    for name, where, reason in fallback_notes(cells):
+        yield "With a reservation:", f"{name}, {where}: {reason}"
+    for name, where, reason in no_order_notes(cells):
+        yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
+
+
+def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[str]]]:
+    """Estimator columns grouped into blocks that fit the width, at least one column each."""
+    blocks: list[list[list[str]]] = [[]]
+    used = len(row_labels[0])
+    for column in columns:
+        needed = len(ESTIMATOR_GAP) + len(column[0])
+        if blocks[-1] and used + needed > WIDTH:
+            blocks.append([])
+            used = len(row_labels[0])
+        blocks[-1].append(column)
+        used += needed
+    return blocks
+
+
+def _column(cells: Sequence[Cell], name: str) -> list[str]:
+    """Lines of an estimator's columns below its name, with room for the star."""
+    covered = _covered(cells, name)
+    header = ["pred", "MAE ", *["cov"] * covered]
+    rows = [header]
+    for cell in cells:
+        predicted, mae, *rest = _estimator_entry(cell, name, covered)
+        # The star is outside the alignment of the digits.
+        rows.append([predicted, mae if "*" in mae else f"{mae} ", *rest])
+    lines = aligned(rows, left_first=False)
+    # The title is aligned with the last column; without coverage that one ends with the star.
+    title = _title(cells, name) + " " * (not covered)
+    width = max(len(title), len(lines[0]))
+    return [title.rjust(width), *(line.rjust(width) for line in lines)]
+
+
+def _title(cells: Sequence[Cell], name: str) -> str:
+    return display_name(short(name), name in oracle_names(cells))
+
+
+def _meaning(cells: Sequence[Cell], name: str) -> str:
+    return "pred (MAE; cov)" if _covered(cells, name) else "pred (MAE)"
+
+
+def _covered(cells: Sequence[Cell], name: str) -> bool:
+    """Whether the estimator has intervals in any of the cells."""
+    return any(is_number(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
+
+
+def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
+    row = cell["estimators"].get(name, {})
+    star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
+    entry = [percent(row.get("predicted_error")), percent(row.get("mae")) + star]
+    return entry + [percent(row.get("coverage"), digits=0)] * covered
+
+
+def _left_header(cells: Sequence[Cell]) -> list[str]:
+    seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
+    classes = [OTHER_CLASSES] if _has_classes(cells) else []
+    return ["head", "ways", "shots", *seed, "accuracy %", *classes, "error %"]
+
+
+def _has_classes(cells: Sequence[Cell]) -> bool:
+    """Whether any cell has an interval for other classes."""
+    return any(half_width_text(cell, "classes", "") for cell in cells)
+
+
+def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    numbers = [cell["ways"], cell["shots"]]
+    if "seed" in _left_header(cells):
+        numbers.append(cell["seed"])
+    measured = [percent_interval(cell["accuracy"])]
+    if _has_classes(cells):
+        measured.append(half_width_text(cell, "classes"))
+    error = percent(cell["actual_error"]["mean"])
+    return [short(head_label(cell)), *map(str, numbers), *measured, error]
+
+
+def _legend(cells: Sequence[Cell]) -> str:
+    fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
+    oracles, level = oracle_names(cells), interval_levels_text(cells)
+    unseen = f"made without a query{f', except {ORACLE_MARK}' if oracles else ''}"
+    meaning = {
+        "accuracy, error": "measured on the queries; ± is the "
+        f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
+        "of these classes. Other images or other classes would differ by more.",
+        OTHER_CLASSES: "the same interval for other classes and images; "
+        "- where every episode has all classes",
+        "pred": f"mean predicted error in %, {unseen}",
+        "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
+        f"lowest{fair}",
+    }
+    if not _has_classes(cells):
+        del meaning[OTHER_CLASSES]
+    if level:
+        meaning["cov"] = (
+            "share of episodes in % whose actual error lay in the estimator's interval: "
+            f"{level} if the interval is right"
+        )
+    if oracles:
+        meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
+    return legend(meaning)
