@@ -16,24 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from common import write
+from sklearn.metrics import roc_auc_score
 
-from fewshot.datasets.images import EXTENSIONS
-from fewshot.evaluation.detector import DEFAULT_BACKBONE, Detector, Question
-from fewshot.exceptions import FewshotError
-from fewshot.statistics.ranking import ranking
-from fewshot.text.prompts import readable
+import fewshot
+from fewshot import FewshotError
+from fewshot.datasets import Folder
 
 DRAWS = 2000
 
 
-def sampled(root: Path, folder: str, count: int, seed: int) -> list[str]:
+def sampled(dataset: Folder, root: Path, folder: str, count: int, seed: int) -> list[str]:
     """`count` images of a class, the same for the same seed."""
-    paths = [path for path in sorted((root / folder).iterdir())
-             if path.suffix.lower() in EXTENSIONS]  # fmt: skip
+    number = dataset.classnames.index(folder)
+    paths = sorted(dataset.paths[row] for row in np.flatnonzero(dataset.labels == number))
     chosen = random.Random(f"{folder}/{seed}").sample(paths, min(count, len(paths)))
-    return [str(path) for path in chosen]
+    return [str(root / path) for path in chosen]
 
 
 def folder_of(
@@ -48,22 +46,22 @@ def folder_of(
 
 
 def judged(
-    detector: Detector, words: dict[str, str], images: dict[str, list[str]],
+    backbone: str | None, words: dict[str, str], images: dict[str, list[str]],
     rule: str, share: float | None, told: bool, seed: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row per word."""
+    chosen = {} if backbone is None else {"backbone": backbone}
     rows = []
     for word, folder in words.items():
-        question = Question(word, rule=rule, share=share if told else None)
-        verdict = detector.detect(question, folder_of(images, folder, share, seed))
-        decisions = verdict.rows()
-        truth = np.array([row["file"] in set(images[folder]) for row in decisions])
-        yes = np.array([row["yes"] for row in decisions])
-        scores = np.array([row["score"] for row in decisions])
+        paths = folder_of(images, folder, share, seed)
+        found = fewshot.detect(word, paths, rule=rule, share=share if told else None, **chosen)
+        truth = found["file"].isin(images[folder]).to_numpy()
+        yes = (found["decision"] == "yes").to_numpy()
+        both = 0 < truth.sum() < len(truth)
         rows.append({
             "rule": rule, "word": word, "images": len(truth), "positives": int(truth.sum()),
             "yes": int(yes.sum()), "right": int((yes & truth).sum()),
-            "auroc": float(ranking(torch.from_numpy(scores), torch.from_numpy(truth)).auroc),
+            "auroc": float(roc_auc_score(truth, found["score"])) if both else float("nan"),
         })  # fmt: skip
     return rows
 
@@ -103,7 +101,7 @@ def words_of(arguments: argparse.Namespace) -> list[dict[str, str]]:
     random.Random(arguments.seed).shuffle(folders)
     size = arguments.words
     return [
-        {readable(name): name for name in folders[n * size : (n + 1) * size]}
+        {name.replace("_", " "): name for name in folders[n * size : (n + 1) * size]}
         for n in range(arguments.draws)
     ]
 
@@ -122,22 +120,24 @@ def main() -> None:
     add("--share", type=float, help="of positives; by default what the words make it")
     add("--told", action="store_true", help="let the detector know the share")
     add("--rules", nargs="+", default=["anp_and_random", "two_groups"])
-    add("--backbone", default=DEFAULT_BACKBONE)
+    add("--backbone", help="that of fewshot.detect by default")
     add("--seed", type=int, default=0)
     add("--json", metavar="FILE")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     summaries = []
     try:
-        detector = Detector(arguments.backbone)
+        dataset = Folder(arguments.root)
         for words in words_of(arguments):
             images = {
-                folder: sampled(arguments.root, folder, arguments.each, arguments.seed)
+                folder: sampled(dataset, arguments.root, folder, arguments.each, arguments.seed)
                 for folder in words.values()
             }
             for rule in arguments.rules:
-                made = judged(detector, words, images, rule, arguments.share, arguments.told,
-                              arguments.seed)  # fmt: skip
+                made = judged(
+                    arguments.backbone, words, images, rule, arguments.share, arguments.told,
+                    arguments.seed,
+                )  # fmt: skip
                 rows += made
                 summaries.append(summary(made))
     except FewshotError as error:

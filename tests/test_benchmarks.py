@@ -8,8 +8,6 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 FILES = sorted(FOLDER.rglob("*.py"))
-# Its second half times a step of the task one_class that no package exports.
-INNER = {"one_class.py"}
 
 
 def imports_of(text):
@@ -43,9 +41,7 @@ def test_imports_of_the_project_resolve(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
-def test_imports_of_the_project_are_public(path, request):
-    if path.name in INNER:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="times an inner step"))
+def test_imports_of_the_project_are_public(path):
     assert inner_imports(path.read_text()) == []
 
 
