@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
-from fewshot.config.nodes import options_of, sections
+from fewshot.config.nodes import OPEN_GROUPS, options_of, sections
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -40,6 +40,13 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if group in ("launcher", "hydra/launcher"):
         return missing_launcher(group, option, list(error.options or ()))
+    if group in OPEN_GROUPS:
+        try:
+            OPEN_GROUPS[group][option]
+        except UnknownNameError:
+            pass
+        except FewshotError as several:  # packages that bring the same name
+            return several
     available = list(
         error.options or (options_of(group) if group in (*GROUPS, "sweep", "tune") else ())
     )

@@ -246,7 +246,7 @@ def _definition(module: str, name: str) -> Definition:
 def _statements(module: str) -> dict[str, ast.stmt]:
     """Return the statements at the top of a module that define or import a name, by name."""
     statements: dict[str, ast.stmt] = {}
-    for node in _tree(module).body:
+    for node in _with_lazy_imports(_tree(module)):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
                 statements[name] = node
@@ -257,6 +257,14 @@ def _statements(module: str) -> dict[str, ast.stmt]:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 statements |= {alias.asname or alias.name: node for alias in names}
     return statements
+
+
+def _with_lazy_imports(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the statements, first those under ``if TYPE_CHECKING``: packages import names late."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from node.body
+    yield from tree.body
 
 
 def _tree(module: str) -> ast.Module:

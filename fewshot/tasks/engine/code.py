@@ -58,7 +58,6 @@ def _source_digest(cls: type) -> str:
         return secrets.token_hex()
 
 
-@cache
 def _files_digest(file: Path) -> str:
     """Hash of a module; of all modules of its outermost package if it is in one."""
     root = None

@@ -1,0 +1,1 @@
+"""A head, an estimator, a backbone, a data set, a task and a logger for fewshot."""
