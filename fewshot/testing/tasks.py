@@ -75,6 +75,7 @@ def _arrays(seed: int = 0) -> dict[str, Any]:
 @contextmanager
 def _evaluated(task: type[Task]) -> Iterator[Any]:
     """A function that evaluates the task on little, with whatever arguments differ."""
+    report_of.cache_clear()  # a task of the name may have been another class
     with registered(task) as name, tempfile.TemporaryDirectory() as folder:
         heads = _able_heads(task)
         settings = {"head": heads, "estimators": ["margin"], "seed": 0, "threads": 1} | SMALL
