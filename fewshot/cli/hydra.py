@@ -20,12 +20,13 @@ from fewshot.config.errors import in_house_form
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
+from fewshot.results.schema import Failed
 from fewshot.sweeps.job import sweep_job
 from fewshot.sweeps.process import multirun
 from fewshot.sweeps.tuning.checks import check_tuning
 
 _errors: list[FewshotError] = []
-_failed: list[dict[str, Any]] = []  # cells within a run
+_failed: list[Failed] = []  # cells within a run
 
 
 def job(config: DictConfig) -> float | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fewshot.cli.results_common import (
     add_filters,
@@ -21,6 +21,9 @@ from fewshot.cli.results_common import (
 from fewshot.exceptions import expect
 from fewshot.statistics.intervals import half_width
 from fewshot.units import counted, percent
+
+if TYPE_CHECKING:
+    from fewshot.results.comparing import Comparison, Pair, PairLeftOut
 
 FILTERS = (
     "task", "dataset", "part", "head", "variant", "backbone", "feature", "ways", "shots", "seed",
@@ -71,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     return exit_code(store)
 
 
-def _text(comparison: Mapping[str, Any], form: str) -> str:
+def _text(comparison: Comparison, form: str) -> str:
     if form == "json":
         return json.dumps(comparison, indent=2, ensure_ascii=False) + "\n"
     import pandas as pd
@@ -85,7 +88,7 @@ def _text(comparison: Mapping[str, Any], form: str) -> str:
     return f"{write(rows)}\n{_over(comparison)}\n"
 
 
-def _row(pair: Mapping[str, Any], form: str) -> dict[str, Any]:
+def _row(pair: Pair, form: str) -> dict[str, object]:
     """Return a row of the table: with bounds as CSV, else with half widths in points."""
     intervals = pair["intervals"]
     omitted = ("intervals", "mean", "lower", "upper")
@@ -104,7 +107,7 @@ def _row(pair: Mapping[str, Any], form: str) -> dict[str, Any]:
     return {**row, "difference": percent(pair["mean"], digits=2, sign=True), **halves, **last}
 
 
-def _over(comparison: Mapping[str, Any]) -> str:
+def _over(comparison: Comparison) -> str:
     """Format the test over data sets in a few lines."""
     over, measure = comparison["over_datasets"], comparison["measure"].replace("_", " ")
     sets = over["datasets"]
@@ -123,7 +126,7 @@ def _over(comparison: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _left_out(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def _left_out(entries: Sequence[PairLeftOut]) -> list[str]:
     """Return a line per reason, with the pairs that were left out for it."""
     by_reason: dict[str, list[str]] = {}
     for entry in entries:

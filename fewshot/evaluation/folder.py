@@ -20,13 +20,14 @@ from fewshot.results.cells import write_cells
 from fewshot.results.folders import episodes_name
 from fewshot.results.images import write_images
 from fewshot.results.result import Result
+from fewshot.results.schema import RunSummary
 from fewshot.tasks.base import TaskOutput
 
 
 def write_run(
     target: Path,
     settings: dict[str, Any],
-    summary: dict[str, Any],
+    summary: RunSummary,
     output: TaskOutput,
     figures: Sequence[str] = (),
     explained: bool = True,
@@ -46,7 +47,7 @@ def write_run(
 
 def write_folder(
     target: Path,
-    summary: dict[str, Any],
+    summary: RunSummary,
     cells: Sequence[Result],
     output: TaskOutput | None = None,
     settings: dict[str, Any] | None = None,
@@ -57,7 +58,7 @@ def write_folder(
     Parameters
     ----------
     target : Path
-    summary : dict
+    summary : RunSummary
         Of the run.
     cells : sequence of Result
     output : TaskOutput, optional

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from fewshot.exceptions import FewshotError
 from fewshot.paths import PACKAGE
 from fewshot.report.text.left_out import failure_text, left_out_text
+from fewshot.results.schema import Failed, LeftOut
 
 
 class Notices:
@@ -22,10 +22,10 @@ class Notices:
     def warn(self, text: str) -> None:
         """Something about the data that the user should know."""
 
-    def left_out(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def left_out(self, entries: Sequence[LeftOut]) -> None:
         """Combinations that are not evaluated, with their reasons."""
 
-    def failed(self, failed: Mapping[str, Any], error: Exception) -> None:
+    def failed(self, failed: Failed, error: Exception) -> None:
         """A cell that failed, while others go on."""
 
 
@@ -39,12 +39,12 @@ class OnTerminal(Notices):
         """Print a line."""
         print(f"fewshot: {text}", file=sys.stderr)
 
-    def left_out(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def left_out(self, entries: Sequence[LeftOut]) -> None:
         """Print a line, if anything is left out."""
         if entries:
             self.warn(f"left out: {left_out_text(entries)}")
 
-    def failed(self, failed: Mapping[str, Any], error: Exception) -> None:
+    def failed(self, failed: Failed, error: Exception) -> None:
         """Print one failed cell, an entry of ``failed`` in ``summary.json``."""
         if not isinstance(error, FewshotError) and failed["error"] not in self._shown:
             self._shown.add(failed["error"])
@@ -59,12 +59,12 @@ class AsWarnings(Notices):
         """Issue a UserWarning."""
         warnings.warn(text, stacklevel=_frames_within_package() + 1)
 
-    def left_out(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def left_out(self, entries: Sequence[LeftOut]) -> None:
         """Issue a UserWarning, if anything is left out."""
         if entries:
             self.warn(f"left out: {left_out_text(entries)}")
 
-    def failed(self, failed: Mapping[str, Any], error: Exception) -> None:
+    def failed(self, failed: Failed, error: Exception) -> None:
         """Issue a UserWarning for a failed cell."""
         self.warn(f"failed: {failure_text(failed)}")
 

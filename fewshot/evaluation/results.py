@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table
 from fewshot.results.result import Result, join_rows
+from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.tasks import table_columns, task_named
 from fewshot.tasks.base import TaskOutput
 from fewshot.units import decimal, percent, plus_minus
@@ -28,7 +30,8 @@ from fewshot.units import decimal, percent, plus_minus
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fewshot.report.summary import JoinedSummary
+    from fewshot.results.schema import CellSummary, RunSummary
+    from fewshot.tasks.classification.schema import ClassificationSummary
 
 # Kinds of figures by the word that asks for them.
 PLOTS = {
@@ -48,7 +51,7 @@ class Results:
     ----------
     cells : list of Result
         One per head, number of shots and seed, each with its rows and its summary, a dict.
-    run : dict
+    run : RunSummary
         Summary of the whole run: when and where it was made, its data, what was left out, what
         failed; with the summaries of the cells, as in ``summary.json``.
     single : bool
@@ -56,7 +59,7 @@ class Results:
     """
 
     cells: list[Result]
-    run: dict[str, Any]
+    run: RunSummary
     single: bool = False
     output: TaskOutput | None = field(default=None, repr=False)
     folder: Path | None = field(default=None, repr=False)
@@ -85,7 +88,8 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per cell: its measures with their intervals, those of estimators, hashes."""
-        return cells_table({"cells": [cell.summary for cell in self.cells]})
+        cells = [cell.summary for cell in self.cells]
+        return cells_table({"schema_version": SCHEMA_VERSION, "cells": cells})
 
     @property
     def summary(self) -> Any:
@@ -115,18 +119,18 @@ class Results:
         first = task.measures[0]
         rows = []
         for entry in task.entries(cell.summary, first.name):
-            row = {
-                name: entry[name]
+            row: dict[str, Any] = {
+                name: entry.get(name)
                 for name in task.identity
                 if name in ("head", "ways", "shots") or self.table[name].nunique() > 1
             }
             if first.of is not None:
-                row[first.of.name] = entry[first.of.name]
+                row[first.of.name] = entry.get(first.of.name)
             for measure in task.measures:
                 if measure.of == first.of and (value := task.value(entry, measure.name)):
                     shown = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
                     row[f"{measure.name} %" if measure.fraction else measure.name] = shown
-            for name, estimated in (entry.get("estimators") or {}).items():
+            for name, estimated in _estimators(entry).items():
                 row[f"{name} MAE"] = percent(estimated.get("mae"))
             rows.append(row)
         return rows
@@ -215,7 +219,7 @@ class Results:
 
         target = Path(path).expanduser()
         folders = [] if self.folder is None else [self.folder]
-        page = render_report(cast("JoinedSummary", self.run), self.tables, folders)
+        page = render_report(self.run, self.tables, folders)
         with writing("report", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(page, encoding="utf-8", newline="\n")
@@ -280,3 +284,8 @@ class Results:
         if self.output is None:
             raise FewshotError("bank", "expected results of this session, got loaded ones")
         return self.output.bank
+
+
+def _estimators(cell: CellSummary) -> Mapping[str, Mapping[str, Any]]:
+    """Estimators of a cell by name; none where its task has none."""
+    return cast("ClassificationSummary", cell).get("estimators") or {}

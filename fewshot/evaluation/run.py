@@ -19,7 +19,7 @@ from fewshot.files import plain_name, writing
 from fewshot.hardware import available_cores
 from fewshot.loggers.dispatch import loggers_of, tell
 from fewshot.report.tasks import report_of
-from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION, Failed, RunSummary
 from fewshot.tasks.base import TaskOutput
 from fewshot.tasks.engine.settings import Settings
 
@@ -28,7 +28,7 @@ class RunOutcome(NamedTuple):
     """Run folder, failed cells, and the numbers of cells computed and reused."""
 
     folder: Path
-    failed: list[dict[str, Any]]
+    failed: list[Failed]
     computed: int = 0
     taken: int = 0
 
@@ -59,7 +59,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
 
 def run_summary(
     output: TaskOutput, engine: Settings, seconds: float, backbone: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> RunSummary:
     """The summary of a run, as ``summary.json`` has it.
 
     Parameters

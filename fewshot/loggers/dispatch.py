@@ -14,6 +14,7 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.loggers import loggers
 from fewshot.loggers.base import Logger
 from fewshot.loggers.record import Record
+from fewshot.results.schema import JoinedSummary, RunSummary
 
 # Settings in a sweep's record; settings that differ between jobs are in the names of its metrics.
 SWEEP_SETTINGS = ["task", "seed", "episodes", "features", "calibration", "logger", "paths"]
@@ -43,7 +44,7 @@ def loggers_of(settings_by_name: Any) -> list[Logger]:
 def tell(
     active: Sequence[Logger],
     folder: Path,
-    summary: Mapping[str, Any],
+    summary: RunSummary | JoinedSummary,
     settings: Mapping[str, Any],
     kind: str = "run",
 ) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fewshot.results.schema import CellSummary, JoinedSummary, RunSummary
 from fewshot.tasks import task_named
 
 # Settings that do not change the results, or could contain the name of a server.
@@ -46,7 +47,11 @@ class Record:
 
     @classmethod
     def of(
-        cls, folder: Path, summary: Mapping[str, Any], settings: Mapping[str, Any], kind: str
+        cls,
+        folder: Path,
+        summary: RunSummary | JoinedSummary,
+        settings: Mapping[str, Any],
+        kind: str,
     ) -> Record:
         """Record of a run (kind "run") or of all cells of a sweep (kind "sweep")."""
         page = folder / "report.html"
@@ -59,7 +64,7 @@ class Record:
         )
 
 
-def metrics_of(cells: Sequence[Mapping[str, Any]]) -> list[Metric]:
+def metrics_of(cells: Sequence[CellSummary]) -> list[Metric]:
     """Metrics of all cells, ordered by step.
 
     Keys that all cells share are left out of the names, so that curves of several runs overlay.
@@ -95,9 +100,9 @@ def parameters_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, st
     return parameters
 
 
-def tags_of(summary: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(summary: RunSummary | JoinedSummary) -> dict[str, str]:
     """Versions, device and hashes of a run; all values of a hash in which cells differ."""
-    tags = dict(summary.get("environment", {}))
+    tags = dict(summary.get("environment") or {})
     tags["schema_version"] = summary.get("schema_version")
     for kind in ("features", "episodes"):
         hashes = {str(cell.get("hashes", {}).get(kind, ""))[:16] for cell in summary["cells"]}

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
-from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.tasks.base import CELL_COLUMNS, identity_of
 
 NUMBERS = ("predicted_error", "lower", "upper")
 
@@ -87,7 +87,7 @@ class RowsByCell:
 
     def of(self, cell: Cell) -> CellRows:
         """Rows of one cell; empty if the tables have none."""
-        key = tuple(cell[name] for name in CELL_COLUMNS)
+        key = identity_of(cell)
         none: NDArray = np.empty(0, dtype=np.int64)
         return CellRows(self, self._episodes.get(key, none), self._predictions.get(key, none))
 

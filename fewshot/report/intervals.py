@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from fewshot.report.wording import percent_interval
+from fewshot.results.schema import CellSummary, Interval
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import Task
 from fewshot.units import decimal, is_number, percent
 
 POPULATIONS = ("episodes", "images", "classes")
 
-Intervals = Mapping[str, Mapping[str, Any]]  # by population: mean, lower, upper, reason
+Intervals = Mapping[str, Interval]  # by population: mean, lower, upper, reason
 
 
-def by_population(measured: Any) -> dict[str, Mapping[str, Any]]:
+def by_population(measured: Any) -> dict[str, Interval]:
     """Intervals by population of a measure as it stands in a summary; empty without a value.
 
     Parameters
@@ -28,10 +29,10 @@ def by_population(measured: Any) -> dict[str, Mapping[str, Any]]:
         return {"episodes": {"mean": float(measured)}} if number else {}
     if "mean" not in measured:
         return {name: measured[name] for name in POPULATIONS if measured.get(name)}
-    return {str(measured.get("population", "episodes")): measured}
+    return {str(measured.get("population", "episodes")): cast("Interval", measured)}
 
 
-def intervals_of(task: Task, entry: Mapping[str, Any], measure: str) -> Intervals:
+def intervals_of(task: Task, entry: CellSummary, measure: str) -> Intervals:
     """Intervals of a measure of a cell, or of a part of it; empty without a value.
 
     Where the summary has none under the name of the measure, the task is asked for its value.
@@ -40,26 +41,25 @@ def intervals_of(task: Task, entry: Mapping[str, Any], measure: str) -> Interval
     value = None if intervals else task.value(entry, measure)
     if value is None:
         return intervals
-    interval = {"mean": value.mean}
+    interval: Interval = {"mean": value.mean}
     if value.half is not None:
-        interval |= {"lower": value.mean - value.half, "upper": value.mean + value.half}
+        interval["lower"] = value.mean - value.half
+        interval["upper"] = value.mean + value.half
     return {"episodes": interval}
 
 
-def main_interval(intervals: Intervals) -> Mapping[str, Any] | None:
+def main_interval(intervals: Intervals) -> Interval | None:
     """The interval over episodes, else over the first population that there is."""
     return intervals.get("episodes") or next(iter(intervals.values()), None)
 
 
-def half_text(interval: Mapping[str, Any] | None, missing: str = "-", *, share: bool = True) -> str:
+def half_text(interval: Interval | None, missing: str = "-", *, share: bool = True) -> str:
     """``1.5``: half the width of an interval, of a share in points."""
     half = half_width(interval)
     return percent(half, missing) if share else decimal(half, missing)
 
 
-def interval_text(
-    interval: Mapping[str, Any] | None, missing: str = "-", *, share: bool = True
-) -> str:
+def interval_text(interval: Interval | None, missing: str = "-", *, share: bool = True) -> str:
     """``63.1 ± 0.8``: a mean and half the width of its interval, a share in percent."""
     if share or interval is None:
         return percent_interval(interval, missing)

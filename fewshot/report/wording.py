@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
+from fewshot.results.schema import CellSummary, Interval
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
 from fewshot.units import counted, is_number, percent, plus_minus, short_percent
 
-Cell = Mapping[str, Any]
+Cell = CellSummary
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 # The recommended estimator, and the oracles of runs without the key ``sees_queries``.
@@ -31,22 +33,27 @@ def plain(name: object) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", str(name))
 
 
-def percent_interval(interval: Cell | None, missing: str = "-") -> str:
+def percent_interval(interval: Interval | None, missing: str = "-") -> str:
     """``63.1 ± 0.8``: a mean and half the width of its interval, in percent."""
     if interval is None:
         return missing
     return plus_minus(interval["mean"], half_width(interval), missing)
 
 
-def half_width_text(cell: Cell, population: str, missing: str = "-") -> str:
+def half_width_text(cell: ClassificationSummary, population: str, missing: str = "-") -> str:
     """``4.5``: half the width of the accuracy's interval for other classes or images."""
     return percent(half_width(cell.get("accuracy_intervals", {}).get(population)), missing)
 
 
-def level_text(cells: Iterable[Cell]) -> str:
+def level_text(cells: Iterable[ClassificationSummary]) -> str:
     """The level of the accuracies' intervals: ``95 %``."""
-    levels = sorted({cell["accuracy"].get("level", 0.95) for cell in cells})
+    levels = sorted({cast("float", cell["accuracy"].get("level", 0.95)) for cell in cells})
     return " or ".join(short_percent(level) for level in levels)
+
+
+def comparisons_of(cell: Cell) -> Sequence[Mapping[str, Any]]:
+    """Paired differences of a cell of any task: ``first``, ``second``, and intervals by measure."""
+    return cast("Sequence[Mapping[str, Any]] | None", cell.get("comparisons")) or ()
 
 
 def shots_text(shots: int) -> str:
@@ -65,7 +72,8 @@ class Group(NamedTuple):
     @classmethod
     def of(cls, cell: Cell) -> Group:
         """The group of a cell."""
-        return cls(*(str(cell[name]) for name in cls._fields))
+        names = (cell["dataset"], cell["part"], cell["backbone"], cell["feature"])
+        return cls(*map(str, names))
 
     @property
     def text(self) -> str:
@@ -111,7 +119,7 @@ def queries_text(cells: Iterable[Cell]) -> str:
     return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
 
 
-def estimator_names(cells: Iterable[Cell]) -> list[str]:
+def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
     """Estimators of any of the cells: the recommended one, others in order, oracles last."""
     cells = list(cells)
     oracles = oracle_names(cells)
@@ -119,7 +127,7 @@ def estimator_names(cells: Iterable[Cell]) -> list[str]:
     return sorted(names, key=lambda name: (name in oracles, name != RECOMMENDED))
 
 
-def oracle_names(cells: Iterable[Cell]) -> set[str]:
+def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
     """Oracles of the cells: estimators that use the queries, hence upper bounds."""
     return {
         name
@@ -129,53 +137,53 @@ def oracle_names(cells: Iterable[Cell]) -> set[str]:
     }
 
 
-def missing_count(cell: Cell, estimator: str) -> int:
+def missing_count(cell: ClassificationSummary, estimator: str) -> int:
     """Number of episodes of the cell for which the estimator is undefined."""
     return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
 
 
-def fallback_count(cell: Cell, estimator: str) -> int:
+def fallback_count(cell: ClassificationSummary, estimator: str) -> int:
     """Number of episodes of the cell for which the estimator used a fallback."""
     return int(cell["estimators"][estimator].get("fallbacks") or 0)
 
 
-def fallback_reason(row: Cell) -> str:
+def fallback_reason(row: EstimatorSummary) -> str:
     """Reason of the fallbacks in the row of an estimator."""
     return plain(row.get("fallback_reason") or row.get("reason") or "no reason was given")
 
 
-def compared(cell: Cell) -> dict[str, float]:
+def compared(cell: ClassificationSummary) -> dict[str, float]:
     """MAE by name of the estimators defined on the most episodes of the cell, without oracles."""
     oracles = oracle_names([cell])
     made = {
-        name: row
+        name: (mae, row["defined"])
         for name, row in cell["estimators"].items()
-        if is_number(row.get("mae")) and name not in oracles
+        if is_number(mae := row.get("mae")) and name not in oracles
     }
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
-    most = max((row["defined"] for row in made.values()), default=0)
-    return {name: row["mae"] for name, row in made.items() if row["defined"] == most}
+    most = max((defined for _, defined in made.values()), default=0)
+    return {name: mae for name, (mae, defined) in made.items() if defined == most}
 
 
-def best_estimator(cell: Cell) -> str | None:
+def best_estimator(cell: ClassificationSummary) -> str | None:
     """Name of the estimator with the lowest MAE; None if none predicted anything."""
     errors = compared(cell)
     return min(errors, key=errors.__getitem__, default=None)
 
 
-def shown_estimator(cell: Cell) -> str | None:
+def shown_estimator(cell: ClassificationSummary) -> str | None:
     """Name of the estimator shown for the cell: the recommended one, else the best one."""
     recommended = cell["estimators"].get(RECOMMENDED, {})
     return RECOMMENDED if is_number(recommended.get("mae")) else best_estimator(cell)
 
 
-def interval_level(row: Cell) -> float:
+def interval_level(row: EstimatorSummary) -> float:
     """Nominal coverage of an estimator's intervals."""
     level = row.get("level")
     return level if is_number(level) else INTERVAL_LEVEL
 
 
-def interval_levels_text(cells: Iterable[Cell]) -> str:
+def interval_levels_text(cells: Iterable[ClassificationSummary]) -> str:
     """Levels of all estimators with intervals: ``90 %``; empty if there are none."""
     levels = {
         interval_level(row)
@@ -210,18 +218,20 @@ def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
     return notes
 
 
-def missing_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+def missing_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
     """Reasons of missing predictions: (estimator, where, reason), equal cells joined."""
     return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
-def fallback_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+def fallback_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
     """Reasons of fallbacks: (estimator, where, reason), equal cells joined."""
     return notes_of(cells, fallback_count, fallback_reason)
 
 
 def notes_of(
-    cells: Iterable[Cell], count: Callable[[Cell, str], int], why: Callable[[Cell], str]
+    cells: Iterable[ClassificationSummary],
+    count: Callable[[ClassificationSummary, str], int],
+    why: Callable[[EstimatorSummary], str],
 ) -> list[tuple[str, str, str]]:
     """Notes (estimator, where, reason) for cells where `count` is positive, equal cells joined.
 
@@ -242,7 +252,7 @@ def notes_of(
     ]
 
 
-def any_partly_missing(cells: Iterable[Cell]) -> bool:
+def any_partly_missing(cells: Iterable[ClassificationSummary]) -> bool:
     """Whether any estimator is defined for some but not all episodes of a cell."""
     return any(
         0 < missing_count(cell, name) < cell["episodes"]

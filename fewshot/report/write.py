@@ -6,16 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
-from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import cells_by_task, report_of
 from fewshot.results.joining import Store
+from fewshot.results.schema import JoinedSummary, RunSummary
 from fewshot.results.store import store_warnings
 from fewshot.units import counted
 
@@ -29,7 +29,7 @@ MOST_PRINTED = 100
 
 def write_report(
     folder: Path,
-    summary: Mapping[str, Any],
+    summary: RunSummary | JoinedSummary,
     rows: Mapping[str, pd.DataFrame],
     figures: Sequence[str] = (),
 ) -> Path:
@@ -106,7 +106,7 @@ def read_report(
             for table, columns in report.columns.items()
         }
         if len(store.runs) == count:  # else a run was removed as its table could not be read
-            return cast("JoinedSummary", summary), rows
+            return summary, rows
 
 
 def join_report(

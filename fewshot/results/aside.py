@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from fewshot.results.reading import Cell, Run, identity
+from fewshot.results.reading import Run, identity
+from fewshot.results.schema import CellSummary, LeftAside
 from fewshot.tasks import task_named
 from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import counted
 
-Counting = Mapping[tuple[Any, ...], tuple[int, Cell]]
+Counting = Mapping[tuple[Any, ...], tuple[int, CellSummary]]
 
 NAMED = 3  # heads in a line
 
 
-def episodes_of(cell: Mapping[str, Any]) -> int:
+def episodes_of(cell: CellSummary) -> int:
     """Number of episodes (tasks, for one-class tasks) of a cell; 0 if the summary has none."""
     count = cell.get("episodes")
     return count if isinstance(count, int) else 0
 
 
-def counting_cells(runs: Sequence[Run], order: Iterable[int]) -> dict[tuple[Any, ...], Any]:
+def counting_cells(
+    runs: Sequence[Run], order: Iterable[int]
+) -> dict[tuple[Any, ...], tuple[int, CellSummary]]:
     """Select the run that counts for each cell: identity to index of `runs` and the cell.
 
     The run with the most episodes; among equals the last in `order`.
@@ -32,7 +35,7 @@ def counting_cells(runs: Sequence[Run], order: Iterable[int]) -> dict[tuple[Any,
     order : iterable of int
         Indices of `runs`, the oldest first.
     """
-    cells: dict[tuple[Any, ...], tuple[int, Cell]] = {}
+    cells: dict[tuple[Any, ...], tuple[int, CellSummary]] = {}
     for i in order:
         for cell in runs[i].summary["cells"]:
             current = cells.get(identity(cell))
@@ -41,7 +44,7 @@ def counting_cells(runs: Sequence[Run], order: Iterable[int]) -> dict[tuple[Any,
     return cells
 
 
-def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) -> list[Cell]:
+def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) -> list[LeftAside]:
     """List the cells that are not shown because another run has them with different rows.
 
     A cell that was reused from another run, or computed again with the same settings, has the same
@@ -53,20 +56,24 @@ def left_aside(runs: Sequence[Run], order: Iterable[int], counting: Counting) ->
         Keys that identify the cell; ``run`` and ``episodes`` of the cell that is not shown;
         ``counts_run`` and ``counts_episodes`` of the cell shown instead. Runs are folders.
     """
-    aside = []
+    aside: list[LeftAside] = []
     for i in order:
         for cell in runs[i].summary["cells"]:
             shown_in, shown = counting[identity(cell)]
             if shown_in == i or _same_rows(cell, shown):
                 continue
-            entry = {name: cell.get(name) for name in task_named(cell["task"]).identity}
-            entry |= {"run": str(runs[i].folder), "episodes": episodes_of(cell)}
-            entry |= {"counts_run": str(runs[shown_in].folder)}
-            aside.append(entry | {"counts_episodes": episodes_of(shown)})
+            entry = {
+                **{name: cell.get(name) for name in task_named(cell["task"]).identity},
+                "run": str(runs[i].folder),
+                "episodes": episodes_of(cell),
+                "counts_run": str(runs[shown_in].folder),
+                "counts_episodes": episodes_of(shown),
+            }
+            aside.append(cast("LeftAside", entry))
     return aside
 
 
-def _same_rows(first: Cell, second: Cell) -> bool:
+def _same_rows(first: CellSummary, second: CellSummary) -> bool:
     """Whether two cells have the same rows: by key, without keys by settings and results."""
     if first.get("key") and second.get("key"):
         return bool(first["key"] == second["key"])
@@ -77,26 +84,25 @@ def _same_rows(first: Cell, second: Cell) -> bool:
     return alike and all(_names(first, part) == _names(second, part) for part in parts)
 
 
-def _names(cell: Cell, part: str) -> list[Any]:
+def _names(cell: Mapping[str, Any], part: str) -> list[Any]:
     """Names of parts of a cell, as of its estimators; parts without a name as they are."""
     parts = cell.get(part) or ()
     return sorted(parts) if isinstance(parts, Mapping) else list(parts)
 
 
-def aside_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+def aside_text(entries: Iterable[LeftAside]) -> list[str]:
     """A line per pair of runs: ``left aside: runs/b: 60 episodes of ncm, lda on digits, ...``."""
-    by_pair: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    by_pair: dict[tuple[str, int, str, int], list[LeftAside]] = {}
     for entry in entries:
         pair = entry["run"], entry["episodes"], entry["counts_run"], entry["counts_episodes"]
         by_pair.setdefault(pair, []).append(entry)
     return [_line(cells) for cells in by_pair.values()]
 
 
-def _line(cells: Sequence[Mapping[str, Any]]) -> str:
+def _line(cells: Sequence[LeftAside]) -> str:
     """One line about the cells of one run that another run replaces."""
-    run, episodes, counts, more = (
-        cells[0][name] for name in ("run", "episodes", "counts_run", "counts_episodes")
-    )
+    run, episodes = cells[0]["run"], cells[0]["episodes"]
+    counts, more = cells[0]["counts_run"], cells[0]["counts_episodes"]
     many = counted(len(cells), "cell")
     heads, datasets = _named(map(head_label, cells)), _named(map(dataset_label, cells))
     what = f"{run}: {episodes} episodes of {many} ({heads} on {datasets})"

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, reduce
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,7 +27,7 @@ from fewshot.results.folders import SUMMARY, run_folders
 from fewshot.results.migration import migrated_summary
 from fewshot.results.reading import Run, checked_summary, open_run
 from fewshot.results.result import Result, check_rows, join_rows
-from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION, CellSummary, RunSummary
 from fewshot.results.store import write_tables
 from fewshot.tasks import task_named
 
@@ -37,7 +36,7 @@ KEY = re.compile(r'"key": "([0-9a-f]{64})"')
 
 
 def write_cells(
-    folder: Path, summary: dict[str, Any], cells: Sequence[Result]
+    folder: Path, summary: RunSummary, cells: Sequence[Result]
 ) -> dict[str, pd.DataFrame]:
     """Write rows, summary and calibrators of `cells`; return the rows by table."""
     rows = join_rows(cells)
@@ -49,7 +48,7 @@ def write_cells(
     return rows
 
 
-def _calibrators(folder: Path, cell: Mapping[str, Any]) -> tuple[Path, Path, Path]:
+def _calibrators(folder: Path, cell: CellSummary) -> tuple[Path, Path, Path]:
     """Files of the calibrator of a cell: with its seed, without, and without its variant."""
     plain = "{head}_{ways}way_{shots}shot".format(**cell)
     name = f"{plain}_{cell['variant']}" if cell.get("variant") else plain
@@ -105,7 +104,7 @@ def _keys_in(path: Path, *_: int) -> frozenset[str]:
     return frozenset(KEY.findall(path.read_text(encoding="utf-8")))
 
 
-def _summaries(folder: Path) -> dict[str, dict[str, Any]]:
+def _summaries(folder: Path) -> dict[str, CellSummary]:
     """Summaries of the cells of a run by key; empty if damaged or of a newer version."""
     try:
         raw = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
@@ -124,7 +123,7 @@ def read_cell(folder: Path, key: str) -> Result | None:
     return None if summary is None else _load_cell(folder, summary)
 
 
-def load_run(folder: Path) -> tuple[dict[str, Any], list[Result]]:
+def load_run(folder: Path) -> tuple[RunSummary, list[Result]]:
     """Summary and cells of a run folder, in order.
 
     Raises
@@ -144,10 +143,10 @@ def load_run(folder: Path) -> tuple[dict[str, Any], list[Result]]:
     return run.summary, cells
 
 
-def _load_cell(folder: Path, cell: dict[str, Any]) -> Result | None:
+def _load_cell(folder: Path, cell: CellSummary) -> Result | None:
     try:
         task = task_named(cell["task"])
-        run = Run(folder, {"cells": [cell]}, "results")
+        run = Run(folder, {"schema_version": SCHEMA_VERSION, "cells": [cell]}, "results")
         tables = {table.name: _rows(run, table.name, cell) for table in task.tables}
         if any(len(tables[table.name]) != table.rows_of(cell) for table in task.tables):
             return None
@@ -156,15 +155,16 @@ def _load_cell(folder: Path, cell: dict[str, Any]) -> Result | None:
         return None  # FewshotError is a ValueError
 
 
-def _rows(run: Run, table: str, cell: Mapping[str, Any]) -> pd.DataFrame:
+def _rows(run: Run, table: str, cell: CellSummary) -> pd.DataFrame:
     """Rows of one cell of a run."""
     rows = without_dictionaries(run.table(table))
     names = task_named(cell["task"]).identity
-    chosen = reduce(pc.and_, (pc.equal(rows.column(name), cell[name]) for name in names))
+    columns: Mapping[str, object] = cell
+    chosen = reduce(pc.and_, (pc.equal(rows.column(name), columns[name]) for name in names))
     return rows.filter(chosen).to_pandas()
 
 
-def _load_calibrator(folder: Path, cell: dict[str, Any]) -> General | None:
+def _load_calibrator(folder: Path, cell: CellSummary) -> General | None:
     """Load the calibrator fitted on base classes; None if the cell has none."""
     path = next((path for path in _calibrators(folder, cell) if path.is_file()), None)
     return None if path is None else load_general(path)
@@ -179,8 +179,8 @@ def keep_cell(runs: Path, cell: Result) -> None:
         The disk is full, or may not be written.
     """
     check_rows(task_named(cell.summary["task"]), cell)
-    folder = runs / KEPT / cell.summary["key"]
-    summary = {"schema_version": SCHEMA_VERSION, "cells": [cell.summary]}
+    folder = runs / KEPT / str(cell.summary["key"])
+    summary: RunSummary = {"schema_version": SCHEMA_VERSION, "cells": [cell.summary]}
     try:
         with writing("paths.runs", runs), _ignore_existing_target(), atomic_path(folder) as partial:
             partial.mkdir(parents=True)
@@ -321,4 +321,4 @@ class CellStore:
     def forget(self, cells: Iterable[Result]) -> None:
         """As `forget_cells`, of cells that a complete run has."""
         if self.runs is not None:
-            forget_cells(self.runs, [c.summary["key"] for c in cells if "key" in c.summary])
+            forget_cells(self.runs, [key for c in cells if (key := c.summary.get("key"))])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import NotRequired, cast
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from fewshot.datasets.part_names import of_one_part
 from fewshot.episodes.episode_set import EpisodeSet
@@ -22,6 +23,7 @@ from fewshot.results.pairing import (
     same_episodes,
 )
 from fewshot.results.reading import identity
+from fewshot.results.schema import CellSummary, Interval, JoinedCell, LeftAside
 from fewshot.statistics.paired import (
     ENOUGH_SETS,
     compare_on_episodes,
@@ -35,6 +37,79 @@ SHOWN = "shown"  # key of the name by which a cell was asked for
 # With fewer data sets the p-value of Wilcoxon's test cannot be below 0.05.
 FEWEST_SETS = 6
 
+Context = tuple[tuple[str, object], ...]  # the other keys of a cell, with their values
+
+
+class ShownCell(JoinedCell):
+    """A cell with the name by which it was asked for."""
+
+    shown: str
+
+
+class PairLabels(TypedDict):
+    """Names of a pair, and the keys that both cells share."""
+
+    first: str
+    second: str
+    dataset: str
+    part: str
+    backbone: NotRequired[str]
+    feature: NotRequired[str]
+    head: NotRequired[str]
+    variant: NotRequired[str]
+    ways: int
+    shots: int
+    seed: int
+
+
+class PairLeftOut(PairLabels):
+    """A pair that is not compared, and why."""
+
+    reason: str
+
+
+class Compared(TypedDict):
+    """Mean of first minus second with its interval over episodes, and by population."""
+
+    episodes: int
+    mean: float
+    lower: float | None
+    upper: float | None
+    intervals: dict[str, Interval]
+    better: int
+    equal: int
+    worse: int
+    p: float
+
+
+class Pair(PairLabels, Compared):
+    """A pair that is compared."""
+
+
+class _SetMeans(TypedDict):
+    datasets: list[str]
+    means: NotRequired[dict[str, float]]
+
+
+class OverDatasets(_SetMeans):
+    """A test over data sets; `test` and `p` are None where there are too few."""
+
+    test: str | None
+    p: float | None
+    ranks: NotRequired[dict[str, float]]
+    reason: str | None
+    critical_difference: NotRequired[float]
+
+
+class Comparison(TypedDict):
+    """What `compare` returns."""
+
+    measure: str
+    pairs: list[Pair]
+    over_datasets: OverDatasets
+    left_out: list[PairLeftOut]
+    left_aside: list[LeftAside]
+
 
 def compare(
     store: Store,
@@ -42,7 +117,7 @@ def compare(
     names: Sequence[str],
     filters: Mapping[str, Sequence[str]] | None = None,
     measure: str | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Paired differences of a measure, and tests over data sets.
 
     Parameters
@@ -57,7 +132,7 @@ def compare(
 
     Returns
     -------
-    dict
+    Comparison
         ``pairs``, one per pair and values of the other keys: ``first``, ``second``, `OTHERS`
         less `of`, ``episodes``, ``mean``, ``lower`` and ``upper`` (over episodes),
         ``intervals`` by population, ``better``, ``equal``, ``worse``, ``p``;
@@ -76,13 +151,14 @@ def compare(
     task, measure = _measured(chosen_cells(store.summary()["cells"], filters or {}), measure)
     values = episode_values(store, measure)  # before the summary: damaged tables join those
     summary = store.summary()
-    cells = [cell for cell in summary["cells"] if cell["task"] == task.name]
-    cells = _named_as(chosen_cells(cells, filters or {}), of, names)
-    pairs, left_out = [], []
+    of_task = [cell for cell in summary["cells"] if cell["task"] == task.name]
+    cells = _named_as(chosen_cells(of_task, filters or {}), of, names)
+    pairs: list[Pair] = []
+    left_out: list[PairLeftOut] = []
     reader = _EpisodeReader(store)
     for context, by_name in _contexts(cells, of, names).items():
         for first, second in itertools.combinations([name for name in names if name in by_name], 2):
-            named = {"first": first, "second": second, **dict(context)}
+            named = cast("PairLabels", {"first": first, "second": second, **dict(context)})
             if not same_episodes(by_name[first], by_name[second]):
                 left_out.append({**named, "reason": "they were not judged on the same episodes"})
                 continue
@@ -94,7 +170,7 @@ def compare(
             pair = by_name[first], by_name[second]
             pairs.append({**named, **_paired(*pair, values, episodes, measure)})
     over = _over_datasets(cells, of, names, task, measure)
-    compared = {identity(cell) for cell in cells if cell[SHOWN] in names}
+    compared = {identity(cell) for cell in cells if cell["shown"] in names}
     aside = [cell for cell in summary["left_aside"] if identity(cell) in compared]
     return {
         "measure": measure, "pairs": pairs, "over_datasets": over, "left_out": left_out,
@@ -102,7 +178,7 @@ def compare(
     }  # fmt: skip
 
 
-def _measured(cells: Sequence[Mapping[str, Any]], measure: str | None) -> tuple[Task, str]:
+def _measured(cells: Sequence[CellSummary], measure: str | None) -> tuple[Task, str]:
     """The first task whose cells have the measure by episode, and the measure."""
     present = {cell["task"] for cell in cells}
     for task in known_tasks():
@@ -113,9 +189,7 @@ def _measured(cells: Sequence[Mapping[str, Any]], measure: str | None) -> tuple[
     raise FewshotError("--measure", f"no cell has {what}", "Without one nothing can be paired.")
 
 
-def _named_as(
-    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
-) -> list[dict[str, Any]]:
+def _named_as(cells: Iterable[JoinedCell], of: str, names: Sequence[str]) -> list[ShownCell]:
     """The cells with the name by which they were asked for; a head of one variant goes without.
 
     Raises
@@ -123,36 +197,37 @@ def _named_as(
     FewshotError
         A name that no cell has, or a head of several variants.
     """
-    cells = [{**cell, SHOWN: cell[of]} for cell in cells]
-    known = set().union(*(names_of(cell, of) for cell in cells)) if cells else set()
+    shown = [cast("ShownCell", {**cell, SHOWN: cell.get(of)}) for cell in cells]
+    known = set().union(*(names_of(cell, of) for cell in shown)) if shown else set()
     for name in names:
         if name not in known:
             raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, known))
-    for cell in cells:
-        label = LABELS[of](cell) if of in LABELS else cell[of]
+    for cell in shown:
+        label = LABELS[of](cell) if of in LABELS else cell["shown"]
+        head = cell["head"]
         if label in names:
-            cell[SHOWN] = label
-        elif of == "head" and cell["variant"] and cell[of] in names:
-            several = {other["variant"] for other in cells if other[of] == cell[of]}
+            cell["shown"] = label
+        elif of == "head" and cell["variant"] and head in names:
+            several = {other["variant"] for other in shown if other["head"] == head}
             if len(several) > 1:
-                labels = sorted(f"{cell[of]} ({text})" if text else cell[of] for text in several)
+                labels = sorted(f"{head} ({text})" if text else head for text in several)
                 raise FewshotError(
-                    "--heads", f"{cell[of]} has several variants: {', '.join(labels)}", "Name one."
+                    "--heads", f"{head} has several variants: {', '.join(labels)}", "Name one."
                 )
-    return cells
+    return shown
 
 
 def _contexts(
-    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str]
-) -> dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]]:
+    cells: Iterable[ShownCell], of: str, names: Sequence[str]
+) -> dict[Context, dict[str, ShownCell]]:
     """Cells by name, grouped by their other keys; a feature kind belongs to its backbone."""
     apart = {"head": ("head", "variant"), "backbone": ("backbone", "feature")}[of]
     shared = [key for key in OTHERS if key not in apart]
-    contexts: dict[tuple[tuple[str, Any], ...], dict[str, dict[str, Any]]] = {}
+    contexts: dict[Context, dict[str, ShownCell]] = {}
     for cell in cells:
-        name = cell[SHOWN]
+        name = cell["shown"]
         if name in names:
-            context = tuple((key, cell[key]) for key in shared)
+            context = tuple((key, cell.get(key)) for key in shared)
             by_name = contexts.setdefault(context, {})
             if name in by_name:
                 kinds = sorted({by_name[name]["feature"], cell["feature"]})
@@ -169,7 +244,7 @@ class _EpisodeReader:
         self.folders = [run.folder for run in store.runs]
         self.read: dict[str, EpisodeSet] = {}
 
-    def of(self, cell: Mapping[str, Any]) -> EpisodeSet:
+    def of(self, cell: JoinedCell) -> EpisodeSet:
         key = cell["hashes"]["episodes"]
         if key not in self.read:
             path = episodes_file(self.folders[cell["run"]], cell)
@@ -180,12 +255,12 @@ class _EpisodeReader:
 
 
 def _paired(
-    first: dict[str, Any],
-    second: dict[str, Any],
+    first: CellSummary,
+    second: CellSummary,
     values: Values,
     episodes: EpisodeSet,
     measure: str,
-) -> dict[str, Any]:
+) -> Compared:
     """Compare two cells; as values are per episode, a query acts on its whole episode."""
     order = np.arange(len(episodes))
     first_values, second_values = (
@@ -203,12 +278,12 @@ def _paired(
     )
     interval = comparison["intervals"]["episodes"]
     bounds = {key: interval[key] for key in ("mean", "lower", "upper")}
-    return {"episodes": len(episodes), **bounds, **comparison}
+    return cast("Compared", {"episodes": len(episodes), **bounds, **comparison})
 
 
 def _over_datasets(
-    cells: Iterable[dict[str, Any]], of: str, names: Sequence[str], task: Task, measure: str
-) -> dict[str, Any]:
+    cells: Iterable[ShownCell], of: str, names: Sequence[str], task: Task, measure: str
+) -> OverDatasets:
     """Test means by data set, over contexts that all names share; of one part of the classes."""
     by_set: dict[str, list[list[float]]] = {}
     alike = of_one_part(cells, lambda cell: str(cell["part"]))
@@ -217,9 +292,9 @@ def _over_datasets(
             measured = [task.value(by_name[name], measure) for name in names]
             means = [value.mean for value in measured if value is not None]
             if len(means) == len(names):
-                by_set.setdefault(dict(context)["dataset"], []).append(means)
+                by_set.setdefault(str(dict(context)["dataset"]), []).append(means)
     table = [[fmean(column) for column in zip(*rows, strict=True)] for rows in by_set.values()]
-    facts: dict[str, Any] = {"datasets": list(by_set)}
+    facts: _SetMeans = {"datasets": list(by_set)}
     if table:
         facts["means"] = dict(zip(names, map(fmean, zip(*table, strict=True)), strict=True))
     if len(table) < 2:

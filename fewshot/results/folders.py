@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from fewshot.exceptions import FewshotError
 from fewshot.files import plain_name
 from fewshot.paths import KEPT
+from fewshot.results.schema import CellSummary
 from fewshot.tasks import tables
 
 SUMMARY = "summary.json"
 
 
-def episodes_file(folder: Path, cell: Mapping[str, Any]) -> Path:
+def episodes_file(folder: Path, cell: CellSummary) -> Path:
     """File of the episodes of a cell in the folder of its run."""
     by_seed = folder / "episodes" / episodes_name(cell["ways"], cell["shots"], cell["seed"])
     plain = folder / "episodes" / episodes_name(cell["ways"], cell["shots"])

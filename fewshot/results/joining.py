@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.aside import counting_cells, left_aside
-from fewshot.results.reading import Cell, Run, identity, open_run, rows_expected
+from fewshot.results.reading import Run, identity, open_run, rows_expected
+from fewshot.results.schema import (
+    CellSummary,
+    Failed,
+    JoinedCell,
+    JoinedSummary,
+    LeftOut,
+    Made,
+    Unreadable,
+)
 from fewshot.results.variants import Variants, complete_variants, with_variants
 from fewshot.tasks import table_columns, task_named, task_of_table
 from fewshot.tasks.base import CELL_COLUMNS
@@ -26,8 +35,7 @@ from fewshot.units import counted
 AHEAD = timedelta(minutes=10)
 # Identity of the cell, first row and one past the last row, as of `segments`.
 Spans = list[tuple[tuple[Any, ...], int, int]]
-# Keys of a run in the list of runs of a joined summary.
-RUN_FACTS = ("created", "duration_s", "environment", "data")
+AnyEntry = TypeVar("AnyEntry", LeftOut, Failed)
 
 
 class Store:
@@ -44,7 +52,7 @@ class Store:
     ----------
     runs : list of Run
         Runs that can be read.
-    unreadable : list of dict
+    unreadable : list of Unreadable
         ``run`` and ``reason`` of each run that cannot be read.
 
     Raises
@@ -55,7 +63,7 @@ class Store:
 
     def __init__(self, runs: Sequence[Path], argument: str = "report") -> None:
         self.runs: list[Run] = []
-        self.unreadable: list[dict[str, str]] = []
+        self.unreadable: list[Unreadable] = []
         self._errors: list[FewshotError] = []
         for folder in runs:
             try:
@@ -78,7 +86,7 @@ class Store:
             others = f", and {counted(more, 'more run')} neither" if more else ""
             raise FewshotError(first.argument, first.problem + others, first.remedy)
 
-    def counting(self) -> dict[tuple[Any, ...], tuple[int, Cell]]:
+    def counting(self) -> dict[tuple[Any, ...], tuple[int, CellSummary]]:
         """Select the run that counts for each cell: identity to index of `runs` and the cell.
 
         The run with the most episodes; among equals the one made last, then by folder name. Cells
@@ -96,7 +104,7 @@ class Store:
             ),
         )
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JoinedSummary:
         """Return the summary of the last run, with the cells, failures and names of all runs.
 
         ``cells`` have ``run``, an index of ``made``, which has a dict per run: ``name``,
@@ -107,14 +115,10 @@ class Store:
         """
         counting = self.counting()
         summaries = [run.summary for run in (self.runs[i] for i in self._by_age())]
-        joined = dict(summaries[-1])
-        joined["cells"] = [{**cell, "run": i} for i, cell in counting.values()]
+        joined = cast("JoinedSummary", dict(summaries[-1]))
+        joined["cells"] = [cast("JoinedCell", {**cell, "run": i}) for i, cell in counting.values()]
         joined["runs"] = [run.folder.name for run in self.runs]
-        joined["made"] = [
-            {"name": run.folder.name, "folder": str(run.folder)}
-            | {key: run.summary.get(key) for key in RUN_FACTS}
-            for run in self.runs
-        ]
+        joined["made"] = [_made(run) for run in self.runs]
         joined["left_out"] = _unique(
             entry for summary in summaries for entry in summary.get("left_out") or []
         )
@@ -180,7 +184,18 @@ class Store:
             self._check_any_left()
 
 
-def _identity_of(run: Run) -> dict[str, Any]:
+def _made(run: Run) -> Made:
+    return {
+        "name": run.folder.name,
+        "folder": str(run.folder),
+        "created": run.summary.get("created"),
+        "duration_s": run.summary.get("duration_s"),
+        "environment": run.summary.get("environment"),
+        "data": run.summary.get("data"),
+    }
+
+
+def _identity_of(run: Run) -> dict[str, object]:
     """Keys that all cells of a run share, from its first cell."""
     first = run.summary["cells"][0]
     names = (*CELL_COLUMNS, *task_named(first["task"]).keys)
@@ -188,7 +203,7 @@ def _identity_of(run: Run) -> dict[str, Any]:
 
 
 def _computed_elsewhere(
-    failed: dict[str, Any], run: Run, counting: dict[tuple[Any, ...], Any]
+    failed: Failed, run: Run, counting: dict[tuple[Any, ...], tuple[int, CellSummary]]
 ) -> bool:
     """Whether another run has a cell that failed in this run."""
     return identity({**_identity_of(run), **failed}) in counting
@@ -215,7 +230,7 @@ def _check_cells(run: Run, name: str, spans: Spans) -> None:
 
 def _counting_rows(
     parts: Sequence[tuple[int, pa.Table, Spans]],
-    counting: dict[tuple[Any, ...], tuple[int, Cell]],
+    counting: dict[tuple[Any, ...], tuple[int, CellSummary]],
     columns: Sequence[str],
 ) -> pd.DataFrame:
     """Rows of the cells for which each run counts, one run after the other."""
@@ -237,7 +252,7 @@ def _counting_rows(
     return rows
 
 
-def _unique(entries: Any) -> list[dict[str, Any]]:
+def _unique(entries: Iterable[AnyEntry]) -> list[AnyEntry]:
     """Entries without duplicates, in order of first occurrence."""
     return list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
 

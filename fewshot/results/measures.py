@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
+from fewshot.results.schema import CellSummary
 from fewshot.tasks import known_tasks, task_named
 from fewshot.tasks.base import Measure, Task, Value, dataset_label, head_label
+
+AnyCell = TypeVar("AnyCell", bound=CellSummary)
 
 INTERVALS = ("episodes", "images", "classes", "none")
 # Names by which people may choose cells beside those of the columns.
@@ -41,7 +44,7 @@ def main_measure(task: str) -> str:
     return task_named(task).measures[0].name
 
 
-def measure_of(cell: Mapping[str, Any], measure: str, interval: str) -> Value | None:
+def measure_of(cell: CellSummary, measure: str, interval: str) -> Value | None:
     """Return the measure of a cell, or of a part of it; None if missing.
 
     Parameters
@@ -55,8 +58,8 @@ def measure_of(cell: Mapping[str, Any], measure: str, interval: str) -> Value | 
 
 
 def entries(
-    cells: Sequence[Mapping[str, Any]], measure: str, estimators: Sequence[str] | None
-) -> Iterator[dict[str, Any]]:
+    cells: Sequence[CellSummary], measure: str, estimators: Sequence[str] | None
+) -> Iterator[CellSummary]:
     """Yield the cells that have the measure; one per part of them, as estimator, that has it.
 
     Raises
@@ -77,13 +80,11 @@ def entries(
     if has_estimators(task, measure):
         _check_estimators(parts, estimators)
         if estimators is not None:
-            parts = [part for part in parts if part["estimator"] in estimators]
+            parts = [part for part in parts if part.get("estimator") in estimators]
     yield from parts
 
 
-def _parts(
-    task: Task, cells: Iterable[Mapping[str, Any]], measure: str
-) -> Iterator[dict[str, Any]]:
+def _parts(task: Task, cells: Iterable[CellSummary], measure: str) -> Iterator[CellSummary]:
     for cell in cells:
         yield from task.entries(cell, measure)
 
@@ -94,8 +95,8 @@ def has_estimators(task: Task, measure: str) -> bool:
     return declared is not None and declared.of is not None and declared.of.name == "estimator"
 
 
-def _check_estimators(parts: Iterable[dict[str, Any]], estimators: Sequence[str] | None) -> None:
-    names = {part["estimator"] for part in parts}
+def _check_estimators(parts: Iterable[CellSummary], estimators: Sequence[str] | None) -> None:
+    names = {str(part.get("estimator")) for part in parts}
     for estimator in estimators or ():
         if estimator not in names:
             raise FewshotError(
@@ -103,15 +104,13 @@ def _check_estimators(parts: Iterable[dict[str, Any]], estimators: Sequence[str]
             )
 
 
-def names_of(cell: Mapping[str, Any], key: str) -> set[str]:
+def names_of(cell: Mapping[str, object], key: str) -> set[str]:
     """Texts by which a cell is chosen: its value, and the name under which it is shown."""
     shown = {LABELS[key](cell)} if key in LABELS else set()
     return {str(cell.get(key)), *shown}
 
 
-def chosen_cells(
-    cells: Iterable[dict[str, Any]], filters: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
+def chosen_cells(cells: Iterable[AnyCell], filters: Mapping[str, Sequence[str]]) -> list[AnyCell]:
     """Return the cells that match every filter.
 
     Parameters

@@ -19,7 +19,7 @@ from fewshot.datasets.part_names import NOVEL, OTHERS
 from fewshot.exceptions import FewshotError
 from fewshot.registry import variant_text
 from fewshot.results.encoding import without_nan
-from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION, CellSummary, RunSummary
 
 Summary = dict[str, Any]
 
@@ -106,11 +106,11 @@ def variant_of(head: str, parameters: Mapping[str, Any]) -> str:
     return variant_text({n: v for n, v in parameters.items() if n in defaults}, defaults)
 
 
-def _unchanged(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
+def _unchanged(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
 
-def _table_of_3(table: pa.Table, cells: Sequence[Summary]) -> pa.Table:
+def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     """Add the columns ``part`` and ``variant``, from the migrated cells of the run."""
     variants = {str(cell["head"]): str(cell["variant"]) for cell in cells}
     if {"part", "variant"} & set(table.column_names):  # rewritten by a program without its version
@@ -143,12 +143,12 @@ def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedAr
 
 # By the version that a step starts from.
 SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2, 2: _summary_of_3}
-TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[Summary]], pa.Table]] = {
+TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[CellSummary]], pa.Table]] = {
     1: _unchanged, 2: _table_of_3,
 }  # fmt: skip
 
 
-def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> Summary:
+def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> RunSummary:
     """Return the summary in the current schema version; `summary` is not changed.
 
     Raises
@@ -162,12 +162,12 @@ def migrated_summary(summary: Any, where: Path | str, argument: str = "report") 
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
         summary = {**SUMMARY_STEPS[step](summary), "schema_version": step + 1}
-    migrated: Summary = summary
+    migrated: RunSummary = summary
     return migrated
 
 
 def migrated_table(
-    name: str, table: pa.Table, where: Path | str, argument: str, cells: Sequence[Summary]
+    name: str, table: pa.Table, where: Path | str, argument: str, cells: Sequence[CellSummary]
 ) -> pa.Table:
     """Return the rows of table `name` in the current schema version.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fewshot.results.joining import Store
 from fewshot.results.reading import identity
+from fewshot.results.schema import CellSummary
 from fewshot.statistics.paired import differences as paired_differences
 from fewshot.statistics.paired import mean_difference
 from fewshot.tasks import known_tasks, task_named
@@ -59,14 +60,14 @@ def _key(key: Sequence[Any], task: Task) -> tuple[Any, ...]:
     return (*(value if value is not None else "" for value in key[:own]), *key[own:])
 
 
-def key_of(entry: Mapping[str, Any], measure: str) -> tuple[Any, ...]:
+def key_of(entry: Mapping[str, object], measure: str) -> tuple[Any, ...]:
     """Key of `episode_values` for an entry of `fewshot.results.measures.entries`."""
-    declared = task_named(entry["task"]).measure(measure)
+    declared = task_named(str(entry["task"])).measure(measure)
     parts = [entry[declared.of.name]] if declared is not None and declared.of else []
     return (*identity(entry), *parts)
 
 
-def same_episodes(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+def same_episodes(first: CellSummary, second: CellSummary) -> bool:
     """Whether two cells were evaluated on the same episodes, by their hash."""
     first_hash, second_hash = (
         (cell.get("hashes") or {}).get("episodes") for cell in (first, second)
@@ -75,8 +76,8 @@ def same_episodes(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def differences(
-    first: Sequence[Mapping[str, Any]],
-    second: Sequence[Mapping[str, Any]],
+    first: Sequence[CellSummary],
+    second: Sequence[CellSummary],
     values: Values,
     measure: str,
 ) -> NDArray | None:

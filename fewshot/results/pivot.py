@@ -31,6 +31,7 @@ from fewshot.results.pairing import (
     not_clearly_apart,
 )
 from fewshot.results.reading import identity
+from fewshot.results.schema import CellSummary, LeftAside
 from fewshot.tasks import known_tasks, task_named
 from fewshot.tasks.base import CELL_COLUMNS, HIGHER, LOWER, NEITHER
 
@@ -49,7 +50,7 @@ class Entry:
         Over the seeds.
     half : float or None
         Half the width of its interval.
-    cells : list of dict
+    cells : list of CellSummary
         Cells that it is the mean of, one per seed.
     best, near : bool
         Best of its column; not significantly worse than the best on the same episodes.
@@ -57,7 +58,7 @@ class Entry:
 
     mean: float
     half: float | None
-    cells: list[dict[str, Any]]
+    cells: list[CellSummary]
     best: bool = False
     near: bool = False
 
@@ -162,17 +163,19 @@ def pivot(
     )
 
 
-def _usual(names: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _usual(names: Sequence[str], cells: Sequence[CellSummary]) -> tuple[str, ...]:
     """Those of the names that are always shown, or in which the cells differ."""
     sometimes = ("variant", "part")
     return tuple(
-        name for name in names if name not in sometimes or len({cell[name] for cell in cells}) > 1
+        name
+        for name in names
+        if name not in sometimes or len({cell.get(name) for cell in cells}) > 1
     )
 
 
 def _aside_of(
-    table: Mapping[tuple[Place, Place], Entry], aside: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    table: Mapping[tuple[Place, Place], Entry], aside: Iterable[LeftAside]
+) -> list[LeftAside]:
     """Entries of `aside` whose cells are in the table."""
     shown = {identity(cell) for entry in table.values() for cell in entry.cells}
     return [cell for cell in aside if identity(cell) in shown]
@@ -203,13 +206,13 @@ def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
     expect(not both, "--columns", f"{', '.join(both)} names rows already")
 
 
-def _check_alike(cells: Sequence[Mapping[str, Any]], named: Sequence[str]) -> None:
+def _check_alike(cells: Sequence[CellSummary], named: Sequence[str]) -> None:
     """Raise if cells to be averaged differ in a key; a feature kind belongs to its backbone."""
     for name in keys():
         group_key = "backbone" if name == "feature" and "backbone" in named else None
         groups: dict[Any, set[str]] = {None: set()}
         for cell in cells:
-            groups.setdefault(group_key and cell[group_key], set()).add(str(cell.get(name)))
+            groups.setdefault(group_key and cell.get(group_key), set()).add(str(cell.get(name)))
         most = max(groups, key=lambda group: len(groups[group]))
         values = sorted(groups[most], key=lambda text: (len(text), text))
         if name not in (*named, *AVERAGED) and len(values) > 1:
@@ -222,9 +225,9 @@ def _check_alike(cells: Sequence[Mapping[str, Any]], named: Sequence[str]) -> No
 
 
 def _grouped(
-    cells: Iterable[dict[str, Any]], rows: Sequence[str], columns: Sequence[str]
-) -> dict[tuple[Place, Place], list[dict[str, Any]]]:
-    grouped: dict[tuple[Place, Place], list[dict[str, Any]]] = {}
+    cells: Iterable[CellSummary], rows: Sequence[str], columns: Sequence[str]
+) -> dict[tuple[Place, Place], list[CellSummary]]:
+    grouped: dict[tuple[Place, Place], list[CellSummary]] = {}
     for cell in cells:
         row, column = (tuple(cell.get(name) for name in named) for named in (rows, columns))
         grouped.setdefault((row, column), []).append(cell)
@@ -232,7 +235,7 @@ def _grouped(
 
 
 def _entry(
-    cells: list[dict[str, Any]], measure: str, interval: str
+    cells: list[CellSummary], measure: str, interval: str
 ) -> tuple[Entry, float | None] | None:
     values = [value for cell in cells if (value := measure_of(cell, measure, interval)) is not None]
     if len(values) < len(cells):

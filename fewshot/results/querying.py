@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from fewshot.exceptions import (
 )
 from fewshot.results.joining import Store
 from fewshot.results.measures import LABELS
+from fewshot.results.schema import CellSummary, JoinedCell, JoinedSummary, RunSummary
 from fewshot.tasks import table_columns, tables, task_named
 from fewshot.tasks.base import CELL_COLUMNS
 
@@ -28,13 +29,13 @@ def table_names() -> tuple[str, ...]:
 
 
 def cells_table(
-    summary: Mapping[str, Any], estimators: Sequence[str] | None = None
+    summary: RunSummary | JoinedSummary, estimators: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Return a table with a row per cell; per cell and prevalence for one-class tasks.
 
     Parameters
     ----------
-    summary : mapping
+    summary : RunSummary or JoinedSummary
         As returned by `Store.summary`.
     estimators : sequence of str, optional
         Estimators with columns; all by default.
@@ -56,17 +57,24 @@ def cells_table(
 
 
 def _flat(
-    cell: Mapping[str, Any], summary: Mapping[str, Any], estimators: Sequence[str] | None
+    cell: CellSummary, summary: RunSummary | JoinedSummary, estimators: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     task = task_named(cell["task"])
     row = {name: cell.get(name) for name in (*task.identity, "queries", "episodes")}
     row["queries"] = str(row["queries"])  # "all", or a number
-    if estimators is not None and (known := cell.get("estimators")):
-        cell = {**cell, "estimators": {name: known[name] for name in estimators if name in known}}
-    made = summary["made"][cell["run"]]["name"] if "made" in summary else None
+    if estimators is not None and (known := _estimators(cell)):
+        chosen = {name: known[name] for name in estimators if name in known}
+        cell = cast("CellSummary", {**cell, "estimators": chosen})
+    runs = cast("JoinedSummary", summary).get("made")
+    made = None if runs is None else runs[cast("JoinedCell", cell)["run"]]["name"]
     last = {"seconds": cell.get("duration_s"), "key": cell.get("key"),
             "reused_from": cell.get("reused_from"), "run": made}  # fmt: skip
     return [{**row, **part, **last} for part in task.flat(cell)]
+
+
+def _estimators(cell: CellSummary) -> Mapping[str, object]:
+    """Estimators of a cell by name; none where the task has none."""
+    return cast("Mapping[str, object] | None", cell.get("estimators")) or {}
 
 
 def query(
@@ -123,7 +131,7 @@ def _rows(
     if table == CELLS:
         summary = store.summary()
         estimators = filters.get("estimator")
-        names = {name for cell in summary["cells"] for name in cell.get("estimators") or {}}
+        names = {name for cell in summary["cells"] for name in _estimators(cell)}
         for name in estimators or ():
             _check_value("--estimator", name, names)
         rows = cells_table(summary, estimators)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +15,29 @@ import pyarrow.parquet as pq
 from fewshot.exceptions import FewshotError
 from fewshot.results.folders import SUMMARY
 from fewshot.results.migration import check_version, migrated_summary, migrated_table, table_version
-from fewshot.results.schema import SCHEMA_VERSION, CellSummary, Failed, LeftOut, RunSummary
+from fewshot.results.schema import (
+    SCHEMA_VERSION,
+    CellSummary,
+    Failed,
+    LeftOut,
+    RunFacts,
+    RunSummary,
+)
 from fewshot.tasks import table_columns, tables, task_named
 from fewshot.tasks.base import CELL_COLUMNS
 
-Cell = dict[str, Any]
+
+class _CheckedCell(CellSummary):
+    """What is checked of a cell beside the facts of all tasks; whole tables rely on it."""
+
+    comparisons: NotRequired[list[dict[str, Any]] | None]
+    estimators: NotRequired[dict[str, dict[str, Any]]]
+
+
+class _CheckedRun(RunFacts):
+    """A summary as it is checked when it is read."""
+
+    cells: list[_CheckedCell]
 
 
 @dataclass(frozen=True)
@@ -29,14 +47,14 @@ class Run:
     Attributes
     ----------
     folder : Path
-    summary : dict
+    summary : RunSummary
         In the current schema version.
     argument : str
         Argument that errors name.
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: RunSummary
     argument: str
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -102,7 +120,7 @@ def open_run(folder: Path, argument: str = "report") -> Run:
     return run
 
 
-def checked_summary(summary: Mapping[str, Any]) -> None:
+def checked_summary(summary: object) -> None:
     """Check the types of a summary in the current version, once.
 
     Raises
@@ -125,9 +143,9 @@ def _summaries() -> Any:
     """Checker of summaries; keys that it does not know pass, as tasks have their own."""
     from pydantic import ConfigDict, TypeAdapter, with_config
 
-    for kind in (CellSummary, LeftOut, Failed, RunSummary):
+    for kind in (_CheckedCell, LeftOut, Failed, _CheckedRun):
         with_config(ConfigDict(extra="allow", strict=True))(kind)
-    return TypeAdapter(RunSummary)
+    return TypeAdapter(_CheckedRun)
 
 
 def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
@@ -141,13 +159,13 @@ def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
     return FewshotError(argument, f"{path} cannot be read: {reason}")
 
 
-def identity(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+def identity(cell: Mapping[str, object]) -> tuple[Any, ...]:
     """Return the values that identify a cell among those of all runs."""
-    keys = task_named(cell["task"]).keys
+    keys = task_named(str(cell["task"])).keys
     return (*(cell[name] for name in CELL_COLUMNS), *(cell.get(name) or "" for name in keys))
 
 
-def rows_expected(cell: Mapping[str, Any], name: str) -> int | None:
+def rows_expected(cell: CellSummary, name: str) -> int | None:
     """Number of rows that a cell has in table `name`; None if the summary does not say."""
     table = next((t for t in task_named(cell["task"]).tables if t.name == name), None)
     return 0 if table is None else table.rows_of(cell)

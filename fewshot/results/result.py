@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from fewshot.exceptions import FewshotError
 from fewshot.results.encoding import arrow_schema
+from fewshot.results.schema import CellSummary
 from fewshot.tasks import table_columns
 from fewshot.tasks.base import Task
 
@@ -26,14 +27,14 @@ class Result:
     ----------
     tables : dict of str to DataFrame
         Rows by the name of the table, of those that the task of the cell has.
-    summary : dict
+    summary : CellSummary
         Means, intervals, the estimators' metrics, hashes; JSON types only.
     calibrator : General or None
         Fitted on base classes; ``.save(path)`` stores it for features of the same kind.
     """
 
     tables: dict[str, pd.DataFrame]
-    summary: dict[str, Any]
+    summary: CellSummary
     calibrator: General | None = None
 
     def rows(self, table: str) -> pd.DataFrame:
@@ -55,7 +56,7 @@ class Result:
     def __repr__(self) -> str:
         summary = self.summary
         keys = ("task", "dataset", "backbone", "head", "ways", "shots")
-        facts = ", ".join(f"{key}={summary[key]!r}" for key in keys if key in summary)
+        facts = ", ".join(f"{key}={summary.get(key)!r}" for key in keys if key in summary)
         return f"{type(self).__name__}({facts})"
 
 
@@ -92,7 +93,7 @@ def check_rows(task: Task, result: Result) -> None:
             raise _wrong(task, f"table {table.name}: expected {expected} rows, got {len(rows)}")
 
 
-def _check_table(task: Task, name: str, rows: pd.DataFrame, summary: Mapping[str, Any]) -> None:
+def _check_table(task: Task, name: str, rows: pd.DataFrame, summary: CellSummary) -> None:
     columns = task.columns(name)
     for column in columns:
         if column not in rows:

@@ -23,19 +23,33 @@ class Interval(TypedDict, total=False):
     reason: str | None
 
 
-class CellSummary(TypedDict):
-    """Summary of a cell: what identifies it, facts of all tasks, and measures of its task."""
+class BankColumns(TypedDict):
+    """What identifies the features of a cell."""
 
-    task: str
     dataset: str
     part: str
     backbone: str
     feature: str
+
+
+class CellColumns(BankColumns):
+    """What identifies a cell in every table of every task."""
+
+    task: str
     head: str
     variant: str
     ways: int
     shots: int
     seed: int
+
+
+class CellSummary(CellColumns):
+    """Summary of a cell: what identifies it, and facts of all tasks.
+
+    Measures, comparisons and whatever else a task adds are in types of its own, as
+    `fewshot.tasks.classification.schema.ClassificationSummary`.
+    """
+
     episodes: NotRequired[int]
     queries: NotRequired[Any]
     normalize: NotRequired[str | None]
@@ -43,8 +57,7 @@ class CellSummary(TypedDict):
     head_uses: NotRequired[list[str]]
     hashes: NotRequired[dict[str, str]]
     base: NotRequired[dict[str, Any]]
-    comparisons: NotRequired[list[dict[str, Any]] | None]
-    estimators: NotRequired[dict[str, dict[str, Any]]]
+    data: NotRequired[dict[str, Any]]
     key: NotRequired[str | None]
     reused_from: NotRequired[str | None]
     duration_s: NotRequired[float | None]
@@ -71,14 +84,73 @@ class Failed(TypedDict):
     variant: NotRequired[str]
 
 
-class RunSummary(TypedDict):
-    """``summary.json`` of a run."""
+class RunFacts(TypedDict):
+    """What the summary of a run says beside its cells."""
 
     schema_version: int
-    cells: list[CellSummary]
     created: NotRequired[str | None]
     duration_s: NotRequired[float | None]
     environment: NotRequired[dict[str, Any] | None]
     data: NotRequired[dict[str, Any] | None]
     left_out: NotRequired[list[LeftOut]]
     failed: NotRequired[list[Failed]]
+
+
+class RunSummary(RunFacts):
+    """``summary.json`` of a run."""
+
+    cells: list[CellSummary]
+
+
+class JoinedCell(CellSummary):
+    """A cell among those of several runs; `run` is an index of ``made``."""
+
+    run: NotRequired[int]
+
+
+class Made(TypedDict):
+    """A run among several: its name and folder, when and where it was made, and its data."""
+
+    name: str
+    folder: str
+    created: str | None
+    duration_s: float | None
+    environment: dict[str, Any] | None
+    data: dict[str, Any] | None
+
+
+class Unreadable(TypedDict):
+    """A run that was left out: its folder, and why."""
+
+    run: str
+    reason: str
+
+
+class Ahead(TypedDict):
+    """A run that says that it was made in the future: its folder and that time."""
+
+    run: str
+    created: str | None
+
+
+class LeftAside(CellColumns):
+    """A cell of `run` that is not shown, as `counts_run` has it with other rows; runs are folders.
+
+    Columns by which the task of the cell identifies it are in it as well.
+    """
+
+    run: str
+    episodes: int
+    counts_run: str
+    counts_episodes: int
+
+
+class JoinedSummary(RunFacts):
+    """Summary of one run, or of several as `fewshot.results.joining.Store.summary` joins them."""
+
+    cells: list[JoinedCell]
+    runs: NotRequired[list[str]]
+    made: NotRequired[list[Made]]
+    left_aside: NotRequired[list[LeftAside]]
+    unreadable: NotRequired[list[Unreadable]]
+    ahead: NotRequired[list[Ahead]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -17,11 +16,11 @@ from fewshot.results.encoding import arrow_schema, without_dictionaries, without
 from fewshot.results.folders import SUMMARY
 from fewshot.results.joining import Store
 from fewshot.results.migration import VERSION_KEY, table_version
-from fewshot.results.schema import SCHEMA_VERSION
+from fewshot.results.schema import SCHEMA_VERSION, JoinedSummary, RunSummary
 from fewshot.tasks import table_columns, tables
 
 
-def write_tables(folder: Path, summary: dict[str, Any], rows: Mapping[str, pd.DataFrame]) -> None:
+def write_tables(folder: Path, summary: RunSummary, rows: Mapping[str, pd.DataFrame]) -> None:
     """Write ``<table>.parquet`` for each table of `rows`, and ``summary.json``, into `folder`."""
     for name, table in rows.items():
         _write_parquet(folder / f"{name}.parquet", table, table_columns(name))
@@ -42,7 +41,7 @@ def read_runs(
     runs: Sequence[Path],
     columns: Mapping[str, Sequence[str]] | None = None,
     argument: str = "report",
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+) -> tuple[JoinedSummary, pd.DataFrame, pd.DataFrame]:
     """Join runs: summary, episodes, predictions.
 
     If several runs have a cell, the one with the most episodes counts, among equals the latest.
@@ -86,7 +85,7 @@ def read_table(runs: Sequence[Path], name: str) -> pd.DataFrame:
     return Store(runs).rows(name)
 
 
-def store_warnings(joined: Mapping[str, Any]) -> list[str]:
+def store_warnings(joined: JoinedSummary) -> list[str]:
     """Warnings about runs left out, cells left aside, and runs dated in the future."""
     lines = [f"left out: {run['run']}: {run['reason']}" for run in joined["unreadable"]]
     lines += [f"left aside: {line}" for line in aside_text(joined.get("left_aside") or [])]

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from fewshot.results.reading import Run, identity
+from fewshot.results.schema import CellSummary
 
 Variants = dict[tuple[str, str], str]  # by head and variant as recorded, the variant to show
 
@@ -26,7 +27,7 @@ def complete_variants(runs: Sequence[Run]) -> list[Variants]:
     list of dict
         Of each run, the completed variants by head and recorded variant; of changed ones only.
     """
-    settings_of_cell: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    settings_of_cell: dict[tuple[Any, ...], dict[str, Mapping[str, object]]] = defaultdict(dict)
     for run in runs:
         for cell in run.summary["cells"]:
             settings = _settings(cell, run)
@@ -41,7 +42,7 @@ def complete_variants(runs: Sequence[Run]) -> list[Variants]:
     return [_completed(run, varying) for run in runs]
 
 
-def _settings(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
+def _settings(cell: CellSummary, run: Run) -> dict[str, object]:
     """Settings that may differ between cells of the same identity and change the results."""
     rows = cell.get("normalize") or (run.summary.get("data") or {}).get("normalize")
     return {
@@ -51,7 +52,7 @@ def _settings(cell: Mapping[str, Any], run: Run) -> dict[str, Any]:
     }
 
 
-def _differing(variants: Sequence[Mapping[str, Any]]) -> set[str]:
+def _differing(variants: Sequence[Mapping[str, object]]) -> set[str]:
     """Names of the settings that differ between variants."""
     names: set[str] = set().union(*variants)
     return {

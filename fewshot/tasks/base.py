@@ -5,9 +5,9 @@ Results, report, page, loggers and command line ask the task and never compare i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
 from fewshot.registry import Entry
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
+    from fewshot.results.schema import CellSummary, Failed, LeftOut
 
 # Columns that identify a cell, in every table of every task: the rows of a cell differ in others.
 CELL_COLUMNS = {
@@ -40,8 +41,6 @@ Better = Literal["higher", "lower", "neither"]
 HIGHER: Better = "higher"
 LOWER: Better = "lower"
 NEITHER: Better = "neither"
-
-Summary = Mapping[str, Any]
 
 
 class Value(NamedTuple):
@@ -71,7 +70,7 @@ class Table:
     columns: Mapping[str, str]
     per_episode: str | None = None
 
-    def rows_of(self, cell: Summary) -> int | None:
+    def rows_of(self, cell: CellSummary) -> int | None:
         """Number of rows of a cell; None if its summary does not say."""
         episodes = cell.get("episodes")
         if not isinstance(episodes, int):
@@ -79,9 +78,9 @@ class Table:
         if self.per_episode is None:
             return episodes
         entries = cell.get(self.per_episode)
-        if entries is None:
-            return None
-        return episodes * (entries if isinstance(entries, int) else len(entries))
+        if isinstance(entries, int):
+            return episodes * entries
+        return None if entries is None else episodes * len(cast("Sized", entries))
 
 
 def columns_of(table: Table, keys: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -104,7 +103,7 @@ class Entries(NamedTuple):
     key: str
     name: str
 
-    def of(self, cell: Summary) -> list[dict[str, Any]]:
+    def of(self, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The parts of a cell, with the column `name`."""
         parts = cell.get(self.key) or ()
         if isinstance(parts, Mapping):
@@ -150,9 +149,9 @@ class TaskOutput(NamedTuple):
     bank : FeatureBank
     cells : list of Result
     drawn : list of EpisodeSet
-    left_out : list of dict
+    left_out : list of LeftOut
         Combinations that cannot be evaluated: ``head``, ``shots`` (or None) and ``reason``.
-    failed : list of dict
+    failed : list of Failed
         ``head``, ``variant``, ``ways``, ``shots``, ``seed``, ``error``, and whether it is a
         ``defect`` of the program.
     """
@@ -160,8 +159,8 @@ class TaskOutput(NamedTuple):
     bank: FeatureBank
     cells: list[Result]
     drawn: list[EpisodeSet]
-    left_out: list[dict[str, Any]]
-    failed: list[dict[str, Any]]
+    left_out: list[LeftOut]
+    failed: list[Failed]
 
 
 class Task:
@@ -230,15 +229,16 @@ class Task:
         """The measure of a name; None if the task has none of it."""
         return next((measure for measure in self.measures if measure.name == name), None)
 
-    def entries(self, cell: Summary, measure: str) -> Iterator[dict[str, Any]]:
-        """The cell, or those parts of it that have a value of the measure each."""
+    def entries(self, cell: CellSummary, measure: str) -> Iterator[CellSummary]:
+        """The cell, or the cell with each of its parts that have a value of the measure."""
         found = self.measure(measure)
         if found is None or found.of is None:
-            yield dict(cell)
+            yield cast("CellSummary", dict(cell))
         else:
-            yield from ({**cell, **part} for part in found.of.of(cell))
+            for part in found.of.of(cell):
+                yield cast("CellSummary", {**cell, **part})
 
-    def value(self, entry: Summary, measure: str, population: str = "episodes") -> Value | None:
+    def value(self, entry: CellSummary, measure: str, population: str = "episodes") -> Value | None:
         """A measure of an entry with its interval over a population; None if missing.
 
         In the summary a measure is a number, an interval (``mean``, ``lower``, ``upper``), or
@@ -246,7 +246,7 @@ class Task:
         """
         return value_of(entry.get(measure), population)
 
-    def flat(self, cell: Summary) -> list[dict[str, Any]]:
+    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
         """Columns of the table of cells beside those of all tasks, a dict per row of it."""
         parts = self.measures[0].of
         names = [measure.name for measure in self.measures if measure.of == parts]
@@ -257,7 +257,7 @@ class Task:
             for part in parts.of(cell)
         ]
 
-    def metrics(self, cell: Summary) -> Iterator[tuple[str, int, float]]:
+    def metrics(self, cell: CellSummary) -> Iterator[tuple[str, int, float]]:
         """Name, step and value of what is logged: the measures of the cell, by shots."""
         for measure in self.measures:
             value = None if measure.of else self.value(cell, measure.name)
@@ -292,18 +292,18 @@ def bounded(measures: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def dataset_label(cell: Summary) -> str:
+def dataset_label(cell: Mapping[str, object]) -> str:
     """Name of a data set where people read it: ``digits (base classes)``; novel go without."""
     part = cell.get("part") or "novel"
     return str(cell["dataset"]) if part == "novel" else f"{cell['dataset']} ({part} classes)"
 
 
-def head_label(cell: Summary) -> str:
+def head_label(cell: Mapping[str, object]) -> str:
     """Name of a head where people read it, with its variant: ``lda (shrinkage=0.1)``."""
     variant = cell.get("variant")
     return f"{cell['head']} ({variant})" if variant else str(cell["head"])
 
 
-def identity_of(cell: Summary, keys: Iterable[str] = ()) -> tuple[Any, ...]:
+def identity_of(cell: Mapping[str, object], keys: Iterable[str] = ()) -> tuple[Any, ...]:
     """The values that identify a cell among those of its task."""
     return tuple(cell.get(name) for name in (*CELL_COLUMNS, *keys))

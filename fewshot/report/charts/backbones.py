@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
+from typing import cast
 
 from fewshot.report.charts.base import (
     COLUMNS,
@@ -17,8 +18,10 @@ from fewshot.report.charts.base import (
     categories,
 )
 from fewshot.report.charts.looks import backbone_look
-from fewshot.report.wording import Cell, backbone_name, feature_kinds
+from fewshot.report.wording import backbone_name, feature_kinds
+from fewshot.results.schema import Interval
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number
 
 WORDS = Words("Error of backbones", SHOTS, "error, %")
@@ -26,7 +29,7 @@ PANELS = 12
 OFFSET = 0.04
 
 
-def backbones_chart(cells: Sequence[Cell], title: str = "") -> Chart | None:
+def backbones_chart(cells: Sequence[ClassificationSummary], title: str = "") -> Chart | None:
     """Mean actual error by shots, a panel per data set and head, a line per backbone.
 
     Bars are 95 % intervals over episodes; the mean over several seeds has none.
@@ -45,7 +48,7 @@ def backbones_chart(cells: Sequence[Cell], title: str = "") -> Chart | None:
     names = list(dict.fromkeys(backbone_name(cell, kinds) for cell in cells))
     if len(names) < 2:
         return None
-    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    groups: dict[tuple[str, str, int], list[ClassificationSummary]] = {}
     for cell in cells:
         groups.setdefault((dataset_label(cell), head_label(cell), cell["ways"]), []).append(cell)
     shots = sorted({cell["shots"] for cell in cells})
@@ -66,15 +69,20 @@ def backbones_chart(cells: Sequence[Cell], title: str = "") -> Chart | None:
 
 
 def _trace(
-    cells: Sequence[Cell], backbone: tuple[int, Sequence[str]], shots: Sequence[int]
+    cells: Sequence[ClassificationSummary],
+    backbone: tuple[int, Sequence[str]],
+    shots: Sequence[int],
 ) -> Trace:
     i, names = backbone
-    by_shots: dict[int, list[Mapping[str, float]]] = {}
+    by_shots: dict[int, list[Interval]] = {}
     for cell in sorted(cells, key=lambda cell: int(cell["shots"])):
         if is_number(cell["actual_error"]["mean"]):
             by_shots.setdefault(cell["shots"], []).append(cell["actual_error"])
     x = [shots.index(K) + aside(i, len(names), OFFSET) for K in by_shots]
-    y = [100 * fmean(row["mean"] for row in intervals) for intervals in by_shots.values()]
+    y = [
+        100 * fmean(cast("float", row["mean"]) for row in intervals)
+        for intervals in by_shots.values()
+    ]
     whiskers = []
     for place, intervals in zip(x, by_shots.values(), strict=True):
         low, high = intervals[0].get("lower"), intervals[0].get("upper")

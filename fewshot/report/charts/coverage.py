@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fewshot.report.charts.base import Axis, Chart, Look, Panel, Trace, Words
 from fewshot.report.charts.looks import setting_look
 from fewshot.report.charts.rows import setting_labels
-from fewshot.report.wording import Cell, display_name, estimator_names, oracle_names
+from fewshot.report.wording import display_name, estimator_names, oracle_names
 from fewshot.tasks.base import head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 WORDS = Words(
     "Coverage",
@@ -25,7 +26,7 @@ WORDS = Words(
 COLUMNS = 4
 
 
-def coverage_chart(cells: Sequence[Cell], title: str = "") -> Chart | None:
+def coverage_chart(cells: Sequence[ClassificationSummary], title: str = "") -> Chart | None:
     """A panel per estimator with intervals, a line per head, ways and shots.
 
     Parameters
@@ -60,7 +61,7 @@ def coverage_chart(cells: Sequence[Cell], title: str = "") -> Chart | None:
                  largest=3.0, diagonal=True)  # fmt: skip
 
 
-def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
+def _curves(cells: Sequence[ClassificationSummary]) -> dict[str, dict[Any, NDArray]]:
     """Pairs (L, 2) of nominal and measured coverage by estimator, head, ways and shots."""
     by_estimator: dict[str, dict[Any, list[Any]]] = {}
     for name in estimator_names(cells):
@@ -75,7 +76,7 @@ def _curves(cells: Sequence[Cell]) -> dict[str, dict[Any, NDArray]]:
     }
 
 
-def _legend(keys: set[Any], cells: Sequence[Cell]) -> dict[Any, tuple[str, Look]]:
+def _legend(keys: set[Any], cells: Sequence[ClassificationSummary]) -> dict[Any, tuple[str, Look]]:
     """Names and looks: colour and marker by ways and shots as in the scatter, dashes by head."""
     heads = {head: i for i, head in enumerate(dict.fromkeys(head_label(cell) for cell in cells))}
     labels = setting_labels({(cell["ways"], cell["shots"]) for cell in cells})

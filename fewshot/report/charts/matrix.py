@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, shots_text
+from fewshot.report.wording import backbone_name, feature_kinds, shots_text
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number
 
 
@@ -24,7 +26,7 @@ class Matrix:
     values: NDArray
 
 
-def accuracy_matrix_of(cells: Sequence[Cell]) -> Matrix | None:
+def accuracy_matrix_of(cells: Sequence[ClassificationSummary]) -> Matrix | None:
     """Mean accuracy over seeds of the best head, at the largest number of shots most cells share.
 
     Parameters
@@ -49,7 +51,7 @@ def accuracy_matrix_of(cells: Sequence[Cell]) -> Matrix | None:
         if (cell["ways"], cell["shots"]) == (ways, shots):
             place = rows.index(backbone_name(cell, kinds)), columns.index(dataset_label(cell))
             heads = seeds.setdefault(place, {})
-            heads.setdefault(head_label(cell), []).append(cell["accuracy"]["mean"])
+            heads.setdefault(head_label(cell), []).append(cast("float", cell["accuracy"]["mean"]))
     values: NDArray = np.full((len(rows), len(columns)), np.nan)
     for place, heads in seeds.items():
         values[place] = 100 * max(map(fmean, heads.values()))
@@ -57,7 +59,7 @@ def accuracy_matrix_of(cells: Sequence[Cell]) -> Matrix | None:
     return Matrix(title, rows, columns, values)
 
 
-def _most_shared(cells: Sequence[Cell]) -> tuple[int, int]:
+def _most_shared(cells: Sequence[ClassificationSummary]) -> tuple[int, int]:
     """Ways and shots under which the most pairs of backbone and data set were evaluated."""
     pairs: dict[tuple[int, int], set[tuple[str, str]]] = {}
     for cell in cells:

@@ -18,6 +18,7 @@ from fewshot.report.charts.base import (
 from fewshot.report.charts.looks import head_look
 from fewshot.report.intervals import intervals_of, main_interval
 from fewshot.report.wording import Cell
+from fewshot.results.schema import Interval
 from fewshot.tasks.base import Task, head_label
 from fewshot.units import is_number
 
@@ -99,8 +100,8 @@ def _trace(
     means: dict[float, list[float]] = {}  # one mean per seed
     whiskers = []
     for cell in sorted(cells, key=lambda cell: int(cell["shots"])):
-        interval = main_interval(intervals_of(task, cell, measure)) or {}
-        mean, lower, upper = (interval.get(end) for end in ("mean", "lower", "upper"))
+        interval: Interval = main_interval(intervals_of(task, cell, measure)) or {}
+        mean, lower, upper = interval.get("mean"), interval.get("lower"), interval.get("upper")
         if not is_number(mean):
             continue
         x = shots.index(cell["shots"]) + aside(i, len(heads), OFFSET)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fewshot.units import is_number
+
+if TYPE_CHECKING:
+    from fewshot.report.comparison.ranks import Ranking
 
 
 def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, int]]:
@@ -20,7 +23,7 @@ def joined(means: Sequence[float], critical: float | None) -> list[tuple[int, in
     return groups
 
 
-def verdict(ranks: Mapping[str, Any]) -> str:
+def verdict(ranks: Ranking) -> str:
     """Critical difference or p value of the test, or why there is none."""
     if ranks["critical_difference"] is not None:
         return f"critical difference {ranks['critical_difference']:.2f}"
@@ -29,7 +32,7 @@ def verdict(ranks: Mapping[str, Any]) -> str:
     return "too few data sets for a test: differences may be chance"
 
 
-def rank_caption(ranks: Mapping[str, Any]) -> str:
+def rank_caption(ranks: Ranking) -> str:
     """What the ranks are over, the test, and what bars mean."""
     sentences = [f"Over {ranks['over']}."]
     if is_number(ranks["p"]):

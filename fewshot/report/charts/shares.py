@@ -16,7 +16,8 @@ from fewshot.report.charts.base import (
 )
 from fewshot.report.charts.looks import rule_look
 from fewshot.report.text.one_class import at, shares, source_text
-from fewshot.report.wording import Cell
+from fewshot.results.schema import Interval
+from fewshot.tasks.one_class.schema import OneClassSummary
 from fewshot.units import is_number, short_percent
 
 WORDS = Words("Macro F1 by the share of positives", "share of positives", "macro F1, %")
@@ -24,7 +25,7 @@ NONE = "none"  # source of rules that need no confusers
 OFFSET = 0.08
 
 
-def shares_chart(cells: Sequence[Cell], title: str = "") -> Chart:
+def shares_chart(cells: Sequence[OneClassSummary], title: str = "") -> Chart:
     """Mean macro F1 of every rule with intervals over classes, a panel per source of confusers.
 
     Rules that need no confusers are in every panel.
@@ -55,15 +56,16 @@ def shares_chart(cells: Sequence[Cell], title: str = "") -> Chart:
     return Chart(title, WORDS, x, Axis((0, 102)), panels, legend, COLUMNS, aspect=0.8)
 
 
-def _trace(cell: Cell, rules: Sequence[str], positions: Sequence[float]) -> Trace:
+def _trace(cell: OneClassSummary, rules: Sequence[str], positions: Sequence[float]) -> Trace:
     i = rules.index(cell["head"])
     x, y, whiskers = [], [], []
     for place, share in enumerate(positions):
-        interval = at(cell, share).get("macro_f1") or {}
-        if not is_number(interval.get("mean")):
+        interval: Interval = at(cell, share).get("macro_f1") or {}
+        if not is_number(mean := interval.get("mean")):
             continue
         x.append(place + aside(i, len(rules), OFFSET))
-        y.append(100 * interval["mean"])
-        if is_number(interval["lower"]) and is_number(interval["upper"]):
-            whiskers.append((x[-1], 100 * interval["lower"], 100 * interval["upper"]))
+        y.append(100 * mean)
+        lower, upper = interval["lower"], interval["upper"]
+        if is_number(lower) and is_number(upper):
+            whiskers.append((x[-1], 100 * lower, 100 * upper))
     return Trace(str(cell["head"]), rule_look(i), x, y, whiskers)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
-from fewshot.report.comparison.paired import EvaluatedCell, compare
+from fewshot.report.comparison.paired import ClassifiedCell, compare
 from fewshot.report.comparison.predictions import prediction_lines
 from fewshot.report.wording import shots_text
 from fewshot.units import percent
@@ -14,7 +14,7 @@ from fewshot.units import percent
 SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
 
 
-def classification_lines(judged: Sequence[EvaluatedCell]) -> list[str]:
+def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
     ranked = candidates(judged)
     several = len({ways for ways, _ in ranked}) > 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from fewshot.report.comparison.paired import EvaluatedCell
+from fewshot.report.comparison.paired import ClassifiedCell
 from fewshot.report.wording import (
-    Cell,
     backbone_name,
     feature_kinds,
     half_width_text,
@@ -16,6 +16,7 @@ from fewshot.report.wording import (
 )
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
 
 Setting = tuple[int, int]  # ways, shots
@@ -34,12 +35,13 @@ class Candidate:
 
     backbone: str
     head: str
-    judged: tuple[EvaluatedCell, ...]
+    judged: tuple[ClassifiedCell, ...]
 
     @property
     def mean(self) -> float:
         """Mean accuracy over seeds."""
-        return sum(cell["accuracy"]["mean"] for cell, _ in self.judged) / len(self.judged)
+        means = [cast("float", cell["accuracy"]["mean"]) for cell, _ in self.judged]
+        return sum(means) / len(means)
 
     @property
     def name(self) -> str:
@@ -62,16 +64,16 @@ class Candidate:
         return f"{percent(self.mean)} %" + (f" ({intervals})" if intervals else "")
 
 
-def _episodes(cell: Cell) -> str:
+def _episodes(cell: ClassificationSummary) -> str:
     return percent(half_width(cell["accuracy"]), "")
 
 
-def _classes(cell: Cell) -> str:
+def _classes(cell: ClassificationSummary) -> str:
     return half_width_text(cell, "classes", "")
 
 
 def candidates(
-    judged: Iterable[EvaluatedCell], kinds: Mapping[str, set[str]] | None = None
+    judged: Iterable[ClassifiedCell], kinds: Mapping[str, set[str]] | None = None
 ) -> dict[Setting, list[Candidate]]:
     """Candidates by ways and shots, best first; those with fewer seeds than others left out.
 
@@ -79,7 +81,7 @@ def candidates(
     """
     judged = [pair for pair in judged if is_number(pair[0]["accuracy"]["mean"])]
     kinds = feature_kinds(cell for cell, _ in judged) if kinds is None else kinds
-    groups: dict[Setting, dict[tuple[str, str], list[EvaluatedCell]]] = {}
+    groups: dict[Setting, dict[tuple[str, str], list[ClassifiedCell]]] = {}
     for cell, rows in judged:
         names = backbone_name(cell, kinds), head_label(cell)
         setting = int(cell["ways"]), int(cell["shots"])
@@ -116,7 +118,7 @@ def runner_up(ranked: Sequence[Candidate], *, backbone: bool) -> Candidate | Non
 Table = Mapping[Setting, Sequence[Candidate]]
 
 
-def over_all(datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
+def over_all(datasets: Sequence[Sequence[ClassifiedCell]]) -> list[str]:
     """A sentence on the ways and most shots that all data sets share; none for one data set.
 
     Parameters

@@ -15,7 +15,7 @@ from fewshot.report.intervals import (
     intervals_of,
     main_interval,
 )
-from fewshot.report.wording import Cell, backbone_name, feature_kinds, shots_text
+from fewshot.report.wording import Cell, backbone_name, comparisons_of, feature_kinds, shots_text
 from fewshot.statistics.intervals import Difference, over_seeds
 from fewshot.tasks.base import LOWER, NEITHER, Measure, head_label
 from fewshot.units import decimal, is_number, percent
@@ -147,7 +147,7 @@ def _paired(measure: Measure, best: Cell, other: Cell) -> Difference | None:
     """
     names = head_label(best), head_label(other)
     for cell in (best, other):
-        for row in cell.get("comparisons") or []:
+        for row in comparisons_of(cell):
             intervals = by_population(row.get(measure.name))
             if {row.get("first"), row.get("second")} == set(names) and intervals:
                 sign = 1 if row["first"] == names[0] else -1

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-from fewshot.report.wording import Cell, best_estimator, notes_of, shown_estimator
+from fewshot.report.wording import best_estimator, notes_of, shown_estimator
+from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
 from fewshot.units import decimal, is_number
 
 BASELINE = "constant"
@@ -81,7 +82,7 @@ def spearman_interval(rho: float, count: int, level: float = LEVEL) -> tuple[flo
     return min(rho, math.tanh(z - half)), max(rho, math.tanh(z + half))
 
 
-def order_of(rows: Sequence[Cell]) -> Order:
+def order_of(rows: Sequence[EstimatorSummary]) -> Order:
     """Rank correlation of one estimator over cells that differ in their seed only.
 
     Parameters
@@ -92,16 +93,16 @@ def order_of(rows: Sequence[Cell]) -> Order:
     """
     count = sum(int(row.get("defined") or 0) for row in rows)
     pairs = [
-        (float(row["spearman"]), int(row.get("defined") or 0))
+        (float(rho), int(row.get("defined") or 0))
         for row in rows
-        if is_number(row.get("spearman"))
+        if is_number(rho := row.get("spearman"))
     ]
     pairs = [pair for pair in pairs if pair[1] >= FEWEST_PAIRS]
     if not pairs:
         return Order(None, None, None, count)
-    rho, total = _joined(pairs)
-    lower, upper = spearman_interval(rho, total)
-    return Order(rho, lower, upper, count)
+    joined, total = _joined(pairs)
+    lower, upper = spearman_interval(joined, total)
+    return Order(joined, lower, upper, count)
 
 
 def _joined(pairs: Sequence[tuple[float, int]]) -> tuple[float, int]:
@@ -135,7 +136,7 @@ def order_text(order: Order) -> str:
     )
 
 
-def no_order_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
+def no_order_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
     """Cells in which the recommended or the best estimator has no positive rank correlation.
 
     Returns
@@ -144,7 +145,7 @@ def no_order_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
         Equal cells joined; the constant baseline, which has none by design, is left out.
     """
 
-    def count(cell: Cell, name: str) -> int:
+    def count(cell: ClassificationSummary, name: str) -> int:
         if name == BASELINE or name not in (shown_estimator(cell), best_estimator(cell)):
             return 0
         order = order_of([cell["estimators"][name]])
@@ -153,7 +154,7 @@ def no_order_notes(cells: Iterable[Cell]) -> list[tuple[str, str, str]]:
     return notes_of(cells, count, _no_order)
 
 
-def _no_order(row: Cell) -> str:
+def _no_order(row: EstimatorSummary) -> str:
     order = order_of([row])
     if order.rho is None:
         return "all predictions, or all errors, are the same"

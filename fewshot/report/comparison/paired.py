@@ -10,8 +10,10 @@ from fewshot.report.cell_rows import CellRows
 from fewshot.report.wording import Cell
 from fewshot.statistics.intervals import Difference
 from fewshot.statistics.paired import differences, mean_difference
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 EvaluatedCell = tuple[Cell, CellRows | None]  # rows, if its task has errors of episodes
+ClassifiedCell = tuple[ClassificationSummary, CellRows | None]
 
 
 def compare(first: Sequence[EvaluatedCell], second: Sequence[EvaluatedCell]) -> Difference | None:

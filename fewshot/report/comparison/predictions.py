@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import cast
 
 from fewshot.report.comparison.ahead import gap_text
 from fewshot.report.comparison.candidates import Candidate, Setting
 from fewshot.report.comparison.order import BASELINE, order_of, order_text
-from fewshot.report.wording import Cell, interval_level, shots_text, shown_estimator
+from fewshot.report.wording import interval_level, shots_text, shown_estimator
 from fewshot.statistics.intervals import Difference, over_seeds
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent, short_percent
 
 NO_PREDICTION = "No estimator could predict an error."
@@ -61,7 +63,9 @@ def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
     return text + _others(ranked[1:], estimator)
 
 
-def _constant_clause(cells: Sequence[Cell], estimator: str, tells_apart: bool) -> str:
+def _constant_clause(
+    cells: Sequence[ClassificationSummary], estimator: str, tells_apart: bool
+) -> str:
     """A clause that compares the MAE with the constant baseline's on the same episodes."""
     baseline = [mae for mae in (_constant_mae(cell, estimator) for cell in cells) if is_number(mae)]
     if len(baseline) < len(cells):
@@ -82,14 +86,14 @@ def _gap_clause(gap: Difference | None) -> str:
     return f", {worse}a difference of {gap_text(gap.mean, gap.half)} points"
 
 
-def _gap(cells: Sequence[Cell], estimator: str) -> Difference | None:
+def _gap(cells: Sequence[ClassificationSummary], estimator: str) -> Difference | None:
     """MAE minus that of the baseline; None if a cell has no interval of the difference."""
     paired = [_paired(cell, estimator) for cell in cells]
     gaps = [gap for gap in paired if gap is not None]
     return over_seeds(gaps) if gaps and len(gaps) == len(cells) else None
 
 
-def _paired(cell: Cell, estimator: str) -> Difference | None:
+def _paired(cell: ClassificationSummary, estimator: str) -> Difference | None:
     for row in cell.get("comparisons") or []:
         if {row["first"], row["second"]} != {estimator, BASELINE}:
             continue
@@ -97,13 +101,13 @@ def _paired(cell: Cell, estimator: str) -> Difference | None:
     return None
 
 
-def _coverage(cells: Sequence[Cell], estimator: str) -> str:
+def _coverage(cells: Sequence[ClassificationSummary], estimator: str) -> str:
     rows = [cell["estimators"][estimator] for cell in cells]
     rows = [row for row in rows if is_number(row.get("coverage"))]
     levels = {interval_level(row) for row in rows}
     if not rows or len(levels) > 1:
         return ""
-    held = percent(fmean(row["coverage"] for row in rows), digits=0)
+    held = percent(fmean(cast("float", row["coverage"]) for row in rows), digits=0)
     return f" Its {short_percent(levels.pop())} intervals held {held} % of the errors."
 
 
@@ -122,19 +126,19 @@ def _others(others: Sequence[Candidate], estimator: str) -> str:
     return f" {subject}: off by {span}."
 
 
-def _mae(cell: Cell, estimator: str) -> float | None:
-    mae: float | None = cell["estimators"].get(estimator, {}).get("mae")
-    return mae
+def _mae(cell: ClassificationSummary, estimator: str) -> float | None:
+    row = cell["estimators"].get(estimator)
+    return None if row is None else row.get("mae")
 
 
-def _constant_mae(cell: Cell, estimator: str) -> float | None:
+def _constant_mae(cell: ClassificationSummary, estimator: str) -> float | None:
     """MAE of the baseline on the episodes for which `estimator` is defined, which may be fewer."""
     row, constant = cell["estimators"][estimator], cell["estimators"].get(BASELINE, {})
     if row.get("defined") == constant.get("defined"):
         return _mae(cell, BASELINE)
     skill = row.get("skill")
-    return row["mae"] / (1 - skill) if is_number(skill) and skill < 1 else None
+    return cast("float", row["mae"]) / (1 - skill) if is_number(skill) and skill < 1 else None
 
 
-def _mean_mae(cells: Sequence[Cell], estimator: str) -> float:
-    return fmean(cell["estimators"][estimator]["mae"] for cell in cells)
+def _mean_mae(cells: Sequence[ClassificationSummary], estimator: str) -> float:
+    return fmean(cast("float", cell["estimators"][estimator]["mae"]) for cell in cells)

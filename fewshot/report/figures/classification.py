@@ -16,11 +16,12 @@ from fewshot.report.figures.curves import (
 )
 from fewshot.report.figures.joint import joint_figures
 from fewshot.report.figures.plots import Plot, groups_with_suffixes
-from fewshot.report.wording import Cell, Group, display_name, oracle_names
+from fewshot.report.wording import Group, display_name, oracle_names
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 
 def classification_figures(
-    cells: Sequence[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
+    cells: Sequence[ClassificationSummary], episodes: pd.DataFrame, predictions: pd.DataFrame
 ) -> list[Plot]:
     """As `group_figures`, and the figures that compare several data sets or backbones."""
     joint = joint_figures(cells)
@@ -31,7 +32,7 @@ def classification_figures(
 
 
 def group_figures(
-    cells: Sequence[Cell], episodes: pd.DataFrame, predictions: pd.DataFrame
+    cells: Sequence[ClassificationSummary], episodes: pd.DataFrame, predictions: pd.DataFrame
 ) -> list[Plot]:
     """Figures of every data set and backbone.
 

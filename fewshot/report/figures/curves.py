@@ -21,7 +21,8 @@ from fewshot.report.charts.shots import error_chart, mae_chart
 from fewshot.report.figures.lines import drawn
 from fewshot.report.figures.matrix import shaded
 from fewshot.report.figures.scatter import scattered
-from fewshot.report.wording import Cell
+from fewshot.tasks.classification.schema import ClassificationSummary
+from fewshot.tasks.one_class.schema import OneClassSummary
 
 
 def predicted_vs_actual(
@@ -48,21 +49,23 @@ def calibration_curve(predictions: pd.DataFrame, *, title: str = "") -> Figure |
     return drawn(calibration_chart(predictions, title))
 
 
-def coverage_vs_nominal(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
+def coverage_vs_nominal(
+    cells: Sequence[ClassificationSummary], *, title: str = ""
+) -> Figure | None:
     """`coverage_chart`."""
     return drawn(coverage_chart(cells, title))
 
 
-def macro_f1_vs_prevalence(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
+def macro_f1_vs_prevalence(cells: Sequence[OneClassSummary], *, title: str = "") -> Figure | None:
     """`shares_chart`."""
     return drawn(shares_chart(cells, title))
 
 
-def error_of_backbones(cells: Sequence[Cell], *, title: str = "") -> Figure | None:
+def error_of_backbones(cells: Sequence[ClassificationSummary], *, title: str = "") -> Figure | None:
     """`backbones_chart`."""
     return drawn(backbones_chart(cells, title))
 
 
-def accuracy_matrix(cells: Sequence[Cell]) -> Figure | None:
+def accuracy_matrix(cells: Sequence[ClassificationSummary]) -> Figure | None:
     """`accuracy_matrix_of`."""
     return shaded(accuracy_matrix_of(cells))

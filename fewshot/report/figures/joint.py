@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.figures.curves import accuracy_matrix, error_of_backbones
 from fewshot.report.figures.ranks import rank_diagram
-from fewshot.report.wording import Cell
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 
-def joint_figures(cells: Sequence[Cell]) -> dict[str, Figure]:
+def joint_figures(cells: Sequence[ClassificationSummary]) -> dict[str, Figure]:
     """Figures that compare several backbones, heads or data sets, by the names of their files."""
     figures = {
         "error_of_backbones": error_of_backbones(cells),

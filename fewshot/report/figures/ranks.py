@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fewshot.report.charts.ranks import joined, verdict
+from fewshot.report.comparison.ranks import Ranking
 from fewshot.report.figures.style import GREY, INK, house_style
 from fewshot.report.wording import plain
 
@@ -17,7 +17,7 @@ WIDTH, ROW, LETTER = 6.5, 0.24, 0.085
 SHOWN = 24
 
 
-def rank_diagram(ranks: Mapping[str, Any]) -> Figure:
+def rank_diagram(ranks: Ranking) -> Figure:
     """Mean ranks on an axis, 1 the best; a bar joins ranks within the critical difference.
 
     Parameters

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from fewshot.report.intervals import POPULATIONS, Intervals
+from fewshot.results.schema import Interval
 from fewshot.tasks.base import Better
 from fewshot.units import is_number
 
@@ -124,13 +124,17 @@ def pair_entry(
     first: str,
     second: str,
     measure: str,
-    difference: Mapping[str, Any],
+    difference: Interval,
     *,
     at: float | str | None = None,
     episodes: int | None = None,
 ) -> PairEntry:
     """A paired difference from its interval."""
-    gap = {name: difference.get(name) for name in ("mean", "lower", "upper")}
+    gap = {
+        "mean": difference.get("mean"),
+        "lower": difference.get("lower"),
+        "upper": difference.get("upper"),
+    }
     return {
         "first": first,
         "second": second,

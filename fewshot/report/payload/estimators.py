@@ -10,7 +10,8 @@ from fewshot.report.cell_rows import CellRows, EstimatorPredictions
 from fewshot.report.charts.calibration import calibration_bins
 from fewshot.report.comparison.order import order_of, order_text
 from fewshot.report.payload.entries import EstimatorEntry, Predictions, WorstEntry
-from fewshot.report.wording import Cell, estimator_names, oracle_names, shown_estimator
+from fewshot.report.wording import estimator_names, oracle_names, shown_estimator
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 WORST = 5
 METRICS = (
@@ -19,7 +20,7 @@ METRICS = (
 )  # fmt: skip
 
 
-def predictions_of(cell: Cell, rows: CellRows | None) -> Predictions:
+def predictions_of(cell: ClassificationSummary, rows: CellRows | None) -> Predictions:
     """Estimators of a cell, the one shown in short, and the episodes that it missed by most."""
     names = estimator_names([cell])
     spokesman = shown_estimator(cell)
@@ -35,7 +36,10 @@ def predictions_of(cell: Cell, rows: CellRows | None) -> Predictions:
 
 
 def _estimator(
-    cell: Cell, name: str, predictions: EstimatorPredictions | None, rows: CellRows | None
+    cell: ClassificationSummary,
+    name: str,
+    predictions: EstimatorPredictions | None,
+    rows: CellRows | None,
 ) -> EstimatorEntry:
     """Metrics of an estimator, and its binned calibration curve."""
     row = cell["estimators"][name]

@@ -16,10 +16,9 @@ from markupsafe import Markup
 from fewshot.report.payload.packing import json_text
 from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
-from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import report_of
 from fewshot.report.wording import Cell, plain
-from fewshot.results.schema import CellSummary
+from fewshot.results.schema import CellSummary, JoinedSummary, RunSummary
 from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import counted
 
@@ -27,7 +26,7 @@ NAMED = 3  # most names of each kind in the title
 
 
 def render_report(
-    summary: Mapping[str, Any],
+    summary: RunSummary | JoinedSummary,
     rows: Mapping[str, pd.DataFrame],
     runs: Sequence[Path] = (),
     *,

@@ -20,12 +20,12 @@ from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, thumbnails
-from fewshot.report.summary import JoinedSummary
 from fewshot.report.tasks import cells_by_task, report_of, tables_of, task_order
 from fewshot.report.text.left_out import failure_text, left_out_text
 from fewshot.report.text.listed import listed
 from fewshot.report.wording import Cell
 from fewshot.results.aside import aside_text
+from fewshot.results.schema import JoinedSummary
 from fewshot.tasks.base import dataset_label, head_label
 
 VERSION = 2

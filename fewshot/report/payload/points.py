@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
-from fewshot.report.wording import Cell, estimator_names
-from fewshot.tasks.base import CELL_COLUMNS, dataset_label
+from fewshot.report.wording import estimator_names
+from fewshot.tasks.base import dataset_label, identity_of
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number
 
 # Bytes of base64 for all points of a page, including classes and file numbers of episodes.
@@ -32,11 +33,11 @@ class EpisodeGroup:
     """Cells that were evaluated on the same episodes."""
 
     dataset: str
-    cells: list[tuple[Cell, CellRows]] = field(default_factory=list)
+    cells: list[tuple[ClassificationSummary, CellRows]] = field(default_factory=list)
     size: int = 0
 
     @property
-    def first(self) -> Cell:
+    def first(self) -> ClassificationSummary:
         """The first cell, which has data set, ways and shots of all."""
         return self.cells[0][0]
 
@@ -57,7 +58,7 @@ class EpisodeGroup:
         return BASE64 * (2 * numbers + 4 * self.images) + 6
 
 
-def _columns(cell: Cell) -> int:
+def _columns(cell: ClassificationSummary) -> int:
     """Number of predicted errors and bounds per episode."""
     rows = cell["estimators"].values()
     return sum(3 if is_number(row.get("coverage")) else 1 for row in rows if row.get("defined"))
@@ -72,9 +73,10 @@ def group_by_episodes(cells: Iterable[EvaluatedCell]) -> list[EpisodeGroup]:
         drawn = (cell.get("hashes") or {}).get("episodes")
         key: Any = (cell["dataset"], cell["part"], cell["ways"], cell["shots"], drawn)
         if drawn is None:
-            key = tuple(cell[name] for name in CELL_COLUMNS)
+            key = identity_of(cell)
         group = groups.setdefault(key, EpisodeGroup(dataset_label(cell)))
-        group.cells.append((cell, rows))
+        # Only classification has rows of episodes on the page.
+        group.cells.append((cast("ClassificationSummary", cell), rows))
     return list(groups.values())
 
 
@@ -127,7 +129,7 @@ def pack_points(
     return points, sets, places
 
 
-def _points(cell: Cell, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
+def _points(cell: ClassificationSummary, rows: CellRows, episodes: NDArray) -> dict[str, Any]:
     """Actual and predicted errors of one cell in `episodes`, encoded."""
     take = _places(rows.episode, episodes)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
 from fewshot.results.folders import episodes_file
+from fewshot.results.schema import JoinedCell, JoinedSummary, Made, RunSummary
 
 # Hydra's settings from conf/config.yaml, which are not in the configuration of a run.
 AS_USUAL = ("hydra.output_subdir=null", "hydra.run.dir=${paths.runs}")
@@ -36,7 +37,9 @@ class RunFolder:
         ``created``, ``duration_s``, ``environment`` and ``data`` of its summary.
     """
 
-    def __init__(self, path: Path | None, name: str, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path | None, name: str, about: RunSummary | JoinedSummary | Made
+    ) -> None:
         self.path, self.name, self.about = path, name, about
 
     @cached_property
@@ -121,7 +124,7 @@ class RunFolders:
         The run folder, if the summary is that of one run.
     """
 
-    def __init__(self, summary: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    def __init__(self, summary: JoinedSummary, paths: Sequence[Path]) -> None:
         made = summary.get("made")
         self._joined = made is not None
         if made is not None:
@@ -133,7 +136,7 @@ class RunFolders:
 
     def number(self, cell: Cell) -> int:
         """Number of the run that a cell is from."""
-        return int(cell["run"]) if self._joined else 0
+        return int(cast("JoinedCell", cell)["run"]) if self._joined else 0
 
     def of(self, cell: Cell) -> RunFolder:
         """The run that a cell is from."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fewshot.report.comparison.measured import best_lines
 from fewshot.report.intervals import by_population, intervals_of, main_interval
@@ -20,7 +20,7 @@ from fewshot.report.payload.entries import (
     pair_entry,
 )
 from fewshot.report.text.measured import measured_markdown, measured_text
-from fewshot.report.wording import Cell, protocol_text
+from fewshot.report.wording import Cell, comparisons_of, protocol_text
 from fewshot.tasks.base import Measure, Task
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class TaskReport:
         for entry in self.task.entries(cell, measure.name):
             intervals = intervals_of(self.task, entry, measure.name)
             if intervals:
-                at = None if measure.of is None else entry[measure.of.name]
+                at = cast("float | str", entry.get(measure.of.name)) if measure.of else None
                 yield measure_entry(measure.name, measure.better, intervals, at=at)
 
     def comparisons(self, cell: Cell) -> list[PairEntry]:
@@ -252,7 +252,7 @@ class TaskReport:
         each measure has an interval or intervals by population.
         """
         pairs = []
-        for row in cell.get("comparisons") or []:
+        for row in comparisons_of(cell):
             for measure in self.task.measures:
                 gap = main_interval(by_population(row.get(measure.name)))
                 if gap is not None:

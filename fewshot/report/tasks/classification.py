@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from fewshot.report.payload.entries import (
     MeasureEntry,
@@ -15,12 +15,13 @@ from fewshot.report.payload.entries import (
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.text.classification import classification_markdown, classification_text
 from fewshot.report.wording import Cell
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fewshot.report.cell_rows import CellRows
-    from fewshot.report.comparison.paired import EvaluatedCell
+    from fewshot.report.comparison.paired import ClassifiedCell, EvaluatedCell
     from fewshot.report.figures.plots import Plot
 
 
@@ -44,29 +45,29 @@ class ClassificationReport(TaskReport):
 
     def text(self, cells: Sequence[Cell], *, explained: bool = True) -> str:
         """Measured errors, and predicted ones beside them."""
-        return classification_text(cells, explained=explained)
+        return classification_text(_typed(cells), explained=explained)
 
     def markdown(self, cells: Sequence[Cell]) -> str:
         """The same numbers as GitHub-flavoured Markdown tables."""
-        return classification_markdown(cells)
+        return classification_markdown(_typed(cells))
 
     def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
         """The best combination by shots, the gain of more shots, and predicted errors."""
         from fewshot.report.comparison.best import classification_lines
 
-        return classification_lines(evaluated)
+        return classification_lines(_classified(evaluated))
 
     def overall(self, datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
         """The best combination on the ways and shots that all data sets share."""
         from fewshot.report.comparison.candidates import over_all
 
-        return over_all(datasets)
+        return over_all([_classified(evaluated) for evaluated in datasets])
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Errors and predictions of each data set and backbone, and comparisons of several."""
         from fewshot.report.figures.classification import classification_figures
 
-        return classification_figures(cells, rows["episodes"], rows["predictions"])
+        return classification_figures(_typed(cells), rows["episodes"], rows["predictions"])
 
     def evaluated(
         self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]
@@ -80,7 +81,8 @@ class ClassificationReport(TaskReport):
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""
         accuracy = self.task.measures[0]
-        intervals = {"episodes": cell["accuracy"], **(cell.get("accuracy_intervals") or {})}
+        (summary,) = _typed([cell])
+        intervals = {"episodes": summary["accuracy"], **(summary.get("accuracy_intervals") or {})}
         return [measure_entry(accuracy.name, accuracy.better, intervals)]
 
     def comparisons(self, cell: Cell) -> list[PairEntry]:
@@ -89,14 +91,14 @@ class ClassificationReport(TaskReport):
             pair_entry(
                 row["first"], row["second"], "mae", row["difference"], episodes=row["episodes"]
             )
-            for row in cell.get("comparisons") or []
+            for row in _typed([cell])[0].get("comparisons") or []
         ]
 
     def predictions(self, cell: Cell, rows: CellRows | None) -> Predictions:
         """Metrics of the estimators, their calibration, and the episodes missed by most."""
         from fewshot.report.payload.estimators import predictions_of
 
-        return predictions_of(cell, rows)
+        return predictions_of(_typed([cell])[0], rows)
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
         """None beside those of all tasks."""
@@ -104,5 +106,13 @@ class ClassificationReport(TaskReport):
 
     def main_value(self, cell: Cell) -> float | None:
         """The mean accuracy."""
-        mean: float | None = cell["accuracy"]["mean"]
-        return mean
+        return _typed([cell])[0]["accuracy"]["mean"]
+
+
+def _typed(cells: Sequence[Cell]) -> Sequence[ClassificationSummary]:
+    """The cells, all of classification, by the type of their summaries."""
+    return cast("Sequence[ClassificationSummary]", cells)
+
+
+def _classified(evaluated: Sequence[EvaluatedCell]) -> Sequence[ClassifiedCell]:
+    return cast("Sequence[ClassifiedCell]", evaluated)

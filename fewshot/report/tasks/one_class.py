@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from fewshot.report.payload.entries import MeasureEntry, PairEntry, measure_entry, pair_entry
 from fewshot.report.tasks.base import Axis, Parts, TaskReport
@@ -18,6 +18,8 @@ from fewshot.report.text.one_class import (
     rule_name,
 )
 from fewshot.report.wording import Cell
+from fewshot.results.schema import Interval
+from fewshot.tasks.one_class.schema import OneClassSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,22 +66,22 @@ class OneClassReport(TaskReport):
 
     def text(self, cells: Sequence[Cell], *, explained: bool = True) -> str:
         """Rules by source, macro F1 at every share of positives."""
-        return one_class_text(cells, explained=explained)
+        return one_class_text(_typed(cells), explained=explained)
 
     def markdown(self, cells: Sequence[Cell]) -> str:
         """The same numbers as GitHub-flavoured Markdown tables."""
-        return one_class_markdown(cells)
+        return one_class_markdown(_typed(cells))
 
     def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
         """The best rule at some shares of positives."""
-        return one_class_lines([cell for cell, _ in evaluated])
+        return one_class_lines(_typed([cell for cell, _ in evaluated]))
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Macro F1 by the share of positives."""
         from fewshot.report.figures.curves import macro_f1_vs_prevalence
         from fewshot.report.figures.plots import plot_each
 
-        return plot_each(cells, "macro_f1_vs_prevalence", macro_f1_vs_prevalence)
+        return plot_each(_typed(cells), "macro_f1_vs_prevalence", macro_f1_vs_prevalence)
 
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """Every measure at every share of positives."""
@@ -87,13 +89,13 @@ class OneClassReport(TaskReport):
             measure_entry(
                 measure.name,
                 measure.better,
-                {"classes": entry[measure.name]},
+                {"classes": interval},
                 at=entry["prevalence"],
                 otherwise=BOOTSTRAP,
             )
             for measure in self.task.measures
-            for entry in cell["prevalences"]
-            if entry.get(measure.name)
+            for entry in _typed([cell])[0]["prevalences"]
+            if (interval := cast("Interval | None", entry.get(measure.name)))
         ]
 
     def comparisons(self, cell: Cell) -> list[PairEntry]:
@@ -106,21 +108,26 @@ class OneClassReport(TaskReport):
                 entry["macro_f1"],
                 at=entry["prevalence"],
             )
-            for row in cell.get("comparisons") or []
+            for row in _typed([cell])[0].get("comparisons") or []
             for entry in row["prevalences"]
         ]
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
         """The rule, the target classes, and the confusers."""
-        return _facts(cell)
+        return _facts(_typed([cell])[0])
 
 
-def _facts(cell: Cell) -> Iterator[tuple[str, str]]:
+def _typed(cells: Sequence[Cell]) -> Sequence[OneClassSummary]:
+    """The cells, all of one-class tasks, by the type of their summaries."""
+    return cast("Sequence[OneClassSummary]", cells)
+
+
+def _facts(cell: OneClassSummary) -> Iterator[tuple[str, str]]:
     yield "rule", RULES.get(cell["head"], str(cell["head"]))
     yield "target classes", str(cell.get("targets", "not said"))
     if cell.get("dropped_targets"):
         yield "classes left out as targets", listed(cell["dropped_targets"])
-    used = cell.get("confusers") or {}
+    used = cell.get("confusers")
     if not used:
         return
     yield "confusers of a class", f"{used['mean']:.1f} on average"

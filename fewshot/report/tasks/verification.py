@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.tasks.terms import RANKING
 from fewshot.report.wording import Cell, protocol_text
+from fewshot.tasks.verification.schema import VerificationSummary
 from fewshot.units import percent
 
 
@@ -43,20 +44,25 @@ class VerificationReport(TaskReport):
         """The share of positives, where it differs."""
         if len(_shares(cells)) == 1:
             return {}
-        return {"positive %": lambda cell: percent(cell["prevalence"])}
+        return {"positive %": lambda cell: percent(_share(cell))}
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
         """The share of positives and the measures."""
-        share = "share of positives", f"{percent(cell.get('prevalence'))} % of the queries"
+        share = "share of positives", f"{percent(_share(cell))} % of the queries"
         return [share, *super().facts(cell)]
 
     def chance(self, cells: Sequence[Cell], measure: str) -> float | None:
         """Approximate value of a measure for a random order."""
-        shares = [cell["prevalence"] for cell in cells]
+        shares = list(map(_share, cells))
         known = {"auroc": 0.5, "average_precision": sum(shares) / len(shares), "fpr95": 0.95}
         return known.get(measure)
 
 
 def _shares(cells: Iterable[Cell]) -> list[str]:
     """Distinct shares of positives, in percent."""
-    return sorted({percent(cell["prevalence"]) for cell in cells})
+    return sorted({percent(_share(cell)) for cell in cells})
+
+
+def _share(cell: Cell) -> float:
+    """Share of positives among the queries of a target."""
+    return cast("VerificationSummary", cell)["prevalence"]

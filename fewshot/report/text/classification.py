@@ -15,7 +15,6 @@ from fewshot.report.aligned import (
 from fewshot.report.comparison.order import no_order_notes
 from fewshot.report.wording import (
     ORACLE_MARK,
-    Cell,
     any_partly_missing,
     best_estimator,
     compared,
@@ -35,6 +34,7 @@ from fewshot.report.wording import (
     protocol_text,
 )
 from fewshot.tasks.base import head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
@@ -42,7 +42,7 @@ ESTIMATOR_GAP = "   "
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
-def classification_text(cells: Sequence[Cell], *, explained: bool = True) -> str:
+def classification_text(cells: Sequence[ClassificationSummary], *, explained: bool = True) -> str:
     """Measured and predicted errors of every cell, a block per data set and backbone.
 
     Estimators that do not fit the width continue below. A legend explains the columns if
@@ -52,7 +52,7 @@ def classification_text(cells: Sequence[Cell], *, explained: bool = True) -> str
     return "\n\n".join([*blocks, *([_legend(cells)] if explained else [])])
 
 
-def classification_markdown(cells: Sequence[Cell]) -> str:
+def classification_markdown(cells: Sequence[ClassificationSummary]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
     for rows in group_cells(cells).values():
@@ -73,7 +73,7 @@ def classification_markdown(cells: Sequence[Cell]) -> str:
     return "\n\n".join(blocks)
 
 
-def _block(cells: Sequence[Cell]) -> str:
+def _block(cells: Sequence[ClassificationSummary]) -> str:
     row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
     lines = [heading_text(cells), protocol_text(cells)]
     for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], row_labels):
@@ -90,7 +90,7 @@ def _block(cells: Sequence[Cell]) -> str:
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])
 
 
-def _notes(cells: Sequence[Cell]) -> Iterator[tuple[str, str]]:
+def _notes(cells: Sequence[ClassificationSummary]) -> Iterator[tuple[str, str]]:
     """Notes (heading, text) on heads, missing predictions, fallbacks and rank correlations."""
     for description, heads in head_notes(cells).items():
         yield "About the heads:", f"{', '.join(map(plain, heads))}: {description}"
@@ -116,7 +116,7 @@ def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[
     return blocks
 
 
-def _column(cells: Sequence[Cell], name: str) -> list[str]:
+def _column(cells: Sequence[ClassificationSummary], name: str) -> list[str]:
     """Lines of an estimator's columns below its name, with room for the star."""
     covered = _covered(cells, name)
     header = ["pred", "MAE ", *["cov"] * covered]
@@ -132,38 +132,38 @@ def _column(cells: Sequence[Cell], name: str) -> list[str]:
     return [title.rjust(width), *(line.rjust(width) for line in lines)]
 
 
-def _title(cells: Sequence[Cell], name: str) -> str:
+def _title(cells: Sequence[ClassificationSummary], name: str) -> str:
     return display_name(short(name), name in oracle_names(cells))
 
 
-def _meaning(cells: Sequence[Cell], name: str) -> str:
+def _meaning(cells: Sequence[ClassificationSummary], name: str) -> str:
     return "pred (MAE; cov)" if _covered(cells, name) else "pred (MAE)"
 
 
-def _covered(cells: Sequence[Cell], name: str) -> bool:
+def _covered(cells: Sequence[ClassificationSummary], name: str) -> bool:
     """Whether the estimator has intervals in any of the cells."""
     return any(is_number(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
 
 
-def _estimator_entry(cell: Cell, name: str, covered: bool) -> list[str]:
+def _estimator_entry(cell: ClassificationSummary, name: str, covered: bool) -> list[str]:
     row = cell["estimators"].get(name, {})
     star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
     entry = [percent(row.get("predicted_error")), percent(row.get("mae")) + star]
     return entry + [percent(row.get("coverage"), digits=0)] * covered
 
 
-def _left_header(cells: Sequence[Cell]) -> list[str]:
+def _left_header(cells: Sequence[ClassificationSummary]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
     classes = [OTHER_CLASSES] if _has_classes(cells) else []
     return ["head", "ways", "shots", *seed, "accuracy %", *classes, "error %"]
 
 
-def _has_classes(cells: Sequence[Cell]) -> bool:
+def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
     """Whether any cell has an interval for other classes."""
     return any(half_width_text(cell, "classes", "") for cell in cells)
 
 
-def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
     numbers = [cell["ways"], cell["shots"]]
     if "seed" in _left_header(cells):
         numbers.append(cell["seed"])
@@ -174,7 +174,7 @@ def _left_entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
     return [short(head_label(cell)), *map(str, numbers), *measured, error]
 
 
-def _legend(cells: Sequence[Cell]) -> str:
+def _legend(cells: Sequence[ClassificationSummary]) -> str:
     fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
     oracles, level = oracle_names(cells), interval_levels_text(cells)
     unseen = f"made without a query{f', except {ORACLE_MARK}' if oracles else ''}"

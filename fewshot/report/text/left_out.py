@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from fewshot.report.wording import plain, shots_text
+from fewshot.results.schema import CellSummary, Failed, LeftOut
 from fewshot.tasks.base import head_label
 from fewshot.units import counted
 
 
-def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
+def left_out_text(entries: Iterable[LeftOut]) -> str:
     """``ncm, lda with 0 shots (needs 1 shot of every class)``; empty for none.
 
     Parameters
@@ -30,13 +30,13 @@ def left_out_text(entries: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def failure_text(entry: Mapping[str, Any]) -> str:
+def failure_text(entry: Failed) -> str:
     """``lda with 5 shots: ...``, from an entry of ``failed`` in ``summary.json``."""
     where = f"{head_label(entry)} with {shots_text(int(entry['shots']))}"
     return plain(f"{where}: {entry['error']}")
 
 
-def reused_text(summaries: Iterable[Mapping[str, Any]]) -> str:
+def reused_text(summaries: Iterable[CellSummary]) -> str:
     """A sentence with the number of cells from earlier runs; empty if there are none."""
     reused = [summary.get("reused_from") is not None for summary in summaries]
     if not any(reused):

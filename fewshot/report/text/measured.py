@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fewshot.report.aligned import aligned, legend, markdown, short, wrapped
 from fewshot.report.intervals import (
@@ -34,7 +34,7 @@ OTHER = (
 OTHER_CLASSES = "classes ±"
 
 # Title of a column, and the text of a row: a cell, or a part of it with measures of its own.
-Column = tuple[str, Callable[[Mapping[str, Any]], str]]
+Column = tuple[str, Callable[[Cell], str]]
 
 
 def measured_text(report: TaskReport, cells: Sequence[Cell], *, explained: bool = True) -> str:
@@ -105,23 +105,23 @@ def shown_measures(report: TaskReport) -> list[Measure]:
     return [measure for measure in measures if measure.of == measures[0].of]
 
 
-def _measured(report: TaskReport, measure: Measure) -> Callable[[Mapping[str, Any]], str]:
-    def text(row: Mapping[str, Any]) -> str:
+def _measured(report: TaskReport, measure: Measure) -> Callable[[Cell], str]:
+    def text(row: Cell) -> str:
         interval = main_interval(intervals_of(report.task, row, measure.name))
         return interval_text(interval, share=measure.fraction)
 
     return text
 
 
-def _elsewhere(report: TaskReport, measure: Measure) -> Callable[[Mapping[str, Any]], str]:
-    def text(row: Mapping[str, Any]) -> str:
+def _elsewhere(report: TaskReport, measure: Measure) -> Callable[[Cell], str]:
+    def text(row: Cell) -> str:
         interval = intervals_of(report.task, row, measure.name).get("classes")
         return half_text(interval, share=measure.fraction)
 
     return text
 
 
-def _text_of(name: str) -> Callable[[Mapping[str, Any]], str]:
+def _text_of(name: str) -> Callable[[Cell], str]:
     return lambda row: plain(row.get(name, "-"))
 
 

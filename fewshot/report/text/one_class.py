@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fewshot.report.aligned import (
@@ -14,7 +14,6 @@ from fewshot.report.aligned import (
 )
 from fewshot.report.comparison.ahead import evenly_spaced, gap_text
 from fewshot.report.wording import (
-    Cell,
     Group,
     backbone_name,
     feature_kinds,
@@ -23,6 +22,7 @@ from fewshot.report.wording import (
     plain,
 )
 from fewshot.statistics.intervals import Difference
+from fewshot.tasks.one_class.schema import OneClassSummary, ShareSummary
 from fewshot.units import is_number, short_percent
 
 KEY_TITLES = {"against": "negatives", "seed": "seed"}
@@ -57,17 +57,18 @@ MEANINGS = {
 }
 
 
-def shares(cells: Iterable[Cell]) -> list[float]:
+def shares(cells: Iterable[OneClassSummary]) -> list[float]:
     """Shares of positives of any of the cells, in order of appearance."""
     return list(
         dict.fromkeys(entry["prevalence"] for cell in cells for entry in cell["prevalences"])
     )
 
 
-def at(cell: Cell, share: float) -> Cell:
+def at(cell: OneClassSummary, share: float) -> ShareSummary:
     """The entry of a cell at a share of positives; empty if it has none."""
     matching = (entry for entry in cell["prevalences"] if entry["prevalence"] == share)
-    return next(matching, {})
+    empty: ShareSummary = {}
+    return next(matching, empty)
 
 
 def share_text(share: float) -> str:
@@ -80,32 +81,33 @@ def source_text(source: str) -> str:
     return "-" if source == "none" else plain(source)
 
 
-def keys(cells: Sequence[Cell]) -> list[str]:
+def keys(cells: Sequence[OneClassSummary]) -> list[str]:
     """Keys in which the cells differ besides rule and source."""
-    return [name for name in KEY_TITLES if len({cell[name] for cell in cells}) > 1]
+    return [name for name in KEY_TITLES if len({cell.get(name) for cell in cells}) > 1]
 
 
-def header(cells: Sequence[Cell]) -> list[str]:
+def header(cells: Sequence[OneClassSummary]) -> list[str]:
     """Names of the columns in the terminal."""
     key_titles = [KEY_TITLES[name] for name in keys(cells)]
     measured = [share_text(share) for share in shares(cells)]
     return ["rule", "confusers", *key_titles, *measured, "AUROC", "regret"]
 
 
-def entries(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+def entries(cell: OneClassSummary, cells: Sequence[OneClassSummary]) -> list[str]:
     """Texts of the row of a cell."""
     all_shares = shares(cells)
     first = at(cell, all_shares[0])
     return [
         plain(cell["head"]),
         source_text(cell["source"]),
-        *(plain(cell[name]) for name in keys(cells)),
+        *(plain(cell.get(name)) for name in keys(cells)),
         *(percent_interval(at(cell, share).get("macro_f1")) for share in all_shares),
-        *(percent_interval(first.get(name)) for name in ("auroc", "regret")),
+        percent_interval(first.get("auroc")),
+        percent_interval(first.get("regret")),
     ]
 
 
-def about(cells: Sequence[Cell]) -> str:
+def about(cells: Sequence[OneClassSummary]) -> str:
     """``100 tasks of 51 target classes, negatives uniform, seed 0``."""
     first = cells[0]
     parts = [f"{first['episodes']} tasks of {first['targets']} target classes"]
@@ -116,7 +118,7 @@ def about(cells: Sequence[Cell]) -> str:
     return ", ".join([*parts, _learned(first["base"])])
 
 
-def _learned(base: Cell) -> str:
+def _learned(base: Mapping[str, Any]) -> str:
     if base.get("reason"):
         return "nothing learned from base classes"
     return f"thresholds learned on {base['classes']} base classes of {plain(base['dataset'])}"
@@ -128,7 +130,7 @@ def _verdict(gap: Difference, what: str, name: str) -> str:
     return f"{clear} ahead of the {what}, {name} ({difference})"
 
 
-def one_class_lines(cells: Sequence[Cell]) -> list[str]:
+def one_class_lines(cells: Sequence[OneClassSummary]) -> list[str]:
     """Sentences on the rule with the largest macro F1 at some shares of positives."""
     kinds = feature_kinds(cells)
     lines = []
@@ -140,7 +142,7 @@ def one_class_lines(cells: Sequence[Cell]) -> list[str]:
         interval = percent_interval(at(best, share)["macro_f1"])
         name = f"{backbone_name(best, kinds)} with {rule_name(best['head'], best['source'])}"
         name += "".join(
-            f", {word} {best[key]}" for key, word in KEY_TITLES.items() if key in keys(cells)
+            f", {word} {best.get(key)}" for key, word in KEY_TITLES.items() if key in keys(cells)
         )
         where = f"{short_percent(share, 3)} positives"
         line = f"{where}: {name}, macro F1 {interval} % over target classes"
@@ -148,7 +150,7 @@ def one_class_lines(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def _macro_f1(cell: Cell, share: float) -> Any:
+def _macro_f1(cell: OneClassSummary, share: float) -> Any:
     return (at(cell, share).get("macro_f1") or {}).get("mean")
 
 
@@ -157,7 +159,7 @@ def rule_name(head: Any, source: Any) -> str:
     return str(head) if source == "none" else f"{head} ({source_text(source)})"
 
 
-def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
+def _next_rule(best: OneClassSummary, cells: Iterable[OneClassSummary], share: float) -> str:
     """A clause on the best of the rules that the run compared with `best`; empty if none."""
     gaps = list(_rule_gaps(best, cells, share))
     if not gaps:
@@ -167,15 +169,18 @@ def _next_rule(best: Cell, cells: Iterable[Cell], share: float) -> str:
 
 
 def _rule_gaps(
-    best: Cell, cells: Iterable[Cell], share: float
+    best: OneClassSummary, cells: Iterable[OneClassSummary], share: float
 ) -> Iterator[tuple[float, str, Difference]]:
     same = ("backbone", "feature", "seed", "against")
     best_rule = str(best["head"]), str(best["source"])
     for cell in cells:
-        if any(cell[name] != best[name] for name in same):
+        if any(cell.get(name) != best.get(name) for name in same):
             continue
         for row in cell.get("comparisons") or []:
-            ends = {end: (row[end], row[f"{end}_source"]) for end in ("first", "second")}
+            ends = {
+                "first": (row["first"], row["first_source"]),
+                "second": (row["second"], row["second_source"]),
+            }
             if best_rule not in ends.values():
                 continue
             sign, other = (1, ends["second"]) if ends["first"] == best_rule else (-1, ends["first"])
@@ -187,7 +192,7 @@ def _rule_gaps(
                 yield -gap.mean, rule_name(*other), gap
 
 
-def one_class_text(cells: Sequence[Cell], *, explained: bool = True) -> str:
+def one_class_text(cells: Sequence[OneClassSummary], *, explained: bool = True) -> str:
     """Tables of rules, a block per data set and backbone, with a legend if `explained`."""
     blocks = [_block(group, rows) for group, rows in group_cells(cells).items()]
     heads = dict.fromkeys(cell["head"] for cell in cells)
@@ -195,7 +200,7 @@ def one_class_text(cells: Sequence[Cell], *, explained: bool = True) -> str:
     return "\n\n".join([*blocks, *([legend(meanings | MEANINGS)] if explained else [])])
 
 
-def _block(group: Group, cells: Sequence[Cell]) -> str:
+def _block(group: Group, cells: Sequence[OneClassSummary]) -> str:
     texts = [entries(cell, cells) for cell in cells]
     lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
     top = [group.text, *wrapped(f"One-class: {QUESTION}.", ""), about(cells), ""]
@@ -204,12 +209,12 @@ def _block(group: Group, cells: Sequence[Cell]) -> str:
     return "\n".join(line.rstrip() for line in rows)
 
 
-def _fallbacks(cells: Sequence[Cell]) -> list[str]:
+def _fallbacks(cells: Sequence[OneClassSummary]) -> list[str]:
     """Lines with the number of target classes without confusers, by source."""
     lines = []
     for cell in cells:
-        fallbacks = (cell.get("confusers") or {}).get("fallbacks")
-        if fallbacks:
+        used = cell.get("confusers")
+        if used and (fallbacks := used.get("fallbacks")):
             instead = " or ".join(dict.fromkeys(fallbacks.values()))
             words = (
                 f"{cell['source']}: {len(fallbacks)} of {cell['targets']} classes without confusers"
@@ -218,7 +223,7 @@ def _fallbacks(cells: Sequence[Cell]) -> list[str]:
     return ["", "Without confusers:", *lines] if lines else []
 
 
-def one_class_markdown(cells: Sequence[Cell]) -> str:
+def one_class_markdown(cells: Sequence[OneClassSummary]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
     for group, rows in group_cells(cells).items():

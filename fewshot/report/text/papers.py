@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from fewshot.report.tasks import report_of
 from fewshot.report.text.pivot import latex_table, markdown_table
-from fewshot.report.wording import oracle_names
+from fewshot.report.wording import Cell, oracle_names
 from fewshot.results.joining import Store
 from fewshot.results.measures import entries, has_estimators, main_measure
 from fewshot.results.pivot import Pivot, Place, keys, pivot
 from fewshot.tasks import task_named
 from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.classification.schema import ClassificationSummary
 
 ESTIMATOR = "estimator"
 ALWAYS = ("backbone", "head", "dataset", "shots")
@@ -48,13 +49,18 @@ def paper_pivots(store: Store) -> list[Pivot]:
     ]
 
 
-def _has_mae(cell: Any) -> bool:
-    return any(row.get(MAE) is not None for row in (cell.get("estimators") or {}).values())
+def _has_mae(cell: Cell) -> bool:
+    estimators = cast("ClassificationSummary", cell).get("estimators") or {}
+    return any(row.get(MAE) is not None for row in estimators.values())
 
 
-def _pivot(store: Store, cells: Iterable[Any], task: str, measure: str | None) -> Pivot:
+def _pivot(store: Store, cells: Iterable[Cell], task: str, measure: str | None) -> Pivot:
     task_cells = [cell for cell in cells if cell["task"] == task]
-    estimators = _without_oracles(task_cells) if measure == MAE else None
+    estimators = (
+        _without_oracles(cast("list[ClassificationSummary]", task_cells))
+        if measure == MAE
+        else None
+    )
     shown = list(entries(task_cells, measure or main_measure(task), estimators))
     rows, columns = (_differing(shown, names) for names in _keys(task))
     if measure == MAE and ESTIMATOR not in rows:
@@ -119,13 +125,13 @@ def _order(place: Place) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _without_oracles(cells: Sequence[Any]) -> list[str]:
+def _without_oracles(cells: Sequence[ClassificationSummary]) -> list[str]:
     """Names of the estimators that are not oracles, which use the labels of the queries."""
     names = dict.fromkeys(name for cell in cells for name in cell.get("estimators") or {})
     return [name for name in names if name not in oracle_names(cells)]
 
 
-def _differing(shown: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
+def _differing(shown: Sequence[Cell], names: Sequence[str]) -> tuple[str, ...]:
     """Those of `names` that are always shown or of which the cells have several values."""
     return tuple(
         name

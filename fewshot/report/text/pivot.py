@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import plain
 from fewshot.results.measures import measure_named
+from fewshot.results.schema import CellSummary
 from fewshot.tasks.base import NEITHER, dataset_label
 from fewshot.units import counted, decimal, percent, short_percent
 
@@ -143,7 +144,7 @@ def how_made(table: Pivot) -> list[str]:
     cells = [cell for entry in table.entries.values() for cell in entry.cells]
     seeds = _listed(cell["seed"] for cell in cells)
     unit = " in %" if measure_named(table.measure).fraction else ""
-    of = f" of {_listed(cell['estimator'] for cell in cells)}" if _estimated(table) else ""
+    of = f" of {_listed(cell.get('estimator') for cell in cells)}" if _estimated(table) else ""
     lines = [
         f"{table.measure}{of}{unit}: {_listed(cell['ways'] for cell in cells)} ways, "
         f"{_listed(cell['shots'] for cell in cells)} shots, "
@@ -179,7 +180,7 @@ def how_made(table: Pivot) -> list[str]:
     return [plain(line) for line in [*lines, *_hashes(cells)]]
 
 
-def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
+def _hashes(cells: Sequence[CellSummary]) -> list[str]:
     """Lines with the hashes of the episodes and features of the cells."""
     lines = []
     for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
@@ -193,7 +194,7 @@ def _hashes(cells: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _named(cell: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+def _named(cell: Mapping[str, object], names: Iterable[str]) -> list[Any]:
     return [dataset_label(cell) if name == "dataset" else cell[name] for name in names]
 
 
@@ -205,7 +206,9 @@ def _reasons(table: Pivot) -> list[str]:
         cell for entry in table.entries.values() if entry.half is None for cell in entry.cells
     ]
     reasons = set()
-    for measure in (cell[name] for cell in without_interval if isinstance(cell.get(name), dict)):
+    for measure in (cell.get(name) for cell in without_interval):
+        if not isinstance(measure, dict):
+            continue
         population = measure.get("population", table.interval)
         if population != table.interval != "none":
             reasons.add(f"there is an interval over {population} only (--interval {population})")

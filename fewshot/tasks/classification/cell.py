@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result
+from fewshot.results.schema import CellColumns, Interval
 from fewshot.statistics.populations import mean_interval, population_intervals
 from fewshot.statistics.predictions import (
     compare_estimators,
@@ -29,7 +30,14 @@ from fewshot.tasks.calibration.choosing import (
     check_calibration,
     fitted_calibrator,
 )
-from fewshot.tasks.classification.schema import EPISODES, NAME, PREDICTIONS
+from fewshot.tasks.classification.schema import (
+    EPISODES,
+    NAME,
+    PREDICTIONS,
+    ClassificationSummary,
+    EstimatorComparison,
+    EstimatorSummary,
+)
 from fewshot.tasks.engine.base_classes import (
     BaseEpisodes,
     draw_base_episodes,
@@ -92,23 +100,21 @@ def evaluate_cell(
     cell = cell_columns(NAME, bank, episodes, head, seed)
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
-    summary = {
+    summary: ClassificationSummary = {
         **cell,
         "queries": episodes.queries,
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
-        "accuracy": mean_interval(rows["accuracy"].to_numpy()),
+        "accuracy": _mean(rows["accuracy"]),
         "accuracy_intervals": _intervals(by_class, episodes),
-        "actual_error": mean_interval(rows["actual_error"].to_numpy()),
+        "actual_error": _mean(rows["actual_error"]),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(
             rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated
         ),
-        "comparisons": compare_estimators(
-            {key: guess.error for key, guess in predicted.items()}, rows["actual_error"].to_numpy()
-        ),
+        "comparisons": _comparisons(predicted, rows["actual_error"].to_numpy()),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
@@ -118,19 +124,29 @@ def evaluate_cell(
     return Result(tables, summary, calibrator)
 
 
-def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Any]:
+def _mean(column: pd.Series) -> Interval:
+    return cast("Interval", mean_interval(column.to_numpy()))
+
+
+def _comparisons(predicted: Mapping[str, Predicted], actual: NDArray) -> list[EstimatorComparison]:
+    errors = {name: guess.error for name, guess in predicted.items()}
+    return cast("list[EstimatorComparison]", compare_estimators(errors, actual))
+
+
+def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Interval]:
     """Intervals of the mean accuracy by population, from errors (E, N).
 
     A class without queries takes the mean of the others, which leaves the episode's mean as it is.
     """
     filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
-    return population_intervals(
+    intervals = population_intervals(
         1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
     )
+    return cast("dict[str, Interval]", intervals)
 
 
 def _episode_rows(
-    cell: dict[str, Any],
+    cell: CellColumns,
     bank: FeatureBank,
     episodes: EpisodeSet,
     by_class: NDArray,
@@ -148,7 +164,7 @@ def _episode_rows(
 
 
 def _prediction_rows(
-    cell: dict[str, Any],
+    cell: CellColumns,
     rows: pd.DataFrame,
     predicted: Mapping[str, Predicted],
     calibrated: Mapping[str, str],
@@ -171,16 +187,16 @@ def _estimator_summaries(
     predicted: Mapping[str, Predicted],
     estimators: Mapping[str, ErrorEstimator],
     calibrated: Mapping[str, str],
-) -> dict[str, Any]:
+) -> dict[str, EstimatorSummary]:
     constant = predicted.get("constant")
     baseline = None if constant is None else constant.error
-    summaries = {}
+    summaries: dict[str, EstimatorSummary] = {}
     for name, guess in predicted.items():
         finite = np.isfinite(guess.error)
         fell_back = finite & (guess.reasons != None)  # noqa: E711  elementwise
         why, why_simpler = (all_reasons(guess.reasons[mask]) for mask in (~finite, fell_back))
         has_interval = bool(np.isfinite(guess.lower).any())
-        summaries[name] = {
+        summary = {
             "calibration": calibrated[name],
             "sees_queries": estimators[name].sees_queries,
             "reason": why or why_simpler,
@@ -192,6 +208,7 @@ def _estimator_summaries(
             "coverage_curve": coverage_curve(guess.bands, actual),
             "seconds_per_episode": guess.seconds / max(1, len(actual)),
         }
+        summaries[name] = cast("EstimatorSummary", summary)
     return summaries
 
 

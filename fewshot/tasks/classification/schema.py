@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired
 
+from typing_extensions import TypedDict
+
+from fewshot.results.schema import CellSummary, Interval
 from fewshot.tasks.base import HIGHER, LOWER, NEITHER, Entries, Measure, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class EstimatorSummary(TypedDict, total=False):
+    """Metrics of an estimator in a cell; None where undefined, errors and widths in [0, 1]."""
+
+    calibration: str
+    sees_queries: bool
+    defined: int
+    reason: str | None
+    fallbacks: int
+    fallback_reason: str | None
+    predicted_error: float | None
+    mae: float | None
+    mae_interval: Interval | None
+    rmse: float | None
+    bias: float | None
+    relative_error: float | None
+    spearman: float | None
+    slope: float | None
+    intercept: float | None
+    skill: float | None
+    level: float | None
+    coverage: float | None
+    width: float | None
+    coverage_curve: list[list[float]] | None
+    seconds_per_episode: float | None
+
+
+class EstimatorComparison(TypedDict):
+    """Difference in absolute error of two estimators on the same episodes."""
+
+    first: str
+    second: str
+    difference: Interval
+    episodes: int
+
+
+class ClassificationSummary(CellSummary):
+    """Summary of a cell of classification."""
+
+    accuracy: Interval
+    accuracy_intervals: NotRequired[dict[str, Interval]]
+    actual_error: Interval
+    estimators: dict[str, EstimatorSummary]
+    comparisons: NotRequired[list[EstimatorComparison] | None]
+
 
 NAME = "classification"
 EPISODES = Table(

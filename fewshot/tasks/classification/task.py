@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
-from fewshot.tasks.base import Summary, Value, value_of
-from fewshot.tasks.classification.schema import EPISODES, MEASURES, NAME, PREDICTIONS
+from fewshot.tasks.base import Value, value_of
+from fewshot.tasks.classification.schema import (
+    EPISODES,
+    MEASURES,
+    NAME,
+    PREDICTIONS,
+    ClassificationSummary,
+)
 from fewshot.tasks.engine.episodic import EpisodicTask
 
 if TYPE_CHECKING:
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
+    from fewshot.results.schema import CellSummary, Interval
 
 ESTIMATOR_COLUMNS = ("predicted_error", "mae", "rmse", "bias", "spearman", "skill", "coverage")
 LOGGED = ("predicted_error", "mae", "coverage")
@@ -54,40 +61,51 @@ class Classification(EpisodicTask):
 
         return estimator_causes(evaluation.estimators, evaluation.settings)
 
-    def value(self, entry: Summary, measure: str, population: str = "episodes") -> Value | None:
+    def value(self, entry: CellSummary, measure: str, population: str = "episodes") -> Value | None:
         """Accuracies have intervals by population, and an error is one minus the accuracy."""
         if measure == "accuracy":
-            intervals = entry.get("accuracy_intervals") or {}
-            return value_of(intervals.get(population) or entry.get("accuracy"), population)
+            cell = _summary(entry)
+            intervals = cell.get("accuracy_intervals") or {}
+            return value_of(intervals.get(population) or cell.get("accuracy"), population)
         if measure == "error":
             accuracy = self.value(entry, "accuracy", population)
             return accuracy and Value(1 - accuracy.mean, accuracy.half, accuracy.level)
         return value_of(entry.get("mae_interval" if measure == "mae" else measure), population)
 
-    def flat(self, cell: Summary) -> list[dict[str, Any]]:
+    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
         """Accuracy with its intervals, the error, and columns of every estimator."""
-        row = _accuracies(cell)
-        for name, metrics in (cell.get("estimators") or {}).items():
+        summary = _summary(cell)
+        row = _accuracies(summary)
+        for name, metrics in (summary.get("estimators") or {}).items():
             row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
         return [row]
 
-    def metrics(self, cell: Summary) -> Iterator[tuple[str, int, float]]:
+    def metrics(self, cell: CellSummary) -> Iterator[tuple[str, int, float]]:
         """Accuracy and error, and those of the estimators, by shots."""
-        shots = int(cell["shots"])
-        yield "accuracy", shots, float(cell["accuracy"]["mean"])
-        yield "error", shots, float(cell["actual_error"]["mean"])
-        for estimator, row in (cell.get("estimators") or {}).items():
+        shots, summary = int(cell["shots"]), _summary(cell)
+        means = {"accuracy": summary["accuracy"], "error": summary["actual_error"]}
+        for name, interval in means.items():
+            yield name, shots, float(cast("float", interval["mean"]))
+        for estimator, row in (summary.get("estimators") or {}).items():
             for name in LOGGED:
-                if row.get(name) is not None:
-                    yield f"{estimator}/{name}", shots, float(row[name])
+                if (value := row.get(name)) is not None:
+                    yield f"{estimator}/{name}", shots, float(cast("float", value))
 
 
-def _accuracies(cell: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(cell: CellSummary) -> ClassificationSummary:
+    return cast("ClassificationSummary", cell)
+
+
+def _accuracies(cell: ClassificationSummary) -> dict[str, Any]:
     accuracy = cell.get("accuracy")
     if not accuracy:
         return {}
-    row = {"accuracy": accuracy["mean"], "lower": accuracy["lower"], "upper": accuracy["upper"]}
+    row: dict[str, Any] = {
+        "accuracy": accuracy["mean"],
+        "lower": accuracy["lower"],
+        "upper": accuracy["upper"],
+    }
     for population in ("images", "classes"):
-        interval = (cell.get("accuracy_intervals") or {}).get(population) or {}
+        interval: Interval = (cell.get("accuracy_intervals") or {}).get(population) or {}
         row |= {f"{population}_{side}": interval.get(side) for side in ("lower", "upper")}
     return row | {"error": (cell.get("actual_error") or {}).get("mean")}

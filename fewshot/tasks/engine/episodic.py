@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
+    from fewshot.results.schema import Failed
 
     NamedHead = tuple[str, Head]
     Job = tuple[EpisodeSet, NamedHead, int]  # with the seed
@@ -99,7 +100,7 @@ class EpisodicTask(Task):
 
 def evaluate_missing(
     task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, jobs: Sequence[Job]
-) -> tuple[list[Result], list[dict[str, Any]]]:
+) -> tuple[list[Result], list[Failed]]:
     """Return a cell per job, from an earlier run or computed and stored, and the failed ones.
 
     Other cells are still computed if one fails, also by an internal error, as of a user's head, or
@@ -120,7 +121,7 @@ def evaluate_missing(
     if store.policy == "never":
         _check_complete(jobs, [key in earlier for key in keys])
     done: list[tuple[EpisodeSet, Result]] = []
-    failed, errors = list[dict[str, Any]](), list[Exception]()
+    failed, errors = list["Failed"](), list[Exception]()
     for key, (episodes, head, seed) in zip(keys, jobs, strict=True):
         compute = partial(_evaluated, task, evaluation, bank, (episodes, head, seed))
         cell = earlier[key] if key in earlier else _computed(compute, evaluation, key)
@@ -166,16 +167,23 @@ def _computed(
             cell = compute()
         except Exception as error:
             return error
-        cell.summary.update(key=key, reused_from=None)
+        cell.summary["key"], cell.summary["reused_from"] = key, None
         evaluation.store.keep(cell)
         return cell
 
 
-def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception) -> dict[str, Any]:
+def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception) -> Failed:
     defect = not isinstance(error, FewshotError)
     text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
-    cell = {"head": head[0], "ways": episodes.ways, "shots": episodes.shots, "seed": seed}
-    return {**cell, "variant": head[1].variant(), "error": text, "defect": defect}
+    return {
+        "head": head[0],
+        "ways": episodes.ways,
+        "shots": episodes.shots,
+        "seed": seed,
+        "variant": head[1].variant(),
+        "error": text,
+        "defect": defect,
+    }
 
 
 def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
@@ -192,7 +200,7 @@ def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
         )
 
 
-def exit_code(failed: Sequence[Mapping[str, Any]]) -> int:
+def exit_code(failed: Sequence[Failed]) -> int:
     """Return 1 if a cell failed by an internal error, 2 if by another error, else 0."""
     codes = [1 if cell["defect"] else 2 for cell in failed]
     return min(codes, default=0)

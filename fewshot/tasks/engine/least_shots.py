@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Head
+from fewshot.results.schema import LeftOut
 from fewshot.units import counted
 
 
@@ -29,7 +29,7 @@ def check_least_shots(heads: Sequence[tuple[str, Head]], shots: int) -> None:
     )
 
 
-def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[dict[str, Any]]:
+def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[LeftOut]:
     """Combinations with too few shots: ``head``, ``shots`` and ``reason`` of each.
 
     Raises
@@ -38,7 +38,7 @@ def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[di
         No head can be evaluated with any of the numbers of shots.
     """
     check_least_shots(heads, max(shots, default=0))
-    combinations = []
+    combinations: list[LeftOut] = []
     for each in dict.fromkeys(shots):
         for name, head in heads:
             if (least := head.least_shots) > each:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import pandas as pd
 
@@ -11,10 +11,11 @@ from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result, check_rows
+from fewshot.results.schema import BankColumns, CellColumns, CellSummary
 from fewshot.tasks.base import Task
 
 
-def bank_columns(bank: FeatureBank) -> dict[str, str]:
+def bank_columns(bank: FeatureBank) -> BankColumns:
     """Columns that identify the features of a cell: data set, part, backbone and feature kind."""
     return {
         "dataset": str(bank.info.get("dataset", "features")),
@@ -26,7 +27,7 @@ def bank_columns(bank: FeatureBank) -> dict[str, str]:
 
 def cell_columns(
     task: str, bank: FeatureBank, episodes: EpisodeSet, head: tuple[str, Head], seed: int
-) -> dict[str, Any]:
+) -> CellColumns:
     """Columns that identify a cell of a head on episodes."""
     name, classifier = head
     return {
@@ -65,11 +66,13 @@ def completed(
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
     }
     tables = {name: _identified(rows, columns) for name, rows in result.tables.items()}
-    whole = Result(tables, {**columns, **facts, **result.summary}, result.calibrator)
+    whole = Result(
+        tables, cast("CellSummary", {**dict(columns), **facts, **result.summary}), result.calibrator
+    )
     check_rows(task, whole)
     return whole
 
 
-def _identified(rows: pd.DataFrame, columns: dict[str, Any]) -> pd.DataFrame:
+def _identified(rows: pd.DataFrame, columns: CellColumns) -> pd.DataFrame:
     missing = {name: value for name, value in columns.items() if name not in rows}
-    return rows.assign(**missing) if missing else rows
+    return rows.assign(**cast("dict[str, str | int]", missing)) if missing else rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import torch_threads
 from fewshot.results.result import Result, check_rows
+from fewshot.results.schema import CellSummary, LeftOut
 from fewshot.tasks import task_named
 from fewshot.tasks.base import columns_of
 from fewshot.tasks.engine.rows import bank_columns
@@ -33,7 +34,7 @@ from fewshot.tasks.one_class.rules import (
     rules_named,
 )
 from fewshot.tasks.one_class.sampling import OneClassTasks
-from fewshot.tasks.one_class.schema import DECISIONS, KEYS, MEASURES, NAME
+from fewshot.tasks.one_class.schema import DECISIONS, KEYS, MEASURES, NAME, OneClassColumns
 from fewshot.tasks.one_class.scores import NO_SOURCE, NameVectors, batches, judged
 from fewshot.tasks.one_class.settings import OneClassSettings
 from fewshot.tasks.one_class.summary import (
@@ -59,14 +60,14 @@ class OneClassResult:
     tasks : OneClassTasks
     learned : dict of str to Learned
         Learned parameters of rules, by source.
-    left_out : list of dict
+    left_out : list of LeftOut
         Rules with missing requirements: ``head``, ``shots`` (None) and ``reason``.
     """
 
     cells: list[Result]
     tasks: OneClassTasks
     learned: dict[str, Learned]
-    left_out: list[dict[str, Any]]
+    left_out: list[LeftOut]
 
 
 def evaluate_one_class(
@@ -138,7 +139,7 @@ def evaluate_one_class(
         cell = _cell_columns(bank, key, task_settings.against, seed)
         rows = _rows(cell, bank, tasks, values)
         identity = {"key": keys[key], "reused_from": None}
-        summary = {**cell, **common, **summaries[key], **identity}
+        summary = cast("CellSummary", {**cell, **common, **summaries[key], **identity})
         cells.append(Result({DECISIONS.name: rows}, summary))
         check_rows(task_named(NAME), cells[-1])
     return OneClassResult(cells, tasks, learned, left_out)
@@ -170,7 +171,7 @@ def _summaries(
     }
 
 
-def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> dict[str, Any]:
+def _cell_columns(bank: FeatureBank, key: Key, against: str, seed: int) -> OneClassColumns:
     return {
         "task": NAME,
         **bank_columns(bank),
@@ -196,7 +197,7 @@ def _rule_parameters(rule: Rule, learned: Learned) -> dict[str, Any]:
 
 
 def _rows(
-    cell: dict[str, Any], bank: FeatureBank, tasks: OneClassTasks, values: Measures
+    cell: OneClassColumns, bank: FeatureBank, tasks: OneClassTasks, values: Measures
 ) -> pd.DataFrame:
     """Data frame with a row per task and prevalence."""
     T, P = len(tasks), len(tasks.prevalences)

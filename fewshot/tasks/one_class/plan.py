@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
+from fewshot.results.schema import LeftOut
 from fewshot.tasks.one_class.learning import PREVALENCE, learned_on
 from fewshot.tasks.one_class.rules import (
     CONFUSERS,
@@ -107,7 +108,7 @@ def base_record(base: Base | None, task_settings: OneClassSettings) -> dict[str,
 
 def plan_of(
     rules: Sequence[Rule], names: NameVectors, learned: Mapping[str, Learned]
-) -> tuple[Plan, list[dict[str, Any]]]:
+) -> tuple[Plan, list[LeftOut]]:
     """Rules by source of confusers, and the rules with missing requirements.
 
     Raises
@@ -121,7 +122,7 @@ def plan_of(
     if not names.confusers:
         rules_by_source[NO_SOURCE] = list(rules)
     plan: Plan = {}
-    lacking_rules: list[dict[str, Any]] = []
+    lacking_rules: list[LeftOut] = []
     for source, candidates in rules_by_source.items():
         values = learned.get(source, learned[NO_SOURCE])
         has_confusers, generic = source != NO_SOURCE, names.generic is not None

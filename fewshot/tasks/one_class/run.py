@@ -13,6 +13,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.features.data_warnings import data_warnings
 from fewshot.paths import card
 from fewshot.results.result import Result
+from fewshot.results.schema import LeftOut
 from fewshot.tasks.base import TaskOutput
 from fewshot.tasks.engine.judged_part import as_base, judged_part
 from fewshot.tasks.one_class.cells import evaluate_one_class
@@ -66,7 +67,7 @@ def one_class_run(task: OneClass, evaluation: Evaluation) -> TaskOutput:
     """
     inputs = one_class_inputs(evaluation)
     cells: list[Result] = []
-    left_out: list[dict[str, Any]] = []
+    left_out: list[LeftOut] = []
     total = inputs.settings.tasks * len(evaluation.seeds)
     with evaluation.progress(total, "task") as running:
         for seed in evaluation.seeds:

@@ -7,12 +7,13 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.features.bank import FeatureBank
+from fewshot.results.schema import Interval
 from fewshot.statistics.class_bootstrap import class_intervals
 from fewshot.statistics.paired import differences
 from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
@@ -21,7 +22,14 @@ from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import Plan
 from fewshot.tasks.one_class.rules import Learned, fallback_name
 from fewshot.tasks.one_class.sampling import OneClassTasks
-from fewshot.tasks.one_class.schema import MEASURES, NAME
+from fewshot.tasks.one_class.schema import (
+    MEASURES,
+    NAME,
+    ConfusersUsed,
+    RuleComparison,
+    ShareDifference,
+    ShareSummary,
+)
 from fewshot.tasks.one_class.scores import NO_SOURCE, Confusers, NameVectors
 from fewshot.tasks.one_class.settings import OneClassSettings
 
@@ -31,7 +39,7 @@ COMPARED = "macro_f1"
 
 def measures_with_intervals(
     measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
-) -> dict[Key, list[dict[str, Any]]]:
+) -> dict[Key, list[ShareSummary]]:
     """Measures with intervals over classes, by rule and source, an entry per prevalence."""
     columns = [
         getattr(values, name)[:, p].numpy()
@@ -40,9 +48,9 @@ def measures_with_intervals(
         for name in MEASURES
     ]
     intervals = iter(class_intervals(np.stack(columns, 1), tasks.targets, seed, draws))
-    done = {}
+    done: dict[Key, list[ShareSummary]] = {}
     for key, values in measures.items():
-        done[key] = [
+        shares = [
             {
                 "prevalence": share,
                 "tasks": int(values.macro_f1[:, p].isfinite().sum()),
@@ -50,32 +58,39 @@ def measures_with_intervals(
             }
             for p, share in enumerate(tasks.prevalences)
         ]
+        done[key] = cast("list[ShareSummary]", shares)
     return done
 
 
 def comparisons(
     measures: Mapping[Key, Measures], tasks: OneClassTasks, seed: int, draws: int
-) -> dict[Key, list[dict[str, Any]]]:
+) -> dict[Key, list[RuleComparison]]:
     """Paired differences of macro F1 on the same tasks, by the first cell of a pair.
 
     Rules are compared within a source, and sources within a rule.
     """
     pairs = list(_pairs(measures))
     shares = len(tasks.prevalences)
-    done: dict[Key, list[dict[str, Any]]] = {key: [] for key in measures}
+    done: dict[Key, list[RuleComparison]] = {key: [] for key in measures}
     if not pairs:
         return done
     columns = [_difference(measures, first, second) for first, second in pairs]
     intervals = class_intervals(np.concatenate(columns, 1), tasks.targets, seed, draws)
     for i, (first, second) in enumerate(pairs):
         pair_intervals = intervals[i * shares : (i + 1) * shares]
-        entries = [
-            {"prevalence": share, COMPARED: interval}
+        entries: list[ShareDifference] = [
+            {"prevalence": share, "macro_f1": cast("Interval", interval)}
             for share, interval in zip(tasks.prevalences, pair_intervals, strict=True)
         ]
-        other = {"second": second[0], "second_source": second[1]}
-        done[first].append({"first": first[0], "first_source": first[1], **other,
-                            "prevalences": entries})  # fmt: skip
+        done[first].append(
+            {
+                "first": first[0],
+                "first_source": first[1],
+                "second": second[0],
+                "second_source": second[1],
+                "prevalences": entries,
+            }
+        )
     return done
 
 
@@ -93,7 +108,7 @@ def _difference(measures: Mapping[Key, Measures], first: Key, second: Key) -> ND
 
 def confusers_used(
     names: NameVectors, source: str, tasks: OneClassTasks, learned: Learned
-) -> dict[str, Any]:
+) -> ConfusersUsed:
     """Summary of a source: record, number and names of confusers, dropped names, fallbacks."""
     lists = names.confusers[source].lists
     targets = [int(c) for c in np.unique(tasks.targets)]

@@ -10,7 +10,6 @@ from fewshot.tasks.base import (
     HIGHER,
     LOWER,
     Measure,
-    Summary,
     Task,
     TaskOutput,
     value_of,
@@ -19,6 +18,7 @@ from fewshot.tasks.one_class.schema import DECISIONS, KEYS, MEASURES, NAME, SHAR
 
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.results.schema import CellSummary
 
 
 class OneClass(Task):
@@ -55,7 +55,7 @@ class OneClass(Task):
 
         return one_class_run(self, evaluation)
 
-    def metrics(self, cell: Summary) -> Iterator[tuple[str, int, float]]:
+    def metrics(self, cell: CellSummary) -> Iterator[tuple[str, int, float]]:
         """The measures, by the share of positives in percent."""
         for entry in SHARES.of(cell):
             for name in MEASURES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.heads.verifier import verifier
 from fewshot.results.result import Result
+from fewshot.results.schema import CellColumns
 from fewshot.statistics.paired import differences
 from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.base import columns_of, head_label
@@ -23,7 +24,14 @@ from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.least_shots import check_least_shots
 from fewshot.tasks.engine.rows import cell_columns
 from fewshot.tasks.engine.settings import Settings
-from fewshot.tasks.verification.schema import MEASURES, NAME, TARGETS
+from fewshot.tasks.verification.schema import (
+    MEASURES,
+    NAME,
+    TARGETS,
+    Intervals,
+    VerificationSummary,
+    VerifierComparison,
+)
 from fewshot.tasks.verification.scores import VerificationMeasures, verification_measures
 
 NO_BASE = "verification learns nothing from base-class episodes"
@@ -71,7 +79,8 @@ def evaluate_verification(
     )
     seconds = time.perf_counter() - begun
     cell = cell_columns(NAME, bank, episodes, head, seed)
-    summary = {
+    intervals = {name: _intervals(getattr(measures, name), episodes) for name in MEASURES}
+    summary: VerificationSummary = {
         **cell,
         "queries": episodes.queries,
         "episodes": len(episodes),
@@ -80,7 +89,9 @@ def evaluate_verification(
         "head_uses": sorted(classifier.uses),
         "prevalence": _prevalence(measures),
         "targets": int(np.isfinite(measures.auroc).sum()),
-        **{measure: _intervals(getattr(measures, measure), episodes) for measure in MEASURES},
+        "auroc": intervals["auroc"],
+        "average_precision": intervals["average_precision"],
+        "fpr95": intervals["fpr95"],
         "base": {"reason": NO_BASE},
         "comparisons": [],
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
@@ -90,7 +101,9 @@ def evaluate_verification(
     return Result({TARGETS.name: _rows(cell, bank, episodes, measures)}, summary)
 
 
-def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> list[dict[str, Any]]:
+def compare_verifiers(
+    results: Mapping[str, Result], episodes: EpisodeSet
+) -> list[VerifierComparison]:
     """Paired differences of heads that were evaluated on the same episodes.
 
     Parameters
@@ -107,7 +120,7 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
     values = {
         name: _by_target(result.rows(TARGETS.name), episodes) for name, result in results.items()
     }
-    return [
+    pairs = [
         {"first": first, "second": second}
         | {
             measure: _intervals(
@@ -117,6 +130,7 @@ def compare_verifiers(results: Mapping[str, Result], episodes: EpisodeSet) -> li
         }
         for first, second in itertools.combinations(values, 2)
     ]
+    return cast("list[VerifierComparison]", pairs)
 
 
 def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
@@ -132,7 +146,8 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
         groups.setdefault(episodes, {})[head_label(result.summary)] = result
     for episodes, results in groups.items():
         for pair in compare_verifiers(results, episodes):
-            results[pair["first"]].summary["comparisons"].append(pair)
+            summary = cast("VerificationSummary", results[pair["first"]].summary)
+            summary["comparisons"].append(pair)
 
 
 def _by_target(rows: pd.DataFrame, episodes: EpisodeSet) -> dict[str, NDArray]:
@@ -150,7 +165,7 @@ def _prevalence(measures: VerificationMeasures) -> float:
     return float((measures.positives[defined] / total).mean()) if defined.any() else float("nan")
 
 
-def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
+def _intervals(values: NDArray, episodes: EpisodeSet) -> Intervals | None:
     """Intervals by population of the mean of values (E, N); None if there is no value.
 
     A target without queries takes the mean of the others of its episode, which leaves the
@@ -163,7 +178,7 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
     values, defined = values[usable], defined[usable]
     mean = np.nanmean(values, -1, keepdims=True)
     query = None if episodes.query is None else episodes.query[usable]
-    return population_intervals(
+    intervals = population_intervals(
         np.where(defined, values, mean),
         episodes.classes[usable],
         episodes.labels,
@@ -171,10 +186,11 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> dict[str, Any] | None:
         query,
         impostors=True,
     )
+    return cast("Intervals", intervals)
 
 
 def _rows(
-    cell: dict[str, Any], bank: FeatureBank, episodes: EpisodeSet, measures: VerificationMeasures
+    cell: CellColumns, bank: FeatureBank, episodes: EpisodeSet, measures: VerificationMeasures
 ) -> pd.DataFrame:
     """Data frame with a row per episode and target."""
     E, N = episodes.classes.shape

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from typing_extensions import TypedDict
+
+from fewshot.results.schema import CellSummary, Interval
 from fewshot.tasks.base import Table
+
+Intervals = dict[str, Interval]  # by population
+
+
+class VerifierComparison(TypedDict):
+    """Difference of two heads in each measure on the same episodes."""
+
+    first: str
+    second: str
+    auroc: Intervals | None
+    average_precision: Intervals | None
+    fpr95: Intervals | None
+
+
+class VerificationSummary(CellSummary):
+    """Summary of a cell of verification; measures are None where no target has a value."""
+
+    prevalence: float
+    targets: int
+    auroc: Intervals | None
+    average_precision: Intervals | None
+    fpr95: Intervals | None
+    comparisons: list[VerifierComparison]
+
 
 NAME = "verification"
 MEASURES = ("auroc", "average_precision", "fpr95")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fewshot.tasks.base import HIGHER, LOWER, Measure
 from fewshot.tasks.engine.episodic import EpisodicTask
-from fewshot.tasks.verification.schema import NAME, TARGETS
+from fewshot.tasks.verification.schema import NAME, TARGETS, VerificationSummary
 
 if TYPE_CHECKING:
     from fewshot.episodes.episode_set import EpisodeSet
@@ -54,5 +54,5 @@ class Verification(EpisodicTask):
         from fewshot.tasks.verification.cell import note_comparisons
 
         for _, cell in done:  # an earlier run may have had other heads
-            cell.summary["comparisons"] = []
+            cast("VerificationSummary", cell.summary)["comparisons"] = []
         note_comparisons(done)
