@@ -38,7 +38,8 @@ def fewshot(site, tmp_path):
     """Function that runs the command line in a process of its own."""
 
     def run(*arguments, code=0):
-        environment = {**os.environ, "PYTHONPATH": str(site)}
+        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path}
         done = subprocess.run(
             [sys.executable, "-m", "fewshot", *arguments],
             capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
