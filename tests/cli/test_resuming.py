@@ -154,7 +154,7 @@ def test_a_cell_that_fails_leaves_the_others(fewshot, feature_settings):
     assert done.code == 2
     failures = [line for line in done.err.splitlines() if line.startswith("fewshot: failed: ")]
     assert "seed=1" in failures[-1]
-    assert "lda with 5 shots: head.lda.shrinkage" in failures[-1]
+    assert "lda (shrinkage=2) with 5 shots: head.lda.shrinkage" in failures[-1]
 
 
 def test_a_run_of_failures_is_none(fewshot, feature_settings):
