@@ -109,26 +109,53 @@ def test_its_own_errors_are_one_line(fewshot):
     )
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ('"top_two": values}', '"top": values}', "expected a column 'top_two', got none"),
-        ('"top_two": values}', '"top_two": values, "b": 1}', "it has no column 'b'"),
-        ('"top_two": values}', '"top_two": "high"}', "column 'top_two': expected float64"),
-        ("return Result(", "rows = rows[1:]\n        return Result(", "expected 12 rows, got 11"),
-        ('Result({"top_two": rows}', 'Result({"two": rows}', "it has no table 'two'"),
-        ('Result({"top_two": rows}', "Result({}", "expected rows of the table 'top_two'"),
-        ('Result({"top_two": rows}', 'Result({"top_two": rows.assign(head="x")}', "head='ncm'"),
-    ],
-)
-def test_rows_that_are_not_as_declared(fewshot, site, old, new, problem):
-    path = site / "top_two" / "task.py"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    done = fewshot(*RUN, "head=ncm", "episodes.shots=1", code=2)
-    (line,) = [line for line in done.stderr.splitlines() if "error" in line]
-    assert line.startswith("fewshot: error: task=top_two: ")
-    assert problem in line
+# Changes to the task's source, and what is then said of its rows.
+WRONG_ROWS = [
+    ('"top_two": values}', '"top": values}', "expected a column 'top_two', got none"),
+    ('"top_two": values}', '"top_two": values, "b": 1}', "it has no column 'b'"),
+    ('"top_two": values}', '"top_two": "high"}', "column 'top_two': expected float64"),
+    ("return Result(", "rows = rows[1:]\n        return Result(", "expected 12 rows, got 11"),
+    ('Result({"top_two": rows}', 'Result({"two": rows}', "it has no table 'two'"),
+    ('Result({"top_two": rows}', "Result({}", "expected rows of the table 'top_two'"),
+    ('Result({"top_two": rows}', 'Result({"top_two": rows.assign(head="x")}', "head='ncm'"),
+]
+# A process per case, all of them forked from one that has imported what takes long.
+FORKS = """
+import os, sys
+from fewshot.cli.main import main
+import fewshot.cli.hydra, fewshot.evaluation.run, fewshot.heads.ncm, fewshot.tasks.engine.scores
+for folder in sys.argv[1].split(","):
+    if not (child := os.fork()):
+        sys.path.insert(0, folder)
+        code = main(sys.argv[2:])
+        print(f"{folder} {code}", file=sys.stderr, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes")
+def test_rows_that_are_not_as_declared(site, tmp_path):
+    source = (site / "top_two" / "task.py").read_text()
+    folders = []
+    for i, (old, new, _) in enumerate(WRONG_ROWS):
+        assert old in source
+        folder = tmp_path / f"case{i}"
+        shutil.copytree(site, folder)
+        (folder / "top_two" / "task.py").write_text(source.replace(old, new))
+        folders.append(str(folder))
+    arguments = [*RUN, "head=ncm", "episodes.shots=1"]
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, ",".join(folders), *arguments],
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    lines = done.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("fewshot: error: task=top_two: ")]
+    assert len(errors) == len(WRONG_ROWS)
+    for error, (_, _, problem) in zip(errors, WRONG_ROWS, strict=True):
+        assert problem in error
+    assert [line for line in lines if line.startswith(folders[0])] == [f"{folders[0]} 2"]
+    assert sum(line.endswith(" 2") for line in lines) == len(WRONG_ROWS)
     assert not list(Path("runs").glob("*/summary.json"))
 
 
@@ -149,9 +176,9 @@ def test_a_task_that_cannot_be_had(fewshot, site, points, problem):
     (line,) = done.stderr.splitlines()
     assert line.startswith("fewshot: error: task: ")
     assert problem in line
-    # Other tasks go on, and what was not asked for is not an error.
-    fewshot(*FILE, "episodes.count=5", "episodes.shots=1", "episodes.ways=3", "head=ncm")
-    fewshot("results", "query", "runs")
+    if name == "other":  # other tasks go on, and what was not asked for is not an error
+        fewshot(*FILE, "episodes.count=5", "episodes.shots=1", "episodes.ways=3", "head=ncm")
+        fewshot("results", "query", "runs")
 
 
 def test_two_tasks_of_one_name(fewshot, site):
