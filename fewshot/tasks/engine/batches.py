@@ -16,7 +16,7 @@ from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
-from fewshot.heads.base import Support
+from fewshot.heads.base import Query, Support
 from fewshot.tasks.engine.context import context_of
 
 T = TypeVar("T")
@@ -56,6 +56,32 @@ def load_support(
     features, mask = gather(bank, episodes.support[start:stop], device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
     return Support(features, mask, context)
+
+
+def load_queries(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    start: int,
+    stop: int,
+    device: torch.device,
+    uses: frozenset[str] = frozenset(),
+) -> tuple[Query, Callable[[Tensor], Tensor]]:
+    """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
+
+    A head that sees all queries together gets them in a random order, as they are grouped by class.
+    The function maps what such a head says of them, (E, T, ...), back to that grouping.
+    """
+    rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+    if "queries" not in uses:
+        return Query(*gather(bank, rows, device)), lambda values: values
+    order = random_order(rows.shape, episodes.seed or 0, start)
+    place = torch.from_numpy(order).to(device)
+
+    def by_class(values: Tensor) -> Tensor:
+        index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
+        return torch.empty_like(values).scatter_(1, index, values)
+
+    return Query(*gather(bank, np.take_along_axis(rows, order, 1), device)), by_class
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

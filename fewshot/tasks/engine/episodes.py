@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
 from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
@@ -22,9 +22,9 @@ from fewshot.tasks.engine.batches import (
     SUPPORT_BYTES,
     chunks,
     gather,
+    load_queries,
     load_support,
     map_chunks,
-    random_order,
 )
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
 
@@ -117,21 +117,13 @@ def _gathered(
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         fitted = head.clone().fit(support)
-        rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-        order = random_order(rows.shape, episodes.seed or 0, start) if shuffle else None
-        shuffled = rows if order is None else np.take_along_axis(rows, order, 1)
-        query = Query(*gather(bank, shuffled, device))
-        answers, mask = fitted.predict(query), query.mask
-        if order is not None:
-            place = torch.from_numpy(order).to(device)
-            answers = torch.empty_like(answers).scatter_(1, place, answers)
-            mask = torch.empty_like(mask).scatter_(1, place, mask)
-        answers = answers.view(stop - start, ways, -1)
-        mask = mask.view(answers.shape)
+        query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
+        answers = by_class(fitted.predict(query)).view(stop - start, ways, -1)
+        mask = by_class(query.mask).view(answers.shape)
         wrong = (answers != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
 
-    ways, shuffle = episodes.ways, "queries" in head.uses
+    ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
     images = ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, Query, check_scores
+from fewshot.heads.base import Head, check_scores
 from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
     chunks,
-    gather,
+    load_queries,
     load_support,
     map_chunks,
-    random_order,
 )
 from fewshot.tasks.engine.settings import Settings
 
@@ -48,25 +46,15 @@ def map_scores(
         A largest score is NaN or infinite.
     """
     ways, device = episodes.ways, settings.device
-    shuffle = "queries" in head.uses  # a transductive head shall not see the classes in order
 
     def work(start: int, stop: int) -> Tensor:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         fitted = head.clone().fit(support)
-        rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-        order = random_order(rows.shape, episodes.seed or 0, start) if shuffle else None
-        shuffled = rows if order is None else np.take_along_axis(rows, order, 1)
-        query = Query(*gather(bank, shuffled, device))
-        scores, mask = fitted.scores(query), query.mask
-        check_scores(fitted, scores.amax(-1), mask)
-        if order is not None:
-            place = torch.from_numpy(order).to(device)
-            scores = torch.empty_like(scores).scatter_(
-                1, place[..., None].expand_as(scores), scores
-            )
-            mask = torch.empty_like(mask).scatter_(1, place, mask)
-        shape = (stop - start, ways, -1)
-        return function(scores.view(*shape, ways), mask.view(shape)).cpu()
+        query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
+        scores = fitted.scores(query)
+        check_scores(fitted, scores.amax(-1), query.mask)
+        scores = by_class(scores).view(stop - start, ways, -1, ways)
+        return function(scores, by_class(query.mask).view(scores.shape[:3])).cpu()
 
     images = ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES

@@ -7,7 +7,8 @@ from fewshot.episodes import sample_episodes
 from fewshot.features import make_bank
 from fewshot.heads.base import Head
 from fewshot.heads.ncm import NCM
-from fewshot.tasks.engine.episodes import actual_errors, random_order
+from fewshot.tasks.engine.batches import random_order
+from fewshot.tasks.engine.episodes import actual_errors
 
 CPU = torch.device("cpu")
 
