@@ -1,6 +1,7 @@
 """Results of many cells from Python: data frames, comparisons, figures, pages, files."""
 
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -110,6 +111,42 @@ def test_saved_and_loaded(results, workplace):
         fewshot.Results.load("nowhere")
     with pytest.raises(FewshotError, match="got loaded ones"):
         _ = again.bank
+
+
+def test_loaded_results_are_compared_and_saved_again(results, workplace):
+    folder = results.save("runs", name="first")
+    loaded = fewshot.Results.load(folder)
+    pd.testing.assert_frame_equal(loaded.compare("ncm", "lda"), results.compare("ncm", "lda"))
+    again = fewshot.Results.load(loaded.save("runs", name="second"))
+    pd.testing.assert_frame_equal(again.compare("ncm", "lda"), results.compare("ncm", "lda"))
+    names = {path.name for path in (folder / "episodes").iterdir()}
+    assert names == {path.name for path in (again.folder / "episodes").iterdir()} != set()
+
+
+def test_nothing_to_compare_is_an_error_with_the_reason(results, workplace):
+    loaded = fewshot.Results.load(results.save("runs"))
+    shutil.rmtree(loaded.folder / "episodes")
+    with pytest.raises(FewshotError, match=r"compare: expected heads on the same episodes, but .*"
+                                           r"\.safetensors"):  # fmt: skip
+        loaded.compare("ncm", "lda")
+
+
+def test_a_comparison_writes_no_page(results, monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("a page was written")
+
+    monkeypatch.setattr("fewshot.report.write_report", fail)
+    assert len(results.compare("ncm", "lda")) == 4
+
+
+def test_kept_cells_are_forgotten_when_they_are_saved(data, workplace):
+    options = {"ways": 4, "episodes": 5, "estimators": [], "shots": 1, "runs": "runs"}
+    results = fewshot.evaluate(*data, head=["ncm", "lda"], **options)
+    assert len(list(Path("runs/.cells").iterdir())) == 2
+    saved = results.save("runs")
+    assert not Path("runs/.cells").exists()
+    again = fewshot.evaluate(*data, head=["ncm", "lda"], **options)
+    assert {cell.summary["reused_from"] for cell in again.cells} == {saved.name}
 
 
 def test_the_command_line_reads_what_was_saved(results, workplace, capsys):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -18,10 +19,13 @@ from fewshot.files import (
 from fewshot.report.text.left_out import reused_text
 from fewshot.results.cells import write_cells
 from fewshot.results.folders import episodes_name
-from fewshot.results.images import write_images
+from fewshot.results.images import IMAGES, write_images
 from fewshot.results.result import Result
 from fewshot.results.schema import RunSummary
 from fewshot.tasks.base import TaskOutput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_run(
@@ -52,6 +56,7 @@ def write_folder(
     output: TaskOutput | None = None,
     settings: dict[str, Any] | None = None,
     figures: Sequence[str] = (),
+    loaded_from: Path | None = None,
 ) -> Path:
     """Write a run folder atomically, and return its path: numbered if there is one of the name.
 
@@ -66,6 +71,8 @@ def write_folder(
     settings : dict, optional
         The configuration.
     figures : sequence of {"svg", "pdf", "png"}
+    loaded_from : Path, optional
+        Run folder of which the configuration, episodes and images are copied.
     """
     from fewshot.report import write_report
 
@@ -73,12 +80,32 @@ def write_folder(
         partial.mkdir(parents=True)
         if settings is not None:
             (partial / "config.yaml").write_text(OmegaConf.to_yaml(settings), encoding="utf-8")
-        rows = write_cells(partial, summary, cells)
+        if loaded_from is not None:
+            _copy_inputs(loaded_from, partial)
+        rows = write_rows(partial, summary, cells, output)
         if output is not None:
-            _write_episodes(partial / "episodes", output)
             write_images(partial, output.bank, output.drawn)
         write_report(partial, summary, rows, figures)
     return folder
+
+
+def write_rows(
+    folder: Path, summary: RunSummary, cells: Sequence[Result], output: TaskOutput | None = None
+) -> dict[str, pd.DataFrame]:
+    """Write summary, rows and episodes into an existing folder; return the rows by table."""
+    rows = write_cells(folder, summary, cells)
+    if output is not None:
+        _write_episodes(folder / "episodes", output)
+    return rows
+
+
+def _copy_inputs(source: Path, target: Path) -> None:
+    """Copy what a run folder has beside the results of its cells."""
+    for name in ("config.yaml", IMAGES):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    if (source / "episodes").is_dir():
+        shutil.copytree(source / "episodes", target / "episodes")
 
 
 def _write_episodes(folder: Path, output: TaskOutput) -> None:

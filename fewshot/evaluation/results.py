@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from fewshot.estimators.calibration.transferred import General
-from fewshot.evaluation.folder import write_folder
+from fewshot.evaluation.folder import write_folder, write_rows
 from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.files import plain_name, writing
 from fewshot.report.text.table import summary_table
-from fewshot.results.cells import load_run
+from fewshot.results.cells import CellStore, load_run
 from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
 
     from fewshot.results.schema import CellSummary, RunSummary
     from fewshot.tasks.classification.schema import ClassificationSummary
-
-# Kinds of figures by the word that asks for them.
-PLOTS = {
-    "shots": ("error_vs_shots", "verification_vs_shots", "macro_f1_vs_prevalence"),
-    "predicted": ("predicted_vs_actual",),
-    "mae": ("mae_vs_shots",),
-    "calibration": ("calibration_curve",),
-    "coverage": ("coverage_vs_nominal",),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,19 +109,17 @@ class Results:
         """Rows of the notebook's table: what differs between cells, and their measures."""
         task = task_named(cell.summary["task"])
         first = task.measures[0]
+        shown = ("head", "ways", "shots")
+        named = [n for n in task.identity if n in shown or self.table[n].nunique() > 1]
         rows = []
         for entry in task.entries(cell.summary, first.name):
-            row: dict[str, Any] = {
-                name: entry.get(name)
-                for name in task.identity
-                if name in ("head", "ways", "shots") or self.table[name].nunique() > 1
-            }
+            row: dict[str, Any] = {name: entry.get(name) for name in named}
             if first.of is not None:
                 row[first.of.name] = entry.get(first.of.name)
             for measure in task.measures:
                 if measure.of == first.of and (value := task.value(entry, measure.name)):
-                    shown = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
-                    row[f"{measure.name} %" if measure.fraction else measure.name] = shown
+                    text = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
+                    row[f"{measure.name} %" if measure.fraction else measure.name] = text
             for name, estimated in _estimators(entry).items():
                 row[f"{name} MAE"] = percent(estimated.get("mae"))
             rows.append(row)
@@ -164,13 +154,15 @@ class Results:
         Raises
         ------
         FewshotError
-            A name that no cell has, or no measure by episode.
+            A name that no cell has, no measure by episode, or no episodes that both share.
         """
         from fewshot.results.comparing import compare
 
-        with tempfile.TemporaryDirectory() as folder:
-            saved = self.save(folder)
-            found = compare(Store([saved]), of, [first, second, *others], None, measure)
+        with self._on_disk() as folder:
+            found = compare(Store([folder]), of, [first, second, *others], None, measure)
+        reasons = [left["reason"] for left in found["left_out"]] or ["no cells differ in it alone"]
+        expect(bool(found["pairs"]), "compare",
+               f"expected {of}s on the same episodes, but {reasons[0]}")  # fmt: skip
         rows = []
         for pair in found["pairs"]:
             row = {key: value for key, value in pair.items() if key not in ("mean", "intervals")}
@@ -182,6 +174,16 @@ class Results:
         table = pd.DataFrame(rows)
         named = [name for name in [*first_columns, "upper", "p"] if name in table]
         return table[[*named, *(name for name in table if name not in named)]]
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[Path]:
+        """The run folder of loaded results; of others a temporary one, without a page."""
+        if self.folder is not None:
+            yield self.folder
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            write_rows(Path(folder), self.run, self.cells, self.output)
+            yield Path(folder)
 
     def plot(self, kind: str = "shots") -> Figure:
         """A figure of matplotlib, as the report draws it for papers.
@@ -202,16 +204,18 @@ class Results:
 
         check_figures("plot", ["svg"])
         drawn: dict[str, Figure] = {}
+        words: dict[str, Figure] = {}
         for name, cells in cells_by_task(cell.summary for cell in self.cells).items():
-            for plot in report_of(name).figures(cells, tables_of(task_named(name), self.tables)):
+            report = report_of(name)
+            for plot in report.figures(cells, tables_of(task_named(name), self.tables)):
                 drawn.setdefault(plot.kind, plot.figure)
-        for name in (kind, *PLOTS.get(kind, ())):
-            if name in drawn:
-                return drawn[name]
-        known = [word for word, kinds in PLOTS.items() if set(kinds) & drawn.keys()] + list(drawn)
-        raise FewshotError(
-            "plot", f"these results have no figure {kind!r}", suggestion(kind, known)
-        )
+            for word, named in report.plots.items():
+                if named in drawn:
+                    words.setdefault(word, drawn[named])
+        known = {**words, **drawn}
+        expect(kind in known, "plot", f"these results have no figure {kind!r}",
+               suggestion(kind, known))  # fmt: skip
+        return known[kind]
 
     def report(self, path: str | Path = "report.html") -> Path:
         """Write the interactive page, one self-contained HTML file; return its path."""
@@ -231,6 +235,9 @@ class Results:
         """Write a run folder, as the command line does; ``fewshot report`` and ``fewshot results``
         read it.
 
+        Cells that `fewshot.evaluate` has kept in the same folder of runs are forgotten: the run
+        folder has them. Loaded results take their episodes and images along.
+
         Parameters
         ----------
         runs : str or Path
@@ -243,8 +250,11 @@ class Results:
         Path
             The run folder.
         """
-        target = Path(runs).expanduser() / (plain_name(name) if name else self._name())
-        return write_folder(target, self.run, self.cells, self.output)
+        place = Path(runs).expanduser()
+        target = place / (plain_name(name) if name else self._name())
+        folder = write_folder(target, self.run, self.cells, self.output, loaded_from=self.folder)
+        CellStore(place).forget(self.cells)
+        return folder
 
     def _name(self) -> str:
         from fewshot.evaluation.folder import default_name

@@ -207,6 +207,11 @@ class TaskReport:
 
     # -- Figures.
 
+    @property
+    def plots(self) -> Mapping[str, str]:
+        """Kinds of figures by the word that asks for them, in `Results.plot`."""
+        return {"shots": f"{self.task.name}_vs_shots"}
+
     def chance(self, cells: Sequence[Cell], measure: str) -> float | None:
         """About what a measure of cells would be by chance, drawn as a level; None if unknown."""
         return None

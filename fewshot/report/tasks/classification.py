@@ -63,6 +63,17 @@ class ClassificationReport(TaskReport):
 
         return over_all([_classified(evaluated) for evaluated in datasets])
 
+    @property
+    def plots(self) -> Mapping[str, str]:
+        """Errors by shots, and predictions of them."""
+        return {
+            "shots": "error_vs_shots",
+            "predicted": "predicted_vs_actual",
+            "mae": "mae_vs_shots",
+            "calibration": "calibration_curve",
+            "coverage": "coverage_vs_nominal",
+        }
+
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Errors and predictions of each data set and backbone, and comparisons of several."""
         from fewshot.report.figures.classification import classification_figures

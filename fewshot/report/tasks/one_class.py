@@ -76,6 +76,11 @@ class OneClassReport(TaskReport):
         """The best rule at some shares of positives."""
         return one_class_lines(_typed([cell for cell, _ in evaluated]))
 
+    @property
+    def plots(self) -> Mapping[str, str]:
+        """The only figure, in the place of one by shots."""
+        return {"shots": "macro_f1_vs_prevalence"}
+
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
         """Macro F1 by the share of positives."""
         from fewshot.report.figures.curves import macro_f1_vs_prevalence
