@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from fewshot.datasets.labels import unlabelled
 from fewshot.episodes import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.calibrators import SOURCES
@@ -98,6 +97,7 @@ def extract(
         argument="images",
         backbone=backbone,
         size=size,
+        threads=threads,
         dataset=dataset,
         features={"normalize": normalize},
         paths=given_paths,
@@ -105,13 +105,7 @@ def extract(
     if isinstance(source, GivenFeatures):
         return source.bank(frozenset())
     with_text = source.has_text() if text is None else text
-    return _with_threads(source, threads).bank(frozenset({"text"} if with_text else ()))
-
-
-def _with_threads(source: Source, threads: int | None) -> Source:
-    if threads is not None:
-        source.settings = {**source.settings, "threads": threads}
-    return source
+    return source.bank(frozenset({"text"} if with_text else ()))
 
 
 def evaluate(
@@ -281,7 +275,7 @@ def evaluate(
     )
     of_arrays = {"classnames": classnames, "text": text, "subset": subset}
     if labels is None:
-        source = _images(features, settings.device, split, normalize, backbone, of_arrays)
+        source = _images(features, settings, split, normalize, backbone, of_arrays)
     else:
         info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
         bank = make_bank(
@@ -310,14 +304,11 @@ def evaluate(
         notices=AsWarnings(),
     )
     output = evaluation.run()
-    facts = {
-        "copies": output.bank.info.get("copies"),
-        "labelled_minus_one": unlabelled(output.bank.labels, output.bank.classnames),
-    }
+    run = run_summary(output, settings, round(time.perf_counter() - begun, 3), {})
+    facts = {name: (run["data"] or {}).get(name) for name in ("copies", "labelled_minus_one")}
     for cell in output.cells:
         cell.summary["data"] = facts
-    seconds = round(time.perf_counter() - begun, 3)
-    return Results(output.cells, run_summary(output, settings, seconds, {}), single, output)
+    return Results(output.cells, run, single, output)
 
 
 def _is_one(value: Any, kind: type) -> bool:
@@ -326,7 +317,7 @@ def _is_one(value: Any, kind: type) -> bool:
 
 def _images(
     features: Any,
-    device: torch.device,
+    settings: Settings,
     split: Any,
     normalize: str | None,
     backbone: str,
@@ -338,13 +329,14 @@ def _images(
     if isinstance(features, FeatureBank):
         expect(split is None, "split", "expected none with a bank, which has its own (`parts`)")
         kept = features if normalize is None else replace(features, normalize=normalize)
-        return source_of(kept, device)
+        return source_of(kept, settings.device)
     if split is not None and not isinstance(split, str):
         raise FewshotError("split", f"expected a word or a file of images, got {split!r}",
                            'As split="random": half of the classes base, half novel.')  # fmt: skip
     return source_of(
         features,
-        device,
+        settings.device,
+        threads=settings.threads,
         backbone=BACKBONE if backbone == UNKNOWN else backbone,
         dataset={} if split is None else {"split": split},
         features={"normalize": normalize or "auto"},

@@ -80,9 +80,7 @@ def _run_hydra(arguments: list[str]) -> int:
     if _errors:
         raise _errors.pop()
     if _failed:
-        from fewshot.tasks.engine.episodic import exit_code
-
-        return exit_code(_failed)
+        return _exit_code(_failed)
     return code
 
 
@@ -91,3 +89,9 @@ def _last_value(arguments: list[str], key: str) -> Any:
         argument.partition("=")[2] for argument in arguments if argument.partition("=")[0] == key
     ]
     return values[-1] if values else None
+
+
+def _exit_code(failed: list[Failed]) -> int:
+    """Return 1 if a cell failed by an internal error, 2 if by another error, else 0."""
+    codes = [1 if cell["defect"] else 2 for cell in failed]
+    return min(codes, default=0)

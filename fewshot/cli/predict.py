@@ -47,8 +47,9 @@ def main(argv: Sequence[str]) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.datasets.files import load_files
     from fewshot.evaluation.predict import predict
+    from fewshot.features.given import is_feature_file
 
-    if _is_file(arguments.support):
+    if is_feature_file(arguments.support):
         expect(
             not arguments.query,
             "--query",
@@ -124,10 +125,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _is_file(place: str) -> bool:
-    return Path(place).suffix in (".npz", ".safetensors")
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:

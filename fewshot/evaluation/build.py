@@ -19,6 +19,7 @@ from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
+from fewshot.features.given import is_feature_file
 from fewshot.features.ranges import check_range
 from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import as_base
@@ -246,7 +247,7 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Return the settings ``dataset`` of another data set, by its name or a file of features."""
-    if Path(source).suffix in (".npz", ".safetensors"):
+    if is_feature_file(source):
         dataset = dataset_named("features") | {"path": source}
     else:
         dataset = dataset_named(source)

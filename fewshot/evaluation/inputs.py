@@ -17,12 +17,11 @@ from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
 from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
-from fewshot.features.given import is_bank
+from fewshot.features.given import is_bank, is_feature_file
 from fewshot.importing import is_target
 from fewshot.paths import option, options
 
 BACKBONE = "efficientnet_lite0"
-FILES = (".npz", ".safetensors")
 EXPECTED = (
     "expected arrays with labels, a FeatureBank, a data set, a folder with a sub-folder of images "
     "per class, a name of `fewshot list datasets`, or a .npz or .safetensors file of features"
@@ -36,6 +35,7 @@ def source_of(
     argument: str = "features",
     backbone: str = BACKBONE,
     size: int | None = None,
+    threads: int | None = None,
     dataset: Mapping[str, Any] | None = None,
     **sections: Mapping[str, Any],
 ) -> Source:
@@ -53,6 +53,8 @@ def source_of(
         For images: a name of ``fewshot list backbones``, ``timm:MODEL`` ...
     size : int, optional
         Input of the network in pixels.
+    threads : int, optional
+        Cores of the extraction; all by default.
     dataset : mapping, optional
         Further settings of the data set.
     **sections
@@ -65,7 +67,7 @@ def source_of(
     """
     if isinstance(data, FeatureBank):
         return GivenFeatures(data if "copies" in data.info else with_copies(data))
-    settings = dict(settings_from([]))
+    settings = {**settings_from([]), "threads": threads}
     for name, values in sections.items():
         settings[name] = {**settings[name], **values}
     settings["backbone"] = backbone_settings(backbone)
@@ -85,7 +87,7 @@ def _dataset_settings(data: Any, argument: str) -> dict[str, Any]:
         kind = type(data).__name__
         raise FewshotError(argument, f"{EXPECTED}, got {kind}", "With arrays, give labels, too.")
     path = Path(data).expanduser()
-    if path.suffix.lower() in FILES or is_bank(path):
+    if is_feature_file(path) or is_bank(path):
         expect(
             path.exists(), argument, f"expected a file of features, got nothing at {str(data)!r}"
         )

@@ -19,7 +19,7 @@ from fewshot.evaluation.named import named_heads
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.extraction.settings import Extraction
-from fewshot.features.given import is_bank, load_features
+from fewshot.features.given import is_bank, is_feature_file, load_features
 from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.heads.base import Head
@@ -223,7 +223,7 @@ def _is_features(data: Any) -> bool:
     if isinstance(data, FeatureBank):
         return True
     return isinstance(data, str | Path) and (
-        Path(data).suffix in (".npz", ".safetensors") or is_bank(Path(data).expanduser())
+        is_feature_file(data) or is_bank(Path(data).expanduser())
     )
 
 

@@ -33,6 +33,7 @@ class Source(ABC):
     """
 
     settings: Mapping[str, Any]
+    device: torch.device
 
     @abstractmethod
     def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
@@ -53,13 +54,16 @@ class Source(ABC):
         """Whether the network of the images has a text encoder; nothing is loaded for that."""
         return False
 
-    @abstractmethod
     def other(self, name: str) -> Source:
         """Another data set under the same backbone: a name, or a file of features."""
+        settings = dict(self.settings)
+        return ConfiguredSource(settings | {"dataset": other_dataset(settings, name)}, self.device)
 
 
 class GivenFeatures(Source):
     """Features at hand."""
+
+    device = torch.device("cpu")
 
     def __init__(self, bank: FeatureBank) -> None:
         self._bank = bank
@@ -78,12 +82,6 @@ class GivenFeatures(Source):
     def backbone(self) -> None:
         """None: features alone encode no further images or names."""
 
-    def other(self, name: str) -> Source:
-        """A file of features."""
-        settings = dict(self.settings)
-        dataset = other_dataset(settings, name)
-        return ConfiguredSource(settings | {"dataset": dataset}, torch.device("cpu"))
-
 
 class ConfiguredSource(Source):
     """Features of the data set and the backbone of a configuration, extracted where missing."""
@@ -91,7 +89,7 @@ class ConfiguredSource(Source):
     def __init__(
         self, settings: dict[str, Any], device: torch.device, images: ImageDataset | None = None
     ) -> None:
-        self.settings, self._device, self._given = settings, device, images
+        self.settings, self.device, self._given = settings, device, images
         self._images: ImageDataset | None = None
 
     def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
@@ -101,7 +99,7 @@ class ConfiguredSource(Source):
             self._images = dataset
             check(labels_only(dataset))
 
-        return features_of(dict(self.settings), self._device, uses, note, self._given)
+        return features_of(dict(self.settings), self.device, uses, note, self._given)
 
     def has_text(self) -> bool:
         """Whether the network of the images has a text encoder."""
@@ -114,8 +112,3 @@ class ConfiguredSource(Source):
         if self._images is None:
             return None
         return described_backbone(dict(self.settings), self._images)
-
-    def other(self, name: str) -> Source:
-        """Another data set under the same backbone."""
-        settings = dict(self.settings)
-        return ConfiguredSource(settings | {"dataset": other_dataset(settings, name)}, self._device)

@@ -85,18 +85,22 @@ def _existing(path: str | None) -> Path:
     return file
 
 
+def is_feature_file(path: str | Path) -> bool:
+    """Whether a path is named as a file of features is; it need not be there."""
+    return Path(path).suffix.lower() in READERS
+
+
 def is_bank(path: Path) -> bool:
     """Whether a path is the folder of a feature bank."""
     return (path / NOTE).is_file()
 
 
 def _reader(file: Path) -> Callable[[Path], dict[str, Any]]:
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    if file.suffix.lower() not in readers:
+    if not is_feature_file(file):
         raise FewshotError(
             "dataset.path", f"expected a .npz or .safetensors file, got {file.name!r}"
         )
-    return readers[file.suffix.lower()]
+    return READERS[file.suffix.lower()]
 
 
 def _read_npz(file: Path) -> dict[str, NDArray]:
@@ -149,3 +153,9 @@ def _unreadable(file: Path, error: Exception) -> FewshotError:
 
 def _strings(argument: str, values: Any) -> list[str] | None:
     return None if values is None else as_text(argument, np.atleast_1d(values)).ravel().tolist()
+
+
+READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+}

@@ -15,6 +15,8 @@ AnyCell = TypeVar("AnyCell", bound=CellSummary)
 INTERVALS = ("episodes", "images", "classes", "none")
 # Names by which people may choose cells beside those of the columns.
 LABELS = {"head": head_label, "dataset": dataset_label}
+# The column that these names have from it.
+QUALIFIERS = {"head": "variant", "dataset": "part"}
 
 
 def all_measures() -> dict[str, Measure]:

@@ -14,7 +14,7 @@ from fewshot.exceptions import (
     suggestion,
 )
 from fewshot.results.joining import Store
-from fewshot.results.measures import LABELS
+from fewshot.results.measures import LABELS, QUALIFIERS
 from fewshot.results.schema import CellSummary, JoinedCell, JoinedSummary, RunSummary
 from fewshot.tasks import table_columns, tables, task_named
 from fewshot.tasks.base import CELL_COLUMNS
@@ -140,7 +140,7 @@ def _rows(
         return rows
     columns_of_table = list(table_columns(table))
     check_columns([*needed, *(columns or ())], columns_of_table, table)
-    labelled = [{"head": "variant", "dataset": "part"}[name] for name in needed if name in LABELS]
+    labelled = [QUALIFIERS[name] for name in needed if name in QUALIFIERS]
     read = None if columns is None else list(dict.fromkeys([*columns, *needed, *labelled]))
     return store.rows(table, read)
 
@@ -158,8 +158,10 @@ def _chosen(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.Series:
     """Mask of the rows with one of the values; raises if a value does not occur."""
     column = rows[name]
     as_text = column.astype(str) if column.dtype != "category" else column
-    shown = _shown(rows, name)
-    present = set(map(str, column.unique())) | (set() if shown is None else set(shown.unique()))
+    present = set(map(str, column.unique()))
+    # Only for names as they are shown: a million rows of labels take a second.
+    shown = None if present.issuperset(values) else _shown(rows, name)
+    present |= set() if shown is None else set(shown.unique())
     for value in values:
         if present:
             _check_value(f"--{name}", value, present)
@@ -169,8 +171,8 @@ def _chosen(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.Series:
 
 def _shown(rows: pd.DataFrame, name: str) -> pd.Series | None:
     """Names under which the values of a column are shown, as heads with their variants."""
-    columns = {"head": ["head", "variant"], "dataset": ["dataset", "part"]}.get(name)
-    if columns is None or any(column not in rows for column in columns):
+    columns = [name, QUALIFIERS.get(name, name)]
+    if name not in QUALIFIERS or any(column not in rows for column in columns):
         return None
     distinct = rows[columns].astype(str).drop_duplicates()
     records: list[dict[str, Any]] = distinct.to_dict("records")  # type: ignore[assignment]

@@ -24,7 +24,7 @@ from fewshot.results.schema import (
     RunSummary,
 )
 from fewshot.tasks import table_columns, tables, task_named
-from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.tasks.base import identity_of
 
 
 class _CheckedCell(CellSummary):
@@ -161,8 +161,7 @@ def unreadable(path: Path, error: Exception, argument: str) -> FewshotError:
 
 def identity(cell: Mapping[str, object]) -> tuple[Any, ...]:
     """Return the values that identify a cell among those of all runs."""
-    keys = task_named(str(cell["task"])).keys
-    return (*(cell[name] for name in CELL_COLUMNS), *(cell.get(name) or "" for name in keys))
+    return identity_of(cell, task_named(str(cell["task"])).keys)
 
 
 def rows_expected(cell: CellSummary, name: str) -> int | None:

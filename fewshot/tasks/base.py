@@ -305,5 +305,5 @@ def head_label(cell: Mapping[str, object]) -> str:
 
 
 def identity_of(cell: Mapping[str, object], keys: Iterable[str] = ()) -> tuple[Any, ...]:
-    """The values that identify a cell among those of its task."""
-    return tuple(cell.get(name) for name in (*CELL_COLUMNS, *keys))
+    """The values that identify a cell among those of its task; missing `keys` are empty."""
+    return (*(cell.get(name) for name in CELL_COLUMNS), *(cell.get(name) or "" for name in keys))

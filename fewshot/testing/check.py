@@ -72,6 +72,16 @@ def run(subject: Any, checks: Pairs) -> None:
         check(subject)
 
 
+def require_object_of(subject: object, kind: type) -> None:
+    """Raise AssertionError unless `subject` is an object of a class, or of one derived from it."""
+    hint = f" Call it: {label_of(subject)}()." if isinstance(subject, type) else ""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    require(
+        isinstance(subject, kind),
+        f"expected an object of a class derived from {name}, got {subject!r}.{hint}",
+    )
+
+
 def require(condition: bool, problem: str) -> None:
     """Raise AssertionError with `problem` unless a condition holds, under ``python -O`` too."""
     if not condition:

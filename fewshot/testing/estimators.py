@@ -18,10 +18,10 @@ from fewshot.testing.base_classes import JUDGED, D, K, Lost, base_classes, draw
 from fewshot.testing.check import (
     Check,
     Pairs,
-    label_of,
     pairs,
     require,
     require_close,
+    require_object_of,
     run,
 )
 from fewshot.testing.predictions import fitted, predicted, require_valid
@@ -72,12 +72,7 @@ def estimator_checks() -> Pairs:
 
 def is_an_estimator(estimator: ErrorEstimator) -> None:
     """An object of a class derived from `ErrorEstimator`."""
-    hint = f" Call it: {label_of(estimator)}()." if isinstance(estimator, type) else ""
-    require(
-        isinstance(estimator, ErrorEstimator),
-        "expected an object of a class derived from fewshot.estimators.base.ErrorEstimator, got "
-        f"{estimator!r}.{hint}",
-    )
+    require_object_of(estimator, ErrorEstimator)
 
 
 def no_room_for_queries(estimator: ErrorEstimator) -> None:

@@ -12,10 +12,10 @@ from fewshot.testing.check import (
     Check,
     Pairs,
     global_seed,
-    label_of,
     pairs,
     require,
     require_close,
+    require_object_of,
     run,
 )
 from fewshot.testing.gaussians import CASES, D, E, K, N, T, context_of, truth
@@ -83,11 +83,7 @@ def head_checks() -> Pairs:
 
 def is_a_head(head: Head) -> None:
     """An object of a class derived from `Head`."""
-    hint = f" Call it: {label_of(head)}()." if isinstance(head, type) else ""
-    require(
-        isinstance(head, Head),
-        f"expected an object of a class derived from fewshot.heads.base.Head, got {head!r}.{hint}",
-    )
+    require_object_of(head, Head)
 
 
 def parameters_are_kept(head: Head) -> None:

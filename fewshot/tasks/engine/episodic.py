@@ -198,9 +198,3 @@ def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
             f"never to compute, but no earlier run has {', '.join(missing)}",
             "Set results.policy=only-missing to compute what is missing.",
         )
-
-
-def exit_code(failed: Sequence[Failed]) -> int:
-    """Return 1 if a cell failed by an internal error, 2 if by another error, else 0."""
-    codes = [1 if cell["defect"] else 2 for cell in failed]
-    return min(codes, default=0)
