@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from fewshot.estimators.base import ErrorEstimator, Prediction
-from fewshot.estimators.margin import (
-    Margin,
-    margins_of,
-    rival_covariance,
-    rivals,
-)
+from fewshot.estimators.margin import Margin, margins_of
 from fewshot.estimators.moments import ClassPrior
-from fewshot.estimators.orthant import orthant_probability
 from fewshot.estimators.tags import EstimatorTags
+from fewshot.estimators.winning import winning_probability
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
@@ -93,7 +90,7 @@ class EmpiricalBayes(ErrorEstimator):
         # The weights of LDA depend on the scatter of these shots, along which they vary too little.
         nu = self.nu if form.response is not None else PRIOR_ONLY
         margins, scatter = posterior_margins(prior, support, form, nu)
-        right = orthant_probability(rivals(margins), rival_covariance(scatter), self.points)
+        right = winning_probability(margins, scatter, self.points)
         return (1 - right.mean(-1)).to(support.features.dtype)
 
     def _fall_back(self, support: Support, head: Head, why: str) -> Prediction:
@@ -113,11 +110,12 @@ class EmpiricalBayes(ErrorEstimator):
 
 def posterior_margins(
     prior: ClassPrior, support: Support, form: LinearForm, nu: float
-) -> tuple[Tensor, Tensor]:
-    """Margins (E, N, N) of x over the rivals, and covariance of the scores (E, N, N, N).
+) -> tuple[Tensor, Callable[[slice], Tensor]]:
+    """Margins (E, N, N) of x over the rivals, and covariances of the scores.
 
-    The second axis of the covariance is the class that x is of. Scores are those of `form`, the
-    head as weights and biases.
+    The latter as a function from a slice of n classes to the covariances (E, n, N, N) for x of
+    these classes: all of them take memory with the cube of the ways. Scores are those of `form`,
+    the head as weights and biases.
     """
     weights = form.weights @ prior.basis
     counts = support.counts
@@ -127,11 +125,16 @@ def posterior_margins(
     margins = margins_of(linear_scores(posterior, weights, form.biases))
     within = (weights * prior.within) @ weights.mT
     projected = support.deviations() @ form.weights.mT[:, None]  # (E, N, K, N)
-    scatter = nu * within[:, None] + projected.mT @ projected
-    scatter = scatter / (nu + counts - 1).clamp_min(1e-12)[..., None, None]
     remaining = prior.between * (1 - gain)  # what K shots leave unknown of the mean
-    mean_covariance = (weights[:, None] * remaining[:, :, None]) @ weights[:, None].mT
-    return margins, scatter + mean_covariance
+
+    def scatter_of(classes: slice) -> Tensor:
+        shots = projected[:, classes]
+        scatter = nu * within[:, None] + shots.mT @ shots
+        scatter = scatter / (nu + counts[:, classes] - 1).clamp_min(1e-12)[..., None, None]
+        mean_covariance = (weights[:, None] * remaining[:, classes, None]) @ weights[:, None].mT
+        return scatter + mean_covariance
+
+    return margins, scatter_of
 
 
 def agrees(prior: ClassPrior, support: Support) -> Tensor:

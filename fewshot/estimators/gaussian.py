@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES, unbiased_distances
+from fewshot.estimators.orthant import normal_points
 from fewshot.estimators.scaling import scale_metrically
 from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_choice, expect_positive_int
@@ -193,22 +192,25 @@ def nearest_point_error(
     samples : int
         Per class.
     """
-    noise = _normal_points(points.shape[-1], samples).to(points).mT
+    noise = normal_points(points.shape[-1], samples).to(points).mT
     # |x - p_j|^2 - |x - p_c|^2 for x = centre_c + e, halved: (p_c - p_j) . e + its mean
-    between = points[:, :, None] - points[:, None]  # (E, c, j, P)
-    middle = (points[:, :, None] + points[:, None]) / 2
-    mean = (between * (centres[:, :, None] - middle)).sum(-1)
-    squared = between.square().sum(-1)
-    same = squared <= COINCIDE * squared.amax((1, 2), keepdim=True)  # with itself, too
-    mean = mean.masked_fill(same, torch.inf)
     if covariance.ndim == 2:
-        slopes = between * covariance.sqrt()[..., None, None]
+        projected, scale = points @ noise, covariance.sqrt()[..., None, None]
     else:
-        slopes = between @ symmetric_root(covariance)[:, None]
+        projected, scale = points @ (symmetric_root(covariance) @ noise), None
+    squared = torch.stack(
+        [(points[:, c, None] - points).square().sum(-1) for c in range(points.shape[1])], 1
+    )
+    same = squared <= COINCIDE * squared.amax((1, 2), keepdim=True)  # with itself, too
     right = torch.zeros_like(points[:, 0, 0])
     for c in range(points.shape[1]):  # all at once would be E N^2 samples in memory
-        margins = slopes[:, c].reshape(-1, noise.shape[0]) @ noise
-        margins = margins.view(len(points), -1, samples).add_(mean[:, c, :, None])
+        between = points[:, c, None] - points  # (E, j, P)
+        middle = (points[:, c, None] + points) / 2
+        mean = (between * (centres[:, c, None] - middle)).sum(-1)
+        margins = projected[:, c, None] - projected
+        if scale is not None:
+            margins.mul_(scale[:, c])
+        margins.add_(mean.masked_fill(same[:, c], torch.inf)[..., None])
         nearest = (margins.amin(1) >= 0).double().mean(-1)
         right = right + nearest / same[:, c].sum(-1)
     return 1 - right / points.shape[1]
@@ -218,10 +220,3 @@ def symmetric_root(covariance: Tensor) -> Tensor:
     """The symmetric square root of positive semi-definite matrices (E, P, P)."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp_min(0).sqrt()[:, None]) @ vectors.mT
-
-
-@lru_cache(maxsize=64)
-def _normal_points(dimensions: int, samples: int) -> Tensor:
-    engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
-    uniform = engine.draw(samples, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
-    return torch.special.ndtri(uniform)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.held_out import stratified_scores
-from fewshot.estimators.orthant import orthant_probability
 from fewshot.estimators.tags import EstimatorTags
+from fewshot.estimators.winning import winning_probability
 from fewshot.exceptions import expect_positive_int
 from fewshot.heads.base import Head, LinearForm, Support, linear_scores
 
@@ -40,7 +40,9 @@ class Margin(ErrorEstimator):
     Parameters
     ----------
     points : int >= 1
-        Quadrature points of the Gaussian probability for three ways and more.
+        Quadrature points of the Gaussian probability for three ways and more; eight times as many
+        beyond 32 ways, where another method is used
+        (:func:`~fewshot.estimators.winning.winning_probability`).
     """
 
     tags = EstimatorTags(scale_invariant=True, at_one_shot=True, without_base=True)
@@ -95,9 +97,7 @@ class Margin(ErrorEstimator):
 
     def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:
         """Mean over classes (E,) for margins (E, N, N) and score covariance (E, N, N)."""
-        right = orthant_probability(
-            rivals(mean), rival_covariance(scatter), self.points, self._freedom()
-        )
+        right = winning_probability(mean, scatter, self.points, self._freedom())
         return 1 - right.mean(-1)
 
     def _freedom(self) -> float:
@@ -137,30 +137,3 @@ def held_out_margins(scores: Tensor, support: Support) -> tuple[Tensor, Tensor]:
     flat = deviations.flatten(1, 2)
     covariance = flat.mT @ flat / freedom[:, None, None]
     return margins_of(mean), covariance
-
-
-def rivals(margins: Tensor) -> Tensor:
-    """Drop the diagonal of (E, N, N): each class's margins over the others, (E, N, N - 1)."""
-    N = margins.shape[-1]
-    off = ~torch.eye(N, dtype=torch.bool, device=margins.device)
-    return margins[:, off].unflatten(-1, (N, N - 1))
-
-
-def rival_covariance(scatter: Tensor) -> Tensor:
-    """Covariance of the margins (E, N, N - 1, N - 1) from that of the scores.
-
-    `scatter` is (E, N, N) for all classes alike, or (E, N, N, N) with the class of x second.
-    """
-    N = scatter.shape[-1]
-    if scatter.ndim == 3:
-        scatter = scatter[:, None].expand(-1, N, -1, -1)
-    ways = torch.arange(N, device=scatter.device)
-    # cov(s_c - s_i, s_c - s_j) = S_cc + S_ij - S_ci - S_cj
-    with_class = scatter[:, ways, ways]  # (E, c, j): S_cj
-    itself = with_class[:, ways, ways]
-    covariance = (
-        itself[..., None, None] + scatter - with_class[..., None] - with_class[..., None, :]
-    )
-    off = ~torch.eye(N, dtype=torch.bool, device=scatter.device)
-    kept = off[:, :, None] & off[:, None, :]
-    return covariance[:, kept].unflatten(1, (N, N - 1, N - 1))

@@ -47,7 +47,7 @@ def orthant_probability(
     factor = torch.linalg.cholesky_ex(correlation).L
     if math.isinf(freedom):
         return _separate_variables(limits, factor, points)
-    return _separate_variables(limits, factor, points, _scales(freedom, points).to(limits))
+    return _separate_variables(limits, factor, points, student_scales(freedom, points).to(limits))
 
 
 def _standardise(mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,7 @@ def _separate_variables(
     share = torch.special.ndtr(limits[..., 0, :] / factor[..., 0, 0, None])
     if n == 1:
         return share.mean(-1)
-    cube = _sobol(n - 1, points).to(limits.device)
+    cube = sobol_points(n - 1, points).to(limits.device)
     share = share.expand(*share.shape[:-1], points)
     probability = share
     drawn: list[Tensor] = []
@@ -89,13 +89,20 @@ def _separate_variables(
 
 
 @lru_cache(maxsize=64)
-def _sobol(dimensions: int, points: int) -> Tensor:
+def sobol_points(dimensions: int, points: int) -> Tensor:
+    """Quasi-random points in the unit cube: (points, dimensions), float64, always the same."""
     engine = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
     return engine.draw(points, dtype=torch.float64)
 
 
 @lru_cache(maxsize=64)
-def _scales(freedom: float, points: int) -> Tensor:
+def normal_points(dimensions: int, points: int) -> Tensor:
+    """Quasi-random standard normal points: (points, dimensions), float64, always the same."""
+    return torch.special.ndtri(sobol_points(dimensions, points).clamp(1e-9, 1 - 1e-9))
+
+
+@lru_cache(maxsize=64)
+def student_scales(freedom: float, points: int) -> Tensor:
     """Scales sqrt(chi2 / (freedom - 2)) that divide the deviations, at equidistant quantiles.
 
     In an order independent of the Sobol points, so that scale and direction are independent.

@@ -6,6 +6,7 @@ import torch
 from scipy.linalg import orthogonal_procrustes
 from sklearn.manifold import smacof
 
+from fewshot.estimators import scaling
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import simulated_table, tabulated, unbiased_distances
 from fewshot.estimators.gaussian import symmetric_root
@@ -121,6 +122,16 @@ def test_scaling_reaches_distances_that_exist():
     placed = scale_metrically(start, distances, 300)
     after = (torch.cdist(placed, placed) - distances).abs().max()
     assert after < 0.05 * before
+
+
+def test_many_ways_are_scaled_by_products_of_the_same_steps(monkeypatch):
+    truth = normal(2, 40, 12, seed=1)
+    truth[:, 1] = truth[:, 0]  # two classes in one place
+    start = truth + 0.3 * normal(2, 40, 12, seed=2)
+    distances = torch.cdist(truth, truth, compute_mode="donot_use_mm_for_euclid_dist")
+    products = scale_metrically(start, distances, 20)
+    monkeypatch.setattr(scaling, "MATRICES", 40)
+    torch.testing.assert_close(products, scale_metrically(start, distances, 20))
 
 
 def test_scaling_does_not_rotate():

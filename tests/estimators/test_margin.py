@@ -10,8 +10,8 @@ from fewshot.estimators.margin import (
     Margin,
     margin_means,
     projected_scatter,
-    rivals,
 )
+from fewshot.estimators.winning import rivals
 from fewshot.heads.base import Support
 from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM

@@ -9,9 +9,9 @@ from scipy.stats import norm, spearmanr
 
 from fewshot.estimators import estimators
 from fewshot.estimators.base import BaseClasses
-from fewshot.estimators.margin import margins_of, rival_covariance, rivals
+from fewshot.estimators.margin import margins_of
 from fewshot.estimators.moments import Moments
-from fewshot.estimators.orthant import orthant_probability
+from fewshot.estimators.winning import winning_probability
 from fewshot.heads import heads
 from fewshot.heads.base import Support, linear_scores
 
@@ -31,7 +31,7 @@ def true_errors(means, within, head):
     form = head.linear()
     margins = margins_of(linear_scores(means, form.weights, form.biases))
     scatter = (form.weights * torch.from_numpy(within)) @ form.weights.mT
-    return 1 - orthant_probability(rivals(margins), rival_covariance(scatter), points=1024)
+    return 1 - winning_probability(margins, scatter, points=1024)
 
 
 def draw(kind, shots, episodes, members, class_means, seed):

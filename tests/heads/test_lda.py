@@ -169,9 +169,19 @@ def test_classes_of_two_places_give_numbers(shots, dim):
         assert bool((right == torch.arange(4).repeat_interleave(shots)).all())
 
 
-def test_leave_one_out_of_copies_equals_refits():
+@pytest.mark.parametrize(("ways", "shots", "dim"), [(6, 5, 20), (6, 5, 30), (3, 8, 7)])
+def test_leave_one_out_with_more_shots_than_dimensions_equals_refits(ways, shots, dim):
+    """A factorisation of S for each fold, and no refit."""
+    support = Support.of(torch.from_numpy(draw(3, ways, shots, dim)[0]))
+    head = LDA().fit(support)
+    fast, slow = head.leave_one_out(support), refitted_scores(LDA(), support)
+    np.testing.assert_allclose(relative(fast.numpy()), relative(slow.numpy()), atol=1e-8)
+
+
+@pytest.mark.parametrize("dim", [8, 40])
+def test_leave_one_out_of_copies_equals_refits(dim):
     rng = np.random.default_rng(0)
-    support = torch.from_numpy(rng.normal(size=(5, 3, 4, 40)))
+    support = torch.from_numpy(rng.normal(size=(5, 3, 4, dim)))
     support[0] = support[0, :, :1]
     support[1, 0] = support[1, 0, :1]
     support[2, :, 1:] = support[2, :, :1]  # copies once the first is left out

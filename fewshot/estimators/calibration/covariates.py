@@ -13,11 +13,13 @@ from fewshot.estimators.empirical_bayes import posterior_margins
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.margin import held_out_margins, margin_means, projected_scatter
 from fewshot.estimators.moments import ClassPrior
+from fewshot.estimators.winning import Scatter
 from fewshot.heads.base import Head, LinearForm, Support
 
 # Weight of the base covariance against the shots', in degrees of freedom.
 BASE_FREEDOM = 20.0
 LOWEST, HIGHEST = -6.0, 4.0
+SCATTER_VALUES = 1 << 20  # of covariances of the scores at a time
 
 
 class Evidence:
@@ -133,15 +135,16 @@ class Evidence:
         return prior
 
 
-def risk(margins: Tensor, scatter: Tensor) -> Tensor:
+def risk(margins: Tensor, scatter: Scatter) -> Tensor:
     """Probit of the probability of error, assuming independent margins: (E, N).
 
     Parameters
     ----------
     margins : Tensor of shape (E, N, N)
         Expected margin of class c over class j; the diagonal is ignored.
-    scatter : Tensor of shape (E, N, N) or (E, N, N, N)
-        Covariance of the scores, for x of any class or of class c.
+    scatter : Tensor of shape (E, N, N), or callable
+        Covariance of the scores, for x of any class; or a function from a slice of n classes to
+        those for x of these classes, (E, n, N, N).
 
     Notes
     -----
@@ -149,13 +152,13 @@ def risk(margins: Tensor, scatter: Tensor) -> Tensor:
     the margin over its standard deviation, negated. The exact orthant probability would cost a
     hundred times as much and regression on it is no better.
     """
-    N = margins.shape[1]
-    if scatter.ndim == 3:
-        scatter = scatter[:, None]
-    ways = torch.arange(N, device=margins.device)
-    with_class = scatter.expand(-1, N, -1, -1)[:, ways, ways].double()  # (E, c, j): S_cj
-    diagonal = scatter.expand(-1, N, -1, -1).diagonal(dim1=-2, dim2=-1).double()  # S_jj for x of c
-    variance = with_class[:, ways, ways][..., None] + diagonal - 2 * with_class
+    E, N = margins.shape[:2]
+    if isinstance(scatter, Tensor):
+        variance = _margin_variances(scatter[:, None].expand(-1, N, -1, -1), slice(0, N))
+    else:
+        size = max(1, SCATTER_VALUES // (E * N * N))
+        slices = [slice(c, min(c + size, N)) for c in range(0, N, size)]
+        variance = torch.cat([_margin_variances(scatter(part), part) for part in slices], 1)
     margins = margins.double()
     deviation = variance.clamp_min(0).sqrt()
     # No spread at all decides by the sign; equal means are undecided.
@@ -165,3 +168,13 @@ def risk(margins: Tensor, scatter: Tensor) -> Tensor:
     logs = torch.special.log_ndtr(z.clamp(-40, 40)).masked_fill(eye, 0.0)
     wrong = -torch.expm1(logs.sum(-1))
     return torch.special.ndtri(wrong.clamp(1e-12, 1 - 1e-12)).clamp(LOWEST, HIGHEST)
+
+
+def _margin_variances(scatter: Tensor, classes: slice) -> Tensor:
+    """Variances (E, n, N) of the margins of some classes, from covariances (E, n, N, N)."""
+    ways = torch.arange(scatter.shape[-1], device=scatter.device)[classes]
+    places = torch.arange(len(ways), device=scatter.device)
+    with_class = scatter[:, places, ways].double()  # (E, c, j): S_cj
+    diagonal = scatter.diagonal(dim1=-2, dim2=-1).double()  # S_jj for x of c
+    itself = with_class[:, places, ways]
+    return itself[..., None] + diagonal - 2 * with_class

@@ -18,19 +18,21 @@ def lda_leave_one_out(support: Support) -> Tensor | None:
     A left-out shot changes mean, variances and shrinkage of its own class; those of the other
     classes are kept. With A the scaled deviations and B the class means and the shot, both
     whitened by the diagonal, ``b_i' S^-1 b_j = B_i.B_j - (A B_i)' (I + A A')^-1 (A B_j)``, so that
-    one Gram matrix of [A; B] gives all scores of a fold.
+    one Gram matrix of [A; B] gives all scores of a fold. With as many shots as dimensions S itself
+    is smaller: the other classes' part of it is kept, and that of the class is added for each fold.
 
     Returns None where this does not apply: fewer than four shots of a class (the rest would
-    fall under the special rules for two), unequal shots, as many shots as dimensions, or shots
-    without variance.
+    fall under the special rules for two), unequal shots, or shots without variance.
     """
     E, N, K, D = support.features.shape
-    if K < 4 or N * K >= D or not support.complete:
+    if K < 4 or not support.complete:
         return None
-    block = max(1, BLOCK_BYTES // (N * K * D * 8))
+    dense = N * K >= D
+    block = 1 if dense else max(1, BLOCK_BYTES // (N * K * D * 8))
     pieces = []
     for start in range(0, E, block):
-        scores = _block(support.features[start : start + block])
+        features = support.features[start : start + block]
+        scores = _dense(features[0]) if dense else _block(features)
         if scores is None:
             return None
         pieces.append(scores)
@@ -71,6 +73,49 @@ def _block(features: Tensor) -> Tensor | None:
                 return None
             scores[:, n, k] = own
     return scores
+
+
+def _dense(features: Tensor) -> Tensor | None:
+    """Scores (1, N, K, N) of one episode (N, K, D), with covariances (D, D)."""
+    N, K, D = features.shape
+    features = features.double()
+    features = features - features.mean((0, 1))
+    means = features.mean(1)
+    deviations = features - means[:, None]
+    diagonals, factors = (terms[0] for terms in _class_terms(deviations[None], means[None], N))
+    total = factors.flatten(0, 1).mT @ factors.flatten(0, 1)
+    scores = features.new_empty(1, N, K, N)
+    least = 10 * N * K * D * torch.finfo(features.dtype).eps
+    for n in range(N):
+        others = total - factors[n].mT @ factors[n]
+        diagonal = diagonals[:n].sum(0) + diagonals[n + 1 :].sum(0)
+        left = deviations[n] / (K - 1)  # (K, D), by fold
+        own_means = means[n] - left
+        own_deviations = _without_each(deviations[n]) + left[:, None]
+        own = _class_terms(own_deviations[:, None], own_means[:, None], N)
+        for k in range(K):
+            whole = diagonal + own[0][k, 0]
+            factor = own[1][k, 0]
+            covariance = torch.addmm(others, factor.mT, factor)
+            covariance.diagonal().add_(whole)
+            # `covariance.solve` lifts smaller diagonals.
+            if not bool((whole > least * covariance.diagonal()).all()):
+                return None
+            root, failed = torch.linalg.cholesky_ex(covariance)
+            if bool(failed):
+                return None
+            right = torch.cat([means[:n], own_means[k, None], means[n + 1 :], features[n, k, None]])
+            whitened = torch.linalg.solve_triangular(root, right.mT, upper=False)
+            shot = whitened[:, N]
+            scores[0, n, k] = shot @ whitened[:, :N] - whitened[:, :N].square().sum(0) / 2
+    return scores
+
+
+def _without_each(rows: Tensor) -> Tensor:
+    """Rows (K, D) without the k-th, for every k: (K, K - 1, D)."""
+    K = len(rows)
+    kept = torch.arange(K - 1, device=rows.device).expand(K, -1)
+    return rows[kept + (kept >= torch.arange(K, device=rows.device)[:, None])]
 
 
 def _class_terms(deviations: Tensor, means: Tensor, ways: int) -> tuple[Tensor, Tensor]:

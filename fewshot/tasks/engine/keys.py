@@ -15,6 +15,7 @@ import torch
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.transferred import SHIPPED
+from fewshot.estimators.winning import EXACT_WAYS
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.tasks.base import Task, dataset_label
@@ -27,6 +28,8 @@ from fewshot.text.gaussians.predictors.base import TextPredictor
 # Raise it when a formula changes, so that cells of earlier versions are recomputed. The version of
 # the schema is not part of the key: rows of earlier schemas are migrated when they are read.
 CELL_VERSION = 2
+# Of the formulas for more than `EXACT_WAYS` ways.
+MANY_WAYS_VERSION = 2
 
 
 def cell_key(
@@ -59,6 +62,8 @@ def cell_key(
         "head": _parameters(name, classifier),
         **(further or {}),
     }
+    if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
+        causes["many_ways"] = MANY_WAYS_VERSION
     if task.version > 1:
         causes["task_version"] = task.version
     kind: type = type(task)

@@ -6,6 +6,7 @@ import torch
 from scipy.stats import norm
 
 from fewshot.estimators.base import NO_BASE, BaseClasses
+from fewshot.estimators.calibration import covariates
 from fewshot.estimators.calibration.covariates import BASE_FREEDOM, Evidence, risk
 from fewshot.estimators.calibration.regimes import REGIMES
 from fewshot.estimators.davies_bouldin import davies_bouldin_index
@@ -70,12 +71,18 @@ def base_of(seed=5):
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
-def test_risk_equals_a_loop(scale):
+def test_risk_equals_a_loop(scale, monkeypatch):
     rng = np.random.default_rng(0)
     margins = scale * rng.normal(size=(E, N, N))
     root = rng.normal(size=(E, N, N, 6))
     scatter = root @ root.transpose(0, 1, 3, 2)
-    of_classes = risk(torch.from_numpy(margins), torch.from_numpy(scatter)).numpy()
+
+    def scatter_of(classes):
+        return torch.from_numpy(scatter[:, classes])
+
+    of_classes = risk(torch.from_numpy(margins), scatter_of).numpy()
+    monkeypatch.setattr(covariates, "SCATTER_VALUES", 1)  # a class at a time
+    np.testing.assert_array_equal(risk(torch.from_numpy(margins), scatter_of), of_classes)
     shared = risk(torch.from_numpy(margins), torch.from_numpy(scatter[:, 0])).numpy()
     for e in range(E):
         np.testing.assert_allclose(of_classes[e], slow_risk(margins[e], scatter[e]), atol=1e-6)
