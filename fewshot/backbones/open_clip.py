@@ -16,16 +16,12 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.blocks import check_blocks
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.open_clip_features import FEATURES, image_features
 from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder, token_counter
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
-from fewshot.backbones.weights import (
-    check_sha256,
-    checked,
-    read_state_dict,
-    unfit,
-)
+from fewshot.backbones.weights import check_sha256, checked, hub_sha256
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -112,7 +108,7 @@ class OpenClipBackbone(Backbone):
     def weights_file(self) -> Path:
         """The setting `weights`, a file in the folder of weights, or a file of the hub."""
         path = weights_of(self.label, self.weights, self.config, self.folders.weights)
-        return checked(path, self.sha256, self.folders.cache)
+        return checked(path, self.sha256 or hub_sha256(path), self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
         """The image tower with the features of the setting `feature`, not normalised."""
