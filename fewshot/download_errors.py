@@ -81,7 +81,9 @@ class _Case:
         return any(isinstance(error, types) for error in self.errors)
 
     def system(self, *codes: int) -> bool:
-        return any(getattr(error, "errno", None) in codes for error in self.errors)
+        """Whether an error has one of these numbers of `errno`; those of TLS count otherwise."""
+        others = [error for error in self.errors if not isinstance(error, ssl.SSLError)]
+        return any(getattr(error, "errno", None) in codes for error in others)
 
 
 def download_failure(
@@ -117,7 +119,8 @@ def download_failure(
 
 def brief(error: BaseException, width: int = LONGEST) -> str:
     """The message of an error in one line of at most `width` characters, without secrets."""
-    text = without_secrets(" ".join(str(error).split())).rstrip(".") or type(error).__name__
+    text = without_secrets(" ".join(str(error).split())) or type(error).__name__
+    text = text if text.endswith("...") else text.rstrip(".")
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
@@ -186,8 +189,8 @@ def _gated(case: _Case) -> tuple[str, str]:
     )
 
 
-def _unauthorised(case: _Case) -> tuple[str, str]:
-    if case.has("RepositoryNotFoundError", "DatasetNotFoundError"):
+def _repository(case: _Case) -> tuple[str, str]:
+    if not re.search("credentials|token is", case.text):
         return (
             f"{case.server} has no such repository, or it is private",
             f"Check the name; for a private one {LOG_IN}.",
@@ -233,7 +236,7 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "gated",
-        lambda c: c.has("GatedRepoError") or "gated" in c.text.lower(),
+        lambda c: c.has("GatedRepoError") or "is a gated" in c.text,
         _gated,
     ),
     (
@@ -259,9 +262,9 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     (
-        "unauthorised",
+        "repository",
         lambda c: c.status == 401 or c.has("RepositoryNotFoundError", "DatasetNotFoundError"),
-        _unauthorised,
+        _repository,
     ),
     ("limit", lambda c: c.status == 429, _limit),
     (

@@ -15,6 +15,7 @@ from fewshot.file_kinds import kind_of
 SAFETENSORS, TORCH = "a safetensors file", "a PyTorch checkpoint"
 BREAKS_OFF = "that breaks off"
 KEYS = re.compile(r'(Missing|Unexpected) key\(s\) in state_dict: ((?:"[^"]*"(?:, )?)+)')
+NO_TENSOR = re.compile(r'the parameter named "([^"]+)", expected torch\.Tensor')
 SHAPES = re.compile(r"size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]")
 
 
@@ -28,7 +29,7 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
     """
     import torch
 
-    _expect_weights(path)
+    _expect_weights(name, path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -46,7 +47,7 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
         raise unfit(name, path, error) from None
 
 
-def _expect_weights(path: Path) -> None:
+def _expect_weights(name: str, path: Path) -> None:
     """Raise for a file that is something else than its name says, by its first bytes.
 
     The kinds of weights are for torch and safetensors to judge, and so is what is not recognised.
@@ -57,10 +58,10 @@ def _expect_weights(path: Path) -> None:
     if kind is None or (kind.startswith(right) and BREAKS_OFF not in kind):
         return
     remedy = "Delete it and fetch it again, or name another with backbone.weights=FILE."
-    for other, name in ((SAFETENSORS, ".safetensors"), (TORCH, ".pth")):
-        if kind.startswith(other) and name != suffix:
-            remedy = f"Name it {path.with_suffix(name).name}."
-    problem = f"expected weights, and {path} is {kind}"
+    for other, named in ((SAFETENSORS, ".safetensors"), (TORCH, ".pth")):
+        if kind.startswith(other) and named != suffix:
+            remedy = f"Name it {path.with_suffix(named).name}."
+    problem = f"{path} does not load into {name!r}: it is {kind}"
     raise FewshotError("backbone.weights", problem, remedy)
 
 
@@ -110,10 +111,11 @@ def mismatches(text: str) -> str:
         Empty for another message.
     """
     keys = [(kind, re.findall('"([^"]*)"', names)) for kind, names in KEYS.findall(text)]
-    parts = [f"{kind} keys: {some(names)}" for kind, names in keys]
+    parts = [f"not a tensor: {key}" for key in NO_TENSOR.findall(text)[:1]]
+    parts += [f"{kind} keys: {some(names)}" for kind, names in keys]
     shapes = [f"{key} is ({got}), expected ({want})" for key, got, want in SHAPES.findall(text)]
     if shapes:
-        parts.append(f"Other shapes: {some(shapes, 2)}")
+        parts.append(f"size mismatch: {some(shapes, 2)}")
     return "; ".join(parts)
 
 
