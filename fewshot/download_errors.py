@@ -303,6 +303,7 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             c.is_a(ConnectionRefusedError)
             or c.has("ConnectError", "NewConnectionError")
+            or "Couldn't reach" in c.text
             or c.system(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
         ),
         lambda c: (f"no connection to {c.server} ({_last(c)})", f"Check the network. {PROXY}."),

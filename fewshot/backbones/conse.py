@@ -98,6 +98,10 @@ class ConseBackbone(Backbone):
         sentence_files()
         return self.images.weights_file()
 
+    def check_text(self) -> None:
+        """Raise if the sentence encoder's package is missing."""
+        sentence_files()
+
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 over the SHA-256 of the classifier, the sentence encoder and its tokenizer."""

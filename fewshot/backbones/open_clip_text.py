@@ -83,14 +83,25 @@ def load_tokenizer(model: str, label: str, repository: str, folder: Path) -> Any
     source = settings.get("hf_tokenizer_name")
     if not source:
         return open_clip.get_tokenizer(model)
-    if find_spec("transformers") is None:
+    expect_tokenizer_package(model)
+    place = _tokenizer_folder(model, source, [f"{label}-tokenizer", repository, source], folder)
+    return _read(model, place, settings)
+
+
+def expect_tokenizer_package(model: str) -> None:
+    """Raise if the tokenizer of `model` needs ``transformers`` and that is not installed.
+
+    Nothing else: ``transformers`` reads ``tokenizer.json`` without sentencepiece.
+    """
+    import open_clip
+
+    needed = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name")
+    if needed and find_spec("transformers") is None:
         raise FewshotError(
             "backbone",
             f"the tokenizer of {model!r} needs the package transformers, which is not installed",
             f"Run: {install_command('siglip')}; or: pip install transformers.",
         )
-    place = _tokenizer_folder(model, source, [f"{label}-tokenizer", repository, source], folder)
-    return _read(model, place, settings)
 
 
 def _tokenizer_folder(model: str, source: str, names: list[str], folder: Path) -> Path:
