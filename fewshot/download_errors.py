@@ -23,7 +23,7 @@ from typing import Any
 from urllib.error import ContentTooShortError
 
 AGAIN = "Start again."
-PROXY = "Check HTTPS_PROXY, NO_PROXY and, if it is set, HF_ENDPOINT"
+PROXY = "Check HTTPS_PROXY, NO_PROXY and HF_ENDPOINT"
 LOG_IN = "run `hf auth login` or set HF_TOKEN"
 LONGEST = 200  # characters of a client's message
 SECRETS = (
@@ -80,6 +80,10 @@ class _Case:
     def is_a(self, *types: type[BaseException]) -> bool:
         return any(isinstance(error, types) for error in self.errors)
 
+    def says(self, pattern: str) -> bool:
+        """Whether a message has it: clients that raise anew drop the errors inside."""
+        return re.search(pattern, self.text) is not None
+
     def system(self, *codes: int) -> bool:
         """Whether an error has one of these numbers of `errno`; those of TLS count otherwise."""
         others = [error for error in self.errors if not isinstance(error, ssl.SSLError)]
@@ -109,7 +113,7 @@ def download_failure(
     """
     errors = list(_chain(error))
     text = " ".join(" ".join(str(e) for e in errors).split())
-    case = _Case(errors, server, page, storage, _status(errors), text)
+    case = _Case(errors, server, page, storage, _status(errors, text), text)
     for kind, applies, words in RULES:
         if applies(case):
             what, remedy = words(case)
@@ -155,14 +159,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         waiting += [other for other in inner if isinstance(other, BaseException)]
 
 
-def _status(errors: list[BaseException]) -> int | None:
-    """The HTTP status of the first error that has one."""
+def _status(errors: list[BaseException], text: str) -> int | None:
+    """The HTTP status of the first error that has one, or that urllib's message tells."""
     for error in errors:
         response = getattr(error, "response", None)
         for code in (getattr(response, "status_code", None), getattr(error, "code", None)):
             if isinstance(code, int) and 100 <= code < 600:
                 return code
-    return None
+    told = re.search(r"HTTP Error (\d{3})\b", text)
+    return int(told[1]) if told else None
 
 
 def _retry_after(case: _Case) -> str:
@@ -190,7 +195,7 @@ def _gated(case: _Case) -> tuple[str, str]:
 
 
 def _repository(case: _Case) -> tuple[str, str]:
-    if not re.search("credentials|token is", case.text):
+    if not case.says("credentials|token is"):
         return (
             f"{case.server} has no such repository, or it is private",
             f"Check the name; for a private one {LOG_IN}.",
@@ -231,22 +236,22 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "offline",
-        lambda c: c.has("OfflineModeIsEnabled") or "HF_HUB_OFFLINE" in c.text,
+        lambda c: c.has("OfflineModeIsEnabled") or c.says("HF_HUB_OFFLINE"),
         lambda c: ("HF_HUB_OFFLINE forbids downloads", "Unset it."),
     ),
     (
         "gated",
-        lambda c: c.has("GatedRepoError") or "is a gated" in c.text,
+        lambda c: c.has("GatedRepoError") or c.says("is a gated"),
         _gated,
     ),
     (
         "proxy",
-        lambda c: c.has("ProxyError") or c.status == 407 or "Tunnel connection" in c.text,
+        lambda c: c.has("ProxyError") or c.status == 407 or c.says("Tunnel connection"),
         lambda c: (f"the proxy does not let it through ({_last(c)})", f"{PROXY}."),
     ),
     (
         "certificate",
-        lambda c: c.is_a(ssl.SSLError) or c.has("SSLError") or "CERTIFICATE_VERIFY" in c.text,
+        lambda c: c.is_a(ssl.SSLError) or c.has("SSLError") or c.says("CERTIFICATE_VERIFY"),
         lambda c: (
             f"no trusted connection to {c.server} ({_last(c)})",
             "Check the clock; behind a proxy that opens connections, name its certificates with "
@@ -255,10 +260,14 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "name",
-        lambda c: c.is_a(socket.gaierror) or c.has("NameResolutionError"),
         lambda c: (
-            f"no network, or no such host: the name {c.server} cannot be resolved",
-            f"Check the connection. {PROXY}.",
+            c.is_a(socket.gaierror)
+            or c.has("NameResolutionError")
+            or c.says("Name or service not known|name resolution|getaddrinfo|nodename nor servname")
+        ),
+        lambda c: (
+            f"no network: the name of {c.server} cannot be resolved",
+            "Check the connection, HTTPS_PROXY and NO_PROXY.",
         ),
     ),
     (
@@ -287,7 +296,7 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "another answer",
-        lambda c: c.has("FileMetadataError") or "an HTML page" in c.text,
+        lambda c: c.has("FileMetadataError") or c.says("an HTML page"),
         lambda c: (
             f"something else answered in place of {c.server}, such as a proxy or a log-in page",
             f"{PROXY}.",
@@ -295,34 +304,39 @@ RULES: tuple[Rule, ...] = (
     ),
     (
         "time",
-        lambda c: c.is_a(TimeoutError) or c.has("TimeoutException", "Timeout"),
-        lambda c: (f"{c.server} did not answer in time", f"Try again. {PROXY}."),
+        lambda c: (
+            c.is_a(TimeoutError) or c.has("TimeoutException", "Timeout") or c.says("timed out")
+        ),
+        lambda c: (
+            f"{c.server} did not answer in time",
+            "Try again, or check HTTPS_PROXY.",
+        ),
     ),
     (
         "connection",
         lambda c: (
             c.is_a(ConnectionRefusedError)
             or c.has("ConnectError", "NewConnectionError")
-            or "Couldn't reach" in c.text
+            or c.says("Couldn't reach|Connection refused|Network is unreachable")
             or c.system(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
         ),
-        lambda c: (f"no connection to {c.server} ({_last(c)})", f"Check the network. {PROXY}."),
+        lambda c: (
+            f"no connection to {c.server} ({_last(c)})",
+            "Check the network, HTTPS_PROXY and NO_PROXY.",
+        ),
     ),
     (
         "broken off",
         lambda c: (
             c.is_a(BrokenOffError, IncompleteRead, ContentTooShortError, ConnectionError)
             or c.has("RemoteProtocolError", "ReadError", "ChunkedEncodingError", "ProtocolError")
-            or "Consistency check failed" in c.text
+            or c.says("Consistency check failed")
         ),
         lambda c: (f"the download broke off ({_last(c)})", AGAIN),
     ),
     (
         "hash",
-        lambda c: (
-            c.is_a(OtherContentError)
-            or bool(re.search("invalid hash value|checksum|corrupted", c.text, re.I))
-        ),
+        lambda c: c.is_a(OtherContentError) or c.says("(?i)invalid hash value|checksum|corrupted"),
         lambda c: (f"what arrived is not what was published ({_last(c)})", AGAIN),
     ),
     (

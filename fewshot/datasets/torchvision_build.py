@@ -97,8 +97,10 @@ def _line(error: Exception) -> str:
 
 def _of_download(error: Exception, facts: Mapping[str, Any]) -> tuple[str, str]:
     """Why torchvision's download failed, and what to do about it."""
-    urls = [*facts.get("sources", []), ""]
-    failure = download_failure(error, urlsplit(urls[0]).hostname or "the server")
+    # torchvision's address, where the error has it: older releases ask elsewhere than the card.
+    addresses = (getattr(error, "url", None), *facts.get("sources", []), "")
+    address = next(filter(None, addresses), "")
+    failure = download_failure(error, urlsplit(address).hostname or "the server")
     if failure.kind in ("unknown", "hash"):  # torchvision's words for several things
         return _line(error), ""
     return failure.what, failure.remedy

@@ -216,7 +216,7 @@ def test_a_full_disk(hub, monkeypatch):
 
 def test_nobody_listens(workplace, monkeypatch):
     point_to("http://127.0.0.1:9", workplace / "hub", monkeypatch)
-    with pytest.raises(FewshotError, match=r"no connection to 127\.0\.0\.1 .*Check the network"):
+    with pytest.raises(FewshotError, match=r"no connection to 127\.0\.0\.1 .*Check the network, "):
         load_backbone("resnet18", Folders(workplace / "weights")).weights_file()
 
 
@@ -255,6 +255,14 @@ class UnreachableError(Exception):
         (UnreachableError(FileNotFoundError("cached")), "unknown"),
         (FileNotFoundError("model.safetensors"), "missing"),
         (RuntimeError("File not found or corrupted."), "hash"),
+        (
+            RuntimeError(
+                "Tried http://h, got: <urlopen error [Errno -2] Name or service not known>"
+            ),
+            "name",
+        ),
+        (RuntimeError("Tried http://h, got: HTTP Error 404: Not Found"), "missing"),
+        (RuntimeError("Tried http://h, got: HTTP Error 503: Service Unavailable"), "server"),
         (RuntimeError("of a kind that nobody knows"), "unknown"),
     ],
 )
