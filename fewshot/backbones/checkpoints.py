@@ -37,7 +37,7 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
             return load_file(str(path))
         return _state_of(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
+        named = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error))
         raise _not_only_tensors(
             path, f"Python objects{f' ({named[1]})' if named else ''}"
         ) from None

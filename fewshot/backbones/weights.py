@@ -133,6 +133,8 @@ def _call_hub() -> None:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set")
     get_session().head(constants.ENDPOINT, timeout=SECONDS_FOR_THE_HUB)
 
 

@@ -80,6 +80,7 @@ def point_to(address, folder, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", address)
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"):
@@ -154,7 +155,7 @@ def test_the_first_real_error_is_reported(hub, case, capfd):
     assert message.startswith("backbone: the weights of 'resnet18.a1_in1k' are not on this machine")
     assert what in message
     assert remedy in message
-    assert "404" not in message
+    assert "HTTP 404" not in message
     assert not any("pytorch_model.bin" in path for path in Hub.asked)
     assert capfd.readouterr().err == ""
 
