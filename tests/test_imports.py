@@ -10,10 +10,11 @@ import fewshot
 ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
-    ("exceptions", "units"),
+    ("exceptions", "units", "file_kinds"),
     ("importing", "lazy", "paths", "hardware"),
     ("registry",),
-    ("files", "statistics"),
+    ("files", "statistics", "download_errors"),
+    ("downloads",),
     ("backbones", "datasets", "episodes"),
     ("features", "text"),
     ("heads",),
