@@ -114,22 +114,6 @@ def parts_or_subsets(
     return tuple(parts.tolist()), None
 
 
-def named(argument: str, word: object, names: Mapping[str, str]) -> str:
-    """The part or subset that a word stands for, without regard to case and blanks around it.
-
-    Raises
-    ------
-    FewshotError
-        It is not one of `names`.
-    """
-    if isinstance(word, str) and (key := word.strip().lower()) in names:
-        return names[key]
-    raise FewshotError(
-        argument, f"expected one of {', '.join(names)}, got {word!r:.80}",
-        suggestion(str(word), names),
-    )  # fmt: skip
-
-
 def _codes(
     argument: str, words: NDArray, rows: int, names: Mapping[str, str], order: Sequence[str]
 ) -> NDArray:
