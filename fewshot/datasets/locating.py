@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -144,34 +145,45 @@ def _ends(
     rooted = any(path.startswith("/") for path in paths)
     cut = _end if rooted else _relative_end
     shortest = min(paths[row].count("/") for row in rows if rooted == paths[row].startswith("/"))
-    fitting: dict[tuple[str, ...], tuple[Path, Rule]] = {}
+    fitting: list[tuple[int, tuple[str, ...], Path, Rule]] = []
     for folder in dict.fromkeys((root, root / "images", *sub_folders(root))):
         for dropped in range(0 if rooted else 1, min(shortest, DEEPEST) + 1):
             rule: Rule = partial(cut, paths, dropped)
             if len({rule(row) for row in rows}) < len(rows):
                 break  # shorter ends tell them apart even less
-            hits = sum(disk.has(folder, rule(row)) for row in rows)
-            if hits > best:
-                best, fitting = hits, {}
-            elif hits < best or not fitting:
+            there = [row for row in rows if disk.has(folder, rule(row))]
+            if len(there) > best:
+                best, fitting = len(there), []
+            elif len(there) < best or not fitting:
                 continue
-            if hits:
-                files = tuple(os.path.realpath(disk.find(folder, rule(row))) for row in rows)
-                fitting.setdefault(files, (folder, rule))
+            if there:
+                files = [disk.find(folder, rule(row)) for row in there]
+                alike = min(_common_end(file, paths[row]) for file, row in
+                            zip(files, there, strict=True))  # fmt: skip
+                fitting.append((alike, tuple(map(os.path.realpath, files)), folder, rule))
     disk.several.clear()
     distinct = [
-        (folder, rule) for folder, rule in fitting.values()
-        if len({rule(row) for row in range(len(paths))}) == len(paths)
+        entry for entry in fitting
+        if len({entry[3](row) for row in range(len(paths))}) == len(paths)
     ]  # fmt: skip
-    if len(distinct) > 1:
-        shown = [printable(str(folder / rule(rows[0]))) for folder, rule in distinct[:3]]
+    longest = max((entry[0] for entry in distinct), default=0)
+    meant = {files: (folder, rule) for alike, files, folder, rule in reversed(distinct)
+             if alike == longest}  # fmt: skip
+    if len(meant) > 1:
+        shown = [printable(str(folder / rule(rows[0]))) for folder, rule in meant.values()]
         raise FewshotError(
             argument,
             f"{place} has the paths of another place, such as {paths[rows[0]]!r:.200}, which "
-            f"could be {' or '.join(map(repr, shown))}",
+            f"could be {' or '.join(map(repr, sorted(shown)[:3]))}",
             "Set dataset.root to the folder that is meant.",
         )
-    yield from distinct
+    yield from meant.values()
+
+
+def _common_end(file: Path, path: str) -> int:
+    """Number of folders and names in which a file's absolute path ends as a listed path does."""
+    pairs = zip(reversed(file.absolute().parts), reversed(path.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 class _Disk:

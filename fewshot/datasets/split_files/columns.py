@@ -33,6 +33,7 @@ NUMBERS = {
     "labelid", "classid", "categoryid", "targetid", "labelidx", "classidx", "labelindex",
     "classindex", "classnumber",
 }  # fmt: skip
+CLEAR_NUMBERS = NUMBERS | {"label", "labels", "class", "category"}
 SUBSETS = ("subset", "split", "set", "part", "partition", "phase", "dataset")
 ALWAYS_SUBSETS = SUBSETS[:3]  # others are columns of subsets only if all cells are words for such
 KNOWN = frozenset().union(*PATHS, *CLASSES, NUMBERS, SUBSETS)
@@ -161,8 +162,11 @@ def _classes(table: Table, columns: list[str], path: int, argument: str) -> tupl
     for candidates in text_tiers[:3] if any(text_tiers[:3]) else text_tiers:
         if candidates:
             label = _only(table, candidates, argument, "label")
-            return label, next((place for place in sorted(numeric) if
-                                _has_one_name(table, place, label)), None)  # fmt: skip
+            clear = columns[label] in CLASSES[0]
+            return label, next(
+                (place for place in sorted(numeric) if (clear and columns[place] in CLEAR_NUMBERS)
+                 or _can_number(table, columns, place, label)), None
+            )  # fmt: skip
     for candidates in (*tiers, _places(columns, NUMBERS)):
         if candidates:
             return _only(table, candidates, argument, "label"), None
@@ -177,10 +181,14 @@ def _whole_numbers(table: Table, column: int) -> bool:
     )
 
 
-def _has_one_name(table: Table, number: int, label: int) -> bool:
-    """Whether a column of numbers can number the classes: each number goes with one name."""
+def _can_number(table: Table, columns: list[str], number: int, label: int) -> bool:
+    """Whether a column of numbers numbers the classes: each number goes with one name.
+
+    Columns such as ``y`` may number the rows instead.
+    """
     pairs = set(zip(texts(table, number), texts(table, label), strict=True))
-    return len({value for value, _ in pairs}) == len(pairs) < max(len(table.rows), 2)
+    of_rows = columns[number] not in CLEAR_NUMBERS and len(pairs) == len(table.rows)
+    return len({value for value, _ in pairs}) == len(pairs) and not of_rows
 
 
 def _subset(table: Table, columns: list[str], taken: tuple[int, ...]) -> int | None:
@@ -224,7 +232,7 @@ def _missing(table: Table, argument: str) -> FewshotError:
 
 
 def _listed(table: Table) -> str:
-    return ", ".join(_shown(table.columns))
+    return ", ".join(_shown(table.columns)) or "none"
 
 
 def _shown(columns: list[str]) -> Iterator[str]:

@@ -192,9 +192,10 @@ class Rows(NamedTuple):
 
 def _joined(listings: Sequence[Listing]) -> Rows:
     counts = [len(listing.paths) for listing in listings]
-    numbers: list[Sequence[int | None]] = [
-        listing.numbers or [None] * count for listing, count in zip(listings, counts, strict=True)
-    ]
+    numbered = [listing.numbers for listing in listings if listing.numbers is not None]
+    numbers: list[int | None] = [None] * sum(counts)
+    if len(numbered) == len(listings):  # where some have none, names alone tell classes apart
+        numbers = list(chain.from_iterable(numbered))
     parts: list[str | None] = []
     for listing, count in zip(listings, counts, strict=True):
         parts += [listing.part] * count
@@ -207,7 +208,7 @@ def _joined(listings: Sequence[Listing]) -> Rows:
         [0, *np.cumsum(counts).tolist()[:-1]],
         [path for listing in listings for path in listing.paths],
         [name for listing in listings for name in listing.names],
-        list(chain.from_iterable(numbers)),
+        numbers,
         [listed for listing in listings for listed in listing.lists],
         subsets,
         parts,
@@ -267,7 +268,7 @@ def _clash(rows: Rows, argument: str, one: tuple, other: tuple) -> FewshotError:
         argument,
         f"{rows.where(second)}: label {rows.numbers[second]} is {rows.names[second]!r}, but "
         f"{rows.names[first]!r} in {rows.where(first)}",
-        "Give every class a number of its own.",
+        "Give every class a number of its own, or leave the numbers out.",
     )
 
 

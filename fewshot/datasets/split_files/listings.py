@@ -108,7 +108,7 @@ def _expect_scalars(table: Table, which: Sequence[int | None], argument: str) ->
                     argument,
                     f"{table.place(row)}: expected text or a number for "
                     f"{table.columns[column]!r}, got {cells[column]!r:.80}",
-                    "An image is of one class.",
+                    "An image is of one class." if isinstance(cells[column], list) else "",
                 )
 
 

@@ -169,7 +169,10 @@ def _separator(line: str, known: AbstractSet[str]) -> str:
 
 
 def _has_image(cells: Sequence[str]) -> bool:
-    return any(Path(cell.strip()).suffix.lower() in EXTENSIONS for cell in cells)
+    """Whether a cell is an image's file name, also with a number behind it."""
+    words = (match[1] if (match := PATH_AND_NUMBER.fullmatch(cell.strip())) else cell.strip()
+             for cell in cells)  # fmt: skip
+    return any(Path(word).suffix.lower() in EXTENSIONS for word in words)
 
 
 def _with_header(path: Path, argument: str, text: str, separator: str) -> Table:
