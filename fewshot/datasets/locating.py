@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.datasets.classnames import composed
-from fewshot.datasets.images import EXTENSIONS
 from fewshot.datasets.split_files import ImageList
+from fewshot.datasets.split_files.tables import names_image
 from fewshot.datasets.walk import is_file, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError
 
 TRIED = 32  # images, spread over the list, by which the folder of images is found
 DEEPEST = 24  # folders that are taken from the front of a path
-SUFFIXES = tuple(EXTENSIONS)
 
 Rule = Callable[[int], str]  # row number to a path relative to a folder
 
@@ -207,7 +206,7 @@ class _Disk:
     def find(self, folder: Path, path: str) -> Path:
         """The file, also where the disk has another Unicode form of its name."""
         file = folder / path
-        if self._folders or path.lower().endswith(SUFFIXES):
+        if self._folders or names_image(path):
             return file if path.isascii() else self._other_form(folder, path)
         if is_file(file) or not path:
             return file
@@ -231,8 +230,7 @@ class _Disk:
             except (OSError, ValueError):  # no such folder, or no such name
                 names = []
             for name in names:
-                stem, suffix = os.path.splitext(name)  # noqa: PTH122
-                if suffix.lower() in EXTENSIONS:
-                    stems.setdefault(composed(stem), []).append(name)
+                if names_image(name):
+                    stems.setdefault(composed(Path(name).stem), []).append(name)
             self._stems[key] = stems
         return self._stems[key]

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from fewshot.datasets.folder import load_folder
 from fewshot.datasets.parts import (
     PART_NAMES,
     SUBSET_NAMES,
@@ -71,3 +73,17 @@ def test_subsets_without_a_common_class_are_parts():
     for shared in (subset[[0, 3, 2, 3, 3]], subset[[3, 3, 3, 3, 3]]):
         parts, rows = parts_or_subsets(shared, LABELS, 3)
         assert parts is None and rows.tolist() == shared.tolist()
+
+
+@pytest.mark.parametrize(
+    "names", [("base", "val", "novel"), ("train", "dev", "test"), ("Base", "validation", "testing")]
+)
+def test_folders_for_parts(workplace, names):
+    for part, class_name in zip(names, ("ant", "bee", "cat"), strict=True):
+        for name in (class_name, f"{class_name}2"):
+            folder = workplace / "d" / part / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (2, 2)).save(folder / "1.png")
+    dataset = load_folder("x", "d")
+    assert dataset.classnames == ("ant", "ant2", "bee", "bee2", "cat", "cat2")
+    assert dataset.parts == ("base", "base", "validation", "validation", "novel", "novel")

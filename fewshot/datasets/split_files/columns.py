@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot.datasets.images import EXTENSIONS
 from fewshot.datasets.parts import CODES, ROW_NAMES
-from fewshot.datasets.split_files.tables import Table, folded_column
+from fewshot.datasets.split_files.tables import Table, folded_column, names_image
 from fewshot.exceptions import FewshotError, suggestion
 
 # Names that lists have for their columns, folded, the clearest first: those of pandas and glob,
@@ -150,7 +148,7 @@ def _path(table: Table, columns: list[str], argument: str) -> int:
 
 
 def _is_image(cell: Any) -> bool:
-    return isinstance(cell, str) and Path(cell.strip()).suffix.lower() in EXTENSIONS
+    return isinstance(cell, str) and names_image(cell)
 
 
 def _classes(table: Table, columns: list[str], path: int, argument: str) -> tuple[int, int | None]:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fewshot.datasets.images import EXTENSIONS
 from fewshot.datasets.parts import PARTS, ROW_NAMES
 from fewshot.datasets.split_files.listings import (
     Listing,
@@ -15,7 +14,7 @@ from fewshot.datasets.split_files.listings import (
     clean_paths,
     listing_of_table,
 )
-from fewshot.datasets.split_files.tables import read_json_lines, table_of_entries
+from fewshot.datasets.split_files.tables import names_image, read_json_lines, table_of_entries
 from fewshot.datasets.split_files.text import lookup_key, read_mapping
 from fewshot.exceptions import FewshotError
 
@@ -121,7 +120,7 @@ def _by_classes(content: dict[str, Any]) -> bool:
     if not content or not all(isinstance(files, list) and files for files in content.values()):
         return False
     first = next(iter(content.values()))[0]
-    return isinstance(first, str) and Path(first).suffix.lower() in EXTENSIONS
+    return isinstance(first, str) and names_image(first)
 
 
 def _flat(content: dict[str, Any]) -> list[dict[str, Any]]:

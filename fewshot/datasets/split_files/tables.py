@@ -168,11 +168,16 @@ def _separator(line: str, known: AbstractSet[str]) -> str:
     return max(SEPARATORS, key=fit)  # the first of equals
 
 
+def names_image(text: str) -> bool:
+    """Whether a text ends as the name of an image file does."""
+    return Path(text.strip()).suffix.lower() in EXTENSIONS
+
+
 def _has_image(cells: Sequence[str]) -> bool:
     """Whether a cell is an image's file name, also with a number behind it."""
     words = (match[1] if (match := PATH_AND_NUMBER.fullmatch(cell.strip())) else cell.strip()
              for cell in cells)  # fmt: skip
-    return any(Path(word).suffix.lower() in EXTENSIONS for word in words)
+    return any(map(names_image, words))
 
 
 def _with_header(path: Path, argument: str, text: str, separator: str) -> Table:
