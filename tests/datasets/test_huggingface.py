@@ -52,6 +52,12 @@ def saved(tmp_path):
     return tmp_path / "pets"
 
 
+def test_a_column_of_text_that_is_called_as_in_lists(tmp_path):
+    other = table([10, 20], ["cat", "ant"], hf.Value("string"), width=[3, 4])
+    other.rename_column("kind", "Breed").save_to_disk(tmp_path / "breeds")
+    assert loaded(tmp_path / "breeds").classnames == ("ant", "cat")
+
+
 @pytest.mark.parametrize("names", [("train", "test"), ("base", "novel")])
 def test_splits_with_other_classes_each_are_parts(tmp_path, names):
     tables = {names[0]: table([10, 20], [0, 0]), names[1]: table([30], [1])}

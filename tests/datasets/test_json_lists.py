@@ -150,3 +150,12 @@ def test_base_and_novel_lists(workplace):
     assert (listed.parts, listed.subset) == (("base", "novel"), None)
     both = {"base": rows, "novel": [["c.jpg", 1, "bee"]]}
     assert "class 'bee' is in base and in novel" in refusal(both)
+
+
+def test_columns_of_a_file_that_has_none(workplace):
+    file = written("s.json", {"train": [["a.jpg", 0, "ant"]]})
+    with pytest.raises(
+        FewshotError, match=r"dataset\.columns\.label: expected nothing, as s\.json"
+    ):
+        read_image_list(file, columns={"path": None, "label": "species"})
+    assert len(read_image_list(file, columns={"path": None, "label": None}).paths) == 1

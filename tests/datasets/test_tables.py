@@ -170,7 +170,8 @@ def test_classes_that_differ_in_spelling(workplace):
     ("file", "remedy"),
     [("l.parquet", "pandas.read_parquet('l.parquet').to_csv('l.csv', index=False)"),
      ("l.XLSX", "pandas.read_excel('l.XLSX').to_csv"), ("l.csv.gz", "Unpack it first"),
-     ("l.pkl", "or a folder of such")],
+     ("l.pkl", "never loaded. Write its images to a CSV"),
+     ("l.doc", "or a folder of such")],
 )  # fmt: skip
 def test_files_that_are_no_text(workplace, file, remedy):
     assert remedy in refusal(file, "x")
@@ -180,6 +181,8 @@ def test_text_in_another_encoding(workplace):
     Path("l.csv").write_bytes("path,class\n1.jpg,b\n2.jpg,caf\u00e9\n".encode("cp1252"))
     message = refusal("l.csv")
     assert "l.csv, line 3" in message and "Save it as UTF-8" in message and "cp1252" in message
+    Path("l.csv").write_bytes("path,class\n1.jpg,b\n".encode("utf-16-le"))
+    assert "NUL characters" in refusal("l.csv")
 
 
 def test_classes_of_a_split_in_other_tables(workplace):

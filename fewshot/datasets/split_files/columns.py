@@ -98,6 +98,15 @@ def expect_roles(chosen: Mapping[str, str | None] | None) -> Mapping[str, str | 
     return chosen
 
 
+def expect_no_roles(chosen: Mapping[str, str | None] | None, why: str) -> None:
+    """Raise if columns are named for a file that has none."""
+    for role, name in expect_roles(chosen).items():
+        if name is not None:
+            raise FewshotError(
+                f"{SETTING}.{role}", f"expected nothing, as {why}, no columns, got {name!r}"
+            )
+
+
 def texts(table: Table, column: int) -> list[str]:
     """Cells of a column as text; "" for None, which is a cell that an object of JSON lacks."""
     cells = [row[column] for row in table.rows]

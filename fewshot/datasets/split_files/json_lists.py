@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.datasets.parts import PARTS, ROW_NAMES
+from fewshot.datasets.split_files.columns import expect_no_roles
 from fewshot.datasets.split_files.listings import (
     Listing,
     clean_names,
@@ -48,6 +49,8 @@ def json_listings(
         return
     if not isinstance(content, dict):
         raise FewshotError(argument, f"{path} should have lists under train, val and test")
+    if content.keys() >= {NAMES, LABELS} or content.keys() >= {ROOTS, ROOT_NAMES}:
+        expect_no_roles(columns, f"{path} has lists of names")
     if content.keys() >= {NAMES, LABELS}:
         yield _closer_look(path, argument, content, absolute, part)
     elif content.keys() >= {ROOTS, ROOT_NAMES}:
@@ -145,6 +148,7 @@ def _entries(
 
     place = place or where
     if not isinstance(entries[0], dict):
+        expect_no_roles(columns, f"{path} has lists of [path, label, classname]")
         return _triples(path, argument, absolute, entries, part, listed, place)
     for row, entry in enumerate(entries):
         if not isinstance(entry, dict):

@@ -25,6 +25,7 @@ BINARY = {
     ".parquet": "read_parquet", ".feather": "read_feather", ".xlsx": "read_excel",
     ".xls": "read_excel", ".xlsm": "read_excel", ".ods": "read_excel", ".dta": "read_stata",
 }  # fmt: skip
+PICKLES = (".pkl", ".pickle", ".pck", ".pt", ".pth")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar")
 
 
@@ -130,7 +131,7 @@ def table_of_entries(
 
 
 def expect_text_file(path: Path, argument: str) -> None:
-    """Raise with what to do about a spreadsheet, a binary table or a packed file."""
+    """Raise with what to do about a spreadsheet, a binary table, a pickle or a packed file."""
     suffix = path.suffix.lower()
     if suffix in BINARY:
         csv_file = path.with_suffix(".csv").name
@@ -139,6 +140,13 @@ def expect_text_file(path: Path, argument: str) -> None:
             f"expected a text file such as CSV, got {path.name!r}",
             f'Write one: python -c "import pandas; pandas.{BINARY[suffix]}({str(path)!r})'
             f'.to_csv({csv_file!r}, index=False)".',
+        )
+    if suffix in PICKLES:
+        raise FewshotError(
+            argument,
+            f"expected a text file such as CSV, got {path.name!r}; pickles could run code and are "
+            "never loaded",
+            "Write its images to a CSV file with the columns filename,label.",
         )
     if suffix in PACKED:
         raise FewshotError(
@@ -170,7 +178,8 @@ def _separator(line: str, known: AbstractSet[str]) -> str:
 
 def names_image(text: str) -> bool:
     """Whether a text ends as the name of an image file does."""
-    return Path(text.strip()).suffix.lower() in EXTENSIONS
+    _, dot, extension = text.strip().rpartition(".")
+    return f"{dot}{extension.lower()}" in EXTENSIONS
 
 
 def _has_image(cells: Sequence[str]) -> bool:

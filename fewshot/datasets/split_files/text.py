@@ -14,6 +14,7 @@ from fewshot.datasets.parts import PART_NAMES
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
 
+NULS_WITHIN = 4096  # characters; UTF-16 without its mark has one in every second
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -31,6 +32,12 @@ def read_text(path: Path, argument: str) -> str:
         text = content.decode("utf-16" if content.startswith(UTF16) else "utf-8-sig")
     except ValueError as error:
         raise _undecodable(content, error, path, argument) from None
+    if "\0" in text[:NULS_WITHIN]:
+        raise FewshotError(
+            argument,
+            f"cannot parse {path}: it has NUL characters, as a file that is no text",
+            "Save it as UTF-8.",
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
