@@ -191,6 +191,7 @@ class Rows(NamedTuple):
 
 
 def _joined(listings: Sequence[Listing]) -> Rows:
+    """All rows, in the order of their listings."""
     counts = [len(listing.paths) for listing in listings]
     numbered = [listing.numbers for listing in listings if listing.numbers is not None]
     numbers: list[int | None] = [None] * sum(counts)
@@ -199,8 +200,8 @@ def _joined(listings: Sequence[Listing]) -> Rows:
     parts: list[str | None] = []
     for listing, count in zip(listings, counts, strict=True):
         parts += [listing.part] * count
-    given = [listing.subsets for listing in listings if listing.subsets is not None]
-    subsets = list(chain.from_iterable(given)) if len(given) == len(listings) else None
+    split = [listing.subsets for listing in listings if listing.subsets is not None]
+    subsets = list(chain.from_iterable(split)) if len(split) == len(listings) else None
     if subsets and any(listing.by_class for listing in listings):
         parts, subsets = [PART_OF_SUBSET[name] for name in subsets], None
     return Rows(
@@ -245,9 +246,9 @@ def _classes_of(rows: Rows, argument: str, same_names: str) -> dict[Class, str |
     """
     present = dict.fromkeys(zip(rows.numbers, rows.names, rows.parts, strict=True))
     order = sorted(present, key=lambda entry: (entry[0] or 0, entry[1]))
-    for one, other in pairwise(order):
-        if one[0] is not None and one[0] == other[0] and one[1] != other[1]:
-            raise _clash(rows, argument, one, other)
+    for before, entry in pairwise(order):
+        if entry[0] is not None and before[0] == entry[0] and before[1] != entry[1]:
+            raise _clash(rows, argument, before[:2], entry[:2])
     part_of: dict[Class, str | None] = {}
     for number, name, part in present:
         if part_of.setdefault((number, name), part) != part:
@@ -258,12 +259,14 @@ def _classes_of(rows: Rows, argument: str, same_names: str) -> dict[Class, str |
 
 
 def _first(rows: Rows, number: int | None, name: str) -> int:
+    """The first row of a class."""
     pairs = zip(rows.numbers, rows.names, strict=True)
     return next(row for row, pair in enumerate(pairs) if pair == (number, name))
 
 
-def _clash(rows: Rows, argument: str, one: tuple, other: tuple) -> FewshotError:
-    first, second = sorted(_first(rows, *entry[:2]) for entry in (one, other))
+def _clash(rows: Rows, argument: str, *classes: Class) -> FewshotError:
+    """The error of two classes with one number."""
+    first, second = sorted(_first(rows, *entry) for entry in classes)
     return FewshotError(
         argument,
         f"{rows.where(second)}: label {rows.numbers[second]} is {rows.names[second]!r}, but "
@@ -273,6 +276,7 @@ def _clash(rows: Rows, argument: str, one: tuple, other: tuple) -> FewshotError:
 
 
 def _in_two_parts(rows: Rows, argument: str, entry: Class) -> FewshotError:
+    """The error of a class that is in lists of two parts."""
     members = [
         row for row, pair in enumerate(zip(rows.numbers, rows.names, strict=True)) if pair == entry
     ]
