@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.datasets.settings import DatasetSettings
@@ -30,7 +31,7 @@ kinds.add("torchvision", "fewshot.datasets.torchvision:load_torchvision", "a set
 kinds.add("cub", "fewshot.datasets.cub:load_cub", "CUB-200-2011 in its own layout")
 kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub name or folder")
 kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safetensors file")
-kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a JSON or CSV file lists")
+kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a CSV or JSON file lists")
 
 COMMON = frozenset(DatasetSettings.__annotations__)
 # Settings of every data set of another package, beside the parameters of its loader.
@@ -40,6 +41,7 @@ PLUGGED: dict[str, Any] = {
     "base_fraction": 0.5,
     "split_seed": 0,
     "subset": "all",
+    "same_names": "raise",
     "on_error": "raise",
 }
 # By name, as features are a layer above.
@@ -69,7 +71,9 @@ def load_dataset(
     kind, name = settings["kind"], str(settings.get("name") or settings["kind"])
     on_error, subset = settings.get("on_error", "raise"), settings.get("subset") or "all"
     expect_choice("dataset.on_error", on_error, ("raise", "skip"))
+    same_names = settings.get("same_names") or "raise"
     expect_choice("dataset.subset", subset, SUBSETS)
+    expect_choice("dataset.same_names", same_names, ("raise", "keep"))
     entry = kinds[kind]
     loader = entry.load()
     takes = inspect.signature(loader).parameters
@@ -80,14 +84,18 @@ def load_dataset(
         del options["name"]  # it knows its name
     surroundings = {
         "on_error": on_error,
+        "same_names": same_names,
         "cache": places and places.digests,
         "data": places and places.data,
     }
     options |= {key: value for key, value in surroundings.items() if key in takes}
     loaded = _loaded(entry, kind, options)
+    if not facts and not (kind == "features" and Path(str(settings.get("path"))).is_dir()):
+        # Names of cards are told apart already, those of a bank were when it was made.
+        loaded = _told_apart(loaded, settings, same_names)
     if subset != "all":
         loaded = _only(loaded, subset)
-    named = with_names(loaded, settings.get("classnames"), facts)
+    named = with_names(loaded, settings.get("classnames"), facts, same_names)
     if protocol:
         how = {"protocol": protocol} if deviation is None else {"not_of_protocol": deviation}
         named = replace(named, naming=named.naming | how)
@@ -145,6 +153,21 @@ def _of_another_package(
         )
     dataset: ImageDataset | FeatureBank = loaded  # type: ignore[assignment]
     return dataset
+
+
+def _told_apart(
+    loaded: ImageDataset | FeatureBank, settings: Mapping[str, Any], same_names: str
+) -> ImageDataset | FeatureBank:
+    """The data set with distinct class names, or an error about two that are the same."""
+    from fewshot.datasets.classnames import distinct_names
+
+    setting = next(
+        (key for key in ("path", "split_file", "root", "source") if settings.get(key)), ""
+    )
+    where = str(settings[setting] if setting else settings["kind"])
+    argument = f"dataset.{setting}" if setting else "dataset"
+    names = distinct_names(argument, loaded.classnames, where, same_names, loaded.ids)
+    return loaded if names == loaded.classnames else replace(loaded, classnames=names)
 
 
 def _only(loaded: ImageDataset | FeatureBank, subset: str) -> ImageDataset | FeatureBank:

@@ -20,7 +20,13 @@ from fewshot.datasets.huggingface_columns import (
     package,
 )
 from fewshot.datasets.images import UnreadableImageError, read_image
-from fewshot.datasets.layout import SUBSET_NAMES
+from fewshot.datasets.parts import (
+    PART_NAMES,
+    PARTS,
+    ROW_NAMES,
+    parts_of_classes,
+    parts_or_subsets,
+)
 from fewshot.download_errors import brief, download_failure
 from fewshot.exceptions import FewshotError, expect
 
@@ -92,7 +98,7 @@ def load_huggingface(
         tuple(f"{split}/{row:06d}" for split, table in tables.items() for row in range(len(table))),
         read,
         fingerprint,
-        subset=_subset(list(tables), sizes),
+        *_split(list(tables), sizes, labels, classnames),
     )
 
 
@@ -164,9 +170,15 @@ def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
     return read
 
 
-def _subset(splits: list[str], sizes: list[int]) -> NDArray | None:
-    """Subset of every image by the names of the splits; None if a name is not a subset."""
-    subsets = [SUBSET_NAMES.get(split.lower()) for split in splits]
-    if None in subsets or len(splits) == 1:
-        return None
-    return np.repeat(np.array(subsets, dtype=str), sizes)
+def _split(
+    splits: list[str], sizes: list[int], labels: NDArray, classnames: tuple[str, ...]
+) -> tuple[tuple[str, ...] | None, NDArray | None]:
+    """Parts of the classes, or subset of every image, by the names of the splits, or neither."""
+    words = [split.lower() for split in splits]
+    if len(splits) == 1 or any(word not in ROW_NAMES for word in words):
+        return None, None
+    if any(word in PARTS[::2] for word in words):  # "base" or "novel"
+        parts = np.repeat(np.array([PART_NAMES[word] for word in words]), sizes)
+        return parts_of_classes(parts, labels, classnames), None
+    subset = np.repeat(np.array([ROW_NAMES[word] for word in words]), sizes)
+    return parts_or_subsets(subset, labels, len(classnames))

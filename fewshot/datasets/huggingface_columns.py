@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.labels import missing, refuse_missing_texts
+from fewshot.datasets.split_files.columns import CLASSES
+from fewshot.datasets.split_files.tables import folded_column
 from fewshot.exceptions import FewshotError, install_command, suggestion
 
 LABEL_NAMES = ("label", "labels", "class", "target")  # tried where no column is a ClassLabel
+OTHER_LABEL_NAMES = frozenset().union(*CLASSES)  # tried last, as in lists of images
 
 
 def package() -> Any:
@@ -45,6 +48,8 @@ def label_column(table: Any, column: str | None) -> str:
     columns = [name for name, kind in kinds if isinstance(kind, package().ClassLabel)]
     if not columns:
         columns = [name for name in LABEL_NAMES if name in table.features][:1]
+    if not columns:
+        columns = [name for name in table.features if folded_column(name) in OTHER_LABEL_NAMES]
     return _only("dataset.label", "ClassLabel", columns, table)
 
 

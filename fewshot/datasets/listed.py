@@ -1,9 +1,8 @@
-"""Data sets from a list of images and classes: JSON files of CoOp, CSV files of miniImageNet."""
+"""Data sets from a list of images and classes: tables, JSON files of CoOp and others."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,22 @@ from PIL import Image
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest, index_of
 from fewshot.datasets.images import read_image
+from fewshot.datasets.locating import located
+from fewshot.datasets.parts import parts_or_subsets
 from fewshot.datasets.split_files import ImageList, read_image_list
-from fewshot.datasets.walk import (
-    is_file,
-    is_folder,
-    printable,
-    sub_folders,
-)
+from fewshot.datasets.split_files.images import metadata_files
+from fewshot.datasets.walk import direct_images, is_file, is_folder, printable
 from fewshot.exceptions import FewshotError
 
 SPLIT_FILE = "dataset.split_file"
-TRIED = 32  # images, spread over the list, by which the folder of images is found
 
 
 def load_listed(
     name: str,
     root: str | None = None,
     split_file: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    same_names: str = "raise",
     on_error: str = "raise",
     cache: Path | None = None,
     data: Path | None = None,
@@ -36,7 +34,8 @@ def load_listed(
     """The images that `split_file` lists, wherever they lie below `root`.
 
     Paths in the list may be relative to `root`, to its folder ``images``, to another sub-folder of
-    it or to the folder of the list; images may lie flat or in folders named after their classes.
+    it or to the folder of the list, or absolute; images may lie flat or in folders named after
+    their classes. See :func:`~fewshot.datasets.locating.located`.
 
     Parameters
     ----------
@@ -45,7 +44,13 @@ def load_listed(
         By default ``<data>/<name>``.
     split_file : str, optional
         See :func:`~fewshot.datasets.split_files.read_image_list`; relative to the current folder
-        or to `root`. By default `root`'s only ``split_*.json``, or `root` with its train.csv.
+        or to `root`. By default `root`'s only ``split_*.json``, its metadata.csv or .jsonl, or
+        `root` with its train.csv.
+    columns : mapping, optional
+        Columns of the list by role, "path", "label" and "subset", where their names are unusual.
+    same_names : {"raise", "keep"}
+        What to do about classes of one name, see
+        :func:`~fewshot.datasets.classnames.distinct_names`.
     on_error : {"raise", "skip"}
         What to do about listed images that do not exist.
     cache : Path, optional
@@ -60,14 +65,22 @@ def load_listed(
     """
     folder = _root(name, root, data)
     place = _split_place(folder, split_file)
-    listed = read_image_list(place, SPLIT_FILE)
-    files = _located(listed, folder, place if is_folder(place) else place.parent)
-    present = np.array([is_file(file) for file in files])
+    listed = read_image_list(place, SPLIT_FILE, columns, same_names, absolute=True)
+    beside = place if is_folder(place) else place.parent
+    files = located(listed, folder, beside, place, SPLIT_FILE)
+    exists = is_folder if listed.folders else is_file
+    present = np.array([exists(file) for file in files])
     if not present.all() and (on_error != "skip" or not present.any()):
         raise _missing(listed, files, present, folder, place)
-    files = [file for file, exists in zip(files, present, strict=True) if exists]
+    files = [file for file, there in zip(files, present, strict=True) if there]
     labels = listed.labels[present]
-    subset = None if listed.subset is None else listed.subset[present]
+    if listed.folders:
+        files, labels = _images_in(files, labels, place)
+    parts, subset = listed.parts, None
+    if listed.subset is not None:
+        parts, subset = parts_or_subsets(listed.subset[present], labels, len(listed.classnames))
+    if parts and set(parts) == {"base"}:
+        parts = None  # the only list, called train: there is nothing that it is the base of
     paths = tuple(_relative(file, folder) for file in files)
 
     def read(row: int) -> Image.Image:
@@ -78,8 +91,21 @@ def load_listed(
 
     dataset_name = folder.resolve().name if name == "listed" else name
     return ImageDataset(
-        dataset_name, labels, listed.classnames, paths, read, fingerprint, listed.parts, subset
+        dataset_name, labels, listed.classnames, paths, read, fingerprint, parts, subset
     )  # fmt: skip
+
+
+def _images_in(
+    folders: list[Path], labels: np.ndarray, place: Path
+) -> tuple[list[Path], np.ndarray]:
+    """The images right in folders, and the labels of their folders."""
+    images = [direct_images(folder) for folder in folders]
+    for folder, files in zip(folders, images, strict=True):
+        if not files:
+            raise FewshotError(
+                SPLIT_FILE, f"{printable(str(folder))!r}, which {place} lists, has no image"
+            )
+    return [file for files in images for file in files], np.repeat(labels, list(map(len, images)))
 
 
 def _root(name: str, root: str | None, data: Path | None) -> Path:
@@ -106,6 +132,8 @@ def _split_place(folder: Path, split_file: str | None) -> Path:
     lists = sorted(folder.glob("split_*.json"))
     if len(lists) == 1:
         return lists[0]
+    if not lists and (metadata := metadata_files(folder)):
+        return metadata.get("", folder)
     if not lists and any(is_file(folder / f"{part}.csv") for part in ("train", "val", "test")):
         return folder
     names = ", ".join(path.name for path in lists) if lists else "none"
@@ -116,63 +144,21 @@ def _split_place(folder: Path, split_file: str | None) -> Path:
     )
 
 
-Rule = Callable[[int], str]  # row number to a path relative to a folder
-
-
-def _located(listed: ImageList, root: Path, beside: Path) -> list[Path]:
-    """A file for every row, existing or not, by the folder and the rule that fit best."""
-    rows = np.unique(np.linspace(0, len(listed.paths) - 1, TRIED).round().astype(int)).tolist()
-    best, choice = -1, (root, _rules(listed)[0])
-    for folder in _folders(root, beside):
-        for rule in _rules(listed):
-            hits = sum(is_file(_on_disk(folder, rule(row))) for row in rows)
-            if hits > best:
-                best, choice = hits, (folder, rule)
-            if best == len(rows):
-                break
-    folder, rule = choice
-    return [_on_disk(folder, rule(row)) for row in range(len(listed.paths))]
-
-
-def _folders(root: Path, beside: Path) -> Iterator[Path]:
-    """Where images may lie, the usual places first."""
-    yield from dict.fromkeys((root, root / "images", beside, beside / "images", *sub_folders(root)))
-
-
-def _rules(listed: ImageList) -> list[Rule]:
-    """Ways to lay out listed images in a folder."""
-    paths, labels, lists = listed.paths, listed.labels, listed.lists
-    return [
-        lambda row: paths[row],
-        lambda row: f"{listed.classnames[labels[row]]}/{paths[row]}",
-        lambda row: f"{lists[row]}/{paths[row]}",
-        lambda row: f"{lists[row]}/{listed.classnames[labels[row]]}/{paths[row]}",
-    ]
-
-
-def _on_disk(folder: Path, path: str) -> Path:
-    """The file, also where the disk has another Unicode form of its name."""
-    file = folder / path
-    if not path.isascii() and not is_file(file):
-        for form in ("NFC", "NFD"):
-            if is_file(other := folder / unicodedata.normalize(form, path)):
-                return other
-    return file
-
-
 def _missing(
     listed: ImageList, files: list[Path], present: np.ndarray, root: Path, place: Path
 ) -> FewshotError:
     count, first = int((~present).sum()), int(np.argmin(present))
     where = printable(str(files[first]))
-    tried = (
-        "" if present.any() else f"; looked in {str(root)!r}, its sub-folders and beside the list"
-    )
+    path = listed.paths[first]
+    tried = f"; looked in {str(root)!r}, its sub-folders and beside the list"
+    if path.startswith("/"):
+        tried = f"; looked for the ends of such paths in {str(root)!r} and its sub-folders"
+    remedy = "Check dataset.root: it should be the folder that the paths of the list start from."
     return FewshotError(
         SPLIT_FILE,
-        f"{count} of {len(files)} images that {place} lists are missing, first "
-        f"{listed.paths[first]!r} at {where!r}{tried}",
-        "Set dataset.on_error=skip to go without them." if present.any() else "Check dataset.root.",
+        f"{count} of {len(files)} {'folders' if listed.folders else 'images'} that {place} lists "
+        f"are missing, first {path!r:.300} at {where!r:.300}{'' if present.any() else tried}",
+        "Set dataset.on_error=skip to go without them." if present.any() else remedy,
     )
 
 

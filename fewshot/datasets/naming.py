@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fewshot.datasets.cards import unique_names
-from fewshot.datasets.classnames import expect_distinct, folded, nearest
+from fewshot.datasets.classnames import distinct_names, folded, nearest
 from fewshot.datasets.identifiers import (
     WORDNET_ID,
     identifiers,
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from fewshot.features.bank import FeatureBank
 
 SETTING = "dataset.classnames"
+TELL_APART = "Say what tells the two apart, or set dataset.same_names=keep."
 AUTO, CLIP, CARD, DATA = "auto", "clip", "card", "data"
 WORDS = (AUTO, CLIP, CARD, DATA)
 FILE, WORDNET = "file", "wordnet"
 Named = TypeVar("Named", bound="ImageDataset | FeatureBank")
 
 
-def with_names(loaded: Named, setting: str | None, facts: Mapping[str, Any]) -> Named:
+def with_names(
+    loaded: Named, setting: str | None, facts: Mapping[str, Any], same_names: str = "raise"
+) -> Named:
     """A data set with the class names that the setting ``dataset.classnames`` selects.
 
     Parameters
@@ -48,6 +51,8 @@ def with_names(loaded: Named, setting: str | None, facts: Mapping[str, Any]) -> 
         chose, change only if they look like identifiers.
     facts : mapping
         The data set's card; may be empty.
+    same_names : {"raise", "keep"}
+        What to do about two names of a file that are the same.
 
     Returns
     -------
@@ -61,21 +66,21 @@ def with_names(loaded: Named, setting: str | None, facts: Mapping[str, Any]) -> 
         No such names for these classes, or a file that does not fit them.
     """
     ids = loaded.ids or loaded.classnames
-    names, record = _names(loaded, ids, str(setting or AUTO), facts)
+    names, record = _names(loaded, ids, str(setting or AUTO), facts, same_names)
     if names == loaded.classnames:
         return replace(loaded, naming=record)
     return replace(loaded, classnames=names, ids=ids, naming=record)
 
 
 def _names(
-    loaded: Named, ids: Sequence[str], setting: str, facts: Mapping[str, Any]
+    loaded: Named, ids: Sequence[str], setting: str, facts: Mapping[str, Any], same_names: str
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     names = loaded.classnames
     if setting == DATA:
         return names, {"from": DATA}
     if setting not in WORDS:
         path = Path(setting).expanduser()
-        return read_names(path, [ids, names]), {"from": FILE, "source": path.name}
+        return read_names(path, [ids, names], same_names), {"from": FILE, "source": path.name}
     if setting == AUTO:
         chosen = hasattr(loaded, "features") and not identifiers(names)
         order: tuple[str, ...] = () if chosen else (CLIP, CARD)
@@ -163,7 +168,9 @@ def _no_list(
     return FewshotError(SETTING, f"expected {allowed} or a file of names, got {setting!r}; {why}")
 
 
-def read_names(path: Path, orders: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def read_names(
+    path: Path, orders: Sequence[Sequence[str]], same_names: str = "raise"
+) -> tuple[str, ...]:
     """Class names from a file.
 
     Parameters
@@ -173,6 +180,8 @@ def read_names(path: Path, orders: Sequence[Sequence[str]]) -> tuple[str, ...]:
         a name per line, in the order of the classes.
     orders : sequence of sequences of C str
         Identifiers of the classes, in one or more vocabularies.
+    same_names : {"raise", "keep"}
+        With "keep", two equal names are followed by the identifiers.
 
     Raises
     ------
@@ -201,11 +210,7 @@ def read_names(path: Path, orders: Sequence[Sequence[str]]) -> tuple[str, ...]:
             f"from {ids[0]!r} to {ids[-1]!r}", "Give a name per class, in that order.",
         )  # fmt: skip
     names = tuple(" ".join(name.split()) for name in content)
-    try:
-        expect_distinct(SETTING, names, str(path))
-    except FewshotError as error:
-        raise FewshotError(SETTING, error.problem, "Say what tells the two apart.") from None
-    return names
+    return distinct_names(SETTING, names, str(path), same_names, ids, TELL_APART)
 
 
 def _in_order(content: Mapping[str, Any], path: Path, orders: Sequence[Sequence[str]]) -> list[Any]:

@@ -30,6 +30,9 @@ class DatasetSettings(TypedDict, total=False):
     classnames : str
         What prompts and reports call the classes: "auto", "clip", "card", "data", or a file of
         names.
+    same_names : {"raise", "keep"}
+        Classes whose names are equal, or differ only in case, Unicode form, ``_``, ``-`` and
+        spaces: an error, or classes of their own.
     protocol : str, optional
         Split, class names and lists of images that a benchmark uses, for instance "coop".
     """
@@ -43,4 +46,5 @@ class DatasetSettings(TypedDict, total=False):
     subset: str
     on_error: str
     classnames: str
+    same_names: str
     protocol: str | None

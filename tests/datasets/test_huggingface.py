@@ -52,6 +52,28 @@ def saved(tmp_path):
     return tmp_path / "pets"
 
 
+def test_a_column_of_text_that_is_called_as_in_lists(tmp_path):
+    other = table([10, 20], ["cat", "ant"], hf.Value("string"), width=[3, 4])
+    other.rename_column("kind", "Breed").save_to_disk(tmp_path / "breeds")
+    assert loaded(tmp_path / "breeds").classnames == ("ant", "cat")
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("base", "novel")])
+def test_splits_with_other_classes_each_are_parts(tmp_path, names):
+    tables = {names[0]: table([10, 20], [0, 0]), names[1]: table([30], [1])}
+    hf.DatasetDict(tables).save_to_disk(tmp_path / "parts")
+    dataset = loaded(tmp_path / "parts")
+    assert (dataset.parts, dataset.subset) == (("base", "novel"), None)
+
+
+def test_classes_of_one_name(tmp_path):
+    kind = hf.ClassLabel(names=["Crane", "crane"])
+    table([10, 20], [0, 1], kind).save_to_disk(tmp_path / "cranes")
+    with pytest.raises(FewshotError, match=r"differ in spelling only.*dataset\.same_names=keep"):
+        loaded(tmp_path / "cranes")
+    assert loaded(tmp_path / "cranes", same_names="keep").classnames == ("Crane", "crane")
+
+
 def test_splits_are_joined_and_found_by_type(saved, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(Image, "open", lambda *a, **k: pytest.fail("decoded while listing"))

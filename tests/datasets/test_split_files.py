@@ -135,7 +135,7 @@ def test_folders_that_are_wrong(workplace):
     for name in ("val", "valid"):
         written(f"two/{name}.csv", "filename,label\n1.jpg,cat\n")
     assert "'val.csv' and 'valid.csv'" in refusal(read_class_split, "two")
-    Path("s.json").write_bytes(b"\xff\xfe{\0")
+    Path("s.json").write_bytes(b"\xff\xfe{\0\0")
     assert "Save it as UTF-8" in refusal(read_class_split, "s.json")
 
 

@@ -8,21 +8,26 @@ from reprlib import repr as brief  # aliases of aliases in YAML can be endless
 from typing import Any
 
 from fewshot.datasets.classnames import composed
-from fewshot.datasets.parts import PARTS
+from fewshot.datasets.parts import PART_NAMES, PARTS
+from fewshot.datasets.split_files.columns import (
+    CLASSES,
+    SUBSETS,
+    class_column,
+    texts,
+)
+from fewshot.datasets.split_files.tables import expect_text_file, folded_column, read_table
 from fewshot.datasets.split_files.text import (
-    PART_NAMES,
-    column,
     files_of_parts,
     lookup_key,
     read_lines,
     read_mapping,
-    read_table,
 )
 from fewshot.datasets.walk import is_folder
 from fewshot.exceptions import FewshotError
 
-CLASS_COLUMNS = ("class", "classname", "label", "category")
-PART_COLUMNS = ("part", "split", "subset", "set")
+PART_COLUMNS = ("part", *SUBSETS)
+KNOWN = frozenset().union(*CLASSES, PART_COLUMNS)
+TABLES = (".csv", ".tsv")
 
 
 def read_class_split(path: Path, argument: str = "dataset.split") -> dict[str, list[str]]:
@@ -45,11 +50,12 @@ def read_class_split(path: Path, argument: str = "dataset.split") -> dict[str, l
     if is_folder(path):
         files = files_of_parts(path, argument)
         lists = {part: _names_in(file, argument) for part, file in files.items()}
-    elif path.suffix.lower() == ".csv":
+    elif path.suffix.lower() in TABLES:
         lists = _from_table(path, argument)
     elif path.suffix.lower() == ".txt" and path.stem.lower() in PART_NAMES:
         lists = {PART_NAMES[path.stem.lower()]: read_lines(path, argument)}
     else:
+        expect_text_file(path, argument)
         lists = _from_mapping(path, argument)
     return _disjoint(lists, path, argument)
 
@@ -58,34 +64,26 @@ def _names_in(file: Path, argument: str) -> list[str]:
     """Classes of one part: the column of classes, or every line."""
     if file.suffix.lower() == ".txt":
         return read_lines(file, argument)
-    columns, rows = read_table(file, argument)
-    name = _class_column(columns, file, argument)
-    return [row[name] for _, row in rows]
+    table = read_table(file, argument, KNOWN)
+    return texts(table, class_column(table, argument))
 
 
 def _from_table(path: Path, argument: str) -> dict[str, list[str]]:
-    columns, rows = read_table(path, argument)
-    part = column(columns, PART_COLUMNS)
+    table = read_table(path, argument, KNOWN)
+    columns = [folded_column(name) for name in table.columns]
+    part = next((columns.index(name) for name in PART_COLUMNS if name in columns), None)
     if part is None and path.stem.lower() in PART_NAMES:
         return {PART_NAMES[path.stem.lower()]: _names_in(path, argument)}
     if part is None:
-        raise FewshotError(argument, f"{path} has no column 'part'; it has {', '.join(columns)}")
-    name = _class_column(columns, path, argument)
-    lists: dict[str, list[str]] = {}
-    for line, row in rows:
-        lists.setdefault(lookup_key(row[part], PART_NAMES, path, argument, line), []).append(
-            row[name]
-        )
-    return lists
-
-
-def _class_column(columns: list[str], path: Path, argument: str) -> str:
-    name = column(columns, CLASS_COLUMNS)
-    if name is None:
         raise FewshotError(
-            argument, f"{path} has no column 'class' or 'label'; it has {', '.join(columns)}"
+            argument, f"{path} has no column 'part'; it has {', '.join(table.columns)}"
         )
-    return name
+    names = texts(table, class_column(table, argument))
+    lists: dict[str, list[str]] = {}
+    for row, (word, name) in enumerate(zip(texts(table, part), names, strict=True)):
+        key = lookup_key(word, PART_NAMES, table.place(row), argument)
+        lists.setdefault(key, []).append(name)
+    return lists
 
 
 def _from_mapping(path: Path, argument: str) -> dict[str, list[str]]:
@@ -97,7 +95,7 @@ def _from_mapping(path: Path, argument: str) -> dict[str, list[str]]:
         )
     lists: dict[str, list[str]] = {}
     for key, names in content.items():
-        part = lookup_key(key, PART_NAMES, path, argument)
+        part = lookup_key(key, PART_NAMES, str(path), argument)
         if part in lists:
             raise FewshotError(argument, f"{path}: {key!r} is the second list of the part {part}")
         lists[part] = list(_names(names, f"{path}: {key}", argument))

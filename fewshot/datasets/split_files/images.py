@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import posixpath
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.datasets.classnames import composed
-from fewshot.datasets.labels import MISSING_TEXTS
-from fewshot.datasets.layout import SUBSET_NAMES, SUBSET_ORDER
-from fewshot.datasets.split_files.text import (
-    PART_NAMES,
-    column,
-    files_of_parts,
-    lookup_key,
-    read_mapping,
-    read_table,
-)
-from fewshot.datasets.walk import is_folder
-from fewshot.exceptions import FewshotError
+from fewshot.datasets.classnames import SAME_NAMES, composed, distinct_names, folded
+from fewshot.datasets.parts import PART_NAMES, PART_OF_SUBSET, SUBSET_NAMES, SUBSETS
+from fewshot.datasets.split_files.columns import KNOWN
+from fewshot.datasets.split_files.json_lists import json_listings, line_listing
+from fewshot.datasets.split_files.listings import Listing, listing_of_table
+from fewshot.datasets.split_files.tables import expect_text_file, read_table
+from fewshot.datasets.split_files.text import files_of_parts
+from fewshot.datasets.walk import is_file, is_folder, sub_folders
+from fewshot.exceptions import FewshotError, expect_choice
 
-PATH_COLUMNS = ("path", "filename", "file", "image")
-CLASS_COLUMNS = ("class", "classname", "label", "category")
-SUBSET_COLUMNS = ("subset", "split", "set")
+TABLES = (".csv", ".tsv", ".txt")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl")  # of files for train, val and test in a folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +32,16 @@ class ImageList:
     Attributes
     ----------
     paths : tuple of M str
-        As listed, with ``/``; none leaves the folder that it is relative to.
+        As listed, in normal form with ``/``; relative ones stay in the folder that they are
+        relative to.
     labels : ndarray of shape (M,), int64
     classnames : tuple of C str
     lists : tuple of M str
         Name of the list that contains the image, such as "train"; may be "".
     subset : ndarray of shape (M,), str, or None
     parts : tuple of C str, or None
+    folders : bool
+        Whether the paths are those of folders of images.
     """
 
     paths: tuple[str, ...]
@@ -53,22 +50,17 @@ class ImageList:
     lists: tuple[str, ...]
     subset: NDArray | None
     parts: tuple[str, ...] | None
+    folders: bool = False
 
 
-class Row(NamedTuple):
-    """An entry of a list and its location in the file."""
-
-    where: str
-    path: str
-    classname: str
-    number: int | None
-    listed: str
-    subset: str | None = None
-    part: str | None = None
-
-
-def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageList:
-    """Read a CoOp JSON file, miniImageNet CSV files, or a CSV file of images.
+def read_image_list(
+    path: Path,
+    argument: str = "dataset.split_file",
+    columns: Mapping[str, str | None] | None = None,
+    same_names: str = "raise",
+    absolute: bool = False,
+) -> ImageList:
+    """Read a list of images in one of the formats of :mod:`fewshot.datasets.split_files`.
 
     Rows are sorted by class, subset and path. Classes are in
     order of their numbers where the file has such, else of their names.
@@ -76,11 +68,20 @@ def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageLi
     Parameters
     ----------
     path : Path
-        ``{"train": [[path, label, classname], ...], "val": ..., "test": ...}``; a folder with
-        train.csv, val.csv and test.csv (columns filename, label) or one of them; or a CSV file
-        with the columns filename, label and, if images come split, subset.
+        A table (CSV, TSV, text) with the columns filename, label and, if images come split,
+        subset, or what others call these; JSON (``{"train": [[path, label, classname], ...], "val":
+        ..., "test": ...}`` and its relatives), or JSON objects a line; or a folder with train, val
+        and test (or base, val, novel) of one of these, whose classes then are base, validation and
+        novel, or one of these files.
     argument : str
         The setting named in errors.
+    columns : mapping, optional
+        Names of columns by role ("path", "label", "subset") where they are unusual.
+    same_names : {"raise", "keep"}
+        What to do about classes of one name, see
+        :func:`~fewshot.datasets.classnames.distinct_names`.
+    absolute : bool
+        Whether absolute paths are taken; they are ``/...`` then.
 
     Raises
     ------
@@ -88,156 +89,247 @@ def read_image_list(path: Path, argument: str = "dataset.split_file") -> ImageLi
         Malformed; an image comes twice; a class is in two parts; numbers and names of classes do
         not go together.
     """
-    if is_folder(path):
-        files = files_of_parts(path, argument)
-        rows = [row for part, file in files.items() for row in _table_rows(file, argument, part)]
-    elif path.suffix.lower() == ".csv":
-        rows = list(_table_rows(path, argument, PART_NAMES.get(path.stem.lower())))
-    elif path.suffix.lower() == ".json":
-        rows = list(_json_rows(path, argument))
+    expect_choice("dataset.same_names", same_names, ("raise", "keep"))
+    if is_folder(path) and (metadata := metadata_files(path)):
+        listings = [
+            listing
+            for subset, file in metadata.items()
+            for listing in _metadata(file, subset, argument, columns, absolute)
+        ]
+    elif is_folder(path):
+        files = files_of_parts(path, argument, SUFFIXES)
+        listings = [
+            listing
+            for part, file in files.items()
+            for listing in _listings(file, argument, columns, absolute, part)
+        ]
     else:
-        raise FewshotError(
-            argument, f"expected a .json file, a .csv file or a folder of such, got {str(path)!r}"
-        )
-    if not rows:
+        part = PART_NAMES.get(path.stem.lower())
+        listings = list(_listings(path, argument, columns, absolute, part))
+    rows = _joined(listings)
+    if not rows.paths:
         raise FewshotError(argument, f"{path} lists no image")
-    _expect_consistent(rows, argument)
-    return _as_list(rows)
+    _expect_no_copy(rows, argument)
+    classes = _classes_of(rows, argument, same_names)
+    return _as_list(rows, classes, argument, same_names, path)
 
 
-def _table_rows(path: Path, argument: str, part: str | None) -> Iterator[Row]:
-    columns, rows = read_table(path, argument)
-    file, classname = column(columns, PATH_COLUMNS), column(columns, CLASS_COLUMNS)
-    if file is None or classname is None:
+def metadata_files(folder: Path) -> dict[str, Path]:
+    """``metadata.csv`` or ``metadata.jsonl`` of Hugging Face's image folders, by subset.
+
+    Right in the folder it is that of "" and the only one, else one may be in ``train``, ``test``...
+    """
+    if right_here := _metadata_in(folder):
+        return {"": right_here}
+    subs = [sub for sub in sub_folders(folder) if sub.name.lower() in SUBSET_NAMES]
+    return {sub.name: file for sub in subs if (file := _metadata_in(sub))}
+
+
+def _metadata_in(folder: Path) -> Path | None:
+    files = (folder / f"metadata{suffix}" for suffix in (".csv", ".jsonl"))
+    return next((file for file in files if is_file(file)), None)
+
+
+def _metadata(
+    file: Path,
+    subset: str,
+    argument: str,
+    columns: Mapping[str, str | None] | None,
+    absolute: bool,
+) -> Iterator[Listing]:
+    """The list of a metadata file, with paths relative to the folder that has the subset's."""
+    for listing in _listings(file, argument, columns, absolute, None):
+        if not subset:
+            yield listing
+            continue
+        count = len(listing.paths)
+        paths = [path if path.startswith("/") else f"{subset}/{path}" for path in listing.paths]
+        subsets = [SUBSET_NAMES[subset.lower()]] * count
+        yield replace(listing, paths=paths, lists=[subset] * count, subsets=subsets, by_class=False)
+
+
+def _listings(
+    path: Path,
+    argument: str,
+    columns: Mapping[str, str | None] | None,
+    absolute: bool,
+    part: str | None,
+) -> Iterator[Listing]:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        yield from json_listings(path, argument, columns, absolute, part)
+    elif suffix in (".jsonl", ".ndjson"):
+        yield line_listing(path, argument, columns, absolute, part)
+    elif suffix in TABLES:
+        table = read_table(path, argument, KNOWN)
+        yield listing_of_table(table, argument, columns, absolute, part)
+    else:
+        expect_text_file(path, argument)
         raise FewshotError(
             argument,
-            f"{path} should have the columns filename and label; it has {', '.join(columns)}",
-            "" if file else "To split by class, set dataset=folder dataset.split=FILE.",
+            "expected a .json, .jsonl, .csv, .tsv or .txt file or a folder of such, got "
+            f"{str(path)!r}",
         )
-    subset = column(columns, SUBSET_COLUMNS)
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        listed = row[subset] if subset else path.stem
-        part_of = subset and lookup_key(listed, SUBSET_NAMES, path, argument, line)
-        yield Row(
-            where, _inside(row[file], where, argument), _free_name(row[classname], where, argument),
-            None, listed, part_of, None if subset else part,
-        )  # fmt: skip
 
 
-def _json_rows(path: Path, argument: str) -> Iterator[Row]:
-    content = read_mapping(path, argument)
-    if not isinstance(content, dict):
-        raise FewshotError(argument, f"{path} should have lists under train, val and test")
-    seen: dict[str, str] = {}
-    for key, entries in content.items():
-        subset = lookup_key(key, SUBSET_NAMES, path, argument)
-        if seen.setdefault(subset, key) != key:
-            raise FewshotError(argument, f"{path}: {seen[subset]!r} and {key!r} are the same")
-        if not isinstance(entries, list):
-            raise FewshotError(argument, f"{path}: {key} should be a list of images")
-        for i, entry in enumerate(entries):
-            where = f"{path}: {key}[{i}]"
-            file, number, name = _triple(entry, where, argument)
-            yield Row(
-                where, _inside(file, where, argument), _name(name, where, argument),
-                number, key, subset,
-            )  # fmt: skip
+class Rows(NamedTuple):
+    """The rows of all listings."""
+
+    listings: Sequence[Listing]
+    starts: list[int]
+    paths: list[str]
+    names: list[str]
+    numbers: list[int | None]
+    lists: list[str]
+    subsets: list[str] | None
+    parts: list[str | None]
+
+    def where(self, row: int) -> str:
+        """The place of a row in its file."""
+        which = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.listings[which].place(row - self.starts[which])
 
 
-def _triple(entry: Any, where: str, argument: str) -> tuple[str, int, str]:
-    fine = isinstance(entry, list) and len(entry) == 3
-    if fine and all(isinstance(text, str) for text in entry[::2]) and type(entry[1]) is int:
-        return entry[0], entry[1], entry[2]
-    remedy = "To split by class, set dataset=folder dataset.split=FILE."
-    raise FewshotError(
-        argument,
-        f"{where}: expected [path, label, classname], got {repr(entry)[:80]}",
-        remedy if isinstance(entry, str) else "",
+def _joined(listings: Sequence[Listing]) -> Rows:
+    """All rows, in the order of their listings."""
+    counts = [len(listing.paths) for listing in listings]
+    numbered = [listing.numbers for listing in listings if listing.numbers is not None]
+    numbers: list[int | None] = [None] * sum(counts)
+    if len(numbered) == len(listings):  # where some have none, names alone tell classes apart
+        numbers = list(chain.from_iterable(numbered))
+    parts: list[str | None] = []
+    for listing, count in zip(listings, counts, strict=True):
+        parts += [listing.part] * count
+    split = [listing.subsets for listing in listings if listing.subsets is not None]
+    subsets = list(chain.from_iterable(split)) if len(split) == len(listings) else None
+    if subsets and any(listing.by_class for listing in listings):
+        parts, subsets = [PART_OF_SUBSET[name] for name in subsets], None
+    return Rows(
+        listings,
+        [0, *np.cumsum(counts).tolist()[:-1]],
+        [path for listing in listings for path in listing.paths],
+        [name for listing in listings for name in listing.names],
+        numbers,
+        [listed for listing in listings for listed in listing.lists],
+        subsets,
+        parts,
     )
 
 
-def _name(name: str, where: str, argument: str) -> str:
-    if not name.strip():
-        raise FewshotError(argument, f"{where}: the class has no name")
-    return composed(name.strip())
-
-
-def _free_name(name: str, where: str, argument: str) -> str:
-    """A class name without a number; texts of missing values are errors."""
-    if name.strip() in MISSING_TEXTS:
-        raise FewshotError(
-            argument,
-            f"{where}: the class is {name.strip()!r}, the text that a missing label becomes",
-            "Drop such rows, or rename the class.",
-        )
-    return _name(name, where, argument)
-
-
-def _inside(path: str, where: str, argument: str) -> str:
-    """A listed path in normal form; a path that leaves the data set is an error."""
-    short = posixpath.normpath(path.strip().replace("\\", "/"))
-    leaves = short.startswith(("/", "..")) or re.match("[A-Za-z]:", short) or "\0" in short
-    if leaves or short == ".":
-        raise FewshotError(
-            argument, f"{where}: expected a path below the data set's folder, got {path!r:.80}"
-        )
-    return short
-
-
-def _expect_consistent(rows: list[Row], argument: str) -> None:
-    """One entry per image, one name per number, one number and one part per class."""
-    files: dict[str, Row] = {}
-    names: dict[int | None, Row] = {}
-    classes: dict[str, Row] = {}
-    for row in rows:
-        other = files.setdefault(composed(row.path), row)
-        if other is not row:
-            both = f"in {other.listed} and in {row.listed}" if other.listed != row.listed else ""
+def _expect_no_copy(rows: Rows, argument: str) -> None:
+    """Raise if an image is listed twice."""
+    files = [path if path.isascii() else composed(path) for path in rows.paths]
+    if len(set(files)) == len(files):
+        return
+    first: dict[str, int] = {}
+    for row, file in enumerate(files):
+        other = first.setdefault(file, row)
+        if other != row:
+            lists = rows.lists[other], rows.lists[row]
+            both = f" in {lists[0]} and in {lists[1]}" if lists[0] != lists[1] else ""
             raise FewshotError(
                 argument,
-                f"{row.where}: image {row.path!r} is listed twice {both}".rstrip()
-                + f", first as {other.where}",
-            )
-        named = names.setdefault(row.number, row)
-        if row.number is not None and named.classname != row.classname:
-            raise FewshotError(
-                argument,
-                f"{row.where}: label {row.number} is {row.classname!r}, but {named.classname!r} "
-                f"in {named.where}",
-            )
-        first = classes.setdefault(row.classname, row)
-        if first.number != row.number:
-            raise FewshotError(
-                argument,
-                f"{row.where}: class {row.classname!r} has label {row.number}, but "
-                f"{first.number} in {first.where}",
-            )
-        if first.part != row.part:
-            raise FewshotError(
-                argument,
-                f"{row.where}: class {row.classname!r} is in {first.listed} and in {row.listed}; "
-                "these lists must have no class in common",
-                "For a split by image, write one CSV file with the columns filename,label,subset.",
+                f"{rows.where(row)}: image {rows.paths[row]!r} is listed twice{both}, first as "
+                f"{rows.where(other)}",
+                "Leave it in one class, and list it once.",
             )
 
 
-def _as_list(rows: list[Row]) -> ImageList:
-    by_class = sorted(rows, key=lambda row: (row.number or 0, row.classname))
-    classnames = tuple(dict.fromkeys(row.classname for row in by_class))
-    number = {name: c for c, name in enumerate(classnames)}
-    part_of = {row.classname: row.part for row in rows}
+Class = tuple[int | None, str]
 
-    def place(row: Row) -> tuple[int, int, str]:
-        return number[row.classname], SUBSET_ORDER.index(row.subset or "train"), row.path
 
-    rows = sorted(rows, key=place)
-    split = rows[0].subset is not None
+def _classes_of(rows: Rows, argument: str, same_names: str) -> dict[Class, str | None]:
+    """The part of every class, by number and name, in their order.
+
+    One name per number, one part per class, and, unless `same_names` is "keep", one number per
+    name.
+    """
+    present = dict.fromkeys(zip(rows.numbers, rows.names, rows.parts, strict=True))
+    order = sorted(present, key=lambda entry: (entry[0] or 0, entry[1]))
+    for before, entry in pairwise(order):
+        if entry[0] is not None and before[0] == entry[0] and before[1] != entry[1]:
+            raise _clash(rows, argument, before[:2], entry[:2])
+    part_of: dict[Class, str | None] = {}
+    for number, name, part in present:
+        if part_of.setdefault((number, name), part) != part:
+            raise _in_two_parts(rows, argument, (number, name))
+    if same_names == "raise":
+        _expect_distinct(rows, argument, list(part_of))
+    return {entry[:2]: part_of[entry[:2]] for entry in order}
+
+
+def _first(rows: Rows, number: int | None, name: str) -> int:
+    """The first row of a class."""
+    pairs = zip(rows.numbers, rows.names, strict=True)
+    return next(row for row, pair in enumerate(pairs) if pair == (number, name))
+
+
+def _clash(rows: Rows, argument: str, *classes: Class) -> FewshotError:
+    """The error of two classes with one number."""
+    first, second = sorted(_first(rows, *entry) for entry in classes)
+    return FewshotError(
+        argument,
+        f"{rows.where(second)}: label {rows.numbers[second]} is {rows.names[second]!r}, but "
+        f"{rows.names[first]!r} in {rows.where(first)}",
+        "Give every class a number of its own, or leave the numbers out.",
+    )
+
+
+def _in_two_parts(rows: Rows, argument: str, entry: Class) -> FewshotError:
+    """The error of a class that is in lists of two parts."""
+    members = [
+        row for row, pair in enumerate(zip(rows.numbers, rows.names, strict=True)) if pair == entry
+    ]
+    first = members[0]
+    row = next(row for row in members if rows.parts[row] != rows.parts[first])
+    return FewshotError(
+        argument,
+        f"{rows.where(row)}: class {entry[1]!r} is in {rows.lists[first]} and in "
+        f"{rows.lists[row]}; these lists must have no class in common",
+        "For a split by image, write one CSV file with the columns filename,label,subset.",
+    )
+
+
+def _expect_distinct(rows: Rows, argument: str, classes: Sequence[Class]) -> None:
+    """Raise if two classes have one name, or names that differ in spelling only."""
+    first: dict[str, Class] = {}
+    for entry in classes:
+        other = first.setdefault(folded(entry[1]), entry)
+        if other == entry:
+            continue
+        where, where_first = (rows.where(_first(rows, *pair)) for pair in (entry, other))
+        if other[1] == entry[1]:
+            problem = (
+                f"{where}: class {entry[1]!r} has label {entry[0]}, but {other[0]} in {where_first}"
+            )
+        else:
+            problem = (
+                f"{where}: class {entry[1]!r} and {other[1]!r} of {where_first} differ in spelling "
+                "only"
+            )
+        raise FewshotError(argument, problem, SAME_NAMES)
+
+
+def _as_list(
+    rows: Rows, classes: Mapping[Class, str | None], argument: str, same_names: str, path: Path
+) -> ImageList:
+    number = {entry: c for c, entry in enumerate(classes)}
+    labels = np.fromiter(
+        map(number.__getitem__, zip(rows.numbers, rows.names, strict=True)), np.int64
+    )
+    place = {subset: i for i, subset in enumerate(SUBSETS)}
+    subsets = [place[name] for name in rows.subsets] if rows.subsets else [0] * len(labels)
+    order = sorted(range(len(labels)), key=list(zip(labels.tolist(), subsets, rows.paths,
+                   strict=True)).__getitem__)  # fmt: skip
+    ids = [str(c if entry[0] is None else entry[0]) for c, entry in enumerate(classes)]
+    names = distinct_names(argument, [name for _, name in classes], str(path), same_names, ids)
+    parts = None if None in classes.values() else tuple(map(str, classes.values()))
     return ImageList(
-        tuple(row.path for row in rows),
-        np.array([number[row.classname] for row in rows], dtype=np.int64),
-        classnames,
-        tuple(row.listed for row in rows),
-        np.array([row.subset for row in rows]) if split else None,
-        None if None in part_of.values() else tuple(str(part_of[name]) for name in classnames),
+        tuple(rows.paths[row] for row in order),
+        labels[order],
+        names,
+        tuple(rows.lists[row] for row in order),
+        np.array(SUBSETS)[subsets][order] if rows.subsets else None,
+        parts,
+        any(listing.folders for listing in rows.listings),
     )

@@ -1,34 +1,55 @@
-"""Reading of user files: JSON, YAML, CSV and lines of text."""
+"""Reading of user files as text: encodings, JSON, YAML, lines, and files named after parts."""
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fewshot.datasets.layout import SUBSET_NAMES, SUBSET_ORDER
-from fewshot.datasets.parts import PARTS
+from fewshot.datasets.parts import PART_NAMES
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
 
-PART_OF_SUBSET = dict(zip(SUBSET_ORDER, PARTS, strict=True))
-PART_NAMES = {part: part for part in PARTS} | {
-    name: PART_OF_SUBSET[subset] for name, subset in SUBSET_NAMES.items()
-}
+NULS_WITHIN = 4096  # characters; UTF-16 without its mark has one in every second
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, argument: str) -> str:
-    """A file as text in UTF-8, with or without a byte order mark."""
+    """A file as text with ``\\n`` between lines: UTF-8, or UTF-16 with a byte order mark.
+
+    Excel writes UTF-16 as "Unicode text". Other encodings are an error, as a guess could change
+    the names of classes and files without a word.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise FewshotError(argument, f"cannot read {str(path)!r}: {error.strerror}") from None
+    try:
+        text = content.decode("utf-16" if content.startswith(UTF16) else "utf-8-sig")
     except ValueError as error:
-        raise FewshotError(argument, f"cannot parse {path}: {error}", "Save it as UTF-8.") from None
+        raise _undecodable(content, error, path, argument) from None
+    if "\0" in text[:NULS_WITHIN]:
+        raise FewshotError(
+            argument,
+            f"cannot parse {path}: it has NUL characters, as a file that is no text",
+            "Save it as UTF-8.",
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _undecodable(content: bytes, error: ValueError, path: Path, argument: str) -> FewshotError:
+    start = getattr(error, "start", 0)
+    line = content.count(b"\n", 0, start) + 1
+    return FewshotError(
+        argument,
+        f"cannot parse {path}, line {line}: {error}",
+        "Save it as UTF-8 (in Excel, as 'CSV UTF-8'); from Windows' usual encoding: "
+        "iconv -f cp1252 -t utf-8 OLD > NEW.",
+    )
 
 
 def read_mapping(path: Path, argument: str) -> Any:
@@ -42,7 +63,7 @@ def read_mapping(path: Path, argument: str) -> Any:
     text = read_text(path, argument)
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(text, object_pairs_hook=_without_duplicates)
+            return json.loads(text, object_pairs_hook=without_duplicates)
         # Every name as text, or a class called `no` would be False and `007` would be 7.
         return yaml.load(text, _Text)
     except (ValueError, yaml.YAMLError) as error:
@@ -51,48 +72,18 @@ def read_mapping(path: Path, argument: str) -> Any:
         raise FewshotError(argument, f"cannot parse {path}: nested too deeply") from None
 
 
-def read_table(path: Path, argument: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Columns of a CSV file with a header, in lower case, and its rows with their line numbers.
-
-    Raises
-    ------
-    FewshotError
-        It cannot be read, is empty, or a row has another number of cells than the header.
-    """
-    lines = csv.reader(io.StringIO(read_text(path, argument), newline=""), strict=True)
-    rows: list[tuple[int, dict[str, str]]] = []
-    columns: list[str] = []
-    try:
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not columns:
-                columns = [cell.strip().lower() for cell in cells]
-                continue
-            if len(cells) != len(columns):
-                raise FewshotError(
-                    argument,
-                    f"{path}, line {lines.line_num}: expected {len(columns)} cells "
-                    f"({','.join(columns)}), got {len(cells)}",
-                )
-            cut = (cell.strip() for cell in cells)
-            rows.append((lines.line_num, dict(zip(columns, cut, strict=True))))
-    except csv.Error as error:
-        where = f"{path}, line {lines.line_num}"
-        raise FewshotError(argument, f"cannot parse {where}: {error}") from None
-    if not rows:
-        raise FewshotError(argument, f"{path} has no rows below a line that names its columns")
-    return columns, rows
-
-
 def read_lines(path: Path, argument: str) -> list[str]:
     """Lines of a text file that are not blank."""
     lines = read_text(path, argument).split("\n")
     return [line.strip() for line in lines if line.strip()]
 
 
-def files_of_parts(folder: Path, argument: str) -> dict[str, Path]:
-    """``train``, ``val`` and ``test`` with .csv, or else .txt, in a folder, under their parts.
+def files_of_parts(
+    folder: Path, argument: str, suffixes: Sequence[str] = (".csv", ".txt")
+) -> dict[str, Path]:
+    """``train``, ``val`` and ``test`` (or ``base`` ...) in a folder, under their parts.
+
+    They have the first of `suffixes` with which there are any.
 
     Raises
     ------
@@ -103,7 +94,7 @@ def files_of_parts(folder: Path, argument: str) -> dict[str, Path]:
         paths = sorted(path for path in folder.iterdir() if is_file(path))
     except OSError as error:
         raise FewshotError(argument, f"cannot list {str(folder)!r}: {error.strerror}") from None
-    for suffix in (".csv", ".txt"):
+    for suffix in suffixes:
         files: dict[str, Path] = {}
         for path in paths:
             if path.suffix.lower() == suffix and path.stem.lower() in PART_NAMES:
@@ -115,30 +106,25 @@ def files_of_parts(folder: Path, argument: str) -> dict[str, Path]:
         if files:
             return files
     raise FewshotError(
-        argument, f"folder {str(folder)!r} has no train.csv, val.csv, test.csv, nor such .txt"
+        argument,
+        f"folder {str(folder)!r} has no train{suffixes[0]}, val{suffixes[0]}, test{suffixes[0]}, "
+        f"nor such {', '.join(suffixes[1:])}",
     )
 
 
-def lookup_key(
-    key: object, values: dict[str, str], path: Path, argument: str, line: int = 0
-) -> str:
+def lookup_key(key: object, values: Mapping[str, str], where: str, argument: str) -> str:
     """The value of a key or a cell in `values`, without regard to case."""
     if isinstance(key, str) and key.strip().lower() in values:
         return values[key.strip().lower()]
-    where = f"{path}, line {line}" if line else str(path)
     raise FewshotError(
         argument,
-        f"{where}: expected one of {', '.join(values)}, got {key!r}",
+        f"{where}: expected one of {', '.join(values)}, got {key!r:.80}",
         suggestion(str(key), values),
     )
 
 
-def column(columns: list[str], names: tuple[str, ...]) -> str | None:
-    """The first of `names` that is a column, or None."""
-    return next((name for name in names if name in columns), None)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError where a key comes twice."""
     _expect_unique([key for key, _ in pairs])
     return dict(pairs)
 
