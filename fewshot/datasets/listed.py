@@ -11,7 +11,7 @@ from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest, index_of
-from fewshot.datasets.images import read_image
+from fewshot.datasets.images import pixel_limit, read_image
 from fewshot.datasets.split_files import ImageList, read_image_list
 from fewshot.datasets.walk import (
     is_file,
@@ -30,6 +30,7 @@ def load_listed(
     root: str | None = None,
     split_file: str | None = None,
     on_error: str = "raise",
+    max_pixels: int | None = None,
     cache: Path | None = None,
     data: Path | None = None,
 ) -> ImageDataset:
@@ -48,6 +49,8 @@ def load_listed(
         or to `root`. By default `root`'s only ``split_*.json``, or `root` with its train.csv.
     on_error : {"raise", "skip"}
         What to do about listed images that do not exist.
+    max_pixels : int, optional
+        Larger images are refused; see :func:`~fewshot.datasets.images.pixel_limit`.
     cache : Path, optional
         Folder for remembered content hashes.
     data : Path, optional
@@ -58,6 +61,7 @@ def load_listed(
     FewshotError
         No such folder or list, a malformed list, or missing images.
     """
+    limit = pixel_limit(max_pixels)
     folder = _root(name, root, data)
     place = _split_place(folder, split_file)
     listed = read_image_list(place, SPLIT_FILE)
@@ -71,7 +75,7 @@ def load_listed(
     paths = tuple(_relative(file, folder) for file in files)
 
     def read(row: int) -> Image.Image:
-        return read_image(files[row])
+        return read_image(files[row], limit)
 
     def fingerprint() -> str:
         return images_digest(paths, files, index_of(folder, cache, "listed"), labels)
