@@ -13,7 +13,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest
 from fewshot.datasets.image_kinds import EXPECTED, KINDS, extension_of, kind_by_phrase, remedies
 from fewshot.datasets.images import pixel_limit, read_image
-from fewshot.datasets.unread import OtherFiles, unread_problem, unread_remedy
+from fewshot.datasets.unread import OtherFiles, unread_amounts, unread_remedy
 from fewshot.datasets.walk import (
     image_files,
     is_file,
@@ -80,7 +80,7 @@ def _images_at(place: Path, argument: str, others: OtherFiles) -> list[Path]:
     if images:
         return images
     if unread := beside.unread():
-        problem = f"no image that can be read in {shown}: {unread_problem(unread)}"
+        problem = f"no image that can be read in {shown}: {unread_amounts(unread)}"
         raise FewshotError(argument, problem, unread_remedy(unread))
     raise FewshotError(argument, f"no image in {shown} ({EXPECTED})")
 

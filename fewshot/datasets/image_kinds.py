@@ -10,7 +10,7 @@ from pathlib import PurePath
 from PIL import features
 
 HEIF_EXTRA = "pip install 'fewshot-eval[heif]'"
-CONVERT = "Convert {} to JPEG or PNG"
+CONVERT = "Convert {} files to JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ ALWAYS = (
 SOMETIMES = (
     ImageKind("HEIC", (".heic", ".heif", ".hif", ".heics", ".heifs"), "HEIF",
               plugins=("pillow_heif.HeifImagePlugin", "pi_heif.HeifImagePlugin"),
-              remedy=f"For {{}}, {HEIF_EXTRA}, or convert them to JPEG"),
+              remedy=f"For {{}} files, {HEIF_EXTRA}, or convert them to JPEG"),
     ImageKind("AVIF", (".avif", ".avifs"), "AVIF", "avif",
               ("pillow_avif", "pillow_heif.AvifImagePlugin"),
-              f"For {{}}, {HEIF_EXTRA}, or convert them to JPEG"),
+              f"For {{}} files, {HEIF_EXTRA}, or convert them to JPEG"),
     ImageKind("JPEG 2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), "JPEG2000",
               "jpg_2000"),
     ImageKind("JPEG XL", (".jxl",), "JXL", plugins=("pillow_jxl",),
-              remedy="For {}, pip install pillow-jxl-plugin, or convert them to JPEG"),
+              remedy="For {} files, pip install pillow-jxl-plugin, or convert them to JPEG"),
 )  # fmt: skip
 # Of cameras. Many are TIFF files, of which Pillow would read the thumbnail.
 RAW = (

@@ -194,7 +194,7 @@ def _not_an_image(stream: Path | BinaryIO) -> UnreadableImageError:
             "cannot"
         )
     if kind is not None and not kind.readable():
-        remedy = kind.remedy.format(f"{kind.name} images")
+        remedy = kind.remedy.format(kind.name)
         return UnreadableImageError(f"{phrase}, which Pillow cannot read here", remedy)
     if kind is not None:
         return UnreadableImageError(f"not a {EXPECTED} image: it seems to be {phrase}, damaged")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.datasets.image_kinds import EXPECTED
-from fewshot.datasets.unread import OtherFiles, UnreadFiles, unread_problem, unread_remedy
+from fewshot.datasets.unread import OtherFiles, UnreadFiles, unread_amounts, unread_remedy
 from fewshot.datasets.walk import (
     direct_images,
     has_images,
@@ -217,7 +217,7 @@ def _empty(folder: Path, others: OtherFiles) -> FewshotError:
         return FewshotError(ROOT, problem, "Remove it or set dataset.on_error=skip.")
     return FewshotError(
         ROOT,
-        f"{shown} has no image that can be read: {unread_problem(unread)}",
+        f"{shown} has no image that can be read: {unread_amounts(unread)}",
         f"{unread_remedy(unread)} Or remove the folder, or set dataset.on_error=skip.",
     )
 
@@ -295,7 +295,7 @@ def _nothing(folder: Path, others: OtherFiles) -> FewshotError:
     shown = repr(printable(str(folder)))
     if unread := others.unread(folder):
         problem = f"{shown} has no class folders with images that can be read"
-        return FewshotError(ROOT, f"{problem}: {unread_problem(unread)}", unread_remedy(unread))
+        return FewshotError(ROOT, f"{problem}: {unread_amounts(unread)}", unread_remedy(unread))
     if direct_images(folder):
         problem, remedy = "has images but no class folders", _is_class(folder)
     else:

@@ -90,14 +90,19 @@ class OtherFiles:
         yield UnreadFiles(extension, self.counts[extension], printable(str(shown)), content)
 
 
-def unread_problem(unread: Sequence[UnreadFiles]) -> str:
-    """``30 .heic and 2 .cr2 files are not read, first 'cat/1.HEIC'``."""
+def unread_amounts(unread: Sequence[UnreadFiles]) -> str:
+    """``30 .heic and 2 .cr2 files (first 'cat/1.HEIC')``."""
     amounts = [f"{entry.files:,} {entry.extension or 'extensionless'}" for entry in unread[:NAMED]]
     if len(unread) > NAMED:
-        amounts.append(f"{sum(entry.files for entry in unread[NAMED:]):,} other image")
-    many = sum(entry.files for entry in unread) > 1
-    what = "files are not read, first" if many else "file is not read:"
-    return f"{all_of(amounts)} {what} {unread[0].first!r}"
+        amounts.append(f"{_count(unread[NAMED:]):,} other image")
+    first = unread[0].first
+    if _count(unread) == 1:
+        return f"{all_of(amounts)} file ({first!r})"
+    return f"{all_of(amounts)} files (first {first!r})"
+
+
+def _count(unread: Sequence[UnreadFiles]) -> int:
+    return sum(entry.files for entry in unread)
 
 
 def unread_remedy(unread: Sequence[UnreadFiles]) -> str:
@@ -123,4 +128,5 @@ def unread_warning(unread: Sequence[UnreadFiles | Mapping[str, Any]]) -> str | N
     entries = [e if isinstance(e, UnreadFiles) else UnreadFiles(**e) for e in unread]
     if not entries:
         return None
-    return f"dataset: {unread_problem(entries)}. {unread_remedy(entries)}".rstrip(". ")
+    what = "are not read" if _count(entries) > 1 else "is not read"
+    return f"dataset: {unread_amounts(entries)} {what}. {unread_remedy(entries)}".rstrip(". ")
