@@ -87,7 +87,11 @@ class OtherFiles:
             if content is None:
                 return
         shown = first if root is None else first.relative_to(root)
-        yield UnreadFiles(extension, self.counts[extension], printable(str(shown)), content)
+        text = printable(extension)
+        yield UnreadFiles(
+            text if text.isprintable() else ascii(text)[1:-1],  # a line break, for one
+            self.counts[extension], printable(str(shown)), content,
+        )  # fmt: skip
 
 
 def unread_amounts(unread: Sequence[UnreadFiles]) -> str:

@@ -239,6 +239,7 @@ def _bank(data: Any, kind: str) -> FeatureBank:
 
 def _folder(data: Any, kind: str, on_error: str) -> ImageDataset:
     if isinstance(data, ImageDataset):
+        warn_left_out(data)
         return data
     expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
     name = Path(data).expanduser().resolve().name

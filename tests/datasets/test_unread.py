@@ -1,6 +1,7 @@
 """Images of kinds that are not read are counted and named, with what to do about them."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,16 @@ def test_images_without_a_known_extension_are_named_by_their_content(tree):
     assert "has no class folders with images; expected" in refusal(load_folder, "x", str(root))
 
 
+def test_names_of_any_bytes_stay_on_one_line(tree):
+    root = tree(
+        "ash/1.jpg", "ash/a.j\npg", os.fsdecode(b"ash/b.\xe9"), "ash/\u00e9\n\U0001f600.nef"
+    )
+    unread = load_folder("x", str(root)).unread
+    assert [entry.extension for entry in unread] == [".j\\npg", ".nef", ".\\xe9"]
+    line = unread_warning(unread)
+    assert "\n" not in line and line.encode() and "ash/a.j\\npg" in line
+
+
 def test_queries(tree):
     root = tree("a/1.jpg", "a/2.heic", "b/3.heic", "b/photo", "c/c.nef")
     queries = load_files([str(root / "a"), str(root / "b/photo")])
@@ -211,15 +222,13 @@ def test_the_plugin_reads_heic(workplace, monkeypatch):
     plugin = pytest.importorskip("pillow_heif")
     monkeypatch.setattr(image_kinds, "_imported", imported)
     plugin.register_heif_opener()
-    exif = Image.Exif()
-    exif[0x0112] = 6
     Path("d/ash").mkdir(parents=True)
     picture = Image.new("RGB", (32, 16), "red")
     for name in ("1.HEIC", "2.jpg"):
         with Path("d/ash", name).open("wb") as file:
-            picture.save(file, "HEIF", exif=exif)
+            picture.save(file, "HEIF")
     dataset = load_folder("x", "d")
     assert (len(dataset), dataset.unread) == (2, ())
     for source in (dataset.read(0), dataset.read(1), read_image(Path("d/ash/2.jpg").read_bytes())):
-        assert source.size == (16, 32)  # turned
+        assert source.size == (32, 16)
         assert np.abs(np.asarray(source).astype(int)[0, 0] - (255, 0, 0)).max() <= 8
