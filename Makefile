@@ -1,4 +1,4 @@
-.PHONY: check format lint types test slow benchmarks
+.PHONY: check format lint types test slow lowest benchmarks
 
 check: lint types test
 
@@ -19,6 +19,10 @@ test:
 
 slow:
 	python -m pytest -m slow -n 1
+
+# Every direct dependency at its floor, in a virtual environment of its own (several gigabytes).
+lowest:
+	python tests/lowest.py
 
 benchmarks:
 	python benchmarks/speed.py

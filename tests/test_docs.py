@@ -1,6 +1,7 @@
 """What the pages point to exists: links, files and modules of the project."""
 
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,33 @@ def test_named_modules_exist(page):
 
     assert [name for name in imported if not exists(name)] == []
     assert [name for name in sorted(named) if not known(name)] == []
+
+
+# Of systems, not of packages.
+OF_SYSTEMS = {"python", "make", "export", "git", "cd", "apt-get", "npm", "sbatch", "echo", "for"}
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=names(PRESENT))
+def test_named_commands_exist(page):
+    """Commands of packages are renamed; a page has to follow."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    words = {
+        re.sub(r"^([A-Z_]+=\S+ )*", "", line).split(" ")[0] for line in lines if line[:1].isalpha()
+    }
+    words |= set(re.findall(r"`(hf|huggingface-cli|pip) ", text))
+    scripts = set(entry_points(group="console_scripts").names) | {"pip"}
+    assert words - scripts - OF_SYSTEMS == set()
+
+
+def test_the_hub_s_client_is_called_by_its_present_name():
+    """In messages, settings, cards and pages."""
+    files = [
+        path
+        for folder in ("fewshot", "conf", "docs", "datasets/cards", "examples")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".yaml")
+    ]
+    former = "huggingface-cli"
+    assert [path.name for path in files if former in path.read_text(encoding="utf-8")] == []

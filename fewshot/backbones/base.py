@@ -108,6 +108,17 @@ class Backbone(ABC):
             "Take a dual encoder, for instance backbone=clip_vitb32 or backbone=conse_lite0.",
         )
 
+    def check_text(self) -> None:
+        """Raise unless texts can be encoded; nothing is loaded or downloaded for that.
+
+        Raises
+        ------
+        FewshotError
+            The backbone has no text encoder, or a package of it is not installed.
+        """
+        if not self.has_text:
+            self.load_dual(torch.device("cpu"))  # raises with the reason and alternatives
+
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 of the weights file."""

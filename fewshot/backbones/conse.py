@@ -24,6 +24,7 @@ from fewshot.backbones.base import (
     Folders,
     run_frozen,
 )
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.packaged import PackagedBackbone, renamed
 from fewshot.backbones.sentences import (
     CONTEXT_LENGTH,
@@ -31,7 +32,6 @@ from fewshot.backbones.sentences import (
     SentenceEncoder,
     sentence_files,
 )
-from fewshot.backbones.weights import read_state_dict, unfit
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.files import file_digests
 
@@ -97,6 +97,10 @@ class ConseBackbone(Backbone):
         """File of the classifier; raises if the sentence encoder is missing."""
         sentence_files()
         return self.images.weights_file()
+
+    def check_text(self) -> None:
+        """Raise if the sentence encoder's package is missing."""
+        sentence_files()
 
     @cached_property
     def weights_digest(self) -> str:

@@ -16,16 +16,17 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.blocks import check_blocks
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.open_clip_features import FEATURES, image_features
-from fewshot.backbones.open_clip_text import load_tokenizer, text_encoder, token_counter
+from fewshot.backbones.open_clip_text import (
+    expect_tokenizer_package,
+    load_tokenizer,
+    text_encoder,
+    token_counter,
+)
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
-from fewshot.backbones.weights import (
-    check_sha256,
-    checked,
-    read_state_dict,
-    unfit,
-)
+from fewshot.backbones.weights import check_sha256, checked, hub_sha256
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -112,7 +113,7 @@ class OpenClipBackbone(Backbone):
     def weights_file(self) -> Path:
         """The setting `weights`, a file in the folder of weights, or a file of the hub."""
         path = weights_of(self.label, self.weights, self.config, self.folders.weights)
-        return checked(path, self.sha256, self.folders.cache)
+        return checked(path, self.sha256 or hub_sha256(path), self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
         """The image tower with the features of the setting `feature`, not normalised."""
@@ -121,6 +122,11 @@ class OpenClipBackbone(Backbone):
             return run_frozen(model.visual, device, model.encode_image)
         encode = image_features(model.visual, self.model, self.feature, self.blocks)
         return run_frozen(model.visual, device, encode)
+
+    def check_text(self) -> None:
+        """Raise without a text encoder or without the package that reads the tokenizer."""
+        super().check_text()
+        expect_tokenizer_package(self.model)
 
     def load_dual(self, device: torch.device) -> DualEncoder:
         """Both towers, not normalised, with the model's own scale and bias.

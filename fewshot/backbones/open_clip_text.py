@@ -12,8 +12,8 @@ from torch import Tensor
 
 from fewshot.backbones.base import CountTokens, EncodeText
 from fewshot.backbones.texts import encode_in_batches, text_list
-from fewshot.backbones.weights import from_hub
-from fewshot.exceptions import FewshotError
+from fewshot.backbones.weights import OutOfReachError, from_hub
+from fewshot.exceptions import FewshotError, install_command
 
 # Files of a tokenizer in a repository of the hub.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -83,14 +83,25 @@ def load_tokenizer(model: str, label: str, repository: str, folder: Path) -> Any
     source = settings.get("hf_tokenizer_name")
     if not source:
         return open_clip.get_tokenizer(model)
-    if find_spec("transformers") is None:
+    expect_tokenizer_package(model)
+    place = _tokenizer_folder(model, source, [f"{label}-tokenizer", repository, source], folder)
+    return _read(model, place, settings)
+
+
+def expect_tokenizer_package(model: str) -> None:
+    """Raise if the tokenizer of `model` needs ``transformers`` and that is not installed.
+
+    Nothing else: ``transformers`` reads ``tokenizer.json`` without sentencepiece.
+    """
+    import open_clip
+
+    needed = open_clip.get_model_config(model)["text_cfg"].get("hf_tokenizer_name")
+    if needed and find_spec("transformers") is None:
         raise FewshotError(
             "backbone",
             f"the tokenizer of {model!r} needs the package transformers, which is not installed",
-            "Run: pip install transformers sentencepiece.",
+            f"Run: {install_command('siglip')}; or: pip install transformers.",
         )
-    place = _tokenizer_folder(model, source, [f"{label}-tokenizer", repository, source], folder)
-    return _read(model, place, settings)
 
 
 def _tokenizer_folder(model: str, source: str, names: list[str], folder: Path) -> Path:
@@ -100,12 +111,14 @@ def _tokenizer_folder(model: str, source: str, names: list[str], folder: Path) -
     try:
         # File by file, so that a machine without network fails in seconds.
         paths = [from_hub(source, [file], source, folder) for file in TOKENIZER_FILES[:2]]
-    except FewshotError:
+    except FewshotError as error:
+        failure = error.failure if isinstance(error, OutOfReachError) else None
+        reason, remedy = (f": {failure.what}", failure.remedy) if failure else ("", "")
         raise FewshotError(
             "backbone",
-            f"the tokenizer of {model!r} is not on this machine and cannot be downloaded",
-            f"Get {', '.join(TOKENIZER_FILES)} of the hub's {source} and put them into "
-            f"{folder / names[0]}.",
+            f"the tokenizer of {model!r} is not on this machine and cannot be downloaded{reason}",
+            f"{remedy} {'Or get' if remedy else 'Get'} {', '.join(TOKENIZER_FILES)} of the hub's "
+            f"{source} and put them into {folder / names[0]}.",
         ) from None
     return paths[0].parent
 

@@ -12,8 +12,8 @@ from fewshot.backbones.base import Folders
 from fewshot.backbones.weights import (
     checked,
     from_hub,
+    from_url,
     local_weights,
-    out_of_reach,
 )
 from fewshot.exceptions import FewshotError
 
@@ -51,21 +51,11 @@ def weights_of(label: str, weights: str | None, config: dict[str, Any], folder: 
     try:
         if repository:
             return from_hub(repository, files, label, folder)
-        return _download(label, config, folder)
+        return from_url(config["url"], label, folder)
     except FewshotError:
         if original.is_file():  # the file name that the authors of the model use
             return original
         raise
-
-
-def _download(label: str, config: dict[str, Any], folder: Path) -> Path:
-    from open_clip.pretrained import download_pretrained
-
-    try:
-        return Path(download_pretrained(config))
-    except Exception as error:  # the transport raises errors of any type
-        source = config.get("url") or "the checkpoint"
-        raise out_of_reach(label, f"the weights in {source}", folder, error) from None
 
 
 def refuse_program(path: Path, label: str, config: dict[str, Any], folders: Folders) -> None:

@@ -14,13 +14,9 @@ from fewshot.backbones.base import (
     Folders,
     run_frozen,
 )
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.transform import Transform
-from fewshot.backbones.weights import (
-    check_sha256,
-    checked,
-    read_state_dict,
-    unfit,
-)
+from fewshot.backbones.weights import check_sha256, checked
 from fewshot.backbones.wheels import WHEELS
 from fewshot.exceptions import FewshotError, expect_choice
 

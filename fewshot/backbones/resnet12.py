@@ -20,14 +20,9 @@ from fewshot.backbones.base import (
     Folders,
     run_frozen,
 )
+from fewshot.backbones.checkpoints import read_state_dict, some, unfit
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
-from fewshot.backbones.weights import (
-    check_sha256,
-    checked,
-    local_weights,
-    read_state_dict,
-    unfit,
-)
+from fewshot.backbones.weights import check_sha256, checked, local_weights
 from fewshot.exceptions import FewshotError, expect_choice
 
 # Keys of the network in the checkpoints of public code bases.
@@ -154,14 +149,9 @@ def network_of(stored: dict[str, Any]) -> ResNet12:
     missing = sorted(expected - stored.keys())
     unexpected = sorted(stored.keys() - network.state_dict().keys())
     if missing or unexpected:
-        raise ValueError(f"missing: {_some(missing)}; unexpected: {_some(unexpected)}")
+        raise ValueError(f"missing: {some(missing)}; unexpected: {some(unexpected)}")
     network.load_state_dict(stored)
     return network
-
-
-def _some(keys: Sequence[str], count: int = 3) -> str:
-    rest = f" and {len(keys) - count} more" if len(keys) > count else ""
-    return ", ".join(keys[:count]) + rest if keys else "none"
 
 
 def blocks_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

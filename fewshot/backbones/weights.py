@@ -1,19 +1,21 @@
-"""Lookup of files of weights, and reading them without running code in them."""
+"""Lookup and download of files of weights."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
+from fewshot.download_errors import DownloadFailure, download_failure
+from fewshot.downloads import fetch, quiet
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import file_digests
 
 SECONDS_FOR_THE_HUB = 5
+SHA256 = re.compile("[0-9a-f]{64}")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -22,7 +24,7 @@ def candidates(
 ) -> list[Path]:
     """Paths of weights files that a user may have placed, in order of preference.
 
-    ``folder/name.*``, then what ``huggingface-cli download OWNER/NAME --local-dir`` gives for
+    ``folder/name.*``, then what ``hf download OWNER/NAME --local-dir`` gives for
     ``folder/OWNER/NAME`` or ``folder/NAME``.
     """
     places = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
@@ -85,30 +87,44 @@ def checked(path: Path, sha256: str | None, cache: Path | None, remedy: str = ""
     return path
 
 
+class OutOfReachError(FewshotError):
+    """Weights that are neither on this machine nor can be downloaded; `failure` says why."""
+
+    failure: DownloadFailure
+
+
 def from_hub(repository: str, files: Sequence[str], name: str, folder: Path) -> Path:
     """The first of `files` in the hub's cache, else the first on the hub.
 
+    Only a file that the repository lacks makes the next one of interest: any other failure is the
+    one to report. The client tries again by itself, and continues where a download broke off.
+
     Raises
     ------
-    FewshotError
-        Neither; says what to put into which folder.
+    OutOfReachError
+        Neither; says why, and what to put into which folder.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
     for file in files:
         cached = try_to_load_from_cache(repository, file)
         if isinstance(cached, str):
             return Path(cached)
-    failure: Exception = FileNotFoundError(repository)
-    try:
-        _call_hub()
-        for file in files:
-            try:
-                return Path(hf_hub_download(repository, file))
-            except Exception as error:  # the hub's client raises errors of any type
-                failure = error
-    except Exception as error:
-        failure = error
+    server, page = str(urlsplit(constants.ENDPOINT).hostname), f"{constants.ENDPOINT}/{repository}"
+    storage = f"HF_HOME, now {constants.HF_HUB_CACHE}"
+    lacking = f"its repository {page} has no {' and no '.join(files)}"
+    failure = DownloadFailure("missing", lacking, "")
+    with quiet("huggingface_hub"):
+        try:
+            _call_hub()
+            for file in files:
+                try:
+                    return Path(hf_hub_download(repository, file))
+                except Exception as error:
+                    if download_failure(error).kind != "missing":
+                        raise
+        except Exception as error:  # the hub's client raises errors of any type
+            failure = download_failure(error, server, page, storage)
     raise out_of_reach(name, f"{files[0]} of the hub's {repository}", folder, failure) from None
 
 
@@ -120,73 +136,52 @@ def _call_hub() -> None:
     get_session().head(constants.ENDPOINT, timeout=SECONDS_FOR_THE_HUB)
 
 
-def out_of_reach(
-    name: str, source: str, folder: Path, error: Exception, file: str = ""
-) -> FewshotError:
-    """The error for weights that are neither on this machine nor can be downloaded."""
-    place = str(folder / file) if file else f"{folder / name}.safetensors (or .pth, .bin)"
-    return FewshotError(
-        "backbone",
-        f"the weights of {name!r} are not on this machine and cannot be downloaded "
-        f"({type(error).__name__}: {_brief(error)})",
-        f"Get {source} on a machine that can and put it at {place}, or set backbone.weights=FILE.",
-    )
+def hub_sha256(path: Path) -> str | None:
+    """The SHA-256 in the name of a large file in the hub's cache, which its client never checks."""
+    blob = path.resolve()
+    return blob.name if blob.parent.name == "blobs" and SHA256.fullmatch(blob.name) else None
 
 
-def read_state_dict(name: str, path: Path) -> dict[str, Any]:
-    """Tensors by name from a ``.safetensors`` file or a checkpoint of torch; no code is run.
+def from_url(url: str, name: str, folder: Path, sha256: str | None = None) -> Path:
+    """A file of torch's cache, downloaded if necessary.
+
+    Parameters
+    ----------
+    url : str
+    name : str
+        Of the model, for messages.
+    folder : Path
+        Where a user may put the file.
+    sha256 : str, optional
+        What the SHA-256 of a download begins with.
 
     Raises
     ------
-    FewshotError
-        Damaged, or not tensors alone.
+    OutOfReachError
+        Says why, and what to put into which folder.
     """
-    import torch
-
+    file = url.rpartition("/")[2]
+    target = torch_cache() / file
+    if target.is_file():
+        return target
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(str(path))
-        return _state_of(torch.load(path, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError:
-        raise _not_only_tensors(path, "Python objects") from None
-    except Exception as error:  # a damaged file can make the parsers raise anything
-        if "TorchScript" in str(error):
-            raise _not_only_tensors(path, "a TorchScript program") from None
-        raise unfit(name, path, error) from None
+        return fetch(url, target, sha256)
+    except (OSError, ValueError) as error:
+        storage = f"TORCH_HOME, now {torch_cache()}"
+        failure = download_failure(error, urlsplit(url).hostname or url, storage=storage)
+        raise out_of_reach(name, url, folder, failure, file) from None
 
 
-def _state_of(checkpoint: Any) -> dict[str, Any]:
-    """The state dict in a checkpoint of timm, of open_clip or of a user."""
-    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
-            break
-    if not isinstance(checkpoint, dict) or not checkpoint:
-        raise ValueError(f"holds a {type(checkpoint).__name__}, not tensors by name")
-    return checkpoint
-
-
-def _not_only_tensors(path: Path, what: str) -> FewshotError:
-    return FewshotError(
-        "backbone.weights",
-        f"expected tensors only, and {path} is damaged or holds {what}, which could run code and "
-        "are never loaded",
-        "Where you trust it, save the network's state_dict() as .safetensors.",
+def out_of_reach(
+    name: str, source: str, folder: Path, failure: DownloadFailure, file: str = ""
+) -> OutOfReachError:
+    """The error for weights that are neither on this machine nor can be downloaded."""
+    place = str(folder / file) if file else f"{folder / name}.safetensors (or .pth, .bin)"
+    error = OutOfReachError(
+        "backbone",
+        f"the weights of {name!r} are not on this machine and cannot be downloaded: {failure.what}",
+        f"{failure.remedy} {'Or get' if failure.remedy else 'Get'} {source} on a machine that can "
+        f"and put it at {place}, or set backbone.weights=FILE.",
     )
-
-
-def unfit(name: str, path: Path, error: Exception) -> FewshotError:
-    """The error for a weights file that does not fit the architecture, or is damaged."""
-    return FewshotError(
-        "backbone.weights",
-        f"{path} does not load into {name!r} ({_brief(error)})",
-        "Is it complete, and of this architecture?",
-    )
-
-
-def _brief(error: Exception, width: int = 200) -> str:
-    """The message of an error in one line of at most `width` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < width else f"{text[: width - 3]}..."
+    error.failure = failure
+    return error

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from fewshot.datasets.huggingface_columns import (
 )
 from fewshot.datasets.images import UnreadableImageError, pixel_limit, read_image
 from fewshot.datasets.layout import SUBSET_NAMES
+from fewshot.download_errors import brief, download_failure
 from fewshot.exceptions import FewshotError, expect
 
 SAVED = ("dataset_dict.json", "state.json")  # files that ``save_to_disk`` writes
@@ -122,21 +124,23 @@ def _tables(path: str | None, config: str | None, revision: str | None) -> dict[
 
 
 def _unloadable(path: str, local: bool, error: Exception) -> FewshotError:
-    text = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-    offline = isinstance(error, ConnectionError | TimeoutError) or any(
-        word in f"{type(error).__name__} {text}".lower()
-        for word in ("offline", "connect", "timeout", "couldn't reach", "resolve")
-    )
     if local:
         remedy = "Expected: a folder by save_to_disk, with Parquet files, or with images."
-    elif offline:
-        remedy = (
-            "The hub cannot be reached: check the network, or name a folder that was saved "
-            "elsewhere with `load_dataset(NAME).save_to_disk(FOLDER)`."
-        )
+        return FewshotError("dataset.path", f"cannot load {path!r}: {brief(error)}", remedy)
+    from huggingface_hub import constants
+
+    server = str(urlsplit(constants.ENDPOINT).hostname)
+    failure = download_failure(error, server, f"{constants.ENDPOINT}/datasets/{path}")
+    if failure.kind == "unknown":
+        reason, remedy = brief(error), "Check the name, dataset.config and the network."
     else:
-        remedy = "Check the name, dataset.config and, for a set with conditions, your HF_TOKEN."
-    return FewshotError("dataset.path", f"cannot load {path!r}: {text}", remedy)
+        reason, remedy = failure.what, failure.remedy
+    return FewshotError(
+        "dataset.path",
+        f"cannot load {path!r} of the hub: {reason}",
+        f"{remedy} Or name a folder that was saved elsewhere with "
+        "`load_dataset(NAME).save_to_disk(FOLDER)`.",
+    )
 
 
 def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:

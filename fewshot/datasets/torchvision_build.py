@@ -7,10 +7,23 @@ import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from fewshot.download_errors import brief, download_failure
+from fewshot.downloads import time_limit
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.file_kinds import kind_of
 
-LONGEST_REASON = 200  # characters of a message of torchvision
+# What servers and tools leave in place of data.
+NO_DATA = (
+    "an empty file",
+    "a file full of zeros",
+    "a Git LFS",
+    "an HTML page",
+    "a text",
+    "a JSON",
+    "an XML",
+)
 
 
 def maker_of(source: str) -> Any:
@@ -56,41 +69,55 @@ def build(
             f"torchvision's {source} has no {unknown!r}",
             suggestion(unknown, takes),
         )
-    reason: Exception | str = "there is no such folder"
+    reason, remedy = "there is no such folder", ""
     if root.is_dir():
         try:
             return maker(str(root), **arguments)
         except Exception as error:  # half-extracted and damaged sets raise errors of any type
-            reason = error
+            reason = _line(error)
     if download and "download" in takes:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            return maker(str(root), **arguments, download=True)
+            with time_limit():
+                return maker(str(root), **arguments, download=True)
         except Exception as error:  # no network, no room, a checksum that differs
-            reason = error
+            reason, remedy = _of_download(error, facts)
     raise FewshotError(
         "dataset",
-        f"torchvision cannot load {facts.get('name', source)} from {str(root)!r}: {_line(reason)}"
+        f"torchvision cannot load {facts.get('name', source)} from {str(root)!r}: {reason}"
         + _damaged(root, facts),
-        _how_to_get(source, root, facts, download),
+        f"{remedy} {_how_to_get(source, root, facts, download)}",
     ) from None
 
 
-def _line(reason: Exception | str) -> str:
-    text = " ".join(str(reason).split()) or type(reason).__name__
+def _line(error: Exception) -> str:
     # Without torchvision's advice on `download`, an argument that is already set.
-    text = text.removesuffix(" You can use download=True to download it").rstrip(".")
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+    return brief(error).removesuffix(" You can use download=True to download it").rstrip(".")
+
+
+def _of_download(error: Exception, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Why torchvision's download failed, and what to do about it."""
+    # torchvision's address, where the error has it: older releases ask elsewhere than the card.
+    addresses = (getattr(error, "url", None), *facts.get("sources", []), "")
+    address = next(filter(None, addresses), "")
+    failure = download_failure(error, urlsplit(address).hostname or "the server")
+    if failure.kind in ("unknown", "hash"):  # torchvision's words for several things
+        return _line(error), ""
+    return failure.what, failure.remedy
 
 
 def _damaged(root: Path, facts: Mapping[str, Any]) -> str:
     """Note on archives whose MD5 differs from the published one; "" if there are none."""
-    wrong = [
-        path
-        for path, md5 in facts.get("checksums", {}).items()
-        if md5 and (root / path).is_file() and _md5(root / path) != md5
-    ]
-    return f"; {', '.join(wrong)} there is damaged, its MD5 differs" if wrong else ""
+    there = {
+        path: md5 for path, md5 in facts.get("checksums", {}).items() if (root / path).is_file()
+    }
+    wrong = [path for path, md5 in there.items() if md5 and _md5(root / path) != md5]
+    text = f"; {', '.join(wrong)} there is damaged, its MD5 differs" if wrong else ""
+    for path, md5 in there.items():
+        kind = kind_of(root / path)
+        if kind and kind.startswith(NO_DATA) and (path in wrong or not md5):
+            text += f"; {path} is {kind}"
+    return text
 
 
 def _md5(path: Path) -> str:

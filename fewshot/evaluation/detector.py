@@ -161,8 +161,7 @@ class Detector:
         settings = backbone_settings(backbone) | ({"size": size} if size else {})
         self.network = load_backbone(settings, Folders(self._places.weights, self._places.digests))
         self.device = device if isinstance(device, torch.device) else device_named(device)
-        if not self.network.has_text:
-            self.network.load_dual(self.device)  # raises with the reason and alternatives
+        self.network.check_text()
         # Names come in several calls; the networks are loaded for the first of them only.
         self.network.load_dual = cache(self.network.load_dual)  # type: ignore[method-assign]
         self._vectors: dict[str, Tensor] = {}

@@ -89,8 +89,7 @@ def text_features(
     FewshotError
         No text encoder, or missing weights.
     """
-    if not backbone.has_text:
-        backbone.load_dual(device)  # raises the error with the remedy
+    backbone.check_text()  # before weights are downloaded for the key
     key = text_key(backbone, texts)
     path = cache / f"{plain_name(backbone.name, 60)}-{key[:16]}.safetensors"
     features = _read(path, key, texts)

@@ -236,3 +236,17 @@ def test_transformers_is_needed_and_missing(tiny, monkeypatch):
     made = tiny("tiny-siglip")
     monkeypatch.setattr("fewshot.backbones.open_clip_text.find_spec", lambda name: None)
     assert "pip install transformers" in refusal(lambda: made.backbone.load_dual(CPU))
+
+
+def test_a_missing_package_is_reported_before_weights_are_downloaded(folders, monkeypatch):
+    """With the extra that has it; CLIP's tokenizer needs none."""
+    from fewshot.text.features import class_text_features
+
+    monkeypatch.setattr("fewshot.backbones.open_clip_text.find_spec", lambda name: None)
+    siglip = load_backbone("siglip2_vitb16", folders)
+    monkeypatch.setattr(siglip, "weights_file", lambda: pytest.fail("asked for the weights"))
+    settings = {"cache": folders.cache, "device": CPU}
+    message = refusal(lambda: class_text_features(siglip, ["cat"], "name", **settings))
+    assert "'ViT-B-16-SigLIP2' needs the package transformers" in message
+    assert "pip install '.[siglip]'" in message
+    load_backbone("clip_vitb32", folders).check_text()

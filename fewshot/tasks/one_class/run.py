@@ -123,8 +123,8 @@ def _named_bank(
 
     def before(labels: FeatureBank) -> None:
         backbone = source.backbone()
-        if backbone is not None and not backbone.has_text:
-            backbone.load_dual(device)  # fails before the extraction, which may take an hour
+        if backbone is not None:
+            backbone.check_text()  # before the extraction, which may take an hour
         if check is not None:
             check(labels)
 
