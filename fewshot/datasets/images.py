@@ -152,8 +152,8 @@ def _expect_size(image: Image.Image, limit: int) -> None:
     width, height = image.size
     if width * height > limit:
         raise UnreadableImageError(
-            f"{width} x {height} pixels are {width * height / 1e6:,.0f} million, more than "
-            f"dataset.max_pixels allows ({limit / 1e6:,g} million)",
+            f"{width * height:,} pixels ({width} x {height}), more than the {limit:,} that "
+            "dataset.max_pixels allows",
             f"Set dataset.max_pixels or {VARIABLE} to {width * height} or more",
         )
 
