@@ -24,6 +24,7 @@ from fewshot.evaluation.sources import GivenFeatures, Source
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import with_copies
+from fewshot.features.data_warnings import files_warnings
 from fewshot.features.ranges import check_range
 from fewshot.hardware import device_named
 from fewshot.heads.base import Head
@@ -105,7 +106,10 @@ def extract(
     if isinstance(source, GivenFeatures):
         return source.bank(frozenset())
     with_text = source.has_text() if text is None else text
-    return source.bank(frozenset({"text"} if with_text else ()))
+    bank = source.bank(frozenset({"text"} if with_text else ()))
+    for warning in files_warnings(bank.info):
+        AsWarnings().warn(warning)
+    return bank
 
 
 def evaluate(

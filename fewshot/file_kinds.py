@@ -108,9 +108,19 @@ def kind_of(path: Path) -> str | None:
     'a text file'
     """
     ends = _ends(path)
-    if ends is None:
-        return None
-    head, tail, size = ends
+    return None if ends is None else kind_of_bytes(*ends)
+
+
+def kind_of_bytes(head: bytes, tail: bytes, size: int) -> str | None:
+    """What bytes are, as `kind_of` says it of a file.
+
+    Parameters
+    ----------
+    head, tail : bytes
+        The first `HEAD` and the last `TAIL` of them.
+    size : int
+        How many there are.
+    """
     if not head:
         return f"an empty file{AGAIN}"
     if not head.strip(b"\0") and not tail.strip(b"\0"):

@@ -63,11 +63,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _extract(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
-    from fewshot.datasets.images import unreadable
-    from fewshot.evaluation.build import described_backbone, extraction_settings, load_images
+    from fewshot.datasets.images import unreadable_of
+    from fewshot.evaluation.build import (
+        described_backbone,
+        extraction_settings,
+        load_images,
+        warn_left_out,
+    )
     from fewshot.features.bank import FeatureBank
     from fewshot.features.catalogue import Entry
-    from fewshot.features.data_warnings import copies_warning, left_out_warning
+    from fewshot.features.data_warnings import copies_warning
     from fewshot.features.extraction.estimate import estimate
     from fewshot.features.store import extract
     from fewshot.hardware import device_named
@@ -92,10 +97,11 @@ def _extract(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
         return
     bank = Entry.read(folder)
     copies = copies_warning(bank.note.get("copies"), bank.note.get("images", 0))
-    for warning in filter(None, (left_out_warning(dataset.left_out), copies)):
-        print(f"fewshot: {warning}", file=sys.stderr)
+    warn_left_out(dataset)
+    if copies:
+        print(f"fewshot: {copies}", file=sys.stderr)
     skipped = bank.note.get("skipped", [])
     if skipped and extraction.on_error == "raise":  # an earlier run has skipped them
-        raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
+        raise unreadable_of(skipped)
     passed_over = f"; unreadable images skipped: {len(skipped)}" if skipped else ""
     print(f"{bank}{passed_over}; {time.perf_counter() - begun:.1f} s\n{folder}")

@@ -46,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.datasets.files import load_files
+    from fewshot.evaluation.build import warn_left_out
     from fewshot.evaluation.predict import predict
     from fewshot.features.given import is_feature_file
 
@@ -56,6 +57,8 @@ def _predict(arguments: argparse.Namespace) -> int:
             "expected a folder of images to go with it, got features",
         )
     queries = load_files(arguments.query) if arguments.query else None
+    if queries is not None:
+        warn_left_out(queries)
     forecasts = predict(
         arguments.support,
         backbone=_names(arguments.backbone),

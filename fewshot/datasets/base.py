@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from fewshot.datasets.unread import UnreadFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,8 @@ class ImageDataset:
         Settings of the transform that the images need (``size``, ``crop_pct``).
     left_out : tuple of str
         Folders with images that belong to no class.
+    unread : tuple of UnreadFiles
+        Images in its folders that are of a kind that is not read.
     """
 
     name: str
@@ -54,6 +59,7 @@ class ImageDataset:
     ids: tuple[str, ...] | None = None
     naming: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    unread: tuple[UnreadFiles, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -11,7 +11,9 @@ from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest
-from fewshot.datasets.images import EXTENSIONS, read_image
+from fewshot.datasets.image_kinds import EXPECTED, KINDS, extension_of, kind_by_phrase, remedies
+from fewshot.datasets.images import pixel_limit, read_image
+from fewshot.datasets.unread import OtherFiles, unread_amounts, unread_remedy
 from fewshot.datasets.walk import (
     image_files,
     is_file,
@@ -19,13 +21,15 @@ from fewshot.datasets.walk import (
     printable,
 )
 from fewshot.exceptions import FewshotError
+from fewshot.file_kinds import kind_of
 
 
 def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset:
     """List image files and those of folders, at any depth, in order, without labels.
 
     A file that is given more than once, also by way of links, is one image, under its first name.
-    Hidden files in folders are passed over.
+    Hidden files in folders are passed over; images of kinds that are not read are counted
+    (``ImageDataset.unread``).
 
     Raises
     ------
@@ -34,20 +38,23 @@ def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset
     """
     file_of: dict[str, Path] = {}
     folders: dict[Path, str] = {}
+    others, limit = OtherFiles(), pixel_limit()
     for place in (Path(place).expanduser() for place in places):
-        for file in _images_at(place, argument):
+        for file in _images_at(place, argument, others):
             file_of.setdefault(_true_path(file, folders), file)
     files = list(file_of.values())
     names = tuple(printable(str(file)) for file in files)
 
     def read(row: int) -> Image.Image:
-        return read_image(files[row])
+        return read_image(files[row], limit)
 
     def fingerprint() -> str:
         return images_digest(names, files)
 
     labels = np.zeros(len(files), dtype=np.int64)
-    return ImageDataset("query", labels, ("unlabelled",), names, read, fingerprint)
+    return ImageDataset(
+        "query", labels, ("unlabelled",), names, read, fingerprint, unread=others.unread()
+    )  # fmt: skip
 
 
 def _true_path(file: Path, folders: dict[Path, str]) -> str:
@@ -59,14 +66,36 @@ def _true_path(file: Path, folders: dict[Path, str]) -> str:
     return f"{folders[file.parent]}/{file.name}"
 
 
-def _images_at(place: Path, argument: str) -> list[Path]:
+def _images_at(place: Path, argument: str, others: OtherFiles) -> list[Path]:
+    """The image itself, or those below a folder; other files are counted in `others`."""
     shown = printable(str(place))
-    if is_folder(place):
-        images = image_files(place, argument)
-    elif is_file(place):
-        images = [place] if place.suffix.lower() in EXTENSIONS else []
-    else:
+    if is_file(place):
+        _expect_image(place, argument)
+        return [place]
+    if not is_folder(place):
         raise FewshotError(argument, f"expected images or folders, got nothing at {shown}")
-    if not images:
-        raise FewshotError(argument, f"no image in {shown} ({', '.join(sorted(EXTENSIONS))})")
-    return images
+    beside = OtherFiles()
+    images = image_files(place, argument, beside)
+    others.update(beside)
+    if images:
+        return images
+    if unread := beside.unread():
+        problem = f"no image that can be read in {shown}: {unread_amounts(unread)}"
+        raise FewshotError(argument, problem, unread_remedy(unread))
+    raise FewshotError(argument, f"no image in {shown} ({EXPECTED})")
+
+
+def _expect_image(file: Path, argument: str) -> None:
+    """Refuse what is no image, by its extension or, where that says nothing, by its content."""
+    shown, extension = printable(str(file)), extension_of(file)
+    kind = KINDS.get(extension)
+    if kind is not None and kind.readable():
+        return
+    content = kind_of(file)
+    by_content = kind_by_phrase(content)
+    if kind is not None:
+        problem = f"no image in {shown}: {extension} files are not read here"
+        raise FewshotError(argument, problem, remedies([extension]))
+    if by_content is None:
+        problem = f"no image in {shown}" + (f", which is {content}" if content else "")
+        raise FewshotError(argument, f"{problem}; expected {EXPECTED}")

@@ -15,7 +15,7 @@ from PIL import Image
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.classnames import composed_names, expect_distinct
 from fewshot.datasets.fingerprint import images_digest, index_of
-from fewshot.datasets.images import read_image
+from fewshot.datasets.images import pixel_limit, read_image
 from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
 from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_folder, printable
@@ -34,6 +34,8 @@ class Folder(ImageDataset):
         Base and novel classes: "auto" (as the folders say), "random", "none", or a file.
     on_error : {"raise", "skip"}
         What to do about an empty class folder.
+    max_pixels : int, optional
+        Larger images are refused; see :func:`~fewshot.datasets.images.pixel_limit`.
 
     Raises
     ------
@@ -47,12 +49,14 @@ class Folder(ImageDataset):
         name: str | None = None,
         split: str = "auto",
         on_error: str = "raise",
+        max_pixels: int | None = None,
     ) -> None:
         from fewshot.datasets import load_dataset
 
         folder = Path(root).expanduser()
         settings = {"kind": "folder", "name": name or folder.resolve().name, "root": str(folder)}
-        loaded = load_dataset(settings | {"split": split, "on_error": on_error})
+        settings |= {"split": split, "on_error": on_error}
+        loaded = load_dataset(settings | {"max_pixels": max_pixels})
         for entry in fields(ImageDataset):
             object.__setattr__(self, entry.name, getattr(loaded, entry.name))
 
@@ -62,6 +66,7 @@ def load_folder(
     root: str | None = None,
     on_error: str = "raise",
     same_names: str = "raise",
+    max_pixels: int | None = None,
     cache: Path | None = None,
     data: Path | None = None,
 ) -> ImageDataset:
@@ -69,9 +74,10 @@ def load_folder(
 
     Under ``root/<train, val, test>/<class>/`` they come split: by image where a class is in
     several of the three, else by class into base, validation and novel; other folders beside two
-    of them, and folders called "unlabeled", are left out (``ImageDataset.left_out``). Files with
-    another extension than JPEG, PNG, WebP, BMP, TIFF, GIF and PNM have, hidden ones, and what
-    systems and devices leave behind (``walk.SYSTEM_FOLDERS``) are passed over.
+    of them, and folders called "unlabeled", are left out (``ImageDataset.left_out``). Images of
+    kinds that are not read here (``image_kinds``) are counted (``ImageDataset.unread``); other
+    files, hidden ones, and what systems and devices leave behind (``walk.SYSTEM_FOLDERS``) are
+    passed over.
 
     Parameters
     ----------
@@ -83,6 +89,8 @@ def load_folder(
     same_names : {"raise", "keep"}
         What to do about classes whose names differ only in case, Unicode form, ``_``, ``-`` and
         spaces. Class names are in composed Unicode form (NFC).
+    max_pixels : int, optional
+        Larger images are refused; see :func:`~fewshot.datasets.images.pixel_limit`.
     cache : Path, optional
         Folder for remembered content hashes.
     data : Path, optional
@@ -94,6 +102,7 @@ def load_folder(
         No such folder, or one whose classes are not where they are expected.
     """
     expect_choice("dataset.same_names", same_names, ("raise", "keep"))
+    limit = pixel_limit(max_pixels)
     folder = _existing(root, data / name if data else None)
     layout = class_folders(folder, on_error)
     classes = _named(layout.classes, folder, same_names)
@@ -107,7 +116,7 @@ def load_folder(
     split = classes[0].subset is not None
 
     def read(row: int) -> Image.Image:
-        return read_image(files[row])
+        return read_image(files[row], limit)
 
     def fingerprint() -> str:
         # Without subsets, the paths determine the classes.
@@ -115,7 +124,7 @@ def load_folder(
 
     return ImageDataset(
         name, labels.astype(np.int64), classnames, paths, read, fingerprint, *_split(classes),
-        left_out=layout.left_out,
+        left_out=layout.left_out, unread=layout.unread,
     )  # fmt: skip
 
 

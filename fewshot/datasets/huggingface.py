@@ -19,7 +19,7 @@ from fewshot.datasets.huggingface_columns import (
     numbered,
     package,
 )
-from fewshot.datasets.images import UnreadableImageError, read_image
+from fewshot.datasets.images import UnreadableImageError, pixel_limit, read_image
 from fewshot.datasets.parts import (
     PART_NAMES,
     PARTS,
@@ -41,6 +41,7 @@ def load_huggingface(
     label: str | None = None,
     hf_split: str | None = None,
     revision: str | None = None,
+    max_pixels: int | None = None,
 ) -> ImageDataset:
     """Join splits of a set with an image column and a label column; no image is decoded.
 
@@ -59,6 +60,8 @@ def load_huggingface(
         Splits to join, such as ``train+test``; by default all.
     revision : str, optional
         Branch, tag or commit on the hub.
+    max_pixels : int, optional
+        Larger images are refused; see :func:`~fewshot.datasets.images.pixel_limit`.
 
     Notes
     -----
@@ -71,11 +74,12 @@ def load_huggingface(
     FewshotError
         Not found, no connection, ambiguous columns or labels, ``datasets`` not installed.
     """
+    limit = pixel_limit(max_pixels)
     tables = _chosen(_tables(path, config, revision), hf_split)
     first = next(iter(tables.values()))
     picture, kind = image_column(first, image), label_column(first, label)
     labels, classnames = numbered(tables, kind)
-    readers = [_reader(table, picture) for table in tables.values()]
+    readers = [_reader(table, picture, limit) for table in tables.values()]
     sizes = [len(table) for table in tables.values()]
     starts = np.cumsum([0, *sizes])
     title = str(path).rstrip("/").rpartition("/")[2] if name == "huggingface" else name
@@ -157,7 +161,7 @@ def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
     return {name: tables[name] for name in names}
 
 
-def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
+def _reader(table: Any, column: str, limit: int) -> Callable[[int], Image.Image]:
     """A function from row number to image, decoded by :func:`read_image`."""
     encoded = table.select_columns([column]).cast_column(column, package().Image(decode=False))
 
@@ -165,7 +169,7 @@ def _reader(table: Any, column: str) -> Callable[[int], Image.Image]:
         cell = encoded[row][column]
         if not cell or not (cell["bytes"] or cell["path"]):
             raise UnreadableImageError("the cell is empty")
-        return read_image(cell["bytes"] or Path(cell["path"]))
+        return read_image(cell["bytes"] or Path(cell["path"]), limit)
 
     return read
 

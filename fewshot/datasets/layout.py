@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewshot.datasets.images import EXTENSIONS
+from fewshot.datasets.image_kinds import EXPECTED
 from fewshot.datasets.parts import ROW_NAMES, SUBSETS
+from fewshot.datasets.unread import OtherFiles, UnreadFiles, unread_amounts, unread_remedy
 from fewshot.datasets.walk import (
     direct_images,
     has_images,
@@ -27,6 +28,8 @@ OTHER_SPLITS = frozenset({
 })  # fmt: skip
 # Names of folders whose images have no class.
 UNLABELLED = frozenset({"unlabeled", "unlabelled"})
+# Names of folders that programs, as this one, write their runs to where they are started.
+OUTPUT_FOLDERS = frozenset({"runs", "outputs", "multirun", "wandb", "mlruns", "lightning_logs"})
 ROOT = "dataset.root"
 
 
@@ -57,10 +60,13 @@ class Layout:
     classes : list of ClassFolder
     left_out : tuple of str
         Other folders that have images, relative to the data set's.
+    unread : tuple of UnreadFiles
+        Images in class folders, also in those without any other, that are not read.
     """
 
     classes: list[ClassFolder]
     left_out: tuple[str, ...] = ()
+    unread: tuple[UnreadFiles, ...] = ()
 
 
 def subset_named(name: str) -> str | None:
@@ -89,27 +95,37 @@ def class_folders(root: Path, on_error: str) -> Layout:
     """
     subs, unlabelled = _labelled(root)
     subsets = _subset_folders(root, subs)
+    unread = OtherFiles()
     if not subsets:
-        return Layout(_classes_in(root, subs, None, on_error), _names(root, unlabelled))
+        classes = _classes_in(root, subs, None, on_error, unread)
+        return Layout(classes, _names(root, unlabelled), unread.unread(root))
     classes_of: dict[str, list[ClassFolder]] = {}
     for subset, folder in subsets.items():
         inside, more = _labelled(folder)
         unlabelled += more
-        classes_of[subset] = _classes_in(folder, inside, subset, on_error)
+        classes_of[subset] = _classes_in(folder, inside, subset, on_error, unread)
     largest = max(classes_of.values(), key=len)
     for subset, classes in classes_of.items():
         if len(classes) == 1 < len(largest) and classes[0].name not in {c.name for c in largest}:
             raise _unsorted(subsets[subset], f"{classes[0].name!r} is the only folder there")
     others = [sub for sub in subs if sub not in subsets.values() and has_images(sub)]
     classes = [folder for folders in classes_of.values() for folder in folders]
-    return Layout(classes, _names(root, [*others, *unlabelled]))
+    left_out = _names(root, [*others, *unlabelled])
+    return Layout(classes, left_out, unread.unread(root))
 
 
 def _labelled(folder: Path) -> tuple[list[Path], list[Path]]:
     """Class or subset folders, and folders called "unlabeled" that have images."""
-    subs = sub_folders(folder)
+    subs = [sub for sub in sub_folders(folder) if not _is_output(sub)]
     without = [sub for sub in subs if _bare(sub.name) in UNLABELLED]
     return [sub for sub in subs if sub not in without], [sub for sub in without if has_images(sub)]
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether runs of this or another program are written there, and no images of a class."""
+    return folder.name.casefold() in OUTPUT_FOLDERS and (
+        not has_images(folder) or any(folder.glob("*/summary.json"))
+    )
 
 
 def _names(root: Path, folders: Sequence[Path]) -> tuple[str, ...]:
@@ -168,23 +184,36 @@ def _unsorted(folder: Path, why: str, good: set[Path] | None = None) -> FewshotE
 
 
 def _classes_in(
-    folder: Path, subs: Sequence[Path], subset: str | None, on_error: str
+    folder: Path, subs: Sequence[Path], subset: str | None, on_error: str, others: OtherFiles
 ) -> list[ClassFolder]:
-    files = {sub: image_files(sub) for sub in subs}
+    """Class folders that have images; files that are not read as such are counted in `others`."""
+    rest = {sub: OtherFiles() for sub in subs}
+    files = {sub: image_files(sub, others=rest[sub]) for sub in subs}
+    for more in rest.values():
+        others.update(more)
     held = {sub: images for sub, images in files.items() if images}
     if not held:
-        raise _nothing(folder)
+        raise _nothing(folder, others)
     _expect_level(folder, held)
     _expect_no_split(folder, held)
     empty = [sub for sub, images in files.items() if not images]
     if empty and on_error != "skip":
-        raise FewshotError(
-            ROOT,
-            f"class folder {printable(str(empty[0]))!r} has no image "
-            f"({', '.join(sorted(EXTENSIONS))})",
-            "Remove it or set dataset.on_error=skip.",
-        )
+        raise _empty(empty[0], rest[empty[0]])
     return [ClassFolder(printable(sub.name), images, subset) for sub, images in held.items()]
+
+
+def _empty(folder: Path, others: OtherFiles) -> FewshotError:
+    """The error of a class folder without images, with the reason where there is one."""
+    shown = f"class folder {printable(str(folder))!r}"
+    unread = others.unread(folder.parent)
+    if not unread:
+        problem = f"{shown} has no image ({EXPECTED})"
+        return FewshotError(ROOT, problem, "Remove it or set dataset.on_error=skip.")
+    return FewshotError(
+        ROOT,
+        f"{shown} has no image that can be read: {unread_amounts(unread)}",
+        f"{unread_remedy(unread)} Or remove the folder, or set dataset.on_error=skip.",
+    )
 
 
 def _expect_level(folder: Path, held: Mapping[Path, list[Path]]) -> None:
@@ -256,14 +285,18 @@ def _meant(folder: Path) -> Path:
     return folder
 
 
-def _nothing(folder: Path) -> FewshotError:
-    if not direct_images(folder):
-        problem, remedy = "has no class folders with images", ""
-    else:
+def _nothing(folder: Path, others: OtherFiles) -> FewshotError:
+    shown = repr(printable(str(folder)))
+    if unread := others.unread(folder):
+        problem = f"{shown} has no class folders with images that can be read"
+        return FewshotError(ROOT, f"{problem}: {unread_amounts(unread)}", unread_remedy(unread))
+    if direct_images(folder):
         problem, remedy = "has images but no class folders", _is_class(folder)
+    else:
+        problem, remedy = "has no class folders with images", ""
     return FewshotError(
         ROOT,
-        f"{str(folder)!r} {problem}; expected {folder.name}/<class>/<image>",
+        f"{shown} {problem}; expected {folder.name}/<class>/<image>",
         remedy or "Put the images of every class in a sub-folder named after it.",
     )
 

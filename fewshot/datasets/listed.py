@@ -10,7 +10,7 @@ from PIL import Image
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.fingerprint import images_digest, index_of
-from fewshot.datasets.images import read_image
+from fewshot.datasets.images import pixel_limit, read_image
 from fewshot.datasets.locating import located
 from fewshot.datasets.parts import parts_or_subsets
 from fewshot.datasets.split_files import ImageList, read_image_list
@@ -28,6 +28,7 @@ def load_listed(
     columns: Mapping[str, str | None] | None = None,
     same_names: str = "raise",
     on_error: str = "raise",
+    max_pixels: int | None = None,
     cache: Path | None = None,
     data: Path | None = None,
 ) -> ImageDataset:
@@ -53,6 +54,8 @@ def load_listed(
         :func:`~fewshot.datasets.classnames.distinct_names`.
     on_error : {"raise", "skip"}
         What to do about listed images that do not exist.
+    max_pixels : int, optional
+        Larger images are refused; see :func:`~fewshot.datasets.images.pixel_limit`.
     cache : Path, optional
         Folder for remembered content hashes.
     data : Path, optional
@@ -63,6 +66,7 @@ def load_listed(
     FewshotError
         No such folder or list, a malformed list, or missing images.
     """
+    limit = pixel_limit(max_pixels)
     folder = _root(name, root, data)
     place = _split_place(folder, split_file)
     listed = read_image_list(place, SPLIT_FILE, columns, same_names, absolute=True)
@@ -84,7 +88,7 @@ def load_listed(
     paths = tuple(_relative(file, folder) for file in files)
 
     def read(row: int) -> Image.Image:
-        return read_image(files[row])
+        return read_image(files[row], limit)
 
     def fingerprint() -> str:
         return images_digest(paths, files, index_of(folder, cache, "listed"), labels)

@@ -255,8 +255,10 @@ def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def warn_left_out(dataset: ImageDataset) -> None:
-    """Warn on standard error of folders of a data set that are not used as classes."""
+    """Warn on standard error of folders that are not used as classes, and of files not read."""
+    from fewshot.datasets.unread import unread_warning
     from fewshot.features.data_warnings import left_out_warning
 
-    if warning := left_out_warning(dataset.left_out):
-        print(f"fewshot: {warning}", file=sys.stderr)
+    for warning in (left_out_warning(dataset.left_out), unread_warning(dataset.unread)):
+        if warning:
+            print(f"fewshot: {warning}", file=sys.stderr)

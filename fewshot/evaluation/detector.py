@@ -201,7 +201,9 @@ class Detector:
                 skipped.append({"path": printable(place), "reason": error.problem})
         if first is not None and not readable:
             raise first
-        return load_files(readable, "images"), skipped
+        dataset = load_files(readable, "images")
+        warn_left_out(dataset)
+        return dataset, skipped
 
     def features(self, dataset: ImageDataset) -> FeatureBank:
         """Return features of unit length; unreadable images are left out and listed.

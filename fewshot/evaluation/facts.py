@@ -38,6 +38,7 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "skipped": bank.info.get("skipped", []),
         "classnames": naming_facts(bank),
         "left_out_folders": bank.info.get("left_out", []),
+        "unread_files": bank.info.get("unread", []),
         "copies": bank.info.get("copies"),
         "labelled_minus_one": unlabelled(bank.labels, bank.classnames),
         "text": bank.info.get("text"),

@@ -112,7 +112,9 @@ class Forecasts:
         import pandas as pd
 
         paths = [images] if isinstance(images, str | Path) else list(images)
-        return pd.DataFrame(self.labels(load_files([str(path) for path in paths], "images")))
+        dataset = load_files([str(path) for path in paths], "images")
+        warn_left_out(dataset)
+        return pd.DataFrame(self.labels(dataset))
 
     def labels(self, dataset: ImageDataset) -> list[dict[str, Any]]:
         """As `label`, of listed images."""
@@ -237,6 +239,7 @@ def _bank(data: Any, kind: str) -> FeatureBank:
 
 def _folder(data: Any, kind: str, on_error: str) -> ImageDataset:
     if isinstance(data, ImageDataset):
+        warn_left_out(data)
         return data
     expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
     name = Path(data).expanduser().resolve().name

@@ -1,4 +1,4 @@
-"""Warnings about the images of a data set: left-out folders, labels of -1, duplicates."""
+"""Warnings about the images of a data set: what is left out, labels of -1, duplicates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fewshot.datasets.labels import unlabelled
+from fewshot.datasets.unread import unread_warning
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import PIXELS
 from fewshot.features.ranges import one_direction
@@ -14,14 +15,13 @@ NAMED = 5
 
 
 def data_warnings(bank: FeatureBank) -> Iterator[str]:
-    """Yield warnings about left-out folders, labels of -1, features without directions and copies.
+    """Yield warnings about the images or features of a bank, one line each.
 
-    One line each.
+    Folders left out, files that are not read, labels of -1, features without directions, copies.
 
     Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
     """
-    if left_out := left_out_warning(bank.info.get("left_out") or []):
-        yield left_out
+    yield from files_warnings(bank.info)
     count = unlabelled(bank.labels, bank.classnames)
     if count:
         yield (
@@ -32,6 +32,14 @@ def data_warnings(bank: FeatureBank) -> Iterator[str]:
         yield direction
     if copies := copies_warning(bank.info.get("copies"), len(bank)):
         yield copies
+
+
+def files_warnings(info: Mapping[str, Any]) -> Iterator[str]:
+    """Yield warnings about folders left out and files not read, from ``bank.info``."""
+    if left_out := left_out_warning(info.get("left_out") or []):
+        yield left_out
+    if unread := unread_warning(info.get("unread") or []):
+        yield unread
 
 
 def direction_warning(bank: FeatureBank) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import unreadable
+from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.features.extraction.precision import resolve
@@ -148,9 +149,12 @@ def open_or_extract(
     bank = open_bank(folder)
     skipped = bank.info["skipped"]
     if skipped and how.on_error == "raise":
-        raise unreadable(skipped[0]["path"], skipped[0]["reason"], len(skipped))
+        raise unreadable_of(skipped)
     info = bank.info | {"dataset": dataset.name, "backbone": backbone.name}
-    info |= {"left_out": list(dataset.left_out)}
+    info |= {
+        "left_out": list(dataset.left_out),
+        "unread": [entry.as_dict() for entry in dataset.unread],
+    }
     return replace(
         bank,
         classnames=dataset.classnames,
@@ -172,14 +176,14 @@ def is_extracted(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Ex
 def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extraction) -> Path | None:
     """The folder of the bank, extracted if necessary; None while other shards are missing."""
     requested = BankLocation.of(cache, dataset, backbone, how)
-    if requested.ready:
+    if _up_to_date(requested):
         return requested.folder
     with writing("paths.cache", cache):
         cache.mkdir(parents=True, exist_ok=True)
         choice = requested.chosen()
         place = requested.at(choice.how)
         folder = place.folder
-        if place.ready:
+        if _up_to_date(place):
             return folder
         from fewshot.features.extraction.assemble import assemble
         from fewshot.features.extraction.extract import Extractor
@@ -194,6 +198,34 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
                 assemble(folder, extractor.chunks, extractor.plan, dataset, note)
             extractor.chunks.remove()
     return folder
+
+
+def _up_to_date(place: BankLocation) -> bool:
+    """Whether the bank exists; one that lacks images which can be read by now is removed."""
+    if not place.ready or not _lacks_images(place):
+        return place.ready
+    with _exclusive(place.folder.with_name(f"{place.folder.name}.lock")):
+        if place.ready and _lacks_images(place):  # another process may have been faster
+            shutil.rmtree(place.folder)
+    return place.ready
+
+
+def _lacks_images(place: BankLocation) -> bool:
+    """Whether images were skipped for want of a plug-in or a setting that is there now."""
+    try:
+        skipped = json.loads((place.folder / NOTE).read_text(encoding="utf-8"))["skipped"]
+        rows = [failure["row"] for failure in skipped if failure.get("remedy")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # damage is reported when the bank is opened
+    return any(_can_be_read(place.dataset, row) for row in rows)
+
+
+def _can_be_read(dataset: ImageDataset, row: int) -> bool:
+    try:
+        dataset.read(row)
+    except UnreadableImageError:
+        return False
+    return True
 
 
 def open_bank(folder: Path) -> FeatureBank:

@@ -1,4 +1,4 @@
-"""What is said of the images before any number: folders left out, labels of -1, copies."""
+"""What is said of the images before any number: what is left out, labels of -1, copies."""
 
 import json
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+import fewshot as api
 
 QUICK = ("episodes.count=5", "episodes.ways=2", "episodes.shots=[1]", "head=[ncm]",
          "estimator=[margin]", "threads=1")  # fmt: skip
@@ -85,11 +87,34 @@ def test_folders_that_are_no_classes(fewshot, make_images, tiny_net):
     assert "left out 'leftover'" in fewshot(*support).err
 
 
+def test_images_that_are_not_read(fewshot, photos, tiny_net):
+    for name in ("class_1/a.CR2", "class_1/b.CR2", "class_3/logo.svg"):
+        (photos / name).write_bytes(b"no matter")
+    said_of_them = (
+        "dataset: 2 .cr2 and 1 .svg files (first 'class_1/a.CR2') are not read. Convert .cr2 and "
+        ".svg files to JPEG or PNG"
+    )
+    done = fewshot(*IMAGES, *QUICK)
+    assert said(done) == [said_of_them]
+    assert facts(done)["unread_files"] == [
+        {"extension": ".cr2", "files": 2, "first": "class_1/a.CR2", "content": None},
+        {"extension": ".svg", "files": 1, "first": "class_3/logo.svg", "content": None},
+    ]
+    (page,) = (path.read_text() for path in done.runs if path.name == "report.html")
+    assert "class_1/a.CR2" in page
+    assert said_of_them in fewshot("extract", *IMAGES).err
+    support = ("predict", "photos", "--backbone", "callable:tiny_net:network", "--size", "16")
+    err = fewshot(*support, "--query", "photos/class_1").err
+    assert said_of_them in err and "2 .cr2 files (first 'photos/class_1/a.CR2') are not" in err
+    with pytest.warns(UserWarning, match=r"2 \.cr2 and 1 \.svg files"):
+        api.extract("photos", "callable:tiny_net:network", size=16)
+
+
 def test_where_there_is_nothing_to_say(fewshot, photos, tiny_net):
     done = fewshot(*IMAGES, *QUICK)
     assert said(done) == []
     assert facts(done)["copies"]["images"] == facts(done)["labelled_minus_one"] == 0
-    assert facts(done)["left_out_folders"] == []
+    assert facts(done)["left_out_folders"] == facts(done)["unread_files"] == []
 
 
 def test_the_page_of_a_run_has_what_was_counted(fewshot, copied):

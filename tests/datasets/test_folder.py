@@ -304,7 +304,9 @@ def test_folders_that_say_that_they_are_unlabelled_are_no_classes(tmp_path):
 @pytest.mark.parametrize(
     "folder",
     ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#recycle",
-     ".thumbnails", ".ipynb_checkpoints", ".Trash-1000", ".AppleDouble", "LOST.DIR", "@Recycle"],
+     ".thumbnails", ".ipynb_checkpoints", ".Trash-1000", ".AppleDouble", "LOST.DIR", "@Recycle",
+     "$Recycle.Bin", "FOUND.001", "found.017", "RECYCLER", "@Recently-Snapshot", "node_modules",
+     "_vti_cnf", "$WinREAgent", "iPod Photo Cache", ".Spotlight-V100", "__pycache__", "venv"],
 )  # fmt: skip
 def test_what_systems_and_devices_leave_behind_is_no_class_and_in_none(tmp_path, folder):
     root = tree(
@@ -316,6 +318,28 @@ def test_what_systems_and_devices_leave_behind_is_no_class_and_in_none(tmp_path,
     assert (dataset.classnames, dataset.left_out) == (("ash", "elm"), ())
     assert load_files([str(root)]).paths == tuple(str(root / path) for path in dataset.paths)
     assert len(load_files([str(root / folder)])) == 2  # whoever names it means it
+
+
+@pytest.mark.parametrize("name", ["$5", "found", "FOUND.A", "vti", "thumbs", "recycled", "env"])
+def test_names_that_people_give_to_classes(tmp_path, name):
+    assert loaded(tree(tmp_path / "r", "ash/1.jpg", f"{name}/1.jpg")).classnames == tuple(
+        sorted(("ash", name))
+    )
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("runs/2026-01-01_a/summary.json", "runs/2026-01-01_a/figures/shots.png"),
+        ("outputs/2026-01-01/12-00-00/.hydra/config.yaml",),
+        ("wandb/latest-run/files/output.log", "mlruns/0/meta.yaml", "multirun/", "Runs/"),
+    ],
+)
+def test_what_programs_write_beside_classes_is_none(tmp_path, files):
+    root = tree(tmp_path / "r", "ash/1.jpg", "elm/1.jpg", *files)
+    dataset = loaded(root)
+    assert (dataset.classnames, dataset.left_out) == (("ash", "elm"), ())
+    assert loaded(tree(tmp_path / "s", "ash/1.jpg", "runs/1.jpg")).classnames == ("ash", "runs")
 
 
 @pytest.mark.parametrize(

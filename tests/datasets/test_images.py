@@ -3,15 +3,20 @@
 import io
 import os
 import struct
+import threading
 import time
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot.datasets.images import UnreadableImageError, read_image, to_rgb
+from fewshot.datasets import images as images_module
+from fewshot.datasets.images import UnreadableImageError, pixel_limit, read_image, to_rgb
+from fewshot.exceptions import FewshotError
 
 WHITE = (255, 255, 255)
 
@@ -173,12 +178,40 @@ def test_a_file_that_cannot_be_opened(workplace):
 
 def test_an_image_larger_than_the_limit_is_refused(workplace, monkeypatch):
     Image.new("L", (40, 40)).save("x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # warns up to twice that, then raises
-    with pytest.raises(UnreadableImageError, match="90 million"):
+    with pytest.raises(
+        UnreadableImageError, match=r"1,600 .*40 x 40.* 1,599 that dataset\.max_pixels"
+    ):
+        read_image(workplace / "x.png", 1599)
+    assert read_image(workplace / "x.png", 1600).size == (40, 40)
+    monkeypatch.setenv("FEWSHOT_MAX_PIXELS", "1e3")
+    with pytest.raises(
+        UnreadableImageError, match=r"more than the 1,000 that dataset\.max"
+    ) as caught:
         read_image(workplace / "x.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(UnreadableImageError, match="90 million"):
-        read_image(workplace / "x.png")
+    assert "FEWSHOT_MAX_PIXELS to 1600" in caught.value.remedy
+
+
+@pytest.mark.parametrize("value", [0, -5, "many", True, float("nan"), float("inf"), []])
+def test_a_limit_is_a_number_of_pixels(value, monkeypatch):
+    with pytest.raises(FewshotError, match=r"dataset\.max_pixels: expected a number of pixels"):
+        pixel_limit(value)
+    assert (pixel_limit(5e8), pixel_limit("1e9")) == (500_000_000, 1_000_000_000)
+    monkeypatch.setenv("FEWSHOT_MAX_PIXELS", str(value))
+    if value not in (True, []):
+        with pytest.raises(FewshotError, match="FEWSHOT_MAX_PIXELS: expected a number of pixels"):
+            pixel_limit()
+
+
+@pytest.mark.parametrize("beyond", [1000, 100])  # where Pillow warns, and where it raises
+def test_pillows_own_limit_is_as_it_was_and_does_not_hold(workplace, noise, monkeypatch, beyond):
+    Image.fromarray(noise).resize((40, 40)).save("x.png")
+    whole = np.asarray(read_image(workplace / "x.png"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", beyond)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for source in (workplace / "x.png", Path("x.png").read_bytes()):
+            assert np.array_equal(np.asarray(read_image(source)), whole)
+    assert beyond == Image.MAX_IMAGE_PIXELS
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -386,7 +419,7 @@ def test_the_name_of_a_file_does_not_matter(workplace, noise, file):
     assert np.array_equal(np.asarray(read_image(path)), noise)
 
 
-@pytest.mark.parametrize("size", [(30_000, 30_000), (65_535, 2_000)])
+@pytest.mark.parametrize("size", [(30_000, 30_000), (65_535, 5_000)])
 def test_of_a_huge_image_only_the_header_is_read(size):
     """900 million pixels in 60 bytes would fill 2.7 GB."""
     header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
@@ -398,6 +431,85 @@ def test_of_a_huge_image_only_the_header_is_read(size):
     screen += b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x08\0;"
     start = time.perf_counter()
     for source in (content, screen):
-        with pytest.raises(UnreadableImageError, match="90 million"):
+        with pytest.raises(
+            UnreadableImageError, match=r"300,000,000 that dataset\.max_pixels allows"
+        ):
             read_image(source)
     assert time.perf_counter() - start < 0.5
+
+
+@pytest.fixture
+def small_is_large(monkeypatch):
+    """Images of more than 4,096 pixels are treated as those beyond Pillow's limit are."""
+    monkeypatch.setattr(images_module, "LARGE", 64 * 64)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((64, 64), (64, 64)), ((128, 96), (64, 48)), ((241, 200), (61, 50))]
+)
+def test_large_jpegs_are_decoded_smaller_and_others_whole(
+    workplace, small_is_large, size, expected
+):
+    across = np.linspace(0, 255, size[0], dtype=np.uint8)
+    pixels = np.repeat(np.tile(across, (size[1], 1))[:, :, None], 3, axis=2)
+    Image.fromarray(pixels).save("x.jpg", quality=95)
+    small = read_image(workplace / "x.jpg")
+    assert small.size == expected
+    same = Image.fromarray(pixels).resize(expected, Image.Resampling.BOX)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(same)).max() <= 6
+    Image.fromarray(pixels).save("x.png")
+    assert np.array_equal(np.asarray(read_image(workplace / "x.png")), pixels)
+
+
+def test_large_images_are_decoded_one_at_a_time(workplace, small_is_large, monkeypatch):
+    """Sixteen threads with an image of 0.8 GB each are not what a user has memory for."""
+    Image.new("RGB", (80, 80)).save("large.png")
+    Image.new("RGB", (40, 40)).save("small.png")
+    inside = {"large.png": [], "small.png": []}
+    running, guard, original = {"large.png": 0, "small.png": 0}, threading.Lock(), Image.Image.load
+
+    def decoded(image, *_):
+        name = "large.png" if image.size == (80, 80) else "small.png"
+        with guard:
+            running[name] += 1
+            inside[name].append(running[name])
+        time.sleep(0.02)
+        with guard:
+            running[name] -= 1
+        return original(image)
+
+    monkeypatch.setattr(images_module, "_decoded", decoded)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read_image, [Path("large.png"), Path("small.png")] * 4))
+    assert max(inside["large.png"]) == 1
+    assert max(inside["small.png"]) > 1
+
+
+def test_grey_values_do_not_depend_on_the_blocks_they_are_scaled_in(monkeypatch):
+    deep = np.random.default_rng(0).integers(0, 65536, size=(37, 11)).astype(np.uint16)
+    floats = np.random.default_rng(1).random((37, 11)).astype(np.float32)
+    greys = [Image.fromarray(deep), Image.fromarray(floats), Image.fromarray(deep.astype("i4"))]
+    whole = [np.asarray(to_rgb(grey)) for grey in greys]
+    monkeypatch.setattr(images_module, "BLOCK", 25)
+    for grey, expected in zip(greys, whole, strict=True):
+        assert np.array_equal(np.asarray(to_rgb(grey)), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<!DOCTYPE html>\n<html><head><title>404</title>", "image: it is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
+        (b"PK\x03\x04" + b"\0" * 40, "a zip archive"),
+        (b'{"error": "not found"}', "a JSON file"),
+        (b"\0" * 3000, "full of zeros"),
+        (b"%PDF-1.7\n" + b"\0" * 40, "a PDF document"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a[n]? MP4/MOV video"),
+    ],
+    ids=["page", "pointer", "archive", "json", "zeros", "pdf", "video"],
+)
+def test_what_is_no_image_is_called_what_it_is(workplace, content, reason):
+    (workplace / "x.jpg").write_bytes(content)
+    for source in (workplace / "x.jpg", content, io.BytesIO(content)):
+        with pytest.raises(UnreadableImageError, match=f"not a JPEG, PNG.*{reason}"):
+            read_image(source)

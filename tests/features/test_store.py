@@ -461,6 +461,25 @@ def test_unreadable_images_stop_or_are_recorded(run, photos):
     assert len(run("skip")) == 46
 
 
+def test_an_image_that_can_be_read_later_is_not_skipped_for_ever(run, photos, encoded, monkeypatch):
+    """A plug-in that is installed, or a limit that is raised, changes no image and so no key."""
+    Image.new("RGB", (99, 99)).save(photos / "class_1" / "3.png")
+    (photos / "class_4" / "0.png").write_bytes(b"no image")
+    monkeypatch.setenv("FEWSHOT_MAX_PIXELS", "9000")
+    bank = run("skip")
+    large, damaged = bank.info["skipped"]
+    assert (large["row"], damaged["row"], len(bank)) == (11, 32, 46)
+    assert "FEWSHOT_MAX_PIXELS to 9801" in large["remedy"] and "remedy" not in damaged
+    with pytest.raises(FewshotError, match=r"FEWSHOT_MAX_PIXELS to 9801 or more, or set dataset"):
+        run()
+    count = len(encoded)
+    assert len(run("skip")) == 46 and len(encoded) == count  # as nothing has changed
+    monkeypatch.delenv("FEWSHOT_MAX_PIXELS")
+    again = run("skip")
+    assert [failure["row"] for failure in again.info["skipped"]] == [32]
+    assert (len(again), again.paths[11], len(banks())) == (47, "class_1/3.png", 1)
+
+
 def test_rows_after_a_skipped_image_are_in_their_place(run, photos):
     whole = run()
     (photos / "class_0" / "2.png").write_bytes(b"")

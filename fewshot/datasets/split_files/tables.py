@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewshot.datasets.images import EXTENSIONS
+from fewshot.datasets.image_kinds import KINDS
 from fewshot.datasets.split_files.text import read_text, without_duplicates
 from fewshot.exceptions import FewshotError
 
@@ -179,7 +179,7 @@ def _separator(line: str, known: AbstractSet[str]) -> str:
 def names_image(text: str) -> bool:
     """Whether a text ends as the name of an image file does."""
     _, dot, extension = text.strip().rpartition(".")
-    return f"{dot}{extension.lower()}" in EXTENSIONS
+    return f"{dot}{extension.lower()}" in KINDS
 
 
 def _has_image(cells: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import unreadable
+from fewshot.datasets.images import unreadable_of
 from fewshot.features.copies import copies_by_pixels
 from fewshot.features.extraction.chunks import Chunk, Chunks, Plan
 from fewshot.features.paths import (
@@ -37,7 +37,7 @@ def assemble(
     survey = _survey(chunks, plan)
     failures, shape = survey.failures, survey.shape
     if not shape[0]:
-        raise unreadable(failures[0]["path"], "no image can be read", len(dataset))
+        raise unreadable_of(failures, "no image can be read: ")
     kept = np.ones(len(dataset), dtype=bool)
     kept[[failure["row"] for failure in failures]] = False
     for stale in folder.parent.glob(f".{folder.name}.*.partial"):  # by a process that was killed

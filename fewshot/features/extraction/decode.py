@@ -24,7 +24,8 @@ class Pixels:
     images : Tensor of shape (B, 3, S, S), uint8, channels last
         Those that could be read.
     failures : list of dict
-        ``row``, ``path`` and ``reason`` of the others.
+        ``row``, ``path`` and ``reason`` of the others, and ``remedy`` where what is at fault is
+        not the image.
     signatures : Tensor of shape (B, 66), float16
         Of the images, to find copies by.
     """
@@ -49,5 +50,6 @@ def decode(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> 
             images[good] = transform.pixels(dataset.read(row))
             good += 1
         except UnreadableImageError as error:
-            failures.append({"row": row, "path": dataset.paths[row], "reason": str(error)})
+            failure = {"row": row, "path": dataset.paths[row], "reason": str(error)}
+            failures.append(failure | ({"remedy": error.remedy} if error.remedy else {}))
     return Pixels(images[:good], failures, signatures(images[:good]))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fewshot.backbones.base import Backbone, Encode
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import unreadable
+from fewshot.datasets.images import unreadable_of
 from fewshot.exceptions import FewshotError
 from fewshot.features.extraction.chunks import (
     IMAGES_PER_CHUNK,
@@ -162,7 +162,7 @@ class Extractor:
     def _check(self, rows: Tensor, failures: list[dict[str, Any]], number: int) -> None:
         """Raise for unreadable images, unless to be skipped, and for features beyond the dtype."""
         if failures and self.how.on_error == "raise":
-            raise unreadable(failures[0]["path"], failures[0]["reason"])
+            raise unreadable_of(failures[:1])
         limit = torch.finfo(getattr(torch, self.how.dtype)).max
         if rows.numel() and not bool((rows.abs() <= limit).all()):  # NaN is not
             first = self.dataset.paths[self.plan.rows(number).start]
