@@ -17,6 +17,7 @@ from yaml import YAMLError
 
 from fewshot.cli.configuration import is_shown, print_configuration
 from fewshot.config.errors import in_house_form
+from fewshot.config.overrides import prepared
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
@@ -55,6 +56,8 @@ def _run_hydra(arguments: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra accepts -m before the settings only.
     arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    typed = arguments
+    arguments = prepared(typed, multirun=typed[:1] in (["-m"], ["--multirun"]))
     check_tuning(arguments)
     before, sys.argv = sys.argv, ["fewshot", *arguments]
     wrapped = hydra.main(
@@ -64,7 +67,7 @@ def _run_hydra(arguments: list[str]) -> int:
     _failed.clear()
     try:
         with writing("paths.runs", Path(_last_value(arguments, "paths.runs") or "runs")):
-            code = multirun(wrapped, arguments)
+            code = multirun(wrapped, typed)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise in_house_form(error) from None
     except ValueError as error:
