@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fewshot.cli.arguments import is_override
 from fewshot.cli.configuration import is_shown, print_configuration
 from fewshot.config.errors import in_house_form
 from fewshot.config.overrides import prepared
+from fewshot.config.suggestions import stray_word
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
@@ -46,9 +48,20 @@ def job(config: DictConfig) -> float | None:
 
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    _expect_settings(arguments)
     if is_shown(arguments):
         return print_configuration(arguments, _run_hydra)
     return _run_hydra(arguments)
+
+
+def _expect_settings(arguments: list[str]) -> None:
+    """Raise for a path or a name among the settings."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        value_of_option = before.startswith("-") and before not in ("-m", "--multirun", "--resolve")
+        if not value_of_option and not is_override(word):
+            raise stray_word(word) or FewshotError(
+                "arguments", f"expected SETTING=VALUE, got {word!r}", "See fewshot --help."
+            )
 
 
 def _run_hydra(arguments: list[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from hydra.errors import MissingConfigException
 
 from fewshot.config.nodes import OPEN_GROUPS, options_of, sections
+from fewshot.config.suggestions import as_dataset
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -87,18 +87,6 @@ def unknown_option(group: str, name: str, available: list[str]) -> FewshotError:
     if group != "dataset" or not Path(name).expanduser().exists():
         return error
     return FewshotError(group, error.problem, f"For what is at that path: {as_dataset(name)}.")
-
-
-def as_dataset(path: str) -> str:
-    """Return the settings that make a data set of a folder or a file, quoted for a shell."""
-    where = Path(path).expanduser()
-    if where.is_dir() and not (where / "bank.json").is_file():
-        kind, setting = "folder", "root"
-    elif where.suffix.lower() in (".csv", ".json"):
-        kind, setting = "listed", "split_file"
-    else:
-        kind, setting = "features", "path"
-    return f"dataset={kind} {shlex.quote(f'dataset.{setting}={path}')}"
 
 
 def _generic_first(group: str, names: list[str]) -> list[str]:
