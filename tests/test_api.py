@@ -128,7 +128,7 @@ def test_nothing_is_printed_and_the_result_reads_well(data, capsys):
         ({"calibration": "some"}, "calibration: expected one of 'none', 'base'"),
         ({"split": ["base"] * 300}, "expected some classes to be novel"),
         ({"split": ["base"] * 10}, "expected 300 entries"),
-        ({"split": ["test"] * 300}, "expected base, validation or novel, got 'test'"),
+        ({"split": ["tets"] * 300}, "expected base, validation or novel, got 'tets'"),
         ({"split": ["base"] * 10 + ["novel"] * 290}, "class '0' is in base and in novel"),
         ({"normalize": "l3"}, "normalize: expected one of"),
         ({"head": 3}, "expected a name or a Head"),

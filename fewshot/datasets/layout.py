@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.datasets.images import EXTENSIONS
+from fewshot.datasets.parts import SUBSET_NAMES, SUBSETS
 from fewshot.datasets.walk import (
     direct_images,
     has_images,
@@ -17,13 +18,7 @@ from fewshot.datasets.walk import (
 )
 from fewshot.exceptions import FewshotError
 
-# Common names of the folders and files of a subset.
-SUBSET_NAMES = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-SUBSET_ORDER = ("train", "validation", "test")
+SUBSET_ORDER = SUBSETS
 # Words beside such a name, as in training_set, TestImages or val2017.
 FILLER = "set|data|dataset|images?|imgs?|split"
 # Names of splits that are not read as subsets; users choose one of them as the root.

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fewshot.datasets.labels import as_array, as_text, encode_labels
-from fewshot.datasets.parts import SUBSETS, parts_of_classes
+from fewshot.datasets.labels import as_array, encode_labels
+from fewshot.datasets.parts import parts_of_classes, subsets_of_rows
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.mapping import prefetch
 from fewshot.features.ranges import unit_length
@@ -198,20 +198,10 @@ def make_bank(
         paths = tuple(str(path) for path in paths)
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
     vectors = None if text is None else _unit_text(text, len(names), features.shape[1])
-    row_subset = None if subset is None else _subset_of_rows(as_array(subset), len(features))
+    row_subset = None if subset is None else subsets_of_rows(as_array(subset), len(features))
     return FeatureBank(
         features, numbers, names, paths, parts, normalize, row_subset, vectors, info=info or {}
     )
-
-
-def _subset_of_rows(subset: NDArray, rows: int) -> NDArray:
-    expect(subset.shape == (rows,), "subset", f"expected {rows} entries, got shape {subset.shape}")
-    names = as_text("subset", subset)
-    unknown = sorted(set(names.tolist()) - set(SUBSETS))
-    if unknown:
-        allowed = ", ".join(SUBSETS)
-        raise FewshotError("subset", f"expected {allowed}, got {unknown[0]!r}")
-    return names
 
 
 def _unit_text(text: Any, classes: int, dim: int) -> NDArray:

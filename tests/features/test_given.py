@@ -147,7 +147,7 @@ def test_pickled_objects_are_refused_and_not_run(workplace):
         ({"classnames": np.array([b"\xff"] * 3)}, "classnames: expected text"),
         ({"paths": np.array(["a.jpg"])}, "paths: expected 12 file names, got 1"),
         ({"split": SPLIT[:5]}, r"split: expected 12 entries.*\(5,\)"),
-        ({"split": np.array(["train"] * 12)}, "expected base, validation or novel, got 'train'"),
+        ({"split": np.array(["tran"] * 12)}, "expected base, validation or novel, got 'tran'"),
         ({"split": np.roll(SPLIT, 1)}, "class '0' is in base and in novel"),
     ],
 )  # fmt: skip
