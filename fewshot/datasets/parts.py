@@ -56,7 +56,8 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
     codes = _codes("split", split, len(labels), PART_NAMES, PARTS)
     held = np.zeros((len(classnames), len(PARTS)), dtype=bool)
     held[labels, codes] = True
-    if (twice := held.sum(axis=1) > 1).any():
+    twice = held.sum(axis=1) > 1
+    if twice.any():
         c = int(np.argmax(twice))
         of_class = sorted(PARTS[code] for code in np.flatnonzero(held[c]))
         raise FewshotError(
@@ -66,8 +67,9 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
             "Put every row of a class in one part; if images of a class are for training and "
             "others for test, say so in `subset` instead of `split`.",
         )
-    return tuple(PARTS[code] if any_row else "validation" for code, any_row in
-                 zip(held.argmax(axis=1), held.any(axis=1), strict=True))  # fmt: skip
+    present = held.any(axis=1)
+    parts = np.where(present, np.array(PARTS)[held.argmax(axis=1)], "validation")
+    return tuple(parts.tolist())
 
 
 def subsets_of_rows(subset: NDArray, rows: int) -> NDArray:
