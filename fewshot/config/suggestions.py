@@ -112,7 +112,8 @@ def _of_tensors(path: Path, word: str) -> tuple[str, list[str]]:
     name, header = shlex.quote(word), _header(path)
     entries = {key: entry for key, entry in header.items() if key != "__metadata__"}
     weights = shlex.quote(f"backbone.weights={word}")
-    if "text_gaussians" in (header.get("__metadata__") or {}):
+    metadata = header.get("__metadata__")
+    if isinstance(metadata, dict) and "text_gaussians" in metadata:
         return "a predictor of Gaussians from text", [f"fewshot text show {name}"]
     if {"support", "query"} & entries.keys():
         episodes = shlex.quote(f"episodes.path={word}")

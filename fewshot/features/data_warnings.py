@@ -1,4 +1,4 @@
-"""Warnings about the images of a data set: left-out folders, labels of -1, duplicates."""
+"""Warnings about a data set: what was taken as what, left-out folders, labels of -1, copies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ NAMED = 5
 
 
 def data_warnings(bank: FeatureBank) -> Iterator[str]:
-    """Yield warnings about left-out folders, labels of -1, features without directions and copies.
+    """Yield warnings of one line each.
 
-    One line each.
+    Of what arrays of other names or shapes were taken as (``bank.info["notices"]``), left-out
+    folders, labels of -1, features without directions, and copies.
 
     Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
     """
+    yield from bank.info.get("notices", ())
     if left_out := left_out_warning(bank.info.get("left_out") or []):
         yield left_out
     count = unlabelled(bank.labels, bank.classnames)

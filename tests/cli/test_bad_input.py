@@ -277,9 +277,9 @@ def test_feature_files_that_are_none(refused_run, workplace):
     assert "got nothing. Say for instance" in refused_run("dataset=features")
     assert "got nothing there: 'no.npz'" in refused_run("dataset=features", "dataset.path=no.npz")
     assert "got nothing there: '7'" in refused_run("dataset=features", "dataset.path=7")
-    (workplace / "x.csv").touch()
+    (workplace / "x.xyz").touch()
     assert "expected a .npz or .safetensors file" in refused_run(
-        "dataset=features", "dataset.path=x.csv"
+        "dataset=features", "dataset.path=x.xyz"
     )
     features()
     content = (workplace / "f.npz").read_bytes()

@@ -132,7 +132,7 @@ def test_pickled_objects_are_refused_and_not_run(workplace):
         ({"features": None}, "no array 'features'; it has labels"),
         ({"labels": None}, "no array 'labels'; it has features"),
         ({"labels": LABELS[:-1]}, r"labels: expected 12 labels.*got shape \(11,\)"),
-        ({"labels": LABELS[:, None]}, r"got shape \(12, 1\)"),
+        ({"labels": np.stack([LABELS, LABELS], 1)}, r"got shape \(12, 2\)"),
         ({"labels": LABELS + 0.5}, "expected integers or names, got float64"),
         ({"labels": np.array([b"\xff"] * 12)}, "labels: expected text or bytes in UTF-8"),
         ({"features": np.zeros((12, 5), complex)}, "got complex128"),
@@ -163,8 +163,8 @@ def test_files_that_are_no_such_file(workplace):
     assert "got nothing there: 'no.npz'" in refusal(load_features, "x", "no.npz")
     (workplace / "folder.npz").mkdir()
     assert "got a folder" in refusal(load_features, "x", "folder.npz")
-    (workplace / "f.csv").write_text("1,2")
-    assert ".npz or .safetensors file, got 'f.csv'" in refusal(load_features, "x", "f.csv")
+    (workplace / "f.xyz").write_text("1,2")
+    assert ".npz or .safetensors file, got 'f.xyz'" in refusal(load_features, "x", "f.xyz")
     np.save("array.npy", LABELS)
     (workplace / "array.npy").rename("array.npz")
     assert "cannot read array.npz" in refusal(load_features, "x", "array.npz")
