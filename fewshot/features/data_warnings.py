@@ -8,7 +8,7 @@ from typing import Any
 from fewshot.datasets.labels import unlabelled
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import PIXELS
-from fewshot.features.ranges import one_direction
+from fewshot.features.ranges import dominant_column, one_direction
 
 NAMED = 5
 
@@ -49,6 +49,11 @@ def direction_warning(bank: FeatureBank) -> str | None:
         return (
             "features: with one dimension, heads that go by cosine or unit length see nothing but "
             "the sign"
+        )
+    if (column := dominant_column(bank)) is not None:
+        return (
+            f"features: column {column} has nearly all of the variance, so that distances and "
+            "cosines see no other; leave it out or divide every column by its standard deviation"
         )
     return None
 

@@ -90,50 +90,64 @@ def _of_table(
     """Arrays of a table: its lists, else its columns of numbers, are the features."""
     import pandas as pd
 
-    names = [str(name) for name in table.columns]
-    table.columns = pd.Index(names)
-    roles = {}
-    for role in ROLES:
-        found = [name for name in alias_of(role, names) if name not in roles.values()]
-        found += [name for name in ALIASES.get(role, ()) if name in names]
-        if len(found) == 1 or (role == "labels" and found):
-            roles[role] = _numbers_first(table, found)
-    arrays: dict[str, NDArray] = {role: _column(table[name]) for role, name in roles.items()}
-    if "labels" not in roles and (texts := _repeated_texts(table, roles)):
-        roles["labels"], arrays["labels"] = texts, _column(table[texts])
-    others = [name for name in names if name not in roles.values()]
+    table.columns = pd.Index([str(name) for name in table.columns])
+    roles = _roles_of_columns(table)
+    others = [name for name in table.columns if name not in roles.values()]
     numbers = [name for name in others if pd.api.types.is_numeric_dtype(table[name])
                and not name.startswith("Unnamed: ") and name.lower() not in INDICES]  # fmt: skip
     # "feature" is what `fewshot bank export` calls the column.
     matrices = {"features" if name == "feature" else name: m for name, m in (lists or {}).items()}
     if not matrices and numbers:
         matrices["features"] = table[numbers].to_numpy()
+    arrays = {role: _column(table[name]) for role, name in roles.items()}
+    _check(file, [*(lists or {}), *table.columns], matrices, arrays, roles)
     contents = of_arrays(file, matrices | arrays, words)
-    ignored = [name for name in others if name not in numbers or (lists and name in numbers)]
-    if "labels" not in arrays:
-        columns = ", ".join([*(lists or {}), *names][:12])
-        raise FewshotError(
-            "dataset.path", f"{file} has no column of labels; it has {columns}",
-            f"Name it label. Or save arrays: {line_of_code(file)}",
-        )  # fmt: skip
-    if not matrices:
-        raise FewshotError(
-            "dataset.path",
-            f"{file} has no columns of numbers beside its labels; it has {', '.join(names[:12])}",
-            f"Save arrays: {line_of_code(file)}",
-        )
-    if len(pd.unique(pd.Series(arrays["labels"]))) < 2:
-        raise FewshotError(
-            "dataset.path",
-            f"expected labels of two classes or more in {file}, whose column "
-            f"{roles['labels']!r} has a single value",
-            f"If these are not the labels, save arrays: {line_of_code(file)}",
-        )
     if roles["labels"] != "label":
         contents.notices.append(f"{file.name}: took the column {roles['labels']!r} as labels")
+    ignored = [name for name in others if name not in numbers or lists]
     if ignored:
         contents.notices.append(f"{file.name}: left out the columns {', '.join(ignored[:6])}")
     return contents
+
+
+def _roles_of_columns(table: pd.DataFrame) -> dict[str, str]:
+    """Columns by what they are, by their names; labels may be the only texts that repeat."""
+    names, roles = list(table.columns), dict[str, str]()
+    for role in ROLES:
+        columns = [name for name in alias_of(role, names) if name not in roles.values()]
+        columns += [name for name in ALIASES.get(role, ()) if name in names]
+        if len(columns) == 1 or (role == "labels" and columns):
+            roles[role] = _numbers_first(table, columns)
+    if "labels" not in roles and (texts := _repeated_texts(table, roles)):
+        roles["labels"] = texts
+    return roles
+
+
+def _check(
+    file: Path,
+    names: list[str],
+    matrices: dict[str, NDArray],
+    arrays: dict[str, NDArray],
+    roles: dict[str, str],
+) -> None:
+    """Raise unless there are labels of two classes, and numbers beside them."""
+    import pandas as pd
+
+    have, line = f"it has {', '.join(names[:12])}", line_of_code(file)
+    if "labels" not in arrays:
+        problem, remedy = f"{file} has no column of labels; {have}", f"Name it label. Or {line}"
+    elif not matrices:
+        problem = f"{file} has no columns of numbers beside its labels; {have}"
+        remedy = f"Save arrays: {line}"
+    elif pd.Series(arrays["labels"]).nunique(dropna=False) < 2:
+        problem = (
+            f"expected labels of two classes or more in {file}, whose column {roles['labels']!r} "
+            "has a single value"
+        )
+        remedy = f"If these are not the labels, save arrays: {line}"
+    else:
+        return
+    raise FewshotError("dataset.path", problem, remedy)
 
 
 def _repeated_texts(table: pd.DataFrame, roles: dict[str, str]) -> str | None:
