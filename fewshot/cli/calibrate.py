@@ -92,7 +92,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _weights(pairs: Sequence[str]) -> dict[str, float]:
     weights = {}
     for pair in pairs:
-        name, _, text = pair.partition("=")
+        name, _, text = pair.rpartition("=")  # a file may be called epoch=3
         try:
             weights[name] = float(text)
         except ValueError:

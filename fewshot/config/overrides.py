@@ -14,7 +14,6 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
-from hydra.errors import HydraException
 
 from fewshot.config.nodes import (
     KINDS,
@@ -32,6 +31,7 @@ TEXT = re.compile(r"(str|path)\b", re.IGNORECASE)
 CONTAINER = re.compile(r"sequence|list|tuple|dict|mapping", re.IGNORECASE)
 # Commas outside of quotes and brackets separate the values of a sweep.
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+LONGEST = 200  # of a value that an error shows
 OPENING, CLOSING = "([{", ")]}"
 
 
@@ -147,9 +147,12 @@ def _is_function(value: str, parsed: Override | None) -> bool:
 
 
 def _split(value: str) -> list[str]:
-    """Split at commas outside of quotes and brackets; at every comma if brackets do not match."""
+    """Split at commas outside of quotes and brackets; at every comma if brackets do not match.
+
+    What would be empty is no value of a sweep: the comma belongs to the text.
+    """
     parts, depth = [""], 0
-    for token in re.findall(rf"{QUOTED}|.", value, re.DOTALL):
+    for token in re.findall(rf"{QUOTED}|\\,|.", value, re.DOTALL):
         depth += (token in OPENING) - (token in CLOSING)
         if depth < 0:
             break
@@ -157,7 +160,8 @@ def _split(value: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += token
-    return parts if not depth else value.split(",")
+    parts = re.split(r"(?<!\\),", value) if depth else parts
+    return parts if all(part.strip() for part in parts) else [value]
 
 
 def _exists(value: str) -> bool:
@@ -177,7 +181,7 @@ def _parsed(word: str) -> Override | None:
     """What Hydra reads, or None where it cannot."""
     try:
         return OverridesParser.create().parse_override(word)
-    except HydraException:
+    except Exception:  # of Hydra, and what its parser meets: endless digits, a thousand brackets
         return None
 
 
@@ -191,7 +195,7 @@ def _refuse(key: str, setting: str, value: str) -> None:
     unclosed = "a list ends in ], and names in it are separated by commas; " * (value[0] in "[{")
     raise FewshotError(
         setting,
-        f"cannot read the value {value!r}: {unclosed}a text with characters such as ( ) # , = "
+        f"cannot read the value {value!r:.80}: {unclosed}a text with characters such as ( ) # , = "
         "needs quotes that the shell leaves in place",
         f"Say {_shown(key, value)}.",
     )
@@ -199,4 +203,4 @@ def _refuse(key: str, setting: str, value: str) -> None:
 
 def _shown(key: str, value: str) -> str:
     """A setting with its value in quotes, to paste into a shell."""
-    return shlex.quote(f"{key}={_quoted(value, Quote.double)}")
+    return shlex.quote(f"{key}={_quoted(value[:LONGEST], Quote.double)}")

@@ -10,9 +10,8 @@ import numpy as np
 
 from fewshot.datasets.labels import as_array
 from fewshot.exceptions import FewshotError
-from fewshot.features.contents import Contents, Shape
+from fewshot.features.contents import KNOWN, Contents, Shape
 
-KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")
 # Whole names, folded: "ImageFeatures", "image-features" and "image_features" are one.
 NAMES: dict[str, frozenset[str]] = {
     "features": frozenset({"x", "xs", "data", "inputs", "z", "h", "codes"}),

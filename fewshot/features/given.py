@@ -17,16 +17,10 @@ from fewshot.datasets.labels import as_array, as_text
 from fewshot.exceptions import FewshotError
 from fewshot.features.array_names import arrays_of
 from fewshot.features.bank import OF_IMAGES, FeatureBank, make_bank
-from fewshot.features.contents import (
-    Contents,
-    is_of_kind,
-    read_npy,
-    read_npz,
-    read_safetensors,
-    read_torch,
-)
+from fewshot.features.contents import Contents, is_of_kind
 from fewshot.features.conversion import NOT_READ, choosing, line_of_code, saving
 from fewshot.features.paths import NOTE
+from fewshot.features.readers import read_npy, read_npz, read_safetensors, read_torch
 from fewshot.features.store import open_bank
 from fewshot.features.tables import read_arrow, read_csv
 from fewshot.file_kinds import kind_of
@@ -101,15 +95,17 @@ def _existing(path: str | None) -> Path:
         )
     file = Path(str(path)).expanduser()
     if not file.is_file() and not (file / NOTE).is_file():
-        what = "a folder that is no feature bank" if file.is_dir() else "nothing there"
+        what = "a pipe or a device" if file.exists() else "nothing there"
+        what = "a folder that is no feature bank" if file.is_dir() else what
         raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
     return file
 
 
 def is_feature_file(path: str | Path) -> bool:
     """Whether a path is named as a file of features is; it need not be there."""
-    suffix = Path(path).suffix.lower()
-    return suffix in READERS or (suffix in NOT_READ and Path(path).is_file())
+    file = Path(path).expanduser()
+    suffix = file.suffix.lower()
+    return (suffix in READERS and not file.is_dir()) or (suffix in NOT_READ and file.is_file())
 
 
 def is_bank(path: Path) -> bool:

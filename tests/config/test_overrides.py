@@ -63,6 +63,7 @@ def test_commas_sweep_unless_there_is_such_a_file(workplace):
     assert paths("a (1).npz, 007") == ["a (1).npz", "007"]
     assert paths("'a,b',it's.npz") == ["a,b", "it's.npz"]
     assert paths("choice(a, b)") == ["a", "b"]
+    assert paths("a,#b,") == "a,#b,"
     (workplace / "a.npz,b.npz").touch()
     assert paths("a.npz,b.npz") == "a.npz,b.npz"
     (workplace / "x${y}.npz").touch()
