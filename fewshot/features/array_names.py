@@ -66,21 +66,18 @@ def arrays_of(contents: Contents, code: Callable[[str, str], str]) -> dict[str, 
     if "features" not in roles:
         roles["features"] = _features(contents, taken, code)
         taken.add(roles["features"])
-    rows = _rows(contents.arrays[roles["features"]])
     if "labels" not in roles:
-        roles["labels"] = _labels(contents, taken, rows, roles, code)
+        roles["labels"] = _labels(contents, taken, roles["features"], code)
         taken.add(roles["labels"])
-    if rows == 1:
-        rows = max(contents.arrays[roles["labels"]].shape, default=1)
+    rows = _rows(contents.arrays[roles["features"]])
     for role, fits in _OTHERS.items():
-        if role not in roles:
-            names = [
-                name for name, shape in contents.arrays.items()
-                if name not in taken and _is_named(name, role) and fits(shape, rows)
-            ]  # fmt: skip
-            if len(names) == 1:
-                roles[role] = names[0]
-                taken.add(names[0])
+        names = [
+            name for name, shape in contents.arrays.items()
+            if name not in taken and _is_named(name, role) and fits(shape, rows)
+        ]  # fmt: skip
+        if role not in roles and len(names) == 1:
+            roles[role] = names[0]
+            taken.add(names[0])
     if new := {role: name for role, name in roles.items() if role != name}:
         words = ", ".join(f"{name!r} as {role}" for role, name in new.items())
         contents.notices.append(f"{contents.file.name}: took {words}")
@@ -106,10 +103,10 @@ def _features(contents: Contents, taken: set[str], code: Callable[[str, str], st
 def _labels(
     contents: Contents,
     taken: set[str],
-    rows: int,
-    roles: dict[str, str],
+    features: str,
     code: Callable[[str, str], str],
 ) -> str:
+    rows = _rows(contents.arrays[features])
     fitting = {
         name: shape for name, shape in contents.arrays.items()
         if name not in taken and shape.kind in "fibUO" and _is_column(shape, rows)
@@ -124,9 +121,14 @@ def _labels(
         if name not in KNOWN and not any(_is_named(name, role) for role in ("paths", "text"))
         and shape.kind != "O" and _repeats(contents.read(name), rows)
     ]  # fmt: skip
+    transposed = [
+        name for name, shape in contents.arrays.items()
+        if _is_named(name, "labels") and shape.shape == contents.arrays[features].shape[1:]
+    ]  # fmt: skip
+    chosen = chosen or transposed  # whoever reads them says that features are transposed
     if len(chosen) == 1:
         return chosen[0]
-    raise _undecided(contents, "labels", chosen, roles["features"], code)
+    raise _undecided(contents, "labels", chosen, features, code)
 
 
 def _undecided(
@@ -136,33 +138,36 @@ def _undecided(
     other: str | None,
     code: Callable[[str, str], str],
 ) -> FewshotError:
-    """The error where no array, or several, may be the features or the labels."""
-    have = f"it has {contents.listing()}"
-    weights = sum("." in name for name in contents.arrays) > len(contents.arrays) / 2
-    if len(names) > 1 and not weights:
-        several = " and ".join(map(repr, names[:4]))
-        problem = f"{contents.file} has no array {role!r}, and {several} may be it; {have}"
-    else:
-        problem = f"{contents.file} has no array {role!r}; {have}"
-    if not contents.arrays:
-        return FewshotError("dataset.path", problem, "Save features (M, D) and labels (M,).")
-    if weights:
-        return FewshotError(
-            "dataset.path", problem,
-            "These are the weights of a network (backbone.weights=FILE), not features.",
-        )  # fmt: skip
-    if role == "features":
-        pairs = [(name, _partner(contents, name)) for name in names]
-        if len(pairs) > 1 and all(label for _, label in pairs):
-            joined = [", ".join(f'a["{pair[i]}"]' for pair in pairs) for i in (0, 1)]
-            line = code(*(f"np.concatenate([{part}])" for part in joined))
-        else:
-            feature, label = pairs[0] if pairs else (PLACE, None)
-            line = code(f'a["{feature}"]', f'a["{other or label or PLACE}"]')
-    else:
-        line = code(f'a["{other}"]', f'a["{names[0]}"]' if names else "labels")
-    remedy = f"Save it with features (M, D) and labels (M,): {line}"
+    """The error where no array, or several, may be the features or the labels.
+
+    `other` is the array of the other role, if that is known.
+    """
+    problem = f"{contents.file} has no array {role!r}; it has {contents.listing()}"
+    remedy = "Save features (M, D) and labels (M,)."
+    if sum("." in name for name in contents.arrays) > len(contents.arrays) / 2:
+        remedy = "These are the weights of a network (backbone.weights=FILE), not features."
+    elif contents.arrays:
+        if len(names) > 1:
+            several = " and ".join(map(repr, names[:4]))
+            problem = problem.replace("; it", f", and {several} may be it; it", 1)
+        expressions = _expressions(contents, role, names, other)
+        remedy = f"Save it with features (M, D) and labels (M,): {code(*expressions)}"
     return FewshotError("dataset.path", problem, remedy)
+
+
+def _expressions(
+    contents: Contents, role: str, names: list[str], other: str | None
+) -> tuple[str, str]:
+    """Python for features and labels of the content `a` of a file, as far as names tell."""
+    if role == "labels":
+        return f'a["{other}"]', f'a["{names[0]}"]' if names else "labels"
+    pairs = [(name, _partner(contents, name)) for name in names]
+    if len(pairs) > 1 and all(label for _, label in pairs):
+        joined = (", ".join(f'a["{pair[i]}"]' for pair in pairs) for i in (0, 1))
+        features, labels = (f"np.concatenate([{part}])" for part in joined)
+        return features, labels
+    feature, label = pairs[0] if pairs else (PLACE, None)
+    return f'a["{feature}"]', f'a["{other or label or PLACE}"]'
 
 
 def _partner(contents: Contents, name: str) -> str | None:

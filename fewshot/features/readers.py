@@ -61,7 +61,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
 
 def _npy_shape(archive: zipfile.ZipFile, name: str) -> Shape:
     """Shape and dtype in the header of a member of an archive."""
-    with archive.open(_member(archive, name)) as member:
+    if name in archive.namelist():  # no array: its name would end in .npy
+        return Shape((), "bytes", "?")
+    with archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)
         if version == (1, 0):
             shape, _, dtype = np.lib.format.read_array_header_1_0(member)
@@ -107,7 +109,7 @@ def read_safetensors(file: Path) -> Contents:
         try:
             with safe_open(str(file), framework="pt") as archive:
                 return archive.get_tensor(name)
-        except (OSError, ValueError, SafetensorError) as error:
+        except Exception as error:  # also dtypes that this version of torch does not have
             raise unreadable(file, error) from None
 
     shapes |= {name: Shape.of(values) for name, values in lists.items()}

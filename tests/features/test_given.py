@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -279,6 +280,18 @@ def test_arrays_that_may_be_several_are_listed(workplace, made, words):
                          for name, size in made.items()})  # fmt: skip
     message = refusal(load_features, "x", "f.npz")
     assert [word for word in words if word not in message] == []
+
+
+def test_transposed_features_of_another_name(workplace):
+    np.savez("f.npz", X=arrays()["features"].T, y=LABELS)
+    assert "It is transposed: give features.T" in refusal(load_features, "x", "f.npz")
+
+
+def test_other_members_of_an_archive_are_passed_over(workplace):
+    npz()
+    with zipfile.ZipFile("f.npz", "a") as archive:
+        archive.writestr("README.txt", "features of the twelve images")
+    assert len(load_features("x", "f.npz")) == 12
 
 
 def test_words_and_numbers_of_a_split(workplace):
