@@ -14,6 +14,7 @@ from pathlib import Path
 HEAD, TAIL = 4096, 1024
 UNPACK = " (unpack it)"
 AGAIN = " (download or copy it again)"
+BREAKS_OFF = f" that breaks off{AGAIN}"
 TORCH = "a PyTorch checkpoint"
 
 # Offset, bytes there, phrase. More specific ones first. Most are in the "magic" files of file(1).
@@ -31,8 +32,6 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "a NumPy .npy file"),
     # torch.save before version 1.6: a pickle that begins with this number.
     (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", TORCH),
-    (0, b"PAR1", "a Parquet file"),
-    (0, b"ARROW1", "an Arrow/Feather file"),
     (0, b"FEA1", "an Arrow/Feather file"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (512, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),  # after the text header of MATLAB 7.3
@@ -64,12 +63,12 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "a program"),
     (0, b"MZ\x90\x00", "a Windows program"),
 )
-# First entries of zip archives by a pattern; torch.save names its folder after the file.
+# First entries of zip archives, whole; torch.save names its folder after the file.
 ZIPPED: tuple[tuple[bytes, str], ...] = (
-    (rb"[^/]*/(data\.pkl|\.format_version|\.data/|byteorder|code/)", f"{TORCH} (zip)"),
+    (rb"[^/]*/(data\.pkl|\.format_version|\.data/.*|byteorder|code/.*|data/\d+)", f"{TORCH} (zip)"),
     (rb"[^/]*\.npy", "a NumPy .npz file"),
-    (rb"\[Content_Types\]\.xml|_rels/|docProps/", "an Office document (.xlsx, .docx)"),
-    (rb"mimetypeapplication/vnd\.oasis", "an OpenDocument file (.ods, .odt)"),
+    (rb"\[Content_Types\]\.xml|(_rels|docProps)/.*", "an Office document (.xlsx, .docx)"),
+    (rb"mimetype", "an OpenDocument file or e-book (.ods, .odt, .epub)"),
 )
 # Brands of the containers that ISO base media files (ISO/IEC 14496-12) are.
 BRANDS: tuple[tuple[bytes, str], ...] = (
@@ -77,6 +76,8 @@ BRANDS: tuple[tuple[bytes, str], ...] = (
     (rb"hei[cmsx]|hev[cmsx]|mif1|msf1|heif", "an HEIC image"),
     (rb"", "an MP4/MOV video"),
 )
+# Formats that end as they begin.
+TWICE = ((b"PAR1", "a Parquet file"), (b"ARROW1", "an Arrow/Feather file"))
 RIFF = {b"WEBP": "a WebP image", b"WAVE": "a WAV file", b"AVI ": "an AVI video"}
 HTML = re.compile(
     rb"(<\?xml[^>]*>|<!--.*?-->|\s)*<(!doctype\s+html|html|head|body|title)\b", re.I | re.S
@@ -117,8 +118,8 @@ def kind_of(path: Path) -> str | None:
     for offset, magic, phrase in SIGNATURES:
         if head.startswith(magic, offset):
             return phrase
-    for recognise in (_zip, _media, _safetensors, _pickle, _bitmap):
-        if (kind := recognise(head, size)) is not None:
+    for recognise in (_zip, _table, _media, _safetensors, _pickle, _bitmap):
+        if (kind := recognise(head, tail, size)) is not None:
             return kind
     return _text(head)
 
@@ -141,17 +142,25 @@ def _ends(path: Path) -> tuple[bytes, bytes, int] | None:
         return None
 
 
-def _zip(head: bytes, size: int) -> str | None:
+def _zip(head: bytes, tail: bytes, size: int) -> str | None:
     if not head.startswith(b"PK\x03\x04"):
         return None
-    # The name of the first entry stands 30 bytes after the beginning of its header.
-    entry = head[30:200]
-    return next(
-        (what for names, what in ZIPPED if re.match(names, entry)), "a zip archive" + UNPACK
-    )
+    entry = head[30 : 30 + struct.unpack("<H", head[26:28])[0]] if len(head) >= 30 else b""
+    what = next((what for name, what in ZIPPED if re.fullmatch(name, entry, re.S)), "")
+    # The directory stands at the end of the file; a comment of the archive may follow it.
+    if b"PK\x05\x06" not in tail:
+        return (what or "a zip archive") + BREAKS_OFF
+    return what or "a zip archive" + UNPACK
 
 
-def _media(head: bytes, size: int) -> str | None:
+def _table(head: bytes, tail: bytes, size: int) -> str | None:
+    for magic, what in TWICE:
+        if head.startswith(magic):
+            return what if tail.endswith(magic) and size > 2 * len(magic) else what + BREAKS_OFF
+    return None
+
+
+def _media(head: bytes, tail: bytes, size: int) -> str | None:
     if head.startswith(b"RIFF"):
         return RIFF.get(head[8:12])
     if head[4:8] != b"ftyp":
@@ -162,7 +171,7 @@ def _media(head: bytes, size: int) -> str | None:
     return next(what for brand, what in BRANDS if any(re.match(brand, name) for name in named))
 
 
-def _safetensors(head: bytes, size: int) -> str | None:
+def _safetensors(head: bytes, tail: bytes, size: int) -> str | None:
     """A length as 8 bytes, little endian, and as many bytes of a JSON object."""
     if len(head) < 10 or not re.match(rb'\{\s*("|\})', head[8:]):
         return None
@@ -170,7 +179,7 @@ def _safetensors(head: bytes, size: int) -> str | None:
     if not 2 <= header < 2**32:
         return None
     if 8 + header > size or _last_byte(head, header) > size:
-        return "a safetensors file that breaks off" + AGAIN
+        return "a safetensors file" + BREAKS_OFF
     return "a safetensors file"
 
 
@@ -186,7 +195,7 @@ def _last_byte(head: bytes, header: int) -> int:
         return 0
 
 
-def _pickle(head: bytes, size: int) -> str | None:
+def _pickle(head: bytes, tail: bytes, size: int) -> str | None:
     """Protocols 2 to 5 begin with 80 hex and their number; 4 and 5 with a frame's length too."""
     framed = head[:3] in (b"\x80\x04\x95", b"\x80\x05\x95")
     plain = (
@@ -196,7 +205,7 @@ def _pickle(head: bytes, size: int) -> str | None:
     return "a pickle" if framed or plain else None
 
 
-def _bitmap(head: bytes, size: int) -> str | None:
+def _bitmap(head: bytes, tail: bytes, size: int) -> str | None:
     fits = head.startswith(b"BM") and head[6:10] == bytes(4)
     return "a BMP image" if fits else None
 

@@ -189,7 +189,8 @@ def _refuse(key: str, setting: str, value: str) -> None:
     """Raise for a value that Hydra cannot read, of a setting that is no text."""
     from fewshot.config.errors import expect_setting
 
-    if setting.startswith("hydra") or re.search("[+@/]", key):
+    swept = "," in value and "." not in setting  # backbone=a,b,
+    if setting.startswith("hydra") or swept or re.search("[+@/]", key):
         return  # Hydra's own settings and syntax: Hydra's own words
     expect_setting(setting, value)
     unclosed = "a list ends in ], and names in it are separated by commas; " * (value[0] in "[{")
