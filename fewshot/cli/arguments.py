@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from fewshot.exceptions import FewshotError, UnknownNameError
+
+
+def is_override(word: str) -> bool:
+    """Whether an argument is an option, SETTING=VALUE, or ``~SETTING``, which deletes one."""
+    return word.startswith("-") or "=" in word or (word.startswith("~") and "/" not in word)
+
+
+def expect_overrides(command: str, words: Iterable[str]) -> None:
+    """Raise unless all words are SETTING=VALUE; a path gets the settings that were meant."""
+    for word in words:
+        if "=" in word:
+            continue
+        remedy = ""
+        if Path(word).expanduser().exists():
+            from fewshot.config.suggestions import as_dataset
+
+            remedy = f"For what is at that path: {as_dataset(word)}."
+        raise FewshotError(command, f"expected SETTING=VALUE, got {word!r}", remedy)
 
 
 class Parser(argparse.ArgumentParser):

@@ -69,8 +69,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     groups = {}
     for paths in arguments.files:
         banks = []
-        for path in paths.split(","):
+        for path in [paths] if Path(paths).exists() else paths.split(","):
             bank = load_features("features", path)
+            for notice in bank.info.get("notices", ()):
+                print(f"fewshot: {notice}", file=sys.stderr)
             info = bank.info | {"backbone": arguments.backbone}
             banks.append(replace(bank, normalize=arguments.normalize, info=info))
             check_range(banks[-1])
@@ -90,7 +92,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _weights(pairs: Sequence[str]) -> dict[str, float]:
     weights = {}
     for pair in pairs:
-        name, _, text = pair.partition("=")
+        name, _, text = pair.rpartition("=")  # a file may be called epoch=3
         try:
             weights[name] = float(text)
         except ValueError:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from fewshot.cli.arguments import Parser
-from fewshot.exceptions import FewshotError, expect
+from fewshot.cli.arguments import Parser, expect_overrides
+from fewshot.exceptions import FewshotError
 
 EPILOG = """\
 The settings are those of a run: fewshot --cfg job.
@@ -28,8 +28,7 @@ features at once share the work; --shard says beforehand which part is whose.
 def main(argv: Sequence[str]) -> int:
     """Extract features, or estimate the duration; return 2 if one of the combinations failed."""
     arguments, overrides = _parser().parse_known_args(argv)
-    for word in overrides:
-        expect("=" in word, "fewshot extract", f"expected SETTING=VALUE, got {word!r}")
+    expect_overrides("fewshot extract", overrides)
     from fewshot.config.compose import combinations, settings_from
 
     if not arguments.multirun:

@@ -15,8 +15,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fewshot.cli.arguments import is_override
 from fewshot.cli.configuration import is_shown, print_configuration
 from fewshot.config.errors import in_house_form
+from fewshot.config.overrides import prepared
+from fewshot.config.suggestions import stray_word
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
@@ -45,9 +48,20 @@ def job(config: DictConfig) -> float | None:
 
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    _expect_settings(arguments)
     if is_shown(arguments):
         return print_configuration(arguments, _run_hydra)
     return _run_hydra(arguments)
+
+
+def _expect_settings(arguments: list[str]) -> None:
+    """Raise for a path or a name among the settings."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        value_of_option = before.startswith("-") and before not in ("-m", "--multirun", "--resolve")
+        if not value_of_option and not is_override(word):
+            raise stray_word(word) or FewshotError(
+                "arguments", f"expected SETTING=VALUE, got {word!r}", "See fewshot --help."
+            )
 
 
 def _run_hydra(arguments: list[str]) -> int:
@@ -55,6 +69,8 @@ def _run_hydra(arguments: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra accepts -m before the settings only.
     arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    typed = arguments
+    arguments = prepared(typed, multirun=typed[:1] in (["-m"], ["--multirun"]))
     check_tuning(arguments)
     before, sys.argv = sys.argv, ["fewshot", *arguments]
     wrapped = hydra.main(
@@ -64,7 +80,7 @@ def _run_hydra(arguments: list[str]) -> int:
     _failed.clear()
     try:
         with writing("paths.runs", Path(_last_value(arguments, "paths.runs") or "runs")):
-            code = multirun(wrapped, arguments)
+            code = multirun(wrapped, typed)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise in_house_form(error) from None
     except ValueError as error:

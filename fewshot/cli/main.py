@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fewshot import __version__
+from fewshot.cli.arguments import is_override
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.hardware import freed_memory_kept
 
@@ -101,11 +102,18 @@ def _dispatch(arguments: list[str]) -> int:
     if command in SMALL:
         run_small = import_module(SMALL[command]).main
         return int(run_small(arguments[1:]))
-    if command.isidentifier() and command != "run":
-        raise UnknownNameError("command", command, COMMANDS)
+    if command != "run" and not is_override(command):
+        raise _unknown_command(command)
     from fewshot.cli.hydra import main as run
 
     return run(arguments[1:] if command == "run" else arguments)
+
+
+def _unknown_command(word: str) -> FewshotError:
+    """Return the error for a first word that is no command: often a path, or a name."""
+    from fewshot.config.suggestions import stray_word
+
+    return stray_word(word) or UnknownNameError("command", word, COMMANDS)
 
 
 def _print_error(message: str) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser
-from fewshot.exceptions import FewshotError, expect
+from fewshot.cli.arguments import Parser, expect_overrides
+from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.datasets.base import ImageDataset
@@ -91,8 +91,7 @@ def ask_or_preview(
     asking: Callable[[], Asking],
 ) -> int:
     """Ask the questions, or preview them; `asking` is called once the settings are checked."""
-    for word in overrides:
-        expect("=" in word, f"fewshot text {command}", f"expected SETTING=VALUE, got {word!r}")
+    expect_overrides(f"fewshot text {command}", overrides)
     from fewshot.config.compose import settings_from
     from fewshot.text.llm.settings import check_no_secret
 

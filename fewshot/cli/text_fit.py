@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, expect_overrides
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", metavar="FILE", required=True, help="a .safetensors file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, overrides = parser.parse_known_args(argv)
-    for word in overrides:
-        expect("=" in word, "fewshot text fit", f"expected SETTING=VALUE, got {word!r}")
+    expect_overrides("fewshot text fit", overrides)
     target = Path(arguments.output).expanduser()
     expect(
         target.suffix == ".safetensors", "--output", f"expected a .safetensors file, got {target}"

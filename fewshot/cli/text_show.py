@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser
-from fewshot.exceptions import expect
+from fewshot.cli.arguments import Parser, expect_overrides
 
 if TYPE_CHECKING:
     from fewshot.text.descriptions import Descriptions
@@ -27,8 +26,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("file", metavar="FILE", help="of fewshot text describe, confusers or fit")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, overrides = parser.parse_known_args(argv)
-    for word in overrides:
-        expect("=" in word, "fewshot text show", f"expected SETTING=VALUE, got {word!r}")
+    expect_overrides("fewshot text show", overrides)
     from fewshot.tasks.one_class.confusers.lists import load_any
 
     file = Path(arguments.file).expanduser()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import MissingConfigException
 
 from fewshot.config.nodes import OPEN_GROUPS, options_of, sections
+from fewshot.config.suggestions import as_dataset
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -52,7 +54,7 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
     )
     if not available:
         return FewshotError("settings", _single_line(error), REMEDY)
-    return UnknownNameError(group, option, available)
+    return unknown_option(group, option, available)
 
 
 def _unknown_setting(key: str) -> FewshotError:
@@ -67,6 +69,24 @@ def _unknown_setting(key: str) -> FewshotError:
         named = ", ".join(owners[:3]) + (f" and {len(owners) - 3} more" if len(owners) > 3 else "")
         return FewshotError(key, f"it is a setting of {named} only", f"Add {owners[0]}.")
     return FewshotError(key, "there is no such setting", f"{suggestion(key, settings)} {REMEDY}")
+
+
+def expect_setting(key: str, value: str) -> None:
+    """Raise unless there is a setting of this name, or a group with an option of this name."""
+    if key in GROUPS:
+        options = options_of(key)
+        if value not in options and value[0] not in "[{":
+            raise unknown_option(key, value, list(options))
+    elif key not in dict(_settings()):
+        raise _unknown_setting(key)
+
+
+def unknown_option(group: str, name: str, available: list[str]) -> FewshotError:
+    """Return the error for ``GROUP=NAME`` without such an option; a path may be what was meant."""
+    error = UnknownNameError(group, name, available)
+    if group != "dataset" or not Path(name).expanduser().exists():
+        return error
+    return FewshotError(group, error.problem, f"For what is at that path: {as_dataset(name)}.")
 
 
 def _generic_first(group: str, names: list[str]) -> list[str]:

@@ -15,6 +15,8 @@ from fewshot.exceptions import FewshotError, expect
 
 # Missing values after str() or astype(str).
 MISSING_TEXTS = ("nan", "NaN", "None", "<NA>", "NaT")
+# Floating point that NumPy has: neither bfloat16 nor 8 bits.
+HELD = (torch.float16, torch.float32, torch.float64)
 UNLABELLED = re.compile(r"-1(\.0*)?")
 NUMBER = re.compile(r"\d+(\.0*)?")
 
@@ -22,10 +24,13 @@ NUMBER = re.compile(r"\d+(\.0*)?")
 def as_array(values: Any) -> NDArray:
     """A NumPy array of a sequence, an array or a tensor on any device."""
     if isinstance(values, torch.Tensor):
-        if values.dtype == torch.bfloat16:
-            values = values.float()  # NumPy has no bfloat16
-        return values.detach().cpu().numpy()
+        values = values.detach().to_dense().cpu().resolve_conj().resolve_neg()
+        if values.is_floating_point() and values.dtype not in HELD:
+            values = values.float()
+        return values.numpy()
     array = np.asarray(values)
+    if array.dtype.kind == "V" and "float" in array.dtype.name:  # of the package ml_dtypes
+        array = array.astype(np.float32)
     return array.astype(object) if array.dtype.kind == "T" else array  # texts of any length
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -233,6 +234,8 @@ def _bank(data: Any, kind: str) -> FeatureBank:
     """Features that are given, at unit length, all classes alike."""
     expect(_is_features(data), kind, f"expected features, as the support is, got {data}")
     bank = data if isinstance(data, FeatureBank) else load_features("features", str(data))
+    for notice in bank.info.get("notices", ()):
+        print(f"fewshot: {notice}", file=sys.stderr)
     skipped = bank.info.get("skipped", [])
     return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": skipped})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from fewshot.datasets.labels import as_array, encode_labels
 from fewshot.datasets.parts import parts_of_classes, subsets_of_rows
 from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.arrays import feature_matrix, label_vector
 from fewshot.features.mapping import prefetch
 from fewshot.features.ranges import unit_length
 
@@ -158,13 +160,15 @@ def make_bank(
     Parameters
     ----------
     features : array-like or tensor of shape (M, D)
-        Finite numbers.
+        Finite numbers. Axes of length 1 are left out.
     labels : array-like or tensor of shape (M,)
-        Integers or strings, none missing. With `classnames`, integers are positions in it.
+        Integers or strings, none missing. With `classnames`, integers are positions in it. Also
+        of shape (M, 1), booleans, or a column per class (one-hot).
     classnames : sequence of str, optional
     paths : sequence of M str, optional
     split : array-like of M str, optional
-        "base", "validation" or "novel" for every row; the same for all rows of a class.
+        "base", "validation" or "novel" (or "train", "val", "test", or 0, 1, 2) for every row;
+        the same for all rows of a class.
     info : dict, optional
     normalize : {"none", "l2"}
     text : array-like or tensor of shape (C, D), optional
@@ -180,14 +184,11 @@ def make_bank(
         parts, text vectors that do not fit.
     """
     expect_choice("normalize", normalize, NORMALIZATIONS)
-    features = _numeric(features)
-    values = as_array(labels)
-    expect(
-        values.shape == features.shape[:1],
-        "labels",
-        f"expected {len(features)} labels, one per row of features, got shape {values.shape}",
-    )
+    features, notices = feature_matrix(features, _length(labels))
+    labels, reshaped = label_vector(labels, len(features), classnames is not None)
     numbers, names = encode_labels(labels, classnames)
+    for name, count in Counter(names).items():
+        expect(count == 1, "classnames", f"{count} classes have the name {name!r}", "Rename them.")
     check_finite(features)
     if paths is not None:
         expect(
@@ -199,9 +200,20 @@ def make_bank(
     parts = None if split is None else parts_of_classes(as_array(split), numbers, names)
     vectors = None if text is None else _unit_text(text, len(names), features.shape[1])
     row_subset = None if subset is None else subsets_of_rows(as_array(subset), len(features))
+    info = dict(info or {})
+    if noticed := [*info.get("notices", ()), *notices, *reshaped]:
+        info["notices"] = noticed
     return FeatureBank(
-        features, numbers, names, paths, parts, normalize, row_subset, vectors, info=info or {}
+        features, numbers, names, paths, parts, normalize, row_subset, vectors, info=info
     )
+
+
+def _length(labels: Any) -> int | None:
+    """Number of labels, also of (1, M)."""
+    shape = getattr(labels, "shape", None)
+    if shape is None:
+        return len(labels) if hasattr(labels, "__len__") else None
+    return int(max(shape) if 1 in shape else shape[0]) if len(shape) else None
 
 
 def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
@@ -215,32 +227,6 @@ def _unit_text(text: Any, classes: int, dim: int) -> NDArray:
     check_finite(vectors, "text")
     expect(bool(vectors.any(1).all()), "text", "a vector of length zero says nothing of its class")
     return unit_length(torch.from_numpy(vectors.astype(np.float64))).numpy().astype(np.float32)
-
-
-def _numeric(features: Any) -> NDArray:
-    if isinstance(features, np.ma.MaskedArray):
-        rows = np.flatnonzero(np.ma.getmaskarray(features).reshape(len(features), -1).any(1))
-        expect(
-            not len(rows),
-            "features",
-            f"{len(rows)} rows have masked numbers, first row {rows[0] if len(rows) else 0}",
-            "Leave such rows out.",
-        )
-    array = as_array(features)
-    expect(array.ndim == 2, "features", f"expected shape (M, D), got {array.shape}")
-    expect(
-        array.shape[0] > 0 and array.shape[1] > 0, "features", f"got an empty array {array.shape}"
-    )
-    if array.dtype.kind in "iub":
-        array = array.astype(np.float32)
-    native = array.dtype.newbyteorder("=")
-    expect(
-        native in (np.float16, np.float32, np.float64),
-        "features",
-        f"expected float16, float32 or float64, got {array.dtype}",
-    )
-    # torch takes neither negative strides nor foreign byte orders
-    return np.ascontiguousarray(array, dtype=native)
 
 
 def check_finite(features: NDArray, argument: str = "features") -> None:

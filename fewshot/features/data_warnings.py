@@ -1,4 +1,4 @@
-"""Warnings about the images of a data set: what is left out, labels of -1, duplicates."""
+"""Warnings about a data set: what was taken as what, what is left out, labels of -1, copies."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from fewshot.datasets.labels import unlabelled
 from fewshot.datasets.unread import unread_warning
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import PIXELS
-from fewshot.features.ranges import one_direction
+from fewshot.features.ranges import dominant_column, one_direction
 
 NAMED = 5
 
 
 def data_warnings(bank: FeatureBank) -> Iterator[str]:
-    """Yield warnings about the images or features of a bank, one line each.
+    """Yield warnings of one line each.
 
-    Folders left out, files that are not read, labels of -1, features without directions, copies.
+    Of what arrays of other names or shapes were taken as (``bank.info["notices"]``), left-out
+    folders and files, labels of -1, features without directions, and copies.
 
     Copies are those of ``bank.info["copies"]``, see :mod:`fewshot.features.copies`.
     """
+    yield from bank.info.get("notices", ())
     yield from files_warnings(bank.info)
     count = unlabelled(bank.labels, bank.classnames)
     if count:
@@ -55,6 +57,11 @@ def direction_warning(bank: FeatureBank) -> str | None:
         return (
             "features: with one dimension, heads that go by cosine or unit length see nothing but "
             "the sign"
+        )
+    if (column := dominant_column(bank)) is not None:
+        return (
+            f"features: column {column} has nearly all of the variance, so that distances and "
+            "cosines see no other; leave it out or divide every column by its standard deviation"
         )
     return None
 

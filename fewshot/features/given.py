@@ -1,4 +1,4 @@
-"""Features from a user file: .npz or .safetensors."""
+"""Features from a user file: .npz, .safetensors, what ``torch.save`` wrote, or a table."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fewshot.datasets.labels import as_text
-from fewshot.datasets.parts import PARTS
-from fewshot.exceptions import FewshotError, expect
+from fewshot.datasets.classnames import distinct_names
+from fewshot.datasets.labels import as_array, as_text
+from fewshot.exceptions import FewshotError
+from fewshot.features.array_names import arrays_of
 from fewshot.features.bank import OF_IMAGES, FeatureBank, make_bank
+from fewshot.features.contents import Contents, is_of_kind
+from fewshot.features.conversion import NOT_READ, choosing, line_of_code, saving
 from fewshot.features.paths import NOTE
+from fewshot.features.readers import read_npy, read_npz, read_safetensors, read_torch
 from fewshot.features.store import open_bank
+from fewshot.features.tables import read_arrow, read_csv
+from fewshot.file_kinds import kind_of
 from fewshot.files import file_digest
 
-NOTED = ("backbone", "normalize")  # a word each
-KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")
 
-
-def load_features(name: str, path: str | None) -> FeatureBank:
+def load_features(name: str, path: str | None, same_names: str = "raise") -> FeatureBank:
     """Read ``features`` (M, D), ``labels`` (M,) and, if given, names, paths, splits and text.
 
     ``split`` is the part of every row's class, ``subset`` the row's own (train, validation, test),
@@ -32,8 +35,19 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     ``classnames``, ``paths``, ``split`` and ``subset`` are JSON lists in the metadata (``split``
     may also be a tensor of 0, 1, 2 for base, validation, novel). ``normalize`` (in the metadata
     there) is the normalisation of the rows, "none" or "l2"; ``fewshot bank export`` writes "l2",
-    as for features of images. Nothing is unpickled. A folder that ``fewshot extract`` made is
-    opened as it is, without reading it, and its rows get unit length as those of images do.
+    as for features of images. Arrays of other names are taken where one alone can be meant, see
+    :mod:`fewshot.features.array_names`. Nothing is unpickled but tensors. A folder that
+    ``fewshot extract`` made is opened as it is, without reading it, and its rows get unit length
+    as those of images do.
+
+    Parameters
+    ----------
+    name : str
+        Goes into the rows; "features" stands for the name of the file.
+    path : str
+        .npz, .safetensors, .pt, .pth, .csv, .tsv, .parquet or .feather, or the folder of a bank.
+    same_names : {"raise", "keep"}
+        Two classes of one name: an error, or two classes, told apart by their numbers.
 
     Raises
     ------
@@ -44,25 +58,26 @@ def load_features(name: str, path: str | None) -> FeatureBank:
     if file.is_dir():
         bank = replace(open_bank(file), normalize=OF_IMAGES)
         return bank if name == "features" else replace(bank, info=bank.info | {"dataset": name})
-    arrays = _reader(file)(file)
-    for needed in ("features", "labels"):
-        expect(
-            needed in arrays,
-            "dataset.path",
-            f"{file} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'nothing'}",
-            "Save it with features (M, D) and labels (M,).",
-        )
-    info = {
+    contents = _contents(file)
+    roles = arrays_of(contents, partial(choosing, file))
+    arrays = {role: contents.read(array) for role, array in roles.items()}
+    causes = f"features {file_digest(file)}"
+    if any(role != array for role, array in roles.items()):
+        causes += f" {json.dumps(roles, sort_keys=True)}"
+    info: dict[str, Any] = {
         "dataset": file.stem if name == "features" else name,
-        "backbone": str(arrays.get("backbone", "unknown")),
+        "backbone": contents.words.get("backbone", "unknown"),
         "feature": "given",
-        "key": hashlib.sha256(f"features {file_digest(file)}".encode()).hexdigest(),
+        "key": hashlib.sha256(causes.encode()).hexdigest(),
     }
+    if contents.notices:
+        info["notices"] = contents.notices
     try:
-        names, paths = (_strings(key, arrays.get(key)) for key in ("classnames", "paths"))
+        listed, paths = (_strings(key, arrays.get(key)) for key in ("classnames", "paths"))
+        names, labels = _names_of_classes(listed, arrays["labels"], file, same_names)
         return make_bank(
-            arrays["features"], arrays["labels"], names, paths, arrays.get("split"), info,
-            normalize=str(arrays.get("normalize", "none")), text=arrays.get("text"),
+            arrays["features"], labels, names, paths, arrays.get("split"), info,
+            normalize=contents.words.get("normalize", "none"), text=arrays.get("text"),
             subset=arrays.get("subset"),
         )  # fmt: skip
     except FewshotError as error:
@@ -80,14 +95,17 @@ def _existing(path: str | None) -> Path:
         )
     file = Path(str(path)).expanduser()
     if not file.is_file() and not (file / NOTE).is_file():
-        what = "a folder that is no feature bank" if file.is_dir() else "nothing there"
+        what = "a pipe or a device" if file.exists() else "nothing there"
+        what = "a folder that is no feature bank" if file.is_dir() else what
         raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
     return file
 
 
 def is_feature_file(path: str | Path) -> bool:
     """Whether a path is named as a file of features is; it need not be there."""
-    return Path(path).suffix.lower() in READERS
+    file = Path(path).expanduser()
+    suffix = file.suffix.lower()
+    return (suffix in READERS and not file.is_dir()) or (suffix in NOT_READ and file.is_file())
 
 
 def is_bank(path: Path) -> bool:
@@ -95,67 +113,66 @@ def is_bank(path: Path) -> bool:
     return (path / NOTE).is_file()
 
 
-def _reader(file: Path) -> Callable[[Path], dict[str, Any]]:
-    if not is_feature_file(file):
-        raise FewshotError(
-            "dataset.path", f"expected a .npz or .safetensors file, got {file.name!r}"
-        )
-    return READERS[file.suffix.lower()]
-
-
-def _read_npz(file: Path) -> dict[str, NDArray]:
+def _contents(file: Path) -> Contents:
+    suffix, kind = file.suffix.lower(), kind_of(file)
+    expected = f"expected a .npz or .safetensors file, got {file.name!r}"
+    if kind is not None and not is_of_kind(file, kind) and kind != "a pickle":
+        remedy = _converting(file) or f"Save arrays: {saving()}"
+        raise FewshotError("dataset.path", f"cannot read {file}: it is {kind}", remedy)
+    if suffix in NOT_READ:
+        raise FewshotError("dataset.path", expected, _converting(file, "Save it as one"))
+    if suffix not in READERS:
+        what = f", {kind}" if kind else ""
+        raise FewshotError("dataset.path", f"{expected}{what}", f"Save arrays: {saving()}")
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in (*KNOWN, *NOTED) if key in archive.files}
-    except ValueError as error:
-        if "pickle" not in str(error).lower():
-            raise _unreadable(file, error) from None
-        raise FewshotError(
-            "dataset.path",
-            f"{file} holds pickled objects, which could run code and are never loaded",
-            "Save plain arrays: numbers, and names as fixed-width strings (np.array(names)).",
-        ) from None
-    except Exception as error:  # a damaged archive can make its parsers raise anything
-        raise _unreadable(file, error) from None
+        return READERS[suffix](file)
+    except FewshotError as error:
+        remedy = f"{error.remedy} {'' if 'np.savez' in error.remedy else _converting(file)}"
+        raise FewshotError(error.argument, error.problem, remedy) from None
 
 
-def _read_safetensors(file: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), framework="pt") as archive:
-            arrays: dict[str, Any] = {
-                key: archive.get_tensor(key)
-                for key in archive.keys()  # noqa: SIM118  not a dict
-                if key in KNOWN
-            }
-            note = archive.metadata() or {}
-        for key in ("classnames", "paths", "split", "subset"):
-            if key in note:
-                arrays[key] = np.array(json.loads(note[key]))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _unreadable(file, error) from None
-    arrays |= {key: note[key] for key in NOTED if key in note}
-    if "split" in arrays and not isinstance(arrays["split"], np.ndarray):
-        codes = arrays["split"].numpy()
-        expect(
-            bool(np.isin(codes, (0, 1, 2)).all()),
-            f"dataset.path={file}: split",
-            "expected 0, 1, 2 for base, validation, novel, got other numbers",
-        )
-        arrays["split"] = np.array(PARTS)[codes.astype(np.int64)]
-    return arrays
+def _converting(file: Path, before: str = "Or save it as .npz") -> str:
+    """How to convert kinds of files that are read only if they are simple."""
+    line = line_of_code(file)
+    return f"{before}: {line}" if line and file.suffix.lower() != ".npz" else ""
 
 
-def _unreadable(file: Path, error: Exception) -> FewshotError:
-    return FewshotError("dataset.path", f"cannot read {file}: {error}", "Save the file again.")
+def _names_of_classes(
+    names: list[str] | None, labels: Any, file: Path, same_names: str
+) -> tuple[tuple[str, ...] | None, Any]:
+    """Names of the classes and labels; names of rows become names of classes.
+
+    As many names as rows, and more than classes, are those of the rows.
+    """
+    values = as_array(labels)
+    if names is not None and values.dtype.kind in "iuf" and values.size == len(names):
+        numbers, first = np.unique(values.reshape(-1), return_index=True)
+        of_rows = np.array(names)
+        same = (of_rows == of_rows[first][np.searchsorted(numbers, values.reshape(-1))]).all()
+        if len(numbers) < len(names) and same:
+            names = [names[row] for row in first]
+            labels = np.searchsorted(numbers, values.reshape(-1))
+    if names is None:
+        if values.dtype.kind in "US" or values.dtype == object:
+            texts = {str(value) for value in values.reshape(-1).tolist()}
+            distinct_names("labels", sorted(texts), str(file), same_names)
+        return None, labels
+    return distinct_names("classnames", names, str(file), same_names), labels
 
 
 def _strings(argument: str, values: Any) -> list[str] | None:
     return None if values is None else as_text(argument, np.atleast_1d(values)).ravel().tolist()
 
 
-READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    ".npz": _read_npz,
-    ".safetensors": _read_safetensors,
+READERS: dict[str, Callable[[Path], Contents]] = {
+    ".npz": read_npz,
+    ".npy": read_npy,
+    ".safetensors": read_safetensors,
+    ".pt": read_torch,
+    ".pth": read_torch,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".parquet": read_arrow,
+    ".feather": read_arrow,
+    ".arrow": read_arrow,
 }

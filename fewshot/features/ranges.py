@@ -23,6 +23,8 @@ OUTLIER = 2.0**16
 # Rows that differ by a share r of their length have cosines that differ by about r^2 / 2, of which
 # float32 holds few digits from here on; temperatures and steps of training do not reach them.
 LEAST_SPREAD = 1.5e-3
+# Share of the variance from which on a column hides all others: a hundred times their size.
+DOMINANT = 0.9999
 ROWS_PER_BLOCK = 65536
 ROWS_COMPARED = 4096
 SHORTEST = 1e-12  # rows from here on are divided by their length as it is
@@ -134,6 +136,21 @@ def _expect_spread(bank: FeatureBank) -> None:
 def one_direction(bank: FeatureBank) -> bool:
     """Whether all rows point in the same direction, so that their cosines are all 1."""
     return spread(_some_rows(bank), unit=True) < LEAST_SPREAD
+
+
+def dominant_column(bank: FeatureBank) -> int | None:
+    """Number of a column that has nearly all of the variance of the rows as they are used; or None.
+
+    Distances and cosines then see no other column.
+    """
+    rows = torch.from_numpy(_some_rows(bank).astype(np.float64))
+    rows = (
+        unit_length(rows) if bank.normalize == "l2" else rows / rows.abs().max().clamp_min(1e-300)
+    )
+    variance = rows.var(0, correction=0)
+    column = int(variance.argmax())
+    dominant = bank.dim > 1 and float(variance[column]) > DOMINANT * float(variance.sum())
+    return column if dominant else None
 
 
 def spread(features: NDArray, unit: bool) -> float:

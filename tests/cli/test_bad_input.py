@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from safetensors.numpy import save_file
 
 from fewshot.evaluation.run import run
 from fewshot.exceptions import FewshotError
@@ -154,6 +155,51 @@ def test_a_command_that_does_not_exist(refusal, word, hint):
     assert hint in message
 
 
+def save(rows, path):
+    save_file({name: np.zeros((4, 2)) for name in rows}, path)
+
+
+@pytest.mark.parametrize(
+    ("word", "commands"),
+    [
+        ("my images", ["fewshot predict 'my images'", "dataset=folder 'dataset.root=my images'"]),
+        ("my images/", ["fewshot predict 'my images/'"]),
+        ("my images/class_0", ["fewshot oneclass CLASS", "--query 'my images/class_0'"]),
+        ("my images/class_0/1.png", ["a PNG image", "--query 'my images/class_0/1.png'"]),
+        ("f.npz", ["fewshot dataset=features dataset.path=f.npz", "fewshot predict f.npz"]),
+        ("f.safetensors", ["fewshot dataset=features dataset.path=f.safetensors"]),
+        ("w.safetensors", ["fewshot backbone=NAME backbone.weights=w.safetensors"]),
+        ("e.safetensors", ["fewshot episodes.path=e.safetensors"]),
+        ("split.csv", ["dataset=listed dataset.split_file=split.csv", "dataset.split=split.csv"]),
+        ("runs", ["fewshot report runs"]),
+        ("nothing/here", ["nothing is there"]),
+        ("g.npz", ["nothing is there. Did you mean 'f.npz'?"]),
+        ("dtd", ["fewshot dataset=dtd"]),
+        ("simpleshot", ["fewshot head=simpleshot"]),
+        ("clip_protocol", ["fewshot -m sweep=clip_protocol"]),
+    ],
+)
+def test_a_path_or_a_name_in_place_of_a_command(refusal, make_images, feature_file, word, commands):
+    make_images("my images", classes=1, images=2)
+    Path("runs/1").mkdir(parents=True)
+    Path("runs/1/summary.json").touch()
+    Path("split.csv").write_text("class,part\n")
+    save(["features", "labels"], "f.safetensors")
+    save(["blocks.0.weight", "head.bias"], "w.safetensors")
+    save(["classes", "support", "query"], "e.safetensors")
+    message = refusal(word)
+    assert repr(word) in message
+    assert [command for command in commands if command not in message] == []
+
+
+def test_a_path_among_the_settings(refusal, feature_file):
+    typed = "dataset=features dataset.path=f.npz"
+    assert typed in refusal("seed=1", "f.npz")
+    assert typed in refusal("extract", "f.npz")
+    assert typed in refusal("dataset=f.npz")
+    assert "expected SETTING=VALUE, got 'zz'" in refusal("-m", "seed=1,2", "zz")
+
+
 def test_fewer_classes_than_ways(refusal, feature_settings):
     message = refusal(*feature_settings, "episodes.ways=7")
     assert message.startswith("episodes.ways: expected at most the 6 classes to draw from, got 7")
@@ -231,9 +277,9 @@ def test_feature_files_that_are_none(refused_run, workplace):
     assert "got nothing. Say for instance" in refused_run("dataset=features")
     assert "got nothing there: 'no.npz'" in refused_run("dataset=features", "dataset.path=no.npz")
     assert "got nothing there: '7'" in refused_run("dataset=features", "dataset.path=7")
-    (workplace / "x.csv").touch()
+    (workplace / "x.xyz").touch()
     assert "expected a .npz or .safetensors file" in refused_run(
-        "dataset=features", "dataset.path=x.csv"
+        "dataset=features", "dataset.path=x.xyz"
     )
     features()
     content = (workplace / "f.npz").read_bytes()

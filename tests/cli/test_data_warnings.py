@@ -74,6 +74,22 @@ def test_features_of_a_file(fewshot, workplace):
     assert (facts(done)["labelled_minus_one"], facts(done)["copies"]["images"]) == (10, 1)
 
 
+def test_what_arrays_of_other_names_were_taken_as(fewshot, workplace):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 10)
+    features = rng.normal(size=(6, 8))[labels] + rng.normal(size=(60, 8))
+    np.savez("my data (1).npz", X=features[:, :, None, None], y=labels[:, None])
+    done = fewshot("dataset=features", "dataset.path=my data (1).npz", "episodes.count=5",
+                   "episodes.shots=[2]", "head=[ncm]", "estimator=[margin]")  # fmt: skip
+    assert done.code == 0
+    lines = [line.removeprefix("fewshot: ") for line in done.err.splitlines()[:3]]
+    assert lines == [
+        "my data (1).npz: took 'X' as features, 'y' as labels",
+        "features: of shape (60, 8, 1, 1), taken as (60, 8)",
+        "labels: of shape (60, 1), taken as (60,)",
+    ]
+
+
 def test_folders_that_are_no_classes(fewshot, make_images, tiny_net):
     for folder in ("d/train", "d/test"):
         make_images(folder, classes=3, images=4, seed=len(folder))

@@ -2,14 +2,17 @@
 
 import json
 import pickle
+import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from fewshot.datasets import load_dataset
 from fewshot.exceptions import FewshotError
+from fewshot.features.export import export
 from fewshot.features.given import load_features
 
 NAMES = ["kočka", "pes", "ryba"]
@@ -132,7 +135,7 @@ def test_pickled_objects_are_refused_and_not_run(workplace):
         ({"features": None}, "no array 'features'; it has labels"),
         ({"labels": None}, "no array 'labels'; it has features"),
         ({"labels": LABELS[:-1]}, r"labels: expected 12 labels.*got shape \(11,\)"),
-        ({"labels": LABELS[:, None]}, r"got shape \(12, 1\)"),
+        ({"labels": np.stack([LABELS, LABELS], 1)}, r"got shape \(12, 2\)"),
         ({"labels": LABELS + 0.5}, "expected integers or names, got float64"),
         ({"labels": np.array([b"\xff"] * 12)}, "labels: expected text or bytes in UTF-8"),
         ({"features": np.zeros((12, 5), complex)}, "got complex128"),
@@ -163,8 +166,8 @@ def test_files_that_are_no_such_file(workplace):
     assert "got nothing there: 'no.npz'" in refusal(load_features, "x", "no.npz")
     (workplace / "folder.npz").mkdir()
     assert "got a folder" in refusal(load_features, "x", "folder.npz")
-    (workplace / "f.csv").write_text("1,2")
-    assert ".npz or .safetensors file, got 'f.csv'" in refusal(load_features, "x", "f.csv")
+    (workplace / "f.xyz").write_text("1,2")
+    assert ".npz or .safetensors file, got 'f.xyz'" in refusal(load_features, "x", "f.xyz")
     np.save("array.npy", LABELS)
     (workplace / "array.npy").rename("array.npz")
     assert "cannot read array.npz" in refusal(load_features, "x", "array.npz")
@@ -207,3 +210,211 @@ def test_a_split_can_be_set_for_a_file_without_one(workplace):
     assert bank.parts == ("novel", "base", "novel")
     assert bank.info["dataset"] == "mine"
     assert bank.classes("base").tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("image_features", "targets"), True),
+        (("X", "y"), True),
+        (("embeddings", "gt"), True),
+        (("clipFeatures", "class-id"), True),
+        (("train_embeddings", "train_labels"), True),
+        (("arr_0", "arr_1"), True),  # np.savez(path, features, labels)
+        (("resnet", "species"), True),  # the only matrix and the only column that repeats
+        (("features", "labels"), False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "pt"])
+def test_arrays_of_other_names(workplace, names, taken, kind):
+    features, labels = arrays()["features"], LABELS
+    made = dict(zip(names, (features, labels), strict=True))
+    if kind == "npz":
+        np.savez("f.npz", **made, index=np.arange(12))
+    elif kind == "pt":
+        torch.save({name: torch.as_tensor(value) for name, value in made.items()}, "f.pt")
+    else:
+        save_file({name: torch.as_tensor(value) for name, value in made.items()}, "f.safetensors")
+    bank = load_features("features", f"f.{kind}")
+    assert np.array_equal(bank.features, features)
+    assert bank.labels.tolist() == LABELS.tolist()
+    notice = f"f.{kind}: took {names[0]!r} as features, {names[1]!r} as labels"
+    assert bank.info.get("notices", []) == [notice] * taken
+
+
+def test_names_paths_and_texts_of_other_names(workplace):
+    names, paths = np.array(NAMES), np.array([f"{i}.jpg" for i in range(12)])
+    np.savez("f.npz", feats=arrays()["features"], label=LABELS, class_names=names, filenames=paths,
+             text_features=np.eye(3, 5))  # fmt: skip
+    bank = load_features("features", "f.npz")
+    assert (bank.classnames, bank.paths) == (tuple(NAMES), tuple(paths))
+    assert bank.text.shape == (3, 5)
+    other = npz(classnames=names[LABELS])  # a name per row, not per class
+    assert other.classnames == tuple(NAMES)
+    order = {"1": "b", "0": "a", "2": "c"}
+    assert tensors(note={"class_names": order}).classnames == ("a", "b", "c")
+
+
+def test_the_key_says_which_arrays_were_taken(workplace):
+    key = npz(x=arrays()["features"]).info["key"]
+    assert key == npz(x=arrays()["features"]).info["key"]
+    assert key != npz(x=arrays()["features"], classes=np.array(NAMES)).info["key"]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"dino": (12, 5), "clip": (12, 7), "labels": (12,)},
+         ["'dino' and 'clip' may be it", "dino (12, 5) float64", 'features=a["dino"]']),
+        ({"train_features": (8, 5), "train_labels": (8,), "test_features": (4, 5),
+          "test_labels": (4,)},
+         ['np.concatenate([a["train_features"], a["test_features"]])',
+          'np.concatenate([a["train_labels"], a["test_labels"]])']),
+        ({"x": (12, 5)}, ["no array 'labels'; it has x (12, 5) float64", 'features=a["x"]']),
+        ({"a.weight": (3, 3), "b.weight": (3, 3), "b.bias": (3,)}, ["weights of a network"]),
+        ({}, ["cannot read f.npz: it is an empty zip archive"]),
+    ],
+)  # fmt: skip
+def test_arrays_that_may_be_several_are_listed(workplace, made, words):
+    np.savez("f.npz", **{name: np.arange(np.prod(size)).reshape(size) / 2
+                         for name, size in made.items()})  # fmt: skip
+    message = refusal(load_features, "x", "f.npz")
+    assert [word for word in words if word not in message] == []
+
+
+def test_transposed_features_of_another_name(workplace):
+    np.savez("f.npz", X=arrays()["features"].T, y=LABELS)
+    assert "It is transposed: give features.T" in refusal(load_features, "x", "f.npz")
+
+
+def test_other_members_of_an_archive_are_passed_over(workplace):
+    npz()
+    with zipfile.ZipFile("f.npz", "a") as archive:
+        archive.writestr("README.txt", "features of the twelve images")
+    assert len(load_features("x", "f.npz")) == 12
+
+
+def test_words_and_numbers_of_a_split(workplace):
+    expected = ("base", "validation", "novel")
+    for split in (np.repeat(["train", "val", "test"], 4), np.repeat([0, 1, 2], 4),
+                  np.repeat([0.0, 1.0, 2.0], 4)):  # fmt: skip
+        assert npz(split=split).parts == expected
+    within = np.tile(["train", "test"], 6)
+    assert "`subset`" in refusal(npz, split=within)
+    assert npz(subset=within).subset.tolist() == within.tolist()
+
+
+def test_two_classes_of_one_name(workplace):
+    crane = np.array(["crane", "kite", "crane"])
+    assert "dataset.same_names=keep" in refusal(npz, classnames=crane)
+    assert load_features("x", "f.npz", "keep").classnames == ("crane (0)", "kite", "crane (2)")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float16])
+def test_narrow_floating_point_anywhere(workplace, dtype):
+    features = torch.as_tensor(arrays()["features"])
+    split = torch.repeat_interleave(torch.tensor([2, 0, 1]), 4)
+    bank = tensors(features=features.to(dtype), labels=torch.as_tensor(LABELS).to(dtype),
+                   split=split.to(dtype), text=torch.eye(3, 5).to(dtype))  # fmt: skip
+    assert np.array_equal(bank.features, features.to(dtype).float().numpy())
+    assert bank.labels.tolist() == LABELS.tolist()
+    assert bank.parts == ("novel", "base", "validation")
+    assert "Save them as int64" in refusal(tensors, labels=(torch.as_tensor(LABELS) + 3000).half())
+
+
+def frame(**columns):
+    features = arrays()["features"]
+    return pd.DataFrame({f"f{i}": features[:, i] for i in range(5)} | columns)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "feather"])
+@pytest.mark.parametrize("column", ["label", "target", "species"])
+def test_tables(workplace, suffix, column):
+    names = np.array(NAMES)[LABELS]
+    table = frame(**{column: names, "path": [f"{i}.jpg" for i in range(12)]})
+    write(table, f"f.{suffix}")
+    bank = load_features("features", f"f.{suffix}")
+    assert np.allclose(bank.features, arrays()["features"])
+    assert [bank.classnames[label] for label in bank.labels] == names.tolist()
+    assert bank.paths[3] == "3.jpg"
+
+
+def write(table, path):
+    if path.endswith("csv"):
+        table.to_csv(path)  # with a column of row numbers
+    elif path.endswith("tsv"):
+        table.to_csv(path, sep="\t", index=False)
+    else:
+        getattr(table, f"to_{path.rpartition('.')[2]}")(path)
+
+
+def test_a_table_with_lists_and_what_export_writes(workplace):
+    table = pd.DataFrame({"embedding": list(arrays()["features"]), "label": LABELS, "name": "x"})
+    table.to_parquet("f.parquet")
+    bank = load_features("features", "f.parquet")
+    assert np.array_equal(bank.features, arrays()["features"])
+    table["embedding"] = [row[: 3 + i % 2] for i, row in enumerate(table["embedding"])]
+    table.to_parquet("f.parquet")
+    assert "lists are missing or differ in length" in refusal(load_features, "x", "f.parquet")
+    whole = npz(classnames=np.array(NAMES), split=SPLIT, normalize="l2", backbone="net",
+                paths=np.array([f"{i}.jpg" for i in range(12)]))  # fmt: skip
+    export(whole, workplace / "e.parquet")
+    again = load_features("f", "e.parquet")
+    for name in ("classnames", "parts", "paths", "normalize"):
+        assert getattr(again, name) == getattr(whole, name)
+    assert np.array_equal(again.features, whole.features)
+    assert again.info["backbone"] == "net"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, "no column of labels; it has f0, f1, f2, f3, f4"),
+        ({"label": 1}, "column 'label' has a single value"),
+        ({"label": [None, *LABELS[1:]]}, "labels: 1 of 12 is missing"),
+    ],
+)
+def test_tables_that_are_not_clear(workplace, columns, message):
+    frame(**columns).to_csv("f.csv", index=False)
+    assert message in refusal(load_features, "x", "f.csv")
+    np.savetxt("f.csv", arrays()["features"], delimiter=",")
+    assert "no line with the names of its columns" in refusal(load_features, "x", "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("f.npz", b"<!DOCTYPE html><html>", ["cannot read f.npz: it is an HTML page"]),
+        ("f.npz", b"version https://git-lfs.github.com/spec/v1\n", ["a Git LFS pointer"]),
+        ("f.npz", b"", ["an empty file"]),
+        ("f.safetensors", b"\x1f\x8b\x08", ["a gzip archive"]),
+        ("f.pt", b"PK", ["cannot read f.pt", "torch.load", "np.savez"]),
+        ("f.mat", b"MATLAB 5.0 MAT-file", ["scipy.io.loadmat", "np.savez"]),
+        ("f.h5", b"\x89HDF\r\n\x1a\n", ["h5py.File", "np.savez"]),
+        ("f.pkl", b"\x80\x04\x95", ["pickle.load", "np.savez", "only if you trust the file"]),
+        ("f.json", b"{}", ["json.load", "np.savez"]),
+        ("f.xyz", b"abc", ["got 'f.xyz', a text file", "np.savez"]),
+    ],
+)
+def test_other_kinds_of_files_get_the_line_that_mends_it(workplace, name, content, words):
+    (workplace / name).write_bytes(content)
+    message = refusal(load_features, "x", name)
+    assert [word for word in words if word not in message] == []
+
+
+def test_features_alone_get_a_line_with_the_labels_beside_them(workplace):
+    np.save("x.npy", arrays()["features"])
+    assert "labels=labels)" in refusal(load_features, "x", "x.npy")
+    np.save("y.npy", LABELS)
+    message = refusal(load_features, "x", "x.npy")
+    assert 'np.savez("bank.npz", features=np.load("x.npy"), labels=np.load("y.npy"))' in message
+
+
+def test_torch_files_run_no_code(workplace):
+    class Bomb:
+        def __reduce__(self):
+            return open, ("exploded", "w")
+
+    torch.save({"features": torch.zeros(2, 2), "labels": Bomb()}, "f.pt")
+    assert "pickled objects" in refusal(load_features, "x", "f.pt")
+    assert not (workplace / "exploded").exists()

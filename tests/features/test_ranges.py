@@ -9,6 +9,7 @@ import torch
 import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
+from fewshot.features.data_warnings import direction_warning
 from fewshot.features.ranges import (
     check_range,
     magnitudes,
@@ -198,6 +199,15 @@ def test_after_subtracting_the_mean_nothing_is_refused():
 def test_of_one_dimension_only_the_sign_has_a_direction(normalize):
     with pytest.warns(UserWarning, match="features: with one dimension, .* nothing but the sign"):
         fewshot.evaluate(rows(1), LABELS, episodes=4, shots=2, normalize=normalize)
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+def test_a_column_that_hides_the_others_is_said(normalize):
+    rows = np.random.default_rng(0).normal(size=(60, 8))
+    labels = np.repeat(np.arange(6), 10)
+    assert direction_warning(make_bank(rows, labels, normalize=normalize)) is None
+    rows[:, 3] *= 1e4
+    assert "column 3 has" in direction_warning(make_bank(rows, labels, normalize=normalize))
 
 
 def test_denormals_without_digits_are_refused():
