@@ -51,7 +51,7 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
 def stratified_scores(head: Head, support: Support) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
-    K refits instead of N K. One shot at a time is held out of every class with two shots or more.
+    K refits instead of N K, or none by heads that implement ``leave_one_of_each_out``. One shot at a time is held out of every class with two shots or more.
     The scores are cached in the support, as several estimators need them.
 
     Returns
@@ -75,6 +75,9 @@ def _stratified(head: Head, support: Support) -> Tensor:
     scores = features.new_full((E, N, K, N), torch.nan)
     if not bool(spare.any()):
         return scores
+    closed = head.leave_one_of_each_out(support)
+    if closed is not None:
+        return torch.where((spare[..., None] & mask)[..., None], closed, torch.nan)
     for k in range(K):
         if support.complete:  # fewer rows are faster than rows that are masked
             remaining = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)

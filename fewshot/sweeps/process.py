@@ -29,7 +29,7 @@ def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
     int
         The exit code.
     """
-    Sweeping.now = None
+    Sweeping.now = Sweeping.single = None
     try:
         work()
     except Refused as refused:
@@ -49,10 +49,14 @@ def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
         if Sweeping.now is not None:
             Sweeping.now.close()
             Sweeping.now = None
+        if Sweeping.single is not None:
+            Sweeping.single.remove_empty()
+            Sweeping.single = None
 
 
 def _finish_after_worker_death(error: Exception, typed: Sequence[str]) -> int:
     sweep: Any = Sweeping.now
+    sweep.broken_off = True
     sweep.wait_for_others()
     sweep.stop_following()
     write_sweep_report(sweep.folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -62,6 +61,12 @@ class JobRecord:
         with atomic_path(sweep / JOBS / f"{self.number}.json") as partial:
             partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
+    def is_refused(self) -> bool:
+        """Whether the job ended by a mistake of the user and has no cell."""
+        return bool(self.ended and self.failed and not self.defect) and not (
+            self.computed or self.taken
+        )
+
     def is_running(self) -> bool:
         """Whether the process of the job exists; False for processes of other machines."""
         if self.ended or self.machine != socket.gethostname():
@@ -82,11 +87,6 @@ def read_records(sweep: Path) -> list[JobRecord]:
         except (OSError, ValueError, TypeError):  # of another version, or another kind of file
             continue
     return sorted(records, key=lambda record: record.number)
-
-
-def remove_records(sweep: Path) -> None:
-    """Remove the records and logs of an earlier sweep in the same folder."""
-    shutil.rmtree(sweep / JOBS, ignore_errors=True)
 
 
 INTERVAL = 0.2  # seconds

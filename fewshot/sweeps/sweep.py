@@ -19,12 +19,12 @@ from fewshot.files import atomic_path
 from fewshot.paths import KEPT
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import acquire_lock, release_lock
-from fewshot.sweeps.records import Follower, read_records, remove_records
+from fewshot.sweeps.records import Follower, read_records
 from fewshot.sweeps.rerun import job_arguments, shell_line
+from fewshot.sweeps.traces import FAILURES, Traces
 from fewshot.text.llm.settings import check_no_secret
 from fewshot.units import counted
 
-FAILURES = "failures.jsonl"
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
 # Seconds without a running job after which the jobs of a failed launcher count as ended.
 QUIET = 3.0
@@ -46,12 +46,13 @@ class Sweep:
         launching.check(config.hydra.launcher)
         _check_loggers(config)
         self.report_code = 0
+        self.broken_off = False  # interrupted, or the launcher failed: jobs may still go on
         self.launcher = config.hydra.launcher
         self.runs = Path(str(config.paths.runs))
         self.folder = Path(str(config.hydra.sweep.dir))
+        self.traces = Traces(self.folder)
         self.lock = acquire_lock(self.folder)
-        remove_records(self.folder)
-        (self.folder / FAILURES).unlink(missing_ok=True)
+        self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
         launching.limit_batch(config)
         cores = launching.cores_per_job(self.launcher)
@@ -73,7 +74,7 @@ class Sweep:
             time.sleep(0.2)
 
     def close(self) -> None:
-        """Release the lock, stop Ray and restore the environment variables."""
+        """Release the lock, stop Ray, restore the environment variables; undo a refused sweep."""
         self.stop_following()
         if launching.kind_of(self.launcher) == "ray":
             import ray
@@ -82,12 +83,27 @@ class Sweep:
         for key in self.variables:
             os.environ.pop(key, None)
         release_lock(self.lock)
+        if self.is_refused():
+            self.traces.undo()
+        else:
+            self.traces.keep()
+
+    def is_refused(self) -> bool:
+        """Whether every job that began was refused before it had a cell."""
+        return not self.broken_off and all(
+            record.is_refused() for record in read_records(self.folder)
+        )
 
 
 class Sweeping(Callback):
     """Hydra's callback that holds the state of the multirun; in the process that started it."""
 
     now: Sweep | None = None
+    single: Traces | None = None
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Remember which folders a single run makes, as Hydra makes them before any check."""
+        Sweeping.single = Traces(Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Lock the folder of the sweep and start to follow its jobs."""
@@ -107,6 +123,8 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write the report over the finished runs, and pass the sweep to the loggers."""
+        if Sweeping.now and Sweeping.now.is_refused():
+            return
         write_sweep_report(Path(config.hydra.sweep.dir))
         if config.logger:
             from fewshot.loggers.dispatch import tell_of_sweep
@@ -187,6 +205,7 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
 
 def report_interruption(sweep: Sweep, typed: Sequence[str]) -> None:
     """Print what an interrupted sweep has finished, and the command that continues it."""
+    sweep.broken_off = True
     kept = sum(1 for _ in (sweep.runs / KEPT).glob("[0-9a-f]*/summary.json"))
     records = read_records(sweep.folder)
     ended = [record for record in records if record.ended]
