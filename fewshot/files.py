@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
+from fewshot.progress import counted_work
 
 
 def plain_name(name: str, longest: int = 120) -> str:
@@ -187,7 +188,9 @@ def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
     if missing:
         with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
             fresh = pool.map(file_digest, [paths[i] for i in missing])
-            for i, digest in zip(missing, fresh, strict=True):
+            for i, digest in zip(
+                counted_work(missing, "reading files", "files"), fresh, strict=True
+            ):
                 digests[i] = digest
         if cache is not None:
             rows = zip(paths, stamps, digests, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from fewshot.backbones.weights import (
     unfit,
 )
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
+from fewshot.progress import is_terminal, stage
 
 SECONDS_FOR_THE_SERVER = 5
 # torchvision adds these to networks with trained weights: their input and the classifiers aside.
@@ -201,7 +201,8 @@ def _download(url: str, name: str, folder: Path) -> Path:
         _call(url)
         target.parent.mkdir(parents=True, exist_ok=True)
         prefix = digits[1] if digits else None
-        torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
+        with stage(f"downloading {url}"):
+            torch.hub.download_url_to_file(url, str(target), prefix, progress=is_terminal())
     except Exception as error:  # the transport raises errors of any type
         raise out_of_reach(name, url, folder, error, file) from None
     return target

@@ -10,6 +10,7 @@ from importlib import import_module
 from fewshot import __version__, signals
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.hardware import freed_memory_kept
+from fewshot.progress import whole_command
 
 # Commands that do not take Hydra's arguments; imported on use only.
 SMALL = {
@@ -78,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with signals.stopping():
         try:
-            return _exit_code(arguments)
+            with whole_command(next((a for a in arguments[:1] if a in COMMANDS), "run")):
+                return _exit_code(arguments)
         except BaseException as error:
             if not (signals.is_stopped() or isinstance(error, KeyboardInterrupt)):
                 raise
