@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
+from fewshot.progress import stage
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import acquire_lock, release_lock
 from fewshot.sweeps.records import Follower, read_records
@@ -26,6 +28,8 @@ from fewshot.text.llm.settings import check_no_secret
 from fewshot.units import counted
 
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
+# What a job of Slurm without a result may have met.
+NO_RESULT = "it ended without a result: cancelled, at its time limit, or killed for want of memory"
 # Seconds without a running job after which the jobs of a failed launcher count as ended.
 QUIET = 3.0
 
@@ -54,9 +58,17 @@ class Sweep:
         self.lock = acquire_lock(self.folder)
         self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
+        self.waiting = ExitStack()
+        if self.follower:
+            self.waiting.enter_context(
+                stage("sweep", unit="jobs ended", count=self._number_of_ended_jobs)
+            )
         launching.limit_batch(config)
         cores = launching.cores_per_job(self.launcher)
         self.variables = launching.prepare(self.launcher, cores)
+
+    def _number_of_ended_jobs(self) -> int:
+        return sum(record.ended for record in read_records(self.folder))
 
     def stop_following(self) -> None:
         """Print the remaining lines of the logs of the jobs."""
@@ -64,7 +76,12 @@ class Sweep:
             self.follower.stop()
 
     def wait_for_others(self) -> None:
-        """Wait for the running jobs of a failed launcher, except those of a cluster."""
+        """Wait for the running jobs of a failed launcher."""
+        if launching.kind_of(self.launcher) == "slurm":
+            from fewshot.sweeps.slurm import wait_for_jobs
+
+            wait_for_jobs()
+            return
         if launching.kind_of(self.launcher) not in ("ray", "local"):
             return
         seen = time.monotonic()
@@ -76,6 +93,7 @@ class Sweep:
     def close(self) -> None:
         """Release the lock, stop Ray, restore the environment variables; undo a refused sweep."""
         self.stop_following()
+        self.waiting.close()
         if launching.kind_of(self.launcher) == "ray":
             import ray
 
@@ -179,10 +197,12 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
     records = read_records(sweep.folder)
     for record in records:
         if lost and not record.ended:
-            record.fail(f"{GONE} ({type(lost).__name__})", job_arguments(record.overrides))
+            slurm = launching.kind_of(sweep.launcher) == "slurm"
+            reason = NO_RESULT if slurm else f"{GONE} ({type(lost).__name__})"
+            record.fail(reason, job_arguments(record.overrides))
     failures = [failure for record in records for failure in record.failed]
-    if lost and not failures:
-        failures = [{"overrides": "launcher", "error": str(lost), "arguments": []}]
+    if lost and all(record.ended for record in records):  # one that has not begun
+        failures.append({"overrides": "launcher", "error": str(lost), "arguments": []})
     computed, taken = (
         sum(getattr(record, what) for record in records) for what in ("computed", "taken")
     )
