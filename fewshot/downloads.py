@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from urllib.request import Request, urlopen
 from fewshot.download_errors import BrokenOffError, OtherContentError
 from fewshot.file_kinds import kind_of
 from fewshot.files import atomic_path
+from fewshot.progress import bar
 
 SECONDS_TO_ANSWER = 30
 SECONDS_BETWEEN = 1.0
@@ -56,19 +56,17 @@ def fetch(url: str, target: Path, sha256: str | None = None) -> Path:
 
 
 def _fetch_to(url: str, path: Path, sha256: str | None) -> None:
-    from tqdm import tqdm
-
     digest = hashlib.sha256()
     request = Request(url, headers={"User-Agent": "fewshot"})
     with urlopen(request, timeout=SECONDS_TO_ANSWER) as response, path.open("wb") as file:
         length = response.headers.get("Content-Length")
         total = int(length) if str(length).isdigit() else None
-        silent = not sys.stderr.isatty()
-        with tqdm(total=total, unit="B", unit_scale=True, leave=False, disable=silent) as bar:
+        what = f"downloading {url.partition('?')[0].rpartition('/')[2]}"
+        with bar(total or 0, what, "byte", unit_scale=True, leave=False) as progress:
             while piece := response.read(PIECE):
                 file.write(piece)
                 digest.update(piece)
-                bar.update(len(piece))
+                progress.update(len(piece))
         size = file.tell()
     if total is not None and size != total:
         raise BrokenOffError(f"{size:,} of {total:,} bytes arrived")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
+from fewshot.progress import counted_work
 
 
 def plain_name(name: str, longest: int = 120) -> str:
@@ -29,18 +30,54 @@ def plain_name(name: str, longest: int = 120) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` on success.
 
-    For a file or a folder. On any error the partial one is removed and `path` is left unchanged.
+    For a file or a folder. On any error the partial one is removed, and with it folders that were
+    made for it, and `path` is left unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    with new_folder(path.parent):
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Create a folder with its parents; on any error remove those that were created and are empty.
+
+    Raises
+    ------
+    OSError
+        It cannot be created.
+    """
+    missing = missing_folders(path)
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        remove_empty(missing)
+        raise
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """Return those of a folder and its parents that do not exist, the deepest first."""
+    path = path.absolute()
+    return [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, of which each is in the next one, as far as they are empty."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:  # never created
+            continue
+        except OSError:  # not empty
+            return
 
 
 @contextmanager
@@ -151,7 +188,9 @@ def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
     if missing:
         with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
             fresh = pool.map(file_digest, [paths[i] for i in missing])
-            for i, digest in zip(missing, fresh, strict=True):
+            for i, digest in zip(
+                counted_work(missing, "reading files", "files"), fresh, strict=True
+            ):
                 digests[i] = digest
         if cache is not None:
             rows = zip(paths, stamps, digests, strict=True)

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from fewshot import __version__
+from fewshot import __version__, signals
 from fewshot.cli.arguments import is_override
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.hardware import freed_memory_kept
+from fewshot.progress import whole_command
 
 # Commands that do not take Hydra's arguments; imported on use only.
 SMALL = {
@@ -69,21 +70,34 @@ Settings you may want
   fewshot --cfg job         prints every setting, its value and what it means
   fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
 
-Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 130 interrupted.
+Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given,
+129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with signals.stopping():
+        try:
+            with whole_command(next((a for a in arguments[:1] if a in COMMANDS), "run")):
+                return _exit_code(arguments)
+        except BaseException as error:
+            if not (signals.is_stopped() or isinstance(error, KeyboardInterrupt)):
+                raise
+        # Whatever a library has made of the exception that the signal raised.
+        print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
+        return signals.exit_code()
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
         with freed_memory_kept():  # before any thread gets its arena of the heap
             return _dispatch(arguments)
     except FewshotError as error:
+        if signals.is_stopped():
+            raise
         return _print_error(str(error))
-    except KeyboardInterrupt:
-        print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # `fewshot list backbones | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

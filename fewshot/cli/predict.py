@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.datasets.files import load_files
     from fewshot.evaluation.build import warn_left_out
+    from fewshot.evaluation.notices import OnTerminal
     from fewshot.evaluation.predict import predict
     from fewshot.features.given import is_feature_file
 
@@ -70,6 +71,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         weights=arguments.weights,
         size=arguments.size,
+        notices=OnTerminal(),
     )
     labels = [] if queries is None else forecasts.labels(queries)
     if arguments.output and labels:
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "get unit length as those of images do",
     )
     parser.add_argument(
-        "--backbone", metavar="NAMES", default="efficientnet_lite0",
+        "-b", "--backbone", metavar="NAMES", default="efficientnet_lite0",
         help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
         "torchvision:MODEL/PRETRAINED, open_clip:MODEL/PRETRAINED, resnet12:FILE, "
         "callable:MODULE:FUNCTION (default: %(default)s)",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.heads.base import Head, Query, Support
+from fewshot.progress import counted_work
 
 
 def leave_one_out_scores(head: Head, support: Support) -> Tensor:
@@ -51,8 +52,9 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
 def stratified_scores(head: Head, support: Support) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
-    K refits instead of N K. One shot at a time is held out of every class with two shots or more.
-    The scores are cached in the support, as several estimators need them.
+    K refits instead of N K, or none by heads that implement ``leave_one_of_each_out``. One shot at
+    a time is held out of every class with two shots or more. The scores are cached in the support,
+    as several estimators need them.
 
     Returns
     -------
@@ -75,7 +77,10 @@ def _stratified(head: Head, support: Support) -> Tensor:
     scores = features.new_full((E, N, K, N), torch.nan)
     if not bool(spare.any()):
         return scores
-    for k in range(K):
+    closed = head.leave_one_of_each_out(support)
+    if closed is not None:
+        return torch.where((spare[..., None] & mask)[..., None], closed, torch.nan)
+    for k in counted_work(range(K), "fits without some shots"):
         if support.complete:  # fewer rows are faster than rows that are masked
             remaining = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
             rest = Support.of(remaining, None, support.context)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from fewshot.episodes import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.evaluation.facts import overlap_warning
@@ -23,6 +21,7 @@ from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.data_warnings import data_warnings
 from fewshot.heads.base import Head
+from fewshot.progress import bar, counted_work
 from fewshot.results.cells import CellStore
 from fewshot.tasks.base import Task, TaskOutput
 from fewshot.tasks.engine.judged_part import judged_part
@@ -112,18 +111,17 @@ class Evaluation:
 
     def episodes(self, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
         """Seed and episodes, for every seed and number of shots."""
-        return [(seed, drawn) for seed in self.seeds for drawn in self.sampling.draw(bank, seed)]
+        seeds = counted_work(self.seeds, "drawing episodes", "seeds")
+        return [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]
 
     @contextmanager
     def progress(self, total: int, unit: str = "episode") -> Iterator[Evaluation]:
-        """This evaluation with a progress bar of `total` units, unless it has one already."""
+        """This evaluation with progress of `total` units, unless it has some already."""
         if self.settings.progress is not None:
             yield self
             return
-        # None: not in files and pipes. A notebook is neither, and no terminal.
-        disable = False if "notebook" in tqdm.__name__ else None
-        with tqdm(total=total, unit=unit, desc=f"{unit}s", disable=disable) as bar:
-            yield replace(self, settings=replace(self.settings, progress=bar.update))
+        with bar(total, f"{unit}s", unit) as work:
+            yield replace(self, settings=replace(self.settings, progress=work.update))
 
 
 def _repeated(values: Iterable[Any]) -> Any:

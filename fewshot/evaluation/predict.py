@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from fewshot.datasets.files import load_files
 from fewshot.estimators.auto import Auto
 from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.named import named_heads
+from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.extraction.settings import Extraction
@@ -25,6 +26,7 @@ from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.heads.base import Head
 from fewshot.paths import places_of_environment
+from fewshot.progress import counted_work
 from fewshot.report.text.forecast import outlook_text
 from fewshot.tasks.calibration.choosing import space_of
 from fewshot.tasks.classification.forecast import Forecast, classify, forecast
@@ -32,6 +34,7 @@ from fewshot.tasks.classification.forecast import Forecast, classify, forecast
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 Extract = Callable[[ImageDataset], FeatureBank]
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
 
@@ -145,6 +148,7 @@ def predict(
     device: str = "auto",
     weights: str | Path | None = None,
     size: int | None = None,
+    notices: Notices | None = None,
 ) -> Forecasts:
     """Predict the error of classifiers fitted on a few labelled images; no validation set needed.
 
@@ -154,7 +158,8 @@ def predict(
         A folder with a sub-folder of images per class; or features: a bank, or a file with
         labels, which get unit length as those of images do.
     backbone : str, or several
-        As for `fewshot.extract`.
+        As for `fewshot.extract`. Of several, those that cannot be used, as without weights, are
+        left out with a warning.
     head : str, Head, or several
     base : str, Path or FeatureBank, optional
         Other classes with labels, of the same kind of images: a sharper prediction.
@@ -169,6 +174,8 @@ def predict(
         Where weights are looked for first.
     size : int, optional
         Input of the network in pixels.
+    notices : Notices, optional
+        What warns; Python's warnings by default.
 
     Returns
     -------
@@ -178,7 +185,7 @@ def predict(
     Raises
     ------
     FewshotError
-        No such folder, fewer than two classes, an unknown backbone or head.
+        No such folder, fewer than two classes, an unknown head, no backbone that can be used.
     """
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
@@ -193,16 +200,17 @@ def predict(
         datasets = {
             kind: _folder(data, kind, on_error) for kind, data in given.items() if data is not None
         }
-        networks = {
-            name: _extractor(name, device, weights, size, on_error) for name in dict.fromkeys(names)
-        }
-        banks = {
-            name: {kind: extract(dataset) for kind, dataset in datasets.items()}
-            for name, extract in networks.items()
-        }
-        extracts = {_name(banks[name]["support"]): extract for name, extract in networks.items()}
+        usable = _Usable(names, notices or AsWarnings())
+        networks = usable.of(
+            usable.names, lambda name: _extractor(name, device, weights, size, on_error)
+        )
+        banks = usable.of(
+            networks,
+            lambda name: {kind: networks[name](dataset) for kind, dataset in datasets.items()},
+        )
+        extracts = {_name(parts["support"]): networks[name] for name, parts in banks.items()}
     rows: list[Forecast] = []
-    for parts in banks.values():
+    for parts in counted_work([*banks.values()], "predictions", "backbones"):
         estimator.general().check_space(space_of(parts["support"]))
         rows += forecast(parts["support"], heads, base=parts.get("base"), estimator=estimator)
     supports = {_name(parts["support"]): parts["support"] for parts in banks.values()}
@@ -216,6 +224,38 @@ def predict(
         extracts,
         heads,
     )  # fmt: skip
+
+
+class _Usable:
+    """The backbones that can be used; the others are left out, unless there is none."""
+
+    def __init__(self, names: Iterable[str], notices: Notices) -> None:
+        self.names, self.notices = list(dict.fromkeys(names)), notices
+
+    def of(self, names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+        """What is made of each backbone, without those for which that fails.
+
+        Raises
+        ------
+        FewshotError
+            It fails for all of them, or for another reason than the backbone.
+        """
+        made: dict[str, T] = {}
+        failed: dict[str, FewshotError] = {}
+        for name in names:
+            try:
+                made[name] = make(name)
+            except FewshotError as error:
+                if len(self.names) == 1 or not error.argument.startswith("backbone"):
+                    raise
+                failed[name] = error
+        if not made:
+            name, first = next(iter(failed.items()))
+            problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
+            raise FewshotError("backbone", problem, first.remedy)
+        for name, reason in failed.items():
+            self.notices.warn(f"left out: {name}: {reason}")
+        return made
 
 
 def _name(bank: FeatureBank) -> str:

@@ -35,7 +35,7 @@ from fewshot.features.paths import (
     PATHS,
     StoredPaths,
 )
-from fewshot.files import plain_name, writing
+from fewshot.files import new_folder, plain_name, writing
 
 # Increased when the layout of files changes, or when the same causes give other pixels.
 FORMAT = 3
@@ -43,10 +43,11 @@ FORMAT = 3
 
 def bank_causes(dataset: ImageDataset, backbone: Backbone, how: Extraction) -> dict[str, Any]:
     """Inputs that determine the content of a bank; `how` has a precision other than "auto"."""
+    network = backbone.fingerprint()  # first, as it may be refused: images take long to hash
     return {
         "format": FORMAT,
         "dataset": dataset.fingerprint(),
-        "backbone": backbone.fingerprint(),
+        "backbone": network,
         "dtype": how.dtype,
         "precision": how.precision,
     }
@@ -178,8 +179,7 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
     requested = BankLocation.of(cache, dataset, backbone, how)
     if _up_to_date(requested):
         return requested.folder
-    with writing("paths.cache", cache):
-        cache.mkdir(parents=True, exist_ok=True)
+    with writing("paths.cache", cache), new_folder(cache):
         choice = requested.chosen()
         place = requested.at(choice.how)
         folder = place.folder

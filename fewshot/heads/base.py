@@ -345,6 +345,14 @@ class Head(ABC):
         """
         return None
 
+    def leave_one_of_each_out(self, support: Support) -> Tensor | None:
+        """Scores (E, N, K, N) of the k-th shots of all classes by this head fitted without them.
+
+        For heads that know better than to refit K times; None means that this one does not. What
+        is returned for padding does not matter.
+        """
+        return None
+
     def get_params(self) -> dict[str, Any]:
         """Constructor arguments by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self))}

@@ -107,6 +107,13 @@ class LDA(LinearHead):
         scores = lda_leave_one_out(support)
         return None if scores is None else scores - math.log(scores.shape[1])
 
+    def leave_one_of_each_out(self, support: Support) -> Tensor | None:
+        """Scores (E, N, K, N) of the k-th shots by the head without them; None: refit instead."""
+        from fewshot.heads.solvers.lda_stratified import lda_stratified
+
+        self._check_parameters()
+        return lda_stratified(support, self.shrinkage, self.priors)
+
     def _check_parameters(self) -> None:
         expect_choice("head.lda.priors", self.priors, ("uniform", "empirical"))
         if self.shrinkage != "auto" and not (

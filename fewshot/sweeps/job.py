@@ -20,6 +20,7 @@ from fewshot.report.text.left_out import failure_text
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import exit_with_sweep
 from fewshot.sweeps.records import JobRecord, printing_to_file
+from fewshot.sweeps.requeue import TimeLimitError, time_limit_respected
 from fewshot.sweeps.rerun import cell_arguments, job_arguments
 from fewshot.sweeps.tuning.trial import run_trial
 
@@ -29,10 +30,14 @@ def sweep_job(config: DictConfig) -> float | None:
     mode = HydraConfig.get()
     sweep = launching.sweep_folder(mode)
     record = JobRecord(int(mode.job.num), list(mode.overrides.task))
-    with _job_process(config, mode, sweep, record):
+    with _job_process(config, mode, sweep, record), time_limit_respected(mode.launcher):
         record.write(sweep)
         try:
             return _run_job(config, mode, sweep, record)
+        except TimeLimitError as error:
+            print(f"fewshot: {error}", file=sys.stderr)
+            record.stopped = True
+            record.fail(str(error), job_arguments(record.overrides))
         except FewshotError as error:
             print(f"fewshot: error: {error}", file=sys.stderr)
             record.fail(str(error), job_arguments(record.overrides))

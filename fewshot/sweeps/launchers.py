@@ -88,7 +88,7 @@ def processes(jobs: int, cores: int) -> int:
 
 
 def prepare(launcher: Mapping[str, Any], cores: int) -> dict[str, str]:
-    """Set environment variables for processes of this launcher; return those that were set.
+    """Make a launcher ready; return the environment variables that were set for its processes.
 
     Libraries read their number of threads when they are loaded, and Ray sends usage statistics
     unless they are disabled.
@@ -100,6 +100,10 @@ def prepare(launcher: Mapping[str, Any], cores: int) -> dict[str, str]:
     os.environ.update(new)
     if kind_of(launcher) == "ray":
         start_ray(launcher)
+    if kind_of(launcher) == "slurm":
+        from fewshot.sweeps.slurm import watch_queue
+
+        watch_queue()
     return new
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fewshot.exceptions import FewshotError
-from fewshot.files import writing
+from fewshot.files import new_folder, writing
 
 NAME = ".sweep.lock"
 INTERVAL = 1.0  # seconds
@@ -27,8 +27,7 @@ def acquire_lock(folder: Path) -> FileLock:
     FewshotError
         Another sweep runs in that folder.
     """
-    with writing("hydra.sweep.dir", folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing("hydra.sweep.dir", folder), new_folder(folder):
         lock = FileLock(folder / NAME, thread_local=False)
         try:
             lock.acquire(timeout=1, poll_interval=0.1)  # jobs acquire it briefly to test it

@@ -1,13 +1,11 @@
-"""The process that starts a multirun: signals, failing launchers, and the exit code."""
+"""The process that starts a multirun: interruption, failing launchers, and the exit code."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewshot import signals
 from fewshot.sweeps.launchers import is_worker_death
 from fewshot.sweeps.sweep import (
     Refused,
@@ -16,8 +14,6 @@ from fewshot.sweeps.sweep import (
     report_outcome,
     write_sweep_report,
 )
-
-INTERRUPTED, TERMINATED = 130, 143  # as shells have it: 128 and the number of the signal
 
 
 def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
@@ -33,20 +29,18 @@ def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
     int
         The exit code.
     """
-    Sweeping.now = None
-    signals: list[int] = []
+    Sweeping.now = Sweeping.single = None
     try:
-        with _terminable(typed, signals):
-            work()
+        work()
     except Refused as refused:
         raise refused.error from None
     except (KeyboardInterrupt, SystemExit):
         if Sweeping.now is None:
             raise
         report_interruption(Sweeping.now, typed)
-        return TERMINATED if signals else INTERRUPTED
+        return signals.exit_code()
     except Exception as error:
-        if Sweeping.now is None or not is_worker_death(error):
+        if Sweeping.now is None or signals.is_stopped() or not is_worker_death(error):
             raise
         return _finish_after_worker_death(error, typed)
     else:
@@ -55,30 +49,15 @@ def multirun(work: Callable[[], object], typed: Sequence[str]) -> int:
         if Sweeping.now is not None:
             Sweeping.now.close()
             Sweeping.now = None
+        if Sweeping.single is not None:
+            Sweeping.single.remove_empty()
+            Sweeping.single = None
 
 
 def _finish_after_worker_death(error: Exception, typed: Sequence[str]) -> int:
     sweep: Any = Sweeping.now
+    sweep.broken_off = True
     sweep.wait_for_others()
     sweep.stop_following()
     write_sweep_report(sweep.folder)
     return report_outcome(sweep, typed, lost=error)
-
-
-@contextmanager
-def _terminable(typed: Sequence[str], signals: list[int]) -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM during a multirun, and append it to `signals`."""
-    many = any(word in ("-m", "--multirun") for word in typed)
-    if not many or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: Any) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -36,6 +35,8 @@ class JobRecord:
         ``overrides``, ``error`` and the ``arguments`` of ``fewshot`` that repeat only this part.
     defect : bool
         Whether the job failed by an internal error, not by a mistake of the user.
+    stopped : bool
+        Whether the job was ended at its time limit.
     process, machine
         Process id and host name.
     """
@@ -47,6 +48,7 @@ class JobRecord:
     taken: int = 0
     failed: list[dict[str, Any]] = field(default_factory=list)
     defect: bool = False
+    stopped: bool = False
     process: int = field(default_factory=os.getpid)
     machine: str = field(default_factory=socket.gethostname)
 
@@ -61,6 +63,11 @@ class JobRecord:
         """Write the record atomically."""
         with atomic_path(sweep / JOBS / f"{self.number}.json") as partial:
             partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    def is_refused(self) -> bool:
+        """Whether the job ended by a mistake of the user and has no cell."""
+        refused = self.ended and bool(self.failed) and not (self.defect or self.stopped)
+        return refused and self.computed + self.taken == 0
 
     def is_running(self) -> bool:
         """Whether the process of the job exists; False for processes of other machines."""
@@ -84,11 +91,6 @@ def read_records(sweep: Path) -> list[JobRecord]:
     return sorted(records, key=lambda record: record.number)
 
 
-def remove_records(sweep: Path) -> None:
-    """Remove the records and logs of an earlier sweep in the same folder."""
-    shutil.rmtree(sweep / JOBS, ignore_errors=True)
-
-
 INTERVAL = 0.2  # seconds
 
 
@@ -97,13 +99,14 @@ def printing_to_file(sweep: Path, number: int) -> Iterator[None]:
     """Redirect the output of this process to ``<sweep>/jobs/<number>.log``, line by line.
 
     Launchers lose output, drop repeated lines, or mix lines of several jobs. A file is no
-    terminal, so that there are no progress bars either.
+    terminal, so that there are no progress bars either. A job that was requeued goes on in the
+    same file.
     """
     path = sweep / JOBS / f"{number}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         file = stack.enter_context(
-            path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)
+            path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         )
         stack.enter_context(redirect_stdout(file))
         stack.enter_context(redirect_stderr(file))

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
+from fewshot.progress import stage
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import acquire_lock, release_lock
-from fewshot.sweeps.records import Follower, read_records, remove_records
+from fewshot.sweeps.records import Follower, read_records
 from fewshot.sweeps.rerun import job_arguments, shell_line
+from fewshot.sweeps.traces import FAILURES, Traces
 from fewshot.text.llm.settings import check_no_secret
 from fewshot.units import counted
 
-FAILURES = "failures.jsonl"
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
+# What a job of Slurm without a result may have met.
+NO_RESULT = "it ended without a result: cancelled, at its time limit, or killed for want of memory"
 # Seconds without a running job after which the jobs of a failed launcher count as ended.
 QUIET = 3.0
 
@@ -46,16 +50,25 @@ class Sweep:
         launching.check(config.hydra.launcher)
         _check_loggers(config)
         self.report_code = 0
+        self.broken_off = False  # interrupted, or the launcher failed: jobs may still go on
         self.launcher = config.hydra.launcher
         self.runs = Path(str(config.paths.runs))
         self.folder = Path(str(config.hydra.sweep.dir))
+        self.traces = Traces(self.folder)
         self.lock = acquire_lock(self.folder)
-        remove_records(self.folder)
-        (self.folder / FAILURES).unlink(missing_ok=True)
+        self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
+        self.waiting = ExitStack()
+        if self.follower:
+            self.waiting.enter_context(
+                stage("sweep", unit="jobs ended", count=self._number_of_ended_jobs)
+            )
         launching.limit_batch(config)
         cores = launching.cores_per_job(self.launcher)
         self.variables = launching.prepare(self.launcher, cores)
+
+    def _number_of_ended_jobs(self) -> int:
+        return sum(record.ended for record in read_records(self.folder))
 
     def stop_following(self) -> None:
         """Print the remaining lines of the logs of the jobs."""
@@ -63,7 +76,12 @@ class Sweep:
             self.follower.stop()
 
     def wait_for_others(self) -> None:
-        """Wait for the running jobs of a failed launcher, except those of a cluster."""
+        """Wait for the running jobs of a failed launcher."""
+        if launching.kind_of(self.launcher) == "slurm":
+            from fewshot.sweeps.slurm import wait_for_jobs
+
+            wait_for_jobs()
+            return
         if launching.kind_of(self.launcher) not in ("ray", "local"):
             return
         seen = time.monotonic()
@@ -73,8 +91,9 @@ class Sweep:
             time.sleep(0.2)
 
     def close(self) -> None:
-        """Release the lock, stop Ray and restore the environment variables."""
+        """Release the lock, stop Ray, restore the environment variables; undo a refused sweep."""
         self.stop_following()
+        self.waiting.close()
         if launching.kind_of(self.launcher) == "ray":
             import ray
 
@@ -82,12 +101,27 @@ class Sweep:
         for key in self.variables:
             os.environ.pop(key, None)
         release_lock(self.lock)
+        if self.is_refused():
+            self.traces.undo()
+        else:
+            self.traces.keep()
+
+    def is_refused(self) -> bool:
+        """Whether every job that began was refused before it had a cell."""
+        return not self.broken_off and all(
+            record.is_refused() for record in read_records(self.folder)
+        )
 
 
 class Sweeping(Callback):
     """Hydra's callback that holds the state of the multirun; in the process that started it."""
 
     now: Sweep | None = None
+    single: Traces | None = None
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Remember which folders a single run makes, as Hydra makes them before any check."""
+        Sweeping.single = Traces(Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Lock the folder of the sweep and start to follow its jobs."""
@@ -107,6 +141,8 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Write the report over the finished runs, and pass the sweep to the loggers."""
+        if Sweeping.now and Sweeping.now.is_refused():
+            return
         write_sweep_report(Path(config.hydra.sweep.dir))
         if config.logger:
             from fewshot.loggers.dispatch import tell_of_sweep
@@ -161,10 +197,12 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
     records = read_records(sweep.folder)
     for record in records:
         if lost and not record.ended:
-            record.fail(f"{GONE} ({type(lost).__name__})", job_arguments(record.overrides))
+            slurm = launching.kind_of(sweep.launcher) == "slurm"
+            reason = NO_RESULT if slurm else f"{GONE} ({type(lost).__name__})"
+            record.fail(reason, job_arguments(record.overrides))
     failures = [failure for record in records for failure in record.failed]
-    if lost and not failures:
-        failures = [{"overrides": "launcher", "error": str(lost), "arguments": []}]
+    if lost and all(record.ended for record in records):  # one that has not begun
+        failures.append({"overrides": "launcher", "error": str(lost), "arguments": []})
     computed, taken = (
         sum(getattr(record, what) for record in records) for what in ("computed", "taken")
     )
@@ -187,6 +225,7 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
 
 def report_interruption(sweep: Sweep, typed: Sequence[str]) -> None:
     """Print what an interrupted sweep has finished, and the command that continues it."""
+    sweep.broken_off = True
     kept = sum(1 for _ in (sweep.runs / KEPT).glob("[0-9a-f]*/summary.json"))
     records = read_records(sweep.folder)
     ended = [record for record in records if record.ended]

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from fewshot.datasets.identifiers import identifiers, in_words
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import writing
+from fewshot.files import missing_folders, remove_empty, writing
 from fewshot.text.descriptions import Descriptions, fault, load_answers
 from fewshot.text.llm.answers import Answer, AnswerError
 from fewshot.text.llm.client import Client, Question
@@ -182,6 +182,7 @@ def _locked(file: Path) -> Iterator[None]:
     """Keep other processes from writing `file`."""
     guard = file.with_name(f".{file.name}.lock")
     lock = FileLock(guard, timeout=0)
+    missing = missing_folders(file.parent)
     with writing("--output", file):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -194,6 +195,7 @@ def _locked(file: Path) -> Iterator[None]:
     finally:
         guard.unlink(missing_ok=True)
         lock.release()
+        remove_empty(missing)  # without any answer
 
 
 def _ask(

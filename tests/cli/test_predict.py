@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fewshot as package
+
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16")
 
 
@@ -262,3 +264,42 @@ def test_images_passed_over_are_named_in_words_too(fewshot, tmp_path, tiny_net):
     done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--skip-unreadable")
     words = " ".join(done.out.split())
     assert "Note: passed over, as unreadable: class0_0/torn.png." in words
+
+
+def broken(module, problem):
+    """A network whose weights are not there."""
+    Path(f"{module}.py").write_text(
+        "from fewshot.exceptions import FewshotError\n"
+        "def network():\n"
+        f"    raise FewshotError('backbone', {problem!r}, 'Put them there.')\n"
+    )
+    return f"callable:{module}:network"
+
+
+def test_backbones_without_weights_are_left_out(fewshot, refusal, support):
+    first, last = (broken(name, f"no weights of {name}") for name in ("net_1", "net_2"))
+    names = f"{first},callable:tiny_net:network,resnet19,{last}"
+    done = fewshot("predict", support, "-b", names, "--size", "16", "--json", "--head", "ncm")
+    assert done.code == 0, done.err
+    (row,) = json.loads(done.out)["forecasts"]
+    assert row["backbone"] == "tiny_net:network"
+    lines = done.err.splitlines()
+    assert len(lines) == 3
+    for name, line in zip(("resnet19", "net_1", "net_2"), lines, strict=True):
+        assert line.startswith("fewshot: left out: ")
+        assert name in line
+    assert all(line.endswith("no weights of " + line.split(":")[3] + ". Put them there.")
+               for line in lines[1:])  # fmt: skip
+    message = refusal("predict", support, "--backbone", f"{first},{last}", "--size", "16")
+    assert message.startswith("--backbone: none of callable:net_1:network, callable:net_2:network ")
+    assert message.endswith("no weights of net_1. Put them there.")
+    message = refusal("predict", support, "--backbone", first, "--size", "16")
+    assert message == "--backbone: no weights of net_1. Put them there."
+
+
+def test_left_out_backbones_are_warnings_in_python(support):
+    names = [broken("net_3", "no weights"), "callable:tiny_net:network"]
+    with pytest.warns(UserWarning, match="left out: .*net_3.*Put them there") as caught:
+        forecasts = package.predict(support, backbone=names, size=16)
+    assert Path(caught[0].filename).name == Path(__file__).name
+    assert {row.backbone for row in forecasts.rows} == {"tiny_net:network"}

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from fewshot.backbones.base import Backbone, Encode
 from fewshot.datasets.base import ImageDataset
@@ -33,6 +32,7 @@ from fewshot.features.extraction.precision import at_precision
 from fewshot.features.extraction.precision_choice import Choice
 from fewshot.features.paths import NOTE
 from fewshot.hardware import freed_memory_kept
+from fewshot.progress import bar, stage, start_from
 
 SECONDS_BETWEEN_POLLS = 0.3  # of the chunks that other processes work on
 
@@ -83,7 +83,8 @@ class Extractor:
     def encode(self) -> Encode:
         """The network, loaded when the first chunk needs it."""
         how = self.how
-        loaded = self.choice.encode or self.backbone.load(how.device)
+        with stage(f"loading {self.backbone.name}"):
+            loaded = self.choice.encode or self.backbone.load(how.device)
         encode = at_precision(loaded, self.plan.precision, how.device)
         return compiled(encode, self.plan.batch) if how.compile else encode
 
@@ -99,16 +100,13 @@ class Extractor:
         missing = self.missing()
         if not missing:
             return
-        bar = tqdm(
-            total=self._images(self.chunk_numbers), unit="img", disable=None, smoothing=0.1,
-            desc=f"{self.backbone.name} features of {self.dataset.name}",
-        )  # fmt: skip
-        with bar, freed_memory_kept():
+        total = self._images(self.chunk_numbers)
+        what = f"{self.backbone.name} features of {self.dataset.name}"
+        with bar(total, what, "image", smoothing=0.1) as work, freed_memory_kept():
             while missing := self.missing():
-                bar.n = bar.total - self._images(missing)
-                bar.refresh()
-                if not self._extract(missing, bar):
-                    bar.set_postfix_str("waiting for another process")
+                start_from(work, total - self._images(missing))
+                if not self._extract(missing, work):
+                    work.set_postfix_str("waiting for another process")
                     time.sleep(SECONDS_BETWEEN_POLLS)
 
     def _finished(self) -> bool:
@@ -118,7 +116,7 @@ class Extractor:
     def _images(self, numbers: Any) -> int:
         return sum(len(self.plan.rows(number)) for number in numbers)
 
-    def _extract(self, missing: list[int], bar: Any) -> int:
+    def _extract(self, missing: list[int], work: Any) -> int:
         """Compute the chunks that no other process holds; return their number."""
         claims: deque[tuple[int, ExitStack]] = deque()
         finished = 0
@@ -141,7 +139,7 @@ class Extractor:
                     claims.popleft()
                     claim.close()
                     finished, images, parts = finished + 1, 0, []
-                bar.update(len(batch.features) + len(batch.failures))
+                work.update(len(batch.features) + len(batch.failures))
         finally:
             for _, claim in claims:
                 claim.close()

@@ -17,6 +17,7 @@ from fewshot.features.extraction.decode import decode
 from fewshot.features.extraction.precision import PRECISIONS, compare, verdict
 from fewshot.features.extraction.settings import Extraction
 from fewshot.files import atomic_path
+from fewshot.progress import stage
 
 # Images that are compared, spread over the data set, independent of the batch size.
 SAMPLE = 16
@@ -94,7 +95,8 @@ def choose(
     how : Extraction
         With "bfloat16" or "float16" as its precision.
     """
-    encode = backbone.load(how.device)
+    with stage(f"loading {backbone.name}"):
+        encode = backbone.load(how.device)
     check = _compared(encode, dataset, backbone, how) | {"asked": how.precision}
     precision = verdict(check, how.precision)
     if remember:

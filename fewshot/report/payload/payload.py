@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
+from fewshot.progress import bar
 from fewshot.report.answer import Part, answer
 from fewshot.report.charts import calibration, coverage, scatter
 from fewshot.report.comparison.paired import EvaluatedCell
@@ -31,8 +31,6 @@ from fewshot.tasks.base import dataset_label, head_label
 VERSION = 2
 LEVEL = 0.95  # of intervals, where a run does not record it
 LONG = 12
-# Settings of progress bars: on terminals only, and not in the first second.
-QUIET: dict[str, Any] = {"disable": None, "leave": False, "delay": 1.0}
 
 
 class Payload(NamedTuple):
@@ -64,10 +62,12 @@ def payload(
     cells = []
     for cell, _ in pairs:
         names.add_location(dataset_label(cell), folders.of(cell))
-    for cell, cell_rows in tqdm(pairs, desc="cells", unit="cell", **QUIET):
-        entry = cell_entry(cell, cell_rows, folders.number(cell), folders.of(cell))
-        entry["points"] = places.get(id(cell))
-        cells.append(entry)
+    with bar(len(pairs), "report", "cell", leave=False, delay=1.0) as work:
+        for cell, cell_rows in pairs:
+            entry = cell_entry(cell, cell_rows, folders.number(cell), folders.of(cell))
+            entry["points"] = places.get(id(cell))
+            cells.append(entry)
+            work.update()
     data = {
         "version": VERSION,
         "level": min(map(level_of, summary["cells"]), default=LEVEL),

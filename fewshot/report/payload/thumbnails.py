@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fewshot.exceptions import FewshotError
+from fewshot.progress import counted_work
 from fewshot.report.payload.names import DatasetNames, NameBook
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _pictures(
 
     files = list(book.files)
     rows = {printable(path): row for row, path in enumerate(dataset.paths)}
-    for number in tqdm(numbers, desc="thumbnails", disable=None, leave=False, delay=1.0):
+    for number in counted_work(numbers, "thumbnails of the report"):
         row = rows.get(files[number])
         if row is None:
             continue

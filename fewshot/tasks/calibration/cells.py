@@ -19,6 +19,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head, Support
+from fewshot.progress import counted_work
 from fewshot.tasks.engine.base_classes import base_moments, draw_base_episodes, has_moments
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports
@@ -91,10 +92,10 @@ def calibration_cells(
         Called with a line on each bank before it is evaluated.
     """
     cells: list[Cell] = []
-    for group, banks in groups.items():
-        for bank in banks:
-            progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
-            cells += list(_cells(group, halved(bank, plan.seed), plan))
+    pairs = [(group, bank) for group, banks in groups.items() for bank in banks]
+    for group, bank in counted_work(pairs, "calibration", "sets of features"):
+        progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
+        cells += list(_cells(group, halved(bank, plan.seed), plan))
     return cells
 
 

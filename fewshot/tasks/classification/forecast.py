@@ -22,6 +22,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Query, Support
+from fewshot.progress import counted_work
 from fewshot.tasks.calibration.cells import WAYS
 from fewshot.tasks.engine.base_classes import draw_base_episodes, evaluate_base_classes
 from fewshot.tasks.engine.batches import gather
@@ -134,7 +135,8 @@ def forecast(
         _check_base(bank, base)
     image_notes = tuple(image_warnings(bank, support))
     forecasts = []
-    for name, head in heads.items():
+    backbone = str(bank.info.get("backbone", "unknown"))
+    for name, head in counted_work([*heads.items()], f"predictions on {backbone}", "heads"):
         auto = Auto(**(estimator or Auto()).get_params())
         base_classes = _base_classes(base, support, head, episodes, seed)
         auto.fit(base_classes)
@@ -158,7 +160,7 @@ def forecast(
             notes.append("what more images would bring is not known for this head")
         forecasts.append(
             Forecast(
-                str(bank.info.get("backbone", "unknown")),
+                backbone,
                 name,
                 *numbers,
                 "base" if regime in auto.fitted_ else "datasets",

@@ -12,6 +12,7 @@ from fewshot.estimators.base import BaseClasses, OnEpisodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
+from fewshot.progress import stage
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.moments import base_moments, has_moments
 from fewshot.tasks.engine.supports import map_supports
@@ -111,11 +112,20 @@ def evaluate_base_classes(
     episodes = base.episodes
     if episodes is None:
         return BaseClasses(moments=moments, reason=base.reason)
-    errors, _ = actual_errors(bank, episodes, head, device=device, threads=threads)
+    with stage("episodes of base classes", len(episodes), "episodes") as work:
+        errors, _ = actual_errors(
+            bank, episodes, head, device=device, threads=threads, progress=work.update
+        )
 
     def over_episodes(function: OnEpisodes) -> Tensor:
-        pieces = map_supports(bank, episodes, head, function, device=device, threads=threads)
-        return torch.cat(list(pieces))
+        with stage("fitting on episodes of base classes", len(episodes), "episodes") as work:
+            pieces = []
+            for piece in map_supports(
+                bank, episodes, head, function, device=device, threads=threads
+            ):
+                pieces.append(piece)
+                work.update(len(piece))
+        return torch.cat(pieces)
 
     return BaseClasses(
         moments=moments,

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fewshot.exceptions import FewshotError
+from fewshot.progress import bar
 from fewshot.text.llm.answers import AnswerError
 from fewshot.text.llm.client import Client, Question, UnansweredError
 
@@ -88,18 +87,17 @@ async def _ask(client: Client, questions: Sequence[Question], check: Check, keep
     outcome, free = Outcome(), asyncio.Semaphore(client.settings.concurrency)
     tasks = [asyncio.create_task(_answered(client, q, check, free)) for q in questions]
     in_a_row, patience = 0, max(PATIENCE, client.settings.concurrency)
-    progress = tqdm(total=len(questions), desc="questions", unit="question", disable=None)
     try:
-        for task in asyncio.as_completed(tasks):
-            report = await task
-            progress.update()
-            _count(report, outcome, keep)
-            in_a_row = in_a_row + 1 if report.failed else 0
-            if report.failed and (report.failed.fatal or in_a_row >= patience):
-                outcome.ended = str(report.failed)
-                break
+        with bar(len(questions), "questions", "question") as work:
+            for task in asyncio.as_completed(tasks):
+                report = await task
+                work.update()
+                _count(report, outcome, keep)
+                in_a_row = in_a_row + 1 if report.failed else 0
+                if report.failed and (report.failed.fatal or in_a_row >= patience):
+                    outcome.ended = str(report.failed)
+                    break
     finally:
-        progress.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
