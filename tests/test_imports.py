@@ -11,7 +11,7 @@ ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
     ("exceptions", "units"),
-    ("importing", "lazy", "paths", "hardware"),
+    ("importing", "lazy", "paths", "hardware", "memory"),
     ("registry",),
     ("files", "statistics"),
     ("backbones", "datasets", "episodes"),

@@ -14,6 +14,7 @@ from fewshot.datasets.layout import SUBSET_NAMES, SUBSET_ORDER
 from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
+from fewshot.files import regular_file
 
 PART_OF_SUBSET = dict(zip(SUBSET_ORDER, PARTS, strict=True))
 PART_NAMES = {part: part for part in PARTS} | {
@@ -24,7 +25,9 @@ PART_NAMES = {part: part for part in PARTS} | {
 def read_text(path: Path, argument: str) -> str:
     """A file as text in UTF-8, with or without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return regular_file(argument, path).read_text(encoding="utf-8-sig")
+    except FewshotError:
+        raise
     except OSError as error:
         raise FewshotError(argument, f"cannot read {str(path)!r}: {error.strerror}") from None
     except ValueError as error:
