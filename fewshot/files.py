@@ -126,7 +126,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` on success.
 
     For a file or a folder. On any error the partial one is removed and `path` is left unchanged.
+    A device or a pipe is not replaced.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at `path` that is neither a file nor a folder.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "it is neither a file nor a folder", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
     try:

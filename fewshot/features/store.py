@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from fewshot.backbones.base import Backbone
+from fewshot.backbones.transform import check_size
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import unreadable
 from fewshot.exceptions import FewshotError
@@ -174,6 +175,8 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
     requested = BankLocation.of(cache, dataset, backbone, how)
     if requested.ready:
         return requested.folder
+    if how.device.type == "cpu":
+        check_size(backbone.transform.size, min(how.batch, len(dataset)))
     with writing("paths.cache", cache):
         cache.mkdir(parents=True, exist_ok=True)
         choice = requested.chosen()

@@ -164,5 +164,5 @@ def test_options_of_hydra_are_refused_in_a_line(refusal, arguments, words):
 
 
 def test_settings_may_stand_around_options(fewshot):
-    assert "seed: 3" in fewshot("--cfg", "job", "seed=3")
-    assert "seed: 3" in fewshot("seed=1", "--cfg", "job", "seed=3")
+    assert "seed: 3" in fewshot("--cfg", "job", "seed=3").out
+    assert "seed: 3" in fewshot("head=lda", "--cfg", "job", "seed=3").out
