@@ -12,6 +12,7 @@ from typing import Any
 
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import file_digests
+from fewshot.memory import memory_error
 
 SECONDS_FOR_THE_HUB = 5
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -152,6 +153,8 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         raise _not_only_tensors(path, "Python objects") from None
     except Exception as error:  # a damaged file can make the parsers raise anything
+        if memory := memory_error(error, "Free memory of other programs."):
+            raise memory from None
         if "TorchScript" in str(error):
             raise _not_only_tensors(path, "a TorchScript program") from None
         raise unfit(name, path, error) from None

@@ -57,6 +57,8 @@ def read_image(source: Path | bytes | BinaryIO) -> Image.Image:
         raise UnreadableImageError("more than 90 million pixels") from None
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from None
+    except MemoryError:  # no fault of the image
+        raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError(str(error) or type(error).__name__) from None
 
