@@ -20,15 +20,15 @@ NO_NUMBERS = (True, None, "3", "", [], [1], {}, {"a": 1}, object, 1j, b"1", "x" 
 NASTY = (*NO_NUMBERS, 10**400, -(10**400), 10**5000, math.nan, math.inf, -math.inf, 1e308, -1)
 
 
-@pytest.mark.parametrize("value", NASTY, ids=range(len(NASTY)))
+@pytest.mark.parametrize("value", NASTY, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     "check",
     [
         lambda value: expect_positive_int("x", value),
         lambda value: expect_number("x", value, 0, 1),
         lambda value: expect_choice("x", value, ("a", "b")),
-        lambda value: check_threads(value),
-        lambda value: device_named(value),
+        check_threads,
+        device_named,
     ],
 )
 def test_values_of_any_kind_are_refused_in_a_short_line(check, value):
@@ -38,7 +38,7 @@ def test_values_of_any_kind_are_refused_in_a_short_line(check, value):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [0, 1, "true", None, [], 10**5000])
+@pytest.mark.parametrize("value", [0, 1, "true", None, [], 10**50])
 def test_booleans(value):
     with pytest.raises(FewshotError, match="true or false"):
         expect_bool("x", value)
@@ -65,6 +65,7 @@ def test_values_are_shown_in_part():
     assert shown([1, 2]) == "[1, 2]"
     assert shown("x" * 500).endswith("xxx...")
     assert len(shown("x" * 500)) == 100
+    assert shown(10**5000) == "an integer of more than 4300 digits"
 
 
 def test_threads():
