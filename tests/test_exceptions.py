@@ -51,7 +51,7 @@ def test_bounds_of_integers():
         expect_positive_int("x", LARGEST_INT + 1)
     with pytest.raises(FewshotError, match="<= 7, got 8"):
         expect_positive_int("x", 8, maximum=7)
-    with pytest.raises(FewshotError, match=">= 2, got 1"):
+    with pytest.raises(FewshotError, match=r">= 2, got .*1"):
         expect_positive_int("x", np.int32(1), minimum=2)
 
 
