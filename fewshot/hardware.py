@@ -108,7 +108,7 @@ def device_named(name: str) -> torch.device:
         torch.zeros(1, device=name).item()  # "meta" has no numbers
         return torch.device(name)
     except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:200]
         raise FewshotError(
             "device", f"cannot use {shown(name)}: {reason}", "Set device=auto."
         ) from None

@@ -79,11 +79,17 @@ class Run:
                 selected = [c for c in (kinds if columns is None else columns) if c in there]
                 rows = file.read(selected, use_threads=False)
             rows = migrated_table(name, rows, path, self.argument, self.summary["cells"])
-            return rows.select(list(kinds if columns is None else columns))
+            return _without_notes(rows.select(list(kinds if columns is None else columns)))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             if isinstance(error, FewshotError):
                 raise
             raise unreadable(path, error, self.argument) from None
+
+
+def _without_notes(rows: pa.Table) -> pa.Table:
+    """The table without pandas' own notes on it, JSON of which nothing is needed."""
+    notes = rows.schema.metadata or {}
+    return rows.replace_schema_metadata({key: notes[key] for key in notes if key != b"pandas"})
 
 
 def open_run(folder: Path, argument: str = "report") -> Run:

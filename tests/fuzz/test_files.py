@@ -42,7 +42,6 @@ KINDS = {
     "run/episodes.parquet": ("results", "query", "run", "--table", "episodes"),
     "run/predictions.parquet": ("report", "run"),
     "run/config.yaml": ("report", "run"),
-    "run/images.parquet": ("report", "run"),
 }  # fmt: skip
 
 
