@@ -11,6 +11,8 @@ LONGEST_LIST = 30
 LONGEST_VALUE = 100  # characters of a value in a message
 LARGEST_INT = 2**63 - 1  # of the integers that arrays and tables hold
 
+MOST_REPEATS = 1_000_000  # of steps, iterations, samples: more have no use, and no end
+
 
 class FewshotError(ValueError):
     """Invalid input by the user, with a message of one line.
@@ -135,6 +137,11 @@ def expect_positive_int(
     raise FewshotError(argument, f"expected an integer {bound}, got {shown(value)}", remedy)
 
 
+def expect_repeats(argument: str, value: object, minimum: int = 1) -> None:
+    """Raise unless `value` is a number of steps, samples or the like: at most ``MOST_REPEATS``."""
+    expect_positive_int(argument, value, minimum, MOST_REPEATS)
+
+
 def expect_number(
     argument: str,
     value: object,
@@ -166,10 +173,9 @@ def expect_number(
 
 
 def _as_float(value: object) -> float:
-    """A number as float; NaN for anything else, and for an integer beyond all floats."""
+    """A number as float; NaN for anything else, and for an integer that no array holds."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return math.nan
-    try:
-        return float(value)
-    except OverflowError:
+    if isinstance(value, Integral) and abs(value) > LARGEST_INT:  # type: ignore[operator]
         return math.nan
+    return float(value)

@@ -12,6 +12,7 @@ from fewshot.exceptions import (
     expect_choice,
     expect_number,
     expect_positive_int,
+    expect_repeats,
     shown,
 )
 from fewshot.hardware import check_threads, device_named
@@ -55,10 +56,18 @@ def test_bounds_of_integers():
         expect_positive_int("x", np.int32(1), minimum=2)
 
 
-def test_integers_beyond_all_floats_are_no_numbers():
-    expect_number("x", 10**300, 0)
-    with pytest.raises(FewshotError, match="expected a number >= 0"):
-        expect_number("x", 10**400, 0)
+def test_integers_that_no_array_holds_are_no_numbers():
+    expect_number("x", 1e300, 0)
+    expect_number("x", LARGEST_INT, 0)
+    for value in (LARGEST_INT + 1, 10**400):
+        with pytest.raises(FewshotError, match="expected a number >= 0"):
+            expect_number("x", value, 0)
+
+
+def test_steps_have_an_end():
+    expect_repeats("x", 1_000_000)
+    with pytest.raises(FewshotError, match="<= 1000000, got 2147483648"):
+        expect_repeats("x", 2147483648)
 
 
 def test_values_are_shown_in_part():
