@@ -8,6 +8,10 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 
 LONGEST_LIST = 30
+LONGEST_VALUE = 100  # characters of a value in a message
+LARGEST_INT = 2**63 - 1  # of the integers that arrays and tables hold
+
+MOST_REPEATS = 1_000_000  # of steps, iterations, samples: more have no use, and no end
 
 
 class FewshotError(ValueError):
@@ -46,6 +50,23 @@ class UnknownNameError(FewshotError, LookupError):
         return type(self), (self.kind, self.name, self.candidates)
 
 
+def shown(value: object) -> str:
+    """Return a value as messages show it: ``repr``, cut where it is long.
+
+    Examples
+    --------
+    >>> shown("abc"), shown(10**5000)
+    ("'abc'", 'an integer of more than 4300 digits')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python's limit, which comes before the time that the digits would take
+        return "an integer of more than 4300 digits"
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[: LONGEST_VALUE - 3]}..."
+
+
 def install_command(extra: str) -> str:
     """Return the command that installs an extra of this package, for messages.
 
@@ -77,24 +98,48 @@ def expect(condition: bool, argument: str, problem: str, remedy: str = "") -> No
 def expect_choice(argument: str, value: object, choices: Iterable[str]) -> None:
     """Raise unless `value` is one of `choices`."""
     choices = list(choices)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         allowed = ", ".join(map(repr, choices))
         raise FewshotError(
-            argument, f"expected one of {allowed}, got {value!r}", suggestion(str(value), choices)
+            argument,
+            f"expected one of {allowed}, got {shown(value)}",
+            suggestion(shown(value).strip("'"), choices),
         )
 
 
 def expect_bool(argument: str, value: object) -> None:
     """Raise unless `value` is True or False; other values would silently count as one of them."""
     if not isinstance(value, bool):
-        raise FewshotError(argument, f"expected true or false, got {value!r}")
+        raise FewshotError(argument, f"expected true or false, got {shown(value)}")
 
 
-def expect_positive_int(argument: str, value: object, minimum: int = 1) -> None:
-    """Raise unless `value` is an integer, Python's or NumPy's, of at least `minimum`."""
+def expect_positive_int(
+    argument: str,
+    value: object,
+    minimum: int = 1,
+    maximum: int = LARGEST_INT,
+    remedy: str = "",
+) -> None:
+    """Raise unless `value` is an integer, Python's or NumPy's, from `minimum` to `maximum`.
+
+    Examples
+    --------
+    >>> from fewshot.exceptions import expect_positive_int
+    >>> expect_positive_int("seed", 2**63, 0)
+    Traceback (most recent call last):
+    fewshot.exceptions.FewshotError: seed: expected an integer <= 9223372036854775807, got \
+9223372036854775808.
+    """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < minimum:  # type: ignore[operator]
-        raise FewshotError(argument, f"expected an integer >= {minimum}, got {value!r}")
+    if whole and minimum <= value <= maximum:  # type: ignore[operator]
+        return
+    bound = f"<= {maximum}" if whole and value > maximum else f">= {minimum}"  # type: ignore[operator]
+    raise FewshotError(argument, f"expected an integer {bound}, got {shown(value)}", remedy)
+
+
+def expect_repeats(argument: str, value: object, minimum: int = 1) -> None:
+    """Raise unless `value` is a number of steps, samples or the like: at most ``MOST_REPEATS``."""
+    expect_positive_int(argument, value, minimum, MOST_REPEATS)
 
 
 def expect_number(
@@ -117,12 +162,20 @@ def expect_number(
     Traceback (most recent call last):
     fewshot.exceptions.FewshotError: head.lda.shrinkage: expected a number in (0, 1], got 1.5.
     """
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        number = float(value)
-        if low <= number <= high and not (above and number == low):
-            return
+    number = _as_float(value)
+    if math.isfinite(number) and low <= number <= high and not (above and number == low):
+        return
     if math.isinf(high):
         allowed = f"{'>' if above else '>='} {low:g}"
     else:
         allowed = f"in {'(' if above else '['}{low:g}, {high:g}]"
-    raise FewshotError(argument, f"expected a number {allowed}, got {value!r}", remedy)
+    raise FewshotError(argument, f"expected a number {allowed}, got {shown(value)}", remedy)
+
+
+def _as_float(value: object) -> float:
+    """A number as float; NaN for anything else, and for an integer that no array holds."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    if isinstance(value, Integral) and abs(value) > LARGEST_INT:  # type: ignore[operator]
+        return math.nan
+    return float(value)

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, and digests of their content."""
+"""Files of users, checked before they are read; atomic writing; digests of content."""
 
 from __future__ import annotations
 
@@ -10,15 +10,111 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, shown
 from fewshot.hardware import available_cores
 from fewshot.progress import counted_work
+from fewshot.units import size
+
+# Bytes of JSON, YAML, CSV and text: a list of ten million images has half of it.
+LARGEST_TEXT = 1 << 30
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def regular_file(argument: str, path: Path, largest: int | None = LARGEST_TEXT) -> Path:
+    """Return `path` if it is a regular file, or a link to one.
+
+    Whoever opens a pipe waits for its other end, and a device may have no end: files of users are
+    checked here before they are read.
+
+    Parameters
+    ----------
+    argument : str
+        For errors.
+    path : Path
+    largest : int, optional
+        Bytes that the file may have; None for any.
+
+    Raises
+    ------
+    FewshotError
+        Something else than a file, or a file that is too large.
+    OSError
+        Nothing there, and whatever else keeps it from being opened.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        what = next((name for kind, name in KINDS if kind(status.st_mode)), "something else")
+        remedy = "" if what == "a folder" else "Write its content to a file first."
+        raise FewshotError(argument, f"expected a file, got {what}: {_quoted(path)}", remedy)
+    if largest is not None and status.st_size > largest:
+        raise FewshotError(
+            argument,
+            f"expected a file of at most {size(largest)}, got {size(status.st_size)}: "
+            f"{_quoted(path)}",
+        )
+    return path
+
+
+def path_of(argument: str, value: object) -> Path:
+    """Return a path that a user wrote, with ``~`` for a home folder.
+
+    Raises
+    ------
+    FewshotError
+        No text, an empty one, or the home folder of nobody.
+    """
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise FewshotError(argument, f"expected a path, got {shown(value)}")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise path_error(error, argument) or error from None
+
+
+def path_error(
+    error: BaseException, argument: str = "path", path: object = None
+) -> FewshotError | None:
+    """The error for a path that cannot be used; None if `error` is another one.
+
+    Nothing there, too long a name, a link to itself, a folder that may not be entered, a NUL
+    character in it, or the home folder of nobody (``~name``).
+    """
+    if isinstance(error, FewshotError):
+        return None
+    place = getattr(error, "filename", None) if path is None else path
+    if isinstance(error, OSError) and error.errno in UNUSABLE and place is not None:
+        return FewshotError(argument, f"cannot use {_quoted(place)}: {error.strerror}")
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return FewshotError(argument, "expected a path, got one with a NUL character")
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return FewshotError(argument, "there is no home folder for a path that begins with ~")
+    return None
+
+
+# Reasons for which a path of a user cannot be used, in the system's words.
+UNUSABLE = frozenset({
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
+    errno.ELOOP, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EIO, errno.EINVAL,
+})  # fmt: skip
+
+
+def _quoted(path: object) -> str:
+    """A path between quotes, in printable characters, cut where it is long."""
+    text = os.fsencode(str(path)).decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    return shown(text)
 
 
 def plain_name(name: str, longest: int = 120) -> str:
@@ -31,8 +127,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` on success.
 
     For a file or a folder. On any error the partial one is removed, and with it folders that were
-    made for it, and `path` is left unchanged.
+    made for it, and `path` is left unchanged. A device or a pipe is not replaced.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at `path` that is neither a file nor a folder.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "it is neither a file nor a folder", str(path))
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
     with new_folder(path.parent):
         try:
@@ -202,10 +305,10 @@ def file_digests(paths: Sequence[Path], cache: Path | None = None) -> list[str]:
 
 def _stamp(path: Path) -> str:
     try:
-        stat = path.stat()
+        status = path.stat()
     except OSError:  # a dangling link
         return UNREADABLE
-    return f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}"
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
 def _load(cache: Path | None) -> dict[str, dict[str, str]]:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect_positive_int, shown
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
     "available_cores",
+    "check_threads",
     "computes_in_bfloat16",
     "device_named",
     "episodes_device",
@@ -28,6 +29,12 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_threads(threads: object) -> None:
+    """Raise unless `threads` is a number of threads that this machine can start."""
+    most = max(256, 4 * available_cores())
+    expect_positive_int("threads", threads, maximum=most)
 
 
 @contextmanager
@@ -92,14 +99,19 @@ def device_named(name: str) -> torch.device:
     """The device of that name; "auto" is an accelerator if there is one."""
     import torch
 
+    if not isinstance(name, str) or not name:
+        problem = f"expected the name of a device, got {shown(name)}"
+        raise FewshotError("device", problem, "Set device=auto.")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).item()  # "meta" has no numbers
         return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise FewshotError("device", f"cannot use {name!r}: {reason}", "Set device=auto.") from None
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise FewshotError(
+            "device", f"cannot use {shown(name)}: {reason}", "Set device=auto."
+        ) from None
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
+from fewshot.memory import memory_error
 
 SAFETENSORS, TORCH = "a safetensors file", "a PyTorch checkpoint"
 BREAKS_OFF = "that breaks off"
@@ -42,6 +43,8 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
             path, f"Python objects{f' ({named[1]})' if named else ''}"
         ) from None
     except Exception as error:  # a damaged file can make the parsers raise anything
+        if memory := memory_error(error, "Free memory of other programs."):
+            raise memory from None
         if "TorchScript" in str(error):
             raise _not_only_tensors(path, "a TorchScript program") from None
         raise unfit(name, path, error) from None

@@ -11,6 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
+from fewshot.memory import available_memory
+from fewshot.units import counted
+from fewshot.units import size as in_bytes
 
 INTERPOLATION = {
     "nearest": Image.Resampling.NEAREST,
@@ -27,6 +30,28 @@ RESIZE = ("shortest", "longest", "squash")
 # Pixels of a resized image. More have only strips hundreds of times as long as wide, and images of
 # which a tiny share is kept: just their centre is resampled, or they might not fit into memory.
 LARGEST = 2**25
+
+
+# Bytes per pixel of a square on its way through a network, at least: the pixels, the numbers, and
+# the first maps of the smallest networks.
+BYTES_PER_PIXEL = 64
+SURE = 512  # pixels of a square that fits anywhere
+
+
+def check_size(size: int, images: int = 1) -> None:
+    """Raise FewshotError unless the memory that is available holds `images` squares of `size`."""
+    available = available_memory()
+    if size <= SURE or available is None:
+        return
+    need = BYTES_PER_PIXEL * images * size * size
+    most = math.isqrt(available // (BYTES_PER_PIXEL * images))
+    expect(
+        need <= available,
+        "backbone.size",
+        f"{counted(images, 'image')} of {size} x {size} pixels at a time need {in_bytes(need)} of "
+        f"memory or more, and {in_bytes(available)} are available",
+        f"Lower backbone.size, to {most} at most" + " or features.batch_size" * (images > 1) + ".",
+    )
 
 
 @dataclass(frozen=True)
@@ -63,6 +88,7 @@ class Transform:
 
     def __post_init__(self) -> None:
         expect_positive_int("backbone.size", self.size)
+        check_size(self.size)
         expect_choice("backbone.interpolation", self.interpolation, INTERPOLATION)
         expect(
             _is_number(self.crop_pct) and 0 < self.crop_pct <= 1,

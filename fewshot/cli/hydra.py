@@ -17,13 +17,15 @@ from yaml import YAMLError
 
 from fewshot.cli.arguments import is_override
 from fewshot.cli.configuration import is_shown, print_configuration
-from fewshot.config.errors import in_house_form
+from fewshot.cli.run_options import check_options
+from fewshot.config.errors import in_house_form, is_of_settings
 from fewshot.config.overrides import prepared
 from fewshot.config.suggestions import stray_word
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
 from fewshot.results.schema import Failed
+from fewshot.sweeps.grid import check_sweep
 from fewshot.sweeps.job import sweep_job
 from fewshot.sweeps.process import multirun
 from fewshot.sweeps.tuning.checks import check_tuning
@@ -48,6 +50,7 @@ def job(config: DictConfig) -> float | None:
 
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    arguments = check_options(arguments)
     _expect_settings(arguments)
     if is_shown(arguments):
         return print_configuration(arguments, _run_hydra)
@@ -71,6 +74,7 @@ def _run_hydra(arguments: list[str]) -> int:
     arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
     typed = arguments
     arguments = prepared(typed, multirun=typed[:1] in (["-m"], ["--multirun"]))
+    check_sweep(arguments)
     check_tuning(arguments)
     before, sys.argv = sys.argv, ["fewshot", *arguments]
     wrapped = hydra.main(
@@ -88,7 +92,12 @@ def _run_hydra(arguments: list[str]) -> int:
             raise FewshotError("tune", "every trial failed") from None
         if str(error).startswith("Only one of --run"):  # -m --cfg job
             raise FewshotError("arguments", str(error)) from None
-        if "override must be" not in str(error):  # Hydra's words for `episodes=3`
+        # Hydra's words for `episodes=3`
+        if "override must be" not in str(error) and not is_of_settings(error):
+            raise
+        raise in_house_form(error) from None
+    except Exception as error:
+        if not is_of_settings(error):
             raise
         raise in_house_form(error) from None
     finally:

@@ -10,7 +10,9 @@ from importlib import import_module
 from fewshot import __version__, signals
 from fewshot.cli.arguments import is_override
 from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.files import path_error
 from fewshot.hardware import freed_memory_kept
+from fewshot.memory import REMEDY, memory_error
 from fewshot.progress import whole_command
 
 # Commands that do not take Hydra's arguments; imported on use only.
@@ -24,6 +26,14 @@ SMALL = {
     "list": "fewshot.cli.listing",
     "report": "fewshot.cli.report",
     "results": "fewshot.cli.results",
+}
+# What to lower where memory runs out; for all others, that of a run.
+LOWER = {
+    "predict": "Give fewer images, fewer --backbone, or a lower --size.",
+    "oneclass": "Give fewer images or a lower --size.",
+    "calibrate": "Give fewer files or lower --episodes.",
+    "results": "Give fewer runs, or choose with --columns and the like.",
+    "report": "Give fewer runs.",
 }
 COMMANDS = ("run", *SMALL, "help")
 HELP = """\
@@ -101,6 +111,12 @@ def _exit_code(arguments: list[str]) -> int:
     except BrokenPipeError:  # `fewshot list backbones | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        remedy = LOWER.get(arguments[0] if arguments else "", REMEDY)
+        known = memory_error(error, remedy) or path_error(error)
+        if known is None:  # a defect
+            raise
+        return _print_error(str(known))
 
 
 def _dispatch(arguments: list[str]) -> int:

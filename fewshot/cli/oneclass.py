@@ -51,6 +51,8 @@ WORDS = {
     "one_class.confusers.k": "-k",
     "one_class.sources": "--source",
     "dataset.root": "--threshold-from",
+    "backbone.size": "--size",
+    " or features.batch_size": "",
     ", or set dataset.on_error=skip": "",
     "backbone=": "--backbone ",
     "Give fixed or threshold_from.": "Give --fixed X or --threshold-from DIR.",
@@ -178,16 +180,7 @@ def _ask_confusers(word: str, settings: Sequence[str], cache: Path) -> Path:
 
 
 def _write(verdict: Verdict, target: Path) -> None:
-    import csv
+    from fewshot.report.text.csv_cells import write_csv
 
-    from fewshot.files import atomic_path, writing
-
-    with (
-        writing("--output", target),
-        atomic_path(target) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        columns = ["file", "yes", "score", "similarity", "threshold", "posterior"]
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(verdict.rows())
+    columns = ["file", "yes", "score", "similarity", "threshold", "posterior"]
+    write_csv("--output", target, columns, verdict.rows())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -35,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     except FewshotError as error:
         # Replace settings of a run by the arguments of this command.
         words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
-        words |= {"estimator.auto.level": "--level"}
+        words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
+        words |= {" or features.batch_size": ""}
         texts = [error.argument, error.problem, error.remedy]
         for run, here in words.items():
             texts = [text.replace(run, here) for text in texts]
@@ -133,16 +133,9 @@ def _names(text: str) -> list[str]:
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:
-    from fewshot.files import atomic_path, writing
+    from fewshot.report.text.csv_cells import write_csv
 
-    with (
-        writing("--output", target),
-        atomic_path(target) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        table = csv.DictWriter(file, ["file", "label", "runner_up", "lead"])
-        table.writeheader()
-        table.writerows(labels)
+    write_csv("--output", target, ["file", "label", "runner_up", "lead"], labels)
 
 
 def _as_json(forecasts: Forecasts, labels: list[dict[str, Any]]) -> dict[str, Any]:

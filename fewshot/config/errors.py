@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,27 @@ def in_house_form(error: Exception) -> FewshotError:
     if key and not key[1].startswith("hydra."):
         return _unknown_setting(key[1])
     return FewshotError("settings", _single_line(error), REMEDY)
+
+
+# Packages that read and compose settings, and choose them in a search.
+READERS = frozenset({"antlr4", "hydra", "hydra_plugins", "omegaconf", "optuna", "sqlalchemy"})
+
+
+def is_of_settings(error: BaseException) -> bool:
+    """Whether an error was raised by a package that reads settings, before any job began.
+
+    They have checks of their own, which raise errors of any type.
+    """
+    modules, trace = list[str](), error.__traceback__
+    while trace is not None:
+        modules.append(str(trace.tb_frame.f_globals.get("__name__")))
+        trace = trace.tb_next
+    jobs = ("fewshot.evaluation", "fewshot.sweeps.job")
+    return (
+        bool(modules)
+        and modules[-1].partition(".")[0] in READERS
+        and not any(module.startswith(jobs) for module in modules)
+    )
 
 
 def _unknown_option(error: MissingConfigException) -> FewshotError:
@@ -161,12 +183,18 @@ def _check_keys(argument: str, settings: Any, expected: Mapping[str, Any] | set[
 
 
 def _single_line(error: Exception) -> str:
-    parts = [str(error)]
+    parts = [str(error) or _failed_line(error)]
     if error.__cause__ is not None and str(error.__cause__) not in parts[0]:
         parts.append(str(error.__cause__))
     lines = [line.strip() for part in parts for line in part.splitlines()]
     noise = re.compile(r"^(See https?:|full_key:|object_type=|reference_type=|\^+$|$)")
     return " ".join(line for line in lines if not noise.match(line))
+
+
+def _failed_line(error: Exception) -> str:
+    """The line of source that failed, for an assertion without words."""
+    lines = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {lines[-1].line}" if lines else type(error).__name__
 
 
 # Options of hydra/launcher that other packages provide, and the extra that installs each.

@@ -10,6 +10,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.cards import facts_of, parts_of
 from fewshot.datasets.published import data_folder, expect_whole, from_files
 from fewshot.exceptions import FewshotError
+from fewshot.files import regular_file
 
 TOP = "CUB_200_2011"  # what the archive extracts to
 
@@ -76,7 +77,7 @@ def load_cub(
 def _column(path: Path, facts: dict) -> dict[str, str]:
     """Text of every line by its number."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = regular_file("dataset.root", path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise FewshotError(
             "dataset.root",

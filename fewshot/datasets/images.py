@@ -114,6 +114,8 @@ def read_image(source: Path | bytes | BinaryIO, max_pixels: int | None = None) -
         raise _not_an_image(stream) from None
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from None
+    except MemoryError:  # no fault of the image
+        raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError(str(error) or type(error).__name__) from None
 

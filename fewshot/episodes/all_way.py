@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.balanced import SHOTS
-from fewshot.episodes.draws import sample_without_replacement, uniform
+from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
 from fewshot.exceptions import (
     FewshotError,
@@ -90,6 +90,8 @@ def sample_all_way(
         raise _too_few(int(pool[~fine][0]), index, tests, shots, classnames)
     pool = pool[fine]
     expect(len(pool) > 1, "episodes", f"expected two classes or more, got {len(pool)}")
+    test_images = 0 if tests is None else int(tests.size[pool].max())
+    check_memory(episodes, len(pool), shots + test_images)
     support = np.stack([_draw(index, pool, shots, e, seed) for e in range(episodes)])
     query = None if tests is None else np.stack([_rows(tests, pool)] * episodes)
     return EpisodeSet(np.tile(pool, (episodes, 1)), support, query, labels, seed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.draws import sample_without_replacement, uniform
+from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.exceptions import (
     FewshotError,
@@ -90,6 +90,7 @@ def sample_episodes(
         f"expected at most the {len(pool)} classes to draw from, got {ways}",
         "Lower episodes.ways or give more classes.",
     )
+    check_memory(episodes, ways, each)
     size = np.full(episodes, len(pool))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = pool[sample_without_replacement(draws, size).T]

@@ -5,6 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fewshot.memory import expect_fits
+
+COUNT = "episodes.count"
+# Bytes per image of an episode at the peak of a draw: the uniform numbers, the shuffle, the rows.
+BYTES_PER_IMAGE = 32
+
+
+def check_memory(episodes: int, ways: int, images: int, argument: str = COUNT) -> None:
+    """Raise FewshotError unless the memory that is available holds the episodes to be drawn.
+
+    Parameters
+    ----------
+    episodes, ways, images : int
+        Numbers of episodes, of classes in each, of images drawn per class.
+    argument : str
+        The setting that says how many episodes there are.
+    """
+    expect_fits(argument, episodes, BYTES_PER_IMAGE * ways * (images + 2), "episodes")
+
 
 def uniform(seed: int, stream: tuple[int, ...], start: int, stop: int, width: int) -> NDArray:
     """Uniform numbers of episodes ``start`` to ``stop`` in one stream.

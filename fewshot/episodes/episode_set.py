@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import atomic_path
+from fewshot.files import atomic_path, regular_file
 
 PADDING = -1
 FORMAT = "fewshot-episodes-1"
@@ -203,6 +203,7 @@ class EpisodeSet:
         from safetensors import SafetensorError, safe_open
 
         try:
+            regular_file("episodes.path", Path(path), largest=None)
             with safe_open(str(path), framework="numpy") as file:
                 note = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -87,6 +87,7 @@ def sample_imbalanced_episodes(
     expect_positive_int("episodes.ways", ways, minimum=2)
     expect_positive_int("episodes.queries_total", queries_total)
     expect_number("episodes.alpha", alpha, 0.01)
+    expect_positive_int("episodes.count", episodes)
     balanced = sample_episodes(
         labels,
         ways,

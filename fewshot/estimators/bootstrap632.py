@@ -15,7 +15,7 @@ from fewshot.estimators.held_out import (
     uniform_draws,
 )
 from fewshot.estimators.tags import EstimatorTags
-from fewshot.exceptions import expect_positive_int
+from fewshot.exceptions import expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Support
 
 
@@ -60,7 +60,7 @@ class Bootstrap632(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return the .632+ errors (E,)."""
-        expect_positive_int("estimator.bootstrap632.resamples", self.resamples)
+        expect_repeats("estimator.bootstrap632.resamples", self.resamples)
         expect_positive_int("estimator.bootstrap632.seed", self.seed, minimum=0)
         defined = (support.counts > 1).all(-1)
         reason = "the bootstrap needs two shots of every class and resamples without one of them"

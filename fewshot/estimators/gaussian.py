@@ -11,7 +11,7 @@ from fewshot.estimators.distances import DISTANCES, unbiased_distances
 from fewshot.estimators.orthant import normal_points
 from fewshot.estimators.scaling import scale_metrically
 from fewshot.estimators.tags import EstimatorTags
-from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.exceptions import expect_choice, expect_repeats
 from fewshot.heads.base import Head, Support
 
 COVARIANCES = ("free", "shared", "identity", "full")
@@ -90,8 +90,8 @@ class Gaussian(ErrorEstimator):
         expect_choice("estimator.gaussian.covariance", covariance, COVARIANCES)
         expect_choice("estimator.gaussian.distances", distances, DISTANCES)
         expect_choice("estimator.gaussian.variance", variance, VARIANCES)
-        expect_positive_int("estimator.gaussian.samples", samples)
-        expect_positive_int("estimator.gaussian.iterations", iterations, minimum=0)
+        expect_repeats("estimator.gaussian.samples", samples)
+        expect_repeats("estimator.gaussian.iterations", iterations, minimum=0)
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return predicted errors (E,)."""

@@ -15,7 +15,7 @@ from fewshot.estimators.held_out import (
     uniform_draws,
 )
 from fewshot.estimators.tags import EstimatorTags
-from fewshot.exceptions import expect_positive_int
+from fewshot.exceptions import expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Support
 
 
@@ -57,7 +57,7 @@ class KFold(ErrorEstimator):
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return the cross-validation errors (E,)."""
         expect_positive_int("estimator.kfold.folds", self.folds, minimum=2)
-        expect_positive_int("estimator.kfold.repeats", self.repeats)
+        expect_repeats("estimator.kfold.repeats", self.repeats)
         expect_positive_int("estimator.kfold.seed", self.seed, minimum=0)
         defined = (support.counts > 1).all(-1)
         reason = "cross-validation needs two shots of every class"

@@ -11,7 +11,7 @@ from fewshot.estimators.base import ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES
 from fewshot.estimators.gaussian import class_variances, corrected_points, nearest_point_error
-from fewshot.exceptions import expect_choice, expect_positive_int
+from fewshot.exceptions import expect_choice, expect_repeats
 from fewshot.heads.base import Head, Support
 
 NEEDS_QUERIES = "an oracle needs the labelled queries: it is an upper bound, not an estimate"
@@ -68,8 +68,8 @@ class OracleSigma(OracleEstimator):
         self.samples = samples
         self.iterations = iterations
         expect_choice("estimator.oracle_sigma.distances", distances, DISTANCES)
-        expect_positive_int("estimator.oracle_sigma.samples", samples)
-        expect_positive_int("estimator.oracle_sigma.iterations", iterations, minimum=0)
+        expect_repeats("estimator.oracle_sigma.samples", samples)
+        expect_repeats("estimator.oracle_sigma.iterations", iterations, minimum=0)
 
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
         """Return errors (E,) of the support's corrected means with the queries' variances."""
@@ -102,7 +102,7 @@ class Oracle(OracleEstimator):
         self.classifier = classifier
         self.samples = samples
         expect_choice("estimator.oracle.classifier", classifier, ("support", "queries"))
-        expect_positive_int("estimator.oracle.samples", samples)
+        expect_repeats("estimator.oracle.samples", samples)
 
     def predict_knowing(self, support: Support, head: Head, queries: Support) -> Prediction:
         """Return errors (E,) of nearest mean on isotropic Gaussians with the queries' moments."""

@@ -21,6 +21,7 @@ from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.data_warnings import data_warnings
 from fewshot.heads.base import Head
+from fewshot.memory import expect_fits
 from fewshot.progress import bar, counted_work
 from fewshot.results.cells import CellStore
 from fewshot.tasks.base import Task, TaskOutput
@@ -28,6 +29,9 @@ from fewshot.tasks.engine.judged_part import judged_part
 from fewshot.tasks.engine.settings import Settings
 
 NamedHead = tuple[str, Head]
+
+
+BYTES_PER_ROW = 500  # of a table while a cell is made of it; measured: 2,000 of them at most
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,18 @@ class Evaluation:
         self.sampling.draw(judged_part(labels, self.sampling.part), self.seeds[0], trial=True)
 
     def episodes(self, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
-        """Seed and episodes, for every seed and number of shots."""
+        """Seed and episodes, for every seed and number of shots.
+
+        Raises
+        ------
+        FewshotError
+            The memory that is available does not hold the rows of so many.
+        """
+        if self.sampling.replay is None:
+            rows = max(1, len(self.heads)) * (1 + len(self.estimators))
+            sets = len(self.seeds) * len(self.shots)
+            expect_fits("episodes.count", self.sampling.count, BYTES_PER_ROW * rows * sets,
+                        "episodes")  # fmt: skip
         seeds = counted_work(self.seeds, "drawing episodes", "seeds")
         return [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fewshot.episodes import (
@@ -14,6 +13,7 @@ from fewshot.episodes import (
 )
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
+from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
 SAMPLERS = ("balanced", "imbalanced", "all_way")
@@ -90,8 +90,8 @@ class Sampling:
 def sampling_of(episodes: dict[str, Any]) -> Sampling:
     """The sampling of the settings ``episodes``."""
     path, shots = episodes["path"], episodes["shots"]
-    if path:
-        replay = EpisodeSet.load(Path(path).expanduser())
+    if path is not None and path != "":
+        replay = EpisodeSet.load(path_of("episodes.path", path))
         return Sampling(part=episodes["part"] or NOVEL, replay=replay)
     return Sampling(
         ways=episodes["ways"],

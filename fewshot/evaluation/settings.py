@@ -18,7 +18,7 @@ from fewshot.evaluation.sampling import sampling_of
 from fewshot.evaluation.sources import ConfiguredSource
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
-from fewshot.hardware import available_cores, device_named, episodes_device
+from fewshot.hardware import available_cores, check_threads, device_named, episodes_device
 from fewshot.heads import heads
 from fewshot.report.write import check_figures
 from fewshot.results.cells import CellStore
@@ -74,7 +74,7 @@ def engine_of(settings: dict[str, Any]) -> Settings:
         load_general(Path(str(calibration["calibrator"])))
     threads = settings["threads"]
     if threads is not None:
-        expect_positive_int("threads", threads)
+        check_threads(threads)
     torch.set_num_threads(threads or available_cores())
     return Settings(
         calibration=calibration["source"],

@@ -11,6 +11,7 @@ from typing import Any
 from fewshot.datasets.labels import as_array
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
+from fewshot.memory import memory_error
 
 KNOWN = ("features", "labels", "classnames", "paths", "split", "text", "subset")
 WORDS = ("backbone", "normalize")  # a text each
@@ -102,6 +103,8 @@ def of_arrays(file: Path, arrays: Mapping[str, Any], words: Mapping[str, str]) -
 
 def unreadable(file: Path, error: Exception) -> FewshotError:
     """The error for a file that a reader gave up, by what the file really is."""
+    if memory := memory_error(error, "Free memory of other programs."):
+        return memory
     kind = kind_of(file)
     if kind == "a pickle" or (isinstance(error, ValueError) and "pickle" in str(error).lower()):
         return pickled(file)

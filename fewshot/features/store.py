@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from fewshot.backbones.base import Backbone
+from fewshot.backbones.transform import check_size
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.exceptions import FewshotError
@@ -179,6 +180,8 @@ def extract(dataset: ImageDataset, backbone: Backbone, cache: Path, how: Extract
     requested = BankLocation.of(cache, dataset, backbone, how)
     if _up_to_date(requested):
         return requested.folder
+    if how.device.type == "cpu":
+        check_size(backbone.transform.size, min(how.batch, len(dataset)))
     with writing("paths.cache", cache), new_folder(cache):
         choice = requested.chosen()
         place = requested.at(choice.how)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
+from fewshot.exceptions import FewshotError, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.information import (
     Descent,
@@ -106,7 +106,7 @@ class AlphaTIM(Head):
             )
         if self.alpha != "auto":
             expect_number("head.alpha_tim.alpha", self.alpha, 0, above=True)
-        expect_positive_int("head.alpha_tim.steps", self.steps, minimum=0)
+        expect_repeats("head.alpha_tim.steps", self.steps, minimum=0)
         expect_number("head.alpha_tim.learning_rate", self.learning_rate, 0, above=True)
         for name in ("support_weight", "marginal_weight", "conditional_weight"):
             expect_number(f"head.alpha_tim.{name}", getattr(self, name), 0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.training import (
     Parameters,
@@ -122,7 +122,7 @@ class CLIPAdapter(Head):
         expect_number("head.clip_adapter.ratio", self.ratio, 0, 1)
         expect_positive_int("head.clip_adapter.reduction", self.reduction)
         expect_number("head.clip_adapter.learning_rate", self.learning_rate, 0)
-        expect_positive_int("head.clip_adapter.steps", self.steps, minimum=0)
+        expect_repeats("head.clip_adapter.steps", self.steps, minimum=0)
         expect_positive_int("head.clip_adapter.seed", self.seed, minimum=0)
 
 

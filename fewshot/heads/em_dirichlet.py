@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
+from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.information import unit
 from fewshot.heads.tags import HeadTags
@@ -118,8 +118,8 @@ class EMDirichlet(Head):
     def _check_parameters(self) -> None:
         expect_number("head.em_dirichlet.temperature", self.temperature, 0, above=True)
         expect_number("head.em_dirichlet.penalty", self.penalty, 0)
-        expect_positive_int("head.em_dirichlet.steps", self.steps)
-        expect_positive_int("head.em_dirichlet.mm_steps", self.mm_steps)
+        expect_repeats("head.em_dirichlet.steps", self.steps)
+        expect_repeats("head.em_dirichlet.mm_steps", self.mm_steps)
         expect_choice("head.em_dirichlet.labels", self.labels, ("use", "ignore"))
 
 

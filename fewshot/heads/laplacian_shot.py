@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from fewshot.exceptions import expect_bool, expect_number, expect_positive_int
+from fewshot.exceptions import expect_bool, expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.bd_cspn import rectified_prototypes
 from fewshot.heads.solvers.graph import nearest_neighbours, neighbour_sums
@@ -75,7 +75,7 @@ class LaplacianShot(Head):
         """Keep the shots: the prototypes depend on the queries."""
         expect_positive_int("head.laplacian_shot.knn", self.knn)
         expect_number("head.laplacian_shot.weight", self.weight, 0)
-        expect_positive_int("head.laplacian_shot.steps", self.steps, minimum=0)
+        expect_repeats("head.laplacian_shot.steps", self.steps, minimum=0)
         expect_number("head.laplacian_shot.scale", self.scale, 0)
         expect_bool("head.laplacian_shot.shift", self.shift)
         self.support_ = support

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import (
     LinearForm,
     LinearHead,
@@ -129,7 +129,7 @@ class LogisticRegression(LinearHead):
                 "head.logistic.C", self.C, 0, above=True, remedy="Or 'search', on the shots."
             )
         expect_number("head.logistic.tolerance", self.tolerance, 0, above=True)
-        expect_positive_int("head.logistic.max_iterations", self.max_iterations)
+        expect_repeats("head.logistic.max_iterations", self.max_iterations)
 
 
 class Centred(NamedTuple):

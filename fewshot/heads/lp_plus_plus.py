@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.solvers.training import Shots, cross_entropy_gradient, shots_of
 from fewshot.heads.tags import HeadTags
@@ -72,7 +72,7 @@ class LPPlusPlus(LinearHead):
 
     def fit(self, support: Support) -> Self:
         """Minimise the cross-entropy of the shots."""
-        expect_positive_int("head.lp_plus_plus.steps", self.steps, minimum=0)
+        expect_repeats("head.lp_plus_plus.steps", self.steps, minimum=0)
         expect_number("head.lp_plus_plus.initial_alpha", self.initial_alpha, 0)
         shots = shots_of(support, "lp_plus_plus")
         coefficients, alpha = start(shots, self.initial_alpha)

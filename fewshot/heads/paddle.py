@@ -8,7 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
+from fewshot.exceptions import expect_choice, expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.tags import HeadTags
 
@@ -70,7 +70,7 @@ class PADDLE(Head):
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
         expect_number("head.paddle.penalty", self.penalty, 0)
-        expect_positive_int("head.paddle.steps", self.steps)
+        expect_repeats("head.paddle.steps", self.steps)
         expect_choice("head.paddle.scaling", self.scaling, ("range", "none"))
         if self.dimensions is not None:
             expect_positive_int("head.paddle.dimensions", self.dimensions)

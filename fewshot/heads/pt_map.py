@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.exceptions import expect_bool, expect_choice, expect_number, expect_positive_int
+from fewshot.exceptions import expect_bool, expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.transport import sinkhorn, transport_plan
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
@@ -118,7 +118,7 @@ class PTMAP(Head):
         expect_choice("head.pt_map.negative", self.negative, ("mirror", "zero"))
         expect_number("head.pt_map.transport", self.transport, 0, above=True)
         expect_number("head.pt_map.rate", self.rate, 0, 1, above=True)
-        expect_positive_int("head.pt_map.steps", self.steps, minimum=0)
+        expect_repeats("head.pt_map.steps", self.steps, minimum=0)
         expect_choice("head.pt_map.prior", self.prior, ("uniform", "support"))
 
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from torch import Tensor
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 from fewshot.heads.tags import HeadTags
@@ -54,7 +54,7 @@ class SoftKMeans(Head):
     def fit(self, support: Support) -> Self:
         """Add up the shots of every class."""
         expect_number("head.soft_kmeans.scale", self.scale, 0, above=True)
-        expect_positive_int("head.soft_kmeans.steps", self.steps, minimum=0)
+        expect_repeats("head.soft_kmeans.steps", self.steps, minimum=0)
         self.sums_, self.counts_ = support.features.sum(2), support.counts
         return self
 

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.solvers.training import (
     Parameters,
@@ -70,7 +70,7 @@ class TaskRes(LinearHead):
         """Learn the residuals."""
         expect_number("head.taskres.alpha", self.alpha, 0)
         expect_number("head.taskres.learning_rate", self.learning_rate, 0)
-        expect_positive_int("head.taskres.steps", self.steps, minimum=0)
+        expect_repeats("head.taskres.steps", self.steps, minimum=0)
         shots = shots_of(support, "taskres")
 
         def gradient(parameters: Parameters) -> Parameters:

@@ -6,7 +6,7 @@ from typing import Self
 
 from torch import Tensor
 
-from fewshot.exceptions import expect_choice, expect_number, expect_positive_int
+from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.information import (
     Descent,
@@ -96,7 +96,7 @@ class TIM(Head):
         return logits(prototypes @ columns, prototypes, how)[0].mT
 
     def _check_parameters(self) -> None:
-        expect_positive_int("head.tim.steps", self.steps, minimum=0)
+        expect_repeats("head.tim.steps", self.steps, minimum=0)
         expect_number("head.tim.learning_rate", self.learning_rate, 0, above=True)
         for name in ("support_weight", "marginal_weight", "conditional_weight"):
             expect_number(f"head.tim.{name}", getattr(self, name), 0)

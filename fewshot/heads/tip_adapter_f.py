@@ -7,7 +7,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect_number, expect_positive_int
+from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import Support
 from fewshot.heads.solvers.training import Parameters, train
 from fewshot.heads.tip_adapter import TipAdapter
@@ -88,7 +88,7 @@ class TipAdapterF(TipAdapter):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        expect_positive_int("head.tip_adapter_f.epochs", self.epochs)
+        expect_repeats("head.tip_adapter_f.epochs", self.epochs)
         expect_number("head.tip_adapter_f.learning_rate", self.learning_rate, 0, above=True)
 
 

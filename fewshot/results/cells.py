@@ -20,7 +20,13 @@ from filelock import FileLock, Timeout
 
 from fewshot.estimators.calibration.transferred import General, load_general
 from fewshot.exceptions import FewshotError, expect_choice
-from fewshot.files import atomic_path, forget_abandoned, plain_name, writing
+from fewshot.files import (
+    atomic_path,
+    forget_abandoned,
+    plain_name,
+    regular_file,
+    writing,
+)
 from fewshot.paths import KEPT
 from fewshot.results.encoding import without_dictionaries
 from fewshot.results.folders import SUMMARY, run_folders
@@ -101,13 +107,13 @@ def _keys(folder: Path) -> frozenset[str]:
 @cache  # every job of a sweep looks through all runs
 def _keys_in(path: Path, *_: int) -> frozenset[str]:
     """Keys in a summary, without parsing it: most summaries have none of the requested keys."""
-    return frozenset(KEY.findall(path.read_text(encoding="utf-8")))
+    return frozenset(KEY.findall(regular_file("paths.runs", path).read_text(encoding="utf-8")))
 
 
 def _summaries(folder: Path) -> dict[str, CellSummary]:
     """Summaries of the cells of a run by key; empty if damaged or of a newer version."""
     try:
-        raw = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        raw = json.loads(regular_file("paths.runs", folder / SUMMARY).read_text(encoding="utf-8"))
         summary = migrated_summary(raw, folder)
         checked_summary(summary)
         cells = summary["cells"]

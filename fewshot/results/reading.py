@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fewshot.exceptions import FewshotError
+from fewshot.files import regular_file
 from fewshot.results.folders import SUMMARY
 from fewshot.results.migration import check_version, migrated_summary, migrated_table, table_version
 from fewshot.results.schema import (
@@ -68,7 +69,7 @@ class Run:
         path = self.folder / f"{name}.parquet"
         kinds = table_columns(name)
         try:
-            metadata = pq.read_metadata(path)
+            metadata = pq.read_metadata(regular_file(self.argument, path, largest=None))
             schema = metadata.schema.to_arrow_schema()
             check_version(table_version(schema), path, self.argument)
             _check_columns(name, schema)
@@ -78,11 +79,17 @@ class Run:
                 selected = [c for c in (kinds if columns is None else columns) if c in there]
                 rows = file.read(selected, use_threads=False)
             rows = migrated_table(name, rows, path, self.argument, self.summary["cells"])
-            return rows.select(list(kinds if columns is None else columns))
+            return _without_notes(rows.select(list(kinds if columns is None else columns)))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             if isinstance(error, FewshotError):
                 raise
             raise unreadable(path, error, self.argument) from None
+
+
+def _without_notes(rows: pa.Table) -> pa.Table:
+    """The table without pandas' own notes on it, JSON of which nothing is needed."""
+    notes = rows.schema.metadata or {}
+    return rows.replace_schema_metadata({key: notes[key] for key in notes if key != b"pandas"})
 
 
 def open_run(folder: Path, argument: str = "report") -> Run:
@@ -95,7 +102,7 @@ def open_run(folder: Path, argument: str = "report") -> Run:
     """
     path = folder / SUMMARY
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(regular_file(argument, path).read_text(encoding="utf-8"))
         # First: a newer version without `cells` is not damaged.
         check_version(raw["schema_version"], folder, argument)
         summary = migrated_summary(raw, folder, argument)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from fewshot.exceptions import FewshotError
+from fewshot.memory import memory_error
 from fewshot.report.text.left_out import failure_text
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import exit_with_sweep
@@ -38,15 +39,17 @@ def sweep_job(config: DictConfig) -> float | None:
             print(f"fewshot: {error}", file=sys.stderr)
             record.stopped = True
             record.fail(str(error), job_arguments(record.overrides))
-        except FewshotError as error:
-            print(f"fewshot: error: {error}", file=sys.stderr)
-            record.fail(str(error), job_arguments(record.overrides))
-            if mode.runtime.choices.get("tune"):
-                raise
-        except Exception as error:  # an internal error, which does not stop the other jobs
-            traceback.print_exc()
-            record.defect = True
-            record.fail(f"{type(error).__name__}: {error}", job_arguments(record.overrides))
+        except Exception as error:
+            mistake = error if isinstance(error, FewshotError) else memory_error(error)
+            if mistake is None:  # an internal error, which does not stop the other jobs
+                traceback.print_exc()
+                record.defect = True
+            else:
+                print(f"fewshot: error: {mistake}", file=sys.stderr)
+            reason = f"{type(error).__name__}: {error}" if mistake is None else str(mistake)
+            record.fail(reason, job_arguments(record.overrides))
+            if mistake is not None and mode.runtime.choices.get("tune"):
+                raise mistake from None
         finally:
             record.ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
             record.write(sweep)

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, ValidationError, ValidationInfo, field_vali
 from pydantic.dataclasses import dataclass
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import atomic_path, plain_name, writing
+from fewshot.files import atomic_path, plain_name, regular_file, writing
 from fewshot.text.prompts import readable
 
 FORMAT = 1
@@ -189,12 +189,15 @@ def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Fo
     """
     setting = setting or form.setting
     try:
-        expect(path.stat().st_size <= LARGEST, setting, f"{path} is too large for {form.kind}")
-        raw = path.read_bytes()
-        note = json.loads(raw, object_pairs_hook=_unique_object)
+        file = regular_file(setting, path, LARGEST)
     except OSError as error:
         remedy = f"Make one with: {form.command} dataset=... llm.model=..."
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
+    try:
+        raw = file.read_bytes()
+        note = json.loads(raw, object_pairs_hook=_unique_object)
+    except OSError as error:
+        raise FewshotError(setting, f"cannot read {path} ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
     kind = note.get("kind") if isinstance(note, dict) else None

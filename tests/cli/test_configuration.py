@@ -141,7 +141,28 @@ def test_mistakes_are_refused_as_in_a_run(refusal):
     assert "Only one of" in refusal("-m", "--cfg", "job")
 
 
-def test_an_option_of_hydra_without_its_value(fewshot):
-    with pytest.raises(SystemExit) as ended:
-        fewshot("--cfg")
-    assert ended.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--cfg",), "--cfg/-c: expected one argument"),
+        (("--cfg", "nope"), "--cfg/-c: invalid choice: 'nope'"),
+        (("--nope",), "--nope: there is no such option"),
+        (("seed=3", "--mulitrun", "seed=4"), "Did you mean '--multirun'"),
+        (("-x",), "-x: there is no such option"),
+        (("--multirun=3",), "--multirun/-m: "),
+        (("--conf", "x"), "ambiguous option: --conf"),
+        (("--config-name", "nope"), "'nope'"),
+        (("--config-dir", "nope"), "not found"),
+        (("--experimental-rerun", "nope"), "nope"),
+        (("--shell-completion",), "--shell-completion: expected install=SHELL"),
+    ],
+)
+def test_options_of_hydra_are_refused_in_a_line(refusal, arguments, words):
+    message = refusal(*arguments)
+    assert words in message
+    assert "usage" not in message.lower()
+
+
+def test_settings_may_stand_around_options(fewshot):
+    assert "seed: 3" in fewshot("--cfg", "job", "seed=3").out
+    assert "seed: 3" in fewshot("head=lda", "--cfg", "job", "seed=3").out

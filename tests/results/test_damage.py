@@ -241,3 +241,16 @@ def test_few_columns_are_the_same_columns(two):
 
 def test_summaries_are_plain(two):
     json.dumps(read(two)[0])
+
+
+@pytest.mark.parametrize("note", [b"{", b"[1]", b"\xff"])
+def test_notes_of_pandas_are_not_needed(two, note):
+    import pyarrow.parquet as pq
+
+    path = next(two.glob("bad/**/episodes.parquet"))
+    table = pq.read_table(path)
+    notes = dict(table.schema.metadata) | {b"pandas": note}
+    pq.write_table(table.replace_schema_metadata(notes), path)
+    summary, heads, _ = read(two)
+    assert summary["unreadable"] == []
+    assert heads == {"ncm", "lda"}

@@ -13,6 +13,7 @@ import yaml
 from fewshot.datasets.parts import PART_NAMES
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
+from fewshot.files import regular_file
 
 NULS_WITHIN = 4096  # characters; UTF-16 without its mark has one in every second
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -25,7 +26,7 @@ def read_text(path: Path, argument: str) -> str:
     the names of classes and files without a word.
     """
     try:
-        content = path.read_bytes()
+        content = regular_file(argument, path).read_bytes()
     except OSError as error:
         raise FewshotError(argument, f"cannot read {str(path)!r}: {error.strerror}") from None
     try:

@@ -18,7 +18,7 @@ from fewshot.estimators.calibration.calibrated import Steps, check_shots
 from fewshot.estimators.calibration.intervals import GRID, Residuals
 from fewshot.estimators.calibration.regimes import REGIMES
 from fewshot.exceptions import FewshotError
-from fewshot.files import atomic_path
+from fewshot.files import atomic_path, regular_file
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 
@@ -342,7 +342,7 @@ def load_general(path: Path | None = None) -> General:
     """
     path = SHIPPED if path is None else path.expanduser()
     try:
-        modified = path.stat().st_mtime
+        modified = regular_file("calibrator", path).stat().st_mtime
     except OSError as error:
         raise FewshotError("calibrator", f"{path} cannot be read: {error.strerror}") from None
     return _load(path, modified)

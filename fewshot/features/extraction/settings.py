@@ -9,7 +9,7 @@ import torch
 
 from fewshot.exceptions import FewshotError, expect_bool, expect_choice, expect_positive_int
 from fewshot.features.extraction.precision import PRECISIONS
-from fewshot.hardware import available_cores
+from fewshot.hardware import available_cores, check_threads
 
 DTYPES = ("float32", "float16")
 # Large batches leave a CPU's cache; an accelerator wants them.
@@ -78,7 +78,7 @@ class Extraction:
         if self.batch_size is not None:
             expect_positive_int("features.batch_size", self.batch_size)
         if self.threads is not None:
-            expect_positive_int("threads", self.threads)
+            check_threads(self.threads)
         expect_bool("features.compile", self.compile)
         self.part()
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
+from fewshot.files import regular_file
 from fewshot.report.wording import Cell
 from fewshot.results.folders import episodes_file
 from fewshot.results.schema import JoinedCell, JoinedSummary, Made, RunSummary
@@ -48,9 +49,10 @@ class RunFolder:
         if self.path is None:
             return {}
         try:
-            table = pq.read_table(self.path / "images.parquet", partitioning=None)
+            path = regular_file("report", self.path / "images.parquet", largest=None)
+            table = pq.read_table(path, partitioning=None)
             rows, files = (table.column(name).to_pylist() for name in ("row", "file"))
-        except (OSError, KeyError, pa.ArrowException):
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             return {}
         return dict(zip(rows, files, strict=True))
 
@@ -60,7 +62,7 @@ class RunFolder:
         if self.path is None:
             return {}
         try:
-            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            text = _text(self.path / "config.yaml")
             settings = yaml.safe_load(text)
         except (OSError, ValueError, yaml.YAMLError):
             return {}
@@ -75,7 +77,7 @@ class RunFolder:
         if self.path is None:
             return ""
         try:
-            text = (self.path / "config.yaml").read_text(encoding="utf-8")
+            text = _text(self.path / "config.yaml")
         except (OSError, ValueError):
             return ""
         block = re.search(r"^dataset:\n((?:[ ].*\n)+)", text, re.MULTILINE)
@@ -97,6 +99,7 @@ class RunFolder:
             return None
         path = episodes_file(self.path, cell)
         try:
+            regular_file("report", path, largest=None)
             with safe_open(str(path), framework="numpy") as file:
                 if (file.metadata() or {}).get("hash") != (cell.get("hashes") or {})["episodes"]:
                     return None  # of another seed
@@ -104,6 +107,10 @@ class RunFolder:
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
         return rows
+
+
+def _text(path: Path) -> str:
+    return regular_file("report", path).read_text(encoding="utf-8")
 
 
 def final_path(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import markdown
+from fewshot.report.text.csv_cells import csv_cell
 from fewshot.report.wording import plain
 from fewshot.results.measures import measure_named
 from fewshot.results.schema import CellSummary
@@ -126,7 +127,7 @@ def csv_table(table: Pivot) -> str:
     for column in table.columns:
         title = _column_title(table, column)
         header += [title, f"{title} ±"] if bounded else [title]
-    writer.writerow(header)
+    writer.writerow(map(csv_cell, header))
     for row in table.rows:
         numbers: list[Any] = []
         for column in table.columns:
@@ -134,7 +135,10 @@ def csv_table(table: Pivot) -> str:
             values = [None, None] if entry is None else [entry.mean, entry.half]
             numbers += values if bounded else values[:1]
         writer.writerow(
-            [*_shown(row), *("" if number is None else repr(number) for number in numbers)]
+            [
+                *map(csv_cell, _shown(row)),
+                *("" if number is None else repr(number) for number in numbers),
+            ]
         )
     return buffer.getvalue()
 

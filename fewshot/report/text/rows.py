@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fewshot.report.aligned import aligned, markdown
+from fewshot.report.text.csv_cells import csv_cell
 from fewshot.report.wording import plain
 
 DASH = "-"
@@ -44,15 +45,29 @@ def markdown_text(rows: pd.DataFrame) -> str:
 
 
 def csv_text(rows: pd.DataFrame) -> str:
-    """Comma-separated values with all digits; lists are written as JSON."""
-    plain_rows = rows.copy(deep=False)
-    for name in rows.columns:
-        if rows[name].dtype == object and any(map(_is_list, rows[name])):
-            plain_rows[name] = [
-                json.dumps(_json(value), ensure_ascii=False) for value in rows[name].tolist()
-            ]
+    """Comma-separated values with all digits; lists are written as JSON.
+
+    Texts that a spreadsheet would take for formulas are marked, as `csv_cell` does.
+    """
+    plain_rows = pd.DataFrame(
+        {i: _csv_column(rows.iloc[:, i]) for i in range(len(rows.columns))}, index=rows.index
+    )
+    plain_rows.columns = pd.Index([csv_cell(str(name)) for name in rows.columns])
     text: str = plain_rows.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _csv_column(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):  # the names of millions of rows
+        names = column.cat.categories
+        return column.cat.rename_categories({name: csv_cell(name) for name in names})
+    if _numeric(column) or pd.api.types.is_bool_dtype(column):
+        return column
+    cells = [
+        json.dumps(_json(value), ensure_ascii=False) if _is_list(value) else csv_cell(value)
+        for value in column.tolist()
+    ]
+    return pd.Series(cells, index=column.index, dtype=object)
 
 
 def json_text(rows: pd.DataFrame) -> str:

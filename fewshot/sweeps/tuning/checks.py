@@ -9,7 +9,12 @@ from importlib.util import find_spec
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from fewshot.exceptions import FewshotError, expect, install_command
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_positive_int,
+    install_command,
+)
 from fewshot.paths import option
 from fewshot.tasks import known_tasks
 
@@ -17,6 +22,7 @@ PLUGIN = "hydra_plugins.hydra_optuna_sweeper"
 INSTALL = install_command("optuna")
 # Settings that change the task: a search over them would choose the easiest task.
 QUESTIONS = ("dataset", "episodes", "seed", "task", "estimator", "calibration", "tune")
+MOST_TRIALS = 1_000_000
 EXAMPLE = "For instance 'head.logistic.C=tag(log, interval(0.001, 100))'."
 
 
@@ -47,6 +53,10 @@ def check_tuning(arguments: Sequence[str]) -> None:
         f"expected base or validation with tune={chosen}, got {values.get('episodes.part')}: "
         "hyper-parameters must not be chosen on what is judged",
     )
+    for name in ("n_trials", "n_jobs"):
+        key = f"hydra.sweeper.{name}"
+        if (number := values.get(key, "1")).lstrip("-").isdecimal():  # Hydra refuses all others
+            expect_positive_int(key, int(number[:20]), maximum=MOST_TRIALS)
     _check_searched(searched(arguments), chosen)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.episodes.draws import check_memory
 from fewshot.estimators.base import BaseClasses, OnEpisodes
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
@@ -60,6 +61,8 @@ def draw_base_episodes(
     if len(classes) == 0:
         judged = bank.info.get("part") == "base"
         return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
+    images = shots + (0 if queries == "all" else int(queries))
+    check_memory(count, ways, images, "calibration.episodes")
     try:
         episodes = sample_episodes(
             bank.labels,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fewshot.exceptions import FewshotError
+from fewshot.memory import memory_error
 from fewshot.tasks.base import Task, TaskOutput
 from fewshot.units import counted
 
@@ -166,7 +167,7 @@ def _computed(
         try:
             cell = compute()
         except Exception as error:
-            return error
+            return memory_error(error) or error
         cell.summary["key"], cell.summary["reused_from"] = key, None
         evaluation.store.keep(cell)
         return cell

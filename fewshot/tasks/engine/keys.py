@@ -16,7 +16,9 @@ from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.transferred import SHIPPED
 from fewshot.estimators.winning import EXACT_WAYS
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
+from fewshot.files import regular_file
 from fewshot.heads.base import Head
 from fewshot.tasks.base import Task, dataset_label
 from fewshot.tasks.engine.code import code_of
@@ -153,8 +155,9 @@ def _file(path: str | Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return hashlib.sha256(Path(str(path)).expanduser().read_bytes()).hexdigest()
-    except OSError:  # reported where the file is read
+        file = regular_file("calibrator", Path(str(path)).expanduser())
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except (OSError, FewshotError):  # reported where the file is read
         return None
 
 

@@ -15,7 +15,7 @@ from scipy.special import polygamma
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import atomic_path
+from fewshot.files import atomic_path, regular_file
 from fewshot.text.gaussians.class_gaussians import ClassGaussians
 from fewshot.text.gaussians.mixing import Pool
 from fewshot.text.gaussians.predictors import predictors
@@ -119,7 +119,8 @@ def load_text_gaussians(path: Path) -> TextGaussians:
     """
     from safetensors import SafetensorError, safe_open
 
-    expect(path.is_file(), "text.predictor", f"expected a file, got nothing there: {str(path)!r}")
+    expect(path.exists(), "text.predictor", f"expected a file, got nothing there: {str(path)!r}")
+    regular_file("text.predictor", path, largest=None)
     try:
         with safe_open(str(path), framework="pt") as file:
             note = json.loads((file.metadata() or {})["text_gaussians"])

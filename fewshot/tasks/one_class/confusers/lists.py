@@ -17,7 +17,7 @@ from fewshot.exceptions import (
     expect_positive_int,
     suggestion,
 )
-from fewshot.files import plain_name
+from fewshot.files import plain_name, regular_file
 from fewshot.paths import resource_dir
 from fewshot.text.descriptions import (
     LARGEST,
@@ -135,7 +135,7 @@ def load_any(path: Path, setting: str) -> Descriptions:
         known kind is read as one of descriptions.
     """
     try:
-        with path.open("rb") as file:
+        with regular_file(setting, path, LARGEST).open("rb") as file:
             raw = file.read(LARGEST)
     except OSError:
         raw = b""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.exceptions import FewshotError, expect
+from fewshot.files import regular_file
 from fewshot.text.descriptions import fault
 from fewshot.text.prompts import readable
 
@@ -38,7 +39,7 @@ def vocabulary_names(chosen: str | tuple[str, ...] = IMAGENET) -> tuple[str, ...
         return _distinct_names(IMAGENET_CLASSNAMES)
     path = Path(chosen).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = regular_file(SETTING, path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
         problem = f"expected {IMAGENET!r} or a text file with a name per line, got {chosen!r}"

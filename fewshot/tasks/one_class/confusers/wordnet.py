@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewshot.exceptions import FewshotError, expect
+from fewshot.files import regular_file
 
 SETTING = "one_class.confusers.wordnet"
 REMEDY = (
@@ -96,8 +97,9 @@ class WordNet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self._data = (folder / "data.noun").read_bytes()
-            lines = (folder / "index.noun").read_text(encoding="utf-8").splitlines()
+            self._data = regular_file(SETTING, folder / "data.noun").read_bytes()
+            index = regular_file(SETTING, folder / "index.noun")
+            lines = index.read_text(encoding="utf-8").splitlines()
             irregular = folder / "noun.exc"  # npm's package leaves it out
             plurals = irregular.read_text(encoding="utf-8") if irregular.is_file() else ""
         except (OSError, UnicodeError) as error:

@@ -1,0 +1,85 @@
+"""Files of users before they are read, and what stands at the path of an output."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fewshot.exceptions import FewshotError
+from fewshot.files import atomic_path, path_error, path_of, regular_file, writing
+
+
+def test_a_file_and_a_link_to_one(tmp_path):
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert regular_file("x", tmp_path / "b") == tmp_path / "b"
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"),
+                       (Path("/dev/zero"), "a device")):  # fmt: skip
+        with pytest.raises(FewshotError, match=f"x: expected a file, got {kind}: "):
+            regular_file("x", path)
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    (tmp_path / "a.json").touch()
+    os.truncate(tmp_path / "a.json", 10_000_000_000)  # a hole, which takes no room
+    with pytest.raises(FewshotError, match=r"at most 1\.1 GB, got 10\.0 GB: .*a\.json'"):
+        regular_file("x", tmp_path / "a.json")
+    assert regular_file("x", tmp_path / "a.json", largest=None)
+
+
+def test_nothing_there_is_left_to_the_reader(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        regular_file("x", tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("x" * 300, "File name too long"), ("a\0b", "NUL"), ("loop", "symbolic links"),
+     ("file/b", "Not a directory"), ("none", "No such file")],
+)  # fmt: skip
+def test_paths_that_cannot_be_used(tmp_path, path, words):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises((OSError, ValueError)) as raised:
+        (tmp_path / path).open()
+    known = path_error(raised.value)
+    assert words in str(known)
+    assert str(known).isprintable()
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    with pytest.raises(OSError) as raised:
+        (tmp_path / os.fsdecode(b"caf\xe9")).open()
+    assert "caf\\\\xe9" in str(path_error(raised.value))
+
+
+def test_other_errors_are_not_of_a_path():
+    assert path_error(ValueError("x")) is None
+    assert path_error(FewshotError("a", "b")) is None
+    assert path_error(OSError(5, "Input/output error")) is None  # of no file
+
+
+@pytest.mark.parametrize("value", [3, 1e400, True, [], {}, "", None, "~nobody-of-that-name/x"])
+def test_what_is_no_path(value):
+    with pytest.raises(FewshotError, match=r"episodes\.path: "):
+        path_of("episodes.path", value)
+
+
+def test_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert path_of("x", "~/a") == Path("/home/somebody/a")
+
+
+def test_a_device_or_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (
+        pytest.raises(FewshotError, match="--output: cannot write"),
+        writing("--output", tmp_path / "pipe"),
+        atomic_path(tmp_path / "pipe") as partial,
+    ):
+        partial.write_text("x")
+    assert (tmp_path / "pipe").is_fifo()
