@@ -6,6 +6,7 @@ Imports ``openai``, which takes half a second: import this module where a questi
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import aclosing, suppress
 from importlib import import_module
@@ -52,6 +53,8 @@ class Connection(openai.DefaultAsyncHttpxClient):
             headers={"Accept-Encoding": "identity"},  # compressed replies unpack to any size
         )
         self.seconds, self.reached = settings.timeout, False
+        # The layer below logs headers of replies, which may repeat the key, for whoever logs all.
+        logging.getLogger(http.__name__.replace("httpx", "httpcore")).setLevel(logging.INFO)
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         """Send a request once; return its response, read already.

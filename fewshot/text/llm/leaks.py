@@ -16,8 +16,8 @@ PIECE = 12
 DEPTH = 5
 # A character by its number, as JSON, JavaScript, Python, C, mail and Unicode write it.
 ESCAPE = re.compile(
-    r"\\+u\{?([0-9a-f]{4,6})\}?|\\+x([0-9a-f]{2})|0x([0-9a-f]{2})|%u([0-9a-f]{4})|=([0-9a-f]{2})"
-    r"|U\+([0-9a-f]{4,6})",
+    r"(?<!\\)\\++(?:u\{?([0-9a-f]{4,6})\}?|x([0-9a-f]{2}))|0x([0-9a-f]{2})|%u([0-9a-f]{4})"
+    r"|=([0-9a-f]{2})|U\+([0-9a-f]{4,6})",
     re.IGNORECASE,
 )
 
