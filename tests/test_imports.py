@@ -10,7 +10,7 @@ import fewshot
 ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
-    ("exceptions", "units"),
+    ("exceptions", "units", "file_kinds"),
     ("importing", "lazy", "paths", "hardware"),
     ("registry",),
     ("files", "statistics"),
