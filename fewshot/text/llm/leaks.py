@@ -6,7 +6,7 @@ import base64
 import html
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from urllib.parse import unquote
 
@@ -53,7 +53,7 @@ def _pieces(key: str) -> frozenset[str]:
         [
             *_windows(plain, PIECE),
             *_windows(plain[::-1], PIECE),
-            *("".join(part) for row in numbers for part in _windows(row, PIECE)),
+            *(piece for row in numbers for piece in _windows(row, PIECE)),
             *(piece for text in _in_base64(raw) for piece in _windows(text, PIECE * 4 // 3)),
         ]
     )
@@ -66,9 +66,10 @@ def _in_base64(raw: bytes) -> Iterator[str]:
         yield _folded(text[before and before + 1 : -1])
 
 
-def _windows(whole: str | list[str], length: int) -> Iterator[str | list[str]]:
-    """All parts of some length; the whole if it is shorter."""
-    return (whole[start : start + length] for start in range(max(1, len(whole) - length + 1)))
+def _windows(whole: Sequence[str], length: int) -> Iterator[str]:
+    """All parts of some length, joined; the whole if it is shorter."""
+    starts = range(max(1, len(whole) - length + 1))
+    return ("".join(whole[start : start + length]) for start in starts)
 
 
 def _folded(text: str) -> str:
