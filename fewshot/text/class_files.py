@@ -175,16 +175,17 @@ def _of_rows(rows: Table, split: Split) -> ClassTexts:
     header = [cell.casefold() for cell in rows[0]] if rows else []
     if max(map(len, rows), default=0) < 2 or (len(rows) == 1 and header[0] not in CLASS):
         named = rows[1:] if header and _singular(header[0]) in (*CLASS, *TEXTS) else rows
-        return ClassTexts({}, [cell for row in named for cell in _texts("the list", row, split)])
+        return ClassTexts({}, [text for row in named for cell in row for text in split(cell)])
     titled = any(cell in CLASS for cell in header)
     key = next((n for n, cell in enumerate(header) if cell in CLASS), 0)
-    columns = [n for n, cell in enumerate(header) if titled and _singular(cell) in TEXTS]
+    columns = {n for n, cell in enumerate(header) if titled and _singular(cell) in TEXTS}
+    columns = columns or {n for n in range(max(map(len, rows))) if n != key}
     for number, row in enumerate(rows, 1):
         if len(row) != len(header) and split("a,b") == ["a,b"]:
             problem = f"row {number} has {len(row)} cells, the first {len(header)}"
             raise ValueError(f"{problem}; texts with commas need quotation marks")
     pairs = (
-        (row[key], [row[n] for n in columns or range(len(row)) if n != key and n < len(row)])
+        (row[key], [text for n, cell in enumerate(row) if n in columns for text in split(cell)])
         for row in (rows[1:] if titled else rows)
     )
     return ClassTexts(_gathered(pairs, split), [])

@@ -253,7 +253,8 @@ class ConfuserSettings:
     k : int >= 1
         Confusers of a class, at most.
     file : str, optional
-        JSON of ``fewshot text confusers``; None: the cache's, else the package's.
+        What ``fewshot text confusers`` wrote, {class: [names]}, or a list of names for all classes;
+        None: the cache's, else the package's.
     cosine : float in (0, 1], optional
         Names whose text vector has this cosine with the class's, or a larger one, are dropped;
         None: none are.
