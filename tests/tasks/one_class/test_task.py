@@ -82,6 +82,16 @@ def test_keys_depend_on_what_a_list_says_and_not_on_where_it_lies():
     assert keys(**here, **digests) != keys(**here, vocabulary_sha256="c")
 
 
+def test_a_list_with_names_of_no_class_leaves_the_fixed_threshold():
+    bank = make()
+    names = named(bank, sources=("llm",), without=range(C))
+    preset = replace(WANTED, tasks=3, draws=20, rules=("fixed", "anp", "max"), fixed=0.1)
+    tables = [cell.tables["one_class"]["macro_f1"] for cell in judge(bank, names, preset).cells]
+    assert len(tables) == 3
+    for table in tables[1:]:
+        pd.testing.assert_series_equal(table, tables[0])
+
+
 def test_two_groups_beside_the_others(result):
     """The new rule leaves the numbers of all others as they are."""
     bank = make()
