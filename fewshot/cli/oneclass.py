@@ -93,7 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--rule", metavar="NAME", help="see below")
     add("--source", default="auto", metavar="NAME",
         help="of confusers: auto, llm, wordnet, vocabulary, random or none")  # fmt: skip
-    add("--confusers", metavar="FILE", help="JSON of `fewshot text confusers`")
+    add(
+        "--confusers",
+        metavar="FILE",
+        help="names, one a line or between commas; or JSON of `fewshot text confusers`",
+    )
     add("--negative", metavar="NAME", nargs="+", action="extend", default=[],
         help="confusers of your own, beside those of the source")  # fmt: skip
     add("-k", type=int, default=10, metavar="N", help="confusers, at most (default: %(default)s)")

@@ -100,6 +100,7 @@ def ask_or_preview(
     dataset = dataset_of(settings)
     _expect_names(dataset, settings, command)
     name, classnames = dataset_name(dataset), dataset.classnames
+    _expect_printable(name, classnames)
     act = _preview if arguments.dry_run else _ask
     act(asking(), settings, arguments, name, classnames)
     return 0
@@ -136,6 +137,19 @@ def _expect_names(
             f"expected names that a language model can know; {in_words(names, classes)}",
             f"Give names with {SETTING}=FILE; {SETTING}={DATA} asks about these all the same.",
         )
+
+
+def _expect_printable(name: str, classnames: Sequence[str]) -> None:
+    """Raise if a name cannot stand in a question or in a file of answers."""
+    from fewshot.datasets.naming import SETTING
+    from fewshot.text.descriptions import fault
+
+    if why := fault(name):
+        raise FewshotError("dataset.name", f"{name!r} cannot stand in a file of answers: {why}")
+    for classname in classnames:
+        if why := fault(classname):
+            problem = f"nobody can be asked about the class {classname!r}: {why}"
+            raise FewshotError(SETTING, problem, f"Give names with {SETTING}=FILE.")
 
 
 def _preview(

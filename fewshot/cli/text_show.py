@@ -12,7 +12,8 @@ from fewshot.cli.arguments import Parser, expect_overrides
 if TYPE_CHECKING:
     from fewshot.text.descriptions import Descriptions
 
-FIRST, LONGEST = 5, 100
+# Classes that are shown, characters of a text of each, and names of a plain list.
+FIRST, LONGEST, LISTED = 5, 100, 20
 WITHOUT = {"descriptions": "a description", "confusers": "confusers"}
 
 
@@ -23,7 +24,10 @@ def main(argv: Sequence[str]) -> int:
         usage="fewshot text show FILE [--json] [dataset=NAME ...]",
         description=main.__doc__,
     )
-    parser.add_argument("file", metavar="FILE", help="of fewshot text describe, confusers or fit")
+    parser.add_argument(
+        "file", metavar="FILE",
+        help="of fewshot text describe, confusers or fit, or texts by class name of others",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, overrides = parser.parse_known_args(argv)
     expect_overrides("fewshot text show", overrides)
@@ -51,8 +55,9 @@ def _show_predictor(file: Path, as_json: bool) -> int:
 
 
 def _facts(answers: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
-    texts = [text for texts_of_class in answers.classes.values() for text in texts_of_class]
-    facts = {
+    common = list(getattr(answers, "common", ()))
+    texts = [text for of_class in (*answers.classes.values(), common) for text in of_class]
+    facts: dict[str, Any] = {
         "kind": answers.kind,
         "dataset": answers.dataset,
         "model": answers.model,
@@ -64,20 +69,46 @@ def _facts(answers: Descriptions, overrides: Sequence[str]) -> dict[str, Any]:
         "words": sum(len(text.split()) for text in texts),
         "refused": answers.refused,
     }
+    facts |= {"of_every_class": common} if common else {}
     if overrides:
-        from fewshot.cli.text_asking import dataset_of
         from fewshot.config.compose import settings_from
 
-        dataset = dataset_of(settings_from(overrides))
-        names, ids = dataset.classnames, dataset.ids
+        names, ids = _classes(settings_from(overrides))
         known_texts = answers.of(names, ids)
-        facts["missing"] = [
-            name
-            for name, texts_of_class in zip(names, known_texts, strict=True)
-            if not texts_of_class
-        ]
-        facts["other_classes"] = answers.foreign(names, ids)
+        missing = [name for name, of_class in zip(names, known_texts, strict=True) if not of_class]
+        others = answers.foreign(names, ids)
+        near = _nearest(others, missing)
+        facts |= {"missing": missing, "other_classes": others, "did_you_mean": near}
     return facts
+
+
+def _classes(settings: dict[str, Any]) -> tuple[Sequence[str], Sequence[str] | None]:
+    """Names and identifiers of the classes: of the card where it has them, else of the data.
+
+    A card saves the download of a data set of which nothing but names is needed.
+    """
+    from fewshot.cli.text_asking import dataset_of
+    from fewshot.datasets.cards import unique_names
+    from fewshot.datasets.naming import AUTO
+    from fewshot.paths import card
+
+    facts = card(str(settings["dataset"].get("card")))
+    names, ids = facts.get("classnames"), facts.get("ids")
+    if settings["dataset"].get("classnames") != AUTO or not isinstance(names, list):
+        dataset = dataset_of(settings)
+        return dataset.classnames, dataset.ids
+    return unique_names(names, ids or names), ids
+
+
+def _nearest(others: Sequence[str], missing: Sequence[str]) -> dict[str, str]:
+    """By class of the file that the data set lacks: a class without texts with a similar name."""
+    from difflib import get_close_matches
+
+    from fewshot.datasets.classnames import folded
+
+    names = {folded(name): name for name in missing}
+    near = {name: get_close_matches(folded(name), names, n=1) for name in others}
+    return {name: names[found[0]] for name, found in near.items() if found}
 
 
 def _print(facts: dict[str, Any], answers: Descriptions) -> None:
@@ -90,6 +121,8 @@ def _print(facts: dict[str, Any], answers: Descriptions) -> None:
     for name, texts in list(answers.classes.items())[:FIRST]:
         text = ", ".join(texts) if answers.kind == "confusers" else texts[0]
         print(f"{name}: {text if len(text) <= LONGEST else text[: LONGEST - 3] + '...'}")
+    if common := facts.get("of_every_class"):
+        print(f"of every class: {', '.join(common[:LISTED])}{', ...' * (len(common) > LISTED)}")
     if len(answers.classes) > FIRST:
         print(f"... and {len(answers.classes) - FIRST} more classes")
     for name, reasons in answers.refused.items():
@@ -99,4 +132,9 @@ def _print(facts: dict[str, Any], answers: Descriptions) -> None:
         ("other_classes", "of no class"),
     ):
         if facts.get(key):
-            print(f"{words}: {', '.join(map(repr, facts[key]))}")
+            near = facts["did_you_mean"] if key == "other_classes" else {}
+            names = (
+                repr(name) + (f" (did you mean {near[name]!r}?)" if name in near else "")
+                for name in facts[key]
+            )
+            print(f"{words}: {', '.join(names)}")

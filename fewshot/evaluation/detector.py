@@ -66,7 +66,7 @@ class Question:
     source : str
         Of confusers: "auto", "llm", "wordnet", "vocabulary", "random" or "none".
     file : str, optional
-        JSON of ``fewshot text confusers``.
+        What ``fewshot text confusers`` wrote, {class: [names]}, or a list of names.
     k : int >= 1
         Confusers of the source, at most.
     rule : str, optional

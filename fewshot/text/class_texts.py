@@ -15,8 +15,10 @@ from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.text.chunks import chunks
 from fewshot.text.descriptions import SETTING, Descriptions
 from fewshot.text.prompts import (
+    PLACE,
     check_classnames,
     check_directions,
+    in_text,
     mean_directions,
     prompts,
 )
@@ -79,9 +81,13 @@ def class_texts(
     check_classnames(classnames)
     answers = descriptions or Descriptions()
     described = answers.of(classnames, ids) if source != "templates" else [[] for _ in classnames]
+    described = [
+        [text.replace(PLACE, in_text(name)) for text in texts]
+        for name, texts in zip(classnames, described, strict=True)
+    ]
     without = [name for name, texts in zip(classnames, described, strict=True) if not texts]
     if source != "templates" and missing == "raise":
-        _expect_none(without, len(classnames))
+        _expect_none(without, len(classnames), answers.foreign(classnames, ids))
     named = [
         prompts(name, templates.templates) if source != "descriptions" or not texts else []
         for name, texts in zip(classnames, described, strict=True)
@@ -177,11 +183,16 @@ def _counter(dual: DualEncoder) -> Any:
     return dual.count_tokens
 
 
-def _expect_none(without: list[str], classes: int) -> None:
-    if without:
-        shown = ", ".join(map(repr, without[:3])) + (", ..." if len(without) > 3 else "")
-        raise FewshotError(
-            SETTING,
-            f"{len(without)} of {classes} classes have no description: {shown}",
-            "Make them with fewshot text describe, or set text.missing=templates.",
-        )
+def _expect_none(without: list[str], classes: int, others: list[str]) -> None:
+    """Raise if there are classes without a description; `others` are those of no class."""
+    if not without:
+        return
+    shown = ", ".join(map(repr, without[:3])) + (", ..." if len(without) > 3 else "")
+    named = ", ".join(map(repr, others[:3])) + (", ..." if len(others) > 3 else "")
+    raise FewshotError(
+        SETTING,
+        f"{len(without)} of {classes} classes have no description: {shown}"
+        + (f"; the file has some of {named}, of no class" if others else ""),
+        "Make them with fewshot text describe, rename them in the file, or set "
+        "text.missing=templates.",
+    )

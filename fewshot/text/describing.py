@@ -92,7 +92,7 @@ def opened_as(file: Path, fresh: Form, model: str | None) -> Form:
     fresh.model = str(model)
     if not file.exists():
         return fresh
-    answers = load_answers(file, type(fresh), "--output")
+    answers = load_answers(file, type(fresh), "--output", others=False)
     for name in ("dataset", "prompt", *(["model"] if model else [])):
         old, new = getattr(answers, name), getattr(fresh, name)
         remedy = "Choose another --output, or delete the file."

@@ -17,15 +17,18 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
+from fewshot.datasets.classnames import folded
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import atomic_path, plain_name, regular_file, writing
-from fewshot.text.prompts import readable
+from fewshot.files import atomic_path, plain_name, writing
+from fewshot.text.class_files import read_content, texts_in
+from fewshot.text.prompts import in_text, readable
 
 FORMAT = 1
 KIND = "descriptions"
-# Characters of one text, texts of one class, and bytes of a file.
-LONGEST, MOST, LARGEST = 20_000, 100, 256 * 2**20
-LISTED = f"expected a list of 1 to {MOST} texts"
+KINDS = (KIND, "confusers")
+# Characters of one text, texts of one class, and those of one class in files of others.
+LONGEST, MOST, MOST_OF_OTHERS = 20_000, 100, 1000
+LISTED = "expected a list of 1 to {} texts"
 SETTING = "text.descriptions"
 Form = TypeVar("Form", bound="Descriptions")
 
@@ -45,7 +48,7 @@ def fault(text: object) -> str | None:
 
 def _shown(text: str, info: ValidationInfo) -> str:
     """A text that terminals show and files hold; raise if it has control characters."""
-    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+    if any(unicodedata.category(c).startswith("C") and c not in "\n\t" for c in text):
         problem = f"expected {info.field_name!r} to have no control characters"
         raise ValueError(f"{problem}, got {reprlib.repr(text)}")
     return text
@@ -75,11 +78,14 @@ class Descriptions:
     """
 
     # Overridden by other files of answers about classes: kind, the command that makes them, the
-    # setting that names them, and the check of a text.
+    # setting that names them, the check of a text, the most texts of a class, and the texts in a
+    # text that stands alone.
     kind: ClassVar[str] = KIND
     command: ClassVar[str] = "fewshot text describe"
     setting: ClassVar[str] = SETTING
     fault: ClassVar[Any] = staticmethod(fault)
+    most: ClassVar[int] = MOST
+    split: ClassVar[Any] = staticmethod(lambda text: [text])
 
     classes: dict[str, list[str]] = field(default_factory=dict)
     dataset: Line = "unknown"
@@ -100,7 +106,8 @@ class Descriptions:
             _need(bool(readable(name)) and fault(name) is None, f"{name!r} is no class name")
             same_name = first.setdefault(_key(name), name)
             _need(same_name == name, f"classes {same_name!r} and {name!r} have the same name")
-            _need(0 < len(texts) <= MOST, f"class {name!r}: {LISTED}, got {len(texts)}")
+            listed = f"class {name!r}: {LISTED.format(cls.most)}, got {len(texts)}"
+            _need(0 < len(texts) <= cls.most, listed)
             for why in filter(None, map(cls.fault, texts)):
                 raise ValueError(f"class {name!r}: a text cannot be used: {why}")
         return {name: [" ".join(text.split()) for text in texts] for name, texts in classes.items()}
@@ -114,13 +121,31 @@ class Descriptions:
         texts_of = {_key(name): texts for name, texts in self.classes.items()}
         pairs = zip(classnames, ids or classnames, strict=True)
         return [
-            texts_of.get(_key(name)) or texts_of.get(_key(class_id), []) for name, class_id in pairs
+            next((texts_of[key] for key in _keys(*names) if key in texts_of), []) for names in pairs
         ]
 
     def foreign(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[str]:
         """Classes of the file that are not among `classnames` and `ids`."""
-        keys = {_key(name) for name in (*classnames, *(ids or ()))}
+        keys = {
+            key
+            for names in zip(classnames, ids or classnames, strict=True)
+            for key in _keys(*names)
+        }
         return [name for name in self.classes if _key(name) not in keys]
+
+    @classmethod
+    def of_others(cls, content: Any) -> Descriptions:
+        """Texts in the content of a file that this suite did not make.
+
+        Raises
+        ------
+        ValueError
+            There are none in it, or one that cannot be used.
+        """
+        classes, common = texts_in(content, cls.split)
+        _need(bool(classes or common), "it has no texts")
+        _need(not common, f"it is a list of {len(common)} texts without classes")
+        return DescriptionsOfOthers(classes)
 
     def save(self, path: Path, setting: str | None = None) -> None:
         """Write the file atomically."""
@@ -128,6 +153,13 @@ class Descriptions:
         del note["sha256"]
         with writing(setting or self.setting, path), atomic_path(path) as partial:
             partial.write_text(json.dumps(note, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+@dataclass
+class DescriptionsOfOthers(Descriptions):
+    """Texts about classes in a file that this suite did not make."""
+
+    most: ClassVar[int] = MOST_OF_OTHERS
 
 
 def place_of(folder: Path, dataset: str, model: str, prompt: str) -> Path:
@@ -177,42 +209,60 @@ def load_descriptions(path: Path, setting: str = SETTING) -> Descriptions:
     return load_answers(path, Descriptions, setting)
 
 
-def load_answers(path: Path, form: type[Form], setting: str | None = None) -> Form:
+def load_answers(
+    path: Path, form: type[Form], setting: str | None = None, *, others: bool = True
+) -> Form:
     """Read and check a file of answers about classes, of the kind `form`.
 
-    Written by hand, it needs ``format``, ``kind`` and ``classes`` only.
+    Written by hand, it needs ``format``, ``kind`` and ``classes`` only; with `others` also any of
+    the forms of :mod:`fewshot.text.class_files`.
 
     Raises
     ------
     FewshotError
-        No such file, no JSON, another kind of file, or a text that cannot be used.
+        No such file, no texts in it, another kind of file, or a text that cannot be used.
     """
     setting = setting or form.setting
     try:
-        file = regular_file(setting, path, LARGEST)
+        raw, note = read_content(path, setting)
     except OSError as error:
         remedy = f"Make one with: {form.command} dataset=... llm.model=..."
         raise FewshotError(setting, f"cannot read {path} ({error.strerror})", remedy) from None
     try:
-        raw = file.read_bytes()
-        note = json.loads(raw, object_pairs_hook=_unique_object)
-    except OSError as error:
-        raise FewshotError(setting, f"cannot read {path} ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise FewshotError(setting, f"{path} is no JSON file ({error})") from None
+        foreign = others and not _is_ours(note)
+        answers = form.of_others(note) if foreign else _ours(note, path, form, setting)
+        assert isinstance(answers, form)
+    except ValidationError as error:
+        raise FewshotError(setting, f"{path}: {_problem(error)}") from None
+    except ValueError as error:
+        if isinstance(error, FewshotError):
+            raise
+        raise FewshotError(setting, f"{path}: {_expected(form)}, but {error}") from None
+    answers.sha256 = hashlib.sha256(raw).hexdigest()
+    return answers
+
+
+def _is_ours(note: Any) -> bool:
+    """Whether a file says that it is of this suite; in others a class may be called "kind"."""
+    if not isinstance(note, dict):
+        return False
+    kind, version = note.get("kind"), note.get("format")
+    return isinstance(version, int) or (isinstance(kind, str) and kind in KINDS)
+
+
+def _expected(form: type[Descriptions]) -> str:
+    ours = json.dumps({"format": FORMAT, "kind": form.kind, "classes": {}})
+    return f'expected a file of kind {form.kind!r}, {{"class name": ["text"]}} or {ours}'
+
+
+def _ours(note: Any, path: Path, form: type[Form], setting: str) -> Form:
+    """The answers in a file of this suite."""
     kind = note.get("kind") if isinstance(note, dict) else None
-    expect(kind == form.kind, setting, f"{path}: expected a file of kind {form.kind!r}")
+    expect(kind == form.kind, setting, f"{path}: {_expected(form)}")
     version = note.get("format")
     expect(version == FORMAT, setting, f"{path}: expected format {FORMAT}, got {version!r}")
     expect("classes" in note, setting, f"{path}: expected 'classes', texts by class name")
-    try:
-        answers = form(
-            **{key: note[key] for key in vars(form()) if key in note.keys() - {"sha256"}}
-        )
-    except ValidationError as error:
-        raise FewshotError(setting, f"{path}: {_problem(error)}") from None
-    answers.sha256 = hashlib.sha256(raw).hexdigest()
-    return answers
+    return form(**{key: note[key] for key in vars(form()) if key in note.keys() - {"sha256"}})
 
 
 def _problem(error: ValidationError) -> str:
@@ -226,7 +276,7 @@ def _problem(error: ValidationError) -> str:
     if inner[1:]:
         expected = "a text cannot be used: it is no text"
     elif inner and name == "classes":
-        expected = LISTED
+        expected = LISTED.format(MOST)
     return f"{where}{expected}, got {reprlib.repr(problem['input'])}"
 
 
@@ -236,14 +286,9 @@ def _need(condition: bool, problem: str) -> None:
 
 
 def _key(name: str) -> str:
-    return readable(name).casefold()
+    return folded(readable(name))
 
 
-def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; duplicate names, of which JSON would keep the last, are errors."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} comes twice")
-    return content
+def _keys(name: str, class_id: str) -> dict[str, None]:
+    """Keys of a class, the best first: its name, its identifier, its name without a WordNet id."""
+    return dict.fromkeys(map(_key, (name, class_id, in_text(name))))

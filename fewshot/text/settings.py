@@ -20,7 +20,8 @@ class TextSettings:
         the data set; or a list of prompts. None or "card": those of the data set's card, else
         "photo".
     descriptions : str, optional
-        JSON that ``fewshot text describe`` wrote; None: the one for this data set in the cache.
+        What ``fewshot text describe`` wrote, or {class: [texts]} as published (JSON, YAML, CSV);
+        None: the file for this data set in the cache.
     missing : {"raise", "templates"}
         A class without a description; "templates" is recorded in ``summary.json``.
     predictor : str

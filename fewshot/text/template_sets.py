@@ -13,7 +13,7 @@ from fewshot.paths import card, read_yaml, resource_dir
 from fewshot.text.prompts import DEFAULT_TEMPLATES, PLACE, check_templates
 
 # Whose prompts `datasets/templates` has; the file's name is the beginning of the sets' names.
-PUBLISHERS = {"clip": "openai", "coop": "coop"}
+PUBLISHERS = {"clip": "openai", "openai": "openai", "coop": "coop"}
 OWN_SETS: dict[str, dict[int, tuple[str, ...]]] = {
     "name": {1: ("{}",)},
     "photo": {1: DEFAULT_TEMPLATES},
@@ -83,8 +83,8 @@ def template_set(setting: str | Sequence[str] | None, dataset: str) -> TemplateS
     Parameters
     ----------
     setting : str, sequence of str or None
-        A name, with ``@version`` or in its newest version; "clip" or "coop", the set of that
-        publication for the data set; a list of templates; None or "card": those of the data
+        A name, with ``@version`` or in its newest version; "clip" (or "openai") or "coop", the set
+        of that publication for the data set; a list of templates; None or "card": those of the data
         set's card, ``photo@1`` if it has none.
     dataset : str
         Name of the data set.

@@ -171,6 +171,16 @@ def test_a_threshold_from_other_classes(judged, images, lists, others, fewshot):
     assert "No fixed threshold" not in words
 
 
+@pytest.mark.parametrize("text", ["tomato\nplum\n", "tomato, plum", '{"cherries": "tomato, plum"}'])
+def test_a_list_of_confusers_by_hand(judged, images, others, text):
+    Path("mine.txt").write_text(text)
+    said = judged("cherry", images, "--confusers", "mine.txt")
+    assert said["confusers"]["used"] == ["tomato", "plum"]
+    if "{" not in text:  # such a list is of the other classes, too
+        said = judged("cherry", images, "--confusers", "mine.txt", *others)
+        assert said["rule"] == "posterior"
+
+
 def test_a_posterior_where_the_other_classes_have_confusers(judged, images, lists, others):
     said = judged("cherry", images, *lists, *others)
     chances = in_order(said, "posterior")

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +52,28 @@ def test_describe_and_show(server, asking, fewshot):
     assert "without a description: 'one', 'two'" in fewshot(
         "text", "show", "few.json", "dataset=digits"
     ).out  # fmt: skip
+
+
+def test_show_takes_texts_of_others_and_names_of_the_card(fewshot):
+    texts = {"polka_dotted": ["A {} thing."], "woven": "Cloth.", "gauzzy": ["Thin.", "Sheer."]}
+    Path("cupl.json").write_text(json.dumps(texts))
+    facts = json.loads(fewshot("text", "show", "cupl.json", "--json", "dataset=dtd").out)
+    assert (facts["kind"], facts["classes"], facts["texts"]) == ("descriptions", 3, 4)
+    assert len(facts["missing"]) == 45 and facts["did_you_mean"] == {"gauzzy": "gauzy"}
+    shown = fewshot("text", "show", "cupl.json", "dataset=dtd").out
+    assert "of no class: 'gauzzy' (did you mean 'gauzy'?)" in shown
+    Path("list.txt").write_text("cat\nfox\n")
+    shown = fewshot("text", "show", "list.txt").out
+    assert "2 confusers of 0 classes" in shown and "of every class: cat, fox" in shown
+
+
+@pytest.mark.parametrize("odd", ["cr\u200bab", "cr\x1b[31mab", "crab\ud800"])
+def test_nobody_is_asked_about_names_that_no_file_can_hold(asking, refusal, odd):
+    names = np.array([odd, "ant", "bee"])
+    np.savez("f.npz", features=np.eye(3, dtype="f4"), labels=np.arange(3), classnames=names)
+    said = refusal(*asking, "dataset=features", "dataset.path=f.npz")
+    assert said.startswith("dataset.classnames: nobody can be asked about the class 'cr")
+    assert said.isprintable()
 
 
 def test_a_partial_run_and_the_key(server, asking, fewshot):

@@ -63,6 +63,16 @@ def test_descriptions_piece_by_piece():
     assert texts.record["without_description"] == []
 
 
+def test_a_place_for_the_name_takes_it():
+    texts = class_texts(NAMES[:1], PROMPTS, Descriptions({"sea-horse": ["A {}."]}), "descriptions")
+    assert texts.descriptions == (("A sea horse.",),)
+
+
+def test_names_of_the_file_that_fit_no_class_are_said():
+    with pytest.raises(FewshotError, match=r"no description: 'ant'; the file has some of 'aunt'"):
+        class_texts(["ant"], PROMPTS, Descriptions({"aunt": ["A."]}), "descriptions")
+
+
 def test_both_count_alike():
     texts = class_texts(NAMES, PROMPTS, Descriptions(TEXTS), "both")
     vectors, made = text_vectors(dual(), texts)

@@ -104,6 +104,7 @@ def test_sets_of_a_data_set_by_whose_they_are():
     assert template_set("openai_imagenet", "x").templates == eighty
     for dataset in ("imagenet", "mini_imagenet", "tiered_imagenet"):
         assert template_set("clip", dataset).name == "openai_imagenet@1"
+        assert template_set("openai", dataset).name == "openai_imagenet@1"
     assert template_set("clip", "fc100").name == "openai_cifar100@1"
     assert template_set("coop", "dtd").templates == ("{} texture.",)
     for setting, dataset in (("clip", "digits"), ("coop", "mnist")):

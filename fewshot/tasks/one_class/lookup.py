@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fewshot.datasets.classnames import nearest
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.paths import resource_dir
 from fewshot.tasks.one_class.confusers import confusers_of
@@ -154,10 +155,13 @@ def _origins(
 ) -> list[Origin]:
     if source not in ("auto", "llm"):
         return [Origin(source, word) for word in words]
-    file = settings.get("file")
-    if file:
-        load_answers(Path(str(file)), ConfuserFile, LISTS)  # raises if the file is invalid
-    names = names_in([Path(str(file))] if file else list_files(cache))
+    if not (file := settings.get("file")):
+        names = names_in(list_files(cache))
+        return [_origin(word, source, settings, names, missing) for word in words]
+    lists = load_answers(Path(str(file)), ConfuserFile, LISTS)
+    names = {str(file): list(lists.classes)}
+    if lists.common:  # a plain list is of every word
+        return [listed_in(word, names) or Origin("llm", word, str(file)) for word in words]
     return [_origin(word, source, settings, names, missing) for word in words]
 
 
@@ -173,6 +177,8 @@ def _origin(
         return Origin("none", word)
     where = settings.get("file") or "the lists of the cache and of the package"
     remedy = "Ask a language model (fewshot oneclass --ask llm.model=...), or take another source."
+    near = nearest(word, [name for listed in names.values() for name in listed])
+    remedy = f"{near} {remedy}" if near.startswith("Did you mean") else remedy
     raise FewshotError(LISTS, f"there is no {word!r} in {where}", remedy)
 
 

@@ -173,7 +173,7 @@ def evidence_of(x: Tensor, target: Tensor, background: Background, c: int) -> Te
 def _padding(confusers: Confusers, targets: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
     """Zeros for the similarities (B, n, K) with confusers of `targets`, and the mask (B, K)."""
     size = torch.tensor([len(confusers.places[c]) for c in targets])
-    widest = int(size.max())
+    widest = max(1, int(size.max()))  # reductions need a column, if only one that is masked
     return torch.zeros(len(targets), n, widest), torch.arange(widest) < size[:, None]
 
 

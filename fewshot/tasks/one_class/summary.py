@@ -18,6 +18,7 @@ from fewshot.statistics.class_bootstrap import class_intervals
 from fewshot.statistics.paired import differences
 from fewshot.tasks.engine.keys import CELL_VERSION, array_digest, feature_causes
 from fewshot.tasks.one_class.background import Background
+from fewshot.tasks.one_class.confusers.vocabulary import IMAGENET
 from fewshot.tasks.one_class.metrics import Measures
 from fewshot.tasks.one_class.plan import Plan
 from fewshot.tasks.one_class.rules import Learned, fallback_name
@@ -174,10 +175,16 @@ def _background_causes(background: Background | None) -> list[Any]:
 
 
 def _confuser_causes(confusers: Confusers) -> list[Any]:
-    """Hashes of vectors, names and record of the confusers of a source."""
+    """Hashes of vectors, names and record of the confusers of a source.
+
+    What a file says counts, by its digest or version in the record, and not where it lies.
+    """
     places = [array_digest(rows) for rows in confusers.places]
     lists = confusers.lists
-    return [array_digest(confusers.vectors), places, lists.names, lists.dropped, lists.record]
+    record = {name: value for name, value in lists.record.items() if name not in ("file", "folder")}
+    if record.get("vocabulary") != IMAGENET and "vocabulary_sha256" in record:
+        del record["vocabulary"]
+    return [array_digest(confusers.vectors), places, lists.names, lists.dropped, record]
 
 
 def _digest(text: str) -> str:

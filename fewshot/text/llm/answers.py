@@ -16,6 +16,13 @@ START = re.compile(r'\{\s*["}]')
 MOST_STARTS = 100
 # Bytes of a server's reply, envelope and thoughts included; of a longer one only these are read.
 LARGEST = 2**20
+# First bytes of replies that are something else.
+STARTS = {
+    b"<": "a page",
+    b"\x1f\x8b": "compressed",
+    b"(\xb5/\xfd": "compressed",
+    b"data:": "a stream of events",
+}
 # What is sent of a JSON schema, in this order.
 KEYWORDS = ("type", "properties", "required", "additionalProperties", "items")
 # Types of pydantic's errors, and what the value would have to be.
@@ -83,7 +90,10 @@ def content(reply: bytes) -> str:
     try:
         choice = _Completion.model_validate_json(reply).choices[0]
     except ValidationError:
-        raise AnswerError("the server's reply is not in the form of a chat completion") from None
+        known = (words for start, words in STARTS.items() if reply.lstrip().startswith(start))
+        shape = "".join(f", but {words}" for words in known)
+        problem = f"the server's reply is not in the form of a chat completion{shape}"
+        raise AnswerError(problem) from None
     if choice.message.refusal:
         raise AnswerError("the model refused")
     if choice.finish_reason == "length":

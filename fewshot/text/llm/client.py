@@ -10,12 +10,18 @@ from typing import Any
 
 from fewshot.exceptions import FewshotError, install_command
 from fewshot.text.llm.answers import Answer, AnswerError, content, parsed
+from fewshot.text.llm.leaks import repeats
 from fewshot.text.llm.settings import PLACEHOLDER, LanguageModel
 
 # Response formats for JSON, the strictest first; servers support some of them.
 FORMATS = ("json_schema", "json_object", "text")
 KEY = "Check the key; it is sent to https and to this machine only."
 ELSEWHERE = "Check llm.base_url; questions are not sent on to where a server redirects them."
+# By the error's name: what failed where there was no reply.
+NO_REPLY = {
+    "APITimeoutError": "no answer in time from",
+    "RemoteProtocolError": "no HTTP reply from",
+}
 # Remedies by HTTP status, where no further question would be answered either.
 FATAL = {
     401: KEY,
@@ -88,21 +94,36 @@ class Client:
             )
         from openai import AsyncOpenAI
 
-        from fewshot.text.llm.connection import Connection
+        from fewshot.text.llm.connection import Connection, http
 
         self.settings, self._secret = settings, settings.secret()
         self._connection = Connection(settings)
-        self._server = AsyncOpenAI(
-            api_key=self._secret,
-            base_url=settings.place,
-            max_retries=settings.retries,
-            http_client=self._connection,
-        )
+        try:
+            self._server = AsyncOpenAI(
+                api_key=self._secret,
+                base_url=settings.place,
+                max_retries=settings.retries,
+                http_client=self._connection,
+            )
+        except http.InvalidURL:
+            problem = "expected a URL of a host that there can be, got another one"
+            raise FewshotError("llm.base_url", problem) from None
         self._format = 0
         self._limit = "max_tokens"
 
-    async def answer(self, question: Question, reason: str | None = None) -> Any:
-        """The answer to `question`, of its form; `reason` as in :meth:`Question.messages`.
+    async def answer(
+        self, question: Question, reason: str | None = None, ends: float | None = None
+    ) -> Any:
+        """The answer to `question`, of its form.
+
+        Parameters
+        ----------
+        question : Question
+        reason : str, optional
+            As in :meth:`Question.messages`.
+        ends : float, optional
+            When the time for the question is over, by the clock of the event loop; None: after
+            ``llm.time_limit``.
 
         Raises
         ------
@@ -114,17 +135,21 @@ class Client:
         from openai import APIError
 
         try:
-            async with asyncio.timeout(self.settings.time_limit):
+            async with asyncio.timeout_at(ends or self.deadline()):
                 reply = await self._reply(question, question.messages(reason))
         except TimeoutError:
             where = self.settings.place or "the server"
             raise UnansweredError(f"no answer from {where} until llm.time_limit was over") from None
         except APIError as error:
             raise self._unanswered(error) from None
-        text = self._without_key(content(reply))
-        answer = parsed(text, question.form)
-        self._without_key(str(answer.model_dump()))  # JSON can spell it in escapes
+        answer = parsed(content(reply), question.form)
+        if self._repeats_key(str(answer.model_dump())):
+            raise AnswerError("it repeats the key")
         return answer
+
+    def deadline(self) -> float:
+        """When ``llm.time_limit`` from now is over, by the clock of the event loop."""
+        return asyncio.get_running_loop().time() + self.settings.time_limit
 
     async def close(self) -> None:
         """Close the connection."""
@@ -168,20 +193,18 @@ class Client:
         }
         return {name: value for name, value in options.items() if value is not None}
 
-    def _without_key(self, text: str) -> str:
-        """The same text; raise if it contains the key."""
-        if self._secret != PLACEHOLDER and self._secret in text:
-            raise AnswerError("it repeats the key")
-        return text
+    def _repeats_key(self, text: str) -> bool:
+        return self._secret != PLACEHOLDER and repeats(self._secret, text)
 
     def _unanswered(self, error: Any) -> UnansweredError:
         """The error of a failed request, in one line without the key."""
         status = getattr(error, "status_code", None)
         if status is None:
-            slow = type(error).__name__ == "APITimeoutError"
-            what = "no answer in time from" if slow else "no connection to"
+            cause = error if type(error).__name__ == "APITimeoutError" else error.__cause__
+            what = NO_REPLY.get(type(cause).__name__, "no connection to")
             where = self.settings.place or "the server"
-            return UnansweredError(f"{what} {where}", not slow and not self._connection.reached)
+            fatal = cause is not error and not self._connection.reached
+            return UnansweredError(f"{what} {where}", fatal)
         quota = getattr(error, "code", None) == "insufficient_quota"
         said = "" if status in (401, 403) else self._shown(error.message)
         later = self._shown(error.response.headers.get("retry-after", ""))
@@ -194,5 +217,7 @@ class Client:
         clean = str(message)
         if self._secret != PLACEHOLDER:
             clean = clean.replace(self._secret, "***")
+        if self._repeats_key(clean):
+            return "(not shown, as it repeats the key)"
         clean = "".join(c if c.isprintable() else " " for c in " ".join(clean.split()))
         return f"({clean[:200]})" if clean else ""

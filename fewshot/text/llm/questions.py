@@ -72,14 +72,18 @@ def ask(client: Client, questions: Sequence[Question], check: Check, keep: Keep)
     KeyboardInterrupt
         After the answers so far have been kept; open requests are cancelled.
     """
+    from fewshot.text.llm.connection import Loop
+
     work = partial(_ask, client, questions, check, keep)
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            return runner.run(work())
     from anyio.from_thread import start_blocking_portal
 
-    with start_blocking_portal() as portal:  # in a notebook, whose loop is at work
+    # In a notebook, whose loop is at work.
+    with start_blocking_portal(backend_options={"loop_factory": Loop}) as portal:
         return portal.call(work)
 
 
@@ -138,11 +142,12 @@ async def _answered(
     """Ask, and once more with the reason if the answer cannot be used."""
     report = _Report(question)
     async with free:
+        ends = client.deadline()
         try:
             while len(report.refused) < TRIES:
                 reason = report.refused[-1] if report.refused else None
                 try:
-                    report.value = check(question, await client.answer(question, reason))
+                    report.value = check(question, await client.answer(question, reason, ends))
                     break
                 except AnswerError as error:
                     report.refused.append(str(error))

@@ -15,9 +15,11 @@ from fewshot.exceptions import (
     expect_number,
     expect_positive_int,
 )
+from fewshot.text.llm.leaks import repeats
 
 KEY_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+LONGEST_URL = 2000
 # Sent where a server wants no key: the library insists on one.
 PLACEHOLDER = "none"
 
@@ -125,6 +127,11 @@ def check_no_secret(llm: Mapping[str, Any]) -> None:
     check_key_name(llm["key"])
     if llm["base_url"] is not None:
         check_url(llm["base_url"])
+    key = (os.environ.get(llm["key"]) or "").strip() if llm["key"] else ""
+    for name in ("model", "base_url"):
+        hidden = not (key and repeats(key, str(llm[name])))
+        problem = f"expected a value without the key, got one with what {llm['key']} holds"
+        expect(hidden, f"llm.{name}", problem, "Runs record this setting.")
 
 
 def check_key_name(key: object) -> None:
@@ -144,14 +151,20 @@ def check_key_name(key: object) -> None:
 
 
 def check_url(url: object) -> None:
-    """Raise unless `url` is http or https, with a host and without a password."""
+    """Raise unless `url` is http or https, with a host and without a password.
+
+    What is no URL is not quoted either: it may be a key, or a password beside an odd character.
+    """
     remedy = "Say for instance llm.base_url=http://localhost:11434/v1."
+    problem = "expected a URL of http or https, got something else (not shown here)"
     try:
         parts = urlsplit(str(url))
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fine = fine and ("%" not in parts.netloc or parts.netloc.startswith("["))  # a zone of IPv6
+        fine = fine and str(url).isprintable() and len(str(url)) <= LONGEST_URL
     except ValueError:
         fine, parts = False, urlsplit("")
     if "@" in str(url) or parts.query or parts.fragment:
+        fine = False
         problem = "expected a URL without user, password and query, got one (not shown here)"
-        raise FewshotError("llm.base_url", problem, remedy)
-    expect(fine, "llm.base_url", f"expected a URL of http or https, got {url!r}", remedy)
+    expect(fine, "llm.base_url", problem, remedy)

@@ -59,6 +59,39 @@ def named(bank, sources=("llm", "random"), without=(), generic=True):
     return NameVectors(text, word, made)
 
 
+def recorded(bank, **record):
+    """The names with another record of the source llm."""
+    names = named(bank)
+    confusers = names.confusers["llm"]
+    lists = replace(confusers.lists, record=confusers.lists.record | record)
+    return replace(names, confusers=names.confusers | {"llm": replace(confusers, lists=lists)})
+
+
+def test_keys_depend_on_what_a_list_says_and_not_on_where_it_lies():
+    bank = make()
+
+    def keys(**record):
+        cells = judge(bank, recorded(bank, **record), replace(WANTED, tasks=2, draws=20)).cells
+        return [cell.summary["key"] for cell in cells]
+
+    here = {"file": "/here/c.json", "sha256": "a", "folder": "/here", "vocabulary": "/here/v.txt"}
+    there = {"file": "/there/c.json", "folder": "/there", "vocabulary": "v.txt"}
+    digests = {"vocabulary_sha256": "b"}
+    assert keys(**here, **digests) == keys(**(here | there), **digests)
+    assert keys(**here, **digests) != keys(**(here | {"sha256": "c"}), **digests)
+    assert keys(**here, **digests) != keys(**here, vocabulary_sha256="c")
+
+
+def test_a_list_with_names_of_no_class_leaves_the_fixed_threshold():
+    bank = make()
+    names = named(bank, sources=("llm",), without=range(C))
+    preset = replace(WANTED, tasks=3, draws=20, rules=("fixed", "anp", "max"), fixed=0.1)
+    tables = [cell.tables["one_class"]["macro_f1"] for cell in judge(bank, names, preset).cells]
+    assert len(tables) == 3
+    for table in tables[1:]:
+        pd.testing.assert_series_equal(table, tables[0])
+
+
 def test_two_groups_beside_the_others(result):
     """The new rule leaves the numbers of all others as they are."""
     bank = make()

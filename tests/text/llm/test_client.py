@@ -3,8 +3,11 @@
 import asyncio
 import gzip
 import json
+import socket
 import time
+from contextlib import suppress
 from email.utils import formatdate
+from threading import Thread
 
 import pytest
 
@@ -13,7 +16,7 @@ from fewshot.text.llm import answers
 from fewshot.text.llm import client as module
 from fewshot.text.llm.answers import Answer, AnswerError, parsed
 from fewshot.text.llm.client import Client, Question, UnansweredError
-from fewshot.text.llm.settings import LanguageModel
+from fewshot.text.llm.settings import LanguageModel, check_no_secret
 
 pytest.importorskip("openai")
 SCHEMA = {
@@ -179,7 +182,23 @@ def test_compressed_replies_are_neither_asked_for_nor_unpacked(server, model):
     assert server.headers[0]["accept-encoding"] == "identity"
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+def test_a_bomb_is_not_unpacked(server, model, encoding):
+    raw = gzip.compress(bytes(2**24))
+    server.in_turn({"body": raw, "headers": {"Content-Encoding": encoding}})
+    with pytest.raises(AnswerError, match="not in the form of a chat completion, but compressed"):
+        answer_of(model())
+
+
+@pytest.mark.parametrize("charset", ["base64", "zlib_codec", "utf-7", "no-such", "utf-16"])
+def test_a_character_set_by_the_server_is_not_used(server, model, charset):
+    trouble = server.tools.error("busy", 400) | {"type": f"application/json; charset={charset}"}
+    server.in_turn(trouble)
+    with pytest.raises(UnansweredError, match=r"^status 400 \(.*busy.*\)$"):
+        answer_of(model())
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(server, model, status):
     other = server.tools.LanguageServer()
     try:
@@ -224,6 +243,73 @@ def test_no_more_money(server, model):
         answer_of(model())
     assert caught.value.fatal
     assert len(server.requests) == 1
+
+
+class Raw:
+    """A server that sends the same bytes to whoever asks, and `again` until they go."""
+
+    def __init__(self, first, again=b"", pause=0.0):
+        self.first, self.again, self.pause = first, again, pause
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        Thread(target=self.serve, daemon=True).start()
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def serve(self):
+        with suppress(OSError):
+            while True:
+                Thread(target=self.answer, args=self.listener.accept()[:1], daemon=True).start()
+
+    def answer(self, connection):
+        with connection, suppress(OSError):
+            connection.recv(2**16)
+            connection.sendall(self.first)
+            while self.again:
+                connection.sendall(self.again)
+                time.sleep(self.pause)
+            connection.shutdown(socket.SHUT_WR)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+TOO_SLOW, NO_HTTP, TOO_LARGE = "no answer in time", "no HTTP reply", "larger than"
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "pause", "why"),
+    [
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n", 0.01, TOO_SLOW),
+        (HEAD, b"X-A: b\r\n", 0.02, TOO_SLOW),
+        (HEAD + b"\r\n", b" ", 0.02, TOO_SLOW),
+        (CHUNKED, b"1\r\n \r\n", 0.02, TOO_SLOW),
+        (HEAD, b"X-A: " + b"b" * 1000 + b"\r\n", 0, NO_HTTP),
+        (HEAD + b"X-A: ", b"b" * 2**16, 0, NO_HTTP),
+        (CHUNKED + b"1;", b"b" * 2**16, 0, NO_HTTP),
+        (CHUNKED + b"0\r\n", b"X-A: b\r\n" * 99, 0, NO_HTTP),
+        (b"220 mail.example ESMTP\r\n", b"", 0, NO_HTTP),
+        (b"", b"", 0, NO_HTTP),
+        (CHUNKED, b"10000\r\n" + b" " * 2**16 + b"\r\n", 0, TOO_LARGE),
+        (HEAD + b"\r\n", b" " * 2**16, 0, TOO_LARGE),
+        (HEAD + b"Content-Length: 99999999999999\r\n\r\n", b" " * 2**16, 0, TOO_LARGE),
+    ],
+)
+def test_replies_without_an_end(model, first, again, pause, why):
+    begun = time.monotonic()
+    with (
+        Raw(first, again, pause) as url,
+        pytest.raises((UnansweredError, AnswerError), match=why),
+    ):
+        answer_of(model(base_url=url, timeout=0.4, retries=0))
+    assert time.monotonic() - begun < 5
+
+
+def test_a_handshake_without_an_end(model):
+    with Raw(b"", b"\x00", 60) as url, pytest.raises(UnansweredError, match=TOO_SLOW):
+        answer_of(model(base_url=url.replace("http", "https"), timeout=0.3, retries=0))
 
 
 def test_a_server_that_was_never_there(server, model):
@@ -375,6 +461,19 @@ def test_an_answer_with_the_key_is_refused(server, model):
                 answer_of(model())
 
 
+@pytest.mark.parametrize("place", ["message", "code", "header", "reason"])
+def test_no_spelling_of_the_key_is_shown(server, model, capfd, caplog, place):
+    caplog.set_level("DEBUG")
+    escaped = "".join(f"%{ord(letter):02x}" for letter in server.key)
+    said = {"message": escaped} if place == "message" else {"message": "no", place: server.key}
+    headers = {"X-Request-Id": server.key} if place == "header" else {"Retry-After": escaped}
+    server.in_turn(server.tools.error(status=400, headers=headers, **said))
+    with pytest.raises(UnansweredError, match="status 400") as caught:
+        answer_of(model())
+    shown = f"{caught.value}{caplog.text}{capfd.readouterr()}"
+    assert server.key not in shown and escaped not in shown
+
+
 def refusal(**settings):
     with pytest.raises(FewshotError) as caught:
         Client(LanguageModel(**{"model": "tiny"} | settings))
@@ -419,6 +518,8 @@ def test_a_key_crosses_no_network_in_the_open(monkeypatch, url, sent):
         ("timeout", 0), ("concurrency", 0), ("max_tokens", 0), ("seed", "x"),
         ("time_limit", None), ("base_url", "ftp://x/v1"), ("base_url", "localhost:11434"),
         ("base_url", "http://[::1"), ("base_url", "http://x:99999"),
+        ("base_url", "http://256.256.256.256/v1"), ("base_url", "http://x/v1\n"),
+        ("base_url", "http://x/" + "v" * 9999),
     ],
 )  # fmt: skip
 def test_settings(name, value):
@@ -430,6 +531,20 @@ def test_urls_with_secrets():
         message = refusal(base_url=url)
         assert message.startswith("llm.base_url: expected a URL without")
         assert "secret" not in message
+    for url in ("http://me%3Asecret%40x/v1", "http://me:secret\uff20x/v1", "sk-secret"):
+        message = refusal(base_url=url)
+        assert message.startswith("llm.base_url: expected a URL of http")
+        assert "secret" not in message
+
+
+def test_settings_that_runs_record_hold_no_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-9f8e7d6c5b4a3z")
+    fine = {"key": "OPENAI_API_KEY", "model": "tiny", "base_url": "http://x/v1"}
+    check_no_secret(fine)
+    for name, value in (("model", "sk-9f8e7d6c5b4a3z"), ("base_url", "http://x/9F8E7D6C5B4A3Z")):
+        with pytest.raises(FewshotError, match=rf"^llm\.{name}: .*OPENAI_API_KEY") as caught:
+            check_no_secret(fine | {name: value})
+        assert "9f8e" not in str(caught.value).lower()
 
 
 def test_without_the_library(monkeypatch, model):

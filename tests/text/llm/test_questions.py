@@ -1,7 +1,9 @@
 """Many questions at once: each answer is kept, and no failure takes another one's answer."""
 
 import asyncio
+import time
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +24,10 @@ class Client:
         self.busy = self.busiest = 0
         self.closed = False
 
-    async def answer(self, question, reason=None):
+    def deadline(self):
+        return None
+
+    async def answer(self, question, reason, ends):
         assert not self.closed
         self.asked.append(question.name)
         self.busy += 1
@@ -133,6 +138,36 @@ def test_open_requests_end_with_the_questions():
     outcome, kept = answers(client)
     assert kept == {} and outcome.ended == "wrong key"
     assert client.closed and len(client.asked) <= 5
+
+
+def test_both_askings_of_a_question_share_its_time(server, model):
+    from fewshot.text.llm.client import Client as Real
+
+    server.in_turn({"body": server.tools.completion("no JSON"), "delay": 0.6})
+    question = Question("crab", "", "{}", Answer)
+    begun = time.monotonic()
+    outcome, _ = answers(Real(model(time_limit=1)), [question])
+    assert time.monotonic() - begun < 1.15
+    assert "until llm.time_limit was over" in outcome.failed["crab"]
+
+
+def test_a_silent_name_server_is_not_waited_for(model, monkeypatch):
+    from fewshot.text.llm.client import Client as Real
+
+    asked, over = [], Event()
+
+    def silent(host, *_, **__):
+        asked.append(host)
+        over.wait(20)
+        raise OSError("no such host")
+
+    monkeypatch.setattr("socket.getaddrinfo", silent)
+    begun = time.monotonic()
+    settings = model(base_url="https://models.example/v1", timeout=0.2, retries=0)
+    outcome, _ = answers(Real(settings), QUESTIONS[:2])
+    over.set()
+    assert time.monotonic() - begun < 5
+    assert asked and "no answer in time" in outcome.failed["class 0"]
 
 
 def test_a_notebook_has_a_loop_at_work():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,9 +28,6 @@ from fewshot.tasks.one_class.confusers.wordnet import (
     find_wordnet,
     open_wordnet,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,6 +89,9 @@ def by_language_model(request: Request) -> Candidates:
     record = {"file": str(confuser_path(*lookup))} | {key: getattr(file, key) for key in origin}
     pairs = zip(request.classnames, names, strict=True)
     missing = [name for name, listed in pairs if not listed]
+    if missing and request.settings.file:
+        lacking = f"{len(missing)} of {len(request.classnames)} classes, first {missing[0]!r}"
+        print(f"fewshot: {record['file']} has no confusers of {lacking}", file=sys.stderr)
     return Candidates(list(names), record | {"missing": missing})
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from pydantic import field_validator
 from pydantic.dataclasses import dataclass as validated
 
 from fewshot.exceptions import (
@@ -17,10 +20,11 @@ from fewshot.exceptions import (
     expect_positive_int,
     suggestion,
 )
-from fewshot.files import plain_name, regular_file
+from fewshot.files import plain_name
 from fewshot.paths import resource_dir
+from fewshot.text.class_files import names_in, read_content, texts_in
 from fewshot.text.descriptions import (
-    LARGEST,
+    MOST_OF_OTHERS,
     Descriptions,
     Line,
     fault,
@@ -68,6 +72,8 @@ SETTING = "one_class.confusers.file"
 
 
 LONGEST, MOST_WORDS = 60, 6
+# Of names that people wrote themselves, such as car models.
+LONGEST_OF_OTHERS, MOST_WORDS_OF_OTHERS = 100, 10
 
 
 # Letters and digits of any script; spaces, hyphens and apostrophes between them.
@@ -105,6 +111,23 @@ def name_fault(text: object) -> str | None:
     return None
 
 
+def written_fault(text: object) -> str | None:
+    """Reason why a text that a person wrote is not the name of an object; None if it is.
+
+    Dots, slashes and brackets occur in such names: *St. Bernard*, *F-16A/B*, *crane (bird)*.
+    """
+    why = fault(text)
+    if why is not None or not isinstance(text, str):
+        return why
+    words = text.casefold().split()
+    if len(text) > LONGEST_OF_OTHERS or len(words) > MOST_WORDS_OF_OTHERS:
+        limits = f"{MOST_WORDS_OF_OTHERS} words and {LONGEST_OF_OTHERS} characters"
+        return f"it is longer than {limits}"
+    if not any(map(str.isalnum, text)):
+        return "it has neither letters nor digits"
+    return "it is a sentence" if SENTENCE.intersection(words) else None
+
+
 @validated
 class ConfuserFile(Descriptions):
     """File of confusers by class, with their origin.
@@ -115,33 +138,68 @@ class ConfuserFile(Descriptions):
     ----------
     provenance : str
         Origin of the lists in a sentence, where they were not made by this suite.
+    common : list of str
+        Names for every class that `classes` lacks: those of a plain list.
     """
 
     kind: ClassVar[str] = "confusers"
     command: ClassVar[str] = "fewshot text confusers"
     setting: ClassVar[str] = SETTING
     fault: ClassVar[Any] = staticmethod(name_fault)
+    split: ClassVar[Any] = staticmethod(names_in)
 
     provenance: Line = ""
+    common: list[str] = field(default_factory=list)
+
+    @field_validator("common")
+    @classmethod
+    def _usable_names(cls, names: list[str]) -> list[str]:
+        """The same names with single spaces; raise if one cannot be used."""
+        for number, name in enumerate(names, 1):
+            if (why := cls.fault(name)) is not None:
+                raise ValueError(f"name {number}, {reprlib.repr(name)}, cannot be used: {why}")
+        return [" ".join(name.split()) for name in names]
+
+    def of(self, classnames: Sequence[str], ids: Sequence[str] | None = None) -> list[list[str]]:
+        """As :meth:`Descriptions.of`, and `common` for classes without names."""
+        return [names or list(self.common) for names in super().of(classnames, ids)]
+
+    @classmethod
+    def of_others(cls, content: Any) -> Descriptions:
+        """Names in the content of a file that this suite did not make, also of a plain list."""
+        classes, common = texts_in(content, cls.split)
+        if not (classes or common):
+            raise ValueError("it has no names")
+        return ConfusersOfOthers(classes, common=common)
+
+
+@validated
+class ConfusersOfOthers(ConfuserFile):
+    """Confusers in a file that this suite did not make."""
+
+    fault: ClassVar[Any] = staticmethod(written_fault)
+    most: ClassVar[int] = MOST_OF_OTHERS
 
 
 def load_any(path: Path, setting: str) -> Descriptions:
-    """Read a file of confusers or of descriptions, according to its field ``kind``.
+    """Read a file of confusers or of descriptions.
+
+    A file of this suite goes by its field ``kind``. In others texts by class are taken for
+    descriptions, and a plain list for confusers.
 
     Raises
     ------
     FewshotError
-        As :func:`~fewshot.text.descriptions.load_answers`; a file without a
-        known kind is read as one of descriptions.
+        As :func:`~fewshot.text.descriptions.load_answers`.
     """
-    try:
-        with regular_file(setting, path, LARGEST).open("rb") as file:
-            raw = file.read(LARGEST)
-    except OSError:
-        raw = b""
-    # The match cannot be inside a text, where quotes are escaped.
-    confusers = re.search(rb'"kind"\s*:\s*"confusers"', raw)
-    return load_answers(path, ConfuserFile if confusers else Descriptions, setting)
+    form: type[Descriptions] = Descriptions
+    with suppress(OSError):
+        _, content = read_content(path, setting)
+        kind = content.get("kind") if isinstance(content, dict) else None
+        with suppress(ValueError):
+            listed = kind is None and bool(texts_in(content, names_in).common)
+            form = ConfuserFile if listed or kind == ConfuserFile.kind else form
+    return load_answers(path, form, setting)
 
 
 def confuser_file(
@@ -195,7 +253,8 @@ class ConfuserSettings:
     k : int >= 1
         Confusers of a class, at most.
     file : str, optional
-        JSON of ``fewshot text confusers``; None: the cache's, else the package's.
+        What ``fewshot text confusers`` wrote, {class: [names]}, or a list of names for all classes;
+        None: the cache's, else the package's.
     cosine : float in (0, 1], optional
         Names whose text vector has this cosine with the class's, or a larger one, are dropped;
         None: none are.
