@@ -1,6 +1,9 @@
 """Shared by all tests."""
 
+import json
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +56,42 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FEWSHOT_WEIGHTS", raising=False)
     return tmp_path
+
+
+class Forks:
+    """``fewshot`` in forks of one process that has imported what takes long."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).with_name("forks.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert self.process.stdout.readline() == "ready\n"
+
+    def __call__(self, *arguments, folder, seconds=120, **further):
+        """Exit code (None if it did not end), output and errors of a command line.
+
+        `further` is `path`, `environment` and `memory`, see ``forks.py``.
+        """
+        case = {"arguments": arguments, "folder": str(folder), "seconds": seconds} | further
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        return SimpleNamespace(**json.loads(self.process.stdout.readline()))
+
+    def close(self):
+        self.process.kill()  # at its end it would only take modules apart
+        self.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Function that runs a command line in a fork of a process; for many of them, or packages."""
+    if not hasattr(os, "fork"):
+        pytest.skip("forks processes")
+    running = Forks()
+    yield running
+    running.close()
 
 
 def write_images(root, classes=6, images=8, seed=0, ext="png"):

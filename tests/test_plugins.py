@@ -82,16 +82,14 @@ def installed(tmp_path_factory):
 
 
 @pytest.fixture
-def installed_fewshot(tmp_path, installed):
+def installed_fewshot(tmp_path, installed, forks):
     """Function that runs the command line in a process of its own, with the example."""
 
     def run(*arguments):
-        path = os.pathsep.join([str(installed), str(ROOT)])
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "fewshot", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, check=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
+        environment = {"FEWSHOT_CACHE": str(tmp_path / "cache")}
+        done = forks(*arguments, folder=tmp_path, path=[str(installed)], environment=environment)
+        assert done.code == 0, done.stderr
+        return done
 
     return run
 

@@ -94,7 +94,7 @@ def _photos(folder):
 
 def _run(program):
     done = program(*BASE)
-    assert done.code == 0, done.errors
+    assert done.code == 0, done.stderr
     (summary,) = program.folder.glob("runs/**/summary.json")
     shutil.move(summary.parent, program.folder / "run")
     (drawn,) = program.folder.glob("run/episodes/*.safetensors")
@@ -181,14 +181,14 @@ def test_what_is_no_small_file_is_refused_at_once(place, program, name, kind):
         else:
             (place / name).unlink(missing_ok=True)
         kept.rename(place / name)
-    assert done.code == 2, done.errors
-    assert re.fullmatch(r"fewshot: error: [^\n]+\n", done.errors), done.errors
+    assert done.code == 2, done.stderr
+    assert re.fullmatch(r"fewshot: error: [^\n]+\n", done.stderr), done.stderr
 
 
 def test_sound_files_are_read(place, program):
     for name in ("damaged.npz", "split.json", "answers.json", "run/summary.json"):
         done = program(*KINDS[name])
-        assert done.code == 0, (name, done.errors)
+        assert done.code == 0, (name, done.stderr)
 
 
 def test_a_sample_of_damages(place, program):

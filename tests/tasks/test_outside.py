@@ -1,10 +1,7 @@
 """A task of another package: run, resumed, queried, exported, compared and reported."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -34,17 +31,14 @@ def site(tmp_path, feature_file):
 
 
 @pytest.fixture
-def fewshot(site, tmp_path):
-    """Function that runs the command line in a process of its own."""
+def fewshot(site, tmp_path, forks):
+    """Function that runs the command line in a process of its own, with the package."""
 
     def run(*arguments, code=0):
-        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-        environment = {**os.environ, "PYTHONPATH": path}
-        done = subprocess.run(
-            [sys.executable, "-m", "fewshot", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
+        environment = {"FEWSHOT_CACHE": str(tmp_path / "cache")}
+        path = [str(tmp_path), str(site)]
+        done = forks(*arguments, folder=tmp_path, path=path, environment=environment)
+        assert done.code == code, done.stderr
         return done
 
     return run
@@ -119,43 +113,18 @@ WRONG_ROWS = [
     ('Result({"top_two": rows}', "Result({}", "expected rows of the table 'top_two'"),
     ('Result({"top_two": rows}', 'Result({"top_two": rows.assign(head="x")}', "head='ncm'"),
 ]
-# A process per case, all of them forked from one that has imported what takes long.
-FORKS = """
-import os, sys
-from fewshot.cli.main import main
-import fewshot.cli.hydra, fewshot.evaluation.run, fewshot.heads.ncm, fewshot.tasks.engine.scores
-for folder in sys.argv[1].split(","):
-    if not (child := os.fork()):
-        sys.path.insert(0, folder)
-        code = main(sys.argv[2:])
-        print(f"{folder} {code}", file=sys.stderr, flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
-"""
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes")
-def test_rows_that_are_not_as_declared(site, tmp_path):
-    source = (site / "top_two" / "task.py").read_text()
-    folders = []
-    for i, (old, new, _) in enumerate(WRONG_ROWS):
+def test_rows_that_are_not_as_declared(fewshot, site):
+    file = site / "top_two" / "task.py"
+    source = file.read_text()
+    for old, new, problem in WRONG_ROWS:
         assert old in source
-        folder = tmp_path / f"case{i}"
-        shutil.copytree(site, folder)
-        (folder / "top_two" / "task.py").write_text(source.replace(old, new))
-        folders.append(str(folder))
-    arguments = [*RUN, "head=ncm", "episodes.shots=1"]
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS, ",".join(folders), *arguments],
-        capture_output=True, text=True, cwd=tmp_path, check=True,
-    )  # fmt: skip
-    lines = done.stderr.splitlines()
-    errors = [line for line in lines if line.startswith("fewshot: error: task=top_two: ")]
-    assert len(errors) == len(WRONG_ROWS)
-    for error, (_, _, problem) in zip(errors, WRONG_ROWS, strict=True):
-        assert problem in error
-    assert [line for line in lines if line.startswith(folders[0])] == [f"{folders[0]} 2"]
-    assert sum(line.endswith(" 2") for line in lines) == len(WRONG_ROWS)
+        file.write_text(source.replace(old, new))
+        done = fewshot(*RUN, "head=ncm", "episodes.shots=1", code=2)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("fewshot: error")]
+        assert len(errors) == 1
+        assert errors[0].startswith("fewshot: error: task=top_two: ") and problem in errors[0]
     assert not list(Path("runs").glob("*/summary.json"))
 
 

@@ -1,8 +1,9 @@
 """Runs command lines of fewshot, each in a fork of one process that has imported what takes long.
 
 Reads a case as a line of JSON, ``{"arguments": [...], "folder": ..., "seconds": ...}``, and answers
-with a line ``{"code": ..., "output": ..., "errors": ...}``; the code of a case that did not end in
-time is null.
+with a line ``{"code": ..., "stdout": ..., "stderr": ...}``; the code of a case that did not end in
+time is null. A case may name folders of packages (``"path"``), variables of the environment
+(``"environment"``) and the address space that it may have in bytes (``"memory"``).
 """
 
 import json
@@ -12,8 +13,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-
-ADDRESS_SPACE = 12 << 30  # bytes: what would fill the machine fails in the case alone
 
 
 def prepare():
@@ -40,7 +39,7 @@ def run(case):
         _become(case, files)
     code = _waited(child, time.monotonic() + case["seconds"])
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
-    return {"code": code, "output": texts[0], "errors": texts[1]}
+    return {"code": code, "stdout": texts[0], "stderr": texts[1]}
 
 
 def _become(case, files):
@@ -51,7 +50,10 @@ def _become(case, files):
         for stream, file in zip((1, 2), files, strict=True):
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+        if memory := case.get("memory"):
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        sys.path[:0] = case.get("path", [])
+        os.environ |= case.get("environment", {})
         from fewshot.cli.main import main
 
         try:
