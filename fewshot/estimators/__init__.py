@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fewshot.estimators.margin_t import MarginT as MarginT
     from fewshot.estimators.oracle import Oracle as Oracle
     from fewshot.estimators.oracle import OracleSigma as OracleSigma
+    from fewshot.estimators.winning import winning_probability as winning_probability
 
 estimators = Registry("estimator", "fewshot.estimators", "fewshot.estimators.base:ErrorEstimator")
 estimators.add(
@@ -88,7 +89,7 @@ estimators.add(
     "true means and variances; sees the queries: an upper bound, not an estimate",
 )
 
-# Classes by the module that has them.
+# Classes and functions by the module that has them.
 _HOMES = {
     "Auto": "auto",
     "BaseClasses": "base",
@@ -106,6 +107,7 @@ _HOMES = {
     "OracleSigma": "oracle",
     "Prediction": "base",
     "Stack": "calibration.calibrated",
+    "winning_probability": "winning",
 }
 __all__ = ["estimators", *_HOMES]  # noqa: PLE0604  strings, all of them
 __getattr__, __dir__ = lazy(__name__, _HOMES)

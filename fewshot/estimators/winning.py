@@ -27,7 +27,11 @@ Scatter = Tensor | Callable[[slice], Tensor]
 
 
 def winning_probability(
-    margins: Tensor, scatter: Scatter, points: int = 128, freedom: float = math.inf
+    margins: Tensor,
+    scatter: Scatter,
+    points: int = 128,
+    freedom: float = math.inf,
+    exact_ways: int = EXACT_WAYS,
 ) -> Tensor:
     """P(score of c > score of every other class) for a point of class c: (E, N), float64.
 
@@ -46,9 +50,11 @@ def winning_probability(
         Quadrature points.
     freedom : float > 2
         Degrees of freedom of Student's t; infinite for normal scores.
+    exact_ways : int
+        Ways up to which each class has an integral of its own.
     """
     N = margins.shape[-1]
-    if N <= EXACT_WAYS:
+    if exact_ways >= N:
         everything = scatter if isinstance(scatter, Tensor) else scatter(slice(0, N))
         return orthant_probability(rivals(margins), rival_covariance(everything), points, freedom)
     shared = isinstance(scatter, Tensor)

@@ -211,8 +211,13 @@ def test_a_bad_file_is_one_line(saved, mistake):
 def test_bytes_that_are_no_text_and_folders_and_nothing(tmp_path):
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00\x80")
     (tmp_path / "folder.json").mkdir()
-    for name in ("binary.json", "folder.json", "nowhere.json"):
-        with pytest.raises(FewshotError, match=rf"calibrator: .*{name} cannot be read: ") as caught:
+    folder = "expected a file, got a folder: '.*folder.json'"
+    for name, problem in (
+        ("binary.json", "binary.json cannot be read: "),
+        ("folder.json", folder),
+        ("nowhere.json", "nowhere.json cannot be read: "),
+    ):
+        with pytest.raises(FewshotError, match=rf"calibrator: .*{problem}") as caught:
             load_general(tmp_path / name)
         assert "\n" not in str(caught.value)
 
