@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -106,7 +107,8 @@ def unreadable(file: Path, error: Exception) -> FewshotError:
     if memory := memory_error(error, "Free memory of other programs."):
         return memory
     kind = kind_of(file)
-    if kind == "a pickle" or (isinstance(error, ValueError) and "pickle" in str(error).lower()):
+    objects = re.search("pickle|python objects", str(error), re.IGNORECASE)  # NumPy's two messages
+    if kind == "a pickle" or (isinstance(error, ValueError) and objects):
         return pickled(file)
     if kind is not None and not is_of_kind(file, kind):
         return FewshotError("dataset.path", f"cannot read {file}: it is {kind}")

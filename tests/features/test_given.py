@@ -126,6 +126,8 @@ def test_pickled_objects_are_refused_and_not_run(workplace):
         assert "pickled objects" in refusal(npz, **changes)
     (workplace / "p.npz").write_bytes(pickle.dumps({"features": Bomb()}))
     assert "pickled objects" in refusal(load_features, "x", "p.npz")
+    np.save("dict.npy", {"features": np.ones((2, 2)), "labels": [0, 1]})
+    assert "pickled objects" in refusal(load_features, "x", "dict.npy")
     assert not (workplace / "exploded").exists()
 
 
