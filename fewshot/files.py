@@ -84,6 +84,14 @@ def path_of(argument: str, value: object) -> Path:
         raise path_error(error, argument) or error from None
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is something at `path`; False for names that no file can have."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or a zero byte
+        return False
+
+
 def path_error(
     error: BaseException, argument: str = "path", path: object = None
 ) -> FewshotError | None:

@@ -1,8 +1,9 @@
-"""Numbers, shares, counts, times and sizes as people read them. Standard library only."""
+"""Numbers, shares, counts, names, times and sizes as people read them. Standard library only."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TypeGuard
 
 
@@ -89,6 +90,18 @@ def counted(number: int, word: str) -> str:
     ('1 run', '0 runs', '1,234 images')
     """
     return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def joined(names: Iterable[str]) -> str:
+    """One name or more in a sentence, each once.
+
+    Examples
+    --------
+    >>> joined(["a", "b", "c"]), joined(["a"])
+    ('a, b and c', 'a')
+    """
+    *most, last = dict.fromkeys(names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def duration(seconds: float) -> str:

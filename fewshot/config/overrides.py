@@ -23,6 +23,7 @@ from fewshot.config.nodes import (
     section_explanations,
 )
 from fewshot.exceptions import FewshotError
+from fewshot.files import exists
 
 # Texts of YAML files without a constructor that would declare them; a dot ends a whole section.
 IN_YAML = ("paths.", "episodes.path", "dataset.card", "hydra.run.dir", "hydra.sweep.dir")
@@ -112,7 +113,7 @@ def _prepared(word: str, multirun: bool) -> str:
 
 def _texts(setting: str, value: str, parsed: Override | None, multirun: bool) -> str:
     """The value of a text, or the values of a sweep over it."""
-    if _exists(value):
+    if exists(value):
         return _quoted(value)
     parts = _split(value)
     if len(parts) == 1 or _is_function(value, parsed):
@@ -132,7 +133,7 @@ def _text(setting: str, value: str) -> str:
     if value.startswith("~/"):
         value = str(Path(value).expanduser())
     parsed = _parsed(f"x={value}")
-    if parsed is None or _exists(value):
+    if parsed is None or exists(value):
         return value if parsed is not None and parsed.value() == value else _quoted(value)
     reads: Any = parsed.value()
     if isinstance(reads, list | dict) and CONTAINER.search(declared_type(setting)):
@@ -164,16 +165,9 @@ def _split(value: str) -> list[str]:
     return parts if all(part.strip() for part in parts) else [value]
 
 
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except (OSError, ValueError):  # too long, or a zero byte
-        return False
-
-
 def _quoted(value: str, quote: Quote = Quote.single) -> str:
     # An interpolation of OmegaConf, unless a file is called so.
-    value = value.replace("${", r"\${") if "${" in value and _exists(value) else value
+    value = value.replace("${", r"\${") if "${" in value and exists(value) else value
     return QuotedString(value, quote).with_quotes()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from fewshot.config.nodes import GROUPS, options_of
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
+from fewshot.files import exists
 from fewshot.paths import option_names
 
 # Entries of a folder that are looked at.
@@ -30,7 +31,7 @@ def stray_word(word: str) -> FewshotError | None:
     path, name = Path(word).expanduser(), shlex.quote(word)
     commands: list[str]
     remedy = ""
-    if _exists(path):
+    if exists(path):
         what, commands = _of_path(path, word)
     elif groups := _groups_of(word):
         what = f"which is a {' and a '.join(groups)}".replace("dataset", "data set")
@@ -48,8 +49,10 @@ def stray_word(word: str) -> FewshotError | None:
 
 def as_dataset(path: str) -> str:
     """The settings that make a data set of a folder or a file, quoted for a shell."""
+    from fewshot.features.paths import is_bank  # imports torch
+
     where = Path(path).expanduser()
-    if where.is_dir() and not _is_bank(where):
+    if where.is_dir() and not is_bank(where):
         kind, setting = "folder", "root"
     elif where.suffix.lower() in TABLES:
         kind, setting = "listed", "split_file"
@@ -86,10 +89,12 @@ def _of_path(path: Path, word: str) -> tuple[str, list[str]]:
 
 
 def _of_folder(path: Path, word: str) -> tuple[str, list[str]]:
+    from fewshot.features.paths import is_bank
+
     name = shlex.quote(word)
     entries = list(itertools.islice(path.iterdir(), LOOKED_AT))
     folders = [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    if _is_bank(path):
+    if is_bank(path):
         return "a feature bank", [f"fewshot {as_dataset(word)}", f"fewshot bank show {name}"]
     if any((place / "summary.json").is_file() for place in (path, *folders)):
         return "a folder of runs", [f"fewshot report {name}", f"fewshot results query {name}"]
@@ -151,16 +156,3 @@ def _similar(path: Path) -> str:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"Did you mean {str(path.with_name(near[0]))!r}?" if near else ""
-
-
-def _is_bank(folder: Path) -> bool:
-    from fewshot.features.paths import NOTE  # imports torch
-
-    return (folder / NOTE).is_file()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from PIL import features
+
+from fewshot.units import joined
 
 HEIF_EXTRA = "pip install 'fewshot-eval[heif]'"
 CONVERT = "Convert {} files to JPEG or PNG"
@@ -120,13 +122,7 @@ def remedies(extensions: Iterable[str]) -> str:
     for extension in extensions:
         if kind := KINDS.get(extension):
             wanted.setdefault(kind.remedy, []).append(extension)
-    return " ".join(f"{remedy.format(all_of(names))}." for remedy, names in wanted.items())
-
-
-def all_of(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return " ".join(f"{remedy.format(joined(names))}." for remedy, names in wanted.items())
 
 
 def _built_in(feature: str | None) -> bool:

@@ -54,8 +54,7 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
         Another word or number; a class in two parts.
     """
     codes = _codes("split", split, len(labels), PART_NAMES, PARTS)
-    held = np.zeros((len(classnames), len(PARTS)), dtype=bool)
-    held[labels, codes] = True
+    held = _held(labels, codes, len(classnames))
     twice = held.sum(axis=1) > 1
     if twice.any():
         c = int(np.argmax(twice))
@@ -67,9 +66,7 @@ def parts_of_classes(split: NDArray, labels: NDArray, classnames: Sequence[str])
             "Put every row of a class in one part; if images of a class are for training and "
             "others for test, say so in `subset` instead of `split`.",
         )
-    present = held.any(axis=1)
-    parts = np.where(present, np.array(PARTS)[held.argmax(axis=1)], "validation")
-    return tuple(parts.tolist())
+    return _first_parts(held)
 
 
 def subsets_of_rows(subset: NDArray, rows: int) -> NDArray:
@@ -105,13 +102,23 @@ def parts_or_subsets(
     names, rows = np.unique(subset, return_inverse=True)
     codes = np.array([SUBSETS.index(name) for name in names.tolist()], dtype=np.int64)
     codes = codes[rows.reshape(-1)]
-    held = np.zeros((classes, len(SUBSETS)), dtype=bool)
-    held[labels, codes] = True
+    held = _held(labels, codes, classes)
     if len(names) < 2 or (held.sum(axis=1) > 1).any():
         return None, subset
-    present = held.any(axis=1)
-    parts = np.where(present, np.array(PARTS)[held.argmax(axis=1)], "validation")
-    return tuple(parts.tolist()), None
+    return _first_parts(held), None
+
+
+def _held(labels: NDArray, codes: NDArray, classes: int) -> NDArray:
+    """Whether classes have rows in parts, by number: (classes, 3), bool."""
+    held = np.zeros((classes, len(PARTS)), dtype=bool)
+    held[labels, codes] = True
+    return held
+
+
+def _first_parts(held: NDArray) -> tuple[str, ...]:
+    """The first part of each class; "validation" for a class without rows."""
+    parts = np.where(held.any(axis=1), np.array(PARTS)[held.argmax(axis=1)], "validation")
+    return tuple(parts.tolist())
 
 
 def _codes(

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fewshot.datasets.image_kinds import KINDS, all_of, extension_of, kind_by_phrase, remedies
+from fewshot.datasets.image_kinds import KINDS, extension_of, kind_by_phrase, remedies
 from fewshot.datasets.walk import printable
 from fewshot.file_kinds import kind_of
+from fewshot.units import joined
 
 LOOKED_INTO = 5  # files of an unknown extension whose first bytes are read
 NAMED = 5  # extensions in a message
@@ -101,8 +102,8 @@ def unread_amounts(unread: Sequence[UnreadFiles]) -> str:
         amounts.append(f"{_count(unread[NAMED:]):,} other image")
     first = unread[0].first
     if _count(unread) == 1:
-        return f"{all_of(amounts)} file ({first!r})"
-    return f"{all_of(amounts)} files (first {first!r})"
+        return f"{joined(amounts)} file ({first!r})"
+    return f"{joined(amounts)} files (first {first!r})"
 
 
 def _count(unread: Sequence[UnreadFiles]) -> int:

@@ -9,7 +9,7 @@ from fewshot.estimators.base import ONE_SHOT, ErrorEstimator, Prediction
 from fewshot.estimators.decision_space import DecisionSpace
 from fewshot.estimators.distances import DISTANCES, unbiased_distances
 from fewshot.estimators.orthant import normal_points
-from fewshot.estimators.scaling import scale_metrically
+from fewshot.estimators.scaling import pairwise_distances, scale_metrically
 from fewshot.estimators.tags import EstimatorTags
 from fewshot.exceptions import expect_choice, expect_repeats
 from fewshot.heads.base import Head, Support
@@ -198,9 +198,7 @@ def nearest_point_error(
         projected, scale = points @ noise, covariance.sqrt()[..., None, None]
     else:
         projected, scale = points @ (symmetric_root(covariance) @ noise), None
-    squared = torch.stack(
-        [(points[:, c, None] - points).square().sum(-1) for c in range(points.shape[1])], 1
-    )
+    squared = pairwise_distances(points).square()
     same = squared <= COINCIDE * squared.amax((1, 2), keepdim=True)  # with itself, too
     right = torch.zeros_like(points[:, 0, 0])
     for c in range(points.shape[1]):  # all at once would be E N^2 samples in memory

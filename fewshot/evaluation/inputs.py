@@ -17,7 +17,8 @@ from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
 from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
-from fewshot.features.given import is_bank, is_feature_file
+from fewshot.features.given import is_feature_file
+from fewshot.features.paths import is_bank
 from fewshot.importing import is_target
 from fewshot.paths import option, options
 

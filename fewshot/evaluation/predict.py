@@ -21,7 +21,8 @@ from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.extraction.settings import Extraction
-from fewshot.features.given import is_bank, is_feature_file, load_features
+from fewshot.features.given import is_feature_file, load_features
+from fewshot.features.paths import is_bank
 from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.heads.base import Head

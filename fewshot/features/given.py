@@ -19,7 +19,7 @@ from fewshot.features.array_names import arrays_of
 from fewshot.features.bank import OF_IMAGES, FeatureBank, make_bank
 from fewshot.features.contents import Contents, is_of_kind
 from fewshot.features.conversion import NOT_READ, choosing, line_of_code, saving
-from fewshot.features.paths import NOTE
+from fewshot.features.paths import is_bank
 from fewshot.features.readers import read_npy, read_npz, read_safetensors, read_torch
 from fewshot.features.store import open_bank
 from fewshot.features.tables import read_arrow, read_csv
@@ -94,7 +94,7 @@ def _existing(path: str | None) -> Path:
             "Say for instance: fewshot dataset=features dataset.path=bank.npz.",
         )
     file = Path(str(path)).expanduser()
-    if not file.is_file() and not (file / NOTE).is_file():
+    if not file.is_file() and not is_bank(file):
         what = "a pipe or a device" if file.exists() else "nothing there"
         what = "a folder that is no feature bank" if file.is_dir() else what
         raise FewshotError("dataset.path", f"expected a file, got {what}: {str(file)!r}")
@@ -106,11 +106,6 @@ def is_feature_file(path: str | Path) -> bool:
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
     return (suffix in READERS and not file.is_dir()) or (suffix in NOT_READ and file.is_file())
-
-
-def is_bank(path: Path) -> bool:
-    """Whether a path is the folder of a feature bank."""
-    return (path / NOTE).is_file()
 
 
 def _contents(file: Path) -> Contents:

@@ -73,3 +73,8 @@ class StoredPaths(Sequence[str]):
 
 
 FEATURES, LABELS, PATHS, NOTE = "features.npy", "labels.npy", "paths.arrow", "bank.json"
+
+
+def is_bank(path: Path) -> bool:
+    """Whether a path is the folder of a feature bank."""
+    return (path / NOTE).is_file()

@@ -10,7 +10,7 @@ from fewshot.results.schema import CellSummary, Interval
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import dataset_label, head_label
 from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
-from fewshot.units import counted, is_number, percent, plus_minus, short_percent
+from fewshot.units import counted, is_number, joined, percent, plus_minus, short_percent
 
 Cell = CellSummary
 AnyCell = TypeVar("AnyCell", bound=Cell)
@@ -247,7 +247,7 @@ def notes_of(
                 heads = places.setdefault((name, plain(why(row))), {}).setdefault(where, [])
                 heads.append(plain(head_label(cell)))
     return [
-        (plain(name), "; ".join(f"{w} with {_listed(heads)}" for w, heads in where.items()), reason)
+        (plain(name), "; ".join(f"{w} with {joined(heads)}" for w, heads in where.items()), reason)
         for (name, reason), where in places.items()
     ]
 
@@ -263,11 +263,6 @@ def any_partly_missing(cells: Iterable[ClassificationSummary]) -> bool:
 
 def _setting_text(cell: Cell) -> str:
     return f"{cell['ways']}-way {cell['shots']}-shot"
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = dict.fromkeys(names)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:

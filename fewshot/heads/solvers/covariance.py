@@ -121,14 +121,31 @@ def ledoit_wolf(
     standardised = deviations * squared_scale.rsqrt()[:, :, None]
     lengths = standardised.square().sum(-1)  # |z_k|^2
     gram = standardised @ standardised.mT
-    mu = lengths.sum(-1) / (k * D)
-    squared_norm = gram.square().sum((-1, -2)) / k.square()
-    fourth = lengths.square().sum(-1) / k
-    beta = (fourth - squared_norm).clamp_min(0) / (D * k)
-    delta = squared_norm / D - mu.square()
-    beta = torch.minimum(beta, delta)
-    intensity = torch.where(beta > 0, beta / delta, torch.zeros_like(beta))
+    intensity, mu = ledoit_wolf_intensity(lengths, gram.square().sum((-1, -2)), k, D)
     return intensity, mu[..., None] * squared_scale
+
+
+def ledoit_wolf_intensity(
+    lengths: Tensor, gram_norm: Tensor, counts: Tensor, dimensions: int
+) -> tuple[Tensor, Tensor]:
+    """Intensity (...) and mean variance mu (...) of standardised shots, see `ledoit_wolf`.
+
+    Parameters
+    ----------
+    lengths : Tensor of shape (..., K)
+        |z_k|^2, zero for padding.
+    gram_norm : Tensor of shape (...)
+        Squared Frobenius norm of ``Z Z'``.
+    counts : Tensor of shape (...)
+    dimensions : int
+    """
+    mu = lengths.sum(-1) / (counts * dimensions)
+    squared_norm = gram_norm / counts.square()
+    fourth = lengths.square().sum(-1) / counts
+    beta = (fourth - squared_norm).clamp_min(0) / (dimensions * counts)
+    delta = squared_norm / dimensions - mu.square()
+    beta = torch.minimum(beta, delta)
+    return torch.where(beta > 0, beta / delta, torch.zeros_like(beta)), mu
 
 
 def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

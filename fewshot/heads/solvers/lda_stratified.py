@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Support
-from fewshot.heads.solvers.covariance import rounding_variance
+from fewshot.heads.solvers.covariance import ledoit_wolf_intensity, rounding_variance
 
 LEAST_SHOTS = 8  # fewer refits are no more work than this
 MOST_BYTES = 512 << 20  # of the scatter matrices of the classes
@@ -112,16 +112,12 @@ class _Folds:
         if shrinkage != "auto":
             average = self.variance.mean(-1, keepdim=True).expand_as(self.variance)
             return torch.full_like(self.counts, float(shrinkage)), average
-        D, counts = self.features.shape[-1], self.counts
         squared_scale = self.variance.masked_fill(self.variance == 0, 1.0)
-        lengths = self._lengths(1 / squared_scale)
-        mu = lengths.sum(-1) / (counts * D)
-        squared_norm = self._squared_norm(1 / squared_scale) / counts.square()
-        fourth = lengths.square().sum(-1) / counts
-        beta = (fourth - squared_norm).clamp_min(0) / (D * counts)
-        delta = squared_norm / D - mu.square()
-        beta = torch.minimum(beta, delta)
-        intensity = torch.where(beta > 0, beta / delta, torch.zeros_like(beta))
+        inverse = 1 / squared_scale
+        intensity, mu = ledoit_wolf_intensity(
+            self._lengths(inverse), self._squared_norm(inverse), self.counts,
+            self.features.shape[-1],
+        )  # fmt: skip
         return intensity, mu[..., None] * squared_scale
 
     def _lengths(self, inverse: Tensor) -> Tensor:
