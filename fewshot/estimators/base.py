@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fewshot.estimators.moments import Moments
 from fewshot.estimators.tags import EstimatorTags
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.heads.base import Head, Support
 from fewshot.registry import parameter_names
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NO_NUMBER = "its numbers left the range of floating point"
 OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
+OnUnlabelled: TypeAlias = Callable[[Support, Head, Unlabelled], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,8 @@ class BaseClasses:
         Base classes of the episodes.
     reason : str, optional
         Why there are no errors.
+    map_unlabelled : callable, optional
+        As `map`, of episodes with unlabelled images, for ``function(support, head, unlabelled)``.
     """
 
     def __init__(
@@ -132,6 +136,7 @@ class BaseClasses:
         errors_by_class: Tensor | None = None,
         members: Tensor | None = None,
         reason: str = "no base classes: the data set has no base/novel split",
+        map_unlabelled: Callable[[OnUnlabelled], Tensor] | None = None,
     ) -> None:
         if errors is None and errors_by_class is not None:
             errors = errors_by_class.mean(-1)
@@ -142,6 +147,7 @@ class BaseClasses:
         self._covariance = covariance
         self._moments = moments
         self._map = map
+        self._map_unlabelled = map_unlabelled
 
     @cached_property
     def moments(self) -> Moments | None:
@@ -164,6 +170,16 @@ class BaseClasses:
         """Apply ``function(support, fitted head)`` to every base-class episode: (B, ...)."""
         assert self._map is not None, "no base-class episodes"
         return self._map(function)
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether the base-class episodes have unlabelled images."""
+        return self.errors is not None and self._map_unlabelled is not None
+
+    def map_unlabelled(self, function: OnUnlabelled) -> Tensor:
+        """Apply ``function(support, fitted head, unlabelled)`` to every base-class episode."""
+        assert self._map_unlabelled is not None, "no base-class episodes with unlabelled images"
+        return self._map_unlabelled(function)
 
 
 NO_BASE = BaseClasses()
@@ -208,6 +224,9 @@ class ErrorEstimator(ABC):
         Whether it needs the labelled queries, and `predict_knowing` is called in place of
         `predict`. What it predicts is an upper bound and no estimate: it is not calibrated, and
         reports mark it and leave it out of comparisons.
+    unlabelled : {"ignored", "used", "needed"}
+        What it does with unlabelled images of an episode. With "used" and "needed",
+        `predict_with` is called where episodes have any; "needed" has no prediction without.
     calibrates_itself : bool
         Whether its predictions are calibrated as they are. If not, runs may wrap it in a
         calibrator.
@@ -216,6 +235,7 @@ class ErrorEstimator(ABC):
     tags: EstimatorTags = EstimatorTags()
     least_shots: int = 1
     sees_queries: bool = False
+    unlabelled: str = "ignored"
     calibrates_itself: bool = False
     base_: BaseClasses = NO_BASE  # until fitted
 
@@ -245,6 +265,13 @@ class ErrorEstimator(ABC):
 
         `queries` has features (E, N, Q, D), by way, and a mask for its padding. The default does
         not look at them.
+        """
+        return self.predict(support, head)
+
+    def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
+        """Return predicted errors (E,) for an estimator that sees unlabelled images.
+
+        The default does not look at them.
         """
         return self.predict(support, head)
 
