@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from torch import Tensor
 
 from fewshot.estimators.base import (
@@ -22,33 +21,37 @@ from fewshot.estimators.base import (
     reserved,
 )
 from fewshot.estimators.calibration.covariates import Evidence
-from fewshot.estimators.calibration.intervals import (
-    LEVEL,
-    Residuals,
-    check_level,
-    new_classes,
+from fewshot.estimators.calibration.doubts import COPIES, doubts, has_copies
+from fewshot.estimators.calibration.intervals import LEVEL, check_level
+from fewshot.estimators.calibration.refitting import refit, rows_of, rows_with_unlabelled
+from fewshot.estimators.calibration.regimes import (
+    MEASURED,
+    NUMBERS,
+    ONE_SHOT_ALONE,
+    REGIMES,
+    SUPPORT_ALONE,
+    regime_of,
+    with_number,
 )
-from fewshot.estimators.calibration.probit import fit_probit
-from fewshot.estimators.calibration.regimes import ONE_SHOT_ALONE, REGIMES, regime_of
 from fewshot.estimators.calibration.transferred import (
     General,
     Model,
     load_general,
     registered_as,
 )
+from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
 from fewshot.estimators.tags import EstimatorTags
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
 
-# Of the prior around the transferred coefficients: intercept, slopes of standardised covariates.
-PRECISION = (0.3, 3.0)
 SOURCES = ("auto", "base", "datasets")
 LEARNED_HEADS = ("ncm", "lda")  # of the calibrator in the package
-COPIES = "shots that are copies of each other, which show nothing of how images differ"
 UNFAMILIAR_HEAD = (
     "calibrated on nearest class mean and LDA on other data sets, and not on this head"
 )
+NOT_LEARNED = "the calibrator was fitted without unlabelled images, which were not looked at"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
 
 
@@ -65,6 +68,13 @@ class Auto(ErrorEstimator):
       mean of a Gaussian prior. All base-class episodes together have the weight of one Bernoulli
       trial per base class: five base classes change the coefficients little, five hundred
       determine them.
+
+    Where episodes have unlabelled images, covariates of
+    :class:`~fewshot.estimators.calibration.unlabelled_covariates.UnlabelledEvidence` are added:
+    what mixtures fitted to shots and unlabelled images together decide otherwise than the head.
+    They are calibrated with uneven shares of the classes and images of other classes among them.
+    Base-class episodes then have a prior from other base classes than their own (in folds), as a
+    prior that knows the classes makes the mixtures look better than they are on novel ones.
 
     The interval consists of quantiles of the standardised residuals of the same episodes, widened
     for new classes; with so few coefficients the overfitting is small.
@@ -92,6 +102,7 @@ class Auto(ErrorEstimator):
     )
 
     calibrates_itself = True
+    unlabelled = "used"
 
     def __init__(
         self, source: str = "auto", calibrator: str | None = None, level: float = LEVEL
@@ -126,33 +137,65 @@ class Auto(ErrorEstimator):
             )
         if self.source != "datasets" and base.has_episodes:
             self._calibrate(base)
+            if self.unlabelled == "used" and base.has_unlabelled:
+                self._calibrate_with_unlabelled(base)
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
+        """Return predicted errors (E,) with intervals and reservations, from the support alone."""
+        return self._predict(support, head, None)
+
+    def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations."""
-        base = self.base_
-        general, fitted = self.general(), getattr(self, "fitted_", {})
-        regimes = np.array(regime_of(support, head, base))
+        return self._predict(support, head, unlabelled)
+
+    def _predict(self, support: Support, head: Head, unlabelled: Unlabelled | None) -> Prediction:
+        regimes = np.array(regime_of(support, head, self.base_, unlabelled is not None))
         shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
+        numbers = np.zeros(len(shots))
+        if unlabelled is not None:
+            per_class = unlabelled.counts.double().cpu().numpy() / support.counts.shape[1]
+            numbers = _rounded(per_class, unlabelled.measured)
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
-        for regime, count in sorted(set(zip(regimes, shots, strict=True))):
-            selected = (regimes == regime) & (shots == count)
-            model = fitted.get(str(regime)) or general.model(str(regime))
-            part_support, part_head = _select(support, head, selected)
-            x = Evidence(part_support, part_head, base).stack(REGIMES[regime]).cpu().numpy()
+        notes: list[tuple[str, Tensor]] = []
+        for name, count, number in sorted(set(zip(regimes, shots, numbers, strict=True))):
+            selected = (regimes == name) & (shots == count) & (numbers == number)
+            regime = str(name)
+            part = _select(support, head, unlabelled, selected)
+            model = self._model(regime, float(number), part[2])
+            if model is None:  # of an earlier calibrator
+                part = (*part[:2], None)
+                regime = regime_of(*part[:2], self.base_)[0]
+                model = self._model(regime, 0.0, None)
+                notes.append((NOT_LEARNED, torch.from_numpy(selected)))
+            assert model is not None
+            evidence = _evidence(*part, self.base_)
+            x = evidence.stack(REGIMES[regime]).cpu().numpy()
             predicted = model.predict(x, shots[selected])
             residuals = model.residuals_at(count)
             bounds = residuals.interval(predicted, self.level)
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
             rows[:, selected] = np.stack([predicted, *bounds, *bands])
-        values = torch.from_numpy(rows).to(support.features.device, support.features.dtype)
+            notes += _spread_out(doubts(evidence), selected)
+        device = support.features.device
+        values = torch.from_numpy(rows).to(device, support.features.dtype)
+        notes = [(reason, episodes.to(device)) for reason, episodes in notes]
         return Prediction(
             values[0],
             lower=values[1],
             upper=values[2],
             bands=values[3:].view(2, len(LEVELS), -1),
-            **reserved(self._reservations(support, head, regimes)),
+            **reserved([*self._reservations(support, head, regimes), *notes]),
         )
+
+    def _model(self, regime: str, per_class: float, unlabelled: Unlabelled | None) -> Model | None:
+        """The model fitted on base classes, else the transferred one; None if there is none."""
+        fitted: Model | None = getattr(self, "fitted_", {}).get(regime)
+        if fitted is not None:
+            return fitted
+        if unlabelled is None:
+            return self.general().model(regime)
+        return self.general().with_unlabelled(regime, per_class, unlabelled.measured)
 
     def calibration_label(self) -> str:
         """Return "base" if it was fitted on base classes, else "datasets"."""
@@ -164,7 +207,8 @@ class Auto(ErrorEstimator):
         if not fitted:
             return calibrator
         general = self.general()
-        models = {**general.models, **fitted}
+        learned = {self._numbered(regime): model for regime, model in fitted.items()}
+        models = {**general.models, **learned}
         return replace(calibrator, models=models, curves=general.curves)
 
     def _reservations(
@@ -198,85 +242,90 @@ class Auto(ErrorEstimator):
         check_level("estimator.auto.level", self.level)
         return load_general(None if self.calibrator is None else Path(str(self.calibrator)))
 
+    def _numbered(self, regime: str) -> str:
+        """Name in a calibrator of the model of a regime that was fitted on base classes."""
+        if regime in SUPPORT_ALONE:
+            return regime
+        nearest = int(np.abs(np.log(np.array(NUMBERS) / max(self.number_, 1e-3))).argmin())
+        return with_number(regime, MEASURED if self.measured_ else NUMBERS[nearest])
+
     def _calibrate(self, base: BaseClasses) -> None:
         # Base-class episodes are balanced, so that there is one regime with and one without base
         # classes. The latter serves users who apply the saved calibrator without base classes.
-        regimes: dict[tuple[str, str], None] = {}
-
-        def covariates(support: Support, head: Head) -> Tensor:
-            regime, without = (
-                regime_of(support, head, knowledge)[0] for knowledge in (base, NO_BASE)
-            )
-            regimes[regime, without] = None
-            evidence = Evidence(support, head, base).stack(REGIMES[regime])
-            alone = Evidence(support, head, NO_BASE).stack(REGIMES[without])
-            shots = support.typical_shots[:, None, None].expand(-1, evidence.shape[1], 1)
-            return torch.cat([evidence, alone, shots.double()], -1)
-
-        rows = base.map(covariates).numpy()
-        ((regime, without),) = regimes
         assert base.errors_by_class is not None and base.members is not None
-        actual, members = base.errors_by_class.numpy(), base.members.numpy()
-        shots, width = round(float(rows[0, 0, -1]), 6), len(REGIMES[regime])
-        columns = {without: rows[..., width:-1], regime: rows[..., :width]}
-        for fitted_regime, x in columns.items():
-            if fitted_regime != regime and fitted_regime not in self.general().models:
-                continue  # a user's calibrator may not have this regime
-            self.fitted_[fitted_regime] = refit(
-                self.general().model(fitted_regime), x, shots, actual, members
+        for knowledge in (NO_BASE, base):
+            rows, regime, shots = rows_of(base, knowledge)
+            if knowledge is base or regime in self.general().models:
+                # a user's calibrator may not have this regime
+                self.fitted_[regime] = refit(
+                    self.general().model(regime),
+                    rows,
+                    shots,
+                    base.errors_by_class.numpy(),
+                    base.members.numpy(),
+                )
+
+    def _calibrate_with_unlabelled(self, base: BaseClasses) -> None:
+        """Calibrate on episodes with unlabelled images; in folds where a prior is used."""
+        parts = list(base.folds) if base.has_prior else [base]
+        if not all(part.has_prior == base.has_prior for part in parts):
+            return  # too few classes for a prior from those of the other folds
+        pieces = [rows_with_unlabelled(part) for part in parts]
+        if not pieces:
+            return
+        rows = np.concatenate([piece[0] for piece in pieces])
+        _, regime, shots, self.number_, self.measured_ = pieces[0]
+        model = self.general().with_unlabelled(regime, self.number_, self.measured_)
+        if model is not None:
+            actual = [
+                part.errors_by_class.numpy() for part in parts if part.errors_by_class is not None
+            ]
+            members = [part.members.numpy() for part in parts if part.members is not None]
+            self.fitted_[regime] = refit(
+                model, rows, shots, np.concatenate(actual), np.concatenate(members)
             )
 
 
-def has_copies(support: Support) -> Tensor:
-    """Whether an episode has the same shot twice: (E,), bool."""
-    features = support.features.flatten(1, 2).double()
-    numbers = torch.arange(1, features.shape[-1] + 1, dtype=torch.float64, device=features.device)
-    # Different shots practically never have the same product with an irregular vector.
-    irregular = torch.sin(numbers**2)
-    products = (features @ irregular).masked_fill(~support.mask.flatten(1), torch.nan)
-    ordered = products.sort(-1).values
-    return (ordered[:, 1:] == ordered[:, :-1]).any(-1)
+class AutoSupport(Auto):
+    """``auto`` from the support alone, also where episodes have unlabelled images."""
+
+    unlabelled = "ignored"
 
 
-def _select(support: Support, head: Head, rows: NDArray) -> tuple[Support, Head]:
+def _rounded(per_class: NDArray, measured: bool) -> NDArray:
+    """Numbers (E,) to two digits, so that few models serve many episodes; 0 if measured."""
+    if measured:
+        return np.zeros_like(per_class)
+    size = 10.0 ** (np.floor(np.log10(np.maximum(per_class, 1e-3))) - 1)
+    rounded: NDArray = np.round(per_class / size) * size
+    return rounded
+
+
+def _evidence(
+    support: Support, head: Head, unlabelled: Unlabelled | None, base: BaseClasses
+) -> Evidence:
+    if unlabelled is None:
+        return Evidence(support, head, base)
+    return UnlabelledEvidence(support, head, base, unlabelled)
+
+
+def _spread_out(
+    doubts: Iterable[tuple[str, Tensor]], selected: NDArray
+) -> Iterator[tuple[str, Tensor]]:
+    """Doubts about the selected episodes as doubts about all."""
+    for reason, episodes in doubts:
+        everywhere = np.zeros(len(selected), dtype=bool)
+        everywhere[selected] = episodes.cpu().numpy()
+        yield reason, torch.from_numpy(everywhere)
+
+
+def _select(
+    support: Support, head: Head, unlabelled: Unlabelled | None, rows: NDArray
+) -> tuple[Support, Head, Unlabelled | None]:
     """Select episodes by the mask `rows` (E,), and fit the head on them."""
     if rows.all():
-        return support, head
-    selected = support[torch.from_numpy(rows).to(support.mask.device)]
-    return selected, head.clone().fit(selected)
-
-
-def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:
-    """Fit coefficients and residuals to base-class episodes of one number of shots.
-
-    Parameters
-    ----------
-    model : Model
-        The transferred model: the mean of the prior.
-    x : ndarray of shape (B, N, P)
-    shots : float
-    actual : ndarray of shape (B, N)
-        Error of every class.
-    members : ndarray of shape (B, N)
-        Class numbers.
-    """
-    z = model.standardise(x)
-    classes = len(np.unique(members))
-    precision = np.full(z.shape[-1] + 1, PRECISION[1])
-    precision[0] = PRECISION[0]
-    coefficients = fit_probit(
-        z.reshape(-1, z.shape[-1]),
-        actual.reshape(-1),
-        np.full(actual.size, classes / actual.size),
-        model.coefficients_at(np.array([shots]))[0],
-        precision,
-    )
-    by_class = ndtr(coefficients[0] + z @ coefficients[1:])
-    predicted = by_class.mean(-1)
-    inflation = new_classes(predicted, actual, members, by_class)
-    residuals = Residuals.of(predicted, actual.mean(-1), inflation)
-    # If episodes share all their classes, they do not show the variation between episodes: with
-    # this weight the residuals are those of other data sets.
-    shared = actual.shape[1] / classes
-    quantiles = (1 - shared) * residuals.quantiles + shared * model.residuals_at(shots).quantiles
-    return model.with_row(shots, coefficients, quantiles)
+        return support, head, unlabelled
+    chosen = torch.from_numpy(rows).to(support.mask.device)
+    selected = support[chosen]
+    part = None if unlabelled is None else unlabelled[chosen]
+    return selected, head.clone().fit(selected), part

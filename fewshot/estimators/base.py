@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -20,6 +20,8 @@ from fewshot.registry import parameter_names
 if TYPE_CHECKING:
     from fewshot.estimators.calibration.transferred import General
 
+# With fewer base classes the covariance between them is not reliable.
+ENOUGH_CLASSES = 10
 NO_NUMBER = "its numbers left the range of floating point"
 OnEpisodes: TypeAlias = Callable[[Support, Head], Tensor]
 OnUnlabelled: TypeAlias = Callable[[Support, Head, Unlabelled], Tensor]
@@ -125,6 +127,10 @@ class BaseClasses:
         Why there are no errors.
     map_unlabelled : callable, optional
         As `map`, of episodes with unlabelled images, for ``function(support, head, unlabelled)``.
+    folds : callable returning a sequence of BaseClasses, optional
+        The base classes in parts, each with episodes of its classes alone and with moments of the
+        other ones: episodes on which a prior from these moments knows as little of the classes as
+        it does of novel ones. With unlabelled images; computed on first use.
     """
 
     def __init__(
@@ -137,6 +143,7 @@ class BaseClasses:
         members: Tensor | None = None,
         reason: str = "no base classes: the data set has no base/novel split",
         map_unlabelled: Callable[[OnUnlabelled], Tensor] | None = None,
+        folds: Callable[[], Sequence[BaseClasses]] | None = None,
     ) -> None:
         if errors is None and errors_by_class is not None:
             errors = errors_by_class.mean(-1)
@@ -148,6 +155,7 @@ class BaseClasses:
         self._moments = moments
         self._map = map
         self._map_unlabelled = map_unlabelled
+        self._folds = folds
 
     @cached_property
     def moments(self) -> Moments | None:
@@ -155,11 +163,21 @@ class BaseClasses:
         return None if self._moments is None else self._moments()
 
     @cached_property
+    def folds(self) -> Sequence[BaseClasses]:
+        """The base classes in parts, each with moments of the others; empty if they are too few."""
+        return () if self._folds is None else self._folds()
+
+    @cached_property
     def covariance(self) -> Tensor | None:
         """Pooled within-class covariance (D, D); None without base classes."""
         if self._covariance is not None:
             return self._covariance()
         return None if self.moments is None else self.moments.covariance
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether there are enough base classes for a prior of other classes."""
+        return self.moments is not None and len(self.moments.means) >= ENOUGH_CLASSES
 
     @property
     def has_episodes(self) -> bool:

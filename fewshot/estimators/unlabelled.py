@@ -25,13 +25,16 @@ class Unlabelled:
         Zero in the padding.
     mask : Tensor of shape (E, U), bool
         False where an episode has fewer than U images.
+    measured : bool
+        Whether they are the images whose error is asked for, the queries of the episodes.
     """
 
     features: Tensor
     mask: Tensor
+    measured: bool = False
 
     @classmethod
-    def of(cls, features: Tensor, mask: Tensor | None = None) -> Unlabelled:
+    def of(cls, features: Tensor, mask: Tensor | None = None, measured: bool = False) -> Unlabelled:
         """Check shapes and that numbers can be squared, and zero the padding.
 
         Raises
@@ -51,7 +54,7 @@ class Unlabelled:
         if not bool(mask.all()):
             features = features.masked_fill(~mask[..., None], 0.0)
         check_squares("unlabelled", features)
-        return cls(features, mask)
+        return cls(features, mask, measured)
 
     @cached_property
     def memory(self) -> dict[Any, Any]:
@@ -85,4 +88,4 @@ class Unlabelled:
 
     def __getitem__(self, episodes: Any) -> Unlabelled:
         """The same for a selection of episodes."""
-        return Unlabelled(self.features[episodes], self.mask[episodes])
+        return Unlabelled(self.features[episodes], self.mask[episodes], self.measured)

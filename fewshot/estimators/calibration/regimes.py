@@ -1,43 +1,70 @@
-"""Regimes: the covariates that are defined for shots, head and base classes."""
+"""Regimes: the covariates that are defined for shots, head, base classes and unlabelled images."""
 
 from __future__ import annotations
 
 import torch
 
-from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.base import ENOUGH_CLASSES, BaseClasses
 from fewshot.heads.base import Head, Support
 
-# With fewer base classes the covariance between them is not reliable.
-ENOUGH_CLASSES = 10
 ONE_SHOT_ALONE = "one shot"
 
 # `closed` regimes are for heads whose weights follow the class means (nearest class mean); the
-# others for heads that are evaluated on held-out shots.
-REGIMES: dict[str, tuple[str, ...]] = {
+# others for heads that are evaluated on held-out shots, linear ones and the rest.
+SUPPORT_ALONE: dict[str, tuple[str, ...]] = {
     "closed": ("ways", "risk", "overlap"),
     "closed, some base classes": ("ways", "risk_blended", "overlap"),
     "closed, base classes": ("ways", "risk_blended", "overlap", "risk_posterior"),
     "held out": ("ways", "risk", "overlap"),
     "held out, base classes": ("ways", "risk", "overlap", "risk_posterior"),
+    "not linear": ("ways", "risk", "overlap"),
     "one shot, base classes": ("ways", "risk_base", "risk_posterior"),
     ONE_SHOT_ALONE: ("ways",),
 }
+# What unlabelled images add, without a prior of the classes and with one from base classes.
+UNLABELLED: dict[str, tuple[str, ...]] = {
+    "unlabelled": ("disagreement",),
+    "unlabelled, prior": ("disagreement", "disagreement_prior"),
+}
+REGIMES: dict[str, tuple[str, ...]] = SUPPORT_ALONE | {
+    f"{regime}, {seen}": covariates + further
+    for regime, covariates in SUPPORT_ALONE.items()
+    for seen, further in UNLABELLED.items()
+}
+# Unlabelled images per class that a calibrator is fitted for, and the case that they are the very
+# images whose error is asked for.
+NUMBERS = (5, 15, 50)
+MEASURED = "measured"
 
 
-def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
-    """Return the regime of every episode."""
+def regime_of(
+    support: Support, head: Head, base: BaseClasses, unlabelled: bool = False
+) -> list[str]:
+    """Return the regime of every episode.
+
+    Parameters
+    ----------
+    support : Support
+    head : Head
+        Fitted on `support`.
+    base : BaseClasses
+    unlabelled : bool
+        Whether there are unlabelled images.
+    """
     form = head.linear()
     usable = form is not None and base.moments is not None
     closed = form is not None and form.response is not None
     means = closed or (form is not None and head.means_at_one_shot)
     one_shot = "one shot, base classes" if usable and means else ONE_SHOT_ALONE
-    multi_shot = "closed" if closed else "held out"
+    multi_shot = "closed" if closed else "held out" if form is not None else "not linear"
     if usable:
-        assert base.moments is not None
-        if len(base.moments.means) >= ENOUGH_CLASSES:
+        if base.has_prior:
             multi_shot += ", base classes"
         elif closed:
             multi_shot += ", some base classes"
+    if unlabelled:
+        seen = ", unlabelled, prior" if base.has_prior else ", unlabelled"
+        one_shot, multi_shot = one_shot + seen, multi_shot + seen
     several_shots = (support.counts > 1).any(-1)
     if bool(several_shots.all()):
         return [multi_shot] * len(several_shots)
@@ -47,3 +74,26 @@ def regime_of(support: Support, head: Head, base: BaseClasses) -> list[str]:
         multi_shot if has_variance else one_shot
         for has_variance in torch.Tensor.tolist(several_shots)
     ]
+
+
+def with_number(regime: str, number: int | str) -> str:
+    """Name of the model of a regime for a number of unlabelled images per class."""
+    return f"{regime} ({number})"
+
+
+def without_number(name: str) -> str:
+    """The regime of a model's name."""
+    return name.partition(" (")[0]
+
+
+__all__ = [
+    "ENOUGH_CLASSES",
+    "MEASURED",
+    "NUMBERS",
+    "ONE_SHOT_ALONE",
+    "REGIMES",
+    "SUPPORT_ALONE",
+    "regime_of",
+    "with_number",
+    "without_number",
+]

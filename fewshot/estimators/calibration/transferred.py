@@ -16,7 +16,13 @@ from scipy.special import ndtr
 
 from fewshot.estimators.calibration.calibrated import Steps, check_shots
 from fewshot.estimators.calibration.intervals import GRID, Residuals
-from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.regimes import (
+    MEASURED,
+    NUMBERS,
+    REGIMES,
+    with_number,
+    without_number,
+)
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path, regular_file
 from fewshot.heads import heads as head_registry
@@ -77,6 +83,28 @@ class Model:
             shots=np.append(self.shots[others], shots)[order],
             coefficients=np.vstack([self.coefficients[others], coefficients])[order],
             residuals=np.vstack([self.residuals[others], residuals])[order],
+        )
+
+    def between(self, other: Model, share: float) -> Model:
+        """The model `share` of the way to another one of the same covariates.
+
+        Coefficients and residuals are mixed, on the scales of this model.
+        """
+        ratio = self.scale / other.scale
+        slopes = other.coefficients[:, 1:] * ratio
+        moved = ((self.centre - other.centre) / other.scale * other.coefficients[:, 1:]).sum(-1)
+        intercepts = other.coefficients[:, 0] + moved
+        same = replace(
+            other,
+            centre=self.centre,
+            scale=self.scale,
+            coefficients=np.column_stack([intercepts, slopes]),
+        )
+        residuals = _interpolate(self.shots, other.shots, other.residuals)
+        return replace(
+            self,
+            coefficients=(1 - share) * self.coefficients + share * same.coefficients_at(self.shots),
+            residuals=(1 - share) * self.residuals + share * residuals,
         )
 
 
@@ -160,7 +188,12 @@ class General:
         return not self.heads or registered_as(head, self.heads)
 
     def model(self, regime: str) -> Model:
-        """Return the model of a regime; FewshotError if the calibrator has none."""
+        """Return the model of a regime; FewshotError if the calibrator has none.
+
+        Calibrators fitted without heads that are not linear have that of linear ones for them.
+        """
+        if regime == "not linear" and regime not in self.models:
+            regime = "held out"
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",
@@ -168,6 +201,31 @@ class General:
                 "Fit it on data sets of that kind, or use the one of the package.",
             )
         return self.models[regime]
+
+    def with_unlabelled(self, regime: str, per_class: float, measured: bool) -> Model | None:
+        """The model of a regime with unlabelled images; None if the calibrator has none.
+
+        Parameters
+        ----------
+        regime : str
+        per_class : float
+            Unlabelled images over classes; linear in its logarithm between the numbers that were
+            fitted, constant outside.
+        measured : bool
+            Whether they are the images whose error is asked for.
+        """
+        own = self.models.get(with_number(regime, MEASURED))
+        if measured and own is not None:
+            return own
+        numbers = [n for n in NUMBERS if with_number(regime, n) in self.models]
+        if not numbers:
+            return None
+        models = [self.models[with_number(regime, n)] for n in numbers]
+        place = float(np.interp(np.log(max(per_class, 1e-3)), np.log(numbers), range(len(numbers))))
+        lower = min(int(place), len(numbers) - 1)
+        if place == lower:
+            return models[lower]
+        return models[lower].between(models[lower + 1], place - lower)
 
     def steps(self, estimator: str, head: str) -> Steps:
         """Return the calibrators of another estimator; FewshotError if there are none."""
@@ -283,7 +341,7 @@ def _load(path: Path, modified: float) -> General:
 
 def _from_json(regime: str, content: dict[str, Any]) -> Model:
     names = tuple(content["covariates"])
-    if REGIMES.get(regime) != names:
+    if REGIMES.get(without_number(regime)) != names:
         raise ValueError(f"regime {regime!r} with covariates {', '.join(names)} is unknown")
     arrays = {key: np.array(content[key], dtype=np.float64) for key in ARRAYS}
     P, S = len(names), len(arrays["shots"])
