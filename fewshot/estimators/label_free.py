@@ -245,7 +245,7 @@ class GeneralizationDisagreement(LabelFree):
     """
 
     tags = EstimatorTags(
-        order_tolerance=0.06, scale_invariant=True, at_one_shot=False, without_base=True
+        order_tolerance=0.1, scale_invariant=True, at_one_shot=False, without_base=True
     )
     needs_two_shots = True
 
