@@ -154,15 +154,19 @@ class AverageThresholdedConfidence(_OfProbabilities):
         expect_choice("estimator.atc.score", self.score, ("negative_entropy", "max_confidence"))
 
     def _of(self, outputs: HeadProbabilities, support: Support, mask: Tensor) -> Tensor:
-        weights = (
-            support.mask.double() / (support.counts.double() * support.counts.shape[1])[..., None]
-        )
+        each = support.mask.double() / support.counts.double()[..., None]
+        weights = each / each.shape[1]  # classes count alike
+        ways = torch.arange(each.shape[1], device=each.device)
+        wrong = outputs.scores.argmax(-1) != ways[:, None]
+        # In float64, as is the sum of weights that it is compared with.
+        error = (weights * wrong).sum((1, 2))
+        finite = held_out_error(outputs.scores, support).isfinite()
         return share_below(
             self._confidence(outputs.unlabelled),
             mask,
             self._confidence(outputs.held_out).flatten(1),
             weights.flatten(1),
-            held_out_error(outputs.scores, support).double(),
+            torch.where(finite, error, torch.nan),
         )
 
     def _confidence(self, probabilities: Tensor) -> Tensor:

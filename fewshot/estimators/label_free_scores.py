@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fewshot.estimators.transport import largest_gain
 
-# Weights of shots are ratios of small integers: sums that differ by less are equal.
+# Weights of shots are ratios of small integers, confidences functions of the same probabilities in
+# another order: those that differ by less are equal.
 EQUAL = 1e-9
 
 
@@ -69,11 +70,13 @@ def share_below(
     place = torch.where(reached.any(-1), reached.int().argmax(-1), reached.shape[-1] - 1)
     threshold = held_out.gather(-1, place[:, None])
     threshold = torch.where(reached.any(-1, keepdim=True), threshold, torch.inf)
-    below = (weights * (held_out < threshold)).sum(-1)
-    at = (weights * (held_out == threshold)).sum(-1)
+    low, high = threshold - EQUAL, threshold + EQUAL
+    below = (weights * (held_out < low)).sum(-1)
+    at = (weights * ((low <= held_out) & (held_out <= high))).sum(-1)
     fraction = ((error - below) / at).nan_to_num(0.0, 0.0, 0.0).clamp(0.0, 1.0)
-    counted = (confidence < threshold) + fraction[:, None] * (confidence == threshold)
-    return mean_of_images(counted, mask)
+    ties = (low <= confidence) & (confidence <= high)
+    share = mean_of_images((confidence < low) + fraction[:, None] * ties, mask)
+    return share.masked_fill(error.isnan(), torch.nan)
 
 
 def transport_cost(probabilities: Tensor, mask: Tensor) -> Tensor:
