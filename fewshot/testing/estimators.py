@@ -34,7 +34,12 @@ from fewshot.testing.check import (
     run,
 )
 from fewshot.testing.predictions import fitted, predicted, predicted_for, require_valid
-from fewshot.testing.unlabelled import UNLABELLED, UNLABELLED_WITH_HEADS
+from fewshot.testing.unlabelled import (
+    UNLABELLED_WITH_HEADS,
+    every_head,
+    says_what_it_does_with_unlabelled_images,
+    unlabelled_images_change_what_sees_them,
+)
 from fewshot.testing.with_heads import DEGENERATE, WITH_HEADS, accelerator, degenerate_supports
 
 SPACE = {"backbone": "net", "feature": "last", "normalize": "none", "dimensions": D}
@@ -65,7 +70,7 @@ def check_estimator(estimator: ErrorEstimator) -> None:
 
 def estimator_checks() -> Pairs:
     """Names and checks; a check is called with an estimator."""
-    checks = [Check(function.__name__, function) for function in (*ALONE, *UNLABELLED)]
+    checks = [Check(function.__name__, function) for function in ALONE]
     for function in (*WITH_HEADS, *UNLABELLED_WITH_HEADS):
         checks += [Check(f"{function.__name__} ({head})", function, (head,)) for head in JUDGED]
     for kind in DEGENERATE:
@@ -188,10 +193,13 @@ def scale_of_features(estimator: ErrorEstimator) -> None:
 
 ALONE = (
     is_an_estimator,
+    says_what_it_does_with_unlabelled_images,
     no_room_for_queries,
     parameters_are_kept,
     queries_change_what_sees_them,
     configured_for_a_run,
     no_number_without_a_reason,
     scale_of_features,
+    unlabelled_images_change_what_sees_them,
+    every_head,
 )
