@@ -1,4 +1,4 @@
-"""Estimators of the error of an episode from its support alone."""
+"""Estimators of the error of an episode from its support and, some of them, unlabelled images."""
 
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from fewshot.estimators.empirical_bayes import EmpiricalBayes as EmpiricalBayes
     from fewshot.estimators.gaussian import Gaussian as Gaussian
     from fewshot.estimators.kfold import KFold as KFold
+    from fewshot.estimators.label_free import AverageConfidence as AverageConfidence
+    from fewshot.estimators.label_free import (
+        AverageThresholdedConfidence as AverageThresholdedConfidence,
+    )
+    from fewshot.estimators.label_free import (
+        ConfidenceOptimalTransport as ConfidenceOptimalTransport,
+    )
+    from fewshot.estimators.label_free import DifferenceOfConfidences as DifferenceOfConfidences
+    from fewshot.estimators.label_free import (
+        GeneralizationDisagreement as GeneralizationDisagreement,
+    )
+    from fewshot.estimators.label_free import MaNo as MaNo
+    from fewshot.estimators.label_free import NuclearNorm as NuclearNorm
     from fewshot.estimators.loo import LeaveOneOut as LeaveOneOut
     from fewshot.estimators.margin import Margin as Margin
     from fewshot.estimators.margin_t import MarginT as MarginT
@@ -69,6 +82,41 @@ estimators.add(
     "regression on the Davies-Bouldin index; learns from base-class episodes",
 )
 estimators.add(
+    "confidence",
+    "fewshot.estimators.label_free:AverageConfidence",
+    "1 - mean confidence on unlabelled images (Hendrycks and Gimpel 2017)",
+)
+estimators.add(
+    "doc",
+    "fewshot.estimators.label_free:DifferenceOfConfidences",
+    "held-out error plus the fall of confidence on unlabelled images (Guillory et al. 2021)",
+)
+estimators.add(
+    "atc",
+    "fewshot.estimators.label_free:AverageThresholdedConfidence",
+    "unlabelled images below a threshold of confidence (Garg et al. 2022)",
+)
+estimators.add(
+    "gde",
+    "fewshot.estimators.label_free:GeneralizationDisagreement",
+    "disagreement of half-support heads on unlabelled images (Jiang et al. 2022)",
+)
+estimators.add(
+    "cot",
+    "fewshot.estimators.label_free:ConfidenceOptimalTransport",
+    "transport of confidences on unlabelled images to equal shares of labels (Lu et al. 2023)",
+)
+estimators.add(
+    "nuclear_norm",
+    "fewshot.estimators.label_free:NuclearNorm",
+    "1 - nuclear norm of probabilities of unlabelled images (Deng et al. 2023)",
+)
+estimators.add(
+    "mano",
+    "fewshot.estimators.label_free:MaNo",
+    "1 - matrix norm of normalised logits of unlabelled images (Xie et al. 2024)",
+)
+estimators.add(
     "stack",
     "fewshot.estimators.calibration.calibrated:Stack",
     "several estimators as one, by regression on base-class episodes",
@@ -92,17 +140,24 @@ estimators.add(
 # Classes and functions by the module that has them.
 _HOMES = {
     "Auto": "auto",
+    "AverageConfidence": "label_free",
+    "AverageThresholdedConfidence": "label_free",
     "BaseClasses": "base",
     "Bootstrap632": "bootstrap632",
+    "ConfidenceOptimalTransport": "label_free",
     "Constant": "constant",
     "DaviesBouldin": "davies_bouldin",
+    "DifferenceOfConfidences": "label_free",
     "EmpiricalBayes": "empirical_bayes",
     "ErrorEstimator": "base",
     "Gaussian": "gaussian",
+    "GeneralizationDisagreement": "label_free",
     "KFold": "kfold",
     "LeaveOneOut": "loo",
+    "MaNo": "label_free",
     "Margin": "margin",
     "MarginT": "margin_t",
+    "NuclearNorm": "label_free",
     "Oracle": "oracle",
     "OracleSigma": "oracle",
     "Prediction": "base",

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.moments import Moments
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.heads import heads
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.ncm import NCM
 from fewshot.text.gaussians.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
 from fewshot.text.gaussians.mixing import Pool
 
-# Episodes, classes, shots and dimensions.
-E, N, K, D = 8, 4, 5, 20
+# Episodes, classes, shots, dimensions, and unlabelled images of every class.
+E, N, K, D, U = 8, 4, 5, 20, 6
 JUDGED = ("ncm", "lda", "text_gaussian")
 
 
@@ -32,10 +33,34 @@ def draw(
 ) -> Support:
     """Support of random classes; the larger the spread, the harder."""
     generator = torch.Generator().manual_seed(seed)
-    means = torch.randn(episodes, ways, 1, dim, generator=generator, dtype=torch.float64)
-    noise = torch.randn(episodes, ways, shots, dim, generator=generator, dtype=torch.float64)
+    means = _normal(generator, episodes, ways, 1, dim)
+    noise = _normal(generator, episodes, ways, shots, dim)
     context = _context_of(means[:, :, 0], generator).to(dtype)
     return Support.of((means + spread * noise).to(dtype), None, context)
+
+
+def draw_images(
+    ways: int = N,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    spread: float | Tensor = 1.2,
+    episodes: int = E,
+    dim: int = D,
+) -> Tensor:
+    """Other images (E, N, U, D) of the classes that `draw` draws with the same arguments."""
+    generator = torch.Generator().manual_seed(seed)
+    means = _normal(generator, episodes, ways, 1, dim)
+    others = torch.Generator().manual_seed(1000 + seed)
+    return (means + spread * _normal(others, episodes, ways, U, dim)).to(dtype)
+
+
+def unlabelled_of(images: Tensor) -> Unlabelled:
+    """Images (E, N, U, D) without their labels, those of all classes in turn."""
+    return Unlabelled.of(images.transpose(1, 2).flatten(1, 2))
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def _context_of(means: Tensor, generator: torch.Generator) -> Context:
@@ -55,7 +80,9 @@ def base_classes(head: str, shots: int = K) -> BaseClasses:
     rng = torch.Generator().manual_seed(99)
     means = torch.randn(12, D, generator=rng, dtype=torch.float64)
     spread = torch.linspace(0.3, 4.0, 60, dtype=torch.float64)
-    support = draw(seed=98, episodes=60, spread=spread[:, None, None, None], shots=shots)
+    spreads = spread[:, None, None, None]
+    support = draw(seed=98, episodes=60, spread=spreads, shots=shots)
+    unlabelled = unlabelled_of(draw_images(seed=98, episodes=60, spread=spreads))
     noise = torch.rand(60, N, generator=rng, dtype=torch.float64)
     moments = Moments(
         means, torch.full((12,), 30.0).double(), 1.44 * torch.eye(D, dtype=torch.float64)
@@ -66,6 +93,7 @@ def base_classes(head: str, shots: int = K) -> BaseClasses:
         map=lambda function: function(support, judged),
         errors_by_class=0.1 * noise + 0.15 * spread[:, None],
         members=torch.stack([torch.randperm(12, generator=rng)[:N] for _ in range(60)]),
+        map_unlabelled=lambda function: function(support, judged, unlabelled),
     )
 
 

@@ -14,7 +14,16 @@ from fewshot.estimators.base import (
 from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Support
-from fewshot.testing.base_classes import JUDGED, D, K, Lost, base_classes, draw
+from fewshot.testing.base_classes import (
+    JUDGED,
+    D,
+    K,
+    Lost,
+    base_classes,
+    draw,
+    draw_images,
+    unlabelled_of,
+)
 from fewshot.testing.check import (
     Check,
     Pairs,
@@ -24,7 +33,13 @@ from fewshot.testing.check import (
     require_object_of,
     run,
 )
-from fewshot.testing.predictions import fitted, predicted, require_valid
+from fewshot.testing.predictions import fitted, predicted, predicted_for, require_valid
+from fewshot.testing.unlabelled import (
+    UNLABELLED_WITH_HEADS,
+    every_head,
+    says_what_it_does_with_unlabelled_images,
+    unlabelled_images_change_what_sees_them,
+)
 from fewshot.testing.with_heads import DEGENERATE, WITH_HEADS, accelerator, degenerate_supports
 
 SPACE = {"backbone": "net", "feature": "last", "normalize": "none", "dimensions": D}
@@ -37,8 +52,8 @@ def check_estimator(estimator: ErrorEstimator) -> None:
     ----------
     estimator : ErrorEstimator
         Not fitted; it is copied. What it declares as ``tags``
-        (`fewshot.estimators.tags.EstimatorTags`), ``least_shots`` and ``sees_queries`` is taken
-        into account.
+        (`fewshot.estimators.tags.EstimatorTags`), ``least_shots``, ``sees_queries`` and
+        ``unlabelled`` is taken into account.
 
     Raises
     ------
@@ -56,7 +71,7 @@ def check_estimator(estimator: ErrorEstimator) -> None:
 def estimator_checks() -> Pairs:
     """Names and checks; a check is called with an estimator."""
     checks = [Check(function.__name__, function) for function in ALONE]
-    for function in WITH_HEADS:
+    for function in (*WITH_HEADS, *UNLABELLED_WITH_HEADS):
         checks += [Check(f"{function.__name__} ({head})", function, (head,)) for head in JUDGED]
     for kind in DEGENERATE:
         for shots, dtype in ((2, torch.float64), (K, torch.float32)):
@@ -76,10 +91,15 @@ def is_an_estimator(estimator: ErrorEstimator) -> None:
 
 
 def no_room_for_queries(estimator: ErrorEstimator) -> None:
-    """``predict`` gets the support and the head, nothing else."""
+    """``predict`` gets the support and the head, ``predict_with`` unlabelled images as well."""
     names = list(inspect.signature(estimator.predict).parameters)
     require(
         names == ["support", "head"], f"expected predict(support, head), got the parameters {names}"
+    )
+    names = list(inspect.signature(estimator.predict_with).parameters)
+    require(
+        names == ["support", "head", "unlabelled"],
+        f"expected predict_with(support, head, unlabelled), got the parameters {names}",
     )
 
 
@@ -108,12 +128,14 @@ def queries_change_what_sees_them(estimator: ErrorEstimator) -> None:
         estimator.predict_knowing(support, judged, draw(seed=0, shots=9, spread=spread)).error
         for spread in (0.3, 4.0)
     )
-    same = torch.equal(near, far)
+    same = torch.equal(near.nan_to_num(-1.0), far.nan_to_num(-1.0))
     require(
         estimator.sees_queries != same,
         f"expected sees_queries to say whether queries change its predictions, got "
         f"{estimator.sees_queries}",
     )
+    if estimator.unlabelled == "needed":
+        return  # it has no number without unlabelled images, which another check is about
     alone = estimator.predict(support, judged)
     require(
         bool(alone.error.isnan().all()) == estimator.sees_queries,
@@ -145,7 +167,7 @@ def no_number_without_a_reason(estimator: ErrorEstimator) -> None:
         return
     support = draw()
     try:
-        prediction = fitted(estimator, "ncm").predict(support, Lost().fit(support))
+        prediction = predicted_for(fitted(estimator, "ncm"), Lost().fit(support), support)
     except FewshotError as error:
         require(
             "expected finite scores" in str(error),
@@ -163,17 +185,21 @@ def scale_of_features(estimator: ErrorEstimator) -> None:
     expected = predicted(estimator, "ncm", support).error
     for power in (40, -30):
         scaled = Support.of(support.features * 2.0**power, None, support.context)
-        error = predicted(estimator, "ncm", scaled).error
+        unlabelled = unlabelled_of(draw_images(dtype=torch.float32) * 2.0**power)
+        error = predicted(estimator, "ncm", scaled, unlabelled).error
         what = f"equal errors of features times 2^{power}, as the tags promise"
         require_close(error, expected, what, 1.3e-6, 1e-5)
 
 
 ALONE = (
     is_an_estimator,
+    says_what_it_does_with_unlabelled_images,
     no_room_for_queries,
     parameters_are_kept,
     queries_change_what_sees_them,
     configured_for_a_run,
     no_number_without_a_reason,
     scale_of_features,
+    unlabelled_images_change_what_sees_them,
+    every_head,
 )

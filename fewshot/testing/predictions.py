@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.heads import heads
-from fewshot.heads.base import Support
-from fewshot.testing.base_classes import E, K, base_classes
+from fewshot.heads.base import Head, Support
+from fewshot.testing.base_classes import E, K, base_classes, draw_images, unlabelled_of
 from fewshot.testing.check import require
 
 
@@ -17,9 +18,28 @@ def fitted(estimator: ErrorEstimator, head: str, shots: int = K) -> ErrorEstimat
     return estimator.with_params().fit(base_classes(head, shots))
 
 
-def predicted(estimator: ErrorEstimator, head: str, support: Support) -> Prediction:
-    """Prediction for a new head of a name, fitted on the support."""
-    return estimator.predict(support, heads.create(head).fit(support))
+def predicted(
+    estimator: ErrorEstimator, head: str, support: Support, unlabelled: Unlabelled | None = None
+) -> Prediction:
+    """Prediction for a new head of a name, fitted on the support.
+
+    With unlabelled images, if the estimator sees any: by default those that go with `draw`.
+    """
+    return predicted_for(estimator, heads.create(head).fit(support), support, unlabelled)
+
+
+def predicted_for(
+    estimator: ErrorEstimator, judged: Head, support: Support, unlabelled: Unlabelled | None = None
+) -> Prediction:
+    """Prediction for a fitted head; as `predicted`."""
+    if estimator.unlabelled == "ignored":
+        return estimator.predict(support, judged)
+    if unlabelled is None:
+        episodes, ways, _, dim = support.features.shape
+        dtype = support.features.dtype
+        images = draw_images(ways=ways, episodes=episodes, dim=dim, dtype=dtype)
+        unlabelled = unlabelled_of(images)
+    return estimator.predict_with(support, judged, unlabelled)
 
 
 def require_valid(prediction: Prediction, episodes: int = E) -> None:

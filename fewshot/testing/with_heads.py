@@ -11,9 +11,9 @@ from fewshot.estimators.base import BaseClasses, ErrorEstimator
 from fewshot.estimators.calibration.transferred import load_general
 from fewshot.heads import heads
 from fewshot.heads.base import Head, Query, Support
-from fewshot.testing.base_classes import E, K, draw
+from fewshot.testing.base_classes import E, K, draw, draw_images, unlabelled_of
 from fewshot.testing.check import global_seed, require, require_close
-from fewshot.testing.predictions import fitted, predicted, require_valid
+from fewshot.testing.predictions import fitted, predicted, predicted_for, require_valid
 
 DEGENERATE: dict[str, Callable[[Tensor], Tensor]] = {
     "zero variance": lambda x: x[:, :, :1].expand_as(x),
@@ -80,7 +80,7 @@ def head_is_left(estimator: ErrorEstimator, head: str) -> None:
     support, query = draw(), Query.of(draw(seed=3).features.flatten(1, 2))
     judged: Head = heads.create(head).fit(support)
     scores, features = judged.scores(query), support.features.clone()
-    fitted(estimator, head).predict(support, judged)
+    predicted_for(fitted(estimator, head), judged, support)
     require(
         torch.equal(judged.scores(query), scores),
         "expected `predict` to leave the head as it is; fit a clone of it: head.clone()",
@@ -95,12 +95,15 @@ def batch_equals_loop(estimator: ErrorEstimator, head: str) -> None:
     if estimator.sees_queries:
         return
     estimator, support = fitted(estimator, head), draw()
+    unlabelled = unlabelled_of(draw_images())
     mask = support.mask.clone()
     mask[::2, 0, 3:] = mask[::3, 2, 2:] = False  # some episodes have fewer shots of some classes
     mask[5, :, max(1, estimator.least_shots) :] = False  # and one has few of each
     for mixed in (support, Support.of(support.features, mask, support.context)):
-        whole = predicted(estimator, head, mixed)
-        each = [predicted(estimator, head, mixed[e : e + 1]) for e in range(E)]
+        whole = predicted(estimator, head, mixed, unlabelled)
+        each = [
+            predicted(estimator, head, mixed[e : e + 1], unlabelled[e : e + 1]) for e in range(E)
+        ]
         for name in ("error", "lower", "upper", "bands"):
             together = getattr(whole, name)
             if together is not None:
@@ -231,7 +234,15 @@ def harder_episodes(estimator: ErrorEstimator, head: str) -> None:
         return
     estimator = fitted(estimator, head)
     easy, hard = (
-        float(predicted(estimator, head, draw(spread=spread)).error.mean()) for spread in (0.3, 4.0)
+        float(
+            predicted(
+                estimator,
+                head,
+                draw(spread=spread),
+                unlabelled_of(draw_images(spread=spread)),
+            ).error.mean()
+        )
+        for spread in (0.3, 4.0)
     )
     require(
         hard > easy,
@@ -249,7 +260,8 @@ def degenerate_supports(
     support = draw(shots=shots, dtype=dtype)
     features = DEGENERATE[kind](support.features).clone()
     degenerate = Support.of(features, None, support.context)
-    require_valid(predicted(fitted(estimator, head), head, degenerate))
+    unlabelled = unlabelled_of(DEGENERATE[kind](draw_images(dtype=dtype)).clone())
+    require_valid(predicted(fitted(estimator, head), head, degenerate, unlabelled))
 
 
 def accelerator(estimator: ErrorEstimator, head: str) -> None:
@@ -259,7 +271,8 @@ def accelerator(estimator: ErrorEstimator, head: str) -> None:
     estimator, support = fitted(estimator, head), draw()
     error = predicted(estimator, head, support).error
     moved = Support.of(support.features.cuda(), support.mask.cuda())
-    there = predicted(estimator, head, moved).error.cpu()
+    unlabelled = unlabelled_of(draw_images().cuda())
+    there = predicted(estimator, head, moved, unlabelled).error.cpu()
     require_close(there, error, "equal errors on an accelerator", 1e-7)
 
 

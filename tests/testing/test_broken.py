@@ -7,6 +7,7 @@ import torch
 from fewshot.backbones.base import run_frozen
 from fewshot.backbones.callable import CallableBackbone
 from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.label_free import AverageConfidence
 from fewshot.estimators.loo import LeaveOneOut
 from fewshot.estimators.tags import EstimatorTags
 from fewshot.heads.base import Head, LinearForm
@@ -288,6 +289,62 @@ class Promises(Guess):
     tags = EstimatorTags(at_one_shot=True)
 
 
+class Looks(AverageConfidence):
+    """Mean confidence on the unlabelled images under another name: it passes."""
+
+
+class Mumbles(Looks):
+    unlabelled = "perhaps"
+
+
+class SaysItIgnoresThem(Looks):
+    unlabelled = "ignored"
+
+
+class SaysItNeedsThem(Guess):
+    unlabelled = "needed"
+
+
+class SaysItUsesThem(Guess):
+    unlabelled = "used"
+
+
+class NoReasonWithout(Looks):
+    def predict(self, support, head):
+        return Prediction.undefined(support, "sorry")
+
+
+class GuessesWithout(Looks):
+    def predict(self, support, head):
+        return Prediction(support.features.new_full((len(support.features),), 0.5))
+
+
+class FirstImages(Looks):
+    def predict_with(self, support, head, unlabelled):
+        first = type(unlabelled)(unlabelled.features[:, :6], unlabelled.mask[:, :6])
+        return super().predict_with(support, head, first)
+
+
+class SeesUnlabelledPadding(Looks):
+    def predict_with(self, support, head, unlabelled):
+        prediction = super().predict_with(support, head, unlabelled)
+        padding = (~unlabelled.mask).to(prediction.error).mean(-1) / 10
+        return Prediction((prediction.error + padding).clamp(0, 1), prediction.reason)
+
+
+class SeesOtherUnlabelled(Looks):
+    def predict_with(self, support, head, unlabelled):
+        error = super().predict_with(support, head, unlabelled)
+        return Prediction((error.error + error.error.nanmean()) / 2, error.reason)
+
+
+class LinearHeadsOnly(Looks):
+    def predict_with(self, support, head, unlabelled):
+        if head.linear() is None:
+            return Prediction.undefined(support, "this head is not linear")
+        return super().predict_with(support, head, unlabelled)
+
+
 ESTIMATORS = {
     OutOfRange: "expected errors in \\[0, 1\\]",
     Percent: "expected errors in \\[0, 1\\]",
@@ -302,12 +359,23 @@ ESTIMATORS = {
     WantsQueries: "expected predict\\(support, head\\), got the parameters",
     ClaimsQueries: "expected sees_queries to say whether queries change its predictions",
     InvertedInterval: "bounds|`lower` and `upper`",
+    Mumbles: "expected `unlabelled` to be one of ignored, used, needed, got 'perhaps'",
+    SaysItIgnoresThem: "unlabelled images to change its predictions exactly if|number",
+    SaysItNeedsThem: "unlabelled images to change its predictions exactly if",
+    SaysItUsesThem: "unlabelled images to change its predictions exactly if",
+    NoReasonWithout: "expected a reason that names the unlabelled images, got 'sorry'",
+    GuessesWithout: "expected no number without unlabelled images, as `unlabelled` is 'needed'",
+    FirstImages: "equal errors with unlabelled images in another order",
+    SeesUnlabelledPadding: "equal errors with unlabelled images that the mask leaves out",
+    SeesOtherUnlabelled: "by itself and in a batch",
+    LinearHeadsOnly: "every_head: head \\w+: expected a number for every episode",
     Promises: "expected a number at one shot with base classes, as tags.at_one_shot=True says",
 }  # fmt: skip
 
 
-def test_a_plain_estimator_passes():
-    check_estimator(Guess())
+@pytest.mark.parametrize("estimator", [Guess, Looks])
+def test_a_plain_estimator_passes(estimator):
+    check_estimator(estimator())
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: estimator.__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,6 +32,7 @@ from fewshot.estimators.calibration.intervals import (
     new_classes,
 )
 from fewshot.estimators.tags import EstimatorTags
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import expect, expect_choice
 from fewshot.heads.base import Head, Support
 
@@ -39,8 +40,16 @@ if TYPE_CHECKING:
     from fewshot.estimators.calibration.transferred import General
 
 
+NO_UNLABELLED_BASE = "the base-class episodes have no unlabelled images"
+NO_UNLABELLED = "it was calibrated with unlabelled images, and these episodes have none"
+
+
 class Calibrated(ErrorEstimator):
     """Calibrate estimators on base-class episodes, and measure their intervals there.
+
+    Estimators that see unlabelled images are calibrated on base-class episodes with unlabelled
+    images. Those that can do without are calibrated without where the base-class episodes have
+    none, and then see none in other episodes either.
 
     Parameters
     ----------
@@ -55,6 +64,8 @@ class Calibrated(ErrorEstimator):
     calibrator_ : Calibrator or None
     residuals_ : Residuals or None
         None without predictions on base classes, for the reason in ``reason_``.
+    with_unlabelled_ : bool
+        Whether it was calibrated with unlabelled images.
     """
 
     calibrates_itself = True
@@ -62,6 +73,7 @@ class Calibrated(ErrorEstimator):
     def __init__(
         self, inner: Mapping[str, ErrorEstimator], method: str = "slope", level: float = LEVEL
     ) -> None:
+        self.unlabelled = what_they_do(inner.values())
         self.inner = inner
         self.method = method
         self.level = level
@@ -76,7 +88,11 @@ class Calibrated(ErrorEstimator):
         self.calibrator_: Calibrator | None = None
         self.residuals_: Residuals | None = None
         self.reason_ = base.reason
-        if not base.has_episodes:
+        self.with_unlabelled_ = self.unlabelled != "ignored" and base.has_unlabelled
+        if self.unlabelled == "needed" and base.errors is not None and not base.has_unlabelled:
+            self.reason_ = NO_UNLABELLED_BASE
+            return self
+        if not self.with_unlabelled_ and not base.has_episodes:
             return self
         assert base.errors is not None
         raw, reasons = self._predict_base(base)
@@ -91,7 +107,25 @@ class Calibrated(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return calibrated errors (E,) with their intervals."""
-        predictions = [estimator.predict(support, head) for estimator in self.inner.values()]
+        if getattr(self, "with_unlabelled_", False):
+            return Prediction.undefined(support, NO_UNLABELLED)
+        return self._calibrated(support, self._predict_inner(support, head))
+
+    def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
+        """Return calibrated errors (E,) with their intervals."""
+        if not getattr(self, "with_unlabelled_", False):
+            return self.predict(support, head)
+        return self._calibrated(support, self._predict_inner(support, head, unlabelled))
+
+    def _predict_inner(
+        self, support: Support, head: Head, unlabelled: Unlabelled | None = None
+    ) -> list[Prediction]:
+        inner = self.inner.values()
+        if unlabelled is None:
+            return [estimator.predict(support, head) for estimator in inner]
+        return [estimator.predict_with(support, head, unlabelled) for estimator in inner]
+
+    def _calibrated(self, support: Support, predictions: list[Prediction]) -> Prediction:
         calibrator = getattr(self, "calibrator_", None)
         if calibrator is None or self.residuals_ is None:
             return Prediction.undefined(support, getattr(self, "reason_", self.base_.reason))
@@ -118,14 +152,17 @@ class Calibrated(ErrorEstimator):
     def _predict_base(self, base: BaseClasses) -> tuple[NDArray, list[str]]:
         reasons: dict[str, None] = {}
 
-        def raw_errors(support: Support, head: Head) -> Tensor:
-            predictions = [estimator.predict(support, head) for estimator in self.inner.values()]
+        def raw_errors(
+            support: Support, head: Head, unlabelled: Unlabelled | None = None
+        ) -> Tensor:
+            predictions = self._predict_inner(support, head, unlabelled)
             reasons.update(
                 dict.fromkeys(prediction.reason for prediction in predictions if prediction.reason)
             )
             return torch.stack([prediction.error.double() for prediction in predictions], -1)
 
-        return base.map(raw_errors).numpy(), list(reasons)
+        on_episodes = base.map_unlabelled if self.with_unlabelled_ else base.map
+        return on_episodes(raw_errors).numpy(), list(reasons)
 
 
 class Stack(Calibrated):
@@ -176,6 +213,7 @@ class Transferred(ErrorEstimator):
     calibrates_itself = True
 
     def __init__(self, inner: ErrorEstimator, steps: Steps, level: float = LEVEL) -> None:
+        self.unlabelled = inner.unlabelled
         self.inner = inner
         self.steps = steps
         self.level = level
@@ -193,7 +231,13 @@ class Transferred(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return calibrated errors (E,) with their intervals."""
-        prediction = self.inner.predict(support, head)
+        return self._calibrated(support, self.inner.predict(support, head))
+
+    def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
+        """Return calibrated errors (E,) with their intervals."""
+        return self._calibrated(support, self.inner.predict_with(support, head, unlabelled))
+
+    def _calibrated(self, support: Support, prediction: Prediction) -> Prediction:
         raw = prediction.error.double().cpu().numpy()[:, None]
         nearest = self.steps.nearest(float(support.typical_shots.mean()))
         calibrator, residuals = self.steps.calibrators[nearest], self.steps.residuals[nearest]
@@ -243,6 +287,12 @@ class Steps:
         if not np.isfinite(residuals).all() or (np.diff(residuals) < 0).any():
             raise ValueError("residuals are not finite or do not ascend")
         return cls(shots, calibrators, [Residuals(row) for row in residuals])
+
+
+def what_they_do(estimators: Iterable[ErrorEstimator]) -> str:
+    """Return what estimators together do with unlabelled images, as `ErrorEstimator.unlabelled`."""
+    each = {estimator.unlabelled for estimator in estimators}
+    return next((do for do in ("needed", "used") if do in each), "ignored")
 
 
 def check_shots(shots: NDArray) -> None:

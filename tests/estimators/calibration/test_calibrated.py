@@ -7,6 +7,8 @@ import torch
 import fewshot
 from fewshot.estimators.base import BaseClasses, ErrorEstimator, Prediction
 from fewshot.estimators.calibration.calibrated import (
+    NO_UNLABELLED,
+    NO_UNLABELLED_BASE,
     Calibrated,
     Stack,
     Steps,
@@ -17,6 +19,7 @@ from fewshot.estimators.calibration.intervals import GRID, Residuals, new_classe
 from fewshot.estimators.constant import Constant
 from fewshot.estimators.loo import LeaveOneOut
 from fewshot.estimators.margin import Margin
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Support
 from fewshot.heads.ncm import NCM
@@ -208,3 +211,93 @@ def test_the_coverage_of_the_constant_on_new_classes():
         )
         covered.append(result.summary["estimators"]["constant"]["coverage"])
     assert 0.8 < np.mean(covered) < 0.98
+
+
+class FirstUnlabelled(FirstFeature):
+    """The first feature of the first unlabelled image, or that of the support."""
+
+    unlabelled = "used"
+
+    def predict_with(self, support, head, unlabelled):
+        return Prediction(unlabelled.features[:, 0, 0])
+
+
+class NeedsUnlabelled(FirstUnlabelled):
+    unlabelled = "needed"
+
+    def predict(self, support, head):
+        return Prediction.undefined(support, "no unlabelled images")
+
+
+def base_with_unlabelled(raw, actual, members):
+    """Base-class episodes whose unlabelled images say 0.2 more than their supports."""
+    base = base_of(raw, actual, members)
+    unlabelled = Unlabelled.of(torch.tensor(raw)[:, None, None] + 0.2)
+    return BaseClasses(
+        map=base.map,
+        errors_by_class=base.errors_by_class,
+        members=base.members,
+        map_unlabelled=lambda function: base.map(
+            lambda support, head: function(support, head, unlabelled)
+        ),
+    )
+
+
+@pytest.mark.parametrize("estimator", [FirstUnlabelled, NeedsUnlabelled])
+def test_what_sees_unlabelled_images_is_calibrated_with_them(estimator):
+    raw, actual, members = example()
+    calibrated = Calibrated({"inner": estimator()}, "offset")
+    assert calibrated.unlabelled == estimator.unlabelled
+    calibrated.fit(base_with_unlabelled(raw, actual, members))
+    assert calibrated.with_unlabelled_
+    plain = Calibrated({"inner": FirstFeature()}, "offset").fit(base_of(raw, actual, members))
+    support, unlabelled = support_and_unlabelled()
+    with_them = calibrated.predict_with(support, NCM(), unlabelled)
+    assert with_them.error == pytest.approx(plain.predict(support, NCM()).error)
+    assert (with_them.lower < with_them.upper).all()
+    without = calibrated.predict(support, NCM())
+    assert without.error.isnan().all()
+    assert without.reason == NO_UNLABELLED
+
+
+def support_and_unlabelled():
+    raw = torch.tensor([0.2, 0.3, 0.4], dtype=torch.float64)
+    return supports(raw), Unlabelled.of(raw[:, None, None] + 0.2)
+
+
+def test_what_can_do_without_is_calibrated_without_where_base_classes_have_none():
+    raw, actual, members = example()
+    calibrated = Calibrated({"inner": FirstUnlabelled()}).fit(base_of(raw, actual, members))
+    plain = Calibrated({"inner": FirstFeature()}).fit(base_of(raw, actual, members))
+    support, unlabelled = support_and_unlabelled()
+    expected = plain.predict(support, NCM()).error
+    assert torch.equal(calibrated.predict(support, NCM()).error, expected)
+    assert torch.equal(calibrated.predict_with(support, NCM(), unlabelled).error, expected)
+
+
+def test_what_needs_them_says_that_base_classes_have_none():
+    calibrated = Calibrated({"inner": NeedsUnlabelled()}).fit(base_of(*example()))
+    support, unlabelled = support_and_unlabelled()
+    for prediction in (
+        calibrated.predict(support, NCM()),
+        calibrated.predict_with(support, NCM(), unlabelled),
+    ):
+        assert prediction.error.isnan().all()
+        assert prediction.reason == NO_UNLABELLED_BASE
+    nothing = Calibrated({"inner": NeedsUnlabelled()}).fit(BaseClasses(reason="no split"))
+    assert nothing.predict_with(support, NCM(), unlabelled).reason == "no split"
+
+
+def test_transferred_passes_unlabelled_images_on():
+    steps = Steps(np.array([2.0]), [Offset(0.1)], [Residuals(np.zeros(len(GRID)))])
+    transferred = Transferred(NeedsUnlabelled(), steps).fit(BaseClasses())
+    assert transferred.unlabelled == "needed"
+    support, unlabelled = support_and_unlabelled()
+    error = transferred.predict_with(support, NCM(), unlabelled).error
+    assert error == pytest.approx(unlabelled.features[:, 0, 0] - 0.1)
+    assert transferred.predict(support, NCM()).reason == "no unlabelled images"
+
+
+def test_a_stack_does_what_its_most_demanding_member_does():
+    assert Stack(("margin", "loo")).unlabelled == "ignored"
+    assert Stack(("margin", "cot")).unlabelled == "needed"
