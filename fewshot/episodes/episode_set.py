@@ -210,6 +210,12 @@ class EpisodeSet:
             counts += (self.unlabelled >= 0).sum(-1)
         return counts + self.query_counts.sum(-1) if self.queries_unlabelled else counts
 
+    @property
+    def largest_unlabelled(self) -> int:
+        """Upper bound of the unlabelled images of any episode."""
+        drawn = 0 if self.unlabelled is None else self.unlabelled.shape[1]
+        return drawn + self.ways * self.largest_query if self.queries_unlabelled else drawn
+
     @cached_property
     def place_of(self) -> NDArray:
         """Number of each row within its class, in the order of the rows: (M,)."""
@@ -220,7 +226,7 @@ class EpisodeSet:
 
     @cached_property
     def set_aside(self) -> NDArray:
-        """Rows (E, N, K + U') of each class that are no queries: shots, then unlabelled, -1 pads."""
+        """Rows (E, N, K + U') of the classes that are no queries: shots, then unlabelled."""
         if self.unlabelled is None or self.queries_unlabelled:
             return self.support
         own = _by_class(self.unlabelled, self.classes, self.labels)
@@ -356,7 +362,7 @@ def _check_disjoint(support: NDArray, query: NDArray) -> None:
 
 
 def _by_class(rows: NDArray, classes: NDArray, labels: NDArray) -> NDArray:
-    """Those of the rows (E, U) of an episode that are of its classes (E, N): (E, N, U'), -1 pads."""
+    """The rows (E, U) of episodes by their classes (E, N): (E, N, U'), -1 pads; no others."""
     many = int(max(labels.max(initial=0), classes.max(initial=0))) + 1
     ways = (np.arange(len(classes))[:, None] * many + classes).reshape(-1)
     order = np.argsort(ways)

@@ -13,6 +13,8 @@ from fewshot.episodes.shares import apportioned, dirichlet
 from fewshot.episodes.unlabelled_sampling import (
     ALPHA,
     IMAGES,
+    LEAST_OUTSIDE,
+    MIXED,
     OF_CLASSES,
     ORDER,
     STRANGERS,
@@ -174,6 +176,8 @@ def _strangers(
     blocks = np.searchsorted(pool, np.sort(classes, axis=1))
     begin, length = (np.cumsum(size) - size)[blocks], size[blocks]
     room = len(listed) - length.sum(1)
+    if sampling.strangers == MIXED and len(pool) - classes.shape[1] < LEAST_OUTSIDE:
+        room = np.zeros_like(room)
     counts = sampling.stranger_counts(others, room, seed, stream)
     place = np.zeros((len(classes), int(counts.max())), dtype=np.int64)
     for e in np.flatnonzero(counts):

@@ -23,6 +23,7 @@ EQUAL, DIRICHLET, MIXED = "equal", "dirichlet", "mixed"
 SHARES = (EQUAL, DIRICHLET)
 ALPHA = 2.0  # of the Dirichlet distribution of the shares
 MOST_MIXED = 0.4  # largest share of strangers where it is mixed
+LEAST_OUTSIDE = 3  # classes that mixed strangers are drawn from at least
 # What a stream of uniform numbers decides, beside 0 to 3 of labelled images.
 IMAGES, OF_CLASSES, STRANGERS, ORDER, KINDS = 4, 5, 6, 7, 8
 
@@ -42,7 +43,7 @@ class UnlabelledSampling:
     strangers : float in [0, 1), or "mixed"
         Share, of all unlabelled images, of those of classes outside of the episode; "mixed": none
         in half of the episodes, and in the others uniform in [0, 0.4], as far as there are such
-        images.
+        images; none with fewer than three classes outside.
     queries_left : int
         Images of each class that are left for queries at least, where all the rest are queries.
 
@@ -69,7 +70,7 @@ class UnlabelledSampling:
         expect(
             self.count != QUERIES or self.shares == EQUAL,
             "episodes.unlabelled_shares",
-            f"got {self.shares!r} with episodes.unlabelled=queries, which have the shares they have",
+            f"got {self.shares!r} with episodes.unlabelled=queries, which have their own",
             "Set episodes.unlabelled to a number per class, or episodes.sampler=imbalanced.",
         )
         if self.strangers != MIXED:
