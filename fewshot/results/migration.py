@@ -106,6 +106,20 @@ def variant_of(head: str, parameters: Mapping[str, Any]) -> str:
     return variant_text({n: v for n, v in parameters.items() if n in defaults}, defaults)
 
 
+def _summary_of_4(summary: Summary) -> Summary:
+    """Episodes had no unlabelled images before version 4."""
+    nothing: Summary = {"unlabelled": None, "unlabelled_shares": None, "strangers": None}
+    cells = []
+    for cell in summary["cells"]:
+        migrated = {**nothing, **cell}
+        if isinstance(cell.get("estimators"), Mapping):
+            migrated["estimators"] = {
+                name: {"sees_unlabelled": False, **row} for name, row in cell["estimators"].items()
+            }
+        cells.append(migrated)
+    return {**summary, "cells": cells}
+
+
 def _unchanged(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
@@ -127,6 +141,27 @@ def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
 
+def _table_of_4(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+    """Add what the rows of classification say about unlabelled images: there were none."""
+    names = set(table.column_names)
+    if {"classes", "queries", "actual_error"} <= names:
+        return _with_constant(table, "unlabelled", 0, pa.int64(), after="queries")
+    if {"estimator", "calibration", "predicted_error"} <= names:
+        return _with_constant(table, "sees_unlabelled", False, pa.bool_(), after="calibration")
+    return table
+
+
+def _with_constant(
+    table: pa.Table, name: str, value: Any, kind: pa.DataType, after: str
+) -> pa.Table:
+    """The table with a column of one value, unless it has it."""
+    if name in table.column_names:
+        return table
+    place = table.column_names.index(after) + 1
+    column = pa.repeat(pa.scalar(value, kind), len(table))
+    return table.add_column(place, pa.field(name, kind), column)
+
+
 def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
     """The column with a function applied to its distinct values, as dictionaries."""
     chunks = []
@@ -142,9 +177,11 @@ def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedAr
 
 
 # By the version that a step starts from.
-SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2, 2: _summary_of_3}
+SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {
+    1: _summary_of_2, 2: _summary_of_3, 3: _summary_of_4,
+}  # fmt: skip
 TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[CellSummary]], pa.Table]] = {
-    1: _unchanged, 2: _table_of_3,
+    1: _unchanged, 2: _table_of_3, 3: _table_of_4,
 }  # fmt: skip
 
 
