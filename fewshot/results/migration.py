@@ -120,11 +120,11 @@ def _summary_of_4(summary: Summary) -> Summary:
     return {**summary, "cells": cells}
 
 
-def _unchanged(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+def _unchanged(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
 
-def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+def _table_of_3(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     """Add the columns ``part`` and ``variant``, from the migrated cells of the run."""
     variants = {str(cell["head"]): str(cell["variant"]) for cell in cells}
     if {"part", "variant"} & set(table.column_names):  # rewritten by a program without its version
@@ -141,25 +141,18 @@ def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
 
-def _table_of_4(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     """Add what the rows of classification say about unlabelled images: there were none."""
-    names = set(table.column_names)
-    if {"classes", "queries", "actual_error"} <= names:
-        return _with_constant(table, "unlabelled", 0, pa.int64(), after="queries")
-    if {"estimator", "calibration", "predicted_error"} <= names:
-        return _with_constant(table, "sees_unlabelled", False, pa.bool_(), after="calibration")
-    return table
-
-
-def _with_constant(
-    table: pa.Table, name: str, value: Any, kind: pa.DataType, after: str
-) -> pa.Table:
-    """The table with a column of one value, unless it has it."""
-    if name in table.column_names:
+    added = {
+        "episodes": ("unlabelled", "queries", pa.scalar(0, pa.int64())),
+        "predictions": ("sees_unlabelled", "calibration", pa.scalar(False)),
+    }
+    if name not in added or added[name][0] in table.column_names:
         return table
-    place = table.column_names.index(after) + 1
-    column = pa.repeat(pa.scalar(value, kind), len(table))
-    return table.add_column(place, pa.field(name, kind), column)
+    column, after, value = added[name]
+    names = table.column_names
+    place = names.index(after) + 1 if after in names else len(names)
+    return table.add_column(place, column, pa.repeat(value, len(table)))
 
 
 def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
@@ -180,9 +173,11 @@ def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedAr
 SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {
     1: _summary_of_2, 2: _summary_of_3, 3: _summary_of_4,
 }  # fmt: skip
-TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[CellSummary]], pa.Table]] = {
+TABLE_STEPS: dict[int, Callable[[str, pa.Table, Sequence[CellSummary]], pa.Table]] = {
     1: _unchanged, 2: _table_of_3, 3: _table_of_4,
 }  # fmt: skip
+# Columns that the tables of a version do not have, and those of the next one do.
+ADDED: dict[int, tuple[str, ...]] = {2: ("part", "variant"), 3: ("unlabelled", "sees_unlabelled")}
 
 
 def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> RunSummary:
@@ -221,9 +216,14 @@ def migrated_table(
     version = table_version(table.schema)
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
-        table = TABLE_STEPS[step](table, cells)
+        table = TABLE_STEPS[step](name, table, cells)
     metadata = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
     return table.replace_schema_metadata(metadata)
+
+
+def added_columns(version: int) -> set[str]:
+    """Return the columns that migration adds to tables of a version."""
+    return {name for since, names in ADDED.items() if version <= since for name in names}
 
 
 def table_version(schema: pa.Schema) -> int:
