@@ -42,6 +42,7 @@ from fewshot.tasks.engine.base_classes import (
     BaseEpisodes,
     draw_base_episodes,
     evaluate_base_classes,
+    fit_on_base_classes,
     unlabelled_like,
 )
 from fewshot.tasks.engine.context import check_uses
@@ -101,7 +102,7 @@ def evaluate_cell(
     base_classes = evaluate_base_classes(bank, base, classifier, **settings.engine)
     base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
     for estimator in wrapped.values():
-        estimator.fit(base_classes)
+        fit_on_base_classes(estimator, base_classes)
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
     calibrated |= {key: estimator.calibration_label() for key, estimator in wrapped.items()}

@@ -14,7 +14,7 @@ from fewshot.episodes import EpisodeSet, UnlabelledSampling, sample_episodes
 from fewshot.episodes.balanced import images_needed
 from fewshot.episodes.draws import check_memory
 from fewshot.episodes.unlabelled_sampling import MIXED
-from fewshot.estimators.base import BaseClasses, OnEpisodes, OnUnlabelled
+from fewshot.estimators.base import BaseClasses, ErrorEstimator, OnEpisodes, OnUnlabelled
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
@@ -146,6 +146,29 @@ def _with_room(
     left = shots + sampling.queries_left if queries == "all" else needed
     room = int(large[kept - 1]) - max(needed, left)
     return replace(sampling, count=min(sampling.per_class, room)) if room > 0 else None
+
+
+def fit_on_base_classes(estimator: ErrorEstimator, base: BaseClasses) -> None:
+    """Fit an estimator; without unlabelled images where the head cannot score some of those.
+
+    Raises
+    ------
+    FewshotError
+        It cannot be fitted without them either.
+    """
+    try:
+        estimator.fit(base)
+    except FewshotError:
+        if not base.has_unlabelled or estimator.unlabelled == "ignored":
+            raise
+        moments = base.moments
+        supports_only = BaseClasses(
+            moments=None if moments is None else lambda: moments,
+            map=base.map,
+            errors_by_class=base.errors_by_class,
+            members=base.members,
+        )
+        estimator.fit(supports_only)
 
 
 def evaluate_base_classes(
