@@ -55,7 +55,11 @@ def predictions_of(
         predicted[name] = guess = guess if spread else np.full(len(true), true.mean())
         lower, upper = np.clip(guess - 0.1, 0, 1), np.clip(guess + 0.1, 0, 1)
         said = rows[["episode", "actual_error"]].assign(**names, estimator=name, calibration="none")
-        tables.append(said.assign(predicted_error=guess, lower=lower, upper=upper, reason=None))
+        tables.append(
+            said.assign(
+                predicted_error=guess, lower=lower, upper=upper, reason=None, sees_unlabelled=False
+            )
+        )
         steps = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95]) / 9
         bands = np.stack([guess[:, None] - steps, guess[:, None] + steps], 1)
         metrics[name] = {
@@ -77,7 +81,11 @@ def one_cell(names: dict[str, Any], drawn: EpisodeSet, rng: np.random.Generator)
     rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**names)
     rows["classes"] = list(classnames[drawn.classes].tolist())
     rows = rows.assign(
-        queries=WAYS * QUERIES, actual_error=actual, accuracy=1 - actual, query_error=actual
+        queries=WAYS * QUERIES,
+        unlabelled=0,
+        actual_error=actual,
+        accuracy=1 - actual,
+        query_error=actual,
     )
     predicted, tables, metrics = predictions_of(names, rows, true, rng)
     interval = mean_interval(1 - actual)

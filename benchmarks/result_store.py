@@ -52,12 +52,17 @@ def tables(named: list[dict], count: int, rng: np.random.Generator) -> dict[str,
     for cell in named:
         error = rng.random(count)
         own = pd.DataFrame({"episode": np.arange(count), "actual_error": error}).assign(**cell)
-        rest = {"queries": 75, "accuracy": 1 - error, "query_error": error}
+        rest = {"queries": 75, "unlabelled": 0, "accuracy": 1 - error, "query_error": error}
         episodes.append(own.assign(classes=drawn, **rest))
         for name in ESTIMATORS:
             guess = rng.random(count)
             bounds = {"predicted_error": guess, "lower": guess / 2, "upper": guess * 2}
-            made = {"estimator": name, "calibration": "none", "reason": None}
+            made = {
+                "estimator": name,
+                "calibration": "none",
+                "reason": None,
+                "sees_unlabelled": False,
+            }
             predictions.append(own.assign(**bounds, **made))
     return {"episodes": pd.concat(episodes), "predictions": pd.concat(predictions)}
 

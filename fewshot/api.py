@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fewshot.episodes import EpisodeSet
+from fewshot.episodes import EpisodeSet, UnlabelledSampling
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.calibrators import SOURCES
 from fewshot.evaluation.evaluation import Evaluation
@@ -136,6 +136,9 @@ def evaluate(
     predictor: Any = "ridge",
     subset: Any = None,
     sampler: str = "balanced",
+    unlabelled: int | str | None = None,
+    unlabelled_shares: str = "equal",
+    strangers: float = 0.0,
     part: str = "novel",
     dataset: str = "features",
     backbone: str = UNKNOWN,
@@ -208,6 +211,15 @@ def evaluate(
         Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are ignored.
+    unlabelled : int or "queries", optional
+        Unlabelled images of every episode, for estimators that see them: N per class of its
+        classes, apart from shots and queries and the same for all numbers of shots; or the queries
+        without their labels. With ``queries="all"`` the queries are what is left.
+    unlabelled_shares : {"equal", "dirichlet"}
+        Whether every class has N of them, or the classes share N times `ways` by a Dirichlet
+        distribution (alpha 2).
+    strangers : float in [0, 1)
+        Share, of all unlabelled images, of images of classes outside of the episode.
     part : {"novel", "validation", "base"}
         Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
         "base" or "validation" classes, which then no longer serve as base classes; the column
@@ -289,11 +301,20 @@ def evaluate(
         bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
         source = GivenFeatures(with_copies(bank))
     if isinstance(episodes, EpisodeSet):
+        drawn = (unlabelled, unlabelled_shares, strangers) == (None, "equal", 0)
+        expect(drawn, "unlabelled", "expected none with drawn episodes, which have theirs")
         sampling = Sampling(part=part, replay=episodes)
     else:
         numbers = tuple(shots) if isinstance(shots, Iterable) else (shots,)
         sampling = Sampling(
-            ways, numbers, queries, episodes, sampler, min_images=min_images, part=part
+            ways,
+            numbers,
+            queries,
+            episodes,
+            sampler,
+            min_images=min_images,
+            part=part,
+            unlabelled=UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers),
         )
     evaluation = Evaluation(
         task=task_named(task),

@@ -1,8 +1,15 @@
-"""Episodes: which images are support and which are query."""
+"""Episodes: which images are support, which are query and which are unlabelled."""
 
 from fewshot.episodes.all_way import sample_all_way
 from fewshot.episodes.balanced import sample_episodes
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.episodes.imbalanced import sample_imbalanced_episodes
+from fewshot.episodes.unlabelled_sampling import UnlabelledSampling
 
-__all__ = ["EpisodeSet", "sample_all_way", "sample_episodes", "sample_imbalanced_episodes"]
+__all__ = [
+    "EpisodeSet",
+    "UnlabelledSampling",
+    "sample_all_way",
+    "sample_episodes",
+    "sample_imbalanced_episodes",
+]

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import SHOTS
+from fewshot.episodes.balanced import SHOTS, Room
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
+from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -31,6 +33,10 @@ def sample_all_way(
     classes: ArrayLike | None = None,
     classnames: Sequence[str] | None = None,
     min_images: str = "raise",
+    unlabelled: int | str | UnlabelledSampling | None = None,
+    unlabelled_shares: str = EQUAL,
+    strangers: float = 0.0,
+    largest_shots: int | None = None,
 ) -> EpisodeSet:
     """Draw `episodes` supports of K shots of every class, in the protocol of CLIP's linear probes.
 
@@ -54,6 +60,10 @@ def sample_all_way(
         For messages.
     min_images : {"raise", "drop"}
         What to do about a class with too few images.
+    unlabelled, unlabelled_shares, largest_shots
+        As in `sample_episodes`; unlabelled images are training images where the images come split.
+    strangers : float
+        Only 0: no class is outside of such an episode.
 
     Returns
     -------
@@ -63,7 +73,7 @@ def sample_all_way(
     Raises
     ------
     FewshotError
-        A class with too few images to draw from, or without one to test on.
+        A class with too few images to draw from, or without one to test on; strangers.
 
     Examples
     --------
@@ -83,18 +93,42 @@ def sample_all_way(
     parts = None if subset is None else np.asarray(subset)
     index = _index(labels, parts, TRAIN, total)
     tests = None if parts is None else _index(labels, parts, TEST, total)
-    fine = index.size[pool] >= shots + (tests is None)
+    sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
+    expect(
+        sampling is None or not sampling.strangers,
+        "episodes.strangers",
+        "expected 0 with the sampler all_way: no class is outside of an episode",
+    )
+    room = _room(sampling, shots, tests is None, largest_shots)
+    fine = index.size[pool] >= room.labelled + room.unlabelled
     if tests is not None:
         fine &= tests.size[pool] > 0
     if min_images == "raise" and not fine.all():
-        raise _too_few(int(pool[~fine][0]), index, tests, shots, classnames)
+        raise _too_few(int(pool[~fine][0]), index, tests, room, classnames)
     pool = pool[fine]
     expect(len(pool) > 1, "episodes", f"expected two classes or more, got {len(pool)}")
     test_images = 0 if tests is None else int(tests.size[pool].max())
-    check_memory(episodes, len(pool), shots + test_images)
-    support = np.stack([_draw(index, pool, shots, e, seed) for e in range(episodes)])
+    check_memory(episodes, len(pool), shots + test_images + room.unlabelled)
+    chosen = np.tile(pool, (episodes, 1))
+    reserved = reserve(sampling, index, chosen, room.labelled, seed, STREAM)
+    support = _draw(index, chosen, shots, seed, reserved)
     query = None if tests is None else np.stack([_rows(tests, pool)] * episodes)
-    return EpisodeSet(np.tile(pool, (episodes, 1)), support, query, labels, seed)
+    extra = None
+    if sampling is not None and not sampling.are_queries:
+        none = np.zeros(episodes, dtype=np.int64)
+        extra = unlabelled_rows(sampling, reserved, index, chosen, pool, none, seed, STREAM)
+    return EpisodeSet(chosen, support, query, labels, seed, extra, sampling)
+
+
+def _room(
+    sampling: UnlabelledSampling | None, shots: int, queries_too: bool, largest_shots: int | None
+) -> Room:
+    """Images that a class has to have, one for a query among them where there is no test set."""
+    if sampling is None:
+        return Room(shots, shots + queries_too, 0)
+    most = shots if largest_shots is None else largest_shots
+    expect_positive_int("largest_shots", most, minimum=shots)
+    return Room(most, most + queries_too, sampling.per_class)
 
 
 def _index(labels: NDArray, parts: NDArray | None, part: str, total: int) -> ClassIndex:
@@ -102,18 +136,16 @@ def _index(labels: NDArray, parts: NDArray | None, part: str, total: int) -> Cla
     return ClassIndex.of(labels if parts is None else np.where(parts == part, labels, -1), total)
 
 
-def _draw(index: ClassIndex, pool: NDArray, shots: int, episode: int, seed: int) -> NDArray:
-    """Row numbers (C, K) of one draw; a stream for each shot, as in balanced episodes."""
+def _draw(index: ClassIndex, chosen: NDArray, shots: int, seed: int, reserved: Reserved) -> NDArray:
+    """Row numbers (E, C, K) of all draws; a stream for each shot, as in balanced episodes."""
     if shots == 0:
-        return np.empty((len(pool), 0), dtype=np.int64)
+        return np.empty((*chosen.shape, 0), dtype=np.int64)
     draws = np.stack(
-        [
-            uniform(seed, (STREAM, SHOTS, i), episode, episode + 1, len(pool))[0]
-            for i in range(shots)
-        ]
+        [uniform(seed, (STREAM, SHOTS, i), 0, *chosen.shape).reshape(-1) for i in range(shots)]
     )
-    place = sample_without_replacement(draws, index.size[pool]).T
-    return index.rows[index.start[pool][:, None] + place]
+    left = index.size[chosen] - reserved.counts
+    place = sample_without_replacement(draws, left.reshape(-1)).T.reshape(*chosen.shape, shots)
+    return index.rows[index.start[chosen][..., None] + reserved.past(place)]
 
 
 def _rows(index: ClassIndex, pool: NDArray) -> NDArray:
@@ -129,19 +161,24 @@ def _too_few(
     c: int,
     index: ClassIndex,
     tests: ClassIndex | None,
-    shots: int,
+    room: Room,
     classnames: Sequence[str] | None,
 ) -> FewshotError:
     name = repr(str(classnames[c])) if classnames is not None else str(c)
+    shots, settings, more = room.shots, "episodes.shots", ""
+    if room.unlabelled:
+        more = f" + {room.unlabelled} unlabelled images"
+        settings = "episodes.unlabelled, episodes.shots,"
     if tests is None:
-        have = f"{index.size[c]} images; {shots} shots + 1 query need {shots + 1}"
+        need = room.labelled + room.unlabelled
+        have = f"{index.size[c]} images; {shots} shots + 1 query{more} need {need}"
     else:
         have = (
-            f"{index.size[c]} training and {tests.size[c]} test images; {shots} shots and a query "
-            "are needed"
+            f"{index.size[c]} training and {tests.size[c]} test images; {shots} shots{more} and a "
+            "query are needed"
         )
     return FewshotError(
         "episodes",
         f"class {name} has {have}",
-        "Lower episodes.shots or set episodes.min_images=drop.",
+        f"Lower {settings} or set episodes.min_images=drop.",
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
+from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -31,6 +34,10 @@ def sample_episodes(
     classnames: Sequence[str] | None = None,
     min_images: str = "raise",
     stream: int = 0,
+    unlabelled: int | str | UnlabelledSampling | None = None,
+    unlabelled_shares: str = EQUAL,
+    strangers: float = 0.0,
+    largest_shots: int | None = None,
 ) -> EpisodeSet:
     """Draw balanced episodes: N classes first, then K + Q images of each, without replacement.
 
@@ -38,6 +45,10 @@ def sample_episodes(
     and the K-shot support is the beginning of the (K+1)-shot support, so that curves over shots
     are paired. Zero shots, for heads that know the classes by name, have the queries of one shot:
     one image of every class is kept aside, unless all are queries.
+
+    Unlabelled images are drawn first, from a stream of their own, and shots and queries among the
+    images that are left: every number of shots has the same unlabelled images, and K shots are the
+    beginning of K + 1 shots here as well. Without unlabelled images nothing changes.
 
     Parameters
     ----------
@@ -60,6 +71,16 @@ def sample_episodes(
     stream : int
         Another stream gives independent episodes under the same seed (0 for the episodes that
         are judged, 1 for those of base classes).
+    unlabelled : int, "queries" or UnlabelledSampling, optional
+        N >= 1 unlabelled images per class, apart from shots and queries; or the queries without
+        their labels; or all about them in one object.
+    unlabelled_shares : {"equal", "dirichlet"}
+        Whether classes have N each or share N times `ways` by a Dirichlet distribution (alpha 2).
+    strangers : float in [0, 1)
+        Share, of all unlabelled images, of those of classes outside of the episode.
+    largest_shots : int, optional
+        Largest K of the sets of episodes that shall have the same unlabelled images; `shots` by
+        default.
 
     Returns
     -------
@@ -68,7 +89,7 @@ def sample_episodes(
     Raises
     ------
     FewshotError
-        Fewer classes than ways, or a class with too few images.
+        Fewer classes than ways, a class with too few images, or too few of other classes.
 
     Examples
     --------
@@ -80,25 +101,33 @@ def sample_episodes(
     """
     labels = np.asarray(labels, dtype=np.int64)
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
+    sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
     index = ClassIndex.of(labels)
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
-    each = images_needed(shots, queries)
-    pool = _large_enough(pool, index, each, shots, queries, classnames, min_images)
+    room = Room.of(sampling, shots, queries, largest_shots)
+    large = _large_enough(pool, index, room, queries, classnames, min_images)
     expect(
-        len(pool) >= ways,
+        len(large) >= ways,
         "episodes.ways",
-        f"expected at most the {len(pool)} classes to draw from, got {ways}",
+        f"expected at most the {len(large)} classes to draw from, got {ways}",
         "Lower episodes.ways or give more classes.",
     )
-    check_memory(episodes, ways, each)
-    size = np.full(episodes, len(pool))
+    check_memory(episodes, ways, images_needed(shots, queries) + room.unlabelled)
+    size = np.full(episodes, len(large))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
-    chosen = pool[sample_without_replacement(draws, size).T]
+    chosen = large[sample_without_replacement(draws, size).T]
     before = shots if queries == "all" else places_before(shots)
-    taken = shots if queries == "all" else each
-    rows = _images(chosen, index, before, taken, seed, stream)
+    taken = shots if queries == "all" else images_needed(shots, queries)
+    reserved = reserve(sampling, index, chosen, room.labelled, seed, stream)
+    rows = _images(chosen, index, before, taken, seed, stream, reserved)
     query = None if queries == "all" else rows[..., before:]
-    return EpisodeSet(chosen, rows[..., :shots], query, labels, seed)
+    extra = None
+    if sampling is not None:
+        asked = index.size[chosen] - shots if queries == "all" else np.full(chosen.shape, queries)
+        extra = unlabelled_rows(
+            sampling, reserved, index, chosen, pool, asked.sum(-1), seed, stream
+        )
+    return EpisodeSet(chosen, rows[..., :shots], query, labels, seed, extra, sampling)
 
 
 def places_before(shots: int) -> int:
@@ -111,8 +140,53 @@ def images_needed(shots: int, queries: int | str) -> int:
     return shots + 1 if queries == "all" else places_before(shots) + int(queries)
 
 
+class Room(NamedTuple):
+    """Images that a class has to have.
+
+    Attributes
+    ----------
+    shots : int
+        Labelled images that are asked for.
+    labelled : int
+        Images for shots and queries.
+    unlabelled : int
+    """
+
+    shots: int
+    labelled: int
+    unlabelled: int
+
+    @classmethod
+    def of(
+        cls,
+        sampling: UnlabelledSampling | None,
+        shots: int,
+        queries: int | str,
+        largest_shots: int | None,
+    ) -> Room:
+        """The images for `shots`, or for the largest number of shots if some are unlabelled.
+
+        Raises
+        ------
+        FewshotError
+            `largest_shots` below `shots`.
+        """
+        if sampling is None:
+            return cls(shots, images_needed(shots, queries), 0)
+        most = shots if largest_shots is None else largest_shots
+        expect_positive_int("largest_shots", most, minimum=shots)
+        left = most + sampling.queries_left if queries == "all" else 0
+        return cls(most, max(left, images_needed(most, queries)), sampling.per_class)
+
+
 def _images(
-    chosen: NDArray, index: ClassIndex, shots: int, taken: int, seed: int, stream: int
+    chosen: NDArray,
+    index: ClassIndex,
+    shots: int,
+    taken: int,
+    seed: int,
+    stream: int,
+    reserved: Reserved,
 ) -> NDArray:
     """Row numbers (E, N, taken) of images of the chosen classes (E, N), shots first."""
     episodes, ways = chosen.shape
@@ -121,20 +195,21 @@ def _images(
         # A stream for each shot: adding a shot leaves the earlier ones as they are.
         purpose = (SHOTS, i) if i < shots else (QUERIES, i - shots)
         draws[i] = uniform(seed, (stream, *purpose), 0, episodes, ways).reshape(-1)
-    place = sample_without_replacement(draws, index.size[chosen].reshape(-1))
-    place = place.T.reshape(episodes, ways, taken)
+    left = index.size[chosen] - reserved.counts
+    place = sample_without_replacement(draws, left.reshape(-1))
+    place = reserved.past(place.T.reshape(episodes, ways, taken))
     return index.rows[index.start[chosen][..., None] + place]
 
 
 def _large_enough(
     pool: NDArray,
     index: ClassIndex,
-    each: int,
-    shots: int,
+    room: Room,
     queries: int | str,
     classnames: Sequence[str] | None,
     min_images: str,
 ) -> NDArray:
+    shots, each = room.shots, room.labelled + room.unlabelled
     size = np.zeros(max(len(index.size), int(pool.max(initial=-1)) + 1), dtype=np.int64)
     size[: len(index.size)] = index.size
     small = pool[size[pool] < each]
@@ -146,10 +221,14 @@ def _large_enough(
     asked = "1 query" if queries == "all" else f"{queries} queries"
     if shots == 0 and queries != "all":
         asked += " (those of 1 shot, whose image is kept aside)"
+    settings = "episodes.shots or episodes.queries"
+    if room.unlabelled:
+        asked += f" + {room.unlabelled} unlabelled images"
+        settings = "episodes.unlabelled, episodes.shots or episodes.queries"
     raise FewshotError(
         "episodes",
         f"class {name} has {size[first]} images; {shots} shots + {asked} need {each}{others}",
-        "Lower episodes.shots or episodes.queries, or set episodes.min_images=drop.",
+        f"Lower {settings}, or set episodes.min_images=drop.",
     )
 
 

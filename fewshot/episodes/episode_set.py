@@ -1,15 +1,17 @@
-"""Which rows of a feature bank are support and which are query, for many episodes."""
+"""Which rows of a feature bank are support, query or unlabelled, for many episodes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fewshot.episodes.unlabelled_sampling import ORDER, UnlabelledSampling, shuffled
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, regular_file
 
@@ -48,7 +50,7 @@ class ClassIndex:
 
 @dataclass(frozen=True, eq=False)
 class EpisodeSet:
-    """Support and query row numbers of E episodes of N ways.
+    """Support, query and unlabelled row numbers of E episodes of N ways.
 
     Attributes
     ----------
@@ -59,12 +61,22 @@ class EpisodeSet:
         which classes are known by their names alone.
     query : ndarray of shape (E, N, Q), int64, or None
         Row numbers, -1 where a class has fewer than Q, possibly none; None means every row of
-        the class that is not in its support, worked out when needed (a stored list of *all*
-        queries would be as large as the bank times the number of episodes).
+        the class that is neither a shot nor unlabelled, worked out when needed (a stored list of
+        *all* queries would be as large as the bank times the number of episodes).
     labels : ndarray of shape (M,), int64
         Labels that the rows were drawn from.
     seed : int or None
         What the sampler was seeded with, if it was a sampler.
+    unlabelled : ndarray of shape (E, U), int64, or None
+        Row numbers of unlabelled images in random order, of classes of the episode or others; -1
+        pads. Where the queries are unlabelled images, these are further ones.
+    unlabelled_sampling : UnlabelledSampling, optional
+        How they were drawn, and whether the queries are unlabelled images (``are_queries``).
+
+    Raises
+    ------
+    FewshotError
+        Shapes that do not fit, rows of other classes, an image in two roles.
     """
 
     classes: NDArray
@@ -72,6 +84,8 @@ class EpisodeSet:
     query: NDArray | None
     labels: NDArray
     seed: int | None = None
+    unlabelled: NDArray | None = None
+    unlabelled_sampling: UnlabelledSampling | None = None
 
     def __post_init__(self) -> None:
         classes, support, query = self.classes, self.support, self.query
@@ -87,6 +101,35 @@ class EpisodeSet:
         if query is not None:
             _check_disjoint(support, query)
         object.__setattr__(self, "_index", ClassIndex.of(self.labels))
+        if self.unlabelled is not None:
+            self._check_unlabelled(self.unlabelled)
+
+    def _check_unlabelled(self, rows: NDArray) -> None:
+        expect(
+            rows.ndim == 2 and len(rows) == len(self.classes),
+            "episodes.unlabelled",
+            f"expected rows (E, U) of {len(self.classes)} episodes, got {rows.shape}",
+        )
+        _check_range("unlabelled", rows, self.labels)
+        expect(
+            not _repeated(rows),
+            "episodes.unlabelled",
+            "an image stands twice among the unlabelled images of an episode",
+        )
+        labelled = [self.support] if self.query is None else [self.support, self.query]
+        roles = [part.reshape(len(rows), -1) for part in labelled]
+        expect(
+            not _repeated(np.concatenate([rows, *roles], axis=1)),
+            "episodes.unlabelled",
+            "an unlabelled image is a shot or a query of its episode",
+            "Draw them apart, or set episodes.unlabelled=queries for the queries themselves.",
+        )
+        if self.queries_unlabelled and self.query is None:
+            expect(
+                _by_class(rows, self.classes, self.labels).shape[-1] == 0,
+                "episodes.unlabelled",
+                "an image beside the queries, which are all unlabelled, is a query",
+            )
 
     def _check_rows(self, name: str, rows: NDArray) -> None:
         expect(
@@ -94,12 +137,7 @@ class EpisodeSet:
             f"episodes.{name}",
             f"expected (E, N, images) for {self.classes.shape} classes, got {rows.shape}",
         )
-        expect(
-            rows.size == 0 or (rows.max() < len(self.labels) and rows.min() >= PADDING),
-            f"episodes.{name}",
-            f"row numbers outside 0..{len(self.labels) - 1}",
-            "These episodes belong to another data set.",
-        )
+        _check_range(name, rows, self.labels)
         real = rows >= 0
         if name == "support":
             if rows.shape[-1] == 0:
@@ -147,6 +185,54 @@ class EpisodeSet:
         return max(1, round(float((self.query >= 0).sum(-1).mean())))
 
     @property
+    def queries_unlabelled(self) -> bool:
+        """Whether the queries are unlabelled images of their episodes."""
+        return self.unlabelled_sampling is not None and self.unlabelled_sampling.are_queries
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether the episodes have unlabelled images."""
+        return self.unlabelled is not None or self.queries_unlabelled
+
+    @property
+    def query_counts(self) -> NDArray:
+        """Queries of each class: (E, N)."""
+        if self.query is not None:
+            return (self.query >= 0).sum(-1)
+        index: ClassIndex = self._index  # type: ignore[attr-defined]
+        return index.size[self.classes] - (self.set_aside >= 0).sum(-1)
+
+    @property
+    def unlabelled_counts(self) -> NDArray:
+        """Unlabelled images of each episode: (E,)."""
+        counts = np.zeros(len(self), dtype=np.int64)
+        if self.unlabelled is not None:
+            counts += (self.unlabelled >= 0).sum(-1)
+        return counts + self.query_counts.sum(-1) if self.queries_unlabelled else counts
+
+    @property
+    def largest_unlabelled(self) -> int:
+        """Upper bound of the unlabelled images of any episode."""
+        drawn = 0 if self.unlabelled is None else self.unlabelled.shape[1]
+        return drawn + self.ways * self.largest_query if self.queries_unlabelled else drawn
+
+    @cached_property
+    def place_of(self) -> NDArray:
+        """Number of each row within its class, in the order of the rows: (M,)."""
+        index: ClassIndex = self._index  # type: ignore[attr-defined]
+        places = np.zeros(len(self.labels), dtype=np.int64)
+        places[index.rows] = np.arange(len(index.rows)) - np.repeat(index.start, index.size)
+        return places
+
+    @cached_property
+    def set_aside(self) -> NDArray:
+        """Rows (E, N, K + U') of the classes that are no queries: shots, then unlabelled."""
+        if self.unlabelled is None or self.queries_unlabelled:
+            return self.support
+        own = _by_class(self.unlabelled, self.classes, self.labels)
+        return np.concatenate([self.support, own], axis=-1)
+
+    @property
     def largest_query(self) -> int:
         """Upper bound of the query images per class in any episode."""
         if self.query is not None:
@@ -159,13 +245,13 @@ class EpisodeSet:
         if self.query is not None:
             return self.query[start:stop]
         index: ClassIndex = self._index  # type: ignore[attr-defined]
-        classes, support = self.classes[start:stop], self.support[start:stop]
+        classes, set_aside = self.classes[start:stop], self.set_aside[start:stop]
         size = index.size[classes]
         place = np.arange(size.max())
         member = place < size[..., None]
         rows = index.rows[np.where(member, index.start[classes][..., None] + place, 0)]
-        for shot in range(support.shape[2]):
-            member &= rows != support[..., shot, None]
+        for image in range(set_aside.shape[2]):
+            member &= rows != set_aside[..., image, None]
         kept = member.sum(-1)
         rows = np.where(member, rows, PADDING)
         if kept.max() == rows.shape[-1]:
@@ -174,12 +260,29 @@ class EpisodeSet:
         order = np.argsort(~member, axis=-1, kind="stable")[..., : kept.max()]
         return np.take_along_axis(rows, order, axis=-1)
 
+    def unlabelled_rows(self, start: int, stop: int) -> NDArray:
+        """Unlabelled row numbers of episodes start..stop: (stop - start, U'), -1 pads.
+
+        The order within an episode is random and the same in any range.
+        """
+        parts = [] if self.unlabelled is None else [self.unlabelled[start:stop]]
+        if not self.queries_unlabelled:
+            return parts[0] if parts else np.empty((stop - start, 0), dtype=np.int64)
+        queries = self.query_rows(start, stop).reshape(stop - start, -1)
+        rows = np.concatenate([queries, *parts], axis=1)
+        rows = shuffled(rows, self.seed or 0, (ORDER,), start)
+        return rows[:, : int((rows >= 0).sum(-1).max(initial=0))]
+
     def hash(self) -> str:
-        """SHA-256 over labels, classes, support and query; the same episodes, the same hash."""
+        """SHA-256 over labels, classes and rows; the same episodes, the same hash."""
         digest = hashlib.sha256(FORMAT.encode())
         for name, values in self._arrays().items():
             digest.update(f"{name}{values.shape}".encode())
             digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
+        if self.unlabelled_sampling is not None:
+            digest.update(self.unlabelled_sampling.to_json().encode())
+        if self.queries_unlabelled:  # the seed decides their order
+            digest.update(json.dumps(self.seed).encode())
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> Path:
@@ -187,6 +290,8 @@ class EpisodeSet:
         from safetensors.numpy import save
 
         note = {"format": FORMAT, "seed": json.dumps(self.seed), "hash": self.hash()}
+        if self.unlabelled_sampling is not None:
+            note["unlabelled"] = self.unlabelled_sampling.to_json()
         with atomic_path(Path(path)) as partial:
             partial.write_bytes(save(self._arrays(), metadata=note))  # its own OSErrors are none
         return Path(path)
@@ -220,6 +325,8 @@ class EpisodeSet:
             arrays.get("query"),
             arrays["labels"],
             json.loads(note.get("seed", "null")),
+            arrays.get("unlabelled"),
+            _sampling_of(note.get("unlabelled"), path),
         )
         expect(
             episodes.hash() == note.get("hash"),
@@ -233,12 +340,57 @@ class EpisodeSet:
         arrays = {"classes": self.classes, "support": self.support, "labels": self.labels}
         if self.query is not None:
             arrays["query"] = self.query
+        if self.unlabelled is not None:
+            arrays["unlabelled"] = self.unlabelled
         return {name: np.ascontiguousarray(rows, dtype=np.int64) for name, rows in arrays.items()}
+
+
+def _check_range(name: str, rows: NDArray, labels: NDArray) -> None:
+    expect(
+        rows.size == 0 or (rows.max() < len(labels) and rows.min() >= PADDING),
+        f"episodes.{name}",
+        f"row numbers outside 0..{len(labels) - 1}",
+        "These episodes belong to another data set.",
+    )
 
 
 def _check_disjoint(support: NDArray, query: NDArray) -> None:
     """No row twice in an episode: a shot that is also a query would be scored on itself."""
     rows = np.concatenate([support, query], axis=-1)
-    rows = np.sort(rows.reshape(len(rows), -1), axis=-1)
-    repeated = (rows[:, 1:] == rows[:, :-1]) & (rows[:, 1:] >= 0)
-    expect(not repeated.any(), "episodes", "an image stands twice in one episode")
+    repeated = _repeated(rows.reshape(len(rows), -1))
+    expect(not repeated, "episodes", "an image stands twice in one episode")
+
+
+def _by_class(rows: NDArray, classes: NDArray, labels: NDArray) -> NDArray:
+    """The rows (E, U) of episodes by their classes (E, N): (E, N, U'), -1 pads; no others."""
+    many = int(max(labels.max(initial=0), classes.max(initial=0))) + 1
+    ways = (np.arange(len(classes))[:, None] * many + classes).reshape(-1)
+    order = np.argsort(ways)
+    episode, column = np.nonzero(rows >= 0)
+    row = rows[episode, column]
+    episode, row = episode[labels[row] >= 0], row[labels[row] >= 0]
+    wanted = episode * many + labels[row]
+    place = np.minimum(np.searchsorted(ways, wanted, sorter=order), len(ways) - 1)
+    way = order[place]
+    way, row = way[ways[way] == wanted], row[ways[way] == wanted]
+    by_way = np.argsort(way, kind="stable")
+    way, row = way[by_way], row[by_way]
+    position = np.arange(len(way)) - np.searchsorted(way, way)
+    sorted_rows = np.full((len(ways), int(position.max(initial=-1)) + 1), PADDING, dtype=np.int64)
+    sorted_rows[way, position] = row
+    return sorted_rows.reshape(*classes.shape, -1) if len(row) else np.full((*classes.shape, 0), 0)
+
+
+def _repeated(rows: NDArray) -> bool:
+    """Whether any episode has a row twice, of rows (E, T), -1 in the padding."""
+    rows = np.sort(rows, axis=-1)
+    return bool(((rows[:, 1:] == rows[:, :-1]) & (rows[:, 1:] >= 0)).any())
+
+
+def _sampling_of(text: str | None, path: str | Path) -> UnlabelledSampling | None:
+    try:
+        return None if text is None else UnlabelledSampling.from_json(text)
+    except (ValueError, TypeError, FewshotError):
+        raise FewshotError(
+            "episodes.path", f"{path} does not say how its unlabelled images were drawn"
+        ) from None

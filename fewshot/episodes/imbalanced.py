@@ -15,9 +15,10 @@ from fewshot.episodes.balanced import (
 )
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.shares import apportioned, dirichlet
+from fewshot.episodes.unlabelled import Reserved, unlabelled_rows
+from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import expect_number, expect_positive_int
-
-SHARES = 3  # purpose of a stream, beside the classes, shots and queries of balanced episodes
 
 
 def sample_imbalanced_episodes(
@@ -32,6 +33,10 @@ def sample_imbalanced_episodes(
     classes: ArrayLike | None = None,
     classnames: Sequence[str] | None = None,
     min_images: str = "raise",
+    unlabelled: int | str | UnlabelledSampling | None = None,
+    unlabelled_shares: str = EQUAL,
+    strangers: float = 0.0,
+    largest_shots: int | None = None,
 ) -> EpisodeSet:
     """Draw episodes with balanced supports and imbalanced queries.
 
@@ -64,7 +69,10 @@ def sample_imbalanced_episodes(
         For messages.
     min_images : {"raise", "drop"}
         What to do about a class with fewer than ``shots + ceil(queries_total / ways)`` images
-        (one more at zero shots, as in balanced episodes).
+        (one more at zero shots, as in balanced episodes), and N more where some are unlabelled.
+    unlabelled, unlabelled_shares, strangers, largest_shots
+        As in `sample_episodes`. The shares of unlabelled images are drawn apart from those of the
+        queries.
 
     Returns
     -------
@@ -88,6 +96,8 @@ def sample_imbalanced_episodes(
     expect_positive_int("episodes.queries_total", queries_total)
     expect_number("episodes.alpha", alpha, 0.01)
     expect_positive_int("episodes.count", episodes)
+    sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
+    drawn_apart = None if sampling is None or sampling.are_queries else sampling
     balanced = sample_episodes(
         labels,
         ways,
@@ -98,57 +108,39 @@ def sample_imbalanced_episodes(
         classes=classes,
         classnames=classnames,
         min_images=min_images,
+        unlabelled=drawn_apart,
+        largest_shots=largest_shots,
     )
     index = ClassIndex.of(balanced.labels)
-    room = index.size[balanced.classes] - places_before(shots)
+    reserved = Reserved.of(balanced)
+    room = index.size[balanced.classes] - reserved.counts - places_before(shots)
     counts = apportioned(dirichlet(seed, episodes, ways, alpha), queries_total, room)
-    query = _queries(balanced, index, counts, seed)
-    return EpisodeSet(balanced.classes, balanced.support, query, balanced.labels, seed)
+    query = _queries(balanced, index, counts, seed, reserved)
+    extra = balanced.unlabelled
+    if sampling is not None and sampling.are_queries:
+        pool = np.unique(balanced.labels[balanced.labels >= 0] if classes is None else classes)
+        asked = np.full(episodes, queries_total)
+        extra = unlabelled_rows(
+            sampling, reserved, index, balanced.classes, pool, asked, seed, stream=0
+        )
+    return EpisodeSet(
+        balanced.classes, balanced.support, query, balanced.labels, seed, extra, sampling
+    )
 
 
-def dirichlet(seed: int, episodes: int, ways: int, alpha: float) -> NDArray:
-    """Symmetric Dirichlet shares (E, N): gamma variates, from uniform ones by their quantiles."""
-    from scipy.special import gammaincinv
-
-    draws = uniform(seed, (0, SHARES), 0, episodes, ways)
-    gamma = gammaincinv(alpha, draws) + np.finfo(float).tiny
-    return gamma / gamma.sum(1, keepdims=True)
-
-
-def apportioned(shares: NDArray, total: int, room: NDArray) -> NDArray:
-    """Whole numbers (E, N) near ``shares * total`` that sum to `total` and leave no room overfull.
-
-    Parameters
-    ----------
-    shares : ndarray of shape (E, N)
-        Sum to 1.
-    total : int
-    room : ndarray of shape (E, N), int
-        Sums to `total` at least.
-    """
-    quota = shares * total
-    for _ in range(shares.shape[1]):  # each round fills one class at least
-        full = quota >= room
-        spare = total - np.where(full, room, 0).sum(1, keepdims=True)
-        rest = np.where(full, 0.0, shares)
-        scale = spare / np.maximum(rest.sum(1, keepdims=True), np.finfo(float).tiny)
-        quota = np.where(full, room, rest * scale)
-    counts = np.floor(quota).astype(np.int64)
-    missing = total - counts.sum(1, keepdims=True)
-    rank = np.argsort(np.argsort(counts - quota, axis=1, kind="stable"), axis=1)
-    return counts + (rank < missing)
-
-
-def _queries(balanced: EpisodeSet, index: ClassIndex, counts: NDArray, seed: int) -> NDArray:
+def _queries(
+    balanced: EpisodeSet, index: ClassIndex, counts: NDArray, seed: int, reserved: Reserved
+) -> NDArray:
     """Row numbers (E, N, Qmax) of the first `counts` (E, N) queries of every class."""
     E, N = balanced.classes.shape
     K = places_before(balanced.shots)
     most = int(counts.max())
-    size = index.size[balanced.classes].reshape(-1)
+    size = (index.size[balanced.classes] - reserved.counts).reshape(-1)
     purposes = [(SHOTS, i) for i in range(K)] + [(QUERIES, i) for i in range(most)]
     draws = np.stack([uniform(seed, (0, *one), 0, E, N).reshape(-1) for one in purposes])
     place = sample_without_replacement(draws, size)
     # Steps beyond the size of a class draw nothing that is used, but may point outside of it.
     place = np.minimum(place, size - 1).T.reshape(E, N, K + most)[..., K:]
+    place = reserved.past(place)
     rows = index.rows[index.start[balanced.classes][..., None] + place]
     return np.where(np.arange(most) < counts[..., None], rows, PADDING)

@@ -7,6 +7,7 @@ from typing import Any
 
 from fewshot.episodes import (
     EpisodeSet,
+    UnlabelledSampling,
     sample_all_way,
     sample_episodes,
     sample_imbalanced_episodes,
@@ -40,6 +41,8 @@ class Sampling:
         Classes that episodes are drawn from.
     alpha : float
         Of the Dirichlet distribution of the sampler "imbalanced".
+    unlabelled : UnlabelledSampling, optional
+        How unlabelled images are drawn, the same for all numbers of shots.
     replay : EpisodeSet, optional
         Drawn episodes, in place of all this.
     """
@@ -52,6 +55,7 @@ class Sampling:
     min_images: str = "raise"
     part: str = NOVEL
     alpha: float = 2.0
+    unlabelled: UnlabelledSampling | None = None
     replay: EpisodeSet | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +86,8 @@ class Sampling:
                 self.min_images,
                 self.sampler,
                 self.alpha,
+                self.unlabelled,
+                max(self.shots),
             )
             for shots in self.shots
         ]
@@ -91,6 +97,11 @@ def sampling_of(episodes: dict[str, Any]) -> Sampling:
     """The sampling of the settings ``episodes``."""
     path, shots = episodes["path"], episodes["shots"]
     if path is not None and path != "":
+        expect(
+            episodes.get("unlabelled") is None,
+            "episodes.unlabelled",
+            "expected null with drawn episodes, which have theirs",
+        )
         replay = EpisodeSet.load(path_of("episodes.path", path))
         return Sampling(part=episodes["part"] or NOVEL, replay=replay)
     return Sampling(
@@ -102,6 +113,11 @@ def sampling_of(episodes: dict[str, Any]) -> Sampling:
         min_images=episodes["min_images"],
         part=episodes["part"] or NOVEL,
         alpha=episodes.get("alpha", 2.0),
+        unlabelled=UnlabelledSampling.of(
+            episodes.get("unlabelled"),
+            episodes.get("unlabelled_shares", "equal"),
+            episodes.get("strangers", 0.0),
+        ),
     )
 
 
@@ -115,8 +131,13 @@ def draw_episodes(
     min_images: str,
     sampler: str = "balanced",
     alpha: float = 2.0,
+    unlabelled: UnlabelledSampling | None = None,
+    largest_shots: int | None = None,
 ) -> EpisodeSet:
-    """Draw episodes from the novel classes of a bank, or from all classes without a split."""
+    """Draw episodes from the novel classes of a bank, or from all classes without a split.
+
+    Sets up to `largest_shots` have the same unlabelled images.
+    """
     expect_choice("episodes.sampler", sampler, SAMPLERS)
     novel = None if bank.parts is None else bank.classes("novel")
     expect(
@@ -127,6 +148,7 @@ def draw_episodes(
     )
     pool: dict[str, Any] = {
         "classes": novel, "classnames": bank.classnames, "min_images": min_images,
+        "unlabelled": unlabelled, "largest_shots": largest_shots,
     }  # fmt: skip
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)

@@ -19,6 +19,8 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 RECOMMENDED = "auto"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
+# Of estimators that saw unlabelled images.
+UNLABELLED_MARK = "\N{DOUBLE DAGGER}"
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
 # Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
@@ -137,6 +139,16 @@ def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
     }
 
 
+def unlabelled_names(cells: Iterable[ClassificationSummary]) -> set[str]:
+    """Estimators that saw unlabelled images in any of the cells."""
+    return {
+        name
+        for cell in cells
+        for name, row in cell["estimators"].items()
+        if row.get("sees_unlabelled")
+    }
+
+
 def missing_count(cell: ClassificationSummary, estimator: str) -> int:
     """Number of episodes of the cell for which the estimator is undefined."""
     return int(cell["episodes"] - cell["estimators"][estimator].get("defined", 0))
@@ -194,8 +206,10 @@ def interval_levels_text(cells: Iterable[ClassificationSummary]) -> str:
     return " or ".join(short_percent(level) for level in sorted(levels))
 
 
-def display_name(name: str, oracle: bool) -> str:
-    """An estimator's name, with a dagger for oracles."""
+def display_name(name: str, oracle: bool, unlabelled: bool = False) -> str:
+    """An estimator's name, with a dagger for oracles, two for those that saw unlabelled images."""
+    if unlabelled:
+        return f"{name} {UNLABELLED_MARK}"
     return f"{name} {ORACLE_MARK}" if oracle else name
 
 

@@ -12,6 +12,7 @@ ARROW = {
     "str": pa.string(),
     "int64": pa.int64(),
     "float64": pa.float64(),
+    "bool": pa.bool_(),
     "list<str>": pa.list_(pa.string()),
 }
 

@@ -106,11 +106,25 @@ def variant_of(head: str, parameters: Mapping[str, Any]) -> str:
     return variant_text({n: v for n, v in parameters.items() if n in defaults}, defaults)
 
 
-def _unchanged(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+def _summary_of_4(summary: Summary) -> Summary:
+    """Episodes had no unlabelled images before version 4."""
+    nothing: Summary = {"unlabelled": None, "unlabelled_shares": None, "strangers": None}
+    cells = []
+    for cell in summary["cells"]:
+        migrated = {**nothing, **cell}
+        if isinstance(cell.get("estimators"), Mapping):
+            migrated["estimators"] = {
+                name: {"sees_unlabelled": False, **row} for name, row in cell["estimators"].items()
+            }
+        cells.append(migrated)
+    return {**summary, "cells": cells}
+
+
+def _unchanged(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
 
-def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+def _table_of_3(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     """Add the columns ``part`` and ``variant``, from the migrated cells of the run."""
     variants = {str(cell["head"]): str(cell["variant"]) for cell in cells}
     if {"part", "variant"} & set(table.column_names):  # rewritten by a program without its version
@@ -125,6 +139,20 @@ def _table_of_3(table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
         column = _mapped(table.column("head"), lambda name: variants.get(name, ""))
         table = table.add_column(place + 1, "variant", column)
     return table
+
+
+def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+    """Add what the rows of classification say about unlabelled images: there were none."""
+    added = {
+        "episodes": ("unlabelled", "queries", pa.scalar(0, pa.int64())),
+        "predictions": ("sees_unlabelled", "calibration", pa.scalar(False)),
+    }
+    if name not in added or added[name][0] in table.column_names:
+        return table
+    column, after, value = added[name]
+    names = table.column_names
+    place = names.index(after) + 1 if after in names else len(names)
+    return table.add_column(place, column, pa.repeat(value, len(table)))
 
 
 def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
@@ -142,10 +170,14 @@ def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedAr
 
 
 # By the version that a step starts from.
-SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {1: _summary_of_2, 2: _summary_of_3}
-TABLE_STEPS: dict[int, Callable[[pa.Table, Sequence[CellSummary]], pa.Table]] = {
-    1: _unchanged, 2: _table_of_3,
+SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {
+    1: _summary_of_2, 2: _summary_of_3, 3: _summary_of_4,
 }  # fmt: skip
+TABLE_STEPS: dict[int, Callable[[str, pa.Table, Sequence[CellSummary]], pa.Table]] = {
+    1: _unchanged, 2: _table_of_3, 3: _table_of_4,
+}  # fmt: skip
+# Columns that the tables of a version do not have, and those of the next one do.
+ADDED: dict[int, tuple[str, ...]] = {2: ("part", "variant"), 3: ("unlabelled", "sees_unlabelled")}
 
 
 def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> RunSummary:
@@ -184,9 +216,14 @@ def migrated_table(
     version = table_version(table.schema)
     check_version(version, where, argument)
     for step in range(version, SCHEMA_VERSION):
-        table = TABLE_STEPS[step](table, cells)
+        table = TABLE_STEPS[step](name, table, cells)
     metadata = {**(table.schema.metadata or {}), VERSION_KEY: str(SCHEMA_VERSION).encode()}
     return table.replace_schema_metadata(metadata)
+
+
+def added_columns(version: int) -> set[str]:
+    """Return the columns that migration adds to tables of a version."""
+    return {name for since, names in ADDED.items() if version <= since for name in names}
 
 
 def table_version(schema: pa.Schema) -> int:

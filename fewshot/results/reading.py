@@ -15,9 +15,14 @@ import pyarrow.parquet as pq
 from fewshot.exceptions import FewshotError
 from fewshot.files import regular_file
 from fewshot.results.folders import SUMMARY
-from fewshot.results.migration import check_version, migrated_summary, migrated_table, table_version
+from fewshot.results.migration import (
+    added_columns,
+    check_version,
+    migrated_summary,
+    migrated_table,
+    table_version,
+)
 from fewshot.results.schema import (
-    SCHEMA_VERSION,
     CellSummary,
     Failed,
     LeftOut,
@@ -179,7 +184,7 @@ def rows_expected(cell: CellSummary, name: str) -> int | None:
 
 def _check_columns(name: str, schema: pa.Schema) -> None:
     """Raise KeyError unless a file has the columns of its version."""
-    added = () if table_version(schema) >= SCHEMA_VERSION else ("part", "variant")
+    added = added_columns(table_version(schema))
     for column in table_columns(name):
         if column not in schema.names and column not in added:
             raise KeyError(f"no column {column}")

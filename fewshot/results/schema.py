@@ -9,7 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # typing's has no types to check before Python 3.12
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Interval(TypedDict, total=False):
@@ -43,7 +43,15 @@ class CellColumns(BankColumns):
     seed: int
 
 
-class CellSummary(CellColumns):
+class UnlabelledFacts(TypedDict, total=False):
+    """How the unlabelled images of a cell's episodes were drawn; all None without any."""
+
+    unlabelled: int | str | None
+    unlabelled_shares: str | None
+    strangers: float | str | None
+
+
+class CellSummary(CellColumns, UnlabelledFacts):
     """Summary of a cell: what identifies it, and facts of all tasks.
 
     Measures, comparisons and whatever else a task adds are in types of its own, as

@@ -35,7 +35,7 @@ CELL_COLUMNS = {
     "seed": "int64",
 }
 EPISODE = "episode"
-KINDS = ("str", "int64", "float64", "list<str>")  # of columns
+KINDS = ("str", "int64", "float64", "bool", "list<str>")  # of columns
 
 Better = Literal["higher", "lower", "neither"]
 HIGHER: Better = "higher"
@@ -59,7 +59,7 @@ class Table:
     ----------
     name : str
         Of the file, and for ``fewshot results query --table``.
-    columns : mapping of str to {"str", "int64", "float64", "list<str>"}
+    columns : mapping of str to {"str", "int64", "float64", "bool", "list<str>"}
         Beside those that identify the cell, and ``episode``.
     per_episode : str, optional
         Key of a cell's summary that says how many rows an episode has: a number, or a collection

@@ -35,12 +35,15 @@ def make_cell(episodes=20, estimators=("auto", "loo"), worse=0.0, **changes):
     error = np.clip(rng.random(episodes) / 2 + head_rng.normal(0, 0.01, episodes) + worse, 0, 1)
     rows = pd.DataFrame({"episode": np.arange(episodes), "actual_error": error}).assign(**named)
     names = [[f"class {c}" for c in classes] for classes in drawn.classes]
-    rows = rows.assign(classes=names, queries=15, accuracy=1 - error, query_error=error)
+    rows = rows.assign(
+        classes=names, queries=15, unlabelled=0, accuracy=1 - error, query_error=error
+    )
     guesses, metrics = [], {}
     for name in estimators:
         guess = np.clip(error + head_rng.normal(0, 0.05, episodes), 0, 1)
-        guesses.append(rows.assign(estimator=name, calibration="none", predicted_error=guess,
-                                   lower=guess / 2, upper=1.0, reason=None))  # fmt: skip
+        guesses.append(rows.assign(estimator=name, calibration="none", sees_unlabelled=False,
+                                   predicted_error=guess, lower=guess / 2, upper=1.0,
+                                   reason=None))  # fmt: skip
         miss = np.abs(guess - error)
         metrics[name] = {"calibration": "none", "predicted_error": float(guess.mean()),
                        "mae": float(miss.mean()), "mae_interval": interval(miss),
@@ -56,7 +59,8 @@ def make_cell(episodes=20, estimators=("auto", "loo"), worse=0.0, **changes):
         "key": None, "reused_from": None, "duration_s": 1.5,
     }  # fmt: skip
     return summary, rows, pd.concat(guesses) if guesses else rows.head(0).assign(
-        estimator="", calibration="", predicted_error=0.0, lower=0.0, upper=0.0, reason=""
+        estimator="", calibration="", sees_unlabelled=False, predicted_error=0.0, lower=0.0,
+        upper=0.0, reason=""
     ), drawn  # fmt: skip
 
 

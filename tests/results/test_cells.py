@@ -33,11 +33,12 @@ def make_cell(key, head="ncm", episodes=3):
     named = {"task": "classification", "dataset": "d", "part": "novel", "backbone": "b",
              "feature": "f", "head": head, "variant": "", "ways": 2, "shots": 1,
              "seed": 0}  # fmt: skip
-    rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**named, queries=4)
+    rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**named, queries=4, unlabelled=0)
     rows["classes"] = [["x", "y"]] * episodes
     rows["actual_error"] = rows["query_error"] = np.arange(episodes) / 7 + (head == "lda") / 3
     rows["accuracy"] = 1 - rows["actual_error"]
-    guesses = rows.assign(estimator="loo", calibration="none", lower=np.nan, upper=np.nan,
+    guesses = rows.assign(estimator="loo", calibration="none", sees_unlabelled=False,
+                          lower=np.nan, upper=np.nan,
                           predicted_error=[np.nan] + [0.1] * (episodes - 1),
                           reason=["none"] + [None] * (episodes - 1))  # fmt: skip
     summary = {**named, "episodes": episodes, "estimators": {"loo": {}}, "key": key}

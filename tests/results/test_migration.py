@@ -148,7 +148,9 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         schema = pq.read_schema(old / f"{name}.parquet")
         assert table_version(schema) == SCHEMA_VERSION
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
-        added = {"dataset": ("part", TEXT), "head": ("variant", TEXT)}
+        added = {"dataset": ("part", TEXT), "head": ("variant", TEXT),
+                 "queries": ("unlabelled", WHOLE),
+                 "calibration": ("sees_unlabelled", pa.bool_())}  # fmt: skip
         fields = [(f.name, f.type) for f in expected]
         fields = [f for kind in fields for f in (kind, added.get(kind[0])) if f is not None]
         assert schema.remove_metadata() == pa.schema(fields)
@@ -273,3 +275,23 @@ def test_rows_of_version_2_get_part_and_variant(workplace):
         assert list(few) == ["variant", "actual_error"]
         assert set(few["variant"]) == {"shrinkage=0.5"}
         assert migrate_run(folder) == (2 if step == "read" else None)
+
+
+def test_rows_of_version_3_saw_no_unlabelled_images(old):
+    cell = {**FIRST["cells"][0], "part": "novel", "variant": ""}
+    third = {**FIRST, "schema_version": 3, "left_out": [], "failed": [], "cells": [cell]}
+    (migrated,) = migrated_summary(third, "here")["cells"]
+    assert [migrated[k] for k in ("unlabelled", "unlabelled_shares", "strangers")] == [None] * 3
+    assert [row["sees_unlabelled"] for row in migrated["estimators"].values()] == [False] * 2
+    joined = store.Store(find_runs(["runs"]))
+    # Also where it alone is read.
+    assert joined.rows("episodes", ["unlabelled"])["unlabelled"].tolist() == [0, 0]
+    seen = joined.rows("predictions", ["sees_unlabelled"])["sees_unlabelled"]
+    assert seen.dtype == bool and not seen.any()
+
+
+def test_an_unlabelled_column_that_is_there_stays(old):
+    rows = pq.read_table(old / "episodes.parquet")
+    rows = rows.append_column("unlabelled", pa.array([7, 8], pa.int64()))
+    pq.write_table(rows, old / "episodes.parquet")
+    assert read_runs(find_runs(["runs"]))[1]["unlabelled"].tolist() == [7, 8]

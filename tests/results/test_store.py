@@ -22,12 +22,12 @@ CELL = {
 
 def rows(cells, episodes=3, offset=0.0):
     drawn = [
-        cell | {"episode": i, "classes": ["a", "b, c", "ž"], "queries": 15,
+        cell | {"episode": i, "classes": ["a", "b, c", "ž"], "queries": 15, "unlabelled": 0,
                 "actual_error": 0.1 * i + offset, "accuracy": 0.9, "query_error": 0.01}
         for cell in cells for i in range(episodes)
     ]  # fmt: skip
     predicted = [
-        cell | {"episode": i, "estimator": "loo", "calibration": "none",
+        cell | {"episode": i, "estimator": "loo", "calibration": "none", "sees_unlabelled": False,
                 "predicted_error": np.nan if i == 1 else 0.2, "lower": np.nan, "upper": 0.4,
                 "reason": "needs two shots" if i == 1 else None, "actual_error": 0.1 * i + offset}
         for cell in cells for i in range(episodes)
@@ -84,7 +84,7 @@ def test_types_and_version_are_in_the_files(workplace):
         columns = table_columns(name)
         schema = pq.read_schema(f"run/{name}.parquet")
         assert schema.metadata[b"fewshot.schema_version"] == str(SCHEMA_VERSION).encode()
-        kinds = {"string": "str", "double": "float64", "int64": "int64"}
+        kinds = {"string": "str", "double": "float64", "int64": "int64", "bool": "bool"}
         types = {field.name: str(field.type) for field in schema}
         assert {n: kinds.get(t, "list<str>") for n, t in types.items()} == columns
         assert all("list<" in types[n] for n, kind in columns.items() if kind == "list<str>")

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from fewshot.report.charts.base import Axis, Chart, Look, Panel, Trace, Words
 from fewshot.report.charts.looks import setting_look
 from fewshot.report.charts.rows import setting_labels
-from fewshot.report.wording import display_name, estimator_names, oracle_names
+from fewshot.report.wording import (
+    display_name,
+    estimator_names,
+    oracle_names,
+    unlabelled_names,
+)
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
 
@@ -42,11 +47,11 @@ def coverage_chart(cells: Sequence[ClassificationSummary], title: str = "") -> C
     curves = _curves(cells)
     if not curves:
         return None
-    oracles = oracle_names(cells)
+    oracles, seeing = oracle_names(cells), unlabelled_names(cells)
     legend = _legend({key for lines in curves.values() for key in lines}, cells)
     panels = [
         Panel(
-            display_name(name, name in oracles),
+            display_name(name, name in oracles, name in seeing),
             [
                 Trace(label, look, *(100 * lines[key]).T.tolist())
                 for key, (label, look) in legend.items()

@@ -72,7 +72,10 @@ const lowerIsBetter = (name) => declared(name)?.better === "lower";
 
 const estimatorOf = (cell, name) => cell.estimators.find((one) => one.name === name);
 const speaker = (cell) => estimatorOf(cell, cell.spokesman);
-const shownName = (estimator) => (estimator.sees_queries ? `${estimator.name} †` : estimator.name);
+const shownName = (estimator) => {
+  const mark = estimator.sees_queries ? " †" : estimator.sees_unlabelled ? " ‡" : "";
+  return `${estimator.name}${mark}`;
+};
 
 // The one who speaks first, the others as they came, those who saw the queries last.
 function estimatorsOf(cell) {

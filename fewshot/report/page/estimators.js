@@ -47,6 +47,7 @@ function nearestOf(cell) {
 function estimatorHead(cell, one) {
   const notes = [
     one.sees_queries && "sees the queries",
+    one.sees_unlabelled && "sees unlabelled images",
     one.defined > 0 &&
       one.defined < cell.episodes &&
       `${whole(one.defined)} of ${whole(cell.episodes)} episodes`,

@@ -49,6 +49,7 @@ class EstimatorEntry(TypedDict):
     name: str
     calibration: str
     sees_queries: bool
+    sees_unlabelled: bool
     reason: str | None
     fallbacks: int
     fallback_reason: str | None

@@ -51,6 +51,7 @@ def _estimator(
         "name": name,
         "calibration": row.get("calibration") or "none",
         "sees_queries": name in oracle_names([cell]),
+        "sees_unlabelled": bool(row.get("sees_unlabelled")),
         "reason": row.get("reason"),
         "fallbacks": int(row.get("fallbacks") or 0),
         "fallback_reason": row.get("fallback_reason"),

@@ -15,6 +15,7 @@ from fewshot.report.aligned import (
 from fewshot.report.comparison.order import no_order_notes
 from fewshot.report.wording import (
     ORACLE_MARK,
+    UNLABELLED_MARK,
     any_partly_missing,
     best_estimator,
     compared,
@@ -32,6 +33,7 @@ from fewshot.report.wording import (
     percent_interval,
     plain,
     protocol_text,
+    unlabelled_names,
 )
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
@@ -39,6 +41,7 @@ from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
 ESTIMATOR_GAP = "   "
+SEES_UNLABELLED = "sees the unlabelled images of the episode; others the support alone"
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
 
@@ -69,6 +72,8 @@ def classification_markdown(cells: Sequence[ClassificationSummary]) -> str:
         notes = [f"- {markdown(' '.join(part))}" for part in _notes(rows)]
         if oracle_names(rows):
             notes.append(f"- {ORACLE_MARK} {SEES_QUERIES}")
+        if unlabelled_names(rows):
+            notes.append(f"- {UNLABELLED_MARK} {SEES_UNLABELLED}")
         blocks += ["\n".join(notes)] if notes else []
     return "\n\n".join(blocks)
 
@@ -133,7 +138,7 @@ def _column(cells: Sequence[ClassificationSummary], name: str) -> list[str]:
 
 
 def _title(cells: Sequence[ClassificationSummary], name: str) -> str:
-    return display_name(short(name), name in oracle_names(cells))
+    return display_name(short(name), name in oracle_names(cells), name in unlabelled_names(cells))
 
 
 def _meaning(cells: Sequence[ClassificationSummary], name: str) -> str:
@@ -195,6 +200,8 @@ def _legend(cells: Sequence[ClassificationSummary]) -> str:
             "share of episodes in % whose actual error lay in the estimator's interval: "
             f"{level} if the interval is right"
         )
+    if unlabelled_names(cells):
+        meaning[UNLABELLED_MARK] = SEES_UNLABELLED
     if oracles:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     return legend(meaning)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -42,12 +42,15 @@ from fewshot.tasks.engine.base_classes import (
     BaseEpisodes,
     draw_base_episodes,
     evaluate_base_classes,
+    fit_on_base_classes,
+    unlabelled_like,
 )
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns
+from fewshot.tasks.engine.rows import cell_columns, unlabelled_facts
 from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.engine.unlabelled import sees_unlabelled
 
 
 def evaluate_cell(
@@ -70,7 +73,13 @@ def evaluate_cell(
     check_calibration(settings, bank)
     begun = time.perf_counter()
     base = draw_base_episodes(
-        bank, episodes.ways, episodes.shots, episodes.mean_queries, settings.base_episodes, seed
+        bank,
+        episodes.ways,
+        episodes.shots,
+        episodes.mean_queries,
+        settings.base_episodes,
+        seed,
+        unlabelled_like(episodes),
     )
     if settings.calibration == "base" and base.episodes is None:
         raise FewshotError(
@@ -93,16 +102,18 @@ def evaluate_cell(
     base_classes = evaluate_base_classes(bank, base, classifier, **settings.engine)
     base_errors = None if base_classes.errors is None else base_classes.errors.numpy()
     for estimator in wrapped.values():
-        estimator.fit(base_classes)
+        fit_on_base_classes(estimator, base_classes)
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
     calibrated |= {key: estimator.calibration_label() for key, estimator in wrapped.items()}
     cell = cell_columns(NAME, bank, episodes, head, seed)
+    sees = {key for key, value in all_estimators.items() if sees_unlabelled(value, episodes)}
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
-    prediction_table = _prediction_rows(cell, rows, predicted, calibrated)
+    prediction_table = _prediction_rows(cell, rows, predicted, calibrated, sees)
     summary: ClassificationSummary = {
         **cell,
         "queries": episodes.queries,
+        **unlabelled_facts(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
@@ -112,7 +123,7 @@ def evaluate_cell(
         "actual_error": _mean(rows["actual_error"]),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(
-            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated
+            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated, sees
         ),
         "comparisons": _comparisons(predicted, rows["actual_error"].to_numpy()),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
@@ -157,6 +168,7 @@ def _episode_rows(
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
     rows["classes"] = list(names[episodes.classes].tolist())
     rows["queries"] = queries.sum(-1)
+    rows["unlabelled"] = episodes.unlabelled_counts
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
     rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
@@ -168,11 +180,12 @@ def _prediction_rows(
     rows: pd.DataFrame,
     predicted: Mapping[str, Predicted],
     calibrated: Mapping[str, str],
+    sees: Collection[str],
 ) -> pd.DataFrame:
     tables, columns = [], list(columns_of(PREDICTIONS))
     for name, guess in predicted.items():
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
-        table["calibration"] = calibrated[name]
+        table["calibration"], table["sees_unlabelled"] = calibrated[name], name in sees
         table["predicted_error"] = guess.error
         table["lower"], table["upper"] = guess.lower, guess.upper
         table["reason"] = guess.reasons
@@ -187,6 +200,7 @@ def _estimator_summaries(
     predicted: Mapping[str, Predicted],
     estimators: Mapping[str, ErrorEstimator],
     calibrated: Mapping[str, str],
+    sees: Collection[str],
 ) -> dict[str, EstimatorSummary]:
     constant = predicted.get("constant")
     baseline = None if constant is None else constant.error
@@ -199,6 +213,7 @@ def _estimator_summaries(
         summary = {
             "calibration": calibrated[name],
             "sees_queries": estimators[name].sees_queries,
+            "sees_unlabelled": name in sees,
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,

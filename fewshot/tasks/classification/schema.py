@@ -18,6 +18,7 @@ class EstimatorSummary(TypedDict, total=False):
 
     calibration: str
     sees_queries: bool
+    sees_unlabelled: bool
     defined: int
     reason: str | None
     fallbacks: int
@@ -64,6 +65,7 @@ EPISODES = Table(
     {
         "classes": "list<str>",
         "queries": "int64",
+        "unlabelled": "int64",
         "actual_error": "float64",
         "accuracy": "float64",
         "query_error": "float64",
@@ -74,6 +76,7 @@ PREDICTIONS = Table(
     {
         "estimator": "str",
         "calibration": "str",
+        "sees_unlabelled": "bool",
         "predicted_error": "float64",
         "lower": "float64",
         "upper": "float64",

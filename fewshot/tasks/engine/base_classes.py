@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.episodes import EpisodeSet, UnlabelledSampling, sample_episodes
+from fewshot.episodes.balanced import images_needed
 from fewshot.episodes.draws import check_memory
-from fewshot.estimators.base import BaseClasses, OnEpisodes
+from fewshot.episodes.unlabelled_sampling import MIXED
+from fewshot.estimators.base import BaseClasses, ErrorEstimator, OnEpisodes, OnUnlabelled
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
@@ -17,8 +22,14 @@ from fewshot.progress import stage
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.moments import base_moments, has_moments
 from fewshot.tasks.engine.supports import map_supports
+from fewshot.tasks.engine.unlabelled import map_unlabelled
 
 BASE_STREAM = 1
+# Queries per class that unlabelled images leave at least, where all the rest are queries.
+QUERIES_LEFT = 5
+# Share of the base classes that unlabelled images must leave large enough to be drawn.
+KEPT = 0.75
+MOST_UNLABELLED = 50  # per class, where the queries are the unlabelled images
 JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
 
 
@@ -40,8 +51,34 @@ class BaseEpisodes:
     classes: int
 
 
+def unlabelled_like(
+    episodes: EpisodeSet, shares: str = MIXED, strangers: float | str = MIXED
+) -> UnlabelledSampling | None:
+    """How base-class episodes get as many unlabelled images as `episodes`; None if those have none.
+
+    What is learned from base classes shall hold for uneven shares and for strangers that nobody
+    announced; so both are mixed by default, whatever those of `episodes` are.
+    """
+    if not episodes.has_unlabelled:
+        return None
+    sampling = episodes.unlabelled_sampling
+    if sampling is not None and not sampling.are_queries:
+        number = sampling.per_class
+    else:
+        of_classes = episodes.query_counts if sampling is not None else episodes.unlabelled_counts
+        per_class = of_classes.sum() / episodes.classes.size
+        number = min(MOST_UNLABELLED, max(1, round(float(per_class))))
+    return UnlabelledSampling(number, shares, strangers, QUERIES_LEFT)
+
+
 def draw_base_episodes(
-    bank: FeatureBank, ways: int, shots: int, queries: int | str, count: int, seed: int
+    bank: FeatureBank,
+    ways: int,
+    shots: int,
+    queries: int | str,
+    count: int,
+    seed: int,
+    unlabelled: UnlabelledSampling | None = None,
 ) -> BaseEpisodes:
     """Draw episodes of base classes; those with too few images are left out.
 
@@ -56,12 +93,18 @@ def draw_base_episodes(
         Number of episodes.
     seed : int
         Decides the episodes, independently of those of novel classes.
+    unlabelled : UnlabelledSampling, optional
+        As from `unlabelled_like`. Fewer images per class are drawn where most base classes do not
+        have so many; none where they have no room for one.
     """
     classes = bank.classes("base")
     if len(classes) == 0:
         judged = bank.info.get("part") == "base"
         return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
+    if unlabelled is not None:
+        unlabelled = _with_room(unlabelled, bank, classes, ways, shots, queries)
     images = shots + (0 if queries == "all" else int(queries))
+    images += 0 if unlabelled is None else unlabelled.per_class
     check_memory(count, ways, images, "calibration.episodes")
     try:
         episodes = sample_episodes(
@@ -74,6 +117,7 @@ def draw_base_episodes(
             classes=classes,
             min_images="drop",
             stream=BASE_STREAM,
+            unlabelled=unlabelled,
         )
     except FewshotError:
         reason = (
@@ -82,6 +126,49 @@ def draw_base_episodes(
         )
         return BaseEpisodes(None, reason, len(classes))
     return BaseEpisodes(episodes, "", len(classes))
+
+
+def _with_room(
+    sampling: UnlabelledSampling,
+    bank: FeatureBank,
+    classes: NDArray,
+    ways: int,
+    shots: int,
+    queries: int | str,
+) -> UnlabelledSampling | None:
+    """The sampling with as many images as most base classes have beside shots and queries."""
+    size = np.bincount(bank.labels[bank.labels >= 0], minlength=len(bank.classnames))[classes]
+    needed = images_needed(shots, queries)
+    large = np.sort(size[size >= needed])[::-1]
+    if len(large) < ways:
+        return None
+    kept = max(ways, int(np.ceil(KEPT * len(large))))
+    left = shots + sampling.queries_left if queries == "all" else needed
+    room = int(large[kept - 1]) - max(needed, left)
+    return replace(sampling, count=min(sampling.per_class, room)) if room > 0 else None
+
+
+def fit_on_base_classes(estimator: ErrorEstimator, base: BaseClasses) -> None:
+    """Fit an estimator; without unlabelled images where the head cannot score some of those.
+
+    Raises
+    ------
+    FewshotError
+        It cannot be fitted without them either.
+    """
+    try:
+        estimator.fit(base)
+    except FewshotError:
+        if not base.has_unlabelled or estimator.unlabelled == "ignored":
+            raise
+        moments = base.moments
+        supports_only = BaseClasses(
+            moments=None if moments is None else lambda: moments,
+            map=base.map,
+            errors_by_class=base.errors_by_class,
+            members=base.members,
+        )
+        estimator.fit(supports_only)
 
 
 def evaluate_base_classes(
@@ -108,8 +195,9 @@ def evaluate_base_classes(
     Returns
     -------
     BaseClasses
-        For ``ErrorEstimator.fit``: errors by class and episode, a map over the supports of these
-        episodes, and the moments of the base classes; without errors where `base` has no episodes.
+        For ``ErrorEstimator.fit``: errors by class and episode, maps over the supports of these
+        episodes and over their unlabelled images, if they have any, and the moments of the base
+        classes; without errors where `base` has no episodes.
     """
     moments = (lambda: base_moments(bank)) if has_moments(bank) else None
     episodes = base.episodes
@@ -120,19 +208,26 @@ def evaluate_base_classes(
             bank, episodes, head, device=device, threads=threads, progress=work.update
         )
 
-    def over_episodes(function: OnEpisodes) -> Tensor:
+    def joined(pieces: Iterator[Tensor]) -> Tensor:
         with stage("fitting on episodes of base classes", len(episodes), "episodes") as work:
-            pieces = []
-            for piece in map_supports(
-                bank, episodes, head, function, device=device, threads=threads
-            ):
-                pieces.append(piece)
+            done = []
+            for piece in pieces:
+                done.append(piece)
                 work.update(len(piece))
-        return torch.cat(pieces)
+        return torch.cat(done)
+
+    def over_supports(function: OnEpisodes) -> Tensor:
+        return joined(map_supports(bank, episodes, head, function, device=device, threads=threads))
+
+    def over_unlabelled(function: OnUnlabelled) -> Tensor:
+        return joined(
+            map_unlabelled(bank, episodes, head, function, device=device, threads=threads)
+        )
 
     return BaseClasses(
         moments=moments,
-        map=over_episodes,
+        map=over_supports,
         errors_by_class=torch.from_numpy(errors),
         members=torch.from_numpy(episodes.classes),
+        map_unlabelled=over_unlabelled if episodes.has_unlabelled else None,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.estimators.base import ErrorEstimator, Prediction
+from fewshot.estimators.base import ErrorEstimator
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Support
-from fewshot.statistics.populations import LEVELS
 from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
@@ -27,34 +24,22 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
 )
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
+from fewshot.tasks.engine.predicted import (
+    Predicted,
+    concatenated,
+    no_prediction,
+    timed_prediction,
+)
+from fewshot.tasks.engine.unlabelled import (
+    copy_reservations,
+    predictions_with_unlabelled,
+    sees_unlabelled,
+)
 
 Progress = Callable[[int], object]
 NO_SHOTS = "no shots to judge by"
 FEW_SHOTS = "fewer shots than it needs"
-
-
-@dataclass(frozen=True, eq=False)
-class Predicted:
-    """Predictions of one estimator for E episodes.
-
-    Attributes
-    ----------
-    error, lower, upper : ndarray of shape (E,)
-        NaN where there is none.
-    reasons : ndarray of shape (E,), str or None
-        Why there is no prediction, or the reservations about it.
-    bands : ndarray of shape (E, 2, L)
-        Lower and upper bounds at several levels, NaN without intervals.
-    seconds : float
-        Spent by one core.
-    """
-
-    error: NDArray
-    lower: NDArray
-    upper: NDArray
-    reasons: NDArray
-    bands: NDArray
-    seconds: float
+NO_UNLABELLED = "no unlabelled images (set episodes.unlabelled)"
 
 
 def actual_errors(
@@ -150,7 +135,9 @@ def predicted_errors(
     """Errors that estimators predict for a head from the supports of episodes.
 
     No query is loaded, unless one of the estimators sees queries; only such estimators get them.
-    Estimators that need more shots than the episodes have are skipped and predict NaN.
+    Estimators that use unlabelled images get those of episodes that have any, without labels.
+    Estimators that need more shots than the episodes have, or unlabelled images where there are
+    none, are skipped and predict NaN.
 
     Parameters
     ----------
@@ -172,16 +159,23 @@ def predicted_errors(
         By name of the estimator: errors, intervals and reasons of all E episodes, and seconds.
     """
     shots = episodes.fewest_shots
-    applicable = {
-        name: estimator for name, estimator in estimators.items() if estimator.least_shots <= shots
+    lacking = {
+        name: NO_UNLABELLED
+        for name, estimator in estimators.items()
+        if estimator.unlabelled == "needed" and not episodes.has_unlabelled
     }
-    predictions = {}
+    lacking |= {
+        name: FEW_SHOTS if shots else NO_SHOTS
+        for name, estimator in estimators.items()
+        if estimator.least_shots > shots
+    }
+    applicable = {n: estimator for n, estimator in estimators.items() if n not in lacking}
+    predictions = {name: no_prediction(len(episodes), lacking[name]) for name in lacking}
     if applicable:
-        predictions = _predicted(
+        predictions |= _predicted(
             bank, episodes, head, applicable, device=device, threads=threads, progress=progress
         )
-    nothing = _no_prediction(len(episodes), FEW_SHOTS if shots else NO_SHOTS)
-    return {name: predictions.get(name, nothing) for name in estimators}
+    return {name: predictions[name] for name in estimators}
 
 
 def _predicted(
@@ -197,31 +191,39 @@ def _predicted(
     """Predictions of estimators for every support, a few episodes at a time."""
 
     def work(start: int, stop: int) -> dict[str, Predicted]:
-        support = load_support(bank, episodes, start, stop, device, head.uses)
-        fitted = head.clone().fit(support)
         rows = {}
-        for name, estimator in estimators.items():
-            if name not in seeing:
-                rows[name] = _timed_prediction(estimator.predict, support, fitted)
+        if plain:
+            support = load_support(bank, episodes, start, stop, device, head.uses)
+            fitted = head.clone().fit(support)
+            for name, estimator in plain.items():
+                rows[name] = timed_prediction(estimator.predict, support, fitted)
         if seeing:
             rows |= _seeing_predictions(bank, episodes, head, seeing, (start, stop), device)
+        if with_unlabelled:
+            rows |= predictions_with_unlabelled(
+                bank, episodes, head, with_unlabelled, (start, stop), device
+            )
         if progress:
             progress(stop - start)
         return rows
 
     seeing = {name: estimator for name, estimator in estimators.items() if estimator.sees_queries}
+    with_unlabelled = {
+        name: estimator
+        for name, estimator in estimators.items()
+        if sees_unlabelled(estimator, episodes)
+    }
+    plain = {n: e for n, e in estimators.items() if n not in seeing and n not in with_unlabelled}
     images = episodes.ways * max(episodes.shots, 1)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     pieces = list(map_chunks(work, ranges, device, threads))
-    return {name: _concatenated([piece[name] for piece in pieces]) for name in estimators}
-
-
-def _no_prediction(episodes: int, reason: str) -> Predicted:
-    """No prediction for any of E episodes."""
-    none = np.full(episodes, np.nan)
-    bands = np.full((episodes, 2, len(LEVELS)), np.nan)
-    return Predicted(none, none, none, np.full(episodes, reason, dtype=object), bands, 0.0)
+    predicted = {name: concatenated([piece[name] for piece in pieces]) for name in estimators}
+    if with_unlabelled:
+        reservations = copy_reservations(bank, episodes)
+        for name in with_unlabelled:
+            predicted[name] = predicted[name].reserved(reservations)
+    return predicted
 
 
 def _seeing_predictions(
@@ -243,41 +245,6 @@ def _seeing_predictions(
         queries = Support(*gather(bank, episodes.query_rows(start, stop), device))
         fitted = head.clone().fit(support)
         for name, estimator in estimators.items():
-            prediction = _timed_prediction(estimator.predict_knowing, support, fitted, queries)
+            prediction = timed_prediction(estimator.predict_knowing, support, fitted, queries)
             pieces[name].append(prediction)
-    return {name: _concatenated(parts) for name, parts in pieces.items()}
-
-
-def _timed_prediction(predict: Callable[..., Prediction], *arguments: object) -> Predicted:
-    """Prediction of an estimator as arrays, with the time that it took."""
-    begun = time.perf_counter()
-    prediction = predict(*arguments)
-    error = prediction.error.cpu().double().numpy()  # not every device has float64
-    reasons = np.full(len(error), None, dtype=object)
-    reasons[~np.isfinite(error)] = prediction.reason
-    for reason, episodes in prediction.by_reservation().items():
-        affected = episodes.cpu().numpy()
-        reasons[affected] = [
-            reason if previous is None else f"{previous}; {reason}"
-            for previous in reasons[affected]
-        ]
-    lower, upper = (
-        np.full(len(error), np.nan) if bound is None else bound.cpu().double().numpy()
-        for bound in (prediction.lower, prediction.upper)
-    )
-    bands = np.full((len(error), 2, len(LEVELS)), np.nan)
-    if prediction.bands is not None:
-        bands = prediction.bands.cpu().double().numpy().transpose(2, 0, 1)
-    return Predicted(error, lower, upper, reasons, bands, time.perf_counter() - begun)
-
-
-def _concatenated(pieces: list[Predicted]) -> Predicted:
-    """Predictions of consecutive chunks as one; times are summed."""
-    return Predicted(
-        error=np.concatenate([piece.error for piece in pieces]),
-        lower=np.concatenate([piece.lower for piece in pieces]),
-        upper=np.concatenate([piece.upper for piece in pieces]),
-        reasons=np.concatenate([piece.reasons for piece in pieces]),
-        bands=np.concatenate([piece.bands for piece in pieces]),
-        seconds=sum(piece.seconds for piece in pieces),
-    )
+    return {name: concatenated(parts) for name, parts in pieces.items()}

@@ -34,13 +34,16 @@ def linear_errors_on_all(
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[NDArray, NDArray]:
-    """Misclassified queries (E, N) and queries (E, N) when all images except the shots are queries.
+    """Misclassified queries (E, N) and queries (E, N) when all images of the classes are queries.
+
+    All but the shots and the unlabelled images, unless the queries are these.
 
     The images of a class are queries in every episode that has the class. Instead of gathering
     them episode by episode, a class is multiplied with the weights of all those episodes at
-    once, its shots included, and the shots are taken out of the count afterwards.
+    once, and the images that are no queries are taken out of the count afterwards.
     """
     index = ClassIndex.of(episodes.labels)
+    set_aside = episodes.set_aside
     wrong = np.zeros(episodes.classes.shape, dtype=np.int64)
     bytes_each = episodes.ways * bank.dim * 4
     for start, stop in chunks(len(episodes), bytes_each, WEIGHT_BYTES):
@@ -58,12 +61,12 @@ def linear_errors_on_all(
             done = []
             for c, episode, way in jobs[first:last]:
                 rows = index.rows[index.start[c] : index.start[c] + index.size[c]]
-                shots = episodes.support[start + episode, way]
+                others = set_aside[start + episode, way]
                 features = bank.take(torch.from_numpy(rows)).to(device)
                 scores = _scores(features, weights[episode], biases[episode])
                 best, answers = scores.max(-1)
                 check_scores(head, best)
-                count = _wrong(answers, rows, shots, way)
+                count = _wrong(answers, rows, others, way)
                 done.append((start + episode, way, count))
             return done
 
@@ -73,8 +76,7 @@ def linear_errors_on_all(
                 wrong[episode, way] = count
         if progress:
             progress(stop - start)
-    shots = (episodes.support >= 0).sum(-1)
-    return wrong, index.size[episodes.classes] - shots
+    return wrong, episodes.query_counts
 
 
 def _fit(
@@ -120,13 +122,13 @@ def _scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
     return scores.reshape(len(features), m, N)
 
 
-def _wrong(answers: Tensor, rows: NDArray, shots: NDArray, way: NDArray) -> NDArray:
-    """Number of misclassified images (m,) of one class in m episodes, without its shots.
+def _wrong(answers: Tensor, rows: NDArray, others: NDArray, way: NDArray) -> NDArray:
+    """Number of misclassified images (m,) of one class in m episodes, without those set aside.
 
-    answers (n, m), rows (n,) ascending, shots (m, K), way (m,).
+    answers (n, m), rows (n,) ascending, others (m, X), way (m,).
     """
     wrong = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
-    place = np.searchsorted(rows, shots)
+    place = np.searchsorted(rows, others)
     columns = np.arange(len(way))[:, None]
-    wrong_shots = wrong[np.minimum(place, len(rows) - 1), columns] & (shots >= 0)
-    return wrong.sum(0) - wrong_shots.sum(-1)
+    wrong_others = wrong[np.minimum(place, len(rows) - 1), columns] & (others >= 0)
+    return wrong.sum(0) - wrong_others.sum(-1)

@@ -11,7 +11,7 @@ from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result, check_rows
-from fewshot.results.schema import BankColumns, CellColumns, CellSummary
+from fewshot.results.schema import BankColumns, CellColumns, CellSummary, UnlabelledFacts
 from fewshot.tasks.base import Task
 
 
@@ -41,6 +41,24 @@ def cell_columns(
     }
 
 
+def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
+    """How the unlabelled images of episodes were drawn, None without any.
+
+    Of episodes that no sampler drew, their mean number per class, whatever their classes.
+    """
+    sampling = episodes.unlabelled_sampling
+    if sampling is not None:
+        return {
+            "unlabelled": sampling.count,
+            "unlabelled_shares": sampling.shares,
+            "strangers": sampling.strangers,
+        }
+    number = None
+    if episodes.has_unlabelled:
+        number = round(float(episodes.unlabelled_counts.mean()) / episodes.ways)
+    return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
+
+
 def completed(
     task: Task,
     result: Result,
@@ -59,6 +77,7 @@ def completed(
     columns = cell_columns(task.name, bank, episodes, head, seed)
     facts = {
         "queries": episodes.queries,
+        **unlabelled_facts(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": head[1].get_params(),
