@@ -312,7 +312,7 @@ def test_scores_of_the_backbones(fewshot, tmp_path):
     path = unequal(tmp_path, [6, 4, 5])
     plain, scored = (fewshot("predict", path, *more).out for more in ((), ("--scores",)))
     assert scored.startswith(plain.rstrip("\n"))
-    header, rule, line = scored.split("\n\n")[-1].strip().splitlines()
+    header, _, line = scored.split("\n\n")[-1].strip().splitlines()
     assert header.split() == ["backbone", "logme", "h_score", "transrate", "gbc"]
     (row,) = json.loads(fewshot("predict", path, "--json").out)["scores"]
     assert [f"{row[name]:.4g}" for name in header.split()[1:]] == line.split()[-4:]
