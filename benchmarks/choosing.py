@@ -33,31 +33,23 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from common import write
+from common import Alone, write
 from numpy.typing import NDArray
 
 import fewshot
 from fewshot.datasets import random_parts
 from fewshot.episodes import EpisodeSet
-from fewshot.estimators import Auto, BaseClasses, Constant, LeaveOneOut
+from fewshot.estimators import Auto, Constant, LeaveOneOut
 from fewshot.features import open_bank
 from fewshot.statistics import TRANSFER_SCORES, mean_interval
 
 BACKBONES = ("efficientnet_lite0", "mobilenet_v2")
 HEADS = ("ncm", "lda", "ridge", "logistic")
 CANDIDATES = ("backbones", "heads")
-
-
-class Alone(Auto):
-    """``auto`` without a look at the base classes."""
-
-    def fit(self, base: BaseClasses) -> Self:
-        """Take no notice of `base`."""
-        return super().fit(BaseClasses())
 
 
 def estimators(calibrator: str | None) -> dict[str, Any]:
@@ -109,7 +101,7 @@ def of_files(paths: str) -> Data:
                 labels.append(np.unique(archive["labels"], return_inverse=True)[1])
     if len(features) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
         raise SystemExit(f"{paths}: expected two files or more of the same images in one order")
-    return Data(next(iter(features)), features, labels[0])
+    return Data(" / ".join(features), features, labels[0])
 
 
 def nearness(data: Data, classes: NDArray) -> NDArray:
@@ -195,7 +187,7 @@ def scores_of(features: NDArray, drawn: EpisodeSet) -> dict[str, NDArray]:
 
 def pairs(values: NDArray, candidates: str) -> NDArray:
     """Values (T, P, 2) of all pairs of backbones, or of heads, from (T, B, H)."""
-    axis = 1 if candidates == "backbones" else 2
+    axis = 1 + CANDIDATES.index(candidates)
     both = [
         values.take(pair, axis) for pair in itertools.combinations(range(values.shape[axis]), 2)
     ]
@@ -215,9 +207,11 @@ def judged(actual: NDArray, criterion: NDArray) -> tuple[NDArray, NDArray]:
         return (right * unequal).sum(1) / unequal.sum(1), regret.mean(1)
 
 
-def table_of(found: list[Outcomes], shots: int) -> Iterator[dict[str, Any]]:
-    """A row per kind of candidates and criterion, over all data sets and splits."""
-    for candidates in CANDIDATES:
+def table_of(found: list[Outcomes], data: str, shots: int) -> Iterator[dict[str, Any]]:
+    """A row per kind of candidates and criterion, over data sets and splits."""
+    for axis, candidates in enumerate(CANDIDATES, 1):
+        if found[0].actual.shape[axis] < 2:
+            continue
         actual = [pairs(each.actual, candidates) for each in found]
         for name in CRITERIA:
             if candidates == "heads" and name in TRANSFER_SCORES:
@@ -229,6 +223,7 @@ def table_of(found: list[Outcomes], shots: int) -> Iterator[dict[str, Any]]:
             right, regret = (np.concatenate(values) for values in zip(*picks, strict=True))
             right = right[np.isfinite(right)]
             yield {
+                "data": data,
                 "candidates": candidates,
                 "shots": shots,
                 "criterion": name,
@@ -241,7 +236,7 @@ def table_of(found: list[Outcomes], shots: int) -> Iterator[dict[str, Any]]:
 
 def shown(row: dict[str, Any]) -> dict[str, str]:
     """The row in percent and points, with half the width of the interval."""
-    text = {key: str(row[key]) for key in ("candidates", "shots", "criterion")}
+    text = {key: str(row[key]) for key in ("data", "candidates", "shots", "criterion")}
     for key, digits in (("right", 0), ("regret", 2)):
         mean, upper = (100 * row[key][bound] for bound in ("mean", "upper"))
         text[key] = f"{mean:.{digits}f} ± {upper - mean:.{digits or 1}f}"
@@ -270,10 +265,16 @@ def main() -> None:
     data += [of_images(folder, given.backbones) for folder in images]
     rows: list[dict[str, Any]] = []
     for shots in given.shots:
-        found = [
-            outcomes(each, shots, split, given) for each in data for split in range(given.splits)
-        ]
-        rows += table_of([each for each in found if each], shots)
+        found = {}
+        for each in data:
+            splits = [outcomes(each, shots, split, given) for split in range(given.splits)]
+            found[each.name] = [split for split in splits if split]
+            if found[each.name]:
+                rows += table_of(found[each.name], each.name, shots)
+        if any(found.values()):
+            rows += table_of(list(itertools.chain(*found.values())), "all", shots)
+    if not rows:
+        raise SystemExit(f"expected data with {2 * given.ways} classes or more of enough images")
     write(None, [shown(row) for row in rows])
     if given.json:
         Path(given.json).write_text(json.dumps(rows, indent=1) + "\n")
