@@ -1,4 +1,4 @@
-"""What the benchmarks share: a bank of random features, a clock, an interval, a table."""
+"""What the benchmarks share: random features, `auto` alone, a clock, an interval, a table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fewshot.estimators import Auto, BaseClasses
 from fewshot.features import FeatureBank, make_bank
+
+
+class Alone(Auto):
+    """``auto`` without a look at the base classes."""
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Take no notice of `base`."""
+        return super().fit(BaseClasses())
 
 
 def random_bank(

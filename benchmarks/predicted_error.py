@@ -27,26 +27,18 @@ import argparse
 import json
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from common import features_of, table, write
+from common import Alone, features_of, table, write
 
 import fewshot
 from fewshot.datasets import random_parts
-from fewshot.estimators import Auto, BaseClasses, Constant, LeaveOneOut, Margin
+from fewshot.estimators import Auto, Constant, LeaveOneOut, Margin
 from fewshot.features import open_bank
 
 Data = tuple[str, np.ndarray, np.ndarray]
 PREDICTED = ("constant", "loo", "margin", "base", "datasets", "alone")
-
-
-class Alone(Auto):
-    """``auto`` without a look at the base classes."""
-
-    def fit(self, base: BaseClasses) -> Self:
-        """Take no notice of `base`."""
-        return super().fit(BaseClasses())
 
 
 def from_images(folder: str | None) -> Data:

@@ -21,6 +21,7 @@ EPILOG = """\
 examples:
   fewshot predict my_images
   fewshot predict my_images --backbone efficientnet_lite0,dinov2_vits14 --head ncm,lda
+  fewshot predict my_images --backbone efficientnet_lite0,resnet18 --scores
   fewshot predict my_images --base other_labelled_classes
   fewshot predict my_images --query unlabelled --output labels.csv
 """
@@ -79,10 +80,12 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(forecasts, labels), indent=2, ensure_ascii=False))
         return 0
-    from fewshot.report.text.forecast import outlook_text
+    from fewshot.report.text.forecast import outlook_text, scores_text
 
     names = list(dict.fromkeys(str(image["path"]) for image in forecasts.skipped))
     print(outlook_text(forecasts.rows, forecasts.sizes, arguments.level, labels, names))
+    if arguments.scores:
+        print(f"\n{scores_text(forecasts.scores)}")
     if arguments.output and labels:
         print(f"\nLabels: {arguments.output}")
     return 0
@@ -124,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", metavar="DIR", help="where weights are looked for first")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="input of the network")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
+    parser.add_argument(
+        "--scores", action="store_true",
+        help="also print LogME, H-score, TransRate and GBC of every backbone, published criteria "
+        "for choosing one; --json always has them",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of words")
     return parser
 
@@ -148,5 +156,6 @@ def _as_json(forecasts: Forecasts, labels: list[dict[str, Any]]) -> dict[str, An
         "skipped": forecasts.skipped,
         "best": {"backbone": best.backbone, "head": best.head},
         "forecasts": [asdict(row) for row in forecasts.rows],
+        "scores": [entry.row() for entry in forecasts.scores],
         "labels": labels,
     }

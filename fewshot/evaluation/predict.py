@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,7 +30,9 @@ from fewshot.heads.base import Head
 from fewshot.paths import places_of_environment
 from fewshot.progress import counted_work
 from fewshot.report.text.forecast import outlook_text
+from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
 from fewshot.tasks.classification.forecast import Forecast, classify, forecast
 
 if TYPE_CHECKING:
@@ -70,14 +73,24 @@ class Forecasts:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per backbone and head: ``error`` with its interval ``lower``, ``upper``."""
+        """A row per backbone and head: ``error`` with its interval ``lower``, ``upper``.
+
+        The columns ``logme``, ``h_score``, ``transrate`` and ``gbc`` are the scores of the
+        backbone (`fewshot.statistics.TRANSFER_SCORES`), NaN where undefined.
+        """
         import pandas as pd
 
-        rows = [asdict(row) for row in self.rows]
+        scores = {entry.backbone: entry.scores for entry in self.scores}
+        rows = [asdict(row) | scores[row.backbone] for row in self.rows]
         for row in rows:
             del row["outlook"]
             row["warnings"] = "; ".join(row["warnings"])
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).astype(dict.fromkeys(TRANSFER_SCORES, "float64"))
+
+    @cached_property
+    def scores(self) -> list[BackboneScores]:
+        """Transferability scores of every backbone, whatever the head, with reasons."""
+        return [backbone_scores(bank) for bank in self._supports.values()]
 
     @property
     def curve(self) -> pd.DataFrame:
@@ -181,7 +194,8 @@ def predict(
     Returns
     -------
     Forecasts
-        Prints as sentences; ``.table``, ``.best``, ``.curve``, and ``.label(images)``.
+        Prints as sentences; ``.table``, ``.best``, ``.curve``, ``.scores``, and
+        ``.label(images)``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Intervals, paired tests and ranking measures: pure functions of arrays."""
+"""Intervals, paired tests, measures of rankings and backbones: pure functions of arrays."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,26 @@ if TYPE_CHECKING:
     from fewshot.statistics.predictions import coverage_curve as coverage_curve
     from fewshot.statistics.predictions import interval_metrics as interval_metrics
     from fewshot.statistics.predictions import prediction_metrics as prediction_metrics
+    from fewshot.statistics.transferability import TRANSFER_SCORES as TRANSFER_SCORES
+    from fewshot.statistics.transferability import gbc as gbc
+    from fewshot.statistics.transferability import h_score as h_score
+    from fewshot.statistics.transferability import logme as logme
+    from fewshot.statistics.transferability import transrate as transrate
 
 # Names by the module that has them.
 _HOMES = {
+    "TRANSFER_SCORES": "transferability",
     "compare_estimators": "predictions",
     "compare_on_episodes": "paired",
     "coverage_curve": "predictions",
+    "gbc": "transferability",
+    "h_score": "transferability",
     "interval_metrics": "predictions",
+    "logme": "transferability",
     "mean_interval": "populations",
     "population_intervals": "populations",
     "prediction_metrics": "predictions",
+    "transrate": "transferability",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fewshot as package
+from fewshot.statistics import TRANSFER_SCORES
 
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16")
 
@@ -303,3 +305,47 @@ def test_left_out_backbones_are_warnings_in_python(support):
         forecasts = package.predict(support, backbone=names, size=16)
     assert Path(caught[0].filename).name == Path(__file__).name
     assert {row.backbone for row in forecasts.rows} == {"tiny_net:network"}
+
+
+def test_scores_of_the_backbones(fewshot, tmp_path):
+    """Printed with --scores, in JSON and the table of Python always, as the formulas have them."""
+    path = unequal(tmp_path, [6, 4, 5])
+    plain, scored = (fewshot("predict", path, *more).out for more in ((), ("--scores",)))
+    assert scored.startswith(plain.rstrip("\n"))
+    header, _, line = scored.split("\n\n")[-1].strip().splitlines()
+    assert header.split() == ["backbone", "logme", "h_score", "transrate", "gbc"]
+    (row,) = json.loads(fewshot("predict", path, "--json").out)["scores"]
+    assert [f"{row[name]:.4g}" for name in header.split()[1:]] == line.split()[-4:]
+    assert row["reasons"] == {}
+    table = package.predict(path).table
+    with np.load(path) as file:
+        features = file["features"] / np.linalg.norm(file["features"], axis=1, keepdims=True)
+        labels = file["labels"]
+    images, mask = np.zeros((1, 3, 6, 20), np.float32), np.zeros((1, 3, 6), bool)
+    for c in range(3):
+        images[0, c, : (labels == c).sum()] = features[labels == c]
+        mask[0, c, : (labels == c).sum()] = True
+    for name, score in TRANSFER_SCORES.items():
+        expected = float(score.function(torch.from_numpy(images), torch.from_numpy(mask)))
+        assert row[name] == pytest.approx(expected, rel=1e-4)
+        assert table[name].tolist() == [row[name]] * 2  # of both heads
+
+
+def test_scores_that_are_undefined_have_a_reason(fewshot, tmp_path):
+    path = unequal(tmp_path, [6, 1, 5])
+    done = fewshot("predict", path, "--scores")
+    assert "Note: no gbc: a class has one image only" in " ".join(done.out.split())
+    (row,) = json.loads(fewshot("predict", path, "--json").out)["scores"]
+    assert row["gbc"] is None and "one image" in row["reasons"]["gbc"]
+    table = package.predict(path).table
+    assert table.gbc.isna().all() and table.logme.notna().all()
+
+
+def test_scores_of_several_backbones(fewshot, support):
+    names = "callable:tiny_net:network,callable:tiny_net:other"
+    source = Path("tiny_net.py").read_text()
+    Path("tiny_net.py").write_text(source + "\n\ndef other():\n    return network()\n")
+    done = fewshot("predict", support, "--backbone", names, "--size", "16", "--json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)["scores"]
+    assert [row["backbone"] for row in rows] == ["tiny_net:network", "tiny_net:other"]

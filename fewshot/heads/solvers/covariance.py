@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Support
+from fewshot.statistics.shrinkage import ledoit_wolf_intensity
 
 # A pooled Ledoit-Wolf intensity below this is rounding.
 LEAST_INTENSITY = 1e-12
@@ -92,11 +93,9 @@ def ledoit_wolf(
 ) -> tuple[Tensor, Tensor]:
     """Ledoit-Wolf shrinkage of every class, on standardised features.
 
-    With Z the standardised shots of a class, its empirical correlation is ``R = Z'Z / K``, the
-    target ``mu I`` with ``mu = tr R / D``, and the intensity ``beta / delta`` with
-    ``delta = |R - mu I|^2 / D`` and ``beta = min(delta, (sum_k |z_k|^4 / K - |R|^2) / (D K))``.
-    Scaled back to features, the target is ``mu`` times the variances. |R|^2 is that of the
-    K x K Gram matrix, so nothing of size D x D appears.
+    Of the standardised shots of a class intensity and ``mu`` are those of
+    `fewshot.statistics.shrinkage`. Scaled back to features, the target is ``mu`` times the
+    variances.
 
     Parameters
     ----------
@@ -123,29 +122,6 @@ def ledoit_wolf(
     gram = standardised @ standardised.mT
     intensity, mu = ledoit_wolf_intensity(lengths, gram.square().sum((-1, -2)), k, D)
     return intensity, mu[..., None] * squared_scale
-
-
-def ledoit_wolf_intensity(
-    lengths: Tensor, gram_norm: Tensor, counts: Tensor, dimensions: int
-) -> tuple[Tensor, Tensor]:
-    """Intensity (...) and mean variance mu (...) of standardised shots, see `ledoit_wolf`.
-
-    Parameters
-    ----------
-    lengths : Tensor of shape (..., K)
-        |z_k|^2, zero for padding.
-    gram_norm : Tensor of shape (...)
-        Squared Frobenius norm of ``Z Z'``.
-    counts : Tensor of shape (...)
-    dimensions : int
-    """
-    mu = lengths.sum(-1) / (counts * dimensions)
-    squared_norm = gram_norm / counts.square()
-    fourth = lengths.square().sum(-1) / counts
-    beta = (fourth - squared_norm).clamp_min(0) / (dimensions * counts)
-    delta = squared_norm / dimensions - mu.square()
-    beta = torch.minimum(beta, delta)
-    return torch.where(beta > 0, beta / delta, torch.zeros_like(beta)), mu
 
 
 def pooled_ledoit_wolf(deviations: Tensor, means: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Support
-from fewshot.heads.solvers.covariance import ledoit_wolf_intensity, rounding_variance
+from fewshot.heads.solvers.covariance import rounding_variance
+from fewshot.statistics.shrinkage import ledoit_wolf_intensity
 
 LEAST_SHOTS = 8  # fewer refits are no more work than this
 MOST_BYTES = 512 << 20  # of the scatter matrices of the classes

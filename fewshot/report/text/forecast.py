@@ -6,14 +6,15 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fewshot.report.aligned import WIDTH, aligned
 from fewshot.report.wording import plain
 from fewshot.units import counted, rough_percent
 
 if TYPE_CHECKING:
+    from fewshot.tasks.classification.backbone_scores import BackboneScores
     from fewshot.tasks.classification.forecast import Forecast
 
 LISTED = 20
-WIDTH = 100
 SHOWN_CLASSES = 8
 
 
@@ -50,6 +51,28 @@ def outlook_text(
     return "\n\n".join(parts)
 
 
+def scores_text(scores: Sequence[BackboneScores]) -> str:
+    """Table of the transferability scores of the backbones, and why some are undefined."""
+    names = list(scores[0].scores)
+    lines = [["backbone", *names]]
+    for entry in scores:
+        values = (entry.scores[name] for name in names)
+        lines.append([plain(entry.backbone), *("-" if v is None else f"{v:.4g}" for v in values)])
+    about = (
+        "Scores of the backbones, whatever the head; the larger the better. They are no errors, "
+    )
+    about += "and are to be compared between backbones on the same images only."
+    undefined = {
+        f"Note: no {name} of {plain(entry.backbone)}: {reason}."
+        if len(scores) > 1
+        else f"Note: no {name}: {reason}."
+        for entry in scores
+        for name, reason in entry.reasons.items()
+    }
+    parts = [textwrap.fill(about, WIDTH), _ruled(aligned(lines))]
+    return "\n\n".join([*parts, *(textwrap.fill(note, WIDTH) for note in sorted(undefined))])
+
+
 def _support(sizes: dict[str, int]) -> str:
     names = [f"{plain(name)} {count}" for name, count in sizes.items()]
     shown = ", ".join(names[:SHOWN_CLASSES])
@@ -81,11 +104,17 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
         ),
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+    return _ruled(
+        [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+    )
+
+
+def _ruled(lines: list[str]) -> str:
+    """Lines of a table with a rule below the first."""
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def _skipped(names: Sequence[str]) -> list[str]:
