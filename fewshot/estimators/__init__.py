@@ -7,6 +7,7 @@ from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.estimators.auto import Auto as Auto
+    from fewshot.estimators.auto import AutoSupport as AutoSupport
     from fewshot.estimators.base import BaseClasses as BaseClasses
     from fewshot.estimators.base import ErrorEstimator as ErrorEstimator
     from fewshot.estimators.base import Prediction as Prediction
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fewshot.estimators.calibration.calibrated import Stack as Stack
     from fewshot.estimators.constant import Constant as Constant
     from fewshot.estimators.davies_bouldin import DaviesBouldin as DaviesBouldin
+    from fewshot.estimators.em_disagreement import EMDisagreement as EMDisagreement
     from fewshot.estimators.empirical_bayes import EmpiricalBayes as EmpiricalBayes
     from fewshot.estimators.gaussian import Gaussian as Gaussian
     from fewshot.estimators.kfold import KFold as KFold
@@ -42,6 +44,16 @@ estimators.add(
     "auto",
     "fewshot.estimators.auto:Auto",
     "the recommended one: calibrated, on base classes if there are any, with an interval",
+)
+estimators.add(
+    "auto_support",
+    "fewshot.estimators.auto:AutoSupport",
+    "auto from the support alone, also where episodes have unlabelled images",
+)
+estimators.add(
+    "em_disagreement",
+    "fewshot.estimators.em_disagreement:EMDisagreement",
+    "disagreement with a mixture fitted to shots and unlabelled images; needs unlabelled images",
 )
 estimators.add(
     "gaussian",
@@ -140,6 +152,7 @@ estimators.add(
 # Classes and functions by the module that has them.
 _HOMES = {
     "Auto": "auto",
+    "AutoSupport": "auto",
     "AverageConfidence": "label_free",
     "AverageThresholdedConfidence": "label_free",
     "BaseClasses": "base",
@@ -148,6 +161,7 @@ _HOMES = {
     "Constant": "constant",
     "DaviesBouldin": "davies_bouldin",
     "DifferenceOfConfidences": "label_free",
+    "EMDisagreement": "em_disagreement",
     "EmpiricalBayes": "empirical_bayes",
     "ErrorEstimator": "base",
     "Gaussian": "gaussian",

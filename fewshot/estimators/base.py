@@ -162,6 +162,17 @@ class BaseClasses:
         """Class means and covariance; None without base classes."""
         return None if self._moments is None else self._moments()
 
+    def with_moments(self, moments: Callable[[], Moments]) -> BaseClasses:
+        """The same episodes with the moments of other classes, and without folds."""
+        return BaseClasses(
+            moments=moments,
+            map=self._map,
+            errors_by_class=self.errors_by_class,
+            members=self.members,
+            reason=self.reason,
+            map_unlabelled=self._map_unlabelled,
+        )
+
     @cached_property
     def folds(self) -> Sequence[BaseClasses]:
         """The base classes in parts, each with moments of the others; empty if they are too few."""

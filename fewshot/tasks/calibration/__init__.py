@@ -6,11 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.regimes import (
+    NUMBERS,
+    REGIMES,
+    SUPPORT_ALONE,
+    with_number,
+    without_number,
+)
 from fewshot.estimators.calibration.transferred import General
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.calibration.cells import (
+    USUAL_NUMBER,
     CalibrationPlan,
     Cell,
     calibration_cells,
@@ -19,6 +26,8 @@ from fewshot.tasks.calibration.cells import (
 from fewshot.tasks.calibration.choosing import space_of
 from fewshot.tasks.calibration.regression import fit_regime
 from fewshot.tasks.calibration.simple import learning_curves, slope_calibrators
+
+USUAL_WEIGHT = 0.25  # of cells with the usual number of unlabelled images among those with more
 
 
 def fit_general(
@@ -78,26 +87,42 @@ def fit_calibrator(
         )
     cells = _with_weights([cell for cell in cells if cell.group in groups], plan.weights)
     models, left_out = {}, []
-    for regime, names in REGIMES.items():
+    for regime in dict.fromkeys(cell.regime for cell in cells):
         regime_cells = [cell for cell in cells if cell.regime == regime]
         if len({cell.group for cell in regime_cells}) >= 3:
-            models[regime], rows = fit_regime(names, regime_cells)
+            names = REGIMES[without_number(regime)]
+            models[regime], rows = fit_regime(names, with_more(regime, regime_cells, cells))
             left_out += rows
     if not models:
         raise FewshotError("calibrate", "no regime has episodes from three data sets")
+    of_supports = [cell for cell in cells if cell.regime in SUPPORT_ALONE]
     banks = [bank for members in groups.values() for bank in members]
     described = [
         describe(bank, group, plan) for group, members in groups.items() for bank in members
     ]
     return General(
         models,
-        slope_calibrators(cells),
-        learning_curves(cells),
+        slope_calibrators(of_supports),
+        learning_curves(of_supports),
         _shared_space(banks),
         described,
         left_out,
         notes,
     )
+
+
+def with_more(regime: str, cells: list[Cell], every: Sequence[Cell]) -> list[Cell]:
+    """The cells of a regime with the largest number of unlabelled images, and of the usual number.
+
+    Few data sets have classes of that size, so that the others are added with less weight. Other
+    regimes get their own cells only.
+    """
+    if regime != with_number(without_number(regime), max(NUMBERS)):
+        return cells
+    usual = with_number(without_number(regime), USUAL_NUMBER)
+    shots = {cell.shots for cell in cells}
+    others = [cell for cell in every if cell.regime == usual and cell.shots in shots]
+    return [*cells, *(replace(cell, weight=cell.weight * USUAL_WEIGHT) for cell in others)]
 
 
 def _check_group_number(groups: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,23 +10,44 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.episodes import EpisodeSet, UnlabelledSampling, sample_episodes
+from fewshot.episodes.unlabelled_sampling import MIXED, QUERIES
 from fewshot.estimators import estimators as estimator_registry
 from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.calibration.covariates import Evidence
-from fewshot.estimators.calibration.regimes import REGIMES, regime_of
+from fewshot.estimators.calibration.regimes import (
+    MEASURED,
+    NUMBERS,
+    REGIMES,
+    regime_of,
+    with_number,
+)
+from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head, Support
 from fewshot.progress import counted_work
-from fewshot.tasks.engine.base_classes import base_moments, draw_base_episodes, has_moments
+from fewshot.tasks.engine.base_classes import (
+    QUERIES_LEFT,
+    base_moments,
+    draw_base_episodes,
+    has_moments,
+)
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports
+from fewshot.tasks.engine.unlabelled import map_unlabelled
 
-WAYS = (2, 5, 10)
+WAYS = (2, 5, 10, 20)
 SHOTS = (1, 2, 3, 5, 10, 20)
-HEADS = ("ncm", "lda")
+HEADS = ("ncm", "lda", "knn")
+# With unlabelled images, fewer cells: the models are interpolated between them.
+UNLABELLED_SHOTS = (1, 2, 5, 10)
+UNLABELLED_WAYS = (2, 5, 10)
+USUAL_WAYS = 5
+USUAL_NUMBER = 15
+POOLS = 4  # groups of classes that are near each other
 # Estimators that get a calibrator each, by head.
 ESTIMATORS = ("margin", "gaussian", "loo")
 # Images in a support up to which heads are refitted for held-out shots.
@@ -46,6 +67,8 @@ class CalibrationPlan:
     seed : int
     weights : dict of str to float
         Of groups that count for more or less than 1.
+    unlabelled : tuple of int or "measured"
+        Numbers of unlabelled images per class; "measured": the queries.
     """
 
     ways: tuple[int, ...] = WAYS
@@ -54,6 +77,16 @@ class CalibrationPlan:
     episodes: int = 120
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=dict)
+    unlabelled: tuple[int | str, ...] = (*NUMBERS, MEASURED)
+
+    def with_unlabelled(self) -> Iterator[tuple[int, int, int | str]]:
+        """Ways, shots and numbers of unlabelled images of the cells that have any."""
+        for number in self.unlabelled:
+            ways = [N for N in self.ways if N in UNLABELLED_WAYS]
+            if number != USUAL_NUMBER and USUAL_WAYS in ways:
+                ways = [USUAL_WAYS]
+            for N in ways:
+                yield from ((N, K, number) for K in self.shots if K in UNLABELLED_SHOTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,79 +143,196 @@ def halved(bank: FeatureBank, seed: int) -> FeatureBank:
 
 
 def _cells(group: str, bank: FeatureBank, plan: CalibrationPlan) -> Iterable[Cell]:
+    base = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
+    source = _Source(group, bank, base, plan)
     for ways in plan.ways:
         for shots in plan.shots:
+            drawn = source.episodes(ways, shots)
+            for name in plan.heads:
+                if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED * 2):
+                    yield from source.from_supports(drawn, name)
+    for ways, shots, number in plan.with_unlabelled():
+        unlabelled = (
+            UnlabelledSampling(QUERIES, strangers=MIXED)
+            if number == MEASURED
+            else UnlabelledSampling(number, MIXED, MIXED, QUERIES_LEFT)
+        )
+        drawn = source.episodes(ways, shots, unlabelled)
+        for name in plan.heads:
+            if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED):
+                yield from source.from_unlabelled(drawn, name, number)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A bank of a group, for which cells are computed."""
+
+    group: str
+    bank: FeatureBank
+    base: BaseClasses
+    plan: CalibrationPlan
+
+    def episodes(
+        self, ways: int, shots: int, unlabelled: UnlabelledSampling | None = None
+    ) -> list[EpisodeSet]:
+        """Sets of episodes: half of random classes, half of classes that are near each other.
+
+        Tasks of users are easier and harder than random classes of a data set; without both the
+        calibration would take hard tasks for easier ones than they are. None if classes or images
+        are too few.
+        """
+        novel = self.bank.classes("novel")
+        pools = [(novel, self.plan.episodes)]
+        near = confusable(self.bank, novel, max(ways + 1, round(1.4 * ways)), self.plan.seed)
+        if len(novel) >= 2 * ways:
+            half = self.plan.episodes // 2
+            each = -(-half // len(near))
+            pools = [(novel, self.plan.episodes - half), *((pool, each) for pool in near)]
+        sets = []
+        for place, (pool, count) in enumerate(pools):
             try:
                 episodes = sample_episodes(
-                    bank.labels,
+                    self.bank.labels,
                     ways,
                     shots,
                     "all",
-                    plan.episodes,
-                    plan.seed,
-                    classes=bank.classes("novel"),
+                    count,
+                    self.plan.seed + 1000 * place,
+                    classes=pool,
                     min_images="drop",
+                    unlabelled=unlabelled,
                 )
             except FewshotError:
                 continue  # too few classes or images for this cell
-            for name in plan.heads:
-                if name != "ncm" and ways * shots > MOST_REFITTED * 2:
-                    continue
-                yield from _head_cells(group, bank, episodes, name, plan)
+            sets.append(episodes)
+        return sets
 
+    def from_supports(self, drawn: list[EpisodeSet], name: str) -> Iterable[Cell]:
+        """Cells of the regimes that look at the support alone."""
+        head, device = head_registry.create(name), torch.device("cpu")
+        regimes: dict[str, None] = {}
 
-def _head_cells(
-    group: str, bank: FeatureBank, episodes: EpisodeSet, name: str, plan: CalibrationPlan
-) -> Iterable[Cell]:
-    device = torch.device("cpu")
-    head = head_registry.create(name)
-    actual, _ = actual_errors(bank, episodes, head, device=device)
-    ways, shots = episodes.ways, episodes.shots
-    base = draw_base_episodes(bank, ways, shots, "all", plan.episodes, plan.seed)
-    constant = float("nan")
-    if base.episodes is not None:
-        constant = float(actual_errors(bank, base.episodes, head, device=device)[0].mean())
-    base_classes = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
-    regimes: dict[str, None] = {}
+        def covariates(support: Support, fitted: Head) -> Tensor:
+            """Covariates of all regimes side by side, and predictions, the same for all classes."""
+            names = [regime_of(support, fitted, base)[0] for base in (self.base, NO_BASE)]
+            if names[0] == "closed, base classes":
+                names.append("closed, some base classes")
+            regimes.update(dict.fromkeys(names))
+            with_base, without = (Evidence(support, fitted, base) for base in (self.base, NO_BASE))
+            pieces = [
+                (without if regime == names[1] else with_base).stack(REGIMES[regime])
+                for regime in dict.fromkeys(names)
+            ]
+            return torch.cat([*pieces, _raw(support, fitted, self.base)], -1)
 
-    def covariates(support: Support, fitted: Head) -> Tensor:
-        """Covariates of all regimes side by side, and leave-one-out, the same for all classes."""
-        with_base, without = (
-            Evidence(support, fitted, base_classes),
-            Evidence(support, fitted, NO_BASE),
-        )
-        names = [regime_of(support, fitted, classes)[0] for classes in (base_classes, NO_BASE)]
-        if names[0] == "closed, base classes":
-            names.append("closed, some base classes")
-        regimes.update(dict.fromkeys(names))
         pieces = [
-            (without if regime == names[1] else with_base).stack(REGIMES[regime])
-            for regime in names
+            piece
+            for episodes in drawn
+            for piece in map_supports(self.bank, episodes, head, covariates, device=device)
         ]
-        pieces.append(_raw(support, fitted, base_classes))
-        return torch.cat(pieces, -1)
+        evidence = torch.cat(pieces).numpy()
+        raw = dict(zip(ESTIMATORS, evidence[:, 0, -len(ESTIMATORS) :].T, strict=True))
+        constant = self._constant(drawn[0], head)
+        yield from self._split(evidence, list(regimes), drawn, name, constant, raw)
 
-    evidence = torch.cat(
-        list(map_supports(bank, episodes, head, covariates, device=device))
-    ).numpy()
-    raw = dict(zip(ESTIMATORS, evidence[:, 0, -len(ESTIMATORS) :].T, strict=True))
-    start = 0
-    for regime in regimes:
-        stop = start + len(REGIMES[regime])
-        yield Cell(
-            regime,
-            group,
-            str(bank.info.get("dataset", "features")),
-            str(bank.info.get("backbone", "unknown")),
-            name,
-            episodes.ways,
-            episodes.shots,
-            evidence[..., start:stop],
-            actual,
-            constant,
-            raw,
+    def from_unlabelled(
+        self, drawn: list[EpisodeSet], name: str, number: int | str
+    ) -> Iterable[Cell]:
+        """Cells of the regimes that look at unlabelled images too."""
+        head, device = head_registry.create(name), torch.device("cpu")
+        regimes: dict[str, None] = {}
+
+        def covariates(support: Support, fitted: Head, unlabelled: Unlabelled) -> Tensor:
+            bases = {
+                regime_of(support, fitted, base, unlabelled=True)[0]: base
+                for base in (NO_BASE, self.base)
+            }
+            regimes.update(dict.fromkeys(bases))
+            pieces = []
+            for regime, base in bases.items():
+                evidence = UnlabelledEvidence(support, fitted, base, unlabelled)
+                pieces.append(evidence.stack(REGIMES[regime]))
+            checks = torch.stack([evidence.outside, evidence.shift], -1).double()
+            pieces.append(checks[:, None].expand(-1, pieces[0].shape[1], -1))
+            return torch.cat(pieces, -1)
+
+        evidence = torch.cat(
+            [
+                piece
+                for episodes in drawn
+                for piece in map_unlabelled(self.bank, episodes, head, covariates, device=device)
+            ]
+        ).numpy()
+        raw = {"outside": evidence[:, 0, -2], "shift": evidence[:, 0, -1]}
+        for cell in self._split(evidence, list(regimes), drawn, name, float("nan"), raw):
+            yield replace(cell, regime=with_number(cell.regime, number))
+
+    def _split(
+        self,
+        evidence: NDArray,
+        regimes: list[str],
+        drawn: list[EpisodeSet],
+        name: str,
+        constant: float,
+        raw: dict[str, NDArray],
+    ) -> Iterable[Cell]:
+        """A cell per regime, of covariates side by side (E, N, P)."""
+        head = head_registry.create(name)
+        device = torch.device("cpu")
+        actual = np.concatenate(
+            [actual_errors(self.bank, episodes, head, device=device)[0] for episodes in drawn]
         )
-        start = stop
+        start = 0
+        for regime in regimes:
+            stop = start + len(REGIMES[regime])
+            yield Cell(
+                regime,
+                self.group,
+                str(self.bank.info.get("dataset", "features")),
+                str(self.bank.info.get("backbone", "unknown")),
+                name,
+                drawn[0].ways,
+                drawn[0].shots,
+                evidence[..., start:stop],
+                actual,
+                constant,
+                raw,
+            )
+            start = stop
+
+    def _constant(self, episodes: EpisodeSet, head: Head) -> float:
+        """Mean error of base-class episodes; NaN without any."""
+        plan = self.plan
+        base = draw_base_episodes(
+            self.bank, episodes.ways, episodes.shots, "all", plan.episodes, plan.seed
+        )
+        if base.episodes is None:
+            return float("nan")
+        device = torch.device("cpu")
+        return float(actual_errors(self.bank, base.episodes, head, device=device)[0].mean())
+
+
+def confusable(bank: FeatureBank, classes: NDArray, size: int, seed: int) -> list[NDArray]:
+    """Groups of classes whose means are near each other: a class and those nearest to it.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    classes : ndarray of shape (C,), int
+    size : int
+        Classes of a group.
+    seed : int
+        Decides which classes have a group.
+
+    Returns
+    -------
+    list of at most `POOLS` ndarray
+    """
+    rows = [torch.from_numpy(np.flatnonzero(bank.labels == c)) for c in classes]
+    means = torch.stack([bank.take(images).float().mean(0) for images in rows])
+    apart = torch.cdist(means, means).numpy()
+    chosen = np.random.default_rng(seed).permutation(len(classes))[:POOLS]
+    return [classes[np.argsort(apart[c], kind="stable")[:size]] for c in chosen]
 
 
 def _raw(support: Support, head: Head, base: BaseClasses) -> Tensor:

@@ -96,7 +96,8 @@ def pooled_residuals(groups: list[list[tuple[NDArray, Cell]]]) -> Residuals:
 def _figures(predicted: NDArray, cell: Cell, residuals: Residuals) -> dict[str, Any]:
     actual = cell.actual.mean(-1)
     lower, upper = residuals.interval(predicted)
-    loo = float(np.abs(cell.raw["loo"] - actual).mean())
+    held_out = cell.raw.get("loo")
+    loo = float("nan") if held_out is None else float(np.abs(held_out - actual).mean())
     row = {
         "regime": cell.regime,
         "group": cell.group,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -13,8 +14,14 @@ from torch import Tensor
 from fewshot.episodes import EpisodeSet, UnlabelledSampling, sample_episodes
 from fewshot.episodes.balanced import images_needed
 from fewshot.episodes.draws import check_memory
-from fewshot.episodes.unlabelled_sampling import MIXED
-from fewshot.estimators.base import BaseClasses, ErrorEstimator, OnEpisodes, OnUnlabelled
+from fewshot.episodes.unlabelled_sampling import MIXED, QUERIES
+from fewshot.estimators.base import (
+    ENOUGH_CLASSES,
+    BaseClasses,
+    ErrorEstimator,
+    OnEpisodes,
+    OnUnlabelled,
+)
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
@@ -29,7 +36,7 @@ BASE_STREAM = 1
 QUERIES_LEFT = 5
 # Share of the base classes that unlabelled images must leave large enough to be drawn.
 KEPT = 0.75
-MOST_UNLABELLED = 50  # per class, where the queries are the unlabelled images
+MOST_FOLDS = 4
 JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
 
 
@@ -44,11 +51,14 @@ class BaseEpisodes:
         Why `episodes` is None.
     classes : int
         Number of base classes.
+    again : callable, optional
+        ``again(bank, count)`` draws so many such episodes of the base classes of another bank.
     """
 
     episodes: EpisodeSet | None
     reason: str
     classes: int
+    again: Callable[[FeatureBank, int], BaseEpisodes] | None = None
 
 
 def unlabelled_like(
@@ -61,13 +71,14 @@ def unlabelled_like(
     """
     if not episodes.has_unlabelled:
         return None
+    if episodes.queries_unlabelled:
+        return UnlabelledSampling(QUERIES, strangers=strangers)
     sampling = episodes.unlabelled_sampling
-    if sampling is not None and not sampling.are_queries:
+    if sampling is not None:
         number = sampling.per_class
     else:
-        of_classes = episodes.query_counts if sampling is not None else episodes.unlabelled_counts
-        per_class = of_classes.sum() / episodes.classes.size
-        number = min(MOST_UNLABELLED, max(1, round(float(per_class))))
+        per_class = episodes.unlabelled_counts.sum() / episodes.classes.size
+        number = max(1, round(float(per_class)))
     return UnlabelledSampling(number, shares, strangers, QUERIES_LEFT)
 
 
@@ -101,10 +112,15 @@ def draw_base_episodes(
     if len(classes) == 0:
         judged = bank.info.get("part") == "base"
         return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
-    if unlabelled is not None:
+
+    def again(other: FeatureBank, number: int) -> BaseEpisodes:
+        return draw_base_episodes(other, ways, shots, queries, number, seed, unlabelled)
+
+    if unlabelled is not None and not unlabelled.are_queries:
         unlabelled = _with_room(unlabelled, bank, classes, ways, shots, queries)
     images = shots + (0 if queries == "all" else int(queries))
-    images += 0 if unlabelled is None else unlabelled.per_class
+    if unlabelled is not None and not unlabelled.are_queries:
+        images += unlabelled.per_class
     check_memory(count, ways, images, "calibration.episodes")
     try:
         episodes = sample_episodes(
@@ -125,7 +141,7 @@ def draw_base_episodes(
             f"{len(classes)} base classes, or too few images in them"
         )
         return BaseEpisodes(None, reason, len(classes))
-    return BaseEpisodes(episodes, "", len(classes))
+    return BaseEpisodes(episodes, "", len(classes), again)
 
 
 def _with_room(
@@ -230,4 +246,57 @@ def evaluate_base_classes(
         errors_by_class=torch.from_numpy(errors),
         members=torch.from_numpy(episodes.classes),
         map_unlabelled=over_unlabelled if episodes.has_unlabelled else None,
+        folds=lambda: list(_folds(bank, base, head, device, threads)),
     )
+
+
+def _folds(
+    bank: FeatureBank,
+    base: BaseEpisodes,
+    head: Head,
+    device: torch.device,
+    threads: int | None,
+) -> Iterator[BaseClasses]:
+    """The base classes in parts: each with its episodes, and the moments of the other classes."""
+    assert base.episodes is not None and base.again is not None
+    number = number_of_folds(base.classes, base.episodes.ways)
+    for episodes_of, moments_of in fold_banks(bank, number):
+        drawn = base.again(episodes_of, -(-len(base.episodes) // number))
+        if drawn.episodes is None or not drawn.episodes.has_unlabelled:
+            continue
+        fold = evaluate_base_classes(episodes_of, drawn, head, device=device, threads=threads)
+        yield fold.with_moments(partial(base_moments, moments_of))
+
+
+def number_of_folds(classes: int, ways: int) -> int:
+    """Folds of base classes: 0 if classes are too few for episodes of some and a prior from others.
+
+    Folds of two episodes' classes where possible, so that their episodes differ in classes.
+    """
+    possible = [
+        folds
+        for folds in range(2, min(MOST_FOLDS, classes // ways) + 1)
+        if classes - -(-classes // folds) >= ENOUGH_CLASSES
+    ]
+    varied = [folds for folds in possible if classes // folds >= 2 * ways]
+    return max(varied or possible, default=0)
+
+
+@lru_cache(maxsize=4)  # the same for every head, shot and seed of a run
+def fold_banks(bank: FeatureBank, number: int) -> list[tuple[FeatureBank, FeatureBank]]:
+    """Per fold: the bank with the classes of the fold as base classes, and with the other ones."""
+    if number == 0:
+        return []
+    classes = bank.classes("base")
+    parts = np.array(bank.parts, dtype=object)
+    pairs = []
+    for fold in range(number):
+        inside = np.zeros(len(parts), dtype=bool)
+        inside[classes[fold::number]] = True
+        base = parts == "base"
+        pair = [
+            replace(bank, parts=tuple(np.where(base & ~kept, "validation", parts).tolist()))
+            for kept in (inside, ~inside)
+        ]
+        pairs.append((pair[0], pair[1]))
+    return pairs

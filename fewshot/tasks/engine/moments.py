@@ -19,7 +19,7 @@ def has_moments(bank: FeatureBank) -> bool:
     return len(classes) > 0 and bool(index.size[classes].max() > 1)
 
 
-@lru_cache(maxsize=1)  # the same for every head, shot and seed of a run
+@lru_cache(maxsize=6)  # the same for every head, shot and seed of a run; and its folds
 def base_moments(bank: FeatureBank) -> Moments:
     """Moments of the base classes, one class in memory at a time."""
     index = ClassIndex.of(bank.labels, len(bank.classnames))

@@ -49,7 +49,8 @@ def load_unlabelled(
     bank: FeatureBank, episodes: EpisodeSet, start: int, stop: int, device: torch.device
 ) -> Unlabelled:
     """Unlabelled images of episodes start..stop, without labels, in random order."""
-    return Unlabelled(*gather(bank, episodes.unlabelled_rows(start, stop), device))
+    features, mask = gather(bank, episodes.unlabelled_rows(start, stop), device)
+    return Unlabelled(features, mask, episodes.queries_unlabelled)
 
 
 def predictions_with_unlabelled(
