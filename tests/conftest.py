@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import itertools
 import json
 import os
 import runpy
@@ -56,6 +57,33 @@ def signals_arrive():
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)  # the default in what it starts
+
+
+@pytest.fixture(scope="session")
+def empty_folders(tmp_path_factory):
+    """Folders without end; one that is put back is the next."""
+    base, unused = tmp_path_factory.mktemp("tests"), []
+
+    def make():
+        for number in itertools.count():
+            if not unused:
+                unused.append(base / str(number))
+                unused[-1].mkdir()
+            yield unused.pop()
+
+    return SimpleNamespace(make=make(), unused=unused)
+
+
+@pytest.fixture
+def tmp_path(empty_folders):
+    """An empty folder; the next test has it too if this one leaves it empty, as most do.
+
+    To make, link and delete a folder each takes as long as all else that pytest does for a test.
+    """
+    folder = next(empty_folders.make)
+    yield folder
+    if folder.is_dir() and not any(folder.iterdir()):
+        empty_folders.unused.append(folder)
 
 
 @pytest.fixture(autouse=True)
