@@ -1,7 +1,9 @@
 """Shared by all tests."""
 
+import gc
 import itertools
 import json
+import logging
 import os
 import runpy
 import signal
@@ -109,7 +111,7 @@ class Forks:
     def __call__(self, *arguments, folder, seconds=120, **further):
         """Exit code (None if it did not end), output and errors of a command line.
 
-        `further` is `path`, `environment` and `memory`, see ``forks.py``.
+        `further` is `path`, `code`, `environment` and `memory`, see ``forks.py``.
         """
         case = {"arguments": arguments, "folder": str(folder), "seconds": seconds} | further
         self.process.stdin.write(json.dumps(case) + "\n")
@@ -206,3 +208,16 @@ def model(server):
         return LanguageModel(**{"model": "tiny", "base_url": server.url} | quick | settings)
 
     return make
+
+
+def pytest_collection_finish():
+    """Spare every test what grows with the packages that are imported: by now they all are.
+
+    The garbage collector need not look through them again.
+    """
+    gc.collect()
+    gc.freeze()
+    # Each phase of each test would give and take a handler to and from 46 of torch's loggers.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("torch") and isinstance(logger, logging.Logger):
+            logger.propagate = True
