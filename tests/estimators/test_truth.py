@@ -15,7 +15,7 @@ from fewshot.estimators.winning import winning_probability
 from fewshot.heads import heads
 from fewshot.heads.base import Support, linear_scores
 
-D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 250, 60
+D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 150, 60
 NAMES = [name for name in estimators if not estimators[name].load().sees_queries]
 
 
