@@ -78,7 +78,7 @@ class Residuals:
 
 
 # Degrees of freedom that the width of transferred residuals counts as.
-TRANSFERRED_FREEDOM = 4.0
+TRANSFERRED_FREEDOM = 2.0
 _FIVE, _NINETY_FIVE = (int(np.flatnonzero(level == GRID)[0]) for level in (0.05, 0.95))
 
 
@@ -86,8 +86,9 @@ def blended(measured: Residuals, transferred: Residuals, classes: int) -> Residu
     """Residuals for new classes, from those on base classes and those on other data sets.
 
     The width on `classes` base classes is an estimate with ``classes - 1`` degrees of freedom, that
-    on other data sets a prior with `TRANSFERRED_FREEDOM`: squared widths are averaged by these, and
-    the result is as much wider as Student's t with all of them is than the normal distribution.
+    on other data sets a prior with `TRANSFERRED_FREEDOM`: logarithms of the widths are averaged by
+    these, as residuals on other data sets may be several times as wide, and the result is as much
+    wider as Student's t with all of them is than the normal distribution.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ def blended(measured: Residuals, transferred: Residuals, classes: int) -> Residu
     total = freedom + TRANSFERRED_FREEDOM
     share = TRANSFERRED_FREEDOM / total
     widths = [residuals.width for residuals in (measured, transferred)]
-    width = np.sqrt((1 - share) * widths[0] ** 2 + share * widths[1] ** 2)
+    logs = np.log(np.maximum(widths, 1e-9))
+    width = np.exp((1 - share) * logs[0] + share * logs[1])
     width *= stdtrit(total, 0.95) / ndtri(0.95)
     scaled = [
         np.median(residuals.quantiles)
