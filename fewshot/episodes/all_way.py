@@ -124,7 +124,7 @@ def _room(
     sampling: UnlabelledSampling | None, shots: int, queries_too: bool, largest_shots: int | None
 ) -> Room:
     """Images that a class has to have, one for a query among them where there is no test set."""
-    if sampling is None:
+    if sampling is None or sampling.are_queries:
         return Room(shots, shots + queries_too, 0)
     most = shots if largest_shots is None else largest_shots
     expect_positive_int("largest_shots", most, minimum=shots)

@@ -66,6 +66,7 @@ class UnlabelledSampling:
                     f"expected a number per class, 'queries' or null, got {self.count!r}",
                 )
             expect_positive_int("episodes.unlabelled", self.count)
+            object.__setattr__(self, "count", int(self.count))
         expect_choice("episodes.unlabelled_shares", self.shares, (*SHARES, MIXED))
         expect(
             self.count != QUERIES or self.shares == EQUAL,
@@ -80,6 +81,7 @@ class UnlabelledSampling:
                 "episodes.strangers",
                 f"expected a share of the unlabelled images in [0, 1), got {self.strangers}",
             )
+            object.__setattr__(self, "strangers", float(self.strangers))
 
     @classmethod
     def of(
