@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.balanced import SHOTS, Room
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
-from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.rows import PADDING
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (

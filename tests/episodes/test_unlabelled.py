@@ -14,8 +14,8 @@ from fewshot.episodes import (
     sample_episodes,
     sample_imbalanced_episodes,
 )
+from fewshot.episodes.draws import first_distinct
 from fewshot.episodes.unlabelled import NOWHERE, Reserved
-from fewshot.episodes.unlabelled_sampling import first_distinct
 from fewshot.exceptions import FewshotError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(9), 40))
