@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewshot.estimators.base import (
-    NO_BASE,
     BaseClasses,
     CalibrationSettings,
     ErrorEstimator,
@@ -21,7 +20,7 @@ from fewshot.estimators.base import (
     reserved,
 )
 from fewshot.estimators.calibration.covariates import Evidence
-from fewshot.estimators.calibration.doubts import COPIES, doubts, has_copies
+from fewshot.estimators.calibration.doubts import COPIES, Usual, doubts, has_copies
 from fewshot.estimators.calibration.intervals import LEVEL, check_level
 from fewshot.estimators.calibration.refitting import refit, rows_of, rows_with_unlabelled
 from fewshot.estimators.calibration.regimes import (
@@ -129,6 +128,7 @@ class Auto(ErrorEstimator):
         super().fit(base)
         self.general()
         self.fitted_: dict[str, Model] = {}
+        self.usual_: Usual | None = None
         if self.source == "base" and not base.has_episodes:
             raise FewshotError(
                 "estimator.auto.source",
@@ -136,9 +136,10 @@ class Auto(ErrorEstimator):
                 "Give a base/novel split, or let source be auto.",
             )
         if self.source != "datasets" and base.has_episodes:
-            self._calibrate(base)
             if self.unlabelled == "used" and base.has_unlabelled:
                 self._calibrate_with_unlabelled(base)
+            else:
+                self._calibrate(base)
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
@@ -176,7 +177,8 @@ class Auto(ErrorEstimator):
             bounds = residuals.interval(predicted, self.level)
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
             rows[:, selected] = np.stack([predicted, *bounds, *bands])
-            notes += _spread_out(doubts(evidence), selected)
+            usual = getattr(self, "usual_", None)
+            notes += _spread_out(doubts(evidence, usual), selected)
         device = support.features.device
         values = torch.from_numpy(rows).to(device, support.features.dtype)
         notes = [(reason, episodes.to(device)) for reason, episodes in notes]
@@ -253,17 +255,17 @@ class Auto(ErrorEstimator):
         # Base-class episodes are balanced, so that there is one regime with and one without base
         # classes. The latter serves users who apply the saved calibrator without base classes.
         assert base.errors_by_class is not None and base.members is not None
-        for knowledge in (NO_BASE, base):
-            rows, regime, shots = rows_of(base, knowledge)
-            if knowledge is base or regime in self.general().models:
-                # a user's calibrator may not have this regime
-                self.fitted_[regime] = refit(
-                    self.general().model(regime),
-                    rows,
-                    shots,
-                    base.errors_by_class.numpy(),
-                    base.members.numpy(),
-                )
+        rows, shots = rows_of(base)
+        for regime, x in rows.items():
+            if regime != list(rows)[-1] and regime not in self.general().models:
+                continue  # a user's calibrator may not have this regime
+            self.fitted_[regime] = refit(
+                self.general().model(regime),
+                x,
+                shots,
+                base.errors_by_class.numpy(),
+                base.members.numpy(),
+            )
 
     def _calibrate_with_unlabelled(self, base: BaseClasses) -> None:
         """Calibrate on episodes with unlabelled images; in folds where a prior is used."""
@@ -273,16 +275,20 @@ class Auto(ErrorEstimator):
         pieces = [rows_with_unlabelled(part) for part in parts]
         if not pieces:
             return
-        rows = np.concatenate([piece[0] for piece in pieces])
-        _, regime, shots, self.number_, self.measured_ = pieces[0]
-        model = self.general().with_unlabelled(regime, self.number_, self.measured_)
+        first = pieces[0]
+        self.number_, self.measured_ = first.number, first.measured
+        columns = ([piece.outside for piece in pieces], [piece.shift for piece in pieces])
+        self.usual_ = Usual.of(*map(np.concatenate, columns))
+        model = self.general().with_unlabelled(first.regime, first.number, first.measured)
         if model is not None:
-            actual = [
-                part.errors_by_class.numpy() for part in parts if part.errors_by_class is not None
-            ]
-            members = [part.members.numpy() for part in parts if part.members is not None]
-            self.fitted_[regime] = refit(
-                model, rows, shots, np.concatenate(actual), np.concatenate(members)
+            actual = [part.errors_by_class for part in parts if part.errors_by_class is not None]
+            members = [part.members for part in parts if part.members is not None]
+            self.fitted_[first.regime] = refit(
+                model,
+                np.concatenate([piece.x for piece in pieces]),
+                first.shots,
+                torch.cat(actual).numpy(),
+                torch.cat(members).numpy(),
             )
 
 
@@ -290,6 +296,10 @@ class AutoSupport(Auto):
     """``auto`` from the support alone, also where episodes have unlabelled images."""
 
     unlabelled = "ignored"
+
+    def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
+        """Return what `predict` does."""
+        return self.predict(support, head)
 
 
 def _rounded(per_class: NDArray, measured: bool) -> NDArray:

@@ -8,7 +8,6 @@ import torch
 
 from fewshot.estimators.base import NO_BASE, BaseClasses, ErrorEstimator, Prediction
 from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
-from fewshot.estimators.mixtures import disagreement
 from fewshot.estimators.tags import EstimatorTags
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import expect_choice
@@ -53,8 +52,7 @@ class EMDisagreement(ErrorEstimator):
             return Prediction.undefined(support, "too few base classes for a prior of the classes")
         base = NO_BASE if self.prior == "none" else self.base_
         evidence = UnlabelledEvidence(support, head, base, unlabelled)
-        responsibilities = evidence.posterior if base.has_prior else evidence.k_means
-        wrong, total = disagreement(responsibilities, unlabelled.decisions(head))
+        wrong, total = evidence.disagreeing(prior=base.has_prior)
         # A class that no image is of has no error to show: the mean is over the others.
         seen = (total > 0.5).to(wrong)
         errors = wrong / total.clamp_min(1e-6) * seen

@@ -13,16 +13,20 @@ import torch
 from torch import Tensor
 
 RANK = 10  # principal components that soft k-means works in
-STEPS = 8
+STEPS = 6
 # The likelihood of an image counts this much: features of one image are not independent, so that a
 # product over dimensions is far too sure. Chosen on the data sets of the general calibrator.
 K_MEANS_TEMPERATURE = 0.5
-PRIOR_TEMPERATURE = 0.3
-PRIOR_RANK = 64  # leading directions within classes that the prior is used in
-PRIOR_STEPS = 6
+PRIOR_TEMPERATURE = 0.2
+PRIOR_RANK = 128  # leading directions within classes that the prior is used in
+PRIOR_STEPS = 4
 OUTSIDE = 0.05  # share of images of none of the classes, before any is seen
 OUTSIDE_WEIGHT = 20.0  # images that this share counts as
 LEAST_OUTSIDE, MOST_OUTSIDE = 1e-3, 0.6
+# Up to the first share outside, images are not thought to be of other classes; beyond the second
+# they are. Without a prior the mixture leaves more of the classes' own images outside.
+K_MEANS_GATE = (0.33, 0.42)
+PRIOR_GATE = (0.05, 0.15)
 TINY = 1e-12
 
 
@@ -45,22 +49,19 @@ class Images(NamedTuple):
     mask: Tensor
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """All images (E, N K + U, d), and their mask (E, N K + U, 1) as numbers."""
-        E = len(self.mask)
-        mask = torch.cat([self.shot_mask.reshape(E, -1), self.mask], 1)
-        return torch.cat([self.shots.flatten(1, 2), self.images], 1), mask.to(self.images)[
-            ..., None
-        ]
+        """All images (E, N K + U, d), and their mask (E, N K + U, 1), bool."""
+        mask = torch.cat([self.shot_mask.flatten(1), self.mask], 1)
+        return torch.cat([self.shots.flatten(1, 2), self.images], 1), mask[..., None]
 
     def times(self, basis: Tensor, centre: Tensor) -> Images:
-        """The images less `centre` (D,) or (E, D), projected on `basis` (D, d)."""
-        centre = centre.expand(len(self.mask), -1)[:, None]
-        shots = (self.shots - centre[:, None]) @ basis * self.shot_mask[..., None]
-        images = (self.images - centre) @ basis * self.mask[..., None]
+        """The images less `centre` (D,), projected on `basis` (D, d)."""
+        centre = centre @ basis
+        shots = (self.shots @ basis - centre) * self.shot_mask[..., None]
+        images = (self.images @ basis - centre) * self.mask[..., None]
         return Images(shots, self.shot_mask, images, self.mask)
 
 
-def principal_components(given: Images, rank: int = RANK, iterations: int = 4) -> Images:
+def principal_components(given: Images, rank: int = RANK, iterations: int = 2) -> Images:
     """Coordinates in the leading principal subspace of shots and unlabelled images together.
 
     By subspace iteration on the Gram matrix, from the shots' class means and unlabelled images as
@@ -73,8 +74,10 @@ def principal_components(given: Images, rank: int = RANK, iterations: int = 4) -
         Dimensions kept, fewer where there are fewer images than that.
     """
     images, mask = given.all()
-    centre = (images * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-    centred = (images - centre) * mask
+    # Features are read as few times as possible: that is what takes the time.
+    centred = images.sub_(images.sum(1, keepdim=True) / mask.sum(1, keepdim=True))
+    if not bool(mask.all()):
+        centred.masked_fill_(~mask, 0.0)
     gram = centred @ centred.mT  # (E, T, T)
     T = gram.shape[-1]
     rank = max(1, min(rank, T - 1, images.shape[-1]))
@@ -248,6 +251,28 @@ def _log_density(square: Tensor, images: Tensor, precision: Tensor, means: Tenso
     weighted = precision * means
     quadratic = square @ precision.expand_as(weighted).mT
     return images @ weighted.mT - 0.5 * (quadratic + (weighted * means).sum(-1)[:, None])
+
+
+def readmitted(responsibilities: Tensor, mask: Tensor, gate: tuple[float, float]) -> Tensor:
+    """Responsibilities (E, U, N) that sum to 1 again, unless many images are of no class.
+
+    Images that are unusual for their class are those that a head has wrong: without strangers among
+    the images, to leave them out would hide errors.
+
+    Parameters
+    ----------
+    responsibilities : Tensor of shape (E, U, N)
+    mask : Tensor of shape (E, U), bool
+    gate : (float, float)
+        Shares outside up to which all images are readmitted, and from which on none is.
+    """
+    inside = responsibilities.sum(-1)
+    present = mask.to(inside)
+    outside = 1 - inside.sum(-1) / present.sum(-1).clamp_min(1)
+    low, high = gate
+    share = ((high - outside) / (high - low)).clamp(0, 1)[:, None]
+    whole = (inside + share * (1 - inside)) * present
+    return responsibilities * (whole / inside.clamp_min(TINY))[..., None]
 
 
 def disagreement(responsibilities: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,8 +73,8 @@ HELD = "held out"
         (LDA(), 0, HELD, "one shot"),
         (LDA(), FEW, HELD, "one shot, base classes"),
         (LDA(), MANY, "held out, base classes", "one shot, base classes"),
-        (Opaque(), 0, HELD, "one shot"),
-        (Opaque(), MANY, HELD, "one shot"),
+        (Opaque(), 0, "not linear", "one shot"),
+        (Opaque(), MANY, "not linear", "one shot"),
     ],
 )
 def test_regimes(head, classes, many, one_shot, ours):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
-from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.calibration.covariates import Evidence
 from fewshot.estimators.calibration.intervals import Residuals, blended, new_classes
 from fewshot.estimators.calibration.probit import fit_probit
@@ -22,41 +24,87 @@ from fewshot.heads.base import Head, Support
 PRECISION = (0.3, 3.0)
 
 
-def rows_of(base: BaseClasses, knowledge: BaseClasses) -> tuple[NDArray, str, float]:
-    """Covariates (B, N, P) of the supports of base-class episodes, their regime, and shots."""
-    regimes: dict[str, None] = {}
+def rows_of(base: BaseClasses) -> tuple[dict[str, NDArray], float]:
+    """Covariates of the supports of base-class episodes, without and with base classes, and shots.
+
+    Returns
+    -------
+    rows : dict of str to ndarray of shape (B, N, P)
+        By regime, the one without base classes first; one entry if it is the same.
+    shots : float
+    """
+    regimes: dict[str, int] = {}
 
     def covariates(support: Support, head: Head) -> Tensor:
-        regime = regime_of(support, head, knowledge)[0]
-        regimes[regime] = None
-        return _with_shots(Evidence(support, head, knowledge).stack(REGIMES[regime]), support)
+        pieces = []
+        for knowledge in (NO_BASE, base):  # together, as both ask for scores of held-out shots
+            regime = regime_of(support, head, knowledge)[0]
+            x = Evidence(support, head, knowledge).stack(REGIMES[regime])
+            regimes[regime] = x.shape[-1]
+            pieces.append(x)
+        shots = support.typical_shots[:, None, None].expand(-1, pieces[0].shape[1], 1)
+        return torch.cat([*pieces, shots.double()], -1)
 
-    rows = base.map(covariates).numpy()
-    (regime,) = regimes
-    return rows[..., :-1], regime, round(float(rows[0, 0, -1]), 6)
+    every = base.map(covariates).numpy()
+    rows, start = {}, 0
+    for regime, width in regimes.items():
+        rows[regime] = every[..., start : start + width]
+        start += width
+    return rows, round(float(every[0, 0, -1]), 6)
 
 
-def rows_with_unlabelled(base: BaseClasses) -> tuple[NDArray, str, float, float, bool]:
-    """As `rows_of`, with unlabelled images: and how many of a class, and if they are measured."""
+@dataclass(frozen=True, eq=False)
+class UnlabelledRows:
+    """Base-class episodes with unlabelled images.
+
+    Attributes
+    ----------
+    x : ndarray of shape (B, N, P)
+        Covariates.
+    regime : str
+    shots, number : float
+        Shots of a class, and unlabelled images over classes.
+    measured : bool
+        Whether the unlabelled images are the queries.
+    outside, shift : ndarray of shape (B,)
+        As of `UnlabelledEvidence`.
+    """
+
+    x: NDArray
+    regime: str
+    shots: float
+    number: float
+    measured: bool
+    outside: NDArray
+    shift: NDArray
+
+
+def rows_with_unlabelled(base: BaseClasses) -> UnlabelledRows:
+    """Covariates and facts of base-class episodes with unlabelled images."""
     facts: dict[tuple[str, bool], None] = {}
 
     def covariates(support: Support, head: Head, unlabelled: Unlabelled) -> Tensor:
         regime = regime_of(support, head, base, unlabelled=True)[0]
         facts[regime, unlabelled.measured] = None
         evidence = UnlabelledEvidence(support, head, base, unlabelled)
-        x = _with_shots(evidence.stack(REGIMES[regime]), support)
-        number = (unlabelled.counts / support.counts.shape[1])[:, None, None].double()
-        return torch.cat([x, number.expand(-1, x.shape[1], 1)], -1)
+        x = evidence.stack(REGIMES[regime])
+        number = unlabelled.counts / support.counts.shape[1]
+        columns = [support.typical_shots, number, evidence.outside, evidence.shift]
+        every = torch.stack([column.double() for column in columns], -1)
+        return torch.cat([x, every[:, None].expand(-1, x.shape[1], -1)], -1)
 
     rows = base.map_unlabelled(covariates).numpy()
     ((regime, measured),) = facts
-    shots, number = float(rows[0, 0, -2]), float(np.median(rows[:, 0, -1]))
-    return rows[..., :-2], regime, round(shots, 6), number, measured
-
-
-def _with_shots(x: Tensor, support: Support) -> Tensor:
-    shots = support.typical_shots[:, None, None].expand(-1, x.shape[1], 1)
-    return torch.cat([x, shots.double()], -1)
+    shots, number, outside, shift = rows[:, 0, -4:].T
+    return UnlabelledRows(
+        rows[..., :-4],
+        regime,
+        round(float(shots[0]), 6),
+        float(np.median(number)),
+        measured,
+        outside,
+        shift,
+    )
 
 
 def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDArray) -> Model:

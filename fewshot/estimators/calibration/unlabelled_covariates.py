@@ -12,11 +12,14 @@ from torch import Tensor
 from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.calibration.covariates import HIGHEST, LOWEST, Evidence
 from fewshot.estimators.mixtures import (
+    K_MEANS_GATE,
+    PRIOR_GATE,
     PRIOR_RANK,
     Images,
     disagreement,
     posterior_mixture,
     principal_components,
+    readmitted,
     soft_k_means,
 )
 from fewshot.estimators.unlabelled import Unlabelled
@@ -50,13 +53,24 @@ class UnlabelledEvidence(Evidence):
     @cached_property
     def disagreement(self) -> Tensor:
         """Probit of the share of a class that the head decides otherwise than soft k-means."""
-        return probit_share(*disagreement(self.k_means, self.unlabelled.decisions(self.head)))
+        return probit_share(*self.disagreeing(prior=False))
 
     @cached_property
     def disagreement_prior(self) -> Tensor:
         """The same for a mixture whose classes have a prior from the base classes."""
-        decisions = self.unlabelled.decisions(self.head)
-        return probit_share(*disagreement(self.posterior, decisions))
+        return probit_share(*self.disagreeing(prior=True))
+
+    def disagreeing(self, prior: bool) -> tuple[Tensor, Tensor]:
+        """Images of every class (E, N) that the head decides otherwise, and images of the class.
+
+        Parameters
+        ----------
+        prior : bool
+            Whether the mixture has a prior from the base classes.
+        """
+        fitted, gate = (self.posterior, PRIOR_GATE) if prior else (self.k_means, K_MEANS_GATE)
+        kept = readmitted(fitted, self.unlabelled.mask, gate)
+        return disagreement(kept, self.unlabelled.decisions(self.head))
 
     @cached_property
     def k_means(self) -> Tensor:
@@ -103,27 +117,21 @@ class UnlabelledEvidence(Evidence):
 
     @cached_property
     def _images(self) -> Images:
-        # A power of two near the largest value, so that squares are numbers; it rounds nothing.
-        largest = self.support.features.abs().amax((1, 2, 3))
-        exponent = torch.frexp(largest.clamp_min(torch.finfo(largest.dtype).tiny)).exponent
-        factor = torch.ldexp(torch.ones_like(largest), -exponent)[:, None, None]
         support, unlabelled = self.support, self.unlabelled
-        shots = support.features * factor[..., None]
-        return Images(shots, support.mask, unlabelled.features * factor, unlabelled.mask)
+        return Images(support.features, support.mask, unlabelled.features, unlabelled.mask)
 
     @cached_property
     def _leading(self) -> Images:
         return _once(self.unlabelled, "leading", lambda: principal_components(self._images))
 
     def _posterior(self) -> Tensor:
-        prior, support, unlabelled = self._prior, self.support, self.unlabelled
+        prior, given = self._prior, self._images
         rank = min(PRIOR_RANK, len(prior.within))
-        images = Images(support.features, support.mask, unlabelled.features, unlabelled.mask)
-        coordinates = images.times(prior.basis[:, :rank], prior.mean)
+        coordinates = given.times(prior.basis[:, :rank], prior.mean)
         # In units of the largest deviation within classes, so that squares are numbers.
         unit = prior.within[0].sqrt()
-        scaled = Images(
-            coordinates.shots / unit, support.mask, coordinates.images / unit, unlabelled.mask
+        scaled = coordinates._replace(
+            shots=coordinates.shots / unit, images=coordinates.images / unit
         )
         tiny = torch.finfo(unit.dtype).eps
         within, between = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from fewshot.estimators.calibration.regimes import (
     NUMBERS,
+    ONE_SHOT_ALONE,
     REGIMES,
     SUPPORT_ALONE,
     with_number,
@@ -89,13 +90,15 @@ def fit_calibrator(
     models, left_out = {}, []
     for regime in dict.fromkeys(cell.regime for cell in cells):
         regime_cells = [cell for cell in cells if cell.regime == regime]
+        if regime == ONE_SHOT_ALONE:  # a mean over tasks, not over the hard ones among them
+            regime_cells = [cell for cell in regime_cells if not cell.confusable]
         if len({cell.group for cell in regime_cells}) >= 3:
             names = REGIMES[without_number(regime)]
             models[regime], rows = fit_regime(names, with_more(regime, regime_cells, cells))
             left_out += rows
     if not models:
         raise FewshotError("calibrate", "no regime has episodes from three data sets")
-    of_supports = [cell for cell in cells if cell.regime in SUPPORT_ALONE]
+    of_supports = [cell for cell in cells if cell.regime in SUPPORT_ALONE and not cell.confusable]
     banks = [bank for members in groups.values() for bank in members]
     described = [
         describe(bank, group, plan) for group, members in groups.items() for bank in members

@@ -105,6 +105,7 @@ class Cell:
     constant: float
     raw: dict[str, NDArray] = field(repr=False)  # predictions (E,) by estimator
     weight: float = 1.0
+    confusable: bool = False  # whether the classes of an episode are near each other
 
 
 def calibration_cells(
@@ -145,22 +146,27 @@ def halved(bank: FeatureBank, seed: int) -> FeatureBank:
 def _cells(group: str, bank: FeatureBank, plan: CalibrationPlan) -> Iterable[Cell]:
     base = BaseClasses(moments=lambda: base_moments(bank)) if has_moments(bank) else NO_BASE
     source = _Source(group, bank, base, plan)
-    for ways in plan.ways:
-        for shots in plan.shots:
-            drawn = source.episodes(ways, shots)
+    for near in (False, True):
+        for ways in plan.ways:
+            for shots in plan.shots:
+                drawn = source.episodes(ways, shots, near)
+                for name in plan.heads:
+                    if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED * 2):
+                        cells = source.from_supports(drawn, name)
+                        yield from (replace(cell, confusable=near) for cell in cells)
+        for ways, shots, number in plan.with_unlabelled():
+            drawn = source.episodes(ways, shots, near, _unlabelled(number))
             for name in plan.heads:
-                if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED * 2):
-                    yield from source.from_supports(drawn, name)
-    for ways, shots, number in plan.with_unlabelled():
-        unlabelled = (
-            UnlabelledSampling(QUERIES, strangers=MIXED)
-            if number == MEASURED
-            else UnlabelledSampling(number, MIXED, MIXED, QUERIES_LEFT)
-        )
-        drawn = source.episodes(ways, shots, unlabelled)
-        for name in plan.heads:
-            if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED):
-                yield from source.from_unlabelled(drawn, name, number)
+                if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED):
+                    cells = source.from_unlabelled(drawn, name, number)
+                    yield from (replace(cell, confusable=near) for cell in cells)
+
+
+def _unlabelled(number: int | str) -> UnlabelledSampling:
+    """So many unlabelled images per class, of uneven shares and with strangers among them."""
+    if number == MEASURED:
+        return UnlabelledSampling(QUERIES, strangers=MIXED)
+    return UnlabelledSampling(number, MIXED, MIXED, QUERIES_LEFT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,31 +179,31 @@ class _Source:
     plan: CalibrationPlan
 
     def episodes(
-        self, ways: int, shots: int, unlabelled: UnlabelledSampling | None = None
+        self, ways: int, shots: int, near: bool, unlabelled: UnlabelledSampling | None = None
     ) -> list[EpisodeSet]:
-        """Sets of episodes: half of random classes, half of classes that are near each other.
+        """Half of the episodes of a cell: of random classes, or of classes near each other.
 
         Tasks of users are easier and harder than random classes of a data set; without both the
-        calibration would take hard tasks for easier ones than they are. None if classes or images
+        calibration would take hard tasks for easier ones than they are. Empty if classes or images
         are too few.
         """
         novel = self.bank.classes("novel")
-        pools = [(novel, self.plan.episodes)]
-        near = confusable(self.bank, novel, max(ways + 1, round(1.4 * ways)), self.plan.seed)
-        if len(novel) >= 2 * ways:
-            half = self.plan.episodes // 2
-            each = -(-half // len(near))
-            pools = [(novel, self.plan.episodes - half), *((pool, each) for pool in near)]
+        half = self.plan.episodes // 2
+        pools = [novel]
+        if near:
+            size = max(ways + 1, round(1.4 * ways))
+            pools = confusable(self.bank, novel, size, self.plan.seed)
+            pools = pools if len(novel) >= 2 * ways else []
         sets = []
-        for place, (pool, count) in enumerate(pools):
+        for place, pool in enumerate(pools):
             try:
                 episodes = sample_episodes(
                     self.bank.labels,
                     ways,
                     shots,
                     "all",
-                    count,
-                    self.plan.seed + 1000 * place,
+                    -(-half // len(pools)),
+                    self.plan.seed + 1000 * (place + near),
                     classes=pool,
                     min_images="drop",
                     unlabelled=unlabelled,
@@ -243,9 +249,10 @@ class _Source:
         regimes: dict[str, None] = {}
 
         def covariates(support: Support, fitted: Head, unlabelled: Unlabelled) -> Tensor:
+            few = _Few(moments=lambda: base_moments(self.bank)) if self.base.has_prior else NO_BASE
             bases = {
                 regime_of(support, fitted, base, unlabelled=True)[0]: base
-                for base in (NO_BASE, self.base)
+                for base in (NO_BASE, few, self.base)
             }
             regimes.update(dict.fromkeys(bases))
             pieces = []
@@ -310,6 +317,14 @@ class _Source:
             return float("nan")
         device = torch.device("cpu")
         return float(actual_errors(self.bank, base.episodes, head, device=device)[0].mean())
+
+
+class _Few(BaseClasses):
+    """Base classes of which no prior is made, as where there are few of them."""
+
+    @property
+    def has_prior(self) -> bool:
+        return False
 
 
 def confusable(bank: FeatureBank, classes: NDArray, size: int, seed: int) -> list[NDArray]:

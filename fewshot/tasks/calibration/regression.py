@@ -19,7 +19,7 @@ from fewshot.tasks.calibration.cells import Cell
 # sets differ, and 12 of them are 12 observations of that.
 GROUP_WEIGHT = 100.0
 SLOPE_PRECISION, INTERCEPT_PRECISION = 1.0, 1e-3
-# Ways of the results on held-out data sets; all ways are fitted.
+# Ways of the results on held-out data sets, of random classes; all are fitted.
 SHOWN = 5
 
 
@@ -47,7 +47,7 @@ def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[d
             left_out += [
                 _figures(predicted, cell, others)
                 for predicted, cell in predictions
-                if cell.ways == SHOWN
+                if cell.ways == SHOWN and not cell.confusable
             ]
     model = Model(
         names,
