@@ -1,0 +1,205 @@
+"""What unlabelled images bring to a forecast: the sharper prediction, checks, and a curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fewshot.estimators.auto import NOT_LEARNED, Auto
+from fewshot.estimators.base import Prediction
+from fewshot.estimators.calibration.doubts import (
+    LEAST_OF_A_CLASS,
+    MOSTLY_STRANGERS,
+    NONE_OF_A_CLASS,
+    STRANGERS,
+)
+from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
+from fewshot.estimators.unlabelled import Unlabelled
+from fewshot.exceptions import FewshotError
+from fewshot.heads.base import Head, Support
+from fewshot.units import joined
+
+NUMBERS = (5, 10, 20, 50, 100)  # images per class of the curve
+SUBSETS = 10
+LISTED = 5
+FROM_SUPPORT = "from the support alone"
+
+
+class Numbers(NamedTuple):
+    """A predicted error with its interval."""
+
+    error: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Numbers:
+        """Those of the first episode."""
+        assert prediction.lower is not None and prediction.upper is not None
+        return cls(
+            float(prediction.error[0]), float(prediction.lower[0]), float(prediction.upper[0])
+        )
+
+
+@dataclass(frozen=True)
+class UnlabelledPoint:
+    """Prediction from so many of the unlabelled images, averaged over random subsets.
+
+    Attributes
+    ----------
+    images : int
+        None: from the support alone.
+    per_class : float
+        `images` over the number of classes.
+    error, lower, upper : float
+    """
+
+    images: int
+    per_class: float
+    error: float
+    lower: float
+    upper: float
+
+    @property
+    def width(self) -> float:
+        """Of the interval."""
+        return self.upper - self.lower
+
+
+@dataclass(frozen=True)
+class FromUnlabelled:
+    """What a forecast has of unlabelled images.
+
+    Attributes
+    ----------
+    unlabelled : int
+        Images that the prediction rests on; 0 where none could be used, and it is that from the
+        support alone.
+    outside : float or None
+        Share of them that look like none of the classes.
+    error_support, lower_support, upper_support : float
+        Prediction from the support alone.
+    unlabelled_curve : tuple of UnlabelledPoint
+        Predictions from fewer of them; empty if none could be used.
+    """
+
+    unlabelled: int
+    outside: float | None
+    error_support: float
+    lower_support: float
+    upper_support: float
+    unlabelled_curve: tuple[UnlabelledPoint, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Sharper:
+    """A prediction from support and unlabelled images.
+
+    Attributes
+    ----------
+    numbers : Numbers
+    outside : float
+    reasons : tuple of str
+        Its reservations.
+    """
+
+    numbers: Numbers
+    outside: float
+    reasons: tuple[str, ...]
+
+
+def sharper(
+    auto: Auto, support: Support, fitted: Head, unlabelled: Unlabelled, names: Sequence[str]
+) -> Sharper | str:
+    """The prediction of a fitted estimator for one episode; or why there is none.
+
+    Parameters
+    ----------
+    auto : Auto
+        Fitted.
+    support : Support
+    fitted : Head
+    unlabelled : Unlabelled
+    names : sequence of N str
+        Of the classes.
+    """
+    try:
+        unlabelled.scores(fitted)
+    except FewshotError as error:
+        return f"unlabelled images were not looked at: {error.problem}"
+    prediction = auto.predict_with(support, fitted, unlabelled)
+    reasons = list(prediction.by_reservation())
+    if NOT_LEARNED in reasons:
+        return NOT_LEARNED
+    evidence = UnlabelledEvidence(support, fitted, auto.base_, unlabelled)
+    outside = float(evidence.outside[0])
+    worded = tuple(_in_words(reason, evidence, outside, names) for reason in reasons)
+    return Sharper(Numbers.of(prediction), outside, worded)
+
+
+def _in_words(
+    reason: str, evidence: UnlabelledEvidence, outside: float, names: Sequence[str]
+) -> str:
+    """A reservation with the images or classes that it is about."""
+    images = int(evidence.unlabelled.counts[0])
+    if reason in (STRANGERS, MOSTLY_STRANGERS):
+        text = f"{reason}: about {round(outside * images)} of {images}"
+        if reason == MOSTLY_STRANGERS:
+            text += f"; rather go by the number {FROM_SUPPORT}"
+        return text
+    if reason == NONE_OF_A_CLASS:
+        shares = evidence.posterior if evidence.base.has_prior else evidence.k_means
+        without = torch.nonzero(shares[0].sum(0) < LEAST_OF_A_CLASS).flatten().tolist()
+        shown = [names[c] for c in without[:LISTED]]
+        more = f" and {len(without) - LISTED} more" * (len(without) > LISTED)
+        return f"{reason}: {', '.join(shown) if more else joined(shown)}{more}"
+    return reason
+
+
+def curve(
+    fitted_for: Callable[[float], Auto],
+    support: Support,
+    head: Head,
+    unlabelled: Unlabelled,
+    ends: tuple[Numbers, Numbers],
+    seed: int,
+) -> Iterator[UnlabelledPoint]:
+    """Predictions from 0, 5, 10, 20 ... images per class up to all that there are.
+
+    Parameters
+    ----------
+    fitted_for : callable
+        Unlabelled images per class to the estimator that is fitted for so many.
+    support : Support
+    head : Head
+        Fitted.
+    unlabelled : Unlabelled
+        Of one episode.
+    ends : tuple of two Numbers
+        Predictions from none of them and from all.
+    seed : int
+        Decides the subsets.
+    """
+    images, ways = int(unlabelled.counts[0]), support.counts.shape[1]
+    yield UnlabelledPoint(0, 0.0, *ends[0])
+    rng = np.random.default_rng(seed)
+    for number in NUMBERS:
+        size = number * ways
+        if size >= images:
+            break
+        auto = fitted_for(number)
+        predicted = []
+        for _ in range(SUBSETS):
+            rows = torch.from_numpy(rng.choice(images, size, replace=False))
+            subset = Unlabelled.of(unlabelled.features[:, rows])
+            prediction = auto.predict_with(support, head, subset)
+            if NOT_LEARNED not in prediction.by_reservation():
+                predicted.append(Numbers.of(prediction))
+        if predicted:
+            mean = Numbers(*(float(value) for value in np.mean(predicted, 0)))
+            yield UnlabelledPoint(size, float(number), *mean)
+    yield UnlabelledPoint(images, images / ways, *ends[1])
