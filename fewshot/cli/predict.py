@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts

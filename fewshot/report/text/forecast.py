@@ -104,7 +104,7 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
     """A line per forecast; with unlabelled images the prediction without them is beside it."""
     interval = f"{rough_percent(level)} interval"
     with_unlabelled = any(row.seen is not None for row in rows)
-    beside = ("from the support alone", interval) if with_unlabelled else ()
+    beside = ("from the support alone",) if with_unlabelled else ()
     header = ("backbone", "head", "predicted error", interval, *beside, "calibrated on")
     on = {"base": "base classes", "datasets": "other data sets"}
     lines = [
@@ -136,7 +136,8 @@ def _error(error: float, lower: float, upper: float) -> tuple[str, str]:
 def _alone(seen: FromUnlabelled | None) -> tuple[str, ...]:
     if seen is None:
         return ()
-    return _error(seen.error_support, seen.lower_support, seen.upper_support)
+    error, interval = _error(seen.error_support, seen.lower_support, seen.upper_support)
+    return (f"{error} ({interval})",)
 
 
 def _ruled(lines: list[str]) -> str:
@@ -204,11 +205,11 @@ def _more(best: Forecast) -> str:
 def _unlabelled_curve(best: Forecast, points: Sequence[UnlabelledPoint], level: float) -> str:
     """A table of predictions from fewer unlabelled images, and how many are worth taking."""
     lines = [
-        ["per class", "images", "predicted error", f"{rough_percent(level)} interval", "width"]
+        ["per class", "images", "predicted error", f"{rough_percent(level)} interval", "its width"]
     ]
     for point in points:
         error, interval = _error(point.error, point.lower, point.upper)
-        width = f"{100 * point.width:.0f} points"
+        width = rough_percent(point.width).removesuffix(" %")
         lines.append([f"{point.per_class:.3g}", f"{point.images:,}", error, interval, width])
     first = f"With {plain(best.head)}, from fewer of the unlabelled images, on average over random "
     first += "subsets:"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from fewshot.estimators.auto import NOT_LEARNED, Auto
+from fewshot.estimators.auto import NOT_LEARNED
 from fewshot.estimators.base import Prediction
 from fewshot.estimators.calibration.doubts import (
     LEAST_OF_A_CLASS,
@@ -17,14 +17,17 @@ from fewshot.estimators.calibration.doubts import (
     NONE_OF_A_CLASS,
     STRANGERS,
 )
+from fewshot.estimators.calibration.regimes import regime_of
+from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Head, Support
+from fewshot.tasks.classification.forecast_base import Calibration
 from fewshot.units import joined
 
 NUMBERS = (5, 10, 20, 50, 100)  # images per class of the curve
 SUBSETS = 10
+SHARE = 1 / 3  # of the episodes of base classes, for every number of the curve
 LISTED = 5
 FROM_SUPPORT = "from the support alone"
 
@@ -52,7 +55,7 @@ class UnlabelledPoint:
     Attributes
     ----------
     images : int
-        None: from the support alone.
+        0: from the support alone.
     per_class : float
         `images` over the number of classes.
     error, lower, upper : float
@@ -102,43 +105,71 @@ class Sharper:
     Attributes
     ----------
     numbers : Numbers
+    images : int
+    per_class : float
+        `images` over the number of classes.
     outside : float
+        Share of the images that look like none of the classes.
     reasons : tuple of str
         Its reservations.
+    model : Model or None
+        The one of other data sets; None if it was fitted on base classes.
+    calibrated_with : float
+        Unlabelled images per class of the episodes of base classes, if it was fitted on these.
     """
 
     numbers: Numbers
+    images: int
+    per_class: float
     outside: float
     reasons: tuple[str, ...]
+    model: Model | None
+    calibrated_with: float
+
+    @property
+    def on_base(self) -> bool:
+        """Whether it was fitted on base classes."""
+        return self.model is None
 
 
 def sharper(
-    auto: Auto, support: Support, fitted: Head, unlabelled: Unlabelled, names: Sequence[str]
+    calibration: Calibration, unlabelled: Unlabelled, names: Sequence[str]
 ) -> Sharper | str:
-    """The prediction of a fitted estimator for one episode; or why there is none.
+    """The prediction for the support of `calibration`; or why there is none.
 
     Parameters
     ----------
-    auto : Auto
-        Fitted.
-    support : Support
-    fitted : Head
+    calibration : Calibration
     unlabelled : Unlabelled
+        Of one episode.
     names : sequence of N str
         Of the classes.
     """
+    support, head = calibration.support, calibration.fitted_head
     try:
-        unlabelled.scores(fitted)
+        unlabelled.scores(head)
     except FewshotError as error:
         return f"unlabelled images were not looked at: {error.problem}"
-    prediction = auto.predict_with(support, fitted, unlabelled)
+    images = int(unlabelled.counts[0])
+    per_class = images / support.counts.shape[1]
+    auto, base = calibration.fitted(per_class)
+    prediction = auto.predict_with(support, head, unlabelled)
     reasons = list(prediction.by_reservation())
     if NOT_LEARNED in reasons:
         return NOT_LEARNED
-    evidence = UnlabelledEvidence(support, fitted, auto.base_, unlabelled)
+    evidence = UnlabelledEvidence(support, head, base, unlabelled)
     outside = float(evidence.outside[0])
-    worded = tuple(_in_words(reason, evidence, outside, names) for reason in reasons)
-    return Sharper(Numbers.of(prediction), outside, worded)
+    regime = regime_of(support, head, base, unlabelled=True)[0]
+    on_base = regime in auto.fitted_
+    return Sharper(
+        Numbers.of(prediction),
+        images,
+        per_class,
+        outside,
+        tuple(_in_words(reason, evidence, outside, names) for reason in reasons),
+        None if on_base else auto.general().with_unlabelled(regime, per_class, False),
+        auto.number_ if on_base else 0.0,
+    )
 
 
 def _in_words(
@@ -161,45 +192,31 @@ def _in_words(
 
 
 def curve(
-    fitted_for: Callable[[float], Auto],
-    support: Support,
-    head: Head,
-    unlabelled: Unlabelled,
-    ends: tuple[Numbers, Numbers],
-    seed: int,
+    calibration: Calibration, unlabelled: Unlabelled, ends: tuple[Numbers, Numbers]
 ) -> Iterator[UnlabelledPoint]:
     """Predictions from 0, 5, 10, 20 ... images per class up to all that there are.
 
     Parameters
     ----------
-    fitted_for : callable
-        Unlabelled images per class to the estimator that is fitted for so many.
-    support : Support
-    head : Head
-        Fitted.
+    calibration : Calibration
     unlabelled : Unlabelled
         Of one episode.
     ends : tuple of two Numbers
         Predictions from none of them and from all.
-    seed : int
-        Decides the subsets.
     """
+    support, head = calibration.support, calibration.fitted_head
     images, ways = int(unlabelled.counts[0]), support.counts.shape[1]
     yield UnlabelledPoint(0, 0.0, *ends[0])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(calibration.seed)
     for number in NUMBERS:
-        size = number * ways
-        if size >= images:
+        if (size := number * ways) >= images:
             break
-        auto = fitted_for(number)
+        auto, _ = calibration.fitted(number, SHARE)
         predicted = []
         for _ in range(SUBSETS):
             rows = torch.from_numpy(rng.choice(images, size, replace=False))
             subset = Unlabelled.of(unlabelled.features[:, rows])
-            prediction = auto.predict_with(support, head, subset)
-            if NOT_LEARNED not in prediction.by_reservation():
-                predicted.append(Numbers.of(prediction))
-        if predicted:
-            mean = Numbers(*(float(value) for value in np.mean(predicted, 0)))
-            yield UnlabelledPoint(size, float(number), *mean)
+            predicted.append(Numbers.of(auto.predict_with(support, head, subset)))
+        error, lower, upper = np.mean(predicted, 0).tolist()
+        yield UnlabelledPoint(size, float(number), error, lower, upper)
     yield UnlabelledPoint(images, images / ways, *ends[1])
