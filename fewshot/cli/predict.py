@@ -45,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
             texts = [text.replace(run, here) for text in texts]
         if texts[0] in OPTIONS:
             texts[0] = f"--{texts[0]}"
+        elif texts[0] == "images":
+            texts[0] = "DIR"
         raise FewshotError(*texts) from None
 
 

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.backbones import load as load_named
-from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.estimators.auto import Auto
 from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.named import named_heads
+from fewshot.evaluation.networks import Extract, Usable, extractor
 from fewshot.evaluation.notices import AsWarnings, Notices
-from fewshot.evaluation.unlabelled import is_features, unlabelled_features, unlabelled_images
-from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.evaluation.predict_inputs import (
+    is_features,
+    labelled_bank,
+    labelled_folder,
+    unlabelled_features,
+    unlabelled_images,
+)
+from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
-from fewshot.features.extraction.settings import Extraction
-from fewshot.features.given import load_features
-from fewshot.features.store import open_or_extract
-from fewshot.hardware import device_named
 from fewshot.heads.base import Head
-from fewshot.paths import places_of_environment
 from fewshot.progress import counted_work
 from fewshot.report.text.forecast import outlook_text
 from fewshot.statistics.transferability import TRANSFER_SCORES
@@ -39,8 +38,6 @@ from fewshot.tasks.classification.forecast import Forecast, classify, forecast
 if TYPE_CHECKING:
     import pandas as pd
 
-T = TypeVar("T")
-Extract = Callable[[ImageDataset], FeatureBank]
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
 
 
@@ -255,15 +252,15 @@ def predict(
     further: dict[str, NDArray | None] = {}  # features of unlabelled images
     if is_features(images):
         expect(query is None, "query", "expected a folder of images to go with it, got features")
-        banks = {"": {kind: _bank(data, kind) for kind, data in labelled.items()}}
+        banks = {"": {kind: labelled_bank(data, kind) for kind, data in labelled.items()}}
         further[""], notes = unlabelled_features(unlabelled, banks[""]["support"])
     else:
-        datasets = {kind: _folder(data, kind, on_error) for kind, data in labelled.items()}
+        datasets = {kind: labelled_folder(data, kind, on_error) for kind, data in labelled.items()}
         others = unlabelled_images(unlabelled, query, datasets["support"], notices)
         listed, notes = others.query, others.notes
-        usable = _Usable(names, notices)
+        usable = Usable(names, notices)
         networks = usable.of(
-            usable.names, lambda name: _extractor(name, device, weights, size, on_error)
+            usable.names, lambda name: extractor(name, device, weights, size, on_error)
         )
         banks = usable.of(
             networks,
@@ -296,79 +293,8 @@ def predict(
     )  # fmt: skip
 
 
-class _Usable:
-    """The backbones that can be used; the others are left out, unless there is none."""
-
-    def __init__(self, names: Iterable[str], notices: Notices) -> None:
-        self.names, self.notices = list(dict.fromkeys(names)), notices
-
-    def of(self, names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
-        """What is made of each backbone, without those for which that fails.
-
-        Raises
-        ------
-        FewshotError
-            It fails for all of them, or for another reason than the backbone.
-        """
-        made: dict[str, T] = {}
-        failed: dict[str, FewshotError] = {}
-        for name in names:
-            try:
-                made[name] = make(name)
-            except FewshotError as error:
-                if len(self.names) == 1 or not error.argument.startswith("backbone"):
-                    raise
-                failed[name] = error
-        if not made:
-            name, first = next(iter(failed.items()))
-            problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
-            raise FewshotError("backbone", problem, first.remedy)
-        for name, reason in failed.items():
-            self.notices.warn(f"left out: {name}: {reason}")
-        return made
-
-
 def _name(bank: FeatureBank) -> str:
     return str(bank.info.get("backbone", "unknown"))
-
-
-def _bank(data: Any, kind: str) -> FeatureBank:
-    """Features that are given, at unit length, all classes alike."""
-    expect(is_features(data), kind, f"expected features, as the support is, got {data}")
-    bank = data if isinstance(data, FeatureBank) else load_features("features", str(data))
-    for notice in bank.info.get("notices", ()):
-        print(f"fewshot: {notice}", file=sys.stderr)
-    skipped = bank.info.get("skipped", [])
-    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": skipped})
-
-
-def _folder(data: Any, kind: str, on_error: str) -> ImageDataset:
-    if isinstance(data, ImageDataset):
-        warn_left_out(data)
-        return data
-    expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
-    name = Path(data).expanduser().resolve().name
-    settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
-    dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
-    assert isinstance(dataset, ImageDataset)
-    warn_left_out(dataset)
-    return dataset
-
-
-def _extractor(
-    name: str, device: str, weights: str | Path | None, size: int | None, on_error: str
-) -> Extract:
-    """A function from images to their features, at unit length."""
-    if size is not None:
-        expect_positive_int("size", size)
-    network = load_named(name, weights=weights, size=size)
-    extraction = Extraction(device_named(device), on_error=on_error)
-    banks = places_of_environment(weights=None if weights is None else str(weights)).banks
-
-    def extract(dataset: ImageDataset) -> FeatureBank:
-        return replace(open_or_extract(dataset, network, banks, extraction), normalize="l2")
-
-    return extract
 
 
 def _sizes(bank: FeatureBank) -> dict[str, int]:

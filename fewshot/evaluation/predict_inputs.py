@@ -1,8 +1,9 @@
-"""Unlabelled images of a prediction: images or features, without the shots and without copies."""
+"""Inputs of a prediction: labelled images or features, and unlabelled ones without copies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.datasets.unread import unread_warning
+from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.notices import Notices
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank, make_bank
-from fewshot.features.given import is_feature_file, load_unlabelled_features
+from fewshot.features.given import is_feature_file, load_features, load_unlabelled_features
 from fewshot.features.paths import is_bank
 from fewshot.features.row_keys import row_keys
+from fewshot.paths import places_of_environment
 from fewshot.units import counted
 
 UNLABELLED, QUERY = "unlabelled", "query"
@@ -65,6 +69,33 @@ class UnlabelledImages:
         return np.flatnonzero(np.isin(read, self.rows[kind]))
 
 
+def labelled_bank(data: Any, kind: str) -> FeatureBank:
+    """Features that are given, at unit length, all classes alike."""
+    expect(is_features(data), kind, f"expected features, as the support is, got {data}")
+    if isinstance(data, FeatureBank):
+        bank = data
+    else:
+        argument = "images" if kind == "support" else kind
+        bank = read_as(argument, lambda path: load_features("features", path), str(data))
+    for notice in bank.info.get("notices", ()):
+        print(f"fewshot: {notice}", file=sys.stderr)
+    skipped = bank.info.get("skipped", [])
+    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": skipped})
+
+
+def labelled_folder(data: Any, kind: str, on_error: str) -> ImageDataset:
+    if isinstance(data, ImageDataset):
+        warn_left_out(data)
+        return data
+    expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
+    name = Path(data).expanduser().resolve().name
+    settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
+    dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
+    assert isinstance(dataset, ImageDataset)
+    warn_left_out(dataset)
+    return dataset
+
+
 def unlabelled_images(
     unlabelled: Any, query: Any, support: ImageDataset, notices: Notices
 ) -> UnlabelledImages:
@@ -83,9 +114,9 @@ def unlabelled_images(
     seen = set(_content(support))
     shots, rows, notes = frozenset(seen), dict[str, NDArray](), list[str]()
     for kind, dataset in datasets.items():
-        content = _content(dataset)
+        content, before = _content(dataset), seen - shots
         rows[kind] = _first_of_each(content, seen)
-        notes += _left_out(kind, content, shots, len(rows[kind]))
+        notes += _left_out(kind, content, shots, before, len(rows[kind]))
     if UNLABELLED in datasets:
         _check_left(datasets[UNLABELLED], shots, rows)
         chosen, note = _sampled(rows[UNLABELLED], MOST_IMAGES - len(rows.get(QUERY, ())))
@@ -98,6 +129,18 @@ def unlabelled_images(
         rows[QUERY], note = _sampled(rows[QUERY], MOST_IMAGES)
         notes += note
     return UnlabelledImages(datasets, rows, tuple(notes))
+
+
+def read_as(argument: str, read: Callable[[str], FeatureBank], path: str) -> FeatureBank:
+    """Features from a file; errors name the argument in place of the setting of runs."""
+    try:
+        return read(path)
+    except FewshotError as error:
+        setting, _, file = error.argument.partition("=")
+        if setting != "dataset.path":
+            raise
+        problem = f"{file}: {error.problem}" if file else error.problem
+        raise FewshotError(argument, problem, error.remedy) from None
 
 
 def unlabelled_features(data: Any, support: FeatureBank) -> tuple[NDArray | None, tuple[str, ...]]:
@@ -121,7 +164,7 @@ def unlabelled_features(data: Any, support: FeatureBank) -> tuple[NDArray | None
     shots = frozenset(_keys(support).tolist())
     content = keys.tolist()
     rows = _first_of_each(content, set(shots))
-    notes += _left_out(UNLABELLED, content, shots, len(rows))
+    notes += _left_out(UNLABELLED, content, shots, set(), len(rows))
     expect(len(rows) > 0, UNLABELLED, *_shots_alone(len(content)))
     rows, note = _sampled(rows, MOST_IMAGES)
     first = np.cumsum([0, *map(len, banks)])
@@ -178,17 +221,23 @@ def _first_of_each(content: Iterable[Any], seen: set[Any]) -> NDArray:
     return np.array(rows, dtype=np.int64)
 
 
-def _left_out(kind: str, content: Sequence[Any], shots: frozenset[Any], kept: int) -> Iterator[str]:
-    """Notes on images that are shots, and on copies of images that are there already."""
+def _left_out(
+    kind: str, content: Sequence[Any], shots: frozenset[Any], queries: set[Any], kept: int
+) -> Iterator[str]:
+    """Notes on images that are shots, queries, or copies of images that are there already."""
     of_shots = sum(entry in shots for entry in content)
-    copies = len(content) - of_shots - kept
-    whose = "query" if kind == QUERY else "unlabelled"
-    if of_shots:
-        are = "is a shot" if of_shots == 1 else "are shots"
-        yield f"{counted(of_shots, f'{whose} image')} {are}, and not counted as unlabelled"
-    if copies:
+    of_queries = sum(entry in queries for entry in content)
+    whose = "query image" if kind == QUERY else "unlabelled image"
+    for count, what, do in (
+        (of_shots, "shot", "not counted as unlabelled"),
+        (of_queries, "query image", "counted once"),
+    ):
+        if count:
+            are = f"is a {what}" if count == 1 else f"are {what}s"
+            yield f"{counted(count, whose)} {are}, and {do}"
+    if copies := len(content) - of_shots - of_queries - kept:
         are = "is a copy" if copies == 1 else "are copies"
-        yield f"{counted(copies, f'{whose} image')} {are} of others, each counted once"
+        yield f"{counted(copies, whose)} {are} of others, and counted once"
 
 
 def _check_left(dataset: ImageDataset, shots: frozenset[Any], rows: dict[str, NDArray]) -> None:
@@ -216,7 +265,7 @@ def _bank(data: Any, support: FeatureBank, notes: list[str]) -> FeatureBank:
     """Features without labels, in the space of the support."""
     if isinstance(data, str | Path):
         expect(is_features(data), UNLABELLED, f"expected features, as the support is, got {data}")
-        bank = load_unlabelled_features(str(data))
+        bank = read_as(UNLABELLED, load_unlabelled_features, str(data))
         notes += bank.info.get("notices", ())
         labelled = bank.info["labelled"]
     elif isinstance(data, FeatureBank):
