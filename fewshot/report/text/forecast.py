@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LISTED = 20
 SHOWN_CLASSES = 8
-WORTH = 0.1  # of the interval's width: less is not worth further unlabelled images
+WORTH = 0.1  # of the interval's width: a smaller change is not worth further images
 
 
 def outlook_text(
@@ -95,9 +95,11 @@ def _unlabelled(best: Forecast) -> list[str]:
     seen = best.seen
     if seen is None or seen.outside is None:
         return []
-    none = round(seen.outside * seen.unlabelled)
-    text = f"{counted(seen.unlabelled, 'unlabelled image')}, of which about {none} "
-    return [f"{text}({rough_percent(seen.outside)}) look like none of the classes."]
+    none = f"about {round(seen.outside * seen.unlabelled):,} ({rough_percent(seen.outside)})"
+    # Where it is more, a reservation of the prediction says so.
+    usual = "" if seen.many_outside else ", as is usual"
+    what = f"{none} of which look like none of the classes{usual}"
+    return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
 
 
 def _table(rows: Sequence[Forecast], level: float) -> str:
@@ -222,17 +224,26 @@ def _unlabelled_curve(best: Forecast, points: Sequence[UnlabelledPoint], level: 
 
 
 def _worth(points: Sequence[UnlabelledPoint]) -> str:
-    """From which number on the interval narrows by less than a tenth."""
+    """From which number on further images change little, against the interval of all."""
     alone, *others = points
-    narrowest = min(point.width for point in others)
-    if narrowest > (1 - WORTH) * alone.width:
+    last = others[-1]
+    if last.width > (1 - WORTH) * alone.width:
         return "Unlabelled images narrow the interval by less than a tenth here."
-    enough = next(point for point in others if point.width <= (1 + WORTH) * narrowest)
-    if enough is points[-1]:
-        return "More unlabelled images than these may narrow the interval further."
+
+    def is_near(point: UnlabelledPoint) -> bool:
+        change = max(abs(point.error - last.error), abs(point.width - last.width))
+        return change <= WORTH * last.width
+
+    enough = last
+    for point in reversed(others):
+        if not is_near(point):
+            break
+        enough = point
+    if enough is last:
+        return "More unlabelled images than these may sharpen the prediction further."
     return (
-        f"About {enough.per_class:.3g} unlabelled images per class are worth taking: all further "
-        "ones narrow the interval by less than a tenth."
+        f"About {enough.per_class:.3g} unlabelled images per class are worth taking: further ones "
+        "change error and interval by less than a tenth of the interval."
     )
 
 

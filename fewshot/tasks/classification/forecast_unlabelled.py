@@ -13,6 +13,7 @@ from fewshot.estimators.auto import NOT_LEARNED
 from fewshot.estimators.base import Prediction
 from fewshot.estimators.calibration.doubts import (
     LEAST_OF_A_CLASS,
+    MOST_OUTSIDE,
     MOSTLY_STRANGERS,
     NONE_OF_A_CLASS,
     STRANGERS,
@@ -96,6 +97,11 @@ class FromUnlabelled:
     lower_support: float
     upper_support: float
     unlabelled_curve: tuple[UnlabelledPoint, ...] = ()
+
+    @property
+    def many_outside(self) -> bool:
+        """Whether more look like none of the classes than usually do without strangers."""
+        return self.outside is not None and self.outside > MOST_OUTSIDE
 
 
 @dataclass(frozen=True, eq=False)
