@@ -98,7 +98,7 @@ def test_side_by_side_with_the_support_alone(fewshot, tmp_path, calibrator):
         assert row["lower"] <= row["error"] <= row["upper"]
         assert row["unlabelled"] == 120 and 0 <= row["outside"] < 0.2
     words = " ".join(fewshot("predict", own, *common, "--unlabelled", rest).out.split())
-    assert "120 unlabelled images, of which about" in words
+    assert "120 unlabelled images, about" in words and "as is usual" in words
     assert "from the support alone" in words and "per class images predicted error" in words
     assert "from the support alone" not in fewshot("predict", own, *common).out
 
