@@ -159,7 +159,9 @@ def unlabelled_features(data: Any, support: FeatureBank) -> tuple[NDArray | None
     if data is None:
         return None, ()
     notes: list[str] = []
-    banks = [_bank(entry, support, notes) for entry in _several(data)]
+    entries = _several(data)
+    expect(bool(entries), UNLABELLED, "expected features, got none")
+    banks = [_bank(entry, support, notes) for entry in entries]
     keys = np.concatenate([_keys(bank) for bank in banks])
     shots = frozenset(_keys(support).tolist())
     content = keys.tolist()

@@ -24,7 +24,9 @@ from fewshot.estimators.calibration.regimes import (
     with_number,
 )
 from fewshot.estimators.calibration.transferred import load_general
+from fewshot.evaluation import predict_inputs
 from fewshot.exceptions import FewshotError
+from fewshot.features.bank import make_bank
 from fewshot.heads import NCM
 from fewshot.statistics import TRANSFER_SCORES
 
@@ -337,5 +339,18 @@ def test_refusals_of_features(refusal, tmp_path):
         message = refusal("predict", own, "--unlabelled", str(place))
         assert message.startswith("--unlabelled: ") and words in message
     assert refusal("predict", own, "--query", str(tmp_path)).startswith("--query: expected ")
-    with pytest.raises(FewshotError, match="unlabelled: expected features"):
-        package.predict(own, unlabelled=np.zeros(12))
+    for data in (np.zeros(12), [], 3):
+        with pytest.raises(FewshotError, match="unlabelled: expected features"):
+            package.predict(own, unlabelled=data)
+    bank = make_bank(*clouds([5] * 4), info={"backbone": "net_a", "skipped": []})
+    other = make_bank(*clouds([5] * 4, seed=1), info={"backbone": "net_b", "skipped": []})
+    with pytest.raises(FewshotError, match=r"features of net_a.* got features of net_b"):
+        package.predict(bank, unlabelled=other)
+
+
+def test_of_very_many_images_some_are_taken(tmp_path, calibrator, monkeypatch):
+    monkeypatch.setattr(predict_inputs, "MOST_IMAGES", 40)
+    own, rest = feature_files(tmp_path)
+    made = package.predict(own, head="ncm", calibrator=calibrator, unlabelled=rest)
+    assert made.notes == ("of 120 unlabelled images 40 were taken at random",)
+    assert made.best.seen.unlabelled == 40
