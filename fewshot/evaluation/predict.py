@@ -81,8 +81,8 @@ class Forecasts:
         backbone (`fewshot.statistics.TRANSFER_SCORES`), NaN where undefined. With unlabelled
         images, ``error``, ``lower`` and ``upper`` rest on these as well; then there are
         ``error_support``, ``lower_support`` and ``upper_support`` from the support alone,
-        ``unlabelled``, the number of images, and ``outside``, the share that looks like none of
-        the classes.
+        ``unlabelled``, the number of images, ``outside``, the share that looks like none of the
+        classes, and ``strangers``, whether that is more than usual.
         """
         import pandas as pd
 

@@ -97,7 +97,7 @@ def _unlabelled(best: Forecast) -> list[str]:
         return []
     none = f"about {round(seen.outside * seen.unlabelled):,} ({rough_percent(seen.outside)})"
     # Where it is more, a reservation of the prediction says so.
-    usual = "" if seen.many_outside else ", as is usual"
+    usual = "" if seen.strangers else ", as is usual"
     what = f"{none} of which look like none of the classes{usual}"
     return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
 

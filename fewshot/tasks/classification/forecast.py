@@ -190,14 +190,16 @@ def _of_head(
         better = sharper(calibration, unlabelled, names)
         if isinstance(better, str):
             notes.append(better)
-            seen = FromUnlabelled(0, None, *alone)
+            seen = FromUnlabelled(0, None, None, *alone)
         else:
             notes += [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in reasons else []
             notes += number_warnings(better, calibration.base)
             numbers, reasons, model = better.numbers, list(better.reasons), better.model
             on_base = better.on_base
             points = curve(calibration, unlabelled, (alone, numbers))
-            seen = FromUnlabelled(better.images, better.outside, *alone, tuple(points))
+            seen = FromUnlabelled(
+                better.images, better.outside, better.strangers, *alone, tuple(points)
+            )
     # Copies among the images have a warning of their own; the prediction stays valid.
     guess = GUESS in reasons
     notes = [*(reason for reason in reasons if reason not in (GUESS, COPIES)), *notes]

@@ -13,7 +13,6 @@ from fewshot.estimators.auto import NOT_LEARNED
 from fewshot.estimators.base import Prediction
 from fewshot.estimators.calibration.doubts import (
     LEAST_OF_A_CLASS,
-    MOST_OUTSIDE,
     MOSTLY_STRANGERS,
     NONE_OF_A_CLASS,
     STRANGERS,
@@ -85,6 +84,8 @@ class FromUnlabelled:
         support alone.
     outside : float or None
         Share of them that look like none of the classes.
+    strangers : bool or None
+        Whether that is more than usual, so that there are images of other classes among them.
     error_support, lower_support, upper_support : float
         Prediction from the support alone.
     unlabelled_curve : tuple of UnlabelledPoint
@@ -93,15 +94,11 @@ class FromUnlabelled:
 
     unlabelled: int
     outside: float | None
+    strangers: bool | None
     error_support: float
     lower_support: float
     upper_support: float
     unlabelled_curve: tuple[UnlabelledPoint, ...] = ()
-
-    @property
-    def many_outside(self) -> bool:
-        """Whether more look like none of the classes than usually do without strangers."""
-        return self.outside is not None and self.outside > MOST_OUTSIDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +113,8 @@ class Sharper:
         `images` over the number of classes.
     outside : float
         Share of the images that look like none of the classes.
+    strangers : bool
+        Whether that is more than usual.
     reasons : tuple of str
         Its reservations.
     model : Model or None
@@ -128,6 +127,7 @@ class Sharper:
     images: int
     per_class: float
     outside: float
+    strangers: bool
     reasons: tuple[str, ...]
     model: Model | None
     calibrated_with: float
@@ -172,6 +172,7 @@ def sharper(
         images,
         per_class,
         outside,
+        STRANGERS in reasons or MOSTLY_STRANGERS in reasons,
         tuple(_in_words(reason, evidence, outside, names) for reason in reasons),
         None if on_base else auto.general().with_unlabelled(regime, per_class, False),
         auto.number_ if on_base else 0.0,
