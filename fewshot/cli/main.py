@@ -66,7 +66,7 @@ Examples
   fewshot task=one_class ...                                 yes or no from a class's name alone
   fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
-  fewshot predict my_images --query unlabelled
+  fewshot predict my_images --unlabelled camera_roll
   fewshot list backbones '*dinov2*'
 
 Settings you may want

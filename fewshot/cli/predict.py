@@ -5,25 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.arguments import Parser
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts
 
 # Arguments of `fewshot.predict` that are options here.
-OPTIONS = ("backbone", "head", "base", "calibrator", "level", "device", "weights", "size")
+OPTIONS = (
+    "backbone", "head", "base", "unlabelled", "query", "calibrator", "level", "device", "weights",
+    "size",
+)  # fmt: skip
 EPILOG = """\
 examples:
   fewshot predict my_images
   fewshot predict my_images --backbone efficientnet_lite0,dinov2_vits14 --head ncm,lda
   fewshot predict my_images --backbone efficientnet_lite0,resnet18 --scores
   fewshot predict my_images --base other_labelled_classes
-  fewshot predict my_images --query unlabelled --output labels.csv
+  fewshot predict my_images --unlabelled camera_roll
+  fewshot predict my_images --query to_label --output labels.csv
 """
 
 
@@ -42,30 +45,22 @@ def main(argv: Sequence[str]) -> int:
             texts = [text.replace(run, here) for text in texts]
         if texts[0] in OPTIONS:
             texts[0] = f"--{texts[0]}"
+        elif texts[0] == "images":
+            texts[0] = "DIR"
         raise FewshotError(*texts) from None
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from fewshot.datasets.files import load_files
-    from fewshot.evaluation.build import warn_left_out
     from fewshot.evaluation.notices import OnTerminal
     from fewshot.evaluation.predict import predict
-    from fewshot.features.given import is_feature_file
 
-    if is_feature_file(arguments.support):
-        expect(
-            not arguments.query,
-            "--query",
-            "expected a folder of images to go with it, got features",
-        )
-    queries = load_files(arguments.query) if arguments.query else None
-    if queries is not None:
-        warn_left_out(queries)
     forecasts = predict(
         arguments.support,
         backbone=_names(arguments.backbone),
         head=_names(arguments.head),
         base=arguments.base,
+        unlabelled=arguments.unlabelled,
+        query=arguments.query,
         calibrator=arguments.calibrator,
         level=arguments.level,
         on_error="skip" if arguments.skip_unreadable else "raise",
@@ -74,7 +69,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         notices=OnTerminal(),
     )
-    labels = [] if queries is None else forecasts.labels(queries)
+    labels = forecasts.labels() if arguments.query else []
     if arguments.output and labels:
         _write_labels(Path(arguments.output), labels)
     if arguments.json:
@@ -83,7 +78,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.report.text.forecast import outlook_text, scores_text
 
     names = list(dict.fromkeys(str(image["path"]) for image in forecasts.skipped))
-    print(outlook_text(forecasts.rows, forecasts.sizes, arguments.level, labels, names))
+    print(
+        outlook_text(
+            forecasts.rows, forecasts.sizes, arguments.level, labels, names, forecasts.notes
+        )
+    )
     if arguments.scores:
         print(f"\n{scores_text(forecasts.scores)}")
     if arguments.output and labels:
@@ -115,7 +114,16 @@ def _parser() -> argparse.ArgumentParser:
         "--head", metavar="NAMES", default="ncm,lda",
         help="one or more, with commas; `fewshot list heads` (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--query", nargs="+", metavar="PATH", help="images or folders to label")
+    parser.add_argument(
+        "--unlabelled", nargs="+", action="extend", metavar="PATH",
+        help="images without labels, or folders of them at any depth, most of them of these "
+        "classes: a much sharper prediction, beside the one from DIR alone; with features, a "
+        "file of features",
+    )  # fmt: skip
+    parser.add_argument(
+        "--query", nargs="+", action="extend", metavar="PATH",
+        help="images or folders to label; they count as --unlabelled too",
+    )  # fmt: skip
     parser.add_argument("--output", metavar="FILE", help="write the labels as CSV")
     parser.add_argument(
         "--base", metavar="DIR",
@@ -154,8 +162,9 @@ def _as_json(forecasts: Forecasts, labels: list[dict[str, Any]]) -> dict[str, An
         "fewshot": __version__,
         "images": forecasts.sizes,
         "skipped": forecasts.skipped,
+        **({"notes": list(forecasts.notes)} if best.seen else {}),
         "best": {"backbone": best.backbone, "head": best.head},
-        "forecasts": [asdict(row) for row in forecasts.rows],
+        "forecasts": [row.row() for row in forecasts.rows],
         "scores": [entry.row() for entry in forecasts.scores],
         "labels": labels,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class ImageDataset:
         Folders with images that belong to no class.
     unread : tuple of UnreadFiles
         Images in its folders that are of a kind that is not read.
+    digests : callable, or None
+        Hashes of the content of all images, where each is a file.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ImageDataset:
     naming: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     unread: tuple[UnreadFiles, ...] = ()
+    digests: Callable[[], Sequence[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,12 +79,18 @@ class ImageDataset:
             whole.update(chosen.astype("<i8").tobytes())
             return whole.hexdigest()
 
+        def digests() -> Sequence[str]:
+            assert self.digests is not None
+            content = self.digests()
+            return [content[row] for row in chosen]
+
         changes = {
             "labels": self.labels[chosen],
             "paths": tuple(self.paths[row] for row in chosen),
             "read": lambda row: self.read(int(chosen[row])),
             "fingerprint": fingerprint,
             "subset": None if self.subset is None else self.subset[chosen],
+            "digests": None if self.digests is None else digests,
         }
         # Not of the class of `self`: that may be created from other arguments, as a folder is.
         return ImageDataset(

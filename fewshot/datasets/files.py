@@ -22,6 +22,7 @@ from fewshot.datasets.walk import (
 )
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
+from fewshot.files import file_digests
 
 
 def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset:
@@ -53,7 +54,8 @@ def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset
 
     labels = np.zeros(len(files), dtype=np.int64)
     return ImageDataset(
-        "query", labels, ("unlabelled",), names, read, fingerprint, unread=others.unread()
+        "query", labels, ("unlabelled",), names, read, fingerprint, unread=others.unread(),
+        digests=lambda: file_digests(files),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from fewshot.datasets.layout import SUBSET_ORDER, ClassFolder, class_folders
 from fewshot.datasets.parts import PARTS
 from fewshot.datasets.walk import is_folder, printable
 from fewshot.exceptions import FewshotError, expect_choice
+from fewshot.files import file_digests
 
 
 class Folder(ImageDataset):
@@ -125,6 +126,7 @@ def load_folder(
     return ImageDataset(
         name, labels.astype(np.int64), classnames, paths, read, fingerprint, *_split(classes),
         left_out=layout.left_out, unread=layout.unread,
+        digests=lambda: file_digests(files, index_of(folder, cache)),
     )  # fmt: skip
 
 

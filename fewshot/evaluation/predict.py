@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fewshot.backbones import load as load_named
-from fewshot.datasets import load_dataset
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.estimators.auto import Auto
 from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.named import named_heads
+from fewshot.evaluation.networks import Extract, Usable, extractor
 from fewshot.evaluation.notices import AsWarnings, Notices
-from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.evaluation.predict_inputs import (
+    is_features,
+    labelled_bank,
+    labelled_folder,
+    unlabelled_features,
+    unlabelled_images,
+)
+from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
-from fewshot.features.extraction.settings import Extraction
-from fewshot.features.given import is_feature_file, load_features
-from fewshot.features.paths import is_bank
-from fewshot.features.store import open_or_extract
-from fewshot.hardware import device_named
 from fewshot.heads.base import Head
-from fewshot.paths import places_of_environment
 from fewshot.progress import counted_work
 from fewshot.report.text.forecast import outlook_text
 from fewshot.statistics.transferability import TRANSFER_SCORES
@@ -38,8 +38,6 @@ from fewshot.tasks.classification.forecast import Forecast, classify, forecast
 if TYPE_CHECKING:
     import pandas as pd
 
-T = TypeVar("T")
-Extract = Callable[[ImageDataset], FeatureBank]
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
 
 
@@ -56,15 +54,19 @@ class Forecasts:
         ``path`` and ``reason`` of images that could not be read.
     level : float
         Nominal coverage of the intervals.
+    notes : tuple of str
+        What was left out of the unlabelled images.
     """
 
     rows: list[Forecast]
     sizes: dict[str, int]
     skipped: list[dict[str, Any]]
     level: float
+    notes: tuple[str, ...] = ()
     _supports: dict[str, FeatureBank] = field(repr=False, default_factory=dict)
     _extracts: dict[str, Extract] = field(repr=False, default_factory=dict)
     _heads: dict[str, Head] = field(repr=False, default_factory=dict)
+    _query: ImageDataset | None = field(repr=False, default=None)
 
     @property
     def best(self) -> Forecast:
@@ -76,14 +78,19 @@ class Forecasts:
         """A row per backbone and head: ``error`` with its interval ``lower``, ``upper``.
 
         The columns ``logme``, ``h_score``, ``transrate`` and ``gbc`` are the scores of the
-        backbone (`fewshot.statistics.TRANSFER_SCORES`), NaN where undefined.
+        backbone (`fewshot.statistics.TRANSFER_SCORES`), NaN where undefined. With unlabelled
+        images, ``error``, ``lower`` and ``upper`` rest on these as well; then there are
+        ``error_support``, ``lower_support`` and ``upper_support`` from the support alone,
+        ``unlabelled``, the number of images, ``outside``, the share that looks like none of the
+        classes, and ``strangers``, whether that is more than usual.
         """
         import pandas as pd
 
         scores = {entry.backbone: entry.scores for entry in self.scores}
-        rows = [asdict(row) | scores[row.backbone] for row in self.rows]
+        rows = [row.row() | scores[row.backbone] for row in self.rows]
         for row in rows:
             del row["outlook"]
+            row.pop("unlabelled_curve", None)
             row["warnings"] = "; ".join(row["warnings"])
         return pd.DataFrame(rows).astype(dict.fromkeys(TRANSFER_SCORES, "float64"))
 
@@ -108,13 +115,30 @@ class Forecasts:
         names = ["backbone", "head", "more", "error", "lower", "upper"]
         return pd.DataFrame(points, columns=names)
 
-    def label(self, images: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    @property
+    def unlabelled_curve(self) -> pd.DataFrame:
+        """Predictions from fewer of the unlabelled images: how many are worth taking.
+
+        Columns ``backbone``, ``head``, ``images``, ``per_class``, ``error``, ``lower``, ``upper``,
+        ``width``; the first row of each, with no images, is from the support alone.
+        """
+        import pandas as pd
+
+        points = [
+            {"backbone": row.backbone, "head": row.head, **asdict(point), "width": point.width}
+            for row in self.rows
+            for point in (row.seen.unlabelled_curve if row.seen else ())
+        ]
+        names = ["backbone", "head", "images", "per_class", "error", "lower", "upper", "width"]
+        return pd.DataFrame(points, columns=names)
+
+    def label(self, images: str | Path | Sequence[str | Path] | None = None) -> pd.DataFrame:
         """Labels of further images by the best head on the best backbone.
 
         Parameters
         ----------
-        images : path, or several
-            Images, or folders of images.
+        images : path, or several, optional
+            Images, or folders of images; those of `query` by default.
 
         Returns
         -------
@@ -129,25 +153,30 @@ class Forecasts:
         """
         import pandas as pd
 
+        if images is None:
+            return pd.DataFrame(self.labels())
         paths = [images] if isinstance(images, str | Path) else list(images)
         dataset = load_files([str(path) for path in paths], "images")
         warn_left_out(dataset)
         return pd.DataFrame(self.labels(dataset))
 
-    def labels(self, dataset: ImageDataset) -> list[dict[str, Any]]:
+    def labels(self, dataset: ImageDataset | None = None) -> list[dict[str, Any]]:
         """As `label`, of listed images."""
-        name = self.best.backbone
+        name, dataset = self.best.backbone, dataset or self._query
+        if dataset is None:
+            raise FewshotError("images", "expected images or folders of images, got none")
         if name not in self._extracts:
             raise FewshotError(
                 "images", "expected a forecast made on images, this one has features"
             )
         queries = self._extracts[name](dataset)
-        self.skipped.extend(queries.info["skipped"])
+        if dataset is not self._query:
+            self.skipped.extend(queries.info["skipped"])
         return classify(self._supports[name], queries, self._heads[self.best.head])
 
     def __repr__(self) -> str:
         names = list(dict.fromkeys(str(image["path"]) for image in self.skipped))
-        return outlook_text(self.rows, self.sizes, self.level, [], names)
+        return outlook_text(self.rows, self.sizes, self.level, [], names, self.notes)
 
 
 def predict(
@@ -156,6 +185,8 @@ def predict(
     backbone: str | Iterable[str] = BACKBONES,
     head: str | Head | Iterable[str | Head] = HEADS,
     base: Any = None,
+    unlabelled: Any = None,
+    query: Any = None,
     calibrator: str | None = None,
     level: float = 0.9,
     on_error: str = "raise",
@@ -177,6 +208,12 @@ def predict(
     head : str, Head, or several
     base : str, Path or FeatureBank, optional
         Other classes with labels, of the same kind of images: a sharper prediction.
+    unlabelled : path, or several, optional
+        Images without labels, or folders of them at any depth, most of them of the classes: a much
+        sharper prediction, beside the one from the support alone. Shots among them and copies are
+        left out. With features as the support: a file or bank of features, or an array (U, D).
+    query : path, or several, optional
+        Images to label (``.label()``), or folders of them. They count as unlabelled images too.
     calibrator : str, optional
         JSON of ``fewshot calibrate``.
     level : float
@@ -194,40 +231,53 @@ def predict(
     Returns
     -------
     Forecasts
-        Prints as sentences; ``.table``, ``.best``, ``.curve``, ``.scores``, and
-        ``.label(images)``.
+        Prints as sentences; ``.table``, ``.best``, ``.curve``, ``.unlabelled_curve``, ``.scores``,
+        and ``.label(images)``.
 
     Raises
     ------
     FewshotError
-        No such folder, fewer than two classes, an unknown head, no backbone that can be used.
+        No such folder, fewer than two classes, an unknown head, no backbone that can be used;
+        unlabelled images that are all shots.
     """
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
     heads = dict(named_heads(head))
     expect(bool(heads), "head", "expected at least one, got none")
     estimator = Auto(calibrator=calibrator, level=level)
-    given = {"support": images, "base": base}
+    notices = notices or AsWarnings()
+    labelled = {"support": images} | ({} if base is None else {"base": base})
     extracts: dict[str, Extract] = {}
-    if _is_features(images):
-        banks = {"": {kind: _bank(data, kind) for kind, data in given.items() if data is not None}}
+    listed: ImageDataset | None = None
+    further: dict[str, NDArray | None] = {}  # features of unlabelled images
+    if is_features(images):
+        expect(query is None, "query", "expected a folder of images to go with it, got features")
+        banks = {"": {kind: labelled_bank(data, kind) for kind, data in labelled.items()}}
+        further[""], notes = unlabelled_features(unlabelled, banks[""]["support"])
     else:
-        datasets = {
-            kind: _folder(data, kind, on_error) for kind, data in given.items() if data is not None
-        }
-        usable = _Usable(names, notices or AsWarnings())
+        datasets = {kind: labelled_folder(data, kind, on_error) for kind, data in labelled.items()}
+        others = unlabelled_images(unlabelled, query, datasets["support"], notices)
+        listed, notes = others.query, others.notes
+        usable = Usable(names, notices)
         networks = usable.of(
-            usable.names, lambda name: _extractor(name, device, weights, size, on_error)
+            usable.names, lambda name: extractor(name, device, weights, size, on_error)
         )
         banks = usable.of(
             networks,
-            lambda name: {kind: networks[name](dataset) for kind, dataset in datasets.items()},
+            lambda name: {
+                kind: networks[name](dataset)
+                for kind, dataset in (datasets | others.datasets).items()
+            },
         )
+        further = {name: others.features_of(parts) for name, parts in banks.items()}
         extracts = {_name(parts["support"]): networks[name] for name, parts in banks.items()}
     rows: list[Forecast] = []
-    for parts in counted_work([*banks.values()], "predictions", "backbones"):
-        estimator.general().check_space(space_of(parts["support"]))
-        rows += forecast(parts["support"], heads, base=parts.get("base"), estimator=estimator)
+    for name, parts in counted_work([*banks.items()], "predictions", "backbones"):
+        support = parts["support"]
+        estimator.general().check_space(space_of(support))
+        rows += forecast(
+            support, heads, base=parts.get("base"), unlabelled=further[name], estimator=estimator
+        )
     supports = {_name(parts["support"]): parts["support"] for parts in banks.values()}
     return Forecasts(
         sorted(rows, key=lambda row: row.error),
@@ -235,93 +285,16 @@ def predict(
         [image for parts in banks.values() for bank in parts.values()
          for image in bank.info["skipped"]],
         level,
+        notes,
         supports,
         extracts,
         heads,
+        listed,
     )  # fmt: skip
-
-
-class _Usable:
-    """The backbones that can be used; the others are left out, unless there is none."""
-
-    def __init__(self, names: Iterable[str], notices: Notices) -> None:
-        self.names, self.notices = list(dict.fromkeys(names)), notices
-
-    def of(self, names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
-        """What is made of each backbone, without those for which that fails.
-
-        Raises
-        ------
-        FewshotError
-            It fails for all of them, or for another reason than the backbone.
-        """
-        made: dict[str, T] = {}
-        failed: dict[str, FewshotError] = {}
-        for name in names:
-            try:
-                made[name] = make(name)
-            except FewshotError as error:
-                if len(self.names) == 1 or not error.argument.startswith("backbone"):
-                    raise
-                failed[name] = error
-        if not made:
-            name, first = next(iter(failed.items()))
-            problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
-            raise FewshotError("backbone", problem, first.remedy)
-        for name, reason in failed.items():
-            self.notices.warn(f"left out: {name}: {reason}")
-        return made
 
 
 def _name(bank: FeatureBank) -> str:
     return str(bank.info.get("backbone", "unknown"))
-
-
-def _is_features(data: Any) -> bool:
-    if isinstance(data, FeatureBank):
-        return True
-    return isinstance(data, str | Path) and (
-        is_feature_file(data) or is_bank(Path(data).expanduser())
-    )
-
-
-def _bank(data: Any, kind: str) -> FeatureBank:
-    """Features that are given, at unit length, all classes alike."""
-    expect(_is_features(data), kind, f"expected features, as the support is, got {data}")
-    bank = data if isinstance(data, FeatureBank) else load_features("features", str(data))
-    for notice in bank.info.get("notices", ()):
-        print(f"fewshot: {notice}", file=sys.stderr)
-    skipped = bank.info.get("skipped", [])
-    return replace(bank, parts=None, normalize="l2", info=bank.info | {"skipped": skipped})
-
-
-def _folder(data: Any, kind: str, on_error: str) -> ImageDataset:
-    if isinstance(data, ImageDataset):
-        warn_left_out(data)
-        return data
-    expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
-    name = Path(data).expanduser().resolve().name
-    settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
-    dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
-    assert isinstance(dataset, ImageDataset)
-    warn_left_out(dataset)
-    return dataset
-
-
-def _extractor(
-    name: str, device: str, weights: str | Path | None, size: int | None, on_error: str
-) -> Extract:
-    """A function from images to their features, at unit length."""
-    if size is not None:
-        expect_positive_int("size", size)
-    network = load_named(name, weights=weights, size=size)
-    extraction = Extraction(device_named(device), on_error=on_error)
-    banks = places_of_environment(weights=None if weights is None else str(weights)).banks
-
-    def extract(dataset: ImageDataset) -> FeatureBank:
-        return replace(open_or_extract(dataset, network, banks, extraction), normalize="l2")
-
-    return extract
 
 
 def _sizes(bank: FeatureBank) -> dict[str, int]:

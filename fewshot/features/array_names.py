@@ -44,7 +44,9 @@ NAME_WORDS = frozenset({"name", "names", "path", "paths", "file", "files"})
 PLACE = "NAME"  # in lines of code, where nothing fits
 
 
-def arrays_of(contents: Contents, code: Callable[[str, str], str]) -> dict[str, str]:
+def arrays_of(
+    contents: Contents, code: Callable[[str, str], str], labelled: bool = True
+) -> dict[str, str]:
     """Names of the arrays of a file by what they are; features and labels are among them.
 
     Documented names are what they say. Others are taken where one array alone fits, by its name
@@ -55,6 +57,8 @@ def arrays_of(contents: Contents, code: Callable[[str, str], str]) -> dict[str, 
     contents : Contents
     code : callable
         Line of Python that saves the arrays of two names, or expressions, as a file that is read.
+    labelled : bool
+        Whether there have to be labels; without, those of the documented name are not missed.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def arrays_of(contents: Contents, code: Callable[[str, str], str]) -> dict[str, 
     if "features" not in roles:
         roles["features"] = _features(contents, taken, code)
         taken.add(roles["features"])
-    if "labels" not in roles:
+    if labelled and "labels" not in roles:
         roles["labels"] = _labels(contents, taken, roles["features"], code)
         taken.add(roles["labels"])
     rows = _rows(contents.arrays[roles["features"]])

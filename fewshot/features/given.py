@@ -16,6 +16,7 @@ from fewshot.datasets.classnames import distinct_names
 from fewshot.datasets.labels import as_array, as_text
 from fewshot.exceptions import FewshotError
 from fewshot.features.array_names import arrays_of
+from fewshot.features.arrays import feature_matrix
 from fewshot.features.bank import OF_IMAGES, FeatureBank, make_bank
 from fewshot.features.contents import Contents, is_of_kind
 from fewshot.features.conversion import NOT_READ, choosing, line_of_code, saving
@@ -84,6 +85,41 @@ def load_features(name: str, path: str | None, same_names: str = "raise") -> Fea
         raise FewshotError(
             f"dataset.path={file}: {error.argument}", error.problem, error.remedy
         ) from None
+
+
+def load_unlabelled_features(path: str) -> FeatureBank:
+    """Read ``features`` (M, D) of images without labels, from a file as `load_features` reads.
+
+    Labels are neither needed nor read; ``info["labelled"]`` says whether there are any. Tables need
+    a column of labels, whatever it says. All rows are of one class, "unlabelled".
+
+    Raises
+    ------
+    FewshotError
+        As of `load_features`.
+    """
+    file = _existing(path)
+    if file.is_dir():
+        bank = replace(open_bank(file), normalize=OF_IMAGES)
+        labels = np.zeros(len(bank), dtype=np.int64)
+        info = bank.info | {"labelled": bank.info.get("dataset") != "query"}
+        return replace(bank, labels=labels, classnames=("unlabelled",), parts=None, info=info)
+    contents = _contents(file)
+    roles = arrays_of(contents, partial(choosing, file), labelled=False)
+    info = {
+        "backbone": contents.words.get("backbone", "unknown"),
+        "labelled": "labels" in roles,
+        "notices": contents.notices,
+    }
+    try:
+        features, _ = feature_matrix(contents.read(roles["features"]))
+        return make_bank(
+            features, np.zeros(len(features), dtype=np.int64), ["unlabelled"], info=info,
+            normalize=contents.words.get("normalize", "none"),
+        )  # fmt: skip
+    except FewshotError as error:
+        argument = f"dataset.path={file}: {error.argument}"
+        raise FewshotError(argument, error.problem, error.remedy) from None
 
 
 def _existing(path: str | None) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fewshot.datasets import Folder
 from fewshot.datasets.files import load_files
 from fewshot.exceptions import FewshotError
 
@@ -75,3 +76,15 @@ def test_places_without_images(workplace, place, message):
     with pytest.raises(FewshotError, match=message) as caught:
         load_files([place], "query")
     assert caught.value.argument == "query"
+
+
+def test_digests_are_of_the_content_and_follow_the_rows(tmp_path):
+    """Whatever the names, equal files have equal digests, of a folder with classes as well."""
+    for name, colour in (("a", 10), ("b", 200), ("copy", 10)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4), (colour, 0, 0)).save(tmp_path / name / f"{name}.png")
+    listed = load_files([str(tmp_path)])
+    first, second, copy = listed.digests()
+    assert first == copy != second
+    assert listed.take_rows([1, 2]).digests() == [second, copy]
+    assert list(Folder(str(tmp_path)).digests()) == [first, second, copy]

@@ -13,9 +13,11 @@ from fewshot.units import counted, rough_percent
 if TYPE_CHECKING:
     from fewshot.tasks.classification.backbone_scores import BackboneScores
     from fewshot.tasks.classification.forecast import Forecast
+    from fewshot.tasks.classification.forecast_unlabelled import FromUnlabelled, UnlabelledPoint
 
 LISTED = 20
 SHOWN_CLASSES = 8
+WORTH = 0.1  # of the interval's width: a smaller change is not worth further images
 
 
 def outlook_text(
@@ -24,8 +26,9 @@ def outlook_text(
     level: float,
     labels: list[dict[str, Any]],
     skipped: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
-    """Text with the support, forecasts, advice, notes and labels.
+    """Text with the support, forecasts, advice, notes, curves and labels.
 
     Parameters
     ----------
@@ -39,13 +42,19 @@ def outlook_text(
         Rows of ``classify``; empty without queries.
     skipped : sequence of str
         Images that could not be read.
+    notes : sequence of str
+        What was left out of the unlabelled images.
     """
     best = rows[0]
-    support, advice = (textwrap.fill(text, WIDTH) for text in (_support(sizes), _advice(rows)))
-    parts = [support, _table(rows, level), advice]
-    parts += [textwrap.fill(text, WIDTH) for text in (*_skipped(skipped), *_notes(rows))]
+    support = " ".join([_support(sizes), *_unlabelled(best)])
+    parts = [textwrap.fill(support, WIDTH), _table(rows, level)]
+    about_images = (f"Note: {plain(note)}." for note in notes)
+    texts = (_advice(rows), *_skipped(skipped), *about_images, *_notes(rows))
+    parts += [textwrap.fill(text, WIDTH) for text in texts]
     if best.outlook:
         parts.append(_more(best))
+    if best.seen is not None and best.seen.unlabelled_curve:
+        parts.append(_unlabelled_curve(best, best.seen.unlabelled_curve, level))
     if labels:
         parts.append(_labels(labels, best))
     return "\n\n".join(parts)
@@ -81,14 +90,24 @@ def _support(sizes: dict[str, int]) -> str:
     return f"{len(sizes)} classes, {total} images: {shown}{f' and {more} more' * (more > 0)}."
 
 
+def _unlabelled(best: Forecast) -> list[str]:
+    """A sentence on the unlabelled images that the best forecast rests on."""
+    seen = best.seen
+    if seen is None or seen.outside is None:
+        return []
+    none = f"about {round(seen.outside * seen.unlabelled):,} ({rough_percent(seen.outside)})"
+    # Where it is more, a reservation of the prediction says so.
+    usual = "" if seen.strangers else ", as is usual"
+    what = f"{none} of which look like none of the classes{usual}"
+    return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
+
+
 def _table(rows: Sequence[Forecast], level: float) -> str:
-    header = (
-        "backbone",
-        "head",
-        "predicted error",
-        f"{rough_percent(level)} interval",
-        "calibrated on",
-    )
+    """A line per forecast; with unlabelled images the prediction without them is beside it."""
+    interval = f"{rough_percent(level)} interval"
+    with_unlabelled = any(row.seen is not None for row in rows)
+    beside = ("from the support alone",) if with_unlabelled else ()
+    header = ("backbone", "head", "predicted error", interval, *beside, "calibrated on")
     on = {"base": "base classes", "datasets": "other data sets"}
     lines = [
         header,
@@ -96,8 +115,8 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
             (
                 plain(row.backbone),
                 plain(row.head),
-                rough_percent(row.error),
-                f"{rough_percent(row.lower)} to {rough_percent(row.upper)}",
+                *_error(row.error, row.lower, row.upper),
+                *_alone(row.seen),
                 on[row.calibrated_on],
             )
             for row in rows
@@ -110,6 +129,17 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
             for line in lines
         ]
     )
+
+
+def _error(error: float, lower: float, upper: float) -> tuple[str, str]:
+    return rough_percent(error), f"{rough_percent(lower)} to {rough_percent(upper)}"
+
+
+def _alone(seen: FromUnlabelled | None) -> tuple[str, ...]:
+    if seen is None:
+        return ()
+    error, interval = _error(seen.error_support, seen.lower_support, seen.upper_support)
+    return (f"{error} ({interval})",)
 
 
 def _ruled(lines: list[str]) -> str:
@@ -172,6 +202,49 @@ def _more(best: Forecast) -> str:
         for step in best.outlook
     ]
     return f"With {best.head}, after\n  " + "\n  ".join(steps)
+
+
+def _unlabelled_curve(best: Forecast, points: Sequence[UnlabelledPoint], level: float) -> str:
+    """A table of predictions from fewer unlabelled images, and how many are worth taking."""
+    lines = [
+        ["per class", "images", "predicted error", f"{rough_percent(level)} interval", "its width"]
+    ]
+    for point in points:
+        error, interval = _error(point.error, point.lower, point.upper)
+        width = rough_percent(point.width).removesuffix(" %")
+        lines.append([f"{point.per_class:.3g}", f"{point.images:,}", error, interval, width])
+    first = f"With {plain(best.head)}, from fewer of the unlabelled images, on average over random "
+    first += "subsets:"
+    return "\n\n".join(
+        [
+            f"{textwrap.fill(first, WIDTH)}\n\n{_ruled(aligned(lines))}",
+            textwrap.fill(_worth(points), WIDTH),
+        ]
+    )
+
+
+def _worth(points: Sequence[UnlabelledPoint]) -> str:
+    """From which number on further images change little, against the interval of all."""
+    alone, *others = points
+    last = others[-1]
+    if last.width > (1 - WORTH) * alone.width:
+        return "Unlabelled images narrow the interval by less than a tenth here."
+
+    def is_near(point: UnlabelledPoint) -> bool:
+        change = max(abs(point.error - last.error), abs(point.width - last.width))
+        return change <= WORTH * last.width
+
+    enough = last
+    for point in reversed(others):
+        if not is_near(point):
+            break
+        enough = point
+    if enough is last:
+        return "More unlabelled images than these may sharpen the prediction further."
+    return (
+        f"About {enough.per_class:.3g} unlabelled images per class are worth taking: further ones "
+        "change error and interval by less than a tenth of the interval."
+    )
 
 
 def _labels(labels: list[dict[str, Any]], best: Forecast) -> str:

@@ -27,7 +27,7 @@ def fit_regime(names: tuple[str, ...], cells: list[Cell]) -> tuple[Model, list[d
     """The model fitted on all groups, and the results on every held-out group."""
     every = np.concatenate([cell.x.reshape(-1, len(names)) for cell in cells])
     centre, scale = every.mean(0), every.std(0)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.where(scale > 1e-4, scale, 1.0)  # constant, but for rounding
     shots = sorted({cell.shots for cell in cells})
     shots = [K for K in shots if len({c.group for c in cells if c.shots == K}) >= 3]
     coefficients, residuals, left_out = [], [], []

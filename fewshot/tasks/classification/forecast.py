@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
 from fewshot.estimators.auto import COPIES, GUESS, Auto
-from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.calibration.calibrators import probit
 from fewshot.estimators.calibration.regimes import regime_of
 from fewshot.estimators.calibration.transferred import Curve, General
-from fewshot.exceptions import FewshotError, expect
+from fewshot.estimators.unlabelled import Unlabelled
+from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
-from fewshot.features.copies import with_copies
-from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Query, Support
 from fewshot.progress import counted_work
-from fewshot.tasks.calibration.cells import WAYS
-from fewshot.tasks.engine.base_classes import draw_base_episodes, evaluate_base_classes
+from fewshot.tasks.classification.forecast_base import Calibration, check_base
+from fewshot.tasks.classification.forecast_unlabelled import (
+    FROM_SUPPORT,
+    FromUnlabelled,
+    Numbers,
+    curve,
+    sharper,
+)
+from fewshot.tasks.classification.forecast_warnings import (
+    calibration_warnings,
+    image_warnings,
+    number_warnings,
+)
 from fewshot.tasks.engine.batches import gather
 
 MORE = (1, 5)
-UNEQUAL = 3  # times as many images as another class has
-LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,9 @@ class Forecast:
     warnings : tuple of str
         All other reservations: about the images, the data of the calibration, images outside of
         its range, and base classes that could not be used.
+    seen : FromUnlabelled or None
+        The prediction without unlabelled images, and what else is known of these; None if there
+        are none. `error`, `lower` and `upper` are those with them.
     """
 
     backbone: str
@@ -79,6 +90,13 @@ class Forecast:
     note: str | None
     outlook: tuple[CurvePoint, ...]
     warnings: tuple[str, ...] = ()
+    seen: FromUnlabelled | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Its fields, and those of `seen` if there are unlabelled images."""
+        fields = asdict(self)
+        seen = fields.pop("seen")
+        return fields | (seen or {})
 
 
 def support_of_bank(bank: FeatureBank) -> Support:
@@ -109,6 +127,7 @@ def forecast(
     heads: Mapping[str, Head],
     *,
     base: FeatureBank | None = None,
+    unlabelled: NDArray | None = None,
     estimator: Auto | None = None,
     episodes: int = 300,
     seed: int = 0,
@@ -123,6 +142,8 @@ def forecast(
     heads : mapping of str to Head
     base : FeatureBank, optional
         Other classes with labels, under the same backbone: the calibration then rests on them.
+    unlabelled : ndarray of shape (U, D), optional
+        Features of unlabelled images, without the shots.
     estimator : Auto, optional
     episodes : int
         Base-class episodes to calibrate on.
@@ -132,84 +153,71 @@ def forecast(
     """
     support = support_of_bank(bank)
     if base is not None:
-        _check_base(bank, base)
+        check_base(bank, base)
     image_notes = tuple(image_warnings(bank, support))
-    forecasts = []
     backbone = str(bank.info.get("backbone", "unknown"))
+    images = None
+    if unlabelled is not None:
+        images = Unlabelled.of(torch.from_numpy(unlabelled)[None].to(support.features.dtype))
+    names = [bank.classnames[c] for c in bank.classes()]
+    forecasts = []
     for name, head in counted_work([*heads.items()], f"predictions on {backbone}", "heads"):
-        auto = Auto(**(estimator or Auto()).get_params())
-        base_classes = _base_classes(base, support, head, episodes, seed)
-        auto.fit(base_classes)
-        fitted = head.clone().fit(support)
-        regime = regime_of(support, fitted, base_classes)[0]
-        prediction = auto.predict(support, fitted)
-        assert prediction.lower is not None and prediction.upper is not None
-        reasons = list(prediction.by_reservation())
-        # Copies among the images have a warning of their own; the prediction stays valid.
-        guess = GUESS in reasons
-        notes = [reason for reason in reasons if reason not in (GUESS, COPIES)]
-        numbers = (
-            float(prediction.error[0]),
-            float(prediction.lower[0]),
-            float(prediction.upper[0]),
-        )
-        general = auto.general()
-        ahead = name in general.curves and not guess
-        notes += _calibration_warnings(auto, regime, support, base, base_classes)
-        if name not in general.curves:
-            notes.append("what more images would bring is not known for this head")
-        forecasts.append(
-            Forecast(
-                backbone,
-                name,
-                *numbers,
-                "base" if regime in auto.fitted_ else "datasets",
-                GUESS if guess else None,
-                tuple(_curve_point(general, name, support, numbers, n, auto.level) for n in more)
-                if ahead
-                else (),
-                (*image_notes, *notes),
-            )
-        )
+        calibration = Calibration(support, head, base, estimator or Auto(), episodes, seed)
+        forecasts.append(_of_head(calibration, name, backbone, images, names, more, image_notes))
     return sorted(forecasts, key=lambda entry: entry.error)
 
 
-def _check_base(bank: FeatureBank, base: FeatureBank) -> None:
-    """Check that base classes are other classes of other images in the same feature space."""
-    shared = sorted(set(base.classnames) & set(bank.classnames))
-    if shared:
-        raise FewshotError(
-            "--base",
-            f"expected other classes than those of the support, both have {', '.join(shared[:5])}",
-            "An error on classes that were learned from is no guide to others.",
-        )
-    if base.dim != bank.dim:
-        raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
-    support_keys, base_keys = (
-        row_keys(np.asarray(source.features, np.float32)) for source in (bank, base)
+def _of_head(
+    calibration: Calibration,
+    name: str,
+    backbone: str,
+    unlabelled: Unlabelled | None,
+    names: Sequence[str],
+    more: Sequence[int],
+    image_notes: tuple[str, ...],
+) -> Forecast:
+    """The forecast of one head, from the support and, if there are any, unlabelled images."""
+    support, head = calibration.support, calibration.fitted_head
+    auto, base_classes = calibration.fitted()
+    prediction = auto.predict(support, head)
+    alone = numbers = Numbers.of(prediction)
+    reasons = list(prediction.by_reservation())
+    regime = regime_of(support, head, base_classes)[0]
+    on_base = regime in auto.fitted_
+    model = None if on_base else auto.general().model(regime)
+    seen, notes = None, list[str]()
+    if unlabelled is not None:
+        better = sharper(calibration, unlabelled, names)
+        if isinstance(better, str):
+            notes.append(better)
+            seen = FromUnlabelled(0, None, None, *alone)
+        else:
+            notes += [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in reasons else []
+            notes += number_warnings(better, calibration.base)
+            numbers, reasons, model = better.numbers, list(better.reasons), better.model
+            on_base = better.on_base
+            points = curve(calibration, unlabelled, (alone, numbers))
+            seen = FromUnlabelled(
+                better.images, better.outside, better.strangers, *alone, tuple(points)
+            )
+    # Copies among the images have a warning of their own; the prediction stays valid.
+    guess = GUESS in reasons
+    notes = [*(reason for reason in reasons if reason not in (GUESS, COPIES)), *notes]
+    general = auto.general()
+    notes += calibration_warnings(model, support, calibration.base, base_classes)
+    if name not in general.curves:
+        notes.append("what more images would bring is not known for this head")
+    ahead = more if name in general.curves and not guess else ()
+    return Forecast(
+        backbone,
+        name,
+        *numbers,
+        "base" if on_base else "datasets",
+        GUESS if guess else None,
+        tuple(_curve_point(general, name, support, numbers, n, auto.level) for n in ahead),
+        (*image_notes, *notes),
+        seen,
     )
-    copies = len(np.intersect1d(support_keys, base_keys))
-    if copies:
-        raise FewshotError(
-            "--base",
-            f"expected other images than those of the support, got {copies} that are in both",
-            "An error on images that were learned from is no guide to others.",
-        )
-
-
-def _base_classes(
-    base: FeatureBank | None, support: Support, head: Head, episodes: int, seed: int
-) -> BaseClasses:
-    """Base-class evidence from episodes with the ways and shots of the support."""
-    if base is None:
-        return NO_BASE
-    marked = replace(base, parts=("base",) * len(base.classnames))
-    ways = support.counts.shape[1]
-    # With two shots or more the variance within classes can be estimated, unlike with one.
-    least = 2 if bool((support.counts > 1).any()) else 1
-    shots = max(least, round(float(support.typical_shots)))
-    drawn = draw_base_episodes(marked, ways, shots, "all", episodes, seed)
-    return evaluate_base_classes(marked, drawn, head, device=torch.device("cpu"))
 
 
 def _curve_point(
@@ -229,54 +237,6 @@ def _curve_point(
     lower = error - float(np.hypot(error - lower, z * deviation))
     upper = error + float(np.hypot(upper - error, z * deviation))
     return CurvePoint(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
-
-
-def image_warnings(bank: FeatureBank, support: Support) -> Iterator[str]:
-    """Warnings about the images that apply to the predictions of all heads."""
-    copies = with_copies(bank).info["copies"]["images"]
-    if copies:
-        what = f"{copies} images are copies" if copies > 1 else "an image is a copy"
-        yield f"{what} of others, which hides how images differ: the number may be far off"
-    if float(support.counts.max() / support.counts.min()) > UNEQUAL:
-        yield (
-            "classes differ much in their number of images; intervals were measured on classes "
-            "with equally many"
-        )
-    alone = [bank.classnames[c] for c in bank.classes() if (bank.labels == c).sum() == 1]
-    if alone and bool((support.counts > 1).any()):
-        more = len(alone) - LISTED
-        named = ", ".join(alone[:LISTED]) + (f" and {more} more" if more > 0 else "")
-        its = "its class is" if len(alone) == 1 else "their classes are"
-        yield f"one image only of {named}: {its} taken to vary as others do"
-
-
-def _calibration_warnings(
-    auto: Auto, regime: str, support: Support, base: FeatureBank | None, base_classes: BaseClasses
-) -> Iterator[str]:
-    """Warnings about the data of the calibration and about images outside of its range."""
-    if base is not None and not base_classes.has_episodes:
-        yield f"base classes were not used: {base_classes.reason}"
-    elif base is None:
-        yield (
-            "no base classes: calibrated on other data sets, and as good as these resemble the "
-            "images"
-        )
-    if regime in auto.fitted_:
-        return  # on episodes of these ways and shots
-    measured = auto.general().model(regime).shots
-    shots = float(support.typical_shots[0])
-    if not measured[0] <= shots <= measured[-1]:
-        within = f"{measured[0]:g}" + f" to {measured[-1]:g}" * (len(measured) > 1)
-        yield (
-            f"{shots:.3g} images per class, where the calibration was measured on {within}: the "
-            "nearest of these stands in"
-        )
-    ways = support.counts.shape[1]
-    if not min(WAYS) <= ways <= max(WAYS):
-        yield (
-            f"{ways} classes, where the calibration was measured on {min(WAYS)} to {max(WAYS)}: "
-            "extrapolated"
-        )
 
 
 def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[str, Any]]:
