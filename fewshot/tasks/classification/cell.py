@@ -24,7 +24,7 @@ from fewshot.statistics.predictions import (
     interval_metrics,
     prediction_metrics,
 )
-from fewshot.tasks.base import columns_of
+from fewshot.tasks.base import EPISODIC_KEYS, columns_of
 from fewshot.tasks.calibration.choosing import (
     calibrate,
     check_calibration,
@@ -172,7 +172,7 @@ def _episode_rows(
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
     rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
-    return rows[list(columns_of(EPISODES))]
+    return rows[list(columns_of(EPISODES, EPISODIC_KEYS))]
 
 
 def _prediction_rows(
@@ -182,7 +182,7 @@ def _prediction_rows(
     calibrated: Mapping[str, str],
     sees: Collection[str],
 ) -> pd.DataFrame:
-    tables, columns = [], list(columns_of(PREDICTIONS))
+    tables, columns = [], list(columns_of(PREDICTIONS, EPISODIC_KEYS))
     for name, guess in predicted.items():
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
         table["calibration"], table["sees_unlabelled"] = calibrated[name], name in sees
