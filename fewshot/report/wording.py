@@ -108,8 +108,9 @@ def protocol_text(cells: Iterable[Cell]) -> str:
     numbers = sorted({cell["episodes"] for cell in cells})
     episodes = f"{' or '.join(map(str, numbers))} episode{'s' if numbers != [1] else ''}"
     seeds = sorted({cell["seed"] for cell in cells})
+    unlabelled = unlabelled_about(cells)
     return (
-        f"{episodes} per row, {queries_text(cells)}, "
+        f"{episodes} per row, {queries_text(cells)}, {f'{unlabelled}, ' if unlabelled else ''}"
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
 
@@ -121,12 +122,88 @@ def queries_text(cells: Iterable[Cell]) -> str:
     return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
 
 
-def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
-    """Estimators of any of the cells: the recommended one, others in order, oracles last."""
+def unlabelled_about(cells: Iterable[Cell]) -> str:
+    """``15 unlabelled images per class, equal shares, 25 % strangers``; empty without any.
+
+    Ways of drawing them that differ between the cells are joined by "or".
+    """
+    numbers: dict[str, list[str]] = {}
+    for cell in cells:
+        number, rest = _unlabelled_parts(cell)
+        if number not in numbers.setdefault(rest, []):
+            numbers[rest].append(number)
+    if not any(numbers):
+        return ""
+    texts = [
+        " or ".join(sorted(each, key=lambda text: (len(text), text))) + rest
+        for rest, each in sorted(numbers.items())
+    ]
+    return " or ".join(text or "no unlabelled images" for text in texts)
+
+
+def _unlabelled_parts(cell: Cell) -> tuple[str, str]:
+    """Number of unlabelled images per class, and what is said of them after it."""
+    number, shares, strangers = (
+        cell.get(name) for name in ("unlabelled", "unlabelled_shares", "strangers")
+    )
+    if number is None:
+        return "", ""
+    texts = [f", {share_text(strangers)} strangers"] if strangers else []
+    if number == "queries":
+        return "the queries", "".join([" without their labels as unlabelled images", *texts])
+    shown = f", {plain(shares)} shares" if shares else " on average"
+    return plain(number), "".join([" unlabelled images per class", shown, *texts])
+
+
+def share_text(share: object) -> str:
+    """``25 %``; a text as it is."""
+    return f"{100 * share:g} %" if is_number(share) else plain(share)
+
+
+def unlabelled_short(cell: Cell) -> str:
+    """``with 15 unlabelled images per class``; empty without any."""
+    number, rest = _unlabelled_parts(cell)
+    return f"with {number}{rest.replace(', equal shares', '')}" if number else ""
+
+
+class EstimatorColumn(NamedTuple):
+    """An estimator in cells in which it saw unlabelled images, or in which it saw none.
+
+    Both are never in one column: they answer another question.
+    """
+
+    name: str
+    sees: bool
+
+    def row(self, cell: ClassificationSummary) -> EstimatorSummary:
+        """Metrics of the estimator in a cell; empty where it saw something else."""
+        row = cell["estimators"].get(self.name) or {}
+        return row if sees_unlabelled(row) == self.sees else {}
+
+
+def sees_unlabelled(row: EstimatorSummary) -> bool:
+    """Whether an estimator saw unlabelled images."""
+    return bool(row.get("sees_unlabelled"))
+
+
+def estimator_columns(cells: Iterable[ClassificationSummary]) -> list[EstimatorColumn]:
+    """Estimators of any of the cells: those that saw unlabelled images, others, oracles.
+
+    In each group the recommended one comes first.
+    """
     cells = list(cells)
     oracles = oracle_names(cells)
-    names = dict.fromkeys(name for cell in cells for name in cell["estimators"])
-    return sorted(names, key=lambda name: (name in oracles, name != RECOMMENDED))
+    columns = dict.fromkeys(
+        EstimatorColumn(name, sees_unlabelled(row))
+        for cell in cells
+        for name, row in cell["estimators"].items()
+    )
+    return sorted(columns, key=lambda c: (c.name in oracles, not c.sees, c.name != RECOMMENDED))
+
+
+def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
+    """Names of `estimator_columns`, each once."""
+    return list(dict.fromkeys(column.name for column in estimator_columns(cells)))
 
 
 def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
@@ -142,10 +219,7 @@ def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
 def unlabelled_names(cells: Iterable[ClassificationSummary]) -> set[str]:
     """Estimators that saw unlabelled images in any of the cells."""
     return {
-        name
-        for cell in cells
-        for name, row in cell["estimators"].items()
-        if row.get("sees_unlabelled")
+        name for cell in cells for name, row in cell["estimators"].items() if sees_unlabelled(row)
     }
 
 
@@ -175,6 +249,23 @@ def compared(cell: ClassificationSummary) -> dict[str, float]:
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
     most = max((defined for _, defined in made.values()), default=0)
     return {name: mae for name, (mae, defined) in made.items() if defined == most}
+
+
+def nearest_estimators(cell: ClassificationSummary) -> set[str]:
+    """The estimator with the lowest MAE of those that saw unlabelled images, and of the others.
+
+    None of a group of one.
+    """
+    nearest = set()
+    for sees in (True, False):
+        errors = {
+            name: mae
+            for name, mae in compared(cell).items()
+            if sees_unlabelled(cell["estimators"][name]) == sees
+        }
+        if len(errors) > 1:
+            nearest.add(min(errors, key=errors.__getitem__))
+    return nearest
 
 
 def best_estimator(cell: ClassificationSummary) -> str | None:
@@ -237,9 +328,18 @@ def missing_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str
     return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
+def reservations_of(row: EstimatorSummary) -> dict[str, int]:
+    """Number of episodes by reservation, the most frequent first; empty without any."""
+    counts = row.get("reservations")
+    if counts:
+        return {plain(reason): int(count) for reason, count in counts.items()}
+    fallbacks = int(row.get("fallbacks") or 0)
+    return {fallback_reason(row): fallbacks} if fallbacks else {}
+
+
 def fallback_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
-    """Reasons of fallbacks: (estimator, where, reason), equal cells joined."""
-    return notes_of(cells, fallback_count, fallback_reason)
+    """Reservations of predictions: (estimator, where, reason), equal cells joined."""
+    return _notes(cells, lambda cell, name: reservations_of(cell["estimators"][name]))
 
 
 def notes_of(
@@ -252,13 +352,30 @@ def notes_of(
     `count` maps a cell and an estimator to a number of episodes, `why` an estimator's row to the
     reason.
     """
+
+    def reasons(cell: ClassificationSummary, name: str) -> dict[str, int]:
+        number = count(cell, name)
+        return {plain(why(cell["estimators"][name])): number} if number else {}
+
+    return _notes(cells, reasons)
+
+
+def _notes(
+    cells: Iterable[ClassificationSummary],
+    reasons: Callable[[ClassificationSummary, str], Mapping[str, int]],
+) -> list[tuple[str, str, str]]:
+    """Notes (estimator, where, reason) from numbers of episodes by reason, equal cells joined."""
+    cells = list(cells)
+    several = len({cell.get("unlabelled_images") for cell in cells}) > 1
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
-        for name, row in cell["estimators"].items():
-            if number := count(cell, name):
+        for name in cell["estimators"]:
+            for reason, number in reasons(cell, name).items():
                 part = f"{number} of {cell['episodes']} episodes of "
-                where = f"{part if number < cell['episodes'] else ''}{_setting_text(cell)}"
-                heads = places.setdefault((name, plain(why(row))), {}).setdefault(where, [])
+                drawn = f" {unlabelled_short(cell)}".rstrip() if several else ""
+                setting = f"{_setting_text(cell)}{drawn}"
+                where = f"{part if number < cell['episodes'] else ''}{setting}"
+                heads = places.setdefault((name, reason), {}).setdefault(where, [])
                 heads.append(plain(head_label(cell)))
     return [
         (plain(name), "; ".join(f"{w} with {joined(heads)}" for w, heads in where.items()), reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
@@ -217,6 +218,7 @@ def _estimator_summaries(
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,
+            "reservations": reason_counts(guess.reasons[fell_back]),
             "level": getattr(estimators[name], "level", None) if has_interval else None,
             **prediction_metrics(guess.error, actual, baseline),
             **interval_metrics(guess.lower, guess.upper, actual),
@@ -231,6 +233,12 @@ def all_reasons(reasons: NDArray) -> str | None:
     """Distinct reasons of all episodes as a text; None without any."""
     parts = (part for text in dict.fromkeys(reasons.tolist()) for part in str(text).split("; "))
     return "; ".join(dict.fromkeys(parts)) or None
+
+
+def reason_counts(reasons: NDArray) -> dict[str, int]:
+    """Number of episodes by reason, the most frequent first; an episode may have several."""
+    parts = Counter(part for text in reasons.tolist() for part in set(str(text).split("; ")))
+    return dict(sorted(parts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def _base_summary(base: BaseEpisodes, errors: NDArray | None) -> dict[str, Any]:
