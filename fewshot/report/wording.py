@@ -160,6 +160,19 @@ def share_text(share: object) -> str:
     return f"{100 * share:g} %" if is_number(share) else plain(share)
 
 
+def differently_drawn(cells: Iterable[Cell]) -> bool:
+    """Whether the cells differ in their unlabelled images."""
+    return len({cell.get("unlabelled_images") or "" for cell in cells}) > 1
+
+
+def drawn_text(cell: Cell, cells: Iterable[Cell], missing: str = "-") -> str:
+    """``15``; ``15 dirichlet + 25 % strangers`` where the cells differ in more than the number."""
+    if cell.get("unlabelled") is None:
+        return missing
+    kinds = {_unlabelled_parts(other)[1] for other in cells if other.get("unlabelled") is not None}
+    return plain(cell["unlabelled"] if len(kinds) == 1 else cell["unlabelled_images"])
+
+
 def unlabelled_short(cell: Cell) -> str:
     """``with 15 unlabelled images per class``; empty without any."""
     number, rest = _unlabelled_parts(cell)
@@ -366,13 +379,13 @@ def _notes(
 ) -> list[tuple[str, str, str]]:
     """Notes (estimator, where, reason) from numbers of episodes by reason, equal cells joined."""
     cells = list(cells)
-    several = len({cell.get("unlabelled_images") for cell in cells}) > 1
+    several = differently_drawn(cells)
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name in cell["estimators"]:
             for reason, number in reasons(cell, name).items():
                 part = f"{number} of {cell['episodes']} episodes of "
-                drawn = f" {unlabelled_short(cell)}".rstrip() if several else ""
+                drawn = f", unlabelled {drawn_text(cell, cells, 'none')}" if several else ""
                 setting = f"{_setting_text(cell)}{drawn}"
                 where = f"{part if number < cell['episodes'] else ''}{setting}"
                 heads = places.setdefault((name, reason), {}).setdefault(where, [])

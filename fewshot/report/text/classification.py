@@ -18,7 +18,9 @@ from fewshot.report.wording import (
     UNLABELLED_MARK,
     EstimatorColumn,
     any_partly_missing,
+    differently_drawn,
     display_name,
+    drawn_text,
     estimator_columns,
     fallback_notes,
     group_cells,
@@ -83,7 +85,7 @@ def classification_markdown(cells: Sequence[ClassificationSummary]) -> str:
 
 def _block(cells: Sequence[ClassificationSummary]) -> str:
     row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
-    lines = [heading_text(cells), protocol_text(cells)]
+    lines = [heading_text(cells), *wrapped(protocol_text(cells), "  ")]
     for columns in _fitting(cells, row_labels):
         rows = [" " * len(row_labels[0]), *row_labels]
         for i, column in enumerate(columns):
@@ -91,7 +93,13 @@ def _block(cells: Sequence[ClassificationSummary]) -> str:
             gap = GROUP_GAP if other else ESTIMATOR_GAP
             rows = [a + gap + b for a, b in zip(rows, _column(cells, column), strict=True)]
         rule = "-" * max(len(row.rstrip()) for row in rows)
-        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
+        # Cells that have none of these estimators, or in which they saw something else, are above.
+        shown = [
+            row
+            for cell, row in zip(cells, rows[2:], strict=True)
+            if not cell["estimators"] or any(column.row(cell) for column in columns)
+        ]
+        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(row.rstrip() for row in shown)]
     last_heading = ""
     for heading, note in _notes(cells):
         lines += ["", heading] if heading != last_heading else []
@@ -169,13 +177,8 @@ def _estimator_entry(
 def _left_header(cells: Sequence[ClassificationSummary]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
     classes = [OTHER_CLASSES] if _has_classes(cells) else []
-    unlabelled = [UNLABELLED] if _differently_drawn(cells) else []
+    unlabelled = [UNLABELLED] if differently_drawn(cells) else []
     return ["head", "ways", "shots", *unlabelled, *seed, "accuracy %", *classes, "error %"]
-
-
-def _differently_drawn(cells: Sequence[ClassificationSummary]) -> bool:
-    """Whether the cells differ in their unlabelled images."""
-    return len({cell.get("unlabelled_images") or "" for cell in cells}) > 1
 
 
 def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
@@ -185,8 +188,8 @@ def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
 
 def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
     numbers: list[object] = [cell["ways"], cell["shots"]]
-    if _differently_drawn(cells):
-        numbers.append(plain(cell.get("unlabelled_images") or "-"))
+    if differently_drawn(cells):
+        numbers.append(drawn_text(cell, cells))
     if "seed" in _left_header(cells):
         numbers.append(cell["seed"])
     measured = [percent_interval(cell["accuracy"])]
