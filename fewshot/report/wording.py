@@ -17,6 +17,7 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 # The recommended estimator, and the oracles of runs without the key ``sees_queries``.
 RECOMMENDED = "auto"
+SUPPORT_ALONE = "auto_support"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
 # Of estimators that saw unlabelled images.
@@ -202,7 +203,7 @@ def sees_unlabelled(row: EstimatorSummary) -> bool:
 def estimator_columns(cells: Iterable[ClassificationSummary]) -> list[EstimatorColumn]:
     """Estimators of any of the cells: those that saw unlabelled images, others, oracles.
 
-    In each group the recommended one comes first.
+    In each group the recommended one comes first, then the one that is it from the support alone.
     """
     cells = list(cells)
     oracles = oracle_names(cells)
@@ -211,7 +212,8 @@ def estimator_columns(cells: Iterable[ClassificationSummary]) -> list[EstimatorC
         for cell in cells
         for name, row in cell["estimators"].items()
     )
-    return sorted(columns, key=lambda c: (c.name in oracles, not c.sees, c.name != RECOMMENDED))
+    first = {RECOMMENDED: 0, SUPPORT_ALONE: 1}
+    return sorted(columns, key=lambda c: (c.name in oracles, not c.sees, first.get(c.name, 2)))
 
 
 def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
