@@ -149,11 +149,18 @@ def _unlabelled_parts(cell: Cell) -> tuple[str, str]:
     )
     if number is None:
         return "", ""
-    texts = [f", {share_text(strangers)} strangers"] if strangers else []
     if number == "queries":
-        return "the queries", "".join([" without their labels as unlabelled images", *texts])
-    shown = f", {plain(shares)} shares" if shares else " on average"
-    return plain(number), "".join([" unlabelled images per class", shown, *texts])
+        others = f", {share_text(strangers)} strangers" if strangers else ""
+        return "the queries", f" without their labels as unlabelled images{others}"
+    kind = f", {drawn_kind(cell)}" if shares else " on average"
+    return plain(number), f" unlabelled images per class{kind}"
+
+
+def drawn_kind(cell: Cell) -> str:
+    """``equal shares, 25 % strangers``: how unlabelled images were drawn, beside their number."""
+    shares, strangers = cell.get("unlabelled_shares"), cell.get("strangers")
+    texts = [f"{plain(shares)} shares"] if shares else []
+    return ", ".join([*texts, *([f"{share_text(strangers)} strangers"] if strangers else [])])
 
 
 def share_text(share: object) -> str:

@@ -33,7 +33,8 @@ class ClassificationReport(TaskReport):
     columns: ClassVar[Mapping[str, Sequence[str]]] = {
         "episodes": ("episode", "classes", "actual_error"),
         "predictions": (
-            "episode", "estimator", "predicted_error", "lower", "upper", "actual_error",
+            "episode", "estimator", "sees_unlabelled", "predicted_error", "lower", "upper",
+            "actual_error",
         ),
     }  # fmt: skip
     cost_caption = (
@@ -72,6 +73,7 @@ class ClassificationReport(TaskReport):
             "mae": "mae_vs_shots",
             "calibration": "calibration_curve",
             "coverage": "coverage_vs_nominal",
+            "unlabelled": "mae_vs_unlabelled",
         }
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:

@@ -1,0 +1,164 @@
+"""How near predicted errors come by the number of unlabelled images: how many are worth taking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from fewshot.report.charts.base import Axis, Chart, Panel, Trace, Words, aside, categories
+from fewshot.report.charts.looks import head_look
+from fewshot.report.wording import (
+    RECOMMENDED,
+    SUPPORT_ALONE,
+    drawn_kind,
+    plain,
+    sees_unlabelled,
+    shots_text,
+)
+from fewshot.tasks.base import head_label
+from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
+from fewshot.units import is_number
+
+WORDS = Words(
+    "How many unlabelled images are worth taking",
+    "unlabelled images per class",
+    "points",
+    "Mean distance of predicted and actual error, and mean width of the intervals, of auto. At 0 "
+    "it is auto from the shots alone. Episodes have the same classes and shots at every number; "
+    "their queries differ, as unlabelled images are none.",
+)
+MEASURES = {"mae": "MAE", "width": "width of intervals"}
+FEWEST = 2  # numbers of unlabelled images, beside none
+COLUMNS = 2
+OFFSET = 0.06
+
+
+class Line(NamedTuple):
+    """What a line stands for; `kind` says how the images were drawn beside their number."""
+
+    head: str
+    ways: int
+    shots: int
+    kind: str
+
+    @property
+    def text(self) -> str:
+        """``5 shots``, and how the images were drawn where it is not said elsewhere."""
+        return shots_text(self.shots) + (f", {self.kind}" if self.kind else "")
+
+
+# Metrics of `auto` by number of unlabelled images, a row per seed.
+Curve = Mapping[int, Sequence[EstimatorSummary]]
+
+
+def unlabelled_curves(cells: Iterable[ClassificationSummary]) -> dict[Line, Curve]:
+    """Metrics of ``auto`` by the number of unlabelled images, in order; 0 is the support alone.
+
+    Lines with fewer than two numbers beside 0 are left out. The value at 0 is that of
+    ``auto_support`` on the episodes with the fewest such images, else that of ``auto`` in cells
+    without any.
+    """
+    cells = [cell for cell in cells if _seen(cell) or not cell.get("unlabelled")]
+    drawn = [cell for cell in cells if _seen(cell)]
+    several = len({drawn_kind(cell) for cell in drawn}) > 1
+    curves: dict[Line, dict[int, list[EstimatorSummary]]] = {}
+    for cell in drawn:
+        rows = curves.setdefault(_line(cell, drawn_kind(cell) if several else ""), {})
+        rows.setdefault(int(cell["unlabelled"] or 0), []).append(cell["estimators"][RECOMMENDED])
+    complete = {}
+    for line, rows in curves.items():
+        if len(rows) < FEWEST:
+            continue
+        alike = [cell for cell in cells if _line(cell, line.kind) == line]
+        alone = _alone(alike, min(rows), line.kind)
+        complete[line] = {**({0: alone} if alone else {}), **dict(sorted(rows.items()))}
+    return complete
+
+
+def unlabelled_chart(cells: Sequence[ClassificationSummary], title: str = "") -> Chart | None:
+    """MAE and width of intervals of ``auto`` by the number of unlabelled images per class.
+
+    Parameters
+    ----------
+    cells : sequence of dict
+        Of one data set and backbone. Two panels per head and number of ways, a line per number of
+        shots; seeds are averaged.
+
+    Returns
+    -------
+    Chart or None
+        None without two numbers of unlabelled images.
+    """
+    curves = unlabelled_curves(cells)
+    if not curves:
+        return None
+    numbers = sorted({number for curve in curves.values() for number in curve})
+    texts = list(dict.fromkeys(line.text for line in curves))
+    looks = {text: head_look(i) for i, text in enumerate(texts)}
+    panels = []
+    for head, ways in dict.fromkeys((line.head, line.ways) for line in curves):
+        inside = {line: c for line, c in curves.items() if (line.head, line.ways) == (head, ways)}
+        for measure, name in MEASURES.items():
+            traces = [
+                _trace(line, curve, measure, numbers, (texts.index(line.text), len(texts)))
+                for line, curve in inside.items()
+            ]
+            traces = [trace for trace in traces if trace.y]
+            if traces:
+                panels.append(Panel(f"{plain(head)}, {ways}-way: {name}", traces))
+    if not panels:
+        return None
+    top = max(1.0, *(_highest(trace) for panel in panels for trace in panel.traces))
+    return Chart(title, WORDS, categories(numbers), Axis((0, 1.08 * top)), panels,
+                 list(looks.items()), COLUMNS, aspect=0.75)  # fmt: skip
+
+
+def _trace(
+    line: Line, curve: Curve, measure: str, numbers: Sequence[int], place: tuple[int, int]
+) -> Trace:
+    x, y, whiskers = [], [], []
+    for number, rows in curve.items():
+        values = [100 * value for row in rows if is_number(value := row.get(measure))]
+        if not values:
+            continue
+        at = numbers.index(number) + aside(*place, OFFSET)
+        x.append(at)
+        y.append(fmean(values))
+        intervals = [row.get("mae_interval") or {} for row in rows] if measure == "mae" else []
+        for interval in intervals:
+            lower, upper = interval.get("lower"), interval.get("upper")
+            if is_number(lower) and is_number(upper):
+                whiskers.append((at, 100 * lower, 100 * upper))
+    return Trace(line.text, head_look(place[0]), x, y, whiskers)
+
+
+def _highest(trace: Trace) -> float:
+    return max([*trace.y, *(upper for _, _, upper in trace.whiskers)])
+
+
+def _line(cell: ClassificationSummary, kind: str) -> Line:
+    return Line(head_label(cell), int(cell["ways"]), int(cell["shots"]), kind)
+
+
+def _seen(cell: ClassificationSummary) -> bool:
+    """Whether ``auto`` saw a number of unlabelled images, which are not the queries."""
+    row = cell["estimators"].get(RECOMMENDED) or {}
+    return isinstance(cell.get("unlabelled"), int) and sees_unlabelled(row)
+
+
+def _alone(
+    cells: Sequence[ClassificationSummary], fewest: int, kind: str
+) -> list[EstimatorSummary]:
+    """Metrics from the support alone: beside the fewest images, else in cells without any."""
+    beside = [
+        row
+        for cell in cells
+        if cell.get("unlabelled") == fewest and (not kind or drawn_kind(cell) == kind)
+        if (row := cell["estimators"].get(SUPPORT_ALONE))
+    ]
+    return beside or [
+        row
+        for cell in cells
+        if not cell.get("unlabelled") and (row := cell["estimators"].get(RECOMMENDED))
+    ]
