@@ -1,7 +1,7 @@
 """How often a criterion picks the better of two backbones or heads, and what a wrong pick costs.
 
-    python benchmarks/choosing.py                                   # digits under two networks
-    python benchmarks/choosing.py lite0.npz,mobilenet.npz BANK,BANK # features
+    python benchmarks/choosing.py                  # digits under a network, at two sizes of images
+    python benchmarks/choosing.py lite0.npz,mobilenet.npz BANK,BANK  # features
     python benchmarks/choosing.py --images DIR --backbones efficientnet_lite0 mobilenet_v2
 
 Files or banks with commas between them hold the same images in the same order under several
@@ -47,7 +47,7 @@ from fewshot.estimators import Auto, Constant, LeaveOneOut
 from fewshot.features import open_bank
 from fewshot.statistics import TRANSFER_SCORES, mean_interval
 
-BACKBONES = ("efficientnet_lite0", "mobilenet_v2")
+BACKBONES = ("efficientnet_lite0", "efficientnet_lite0@64")
 HEADS = ("ncm", "lda", "ridge", "logistic")
 CANDIDATES = ("backbones", "heads")
 
@@ -81,8 +81,12 @@ class Outcomes(NamedTuple):
 
 
 def of_images(images: str, backbones: list[str]) -> Data:
-    """Features of a folder, or of a data set by name, under several backbones."""
-    banks = {name: fewshot.extract(images, name, split="none") for name in backbones}
+    """Features of a folder, or of a data set by name, under backbones NAME or NAME@PIXELS."""
+    banks = {}
+    for backbone in backbones:
+        name, _, pixels = backbone.partition("@")
+        size = int(pixels) if pixels else None
+        banks[backbone] = fewshot.extract(images, name, split="none", size=size)
     features = {name: np.asarray(bank.features) for name, bank in banks.items()}
     return Data(Path(images).name, features, next(iter(banks.values())).labels)
 
@@ -250,7 +254,7 @@ def main() -> None:
     )
     parser.add_argument("files", nargs="*", metavar="FILE,FILE", help=".npz files or banks")
     parser.add_argument("--images", nargs="*", default=[], metavar="DIR", help="or names")
-    parser.add_argument("--backbones", nargs="+", default=[*BACKBONES])
+    parser.add_argument("--backbones", nargs="+", default=[*BACKBONES], metavar="NAME[@PIXELS]")
     parser.add_argument("--heads", nargs="+", default=[*HEADS])
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5])

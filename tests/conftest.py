@@ -1,6 +1,9 @@
 """Shared by all tests."""
 
+import gc
+import itertools
 import json
+import logging
 import os
 import runpy
 import signal
@@ -58,6 +61,33 @@ def signals_arrive():
             signal.signal(number, signal.default_int_handler)  # the default in what it starts
 
 
+@pytest.fixture(scope="session")
+def empty_folders(tmp_path_factory):
+    """Folders without end; one that is put back is the next."""
+    base, unused = tmp_path_factory.mktemp("tests"), []
+
+    def make():
+        for number in itertools.count():
+            if not unused:
+                unused.append(base / str(number))
+                unused[-1].mkdir()
+            yield unused.pop()
+
+    return SimpleNamespace(make=make(), unused=unused)
+
+
+@pytest.fixture
+def tmp_path(empty_folders):
+    """An empty folder; the next test has it too if this one leaves it empty, as most do.
+
+    To make, link and delete a folder each takes as long as all else that pytest does for a test.
+    """
+    folder = next(empty_folders.make)
+    yield folder
+    if folder.is_dir() and not any(folder.iterdir()):
+        empty_folders.unused.append(folder)
+
+
 @pytest.fixture(autouse=True)
 def workplace(tmp_path, monkeypatch):
     """Tests work in a folder of their own: cache, runs and files go there."""
@@ -81,7 +111,7 @@ class Forks:
     def __call__(self, *arguments, folder, seconds=120, **further):
         """Exit code (None if it did not end), output and errors of a command line.
 
-        `further` is `path`, `environment` and `memory`, see ``forks.py``.
+        `further` is `path`, `code`, `environment` and `memory`, see ``forks.py``.
         """
         case = {"arguments": arguments, "folder": str(folder), "seconds": seconds} | further
         self.process.stdin.write(json.dumps(case) + "\n")
@@ -178,3 +208,16 @@ def model(server):
         return LanguageModel(**{"model": "tiny", "base_url": server.url} | quick | settings)
 
     return make
+
+
+def pytest_collection_finish():
+    """Spare every test what grows with the packages that are imported: by now they all are.
+
+    The garbage collector need not look through them again.
+    """
+    gc.collect()
+    gc.freeze()
+    # Each phase of each test would give and take a handler to and from 46 of torch's loggers.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("torch") and isinstance(logger, logging.Logger):
+            logger.propagate = True

@@ -3,7 +3,8 @@
 Reads a case as a line of JSON, ``{"arguments": [...], "folder": ..., "seconds": ...}``, and answers
 with a line ``{"code": ..., "stdout": ..., "stderr": ...}``; the code of a case that did not end in
 time is null. A case may name folders of packages (``"path"``), variables of the environment
-(``"environment"``) and the address space that it may have in bytes (``"memory"``).
+(``"environment"``) and the address space that it may have in bytes (``"memory"``), and may run
+Python (``"code"``) in place of a command line.
 """
 
 import json
@@ -54,10 +55,8 @@ def _become(case, files):
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         sys.path[:0] = case.get("path", [])
         os.environ |= case.get("environment", {})
-        from fewshot.cli.main import main
-
         try:
-            code = main([os.fsdecode(os.fsencode(word)) for word in case["arguments"]])
+            code = _result(case)
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
         except BaseException:
@@ -68,6 +67,14 @@ def _become(case, files):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code or 0)
+
+
+def _result(case):
+    if text := case.get("code"):
+        return exec(text, {"__name__": "__main__"})
+    from fewshot.cli.main import main
+
+    return main([os.fsdecode(os.fsencode(word)) for word in case["arguments"]])
 
 
 def _waited(child, end):

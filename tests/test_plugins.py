@@ -195,7 +195,7 @@ def test_its_task_and_a_sweep(installed_fewshot, feature_file):
     assert "geometric_median" in done.stdout
 
 
-def test_from_python(installed, tmp_path, feature_file):
+def test_from_python(installed, tmp_path, feature_file, forks):
     code = (
         "import fewshot, numpy as np\n"
         "f = np.load('f.npz')\n"
@@ -206,10 +206,8 @@ def test_from_python(installed, tmp_path, feature_file):
         " shots=2, episodes=5, estimators=['resubstitution'])\n"
         "    print(r.summary['head'])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
-    )  # fmt: skip
+    done = forks(code=code, folder=tmp_path, path=[str(installed)])
+    assert done.code == 0, done.stderr
     assert done.stdout.split() == ["geometric_median"] * 3
 
 
@@ -229,13 +227,14 @@ def test_nothing_of_it_is_imported_unless_it_is_asked_for(installed, tmp_path):
     assert "Did you mean 'geometric_median'?" in done.stderr
 
 
-def test_its_own_tests_pass(installed, tmp_path):
+def test_its_own_tests_pass(installed, tmp_path, forks):
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "tests"],
-        cwd=tmp_path, check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
-    )  # fmt: skip
+    code = (
+        "import sys, pytest\nsys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-x', 'tests']))"
+    )
+    done = forks(code=code, folder=tmp_path, path=[str(installed)])
+    assert done.code == 0, done.stdout
+    assert " passed" in done.stdout
 
 
 GROUPS = {

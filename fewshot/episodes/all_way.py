@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.balanced import SHOTS, Room
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
-from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.rows import PADDING
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
@@ -124,7 +125,7 @@ def _room(
     sampling: UnlabelledSampling | None, shots: int, queries_too: bool, largest_shots: int | None
 ) -> Room:
     """Images that a class has to have, one for a query among them where there is no test set."""
-    if sampling is None:
+    if sampling is None or sampling.are_queries:
         return Room(shots, shots + queries_too, 0)
     most = shots if largest_shots is None else largest_shots
     expect_positive_int("largest_shots", most, minimum=shots)

@@ -164,14 +164,14 @@ class Room(NamedTuple):
         queries: int | str,
         largest_shots: int | None,
     ) -> Room:
-        """The images for `shots`, or for the largest number of shots if some are unlabelled.
+        """The images for `shots`, or for the largest number of shots if others are unlabelled.
 
         Raises
         ------
         FewshotError
             `largest_shots` below `shots`.
         """
-        if sampling is None:
+        if sampling is None or sampling.are_queries:
             return cls(shots, images_needed(shots, queries), 0)
         most = shots if largest_shots is None else largest_shots
         expect_positive_int("largest_shots", most, minimum=shots)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,3 +86,36 @@ def sample_without_replacement(draws: NDArray, population: NDArray) -> NDArray:
             np.copyto(at_i, left_there[j], where=swapped_with[j] == i)
         sample[i], swapped_with[i], left_there[i] = at_r, r, at_i
     return sample
+
+
+def first_distinct(generator: np.random.Generator, population: int, count: int) -> NDArray:
+    """The first `count` <= `population` distinct numbers of a uniform sequence: (count,), int64.
+
+    A sample of ``range(population)`` without replacement, at a cost that hardly depends on the
+    population; fewer are the beginning of more.
+    """
+    sequence = np.empty(0, dtype=np.int64)
+    while True:
+        values, first = np.unique(sequence, return_index=True)
+        if len(values) >= count:
+            return sequence[np.sort(first)[:count]]
+        missing = population / max(1, population - len(values)) * (count - len(values))
+        more = generator.random(math.ceil(1.2 * missing) + 8) * population
+        sequence = np.concatenate([sequence, more.astype(np.int64)])
+
+
+def episode_generator(seed: int, stream: tuple[int, ...], episode: int) -> np.random.Generator:
+    """A generator of the episode's own, whatever other episodes draw."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *stream, episode])))
+
+
+def shuffled(rows: NDArray, seed: int, stream: tuple[int, ...], start: int = 0) -> NDArray:
+    """Rows (E, U) of episodes from `start` on in random order, -1 at the end.
+
+    The order of an episode depends on the seed, its number and its rows alone.
+    """
+    mixed = np.full_like(rows, -1)
+    for e, entries in enumerate(rows):
+        real = entries[entries >= 0]
+        mixed[e, : len(real)] = episode_generator(seed, stream, start + e).permutation(real)
+    return mixed

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.episodes.unlabelled_sampling import ORDER, UnlabelledSampling, shuffled
+from fewshot.episodes.draws import shuffled
+from fewshot.episodes.rows import PADDING, by_class, check_disjoint, check_range, repeated
+from fewshot.episodes.unlabelled_sampling import ORDER, UnlabelledSampling
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, regular_file
 
-PADDING = -1
 FORMAT = "fewshot-episodes-1"
 
 
@@ -99,7 +100,7 @@ class EpisodeSet:
             if rows is not None:
                 self._check_rows(name, rows)
         if query is not None:
-            _check_disjoint(support, query)
+            check_disjoint(support, query)
         object.__setattr__(self, "_index", ClassIndex.of(self.labels))
         if self.unlabelled is not None:
             self._check_unlabelled(self.unlabelled)
@@ -110,23 +111,23 @@ class EpisodeSet:
             "episodes.unlabelled",
             f"expected rows (E, U) of {len(self.classes)} episodes, got {rows.shape}",
         )
-        _check_range("unlabelled", rows, self.labels)
+        check_range("unlabelled", rows, self.labels)
         expect(
-            not _repeated(rows),
+            not repeated(rows),
             "episodes.unlabelled",
             "an image stands twice among the unlabelled images of an episode",
         )
         labelled = [self.support] if self.query is None else [self.support, self.query]
         roles = [part.reshape(len(rows), -1) for part in labelled]
         expect(
-            not _repeated(np.concatenate([rows, *roles], axis=1)),
+            not repeated(np.concatenate([rows, *roles], axis=1)),
             "episodes.unlabelled",
             "an unlabelled image is a shot or a query of its episode",
             "Draw them apart, or set episodes.unlabelled=queries for the queries themselves.",
         )
         if self.queries_unlabelled and self.query is None:
             expect(
-                _by_class(rows, self.classes, self.labels).shape[-1] == 0,
+                by_class(rows, self.classes, self.labels).shape[-1] == 0,
                 "episodes.unlabelled",
                 "an image beside the queries, which are all unlabelled, is a query",
             )
@@ -137,7 +138,7 @@ class EpisodeSet:
             f"episodes.{name}",
             f"expected (E, N, images) for {self.classes.shape} classes, got {rows.shape}",
         )
-        _check_range(name, rows, self.labels)
+        check_range(name, rows, self.labels)
         real = rows >= 0
         if name == "support":
             if rows.shape[-1] == 0:
@@ -229,7 +230,7 @@ class EpisodeSet:
         """Rows (E, N, K + U') of the classes that are no queries: shots, then unlabelled."""
         if self.unlabelled is None or self.queries_unlabelled:
             return self.support
-        own = _by_class(self.unlabelled, self.classes, self.labels)
+        own = by_class(self.unlabelled, self.classes, self.labels)
         return np.concatenate([self.support, own], axis=-1)
 
     @property
@@ -343,48 +344,6 @@ class EpisodeSet:
         if self.unlabelled is not None:
             arrays["unlabelled"] = self.unlabelled
         return {name: np.ascontiguousarray(rows, dtype=np.int64) for name, rows in arrays.items()}
-
-
-def _check_range(name: str, rows: NDArray, labels: NDArray) -> None:
-    expect(
-        rows.size == 0 or (rows.max() < len(labels) and rows.min() >= PADDING),
-        f"episodes.{name}",
-        f"row numbers outside 0..{len(labels) - 1}",
-        "These episodes belong to another data set.",
-    )
-
-
-def _check_disjoint(support: NDArray, query: NDArray) -> None:
-    """No row twice in an episode: a shot that is also a query would be scored on itself."""
-    rows = np.concatenate([support, query], axis=-1)
-    repeated = _repeated(rows.reshape(len(rows), -1))
-    expect(not repeated, "episodes", "an image stands twice in one episode")
-
-
-def _by_class(rows: NDArray, classes: NDArray, labels: NDArray) -> NDArray:
-    """The rows (E, U) of episodes by their classes (E, N): (E, N, U'), -1 pads; no others."""
-    many = int(max(labels.max(initial=0), classes.max(initial=0))) + 1
-    ways = (np.arange(len(classes))[:, None] * many + classes).reshape(-1)
-    order = np.argsort(ways)
-    episode, column = np.nonzero(rows >= 0)
-    row = rows[episode, column]
-    episode, row = episode[labels[row] >= 0], row[labels[row] >= 0]
-    wanted = episode * many + labels[row]
-    place = np.minimum(np.searchsorted(ways, wanted, sorter=order), len(ways) - 1)
-    way = order[place]
-    way, row = way[ways[way] == wanted], row[ways[way] == wanted]
-    by_way = np.argsort(way, kind="stable")
-    way, row = way[by_way], row[by_way]
-    position = np.arange(len(way)) - np.searchsorted(way, way)
-    sorted_rows = np.full((len(ways), int(position.max(initial=-1)) + 1), PADDING, dtype=np.int64)
-    sorted_rows[way, position] = row
-    return sorted_rows.reshape(*classes.shape, -1) if len(row) else np.full((*classes.shape, 0), 0)
-
-
-def _repeated(rows: NDArray) -> bool:
-    """Whether any episode has a row twice, of rows (E, T), -1 in the padding."""
-    rows = np.sort(rows, axis=-1)
-    return bool(((rows[:, 1:] == rows[:, :-1]) & (rows[:, 1:] >= 0)).any())
 
 
 def _sampling_of(text: str | None, path: str | Path) -> UnlabelledSampling | None:

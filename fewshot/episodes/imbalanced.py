@@ -14,7 +14,8 @@ from fewshot.episodes.balanced import (
     sample_episodes,
 )
 from fewshot.episodes.draws import sample_without_replacement, uniform
-from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.rows import PADDING
 from fewshot.episodes.shares import apportioned, dirichlet
 from fewshot.episodes.unlabelled import Reserved, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fewshot.episodes.draws import sample_without_replacement, uniform
-from fewshot.episodes.episode_set import PADDING, ClassIndex, EpisodeSet
+from fewshot.episodes.draws import (
+    episode_generator,
+    first_distinct,
+    sample_without_replacement,
+    shuffled,
+    uniform,
+)
+from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.rows import PADDING
 from fewshot.episodes.shares import apportioned, dirichlet
 from fewshot.episodes.unlabelled_sampling import (
     ALPHA,
@@ -19,9 +26,6 @@ from fewshot.episodes.unlabelled_sampling import (
     ORDER,
     STRANGERS,
     UnlabelledSampling,
-    episode_generator,
-    first_distinct,
-    shuffled,
 )
 
 NOWHERE = np.iinfo(np.int64).max  # a place beyond every class, for the padding

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -66,6 +65,7 @@ class UnlabelledSampling:
                     f"expected a number per class, 'queries' or null, got {self.count!r}",
                 )
             expect_positive_int("episodes.unlabelled", self.count)
+            object.__setattr__(self, "count", int(self.count))
         expect_choice("episodes.unlabelled_shares", self.shares, (*SHARES, MIXED))
         expect(
             self.count != QUERIES or self.shares == EQUAL,
@@ -80,6 +80,7 @@ class UnlabelledSampling:
                 "episodes.strangers",
                 f"expected a share of the unlabelled images in [0, 1), got {self.strangers}",
             )
+            object.__setattr__(self, "strangers", float(self.strangers))
 
     @classmethod
     def of(
@@ -172,36 +173,3 @@ class UnlabelledSampling:
             The text is something else.
         """
         return cls(**json.loads(text))
-
-
-def first_distinct(generator: np.random.Generator, population: int, count: int) -> NDArray:
-    """The first `count` <= `population` distinct numbers of a uniform sequence: (count,), int64.
-
-    A sample of ``range(population)`` without replacement, at a cost that hardly depends on the
-    population; fewer are the beginning of more.
-    """
-    sequence = np.empty(0, dtype=np.int64)
-    while True:
-        values, first = np.unique(sequence, return_index=True)
-        if len(values) >= count:
-            return sequence[np.sort(first)[:count]]
-        missing = population / max(1, population - len(values)) * (count - len(values))
-        more = generator.random(math.ceil(1.2 * missing) + 8) * population
-        sequence = np.concatenate([sequence, more.astype(np.int64)])
-
-
-def episode_generator(seed: int, stream: tuple[int, ...], episode: int) -> np.random.Generator:
-    """A generator of the episode's own, whatever other episodes draw."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *stream, episode])))
-
-
-def shuffled(rows: NDArray, seed: int, stream: tuple[int, ...], start: int = 0) -> NDArray:
-    """Rows (E, U) of episodes from `start` on in random order, -1 at the end.
-
-    The order of an episode depends on the seed, its number and its rows alone.
-    """
-    mixed = np.full_like(rows, -1)
-    for e, entries in enumerate(rows):
-        real = entries[entries >= 0]
-        mixed[e, : len(real)] = episode_generator(seed, stream, start + e).permutation(real)
-    return mixed

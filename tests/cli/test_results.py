@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.cli.main import main
+from fewshot.results.schema import SCHEMA_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +211,10 @@ def test_migrate(fewshot, copied):
         path.write_text(json.dumps(summary))
     done = results(fewshot, "migrate", copied)
     assert done.code == 0
-    assert "version 1 to 3" in done.out
-    assert done.out.endswith("2 rewritten, 0 of version 3 already, 0 refused.\n")
+    assert f"version 1 to {SCHEMA_VERSION}" in done.out
+    assert done.out.endswith(f"2 rewritten, 0 of version {SCHEMA_VERSION} already, 0 refused.\n")
     done = results(fewshot, "migrate", copied)
-    assert done.out == "0 rewritten, 2 of version 3 already, 0 refused.\n"
+    assert done.out == f"0 rewritten, 2 of version {SCHEMA_VERSION} already, 0 refused.\n"
     assert results(fewshot, "query", copied).code == 0
 
 

@@ -14,8 +14,8 @@ from fewshot.episodes import (
     sample_episodes,
     sample_imbalanced_episodes,
 )
+from fewshot.episodes.draws import first_distinct
 from fewshot.episodes.unlabelled import NOWHERE, Reserved
-from fewshot.episodes.unlabelled_sampling import first_distinct
 from fewshot.exceptions import FewshotError
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(9), 40))
@@ -82,6 +82,23 @@ def test_dropping_small_classes_keeps_the_unlabelled_images_of_every_number_of_s
     )
     np.testing.assert_array_equal(one.unlabelled, five.unlabelled)
     assert 0 not in one.classes and {3, 7} <= set(one.classes.ravel())
+
+
+def test_unlabelled_queries_change_neither_classes_nor_shots():
+    labels = np.repeat(np.arange(8), [4, 40, 40, 14, 40, 40, 40, 15])
+    for make in (sample_episodes, sample_imbalanced_episodes):
+        how = {"seed": 3, "min_images": "drop", "episodes": 50}
+        plain = make(labels, 4, 1, 3, **how)
+        asked = make(labels, 4, 1, 3, unlabelled="queries", largest_shots=5, **how)
+        np.testing.assert_array_equal(plain.classes, asked.classes)
+        np.testing.assert_array_equal(plain.support, asked.support)
+        np.testing.assert_array_equal(plain.query, asked.query)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    how = UnlabelledSampling(np.int64(3), strangers=np.float32(0.25))
+    assert how.to_json() == UnlabelledSampling(3, strangers=0.25).to_json()
+    assert draw(unlabelled=how).hash() == draw(unlabelled=3, strangers=0.25).hash()
 
 
 def test_more_unlabelled_images_keep_the_first_ones():

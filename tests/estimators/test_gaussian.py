@@ -44,7 +44,7 @@ def slow_g(snr, K, D, table):
     return float(np.interp(snr, *table, left=0.0, right=1.0))
 
 
-def slow_prediction(x, covariance, variance, rng, table=None, samples=40_000):
+def slow_prediction(x, covariance, variance, rng, table=None, samples=10_000):
     """Steps 1 to 5 for one episode: shots (K_c, D) of every class; one number at a time."""
     N, D = len(x), x[0].shape[1]
     shots = np.array([len(shots_of_class) for shots_of_class in x])

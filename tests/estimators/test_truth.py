@@ -9,14 +9,20 @@ from scipy.stats import norm, spearmanr
 
 from fewshot.estimators import estimators
 from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.calibration.calibrated import Calibrated
 from fewshot.estimators.margin import margins_of
 from fewshot.estimators.moments import Moments
+from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.estimators.winning import winning_probability
 from fewshot.heads import heads
 from fewshot.heads.base import Support, linear_scores
 
-D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 250, 60
-NAMES = [name for name in estimators if not estimators[name].load().sees_queries]
+D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 150, 60
+CLASSES_OF = {name: estimators[name].load() for name in estimators}
+UNLABELLED = [name for name, kind in CLASSES_OF.items() if kind.unlabelled == "needed"]
+NAMES = [
+    name for name, kind in CLASSES_OF.items() if not kind.sees_queries and name not in UNLABELLED
+]
 
 
 def variances(kind):
@@ -39,12 +45,17 @@ def draw(kind, shots, episodes, members, class_means, seed):
     rng = np.random.default_rng(seed)
     means = class_means[members]
     x = means[:, :, None] + within**0.5 * rng.normal(size=(episodes, WAYS, shots, D))
-    return torch.from_numpy(means), Support.of(torch.from_numpy(x))
+    unlabelled = means[:, :, None] + within**0.5 * rng.normal(size=(episodes, WAYS, 15, D))
+    return (
+        torch.from_numpy(means),
+        Support.of(torch.from_numpy(x)),
+        Unlabelled.of(torch.from_numpy(unlabelled).flatten(1, 2)),
+    )
 
 
 @functools.cache
 def episodes(kind, head, shots):
-    """Supports, the fitted head, its true errors; and what base classes say."""
+    """Supports, the fitted head, its true errors; what base classes say; unlabelled images."""
     within, between = variances(kind)
     rng = np.random.default_rng(0)
     base_means, novel_means = rng.normal(size=(2, CLASSES, D)) * between**0.5
@@ -52,9 +63,10 @@ def episodes(kind, head, shots):
         np.stack([rng.permutation(CLASSES)[:WAYS] for _ in range(n)])
         for n in (BASE_EPISODES, EPISODES)
     ]
-    truths, supports, fitted = [], [], []
+    truths, supports, fitted, unlabelled = [], [], [], []
     for i, (classes, means) in enumerate(zip(members, (base_means, novel_means), strict=True)):
-        mu, support = draw(kind, shots, len(classes), classes, means, seed=i)
+        mu, support, others = draw(kind, shots, len(classes), classes, means, seed=i)
+        unlabelled.append(others)
         fitted.append(heads.create(head).fit(support))
         truths.append(true_errors(mu, within, fitted[-1]))
         supports.append(support)
@@ -68,18 +80,19 @@ def episodes(kind, head, shots):
         map=lambda function: function(supports[0], fitted[0]),
         errors_by_class=truths[0],
         members=torch.from_numpy(members[0]),
+        map_unlabelled=lambda function: function(supports[0], fitted[0], unlabelled[0]),
     )
-    return supports[1], fitted[1], truths[1].mean(-1).numpy(), base
+    return supports[1], fitted[1], truths[1].mean(-1).numpy(), base, unlabelled[1]
 
 
 def predicted(name, kind, head, shots, **parameters):
-    support, fitted, truth, base = episodes(kind, head, shots)
+    support, fitted, truth, base, _ = episodes(kind, head, shots)
     prediction = estimators.create(name, **parameters).fit(base).predict(support, fitted)
     return prediction.error.numpy(), truth, prediction
 
 
 def test_the_truth_is_what_sampling_finds():
-    support, head, _, _ = episodes("anisotropic", "lda", 5)
+    support, head, *_ = episodes("anisotropic", "lda", 5)
     rng = np.random.default_rng(5)
     within, between = variances("anisotropic")
     means = torch.from_numpy(rng.normal(size=(len(support.features), WAYS, D)) * between**0.5)
@@ -132,6 +145,20 @@ def test_bias_and_error(name, shots, kind, head, ours):
     assert np.abs(gap).mean() < share * np.abs(truth - truth.mean()).mean() + 0.002
     if name != "constant":
         assert spearmanr(error, truth).statistic > 0.35
+
+
+@pytest.mark.parametrize("head", ["ncm", "lda"])
+@pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_calibrated_scores_of_unlabelled_images(name, kind, head):
+    """Calibrated on other classes they know the episode, each better than the mean error."""
+    support, fitted, truth, base, unlabelled = episodes(kind, head, 5)
+    calibrated = Calibrated({name: estimators.create(name)}).fit(base)
+    error = calibrated.predict_with(support, fitted, unlabelled).error.numpy()
+    gap = error - truth
+    assert abs(gap.mean()) < 0.03
+    assert np.abs(gap).mean() < 0.97 * np.abs(truth - truth.mean()).mean()
+    assert spearmanr(error, truth).statistic > 0.35
 
 
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
@@ -190,7 +217,7 @@ def test_intervals_cover(name, kind, ours):
 
 
 def test_margin_of_two_ways_is_a_normal_cdf_of_estimated_moments():
-    support, _, _, _ = episodes("anisotropic", "ncm", 5)
+    support, *_ = episodes("anisotropic", "ncm", 5)
     two = Support.of(support.features[:30, :2])
     fitted = heads.create("ncm").fit(two)
     error = estimators.create("margin").predict(two, fitted).error
@@ -207,7 +234,7 @@ def test_margin_of_two_ways_is_a_normal_cdf_of_estimated_moments():
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
 def test_heavy_tails_are_chosen_by_the_base_classes(kind):
     """Student-t classes get few degrees of freedom, Gaussian ones at many shots many."""
-    base = episodes(kind, "ncm", 15)[-1]
+    base = episodes(kind, "ncm", 15)[3]
     gaussian = estimators.create("margin_t").fit(base)
     assert gaussian.freedom_ >= 4
     rng = np.random.default_rng(7)

@@ -1,8 +1,6 @@
 """Mapped rows: the same numbers, and no more of the file than is needed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +55,9 @@ def test_rows_are_those_of_the_file(mapped):
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux tells what was read")
-def test_scattered_rows_do_not_read_the_file(mapped):
-    done = subprocess.run([sys.executable, "-c", READS], capture_output=True, text=True, check=True)
+def test_scattered_rows_do_not_read_the_file(mapped, forks, workplace):
+    done = forks(code=READS, folder=workplace)
+    assert done.code == 0, done.stderr
     readings = json.loads(done.stdout)
     if not any(read for _, read, _ in readings):
         pytest.skip("the file system keeps files in memory")

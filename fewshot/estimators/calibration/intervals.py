@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from fewshot.exceptions import expect_number
 from fewshot.statistics.populations import LEVELS
@@ -58,6 +59,11 @@ class Residuals:
         middle = np.median(scores)
         return cls(middle + inflation * (quantiles - middle))
 
+    @property
+    def width(self) -> float:
+        """Width of the central 90 %."""
+        return float(self.quantiles[_NINETY_FIVE] - self.quantiles[_FIVE])
+
     def interval(self, predicted: NDArray, level: float = LEVEL) -> tuple[NDArray, NDArray]:
         """Return lower and upper bounds (E,) in [0, 1], which contain the prediction."""
         low, high = np.interp([0.5 - level / 2, 0.5 + level / 2], GRID, self.quantiles)
@@ -69,6 +75,42 @@ class Residuals:
     def bands(self, predicted: NDArray) -> NDArray:
         """Return the bounds (2, L, E) at LEVELS."""
         return np.stack([self.interval(predicted, level) for level in LEVELS], 1)
+
+
+# Degrees of freedom that the width of transferred residuals counts as.
+TRANSFERRED_FREEDOM = 2.0
+_FIVE, _NINETY_FIVE = (int(np.flatnonzero(level == GRID)[0]) for level in (0.05, 0.95))
+
+
+def blended(measured: Residuals, transferred: Residuals, classes: int) -> Residuals:
+    """Residuals for new classes, from those on base classes and those on other data sets.
+
+    The width on `classes` base classes is an estimate with ``classes - 1`` degrees of freedom, that
+    on other data sets a prior with `TRANSFERRED_FREEDOM`: logarithms of the widths are averaged by
+    these, as residuals on other data sets may be several times as wide, and the result is as much
+    wider as Student's t with all of them is than the normal distribution.
+
+    Parameters
+    ----------
+    measured : Residuals
+        On episodes of base classes, widened for new ones (`new_classes`).
+    transferred : Residuals
+    classes : int
+        Number of base classes.
+    """
+    freedom = max(classes - 1, 0)
+    total = freedom + TRANSFERRED_FREEDOM
+    share = TRANSFERRED_FREEDOM / total
+    widths = [residuals.width for residuals in (measured, transferred)]
+    logs = np.log(np.maximum(widths, 1e-9))
+    width = np.exp((1 - share) * logs[0] + share * logs[1])
+    width *= stdtrit(total, 0.95) / ndtri(0.95)
+    scaled = [
+        np.median(residuals.quantiles)
+        + (residuals.quantiles - np.median(residuals.quantiles)) * width / max(own, 1e-9)
+        for residuals, own in zip((measured, transferred), widths, strict=True)
+    ]
+    return Residuals((1 - share) * scaled[0] + share * scaled[1])
 
 
 def new_classes(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.calibration.covariates import Evidence
-from fewshot.estimators.calibration.intervals import Residuals, new_classes
+from fewshot.estimators.calibration.intervals import Residuals, blended, new_classes
 from fewshot.estimators.calibration.probit import fit_probit
 from fewshot.estimators.calibration.regimes import REGIMES, regime_of
 from fewshot.estimators.calibration.transferred import Model
@@ -88,8 +88,5 @@ def refit(model: Model, x: NDArray, shots: float, actual: NDArray, members: NDAr
     predicted = by_class.mean(-1)
     inflation = new_classes(predicted, actual, members, by_class)
     residuals = Residuals.of(predicted, actual.mean(-1), inflation)
-    # If episodes share all their classes, they do not show the variation between episodes: with
-    # this weight the residuals are those of other data sets.
-    shared = actual.shape[1] / classes
-    quantiles = (1 - shared) * residuals.quantiles + shared * model.residuals_at(shots).quantiles
+    quantiles = blended(residuals, model.residuals_at(shots), classes).quantiles
     return model.with_row(shots, coefficients, quantiles)

@@ -34,6 +34,7 @@ from fewshot.tasks.engine.unlabelled import (
     copy_reservations,
     predictions_with_unlabelled,
     sees_unlabelled,
+    unlabelled_ranges,
 )
 
 Progress = Callable[[int], object]
@@ -191,17 +192,16 @@ def _predicted(
     """Predictions of estimators for every support, a few episodes at a time."""
 
     def work(start: int, stop: int) -> dict[str, Predicted]:
+        support = load_support(bank, episodes, start, stop, device, head.uses)
+        fitted = head.clone().fit(support)
         rows = {}
-        if plain:
-            support = load_support(bank, episodes, start, stop, device, head.uses)
-            fitted = head.clone().fit(support)
-            for name, estimator in plain.items():
-                rows[name] = timed_prediction(estimator.predict, support, fitted)
+        for name, estimator in plain.items():
+            rows[name] = timed_prediction(estimator.predict, support, fitted)
         if seeing:
             rows |= _seeing_predictions(bank, episodes, head, seeing, (start, stop), device)
         if with_unlabelled:
             rows |= predictions_with_unlabelled(
-                bank, episodes, head, with_unlabelled, (start, stop), device
+                bank, episodes, support, fitted, with_unlabelled, (start, stop), device
             )
         if progress:
             progress(stop - start)
@@ -216,7 +216,10 @@ def _predicted(
     plain = {n: e for n, e in estimators.items() if n not in seeing and n not in with_unlabelled}
     images = episodes.ways * max(episodes.shots, 1)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    if with_unlabelled:
+        ranges = unlabelled_ranges(bank, episodes, device)
+    else:
+        ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     pieces = list(map_chunks(work, ranges, device, threads))
     predicted = {name: concatenated([piece[name] for piece in pieces]) for name in estimators}
     if with_unlabelled:

@@ -18,7 +18,7 @@ from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.features.row_keys import row_keys
-from fewshot.heads.base import Head
+from fewshot.heads.base import Head, Support
 from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
@@ -56,7 +56,8 @@ def load_unlabelled(
 def predictions_with_unlabelled(
     bank: FeatureBank,
     episodes: EpisodeSet,
-    head: Head,
+    support: Support,
+    fitted: Head,
     estimators: Mapping[str, ErrorEstimator],
     bounds: tuple[int, int],
     device: torch.device,
@@ -65,35 +66,24 @@ def predictions_with_unlabelled(
 
     All estimators share the images and their scores under the head. An episode without any such
     image, or whose images the head cannot score, has no prediction, and the reason.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    episodes : EpisodeSet
+    support : Support
+        Of the episodes within `bounds`.
+    fitted : Head
+        On `support`.
+    estimators : mapping of str to ErrorEstimator
+    bounds : (int, int)
+        First episode, and one past the last one.
+    device : torch.device
     """
-    begin, end = bounds
-    pieces = [
-        _of_range(bank, episodes, head, estimators, begin + first, begin + last, device)
-        for first, last in _ranges(bank, episodes, end - begin, device)
-    ]
-    return {name: concatenated([piece[name] for piece in pieces]) for name in estimators}
-
-
-def _of_range(
-    bank: FeatureBank,
-    episodes: EpisodeSet,
-    head: Head,
-    estimators: Mapping[str, ErrorEstimator],
-    start: int,
-    stop: int,
-    device: torch.device,
-) -> dict[str, Predicted]:
+    start, stop = bounds
     unlabelled = load_unlabelled(bank, episodes, start, stop, device)
-    support = load_support(bank, episodes, start, stop, device, head.uses)
-    fitted = head.clone().fit(support)
-    begun, reason = time.perf_counter(), None
-    if not bool(unlabelled.mask.any(-1).all()):
-        reason = EMPTY
-    else:
-        try:
-            unlabelled.scores(fitted)
-        except FewshotError as error:
-            reason = str(error)
+    begun = time.perf_counter()
+    reason = _why_not(fitted, unlabelled)
     seconds = time.perf_counter() - begun
     if reason is None:
         predicted = {
@@ -107,10 +97,27 @@ def _of_range(
         }
     if stop - start == 1:
         return {name: no_prediction(1, reason) for name in estimators}
-    single = [
-        _of_range(bank, episodes, head, estimators, e, e + 1, device) for e in range(start, stop)
-    ]
+    single = []  # which episodes it is
+    for e in range(start, stop):
+        alone = load_support(bank, episodes, e, e + 1, device, fitted.uses)
+        refitted = fitted.clone().fit(alone)
+        single.append(
+            predictions_with_unlabelled(
+                bank, episodes, alone, refitted, estimators, (e, e + 1), device
+            )
+        )
     return {name: concatenated([piece[name] for piece in single]) for name in estimators}
+
+
+def _why_not(fitted: Head, unlabelled: Unlabelled) -> str | None:
+    """Why there is no prediction for some of the episodes; None if there is one for all."""
+    if not bool(unlabelled.mask.any(-1).all()):
+        return EMPTY
+    try:
+        unlabelled.scores(fitted)
+    except FewshotError as error:
+        return str(error)
+    return None
 
 
 def map_unlabelled(
@@ -129,16 +136,16 @@ def map_unlabelled(
         unlabelled = load_unlabelled(bank, episodes, start, stop, device)
         return function(support, head.clone().fit(support), unlabelled).cpu()
 
-    return map_chunks(work, _ranges(bank, episodes, len(episodes), device), device, threads)
+    return map_chunks(work, unlabelled_ranges(bank, episodes, device), device, threads)
 
 
-def _ranges(
-    bank: FeatureBank, episodes: EpisodeSet, count: int, device: torch.device
+def unlabelled_ranges(
+    bank: FeatureBank, episodes: EpisodeSet, device: torch.device
 ) -> list[tuple[int, int]]:
-    """Ranges of `count` episodes that fit into memory with their unlabelled images."""
+    """Ranges of episodes that fit into memory with their unlabelled images."""
     images = episodes.ways * episodes.shots + episodes.largest_unlabelled
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    return chunks(count, images * bank.dim * 4, limit)
+    return chunks(len(episodes), images * bank.dim * 4, limit)
 
 
 def copy_reservations(bank: FeatureBank, episodes: EpisodeSet) -> NDArray:
