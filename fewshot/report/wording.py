@@ -165,7 +165,7 @@ def drawn_kind(cell: Cell) -> str:
 
 def share_text(share: object) -> str:
     """``25 %``; a text as it is."""
-    return f"{100 * share:g} %" if is_number(share) else plain(share)
+    return plain(share) if isinstance(share, str) else f"{100 * float(cast('float', share)):g} %"
 
 
 def differently_drawn(cells: Iterable[Cell]) -> bool:
@@ -179,6 +179,12 @@ def drawn_text(cell: Cell, cells: Iterable[Cell], missing: str = "-") -> str:
         return missing
     kinds = {_unlabelled_parts(other)[1] for other in cells if other.get("unlabelled") is not None}
     return plain(cell["unlabelled"] if len(kinds) == 1 else cell["unlabelled_images"])
+
+
+def drawn_name(drawn: str) -> str:
+    """``15 unlabelled + 25 % strangers``, from the text that identifies it; ``no unlabelled``."""
+    number, plus, strangers = plain(drawn).partition(" + ")
+    return f"{number or 'no'} unlabelled{plus}{strangers}"
 
 
 def unlabelled_short(cell: Cell) -> str:
@@ -394,7 +400,7 @@ def _notes(
         for name in cell["estimators"]:
             for reason, number in reasons(cell, name).items():
                 part = f"{number} of {cell['episodes']} episodes of "
-                drawn = f", unlabelled {drawn_text(cell, cells, 'none')}" if several else ""
+                drawn = f", {drawn_name(drawn_text(cell, cells, ''))}" if several else ""
                 setting = f"{_setting_text(cell)}{drawn}"
                 where = f"{part if number < cell['episodes'] else ''}{setting}"
                 heads = places.setdefault((name, reason), {}).setdefault(where, [])

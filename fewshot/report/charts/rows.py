@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, UNLABELLED_MARK, shots_text
+from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, UNLABELLED_MARK, drawn_name, shots_text
 from fewshot.tasks.base import head_label
 
 
@@ -32,7 +32,8 @@ def labelled(rows: pd.DataFrame) -> pd.DataFrame:
     drawn = rows["unlabelled_images"].astype(str) if "unlabelled_images" in rows else None
     several = drawn is not None and drawn.nunique() > 1
     columns = [rows["head"].astype(str), rows["variant"].astype(str)]
-    columns += [drawn] if several else []
+    if drawn is not None and several:
+        columns.append(drawn)
     keys = list(zip(*columns, strict=True))
     labels = {}
     for key in set(keys):
@@ -42,8 +43,8 @@ def labelled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_drawn(label: str, drawn: str) -> str:
-    """``ncm, unlabelled 15``."""
-    return f"{label}, unlabelled {drawn or 'none'}"
+    """``ncm, 15 unlabelled``."""
+    return f"{label}, {drawn_name(drawn)}"
 
 
 def numbers(column: pd.Series) -> NDArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from fewshot.report.charts.base import Axis, Chart, Panel, Trace, Words, aside, categories
 from fewshot.report.charts.looks import head_look
@@ -66,7 +66,7 @@ def unlabelled_curves(cells: Iterable[ClassificationSummary]) -> dict[Line, Curv
     for cell in drawn:
         rows = curves.setdefault(_line(cell, drawn_kind(cell) if several else ""), {})
         rows.setdefault(int(cell["unlabelled"] or 0), []).append(cell["estimators"][RECOMMENDED])
-    complete = {}
+    complete: dict[Line, Curve] = {}
     for line, rows in curves.items():
         if len(rows) < FEWEST:
             continue
@@ -119,7 +119,8 @@ def _trace(
 ) -> Trace:
     x, y, whiskers = [], [], []
     for number, rows in curve.items():
-        values = [100 * value for row in rows if is_number(value := row.get(measure))]
+        found = (cast("float | None", row.get(measure)) for row in rows)
+        values = [100 * value for value in found if is_number(value)]
         if not values:
             continue
         at = numbers.index(number) + aside(*place, OFFSET)

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 from fewshot.report.comparison.paired import ClassifiedCell
 from fewshot.report.wording import (
     backbone_name,
+    drawn_name,
     feature_kinds,
     half_width_text,
     plain,
@@ -43,7 +44,7 @@ class Setting(NamedTuple):
 
     def text(self, drawn: bool = False) -> str:
         """``5-way, 1 shot``; with the unlabelled images if `drawn`."""
-        images = f", unlabelled {plain(self.unlabelled) or 'none'}" if drawn else ""
+        images = f", {drawn_name(self.unlabelled)}" if drawn else ""
         return f"{self.ways}-way, {shots_text(self.shots)}{images}"
 
 

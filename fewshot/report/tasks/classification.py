@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from fewshot.report.charts.base import Chart
+from fewshot.report.charts.unlabelled import unlabelled_chart
 from fewshot.report.payload.entries import (
     MeasureEntry,
     PairEntry,
@@ -90,6 +92,11 @@ class ClassificationReport(TaskReport):
 
         tables = RowsByCell(rows["episodes"], rows["predictions"])
         return [(cell, tables.of(cell)) for cell in cells]
+
+    def lines_on_page(self, cells: Sequence[Cell]) -> list[Chart]:
+        """Predicted errors by the number of unlabelled images."""
+        chart = unlabelled_chart(_typed(cells))
+        return [] if chart is None else [chart]
 
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fewshot.report.aligned import markdown
 from fewshot.report.text.csv_cells import csv_cell
-from fewshot.report.wording import UNLABELLED_MARK, display_name, plain
+from fewshot.report.wording import UNLABELLED_MARK, display_name, drawn_name, plain
 from fewshot.results.measures import measure_named
 from fewshot.results.pivot import saw_unlabelled
 from fewshot.results.schema import CellSummary
@@ -31,7 +31,6 @@ TEX = {
 }  # fmt: skip
 LONGEST_HASH = 12
 ESTIMATOR = "estimator"
-UNLABELLED = "unlabelled"
 POPULATIONS = {
     "episodes": "over episodes (other draws from these images of these classes)",
     "images": "over images (other images of these classes)",
@@ -263,7 +262,7 @@ def _title(key: str, value: Any, seen: Collection[Any] = ()) -> str:
     if key in ("shots", "ways"):
         return counted(value, key[:-1])
     if key in EPISODIC_KEYS:
-        return f"{UNLABELLED} {value or 'none'}"
+        return drawn_name(str(value or ""))
     named = key in ("seed", "queries", "prevalence")
     return f"{key} {value}" if named else _marked_name(key, value, seen)
 

@@ -76,9 +76,8 @@ def unlabelled_text(facts: UnlabelledFacts) -> str:
     >>> unlabelled_text({"unlabelled": 15, "unlabelled_shares": "dirichlet", "strangers": 0.25})
     '15 dirichlet + 25 % strangers'
     """
-    number, shares, strangers = (
-        facts.get(name) for name in ("unlabelled", "unlabelled_shares", "strangers")
-    )
+    number, shares = facts.get("unlabelled"), facts.get("unlabelled_shares")
+    strangers = facts.get("strangers")
     if number is None:
         return ""
     text = f"{number}" if shares in (None, EQUAL) else f"{number} {shares}"
