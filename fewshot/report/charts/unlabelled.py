@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple, cast
 
-from fewshot.report.charts.base import Axis, Chart, Panel, Trace, Words, aside, categories
+from fewshot.report.charts.base import COLUMNS, Axis, Chart, Panel, Trace, Words, aside, categories
 from fewshot.report.charts.looks import head_look
 from fewshot.report.wording import (
     RECOMMENDED,
@@ -20,17 +20,21 @@ from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
 from fewshot.units import is_number
 
-WORDS = Words(
-    "How many unlabelled images are worth taking",
-    "unlabelled images per class",
-    "points",
-    "Mean distance of predicted and actual error, and mean width of the intervals, of auto. At 0 "
-    "it is auto from the shots alone. Episodes have the same classes and shots at every number; "
-    "their queries differ, as unlabelled images are none.",
-)
-MEASURES = {"mae": "MAE", "width": "width of intervals"}
+TITLE, X = "How many unlabelled images are worth taking", "unlabelled images per class"
+AT_0 = "at 0 from the shots alone"
+WORDS = {
+    "mae": Words(
+        TITLE, X, "MAE, points",
+        f"Mean |predicted - actual| of auto with its interval over episodes, {AT_0}. Every number has "
+        "episodes of its own, of the same classes.",
+    ),
+    "width": Words(
+        TITLE, X, "width, points",
+        f"Mean width of the prediction intervals of auto, {AT_0}: what is known of a single "
+        "episode. Narrow is good only where the coverage is right.",
+    ),
+}  # fmt: skip
 FEWEST = 2  # numbers of unlabelled images, beside none
-COLUMNS = 2
 OFFSET = 0.06
 
 
@@ -76,14 +80,17 @@ def unlabelled_curves(cells: Iterable[ClassificationSummary]) -> dict[Line, Curv
     return complete
 
 
-def unlabelled_chart(cells: Sequence[ClassificationSummary], title: str = "") -> Chart | None:
-    """MAE and width of intervals of ``auto`` by the number of unlabelled images per class.
+def unlabelled_chart(
+    cells: Sequence[ClassificationSummary], measure: str = "mae", title: str = ""
+) -> Chart | None:
+    """MAE or width of intervals of ``auto`` by the number of unlabelled images per class.
 
     Parameters
     ----------
     cells : sequence of dict
-        Of one data set and backbone. Two panels per head and number of ways, a line per number of
+        Of one data set and backbone. A panel per head and number of ways, a line per number of
         shots; seeds are averaged.
+    measure : {"mae", "width"}
 
     Returns
     -------
@@ -99,18 +106,17 @@ def unlabelled_chart(cells: Sequence[ClassificationSummary], title: str = "") ->
     panels = []
     for head, ways in dict.fromkeys((line.head, line.ways) for line in curves):
         inside = {line: c for line, c in curves.items() if (line.head, line.ways) == (head, ways)}
-        for measure, name in MEASURES.items():
-            traces = [
-                _trace(line, curve, measure, numbers, (texts.index(line.text), len(texts)))
-                for line, curve in inside.items()
-            ]
-            traces = [trace for trace in traces if trace.y]
-            if traces:
-                panels.append(Panel(f"{plain(head)}, {ways}-way: {name}", traces))
+        traces = [
+            _trace(line, curve, measure, numbers, (texts.index(line.text), len(texts)))
+            for line, curve in inside.items()
+        ]
+        traces = [trace for trace in traces if trace.y]
+        if traces:
+            panels.append(Panel(f"{plain(head)}, {ways}-way", traces))
     if not panels:
         return None
     top = max(1.0, *(_highest(trace) for panel in panels for trace in panel.traces))
-    return Chart(title, WORDS, categories(numbers), Axis((0, 1.08 * top)), panels,
+    return Chart(title, WORDS[measure], categories(numbers), Axis((0, 1.08 * top)), panels,
                  list(looks.items()), COLUMNS, aspect=0.75)  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from fewshot.report.figures.curves import (
     mae_vs_shots,
     mae_vs_unlabelled,
     predicted_vs_actual,
+    width_vs_unlabelled,
 )
 from fewshot.report.figures.joint import joint_figures
 from fewshot.report.figures.plots import Plot, groups_with_suffixes
@@ -56,6 +57,7 @@ def group_figures(
             "calibration_curve": calibration_curve(guesses, title=about),
             "coverage_vs_nominal": coverage_vs_nominal(members, title=about),
             "mae_vs_unlabelled": mae_vs_unlabelled(members, title=about),
+            "width_vs_unlabelled": width_vs_unlabelled(members, title=about),
         }
         plots += [
             Plot(f"{kind}{suffix}", kind, figure)

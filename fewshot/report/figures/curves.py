@@ -58,8 +58,15 @@ def coverage_vs_nominal(
 
 
 def mae_vs_unlabelled(cells: Sequence[ClassificationSummary], *, title: str = "") -> Figure | None:
-    """`unlabelled_chart`."""
-    return drawn(unlabelled_chart(cells, title))
+    """`unlabelled_chart` of the mean absolute error."""
+    return drawn(unlabelled_chart(cells, "mae", title))
+
+
+def width_vs_unlabelled(
+    cells: Sequence[ClassificationSummary], *, title: str = ""
+) -> Figure | None:
+    """`unlabelled_chart` of the width of the intervals."""
+    return drawn(unlabelled_chart(cells, "width", title))
 
 
 def macro_f1_vs_prevalence(cells: Sequence[OneClassSummary], *, title: str = "") -> Figure | None:

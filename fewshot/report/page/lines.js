@@ -15,7 +15,7 @@ function linesPanel(chart, panel, width, tell) {
     width,
     height: Math.round(Math.min(340, 0.75 * width)),
     x: { domain: x.limits, ticks: [...texts.keys()], text: (at) => texts.get(at), title: words.x },
-    y: { domain: y.limits, text: String, title: words.y },
+    y: { domain: y.limits, text: (at) => String(Number(at.toPrecision(6))), title: words.y },
     label,
   });
   svg.append(
@@ -38,7 +38,7 @@ function linesPanel(chart, panel, width, tell) {
     });
   }
   const say = (one) =>
-    one && `${panel.title} · ${one.name}, ${one.at} ${words.x}: ${decimal(one.value, 1)} ${words.y}`;
+    one && `${panel.title} · ${one.name}, ${one.at} ${words.x}: ${words.y} ${decimal(one.value, 1)}`;
   readable(svg, points, (one) => tell(say(one)), `${label}.`);
   return svg;
 }

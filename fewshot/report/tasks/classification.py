@@ -95,8 +95,8 @@ class ClassificationReport(TaskReport):
 
     def lines_on_page(self, cells: Sequence[Cell]) -> list[Chart]:
         """Predicted errors by the number of unlabelled images."""
-        chart = unlabelled_chart(_typed(cells))
-        return [] if chart is None else [chart]
+        charts = (unlabelled_chart(_typed(cells), measure) for measure in ("mae", "width"))
+        return [chart for chart in charts if chart is not None]
 
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""
