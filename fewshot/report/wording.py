@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -185,6 +186,12 @@ def drawn_name(drawn: str) -> str:
     """``15 unlabelled + 25 % strangers``, from the text that identifies it; ``no unlabelled``."""
     number, plus, strangers = plain(drawn).partition(" + ")
     return f"{number or 'no'} unlabelled{plus}{strangers}"
+
+
+def drawn_order(drawn: str) -> tuple[int, str]:
+    """Sort key of texts that identify unlabelled images: none, few, many, the queries."""
+    number = re.match(r"\d+", drawn)
+    return int(number[0]) if number else sys.maxsize if drawn else 0, drawn
 
 
 def unlabelled_short(cell: Cell) -> str:

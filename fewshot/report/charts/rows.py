@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, UNLABELLED_MARK, drawn_name, shots_text
+from fewshot.report.wording import (
+    ORACLE_MARK,
+    RECOMMENDED,
+    UNLABELLED_MARK,
+    drawn_name,
+    drawn_order,
+    shots_text,
+)
 from fewshot.tasks.base import head_label
 
 
@@ -27,10 +34,18 @@ def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose ``head`` is its name as it is shown, with its variant.
 
-    Where rows differ in their unlabelled images, these are in it as well.
+    Where rows differ in their unlabelled images, these are in it as well, and rows with fewer come
+    first.
     """
     drawn = rows["unlabelled_images"].astype(str) if "unlabelled_images" in rows else None
     several = drawn is not None and drawn.nunique() > 1
+    if drawn is not None and several:
+        kinds = {text.partition(" ")[2] for text in drawn.unique() if text}
+        order = sorted(drawn.unique(), key=drawn_order)
+        rows = rows.iloc[np.argsort(drawn.map(order.index).to_numpy(), kind="stable")]
+        drawn = rows["unlabelled_images"].astype(str)
+        # What all have in common is left out: titles of panels are short.
+        drawn = drawn.str.partition(" ")[0] if len(kinds) == 1 else drawn
     columns = [rows["head"].astype(str), rows["variant"].astype(str)]
     if drawn is not None and several:
         columns.append(drawn)

@@ -18,15 +18,15 @@ from fewshot.report.wording import (
 )
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
-from fewshot.units import is_number
+from fewshot.units import is_number, percent
 
 TITLE, X = "How many unlabelled images are worth taking", "unlabelled images per class"
 AT_0 = "at 0 from the shots alone"
 WORDS = {
     "mae": Words(
         TITLE, X, "MAE, points",
-        f"Mean |predicted - actual| of auto with its interval over episodes, {AT_0}. Every number has "
-        "episodes of its own, of the same classes.",
+        f"Mean |predicted - actual| of auto with its interval over episodes, {AT_0}. Every number "
+        "has episodes of its own, of the same classes.",
     ),
     "width": Words(
         TITLE, X, "width, points",
@@ -120,13 +120,28 @@ def unlabelled_chart(
                  list(looks.items()), COLUMNS, aspect=0.75)  # fmt: skip
 
 
+def unlabelled_lines(cells: Iterable[ClassificationSummary]) -> list[str]:
+    """A sentence per ways and shots: the MAE of ``auto`` by the number of unlabelled images."""
+    sentences = []
+    for line, curve in unlabelled_curves(cells).items():
+        texts = [
+            f"{percent(fmean(values))} " + (f"with {number}" if number else "from the shots alone")
+            for number, rows in curve.items()
+            if (values := _values(rows, "mae"))
+        ]
+        where = f"{line.ways}-way, {line.text}, {plain(line.head)}"
+        sentences.append(
+            f"More unlabelled images per class ({where}): auto is off by {', '.join(texts)}."
+        )
+    return sentences
+
+
 def _trace(
     line: Line, curve: Curve, measure: str, numbers: Sequence[int], place: tuple[int, int]
 ) -> Trace:
     x, y, whiskers = [], [], []
     for number, rows in curve.items():
-        found = (cast("float | None", row.get(measure)) for row in rows)
-        values = [100 * value for value in found if is_number(value)]
+        values = [100 * value for value in _values(rows, measure)]
         if not values:
             continue
         at = numbers.index(number) + aside(*place, OFFSET)
@@ -138,6 +153,12 @@ def _trace(
             if is_number(lower) and is_number(upper):
                 whiskers.append((at, 100 * lower, 100 * upper))
     return Trace(line.text, head_look(place[0]), x, y, whiskers)
+
+
+def _values(rows: Iterable[EstimatorSummary], measure: str) -> list[float]:
+    """Values of a measure where it is defined."""
+    values = (cast("float | None", row.get(measure)) for row in rows)
+    return [value for value in values if is_number(value)]
 
 
 def _highest(trace: Trace) -> float:

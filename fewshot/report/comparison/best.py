@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewshot.report.charts.unlabelled import unlabelled_lines
 from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import ClassifiedCell, compare
@@ -20,7 +21,12 @@ def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
         list({(setting.ways, setting.shots): setting for setting in ranked}.values())
     )
     lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
-    return [*lines, *_more_shots(ranked), *prediction_lines(ranked, chosen)]
+    return [
+        *lines,
+        *_more_shots(ranked),
+        *prediction_lines(ranked, chosen),
+        *_more_unlabelled(ranked, chosen),
+    ]
 
 
 def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
@@ -68,3 +74,22 @@ def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
         for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
     ]
     return [f"More shots ({best.name}): {', '.join(steps)}."] if steps else []
+
+
+def _more_unlabelled(
+    ranked: dict[Setting, list[Candidate]], chosen: Sequence[Setting]
+) -> list[str]:
+    """What more unlabelled images change, for the best combination of each of the settings."""
+    lines = []
+    for setting in chosen:
+        best = ranked[setting][0]
+        cells = [
+            cell
+            for other, ranking in ranked.items()
+            if (other.ways, other.shots) == (setting.ways, setting.shots)
+            for candidate in ranking
+            if candidate.name == best.name
+            for cell, _ in candidate.judged
+        ]
+        lines += unlabelled_lines(cells)
+    return lines

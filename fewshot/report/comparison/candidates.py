@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -12,6 +10,7 @@ from fewshot.report.comparison.paired import ClassifiedCell
 from fewshot.report.wording import (
     backbone_name,
     drawn_name,
+    drawn_order,
     feature_kinds,
     half_width_text,
     plain,
@@ -38,9 +37,7 @@ class Setting(NamedTuple):
     @property
     def order(self) -> tuple[int, int, int, str]:
         """Sort key: more unlabelled images come later, queries last."""
-        number = re.match(r"\d+", self.unlabelled)
-        images = int(number[0]) if number else sys.maxsize if self.unlabelled else 0
-        return self.ways, self.shots, images, self.unlabelled
+        return self.ways, self.shots, *drawn_order(self.unlabelled)
 
     def text(self, drawn: bool = False) -> str:
         """``5-way, 1 shot``; with the unlabelled images if `drawn`."""
