@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fewshot
+from fewshot.loggers.record import metrics_of
 from fewshot.report.answer import answer
 from fewshot.report.charts.coverage import coverage_chart
 from fewshot.report.charts.rows import labelled, predicting
@@ -109,7 +110,7 @@ def test_each_group_has_its_nearest_estimator(cells):
     assert nearest_estimators(cells[3]) == expected and best_estimator(cells[3]) in expected
     table = summary_table([cells[3]])
     assert sum(line.count("*") for line in table.splitlines() if line.startswith("ncm ")) == 2
-    assert "* is given to one of each" in " ".join(table.split())
+    assert "* marks the lowest of either" in " ".join(table.split())
     # An estimator without a rival of its kind is not marked.
     alone = copy.deepcopy(cells[3])
     for name in ("cot", "em_disagreement"):
@@ -256,3 +257,24 @@ def test_the_page_has_all_of_it(store):
     assert data["tasks"]["classification"]["keys"] == {"unlabelled_images": "Unlabelled images"}
     assert sentences
     assert drawn_name("") == "no unlabelled"
+
+
+def test_loggers_keep_them_apart(cells):
+    names = {metric.name for metric in metrics_of([cells[3]])}
+    assert {"ncm/auto (unlabelled)/mae", "ncm/auto_support/mae"} <= names
+    assert "ncm/auto/mae" not in names
+    both = {metric.name for metric in metrics_of([cells[None], cells[3]])}
+    assert "unlabelled none/ncm/auto/mae" in both
+    assert "unlabelled 3 + 25 % strangers/ncm/auto (unlabelled)/mae" in both
+
+
+def test_without_any_there_is_no_column(folder):
+    table = cells_table(Store(find_runs([folder / "None"])).summary())
+    assert "unlabelled_images" not in table
+
+
+def test_results_in_a_notebook_and_their_figure(folder):
+    results = fewshot.Results.load(folder / "3")
+    assert "auto ‡ MAE" in results._repr_html_() and "auto_support MAE" in results._repr_html_()
+    with pytest.raises(fewshot.FewshotError, match="no figure 'unlabelled'"):
+        results.plot("unlabelled")

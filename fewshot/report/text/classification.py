@@ -221,7 +221,7 @@ def _legend(cells: Sequence[ClassificationSummary]) -> str:
             f"{level} if the interval is right"
         )
     if unlabelled_names(cells):
-        meaning[UNLABELLED_MARK] = f"{SEES_UNLABELLED}; * is given to one of each"
+        meaning[UNLABELLED_MARK] = f"{SEES_UNLABELLED}; * marks the lowest of either"
     if oracles:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     return legend(meaning)
