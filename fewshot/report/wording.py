@@ -137,10 +137,15 @@ def unlabelled_about(cells: Iterable[Cell]) -> str:
     if not any(numbers):
         return ""
     texts = [
-        " or ".join(sorted(each, key=lambda text: (len(text), text))) + rest
+        _either(sorted(each, key=lambda text: (len(text), text))) + rest
         for rest, each in sorted(numbers.items())
     ]
     return " or ".join(text or "no unlabelled images" for text in texts)
+
+
+def _either(texts: Sequence[str]) -> str:
+    """``5, 15 or 50``."""
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def _unlabelled_parts(cell: Cell) -> tuple[str, str]:

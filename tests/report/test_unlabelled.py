@@ -26,6 +26,7 @@ from fewshot.report.wording import (
     nearest_estimators,
     protocol_text,
 )
+from fewshot.results.comparing import compare
 from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table
@@ -257,6 +258,19 @@ def test_the_page_has_all_of_it(store):
     assert data["tasks"]["classification"]["keys"] == {"unlabelled_images": "Unlabelled images"}
     assert sentences
     assert drawn_name("") == "no unlabelled"
+
+
+def test_heads_are_compared_where_the_images_are_the_same(tmp_path):
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(6), 20)
+    features = rng.normal(size=(6, 6))[labels] + rng.normal(size=(120, 6))
+    for number in (2, 4):
+        fewshot.evaluate(
+            features, labels, head=["ncm", "lda"], shots=2, ways=3, episodes=6, unlabelled=number,
+            estimators=["constant"],
+        ).save(tmp_path / str(number))  # fmt: skip
+    pairs = compare(Store(find_runs([tmp_path])), "head", ["ncm", "lda"])["pairs"]
+    assert [pair["unlabelled_images"] for pair in pairs] == ["2", "4"]
 
 
 def test_loggers_keep_them_apart(cells):
