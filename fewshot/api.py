@@ -15,7 +15,12 @@ from fewshot.estimators.base import ErrorEstimator
 from fewshot.estimators.calibration.calibrators import SOURCES
 from fewshot.evaluation.evaluation import Evaluation
 from fewshot.evaluation.inputs import BACKBONE, source_of
-from fewshot.evaluation.named import named_estimators, named_heads
+from fewshot.evaluation.named import (
+    DEFAULT_ESTIMATORS,
+    named_estimators,
+    named_heads,
+    with_support_alone,
+)
 from fewshot.evaluation.notices import AsWarnings
 from fewshot.evaluation.results import Results
 from fewshot.evaluation.run import run_summary
@@ -32,7 +37,6 @@ from fewshot.results.cells import CellStore
 from fewshot.tasks import task_named
 from fewshot.tasks.engine.settings import Settings
 
-DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
 UNKNOWN = "unknown"
 
 
@@ -320,7 +324,7 @@ def evaluate(
         task=task_named(task),
         source=source,
         heads=named_heads(head),
-        estimators=named_estimators(estimators),
+        estimators=with_support_alone(named_estimators(estimators), sampling.has_unlabelled),
         sampling=sampling,
         seeds=tuple(seed) if isinstance(seed, Iterable) else (seed,),
         settings=settings,

@@ -20,6 +20,7 @@ from fewshot.cli.results_common import (
 )
 from fewshot.exceptions import expect
 from fewshot.statistics.intervals import half_width
+from fewshot.tasks.base import EPISODIC_KEYS
 from fewshot.units import counted, percent
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FILTERS = (
     "task", "dataset", "part", "head", "variant", "backbone", "feature", "ways", "shots", "seed",
+    *EPISODIC_KEYS,
 )  # fmt: skip
 FORMATS = ("table", "csv", "json", "markdown")
 EXAMPLES = """\

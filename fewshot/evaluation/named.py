@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fewshot.estimators import estimators as estimator_registry
+from fewshot.estimators.auto import Auto, AutoSupport
 from fewshot.estimators.base import ErrorEstimator
 from fewshot.exceptions import FewshotError, expect
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 from fewshot.registry import Registry
+
+# Of `fewshot.evaluate` and of conf/config.yaml.
+DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
+SUPPORT_ALONE = "auto_support"
 
 
 def create_objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -69,3 +74,19 @@ def named_estimators(
         estimator_registry.name_of(name) if ":" in name else name: estimator_registry.create(name)
         for name in estimators
     }
+
+
+def with_support_alone(
+    estimators: Mapping[str, ErrorEstimator], unlabelled: bool
+) -> dict[str, ErrorEstimator]:
+    """The estimators, with ``auto_support`` after ``auto`` where that sees unlabelled images.
+
+    Only if they are the default ones, so that both are compared; what was chosen stays as it is.
+    """
+    completed = {}
+    for name, estimator in estimators.items():
+        completed[name] = estimator
+        default = set(estimators) == set(DEFAULT_ESTIMATORS) and type(estimator) is Auto
+        if unlabelled and default:
+            completed[SUPPORT_ALONE] = AutoSupport(**estimator.get_params())
+    return completed

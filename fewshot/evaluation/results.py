@@ -18,6 +18,7 @@ from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.files import plain_name, writing
 from fewshot.report.text.table import summary_table
+from fewshot.report.wording import display_name
 from fewshot.results.cells import CellStore, load_run
 from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
@@ -110,7 +111,8 @@ class Results:
         task = task_named(cell.summary["task"])
         first = task.measures[0]
         shown = ("head", "ways", "shots")
-        named = [n for n in task.identity if n in shown or self.table[n].nunique() > 1]
+        table = self.table
+        named = [n for n in task.identity if n in shown or (n in table and table[n].nunique() > 1)]
         rows = []
         for entry in task.entries(cell.summary, first.name):
             row: dict[str, Any] = {name: entry.get(name) for name in named}
@@ -121,7 +123,8 @@ class Results:
                     text = plus_minus(*value[:2]) if measure.fraction else decimal(value.mean)
                     row[f"{measure.name} %" if measure.fraction else measure.name] = text
             for name, estimated in _estimators(entry).items():
-                row[f"{name} MAE"] = percent(estimated.get("mae"))
+                title = display_name(name, False, bool(estimated.get("sees_unlabelled")))
+                row[f"{title} MAE"] = percent(estimated.get("mae"))
             rows.append(row)
         return rows
 

@@ -71,6 +71,11 @@ class Sampling:
         """Numbers of shots; of replayed episodes, the smallest number of a class."""
         return self.shots if self.replay is None else (self.replay.fewest_shots,)
 
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether episodes have unlabelled images."""
+        return self.unlabelled is not None if self.replay is None else self.replay.has_unlabelled
+
     def draw(self, bank: FeatureBank, seed: int, *, trial: bool = False) -> list[EpisodeSet]:
         """A set of episodes per number of shots; of a single episode each with `trial`."""
         if self.replay is not None:

@@ -12,7 +12,7 @@ from fewshot.estimators.calibration.calibrators import METHODS, SOURCES
 from fewshot.estimators.calibration.intervals import check_level
 from fewshot.estimators.calibration.transferred import load_general
 from fewshot.evaluation.evaluation import Evaluation
-from fewshot.evaluation.named import create_objects
+from fewshot.evaluation.named import create_objects, with_support_alone
 from fewshot.evaluation.notices import Notices, OnTerminal
 from fewshot.evaluation.sampling import sampling_of
 from fewshot.evaluation.sources import ConfiguredSource
@@ -47,12 +47,14 @@ def evaluation_of(settings: dict[str, Any], notices: Notices | None = None) -> E
     task = task_named(settings["task"])
     engine = engine_of(settings)
     seeds = settings["seed"] if isinstance(settings["seed"], list) else [settings["seed"]]
+    sampling = sampling_of(settings["episodes"])
+    chosen = create_objects(estimators, settings["estimator"])
     return Evaluation(
         task=task,
         source=ConfiguredSource(settings, engine.device),
         heads=tuple(create_objects(heads, settings["head"]).items()),
-        estimators=create_objects(estimators, settings["estimator"]),
-        sampling=sampling_of(settings["episodes"]),
+        estimators=with_support_alone(chosen, sampling.has_unlabelled),
+        sampling=sampling,
         seeds=tuple(seeds),
         settings=engine,
         options=settings.get(task.name) or {},

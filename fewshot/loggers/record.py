@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fewshot.results.schema import CellSummary, JoinedSummary, RunSummary
 from fewshot.tasks import task_named
+from fewshot.tasks.base import EPISODIC_KEYS
 
 # Settings that do not change the results, or could contain the name of a server.
 OMITTED = ("llm", "logger", "paths", "report")
-FORMATS = {"ways": "{}-way", "seed": "seed {}"}
+FORMATS = {"ways": "{}-way", "seed": "seed {}", "unlabelled_images": "unlabelled {}"}
 
 
 class Metric(NamedTuple):
@@ -78,13 +79,19 @@ def metrics_of(cells: Sequence[CellSummary]) -> list[Metric]:
     ]
     metrics = []
     for cell in cells:
-        parts = [FORMATS.get(name, "{}").format(cell.get(name, "")) for name in differing]
+        parts = [FORMATS.get(name, "{}").format(_value(cell, name)) for name in differing]
         prefix = "/".join([*parts, str(cell["head"])])
         metrics += [
             Metric(f"{prefix}/{name}", step, value)
             for name, step, value in task_named(cell["task"]).metrics(cell)
         ]
     return sorted(metrics, key=lambda metric: (metric.step, metric.name))
+
+
+def _value(cell: CellSummary, name: str) -> object:
+    """A value of a cell for the name of a metric, which has no empty parts."""
+    value = cast("Mapping[str, object]", cell).get(name, "")
+    return "none" if name in EPISODIC_KEYS and not value else value
 
 
 def parameters_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

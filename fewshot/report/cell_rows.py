@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fewshot.report.wording import Cell
-from fewshot.tasks.base import CELL_COLUMNS, identity_of
+from fewshot.tasks.base import CELL_COLUMNS, EPISODIC_KEYS, identity_of
 
+IDENTITY = (*CELL_COLUMNS, *EPISODIC_KEYS)
 NUMBERS = ("predicted_error", "lower", "upper")
 
 
@@ -87,7 +88,7 @@ class RowsByCell:
 
     def of(self, cell: Cell) -> CellRows:
         """Rows of one cell; empty if the tables have none."""
-        key = identity_of(cell)
+        key = identity_of(cell, EPISODIC_KEYS)
         none: NDArray = np.empty(0, dtype=np.int64)
         return CellRows(self, self._episodes.get(key, none), self._predictions.get(key, none))
 
@@ -97,11 +98,13 @@ def floats(column: pd.Series) -> NDArray:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def by_cell(rows: pd.DataFrame, names: Iterable[str] = CELL_COLUMNS) -> Mapping[Any, NDArray]:
+def by_cell(rows: pd.DataFrame, names: Iterable[str] = IDENTITY) -> Mapping[Any, NDArray]:
     """Positions of the rows of every cell, in table order, by the values of the columns `names`."""
     names = list(names)
     if rows.empty:
         return {}
+    # Rows made by hand may lack what all of them share.
+    rows = rows.assign(**{name: "" for name in EPISODIC_KEYS if name in names and name not in rows})
     combined: NDArray = np.zeros(len(rows), dtype=np.int64)
     for name in names:
         codes, values = pd.factorize(rows[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -17,6 +18,7 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 # The recommended estimator, and the oracles of runs without the key ``sees_queries``.
 RECOMMENDED = "auto"
+SUPPORT_ALONE = "auto_support"
 ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
 # Of estimators that saw unlabelled images.
@@ -108,8 +110,9 @@ def protocol_text(cells: Iterable[Cell]) -> str:
     numbers = sorted({cell["episodes"] for cell in cells})
     episodes = f"{' or '.join(map(str, numbers))} episode{'s' if numbers != [1] else ''}"
     seeds = sorted({cell["seed"] for cell in cells})
+    unlabelled = unlabelled_about(cells)
     return (
-        f"{episodes} per row, {queries_text(cells)}, "
+        f"{episodes} per row, {queries_text(cells)}, {f'{unlabelled}, ' if unlabelled else ''}"
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
 
@@ -121,12 +124,126 @@ def queries_text(cells: Iterable[Cell]) -> str:
     return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
 
 
-def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
-    """Estimators of any of the cells: the recommended one, others in order, oracles last."""
+def unlabelled_about(cells: Iterable[Cell]) -> str:
+    """``15 unlabelled images per class, equal shares, 25 % strangers``; empty without any.
+
+    Ways of drawing them that differ between the cells are joined by "or".
+    """
+    numbers: dict[str, list[str]] = {}
+    for cell in cells:
+        number, rest = _unlabelled_parts(cell)
+        if number not in numbers.setdefault(rest, []):
+            numbers[rest].append(number)
+    if not any(numbers):
+        return ""
+    texts = [
+        _either(sorted(each, key=lambda text: (len(text), text))) + rest
+        for rest, each in sorted(numbers.items())
+    ]
+    return " or ".join(text or "no unlabelled images" for text in texts)
+
+
+def _either(texts: Sequence[str]) -> str:
+    """``5, 15 or 50``."""
+    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def _unlabelled_parts(cell: Cell) -> tuple[str, str]:
+    """Number of unlabelled images per class, and what is said of them after it."""
+    number, shares, strangers = (
+        cell.get(name) for name in ("unlabelled", "unlabelled_shares", "strangers")
+    )
+    if number is None:
+        return "", ""
+    if number == "queries":
+        others = f", {share_text(strangers)} strangers" if strangers else ""
+        return "the queries", f" without their labels as unlabelled images{others}"
+    kind = f", {drawn_kind(cell)}" if shares else " on average"
+    return plain(number), f" unlabelled images per class{kind}"
+
+
+def drawn_kind(cell: Cell) -> str:
+    """``equal shares, 25 % strangers``: how unlabelled images were drawn, beside their number."""
+    shares, strangers = cell.get("unlabelled_shares"), cell.get("strangers")
+    texts = [f"{plain(shares)} shares"] if shares else []
+    return ", ".join([*texts, *([f"{share_text(strangers)} strangers"] if strangers else [])])
+
+
+def share_text(share: object) -> str:
+    """``25 %``; a text as it is."""
+    return plain(share) if isinstance(share, str) else f"{100 * float(cast('float', share)):g} %"
+
+
+def differently_drawn(cells: Iterable[Cell]) -> bool:
+    """Whether the cells differ in their unlabelled images."""
+    return len({cell.get("unlabelled_images") or "" for cell in cells}) > 1
+
+
+def drawn_text(cell: Cell, cells: Iterable[Cell], missing: str = "-") -> str:
+    """``15``; ``15 dirichlet + 25 % strangers`` where the cells differ in more than the number."""
+    if cell.get("unlabelled") is None:
+        return missing
+    kinds = {_unlabelled_parts(other)[1] for other in cells if other.get("unlabelled") is not None}
+    return plain(cell["unlabelled"] if len(kinds) == 1 else cell["unlabelled_images"])
+
+
+def drawn_name(drawn: str) -> str:
+    """``15 unlabelled + 25 % strangers``, from the text that identifies it; ``no unlabelled``."""
+    number, plus, strangers = plain(drawn).partition(" + ")
+    return f"{number or 'no'} unlabelled{plus}{strangers}"
+
+
+def drawn_order(drawn: str) -> tuple[int, str]:
+    """Sort key of texts that identify unlabelled images: none, few, many, the queries."""
+    number = re.match(r"\d+", drawn)
+    return int(number[0]) if number else sys.maxsize if drawn else 0, drawn
+
+
+def unlabelled_short(cell: Cell) -> str:
+    """``with 15 unlabelled images per class``; empty without any."""
+    number, rest = _unlabelled_parts(cell)
+    return f"with {number}{rest.replace(', equal shares', '')}" if number else ""
+
+
+class EstimatorColumn(NamedTuple):
+    """An estimator in cells in which it saw unlabelled images, or in which it saw none.
+
+    Both are never in one column: they answer another question.
+    """
+
+    name: str
+    sees: bool
+
+    def row(self, cell: ClassificationSummary) -> EstimatorSummary:
+        """Metrics of the estimator in a cell; empty where it saw something else."""
+        row = cell["estimators"].get(self.name) or {}
+        return row if sees_unlabelled(row) == self.sees else {}
+
+
+def sees_unlabelled(row: EstimatorSummary) -> bool:
+    """Whether an estimator saw unlabelled images."""
+    return bool(row.get("sees_unlabelled"))
+
+
+def estimator_columns(cells: Iterable[ClassificationSummary]) -> list[EstimatorColumn]:
+    """Estimators of any of the cells: those that saw unlabelled images, others, oracles.
+
+    In each group the recommended one comes first, then the one that is it from the support alone.
+    """
     cells = list(cells)
     oracles = oracle_names(cells)
-    names = dict.fromkeys(name for cell in cells for name in cell["estimators"])
-    return sorted(names, key=lambda name: (name in oracles, name != RECOMMENDED))
+    columns = dict.fromkeys(
+        EstimatorColumn(name, sees_unlabelled(row))
+        for cell in cells
+        for name, row in cell["estimators"].items()
+    )
+    first = {RECOMMENDED: 0, SUPPORT_ALONE: 1}
+    return sorted(columns, key=lambda c: (c.name in oracles, not c.sees, first.get(c.name, 2)))
+
+
+def estimator_names(cells: Iterable[ClassificationSummary]) -> list[str]:
+    """Names of `estimator_columns`, each once."""
+    return list(dict.fromkeys(column.name for column in estimator_columns(cells)))
 
 
 def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
@@ -142,10 +259,7 @@ def oracle_names(cells: Iterable[ClassificationSummary]) -> set[str]:
 def unlabelled_names(cells: Iterable[ClassificationSummary]) -> set[str]:
     """Estimators that saw unlabelled images in any of the cells."""
     return {
-        name
-        for cell in cells
-        for name, row in cell["estimators"].items()
-        if row.get("sees_unlabelled")
+        name for cell in cells for name, row in cell["estimators"].items() if sees_unlabelled(row)
     }
 
 
@@ -175,6 +289,23 @@ def compared(cell: ClassificationSummary) -> dict[str, float]:
     # A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
     most = max((defined for _, defined in made.values()), default=0)
     return {name: mae for name, (mae, defined) in made.items() if defined == most}
+
+
+def nearest_estimators(cell: ClassificationSummary) -> set[str]:
+    """The estimator with the lowest MAE of those that saw unlabelled images, and of the others.
+
+    None of a group of one.
+    """
+    nearest = set()
+    for sees in (True, False):
+        errors = {
+            name: mae
+            for name, mae in compared(cell).items()
+            if sees_unlabelled(cell["estimators"][name]) == sees
+        }
+        if len(errors) > 1:
+            nearest.add(min(errors, key=errors.__getitem__))
+    return nearest
 
 
 def best_estimator(cell: ClassificationSummary) -> str | None:
@@ -237,9 +368,18 @@ def missing_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str
     return notes_of(cells, missing_count, lambda row: row.get("reason") or "no reason was given")
 
 
+def reservations_of(row: EstimatorSummary) -> dict[str, int]:
+    """Number of episodes by reservation, the most frequent first; empty without any."""
+    counts = row.get("reservations")
+    if counts:
+        return {plain(reason): int(count) for reason, count in counts.items()}
+    fallbacks = int(row.get("fallbacks") or 0)
+    return {fallback_reason(row): fallbacks} if fallbacks else {}
+
+
 def fallback_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
-    """Reasons of fallbacks: (estimator, where, reason), equal cells joined."""
-    return notes_of(cells, fallback_count, fallback_reason)
+    """Reservations of predictions: (estimator, where, reason), equal cells joined."""
+    return _notes(cells, lambda cell, name: reservations_of(cell["estimators"][name]))
 
 
 def notes_of(
@@ -252,13 +392,30 @@ def notes_of(
     `count` maps a cell and an estimator to a number of episodes, `why` an estimator's row to the
     reason.
     """
+
+    def reasons(cell: ClassificationSummary, name: str) -> dict[str, int]:
+        number = count(cell, name)
+        return {plain(why(cell["estimators"][name])): number} if number else {}
+
+    return _notes(cells, reasons)
+
+
+def _notes(
+    cells: Iterable[ClassificationSummary],
+    reasons: Callable[[ClassificationSummary, str], Mapping[str, int]],
+) -> list[tuple[str, str, str]]:
+    """Notes (estimator, where, reason) from numbers of episodes by reason, equal cells joined."""
+    cells = list(cells)
+    several = differently_drawn(cells)
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
-        for name, row in cell["estimators"].items():
-            if number := count(cell, name):
+        for name in cell["estimators"]:
+            for reason, number in reasons(cell, name).items():
                 part = f"{number} of {cell['episodes']} episodes of "
-                where = f"{part if number < cell['episodes'] else ''}{_setting_text(cell)}"
-                heads = places.setdefault((name, plain(why(row))), {}).setdefault(where, [])
+                drawn = f", {drawn_name(drawn_text(cell, cells, ''))}" if several else ""
+                setting = f"{_setting_text(cell)}{drawn}"
+                where = f"{part if number < cell['episodes'] else ''}{setting}"
+                heads = places.setdefault((name, reason), {}).setdefault(where, [])
                 heads.append(plain(head_label(cell)))
     return [
         (plain(name), "; ".join(f"{w} with {joined(heads)}" for w, heads in where.items()), reason)

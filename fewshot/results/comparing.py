@@ -60,6 +60,7 @@ class PairLabels(TypedDict):
     ways: int
     shots: int
     seed: int
+    unlabelled_images: NotRequired[str]
 
 
 class PairLeftOut(PairLabels):
@@ -134,8 +135,9 @@ def compare(
     -------
     Comparison
         ``pairs``, one per pair and values of the other keys: ``first``, ``second``, `OTHERS`
-        less `of`, ``episodes``, ``mean``, ``lower`` and ``upper`` (over episodes),
-        ``intervals`` by population, ``better``, ``equal``, ``worse``, ``p``;
+        less `of`, the task's keys where there are any, ``episodes``, ``mean``, ``lower`` and
+        ``upper`` (over episodes), ``intervals`` by population, ``better``, ``equal``,
+        ``worse``, ``p``;
         ``over_datasets``: the test, its ``p``, ``datasets`` and ``means`` or ``ranks``, or the
         ``reason`` why there is none or why its power is low; ``left_out``: pairs not on the
         same episodes; ``left_aside``: of the cells compared, those that another run has over more
@@ -156,7 +158,7 @@ def compare(
     pairs: list[Pair] = []
     left_out: list[PairLeftOut] = []
     reader = _EpisodeReader(store)
-    for context, by_name in _contexts(cells, of, names).items():
+    for context, by_name in _contexts(cells, of, names, task.keys).items():
         for first, second in itertools.combinations([name for name in names if name in by_name], 2):
             named = cast("PairLabels", {"first": first, "second": second, **dict(context)})
             if not same_episodes(by_name[first], by_name[second]):
@@ -218,11 +220,15 @@ def _named_as(cells: Iterable[JoinedCell], of: str, names: Sequence[str]) -> lis
 
 
 def _contexts(
-    cells: Iterable[ShownCell], of: str, names: Sequence[str]
+    cells: Sequence[ShownCell], of: str, names: Sequence[str], keys: Iterable[str]
 ) -> dict[Context, dict[str, ShownCell]]:
-    """Cells by name, grouped by their other keys; a feature kind belongs to its backbone."""
+    """Cells by name, grouped by their other keys; a feature kind belongs to its backbone.
+
+    `keys` are those of the task, of which those count that any cell has.
+    """
     apart = {"head": ("head", "variant"), "backbone": ("backbone", "feature")}[of]
     shared = [key for key in OTHERS if key not in apart]
+    shared += [key for key in keys if any(cell.get(key) for cell in cells)]
     contexts: dict[Context, dict[str, ShownCell]] = {}
     for cell in cells:
         name = cell["shown"]
@@ -287,7 +293,7 @@ def _over_datasets(
     """Test means by data set, over contexts that all names share; of one part of the classes."""
     by_set: dict[str, list[list[float]]] = {}
     alike = of_one_part(cells, lambda cell: str(cell["part"]))
-    for context, by_name in _contexts(alike, of, names).items():
+    for context, by_name in _contexts(alike, of, names, task.keys).items():
         if set(names) <= by_name.keys():
             measured = [task.value(by_name[name], measure) for name in names]
             means = [value.mean for value in measured if value is not None]

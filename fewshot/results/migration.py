@@ -20,6 +20,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.registry import variant_text
 from fewshot.results.encoding import without_nan
 from fewshot.results.schema import SCHEMA_VERSION, CellSummary, RunSummary
+from fewshot.tasks.base import EPISODIC_KEYS
 
 Summary = dict[str, Any]
 
@@ -108,7 +109,9 @@ def variant_of(head: str, parameters: Mapping[str, Any]) -> str:
 
 def _summary_of_4(summary: Summary) -> Summary:
     """Episodes had no unlabelled images before version 4."""
-    nothing: Summary = {"unlabelled": None, "unlabelled_shares": None, "strangers": None}
+    nothing: Summary = {
+        "unlabelled_images": "", "unlabelled": None, "unlabelled_shares": None, "strangers": None,
+    }  # fmt: skip
     cells = []
     for cell in summary["cells"]:
         migrated = {**nothing, **cell}
@@ -142,7 +145,8 @@ def _table_of_3(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.
 
 
 def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
-    """Add what the rows of classification say about unlabelled images: there were none."""
+    """Add what the rows say about unlabelled images: there were none."""
+    table = _without_unlabelled(name, table)
     added = {
         "episodes": ("unlabelled", "queries", pa.scalar(0, pa.int64())),
         "predictions": ("sees_unlabelled", "calibration", pa.scalar(False)),
@@ -153,6 +157,19 @@ def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.
     names = table.column_names
     place = names.index(after) + 1 if after in names else len(names)
     return table.add_column(place, column, pa.repeat(value, len(table)))
+
+
+def _without_unlabelled(name: str, table: pa.Table) -> pa.Table:
+    """The rows of an episodic task with the columns that identify episodes without such images."""
+    from fewshot.tasks import task_of_table
+
+    for key in EPISODIC_KEYS:
+        if key in task_of_table(name).keys and key not in table.column_names:
+            names = table.column_names
+            place = names.index("seed") + 1 if "seed" in names else len(names)
+            nothing = pa.repeat(pa.scalar(""), len(table)).dictionary_encode()
+            table = table.add_column(place, key, nothing)
+    return table
 
 
 def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
@@ -177,7 +194,10 @@ TABLE_STEPS: dict[int, Callable[[str, pa.Table, Sequence[CellSummary]], pa.Table
     1: _unchanged, 2: _table_of_3, 3: _table_of_4,
 }  # fmt: skip
 # Columns that the tables of a version do not have, and those of the next one do.
-ADDED: dict[int, tuple[str, ...]] = {2: ("part", "variant"), 3: ("unlabelled", "sees_unlabelled")}
+ADDED: dict[int, tuple[str, ...]] = {
+    2: ("part", "variant"),
+    3: ("unlabelled_images", "unlabelled", "sees_unlabelled"),
+}
 
 
 def migrated_summary(summary: Any, where: Path | str, argument: str = "report") -> RunSummary:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from fewshot.exceptions import (
     FewshotError,
@@ -152,8 +153,8 @@ def pivot(
     return Pivot(
         tuple(rows),
         tuple(columns),
-        sorted({row for row, _ in table}, key=_order),
-        sorted({column for _, column in table}, key=_order),
+        sorted({row for row, _ in table}, key=place_order),
+        sorted({column for _, column in table}, key=place_order),
         _marked(table, values, measure),
         measure,
         interval,
@@ -253,13 +254,18 @@ def _entry(
 def _marked(
     table: dict[tuple[Place, Place], Entry], values: Values, measure: str
 ) -> dict[tuple[Place, Place], Entry]:
-    """Mark the best entry of each column, and entries not significantly worse."""
+    """Mark the best entry of each column, and entries not significantly worse.
+
+    Estimators that saw unlabelled images are compared with each other, the others as well.
+    """
     better = measure_named(measure).better
     if better == NEITHER:
         return table
     marked = dict(table)
-    for column in {column for _, column in table}:
-        in_column = {row: entry for (row, place), entry in table.items() if place == column}
+    groups: dict[tuple[Place, bool], dict[Place, Entry]] = {}
+    for (row, column), entry in table.items():
+        groups.setdefault((column, saw_unlabelled(entry)), {})[row] = entry
+    for (column, _), in_column in groups.items():
         if len(in_column) < 2:
             continue
         choose = {HIGHER: max, LOWER: min}[better]
@@ -272,11 +278,17 @@ def _marked(
     return marked
 
 
-def _order(place: Place) -> tuple[Any, ...]:
-    """Sort key: None first, then numbers by size, then names alphabetically."""
+def saw_unlabelled(entry: Entry) -> bool:
+    """Whether the entry is of an estimator that saw unlabelled images."""
+    return any(cast("Mapping[str, Any]", cell).get("sees_unlabelled") for cell in entry.cells)
+
+
+def place_order(place: Place) -> tuple[Any, ...]:
+    """Sort key: nothing first, then numbers, also in front of a text, then names."""
     return tuple(
-        (0, 0.0, "") if value is None
+        (0, 0.0, "") if value is None or value == ""
         else (1, float(value), "") if isinstance(value, (int, float))
+        else (1, float(number[0]), str(value)) if (number := re.match(r"\d+(?= |$)", str(value)))
         else (2, 0.0, str(value))
         for value in place
     )  # fmt: skip

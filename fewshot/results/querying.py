@@ -17,7 +17,7 @@ from fewshot.results.joining import Store
 from fewshot.results.measures import LABELS, QUALIFIERS
 from fewshot.results.schema import CellSummary, JoinedCell, JoinedSummary, RunSummary
 from fewshot.tasks import table_columns, tables, task_named
-from fewshot.tasks.base import CELL_COLUMNS
+from fewshot.tasks.base import CELL_COLUMNS, EPISODIC_KEYS
 
 CELLS = "cells"
 LAST_COLUMNS = ("seconds", "key", "reused_from", "run")
@@ -52,8 +52,16 @@ def cells_table(
     table = pd.DataFrame(rows)
     last = [name for name in LAST_COLUMNS if name in table]
     table = table[[*(name for name in table if name not in last), *last]]
-    kept = [name for name in table if name in CELL_COLUMNS or table[name].notna().any()]
+    kept = [name for name in table if name in CELL_COLUMNS or _has_values(table[name])]
     return table[kept]
+
+
+def _has_values(column: pd.Series) -> bool:
+    """Whether there is any value; an empty text that identifies cells says that there is none."""
+    present = column.notna()
+    if column.name in EPISODIC_KEYS:
+        present &= column != ""
+    return bool(present.any())
 
 
 def _flat(

@@ -44,8 +44,13 @@ class CellColumns(BankColumns):
 
 
 class UnlabelledFacts(TypedDict, total=False):
-    """How the unlabelled images of a cell's episodes were drawn; all None without any."""
+    """How the unlabelled images of a cell's episodes were drawn; all None without any.
 
+    ``unlabelled_images`` is a text of the others that identifies the cell, as
+    ``15 dirichlet + 25 % strangers``; empty without any.
+    """
+
+    unlabelled_images: str
     unlabelled: int | str | None
     unlabelled_shares: str | None
     strangers: float | str | None

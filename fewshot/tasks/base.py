@@ -34,6 +34,8 @@ CELL_COLUMNS = {
     "shots": "int64",
     "seed": "int64",
 }
+# What identifies a cell on episodes beside these: how their unlabelled images were drawn.
+EPISODIC_KEYS = {"unlabelled_images": "str"}
 EPISODE = "episode"
 KINDS = ("str", "int64", "float64", "bool", "list<str>")  # of columns
 

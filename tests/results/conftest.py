@@ -15,6 +15,7 @@ LABELS = np.repeat(np.arange(8), 30)
 CELL = {
     "task": "classification", "dataset": "digits", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 1, "seed": 0,
+    "unlabelled_images": "",
 }  # fmt: skip
 
 

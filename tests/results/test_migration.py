@@ -149,7 +149,7 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         assert table_version(schema) == SCHEMA_VERSION
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
         added = {"dataset": ("part", TEXT), "head": ("variant", TEXT),
-                 "queries": ("unlabelled", WHOLE),
+                 "seed": ("unlabelled_images", TEXT), "queries": ("unlabelled", WHOLE),
                  "calibration": ("sees_unlabelled", pa.bool_())}  # fmt: skip
         fields = [(f.name, f.type) for f in expected]
         fields = [f for kind in fields for f in (kind, added.get(kind[0])) if f is not None]

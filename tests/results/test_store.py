@@ -17,6 +17,7 @@ from fewshot.tasks import table_columns
 CELL = {
     "task": "classification", "dataset": "kůň", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 5, "shots": 1, "seed": 0,
+    "unlabelled_images": "",
 }  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from fewshot.report.charts.base import Axis, Chart, Look, Panel, Trace, Words
 from fewshot.report.charts.looks import setting_look
-from fewshot.report.charts.rows import setting_labels
+from fewshot.report.charts.rows import setting_labels, with_drawn
 from fewshot.report.wording import (
+    EstimatorColumn,
+    differently_drawn,
     display_name,
-    estimator_names,
+    estimator_columns,
     oracle_names,
-    unlabelled_names,
 )
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
@@ -47,18 +48,18 @@ def coverage_chart(cells: Sequence[ClassificationSummary], title: str = "") -> C
     curves = _curves(cells)
     if not curves:
         return None
-    oracles, seeing = oracle_names(cells), unlabelled_names(cells)
+    oracles = oracle_names(cells)
     legend = _legend({key for lines in curves.values() for key in lines}, cells)
     panels = [
         Panel(
-            display_name(name, name in oracles, name in seeing),
+            display_name(column.name, column.name in oracles, column.sees),
             [
                 Trace(label, look, *(100 * lines[key]).T.tolist())
                 for key, (label, look) in legend.items()
                 if key in lines
             ],
         )
-        for name, lines in curves.items()
+        for column, lines in curves.items()
     ]
     # Levels start at 50 %; markers at 0 and 100 % would be cut in half.
     x = Axis((46, 100), [(level, str(level)) for level in range(50, 101, 10)])
@@ -66,24 +67,34 @@ def coverage_chart(cells: Sequence[ClassificationSummary], title: str = "") -> C
                  largest=3.0, diagonal=True)  # fmt: skip
 
 
-def _curves(cells: Sequence[ClassificationSummary]) -> dict[str, dict[Any, NDArray]]:
+def _curves(
+    cells: Sequence[ClassificationSummary],
+) -> dict[EstimatorColumn, dict[Any, NDArray]]:
     """Pairs (L, 2) of nominal and measured coverage by estimator, head, ways and shots."""
-    by_estimator: dict[str, dict[Any, list[Any]]] = {}
-    for name in estimator_names(cells):
+    by_estimator: dict[EstimatorColumn, dict[Any, list[Any]]] = {}
+    for column in estimator_columns(cells):
         for cell in cells:
-            curve = cell["estimators"].get(name, {}).get("coverage_curve")
+            curve = column.row(cell).get("coverage_curve")
             if curve:
-                key = (head_label(cell), (cell["ways"], cell["shots"]))
-                by_estimator.setdefault(name, {}).setdefault(key, []).append(curve)
+                key = (_label(cell, cells), (cell["ways"], cell["shots"]))
+                by_estimator.setdefault(column, {}).setdefault(key, []).append(curve)
     return {
-        name: {key: np.mean(repeats, axis=0) for key, repeats in curves.items()}
-        for name, curves in by_estimator.items()
+        column: {key: np.mean(repeats, axis=0) for key, repeats in curves.items()}
+        for column, curves in by_estimator.items()
     }
+
+
+def _label(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> str:
+    """The head, with the unlabelled images where the cells differ in them."""
+    label = head_label(cell)
+    if not differently_drawn(cells):
+        return label
+    return with_drawn(label, cell.get("unlabelled_images") or "")
 
 
 def _legend(keys: set[Any], cells: Sequence[ClassificationSummary]) -> dict[Any, tuple[str, Look]]:
     """Names and looks: colour and marker by ways and shots as in the scatter, dashes by head."""
-    heads = {head: i for i, head in enumerate(dict.fromkeys(head_label(cell) for cell in cells))}
+    heads = {head: i for i, head in enumerate(dict.fromkeys(_label(cell, cells) for cell in cells))}
     labels = setting_labels({(cell["ways"], cell["shots"]) for cell in cells})
     positions = {key: i for i, key in enumerate(labels)}
     order = sorted(keys, key=lambda key: (heads[key[0]], positions[key[1]]))

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fewshot.report.wording import ORACLE_MARK, RECOMMENDED, shots_text
+from fewshot.report.wording import (
+    ORACLE_MARK,
+    RECOMMENDED,
+    UNLABELLED_MARK,
+    drawn_name,
+    drawn_order,
+    shots_text,
+)
 from fewshot.tasks.base import head_label
 
 
@@ -25,10 +32,34 @@ def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose ``head`` is its name as it is shown, with its variant."""
-    pairs = list(zip(rows["head"].astype(str), rows["variant"].astype(str), strict=True))
-    labels = {pair: head_label({"head": pair[0], "variant": pair[1]}) for pair in set(pairs)}
-    return rows.assign(head=[labels[pair] for pair in pairs])
+    """Rows whose ``head`` is its name as it is shown, with its variant.
+
+    Where rows differ in their unlabelled images, these are in it as well, and rows with fewer come
+    first.
+    """
+    drawn = rows["unlabelled_images"].astype(str) if "unlabelled_images" in rows else None
+    several = drawn is not None and drawn.nunique() > 1
+    if drawn is not None and several:
+        kinds = {text.partition(" ")[2] for text in drawn.unique() if text}
+        order = sorted(drawn.unique(), key=drawn_order)
+        rows = rows.iloc[np.argsort(drawn.map(order.index).to_numpy(), kind="stable")]
+        drawn = rows["unlabelled_images"].astype(str)
+        # What all have in common is left out: titles of panels are short.
+        drawn = drawn.str.partition(" ")[0] if len(kinds) == 1 else drawn
+    columns = [rows["head"].astype(str), rows["variant"].astype(str)]
+    if drawn is not None and several:
+        columns.append(drawn)
+    keys = list(zip(*columns, strict=True))
+    labels = {}
+    for key in set(keys):
+        label = head_label({"head": key[0], "variant": key[1]})
+        labels[key] = with_drawn(label, key[2]) if several else label
+    return rows.assign(head=[labels[key] for key in keys])
+
+
+def with_drawn(label: str, drawn: str) -> str:
+    """``ncm, 15 unlabelled``."""
+    return f"{label}, {drawn_name(drawn)}"
 
 
 def numbers(column: pd.Series) -> NDArray:
@@ -42,11 +73,16 @@ def unique(column: pd.Series) -> list[str]:
 
 
 def predicting(predictions: pd.DataFrame) -> list[str]:
-    """Estimators with any prediction, in the order of the table, oracles last."""
+    """Estimators with any prediction, by their names as they are shown, in groups.
+
+    Those that saw unlabelled images, others, oracles, each in the order of the table.
+    """
     finite = np.isfinite(numbers(predictions["predicted_error"]))
     present = set(predictions["estimator"][finite])
     names = [name for name in unique(predictions["estimator"]) if name in present]
-    return sorted(names, key=lambda name: (name.endswith(ORACLE_MARK), name != RECOMMENDED))
+    first = (RECOMMENDED, f"{RECOMMENDED} {UNLABELLED_MARK}")
+    groups = {ORACLE_MARK: 2, UNLABELLED_MARK: 0}
+    return sorted(names, key=lambda name: (groups.get(name[-1:], 1), name not in first))
 
 
 def settings(rows: pd.DataFrame) -> dict[tuple[int, int], str]:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewshot.report.charts.unlabelled import unlabelled_lines
 from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import ClassifiedCell, compare
-from fewshot.report.comparison.predictions import prediction_lines
-from fewshot.report.wording import shots_text
+from fewshot.report.comparison.predictions import SMALLEST_GAP, prediction_lines
 from fewshot.units import percent
-
-SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
 
 
 def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
     ranked = candidates(judged)
-    several = len({ways for ways, _ in ranked}) > 1
-    chosen = evenly_spaced(list(ranked))
+    several = len({setting.unlabelled for setting in ranked}) > 1
+    # Of settings that differ in their unlabelled images the one with most: accuracies hardly do.
+    chosen = evenly_spaced(
+        list({(setting.ways, setting.shots): setting for setting in ranked}.values())
+    )
     lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
-    return [*lines, *_more_shots(ranked), *prediction_lines(ranked, chosen)]
+    return [
+        *lines,
+        *_more_shots(ranked),
+        *prediction_lines(ranked, chosen),
+        *_more_unlabelled(ranked, chosen),
+    ]
 
 
 def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
+    """The best combination of a setting; `several` if settings differ in unlabelled images."""
     best = ranked[0]
-    where = f"{setting[0]}-way, {shots_text(setting[1])}"
+    where = setting.text(several)
     texts = [
         _rival_text(best, runner_up(ranked, backbone=backbone), "backbone" if backbone else "head")
         for backbone in (True, False)
@@ -50,8 +57,12 @@ def _rival_text(best: Candidate, other: Candidate | None, what: str) -> str:
 
 def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
     """Gain from each number of shots to the next, of the combination best with the most shots."""
-    most = max(ways for ways, _ in ranked)
-    by_shots = {shots: ranking for (ways, shots), ranking in ranked.items() if ways == most}
+    most, drawn = max(setting.ways for setting in ranked), list(ranked)[-1].unlabelled
+    by_shots = {
+        setting.shots: ranking
+        for setting, ranking in ranked.items()
+        if (setting.ways, setting.unlabelled) == (most, drawn)
+    }
     best = by_shots[max(by_shots)][0]
     means = {}
     for shots, ranking in by_shots.items():
@@ -63,3 +74,22 @@ def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
         for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
     ]
     return [f"More shots ({best.name}): {', '.join(steps)}."] if steps else []
+
+
+def _more_unlabelled(
+    ranked: dict[Setting, list[Candidate]], chosen: Sequence[Setting]
+) -> list[str]:
+    """What more unlabelled images change, for the best combination of each of the settings."""
+    lines = []
+    for setting in chosen:
+        best = ranked[setting][0]
+        cells = [
+            cell
+            for other, ranking in ranked.items()
+            if (other.ways, other.shots) == (setting.ways, setting.shots)
+            for candidate in ranking
+            if candidate.name == best.name
+            for cell, _ in candidate.judged
+        ]
+        lines += unlabelled_lines(cells)
+    return lines

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from fewshot.report.comparison.paired import ClassifiedCell
 from fewshot.report.wording import (
     backbone_name,
+    drawn_name,
+    drawn_order,
     feature_kinds,
     half_width_text,
     plain,
@@ -19,7 +21,28 @@ from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
 
-Setting = tuple[int, int]  # ways, shots
+
+class Setting(NamedTuple):
+    """What combinations are compared at: ways, shots, and how unlabelled images were drawn."""
+
+    ways: int
+    shots: int
+    unlabelled: str = ""
+
+    @classmethod
+    def of(cls, cell: ClassificationSummary) -> Setting:
+        """The setting of a cell."""
+        return cls(int(cell["ways"]), int(cell["shots"]), cell.get("unlabelled_images") or "")
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """Sort key: more unlabelled images come later, queries last."""
+        return self.ways, self.shots, *drawn_order(self.unlabelled)
+
+    def text(self, drawn: bool = False) -> str:
+        """``5-way, 1 shot``; with the unlabelled images if `drawn`."""
+        images = f", {drawn_name(self.unlabelled)}" if drawn else ""
+        return f"{self.ways}-way, {shots_text(self.shots)}{images}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +98,7 @@ def _classes(cell: ClassificationSummary) -> str:
 def candidates(
     judged: Iterable[ClassifiedCell], kinds: Mapping[str, set[str]] | None = None
 ) -> dict[Setting, list[Candidate]]:
-    """Candidates by ways and shots, best first; those with fewer seeds than others left out.
+    """Candidates by setting, best first; those with fewer seeds than others left out.
 
     `kinds` are the feature kinds by backbone, by default those of `judged`.
     """
@@ -84,11 +107,10 @@ def candidates(
     groups: dict[Setting, dict[tuple[str, str], list[ClassifiedCell]]] = {}
     for cell, rows in judged:
         names = backbone_name(cell, kinds), head_label(cell)
-        setting = int(cell["ways"]), int(cell["shots"])
-        groups.setdefault(setting, {}).setdefault(names, []).append((cell, rows))
+        groups.setdefault(Setting.of(cell), {}).setdefault(names, []).append((cell, rows))
     return {
         setting: _ranked([Candidate(*names, tuple(pairs)) for names, pairs in group.items()])
-        for setting, group in sorted(groups.items())
+        for setting, group in sorted(groups.items(), key=lambda entry: entry[0].order)
     }
 
 
@@ -134,14 +156,14 @@ def over_all(datasets: Sequence[Sequence[ClassifiedCell]]) -> list[str]:
     shared = set.intersection(*(set(table) for table in tables))
     if not shared:
         return []
-    setting = max(shared, key=lambda setting: (setting[1], setting[0]))
+    setting = max(shared, key=lambda setting: (setting.shots, setting.ways, setting.order))
     means = _means([table[setting] for table in tables])
     if len(means) < 2:
         return []
     best = max(means, key=lambda name: sum(means[name]))
     firsts = sum(table[setting][0].name == best for table in tables)
     mean = sum(means[best]) / len(tables)
-    where = f"{setting[0]}-way, {shots_text(setting[1])}"
+    where = setting.text(len({other.unlabelled for other in shared}) > 1)
     return [
         f"{where}: {plain(best)} is right in {percent(mean)} % on average over {len(tables)} data "
         f"sets, the most of {len(means)} combinations that were judged on all; it is the best one "

@@ -13,11 +13,19 @@ from typing import cast
 from fewshot.report.comparison.ahead import gap_text
 from fewshot.report.comparison.candidates import Candidate, Setting
 from fewshot.report.comparison.order import BASELINE, order_of, order_text
-from fewshot.report.wording import interval_level, shots_text, shown_estimator
+from fewshot.report.wording import (
+    RECOMMENDED,
+    SUPPORT_ALONE,
+    interval_level,
+    sees_unlabelled,
+    shown_estimator,
+    unlabelled_short,
+)
 from fewshot.statistics.intervals import Difference, over_seeds
 from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent, short_percent
 
+SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
 NO_PREDICTION = "No estimator could predict an error."
 
 
@@ -28,9 +36,9 @@ def prediction_lines(
 
     Parameters
     ----------
-    ranked : mapping of (ways, shots) to sequence of Candidate
+    ranked : mapping of Setting to sequence of Candidate
         The best first.
-    chosen : sequence of (ways, shots)
+    chosen : sequence of Setting
         Settings that get a sentence.
     """
     cells = [
@@ -45,7 +53,7 @@ def prediction_lines(
 
 def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
     best = ranked[0]
-    where = f"Predicted errors, {setting[0]}-way, {shots_text(setting[1])}, {best.name}"
+    where = f"Predicted errors, {setting.text()}, {best.name}"
     cells = [cell for cell, _ in best.judged]
     estimator = shown_estimator(cells[0])
     if estimator is None:
@@ -56,11 +64,36 @@ def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
     if estimator == BASELINE:
         text = f"{where}: only {BASELINE}, which says the same of all, predicted any and is {off}."
         return text + _coverage(cells, estimator) + _others(ranked[1:], estimator)
-    text = f"{where}: {estimator}, from the shots alone, is {off}"
+    seen = sees_unlabelled(cells[0]["estimators"][estimator])
+    source = unlabelled_short(cells[0]) if seen else "from the shots alone"
+    text = f"{where}: {estimator}, {source}, is {off}"
+    text += _support_clause(cells, estimator) if seen else ""
     order = order_of([cell["estimators"][estimator] for cell in cells])
     text += _constant_clause(cells, estimator, order.positive)
     text += f" {order_text(order)}{_coverage(cells, estimator)}"
     return text + _others(ranked[1:], estimator)
+
+
+def _support_clause(cells: Sequence[ClassificationSummary], estimator: str) -> str:
+    """A clause with the MAE of the same estimator from the shots alone, on the same episodes."""
+    alone = [row for cell in cells if (row := cell["estimators"].get(SUPPORT_ALONE))]
+    rows = [cell["estimators"][estimator] for cell in cells]
+    same = [row.get("defined") for row in alone] == [row.get("defined") for row in rows]
+    if estimator != RECOMMENDED or not same or not all(is_number(row.get("mae")) for row in alone):
+        return ""
+    mae = percent(_mean_mae(cells, SUPPORT_ALONE))
+    gap = _gap(cells, estimator, SUPPORT_ALONE)
+    if gap is None:
+        return f", and by {mae} from the shots alone"
+    verdict = "not clearly nearer with them"
+    if gap.below:
+        verdict = "clearly nearer with them"
+    elif gap.above:
+        verdict = "clearly further off with them"
+    if abs(gap.mean) + gap.half < SMALLEST_GAP:
+        return f", and by {mae} from the shots alone (the same)"
+    difference = gap_text(gap.mean, gap.half)
+    return f", and by {mae} from the shots alone ({verdict}, {difference} points)"
 
 
 def _constant_clause(
@@ -86,16 +119,18 @@ def _gap_clause(gap: Difference | None) -> str:
     return f", {worse}a difference of {gap_text(gap.mean, gap.half)} points"
 
 
-def _gap(cells: Sequence[ClassificationSummary], estimator: str) -> Difference | None:
-    """MAE minus that of the baseline; None if a cell has no interval of the difference."""
-    paired = [_paired(cell, estimator) for cell in cells]
+def _gap(
+    cells: Sequence[ClassificationSummary], estimator: str, other: str = BASELINE
+) -> Difference | None:
+    """MAE minus that of another; None if a cell has no interval of the difference."""
+    paired = [_paired(cell, estimator, other) for cell in cells]
     gaps = [gap for gap in paired if gap is not None]
     return over_seeds(gaps) if gaps and len(gaps) == len(cells) else None
 
 
-def _paired(cell: ClassificationSummary, estimator: str) -> Difference | None:
+def _paired(cell: ClassificationSummary, estimator: str, other: str) -> Difference | None:
     for row in cell.get("comparisons") or []:
-        if {row["first"], row["second"]} != {estimator, BASELINE}:
+        if {row["first"], row["second"]} != {estimator, other}:
             continue
         return Difference.of(row["difference"], sign=1 if row["first"] == estimator else -1)
     return None

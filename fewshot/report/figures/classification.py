@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from fewshot.report.charts.rows import labelled
@@ -12,7 +13,9 @@ from fewshot.report.figures.curves import (
     coverage_vs_nominal,
     error_vs_shots,
     mae_vs_shots,
+    mae_vs_unlabelled,
     predicted_vs_actual,
+    width_vs_unlabelled,
 )
 from fewshot.report.figures.joint import joint_figures
 from fewshot.report.figures.plots import Plot, groups_with_suffixes
@@ -53,6 +56,8 @@ def group_figures(
             "mae_vs_shots": mae_vs_shots(guesses, title=about),
             "calibration_curve": calibration_curve(guesses, title=about),
             "coverage_vs_nominal": coverage_vs_nominal(members, title=about),
+            "mae_vs_unlabelled": mae_vs_unlabelled(members, title=about),
+            "width_vs_unlabelled": width_vs_unlabelled(members, title=about),
         }
         plots += [
             Plot(f"{kind}{suffix}", kind, figure)
@@ -69,6 +74,16 @@ def _of(rows: pd.DataFrame, group: Group) -> pd.DataFrame:
 
 
 def _named(predictions: pd.DataFrame, oracles: set[str]) -> pd.DataFrame:
-    """Predictions with the names of oracles marked."""
-    names = [display_name(str(name), name in oracles) for name in predictions["estimator"]]
-    return predictions.assign(estimator=names) if oracles else predictions
+    """Predictions with marks at the names of oracles and of what saw unlabelled images.
+
+    Estimators that saw some in one cell and none in another are two.
+    """
+    if "sees_unlabelled" in predictions:
+        sees = predictions["sees_unlabelled"].to_numpy(dtype=bool)
+    else:  # rows made by hand
+        sees = np.zeros(len(predictions), dtype=bool)
+    if not oracles and not sees.any():
+        return predictions
+    pairs = list(zip(predictions["estimator"].astype(str), sees.tolist(), strict=True))
+    names = {pair: display_name(pair[0], pair[0] in oracles, pair[1]) for pair in set(pairs)}
+    return predictions.assign(estimator=[names[pair] for pair in pairs])

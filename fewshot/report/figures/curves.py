@@ -18,6 +18,7 @@ from fewshot.report.charts.matrix import accuracy_matrix_of
 from fewshot.report.charts.scatter import POINTS, scatter_chart
 from fewshot.report.charts.shares import shares_chart
 from fewshot.report.charts.shots import error_chart, mae_chart
+from fewshot.report.charts.unlabelled import unlabelled_chart
 from fewshot.report.figures.lines import drawn
 from fewshot.report.figures.matrix import shaded
 from fewshot.report.figures.scatter import scattered
@@ -54,6 +55,18 @@ def coverage_vs_nominal(
 ) -> Figure | None:
     """`coverage_chart`."""
     return drawn(coverage_chart(cells, title))
+
+
+def mae_vs_unlabelled(cells: Sequence[ClassificationSummary], *, title: str = "") -> Figure | None:
+    """`unlabelled_chart` of the mean absolute error."""
+    return drawn(unlabelled_chart(cells, "mae", title))
+
+
+def width_vs_unlabelled(
+    cells: Sequence[ClassificationSummary], *, title: str = ""
+) -> Figure | None:
+    """`unlabelled_chart` of the width of the intervals."""
+    return drawn(unlabelled_chart(cells, "width", title))
 
 
 def macro_f1_vs_prevalence(cells: Sequence[OneClassSummary], *, title: str = "") -> Figure | None:

@@ -18,7 +18,7 @@ from fewshot.report.figures.style import (
     MARKERS,
     nth,
 )
-from fewshot.report.wording import plain
+from fewshot.report.wording import UNLABELLED_MARK, plain
 
 # Inches. The page shows a figure of WIDTH without scrolling or shrinking.
 WIDTH = 11.6
@@ -60,6 +60,7 @@ def panels(
     aspect : float
         Height of a panel divided by its width.
     """
+    handles = [*handles, *_mark(titles, handles)]
     rows = math.ceil(len(titles) / columns)
     wide = min(largest, (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns)
     high = aspect * wide
@@ -83,6 +84,15 @@ def panels(
     spot = (0.5, 0.05 / height)
     figure.legend(handles=handles, loc="lower center", bbox_to_anchor=spot, ncols=keys)
     return figure, axes
+
+
+def _mark(titles: Sequence[str], handles: Sequence[Line2D]) -> list[Line2D]:
+    """Legend entry of the mark of estimators that saw unlabelled images, where there are any."""
+    texts = [*titles, *(str(handle.get_label()) for handle in handles)]
+    if not any(UNLABELLED_MARK in text for text in texts):
+        return []
+    label = f"{UNLABELLED_MARK} sees unlabelled images, others the shots alone"
+    return [Line2D([], [], linestyle="None", label=label)]
 
 
 def square(axes: Axes, low: float, high: float) -> None:

@@ -77,10 +77,22 @@ const shownName = (estimator) => {
   return `${estimator.name}${mark}`;
 };
 
-// The one who speaks first, the others as they came, those who saw the queries last.
+// Estimators by what they saw; what saw more is not compared as if it had not.
+const SAW = ["Saw unlabelled images ‡", "Saw the shots alone", "Saw the labelled queries †"];
+const sawOf = (one) => (one.sees_queries ? 2 : one.sees_unlabelled ? 0 : 1);
+
+// In groups; in each the one who speaks comes first, the others as they came.
 function estimatorsOf(cell) {
-  const rank = (one) => (one.sees_queries ? 2 : one.name === cell.spokesman ? 0 : 1);
+  const rank = (one) => 2 * sawOf(one) + (one.name === cell.spokesman ? 0 : 1);
   return [...cell.estimators].sort((a, b) => rank(a) - rank(b));
+}
+
+// The title of the group that an estimator begins, where some saw unlabelled images.
+function groupTitle(cell, names, name) {
+  if (!cell.estimators.some((one) => one.sees_unlabelled)) return null;
+  const group = (each) => sawOf(estimatorOf(cell, each));
+  const before = names[names.indexOf(name) - 1];
+  return before !== undefined && group(before) === group(name) ? null : SAW[group(name)];
 }
 
 const place = (cell) =>
@@ -89,7 +101,8 @@ const place = (cell) =>
 function fullPlace(cell) {
   const feature = several(taskCells(), "feature") && cell.feature ? ` (${cell.feature})` : "";
   const seed = several(taskCells(), "seed") ? `, seed ${cell.seed}` : "";
-  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}`;
+  const drawn = cell.unlabelled ? ` · ${cell.unlabelled}` : "";
+  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${drawn}`;
 }
 
 // What a line in a chart over shots stands for.

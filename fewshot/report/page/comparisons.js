@@ -58,6 +58,7 @@ const OF_ESTIMATORS = {
 function comparisonTable(cell, names, pairs, words) {
   const compared = new Set(pairs.flatMap((one) => [one.first, one.second]));
   const rows = unique([...names, ...compared]).filter((name) => compared.has(name));
+  const shown = words.shown ?? ((name) => name);
   if (rows.length < 2) return null;
   return make(
     "div",
@@ -69,6 +70,7 @@ function comparisonTable(cell, names, pairs, words) {
       `Row minus column: mean difference of ${words.what}${words.unit}, ± half its ${levelText()} interval. ${words.better} `,
       make("strong", null, "Bold"),
       ": the interval excludes 0. Among many pairs that are equally good, about one in twenty would be bold by chance.",
+      words.more,
     ),
     put(
       scrolling(
@@ -83,7 +85,7 @@ function comparisonTable(cell, names, pairs, words) {
               "tr",
               null,
               make("th", { scope: "col", class: "left" }, "Row minus column"),
-              rows.map((name) => make("th", { scope: "col" }, named(name))),
+              rows.map((name) => make("th", { scope: "col" }, named(shown(name)))),
             ),
           ),
           make(
@@ -93,7 +95,7 @@ function comparisonTable(cell, names, pairs, words) {
               make(
                 "tr",
                 null,
-                make("th", { scope: "row", class: "left" }, named(row)),
+                make("th", { scope: "row", class: "left" }, named(shown(row))),
                 rows.map((column) =>
                   comparisonCell(
                     cell,

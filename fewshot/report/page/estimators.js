@@ -36,12 +36,15 @@ function withBounds(value, bounds) {
   ];
 }
 
-// A MAE over fewer episodes is a MAE over other, perhaps easier, episodes.
+// The nearest of those that saw unlabelled images, and of those that saw none. A MAE over fewer
+// episodes is a MAE over other, perhaps easier, episodes.
 function nearestOf(cell) {
   const made = cell.estimators.filter((one) => known(one.mae) && !one.sees_queries);
   const most = Math.max(0, ...made.map((one) => one.defined));
-  const rivals = made.filter((one) => one.defined === most);
-  return rivals.length > 1 ? rivals.reduce((best, one) => (one.mae < best.mae ? one : best)) : null;
+  const rivals = [...grouped(made.filter((one) => one.defined === most), sawOf).values()];
+  return rivals
+    .filter((group) => group.length > 1)
+    .map((group) => group.reduce((best, one) => (one.mae < best.mae ? one : best)));
 }
 
 function estimatorHead(cell, one) {
@@ -51,7 +54,8 @@ function estimatorHead(cell, one) {
     one.defined > 0 &&
       one.defined < cell.episodes &&
       `${whole(one.defined)} of ${whole(cell.episodes)} episodes`,
-    one.fallbacks > 0 && `${whole(one.fallbacks)} of ${whole(cell.episodes)} by another`,
+    one.fallbacks > 0 &&
+      `reservation in ${whole(one.fallbacks)} of ${whole(cell.episodes)} episodes`,
   ].filter(Boolean);
   return make(
     "th",
@@ -79,15 +83,37 @@ function estimatorRow(cell, one, best) {
       ),
     );
   }
-  const star = one === best ? ["*", hiddenWord(" lowest")] : null;
+  const star = best.includes(one) ? ["*", hiddenWord(" lowest")] : null;
   return make(
     "tr",
-    { class: one === best && "best" },
+    { class: best.includes(one) && "best" },
     head,
     ESTIMATOR_COLUMNS.map(([title, , fill]) =>
       make("td", null, fill(one), title === "MAE" && star),
     ),
   );
+}
+
+// A row that says what the estimators below it saw.
+function groupRow(cell, one) {
+  const names = estimatorsOf(cell).map((each) => each.name);
+  const title = groupTitle(cell, names, one.name);
+  return title && make(
+    "tr",
+    { class: "group" },
+    make("th", { scope: "rowgroup", class: "left", colspan: 1 }, title),
+    make("td", { colspan: ESTIMATOR_COLUMNS.length }),
+  );
+}
+
+// How many episodes have which reservation, the most frequent first.
+function reservationWords(cell, one) {
+  const all = one.reservations ?? [[one.fallback_reason ?? "no reason was given", one.fallbacks]];
+  return all.map(([reason, count], i) => [
+    i ? "; " : "With a reservation: ",
+    named(reason),
+    ` (${whole(count)} of ${plural(cell.episodes, "episode")})`,
+  ]);
 }
 
 // Nearness is one thing, telling harder episodes from easier ones another.
@@ -131,20 +157,20 @@ function drawEstimators(body) {
         make(
           "tbody",
           null,
-          estimatorsOf(cell).map((one) => estimatorRow(cell, one, best)),
+          estimatorsOf(cell).map((one) => [groupRow(cell, one), estimatorRow(cell, one, best)]),
         ),
       ),
     ),
     reserved.length
       ? make(
           "dl",
-          null,
+          { "aria-label": "Reservations" },
           reserved.map((one) => [
-            make("dt", null, named(one.name)),
+            make("dt", null, named(shownName(one))),
             make(
               "dd",
               null,
-              `In ${whole(one.fallbacks)} of ${whole(cell.episodes)} episodes the number is another's: ${one.fallback_reason ?? "no reason was given"}.`,
+              reservationWords(cell, one),
             ),
           ]),
         )
@@ -153,7 +179,13 @@ function drawEstimators(body) {
       cell,
       estimatorsOf(cell).map((one) => one.name),
       cell.comparisons,
-      OF_ESTIMATORS,
+      {
+        ...OF_ESTIMATORS,
+        shown: (name) => (estimatorOf(cell, name) ? shownName(estimatorOf(cell, name)) : name),
+        more: cell.estimators.some((one) => one.sees_unlabelled)
+          ? " ‡ saw unlabelled images as well: against one without the mark it knew more."
+          : "",
+      },
     ),
   );
 }

@@ -90,9 +90,13 @@ function drawJudging(body) {
     make(
       "ul",
       { class: "legend" },
-      legend.map(([one, look]) =>
-        make("li", { class: "entry" }, sample(look), named(shownName(one))),
-      ),
+      legend.map(([one, look]) => {
+        const title = groupTitle(cell, legend.map(([each]) => each.name), one.name);
+        return [
+          title && make("li", { class: "tab-group" }, title),
+          make("li", { class: "entry" }, sample(look), named(shownName(one))),
+        ];
+      }),
     ),
     make(
       "div",

@@ -110,7 +110,7 @@ function estimatorColumns() {
   // One who speaks for all cells is named in the head, several are named in their rows.
   const speakers = unique(
     taskCells()
-      .map((cell) => cell.spokesman)
+      .map((cell) => speaker(cell) && shownName(speaker(cell)))
       .filter(Boolean),
   );
   const by = speakers.length === 1 ? ` by ${speakers[0]}` : "";
@@ -118,10 +118,11 @@ function estimatorColumns() {
     {
       ...column("predicted", "Predicted", `error, %${by}`, "lower", (cell) => [
         spoken(percent(own("predicted")(cell))),
-        !by && cell.spokesman && make("span", { class: "pm" }, " ", named(cell.spokesman)),
+        !by && speaker(cell) && make("span", { class: "pm" }, " ", named(shownName(speaker(cell)))),
       ]),
       export: [
         ["estimator", (cell) => cell.spokesman],
+        ["sees_unlabelled", (cell) => speaker(cell)?.sees_unlabelled],
         ["predicted_error", own("predicted")],
       ],
     },

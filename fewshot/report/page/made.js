@@ -41,6 +41,7 @@ function drawMade(body) {
     ["Head parameters", made.head_parameters],
     ["Features", FEATURES_AS[made.normalize]],
     ["Queries per class", cell.queries],
+    ["Unlabelled images", cell.unlabelled ?? undefined],
     ["Seed", cell.seed],
     ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],
     ...Object.entries(made.hashes ?? {}).map(([name, hash]) => [

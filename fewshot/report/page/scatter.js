@@ -91,11 +91,13 @@ function drawScatter(body) {
     .map((one) => one.name);
   const current = names.includes(state.estimator) ? state.estimator : names[0];
   const shown = (name) => shownName(estimatorOf(cell, name));
-  const [list, content] = tabs("Estimators", names, current, shown, (name, panel) => {
+  const show = (name, panel) => {
     if (name !== state.estimator && (state.estimator || name !== names[0]))
       change("tab", { estimator: name });
     scatterPanel(panel, body.clientWidth, cell, points, set, name);
-  });
+  };
+  const group = (name) => groupTitle(cell, names, name);
+  const [list, content] = tabs("Estimators", names, current, shown, show, group);
   replace(body, names.length > 1 && list, content);
 }
 
@@ -152,7 +154,9 @@ function scatterCaption(own, set, episodes) {
       : "";
   const seen = own.sees_queries
     ? " † sees the labelled queries: an upper bound, not an estimate."
-    : "";
+    : own.sees_unlabelled
+      ? " ‡ saw unlabelled images of the episodes as well."
+      : "";
   return `${payload.charts.scatter.caption} MAE ${percent(own.mae)} points.${band}${some}${seen}`;
 }
 

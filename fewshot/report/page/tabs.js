@@ -1,5 +1,6 @@
 // A row of tabs, one per estimator: one tab stop, arrow keys change it.
-function tabs(label, names, current, shown, panel) {
+// `group`: from a name to the title of a group that begins with it, or null.
+function tabs(label, names, current, shown, panel, group = () => null) {
   const buttons = names.map((name) =>
     make(
       "button",
@@ -20,7 +21,11 @@ function tabs(label, names, current, shown, panel) {
       "aria-label": label,
       keydown: (event) => arrows(event, buttons)?.click(),
     },
-    buttons,
+    buttons.map((button, i) => [
+      group(names[i]) &&
+        make("span", { class: "tab-group", role: "presentation" }, group(names[i])),
+      button,
+    ]),
   );
   const content = make("div", { role: "tabpanel" });
   const show = (name) => {

@@ -14,8 +14,8 @@ from fewshot.report.payload.entries import (
 )
 from fewshot.report.payload.run_files import RunFolder
 from fewshot.report.tasks import report_of
-from fewshot.report.wording import Cell
-from fewshot.tasks.base import dataset_label, head_label
+from fewshot.report.wording import Cell, drawn_name, unlabelled_about
+from fewshot.tasks.base import EPISODIC_KEYS, dataset_label, head_label
 
 NAMES = ("backbone", "feature", "ways", "shots", "seed", "queries", "episodes")
 MADE = ("key", "hashes", "head_parameters", "normalize", "base", "reused_from")
@@ -34,6 +34,7 @@ class CellEntry(TypedDict):
     shots: int
     seed: int
     queries: Any
+    unlabelled: str | None
     episodes: int | None
     uses: list[str]
     measures: list[MeasureEntry]
@@ -44,6 +45,7 @@ class CellEntry(TypedDict):
     made: dict[str, Any]
     points: int | None
     worst: list[WorstEntry]
+    unlabelled_images: NotRequired[str]
     source: NotRequired[str]
     against: NotRequired[str]
 
@@ -64,11 +66,13 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
     """
     report = report_of(cell["task"])
     entry: Any = {key: cell.get(key) for key in report.task.keys}
+    entry |= {key: drawn_name(str(cell.get(key) or "")) for key in EPISODIC_KEYS if key in entry}
     return entry | {
         "task": str(cell["task"]),
         "dataset": dataset_label(cell),
         "head": head_label(cell),
         **{name: cell.get(name) for name in NAMES},
+        "unlabelled": unlabelled_about([cell]) or None,
         "uses": list(cell.get("head_uses") or ()),
         "measures": report.measures(cell),
         **report.predictions(cell, rows),

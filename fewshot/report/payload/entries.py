@@ -53,6 +53,7 @@ class EstimatorEntry(TypedDict):
     reason: str | None
     fallbacks: int
     fallback_reason: str | None
+    reservations: list[tuple[str, int]]
     defined: int
     predicted: float | None
     mae_interval: Bounds

@@ -10,7 +10,12 @@ from fewshot.report.cell_rows import CellRows, EstimatorPredictions
 from fewshot.report.charts.calibration import calibration_bins
 from fewshot.report.comparison.order import order_of, order_text
 from fewshot.report.payload.entries import EstimatorEntry, Predictions, WorstEntry
-from fewshot.report.wording import estimator_names, oracle_names, shown_estimator
+from fewshot.report.wording import (
+    estimator_names,
+    oracle_names,
+    reservations_of,
+    shown_estimator,
+)
 from fewshot.tasks.classification.schema import ClassificationSummary
 
 WORST = 5
@@ -55,6 +60,7 @@ def _estimator(
         "reason": row.get("reason"),
         "fallbacks": int(row.get("fallbacks") or 0),
         "fallback_reason": row.get("fallback_reason"),
+        "reservations": list(reservations_of(row).items()),
         "defined": int(row.get("defined") or 0),
         "predicted": row.get("predicted_error"),
         "mae_interval": None if None in bounds else bounds,

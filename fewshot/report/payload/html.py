@@ -17,7 +17,7 @@ from fewshot.report.payload.packing import json_text
 from fewshot.report.payload.payload import Payload, payload
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
 from fewshot.report.tasks import report_of
-from fewshot.report.wording import Cell, plain
+from fewshot.report.wording import Cell, plain, unlabelled_about
 from fewshot.results.schema import CellSummary, JoinedSummary, RunSummary
 from fewshot.tasks.base import dataset_label, head_label
 from fewshot.units import counted
@@ -133,7 +133,9 @@ def counts(summary: JoinedSummary) -> str:
     runs = len(summary.get("runs") or [""])
     kinds = (("data set", dataset_label), ("backbone", _backbone), ("head", head_label))
     what = (counted(len({label(cell) for cell in cells}), word) for word, label in kinds)
-    return f"{counted(runs, 'run')}, {counted(len(cells), 'cell')}: {', '.join(what)}"
+    text = f"{counted(runs, 'run')}, {counted(len(cells), 'cell')}: {', '.join(what)}"
+    unlabelled = unlabelled_about(cells)
+    return f"{text}; {unlabelled}" if unlabelled else text
 
 
 def _backbone(cell: Cell) -> str:

@@ -23,7 +23,7 @@ from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, thumbnails
 from fewshot.report.tasks import cells_by_task, report_of, tables_of, task_order
 from fewshot.report.text.left_out import failure_text, left_out_text
 from fewshot.report.text.listed import listed
-from fewshot.report.wording import Cell
+from fewshot.report.wording import Cell, group_cells
 from fewshot.results.aside import aside_text
 from fewshot.results.schema import JoinedSummary
 from fewshot.tasks.base import dataset_label, head_label
@@ -72,6 +72,7 @@ def payload(
         "version": VERSION,
         "level": min(map(level_of, summary["cells"]), default=LEVEL),
         "charts": page_charts(),
+        "lines": page_lines(summary["cells"]),
         "tasks": page_tasks(cell["task"] for cell in cells),
         "datasets": _datasets(
             names, cells, thumbnails(names, cells, points, sets, thumbnail_bytes)
@@ -90,6 +91,22 @@ def page_charts() -> dict[str, dict[str, str]]:
     """Titles, axes and captions of charts that are on paper as well."""
     charts = {"calibration": calibration, "coverage": coverage, "scatter": scatter}
     return {name: asdict(chart.WORDS) for name, chart in charts.items()}
+
+
+def page_lines(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """Charts of lines of every task, data set and backbone, with the names of these."""
+    return [
+        {
+            "task": task,
+            "dataset": dataset_label(members[0]),
+            "backbone": group.backbone,
+            "feature": group.feature,
+            "chart": asdict(chart),
+        }
+        for task, of_task in cells_by_task(cells).items()
+        for group, members in group_cells(of_task).items()
+        for chart in report_of(task).lines_on_page(members)
+    ]
 
 
 def page_tasks(tasks: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.payload.run_files import RunFolder, RunFolders
 from fewshot.report.wording import estimator_names
-from fewshot.tasks.base import dataset_label, identity_of
+from fewshot.tasks.base import EPISODIC_KEYS, dataset_label, identity_of
 from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number
 
@@ -73,7 +73,7 @@ def group_by_episodes(cells: Iterable[EvaluatedCell]) -> list[EpisodeGroup]:
         drawn = (cell.get("hashes") or {}).get("episodes")
         key: Any = (cell["dataset"], cell["part"], cell["ways"], cell["shots"], drawn)
         if drawn is None:
-            key = identity_of(cell)
+            key = identity_of(cell, EPISODIC_KEYS)
         group = groups.setdefault(key, EpisodeGroup(dataset_label(cell)))
         # Only classification has rows of episodes on the page.
         group.cells.append((cast("ClassificationSummary", cell), rows))

@@ -21,12 +21,13 @@ from fewshot.report.payload.entries import (
 )
 from fewshot.report.text.measured import measured_markdown, measured_text
 from fewshot.report.wording import Cell, comparisons_of, protocol_text
-from fewshot.tasks.base import Measure, Task
+from fewshot.tasks.base import EPISODIC_KEYS, Measure, Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fewshot.report.cell_rows import CellRows
+    from fewshot.report.charts.base import Chart
     from fewshot.report.comparison.paired import EvaluatedCell
     from fewshot.report.figures.plots import Plot
 
@@ -237,6 +238,10 @@ class TaskReport:
         """Cells with their rows, of which the page shows points; None without points."""
         return [(cell, None) for cell in cells]
 
+    def lines_on_page(self, cells: Sequence[Cell]) -> list[Chart]:
+        """Charts of lines of one data set and backbone that the page shows as on paper."""
+        return []
+
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """Measures of a cell with their intervals; the one for ranking comes first."""
         return [
@@ -283,7 +288,9 @@ class TaskReport:
         settings = {"ways": "{ways}-way", "shots": "{shots}-shot"}
         where = [settings.get(name, f"{name} {{{name}}}") for name in self.settings]
         head = "with {head}" if where else "{head}"
-        return ", ".join([" ".join([*where, head]), *(f"{{{key}}}" for key in self.task.keys)])
+        # Unlabelled images are named where cells differ in them.
+        keys = (f"{{{key}}}" for key in self.task.keys if key not in EPISODIC_KEYS)
+        return ", ".join([" ".join([*where, head]), *keys])
 
     def page(self) -> dict[str, Any]:
         """Words and properties by which the page's script shows the cells."""

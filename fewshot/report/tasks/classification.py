@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from fewshot.report.charts.base import Chart
+from fewshot.report.charts.unlabelled import unlabelled_chart
 from fewshot.report.payload.entries import (
     MeasureEntry,
     PairEntry,
@@ -33,7 +35,8 @@ class ClassificationReport(TaskReport):
     columns: ClassVar[Mapping[str, Sequence[str]]] = {
         "episodes": ("episode", "classes", "actual_error"),
         "predictions": (
-            "episode", "estimator", "predicted_error", "lower", "upper", "actual_error",
+            "episode", "estimator", "sees_unlabelled", "predicted_error", "lower", "upper",
+            "actual_error",
         ),
     }  # fmt: skip
     cost_caption = (
@@ -72,6 +75,7 @@ class ClassificationReport(TaskReport):
             "mae": "mae_vs_shots",
             "calibration": "calibration_curve",
             "coverage": "coverage_vs_nominal",
+            "unlabelled": "mae_vs_unlabelled",
         }
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:
@@ -88,6 +92,11 @@ class ClassificationReport(TaskReport):
 
         tables = RowsByCell(rows["episodes"], rows["predictions"])
         return [(cell, tables.of(cell)) for cell in cells]
+
+    def lines_on_page(self, cells: Sequence[Cell]) -> list[Chart]:
+        """Predicted errors by the number of unlabelled images."""
+        charts = (unlabelled_chart(_typed(cells), measure) for measure in ("mae", "width"))
+        return [chart for chart in charts if chart is not None]
 
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""

@@ -16,11 +16,12 @@ from fewshot.report.comparison.order import no_order_notes
 from fewshot.report.wording import (
     ORACLE_MARK,
     UNLABELLED_MARK,
+    EstimatorColumn,
     any_partly_missing,
-    best_estimator,
-    compared,
+    differently_drawn,
     display_name,
-    estimator_names,
+    drawn_text,
+    estimator_columns,
     fallback_notes,
     group_cells,
     half_width_text,
@@ -29,6 +30,7 @@ from fewshot.report.wording import (
     interval_levels_text,
     level_text,
     missing_notes,
+    nearest_estimators,
     oracle_names,
     percent_interval,
     plain,
@@ -41,6 +43,9 @@ from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
 ESTIMATOR_GAP = "   "
+# Between estimators that saw unlabelled images and others.
+GROUP_GAP = " | "
+UNLABELLED = "unlabelled"
 SEES_UNLABELLED = "sees the unlabelled images of the episode; others the support alone"
 SEES_QUERIES = "sees the labelled queries: an upper bound, not an estimate"
 
@@ -59,7 +64,7 @@ def classification_markdown(cells: Sequence[ClassificationSummary]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
     for rows in group_cells(cells).values():
-        names = estimator_names(rows)
+        names = estimator_columns(rows)
         titles = (f"{_title(rows, name)}: {_meaning(rows, name)}" for name in names)
         header = [*_left_header(rows), *titles]
         lines = [header, ["---", *["---:"] * (len(header) - 1)]]
@@ -80,13 +85,21 @@ def classification_markdown(cells: Sequence[ClassificationSummary]) -> str:
 
 def _block(cells: Sequence[ClassificationSummary]) -> str:
     row_labels = aligned([_left_header(cells), *(_left_entries(cell, cells) for cell in cells)])
-    lines = [heading_text(cells), protocol_text(cells)]
-    for columns in _fitting([_column(cells, name) for name in estimator_names(cells)], row_labels):
+    lines = [heading_text(cells), *wrapped(protocol_text(cells), "  ")]
+    for columns in _fitting(cells, row_labels):
         rows = [" " * len(row_labels[0]), *row_labels]
-        for column in columns:
-            rows = [a + ESTIMATOR_GAP + b for a, b in zip(rows, column, strict=True)]
+        for i, column in enumerate(columns):
+            other = i > 0 and column.sees != columns[i - 1].sees
+            gap = GROUP_GAP if other else ESTIMATOR_GAP
+            rows = [a + gap + b for a, b in zip(rows, _column(cells, column), strict=True)]
         rule = "-" * max(len(row.rstrip()) for row in rows)
-        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(r.rstrip() for r in rows[2:])]
+        # Cells that have none of these estimators, or in which they saw something else, are above.
+        shown = [
+            row
+            for cell, row in zip(cells, rows[2:], strict=True)
+            if not cell["estimators"] or any(column.row(cell) for column in columns)
+        ]
+        lines += ["", *(row.rstrip() for row in rows[:2]), rule, *(row.rstrip() for row in shown)]
     last_heading = ""
     for heading, note in _notes(cells):
         lines += ["", heading] if heading != last_heading else []
@@ -107,12 +120,14 @@ def _notes(cells: Sequence[ClassificationSummary]) -> Iterator[tuple[str, str]]:
         yield "Does not tell these episodes apart:", f"{name}, {where}: {reason}"
 
 
-def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[str]]]:
+def _fitting(
+    cells: Sequence[ClassificationSummary], row_labels: list[str]
+) -> list[list[EstimatorColumn]]:
     """Estimator columns grouped into blocks that fit the width, at least one column each."""
-    blocks: list[list[list[str]]] = [[]]
+    blocks: list[list[EstimatorColumn]] = [[]]
     used = len(row_labels[0])
-    for column in columns:
-        needed = len(ESTIMATOR_GAP) + len(column[0])
+    for column in estimator_columns(cells):
+        needed = len(ESTIMATOR_GAP) + len(_column(cells, column)[0])
         if blocks[-1] and used + needed > WIDTH:
             blocks.append([])
             used = len(row_labels[0])
@@ -121,7 +136,7 @@ def _fitting(columns: list[list[str]], row_labels: list[str]) -> list[list[list[
     return blocks
 
 
-def _column(cells: Sequence[ClassificationSummary], name: str) -> list[str]:
+def _column(cells: Sequence[ClassificationSummary], name: EstimatorColumn) -> list[str]:
     """Lines of an estimator's columns below its name, with room for the star."""
     covered = _covered(cells, name)
     header = ["pred", "MAE ", *["cov"] * covered]
@@ -137,22 +152,24 @@ def _column(cells: Sequence[ClassificationSummary], name: str) -> list[str]:
     return [title.rjust(width), *(line.rjust(width) for line in lines)]
 
 
-def _title(cells: Sequence[ClassificationSummary], name: str) -> str:
-    return display_name(short(name), name in oracle_names(cells), name in unlabelled_names(cells))
+def _title(cells: Sequence[ClassificationSummary], column: EstimatorColumn) -> str:
+    return display_name(short(column.name), column.name in oracle_names(cells), column.sees)
 
 
-def _meaning(cells: Sequence[ClassificationSummary], name: str) -> str:
+def _meaning(cells: Sequence[ClassificationSummary], name: EstimatorColumn) -> str:
     return "pred (MAE; cov)" if _covered(cells, name) else "pred (MAE)"
 
 
-def _covered(cells: Sequence[ClassificationSummary], name: str) -> bool:
+def _covered(cells: Sequence[ClassificationSummary], column: EstimatorColumn) -> bool:
     """Whether the estimator has intervals in any of the cells."""
-    return any(is_number(cell["estimators"].get(name, {}).get("coverage")) for cell in cells)
+    return any(is_number(column.row(cell).get("coverage")) for cell in cells)
 
 
-def _estimator_entry(cell: ClassificationSummary, name: str, covered: bool) -> list[str]:
-    row = cell["estimators"].get(name, {})
-    star = "*" if best_estimator(cell) == name and len(compared(cell)) > 1 else ""
+def _estimator_entry(
+    cell: ClassificationSummary, column: EstimatorColumn, covered: bool
+) -> list[str]:
+    row = column.row(cell)
+    star = "*" if row and column.name in nearest_estimators(cell) else ""
     entry = [percent(row.get("predicted_error")), percent(row.get("mae")) + star]
     return entry + [percent(row.get("coverage"), digits=0)] * covered
 
@@ -160,7 +177,8 @@ def _estimator_entry(cell: ClassificationSummary, name: str, covered: bool) -> l
 def _left_header(cells: Sequence[ClassificationSummary]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
     classes = [OTHER_CLASSES] if _has_classes(cells) else []
-    return ["head", "ways", "shots", *seed, "accuracy %", *classes, "error %"]
+    unlabelled = [UNLABELLED] if differently_drawn(cells) else []
+    return ["head", "ways", "shots", *unlabelled, *seed, "accuracy %", *classes, "error %"]
 
 
 def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
@@ -169,7 +187,9 @@ def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
 
 
 def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
-    numbers = [cell["ways"], cell["shots"]]
+    numbers: list[object] = [cell["ways"], cell["shots"]]
+    if differently_drawn(cells):
+        numbers.append(drawn_text(cell, cells))
     if "seed" in _left_header(cells):
         numbers.append(cell["seed"])
     measured = [percent_interval(cell["accuracy"])]
@@ -201,7 +221,7 @@ def _legend(cells: Sequence[ClassificationSummary]) -> str:
             f"{level} if the interval is right"
         )
     if unlabelled_names(cells):
-        meaning[UNLABELLED_MARK] = SEES_UNLABELLED
+        meaning[UNLABELLED_MARK] = f"{SEES_UNLABELLED}; * marks the lowest of either"
     if oracles:
         meaning[ORACLE_MARK] = f"{SEES_QUERIES}, left out of the comparison"
     return legend(meaning)

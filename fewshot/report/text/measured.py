@@ -122,7 +122,7 @@ def _elsewhere(report: TaskReport, measure: Measure) -> Callable[[Cell], str]:
 
 
 def _text_of(name: str) -> Callable[[Cell], str]:
-    return lambda row: plain(row.get(name, "-"))
+    return lambda row: plain(row.get(name, "-")) or "-"
 
 
 def _title(report: TaskReport, name: str) -> str:

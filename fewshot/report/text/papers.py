@@ -11,7 +11,7 @@ from fewshot.report.text.pivot import latex_table, markdown_table
 from fewshot.report.wording import Cell, oracle_names
 from fewshot.results.joining import Store
 from fewshot.results.measures import entries, has_estimators, main_measure
-from fewshot.results.pivot import Pivot, Place, keys, pivot
+from fewshot.results.pivot import Pivot, Place, keys, pivot, place_order
 from fewshot.tasks import task_named
 from fewshot.tasks.base import dataset_label, head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
@@ -96,8 +96,8 @@ def labelled(table: Pivot) -> Pivot:
         table,
         row_keys=row_keys,
         column_keys=column_keys,
-        rows=sorted(rows.values(), key=_order),
-        columns=sorted(columns.values(), key=_order),
+        rows=sorted(rows.values(), key=place_order),
+        columns=sorted(columns.values(), key=place_order),
         entries=entries,
     )
 
@@ -114,15 +114,6 @@ def _labels(
         texts = {name: LABELS[name][1](values) for name in folded.values()}
         shown[place] = tuple(texts.get(key, values[key]) for key in kept)
     return kept, shown
-
-
-def _order(place: Place) -> tuple[Any, ...]:
-    """Sort key: None first, then numbers by size, then names alphabetically."""
-    return tuple(
-        (value is not None, isinstance(value, str), 0 if isinstance(value, str) else value or 0,
-         str(value))
-        for value in place
-    )  # fmt: skip
 
 
 def _without_oracles(cells: Sequence[ClassificationSummary]) -> list[str]:

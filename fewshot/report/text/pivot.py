@@ -6,15 +6,16 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from fewshot.report.aligned import markdown
 from fewshot.report.text.csv_cells import csv_cell
-from fewshot.report.wording import plain
+from fewshot.report.wording import UNLABELLED_MARK, display_name, drawn_name, plain
 from fewshot.results.measures import measure_named
+from fewshot.results.pivot import saw_unlabelled
 from fewshot.results.schema import CellSummary
-from fewshot.tasks.base import NEITHER, dataset_label
+from fewshot.tasks.base import EPISODIC_KEYS, NEITHER, dataset_label
 from fewshot.units import counted, decimal, percent, short_percent
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\"": r"\textquotedbl{}",
+    UNLABELLED_MARK: r"$\ddagger$",
     "[": "{[}", "*": "{*}",  # read as arguments by a preceding command
 }  # fmt: skip
 LONGEST_HASH = 12
+ESTIMATOR = "estimator"
 POPULATIONS = {
     "episodes": "over episodes (other draws from these images of these classes)",
     "images": "over images (other images of these classes)",
@@ -37,7 +40,9 @@ POPULATIONS = {
 
 def latex(text: object) -> str:
     """`text` with the characters escaped that have a meaning in TeX."""
-    return re.sub(r"[\\{}&%$#_~^<>|\"\[*]", lambda match: TEX[match[0]], plain(text))
+    return re.sub(
+        rf"[\\{{}}&%$#_~^<>|\"\[*{UNLABELLED_MARK}]", lambda match: TEX[match[0]], plain(text)
+    )
 
 
 def latex_table(table: Pivot) -> str:
@@ -48,7 +53,7 @@ def latex_table(table: Pivot) -> str:
     last = len(table.column_keys) - 1
     for level, key in enumerate(table.column_keys):
         row_titles = names if level == last else [""] * len(names)
-        groups = [(_title(key, place[level]), 1) for place in table.columns]
+        groups = [(_title(key, place[level], seeing(table)), 1) for place in table.columns]
         if level < last:
             groups = _spans(table, level)
         titles = [
@@ -64,7 +69,7 @@ def latex_table(table: Pivot) -> str:
         numbers = [
             _tex(table.entries.get((row, column)), table, digits) for column in table.columns
         ]
-        lines.append(" & ".join([*map(latex, _shown(row)), *numbers]) + r" \\")
+        lines.append(" & ".join([*map(latex, _shown(table, row)), *numbers]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -80,7 +85,8 @@ def _spans(table: Pivot, level: int) -> list[tuple[str, int]]:
     """Titles of a level of columns, and the number of columns that each spans."""
     groups = itertools.groupby(table.columns, key=lambda place: place[: level + 1])
     return [
-        (_title(table.column_keys[level], key[-1]), len(list(columns))) for key, columns in groups
+        (_title(table.column_keys[level], key[-1], seeing(table)), len(list(columns)))
+        for key, columns in groups
     ]
 
 
@@ -104,7 +110,7 @@ def markdown_table(table: Pivot) -> str:
         numbers = [
             _mark(table.entries.get((row, column)), table, digits) for column in table.columns
         ]
-        lines.append([*(markdown(plain(text)) for text in _shown(row)), *numbers])
+        lines.append([*(markdown(plain(text)) for text in _shown(table, row)), *numbers])
     notes = "\n".join(f"- {markdown(line)}" for line in how_made(table))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{notes}\n"
 
@@ -136,7 +142,7 @@ def csv_table(table: Pivot) -> str:
             numbers += values if bounded else values[:1]
         writer.writerow(
             [
-                *map(csv_cell, _shown(row)),
+                *(csv_cell(DASH if value is None else plain(value)) for value in row),
                 *("" if number is None else repr(number) for number in numbers),
             ]
         )
@@ -170,6 +176,11 @@ def how_made(table: Pivot) -> list[str]:
         lines.append(
             "Bold: best of the column. The best of many on the same episodes is flattered."
         )
+    if seeing(table):
+        lines.append(
+            f"{UNLABELLED_MARK}: saw unlabelled images; bold and underlined among those that did, "
+            "and among the others."
+        )
     if table.measure == "mae":
         lines.append(
             "How near predictions came on average; whether they tell episodes apart is another "
@@ -187,7 +198,8 @@ def how_made(table: Pivot) -> list[str]:
 def _hashes(cells: Sequence[CellSummary]) -> list[str]:
     """Lines with the hashes of the episodes and features of the cells."""
     lines = []
-    for kind, named in (("episodes", ("dataset", "ways", "shots", "seed")),
+    drawn = EPISODIC_KEYS if any(cell.get(key) for cell in cells for key in EPISODIC_KEYS) else ()
+    for kind, named in (("episodes", ("dataset", "ways", "shots", *drawn, "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
         hashes = {
             (*_named(cell, named), str(cell["hashes"][kind])[:LONGEST_HASH]): None
@@ -199,7 +211,7 @@ def _hashes(cells: Sequence[CellSummary]) -> list[str]:
 
 
 def _named(cell: Mapping[str, object], names: Iterable[str]) -> list[Any]:
-    return [dataset_label(cell) if name == "dataset" else cell[name] for name in names]
+    return [dataset_label(cell) if name == "dataset" else cell.get(name) for name in names]
 
 
 def _reasons(table: Pivot) -> list[str]:
@@ -244,21 +256,44 @@ def _numbers(entry: Entry, table: Pivot, digits: int) -> tuple[str, str]:
     return percent(entry.mean, digits=digits), half
 
 
-def _title(key: str, value: Any) -> str:
+def _title(key: str, value: Any, seen: Collection[Any] = ()) -> str:
     if value is None:
         return DASH
     if key in ("shots", "ways"):
         return counted(value, key[:-1])
-    return f"{key} {value}" if key in ("seed", "queries", "prevalence") else str(value)
+    if key in EPISODIC_KEYS:
+        return drawn_name(str(value or ""))
+    named = key in ("seed", "queries", "prevalence")
+    return f"{key} {value}" if named else _marked_name(key, value, seen)
+
+
+def _marked_name(key: str, value: Any, seen: Collection[Any]) -> str:
+    """A name, with a mark if it is one of the estimators that saw unlabelled images."""
+    return display_name(str(value), False, key == ESTIMATOR and value in seen)
+
+
+def seeing(table: Pivot) -> set[Any]:
+    """Estimators of the table that saw unlabelled images in any of its cells."""
+    return {
+        cast("Mapping[str, Any]", cell).get(ESTIMATOR)
+        for entry in table.entries.values()
+        if saw_unlabelled(entry)
+        for cell in entry.cells
+    }
 
 
 def _column_title(table: Pivot, column: Sequence[Any]) -> str:
-    return _title_of(table.column_keys, column)
+    return _title_of(table.column_keys, column, seeing(table))
 
 
-def _title_of(keys: Sequence[str], place: Sequence[Any]) -> str:
-    return " ".join(_title(key, value) for key, value in zip(keys, place, strict=False))
+def _title_of(keys: Sequence[str], place: Sequence[Any], seen: Collection[Any] = ()) -> str:
+    titles = (_title(key, value, seen) for key, value in zip(keys, place, strict=False))
+    return " ".join(titles)
 
 
-def _shown(row: Sequence[Any]) -> list[str]:
-    return [DASH if value is None else plain(value) for value in row]
+def _shown(table: Pivot, row: Sequence[Any]) -> list[str]:
+    return [
+        DASH if value is None or (key in EPISODIC_KEYS and not value)
+        else plain(_marked_name(key, value, seeing(table)))
+        for key, value in zip(table.row_keys, row, strict=True)
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from fewshot.statistics.predictions import (
     interval_metrics,
     prediction_metrics,
 )
-from fewshot.tasks.base import columns_of
+from fewshot.tasks.base import EPISODIC_KEYS, columns_of
 from fewshot.tasks.calibration.choosing import (
     calibrate,
     check_calibration,
@@ -172,7 +173,7 @@ def _episode_rows(
     rows["actual_error"] = error
     rows["accuracy"] = 1 - error
     rows["query_error"] = np.nansum(by_class * queries, -1) / queries.sum(-1)
-    return rows[list(columns_of(EPISODES))]
+    return rows[list(columns_of(EPISODES, EPISODIC_KEYS))]
 
 
 def _prediction_rows(
@@ -182,7 +183,7 @@ def _prediction_rows(
     calibrated: Mapping[str, str],
     sees: Collection[str],
 ) -> pd.DataFrame:
-    tables, columns = [], list(columns_of(PREDICTIONS))
+    tables, columns = [], list(columns_of(PREDICTIONS, EPISODIC_KEYS))
     for name, guess in predicted.items():
         table = rows[["episode", "actual_error"]].assign(**cell, estimator=name)
         table["calibration"], table["sees_unlabelled"] = calibrated[name], name in sees
@@ -217,6 +218,7 @@ def _estimator_summaries(
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,
+            "reservations": reason_counts(guess.reasons[fell_back]),
             "level": getattr(estimators[name], "level", None) if has_interval else None,
             **prediction_metrics(guess.error, actual, baseline),
             **interval_metrics(guess.lower, guess.upper, actual),
@@ -231,6 +233,12 @@ def all_reasons(reasons: NDArray) -> str | None:
     """Distinct reasons of all episodes as a text; None without any."""
     parts = (part for text in dict.fromkeys(reasons.tolist()) for part in str(text).split("; "))
     return "; ".join(dict.fromkeys(parts)) or None
+
+
+def reason_counts(reasons: NDArray) -> dict[str, int]:
+    """Number of episodes by reason, the most frequent first; an episode may have several."""
+    parts = Counter(part for text in reasons.tolist() for part in set(str(text).split("; ")))
+    return dict(sorted(parts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def _base_summary(base: BaseEpisodes, errors: NDArray | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class EstimatorSummary(TypedDict, total=False):
     reason: str | None
     fallbacks: int
     fallback_reason: str | None
+    reservations: dict[str, int]
     predicted_error: float | None
     mae: float | None
     mae_interval: Interval | None

@@ -87,9 +87,11 @@ class Classification(EpisodicTask):
         for name, interval in means.items():
             yield name, shots, float(cast("float", interval["mean"]))
         for estimator, row in (summary.get("estimators") or {}).items():
+            # Of another kind than the curve of the same estimator from the support alone.
+            label = f"{estimator} (unlabelled)" if row.get("sees_unlabelled") else estimator
             for name in LOGGED:
                 if (value := row.get(name)) is not None:
-                    yield f"{estimator}/{name}", shots, float(cast("float", value))
+                    yield f"{label}/{name}", shots, float(cast("float", value))
 
 
 def _summary(cell: CellSummary) -> ClassificationSummary:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewshot.exceptions import FewshotError
 from fewshot.memory import memory_error
-from fewshot.tasks.base import Task, TaskOutput
+from fewshot.tasks.base import EPISODIC_KEYS, Task, TaskOutput
 from fewshot.units import counted
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ class EpisodicTask(Task):
     """A task whose cells are one head on one set of episodes.
 
     A derived class declares its rows and measures, and implements `evaluate`; the rest has
-    defaults.
+    defaults. ``keys`` of its own come beside those of this class, ``{**EpisodicTask.keys, ...}``.
     """
+
+    keys: ClassVar[Mapping[str, str]] = EPISODIC_KEYS
 
     def evaluate(
         self,

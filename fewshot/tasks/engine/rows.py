@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import pandas as pd
 
 from fewshot.datasets.part_names import NOVEL
 from fewshot.episodes.episode_set import EpisodeSet
+from fewshot.episodes.unlabelled_sampling import EQUAL
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result, check_rows
@@ -25,9 +27,15 @@ def bank_columns(bank: FeatureBank) -> BankColumns:
     }
 
 
+class EpisodicColumns(CellColumns):
+    """Columns that identify a cell of an episodic task."""
+
+    unlabelled_images: str
+
+
 def cell_columns(
     task: str, bank: FeatureBank, episodes: EpisodeSet, head: tuple[str, Head], seed: int
-) -> CellColumns:
+) -> EpisodicColumns:
     """Columns that identify a cell of a head on episodes."""
     name, classifier = head
     return {
@@ -38,6 +46,7 @@ def cell_columns(
         "ways": episodes.ways,
         "shots": episodes.shots,
         "seed": seed,
+        "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
     }
 
 
@@ -57,6 +66,25 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
     if episodes.has_unlabelled:
         number = round(float(episodes.unlabelled_counts.mean()) / episodes.ways)
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
+
+
+def unlabelled_text(facts: UnlabelledFacts) -> str:
+    """A text that tells ways of drawing unlabelled images apart; empty without any.
+
+    Examples
+    --------
+    >>> unlabelled_text({"unlabelled": 15, "unlabelled_shares": "dirichlet", "strangers": 0.25})
+    '15 dirichlet + 25 % strangers'
+    """
+    number, shares = facts.get("unlabelled"), facts.get("unlabelled_shares")
+    strangers = facts.get("strangers")
+    if number is None:
+        return ""
+    text = f"{number}" if shares in (None, EQUAL) else f"{number} {shares}"
+    if not strangers:
+        return text
+    share = strangers if isinstance(strangers, str) else f"{100 * float(strangers):g} %"
+    return f"{text} + {share} strangers"
 
 
 def completed(
@@ -84,7 +112,8 @@ def completed(
         "head_uses": sorted(head[1].uses),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
     }
-    tables = {name: _identified(rows, columns) for name, rows in result.tables.items()}
+    identity = {name: value for name, value in columns.items() if name in task.identity}
+    tables = {name: _identified(rows, identity) for name, rows in result.tables.items()}
     whole = Result(
         tables, cast("CellSummary", {**dict(columns), **facts, **result.summary}), result.calibrator
     )
@@ -92,6 +121,6 @@ def completed(
     return whole
 
 
-def _identified(rows: pd.DataFrame, columns: CellColumns) -> pd.DataFrame:
+def _identified(rows: pd.DataFrame, columns: Mapping[str, object]) -> pd.DataFrame:
     missing = {name: value for name, value in columns.items() if name not in rows}
     return rows.assign(**cast("dict[str, str | int]", missing)) if missing else rows

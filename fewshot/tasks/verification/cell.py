@@ -19,7 +19,7 @@ from fewshot.results.result import Result
 from fewshot.results.schema import CellColumns
 from fewshot.statistics.paired import differences
 from fewshot.statistics.populations import population_intervals
-from fewshot.tasks.base import columns_of, head_label
+from fewshot.tasks.base import EPISODIC_KEYS, columns_of, head_label
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.least_shots import check_least_shots
 from fewshot.tasks.engine.rows import cell_columns
@@ -199,4 +199,4 @@ def _rows(
     rows["target"] = names[episodes.classes].reshape(-1)
     for name, values in measures._asdict().items():
         rows[name] = values.reshape(-1)
-    return rows[list(columns_of(TARGETS))]
+    return rows[list(columns_of(TARGETS, EPISODIC_KEYS))]

@@ -27,6 +27,7 @@ from fewshot.statistics.populations import mean_interval
 NAMES = {
     "task": "classification", "dataset": "photos", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 2, "seed": 0,
+    "unlabelled_images": "",
 }  # fmt: skip
 EPISODES = 12
 
