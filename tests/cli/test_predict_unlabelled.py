@@ -162,7 +162,7 @@ def test_what_the_checks_say(tmp_path, calibrator, counts, reasons, detail):
     said = [text for text in made.best.warnings if text.startswith(every)]
     assert len(said) == bool(reasons)
     assert all(text.partition(":")[0] in reasons and re.search(detail, text) for text in said)
-    assert seen.outside == pytest.approx((classes > 3).mean(), abs=0.08)
+    assert seen.outside == pytest.approx((classes > 3).mean(), abs=0.15)
     assert seen.strangers == (STRANGERS in reasons or MOSTLY_STRANGERS in reasons)
     assert ("as is usual" in " ".join(repr(made).split())) != seen.strangers
     assert seen.error_support != made.best.error
