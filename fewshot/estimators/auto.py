@@ -46,9 +46,10 @@ from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
 
 SOURCES = ("auto", "base", "datasets")
-LEARNED_HEADS = ("ncm", "lda")  # of the calibrator in the package
+LEARNED_HEADS = ("ncm", "lda", "knn")  # of the calibrator in the package
 UNFAMILIAR_HEAD = (
-    "calibrated on nearest class mean and LDA on other data sets, and not on this head"
+    "calibrated on nearest class mean, LDA and nearest neighbours on other data sets, and not on "
+    "this head"
 )
 NOT_LEARNED = "the calibrator was fitted without unlabelled images, which were not looked at"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"

@@ -205,7 +205,7 @@ def unequal(folder, counts, copies=0, seed=5, dim=20):
 
 def test_every_reservation_is_kept_and_said_of_whom_it_is(fewshot, tmp_path):
     words, warnings, rows = forecast_of(
-        fewshot, unequal(tmp_path, [12, 1, 5], copies=3), "--head", "ncm,lda,ridge,knn"
+        fewshot, unequal(tmp_path, [12, 1, 5], copies=3), "--head", "ncm,lda,ridge,svm"
     )
     of_all = (
         "3 images are copies of others", "classes differ much in their number of images",
@@ -214,11 +214,11 @@ def test_every_reservation_is_kept_and_said_of_whom_it_is(fewshot, tmp_path):
     for text in of_all:
         assert words.count(f"Note: {text}") == 1
         assert all(any(entry.startswith(text) for entry in texts) for texts in warnings.values())
-    strange = [row["head"] for row in rows if row["head"] in ("ridge", "knn")]
-    assert f"Note on {', '.join(strange)}: calibrated on nearest class mean and LDA" in words
+    strange = [row["head"] for row in rows if row["head"] in ("ridge", "svm")]
+    assert f"Note on {', '.join(strange)}: calibrated on nearest class mean, LDA" in words
     assert "and not on this head" in words
     told_so = {head for head, texts in warnings.items() if "not on this head" in " ".join(texts)}
-    assert told_so == {"ridge", "knn"}
+    assert told_so == {"ridge", "svm"}
     assert "Note on ridge: what more images would bring is not known" in words
 
 
@@ -230,7 +230,7 @@ def test_one_image_per_class_hides_no_other_reservation(fewshot, tmp_path):
     assert "no more than an average" in words
     assert any("not on this head" in entry for entry in warnings["ridge"])
     assert not any("not on this head" in entry for entry in warnings["ncm"])
-    assert "Note on ridge: calibrated on nearest class mean and LDA" in words
+    assert "Note on ridge: calibrated on nearest class mean, LDA" in words
     assert "24 classes, where the calibration was measured on 2 to 20" in words
 
 

@@ -21,16 +21,30 @@ SUPPORT_ALONE: dict[str, tuple[str, ...]] = {
     "one shot, base classes": ("ways", "risk_base", "risk_posterior"),
     ONE_SHOT_ALONE: ("ways",),
 }
-# What unlabelled images add, without a prior of the classes and with one from base classes.
-UNLABELLED: dict[str, tuple[str, ...]] = {
-    "unlabelled": ("disagreement",),
-    "unlabelled, prior": ("disagreement", "disagreement_prior"),
-}
-REGIMES: dict[str, tuple[str, ...]] = SUPPORT_ALONE | {
-    f"{regime}, {seen}": covariates + further
-    for regime, covariates in SUPPORT_ALONE.items()
-    for seen, further in UNLABELLED.items()
-}
+# What unlabelled images add, without a prior of the classes and with one from base classes; and the
+# regimes in which there may be such a prior, or none.
+UNLABELLED = ("disagreement",)
+PRIOR = ("disagreement", "disagreement_prior")
+_ALONE = (
+    "closed",
+    "closed, some base classes",
+    "held out",
+    "not linear",
+    "one shot, base classes",
+    ONE_SHOT_ALONE,
+)
+_WITH_PRIOR = (
+    "closed, base classes",
+    "held out, base classes",
+    "not linear",
+    "one shot, base classes",
+    ONE_SHOT_ALONE,
+)
+REGIMES: dict[str, tuple[str, ...]] = (
+    SUPPORT_ALONE
+    | {f"{regime}, unlabelled": SUPPORT_ALONE[regime] + UNLABELLED for regime in _ALONE}
+    | {f"{regime}, unlabelled, prior": SUPPORT_ALONE[regime] + PRIOR for regime in _WITH_PRIOR}
+)
 # Unlabelled images per class that a calibrator is fitted for, and the case that they are the very
 # images whose error is asked for.
 NUMBERS = (5, 15, 50)

@@ -91,7 +91,9 @@ def test_estimators_get_the_drawn_images_in_their_order_and_no_labels(how):
     ]
     expected = [rows[rows >= 0].tolist() for rows in drawn.unlabelled_rows(0, 12)]
     assert got == expected
-    assert [row.name for row in dataclasses.fields(Unlabelled)] == ["features", "mask"]
+    names = [row.name for row in dataclasses.fields(Unlabelled)]
+    assert names == ["features", "mask", "measured"]
+    assert {entry.measured for _, _, entry in toy.received} == {how["unlabelled"] == "queries"}
     # One object for all estimators, whose scores are computed once.
     assert all(a is b for (*_, a), (*_, b) in zip(toy.received, same.received, strict=True))
     np.testing.assert_allclose(predicted["toy"].error, [np.mean(r) / 4096 for r in expected])
@@ -296,12 +298,10 @@ def test_base_classes_with_little_room_give_fewer_or_none():
     assert plain.episodes.hash() == none.episodes.hash()
 
 
-def test_base_episodes_for_queries_have_their_mean_number():
+def test_base_episodes_for_queries_have_their_queries():
     bank = make()
     queries = sample_episodes(bank.labels, 3, 2, 7, 5, unlabelled="queries", strangers=0.2)
-    assert unlabelled_like(queries).count == 7
-    rest = sample_episodes(np.repeat(np.arange(5), 200), 3, 2, "all", 5, unlabelled="queries")
-    assert unlabelled_like(rest).count == 50
+    assert unlabelled_like(queries).count == "queries"
     assert unlabelled_like(sample_episodes(bank.labels, 3, 2, 7, 5)) is None
     made = sample_episodes(bank.labels, 3, 2, 7, 5, unlabelled=4)
     by_hand = EpisodeSet(made.classes, made.support, made.query, bank.labels, 0, made.unlabelled)
