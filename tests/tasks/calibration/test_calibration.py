@@ -65,10 +65,9 @@ def test_every_regime_has_a_model_that_makes_sense(fitted):
         assert np.isfinite(model.coefficients).all() and np.abs(model.coefficients).max() < 3
         assert (np.diff(model.residuals) >= 0).all()
         risks = [i for i, name in enumerate(model.covariates, 1) if name.startswith("risk")]
-        if risks:  # together they make the predicted error rise
-            # One shot that neighbours hold against one other shows next to nothing.
-            shown = slice(1, None) if regime == "not linear" else slice(None)
-            assert (model.coefficients[shown, risks].sum(-1) > 0).all()
+        if risks:  # together they make the predicted error rise, and so does overlap
+            risks += [i for i, name in enumerate(model.covariates, 1) if name == "overlap"]
+            assert (model.coefficients[:, risks].sum(-1) > 0).all()
             assert model.coefficients[-1, risks].sum() > 0.1
         else:
             assert (model.coefficients[:, 1] > 0.1).all()  # more ways, more errors
