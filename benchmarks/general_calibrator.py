@@ -55,8 +55,10 @@ NOTES = (
     "General-purpose calibrator. Twelve groups of images, each under one to four backbones. A "
     "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
     "icons and scans, as most images of users are photographs. Half of the classes of a bank, at "
-    "random, give the episodes; the others serve as base classes for the regimes that have them. "
-    "left_out: 5-way figures on groups that were left out of the fit. Made by "
+    "random, give the episodes, of random and of confusable classes; the others serve as base "
+    "classes for the regimes that have them. Unlabelled images: 5, 15 and 50 per class, or the "
+    "queries, with uneven shares and strangers. "
+    "left_out: 5-way figures, random classes, on groups that were left out of the fit. Made by "
     "benchmarks/general_calibrator.py."
 )
 
