@@ -36,7 +36,7 @@ BASE_STREAM = 1
 QUERIES_LEFT = 5
 # Share of the base classes that unlabelled images must leave large enough to be drawn.
 KEPT = 0.75
-MOST_FOLDS = 4
+MOST_FOLDS = 5
 JUDGED = "no base classes: they are the judged ones (episodes.part=base)"
 
 
@@ -271,14 +271,15 @@ def _folds(
 def number_of_folds(classes: int, ways: int) -> int:
     """Folds of base classes: 0 if classes are too few for episodes of some and a prior from others.
 
-    Folds of two episodes' classes where possible, so that their episodes differ in classes.
+    As many as possible, as a prior from fewer classes labels worse than that from all, which serves
+    novel classes; but with more classes than ways where that can be, so that episodes differ.
     """
     possible = [
         folds
         for folds in range(2, min(MOST_FOLDS, classes // ways) + 1)
         if classes - -(-classes // folds) >= ENOUGH_CLASSES
     ]
-    varied = [folds for folds in possible if classes // folds >= 2 * ways]
+    varied = [folds for folds in possible if classes // folds > ways]
     return max(varied or possible, default=0)
 
 
