@@ -16,8 +16,9 @@ criterion picks the lower predicted error or the higher score:
     hindsight    always the one with the lower mean error over the tasks of its data set and split
     constant     the lower mean error of base-class episodes: the same for all tasks
     loo          leave-one-out of the support
-    alone        auto, calibrated on other data sets, and no base classes at all
-    base         auto, calibrated on base classes of the same data set
+    alone        auto from the support, calibrated on other data sets, no base classes at all
+    base         auto from the support, calibrated on base classes of the same data set
+    unlabelled   the same two with --unlabelled images per class, which are not measured
     logme, h_score, transrate, gbc    scores of the backbone, which cannot choose a head
 
 `right` is the share of picks of the lower actual error, without pairs of equal errors; `regret` the
@@ -37,13 +38,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from common import Alone, write
+from common import Alone, AloneSupport, write
 from numpy.typing import NDArray
 
 import fewshot
 from fewshot.datasets import random_parts
 from fewshot.episodes import EpisodeSet
-from fewshot.estimators import Auto, Constant, LeaveOneOut
+from fewshot.estimators import Auto, AutoSupport, Constant, LeaveOneOut
 from fewshot.features import open_bank
 from fewshot.statistics import TRANSFER_SCORES, mean_interval
 
@@ -57,8 +58,10 @@ def estimators(calibrator: str | None) -> dict[str, Any]:
     return {
         "constant": Constant(),
         "loo": LeaveOneOut(),
-        "alone": Alone("datasets", calibrator),
-        "base": Auto("base", calibrator),
+        "alone": AloneSupport("datasets", calibrator),
+        "base": AutoSupport("base", calibrator),
+        "alone, unlabelled": Alone("datasets", calibrator),
+        "base, unlabelled": Auto("base", calibrator),
     }
 
 
@@ -119,7 +122,9 @@ def nearness(data: Data, classes: NDArray) -> NDArray:
     return total / len(data.features)
 
 
-def tasks(data: Data, novel: NDArray, ways: int, shots: int, count: int, seed: int) -> EpisodeSet:
+def tasks(
+    data: Data, novel: NDArray, ways: int, shots: int, unlabelled: int, count: int, seed: int
+) -> EpisodeSet:
     """Tasks of novel classes: random ones, and by turns a class and those nearest to it."""
     rng = np.random.default_rng(seed)
     distances = nearness(data, novel)
@@ -129,17 +134,24 @@ def tasks(data: Data, novel: NDArray, ways: int, shots: int, count: int, seed: i
             chosen.append(novel[np.argsort(distances[rng.integers(len(novel))])[:ways]])
         else:
             chosen.append(rng.choice(novel, ways, replace=False))
-    support = [
-        [rng.choice(np.flatnonzero(data.labels == c), shots, replace=False) for c in classes]
-        for classes in chosen
-    ]
-    return EpisodeSet(np.array(chosen), np.array(support), None, data.labels)
+    number = shots + unlabelled
+    drawn = np.array(
+        [
+            [rng.choice(np.flatnonzero(data.labels == c), number, replace=False) for c in classes]
+            for classes in chosen
+        ]
+    )
+    images = rng.permuted(drawn[..., shots:].reshape(count, -1), axis=1)
+    without_labels = images if unlabelled else None
+    return EpisodeSet(
+        np.array(chosen), drawn[..., :shots], None, data.labels, unlabelled=without_labels
+    )
 
 
 def outcomes(data: Data, shots: int, split: int, given: argparse.Namespace) -> Outcomes | None:
     """Actual errors and criteria of the tasks of one split; None of too few classes."""
     size = np.bincount(data.labels)
-    kept = np.isin(data.labels, np.flatnonzero(size >= shots + given.queries))
+    kept = np.isin(data.labels, np.flatnonzero(size >= shots + given.unlabelled + given.queries))
     labels = np.unique(data.labels[kept], return_inverse=True)[1]
     data = Data(data.name, {b: rows[kept] for b, rows in data.features.items()}, labels)
     classes = len(np.unique(labels))
@@ -147,7 +159,7 @@ def outcomes(data: Data, shots: int, split: int, given: argparse.Namespace) -> O
         return None
     parts = np.array(random_parts(classes, 0.5, split))
     novel = np.flatnonzero(parts == "novel")
-    drawn = tasks(data, novel, given.ways, shots, given.tasks, split)
+    drawn = tasks(data, novel, given.ways, shots, given.unlabelled, given.tasks, split)
     predicted: dict[str, list[NDArray]] = {}
     actual = []
     for features in data.features.values():
@@ -260,7 +272,8 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5])
     parser.add_argument("--tasks", type=int, default=100, help="of a data set and split")
     parser.add_argument("--splits", type=int, default=2)
-    parser.add_argument("--queries", type=int, default=10, help="per class, at least")
+    parser.add_argument("--unlabelled", type=int, default=15, help="images per class")
+    parser.add_argument("--queries", type=int, default=5, help="per class, at least")
     parser.add_argument("--calibrator", metavar="FILE")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()

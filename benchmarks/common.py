@@ -15,12 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from fewshot.estimators import Auto, BaseClasses
+from fewshot.estimators import Auto, AutoSupport, BaseClasses
 from fewshot.features import FeatureBank, make_bank
 
 
 class Alone(Auto):
     """``auto`` without a look at the base classes."""
+
+    def fit(self, base: BaseClasses) -> Self:
+        """Take no notice of `base`."""
+        return super().fit(BaseClasses())
+
+
+class AloneSupport(AutoSupport):
+    """``auto_support`` without a look at the base classes."""
 
     def fit(self, base: BaseClasses) -> Self:
         """Take no notice of `base`."""

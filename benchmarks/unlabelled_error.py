@@ -25,29 +25,20 @@ import argparse
 import json
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Alone, half_over_splits, table
+from common import Alone, AloneSupport, half_over_splits, table
 from predicted_error import Data, from_bank, from_file, from_images
 
 import fewshot
 from fewshot.datasets import random_parts
-from fewshot.estimators import Auto, AutoSupport, BaseClasses, estimators
-from fewshot.exceptions import FewshotError
+from fewshot.estimators import Auto, AutoSupport, estimators
 
 PUBLISHED = ("confidence", "doc", "atc", "gde", "cot", "nuclear_norm", "mano")
 OURS = ("auto", "auto_support", "alone", "alone_support")
 LEFT = 5  # images of a class beside shots and unlabelled ones, at least
-
-
-class AloneSupport(AutoSupport):
-    """``auto_support`` without a look at the base classes."""
-
-    def fit(self, base: BaseClasses) -> Self:
-        """Take no notice of `base`."""
-        return super().fit(BaseClasses())
 
 
 def condition(text: str) -> dict[str, Any]:
@@ -108,7 +99,7 @@ def measure(
                 dataset=data[0],
                 **condition(unlabelled),
             )
-        except FewshotError as error:
+        except fewshot.FewshotError as error:
             print(f"{data[0]}, {ways} ways, {shots} shots, {unlabelled}: {error}", flush=True)
             return []
         cell = {"data": data[0], "head": head, "ways": ways, "shots": shots}

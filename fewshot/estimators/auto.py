@@ -130,6 +130,9 @@ class Auto(ErrorEstimator):
         self.general()
         self.fitted_: dict[str, Model] = {}
         self.usual_: Usual | None = None
+        # With unlabelled images, what the support alone needs is fitted when it is asked for: in
+        # most runs never, and heads that are slow to refit are asked once less.
+        self.deferred_ = False
         if self.source == "base" and not base.has_episodes:
             raise FewshotError(
                 "estimator.auto.source",
@@ -139,12 +142,16 @@ class Auto(ErrorEstimator):
         if self.source != "datasets" and base.has_episodes:
             if self.unlabelled == "used" and base.has_unlabelled:
                 self._calibrate_with_unlabelled(base)
+                self.deferred_ = True
             else:
                 self._calibrate(base)
         return self
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations, from the support alone."""
+        if getattr(self, "deferred_", False):
+            self._calibrate(self.base_)
+            self.deferred_ = False
         return self._predict(support, head, None)
 
     def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
@@ -257,16 +264,18 @@ class Auto(ErrorEstimator):
         # classes. The latter serves users who apply the saved calibrator without base classes.
         assert base.errors_by_class is not None and base.members is not None
         rows, shots = rows_of(base)
+        models = {}
         for regime, x in rows.items():
             if regime != list(rows)[-1] and regime not in self.general().models:
                 continue  # a user's calibrator may not have this regime
-            self.fitted_[regime] = refit(
+            models[regime] = refit(
                 self.general().model(regime),
                 x,
                 shots,
                 base.errors_by_class.numpy(),
                 base.members.numpy(),
             )
+        self.fitted_ = {**self.fitted_, **models}
 
     def _calibrate_with_unlabelled(self, base: BaseClasses) -> None:
         """Calibrate on episodes with unlabelled images; in folds where a prior is used."""

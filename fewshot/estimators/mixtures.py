@@ -17,7 +17,7 @@ STEPS = 6
 # The likelihood of an image counts this much: features of one image are not independent, so that a
 # product over dimensions is far too sure. Chosen on the data sets of the general calibrator.
 K_MEANS_TEMPERATURE = 0.5
-PRIOR_TEMPERATURE = 0.2
+PRIOR_TEMPERATURE = 0.2  # in 128 dimensions, inversely proportional to them, 1 at most
 PRIOR_RANK = 128  # leading directions within classes that the prior is used in
 PRIOR_STEPS = 4
 OUTSIDE = 0.05  # share of images of none of the classes, before any is seen
@@ -27,6 +27,7 @@ LEAST_OUTSIDE, MOST_OUTSIDE = 1e-3, 0.6
 # they are. Without a prior the mixture leaves more of the classes' own images outside.
 K_MEANS_GATE = (0.33, 0.42)
 PRIOR_GATE = (0.05, 0.15)
+UNSUITED = (0.6, 0.8)
 TINY = 1e-12
 
 
@@ -197,7 +198,7 @@ def posterior_mixture(
     within: Tensor,
     between: Tensor,
     steps: int = PRIOR_STEPS,
-    temperature: float = PRIOR_TEMPERATURE,
+    temperature: float | None = None,
 ) -> Tensor:
     r"""Responsibilities (E, U, N) under a Gaussian prior of the classes from base classes.
 
@@ -215,10 +216,12 @@ def posterior_mixture(
     within, between : Tensor of shape (d,)
         Variances W and B along them.
     steps : int
-    temperature : float
-        Of the likelihood, see `PRIOR_TEMPERATURE`.
+    temperature : float, optional
+        Of the likelihood; by default as `PRIOR_TEMPERATURE` says.
     """
     shots, _, images, mask = given
+    if temperature is None:
+        temperature = min(1.0, PRIOR_TEMPERATURE * PRIOR_RANK / len(within))
     present = mask.to(images)
     counts = given.shot_mask.sum(-1).to(shots)
     totals = shots.sum(2)
@@ -264,13 +267,16 @@ def readmitted(responsibilities: Tensor, mask: Tensor, gate: tuple[float, float]
     responsibilities : Tensor of shape (E, U, N)
     mask : Tensor of shape (E, U), bool
     gate : (float, float)
-        Shares outside up to which all images are readmitted, and from which on none is.
+        Shares outside up to which all images are readmitted, and from which on none is; but with
+        nearly all of them outside the mixture does not suit the images, and says nothing of them.
     """
     inside = responsibilities.sum(-1)
     present = mask.to(inside)
     outside = 1 - inside.sum(-1) / present.sum(-1).clamp_min(1)
     low, high = gate
-    share = ((high - outside) / (high - low)).clamp(0, 1)[:, None]
+    few = (high - outside) / (high - low)
+    most = (outside - UNSUITED[0]) / (UNSUITED[1] - UNSUITED[0])
+    share = torch.maximum(few, most).clamp(0, 1)[:, None]
     whole = (inside + share * (1 - inside)) * present
     return responsibilities * (whole / inside.clamp_min(TINY))[..., None]
 

@@ -19,8 +19,8 @@ from fewshot.estimators.calibration.doubts import (
 )
 from fewshot.estimators.calibration.regimes import (
     NUMBERS,
+    REGIMES,
     SUPPORT_ALONE,
-    UNLABELLED,
     with_number,
 )
 from fewshot.estimators.calibration.transferred import load_general
@@ -41,9 +41,10 @@ def saved(path, learned=True):
     alone = {name: general.models[name] for name in SUPPORT_ALONE if name in general.models}
     models = dict(alone)
     for name, model in alone.items() if learned else ():
-        for seen, further in UNLABELLED.items():
+        for seen in ("unlabelled", "unlabelled, prior"):
+            further = REGIMES.get(f"{name}, {seen}", model.covariates)[len(model.covariates) :]
             more = len(further)
-            for number in NUMBERS:
+            for number in NUMBERS if more else ():
                 models[with_number(f"{name}, {seen}", number)] = replace(
                     model,
                     covariates=model.covariates + further,

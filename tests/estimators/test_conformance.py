@@ -26,7 +26,7 @@ def test_conformance(name, check):
 
 def test_calibrated_estimators_promise_intervals():
     promising = {name for name in estimators if estimators[name].load().tags.has_interval}
-    assert promising == {"auto", "constant", "stack"}
+    assert promising == {"auto", "auto_support", "constant", "stack"}
 
 
 @pytest.mark.parametrize("name", estimators)

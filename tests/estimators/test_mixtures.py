@@ -81,7 +81,7 @@ def slow_k_means(shots, images, steps=mixtures.STEPS, t=mixtures.K_MEANS_TEMPERA
 
 def slow_posterior(shots, images, within, between, steps=mixtures.PRIOR_STEPS):
     """The mixture with a prior of one episode, with full covariances."""
-    N, t = len(shots), mixtures.PRIOR_TEMPERATURE
+    N, t = len(shots), min(1, mixtures.PRIOR_TEMPERATURE * 128 / len(within))
     W, B = np.diag(within), np.diag(between)
     r = np.zeros((len(images), N + 1))
     share = mixtures.OUTSIDE

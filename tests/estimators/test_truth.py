@@ -17,7 +17,7 @@ from fewshot.estimators.winning import winning_probability
 from fewshot.heads import heads
 from fewshot.heads.base import Support, linear_scores
 
-D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 150, 60
+D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 250, 60
 CLASSES_OF = {name: estimators[name].load() for name in estimators}
 UNLABELLED = [name for name, kind in CLASSES_OF.items() if kind.unlabelled == "needed"]
 NAMES = [
@@ -110,6 +110,7 @@ def test_the_truth_is_what_sampling_finds():
 # too narrow for a factor of two in any variance or correction.
 LEARNERS = {
     "auto": (-0.045, 0.045, 1.05),
+    "auto_support": (-0.045, 0.045, 1.05),
     "constant": (-0.045, 0.045, 1.15),
     "stack": (-0.045, 0.045, 1.1),
     "davies_bouldin": (-0.045, 0.045, 1.1),

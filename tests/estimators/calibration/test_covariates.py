@@ -8,7 +8,7 @@ from scipy.stats import norm
 from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.calibration import covariates
 from fewshot.estimators.calibration.covariates import BASE_FREEDOM, Evidence, risk
-from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.regimes import SUPPORT_ALONE
 from fewshot.estimators.davies_bouldin import davies_bouldin_index
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.moments import Moments
@@ -159,19 +159,19 @@ def test_overlap_is_the_terms_of_the_davies_bouldin_index():
         np.testing.assert_allclose(overlap[e].exp(), expected)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", SUPPORT_ALONE)
 def test_covariates_are_free_of_units(regime):
     head = LDA() if "held" in regime else NCM()
     support, _ = draw((1,) * N if "one" in regime else (K,) * N)
     base = base_of()
-    covariates = Evidence(support, head.fit(support), base).stack(REGIMES[regime])
-    assert covariates.shape == (E, N, len(REGIMES[regime]))
+    covariates = Evidence(support, head.fit(support), base).stack(SUPPORT_ALONE[regime])
+    assert covariates.shape == (E, N, len(SUPPORT_ALONE[regime]))
     moments = base.moments
     scaled = Moments(50 * moments.means, moments.counts, 2500 * moments.covariance)
     larger = Support.of(50 * support.features)
     again = Evidence(larger, head.fit(larger), BaseClasses(moments=lambda: scaled))
     # LDA's Ledoit-Wolf shrinkage standardises, so that it changes as little.
-    torch.testing.assert_close(again.stack(REGIMES[regime]), covariates, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(again.stack(SUPPORT_ALONE[regime]), covariates, rtol=1e-6, atol=1e-6)
 
 
 def test_closer_classes_have_larger_covariates():

@@ -12,7 +12,14 @@ from fewshot.estimators.auto import Auto
 from fewshot.estimators.calibration.calibrated import Steps
 from fewshot.estimators.calibration.calibrators import Offset, Slope
 from fewshot.estimators.calibration.intervals import GRID, Residuals
-from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.regimes import (
+    MEASURED,
+    NUMBERS,
+    REGIMES,
+    SUPPORT_ALONE,
+    with_number,
+    without_number,
+)
 from fewshot.estimators.calibration.transferred import (
     FORMAT,
     Curve,
@@ -254,9 +261,16 @@ def test_evaluate_with_a_calibrator_of_your_own(whole, saved):
 
 def test_the_one_of_the_package_serves_every_regime():
     general = load_general()
-    assert list(general.models) == list(REGIMES)
+    assert {without_number(name) for name in general.models} == set(REGIMES)
     assert general.space is None and len(general.fitted_on) >= 3
-    for regime, model in general.models.items():
+    for name in set(REGIMES) - set(SUPPORT_ALONE):
+        numbers = (5, 15, MEASURED) if name.endswith("prior") else (*NUMBERS, MEASURED)
+        for number in numbers:
+            model = general.models[with_number(name, number)]
+            disagreeing = [i for i, c in enumerate(model.covariates, 1) if "disagree" in c]
+            assert (model.coefficients[:, disagreeing].sum(-1) > 0).all()
+    for regime in SUPPORT_ALONE:
+        model = general.models[regime]
         single_shot = regime.startswith("one shot")
         assert model.shots.tolist() == ([1] if single_shot else [2, 3, 5, 10, 20])
         worse = model.coefficients_at(np.array([5.0]))[0, 2:]  # every covariate but `ways`
