@@ -65,8 +65,9 @@ class Images(NamedTuple):
 def principal_components(given: Images, rank: int = RANK, iterations: int = 2) -> Images:
     """Coordinates in the leading principal subspace of shots and unlabelled images together.
 
-    By subspace iteration on the Gram matrix, from the shots' class means and unlabelled images as
-    a start; the basis of the subspace is arbitrary, which functions of distances do not notice.
+    By subspace iteration on the Gram matrix (Halko, Martinsson and Tropp, "Finding Structure with
+    Randomness", 2011, algorithm 4.4); the basis of the subspace is arbitrary, which
+    functions of distances do not notice. In units of the root mean square of an episode.
 
     Parameters
     ----------
@@ -80,11 +81,15 @@ def principal_components(given: Images, rank: int = RANK, iterations: int = 2) -
     if not bool(mask.all()):
         centred.masked_fill_(~mask, 0.0)
     gram = centred @ centred.mT  # (E, T, T)
+    # In units of the mean square, so that squares of squares are numbers.
+    size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+    gram = gram / size.clamp_min(torch.finfo(gram.dtype).tiny)
     T = gram.shape[-1]
     rank = max(1, min(rank, T - 1, images.shape[-1]))
-    # A fixed start that is not orthogonal to anything in particular.
-    start = torch.sin(torch.arange(1, T * rank + 1, dtype=torch.float64) ** 2).view(T, rank)
-    basis = orthonormal(gram @ start.to(gram).expand(len(gram), -1, -1))
+    # Projections on fixed irregular directions: whatever the order of images, the same subspace.
+    D = images.shape[-1]
+    directions = torch.sin(torch.arange(1, D * rank + 1, dtype=torch.float64) ** 2).view(D, rank)
+    basis = orthonormal(centred @ directions.to(gram))
     for _ in range(iterations):
         basis = orthonormal(gram @ basis)
     # Coordinates on the principal axes v = X' q / |X' q|: of x_i, they are (G q)_i / |X' q|. An

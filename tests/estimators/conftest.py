@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from fewshot.estimators.calibration.intervals import GRID
-from fewshot.estimators.calibration.regimes import REGIMES
+from fewshot.estimators.calibration.regimes import (
+    MEASURED,
+    NUMBERS,
+    REGIMES,
+    SUPPORT_ALONE,
+    with_number,
+)
 from fewshot.estimators.calibration.transferred import General, Model
 
 # Of covariates that stand for themselves: centre 0, scale 1.
@@ -35,9 +41,16 @@ def make_model():
 @pytest.fixture(scope="session")
 def hand_made():
     """A calibrator for all regimes."""
-    return General(
-        {name: hand_made_model(name, (1.0,) if "one" in name else (2.0, 5.0)) for name in REGIMES}
-    )
+    models = {
+        name: hand_made_model(name, (1.0,) if "one" in name else (2.0, 5.0)) for name in REGIMES
+    }
+    numbered = {
+        with_number(name, number): models[name]
+        for name in REGIMES
+        if name not in SUPPORT_ALONE
+        for number in (*NUMBERS, MEASURED)
+    }
+    return General({name: models[name] for name in SUPPORT_ALONE} | numbered)
 
 
 @pytest.fixture

@@ -75,12 +75,12 @@ class UnlabelledEvidence(Evidence):
     @cached_property
     def k_means(self) -> Tensor:
         """Responsibilities (E, U, N) of soft k-means."""
-        return _once(self.unlabelled, "k_means", lambda: soft_k_means(self._leading))
+        return self._once("k_means", lambda: soft_k_means(self._leading))
 
     @cached_property
     def posterior(self) -> Tensor:
         """Responsibilities (E, U, N) under the prior of the base classes."""
-        return _once(self.unlabelled, ("posterior", id(self.base.moments)), self._posterior)
+        return self._once(("posterior", id(self.base.moments)), self._posterior)
 
     @property
     def outside(self) -> Tensor:
@@ -117,12 +117,23 @@ class UnlabelledEvidence(Evidence):
 
     @cached_property
     def _images(self) -> Images:
-        support, unlabelled = self.support, self.unlabelled
-        return Images(support.features, support.mask, unlabelled.features, unlabelled.mask)
+        support, mask = self.support, self.unlabelled.mask
+        features = self.unlabelled.features
+        if not bool(mask.all()):
+            features = features.masked_fill(~mask[..., None], 0.0)
+        return Images(support.features, support.mask, features, mask)
 
     @cached_property
     def _leading(self) -> Images:
-        return _once(self.unlabelled, "leading", lambda: principal_components(self._images))
+        return self._once("leading", lambda: principal_components(self._images))
+
+    def _once(self, name: object, compute: Callable[[], T]) -> T:
+        """What several estimators ask of the same shots and unlabelled images, computed once."""
+        memory, key = self.unlabelled.memory, (name, id(self.support))
+        if key not in memory:
+            memory[key] = (self.support, compute())  # with the support, so that its id stays its
+        value: T = memory[key][1]
+        return value
 
     def _posterior(self) -> Tensor:
         prior, given = self._prior, self._images
@@ -139,14 +150,6 @@ class UnlabelledEvidence(Evidence):
             for variance in (prior.within, prior.between)
         )
         return posterior_mixture(scaled, within, between)
-
-
-def _once(unlabelled: Unlabelled, key: object, compute: Callable[[], T]) -> T:
-    """What several estimators ask of the same unlabelled images, computed once."""
-    if key not in unlabelled.memory:
-        unlabelled.memory[key] = compute()
-    value: T = unlabelled.memory[key]
-    return value
 
 
 def probit_share(wrong: Tensor, total: Tensor) -> Tensor:
