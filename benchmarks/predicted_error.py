@@ -152,27 +152,37 @@ def ranges(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     return lines
 
 
-def main() -> None:
-    """Measure every cell of every data set."""
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser of what is measured: data, heads, ways, shots, episodes, splits, calibrators."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", help=".npz files; digits without any")
+    parser.add_argument("files", nargs="*", help=".npz files or banks; digits without any")
     parser.add_argument("--images", nargs="*", default=[], metavar="DIR")
     parser.add_argument("--heads", nargs="+", default=["ncm"])
     parser.add_argument("--ways", nargs="+", type=int, default=[5])
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5, 10])
     parser.add_argument("--episodes", type=int, default=500)
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--queries", type=int, default=3, help="per class, at least")
     parser.add_argument("--without", nargs="*", default=[], metavar="DATA=CALIBRATOR")
     parser.add_argument("--json", metavar="FILE")
-    given = parser.parse_args()
+    return parser
+
+
+def data_of(given: argparse.Namespace) -> list[Data]:
+    """The data sets of the arguments; `without` becomes a dict of calibrators by data set."""
     given.without = dict(pair.split("=", 1) for pair in given.without)
     data = [from_bank(path) if Path(path).is_dir() else from_file(path) for path in given.files]
     data += [from_images(folder) for folder in given.images]
-    if not data:
-        data = [from_images(None)]
+    return data or [from_images(None)]
+
+
+def main() -> None:
+    """Measure every cell of every data set."""
+    parser = arguments(__doc__)
+    parser.add_argument("--queries", type=int, default=3, help="per class, at least")
+    given = parser.parse_args()
+    data = data_of(given)
     rows = []
     for one in data:
         for head in given.heads:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import Alone, AloneSupport, half_over_splits, table
-from predicted_error import Data, from_bank, from_file, from_images
+from predicted_error import Data, arguments, data_of
 
 import fewshot
 from fewshot.datasets import random_parts
@@ -172,27 +172,12 @@ def over_data(rows: pd.DataFrame) -> list[dict[str, str]]:
 
 def main() -> None:
     """Measure every cell of every data set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", nargs="*", help=".npz files or banks; digits without any")
-    parser.add_argument("--images", nargs="*", default=[], metavar="DIR")
-    parser.add_argument("--heads", nargs="+", default=["ncm"])
-    parser.add_argument("--ways", nargs="+", type=int, default=[5])
-    parser.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5, 10])
+    parser = arguments(__doc__)
     parser.add_argument("--unlabelled", nargs="+", default=["15", "queries"])
     parser.add_argument("--most", type=int, default=15)
-    parser.add_argument("--episodes", type=int, default=500)
-    parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--published", action="store_true")
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATA=CALIBRATOR")
-    parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
-    given.without = dict(pair.split("=", 1) for pair in given.without)
-    data = [from_bank(path) if Path(path).is_dir() else from_file(path) for path in given.files]
-    data += [from_images(folder) for folder in given.images]
-    if not data:
-        data = [from_images(None)]
+    data = data_of(given)
     rows: list[dict[str, Any]] = []
     cells = [
         (one, head, ways, shots, unlabelled)

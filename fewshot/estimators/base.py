@@ -162,6 +162,17 @@ class BaseClasses:
         """Class means and covariance; None without base classes."""
         return None if self._moments is None else self._moments()
 
+    def without_unlabelled(self) -> BaseClasses:
+        """The same episodes without their unlabelled images, and without folds."""
+        return BaseClasses(
+            covariance=self._covariance,
+            moments=self._moments,
+            map=self._map,
+            errors_by_class=self.errors_by_class,
+            members=self.members,
+            reason=self.reason,
+        )
+
     def with_moments(self, moments: Callable[[], Moments]) -> BaseClasses:
         """The same episodes with the moments of other classes, and without folds."""
         return BaseClasses(

@@ -32,8 +32,7 @@ def draw(
     dim: int = D,
 ) -> Support:
     """Support of random classes; the larger the spread, the harder."""
-    generator = torch.Generator().manual_seed(seed)
-    means = _normal(generator, episodes, ways, 1, dim)
+    generator, means = _classes(seed, episodes, ways, dim)
     noise = _normal(generator, episodes, ways, shots, dim)
     context = _context_of(means[:, :, 0], generator).to(dtype)
     return Support.of((means + spread * noise).to(dtype), None, context)
@@ -48,10 +47,15 @@ def draw_images(
     dim: int = D,
 ) -> Tensor:
     """Other images (E, N, U, D) of the classes that `draw` draws with the same arguments."""
-    generator = torch.Generator().manual_seed(seed)
-    means = _normal(generator, episodes, ways, 1, dim)
+    _, means = _classes(seed, episodes, ways, dim)
     others = torch.Generator().manual_seed(1000 + seed)
     return (means + spread * _normal(others, episodes, ways, U, dim)).to(dtype)
+
+
+def _classes(seed: int, episodes: int, ways: int, dim: int) -> tuple[torch.Generator, Tensor]:
+    """Means (E, N, 1, D) of random classes, and the generator that goes on from there."""
+    generator = torch.Generator().manual_seed(seed)
+    return generator, _normal(generator, episodes, ways, 1, dim)
 
 
 def unlabelled_of(images: Tensor) -> Unlabelled:

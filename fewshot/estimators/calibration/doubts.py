@@ -58,7 +58,7 @@ def doubts(evidence: Evidence, usual: Usual | None = None) -> Iterator[tuple[str
     Parameters
     ----------
     evidence : Evidence
-        None without unlabelled images.
+        Of supports alone there are no such reasons.
     usual : Usual, optional
         As base classes show it.
     """

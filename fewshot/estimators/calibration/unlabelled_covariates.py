@@ -83,16 +83,19 @@ class UnlabelledEvidence(Evidence):
         return self._once(("posterior", id(self.base.moments)), self._posterior)
 
     @property
+    def best(self) -> Tensor:
+        """Responsibilities (E, U, N) under the prior where there is one, else of soft k-means."""
+        return self.posterior if self.base.has_prior else self.k_means
+
+    @property
     def outside(self) -> Tensor:
         """Share (E,) of the unlabelled images that are explained better by none of the classes."""
-        best = self.posterior if self.base.has_prior else self.k_means
-        return 1 - best.sum((1, 2)) / self.unlabelled.counts.clamp_min(1)
+        return 1 - self.best.sum((1, 2)) / self.unlabelled.counts.clamp_min(1)
 
     @property
     def smallest(self) -> Tensor:
         """Unlabelled images (E,), in fractions, of the class that has fewest of them."""
-        best = self.posterior if self.base.has_prior else self.k_means
-        return best.sum(1).amin(-1)
+        return self.best.sum(1).amin(-1)
 
     @cached_property
     def shift(self) -> Tensor:

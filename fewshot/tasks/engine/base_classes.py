@@ -112,15 +112,10 @@ def draw_base_episodes(
     if len(classes) == 0:
         judged = bank.info.get("part") == "base"
         return BaseEpisodes(None, JUDGED if judged else BaseClasses().reason, 0)
-
-    def again(other: FeatureBank, number: int) -> BaseEpisodes:
-        return draw_base_episodes(other, ways, shots, queries, number, seed, unlabelled)
-
     if unlabelled is not None and not unlabelled.are_queries:
         unlabelled = _with_room(unlabelled, bank, classes, ways, shots, queries)
     images = shots + (0 if queries == "all" else int(queries))
-    if unlabelled is not None and not unlabelled.are_queries:
-        images += unlabelled.per_class
+    images += 0 if unlabelled is None else unlabelled.per_class
     check_memory(count, ways, images, "calibration.episodes")
     try:
         episodes = sample_episodes(
@@ -141,6 +136,10 @@ def draw_base_episodes(
             f"{len(classes)} base classes, or too few images in them"
         )
         return BaseEpisodes(None, reason, len(classes))
+
+    def again(other: FeatureBank, number: int) -> BaseEpisodes:
+        return draw_base_episodes(other, ways, shots, queries, number, seed, unlabelled)
+
     return BaseEpisodes(episodes, "", len(classes), again)
 
 
@@ -177,14 +176,7 @@ def fit_on_base_classes(estimator: ErrorEstimator, base: BaseClasses) -> None:
     except FewshotError:
         if not base.has_unlabelled or estimator.unlabelled == "ignored":
             raise
-        moments = base.moments
-        supports_only = BaseClasses(
-            moments=None if moments is None else lambda: moments,
-            map=base.map,
-            errors_by_class=base.errors_by_class,
-            members=base.members,
-        )
-        estimator.fit(supports_only)
+        estimator.fit(base.without_unlabelled())
 
 
 def evaluate_base_classes(
