@@ -1,0 +1,1 @@
+"""Dense features: a grid of vectors per image, banked for supports and streamed for queries."""

@@ -1,0 +1,25 @@
+"""Cosine with class prototypes."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import normalize
+
+from fewshot.tasks.segmentation.heads.base import NEVER, LinearMap, MomentHead
+from fewshot.tasks.segmentation.moments import Moments
+
+
+class Prototype(MomentHead):
+    """Cosine between a token and the mean of the class's tokens, as PANet without training.
+
+    Prototypes are means over the pixels of a class in all support images, of tokens at unit length
+    (Wang et al., PANet, ICCV 2019: masked average pooling and cosine distance).
+    """
+
+    unit_length = True
+
+    def from_moments(self, moments: Moments) -> LinearMap:
+        """Prototypes at unit length, biases zero."""
+        weights = normalize(moments.sums, dim=-1)
+        biases = torch.where(moments.counts > 0, 0.0, NEVER)
+        return LinearMap(weights.float(), biases.float())

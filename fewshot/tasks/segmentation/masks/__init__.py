@@ -1,0 +1,1 @@
+"""Data sets with masks: images, their pixels by class, parts and groups."""

@@ -1,0 +1,60 @@
+"""Moments of the tokens of annotated images, which add up over images and subtract again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Moments(NamedTuple):
+    """Sums over tokens, weighted by the native pixels that a token stands for; float64.
+
+    Attributes
+    ----------
+    counts : Tensor of shape (N,)
+        Pixels of every class.
+    sums : Tensor of shape (N, D)
+        Sums of features over the pixels of a class: exactly those of features that are upsampled
+        bilinearly to the native resolution.
+    second : Tensor of shape (D, D)
+        Second moment of the tokens, weighted by their pixels of any class.
+    """
+
+    counts: Tensor
+    sums: Tensor
+    second: Tensor
+
+    def __add__(self, other: object) -> Moments:
+        """Moments of both."""
+        if not isinstance(other, Moments):
+            return NotImplemented
+        return Moments(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def __sub__(self, other: Moments) -> Moments:
+        """Moments without those of `other`, which is a part of these."""
+        return Moments(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def means(self) -> Tensor:
+        """Class means (N, D); zero for a class without pixels."""
+        return self.sums / self.counts.clamp_min(torch.finfo(torch.float64).tiny)[:, None]
+
+    def covariance(self) -> Tensor:
+        """Covariance (D, D) of the tokens around their class means, weighted by pixels."""
+        total = self.counts.sum()
+        return (self.second - self.means().mT @ self.sums) / total
+
+
+def moments_of(tokens: Tensor, labels: Tensor) -> Moments:
+    """Moments of one image.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (T, D)
+    labels : Tensor of shape (T, N)
+        Native pixels of every class that a token stands for, not negative.
+    """
+    tokens, labels = tokens.double(), labels.double()
+    weighted = tokens * labels.sum(1).sqrt()[:, None]
+    return Moments(labels.sum(0), labels.mT @ tokens, weighted.mT @ weighted)
