@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fewshot.datasets.layout import subset_named
-from fewshot.datasets.parts import SUBSETS
 from fewshot.datasets.walk import is_file, printable, sub_folders
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import expect
 from fewshot.tasks.segmentation.masks.colours import ColourTable, colour_table
 from fewshot.tasks.segmentation.masks.files import MaskFiles
 from fewshot.tasks.segmentation.masks.lists import (
@@ -21,7 +20,7 @@ from fewshot.tasks.segmentation.masks.lists import (
     read_names,
     without_zero,
 )
-from fewshot.tasks.segmentation.masks.pairs import Pairs, expect_pairs, paired, refuse_lonely
+from fewshot.tasks.segmentation.masks.pairs import Pairs, paired, refuse_missing, refuse_unused
 from fewshot.tasks.segmentation.masks.pixels import rules_of
 from fewshot.tasks.segmentation.masks.settings import Options
 
@@ -121,23 +120,20 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     FewshotError
         Images without a mask and masks without an image, wrong lists, wrong names of classes.
     """
-    pairs, rows_of_part, skipped = _joined(root, parts, options)
+    pairs, rows_of_part = _joined(root, parts)
     lists = part_lists(root)
-    names = {name: row for row, name in enumerate(pairs.names)}
-    facts: dict[str, Any] = {"layout": "folder", "skipped": skipped}
-    where = printable(str(parts[0].images if len(parts) == 1 else root))
+    folder = parts[0].masks if len(parts) == 1 else root
     if lists:
-        rows_of_part = {
-            part: read_names(file, _with_lonely(names, pairs), where)
-            for part, file in lists.items()
-        }
-        _refuse_listed(rows_of_part, pairs, lists, options, skipped)
-    elif pairs.lonely:
-        refuse_lonely(pairs.lonely, parts[0].images, parts[0].masks)
-    kept, support, queries, used = chosen(rows_of_part, len(pairs.names), root)
+        names = {name: row for row, name in enumerate(pairs.names)}
+        where = printable(str(parts[0].images if len(parts) == 1 else root))
+        rows_of_part = {part: read_names(file, names, where) for part, file in lists.items()}
+    skipped = _without_missing(pairs, rows_of_part, bool(lists), folder, options.on_error)
+    present = [row for row, mask in enumerate(pairs.masks) if mask is not None]
+    facts: dict[str, Any] = {"layout": "folder", "skipped": skipped}
+    kept, support, queries, used = chosen(rows_of_part, present, root)
     facts["parts"] = used
-    if len(kept) < len(pairs.names):
-        facts["unlisted"] = len(pairs.names) - len(kept)
+    if len(kept) < len(present):
+        facts["unlisted"] = len(present) - len(kept)
     classnames, table = _classes(root, options)
     rules = rules_of(
         None if classnames is None else len(classnames),
@@ -151,7 +147,7 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     return MaskFiles(
         root,
         [pairs.images[row] for row in kept],
-        [pairs.masks[row] for row in kept],
+        [mask for row in kept if (mask := pairs.masks[row]) is not None],
         [pairs.names[row] for row in kept],
         classnames,
         rules,
@@ -161,35 +157,24 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     )
 
 
-def _joined(
-    root: Path, parts: list[Part], options: Options
-) -> tuple[Pairs, dict[str, list[int]], list[dict[str, str]]]:
-    """All parts after each other, the rows of each, and what is skipped."""
-    names: list[str] = []
-    images: list[Path] = []
-    masks: list[Path] = []
-    lonely: list[tuple[str, Path]] = []
+def _joined(root: Path, parts: list[Part]) -> tuple[Pairs, dict[str, list[int]]]:
+    """All parts after each other, and the rows of each."""
+    joined = Pairs([], [], [], [])
     rows: dict[str, list[int]] = {}
-    skipped: list[dict[str, str]] = []
     for part in parts:
         pairs = paired(part.images, part.masks)
-        if options.on_error == "skip":
-            skipped += [
-                {"path": printable(file.relative_to(root).as_posix()), "reason": f"no {other}"}
-                for kind, file in pairs.lonely
-                for other in ("mask" if kind == "image" else "image",)
-            ]
-            pairs = replace(pairs, lonely=[])
-        elif part.subset is not None:
-            refuse_lonely(pairs.lonely, part.images, part.masks)
-        expect_pairs(pairs, part.images, part.masks)
+        refuse_missing(pairs, pairs.missing[: len(pairs.missing) == len(pairs.names)], part.masks)
+        start, prefix = len(joined.names), ""
         if part.subset is not None:
-            rows[part.subset] = list(range(len(names), len(names) + len(pairs.names)))
-        prefix = "" if part.subset is None else f"{_part_name(root, part)}/"
-        names += [f"{prefix}{name}" for name in pairs.names]
-        images, masks = images + pairs.images, masks + pairs.masks
-        lonely += pairs.lonely
-    return Pairs(names, images, masks, lonely), rows, skipped
+            rows[part.subset] = list(range(start, start + len(pairs.names)))
+            prefix = f"{_part_name(root, part)}/"
+        joined = Pairs(
+            joined.names + [f"{prefix}{name}" for name in pairs.names],
+            joined.images + pairs.images,
+            joined.masks + pairs.masks,
+            joined.unused + pairs.unused,
+        )
+    return joined, rows
 
 
 def _part_name(root: Path, part: Part) -> str:
@@ -197,39 +182,27 @@ def _part_name(root: Path, part: Part) -> str:
     return next(word for word in words if subset_named(word) == part.subset)
 
 
-def _with_lonely(names: Mapping[str, int], pairs: Pairs) -> dict[str, int]:
-    """Rows by name, with negative ones for images that have no mask."""
-    from fewshot.tasks.segmentation.masks.lists import without_extension
+def _without_missing(
+    pairs: Pairs, rows: dict[str, list[int]], listed: bool, folder: Path, on_error: str
+) -> list[dict[str, str]]:
+    """Take images without a mask out of `rows`, or raise; return those that are skipped.
 
-    rows = dict(names)
-    images = [file for kind, file in pairs.lonely if kind == "image"]
-    for number, file in enumerate(images, start=1):
-        rows.setdefault(without_extension(printable(file.name)), -number)
-    return rows
-
-
-def _refuse_listed(
-    rows: Mapping[str, list[int]],
-    pairs: Pairs,
-    lists: Mapping[str, Path],
-    options: Options,
-    skipped: list[dict[str, str]],
-) -> None:
-    """Raise for a listed image that has no mask."""
-    images = [file for kind, file in pairs.lonely if kind == "image"]
+    With lists, what they do not name does not matter.
+    """
+    used = sorted(row for numbers in rows.values() for row in numbers)
+    needed = used if listed else list(range(len(pairs.names)))
+    if on_error != "skip":
+        refuse_missing(pairs, needed, folder, ", which a list names," if listed else "")
+        if not listed:
+            refuse_unused(pairs, folder)
+    missing = [row for row in needed if pairs.masks[row] is None]
     for part, numbers in rows.items():
-        without = [images[-number - 1] for number in numbers if number < 0]
-        if without:
-            raise FewshotError(
-                ROOT,
-                f"image {printable(str(without[0]))!r}, which {lists[part]} names, has no mask"
-                + (f", nor have {len(without) - 1} others of that list" if without[1:] else ""),
-                "Masks have the names of their images: images/NAME.jpg and masks/NAME.png.",
-            )
+        rows[part] = [row for row in numbers if pairs.masks[row] is not None]
+    return [{"path": pairs.names[row], "reason": "it has no mask"} for row in missing]
 
 
 def chosen(
-    rows: Mapping[str, list[int]], images: int, root: Path
+    rows: Mapping[str, list[int]], images: Sequence[int], root: Path
 ) -> tuple[list[int], list[int], list[int] | None, dict[str, str]]:
     """Which rows are kept, support and queries among these, and the names of their parts.
 
@@ -237,8 +210,8 @@ def chosen(
     ----------
     rows : mapping
         Rows by "train", "validation", "test".
-    images : int
-        M.
+    images : sequence of int
+        All rows that can be kept.
     root : Path
         For messages.
 
@@ -249,7 +222,7 @@ def chosen(
     """
     judged = next((part for part in ("test", "validation") if part in rows), None)
     if not rows:
-        return list(range(images)), list(range(images)), None, {}
+        return list(images), list(range(len(images))), None, {}
     expect(
         "train" in rows,
         ROOT,
@@ -257,15 +230,13 @@ def chosen(
         "Add train.txt, or a folder train.",
     )
     if judged is None:
-        return list(range(images)), list(rows["train"]), None, {"support": "train"}
+        place = {row: i for i, row in enumerate(images)}
+        return list(images), [place[row] for row in rows["train"]], None, {"support": "train"}
     kept = sorted({*rows["train"], *rows[judged]})
     place = {row: i for i, row in enumerate(kept)}
     support = [place[row] for row in rows["train"]]
     queries = [place[row] for row in rows[judged]]
     return kept, support, queries, {"support": "train", "queries": judged}
-
-
-assert SUBSETS == ("train", "validation", "test")
 
 
 def _classes(root: Path, options: Options) -> tuple[tuple[str, ...] | None, ColourTable | None]:

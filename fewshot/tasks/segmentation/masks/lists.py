@@ -123,7 +123,7 @@ def _ends(rows: Mapping[str, int]) -> dict[str, int | None]:
 
 def _row_of(line: str, rows: Mapping[str, int], ends: Mapping[str, int | None]) -> int | None:
     """The row that a line names; a line may name the mask as well, behind a blank."""
-    for text in dict.fromkeys((line, line.split()[0])):
+    for text in dict.fromkeys((line, line.split(maxsplit=1)[0])):
         plain = composed(text.replace("\\", "/"))
         parts = [part for part in plain.split("/") if part not in ("", ".")]
         for start in range(len(parts)):

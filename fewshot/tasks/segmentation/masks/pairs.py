@@ -9,10 +9,11 @@ from pathlib import Path
 from fewshot.datasets.classnames import composed
 from fewshot.datasets.unread import OtherFiles, unread_amounts, unread_remedy
 from fewshot.datasets.walk import image_files, printable
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError
 from fewshot.tasks.segmentation.masks.lists import without_extension
 
 ROOT = "dataset.root"
+NAMING = "Masks have the names of their images: images/NAME.jpg and masks/NAME.png."
 # What people put behind the name of an image to name its mask, in lower case; the longest first.
 MASK_SUFFIXES = (
     "_gtfine_labelids", "_gtfine_labeltrainids", "_labeltrainids", "_labelids", "_segmentation",
@@ -24,21 +25,27 @@ IMAGE_SUFFIXES = ("_leftimg8bit", "_image", "_img", "_rgb", "-image", "-img", "_
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images with their masks.
+    """Images, and their masks where they have one.
 
     Attributes
     ----------
-    names : list of str
+    names : list of M str
         Path of every image in the folder of images, without extension.
-    images, masks : list of Path
-    lonely : list of (str, Path)
-        Files without a partner: "image" or "mask", and the file.
+    images : list of M Path
+    masks : list of M (Path or None)
+    unused : list of Path
+        Masks without an image.
     """
 
     names: list[str]
     images: list[Path]
-    masks: list[Path]
-    lonely: list[tuple[str, Path]]
+    masks: list[Path | None]
+    unused: list[Path]
+
+    @property
+    def missing(self) -> list[int]:
+        """Rows of images without a mask."""
+        return [row for row, mask in enumerate(self.masks) if mask is None]
 
 
 def paired(images: Path, masks: Path) -> Pairs:
@@ -55,8 +62,8 @@ def paired(images: Path, masks: Path) -> Pairs:
         files = _files(images, "images")
         by_suffix = {name: file for name, file in files.items() if _stem(name) != name}
         lonely = {name: file for name, file in files.items() if name not in by_suffix}
-        return _pairs(lonely, by_suffix, images, masks)
-    return _pairs(_files(images, "images"), _files(masks, "masks"), images, masks)
+        return _pairs(lonely, by_suffix, masks)
+    return _pairs(_files(images, "images"), _files(masks, "masks"), masks)
 
 
 def has_suffixed_masks(folder_files: Sequence[Path]) -> bool:
@@ -104,74 +111,84 @@ def _image_stem(name: str) -> str:
     return name[: len(name) - len(suffix)] if len(suffix) < len(name) else name
 
 
-def _pairs(
-    images: Mapping[str, Path], masks: Mapping[str, Path], image_folder: Path, mask_folder: Path
-) -> Pairs:
+def _pairs(images: Mapping[str, Path], masks: Mapping[str, Path], folder: Path) -> Pairs:
     stems = {name: name for name in images}
     for name in images:
         stems.setdefault(_image_stem(name), name)
     mask_of: dict[str, Path] = {}
-    lonely: list[tuple[str, Path]] = []
+    unused: list[Path] = []
     for name, file in masks.items():
         tried = (name, _stem(name), _image_stem(name), _image_stem(_stem(name)))
         image = next((stems[stem] for stem in tried if stem in stems), None)
         if image is None:
-            lonely.append(("mask", file))
+            unused.append(file)
             continue
         if image in mask_of:
             raise FewshotError(
                 ROOT,
                 f"image {printable(images[image].name)!r} has two masks in "
-                f"{printable(str(mask_folder))}: {printable(mask_of[image].name)!r} and "
+                f"{printable(str(folder))}: {printable(mask_of[image].name)!r} and "
                 f"{printable(file.name)!r}",
                 "Keep one of them in the folder.",
             )
         mask_of[image] = file
-    lonely += [("image", file) for name, file in images.items() if name not in mask_of]
-    names = [name for name in images if name in mask_of]
-    return Pairs(names, [images[name] for name in names], [mask_of[name] for name in names], lonely)
+    return Pairs(list(images), list(images.values()), list(map(mask_of.get, images)), unused)
 
 
-def refuse_lonely(
-    lonely: Sequence[tuple[str, Path]], image_folder: Path, mask_folder: Path
-) -> None:
-    """Raise for an image without a mask, or a mask without an image.
+def refuse_missing(pairs: Pairs, rows: Sequence[int], folder: Path, why: str = "") -> None:
+    """Raise for images without a mask.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    rows : sequence of int
+        Of the images that need one.
+    folder : Path
+        Where masks were looked for.
+    why : str
+        Why they need one.
 
     Raises
     ------
     FewshotError
-        The first is named; a partner that differs in case is named, too.
+        The first is named, and a mask whose name differs in case.
     """
-    if not lonely:
+    missing = [row for row in rows if pairs.masks[row] is None]
+    if not missing:
         return
-    kind, file = next((entry for entry in lonely if entry[0] == "image"), lonely[0])
-    other, folder = ("mask", mask_folder) if kind == "image" else ("image", image_folder)
-    count = sum(entry[0] == kind for entry in lonely)
-    others = f" (nor have {count - 1} others)" if count > 1 else ""
-    problem = f"{kind} {printable(str(file))!r} has no {other} in {printable(str(folder))}{others}"
-    near = _differing_in_case(file, [entry for entry in lonely if entry[0] == other])
+    if len(missing) == len(pairs.names):
+        where = printable(str(folder))
+        raise FewshotError(ROOT, f"no image has a mask of its name in {where}", NAMING)
+    image = pairs.images[missing[0]]
+    others = f", nor have {len(missing) - 1} others" if missing[1:] else ""
+    problem = (
+        f"image {printable(str(image))!r}{why} has no mask in {printable(str(folder))}{others}"
+    )
+    near = _differing_in_case(image, pairs.unused)
     if near is not None:
         raise FewshotError(
             ROOT, f"{problem}: {near.name!r} differs in case", "Rename one of the two."
         )
-    remedy = "Masks have the names of their images: images/NAME.jpg and masks/NAME.png."
-    if kind == "image":
-        remedy += " Remove the image, or set dataset.on_error=skip to go without."
-    raise FewshotError(ROOT, problem, remedy)
+    raise FewshotError(ROOT, problem, f"{NAMING} To go without it, set dataset.on_error=skip.")
 
 
-def _differing_in_case(file: Path, others: Sequence[tuple[str, Path]]) -> Path | None:
+def refuse_unused(pairs: Pairs, folder: Path) -> None:
+    """Raise for masks without an image.
+
+    Raises
+    ------
+    FewshotError
+        The first is named.
+    """
+    if pairs.unused:
+        mask = printable(str(pairs.unused[0]))
+        others = f", nor have {len(pairs.unused) - 1} others" if pairs.unused[1:] else ""
+        problem = f"mask {mask!r} has no image in {printable(str(folder))}{others}"
+        raise FewshotError(ROOT, problem, f"{NAMING} Or remove it.")
+
+
+def _differing_in_case(image: Path, masks: Sequence[Path]) -> Path | None:
     def key(path: Path) -> str:
         return _image_stem(_stem(without_extension(path.name))).casefold()
 
-    return next((path for _, path in others if key(path) == key(file)), None)
-
-
-def expect_pairs(pairs: Pairs, images: Path, masks: Path) -> None:
-    """Raise if no image has a mask."""
-    expect(
-        bool(pairs.names),
-        ROOT,
-        f"no image in {printable(str(images))} has a mask of its name in {printable(str(masks))}",
-        "Masks have the names of their images: images/NAME.jpg and masks/NAME.png.",
-    )
+    return next((path for path in masks if key(path) == key(image)), None)

@@ -280,7 +280,7 @@ def _by_colour(image: Image.Image, table: ColourTable, name: str) -> NDArray[np.
     ):
         raise FewshotError(
             ROOT,
-            f"mask {name!r} has an alpha channel with transparent pixels, whose colours mean nothing",
+            f"mask {name!r} has an alpha channel with transparent pixels, which have no colour",
             "Save masks as PNG without alpha channel.",
         )
     if image.mode not in ("RGB", "RGBA", "PA", "LA", "P"):

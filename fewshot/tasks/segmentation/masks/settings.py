@@ -59,9 +59,9 @@ def options_of(settings: Mapping[str, Any], places: Places | None = None) -> Opt
     values = {key: settings[key] for key in named if key in settings}
     options = Options(
         **values,
-        data=places and places.data,
-        digests=places and places.digests,
-        cache=places and places.cache / "masks",
+        data=places.data if places else None,
+        digests=places.digests if places else None,
+        cache=places.cache / "masks" if places else None,
     )
     expect_choice("dataset.on_error", options.on_error, ("raise", "skip"))
     expect_bool("dataset.binary", options.binary)
