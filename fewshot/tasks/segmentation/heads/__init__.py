@@ -17,3 +17,18 @@ heads.add(
     "fewshot.tasks.segmentation.heads.prototype:Prototype",
     "cosine with the mean of every class's pixels",
 )
+heads.add(
+    "ridge",
+    "fewshot.tasks.segmentation.heads.ridge:Ridge",
+    "least squares on the classes of pixels, in closed form",
+)
+heads.add(
+    "logistic",
+    "fewshot.tasks.segmentation.heads.logistic:Logistic",
+    "logistic regression of pixels",
+)
+heads.add(
+    "dense_knn",
+    "fewshot.tasks.segmentation.heads.dense_knn:DenseKNN",
+    "votes of the nearest annotated tokens by cosine",
+)
