@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fewshot.exceptions import expect
 from fewshot.registry import parameter_names, variant_text
 from fewshot.tasks.segmentation.moments import Moments, moments_of
 
@@ -128,6 +129,16 @@ class DenseHead(ABC):
 
         They are interpolated bilinearly to the native resolution.
         """
+
+    @classmethod
+    def check_ways(cls, ways: int) -> None:
+        """Raise FewshotError unless the head is defined for so many classes."""
+        expect(
+            cls.only_ways in (None, ways),
+            "head",
+            f"expected {cls.only_ways} classes for {cls.__name__}, got {ways}",
+            "It tells a class from the background: episodes.sampler=episodic with episodes.ways=1.",
+        )
 
     def prepared(self, tokens: Tensor) -> Tensor:
         """Tokens as the head takes them: float32, at unit length where it says so."""
