@@ -119,11 +119,6 @@ def intermediate_maps(model: Any, name: str, device: torch.device, layers: Layer
     return run_dense(model, device, maps, name, multiple, default)
 
 
-def stage_maps(model: Any, name: str, device: torch.device, layers: Layers) -> DenseEncoder:
-    """Maps of the stages of a convolutional network of torchvision."""
-    raise FewshotError("backbone", f"{name!r} gives no dense features")
-
-
 def run_dense(
     model: nn.Module, device: torch.device, maps: Maps, name: str, multiple: int, default: int
 ) -> DenseEncoder:
