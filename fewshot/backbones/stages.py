@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.backbones.base import DenseEncoder, Layers
-from fewshot.backbones.dense import FINEST, chosen_layers, run_dense
+from fewshot.backbones.dense import chosen_layers, run_dense
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
 
@@ -73,7 +73,7 @@ def stage_maps(network: Any, name: str, device: torch.device, layers: Layers) ->
         ]
 
     multiple = math.lcm(*strides[: max(numbers) + 1])
-    return run_dense(extractor, device, maps, name, multiple, FINEST)
+    return run_dense(extractor, device, maps, name, multiple, even=False)
 
 
 def stages_of(network: nn.Module) -> list[Stage]:
