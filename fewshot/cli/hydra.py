@@ -21,6 +21,7 @@ from fewshot.cli.run_options import check_options
 from fewshot.config.errors import in_house_form, is_of_settings
 from fewshot.config.overrides import prepared
 from fewshot.config.suggestions import stray_word
+from fewshot.config.task_choice import composing
 from fewshot.exceptions import FewshotError
 from fewshot.files import writing
 from fewshot.paths import resource_dir
@@ -51,10 +52,11 @@ def job(config: DictConfig) -> float | None:
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
     arguments = check_options(arguments)
-    _expect_settings(arguments)
-    if is_shown(arguments):
-        return print_configuration(arguments, _run_hydra)
-    return _run_hydra(arguments)
+    with composing(arguments):
+        _expect_settings(arguments)
+        if is_shown(arguments):
+            return print_configuration(arguments, _run_hydra)
+        return _run_hydra(arguments)
 
 
 def _expect_settings(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from fewshot.config.errors import check_sections, in_house_form
 from fewshot.config.overrides import prepared
+from fewshot.config.task_choice import composing
 from fewshot.paths import resource_dir
 from fewshot.text.llm.settings import check_no_secret
 
@@ -22,7 +23,10 @@ from fewshot.text.llm.settings import check_no_secret
 def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
     """Return the settings of ``conf/``, overridden by SETTING=VALUE, as plain containers."""
     try:
-        with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+        with (
+            composing(overrides),
+            initialize_config_dir(str(resource_dir("conf")), version_base="1.3"),
+        ):
             return resolved(compose("config", overrides=prepared(overrides)))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise in_house_form(error) from None
@@ -31,7 +35,9 @@ def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Return every combination of SETTING=VALUE,VALUE, as ``fewshot -m`` expands them."""
     try:
-        parsed = OverridesParser.create().parse_overrides(prepared(overrides, multirun=True))
+        with composing(overrides):
+            words = prepared(overrides, multirun=True)
+        parsed = OverridesParser.create().parse_overrides(words)
     except HydraException as error:
         raise in_house_form(error) from None
     choices = [

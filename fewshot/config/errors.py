@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
-from fewshot.config.nodes import OPEN_GROUPS, options_of, sections
+from fewshot.config.nodes import OPEN_GROUPS, options_of, registry_of, sections
 from fewshot.config.suggestions import as_dataset
 from fewshot.exceptions import (
     FewshotError,
@@ -66,7 +66,7 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
         return missing_launcher(group, option, list(error.options or ()))
     if group in OPEN_GROUPS:
         try:
-            OPEN_GROUPS[group][option]
+            registry_of(group)[option]
         except UnknownNameError:
             pass
         except FewshotError as several:  # packages that bring the same name

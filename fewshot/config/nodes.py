@@ -15,6 +15,7 @@ from fewshot.backbones import BackboneSettings
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.explanations import Explanation, explanations
 from fewshot.config.static import NotStaticError, Parameters, assigns, derives, read_parameters
+from fewshot.config.task_choice import composed_task
 from fewshot.datasets import PLUGGED, DatasetSettings
 from fewshot.datasets import kinds as dataset_kinds
 from fewshot.estimators import estimators
@@ -26,16 +27,16 @@ from fewshot.paths import options as yaml_options
 from fewshot.registry import Entry, Registry
 from fewshot.tasks import Task, task_named, tasks
 
-# Groups whose options are the entries of a registry.
+# Groups whose options are the entries of a registry: of tasks that bring no registry of their own.
 GROUPS: dict[str, Registry] = {"head": heads, "estimator": estimators}
-# Groups to which other packages add options; those of this package that are not in GROUPS are YAML
-# files of `conf/`.
-OPEN_GROUPS: dict[str, Registry] = {
-    **GROUPS,
+# Groups to which other packages add options beside the YAML files of `conf/`.
+YAML_GROUPS: dict[str, Registry] = {
     "logger": loggers,
     "backbone": backbone_kinds,
     "dataset": dataset_kinds,
 }
+# All groups that have a registry.
+OPEN_GROUPS = (*GROUPS, *YAML_GROUPS)
 # Name of the class of an object that is registered nowhere, ``module:attribute``.
 TARGET = "_target_"
 SURROUNDINGS = ("cache", "data", "folders")  # parameters that are no settings
@@ -59,6 +60,14 @@ SECTIONS = (
         "Calibration of predicted errors, and their intervals.",
     ),
 )
+
+
+def registry_of(group: str) -> Registry:
+    """The registry of a group, of heads and estimators that of the task that is composed for."""
+    if group in YAML_GROUPS:
+        return YAML_GROUPS[group]
+    task = composed_task()
+    return GROUPS[group] if task is None else task.registry(group)
 
 
 def all_sections() -> tuple[Entry, ...]:
@@ -133,7 +142,7 @@ def has_option(group: str, name: str) -> bool:
 
     By a registered name, that of another package, or ``module:attribute``.
     """
-    registry = OPEN_GROUPS[group]
+    registry = registry_of(group)
     if group in GROUPS or ":" in name:
         return name in registry
     return name in registry.plugged()
@@ -150,16 +159,17 @@ def option_of(group: str, name: str) -> dict[str, Any]:
     FewshotError
         An object of another package that cannot be imported, or is no head, estimator, ...
     """
-    entry = OPEN_GROUPS[group][name]
+    registry = registry_of(group)
+    entry = registry[name]
     if group in KINDS:
         settings = {"kind": name} | _flat(group, entry).defaults
     elif ":" in name:
-        section = OPEN_GROUPS[group].name_of(name)
+        section = registry.name_of(name)
         settings = {section: {TARGET: name} | parameters_of(entry).defaults}
     else:
         settings = {name: parameters_of(entry).defaults}
     if entry.package is not None:
-        _composed.setdefault(group, {})[name] = settings
+        _composed.setdefault((group, registry.group), {})[name] = settings
     return settings
 
 
@@ -196,18 +206,18 @@ def options_of(group: str) -> dict[str, dict[str, Any]]:
     """
     if group not in OPEN_GROUPS:
         return yaml_options(group)
-    registry = OPEN_GROUPS[group]
+    registry = registry_of(group)
     foreign = registry.plugged()
     if group in GROUPS:
         options = {name: option_of(group, name) for name in registry if name not in foreign}
     else:
         options = yaml_options(group)
     options |= {name: {} for name in foreign}
-    return dict(sorted((options | _composed.get(group, {})).items()))
+    return dict(sorted((options | _composed.get((group, registry.group), {})).items()))
 
 
-# Options of other packages that this process has composed, by group and name.
-_composed: dict[str, dict[str, dict[str, Any]]] = {}
+# Options of other packages that this process has composed: by group and its entry points, by name.
+_composed: dict[tuple[str, str | None], dict[str, dict[str, Any]]] = {}
 
 
 def sections() -> dict[str, Any]:
@@ -236,7 +246,7 @@ def option_explanations(group: str, chosen: Mapping[str, Any]) -> dict[str, Expl
     chosen : mapping
         Settings by name.
     """
-    registry, entries = OPEN_GROUPS[group], []
+    registry, entries = registry_of(group), []
     for name, settings in chosen.items():
         target = settings.get(TARGET) if isinstance(settings, Mapping) else None
         known = name in registry.plugged() if target is None and group not in GROUPS else True

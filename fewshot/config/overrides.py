@@ -20,6 +20,7 @@ from fewshot.config.nodes import (
     OPEN_GROUPS,
     kind_explanations,
     parameters_of,
+    registry_of,
     section_explanations,
 )
 from fewshot.exceptions import FewshotError
@@ -88,8 +89,9 @@ def _explained(group: str, rest: str) -> Iterator[tuple[str, str]]:
             yield from ((key, words.type) for key, words in of_kind.items())
     elif group in OPEN_GROUPS:
         name = rest.partition(".")[0]
-        if name in OPEN_GROUPS[group]:
-            parameters = parameters_of(OPEN_GROUPS[group][name]).explanations
+        registry = registry_of(group)
+        if name in registry:
+            parameters = parameters_of(registry[name]).explanations
             yield from ((f"{group}.{name}.{key}", words.type) for key, words in parameters.items())
     else:
         yield from ((key, words.type) for key, words in section_explanations().items())

@@ -6,10 +6,12 @@ The command line makes it from its settings (`fewshot.evaluation.settings`), Pyt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, Protocol, Self, cast
+
+from typing_extensions import TypeVar
 
 from fewshot.episodes import EpisodeSet
 from fewshot.estimators.base import ErrorEstimator
@@ -31,18 +33,47 @@ from fewshot.tasks.engine.settings import Settings
 NamedHead = tuple[str, Head]
 
 
+class AnyHead(Protocol):
+    """What tasks call a head has a variant: its parameters that are not the defaults."""
+
+    def variant(self) -> str:
+        """Parameters that differ from the defaults: ``shrinkage=0.1``."""
+
+
+class AnySampling(Protocol):
+    """What draws episodes, for several numbers of shots or by a file."""
+
+    @property
+    def numbers_of_shots(self) -> tuple[int, ...]:
+        """Numbers of shots."""
+
+    @property
+    def replay(self) -> object | None:
+        """Drawn episodes, which have a seed of their own; None: they are drawn."""
+
+
+# What differs between tasks: those without a word of their own evaluate heads on features.
+SourceT = TypeVar("SourceT", default=Source)
+HeadT = TypeVar("HeadT", bound=AnyHead, default=Head)
+EstimatorT = TypeVar("EstimatorT", default=ErrorEstimator)
+SamplingT = TypeVar("SamplingT", bound=AnySampling, default=Sampling)
+
+
 BYTES_PER_ROW = 500  # of a table while a cell is made of it; measured: 2,000 of them at most
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Generic[SourceT, HeadT, EstimatorT, SamplingT]):
     """Heads on the episodes of one set of features, under a task.
+
+    A task with a source, heads, estimators or a sampling of its own names their types:
+    ``Evaluation[MaskSource, DenseHead, DenseEstimator, DrawSampling]``.
 
     Attributes
     ----------
     task : Task
     source : Source
-        Where the features come from.
+        Where the features come from, or whatever the task takes.
     heads : tuple of (str, Head)
         Names for the rows; heads of one name differ in their parameters.
     estimators : mapping of str to ErrorEstimator
@@ -61,10 +92,10 @@ class Evaluation:
     """
 
     task: Task
-    source: Source
-    heads: tuple[NamedHead, ...] = ()
-    estimators: Mapping[str, ErrorEstimator] = field(default_factory=dict)
-    sampling: Sampling = field(default_factory=Sampling)
+    source: SourceT
+    heads: tuple[tuple[str, HeadT], ...] = ()
+    estimators: Mapping[str, EstimatorT] = field(default_factory=dict)
+    sampling: SamplingT = field(default_factory=cast("Callable[[], SamplingT]", Sampling))
     seeds: tuple[int, ...] = (0,)
     settings: Settings = field(default_factory=Settings)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +124,7 @@ class Evaluation:
         """Evaluate all cells, or take those that the store has."""
         return self.task.run(self)
 
-    def bank(self, uses: frozenset[str] = frozenset()) -> FeatureBank:
+    def bank(self: Evaluation, uses: frozenset[str] = frozenset()) -> FeatureBank:
         """The features, after a check that episodes can be drawn from their labels.
 
         Parameters
@@ -109,11 +140,11 @@ class Evaluation:
             self.notices.warn(warning)
         return bank
 
-    def _check_drawable(self, labels: FeatureBank) -> None:
+    def _check_drawable(self: Evaluation, labels: FeatureBank) -> None:
         """Raise FewshotError before the extraction if no episode can be drawn."""
         self.sampling.draw(judged_part(labels, self.sampling.part), self.seeds[0], trial=True)
 
-    def episodes(self, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
+    def episodes(self: Evaluation, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
         """Seed and episodes, for every seed and number of shots.
 
         Raises
@@ -130,7 +161,7 @@ class Evaluation:
         return [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]
 
     @contextmanager
-    def progress(self, total: int, unit: str = "episode") -> Iterator[Evaluation]:
+    def progress(self, total: int, unit: str = "episode") -> Iterator[Self]:
         """This evaluation with progress of `total` units, unless it has some already."""
         if self.settings.progress is not None:
             yield self

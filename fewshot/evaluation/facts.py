@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,42 @@ from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import PACKAGE
+from fewshot.results.images import write_images
+from fewshot.tasks.base import RunData, TaskOutput
 from fewshot.tasks.engine.class_gaussians import learned_classes
 from fewshot.tasks.engine.judged_part import NOVEL
 from fewshot.text.gaussians.fitted import TextGaussians
+
+
+class BankData(RunData):
+    """The features of a run and its episodes, and the settings of the backbone."""
+
+    def __init__(
+        self, bank: FeatureBank, drawn: list[EpisodeSet], backbone: Mapping[str, Any]
+    ) -> None:
+        self.bank, self.drawn, self.backbone, self.info = bank, drawn, backbone, bank.info
+
+    def facts(self) -> dict[str, Any]:
+        """Counts of images, classes and copies, what was left out of them, and the extraction."""
+        extraction = extraction_facts(self.bank, self.backbone)
+        return data_facts(self.bank, self.drawn) | {"extraction": extraction}
+
+    def write(self, folder: Path) -> None:
+        """Write the table of images that were shots."""
+        write_images(folder, self.bank, self.drawn)
+
+
+def run_data(output: TaskOutput, backbone: Mapping[str, Any] | None = None) -> RunData:
+    """The data of a run, of whatever task.
+
+    Parameters
+    ----------
+    output : TaskOutput
+    backbone : mapping, optional
+        Settings of the backbone; None where features are given.
+    """
+    data = output.bank
+    return data if isinstance(data, RunData) else BankData(data, output.drawn, backbone or {})
 
 
 def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from fewshot.evaluation.facts import run_data
 from fewshot.files import (
     atomic_path,
     claimed,
@@ -19,7 +20,7 @@ from fewshot.files import (
 from fewshot.report.text.left_out import reused_text
 from fewshot.results.cells import write_cells
 from fewshot.results.folders import episodes_name
-from fewshot.results.images import IMAGES, write_images
+from fewshot.results.images import IMAGES
 from fewshot.results.result import Result
 from fewshot.results.schema import RunSummary
 from fewshot.tasks.base import TaskOutput
@@ -67,7 +68,7 @@ def write_folder(
         Of the run.
     cells : sequence of Result
     output : TaskOutput, optional
-        With the features and episodes, of which images and episodes are written.
+        With the data and episodes, of which images and episodes are written.
     settings : dict, optional
         The configuration.
     figures : sequence of {"svg", "pdf", "png"}
@@ -84,7 +85,7 @@ def write_folder(
             _copy_inputs(loaded_from, partial)
         rows = write_rows(partial, summary, cells, output)
         if output is not None:
-            write_images(partial, output.bank, output.drawn)
+            run_data(output).write(partial)
         write_report(partial, summary, rows, figures)
     return folder
 

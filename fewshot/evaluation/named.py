@@ -8,6 +8,7 @@ from typing import Any
 from fewshot.estimators import estimators as estimator_registry
 from fewshot.estimators.auto import Auto, AutoSupport
 from fewshot.estimators.base import ErrorEstimator
+from fewshot.evaluation.sampling import Sampling
 from fewshot.exceptions import FewshotError, expect
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
@@ -74,6 +75,13 @@ def named_estimators(
         estimator_registry.name_of(name) if ":" in name else name: estimator_registry.create(name)
         for name in estimators
     }
+
+
+def complete_estimators(estimators: Mapping[str, Any], sampling: object) -> dict[str, Any]:
+    """The estimators of an evaluation, with those that are added where images are unlabelled."""
+    if not isinstance(sampling, Sampling):
+        return dict(estimators)
+    return with_support_alone(estimators, sampling.has_unlabelled)
 
 
 def with_support_alone(

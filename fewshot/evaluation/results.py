@@ -26,7 +26,7 @@ from fewshot.results.querying import cells_table
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.tasks import table_columns, task_named
-from fewshot.tasks.base import TaskOutput
+from fewshot.tasks.base import RunData, TaskOutput
 from fewshot.units import decimal, percent, plus_minus
 
 if TYPE_CHECKING:
@@ -292,10 +292,12 @@ class Results:
         Raises
         ------
         FewshotError
-            These results were loaded: a run folder has no features.
+            These results were loaded: a run folder has no features. Or their task has none.
         """
         if self.output is None:
             raise FewshotError("bank", "expected results of this session, got loaded ones")
+        if isinstance(self.output.bank, RunData):
+            raise FewshotError("bank", "the task of these results takes no features of images")
         return self.output.bank
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from fewshot.config.compose import resolved
-from fewshot.evaluation.facts import data_facts, environment, extraction_facts
+from fewshot.evaluation.facts import environment, run_data
 from fewshot.evaluation.folder import default_name, write_run
 from fewshot.evaluation.settings import evaluation_of, figures_of
 from fewshot.files import plain_name, writing
@@ -45,10 +45,10 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
     evaluation = evaluation_of(settings)
     report_of(evaluation.task.name)  # that of another package may be missing
     output, engine = evaluation.run(), evaluation.settings
-    bank, cells = output.bank, output.cells
+    cells = output.cells
     seconds = round(time.perf_counter() - begun, 3)
     summary = run_summary(output, engine, seconds, settings["backbone"])
-    names = (str(bank.info.get(key)) for key in ("dataset", "backbone"))
+    names = (str(output.bank.info.get(key)) for key in ("dataset", "backbone"))
     target = folder / (plain_name(label) if label else default_name(*names))
     written = write_run(target, settings, summary, output, figures, explained=label is None)
     evaluation.store.forget(cells)
@@ -72,13 +72,12 @@ def run_summary(
     backbone : mapping
         Settings of the backbone; empty where features are given.
     """
-    data = data_facts(output.bank, output.drawn)
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "duration_s": seconds,
         "environment": environment(str(engine.device), engine.threads or available_cores()),
-        "data": data | {"extraction": extraction_facts(output.bank, backbone)},
+        "data": run_data(output, backbone).facts(),
         "cells": [cell.summary for cell in output.cells],
         "left_out": output.left_out,
         "failed": output.failed,

@@ -7,19 +7,16 @@ from typing import Any
 
 import torch
 
-from fewshot.estimators import estimators
 from fewshot.estimators.calibration.calibrators import METHODS, SOURCES
 from fewshot.estimators.calibration.intervals import check_level
 from fewshot.estimators.calibration.transferred import load_general
 from fewshot.evaluation.evaluation import Evaluation
-from fewshot.evaluation.named import create_objects, with_support_alone
+from fewshot.evaluation.named import complete_estimators, create_objects
 from fewshot.evaluation.notices import Notices, OnTerminal
-from fewshot.evaluation.sampling import sampling_of
-from fewshot.evaluation.sources import ConfiguredSource
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
 from fewshot.hardware import available_cores, check_threads, device_named, episodes_device
-from fewshot.heads import heads
+from fewshot.importing import attribute_at
 from fewshot.report.write import check_figures
 from fewshot.results.cells import CellStore
 from fewshot.tasks import task_named
@@ -34,7 +31,9 @@ def figures_of(settings: dict[str, Any]) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def evaluation_of(settings: dict[str, Any], notices: Notices | None = None) -> Evaluation:
+def evaluation_of(
+    settings: dict[str, Any], notices: Notices | None = None
+) -> Evaluation[Any, Any, Any, Any]:
     """The evaluation of a configuration; raises before any work.
 
     Parameters
@@ -47,13 +46,13 @@ def evaluation_of(settings: dict[str, Any], notices: Notices | None = None) -> E
     task = task_named(settings["task"])
     engine = engine_of(settings)
     seeds = settings["seed"] if isinstance(settings["seed"], list) else [settings["seed"]]
-    sampling = sampling_of(settings["episodes"])
-    chosen = create_objects(estimators, settings["estimator"])
+    sampling = attribute_at(task.sampling)(settings["episodes"])
+    chosen = create_objects(task.registry("estimator"), settings["estimator"])
     return Evaluation(
         task=task,
-        source=ConfiguredSource(settings, engine.device),
-        heads=tuple(create_objects(heads, settings["head"]).items()),
-        estimators=with_support_alone(chosen, sampling.has_unlabelled),
+        source=attribute_at(task.source)(settings, engine.device),
+        heads=tuple(create_objects(task.registry("head"), settings["head"]).items()),
+        estimators=complete_estimators(chosen, sampling),
         sampling=sampling,
         seeds=tuple(seeds),
         settings=engine,

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewshot.heads import heads
+from fewshot.tasks import task_named
 
 # Hydra's options for the source of settings, each with a value as the next word.
 CONFIG_OPTIONS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
@@ -35,7 +35,7 @@ def cell_arguments(
     arguments = job_arguments(overrides)
     head, shots = str(cell["head"]), cell["shots"]
     others = [name for name in settings["head"] if name != head]
-    if others and head in heads:
+    if others and head in task_named(settings["task"]).registry("head"):
         removed = ("head", *(f"head.{name}" for name in others))
         arguments = [argument for argument in arguments if not _is_under(key_of(argument), removed)]
         arguments.append(f"head={head}")

@@ -63,6 +63,11 @@ tasks.add(
     "fewshot.tasks.one_class.task:OneClass",
     "is this image of class c? From its name alone, with a yes or no",
 )
+tasks.add(
+    "segmentation",
+    "fewshot.tasks.segmentation.task:Segmentation",
+    "which pixels are of which class? From a few annotated images",
+)
 
 
 def task_named(name: str) -> Task:
@@ -180,8 +185,9 @@ def _declaration_problems(task: type[Task], name: str | None) -> Iterator[str]:
         yield f"registered as {name!r}, and calls itself {task.name!r}"
     if not task.name.isidentifier():
         yield f"name: expected letters, digits and _, got {task.name!r}"
-    if ":" not in str(task.report):
-        yield f"report: expected package.module:Class, got {task.report!r}"
+    for attribute in ("report", "heads", "estimators", "sampling", "source"):
+        if ":" not in str(target := getattr(task, attribute)):
+            yield f"{attribute}: expected package.module:Class, got {target!r}"
     for table in task.tables:
         for column, kind in {**task.keys, **table.columns}.items():
             if kind not in KINDS:

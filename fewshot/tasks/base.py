@@ -5,19 +5,22 @@ Results, report, page, loggers and command line ask the task and never compare i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, cast
 
-from fewshot.registry import Entry
+from fewshot.importing import attribute_at
+from fewshot.registry import Entry, Registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from fewshot.episodes.episode_set import EpisodeSet
     from fewshot.evaluation.evaluation import Evaluation
     from fewshot.features.bank import FeatureBank
-    from fewshot.heads.base import Head
     from fewshot.results.result import Result
     from fewshot.results.schema import CellSummary, Failed, LeftOut
 
@@ -143,12 +146,32 @@ class Measure:
     of: Entries | None = None
 
 
+class RunData(ABC):
+    """The data of a run whose task takes no features of whole images.
+
+    Attributes
+    ----------
+    info : mapping
+        With ``dataset`` and ``backbone``, their names.
+    """
+
+    info: Mapping[str, Any]
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What ``summary.json`` says of the data; JSON types."""
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Write further files into the folder of a run, as the draws into ``episodes/``."""
+
+
 class TaskOutput(NamedTuple):
     """Output of a task: features, cells, episodes to store, and what has no cell.
 
     Attributes
     ----------
-    bank : FeatureBank
+    bank : FeatureBank or RunData
     cells : list of Result
     drawn : list of EpisodeSet
     left_out : list of LeftOut
@@ -158,7 +181,7 @@ class TaskOutput(NamedTuple):
         ``defect`` of the program.
     """
 
-    bank: FeatureBank
+    bank: FeatureBank | RunData
     cells: list[Result]
     drawn: list[EpisodeSet]
     left_out: list[LeftOut]
@@ -189,6 +212,18 @@ class Task:
     sections : tuple of Entry
         Settings of the task: the section of its name in the configuration, a dataclass by
         ``module:Class``, and sections within it (``name.section``).
+    heads, estimators : str
+        ``package.module:attribute`` of the registries that ``head=NAME`` and ``estimator=NAME``
+        choose from.
+    sampling : str
+        ``package.module:function`` that makes what draws episodes from the settings ``episodes``.
+    source : str
+        ``package.module:Class`` of the data of a run, which gets all settings and the device.
+    defaults : mapping
+        Options of groups, as ``{"dataset": "digits", "head": ["ncm"]}``, and settings by their
+        dotted names, where they differ from ``conf/config.yaml``.
+    arguments : mapping
+        Values of the arguments of `fewshot.evaluate` that are left at None.
     report : str
         ``package.module:Class`` of its tables, sentences and figures, a
         `fewshot.report.tasks.base.TaskReport`. Only the report resolves it.
@@ -201,14 +236,33 @@ class Task:
     keys: ClassVar[Mapping[str, str]] = {}
     version: ClassVar[int] = 1
     sections: ClassVar[tuple[Entry, ...]] = ()
+    heads: ClassVar[str] = "fewshot.heads:heads"
+    estimators: ClassVar[str] = "fewshot.estimators:estimators"
+    sampling: ClassVar[str] = "fewshot.evaluation.sampling:sampling_of"
+    source: ClassVar[str] = "fewshot.evaluation.sources:ConfiguredSource"
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    arguments: ClassVar[Mapping[str, Any]] = {
+        "head": "ncm",
+        "ways": 5,
+        "shots": 5,
+        "episodes": 600,
+        "queries": "all",
+        "estimators": ("auto", "margin", "gaussian", "loo", "constant"),
+        "sampler": "balanced",
+    }
     report: ClassVar[str] = "fewshot.report.tasks.base:TaskReport"
 
-    def run(self, evaluation: Evaluation) -> TaskOutput:
+    def run(self, evaluation: Evaluation[Any, Any, Any, Any]) -> TaskOutput:
         """Evaluate all cells, or take them from earlier runs."""
         raise NotImplementedError
 
-    def check_head(self, name: str, head: Head) -> None:
+    def check_head(self, name: str, head: Any) -> None:
         """Raise FewshotError unless the head can do the task; called before any work."""
+
+    def registry(self, group: str) -> Registry:
+        """The registry of the group "head" or "estimator"."""
+        registry: Registry = attribute_at({"head": self.heads, "estimator": self.estimators}[group])
+        return registry
 
     # -- What is in the rows.
 

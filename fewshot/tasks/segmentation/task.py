@@ -1,0 +1,60 @@
+"""Few-shot segmentation as a task: its rows, measures and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fewshot.registry import Entry
+from fewshot.tasks.base import Task, TaskOutput
+from fewshot.tasks.segmentation.schema import KEYS, MEASURES, NAME, TABLES
+
+if TYPE_CHECKING:
+    from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.tasks.segmentation.heads.base import DenseHead
+    from fewshot.tasks.segmentation.sampling import DrawSampling
+    from fewshot.tasks.segmentation.source import MaskSource
+
+    SegmentationEvaluation = Evaluation[MaskSource, DenseHead, Any, DrawSampling]
+
+
+class Segmentation(Task):
+    """Which pixels are of which class? From a few annotated images."""
+
+    name = NAME
+    title = "Segmentation"
+    tables = TABLES
+    measures = MEASURES
+    keys = KEYS
+    sections = (
+        Entry(
+            NAME,
+            "fewshot.tasks.segmentation.settings:SegmentationSettings",
+            "For task=segmentation: which pixels are of which class?",
+        ),
+    )
+    heads = "fewshot.tasks.segmentation.heads:heads"
+    estimators = "fewshot.tasks.segmentation.estimators:estimators"
+    sampling = "fewshot.tasks.segmentation.settings:draw_sampling_of"
+    source = "fewshot.tasks.segmentation.source:MaskSource"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "dataset": "scenes",
+        "episodes": "per_class",
+        "head": ["pixel_lda", "prototype"],
+        "estimator": ["loo_image", "resubstitution", "constant"],
+    }
+    arguments: ClassVar[Mapping[str, Any]] = {
+        "head": "pixel_lda",
+        "ways": None,
+        "shots": (1, 5),
+        "episodes": 5,
+        "queries": None,
+        "estimators": ("loo_image", "resubstitution", "constant"),
+        "sampler": "per_class",
+    }
+
+    def run(self, evaluation: SegmentationEvaluation) -> TaskOutput:
+        """Segment the queries of all draws by all heads in one pass over them."""
+        from fewshot.tasks.segmentation.run import segmentation_run
+
+        return segmentation_run(self, evaluation)
