@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from fewshot.results.result import Result
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.statistics.populations import mean_interval
 from fewshot.tasks.segmentation.pictures import triptych
@@ -141,7 +143,7 @@ def make_cell(
         "tokens": 1369.0, "input_pixels": 690_000.0, "gflops": 7.1,
         "support_images": float(rows["support_images"].mean()),
         "seconds": {"features": 12.5, "fit": 0.04 * shots, "judging": 3.2},
-        "duration_s": 16.0, "hashes": {"draws": f"{shots:064d}"},
+        "duration_s": 16.0, "hashes": {"episodes": f"{shots:064d}"},
     }  # fmt: skip
     tables = {
         DRAWS.name: rows.assign(
@@ -188,3 +190,18 @@ def make_run(
     }
     return {"schema_version": SCHEMA_VERSION, "created": "2026-03-01T12:00:00+00:00",
             "cells": cells}, rows  # fmt: skip
+
+
+def results_of(summary: Mapping[str, Any], rows: Mapping[str, pd.DataFrame]) -> list[Result]:
+    """The cells of a run as the engine makes them."""
+    names = ("head", "shots")
+    return [
+        Result(
+            {
+                table: frame[(frame[list(names)] == [cell[name] for name in names]).all(axis=1)]
+                for table, frame in rows.items()
+            },
+            cell,
+        )
+        for cell in summary["cells"]
+    ]

@@ -83,6 +83,7 @@ class SegmentationReport(TaskReport):
         "other queries. Both at 95 %."
     )
     episode = "draw"
+    queries = "queries"
     cost_caption = "Times of a cell: its heads fitted on the annotated images, all queries judged."
     numbers = (
         Number("support_images", "Annotated", "images", 1, "lower"),
