@@ -243,14 +243,18 @@ ABANDONED = 3600
 
 
 def forget_abandoned(partial: Path) -> None:
-    """Remove a partial folder whose writing process was killed."""
+    """Remove a partial file or folder whose writing process was killed."""
     with suppress(OSError):
-        if _abandoned(partial):
+        if not _abandoned(partial):
+            return
+        if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink()
 
 
 def _abandoned(partial: Path) -> bool:
-    """Whether a partial folder is old and its writing process is gone.
+    """Whether a partial file or folder is old and its writing process is gone.
 
     Clocks jump, and differ among machines: a time in the future counts as one in the past.
     """

@@ -58,6 +58,35 @@ class DualEncoder:
     count_tokens: CountTokens | None = None
 
 
+@dataclass(frozen=True)
+class DenseEncoder:
+    """A network that turns images of any size into maps of features.
+
+    Attributes
+    ----------
+    encode : callable
+        Network input (B, 3, H, W), H and W multiples of `multiple`, to a list of maps
+        (B, D_l, H / stride_l, W / stride_l), float32, on the same device.
+    multiple : int
+        Of pixels; every stride divides it.
+    strides : tuple of int
+        Pixels of the input from one column of a map to the next, map by map.
+    dims : tuple of int
+        Channels D_l, map by map.
+    default_stride : int
+        The stride of tokens where none is asked for: the patch of a transformer, else at most 16.
+    """
+
+    encode: Callable[[Tensor], list[Tensor]]
+    multiple: int
+    strides: tuple[int, ...]
+    dims: tuple[int, ...]
+    default_stride: int
+
+
+Layers = str | Sequence[int]  # "last", "multilayer", or numbers of blocks or stages
+
+
 class Backbone(ABC):
     """A pretrained network that turns images into features.
 
@@ -106,6 +135,28 @@ class Backbone(ABC):
             "backbone",
             f"{self.name!r} has no text encoder",
             "Take a dual encoder, for instance backbone=clip_vitb32 or backbone=conse_lite0.",
+        )
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of features of images of any size, if the backbone has some.
+
+        Parameters
+        ----------
+        device : torch.device
+        layers : {"last", "multilayer"} or list of int
+            The last map; the last three stages of a network whose stages get coarser, or the last
+            four blocks of a transformer; or these stages or blocks, from 0, negative from the end.
+
+        Raises
+        ------
+        FewshotError
+            The backbone gives no dense features, or has no such layers.
+        """
+        raise FewshotError(
+            "backbone",
+            f"{self.name!r} gives no dense features",
+            "Take a backbone of timm, torchvision or open_clip, for instance "
+            "backbone=efficientnet_lite0.",
         )
 
     def check_text(self) -> None:

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.dense import check_layers, intermediate_maps, stage_maps
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import check_sha256, checked
 from fewshot.backbones.wheels import WHEELS
@@ -77,14 +80,23 @@ class PackagedBackbone(Backbone):
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier."""
+        return run_frozen(self._loaded(), device)
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of stages; of EfficientNet-Lite0 those of 40, 112 and 320 channels by default."""
+        layers = check_layers(layers)
+        maps = {"timm": intermediate_maps, "torchvision": stage_maps}[self.wheel.library]
+        return maps(self._loaded(), self.name, device, layers)
+
+    def _loaded(self) -> nn.Module:
+        """The network with its weights, without its classifier."""
         path = self.weights_file()
         stored = read_state_dict(self.name, path)
         try:
             build = {"timm": _of_timm, "torchvision": _of_torchvision}[self.wheel.library]
-            model = build(self.wheel.network, stored)
+            return build(self.wheel.network, stored)
         except (RuntimeError, ValueError) as error:
             raise unfit(self.name, path, error) from None
-        return run_frozen(model, device)
 
 
 def _of_timm(network: str, stored: dict[str, Any]) -> nn.Module:

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.blocks import block_features, check_blocks
 from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
     check_sha256,
@@ -117,14 +120,7 @@ class TimmBackbone(Backbone):
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier, with the features of the setting `feature`."""
-        import timm
-
-        path = self.weights_file()
-        stored = timm.models.clean_state_dict(read_state_dict(self.model, path))
-        try:
-            model = self._build(stored)
-        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
-            raise unfit(self.model, path, error) from None
+        model = self._loaded()
         if self.blocks is not None:
             encode = block_features(model, self.model, self.blocks, self.feature)
             return run_frozen(model, device, encode)
@@ -132,7 +128,27 @@ class TimmBackbone(Backbone):
             return run_frozen(model, device)
         return run_frozen(model, device, self._tokens(model))
 
-    def _build(self, stored: dict[str, Any]) -> Any:
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of blocks or stages; position embeddings are interpolated to the image's size."""
+        layers = check_layers(layers)
+        try:
+            model = self._loaded(dynamic_img_size=True)
+        except TypeError:  # networks without that setting take any size, or say that they do not
+            model = self._loaded(img_size=None)
+        return intermediate_maps(model, self.model, device, layers)
+
+    def _loaded(self, **settings: Any) -> Any:
+        """The network with its weights."""
+        import timm
+
+        path = self.weights_file()
+        stored = timm.models.clean_state_dict(read_state_dict(self.model, path))
+        try:
+            return self._build(stored, settings)
+        except (RuntimeError, ValueError, KeyError, AttributeError) as error:
+            raise unfit(self.model, path, error) from None
+
+    def _build(self, stored: dict[str, Any], changes: dict[str, Any]) -> Any:
         """The model with stored weights; their classifier is ignored.
 
         A missing tensor is an error. timm alone would leave it random: it gives up checking as
@@ -152,6 +168,7 @@ class TimmBackbone(Backbone):
         settings: dict[str, Any] = {"pretrained": True, "num_classes": 0}
         if self.config.fixed_input_size:
             settings["img_size"] = self.transform.size
+        settings |= changes
         try:
             return timm.create_model(self.model, pretrained_cfg_overlay=overlay, **settings)
         except RuntimeError as error:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fewshot.cli.arguments import Parser
-from fewshot.exceptions import expect_number
+from fewshot.exceptions import expect, expect_number
 from fewshot.features import catalogue
 from fewshot.features.catalogue import Entry
 from fewshot.files import writing
@@ -116,6 +116,8 @@ def _export(arguments: argparse.Namespace, cache: Path) -> int:
     from fewshot.features.store import open_bank
 
     entry = catalogue.find(cache, arguments.bank)
+    problem = f"{entry.name!r} holds grids of dense features, and files of features hold a row each"
+    expect(not entry.of_grids, "bank", problem)
     bank, target = replace(open_bank(entry.folder), normalize=OF_IMAGES), Path(arguments.output)
     export(bank, target)
     print(f"{entry}: {target}, {size(target.stat().st_size)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.datasets.settings import DatasetSettings
+from fewshot.datasets.settings import DatasetSettings, MaskSettings
 from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.importing import attribute_at, described, dotted
 from fewshot.lazy import lazy
@@ -32,8 +32,13 @@ kinds.add("cub", "fewshot.datasets.cub:load_cub", "CUB-200-2011 in its own layou
 kinds.add("huggingface", "fewshot.datasets.huggingface:load_huggingface", "a hub name or folder")
 kinds.add("features", "fewshot.features.given:load_features", "an .npz or .safetensors file")
 kinds.add("listed", "fewshot.datasets.listed:load_listed", "images that a CSV or JSON file lists")
+# By name, as tasks are layers above.
+kinds.add("scenes", "fewshot.tasks.segmentation.masks.scenes:load_scenes", "generated, with masks")
 
-COMMON = frozenset(DatasetSettings.__annotations__)
+# Settings of masks are for the tasks that take masks: loaders of images with labels get them only
+# if they have parameters of those names.
+MASKS = frozenset(MaskSettings.__annotations__)
+COMMON = frozenset(DatasetSettings.__annotations__) | MASKS
 # Settings of every data set of another package, beside the parameters of its loader.
 PLUGGED: dict[str, Any] = {
     "classnames": "auto",
@@ -77,7 +82,9 @@ def load_dataset(
     entry = kinds[kind]
     loader = entry.load()
     takes = inspect.signature(loader).parameters
-    options = {key: value for key, value in settings.items() if key not in COMMON} | {"name": name}
+    taken = MASKS & takes.keys()
+    options = {key: value for key, value in settings.items() if key not in COMMON or key in taken}
+    options["name"] = name
     if "card" not in takes:
         options.pop("card", None)  # of other kinds it has class names only
     if entry.package is not None and "name" not in takes:
@@ -135,6 +142,12 @@ def _loaded(entry: Entry, kind: str, options: dict[str, Any]) -> ImageDataset | 
         if instructions and error.argument in ("dataset.root", "dataset.split_file"):
             raise FewshotError(error.argument, error.problem, str(instructions)) from None
         raise
+    if not isinstance(dataset, tuple(map(attribute_at, PRODUCTS))):
+        raise FewshotError(
+            "dataset",
+            f"{kind!r} has masks, and no class of a whole image",
+            "Set task=segmentation.",
+        )
     return dataset
 
 

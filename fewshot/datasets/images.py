@@ -36,6 +36,7 @@ LARGE = 89_478_485
 BLOCK = 2**22  # pixels that are in floating point at a time
 
 UPRIGHT = 1
+QUARTER_TURNS = range(5, 9)  # orientations that exchange width and height
 
 _globals = threading.Lock()  # filters of warnings and Pillow's limit are global, reading is not
 _large = threading.Lock()
@@ -101,14 +102,50 @@ def read_image(source: Path | bytes | BinaryIO, max_pixels: int | None = None) -
         Truncated, damaged, larger than `max_pixels`, of a kind that is not read here, or not an
         image.
     """
+    with opened_image(source, max_pixels) as image:
+        return _decoded(image)
+
+
+def image_size(source: Path | bytes | BinaryIO, max_pixels: int | None = None) -> tuple[int, int]:
+    """Width and height of an image as :func:`read_image` returns it; only its header is read.
+
+    Raises
+    ------
+    UnreadableImageError
+        See :func:`read_image`.
+    """
+    with opened_image(source, max_pixels) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) in QUARTER_TURNS
+    return (height, width) if turned else (width, height)
+
+
+@contextmanager
+def opened_image(
+    source: Path | bytes | BinaryIO, max_pixels: int | None = None
+) -> Iterator[Image.Image]:
+    """An image of any kind that is read here, as it is in its file.
+
+    Whatever goes wrong while it is decoded is raised as one error.
+
+    Parameters
+    ----------
+    source, max_pixels
+        See :func:`read_image`.
+
+    Raises
+    ------
+    UnreadableImageError
+        See :func:`read_image`.
+    """
     limit = pixel_limit(max_pixels)
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with _open(stream) as image:
             _expect_size(image, limit)
             with _room_for(image):
-                return _decoded(image)
-    except UnreadableImageError:
+                yield image
+    except (UnreadableImageError, FewshotError):
         raise
     except UnidentifiedImageError:
         raise _not_an_image(stream) from None

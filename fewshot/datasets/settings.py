@@ -5,6 +5,37 @@ from __future__ import annotations
 from typing import TypedDict
 
 
+class MaskSettings(TypedDict, total=False):
+    """Settings of the masks of a data set, for tasks that take masks; others pass them over.
+
+    Attributes
+    ----------
+    binary : bool
+        Masks of 0 and 255, or of 0 and 1: background and foreground.
+    ignore_index : int, list of int, or None
+        Pixels of these values are of no class.
+    reduce_zero_label : bool
+        Pixels of value 0 are of no class, and the others are of the class before: 1 is class 0.
+    palette : str or mapping, optional
+        Colours of the classes in masks in colour: a file, or RGB by name.
+    group : str, optional
+        Regular expression that says of which group an image is, by its name: support and queries
+        never share one.
+    mask : str, optional
+        Column of masks, in tables.
+    annotations : str, optional
+        JSON file in the format of COCO; by default it is looked for.
+    """
+
+    binary: bool
+    ignore_index: int | list[int] | None
+    reduce_zero_label: bool
+    palette: str | dict[str, list[int]] | None
+    group: str | None
+    mask: str | None
+    annotations: str | None
+
+
 class DatasetSettings(TypedDict, total=False):
     """Settings of every kind of data set; all others are arguments of the loader of its kind.
 

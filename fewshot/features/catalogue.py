@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.features import grids
 from fewshot.features.bank import check_finite
 from fewshot.features.extraction.precision_choice import precision_record
 from fewshot.features.paths import (
@@ -42,10 +43,12 @@ class Entry:
     state : {"ready", "unfinished", "outdated", "damaged"}
         "outdated": of an earlier format, not used by runs.
     note : dict
-        Content of ``bank.json``; empty unless the bank is ready.
+        Content of ``bank.json`` or ``grids.json``; empty unless the bank is ready.
     bytes : int
     age : float
         Days since anything in it was changed.
+    of_grids : bool
+        Whether it holds grids of dense features, a file per image.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class Entry:
     note: dict[str, Any]
     bytes: int
     age: float
+    of_grids: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> Entry:
@@ -61,18 +65,23 @@ class Entry:
         stats = [path.stat() for path in files]
         newest = max((stat.st_mtime for stat in stats), default=folder.stat().st_mtime)
         state, note = "unfinished", {}
+        of_grids = (folder / grids.NOTE).is_file()
         if not folder.name.endswith(PARTIAL):
             try:
-                note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-                state = _state_of(note)
+                name = grids.NOTE if of_grids else NOTE
+                note = json.loads((folder / name).read_text(encoding="utf-8"))
+                state = _state_of(note, of_grids)
             except (OSError, ValueError):
                 state = "damaged"
+        if of_grids and state == "ready":
+            note["images"] = sum(1 for _ in grids.files(folder))
         return cls(
             folder,
             state,
             note if state == "ready" else {},
             sum(stat.st_size for stat in stats),
             (time.time() - newest) / SECONDS_PER_DAY,
+            of_grids,
         )
 
     @property
@@ -107,13 +116,14 @@ class Entry:
         }  # fmt: skip
 
 
-def _state_of(note: Any) -> str:
+def _state_of(note: Any, of_grids: bool) -> str:
     if not isinstance(note, dict) or "key" not in note:
         return "damaged"
+    current, noted = (grids.FORMAT, grids.NOTED) if of_grids else (FORMAT, NOTED)
     causes = note.get("causes")
-    if isinstance(causes, dict) and causes.get("format") != FORMAT:
+    if isinstance(causes, dict) and causes.get("format") != current:
         return "outdated"
-    return "ready" if note.keys() >= NOTED else "damaged"
+    return "ready" if note.keys() >= noted else "damaged"
 
 
 def entries(cache: Path) -> list[Entry]:
@@ -135,7 +145,7 @@ def find(cache: Path, name: str) -> Entry:
         There is none, or several.
     """
     folder = Path(name).expanduser()
-    if (folder / NOTE).is_file():
+    if (folder / NOTE).is_file() or (folder / grids.NOTE).is_file():
         entry = Entry.read(folder)
         if entry.state == "damaged" and folder.resolve().parent != cache.resolve():
             raise FewshotError("bank", f"expected a feature bank, got {str(folder)!r}")
@@ -161,6 +171,8 @@ def faults(entry: Entry) -> list[str]:
     """Faults of a bank; empty if its files are unchanged since they were written."""
     if entry.state != "ready":
         return [entry.state]
+    if entry.of_grids:
+        return list(grids.faults_of(entry.folder, entry.note["dim"]))
     try:
         bank = open_bank(entry.folder)
         problems: list[str] = []
@@ -221,13 +233,21 @@ def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) ->
         if damaged or (abandoned and not in_progress(entry)):
             yield entry
         elif entry.state in ("ready", "outdated") and unused_days is not None:
-            features = entry.folder / FEATURES
-            stat = (features if features.is_file() else entry.folder).stat()
-            opened = max(stat.st_atime, stat.st_mtime)
-            if (time.time() - opened) / SECONDS_PER_DAY >= unused_days:
+            if (time.time() - _opened(entry)) / SECONDS_PER_DAY >= unused_days:
                 yield entry
+
+
+def _opened(entry: Entry) -> float:
+    """When a bank was last used."""
+    if entry.of_grids:  # whoever uses it touches the note, which listing reads, too
+        return (entry.folder / grids.NOTE).stat().st_mtime
+    features = entry.folder / FEATURES
+    stat = (features if features.is_file() else entry.folder).stat()
+    return max(stat.st_atime, stat.st_mtime)
 
 
 def _only_bank_files(folder: Path) -> bool:
     """Whether a folder holds only files of a bank, so that it can be removed safely."""
+    if (folder / grids.NOTE).is_file():
+        return grids.only_grids(folder)
     return {path.name for path in folder.iterdir()} <= {FEATURES, LABELS, PATHS, NOTE}

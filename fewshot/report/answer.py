@@ -115,11 +115,8 @@ def _caution(groups: Groups) -> list[str]:
             "is flattered by it: the more were tried and the closer they are, the more. Another "
             "seed, or other classes, would put it a little lower."
         )
-    if any(report_of(key.task).over_episodes for key in groups):
-        lines.append(
-            "± over episodes: other draws from these images of these classes, as papers print it. "
-            "For other classes: such as were not drawn, with images of their own. Both at 95 %."
-        )
+    reports = [report_of(key.task) for key in groups]
+    lines += dict.fromkeys(report.caution for report in reports if report.over_episodes)
     return lines
 
 

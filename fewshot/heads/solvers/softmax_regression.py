@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     penalty : Tensor of shape (E, p, 1)
         What half the square of a coefficient costs.
     truth : Tensor of shape (E, n, N)
-        1 for the class of a row, else 0; all 0 in the padding.
+        1 for the class of a row, else 0, or weights of all classes; all 0 in the padding.
     """
 
     design: Tensor
@@ -31,9 +31,9 @@ class Problem(NamedTuple):
 
     def loss(self, logits: Tensor) -> Tensor:
         """Sum of the cross-entropies of all rows: (E,)."""
-        there = self.truth.sum(-1)
-        own = (self.truth * logits).sum(-1)
-        return ((torch.logsumexp(logits, -1) - own) * there).sum(-1)
+        weight = self.truth.sum(-1)
+        of_truth = (self.truth * logits).sum(-1)
+        return (torch.logsumexp(logits, -1) * weight - of_truth).sum(-1)
 
     def gradient(self, logits: Tensor, coefficients: Tensor) -> Tensor:
         """Of the loss and the penalty: (E, p, N)."""

@@ -77,7 +77,7 @@ class Scatter:
 
 
 def scatter_chart(
-    predictions: pd.DataFrame, title: str = "", points: int = POINTS
+    predictions: pd.DataFrame, title: str = "", points: int = POINTS, words: Words = WORDS
 ) -> Scatter | None:
     """A panel per head and estimator, a point per episode; the diagonal is a perfect prediction.
 
@@ -89,6 +89,8 @@ def scatter_chart(
         Rows of one data set and backbone; estimators without any prediction get no panel.
     points : int
         Points of a panel at most, evenly spaced through the rows.
+    words : Words
+        Of errors by default.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def scatter_chart(
         panels.append(ScatterPanel(name if len(heads) == 1 else f"{head}, {name}", series,
                                    len(inside)))  # fmt: skip
     columns, banded = min(len(estimators), COLUMNS), bool(rows["low"].notna().any())
-    return Scatter(title, panels, list(labels.values()), columns, _limits(rows), banded)
+    return Scatter(title, panels, list(labels.values()), columns, _limits(rows), banded, words)
 
 
 def _series(rows: pd.DataFrame, labels: Mapping[Any, str], share: int) -> list[Series]:

@@ -11,13 +11,16 @@ from fewshot.units import decimal, percent, plus_minus
 MOST = 4
 
 
-def ahead_text(gap: Difference, what: str, name: str, *, share: bool = True) -> str:
+def ahead_text(
+    gap: Difference, what: str, name: str, *, share: bool = True, episode: str = "episode"
+) -> str:
     """``clearly ahead of the next head, lda (+2.4 ± 0.2 points on the same episodes)``.
 
-    `share` says whether the difference is one of shares, in points.
+    `share` says whether the difference is one of shares, in points; `episode` is what an episode is
+    called.
     """
     points = " points" if share else ""
-    text = f"{gap_text(gap.mean, gap.half, share=share)}{points} on the same episodes"
+    text = f"{gap_text(gap.mean, gap.half, share=share)}{points} on the same {episode}s"
     if not gap.above:
         return f"not clearly ahead of the next {what}, {name} ({text})"
     if gap.clear_elsewhere is False:

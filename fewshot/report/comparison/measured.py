@@ -102,7 +102,8 @@ def _best(report: TaskReport, measure: Measure, groups: Mapping[Name, Sequence[C
     if same:
         other = max(same, key=same.__getitem__)
         text += f"; {_next_head(report, measure, groups[best], groups[other], _head(other))}"
-    return text
+    about = report.about_best(groups[best])
+    return f"{text}; {about}" if about else text
 
 
 def _head(name: Name) -> str:
@@ -136,8 +137,12 @@ def _next_head(
     pairs = [(cell, by_seed[cell["seed"]]) for cell in best if cell["seed"] in by_seed]
     gaps = [gap for pair in pairs if (gap := _paired(measure, *pair)) is not None]
     if not gaps:
-        return f"the next {report.head}, {name}, was not compared episode by episode"
-    return ahead_text(over_seeds(gaps), report.head, name, share=measure.fraction)
+        return (
+            f"the next {report.head}, {name}, was not compared {report.episode} by {report.episode}"
+        )
+    return ahead_text(
+        over_seeds(gaps), report.head, name, share=measure.fraction, episode=report.episode
+    )
 
 
 def _paired(measure: Measure, best: Cell, other: Cell) -> Difference | None:

@@ -20,6 +20,8 @@ const TAGS = {
   base: ["base classes", "knows moments of the base classes, where there are any"],
 };
 const POPULATIONS = ["episodes", "images", "classes"];
+// In the words of the task: its episodes may be draws.
+const populationName = (name) => (name === "episodes" ? `${task().episode}s` : name);
 
 // What the task of the chosen cells says about itself: words, measures, axis, sections.
 const task = () => payload.tasks[state.task];

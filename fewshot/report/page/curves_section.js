@@ -118,7 +118,7 @@ function curveCaption(ranked, looks) {
     ? `; where several seeds were run, of the mean over seeds (t interval)`
     : "";
   return [
-    `Means with their ${levelText()} intervals for other ${currentPopulation()}${seeds}. `,
+    `Means with their ${levelText()} intervals for other ${populationName(currentPopulation())}${seeds}. `,
     faint > 0 && "In colour: the best by mean rank, and the selected; the others faint. ",
     isError() &&
       selectedCell() &&

@@ -45,7 +45,7 @@ function drawLeaderboard(body) {
       "p",
       { class: "caption" },
       `± is half the ${levelText()} interval for other `,
-      make("b", null, currentPopulation()),
+      make("b", null, populationName(currentPopulation())),
       ". A row's number shows its details below; arrow keys go from row to row.",
     ),
   );
@@ -109,7 +109,7 @@ function remarkLeaderboard(body) {
 
 function chosenLink() {
   const details =
-    sections.find((one) => one.id === "scatter" && !one.node.hidden) ??
+    sections.find((one) => ["scatter", "clouds"].includes(one.id) && !one.node.hidden) ??
     sections.find((one) => one.id === "made");
   if (!details || !selectedCell() || shownCells().length < 2) return [];
   return [
@@ -133,7 +133,7 @@ function leaderboardTools(columns, ordered) {
     populations().length > 1 &&
       chooser(
         "± for other",
-        populations().map((one) => [one, one]),
+        populations().map((one) => [one, populationName(one)]),
         currentPopulation(),
         view("population"),
       ),

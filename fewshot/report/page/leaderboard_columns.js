@@ -41,7 +41,7 @@ function measureColumn(name, at, main) {
   return {
     key: `measure:${name}`,
     title: measureName(name),
-    unit: `${isShare(name) ? "% " : ""}± ${currentPopulation()}`,
+    unit: `${isShare(name) ? "% " : ""}± ${populationName(currentPopulation())}`,
     better: lowerIsBetter(name) ? "lower" : "higher",
     value: (cell) => of(cell)?.mean ?? null,
     fill: (cell) =>
@@ -138,6 +138,26 @@ function estimatorColumns() {
   ];
 }
 
+// Numbers that are no measures, those that any row has.
+function numberColumns() {
+  const of = (cell, key) => cell.numbers?.[key] ?? null;
+  return (task().numbers ?? [])
+    .filter(({ key }) => taskCells().some((cell) => known(of(cell, key))))
+    .map(({ key, title, unit, digits, better, divisor }) => ({
+      key: `number:${key}`,
+      title,
+      unit,
+      better,
+      value: (cell) => of(cell, key),
+      fill: (cell) =>
+        cellOf(known(of(cell, key)) ? grouped1000(of(cell, key) / divisor, digits) : MISSING),
+      export: [[key, (cell) => of(cell, key)]],
+    }));
+}
+
+const grouped1000 = (value, digits) =>
+  value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
 function timeColumn() {
   const time = (cell) => cell.cost?.seconds ?? null;
   return {
@@ -168,6 +188,7 @@ function leaderboardColumns() {
     rangeColumn(name, at),
     ...others.map((one) => measureColumn(one, at, false)),
     ...(cells.some((cell) => cell.estimators.length) ? estimatorColumns() : []),
+    ...numberColumns(),
     timeColumn(),
   ];
 }

@@ -93,7 +93,8 @@ const currentMeasure = remembered(() =>
 const parts = remembered(() =>
   unique(taskMeasures().map((one) => one.at))
     .filter((at) => at !== null)
-    .sort((a, b) => (known(a) && known(b) ? b - a : byText(a, b))),
+    // Parts with names stay in the order in which they came.
+    .sort((a, b) => (known(a) && known(b) ? b - a : 0)),
 );
 const currentAt = remembered(
   () => parts().find((at) => String(at) === state.at) ?? parts()[0] ?? null,

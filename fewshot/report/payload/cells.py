@@ -45,6 +45,8 @@ class CellEntry(TypedDict):
     made: dict[str, Any]
     points: int | None
     worst: list[WorstEntry]
+    numbers: dict[str, float | None]
+    details: dict[str, Any] | None
     unlabelled_images: NotRequired[str]
     source: NotRequired[str]
     against: NotRequired[str]
@@ -78,6 +80,7 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
         **report.predictions(cell, rows),
         "comparisons": report.comparisons(cell),
         "cost": _cost(cell, run),
+        "numbers": {number.key: report.number(cell, number) for number in report.numbers},
         "made": {
             "run": number,
             **{name: cell.get(name) for name in MADE},
@@ -85,6 +88,7 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
             "more": [list(fact) for fact in report.facts(cell)],
         },
         "points": None,
+        "details": None,
     }
 
 

@@ -16,6 +16,7 @@ from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.intervals import intervals_of
 from fewshot.report.payload.cells import CellEntry, cell_entry
+from fewshot.report.payload.details import PICTURE_BYTES, details_of
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
@@ -54,7 +55,7 @@ def payload(
     summary, rows, runs
         As for :func:`fewshot.report.render_report`.
     point_bytes, thumbnail_bytes : int
-        Size of points and of thumbnails at most.
+        Size of points and of thumbnails at most; without thumbnails there are no other pictures.
     """
     folders, names = RunFolders(summary, runs), NameBook()
     pairs = _evaluated(summary["cells"], rows)
@@ -68,9 +69,13 @@ def payload(
             entry["points"] = places.get(id(cell))
             cells.append(entry)
             work.update()
+    picture_bytes = PICTURE_BYTES if thumbnail_bytes > 0 else 0
+    for entry, details in zip(cells, details_of(pairs, rows, picture_bytes), strict=True):
+        entry["details"] = details
     data = {
         "version": VERSION,
         "level": min(map(level_of, summary["cells"]), default=LEVEL),
+        "picture_bytes": picture_bytes,
         "charts": page_charts(),
         "lines": page_lines(summary["cells"]),
         "tasks": page_tasks(cell["task"] for cell in cells),

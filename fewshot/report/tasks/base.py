@@ -19,15 +19,25 @@ from fewshot.report.payload.entries import (
     measure_entry,
     pair_entry,
 )
-from fewshot.report.text.measured import measured_markdown, measured_text
+from fewshot.report.text.measured import (
+    OTHER,
+    OTHER_CLASSES,
+    POPULATION,
+    Column,
+    columns_of,
+    measured_markdown,
+    measured_text,
+)
 from fewshot.report.wording import Cell, comparisons_of, protocol_text
-from fewshot.tasks.base import EPISODIC_KEYS, Measure, Task
+from fewshot.tasks.base import EPISODIC_KEYS, NEITHER, Better, Measure, Task
+from fewshot.units import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fewshot.report.cell_rows import CellRows
     from fewshot.report.charts.base import Chart
+    from fewshot.report.charts.details import Details
     from fewshot.report.comparison.paired import EvaluatedCell
     from fewshot.report.figures.plots import Plot
 
@@ -70,6 +80,34 @@ class Parts:
     percent: bool = False
 
 
+@dataclass(frozen=True)
+class Number:
+    """A number of cells that is no measure, as what they cost: a column of the page's leaderboard.
+
+    Attributes
+    ----------
+    key : str
+        Of the summary.
+    title, unit : str
+    digits : int
+        Decimals.
+    better : {"higher", "lower", "neither"}
+    divisor : float
+        The number is shown divided by it: 1e6 for millions.
+    """
+
+    key: str
+    title: str
+    unit: str = ""
+    digits: int = 0
+    better: Better = NEITHER
+    divisor: float = 1.0
+
+    def text(self, value: float | None, missing: str = "-") -> str:
+        """The number as text, without the unit."""
+        return f"{value / self.divisor:,.{self.digits}f}" if is_number(value) else missing
+
+
 class TaskReport:
     """What people read of the cells of one task.
 
@@ -98,6 +136,9 @@ class TaskReport:
         are conditions.
     over_episodes : bool
         Whether intervals are over episodes.
+    population, caution : str
+        What ± means, below the table for the terminal, and at the end of the sentences; where
+        intervals are over episodes.
     head, heads, episode : str
         What a head, several of them, and an episode are called.
     timed_together : str
@@ -107,6 +148,8 @@ class TaskReport:
     place : str
         What a cell is called among those of its data set and backbone, with its columns in braces;
         ways, shots, head and the task's keys by default.
+    numbers : sequence of Number
+        Further columns of the leaderboard.
     settings : sequence of str
         Columns of the leaderboard that say how a cell was evaluated.
     key_titles : mapping of str to str
@@ -133,6 +176,11 @@ class TaskReport:
     columns: ClassVar[Mapping[str, Sequence[str]]] = {}
     compared: ClassVar[Sequence[str]] = ()
     over_episodes: ClassVar[bool] = True
+    population: ClassVar[str] = POPULATION
+    caution: ClassVar[str] = (
+        "± over episodes: other draws from these images of these classes, as papers print it. "
+        "For other classes: such as were not drawn, with images of their own. Both at 95 %."
+    )
     head: ClassVar[str] = "head"
     heads: ClassVar[str] = "heads"
     episode: ClassVar[str] = "episode"
@@ -142,6 +190,7 @@ class TaskReport:
         "hand."
     )
     place: ClassVar[str] = ""
+    numbers: ClassVar[Sequence[Number]] = ()
     settings: ClassVar[Sequence[str]] = ("ways", "shots")
     key_titles: ClassVar[Mapping[str, str]] = {}
     axis: ClassVar[Axis] = Axis()
@@ -194,6 +243,19 @@ class TaskReport:
         """A line above the table on what all its cells share."""
         return protocol_text(cells)
 
+    def legend(self, cells: Sequence[Cell]) -> dict[str, str]:
+        """Titles of columns of the table, and what they mean."""
+        meanings = {self.title(name): text for name, text in self.meanings.items()}
+        if self.over_episodes:
+            meanings["±"] = self.population
+        if any(title == OTHER_CLASSES for title, _ in self.table_columns(cells)):
+            meanings[OTHER_CLASSES] = OTHER
+        return meanings
+
+    def table_columns(self, cells: Sequence[Cell]) -> list[Column]:
+        """Columns of the table of cells of a data set and backbone: titles and texts of a cell."""
+        return columns_of(self, cells)
+
     def further_columns(self, cells: Sequence[Cell]) -> dict[str, Callable[[Cell], str]]:
         """Further columns of the table: titles, and functions from a cell to its text."""
         return {}
@@ -201,6 +263,10 @@ class TaskReport:
     def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
         """Sentences on the cells of one data set: what is best, and whether clearly."""
         return best_lines(self, [cell for cell, _ in evaluated])
+
+    def about_best(self, cells: Sequence[Cell]) -> str:
+        """A clause on the best cells, one per seed, that ends their sentence; none by default."""
+        return ""
 
     def overall(self, datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
         """Sentences over several data sets; none by default."""
@@ -242,6 +308,19 @@ class TaskReport:
         """Charts of lines of one data set and backbone that the page shows as on paper."""
         return []
 
+    def details(
+        self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]
+    ) -> Sequence[Details | None]:
+        """Charts and pictures of every cell, in their order; None of cells without any.
+
+        Parameters
+        ----------
+        cells : sequence of dict
+        rows : mapping of str to DataFrame
+            Tables of the task by name.
+        """
+        return [None for _ in cells]
+
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """Measures of a cell with their intervals; the one for ranking comes first."""
         return [
@@ -272,6 +351,11 @@ class TaskReport:
     def predictions(self, cell: Cell, rows: CellRows | None) -> Predictions:
         """Estimators of the error of a cell, with its rows as of `evaluated`; none by default."""
         return NO_PREDICTIONS
+
+    def number(self, cell: Cell, number: Number) -> float | None:
+        """One of the `numbers` of a cell; None if it is not known."""
+        value = cast("float | None", cell.get(number.key))
+        return value if is_number(value) else None
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
         """Further facts on how the numbers of a cell were made: names and texts."""
@@ -313,6 +397,7 @@ class TaskReport:
             "timed_together": self.timed_together,
             "cost_caption": self.cost_caption,
             "place": self.place or self._place(),
+            "numbers": [asdict(number) for number in self.numbers],
             "settings": list(self.settings),
             "keys": {key: self.key_title(key) for key in self.task.keys},
             "axis": asdict(self.axis),

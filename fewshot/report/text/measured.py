@@ -40,11 +40,7 @@ Column = tuple[str, Callable[[Cell], str]]
 def measured_text(report: TaskReport, cells: Sequence[Cell], *, explained: bool = True) -> str:
     """Tables for the terminal, a block per data set and backbone, with a legend if `explained`."""
     blocks = [_block(report, rows) for rows in group_cells(cells).values()]
-    meanings = {report.title(name): text for name, text in report.meanings.items()}
-    if report.over_episodes:
-        meanings["±"] = POPULATION
-    if any(title == OTHER_CLASSES for title, _ in measured_columns(report, cells)):
-        meanings[OTHER_CLASSES] = OTHER
+    meanings = report.legend(cells)
     return "\n\n".join([*blocks, *([legend(meanings)] if explained and meanings else [])])
 
 
@@ -52,7 +48,7 @@ def measured_markdown(report: TaskReport, cells: Sequence[Cell]) -> str:
     """The same numbers as a GitHub-flavoured Markdown table per data set and backbone."""
     blocks = []
     for rows in group_cells(cells).values():
-        columns = columns_of(report, rows)
+        columns = report.table_columns(rows)
         lines = [[markdown(plain(title)) for title, _ in columns]]
         lines.append(["---", *["---:"] * (len(columns) - 1)])
         lines += [[markdown(text) for text in texts] for texts in _texts(report, rows, columns)]
@@ -65,6 +61,15 @@ def measured_markdown(report: TaskReport, cells: Sequence[Cell]) -> str:
 
 def columns_of(report: TaskReport, cells: Sequence[Cell]) -> list[Column]:
     """Columns of a table: head and settings, those in which cells differ, measures."""
+    return [
+        *named_columns(report, cells),
+        *measured_columns(report, cells),
+        *report.further_columns(cells).items(),
+    ]
+
+
+def named_columns(report: TaskReport, cells: Sequence[Cell]) -> list[Column]:
+    """Columns that say which cell a row is: head, settings, and those in which cells differ."""
     keys = [key for key in report.task.keys if _differ(cells, key)]
     compared = [key for key in keys if key in report.compared]
     names = [*compared, *report.settings, *(key for key in keys if key not in report.compared)]
@@ -76,8 +81,6 @@ def columns_of(report: TaskReport, cells: Sequence[Cell]) -> list[Column]:
     return [
         (report.head, lambda row: plain(head_label(row))),
         *((_title(report, name), _text_of(name)) for name in names),
-        *measured_columns(report, cells),
-        *report.further_columns(cells).items(),
     ]
 
 
@@ -140,7 +143,7 @@ def _texts(report: TaskReport, cells: Sequence[Cell], columns: Sequence[Column])
 
 
 def _block(report: TaskReport, cells: Sequence[Cell]) -> str:
-    columns = columns_of(report, cells)
+    columns = report.table_columns(cells)
     texts = _texts(report, cells, columns)
     titles = [plain(title) for title, _ in columns]
     lines = aligned([titles, *([short(row[0]), *row[1:]] for row in texts)])

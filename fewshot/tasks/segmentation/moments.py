@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ROUNDING = 1e-12  # of a variance, relative to the mean square that it is a difference of
+
 
 class Moments(NamedTuple):
     """Sums over tokens, weighted by the native pixels that a token stands for; float64.
@@ -42,8 +44,26 @@ class Moments(NamedTuple):
 
     def covariance(self) -> Tensor:
         """Covariance (D, D) of the tokens around their class means, weighted by pixels."""
-        total = self.counts.sum()
+        total = self.counts.sum().clamp_min(torch.finfo(torch.float64).tiny)
         return (self.second - self.means().mT @ self.sums) / total
+
+    def total_covariance(self) -> Tensor:
+        """Covariance (D, D) of the tokens around the mean of all of them, weighted by pixels."""
+        total = self.counts.sum().clamp_min(torch.finfo(torch.float64).tiny)
+        centre = self.sums.sum(0) / total
+        return self.second / total - torch.outer(centre, centre)
+
+    def level(self, covariance: Tensor) -> Tensor:
+        """Variance of a feature, averaged over the D features: a scalar > 0.
+
+        The mean square where the covariance (D, D) is rounding alone, as where every class has one
+        token; 1 where all tokens are zero or none has a pixel.
+        """
+        total = self.counts.sum().clamp_min(torch.finfo(torch.float64).tiny)
+        square = self.second.trace() / total / len(self.second)
+        mean = covariance.trace() / len(covariance)
+        mean = torch.where(mean > ROUNDING * square, mean, square)
+        return torch.where(mean > 0, mean, 1.0)
 
 
 def moments_of(tokens: Tensor, labels: Tensor) -> Moments:

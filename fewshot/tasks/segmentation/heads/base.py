@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fewshot.exceptions import expect
 from fewshot.registry import parameter_names, variant_text
 from fewshot.tasks.segmentation.moments import Moments, moments_of
 
@@ -62,6 +63,13 @@ class DenseSupport:
         """Pixels (N,) of every class, float64."""
         return torch.stack([image.labels.double().sum(0) for image in self.images]).sum(0)
 
+    def annotated(self) -> tuple[Tensor, Tensor]:
+        """Tokens (R, D) of all images that stand for annotated pixels, and their labels (R, N)."""
+        tokens = torch.cat([image.tokens for image in self.images])
+        labels = torch.cat([image.labels for image in self.images])
+        known = labels.sum(1) > 0
+        return tokens[known].float(), labels[known].float()
+
     def without(self, index: int) -> DenseSupport:
         """The support without one of its images, of which there are at least two."""
         return DenseSupport([*self.images[:index], *self.images[index + 1 :]], self.ways)
@@ -78,6 +86,13 @@ class LinearMap(NamedTuple):
 
     weights: Tensor
     biases: Tensor
+
+
+def absent_never(weights: Tensor, biases: Tensor, counts: Tensor) -> LinearMap:
+    """Scores that no class without pixels wins: (N, D), (N,) and pixels (N,) of the classes."""
+    present = counts > 0
+    weights = weights * present[:, None]
+    return LinearMap(weights.float(), biases.masked_fill(~present, NEVER).float())
 
 
 class DenseHead(ABC):
@@ -114,6 +129,16 @@ class DenseHead(ABC):
 
         They are interpolated bilinearly to the native resolution.
         """
+
+    @classmethod
+    def check_ways(cls, ways: int) -> None:
+        """Raise FewshotError unless the head is defined for so many classes."""
+        expect(
+            cls.only_ways in (None, ways),
+            "head",
+            f"expected {cls.only_ways} classes for {cls.__name__}, got {ways}",
+            "It tells a class from the background: episodes.sampler=episodic with episodes.ways=1.",
+        )
 
     def prepared(self, tokens: Tensor) -> Tensor:
         """Tokens as the head takes them: float32, at unit length where it says so."""

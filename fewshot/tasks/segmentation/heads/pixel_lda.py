@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fewshot.exceptions import expect_number
-from fewshot.tasks.segmentation.heads.base import NEVER, LinearMap, MomentHead
+from fewshot.tasks.segmentation.heads.base import LinearMap, MomentHead, absent_never
 from fewshot.tasks.segmentation.moments import Moments
 
 
@@ -32,14 +32,14 @@ class PixelLDA(MomentHead):
 
     def from_moments(self, moments: Moments) -> LinearMap:
         """Weights ``S^-1 m`` and biases."""
-        means, present = moments.means(), moments.counts > 0
+        means, total = moments.means(), moments.counts.sum().clamp_min(1e-300)
         covariance = moments.covariance()
-        dim = len(covariance)
-        level = (covariance.trace() / dim).clamp_min(torch.finfo(torch.float64).tiny)
         shrunk = (1 - self.shrinkage) * covariance
-        shrunk.diagonal().add_(self.shrinkage * level)
-        weights = torch.cholesky_solve(means.mT, torch.linalg.cholesky(shrunk)).mT
-        shares = (moments.counts / moments.counts.sum()).clamp_min(1e-300)
-        biases = -(weights * means).sum(1) / 2 + self.tau * shares.log()
-        biases = torch.where(present, biases, torch.full_like(biases, NEVER))
-        return LinearMap(weights.float(), biases.float())
+        shrunk.diagonal().add_(self.shrinkage * moments.level(covariance))
+        # What is common to all classes is left out: float32 scores keep their digits.
+        centre = moments.sums.sum(0) / total
+        factor = torch.linalg.cholesky(shrunk)
+        weights = torch.cholesky_solve((means - centre).mT, factor).mT
+        shares = (moments.counts / total).clamp_min(1e-300)
+        biases = -(weights * (means + centre)).sum(1) / 2 + self.tau * shares.log()
+        return absent_never(weights, biases, moments.counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import normalize
 
-from fewshot.tasks.segmentation.heads.base import NEVER, LinearMap, MomentHead
+from fewshot.tasks.segmentation.heads.base import LinearMap, MomentHead, absent_never
 from fewshot.tasks.segmentation.moments import Moments
 
 
@@ -21,5 +21,4 @@ class Prototype(MomentHead):
     def from_moments(self, moments: Moments) -> LinearMap:
         """Prototypes at unit length, biases zero."""
         weights = normalize(moments.sums, dim=-1)
-        biases = torch.where(moments.counts > 0, 0.0, NEVER)
-        return LinearMap(weights.float(), biases.float())
+        return absent_never(weights, torch.zeros_like(moments.counts), moments.counts)
