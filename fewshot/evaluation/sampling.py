@@ -101,6 +101,7 @@ class Sampling:
 
 def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
     """The sampling of the settings ``episodes``; drawn episodes may stand in them as ``replay``."""
+    expect_choice("episodes.sampler", episodes["sampler"], SAMPLERS)
     path, shots, replay = episodes["path"], episodes["shots"], episodes.get("replay")
     if path is not None and path != "":
         replay = EpisodeSet.load(path_of("episodes.path", path))
