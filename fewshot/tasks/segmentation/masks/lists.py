@@ -65,15 +65,13 @@ def part_lists(folder: Path) -> dict[str, Path]:
         if not is_file(file):
             continue
         other = lists.setdefault(part, file)
-        if other != file and not _same(other, file):
+        if other != file and not other.samefile(file):
             raise FewshotError(
-                ROOT, f"{other.name!r} and {file.name!r} in {folder} are lists of the same part"
+                ROOT,
+                f"{other.name!r} and {file.name!r} in {folder} are lists of the same part",
+                "Remove one of them.",
             )
     return lists
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.samefile(second)
 
 
 def read_names(file: Path, rows: Mapping[str, int], where: str, argument: str = ROOT) -> list[int]:

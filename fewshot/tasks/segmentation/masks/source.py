@@ -130,14 +130,20 @@ def assembled(
         Empty parts, parts that share an image, a pattern that does not match; masks without a
         class. Errors in single masks come from ``read_mask`` and ``presence`` of the result.
     """
-    facts = dict(source.facts)
     if on_error == "skip":
-        source, skipped = _readable(source)
-        facts["skipped"] = facts.get("skipped", []) + skipped
-    expect(len(source.support) > 0, "dataset.root", f"{source.name} has no image to learn from")
+        source = _readable(source)
     if source.queries is not None:
-        expect(len(source.queries) > 0, "dataset.root", f"{source.name} has no image to segment")
-        _refuse_shared(source)
+        source = _apart(source, on_error)
+    for rows, purpose in ((source.support, "learn from"), (source.queries, "segment")):
+        expect(
+            rows is None or len(rows) > 0,
+            "dataset.root",
+            f"{source.name} has no image to {purpose}",
+            "All of that part were left out: see what is wrong with dataset.on_error=raise."
+            if source.facts.get("skipped")
+            else "Put some there.",
+        )
+    facts = dict(source.facts)
     groups = source.groups if group is None else groups_by(group, source.stems or source.paths)
 
     def fingerprint() -> str:
@@ -240,25 +246,26 @@ def unreadable_mask(name: str, error: UnreadableImageError) -> FewshotError:
     )
 
 
-def _readable(source: MaskSource) -> tuple[MaskSource, list[dict[str, str]]]:
-    """The source without images and masks that cannot be decoded, and what they are."""
+def _readable(source: MaskSource) -> MaskSource:
+    """The source without images and masks that cannot be decoded, which its facts list."""
     rows = range(len(source.paths))
     with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
         tried = pool.map(lambda row: _failure(source, row), rows)
-        failures = [
-            failure
-            for failure, _ in zip(
-                tried, counted_work(rows, "reading images", "images"), strict=True
-            )
-        ]
+        pairs = zip(tried, counted_work(rows, "reading images", "images"), strict=True)
+        failures = [failure for failure, _ in pairs]
     kept = np.array([row for row in rows if failures[row] is None], np.int64)
-    if len(kept) == 0 and failures:
+    skipped = [failure for failure in failures if failure is not None]
+    if not skipped:
+        return source
+    if not len(kept):
         raise FewshotError(
             "dataset.root",
-            f"no image of {len(failures)} can be used, the first: {failures[0]}",
+            f"none of {len(failures)} images can be used: {skipped[0]['path']!r} cannot be read, "
+            f"{skipped[0]['reason']}",
+            "Copy the images and masks again.",
         )
-    skipped = [failure for failure in failures if failure is not None]
-    return (source.take_rows(kept) if skipped else source), skipped
+    facts = source.facts | {"skipped": source.facts.get("skipped", []) + skipped}
+    return replace(source.take_rows(kept), facts=facts)
 
 
 def _failure(source: MaskSource, row: int) -> dict[str, str] | None:
@@ -323,32 +330,48 @@ def _group_of(match: re.Match[str]) -> str:
     return match.group(0)
 
 
-def _refuse_shared(source: MaskSource) -> None:
-    """Raise for an image that is in the support part and among the queries, by name or content."""
+def _apart(source: MaskSource, on_error: str) -> MaskSource:
+    """The source with no image in both parts, by content, too.
+
+    Published sets have a few copies: these leave the support part.
+
+    Raises
+    ------
+    FewshotError
+        Copies in a folder of a user, unless they are to be skipped.
+    """
     assert source.queries is not None
     both = np.intersect1d(source.support, source.queries)
-    expect(
-        len(both) == 0,
-        "dataset.root",
-        f"image {source.paths[both[0]]!r} is in both parts, and {len(both) - 1} others"
-        if len(both)
-        else "",
-        "Take it out of one of the lists: queries that were learned from are no test.",
-    )
+    if len(both):
+        others = f", and so are {len(both) - 1} others" if len(both) > 1 else ""
+        raise FewshotError(
+            "dataset.root",
+            f"image {source.paths[both[0]]!r} is in both parts{others}",
+            "Take it out of one of the lists: queries that were learned from are no test.",
+        )
     digests = source.digests()
-    learned = {digests[row]: row for row in source.support.tolist()}
-    learned.pop(UNREADABLE, None)
-    same = [
-        (learned[digests[row]], row) for row in source.queries.tolist() if digests[row] in learned
-    ]
-    if same:
-        first, second = (source.paths[row] for row in same[0])
+    judged = {digests[row]: row for row in source.queries.tolist()}
+    judged.pop(UNREADABLE, None)
+    copies = [row for row in source.support.tolist() if digests[row] in judged]
+    if not copies:
+        return source
+    if on_error == "raise" and source.facts.get("layout") == "folder":
+        first, second = source.paths[copies[0]], source.paths[judged[digests[copies[0]]]]
+        others = f" (and {len(copies) - 1} other pairs)" if copies[1:] else ""
         raise FewshotError(
             "dataset.root",
             f"images {first!r} and {second!r}, of the support part and of the queries, are the "
-            f"same file, and so are {len(same) - 1} other pairs",
-            "Take them out of one of the parts: queries that were learned from are no test.",
+            f"same file{others}",
+            "Take them out of one of the parts, as queries that were learned from are no test; "
+            "dataset.on_error=skip takes them out of the support part.",
         )
+    support = [row for row in source.support.tolist() if row not in set(copies)]
+    skipped = [
+        {"path": source.paths[row], "reason": f"it is {source.paths[judged[digests[row]]]}"}
+        for row in copies
+    ]
+    facts = source.facts | {"skipped": source.facts.get("skipped", []) + skipped}
+    return replace(source.with_parts(support, source.queries), facts=facts)
 
 
 def _expect_classes(source: MaskSource, table: NDArray[np.int64]) -> None:
