@@ -260,12 +260,12 @@ def _images(
     for entry in table["images"]:
         sizes = [entry.get(key) for key in ("width", "height")]
         fine = all(isinstance(side, int) and side > 0 for side in sizes)
-        expect(
-            fine and isinstance(entry.get("file_name"), str) and entry.get("id") not in entries,
-            ARGUMENT,
-            f"{file}: expected images with an id, each its own, file_name, width and height, got "
-            f"{shown(entry)}",
-        )
+        if not fine or not isinstance(entry.get("file_name"), str) or entry.get("id") in entries:
+            raise FewshotError(
+                ARGUMENT,
+                f"{file}: expected images with an id, each its own, file_name, width and height, "
+                f"got {shown(entry)}",
+            )
         entries[entry.get("id")] = entry
     expect(bool(entries), ARGUMENT, f"{file} lists no image")
     held: dict[Any, list[dict[str, Any]]] = {key: [] for key in entries}
@@ -293,20 +293,20 @@ def _expect_known(
         ("category_id", categories, "category"),
     ):
         value = annotation.get(key)
-        expect(
-            isinstance(value, int | str) and value in known,
-            ARGUMENT,
-            f"{what} is of the {word} {value!r}, which is not listed",
-            f"Its {len(known)} ids begin with {', '.join(map(str, list(known)[:5]))}.",
-        )
+        if not isinstance(value, int | str) or value not in known:
+            raise FewshotError(
+                ARGUMENT,
+                f"{what} is of the {word} {shown(value)}, which is not listed",
+                f"Its {len(known)} ids begin with {', '.join(map(str, list(known)[:5]))}.",
+            )
     shape = annotation.get("segmentation")
     polygons = isinstance(shape, list) and bool(shape) and all(isinstance(p, list) for p in shape)
-    expect(
-        polygons or (isinstance(shape, dict) and "counts" in shape),
-        ARGUMENT,
-        f"{what} has no area: its segmentation is {shown(shape)}",
-        "Boxes alone are no masks: export polygons or run lengths.",
-    )
+    if not polygons and not (isinstance(shape, dict) and "counts" in shape):
+        raise FewshotError(
+            ARGUMENT,
+            f"{what} has no area: its segmentation is {shown(shape)}",
+            "Boxes alone are no masks: export polygons or run lengths.",
+        )
 
 
 def _folder_of(names: Sequence[str], file: Path, root: Path) -> Path:

@@ -122,12 +122,12 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     """
     pairs, rows_of_part = _joined(root, parts)
     lists = part_lists(root)
-    folder = parts[0].masks if len(parts) == 1 else root
+    images, masks = (parts[0].images, parts[0].masks) if len(parts) == 1 else (root, root)
     if lists:
         names = {name: row for row, name in enumerate(pairs.names)}
-        where = printable(str(parts[0].images if len(parts) == 1 else root))
+        where = printable(str(images))
         rows_of_part = {part: read_names(file, names, where) for part, file in lists.items()}
-    skipped = _without_missing(pairs, rows_of_part, bool(lists), folder, options.on_error)
+    skipped = _without_missing(pairs, rows_of_part, (images, masks), bool(lists), options)
     present = [row for row, mask in enumerate(pairs.masks) if mask is not None]
     facts: dict[str, Any] = {"layout": "folder", "skipped": skipped}
     kept, support, queries, used = chosen(rows_of_part, present, root)
@@ -183,7 +183,11 @@ def _part_name(root: Path, part: Part) -> str:
 
 
 def _without_missing(
-    pairs: Pairs, rows: dict[str, list[int]], listed: bool, folder: Path, on_error: str
+    pairs: Pairs,
+    rows: dict[str, list[int]],
+    folders: tuple[Path, Path],
+    listed: bool,
+    options: Options,
 ) -> list[dict[str, str]]:
     """Take images without a mask out of `rows`, or raise; return those that are skipped.
 
@@ -191,10 +195,10 @@ def _without_missing(
     """
     used = sorted(row for numbers in rows.values() for row in numbers)
     needed = used if listed else list(range(len(pairs.names)))
-    if on_error != "skip":
-        refuse_missing(pairs, needed, folder, ", which a list names," if listed else "")
+    if options.on_error != "skip":
+        refuse_missing(pairs, needed, folders[1], ", which a list names," if listed else "")
         if not listed:
-            refuse_unused(pairs, folder)
+            refuse_unused(pairs, folders[0])
     missing = [row for row in needed if pairs.masks[row] is None]
     for part, numbers in rows.items():
         rows[part] = [row for row in numbers if pairs.masks[row] is not None]

@@ -283,13 +283,13 @@ def _by_colour(image: Image.Image, table: ColourTable, name: str) -> NDArray[np.
             f"mask {name!r} has an alpha channel with transparent pixels, which have no colour",
             "Save masks as PNG without alpha channel.",
         )
-    if image.mode not in ("RGB", "RGBA", "PA", "LA", "P"):
+    if image.mode == "P":
+        return _by_palette(image, table)
+    if image.mode not in ("RGB", "RGBA", "PA", "LA"):
         return None
     numbers, unknown = table.numbers_of(np.asarray(image.convert("RGB")))
     if not unknown.any():
         return numbers
-    if image.mode == "P":
-        return None
     pixels = np.asarray(image.convert("RGB"))[unknown]
     colours, counts = np.unique(pixels, axis=0, return_counts=True)
     most = int(np.argmax(counts))
@@ -300,3 +300,13 @@ def _by_colour(image: Image.Image, table: ColourTable, name: str) -> NDArray[np.
         f"{others}, which {table.origin} does not have",
         "Add it there, with the name void where its pixels are of no class.",
     )
+
+
+def _by_palette(image: Image.Image, table: ColourTable) -> NDArray[np.int16] | None:
+    """Class numbers by the colours of a palette; None if it has others than the table."""
+    colours = np.zeros((256, 3), np.uint8)
+    listed = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    colours[: len(listed)] = listed
+    numbers, unknown = table.numbers_of(colours)
+    values = np.asarray(image)
+    return None if unknown[values].any() else numbers[values]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fewshot.datasets.walk import image_files, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError, expect
+from fewshot.tasks.segmentation.masks.colours import voc_table
 from fewshot.tasks.segmentation.masks.files import MaskFiles
 from fewshot.tasks.segmentation.masks.folder import (
     Part,
@@ -91,7 +92,7 @@ def read_voc(root: Path, options: Options) -> MaskFiles:
     kept, support, queries, used = chosen(rows, everything, root)
     classnames, table = classes_of(root, options)
     if classnames is None and not options.binary:
-        classnames = VOC
+        classnames, table = VOC, voc_table(VOC)
     rules = rules_of(
         None if classnames is None else len(classnames),
         options.binary,

@@ -99,7 +99,9 @@ class MaskSource:
             groups=taken(self.groups),
         )
 
-    def with_parts(self, support: Sequence[int], queries: Sequence[int] | None) -> MaskSource:
+    def with_parts(
+        self, support: Sequence[int], queries: Sequence[int] | NDArray[np.int64] | None
+    ) -> MaskSource:
         """The same rows with other parts."""
         judged = None if queries is None else np.asarray(queries, np.int64)
         return replace(self, support=np.asarray(support, np.int64), queries=judged)
@@ -146,6 +148,7 @@ def assembled(
     facts = dict(source.facts)
     groups = source.groups if group is None else groups_by(group, source.stems or source.paths)
 
+    @once
     def fingerprint() -> str:
         digest = hashlib.sha256(repr((source.classnames, source.rules)).encode())
         rows = zip(source.paths, source.digests(), source.mask_digests(), strict=True)
@@ -153,6 +156,7 @@ def assembled(
             digest.update(f"{path}\0{image}\0{mask}\n".encode())
         return digest.hexdigest()
 
+    @once
     def image_fingerprint() -> str:
         digest = hashlib.sha256()
         for path, image in zip(source.paths, source.digests(), strict=True):

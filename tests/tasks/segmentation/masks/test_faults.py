@@ -62,6 +62,15 @@ def test_mask_without_an_image(folder):
     assert "no image" in text
 
 
+def test_mask_of_an_image_that_is_not_read(folder):
+    for name in ("a", "b"):
+        folder.pair(name, folder.mask_of([0, 1]))
+    (folder.root / "images" / "a.png").rename(folder.root / "images" / "a.cr2")
+    text = error_of(folder)
+    assert "masks/a.png" in text
+    assert "1 .cr2 file ('a.cr2') there cannot be read" in text
+
+
 def test_no_pairs_at_all(folder):
     folder.pair("a", folder.mask_of([0, 1]))
     (folder.root / "masks" / "a.png").rename(folder.root / "masks" / "z9.png")

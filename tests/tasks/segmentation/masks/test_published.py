@@ -57,6 +57,19 @@ def test_voc_of_a_tool_with_classes_of_its_own(folder):
     assert data.read_mask(0)[0, :2].tolist() == [1, 0]
 
 
+def test_voc_in_its_colours(folder):
+    voc(folder)
+    values = folder.mask_of([0, 15, 1])
+    colours = np.zeros((21, 3), np.uint8)
+    colours[[1, 15]] = [128, 0, 0], [192, 128, 128]  # as its development kit has them
+    pixels = colours[values]
+    pixels[0, 0] = 224, 224, 192  # the border
+    folder.pair("2007_1", pixels, **VOC_FOLDERS)
+    expected = values.copy()
+    expected[0, 0] = IGNORED
+    np.testing.assert_array_equal(folder.load().read_mask(0), expected)
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [("ImageSets/Segmentation/train.txt", "no train.txt"), ("ImageSets", "no ImageSets"),

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from fewshot.datasets import load_dataset
+from fewshot.datasets import PLUGGED, kinds, load_dataset
 from fewshot.exceptions import FewshotError
 from fewshot.paths import option
+from fewshot.registry import Entry
 from fewshot.tasks.segmentation.masks import load_masks
-from fewshot.tasks.segmentation.masks.scenes import BACKGROUNDS, CLASSES
+from fewshot.tasks.segmentation.masks.scenes import BACKGROUNDS, CLASSES, load_scenes
 
 SMALL = {"kind": "scenes", "size": [64, 80]}
 
@@ -67,5 +68,23 @@ def test_scenes_have_no_classes_of_whole_images():
 
 
 def test_kinds_without_masks_are_named():
-    with pytest.raises(FewshotError, match="digits"):
+    with pytest.raises(FewshotError, match=r"'digits' has no masks.*folder, huggingface, scenes"):
         load_masks({"kind": "digits"})
+    with pytest.raises(FewshotError, match=r"dataset\.kind.*'scene'"):
+        load_masks({"kind": "scene"})
+
+
+def masked_by_a_package(train=2, seed=0):
+    """A loader of another package."""
+    return load_scenes(train=train, seed=seed, test=1, size=(32, 40))
+
+
+def test_data_sets_of_other_packages(monkeypatch):
+    entry = Entry(
+        "seen", masked_by_a_package, package="seen-package", kind="dataset.kind", summary=""
+    )
+    monkeypatch.setitem(kinds._entries, "seen", entry)
+    settings = {"kind": "seen", "train": 3, **PLUGGED}
+    assert len(load_masks(settings)) == 4
+    with pytest.raises(FewshotError, match="ImageDataset"):
+        load_dataset(settings)
