@@ -14,12 +14,13 @@ from fewshot.datasets.huggingface_columns import image_column, package
 from fewshot.datasets.images import UnreadableImageError, image_size, opened_image, pixel_limit
 from fewshot.datasets.parts import SUBSET_NAMES
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.colours import colour_table
 from fewshot.tasks.segmentation.masks.folder import chosen, named_classes
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, class_numbers, rules_of
 from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource, assembled
+from fewshot.tasks.segmentation.masks.source import MaskSource
 
 # Names of columns of masks, where there are several columns of images.
 MASK_COLUMNS = ("label", "mask", "annotation", "labels", "masks", "segmentation", "label_image",

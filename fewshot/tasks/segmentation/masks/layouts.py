@@ -9,6 +9,7 @@ from typing import Any
 
 from fewshot.datasets.walk import direct_images, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.coco import coco_files, coco_source
 from fewshot.tasks.segmentation.masks.files import MaskFiles, source_of_files
@@ -23,7 +24,6 @@ from fewshot.tasks.segmentation.masks.published import (
     voc_root,
 )
 from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import assembled
 
 ROOT = "dataset.root"
 EXPECTED = "a folder with images/ and masks/, or in the layout of VOC, Cityscapes, ADE20K or COCO"

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource, assembled
+from fewshot.tasks.segmentation.masks.source import MaskSource
 
 # Part of the fingerprint: to be raised with every change of what is drawn.
 VERSION = 1

@@ -15,6 +15,7 @@ from fewshot.datasets.images import UnreadableImageError
 from fewshot.datasets.published import data_folder
 from fewshot.datasets.torchvision_build import build, expect_source
 from fewshot.exceptions import FewshotError, expect, expect_bool, suggestion
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.files import MaskFiles, source_of_files
 from fewshot.tasks.segmentation.masks.folder import chosen
@@ -22,7 +23,6 @@ from fewshot.tasks.segmentation.masks.names import VOC
 from fewshot.tasks.segmentation.masks.pixels import PixelRules
 from fewshot.tasks.segmentation.masks.published import is_cityscapes, read_cityscapes
 from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import assembled
 
 PETS = ("background", "pet")
 # A trimap has 1 for the pet, 2 for what is around it, 3 for the border, which is of no class.

@@ -258,6 +258,9 @@ def test_class_that_cannot_be_learned(streets):
     text = error_of(streets)
     assert "class 'car' has no pixel in the 2 images of the support part" in text
     assert "30 in mask 'masks/b_1.png'" in text
+    (streets.root / "test.txt").rename(streets.root / "later.txt")  # all others are segmented
+    assert error_of(streets) == text
+    (streets.root / "later.txt").rename(streets.root / "test.txt")
     assert streets.load(ignore_index=[255, 2]).presence()[2].tolist() == [30, 30, 0]
 
 
