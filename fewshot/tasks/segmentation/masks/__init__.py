@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.segmentation.masks.base import MaskDataset as MaskDataset
 
 # Of the kinds of data sets (`fewshot.datasets.kinds`), those whose masks are read here: functions
-# from settings and `Options` to a `MaskDataset`.
+# from settings and `MaskOptions` to a `MaskDataset`.
 kinds = Registry("dataset.kind")
 _HERE = "fewshot.tasks.segmentation.masks"
 kinds.add("folder", f"{_HERE}.layouts:load_folder", "images/ and masks/, VOC, Cityscapes, ...")

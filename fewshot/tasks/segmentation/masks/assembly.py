@@ -22,13 +22,13 @@ from fewshot.tasks.segmentation.masks.checks import (
     readable,
 )
 from fewshot.tasks.segmentation.masks.presence import counted
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.rows import MaskRows
 
 MOST_UNNAMED = 255  # classes of masks whose classes have no names
 
 
 def assembled(
-    source: MaskSource,
+    source: MaskRows,
     group: str | None = None,
     on_error: str = "raise",
     cache: Path | None = None,
@@ -37,7 +37,7 @@ def assembled(
 
     Parameters
     ----------
-    source : MaskSource
+    source : MaskRows
     group : str, optional
         ``dataset.group``.
     on_error : {"raise", "skip"}

@@ -16,13 +16,13 @@ from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.files import UNREADABLE
 from fewshot.hardware import available_cores
 from fewshot.progress import counted_work
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.rows import MaskRows
 
 SMALLEST = 8  # pixels of a side of an image
 BACKGROUND = "background"
 
 
-def checked_mask(source: MaskSource, row: int) -> NDArray[np.int16]:
+def checked_mask(source: MaskRows, row: int) -> NDArray[np.int16]:
     """The mask of a row, if it is of the size of its image."""
     path, name = source.paths[row], source.masks[row]
     try:
@@ -69,7 +69,7 @@ def unreadable_mask(name: str, error: UnreadableImageError) -> FewshotError:
     )
 
 
-def readable(source: MaskSource) -> MaskSource:
+def readable(source: MaskRows) -> MaskRows:
     """The source without images and masks that cannot be decoded, which its facts list."""
     rows = range(len(source.paths))
     with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
@@ -91,7 +91,7 @@ def readable(source: MaskSource) -> MaskSource:
     return replace(source.take_rows(kept), facts=facts)
 
 
-def _failure(source: MaskSource, row: int) -> dict[str, str] | None:
+def _failure(source: MaskRows, row: int) -> dict[str, str] | None:
     for path, read in ((source.paths[row], source.read), (source.masks[row], source.read_mask)):
         try:
             read(row)
@@ -153,7 +153,7 @@ def _group_of(match: re.Match[str]) -> str:
     return match.group(0)
 
 
-def apart(source: MaskSource, on_error: str) -> MaskSource:
+def apart(source: MaskRows, on_error: str) -> MaskRows:
     """The source with no image in both parts, by content, too.
 
     Published sets have a few copies: these leave the support part.
@@ -197,7 +197,7 @@ def apart(source: MaskSource, on_error: str) -> MaskSource:
     return replace(source.with_parts(support, source.queries), facts=facts)
 
 
-def expect_classes(source: MaskSource, table: NDArray[np.int64]) -> None:
+def expect_classes(source: MaskRows, table: NDArray[np.int64]) -> None:
     """Raise if no pixel at all has a class, or if masks can only be 0/255 read as indices."""
     total, ignored = table[:, :-1].sum(0), int(table[:, -1].sum())
     present = np.flatnonzero(total)
@@ -209,7 +209,7 @@ def expect_classes(source: MaskSource, table: NDArray[np.int64]) -> None:
     )
     few = source.classnames is None or len(source.classnames) == 2
     expect(
-        not (few and present.tolist() == [0] and ignored and "ignore=255" in source.rules),
+        not (few and present.tolist() == [0] and ignored and source.white_ignored),
         "dataset.binary",
         f"the masks have the values 0 and 255 only, the first is {source.masks[0]!r}",
         "If 255 is the foreground, set dataset.binary=true.",
@@ -217,7 +217,7 @@ def expect_classes(source: MaskSource, table: NDArray[np.int64]) -> None:
 
 
 def expect_in_support(
-    source: MaskSource, classnames: Sequence[str], table: NDArray[np.int64]
+    source: MaskRows, classnames: Sequence[str], table: NDArray[np.int64]
 ) -> None:
     """Raise for classes that images to segment have, and no image of the support part."""
     everything = np.arange(len(table))

@@ -23,8 +23,8 @@ from fewshot.exceptions import FewshotError, expect, install_command, shown
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.base import IGNORED
 from fewshot.tasks.segmentation.masks.folder import IMAGE_FOLDERS, MASK_FOLDERS, chosen
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.rows import MaskRows
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ARGUMENT = "dataset.annotations"
 ROOT = "dataset.root"
@@ -96,7 +96,7 @@ def coco_files(root: Path, annotations: str | None = None) -> dict[str, Path]:
     return {"": files[""]} if "" in files else files
 
 
-def coco_source(root: Path, files: Mapping[str, Path], options: Options, name: str) -> MaskSource:
+def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name: str) -> MaskRows:
     """Images and masks of JSON files.
 
     Class 0 is the background: what no annotation covers. Crowds, and what annotations of two
@@ -130,7 +130,7 @@ def coco_source(root: Path, files: Mapping[str, Path], options: Options, name: s
     expect_distinct(ARGUMENT, classnames, str(next(iter(files.values()))), "Rename one of them.")
     pictures = [image.file for image in images]
     paths = tuple(_relative(file, root) for file in pictures)
-    return MaskSource(
+    return MaskRows(
         name=name,
         paths=paths,
         masks=tuple(

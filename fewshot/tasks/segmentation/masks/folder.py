@@ -22,7 +22,7 @@ from fewshot.tasks.segmentation.masks.lists import (
 )
 from fewshot.tasks.segmentation.masks.pairs import Pairs, paired, refuse_missing, refuse_unused
 from fewshot.tasks.segmentation.masks.pixels import rules_of
-from fewshot.tasks.segmentation.masks.settings import Options
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ROOT = "dataset.root"
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
@@ -109,7 +109,7 @@ def _distinct(parts: list[Part]) -> list[Part]:
     return parts
 
 
-def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
+def read_folder(root: Path, parts: list[Part], options: MaskOptions) -> MaskFiles:
     """Images and masks of the folders of :func:`parts_of_folder`.
 
     ``classes.txt`` names the classes; ``train.txt`` lists the images that supports are drawn from,
@@ -187,7 +187,7 @@ def _without_missing(
     rows: dict[str, list[int]],
     folders: tuple[Path, Path],
     listed: bool,
-    options: Options,
+    options: MaskOptions,
 ) -> list[dict[str, str]]:
     """Take images without a mask out of `rows`, or raise; return those that are skipped.
 
@@ -243,7 +243,9 @@ def chosen(
     return kept, support, queries, {"support": "train", "queries": judged}
 
 
-def classes_of(root: Path, options: Options) -> tuple[tuple[str, ...] | None, ColourTable | None]:
+def classes_of(
+    root: Path, options: MaskOptions
+) -> tuple[tuple[str, ...] | None, ColourTable | None]:
     """Names of the classes, and their colours, where the folder or the settings have them."""
     table = colour_table(options.palette, root)
     file = root / CLASSES
@@ -268,7 +270,7 @@ def classes_of(root: Path, options: Options) -> tuple[tuple[str, ...] | None, Co
     return names, ColourTable(names, numbers, table.origin)
 
 
-def named_classes(options: Options) -> tuple[str, ...] | None:
+def named_classes(options: MaskOptions) -> tuple[str, ...] | None:
     """Class names of the file that ``dataset.classnames`` names, if it names one."""
     if options.classnames in (None, "auto", "data", "card", "clip"):
         return None

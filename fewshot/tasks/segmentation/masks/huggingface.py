@@ -19,8 +19,8 @@ from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.colours import colour_table
 from fewshot.tasks.segmentation.masks.folder import chosen, named_classes
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, class_numbers, rules_of
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.rows import MaskRows
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 # Names of columns of masks, where there are several columns of images.
 MASK_COLUMNS = ("label", "mask", "annotation", "labels", "masks", "segmentation", "label_image",
@@ -28,7 +28,7 @@ MASK_COLUMNS = ("label", "mask", "annotation", "labels", "masks", "segmentation"
 IMAGE_COLUMNS = ("image", "img", "pixel_values", "images", "picture", "photo")
 
 
-def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDataset:
+def load_huggingface(settings: Mapping[str, Any], options: MaskOptions) -> MaskDataset:
     """Images and masks of a set of the hub or of a folder; none is decoded.
 
     Parameters
@@ -36,7 +36,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
     settings : mapping
         ``path``, ``config``, ``image``, ``label`` (the column of masks), ``hf_split``,
         ``revision`` of ``dataset=huggingface``.
-    options : Options
+    options : MaskOptions
 
     Raises
     ------
@@ -82,7 +82,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
 
     parts = _parts(tables, starts)
     kept, support, queries, used = chosen(parts, range(len(names)), Path(str(path)))
-    source = MaskSource(
+    source = MaskRows(
         name=title if options.name in (None, "huggingface") else str(options.name),
         paths=tuple(names),
         masks=tuple(f"{name}, column {mask}" for name in names),
@@ -95,6 +95,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
         support=np.arange(len(names)),
         queries=None,
         rules=rules.text,
+        white_ignored=rules.white_ignored,
         facts={"layout": "huggingface", "parts": used},
     ).take_rows(np.array(kept, np.int64))
     source = source.with_parts(support, queries)

@@ -52,6 +52,11 @@ class PixelRules:
     numbers: tuple[tuple[int, int], ...] = ()
 
     @property
+    def white_ignored(self) -> bool:
+        """Whether 255 is a value of no class, where values are numbers of classes."""
+        return WHITE in self.ignored and not self.binary and self.colours is None
+
+    @property
     def text(self) -> str:
         """All of them, for hashes."""
         ignored = ",".join(map(str, self.ignored))

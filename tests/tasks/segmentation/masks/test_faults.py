@@ -123,8 +123,8 @@ def test_0_and_255_for_two_classes(folder, names):
     assert "masks/a.png" in text
     assert "dataset.binary=true" in text
     assert folder.load(binary=True).presence().tolist() == [[40, 80]] * 2
-    text = error_of(folder, "dataset.binary", ignore_index=None)
-    assert "dataset.binary=true" in text
+    for ignore in (None, [9, 255]):
+        assert "dataset.binary=true" in error_of(folder, "dataset.binary", ignore_index=ignore)
 
 
 @pytest.mark.parametrize("greys", [[0, 255, 128], [0, 1, 255]])

@@ -12,7 +12,7 @@ from PIL import Image
 
 
 @dataclass(frozen=True)
-class MaskSource:
+class MaskRows:
     """Images and masks before anything is checked.
 
     Attributes
@@ -36,6 +36,8 @@ class MaskSource:
         Where the data set defines them.
     rules : str
         What decides about the meaning of the pixels, for the fingerprint.
+    white_ignored : bool
+        Whether pixels of value 255 are of no class, as they are numbers.
     facts : dict
     """
 
@@ -53,9 +55,10 @@ class MaskSource:
     stems: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     rules: str = ""
+    white_ignored: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def take_rows(self, rows: NDArray[np.int64]) -> MaskSource:
+    def take_rows(self, rows: NDArray[np.int64]) -> MaskRows:
         """Those of some rows, in increasing order; the others leave the parts, too."""
         place = {int(row): i for i, row in enumerate(rows)}
 
@@ -82,7 +85,7 @@ class MaskSource:
 
     def with_parts(
         self, support: Sequence[int], queries: Sequence[int] | NDArray[np.int64] | None
-    ) -> MaskSource:
+    ) -> MaskRows:
         """The same rows with other parts."""
         judged = None if queries is None else np.asarray(queries, np.int64)
         return replace(self, support=np.asarray(support, np.int64), queries=judged)
