@@ -23,6 +23,7 @@ from fewshot.exceptions import FewshotError, expect, install_command, shown
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.base import IGNORED
 from fewshot.tasks.segmentation.masks.folder import IMAGE_FOLDERS, MASK_FOLDERS, chosen
+from fewshot.tasks.segmentation.masks.lists import without_extension
 from fewshot.tasks.segmentation.masks.rows import MaskRows
 from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
@@ -43,6 +44,8 @@ class CocoImage:
     Attributes
     ----------
     file : Path
+    name : str
+        Path in the folder of images, without extension.
     height, width : int
     annotations : list of dict
     origin : str
@@ -50,6 +53,7 @@ class CocoImage:
     """
 
     file: Path
+    name: str
     height: int
     width: int
     annotations: list[dict[str, Any]]
@@ -144,7 +148,7 @@ def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name:
         mask_digests=lambda: [_digest(image) for image in images],
         support=np.asarray(support, np.int64),
         queries=None if queries is None else np.asarray(queries, np.int64),
-        stems=tuple(Path(path).with_suffix("").as_posix() for path in paths),
+        stems=tuple(image.name for image in images),
         rules="coco 1",
         facts={"layout": "coco", "parts": used},
     )
@@ -275,7 +279,12 @@ def _images(
     folder = _folder_of([entry["file_name"] for entry in entries.values()], file, root)
     images = [
         CocoImage(
-            folder / entry["file_name"], entry["height"], entry["width"], held[key], file.name
+            folder / entry["file_name"],
+            without_extension(entry["file_name"]),
+            entry["height"],
+            entry["width"],
+            held[key],
+            file.name,
         )
         for key, entry in entries.items()
     ]

@@ -42,12 +42,15 @@ class ColourTable:
         Without those that mean "of no class".
     numbers : dict of int to int
         Class, or ``IGNORED``, by colour: 65536 red + 256 green + blue.
+    order : tuple of int
+        Class, or ``IGNORED``, of every line: what masks without colours have as numbers.
     origin : str
         Where it is from, for messages.
     """
 
     classnames: tuple[str, ...]
     numbers: dict[int, int]
+    order: tuple[int, ...]
     origin: str
 
     @cached_property
@@ -202,7 +205,7 @@ def _table(rows: Sequence[Row], origin: str) -> ColourTable:
         if numbers[code] != IGNORED:
             names.append(name)
     expect(bool(names), PALETTE, f"{origin} has no class but {', '.join(holder.values())}")
-    return ColourTable(tuple(names), numbers, origin)
+    return ColourTable(tuple(names), numbers, tuple(numbers.values()), origin)
 
 
 def _code(colour: Any, where: str) -> int:

@@ -75,7 +75,6 @@ def rows_of_files(
         if files.opener is not None:
             return class_numbers(files.opener(files.masks[row]), files.rules, masks[row])
         with opened_image(files.masks[row], limit) as image:
-            image.load()
             return class_numbers(image, files.rules, masks[row])
 
     def hashes(listed: Sequence[Path], use: str) -> list[str]:

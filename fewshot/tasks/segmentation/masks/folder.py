@@ -148,7 +148,7 @@ def read_folder(root: Path, parts: list[Part], options: MaskOptions) -> MaskFile
         root,
         [pairs.images[row] for row in kept],
         [mask for row in kept if (mask := pairs.masks[row]) is not None],
-        [pairs.names[row] for row in kept],
+        [_without_part(pairs.names[row], root, parts) for row in kept],
         classnames,
         rules,
         support,
@@ -180,6 +180,12 @@ def _joined(root: Path, parts: list[Part]) -> tuple[Pairs, dict[str, list[int]]]
 def _part_name(root: Path, part: Part) -> str:
     words = part.images.relative_to(root).parts
     return next(word for word in words if subset_named(word) == part.subset)
+
+
+def _without_part(name: str, root: Path, parts: Sequence[Part]) -> str:
+    """The name of an image without the folder of its part, which is no group of images."""
+    prefixes = [f"{_part_name(root, part)}/" for part in parts if part.subset is not None]
+    return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
 
 
 def _without_missing(
@@ -267,7 +273,7 @@ def classes_of(
     )
     order = {number: names.index(name) for number, name in enumerate(table.classnames)}
     numbers = {code: order.get(number, number) for code, number in table.numbers.items()}
-    return names, ColourTable(names, numbers, table.origin)
+    return names, ColourTable(names, numbers, tuple(range(len(names))), table.origin)
 
 
 def named_classes(options: MaskOptions) -> tuple[str, ...] | None:

@@ -156,7 +156,6 @@ def _cells(table: Any, column: str) -> Callable[[int], bytes | Path]:
 
 def _numbers(content: bytes | Path, rules: PixelRules, name: str, limit: int) -> NDArray[np.int16]:
     with opened_image(content, limit) as image:
-        image.load()
         return class_numbers(image, rules, name)
 
 

@@ -98,6 +98,13 @@ def files_of(root: Path, options: MaskOptions) -> MaskFiles:
 
 def _no_layout(root: Path) -> FewshotError:
     subs = [printable(folder.name) for folder in sub_folders(root)]
+    near = [folder for folder in (*sub_folders(root), root.resolve().parent) if _has_layout(folder)]
+    if len(near) == 1:
+        return FewshotError(
+            ROOT,
+            f"expected {EXPECTED}, got {printable(str(root))!r}",
+            f"Did you mean dataset.root={printable(str(near[0]))}?",
+        )
     held = f"the folders {', '.join(subs[:8])}" if subs else "no folder"
     return FewshotError(
         ROOT,
@@ -105,3 +112,8 @@ def _no_layout(root: Path) -> FewshotError:
         "Put images into images/ and their masks, PNG files of class numbers with the same names, "
         "into masks/.",
     )
+
+
+def _has_layout(folder: Path) -> bool:
+    """Whether a folder has images and masks, as far as the names of folders say."""
+    return bool(parts_of_folder(folder)) or voc_root(folder) is not None or is_cityscapes(folder)

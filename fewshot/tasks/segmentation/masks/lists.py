@@ -60,9 +60,9 @@ def part_lists(folder: Path) -> dict[str, Path]:
         Two for one part.
     """
     lists: dict[str, Path] = {}
-    for word, part in SUBSET_NAMES.items():
-        file = folder / f"{word}.txt"
-        if not is_file(file):
+    for file in sorted(folder.iterdir()):
+        part = SUBSET_NAMES.get(file.stem.casefold())
+        if part is None or file.suffix.casefold() != ".txt" or not is_file(file):
             continue
         other = lists.setdefault(part, file)
         if other != file and not other.samefile(file):

@@ -393,6 +393,20 @@ def test_no_layout(folder):
     assert "has the folders cat" in text
 
 
+def test_folder_above_or_below(folder):
+    inner = type(folder)(folder.root / "inner")
+    inner.pair("a", folder.mask_of([0, 1]))
+    assert f"Did you mean dataset.root={inner.root}?" in error_of(folder)
+    images = type(folder)(inner.root / "images")
+    assert f"Did you mean dataset.root={inner.root}?" in error_of(images)
+
+
+def test_number_beyond_a_table_of_colours(folder):
+    folder.write("classes.csv", "name,r,g,b\nroad,1,2,3\nvoid,0,0,0\n")
+    folder.pair("a", folder.mask_of([0, 2]))
+    assert "has the value 2, 60 pixels" in error_of(folder)
+
+
 def test_no_folder(tmp_path):
     for root, message in ((None, "got nothing"), ("nowhere", "nothing there: 'nowhere'")):
         with pytest.raises(FewshotError, match=r"dataset\.root") as caught:
