@@ -194,7 +194,7 @@ def _values(image: Image.Image, name: str) -> NDArray:
 
 
 def _scale(image: Image.Image) -> int:
-    """What Pillow multiplies the numbers of a grey PNG of 2 or 4 bits by when it is loaded."""
+    """What Pillow multiplies numbers of a grey PNG of 2 or 4 bits by when it loads them."""
     tiles = getattr(image, "tile", None)
     return SCALES.get(str(tiles[0][3]), 1) if image.format == "PNG" and tiles else 1
 
