@@ -6,27 +6,32 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fewshot.episodes import EpisodeSet, UnlabelledSampling
-from fewshot.estimators.base import ErrorEstimator
+from fewshot.episodes import EpisodeSet
 from fewshot.estimators.calibration.calibrators import SOURCES
+from fewshot.evaluation.arguments import (
+    UNKNOWN,
+    is_number,
+    sampling_from,
+    source_from,
+    with_defaults,
+)
 from fewshot.evaluation.evaluation import Evaluation
 from fewshot.evaluation.inputs import BACKBONE, source_of
 from fewshot.evaluation.named import (
-    DEFAULT_ESTIMATORS,
+    complete_estimators,
+    is_single,
     named_estimators,
     named_heads,
-    with_support_alone,
 )
 from fewshot.evaluation.notices import AsWarnings
 from fewshot.evaluation.results import Results
 from fewshot.evaluation.run import run_summary
-from fewshot.evaluation.sampling import Sampling
-from fewshot.evaluation.sources import GivenFeatures, Source
-from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.evaluation.sources import GivenFeatures
+from fewshot.exceptions import expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import with_copies
 from fewshot.features.data_warnings import files_warnings
@@ -37,7 +42,9 @@ from fewshot.results.cells import CellStore
 from fewshot.tasks import task_named
 from fewshot.tasks.engine.settings import Settings
 
-UNKNOWN = "unknown"
+if TYPE_CHECKING:
+    from fewshot.tasks.segmentation.draws import DrawSet
+    from fewshot.tasks.segmentation.heads.base import DenseHead
 
 
 def extract(
@@ -120,13 +127,13 @@ def evaluate(
     features: Any,
     labels: Any = None,
     split: Any = None,
-    head: str | Head | Iterable[str | Head] = "ncm",
-    ways: int = 5,
-    shots: int | Iterable[int] = 5,
-    episodes: int | EpisodeSet = 600,
-    queries: int | str = "all",
+    head: str | Head | DenseHead | Iterable[str | Head | DenseHead] | None = None,
+    ways: int | None = None,
+    shots: int | Iterable[int] | None = None,
+    episodes: int | EpisodeSet | DrawSet | None = None,
+    queries: int | str | None = None,
     seed: int | Iterable[int] = 0,
-    estimators: Iterable[str] | Mapping[str, ErrorEstimator] = DEFAULT_ESTIMATORS,
+    estimators: Iterable[str] | Mapping[str, Any] | None = None,
     calibration: str = "none",
     *,
     method: str = "slope",
@@ -139,7 +146,7 @@ def evaluate(
     logit_scale: float = 100.0,
     predictor: Any = "ridge",
     subset: Any = None,
-    sampler: str = "balanced",
+    sampler: str | None = None,
     unlabelled: int | str | None = None,
     unlabelled_shares: str = "equal",
     strangers: float = 0.0,
@@ -156,11 +163,16 @@ def evaluate(
 ) -> Results:
     """Evaluate few-shot classifiers on frozen features, and the predictions of their errors.
 
+    Defaults of arguments that are None are those of the task (`fewshot.tasks.Task.arguments`);
+    here are those of "classification", "verification" and "one_class". For "segmentation" see
+    docs/segmentation.md.
+
     Parameters
     ----------
     features : array or tensor of shape (M, D), FeatureBank, ImageDataset, str or Path
         Features with `labels`; or a bank, a data set, a folder with a sub-folder of images per
         class, a name of ``fewshot list datasets``, a file of features: these have their labels.
+        For segmentation a folder with ``images/`` and ``masks/``, a name, or a MaskDataset.
     labels : array or tensor of shape (M,), optional
         Integers or strings, none missing; of arrays only.
     split : array of M str, or str, optional
@@ -168,19 +180,21 @@ def evaluate(
         from the novel classes; base classes serve the ``constant`` baseline, the one-shot
         estimates and the calibration. Without it episodes come from all classes. Of images: a
         word or file for the setting ``dataset.split``, as "random".
-    head : str, Head, or several of them
-        Names of ``fewshot list heads``, or objects.
-    ways : int
-        N >= 2 classes of an episode.
-    shots : int or several
-        Labelled images K per class; K = 0 for heads that know classes by their names.
-    episodes : int or EpisodeSet
-        How many to draw, or drawn ones to replay (`ways`, `shots`, `queries` are then theirs).
-    queries : int or "all"
-        Query images per class, or all the rest, which makes the actual error precise.
+    head : str, Head, or several of them, optional
+        Names of ``fewshot list heads``, or objects; "ncm" by default.
+    ways : int, optional
+        N >= 2 classes of an episode; 5 by default.
+    shots : int or several, optional
+        Labelled images K per class, 5 by default; K = 0 for heads that know classes by their names.
+    episodes : int or EpisodeSet, optional
+        How many to draw, 600 by default, or drawn ones to replay (`ways`, `shots`, `queries` are
+        then theirs).
+    queries : int or "all", optional
+        Query images per class, or all the rest, the default, which makes the actual error precise.
     seed : int or several
         Decides the episodes.
-    estimators : names of ``fewshot list estimators``, or a mapping of names to objects
+    estimators : names of ``fewshot list estimators``, or a mapping of names to objects, optional
+        "auto", "margin", "gaussian", "loo" and "constant" by default.
     calibration : {"none", "base", "datasets"}
         ``auto`` is always calibrated, on base classes if there are any. "base" and "datasets"
         calibrate the other estimators as well, on base-class episodes or by a calibrator fitted
@@ -210,9 +224,9 @@ def evaluate(
         ``fewshot.text.gaussians.fitted.load_text_gaussians``.
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way". Of arrays only.
-    sampler : {"balanced", "imbalanced", "all_way"}
-        "imbalanced" draws the share of each class among `ways` times `queries` queries from a
-        Dirichlet distribution (alpha 2).
+    sampler : {"balanced", "imbalanced", "all_way"}, optional
+        "balanced" by default. "imbalanced" draws the share of each class among `ways` times
+        `queries` queries from a Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are ignored.
     unlabelled : int or "queries", optional
@@ -283,7 +297,12 @@ def evaluate(
     """
     begun = time.perf_counter()
     expect_choice("calibration", calibration, SOURCES)
-    single = _is_one(head, Head) and _is_one(shots, int) and _is_one(seed, int)
+    chosen = task_named(task)
+    heads = chosen.registry("head")
+    given = {"head": head, "ways": ways, "shots": shots, "episodes": episodes, "queries": queries,
+             "sampler": sampler, "estimators": estimators}  # fmt: skip
+    values = with_defaults(chosen, given)
+    single = is_single(values["head"], heads) and is_number(values["shots"]) and is_number(seed)
     settings = Settings(
         calibration,
         method,
@@ -295,8 +314,9 @@ def evaluate(
     )
     of_arrays = {"classnames": classnames, "text": text, "subset": subset}
     if labels is None:
-        source = _images(features, settings, split, normalize, backbone, of_arrays)
+        source = source_from(chosen, features, settings, split, normalize, backbone, of_arrays)
     else:
+        expect(chosen.takes_features, "labels", f"expected none with task={task!r}")
         info = {"dataset": dataset, "backbone": backbone, "feature": "given"}
         bank = make_bank(
             features, labels, split=split, info=info, normalize=normalize or "none", **of_arrays
@@ -304,27 +324,19 @@ def evaluate(
         check_range(bank)
         bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
         source = GivenFeatures(with_copies(bank))
-    if isinstance(episodes, EpisodeSet):
-        drawn = (unlabelled, unlabelled_shares, strangers) == (None, "equal", 0)
-        expect(drawn, "unlabelled", "expected none with drawn episodes, which have theirs")
-        sampling = Sampling(part=part, replay=episodes)
-    else:
-        numbers = tuple(shots) if isinstance(shots, Iterable) else (shots,)
-        sampling = Sampling(
-            ways,
-            numbers,
-            queries,
-            episodes,
-            sampler,
-            min_images=min_images,
-            part=part,
-            unlabelled=UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers),
-        )
-    evaluation = Evaluation(
-        task=task_named(task),
+    sampling = sampling_from(
+        chosen,
+        **{name: values[name] for name in ("episodes", "shots", "ways", "queries", "sampler")},
+        unlabelled=(unlabelled, unlabelled_shares, strangers),
+        min_images=min_images,
+        part=part,
+    )
+    named = named_estimators(values["estimators"], chosen.registry("estimator"))
+    evaluation: Evaluation[Any, Any, Any, Any] = Evaluation(
+        task=chosen,
         source=source,
-        heads=named_heads(head),
-        estimators=with_support_alone(named_estimators(estimators), sampling.has_unlabelled),
+        heads=named_heads(values["head"], heads),
+        estimators=complete_estimators(named, sampling),
         sampling=sampling,
         seeds=tuple(seed) if isinstance(seed, Iterable) else (seed,),
         settings=settings,
@@ -338,35 +350,3 @@ def evaluate(
     for cell in output.cells:
         cell.summary["data"] = facts
     return Results(output.cells, run, single, output)
-
-
-def _is_one(value: Any, kind: type) -> bool:
-    return isinstance(value, str | kind) or not isinstance(value, Iterable)
-
-
-def _images(
-    features: Any,
-    settings: Settings,
-    split: Any,
-    normalize: str | None,
-    backbone: str,
-    of_arrays: Mapping[str, Any],
-) -> Source:
-    """The source of features that bring their labels."""
-    for name, value in of_arrays.items():
-        expect(value is None, name, "expected it with arrays only: these features have their own")
-    if isinstance(features, FeatureBank):
-        expect(split is None, "split", "expected none with a bank, which has its own (`parts`)")
-        kept = features if normalize is None else replace(features, normalize=normalize)
-        return source_of(kept, settings.device)
-    if split is not None and not isinstance(split, str):
-        raise FewshotError("split", f"expected a word or a file of images, got {split!r}",
-                           'As split="random": half of the classes base, half novel.')  # fmt: skip
-    return source_of(
-        features,
-        settings.device,
-        threads=settings.threads,
-        backbone=BACKBONE if backbone == UNKNOWN else backbone,
-        dataset={} if split is None else {"split": split},
-        features={"normalize": normalize or "auto"},
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from yaml import YAMLError
 from fewshot.cli.arguments import is_override
 from fewshot.cli.configuration import is_shown, print_configuration
 from fewshot.cli.run_options import check_options
+from fewshot.config.compose import combinations
 from fewshot.config.errors import in_house_form, is_of_settings
 from fewshot.config.overrides import prepared
 from fewshot.config.suggestions import stray_word
@@ -31,8 +34,12 @@ from fewshot.sweeps.job import sweep_job
 from fewshot.sweeps.process import multirun
 from fewshot.sweeps.tuning.checks import check_tuning
 
+DRY_RUN = "--dry-run"
+MULTIRUN = ("-m", "--multirun")
+
 _errors: list[FewshotError] = []
 _failed: list[Failed] = []  # cells within a run
+_dry = ContextVar("dry_run", default=False)  # whether a run is estimated only
 
 
 def job(config: DictConfig) -> float | None:
@@ -40,9 +47,12 @@ def job(config: DictConfig) -> float | None:
     mode = HydraConfig.get()
     if mode.mode == RunMode.MULTIRUN:
         return sweep_job(config)
-    from fewshot.evaluation.run import run
+    from fewshot.evaluation.run import estimate, run
 
     try:
+        if _dry.get():
+            print(estimate(config))
+            return None
         _failed.extend(run(config, Path(mode.runtime.output_dir)).failed)
     except FewshotError as error:  # Hydra would print an additional message
         _errors.append(error)
@@ -51,6 +61,8 @@ def job(config: DictConfig) -> float | None:
 
 def main(arguments: list[str]) -> int:
     """Run Hydra with `arguments`; return 2 if a cell failed, 1 after an internal error."""
+    if DRY_RUN in arguments:
+        return _dry_runs([word for word in arguments if word != DRY_RUN])
     arguments = check_options(arguments)
     with composing(arguments):
         _expect_settings(arguments)
@@ -59,10 +71,31 @@ def main(arguments: list[str]) -> int:
         return _run_hydra(arguments)
 
 
+def _dry_runs(arguments: list[str]) -> int:
+    """Say how long a run would take, or each of those of a multirun."""
+    multirun_words = [word for word in arguments if word in MULTIRUN]
+    options = [word for word in arguments if word not in MULTIRUN]
+    token = _dry.set(True)
+    try:
+        if not multirun_words:
+            return main(options)
+        ready = [word for word in options if word.startswith(("sweep=", "tune="))]
+        if ready:
+            raise FewshotError(DRY_RUN, f"expected values on the command line, got {ready[0]}",
+                               "fewshot list sweeps --long says how long they take.")  # fmt: skip
+        check_sweep([*multirun_words, *options])
+        for chosen in combinations(options):
+            print(f"\n{shlex.join(chosen)}")
+            main(chosen)
+    finally:
+        _dry.reset(token)
+    return 0
+
+
 def _expect_settings(arguments: list[str]) -> None:
     """Raise for a path or a name among the settings."""
     for before, word in zip(["", *arguments], arguments, strict=False):
-        value_of_option = before.startswith("-") and before not in ("-m", "--multirun", "--resolve")
+        value_of_option = before.startswith("-") and before not in (*MULTIRUN, "--resolve")
         if not value_of_option and not is_override(word):
             raise stray_word(word) or FewshotError(
                 "arguments", f"expected SETTING=VALUE, got {word!r}", "See fewshot --help."
@@ -73,7 +106,7 @@ def _run_hydra(arguments: list[str]) -> int:
     # Let Hydra raise exceptions; by default it prints a traceback and exits.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Hydra accepts -m before the settings only.
-    arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
     typed = arguments
     arguments = prepared(typed, multirun=typed[:1] in (["-m"], ["--multirun"]))
     check_sweep(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fewshot.cli.arguments import Parser
@@ -21,6 +21,8 @@ COLUMNS = {
     "datasets": {"images": "{} images", "classes": "{} classes"},
 }
 LONGEST = 70
+# Kinds of which tasks may bring their own.
+GROUPS = {"heads": "head", "estimators": "estimator"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,13 +30,17 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="fewshot list", description=__doc__)
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("pattern", nargs="?", default="*", help="as in a shell: '*dinov2*'")
+    parser.add_argument(
+        "--task", metavar="NAME", help=f"of that task only: of {' and '.join(GROUPS)}"
+    )
     parser.add_argument("--long", action="store_true", help="the whole card of each")
     parser.add_argument("--json", action="store_true", help="the cards as JSON")
     arguments = parser.parse_args(argv)
     if arguments.kind not in KINDS:
         raise UnknownNameError("list", arguments.kind, KINDS)
-    table = KINDS[arguments.kind]()
-    chosen = fnmatch.filter(sorted(table), arguments.pattern)
+    table = _of_task(arguments.kind, arguments.task) if arguments.task else KINDS[arguments.kind]()
+    names = {name: table[name].get("name", name) for name in sorted(table)}
+    chosen = [name for name in names if _matches((name, names[name]), arguments.pattern)]
     if not chosen:
         raise UnknownNameError(arguments.kind, arguments.pattern, table)
     rows = {name: table[name] for name in chosen}
@@ -45,6 +51,10 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(_table(rows, COLUMNS.get(arguments.kind, {})))
     return 0
+
+
+def _matches(names: Iterable[str], pattern: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for name in names)
 
 
 def _table(rows: Mapping[str, Facts], columns: Mapping[str, str]) -> str:
@@ -163,15 +173,38 @@ def _tasks() -> dict[str, Facts]:
 
 
 def _heads() -> dict[str, Facts]:
-    from fewshot.heads import heads
-
-    return _registered(heads)
+    return _of_all_tasks("head")
 
 
 def _estimators() -> dict[str, Facts]:
-    from fewshot.estimators import estimators
+    return _of_all_tasks("estimator")
 
-    return _registered(estimators)
+
+def _of_all_tasks(group: str) -> dict[str, Facts]:
+    """Facts of heads or estimators; those of tasks with a registry of their own say which."""
+    from fewshot.config.nodes import GROUPS as REGISTRIES
+    from fewshot.tasks import known_tasks
+
+    listed = [REGISTRIES[group]]
+    table = _registered(listed[0])
+    for task in known_tasks():
+        registry = task.registry(group)
+        if registry not in listed:
+            listed.append(registry)
+            table |= {
+                f"{name} ({task.name})": {**facts, "name": name, "task": task.name}
+                for name, facts in _registered(registry).items()
+            }
+    return table
+
+
+def _of_task(kind: str, name: str) -> dict[str, Facts]:
+    """Facts of the heads or estimators of a task."""
+    from fewshot.tasks import task_named
+
+    if kind not in GROUPS:
+        raise FewshotError("--task", f"expected it with {' or '.join(GROUPS)}, got {kind}")
+    return _registered(task_named(name).registry(GROUPS[kind]))
 
 
 def _loggers() -> dict[str, Facts]:

@@ -41,6 +41,7 @@ fewshot: how well will a few-shot classifier do, and how sure is that?
 
 Usage
   fewshot [run] [SETTING=VALUE ...]      evaluate; with no setting, on data that is built in
+  fewshot --dry-run [SETTING=VALUE ...]  how long that would take, from a few images
   fewshot -m SETTING=VALUE,VALUE ...     every combination, one run each (Hydra multirun)
   fewshot -m sweep=NAME                  a ready sweep: fewshot list sweeps
   fewshot -m tune=optuna ...             hyper-parameters, chosen on base classes

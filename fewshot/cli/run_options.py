@@ -24,6 +24,7 @@ def check_options(arguments: Sequence[str]) -> list[str]:
     parser = get_args_parser()
     parser.error = _raise  # type: ignore[method-assign]
     known = [name for action in parser._actions for name in action.option_strings]
+    known.append("--dry-run")
     options, others = parser.parse_known_args(list(arguments))
     for word in others:
         if re.match(r"--?[a-zA-Z]", word):

@@ -11,8 +11,10 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
+from fewshot.config.nodes import GROUPS as REGISTRIES
 from fewshot.config.nodes import OPEN_GROUPS, options_of, registry_of, sections
 from fewshot.config.suggestions import as_dataset
+from fewshot.config.task_choice import composed_name
 from fewshot.exceptions import (
     FewshotError,
     UnknownNameError,
@@ -21,6 +23,7 @@ from fewshot.exceptions import (
     suggestion,
 )
 from fewshot.paths import read_yaml, resource_dir
+from fewshot.tasks import known_tasks
 
 GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")
 REMEDY = "See fewshot --cfg job."
@@ -71,12 +74,27 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
             pass
         except FewshotError as several:  # packages that bring the same name
             return several
+        if (task := task_with(group, option)) is not None:
+            here = f"fewshot list {group}s" + (f" --task {own}" if (own := composed_name()) else "")
+            return FewshotError(
+                group,
+                f"{option!r} is a name of task={task} only",
+                f"Add task={task}, or take one of {here}.",
+            )
     available = list(
         error.options or (options_of(group) if group in (*GROUPS, "sweep", "tune") else ())
     )
     if not available:
         return FewshotError("settings", _single_line(error), REMEDY)
     return unknown_option(group, option, available)
+
+
+def task_with(group: str, name: str) -> str | None:
+    """The task whose registry has a head or an estimator of this name; None without one."""
+    if group not in REGISTRIES:
+        return None
+    tasks = (task.name for task in known_tasks() if name in task.registry(group))
+    return next(tasks, None)
 
 
 def _unknown_setting(key: str) -> FewshotError:

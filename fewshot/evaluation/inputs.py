@@ -13,14 +13,15 @@ from fewshot.config.compose import settings_from
 from fewshot.datasets import kinds as dataset_kinds
 from fewshot.datasets import settings_of as dataset_named
 from fewshot.datasets.base import ImageDataset
-from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source
+from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures
 from fewshot.exceptions import FewshotError, expect, expect_positive_int, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.given import is_feature_file
 from fewshot.features.paths import is_bank
-from fewshot.importing import is_target
+from fewshot.importing import attribute_at, is_target
 from fewshot.paths import option, options
+from fewshot.tasks.base import Task
 
 BACKBONE = "efficientnet_lite0"
 EXPECTED = (
@@ -34,13 +35,14 @@ def source_of(
     device: torch.device,
     *,
     argument: str = "features",
+    task: Task | None = None,
     backbone: str = BACKBONE,
     size: int | None = None,
     threads: int | None = None,
     dataset: Mapping[str, Any] | None = None,
     **sections: Mapping[str, Any],
-) -> Source:
-    """Where features come from.
+) -> Any:
+    """Where features come from, or whatever a task takes in their place: its ``source``.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def source_of(
     device : torch.device
     argument : str
         For errors.
+    task : Task, optional
+        Whose source it is; by default one of features.
     backbone : str
         For images: a name of ``fewshot list backbones``, ``timm:MODEL`` ...
     size : int, optional
@@ -66,20 +70,25 @@ def source_of(
     FewshotError
         None of these, or nothing there.
     """
-    if isinstance(data, FeatureBank):
+    of_features = task is None or task.takes_features
+    if of_features and isinstance(data, FeatureBank):
         return GivenFeatures(data if "copies" in data.info else with_copies(data))
-    settings = {**settings_from([]), "threads": threads}
+    words = [] if task is None else [f"task={task.name}"]
+    settings = {**settings_from(words), "threads": threads}
     for name, values in sections.items():
         settings[name] = {**settings[name], **values}
     settings["backbone"] = backbone_settings(backbone)
     if size is not None:
         expect_positive_int("size", size)
         settings["backbone"] = {**settings["backbone"], "size": size}
-    if isinstance(data, ImageDataset):
-        settings["dataset"] = {"kind": "folder", "name": data.name, **(dataset or {})}
-        return ConfiguredSource(settings, device, data)
+    source = ConfiguredSource if task is None else attribute_at(task.source)
+    at_hand = not isinstance(data, str | Path)
+    if at_hand and (isinstance(data, ImageDataset) or not of_features):
+        name = getattr(data, "name", None)
+        settings["dataset"] = {"kind": "folder", "name": name, **(dataset or {})}
+        return source(settings, device, data)
     settings["dataset"] = {**_dataset_settings(data, argument), **(dataset or {})}
-    return ConfiguredSource(settings, device)
+    return source(settings, device)
 
 
 def _dataset_settings(data: Any, argument: str) -> dict[str, Any]:

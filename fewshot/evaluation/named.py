@@ -11,11 +11,12 @@ from fewshot.estimators.base import ErrorEstimator
 from fewshot.evaluation.sampling import Sampling
 from fewshot.exceptions import FewshotError, expect
 from fewshot.heads import heads as head_registry
-from fewshot.heads.base import Head
+from fewshot.importing import attribute_at
 from fewshot.registry import Registry
+from fewshot.tasks.base import Task
 
 # Of `fewshot.evaluate` and of conf/config.yaml.
-DEFAULT_ESTIMATORS = ("auto", "margin", "gaussian", "loo", "constant")
+DEFAULT_ESTIMATORS: tuple[str, ...] = Task.arguments["estimators"]
 SUPPORT_ALONE = "auto_support"
 
 
@@ -34,45 +35,63 @@ def create_objects(registry: Registry, named: Mapping[str, Any] | None) -> dict[
     return objects
 
 
-def named_heads(heads: str | Head | Iterable[str | Head]) -> tuple[tuple[str, Head], ...]:
-    """Names and objects of heads, from either of them."""
-    if isinstance(heads, str | Head) or not isinstance(heads, Iterable):
-        return (named_head(heads),)
-    named = tuple(named_head(head) for head in heads)
+def named_heads(heads: Any, registry: Registry = head_registry) -> tuple[tuple[str, Any], ...]:
+    """Names and objects of heads, from either of them.
+
+    Parameters
+    ----------
+    heads : str, head, or several of them
+    registry : Registry
+        Of the heads of a task, with the class that all of them are derived from.
+    """
+    if is_single(heads, registry):
+        return (named_head(heads, registry),)
+    named = tuple(named_head(head, registry) for head in heads)
     expect(bool(named), "head", "expected at least one, got none")
     return named
 
 
-def named_head(head: Any) -> tuple[str, Head]:
+def is_single(heads: Any, registry: Registry = head_registry) -> bool:
+    """Whether it is one name or one head; else they are several."""
+    return isinstance(heads, str | _base(registry)) or not isinstance(heads, Iterable)
+
+
+def _base(registry: Registry) -> type:
+    base: type = attribute_at(str(registry.base))
+    return base
+
+
+def named_head(head: Any, registry: Registry = head_registry) -> tuple[str, Any]:
     """Return the name and the object of a head, from either of them."""
     if isinstance(head, str):
-        name = head_registry.name_of(head) if ":" in head else head
-        return name, head_registry.create(head)
-    if not isinstance(head, Head):
-        raise FewshotError("head", f"expected a name or a Head, got {head!r}")
-    return registered_name(head), head
+        name = registry.name_of(head) if ":" in head else head
+        return name, registry.create(head)
+    base = _base(registry)
+    if not isinstance(head, base):
+        raise FewshotError("head", f"expected a name or a {base.__name__}, got {head!r}")
+    return registered_name(head, registry), head
 
 
-def registered_name(head: Head) -> str:
+def registered_name(head: object, registry: Registry = head_registry) -> str:
     """Name of the class of a head in the registry; its own in lower case if it has none."""
     own = type(head)
     origin = f"{own.__module__}:{own.__qualname__}"
-    for name in head_registry:
-        if head_registry[name].origin == origin:
+    for name in registry:
+        if registry[name].origin == origin:
             return name
     return own.__name__.lower()
 
 
 def named_estimators(
-    estimators: Iterable[str] | Mapping[str, ErrorEstimator],
-) -> dict[str, ErrorEstimator]:
+    estimators: Iterable[str] | Mapping[str, Any], registry: Registry = estimator_registry
+) -> dict[str, Any]:
     """Return estimators by name, from names or from a mapping of names to objects."""
     if isinstance(estimators, Mapping):
         return dict(estimators)
     if isinstance(estimators, str):
         estimators = [estimators]
     return {
-        estimator_registry.name_of(name) if ":" in name else name: estimator_registry.create(name)
+        registry.name_of(name) if ":" in name else name: registry.create(name)
         for name in estimators
     }
 

@@ -57,6 +57,12 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
     return RunOutcome(written, output.failed, len(cells) - taken, taken)
 
 
+def estimate(config: DictConfig) -> str:
+    """What `run` would do and how long it would take, from a few images; nothing is stored."""
+    evaluation = evaluation_of(resolved(config))
+    return evaluation.task.estimate(evaluation)
+
+
 def run_summary(
     output: TaskOutput, engine: Settings, seconds: float, backbone: Mapping[str, Any]
 ) -> RunSummary:

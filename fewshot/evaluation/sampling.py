@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,20 +99,27 @@ class Sampling:
         ]
 
 
-def sampling_of(episodes: dict[str, Any]) -> Sampling:
-    """The sampling of the settings ``episodes``."""
-    path, shots = episodes["path"], episodes["shots"]
+def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
+    """The sampling of the settings ``episodes``; drawn episodes may stand in them as ``replay``."""
+    expect_choice("episodes.sampler", episodes["sampler"], SAMPLERS)
+    path, shots, replay = episodes["path"], episodes["shots"], episodes.get("replay")
     if path is not None and path != "":
+        replay = EpisodeSet.load(path_of("episodes.path", path))
+    if replay is not None:
+        expect(
+            isinstance(replay, EpisodeSet),
+            "episodes",
+            f"expected a number or an EpisodeSet, got {type(replay).__name__}",
+        )
         expect(
             episodes.get("unlabelled") is None,
             "episodes.unlabelled",
             "expected null with drawn episodes, which have theirs",
         )
-        replay = EpisodeSet.load(path_of("episodes.path", path))
         return Sampling(part=episodes["part"] or NOVEL, replay=replay)
     return Sampling(
         ways=episodes["ways"],
-        shots=tuple(shots if isinstance(shots, list) else [shots]),
+        shots=tuple(shots if isinstance(shots, list | tuple) else [shots]),
         queries=episodes["queries"],
         count=episodes["count"],
         sampler=episodes["sampler"],

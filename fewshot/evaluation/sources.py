@@ -13,12 +13,17 @@ from fewshot.backbones.base import Backbone
 from fewshot.datasets.base import ImageDataset
 from fewshot.evaluation.build import (
     described_backbone,
+    extraction_settings,
     features_of,
+    load_images,
     named_backbone,
     other_dataset,
 )
 from fewshot.features.bank import FeatureBank
+from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import labels_only
+
+NOTHING = "Nothing to do: features are given."
 
 Check = Callable[[FeatureBank], object]
 
@@ -53,6 +58,10 @@ class Source(ABC):
     def has_text(self) -> bool:
         """Whether the network of the images has a text encoder; nothing is loaded for that."""
         return False
+
+    def estimate(self) -> str:
+        """How long the extraction of the features would take, from a few batches."""
+        return NOTHING
 
     def other(self, name: str) -> Source:
         """Another data set under the same backbone: a name, or a file of features."""
@@ -106,6 +115,18 @@ class ConfiguredSource(Source):
         if self.settings["dataset"]["kind"] == "features":
             return False
         return named_backbone(dict(self.settings)).has_text
+
+    def estimate(self) -> str:
+        """How long the extraction of the features would take, from a few batches."""
+        from fewshot.features.extraction.estimate import estimate
+
+        settings = dict(self.settings)
+        images = self._given or load_images(settings)
+        if isinstance(images, FeatureBank):
+            return NOTHING
+        banks = places_of(settings["paths"]).banks
+        how = extraction_settings(settings, self.device)
+        return str(estimate(images, described_backbone(settings, images), banks, how))
 
     def backbone(self) -> Backbone | None:
         """The network of the images; None for a file of features."""

@@ -260,6 +260,10 @@ class Task:
         """Evaluate all cells, or take them from earlier runs."""
         raise NotImplementedError
 
+    def estimate(self, evaluation: Evaluation[Any, Any, Any, Any]) -> str:
+        """What a run would do and how long it would take, in a few lines; nothing is stored."""
+        return str(evaluation.source.estimate())
+
     def check_head(self, name: str, head: Any) -> None:
         """Raise FewshotError unless the head can do the task; called before any work."""
 
@@ -267,6 +271,11 @@ class Task:
         """The registry of the group "head" or "estimator"."""
         registry: Registry = attribute_at({"head": self.heads, "estimator": self.estimators}[group])
         return registry
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether it takes features of whole images, from a file, arrays or a backbone."""
+        return self.source == Task.source
 
     # -- What is in the rows.
 

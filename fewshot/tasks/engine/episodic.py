@@ -75,6 +75,18 @@ class EpisodicTask(Task):
     def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
         """Add comparisons between the finished cells to their summaries."""
 
+    def estimate(self, evaluation: Evaluation) -> str:
+        """The cells and episodes of a run, and the time of the extraction of its features."""
+        heads, numbers, seeds = evaluation.heads, evaluation.shots, evaluation.seeds
+        sampling = evaluation.sampling
+        count = sampling.count if sampling.replay is None else len(sampling.replay)
+        cells = counted(len(heads) * len(numbers) * len(seeds), "cell")
+        return (
+            f"{cells} of {counted(count, 'episode')}: {counted(len(heads), 'head')}, "
+            f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}.\n"
+            f"Features: {super().estimate(evaluation)}"
+        )
+
     def run(self, evaluation: Evaluation) -> TaskOutput:
         """Evaluate every head on the episodes of every number of shots and seed."""
         from fewshot.tasks.engine.context import check_uses

@@ -1,4 +1,4 @@
-"""Boundary IoU (Cheng et al., CVPR 2021): IoU of the pixels near the edges of truth and prediction."""
+"""Boundary IoU (Cheng et al., CVPR 2021): IoU of the pixels near edges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def boundaries(labels: Tensor, distance: int) -> Tensor:
 
 
 def boundary_counts(prediction: Tensor, mask: Tensor, ways: int) -> Tensor:
-    """Counts (3, N), int64, as `fewshot.tasks.segmentation.measures` takes them, of boundary pixels.
+    """Counts (3, N) of boundary pixels, int64, as `fewshot.tasks.segmentation.measures` has them.
 
     Parameters
     ----------

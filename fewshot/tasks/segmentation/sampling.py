@@ -51,7 +51,7 @@ class DrawSampling:
         Pixels by which an image is one of a class.
     min_images : {"raise", "drop"}
         What to do about a class with too few images; the pixels of dropped ones are ignored.
-    replay : tuple of DrawSet
+    replay : DrawSet, optional
         Drawn images, in place of all this.
     """
 
@@ -63,7 +63,7 @@ class DrawSampling:
     annotate: str = "all"
     min_pixels: int = 1
     min_images: str = "raise"
-    replay: tuple[DrawSet, ...] = ()
+    replay: DrawSet | None = None
 
     def __post_init__(self) -> None:
         expect_choice("episodes.sampler", self.sampler, SAMPLERS)
@@ -88,13 +88,14 @@ class DrawSampling:
             expect(
                 self.sampler == "per_class" or self.annotate == "all",
                 "episodes.annotate",
-                f"expected all: the sampler {self.sampler!r} draws images of no class in particular",
+                f"expected all: the sampler {self.sampler!r} draws images of no class in "
+                "particular",
             )
 
     @property
     def numbers_of_shots(self) -> tuple[int, ...]:
-        """Numbers of shots."""
-        return tuple(drawn.shots for drawn in self.replay) or self.shots
+        """Numbers of shots; of replayed draws, theirs."""
+        return self.shots if self.replay is None else (self.replay.shots,)
 
     def draw(self, dataset: MaskDataset, seed: int) -> list[DrawSet]:
         """A set of draws per number of shots.
@@ -104,8 +105,8 @@ class DrawSampling:
         FewshotError
             Too few images of a class, or no image is left to be judged.
         """
-        if self.replay:
-            return [check_replay(drawn, dataset) for drawn in self.replay]
+        if self.replay is not None:
+            return [check_replay(self.replay, dataset)]
         plan = _Plan.of(dataset, self)
         if self.sampler == "episodic":
             return _episodes(plan, self, seed)

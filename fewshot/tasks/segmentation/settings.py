@@ -82,7 +82,6 @@ class SegmentationSettings:
 
 # Settings of ``episodes`` for episodes of images that have one class, and the value that says so.
 OF_WHOLE_IMAGES = {
-    "min_images": "raise",
     "part": "novel",
     "unlabelled": None,
     "unlabelled_shares": "equal",
@@ -105,7 +104,7 @@ def draw_sampling_of(episodes: Mapping[str, Any]) -> DrawSampling:
         raise FewshotError(
             "episodes", f"expected a number or a DrawSet, got {type(replay).__name__}"
         )
-    known = ("sampler", "count", "ways", "queries", "annotate", "min_pixels")
+    known = ("sampler", "count", "ways", "queries", "annotate", "min_pixels", "min_images")
     for name in episodes.keys() - {*known, "shots", "path", "replay"}:
         expect(
             name in OF_WHOLE_IMAGES and episodes[name] in (None, OF_WHOLE_IMAGES[name]),

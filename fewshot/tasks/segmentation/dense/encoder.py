@@ -18,30 +18,12 @@ from fewshot.backbones.dense import check_layers
 from fewshot.backbones.transform import INTERPOLATION
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.extraction.precision import tf32_off
+from fewshot.tasks.segmentation.dense.bilinear import Placement
 from fewshot.tasks.segmentation.dense.sizes import InputSize, check_memory, grid, padded
 
 # Increased when the same images and settings give other tokens.
 FORMAT = 1
 STRIDE = "segmentation.stride"
-
-
-class Placement(NamedTuple):
-    """Where the tokens of an image lie.
-
-    Token i of a column or row has its centre at pixel ``(i + 0.5) * stride - 0.5`` of the resized
-    image, and pixel x of that at ``(x + 0.5) * native / resized - 0.5`` of the native one.
-
-    Attributes
-    ----------
-    native, resized : (int, int)
-        Height and width in pixels, before and after resizing, without padding.
-    stride : int
-        Pixels of the resized image per token.
-    """
-
-    native: tuple[int, int]
-    resized: tuple[int, int]
-    stride: int
 
 
 class Tokens(NamedTuple):
@@ -162,7 +144,8 @@ class DenseFeatures:
     def placement(self, width: int, height: int) -> Placement:
         """Where the tokens of an image of this size lie."""
         across, down = self.resized(width, height)
-        return Placement((height, width), (down, across), self.stride)
+        resized = (across, down)
+        return Placement((height, width), (down, across), self.stride, grid(resized, self.stride))
 
     def tokens(self, image: Image.Image) -> Tokens:
         """Tokens of an RGB image.

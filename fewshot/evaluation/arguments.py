@@ -1,0 +1,93 @@
+"""Arguments of `fewshot.evaluate`: those left at None are the defaults of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fewshot.evaluation.inputs import BACKBONE, source_of
+from fewshot.exceptions import FewshotError, expect
+from fewshot.features.bank import FeatureBank
+from fewshot.importing import attribute_at
+from fewshot.tasks.base import Task
+from fewshot.tasks.engine.settings import Settings
+
+UNKNOWN = "unknown"
+
+
+def with_defaults(task: Task, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with the defaults of a task where they are None."""
+    return {
+        name: task.arguments[name] if value is None else value for name, value in arguments.items()
+    }
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is no collection of numbers."""
+    return isinstance(value, str) or not isinstance(value, Iterable)
+
+
+def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **settings: Any) -> Any:
+    """What draws the episodes of a task.
+
+    Parameters
+    ----------
+    task : Task
+    episodes : int, EpisodeSet or DrawSet
+        Their number, or drawn ones.
+    shots : int or several
+    unlabelled : (images, shares, strangers)
+        The unlabelled images of an episode.
+    **settings
+        Others of the settings ``episodes``.
+    """
+    is_drawn = hasattr(episodes, "hash")  # a set of them, and not their number
+    if is_drawn:
+        free = tuple(unlabelled) == (None, "equal", 0)
+        expect(free, "unlabelled", "expected none with drawn episodes, which have theirs")
+    images, shares, strangers = unlabelled
+    return attribute_at(task.sampling)(
+        {
+            **settings,
+            "shots": (shots,) if is_number(shots) else tuple(shots),
+            "count": None if is_drawn else episodes,
+            "unlabelled": images,
+            "unlabelled_shares": shares,
+            "strangers": strangers,
+            "path": None,
+            "replay": episodes if is_drawn else None,
+        }
+    )
+
+
+def source_from(
+    task: Task,
+    data: Any,
+    settings: Settings,
+    split: Any,
+    normalize: str | None,
+    backbone: str,
+    of_arrays: Mapping[str, Any],
+) -> Any:
+    """The source of features that bring their labels, or of what a task takes in their place."""
+    for name, value in of_arrays.items():
+        expect(value is None, name, "expected it with arrays only: these features have their own")
+    if isinstance(data, FeatureBank) and task.takes_features:
+        expect(split is None, "split", "expected none with a bank, which has its own (`parts`)")
+        kept = data if normalize is None else replace(data, normalize=normalize)
+        return source_of(kept, settings.device)
+    if split is not None and not isinstance(split, str):
+        raise FewshotError("split", f"expected a word or a file of images, got {split!r}",
+                           'As split="random": half of the classes base, half novel.')  # fmt: skip
+    if not task.takes_features:
+        expect(normalize is None, "normalize", f"expected none with task={task.name!r}")
+    return source_of(
+        data,
+        settings.device,
+        task=task,
+        threads=settings.threads,
+        backbone=BACKBONE if backbone == UNKNOWN else backbone,
+        dataset={} if split is None else {"split": split},
+        features={"normalize": normalize or "auto"},
+    )
