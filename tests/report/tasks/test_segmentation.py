@@ -9,6 +9,8 @@ import pytest
 
 from fewshot.report import markdown_table, render_report, summary_table
 from fewshot.report.answer import answer
+from fewshot.report.charts.details import by_value
+from fewshot.report.charts.segmentation import class_chart
 from fewshot.report.figures.write import write_figures
 from fewshot.report.payload import details
 from fewshot.report.payload.payload import payload
@@ -155,7 +157,7 @@ def test_measures_and_numbers_of_the_page(segmented):
     assert words["parts"]["title"] == "Estimator" and words["episode"] == "draw"
 
 
-def test_classes_of_a_cell_are_sorted(segmented):
+def test_classes_of_a_cell(segmented, segmentation):
     run = copied(segmented.summary)
     classes = run["cells"][0]["classes"]
     classes[0] |= {"iou": None, "lower": None, "upper": None, "predicted": None}
@@ -163,12 +165,15 @@ def test_classes_of_a_cell_are_sorted(segmented):
     parts = next(
         c["details"]["parts"] for c in data["cells"] if (c["head"], c["shots"]) == ("pixel_lda", 1)
     )
-    rows = parts["rows"]
-    values = [row["value"] for row in rows]
-    assert rows[-1]["name"] == "sky" and values[-1] is None
-    assert values[:-1] == sorted(values[:-1], reverse=True)
-    road = next(row for row in rows if row["name"] == "road")
-    assert road["color"] == "#808000" and road["weight"] == pytest.approx(0.3)
+    names, colors = (data["shared"][parts[name]] for name in ("names", "colors"))
+    assert names == list(segmentation.CLASSNAMES) and colors[names.index("road")] == "#808000"
+    values = shares(parts["value"])
+    assert np.isnan(values[0]) and np.isnan(shares(parts["predicted"])[0])
+    np.testing.assert_allclose(values[1:], [row["iou"] for row in classes[1:]], atol=1e-5)
+    assert shares(parts["weight"])[names.index("road")] == pytest.approx(0.3, abs=1e-5)
+    chart = class_chart(run["cells"][0])
+    ordered = by_value(chart.rows)
+    assert ordered[-1].name == "sky" and ordered[0].name == "road"
 
 
 def test_points_are_those_of_the_rows(segmented):
@@ -191,7 +196,8 @@ def test_points_are_those_of_the_rows(segmented):
     assert [cloud["name"] for cloud in classes["clouds"]] == ["loo_image", "resubstitution"]
     assert classes["clouds"][0]["count"] == 100  # 10 draws of 10 classes: fence has no prediction
     part = np.frombuffer(base64.b64decode(classes["clouds"][0]["part"]), "<u2")
-    assert classes["parts"].index("fence") not in part and len(set(part.tolist())) == 10
+    names = data["shared"][classes["parts"]]
+    assert names.index("fence") not in part and len(set(part.tolist())) == 10
 
 
 def test_many_points_are_thinned(segmented, monkeypatch):
@@ -230,7 +236,7 @@ def test_the_page_has_no_script_of_the_data(segmentation):
 def test_rows_may_be_missing(segmented):
     data = payload(segmented.summary, {}).data
     assert all(cell["details"]["clouds"] == [] for cell in data["cells"])
-    assert data["cells"][0]["details"]["parts"]["rows"]
+    assert data["cells"][0]["details"]["parts"]["value"]
 
 
 def test_figures(segmented, tmp_path):
