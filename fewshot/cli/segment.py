@@ -15,6 +15,7 @@ from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.evaluation.segment import Segments
+    from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 
 EPILOG = """\
 A head is fitted on all annotated images of DIR: those of train.txt, or all where there is none.
@@ -103,13 +104,18 @@ def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
         device=arguments.device,
         weights=arguments.weights,
     )
+    from fewshot.report.text.segmented import prediction_text
+
     folder = Path(arguments.out).expanduser()
     if arguments.output:
         _write_table(segments, Path(arguments.output))
+    predicted = None if arguments.no_prediction else segments.predicted
     if arguments.json:
-        print(json.dumps(_as_json(segments, folder), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(segments, predicted, folder), indent=2, ensure_ascii=False))
         return 0
     print(_in_words(segments))
+    if predicted is not None:
+        print(f"\n{prediction_text(predicted, segments.level)}")
     print(f"\nMasks: {folder}")
     if arguments.overlay:
         print(f"Overlays: {segments.overlays(folder)}")
@@ -150,8 +156,11 @@ def _write_table(segments: Segments, target: Path) -> None:
     write_csv("--output", target, list(table.columns), table.to_dict("records"))
 
 
-def _as_json(segments: Segments, folder: Path) -> dict[str, object]:
+def _as_json(
+    segments: Segments, predicted: SegmentationPrediction | None, folder: Path
+) -> dict[str, object]:
     from fewshot import __version__
+    from fewshot.report.text.segmented import prediction_facts
 
     return {
         "fewshot": __version__,
@@ -159,6 +168,9 @@ def _as_json(segments: Segments, folder: Path) -> dict[str, object]:
         "like": segments.annotated.dataset.name,
         "annotated": len(segments.annotated.rows),
         "classes": list(segments.classnames),
+        "predicted": None
+        if predicted is None
+        else prediction_facts(predicted, segments.classnames, segments.level),
         "masks": str(folder),
         "images": [
             {"file": row["file"], "shares": {name: row[name] for name in segments.classnames}}

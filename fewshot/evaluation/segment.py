@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from fewshot.files import atomic_path, writing
 from fewshot.hardware import available_cores, device_named, torch_threads
 from fewshot.progress import stage
 from fewshot.tasks import task_named
-from fewshot.tasks.segmentation.fitted import Annotated, Fitted, annotated
+from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
+from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneImageOut
+from fewshot.tasks.segmentation.fitted import Annotated, FittedHeads, annotated
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.schema import NAME
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 OVERLAYS = "_overlays"  # behind the name of the folder of masks
 CLASSES = "classes.txt"
+ESTIMATOR = "loo_image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,9 @@ class Segments:
         What the head was fitted on.
     head : str
         Its name.
-    fitted : Fitted
+    fitted : FittedHeads
+    level : float
+        Nominal coverage of the interval of the predicted mIoU.
     on_error : {"raise", "skip"}
     threads : int
     sources : tuple of Path
@@ -62,7 +68,8 @@ class Segments:
     images: ImageDataset
     annotated: Annotated
     head: str
-    fitted: Fitted
+    fitted: FittedHeads
+    level: float = SegmentationSettings.level
     on_error: str = "raise"
     threads: int = 1
     sources: tuple[Path, ...] = ()
@@ -77,6 +84,16 @@ class Segments:
     def mask(self, row: int) -> NDArray[np.int16]:
         """Class numbers (H, W) of an image."""
         return self.fitted.segment(self.images.read(row))
+
+    @cached_property
+    def predicted(self) -> SegmentationPrediction:
+        """How well images like the annotated ones are segmented: each is, without having it.
+
+        ``.miou`` with the interval ``.lower`` to ``.upper``, ``.iou`` of every class,
+        ``.pixel_error`` and ``.reservations``; NaN for a single annotated image.
+        """
+        (predictions,) = self.fitted.predictions({ESTIMATOR: LeaveOneImageOut()}, self.level)
+        return predictions[ESTIMATOR]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -207,7 +224,7 @@ def segment(
     -------
     Segments
         ``.save(folder)`` writes the masks, ``.mask(row)`` is one of them, ``.table`` has the
-        shares of the classes.
+        shares of the classes, ``.predicted`` the mIoU that is predicted.
 
     Raises
     ------
@@ -232,8 +249,8 @@ def segment(
         checked_target(out, mask_names(new.paths), new.paths, sources)
     cores = threads or available_cores()
     support = annotated(source, section, threads=cores)
-    fitted = support.fit(classifier, seed)
-    segments = Segments(new, support, name, fitted, on_error, cores, sources)
+    fitted = support.fit([classifier], seed)
+    segments = Segments(new, support, name, fitted, section.level, on_error, cores, sources)
     if out is not None:
         segments.save(out, overlay)
     return segments

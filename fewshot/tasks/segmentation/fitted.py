@@ -1,8 +1,8 @@
-"""A head fitted on all annotated images of a data set, which segments further images."""
+"""Heads fitted on all annotated images of a data set, which segment further images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,17 @@ from PIL import Image
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
 from fewshot.paths import places_of
+from fewshot.tasks.segmentation.annotated import AnnotatedImages
 from fewshot.tasks.segmentation.counting import segmented
 from fewshot.tasks.segmentation.dense.bank import DenseBank
-from fewshot.tasks.segmentation.dense.bilinear import soft_labels
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
-from fewshot.tasks.segmentation.heads.base import DenseHead, DenseSupport, SupportImage
+from fewshot.tasks.segmentation.draws import EVERY_CLASS, DrawSet
+from fewshot.tasks.segmentation.estimators.base import (
+    SegmentationEstimator,
+    SegmentationPrediction,
+)
+from fewshot.tasks.segmentation.fitting import DrawFit
+from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.settings import SegmentationSettings
 from fewshot.tasks.segmentation.source import MaskSource
@@ -25,75 +31,86 @@ from fewshot.tasks.segmentation.source import MaskSource
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """The annotated images of a data set: tokens and soft labels.
+    """The annotated images of a data set, as a draw that has all of them.
 
     Attributes
     ----------
-    dataset : MaskDataset
-    rows : ndarray of int64
-        Of the data set.
+    source : AnnotatedImages
     features : DenseFeatures
-    bank : DenseBank
-        Has the tokens of `rows`.
-    support : DenseSupport
-        In the order of `rows`.
+    drawn : DrawSet
+        One draw, without queries.
     """
 
-    dataset: MaskDataset
-    rows: NDArray[np.int64]
+    source: AnnotatedImages
     features: DenseFeatures
-    bank: DenseBank
-    support: DenseSupport
+    drawn: DrawSet
 
-    def fit(self, head: DenseHead, seed: int = 0) -> Fitted:
-        """An unfitted copy of a head, fitted on all of them.
+    @property
+    def dataset(self) -> MaskDataset:
+        """The data set that they are of."""
+        return self.source.dataset
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Their rows."""
+        return self.drawn.support_of(0)
+
+    def images_by_class(self) -> NDArray[np.int64]:
+        """Numbers (C,) of annotated images that show a class."""
+        counts: NDArray[np.int64] = (self.dataset.presence()[self.rows] > 0).sum(0)
+        return counts
+
+    def fit(self, heads: Sequence[DenseHead], seed: int = 0) -> FittedHeads:
+        """Unfitted copies of heads, fitted on all of them.
 
         Raises
         ------
         FewshotError
             A head for another number of classes.
         """
-        ways = len(self.dataset.classnames)
-        if head.only_ways is not None and head.only_ways != ways:
-            raise FewshotError(
-                "head",
-                f"{type(head).__name__} is for {head.only_ways} classes, and {self.dataset.name} "
-                f"has {ways}",
-            )
-        return Fitted(self.features, head.clone().fit(self.support, seed))
+        for head in heads:
+            if head.only_ways not in (None, self.drawn.ways):
+                raise FewshotError(
+                    "head",
+                    f"{type(head).__name__} is for {head.only_ways} classes, and "
+                    f"{self.dataset.name} has {self.drawn.ways}",
+                )
+        return FittedHeads(self.features, DrawFit(self.source, self.drawn, 0, heads, seed))
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A fitted head and the features it reads."""
+class FittedHeads:
+    """Fitted heads and the features they read."""
 
     features: DenseFeatures
-    head: DenseHead
+    fits: DrawFit
 
-    def segment(self, image: Image.Image) -> NDArray[np.int16]:
-        """Class numbers (H, W) of an RGB image."""
+    def segment(self, image: Image.Image, place: int = 0) -> NDArray[np.int16]:
+        """Class numbers (H, W) of an RGB image, by the head at a place."""
         tokens = self.features.tokens(image)
         with torch.inference_mode():
-            scores = self.head.scores(tokens.features, tokens.grid)
+            features = tokens.features.to(self.features.device)
+            scores = self.fits.heads[place].scores(features, tokens.grid)
             answer = segmented(scores.view(*tokens.grid, -1), tokens.placement)
         numbers: NDArray[np.int16] = answer.cpu().numpy()
         return numbers
 
+    def predictions(
+        self, estimators: Mapping[str, SegmentationEstimator], level: float
+    ) -> list[dict[str, SegmentationPrediction]]:
+        """What estimators predict of every head, by name, with intervals of a nominal coverage."""
+        return self.fits.predictions(estimators, level)
+
 
 def annotated(
-    source: MaskSource,
-    settings: SegmentationSettings,
-    rows: Sequence[int] | None = None,
-    threads: int | None = None,
+    source: MaskSource, settings: SegmentationSettings, threads: int | None = None
 ) -> Annotated:
-    """Tokens and soft labels of annotated images, extracted where they are missing.
+    """All annotated images that supports are drawn from; tokens are extracted where missing.
 
     Parameters
     ----------
     source : MaskSource
     settings : SegmentationSettings
-    rows : sequence of int, optional
-        Of the data set; by default all that supports are drawn from.
     threads : int, optional
         All cores by default.
 
@@ -103,18 +120,25 @@ def annotated(
         Images or masks that cannot be read, or a backbone without dense features.
     """
     dataset = source.load()
-    chosen = np.asarray(dataset.support if rows is None else rows, dtype=np.int64)
     features = DenseFeatures(
         source.backbone(), settings.size, settings.stride, settings.layers, source.device
     )
     bank = DenseBank(places_of(source.settings["paths"]).banks, features, dataset.images)
-    bank.ensure(chosen, threads or available_cores())
+    bank.ensure(dataset.support, threads or available_cores())
+    images = AnnotatedImages(dataset, bank, source.device)
+    return Annotated(images, features, draw_of_all(dataset))
+
+
+def draw_of_all(dataset: MaskDataset) -> DrawSet:
+    """One draw with every image of the support part, and no query."""
+    rows = np.asarray(dataset.support, dtype=np.int64)[None]
     ways = len(dataset.classnames)
-    images = [_image(dataset, bank, int(row), ways) for row in chosen]
-    return Annotated(dataset, chosen, features, bank, DenseSupport(images, ways))
-
-
-def _image(dataset: MaskDataset, bank: DenseBank, row: int, ways: int) -> SupportImage:
-    tokens = bank.tokens(row)
-    mask = torch.from_numpy(dataset.read_mask(row).astype(np.int64))
-    return SupportImage(tokens.features, soft_labels(mask, ways, tokens.placement), tokens.grid)
+    return DrawSet(
+        "total",
+        rows.shape[1],
+        rows,
+        np.full_like(rows, EVERY_CLASS),
+        np.empty((1, 0), dtype=np.int64),
+        np.arange(ways)[None],
+        ways,
+    )
