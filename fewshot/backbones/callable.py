@@ -15,10 +15,14 @@ from torch import nn
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
+from fewshot.backbones.dense import check_layers
+from fewshot.backbones.module_maps import module_maps
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from fewshot.exceptions import FewshotError
 
@@ -103,6 +107,11 @@ class CallableBackbone(Backbone):
     def load(self, device: torch.device) -> Encode:
         """The module in evaluation mode."""
         return run_frozen(self._module, device)
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps that the module returns, or of its ``forward_intermediates``."""
+        layers = check_layers(layers)
+        return module_maps(self._module, self.name, device, layers, self.transform.size)
 
     @cached_property
     def _module(self) -> nn.Module:

@@ -18,10 +18,12 @@ from torch.nn.functional import normalize
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     DualEncoder,
     Encode,
     EncodeText,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.checkpoints import read_state_dict, unfit
@@ -112,6 +114,10 @@ class ConseBackbone(Backbone):
     def load(self, device: torch.device) -> Encode:
         """Images to combinations of class vectors, not normalised."""
         return self.load_dual(device).encode_image
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of the stages of the classifier, which know nothing of texts."""
+        return self.images.load_dense(device, layers)
 
     def load_dual(self, device: torch.device) -> DualEncoder:
         """Image and text encoder in the space of the centred sentence vectors."""

@@ -114,18 +114,12 @@ def intermediate_maps(model: Any, name: str, device: torch.device, layers: Layer
         by_number = dict(zip(order, outputs, strict=True))
         return [by_number[number] for number in numbers]
 
-    multiple = math.lcm(*(strides[number] for number in range(max(numbers) + 1)))
-    default = strides[0] if is_even(strides) else FINEST
-    return run_dense(model, device, maps, name, multiple, default)
-
-
-def stage_maps(model: Any, name: str, device: torch.device, layers: Layers) -> DenseEncoder:
-    """Maps of the stages of a convolutional network of torchvision."""
-    raise FewshotError("backbone", f"{name!r} gives no dense features")
+    multiple = math.lcm(*strides[: max(numbers) + 1])
+    return run_dense(model, device, maps, name, multiple, is_even(strides))
 
 
 def run_dense(
-    model: nn.Module, device: torch.device, maps: Maps, name: str, multiple: int, default: int
+    model: nn.Module, device: torch.device, maps: Maps, name: str, multiple: int, even: bool
 ) -> DenseEncoder:
     """`model` in evaluation mode, without gradients, on `device`.
 
@@ -139,8 +133,13 @@ def run_dense(
         For messages.
     multiple : int
         Of pixels that H and W have to be.
-    default : int
-        The stride of tokens where none is asked for.
+    even : bool
+        Whether all layers of the network have one stride, which is then that of tokens.
+
+    Raises
+    ------
+    FewshotError
+        The network gives no maps, or does not take images of every size.
     """
     layout = torch.channels_last
     model = model.eval().requires_grad_(False).to(device).to(memory_format=layout)
@@ -161,15 +160,32 @@ def run_dense(
             raise FewshotError(
                 "backbone",
                 f"{name!r} does not take images of {size} pixels: {brief(error)}",
-                "Take a backbone that takes images of any size, for instance "
-                "backbone=efficientnet_lite0 or backbone=dinov2_vits14.",
+                "Take a network for images of any size (of timm's transformers: with "
+                "dynamic_img_size=True), for instance backbone=efficientnet_lite0.",
             ) from None
 
     sides = 2 * multiple, 3 * multiple
     probe = encode(torch.zeros(1, 3, *sides))
     strides = tuple(_stride(output, sides, name) for output in probe)
     dims = tuple(output.shape[1] for output in probe)
-    return DenseEncoder(encode, multiple, strides, dims, default)
+    return DenseEncoder(encode, multiple, strides, dims, default_stride(strides, even))
+
+
+def default_stride(strides: Sequence[int], even: bool) -> int:
+    """The stride of tokens unless it is set: 16, where that fits the maps and not all are `even`.
+
+    Examples
+    --------
+    >>> default_stride([8, 16, 32], False), default_stride([14, 14], True)
+    (16, 14)
+    >>> default_stride([4], False), default_stride([12, 24], False)
+    (4, 12)
+    """
+    if even:
+        return strides[0]
+    if max(strides) >= FINEST and all(s % FINEST == 0 or FINEST % s == 0 for s in strides):
+        return FINEST
+    return max((s for s in strides if s <= FINEST), default=min(strides))
 
 
 def check_map(output: object, images: Tensor, name: str) -> Tensor:

@@ -10,14 +10,17 @@ import torch
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     DualEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.blocks import check_blocks
 from fewshot.backbones.checkpoints import read_state_dict, unfit
-from fewshot.backbones.open_clip_features import FEATURES, image_features
+from fewshot.backbones.dense import check_layers, intermediate_maps
+from fewshot.backbones.open_clip_features import FEATURES, dense_tower, image_features
 from fewshot.backbones.open_clip_text import (
     expect_tokenizer_package,
     load_tokenizer,
@@ -73,6 +76,7 @@ class OpenClipBackbone(Backbone):
     ) -> None:
         self.model, self.pretrained, self.weights = str(model), pretrained, weights
         settings, self.config = _described(model, pretrained, weights)
+        self.vision = dict(settings["vision_cfg"])
         self._check_features(feature, blocks)
         check_sha256(sha256)
         self.feature, self.blocks, self.sha256 = feature, check_blocks(blocks), sha256
@@ -117,11 +121,18 @@ class OpenClipBackbone(Backbone):
 
     def load(self, device: torch.device) -> Encode:
         """The image tower with the features of the setting `feature`, not normalised."""
-        model = self._build()
+        model = self._build(self.transform.size)
         if self.feature == "projection":
             return run_frozen(model.visual, device, model.encode_image)
         encode = image_features(model.visual, self.model, self.feature, self.blocks)
         return run_frozen(model.visual, device, encode)
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of the image tower's blocks or stages, before the projection."""
+        layers = check_layers(layers)
+        visual = self._build(size=None).visual
+        tower = dense_tower(visual, self.model, self.vision)
+        return intermediate_maps(tower, self.model, device, layers)
 
     def check_text(self) -> None:
         """Raise without a text encoder or without the package that reads the tokenizer."""
@@ -144,7 +155,7 @@ class OpenClipBackbone(Backbone):
         )
         repository, _ = hub_place(self.config)
         tokenizer = load_tokenizer(self.model, self.label, repository, self.folders.weights)
-        model = self._build()
+        model = self._build(self.transform.size)
         encode_image = run_frozen(model, device, model.encode_image)
         bias = getattr(model, "logit_bias", None)
         return DualEncoder(
@@ -156,8 +167,8 @@ class OpenClipBackbone(Backbone):
             token_counter(tokenizer),
         )
 
-    def _build(self) -> Any:
-        """The model with its weights."""
+    def _build(self, size: int | None) -> Any:
+        """The model with its weights, for images of this size; None: its own."""
         import open_clip
 
         path = self.weights_file()
@@ -167,7 +178,7 @@ class OpenClipBackbone(Backbone):
             return open_clip.create_model(
                 self.model,
                 pretrained=str(path),
-                force_image_size=self.transform.size,
+                force_image_size=size,
                 force_quick_gelu=self.force_quick_gelu,
             )
         except (RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from fewshot.backbones.base import Encode
 from fewshot.backbones.blocks import block_features
+from fewshot.backbones.token_maps import OfOpenClip
 from fewshot.exceptions import FewshotError
 
 FEATURES = ("projection", "pooled", "cls", "mean", "cls+mean")
@@ -38,6 +39,51 @@ def image_features(visual: Any, name: str, feature: str, blocks: Sequence[int] |
     if "cls" in feature and not getattr(tower, "num_prefix_tokens", 0):
         raise _undefined(name, feature, "its image tower has no class token")
     return block_features(tower, name, [-1] if blocks is None else blocks, feature)
+
+
+def dense_tower(visual: Any, name: str, settings: Mapping[str, Any]) -> Any:
+    """The tower with the interface of timm's models, for images of any size.
+
+    Parameters
+    ----------
+    visual : torch.nn.Module
+        As in `image_features`.
+    name : str
+        For messages.
+    settings : mapping
+        open_clip's ``vision_cfg``.
+
+    Raises
+    ------
+    FewshotError
+        A tower whose final norm follows a pooling by attention (CoCa).
+    """
+    if hasattr(visual, "trunk"):
+        return _of_any_size(visual.trunk, settings)
+    if hasattr(visual, "attnpool"):
+        return _Maps(visual)
+    if getattr(visual, "attn_pool", None) is not None:
+        raise FewshotError(
+            "backbone",
+            f"{name!r} gives no dense features: its final norm follows a pooling by attention",
+            "Take another model, for instance backbone=clip_vitb32.",
+        )
+    return OfOpenClip(visual)
+
+
+def _of_any_size(trunk: Any, settings: Mapping[str, Any]) -> Any:
+    """timm's network made anew so that it interpolates its positions, if it has such a setting."""
+    import timm
+
+    model, kind = settings["timm_model_name"], {"num_classes": 0, "dynamic_img_size": True}
+    if settings.get("timm_pool") and not settings.get("timm_proj"):
+        kind["global_pool"] = settings["timm_pool"]
+    try:
+        network = timm.create_model(model, **kind)
+        network.load_state_dict(trunk.state_dict())
+    except (TypeError, RuntimeError):  # no such setting, or other parameters with it
+        return trunk
+    return network
 
 
 def _pooled(visual: Any, name: str) -> Encode:
@@ -119,7 +165,8 @@ class _Tokens(nn.Module):
 class _Maps(nn.Module):
     """Adapter of open_clip's ModifiedResNet: its stem and its four stages."""
 
-    feature_info = ("stem", "layer1", "layer2", "layer3", "layer4")
+    # The stem and layer1, layer2, layer3, layer4.
+    feature_info = tuple({"reduction": stride} for stride in (4, 4, 8, 16, 32))
 
     def __init__(self, visual: Any) -> None:
         super().__init__()

@@ -17,7 +17,8 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.checkpoints import read_state_dict, unfit
-from fewshot.backbones.dense import check_layers, intermediate_maps, stage_maps
+from fewshot.backbones.dense import check_layers, intermediate_maps
+from fewshot.backbones.stages import stage_maps
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import check_sha256, checked
 from fewshot.backbones.wheels import WHEELS

@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.checkpoints import read_state_dict, some, unfit
+from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from fewshot.backbones.weights import check_sha256, checked, local_weights
 from fewshot.exceptions import FewshotError, expect_choice
@@ -86,12 +89,20 @@ class ResNet12Backbone(Backbone):
 
     def load(self, device: torch.device) -> Encode:
         """The four blocks and the average over space."""
+        return run_frozen(self._loaded(), device)
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of the blocks."""
+        layers = check_layers(layers)
+        return intermediate_maps(self._loaded(), self.name, device, layers)
+
+    def _loaded(self) -> ResNet12:
+        """The network with its weights."""
         path = self.weights_file()
         try:
-            network = network_of(blocks_of(read_state_dict(self.name, path)))
+            return network_of(blocks_of(read_state_dict(self.name, path)))
         except (RuntimeError, ValueError) as error:
             raise unfit(self.name, path, error) from None
-        return run_frozen(network, device)
 
 
 class Block(nn.Module):
@@ -120,6 +131,9 @@ class Block(nn.Module):
 class ResNet12(nn.Module):
     """ResNet-12 without classifier: images (B, 3, S, S) to features (B, widths[-1])."""
 
+    # Pixels per column of the blocks' maps, as timm's networks say it.
+    feature_info = tuple({"reduction": stride} for stride in (2, 4, 8, 16))
+
     def __init__(self, widths: Sequence[int] = (64, 160, 320, 640)) -> None:
         super().__init__()
         for i, (inside, width) in enumerate(zip((3, *widths[:-1]), widths, strict=True), start=1):
@@ -127,9 +141,16 @@ class ResNet12(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Four blocks, then the mean over space."""
-        for block in self.children():
+        return self.forward_intermediates(x, [3])[0].mean((2, 3))
+
+    def forward_intermediates(self, x: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Maps (B, D, S / stride, S / stride) of some blocks, in the order of computation."""
+        outputs = []
+        for number, block in enumerate(self.children()):
             x = block(x)
-        return x.mean((2, 3))
+            if number in indices:
+                outputs.append(x)
+        return outputs
 
 
 def network_of(stored: dict[str, Any]) -> ResNet12:

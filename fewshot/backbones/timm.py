@@ -131,8 +131,8 @@ class TimmBackbone(Backbone):
     def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
         """Maps of blocks or stages; position embeddings are interpolated to the image's size."""
         layers = check_layers(layers)
-        try:
-            model = self._loaded(dynamic_img_size=True)
+        try:  # from the positions of the checkpoint's own size, whatever `size` is
+            model = self._loaded(img_size=None, dynamic_img_size=True)
         except TypeError:  # networks without that setting take any size, or say that they do not
             model = self._loaded(img_size=None)
         return intermediate_maps(model, self.model, device, layers)

@@ -11,11 +11,15 @@ from torch import nn
 
 from fewshot.backbones.base import (
     Backbone,
+    DenseEncoder,
     Encode,
     Folders,
+    Layers,
     run_frozen,
 )
 from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.dense import check_layers, intermediate_maps
+from fewshot.backbones.stages import stage_maps
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import check_sha256, checked, from_url, local_weights, torch_cache
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
@@ -91,6 +95,20 @@ class TorchvisionBackbone(Backbone):
 
     def load(self, device: torch.device) -> Encode:
         """The network with an identity in place of its last linear layer."""
+        return run_frozen(self._loaded(), device)
+
+    def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
+        """Maps of the stages, or of a transformer's blocks with interpolated positions."""
+        layers = check_layers(layers)
+        network = self._loaded()
+        if not self.model.startswith("vit_"):
+            return stage_maps(network, self.model, device, layers)
+        from fewshot.backbones.token_maps import OfTorchvision
+
+        return intermediate_maps(OfTorchvision(network), self.model, device, layers)
+
+    def _loaded(self) -> nn.Module:
+        """The network with its weights, with an identity in place of its last linear layer."""
         path = self.weights_file()
         stored = read_state_dict(self.model, path)
         network = self._network()
@@ -104,7 +122,7 @@ class TorchvisionBackbone(Backbone):
             network.load_state_dict(self._at_this_size(kept, network))
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise unfit(self.model, path, error) from None
-        return run_frozen(network, device)
+        return network
 
     def _download(self) -> Path:
         """The published file in torch's cache, checked against the digits in its name."""

@@ -75,11 +75,11 @@ def load_huggingface(
         Not found, no connection, ambiguous columns or labels, ``datasets`` not installed.
     """
     limit = pixel_limit(max_pixels)
-    tables = _chosen(_tables(path, config, revision), hf_split)
+    tables = chosen_tables(load_tables(path, config, revision), hf_split)
     first = next(iter(tables.values()))
     picture, kind = image_column(first, image), label_column(first, label)
     labels, classnames = numbered(tables, kind)
-    readers = [_reader(table, picture, limit) for table in tables.values()]
+    readers = [image_reader(table, picture, limit) for table in tables.values()]
     sizes = [len(table) for table in tables.values()]
     starts = np.cumsum([0, *sizes])
     title = str(path).rstrip("/").rpartition("/")[2] if name == "huggingface" else name
@@ -106,7 +106,7 @@ def load_huggingface(
     )
 
 
-def _tables(path: str | None, config: str | None, revision: str | None) -> dict[str, Any]:
+def load_tables(path: str | None, config: str | None, revision: str | None) -> dict[str, Any]:
     """Tables by the names of their splits."""
     expect(
         bool(path),
@@ -149,7 +149,7 @@ def _unloadable(path: str, local: bool, error: Exception) -> FewshotError:
     )
 
 
-def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
+def chosen_tables(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
     """The splits that ``train+test`` names, in that order."""
     names = [name.strip() for name in str(hf_split).split("+")] if hf_split else list(tables)
     for name in names:
@@ -161,7 +161,7 @@ def _chosen(tables: dict[str, Any], hf_split: str | None) -> dict[str, Any]:
     return {name: tables[name] for name in names}
 
 
-def _reader(table: Any, column: str, limit: int) -> Callable[[int], Image.Image]:
+def image_reader(table: Any, column: str, limit: int) -> Callable[[int], Image.Image]:
     """A function from row number to image, decoded by :func:`read_image`."""
     encoded = table.select_columns([column]).cast_column(column, package().Image(decode=False))
 

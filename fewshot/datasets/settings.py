@@ -21,8 +21,6 @@ class MaskSettings(TypedDict, total=False):
     group : str, optional
         Regular expression that says of which group an image is, by its name: support and queries
         never share one.
-    mask : str, optional
-        Column of masks, in tables.
     annotations : str, optional
         JSON file in the format of COCO; by default it is looked for.
     """
@@ -32,7 +30,6 @@ class MaskSettings(TypedDict, total=False):
     reduce_zero_label: bool
     palette: str | dict[str, list[int]] | None
     group: str | None
-    mask: str | None
     annotations: str | None
 
 

@@ -233,7 +233,8 @@ def leftovers(cache: Path, unfinished_days: float, unused_days: float | None) ->
         if damaged or (abandoned and not in_progress(entry)):
             yield entry
         elif entry.state in ("ready", "outdated") and unused_days is not None:
-            if (time.time() - _opened(entry)) / SECONDS_PER_DAY >= unused_days:
+            unused = (time.time() - _opened(entry)) / SECONDS_PER_DAY
+            if unused >= unused_days:
                 yield entry
 
 

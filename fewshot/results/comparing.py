@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import NotRequired, cast
+from typing import Any, NotRequired, cast
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -27,6 +27,7 @@ from fewshot.results.schema import CellSummary, Interval, JoinedCell, LeftAside
 from fewshot.statistics.paired import (
     ENOUGH_SETS,
     compare_on_episodes,
+    compare_values,
     rank_test,
     signed_rank,
 )
@@ -165,12 +166,11 @@ def compare(
                 left_out.append({**named, "reason": "they were not judged on the same episodes"})
                 continue
             try:
-                episodes = reader.of(by_name[first])
+                episodes = reader.of(by_name[first]) if task.episode_sets else None
+                pair = by_name[first], by_name[second]
+                pairs.append({**named, **_paired(*pair, values, episodes, measure)})
             except FewshotError as error:
                 left_out.append({**named, "reason": error.problem})
-                continue
-            pair = by_name[first], by_name[second]
-            pairs.append({**named, **_paired(*pair, values, episodes, measure)})
     over = _over_datasets(cells, of, names, task, measure)
     compared = {identity(cell) for cell in cells if cell["shown"] in names}
     aside = [cell for cell in summary["left_aside"] if identity(cell) in compared]
@@ -264,14 +264,17 @@ def _paired(
     first: CellSummary,
     second: CellSummary,
     values: Values,
-    episodes: EpisodeSet,
+    episodes: EpisodeSet | None,
     measure: str,
 ) -> Compared:
     """Compare two cells; as values are per episode, a query acts on its whole episode."""
-    order = np.arange(len(episodes))
+    order = np.arange(int(first["episodes"]) if episodes is None else len(episodes))
     first_values, second_values = (
         values[key_of(cell, measure)].reindex(order) for cell in (first, second)
     )
+    if episodes is None:
+        measured = compare_values(first_values.to_numpy(), second_values.to_numpy())
+        return _compared(len(order), measured)
     shape = episodes.classes.shape
     comparison = compare_on_episodes(
         np.broadcast_to(first_values.to_numpy()[:, None], shape),
@@ -282,9 +285,13 @@ def _paired(
         episodes.query,
         impostors=True,
     )
+    return _compared(len(episodes), comparison)
+
+
+def _compared(count: int, comparison: Mapping[str, Any]) -> Compared:
     interval = comparison["intervals"]["episodes"]
     bounds = {key: interval[key] for key in ("mean", "lower", "upper")}
-    return cast("Compared", {"episodes": len(episodes), **bounds, **comparison})
+    return cast("Compared", {"episodes": count, **bounds, **comparison})
 
 
 def _over_datasets(

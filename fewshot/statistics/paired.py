@@ -21,6 +21,7 @@ from fewshot.statistics.populations import (
     LEVEL,
     class_variance,
     half_width,
+    mean_interval,
     population_intervals,
 )
 
@@ -130,11 +131,42 @@ def compare_on_episodes(
         `first` and `second` differ in shape.
     """
     difference = differences(first, second)
-    by_episode = _rounded(difference.mean(1))
+    intervals = population_intervals(
+        difference, classes, labels, support, query, level, impostors=impostors
+    )
+    return {"intervals": intervals, **_tested(_rounded(difference.mean(1)), seed)}
+
+
+def compare_values(
+    first: NDArray, second: NDArray, level: float = LEVEL, seed: int = 0
+) -> dict[str, Any]:
+    """Return the mean of first minus second on the same episodes, with its interval over them.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (E,)
+        A value per episode; episodes in which either is NaN are left out.
+
+    Returns
+    -------
+    dict
+        As of `compare_on_episodes`, with the population ``episodes`` alone.
+
+    Raises
+    ------
+    FewshotError
+        They differ in shape, or no episode is left.
+    """
+    difference = differences(first, second)
+    difference = _rounded(difference[np.isfinite(difference)])
+    expect(len(difference) > 0, "second", "no episode in which both have a value")
+    return {"intervals": {"episodes": mean_interval(difference, level)},
+            **_tested(difference, seed)}  # fmt: skip
+
+
+def _tested(by_episode: NDArray, seed: int) -> dict[str, Any]:
+    """Numbers of episodes in which the first was better, equal and worse, and the p-value."""
     return {
-        "intervals": population_intervals(
-            difference, classes, labels, support, query, level, impostors=impostors
-        ),
         "better": int((by_episode > 0).sum()),
         "equal": int((by_episode == 0).sum()),
         "worse": int((by_episode < 0).sum()),

@@ -207,6 +207,9 @@ class Task:
         The main one first.
     keys : mapping of str to str
         Columns that identify a cell beside `CELL_COLUMNS`, and their types.
+    episode_sets : bool
+        Whether a run folder has the episodes as `EpisodeSet`, from whose images and classes paired
+        differences have intervals for other images and classes; else over episodes alone.
     version : int
         To be raised when a formula changes: cells of earlier versions are then computed again.
     sections : tuple of Entry
@@ -234,6 +237,7 @@ class Task:
     tables: ClassVar[tuple[Table, ...]]
     measures: ClassVar[tuple[Measure, ...]]
     keys: ClassVar[Mapping[str, str]] = {}
+    episode_sets: ClassVar[bool] = True
     version: ClassVar[int] = 1
     sections: ClassVar[tuple[Entry, ...]] = ()
     heads: ClassVar[str] = "fewshot.heads:heads"

@@ -221,7 +221,7 @@ def test_images_that_stay_in_files(photos, monkeypatch):
     file = photos / "class_0/0.png"
     kind = hf.Features({"image": hf.Image(), "label": hf.ClassLabel(names=["a"])})
     stay = hf.Dataset.from_dict({"image": [str(file), "gone.png"], "label": [0, 0]}, features=kind)
-    monkeypatch.setattr("fewshot.datasets.huggingface._tables", lambda *a: {"train": stay})
+    monkeypatch.setattr("fewshot.datasets.huggingface.load_tables", lambda *a: {"train": stay})
     dataset = loaded("anything")
     assert dataset.read(0).tobytes() == Image.open(file).convert("RGB").tobytes()
     with pytest.raises(UnreadableImageError, match=r"No such file"):

@@ -1,9 +1,9 @@
 """Feature banks: extracted once, whole or not at all, known by what made them."""
 
 import errno
+import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -28,45 +28,7 @@ from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_bank, open_or_extract
 
 CPU = torch.device("cpu")
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-
-# Extracts the photos; the network takes `pause` seconds per batch and writes each one down.
-SLOW = """\
-import sys, time, torch
-from pathlib import Path
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
-from fewshot.datasets.folder import load_folder
-from fewshot.features.extraction import extract
-from fewshot.features.extraction.precision_choice import Choice
-from fewshot.features.extraction.settings import Extraction
-from fewshot.features.store import open_or_extract
-
-extract.IMAGES_PER_CHUNK = 8
-name, pause = sys.argv[1], float(sys.argv[2])
-backbone = load_backbone(
-    {"kind": "callable", "target": "tiny_net:network", "size": 16}, Folders(Path("w"))
-)
-load = backbone.load
-
-def slowly(device):
-    encode = load(device)
-    def run(images):
-        rows = encode(images)
-        time.sleep(pause)
-        with open(f"{name}.log", "a") as log:
-            print(len(images), file=log, flush=True)
-        return rows
-    return run
-
-backbone.load = slowly
-print("ready", flush=True)
-bank = open_or_extract(
-    load_folder("photos", "photos"), backbone, Path("banks"),
-    Extraction(precision="float32", batch_size=8, threads=1),
-)
-print(len(bank), flush=True)
-"""
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 
 
 @pytest.fixture(autouse=True)
@@ -128,25 +90,48 @@ def leftovers():
     return [path for path in Path("banks").rglob("*") if path.name.startswith(".")]
 
 
+def extract_slowly(name, pause, answers):
+    """Extract the photos; the network takes `pause` seconds per batch and writes each one down."""
+    backbone = load_backbone(
+        {"kind": "callable", "target": "tiny_net:network", "size": 16}, Folders(Path("w"))
+    )
+    load = backbone.load
+
+    def slowly(device):
+        encode = load(device)
+
+        def run(images):
+            rows = encode(images)
+            time.sleep(pause)
+            with Path(f"{name}.log").open("a") as log:
+                print(len(images), file=log, flush=True)
+            return rows
+
+        return run
+
+    backbone.load = slowly
+    how = Extraction(precision="float32", batch_size=8, threads=1)
+    bank = open_or_extract(load_folder("photos", "photos"), backbone, Path("banks"), how)
+    answers.put(len(bank))
+
+
 @pytest.fixture
-def slow(workplace, photos, tiny_net):
-    """Function that starts a process which extracts slowly."""
-    (workplace / "slow.py").write_text(SLOW)
-    started = []
+def slow(photos, tiny_net):
+    """Function that starts a process which extracts slowly; a fork, which need not import."""
+    context, started = multiprocessing.get_context("fork"), []
 
     def start(name, pause):
-        process = subprocess.Popen(
-            [sys.executable, "slow.py", name, str(pause)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
-        )  # fmt: skip
+        answers = context.SimpleQueue()
+        process = context.Process(target=extract_slowly, args=(name, pause, answers))
+        process.start()
         started.append(process)
+        process.rows = answers.get
         return process
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.kill()
+        process.join()
 
 
 def lines(path):
@@ -272,6 +257,7 @@ def test_half_precision_is_the_rounded_rows(run):
     assert half.take(torch.tensor([0])).dtype == torch.float32
 
 
+@needs_fork
 def test_resuming_after_a_kill_gives_the_same_bank_bit_for_bit(run, slow, workplace, encoded):
     def rows():
         (path,) = Path("banks").glob("*/features.npy")
@@ -284,8 +270,8 @@ def test_resuming_after_a_kill_gives_the_same_bank_bit_for_bit(run, slow, workpl
     shutil.rmtree("banks")
     process = slow("killed", 0.3)
     until(lambda: len(lines(workplace / "killed.log")) >= 3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert banks() == []
     (partial,) = Path("banks").glob("*.partial")
     done = 8 * len(list(partial.glob("chunk_*.npz")))
@@ -297,10 +283,13 @@ def test_resuming_after_a_kill_gives_the_same_bank_bit_for_bit(run, slow, workpl
     assert not list(Path("banks").glob("*.partial"))
 
 
+@needs_fork
 def test_two_processes_at_once_share_one_extraction(slow, workplace, run):
-    both = [slow(name, 0.4) for name in ("one", "two")]
-    answers = [process.communicate() for process in both]
-    assert [output.split() for output, _ in answers] == [["ready", "48"]] * 2
+    both = [slow(name, 0.1) for name in ("one", "two")]
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert [process.rows() for process in both] == [48, 48]
     worked = [len(lines(workplace / f"{name}.log")) for name in ("one", "two")]
     assert sum(worked) == 6
     assert len(banks()) == 1
@@ -310,6 +299,7 @@ def test_two_processes_at_once_share_one_extraction(slow, workplace, run):
     assert np.array_equal(run().features, shared)
 
 
+@needs_fork
 @pytest.mark.slow
 def test_a_chunk_of_a_killed_process_is_taken_over(slow, workplace):
     killed = slow("killed", 60)
@@ -317,9 +307,10 @@ def test_a_chunk_of_a_killed_process_is_taken_over(slow, workplace):
     other = slow("other", 0)
     until(lambda: len(list(Path("banks").glob("*.partial/chunk_*.npz"))) == 4)  # of six
     time.sleep(0.5)
-    assert other.poll() is None  # it waits for the chunks that are held
+    assert other.is_alive()  # it waits for the chunks that are held
     killed.kill()
-    assert other.communicate()[0].split() == ["ready", "48"]
+    other.join()
+    assert (other.exitcode, other.rows()) == (0, 48)
     assert len(lines(workplace / "other.log")) == 6
 
 

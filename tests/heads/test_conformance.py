@@ -11,7 +11,11 @@ from fewshot.heads.base import Query, Support
 from fewshot.testing import head_checks
 from fewshot.testing.gaussians import CASES, N, T, support_and_query
 
-CHECKS = dict(head_checks())
+# Name of a check: its cases. One test has them all, as pytest itself takes longer for a test than
+# most heads for a case; the message of a failure names the case.
+CHECKS = {}
+for _, check in head_checks():
+    CHECKS.setdefault(check.function.__name__, []).append(check)
 
 
 @pytest.fixture(params=CASES)
@@ -23,7 +27,8 @@ def case(request):
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", heads)
 def test_conformance(name, check):
-    CHECKS[check](heads.create(name))
+    for case in CHECKS[check]:
+        case(heads.create(name))
 
 
 @pytest.mark.parametrize(

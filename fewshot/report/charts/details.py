@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.report.charts.base import Words
+from fewshot.units import is_number
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class Details:
     clouds : sequence of CloudsChart
     pictures : sequence of Picture
         The most telling first: what does not fit into the page is left out from the end.
-    pictured : str
-        What the pictures show: "Image, truth and prediction".
+    pictured : Words, optional
+        Title and caption of the pictures; ``x`` says what each shows, to those who do not see it.
     colors : sequence of (str, str)
         Legend of the pictures: names and colours, ``#rrggbb``.
     """
@@ -105,13 +107,13 @@ class Details:
     parts: PartsChart | None = None
     clouds: Sequence[CloudsChart] = ()
     pictures: Sequence[Picture] = ()
-    pictured: str = ""
+    pictured: Words | None = None
     colors: Sequence[tuple[str, str]] = ()
 
 
 def by_value(rows: Sequence[PartRow]) -> list[PartRow]:
     """Rows with the highest value first, those without one last."""
-    return sorted(rows, key=lambda row: (row.value is None, -(row.value or 0.0)))
+    return sorted(rows, key=lambda row: -row.value if is_number(row.value) else math.inf)
 
 
 def thinned(cloud: Cloud, most: int) -> Cloud:

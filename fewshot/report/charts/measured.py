@@ -55,6 +55,11 @@ def measures_chart(
     cells = [cell for cell in cells if any(intervals_of(task, cell, name) for name in titles)]
     if not cells:
         return None
+    titles = {
+        name: title
+        for name, title in titles.items()
+        if any(intervals_of(task, cell, name) for cell in cells)
+    }
     share = all(measure.fraction for measure in task.measures if measure.name in titles)
     scale = 100.0 if share else 1.0
     names = [_series(task, cell, cells) for cell in cells]

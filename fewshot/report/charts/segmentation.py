@@ -28,7 +28,6 @@ from fewshot.units import percent
 if TYPE_CHECKING:
     import pandas as pd
 
-PICTURED = "Image, truth and prediction"
 RANKS = ("worst", "median", "best")
 READING = "On the diagonal the prediction was exact; above it the truth was better, below it worse."
 DRAWS = Words(
@@ -51,6 +50,15 @@ BY_CLASS = Words(
     "class",
     "Mean over draws with its 95 % interval; the diamond is what was predicted from the support "
     "alone. Pixels: share of the judged pixels of the queries.",
+)
+
+
+QUERIES = Words(
+    "Worst, median and best query",
+    "Image, truth and prediction side by side",
+    "",
+    "Of the first draw: image, truth and prediction. A background is left as it is; striped in "
+    "white: pixels that are not judged.",
 )
 
 
@@ -112,7 +120,7 @@ def details_of(
                 if chart.clouds
             ],
             pictures=_pictures(examples(cell)),
-            pictured=PICTURED,
+            pictured=QUERIES,
             colors=class_colors(cell),
         )
         for cell in cells

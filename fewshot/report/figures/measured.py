@@ -23,10 +23,10 @@ def measured_figures(report: TaskReport, cells: Sequence[Cell]) -> list[Plot]:
     Measures of parts of a cell are left out.
     """
     measures = [measure for measure in report.task.measures if measure.of is None]
-    shares = {m.name: report.title(m.name) for m in measures if m.fraction}
+    shares = {m.name: report.long_title(m.name) for m in measures if m.fraction}
     kinds = {f"{report.task.name}_vs_shots": shares} if shares else {}
     kinds |= {
-        f"{report.task.name}_{m.name}_vs_shots": {m.name: report.title(m.name)}
+        f"{report.task.name}_{m.name}_vs_shots": {m.name: report.long_title(m.name)}
         for m in measures
         if not m.fraction
     }

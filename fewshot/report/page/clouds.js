@@ -1,6 +1,8 @@
 // Predicted against actual values of the selected cell by estimator, the diagonal beside them.
 const cloudsOf = (cell) => cell?.details?.clouds ?? [];
 const WHISKERS = 200; // intervals that are drawn at most: more would hide the points
+const FEW_POINTS = 200; // of which each has its marker
+const DOT = 2.5; // radius of the others
 
 function cloudPoints(cloud) {
   const [x, y, lower, upper] = [cloud.x, cloud.y, cloud.lower, cloud.upper].map(shares);
@@ -15,6 +17,9 @@ function cloudPoints(cloud) {
     part: part ? part[i] : null,
   }));
 }
+
+const dotPath = ({ x, y }) =>
+  `M${(x - DOT).toFixed(1)},${y.toFixed(1)}a${DOT},${DOT} 0 1,0 ${2 * DOT},0a${DOT},${DOT} 0 1,0 ${-2 * DOT},0`;
 
 const meanMiss = (points) =>
   points.reduce((sum, one) => sum + Math.abs(one.predicted - one.actual), 0) / points.length;
@@ -46,15 +51,10 @@ function cloudsPlot(chart, clouds, width, label, tell) {
       `M${X(inside(lower)).toFixed(1)},${Y(actual).toFixed(1)}H${X(inside(upper)).toFixed(1)}`;
     if (lines.length)
       svg.append(shape("path", { class: `whisker faint s${colorOf(look)}`, d: lines.map(line).join("") }));
-    const radius = points.length > 600 ? 2 : 3.5;
-    const outline = markerPath(look, radius);
     const at = points.map((one) => ({ x: X(one.predicted), y: Y(one.actual), name, one }));
-    // Points are one path: thousands of elements would make the page slow.
-    const shifted = ({ x, y }) =>
-      outline.replace(/^M(-?[\d.e-]+),(-?[\d.e-]+)/, (_, a, b) => `M${(x + +a).toFixed(1)},${(y + +b).toFixed(1)}`);
-    svg.append(
-      shape("path", { class: `cloud f${colorOf(look)}`, d: at.map(shifted).join("") }),
-    );
+    if (at.length <= FEW_POINTS) svg.append(...at.map(({ x, y }) => marker(look, x, y, 4)));
+    // Many points are one path: thousands of elements would make the page slow.
+    else svg.append(shape("path", { class: `cloud f${colorOf(look)}`, d: at.map(dotPath).join("") }));
     marks.push(...at);
   }
   readable(svg, marks, (mark) => tell(mark), label);

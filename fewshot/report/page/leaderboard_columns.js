@@ -38,10 +38,14 @@ function headColumn() {
 function measureColumn(name, at, main) {
   const of = (cell) => measureOf(cell, name, at);
   const half = (cell) => halfOf(boundsOf(of(cell), currentPopulation()));
+  // Measures that never have an interval, as a coverage, are not said to have one.
+  const bounded = taskCells().some((cell) => POPULATIONS.some((one) => boundsOf(of(cell), one)));
   return {
     key: `measure:${name}`,
     title: measureName(name),
-    unit: `${isShare(name) ? "% " : ""}± ${populationName(currentPopulation())}`,
+    unit: [isShare(name) && "%", bounded && `± ${populationName(currentPopulation())}`]
+      .filter(Boolean)
+      .join(" "),
     better: lowerIsBetter(name) ? "lower" : "higher",
     value: (cell) => of(cell)?.mean ?? null,
     fill: (cell) =>

@@ -3,7 +3,7 @@ const picturesOf = (cell) => cell?.details?.pictures ?? [];
 const leftOut = (cell) => cell?.details?.left_out ?? 0;
 const FEW_COLORS = 24;
 
-function pictureFigure({ rank, file, text, picture }, what) {
+function pictureFigure({ rank, file, text, picture }, { x }) {
   // Whatever stands there, only an image inside the page is shown.
   const safe = typeof picture === "string" && picture.startsWith("data:image/");
   const words = `${capital(rank)}: ${file}, ${text}`;
@@ -11,9 +11,9 @@ function pictureFigure({ rank, file, text, picture }, what) {
     "figure",
     { class: "picture" },
     safe
-      ? make("img", { src: picture, alt: `${what} side by side. ${words}.` })
+      ? make("img", { src: picture, alt: `${x}. ${words}.` })
       : make("p", { class: "soft" }, "No picture."),
-    make("figcaption", null, make("b", null, capital(rank)), " ", named(file), ", ", text),
+    make("figcaption", null, make("b", null, capital(rank)), " · ", named(file), " · ", text),
   );
 }
 
@@ -48,13 +48,13 @@ function drawPictures(body) {
     make(
       "p",
       { class: "caption" },
-      shown.length ? `${pictured}. Striped in white: not judged. ` : null,
+      shown.length ? `${pictured.caption} ` : null,
       leftOutText(cell),
     ),
   );
 }
 
-section("pictures", () => selectedCell()?.details?.pictured ?? "", {
+section("pictures", () => selectedCell()?.details?.pictured?.title ?? "", {
   when: ["filter", "cell"],
   needed: () => picturesOf(selectedCell()).length + leftOut(selectedCell()) > 0,
   draw: drawPictures,

@@ -87,7 +87,7 @@ def _entry(details: Details, pictures: Sequence[Picture], most: int) -> dict[str
         ],
         "pictures": [asdict(picture) for picture in pictures],
         "left_out": len(details.pictures) - len(pictures),
-        "pictured": details.pictured,
+        "pictured": None if details.pictured is None else asdict(details.pictured),
         "colors": [list(pair) for pair in details.colors],
     }
 

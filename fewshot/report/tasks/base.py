@@ -141,6 +141,8 @@ class TaskReport:
         intervals are over episodes.
     head, heads, episode : str
         What a head, several of them, and an episode are called.
+    queries : str
+        What the number of queries of a cell is of.
     timed_together : str
         What has one time, if not every cell: "all rules".
     cost_caption : str
@@ -184,6 +186,7 @@ class TaskReport:
     head: ClassVar[str] = "head"
     heads: ClassVar[str] = "heads"
     episode: ClassVar[str] = "episode"
+    queries: ClassVar[str] = "queries per class"
     timed_together: ClassVar[str] = ""
     cost_caption: ClassVar[str] = (
         "Episodes per second: a head fitted on the shots and asked about the queries, features at "
@@ -394,6 +397,7 @@ class TaskReport:
             "head": self.head,
             "heads": self.heads,
             "episode": self.episode,
+            "queries": self.queries,
             "timed_together": self.timed_together,
             "cost_caption": self.cost_caption,
             "place": self.place or self._place(),

@@ -58,7 +58,7 @@ class SegmentationReport(TaskReport):
     meanings: ClassVar[Mapping[str, str]] = {
         "miou": "mean over the classes in the truth of the queries of intersection over union, at "
         "native resolution",
-        "pixel_accuracy": "share of pixels of the right class",
+        "pixel_accuracy": "share of pixels of the right class, in percent as all of these",
         "dice": "mean over classes of 2 IoU / (1 + IoU)",
         "fb_iou": "mean IoU of foreground and background",
         "boundary_iou": "mean IoU of the bands along the boundaries of classes",
@@ -67,7 +67,7 @@ class SegmentationReport(TaskReport):
         "mae": "mean of |predicted - actual| mIoU over draws, in points",
         "coverage": "share of draws whose mIoU lay in its predicted interval",
     }
-    question = "which class has every pixel of a new image, after a few annotated ones?"
+    question = "the class of every pixel of new images, learned from a few annotated ones"
     columns: ClassVar[Mapping[str, Sequence[str]]] = {
         "segmentation_predictions": (
             "episode", "estimator", PREDICTED, "lower", "upper", "actual_miou",
@@ -83,12 +83,13 @@ class SegmentationReport(TaskReport):
         "other queries. Both at 95 %."
     )
     episode = "draw"
+    queries = "queries"
     cost_caption = "Times of a cell: its heads fitted on the annotated images, all queries judged."
     numbers = (
         Number("support_images", "Annotated", "images", 1, "lower"),
         Number("tokens", "Tokens", "an image", 0, "lower"),
         Number("input_pixels", "Input", "Mpx", 2, "lower", 1e6),
-        Number("gflops", "GFLOPs", "an image", 1, "lower"),
+        Number("gflops", "Compute", "GFLOPs", 1, "lower"),
         Number("fit", "Fit", "s", 2, "lower"),
     )
     key_titles: ClassVar[Mapping[str, str]] = {"sampler": "Sampler", "resolution": "Resolution"}
@@ -142,13 +143,17 @@ class SegmentationReport(TaskReport):
         columns = [*named, main]
         if any("images" in intervals_of(self.task, cell, "miou") for cell in cells):
             columns.append((IMAGES, self._over_images))
-        columns += [(title, self._mean(means[title])) for title, _ in others if title in means]
+        columns += [
+            (self.title(means[title]), self._mean(means[title]))
+            for title, _ in others
+            if title in means
+        ]
         columns.append((self.title("images"), lambda cell: f"{typed(cell)['support_images']:.4g}"))
         if any(main_row(cell) for cell in cells):
             columns += [
-                (f"{self.title(PREDICTED)} %", _of_main(PREDICTED)),
+                (self.title(PREDICTED), _of_main(PREDICTED)),
                 (self.title("mae"), _of_main("mae")),
-                ("coverage %", _of_main("coverage")),
+                ("coverage", _of_main("coverage")),
             ]
         differing = [
             number
@@ -283,6 +288,8 @@ def _of_main(name: str) -> Callable[[Cell], str]:
 
 def _title(number: Number) -> str:
     """``Mpx``, ``fit s``; what is of no unit by its title."""
-    if number.unit in ("an image", ""):
-        return number.title if number.title.isupper() else number.title.lower()
-    return number.unit if number.divisor != 1 else f"{number.title.lower()} {number.unit}"
+    return (
+        number.title.lower() + (" s" if number.unit == "s" else "")
+        if (number.unit in ("an image", "s"))
+        else number.unit
+    )

@@ -148,7 +148,12 @@ def _block(report: TaskReport, cells: Sequence[Cell]) -> str:
     titles = [plain(title) for title, _ in columns]
     lines = aligned([titles, *([short(row[0]), *row[1:]] for row in texts)])
     question = f"{report.task.title}: {report.question}." if report.question else report.task.title
-    top = [heading_text(cells), *wrapped(plain(question), ""), report.about(cells), ""]
+    top = [
+        heading_text(cells),
+        *wrapped(plain(question), ""),
+        *wrapped(report.about(cells), ""),
+        "",
+    ]
     rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
     notes = head_notes(cells)
     if notes:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from fewshot.report.aligned import markdown
+from fewshot.report.tasks import report_of
 from fewshot.report.text.csv_cells import csv_cell
 from fewshot.report.wording import UNLABELLED_MARK, display_name, drawn_name, plain
 from fewshot.results.measures import measure_named
@@ -153,13 +154,16 @@ def how_made(table: Pivot) -> list[str]:
     """Lines on the measure, episodes, features and intervals, and the meaning of the marks."""
     cells = [cell for entry in table.entries.values() for cell in entry.cells]
     seeds = _listed(cell["seed"] for cell in cells)
+    reports = [report_of(task) for task in dict.fromkeys(str(cell["task"]) for cell in cells)]
     unit = " in %" if measure_named(table.measure).fraction else ""
     of = f" of {_listed(cell.get('estimator') for cell in cells)}" if _estimated(table) else ""
     lines = [
         f"{table.measure}{of}{unit}: {_listed(cell['ways'] for cell in cells)} ways, "
         f"{_listed(cell['shots'] for cell in cells)} shots, "
-        f"{_listed(cell['episodes'] for cell in cells)} episodes per cell, "
-        f"queries per class {_listed(cell['queries'] for cell in cells)}, seed {seeds}"
+        f"{_listed(cell['episodes'] for cell in cells)} "
+        f"{_listed(report.episode for report in reports)}s per cell, "
+        f"{_listed(report.queries for report in reports)} "
+        f"{_listed(cell['queries'] for cell in cells)}, seed {seeds}"
     ]
     if len({cell["seed"] for cell in cells}) > 1:
         lines.append("Means over the seeds.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import pandas as pd
 from fewshot.report.aligned import aligned, markdown
 from fewshot.report.text.csv_cells import csv_cell
 from fewshot.report.wording import plain
+from fewshot.units import size
 
 DASH = "-"
+PICTURE = re.compile(r"data:image/[a-z+]+;base64,")  # too long to be read
 
 
 def table_text(rows: pd.DataFrame) -> str:
@@ -97,7 +100,8 @@ def _shown(value: Any) -> str:
         return DASH
     if isinstance(value, float):
         return f"{value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.4g}"
-    return plain(value)
+    text = plain(value)
+    return f"{text[: text.find(',')]} ({size(len(text))})" if PICTURE.match(text) else text
 
 
 def _json(value: Any) -> Any:

@@ -26,6 +26,8 @@ class Segmentation(Task):
     tables = TABLES
     measures = MEASURES
     keys = KEYS
+    episode_sets = False
+    report = "fewshot.report.tasks.segmentation:SegmentationReport"
     sections = (
         Entry(
             NAME,

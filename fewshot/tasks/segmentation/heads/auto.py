@@ -105,7 +105,9 @@ def _head_of(spec: Spec) -> tuple[str, DenseHead]:
     from fewshot.tasks.segmentation.heads import heads
 
     if isinstance(spec, DenseHead):
-        return type(spec).__name__, spec
+        origin = f"{type(spec).__module__}:{type(spec).__qualname__}"
+        names = [name for name in heads.registered() if heads[name].origin == origin]
+        return names[0] if names else type(spec).__name__, spec
     entry = {spec: {}} if isinstance(spec, str) else spec
     expect(
         isinstance(entry, Mapping)

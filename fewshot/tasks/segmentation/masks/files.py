@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fewshot.datasets.fingerprint import index_of
 from fewshot.datasets.images import image_size, opened_image, pixel_limit, read_image
@@ -33,6 +34,8 @@ class MaskFiles:
     support : sequence of int
     queries : sequence of int, or None
     groups : sequence of M str, or None
+    opener : callable, optional
+        Reads a mask that is no image file.
     facts : mapping
     """
 
@@ -45,6 +48,7 @@ class MaskFiles:
     support: Sequence[int]
     queries: Sequence[int] | None
     groups: Sequence[str] | None = None
+    opener: Callable[[Path], Image.Image] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,6 +72,8 @@ def source_of_files(
     masks = tuple(_relative(file, files.root) for file in files.masks)
 
     def read_mask(row: int) -> NDArray[np.int16]:
+        if files.opener is not None:
+            return class_numbers(files.opener(files.masks[row]), files.rules, masks[row])
         with opened_image(files.masks[row], limit) as image:
             image.load()
             return class_numbers(image, files.rules, masks[row])

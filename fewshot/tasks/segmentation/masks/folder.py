@@ -134,7 +134,7 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     facts["parts"] = used
     if len(kept) < len(present):
         facts["unlisted"] = len(present) - len(kept)
-    classnames, table = _classes(root, options)
+    classnames, table = classes_of(root, options)
     rules = rules_of(
         None if classnames is None else len(classnames),
         options.binary,
@@ -239,11 +239,13 @@ def chosen(
     return kept, support, queries, {"support": "train", "queries": judged}
 
 
-def _classes(root: Path, options: Options) -> tuple[tuple[str, ...] | None, ColourTable | None]:
+def classes_of(root: Path, options: Options) -> tuple[tuple[str, ...] | None, ColourTable | None]:
     """Names of the classes, and their colours, where the folder or the settings have them."""
     table = colour_table(options.palette, root)
     file = root / CLASSES
-    names = read_classnames(file) if is_file(file) else None
+    names = named_classes(options)
+    if names is None and is_file(file):
+        names = read_classnames(file)
     if names is not None and options.reduce_zero_label:
         names = without_zero(names)
     if table is None:
@@ -260,3 +262,16 @@ def _classes(root: Path, options: Options) -> tuple[tuple[str, ...] | None, Colo
     order = {number: names.index(name) for number, name in enumerate(table.classnames)}
     numbers = {code: order.get(number, number) for code, number in table.numbers.items()}
     return names, ColourTable(names, numbers, table.origin)
+
+
+def named_classes(options: Options) -> tuple[str, ...] | None:
+    """Class names of the file that ``dataset.classnames`` names, if it names one."""
+    if options.classnames in (None, "auto", "data", "card", "clip"):
+        return None
+    file = Path(str(options.classnames)).expanduser()
+    expect(
+        is_file(file),
+        "dataset.classnames",
+        f"expected auto, or a file of names, got nothing there: {str(file)!r}",
+    )
+    return read_classnames(file, "dataset.classnames")

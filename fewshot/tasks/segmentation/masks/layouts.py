@@ -10,9 +10,18 @@ from typing import Any
 from fewshot.datasets.walk import direct_images, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError
 from fewshot.tasks.segmentation.masks.base import MaskDataset
+from fewshot.tasks.segmentation.masks.coco import coco_files, coco_source
 from fewshot.tasks.segmentation.masks.files import MaskFiles, source_of_files
 from fewshot.tasks.segmentation.masks.folder import Part, parts_of_folder, read_folder
 from fewshot.tasks.segmentation.masks.pairs import has_suffixed_masks
+from fewshot.tasks.segmentation.masks.published import (
+    ade20k_parts,
+    is_cityscapes,
+    read_ade20k,
+    read_cityscapes,
+    read_voc,
+    voc_root,
+)
 from fewshot.tasks.segmentation.masks.settings import Options
 from fewshot.tasks.segmentation.masks.source import assembled
 
@@ -36,8 +45,11 @@ def load_folder(settings: Mapping[str, Any], options: Options) -> MaskDataset:
     """
     root = existing(settings.get("root"), options)
     name = options.name or root.resolve().name
-    files = files_of(root, options)
-    source = source_of_files(files, name, options.max_pixels, options.digests)
+    if coco := coco_files(root, options.annotations):
+        source = coco_source(root, coco, options, name)
+    else:
+        files = files_of(root, options)
+        source = source_of_files(files, name, options.max_pixels, options.digests)
     return assembled(source, options.group, options.on_error, options.cache)
 
 
@@ -70,6 +82,12 @@ def files_of(root: Path, options: Options) -> MaskFiles:
     FewshotError
         None of the layouts.
     """
+    if (voc := voc_root(root)) is not None:
+        return read_voc(voc, options)
+    if is_cityscapes(root):
+        return read_cityscapes(root, options)
+    if parts := ade20k_parts(root):
+        return read_ade20k(root, parts, options)
     parts = parts_of_folder(root)
     if not parts and has_suffixed_masks(direct_images(root)):
         parts = [Part(None, root, root)]

@@ -24,7 +24,7 @@ class Options:
         Of the data set.
     binary, ignore_index, reduce_zero_label, palette, group, on_error, max_pixels
         See :class:`~fewshot.datasets.settings.MaskSettings` and ``DatasetSettings``.
-    annotations : str or None
+    annotations, classnames : str or None
     data : Path or None
         Folder of data sets.
     digests : Path or None
@@ -42,6 +42,7 @@ class Options:
     on_error: str = "raise"
     max_pixels: int | None = None
     annotations: str | None = None
+    classnames: str | None = "auto"
     data: Path | None = None
     digests: Path | None = None
     cache: Path | None = None

@@ -99,6 +99,11 @@ class MaskSource:
             groups=taken(self.groups),
         )
 
+    def with_parts(self, support: Sequence[int], queries: Sequence[int] | None) -> MaskSource:
+        """The same rows with other parts."""
+        judged = None if queries is None else np.asarray(queries, np.int64)
+        return replace(self, support=np.asarray(support, np.int64), queries=judged)
+
 
 def assembled(
     source: MaskSource,
