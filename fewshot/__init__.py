@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts as Forecasts
     from fewshot.evaluation.predict import predict as predict
     from fewshot.evaluation.results import Results as Results
+    from fewshot.evaluation.segment import Segments as Segments
+    from fewshot.evaluation.segment import segment as segment
     from fewshot.exceptions import FewshotError as FewshotError
     from fewshot.features import FeatureBank as FeatureBank
     from fewshot.results import Result as Result
@@ -37,6 +39,7 @@ _HOMES = {
     "Forecasts": "evaluation.predict",
     "Result": "results",
     "Results": "evaluation.results",
+    "Segments": "evaluation.segment",
     "backbones": "",
     "datasets": "",
     "detect": "evaluation.detector",
@@ -46,6 +49,7 @@ _HOMES = {
     "heads": "",
     "predict": "evaluation.predict",
     "sample_episodes": "episodes",
+    "segment": "evaluation.segment",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604  strings, all of them
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -21,6 +21,7 @@ SMALL = {
     "bank": "fewshot.cli.bank",
     "predict": "fewshot.cli.predict",
     "oneclass": "fewshot.cli.oneclass",
+    "segment": "fewshot.cli.segment",
     "calibrate": "fewshot.cli.calibrate",
     "text": "fewshot.cli.text",
     "list": "fewshot.cli.listing",
@@ -31,6 +32,7 @@ SMALL = {
 LOWER = {
     "predict": "Give fewer images, fewer --backbone, or a lower --size.",
     "oneclass": "Give fewer images or a lower --size.",
+    "segment": "Give fewer images or a smaller --size.",
     "calibrate": "Give fewer files or lower --episodes.",
     "results": "Give fewer runs, or choose with --columns and the like.",
     "report": "Give fewer runs.",
@@ -47,6 +49,7 @@ Usage
   fewshot -m tune=optuna ...             hyper-parameters, chosen on base classes
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
+  fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
@@ -65,6 +68,7 @@ Examples
   fewshot backbone=callable backbone.target=my.module:factory
   fewshot episodes.ways=3 episodes.shots=[1,2,5] episodes.count=1000 'head=[ncm,lda]'
   fewshot task=one_class ...                                 yes or no from a class's name alone
+  fewshot task=segmentation dataset=folder dataset.root=my_scenes    images/ and masks/
   fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
   fewshot predict my_images --unlabelled camera_roll

@@ -22,24 +22,22 @@ from fewshot.text.llm.settings import check_no_secret
 
 def settings_from(overrides: Sequence[str]) -> dict[str, Any]:
     """Return the settings of ``conf/``, overridden by SETTING=VALUE, as plain containers."""
-    try:
-        with (
-            composing(overrides),
-            initialize_config_dir(str(resource_dir("conf")), version_base="1.3"),
-        ):
-            return resolved(compose("config", overrides=prepared(overrides)))
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise in_house_form(error) from None
+    with composing(overrides):
+        try:
+            with initialize_config_dir(str(resource_dir("conf")), version_base="1.3"):
+                return resolved(compose("config", overrides=prepared(overrides)))
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            raise in_house_form(error) from None
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """Return every combination of SETTING=VALUE,VALUE, as ``fewshot -m`` expands them."""
-    try:
-        with composing(overrides):
+    with composing(overrides):
+        try:
             words = prepared(overrides, multirun=True)
-        parsed = OverridesParser.create().parse_overrides(words)
-    except HydraException as error:
-        raise in_house_form(error) from None
+            parsed = OverridesParser.create().parse_overrides(words)
+        except HydraException as error:
+            raise in_house_form(error) from None
     choices = [
         [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
         if override.is_sweep_override()

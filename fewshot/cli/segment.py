@@ -1,0 +1,180 @@
+"""``fewshot segment``: masks of further images, as the annotated ones of a folder are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewshot.cli.arguments import Parser
+from fewshot.exceptions import FewshotError
+
+if TYPE_CHECKING:
+    from fewshot.evaluation.segment import Segments
+    from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
+
+EPILOG = """\
+A head is fitted on all annotated images of DIR: those of train.txt, or all where there is none.
+DIR has images/ and masks/, in any of the layouts of docs/segmentation.md; masks are written as PNG
+files of class numbers with a palette, with the images' names, and beside them classes.txt.
+
+examples:
+  fewshot segment new_images --like annotated --out masks
+  fewshot segment new_images --like annotated --out masks --head auto --overlay
+  fewshot segment a.jpg b.jpg --like cells --out masks dataset.binary=true
+"""
+SETTING = re.compile(r"(dataset|backbone|segmentation|paths|head)\.[\w.]+=.*", re.DOTALL)
+# Arguments below this command, and those of the command line that stand for them in errors.
+ARGUMENTS = {"images": "IMAGES", "like": "--like", "out": "--out", "head": "--head",
+             "backbone": "--backbone", "device": "--device",
+             "segmentation.size": "--size", "dataset": "--like",
+             "dataset.root": "--like"}  # fmt: skip
+WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device "}
+MOST_LINES, MOST_CLASSES = 40, 4
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write masks, and print which share of every image each class has."""
+    settings = [word for word in argv if SETTING.fullmatch(word)]
+    arguments = _parser().parse_args([word for word in argv if word not in settings])
+    try:
+        return _segment(arguments, settings)
+    except FewshotError as error:
+        texts = [ARGUMENTS.get(error.argument, error.argument), error.problem, error.remedy]
+        for run, here in WORDS.items():
+            texts = [text.replace(run, here) for text in texts]
+        raise FewshotError(*texts) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="fewshot segment",
+        usage="fewshot segment IMAGES ... --like DIR --out FOLDER [OPTIONS] [SETTING=VALUE ...]",
+        description="Segment images by a head that is fitted on a few annotated ones.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("images", metavar="IMAGES", nargs="+", help="images, and folders of them at any depth")
+    add("--like", metavar="DIR", required=True,
+        help="annotated images, or a name of `fewshot list datasets`")  # fmt: skip
+    add("--out", metavar="FOLDER", required=True, help="where masks are written")
+    add("--overlay", action="store_true",
+        help="write the images with their masks over them, too: FOLDER_overlays")  # fmt: skip
+    add("--head", metavar="NAME", default="pixel_lda",
+        help="`fewshot list heads --task segmentation` (default: %(default)s); auto chooses by "
+        "leaving annotated images out")  # fmt: skip
+    add("-b", "--backbone", metavar="NAME", default="efficientnet_lite0",
+        help="`fewshot list backbones` (default: %(default)s)")  # fmt: skip
+    add(
+        "--size",
+        metavar="SIZE",
+        help="native, short:N (pixels of the short side), tokens:N, paper (default: short:384)",
+    )
+    add(
+        "--no-prediction",
+        action="store_true",
+        help="leave out the predicted mIoU: the head is fitted once per image for it",
+    )
+    add("--skip-unreadable", action="store_true", help="pass over bad images")
+    add("--output", metavar="FILE", help="write the shares of all classes as CSV")
+    add("--json", action="store_true", help="print JSON instead of words")
+    add("--weights", metavar="DIR", help="where weights are looked for first")
+    add("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
+    return parser
+
+
+def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from fewshot.evaluation.segment import segment
+
+    segments = segment(
+        arguments.images,
+        arguments.like,
+        arguments.head,
+        out=arguments.out,
+        overlay=arguments.overlay,
+        backbone=arguments.backbone,
+        options={} if arguments.size is None else {"size": arguments.size},
+        settings=settings,
+        on_error="skip" if arguments.skip_unreadable else "raise",
+        device=arguments.device,
+        weights=arguments.weights,
+    )
+    from fewshot.report.text.segmented import prediction_text
+
+    folder = Path(arguments.out).expanduser()
+    if arguments.output:
+        _write_table(segments, Path(arguments.output))
+    predicted = None if arguments.no_prediction else segments.predicted
+    if arguments.json:
+        print(json.dumps(_as_json(segments, predicted, folder), indent=2, ensure_ascii=False))
+        return 0
+    print(_in_words(segments))
+    if predicted is not None:
+        print(f"\n{prediction_text(predicted, segments.level)}")
+    print(f"\nMasks: {folder}")
+    if arguments.overlay:
+        print(f"Overlays: {segments.overlays(folder)}")
+    for image in segments.skipped:
+        print(f"fewshot: not segmented: {image['path']} ({image['reason']})", file=sys.stderr)
+    return 0
+
+
+def _in_words(segments: Segments) -> str:
+    """What the head was fitted on, and the largest classes of every image."""
+    from fewshot.report.aligned import aligned
+    from fewshot.report.wording import plain
+    from fewshot.units import counted, rough_percent
+
+    dataset, images = segments.annotated.dataset, len(segments.annotated.rows)
+    title = (
+        f"{segments.head}, fitted on {counted(images, 'annotated image')} of "
+        f"{plain(dataset.name)}, {len(dataset.classnames)} classes"
+    )
+    table = segments.table
+    rows = [["image", "share of the pixels"]]
+    for _, row in table.head(MOST_LINES).iterrows():
+        shares = row[list(segments.classnames)].astype(float).sort_values(ascending=False)
+        shown = [f"{plain(name)} {rough_percent(share)}" for name, share in shares.items() if share]
+        more = f", {len(shown) - MOST_CLASSES} more" * (len(shown) > MOST_CLASSES)
+        rows.append([plain(row["file"]), ", ".join(shown[:MOST_CLASSES]) + more])
+    width = max(len(row[1]) for row in rows)
+    lines = aligned([[row[0], row[1].ljust(width)] for row in rows])
+    lines = [line.rstrip() for line in lines]
+    more = [f"... and {len(table) - MOST_LINES} more"] if len(table) > MOST_LINES else []
+    return "\n".join([title, "", *lines, *more])
+
+
+def _write_table(segments: Segments, target: Path) -> None:
+    from fewshot.report.text.csv_cells import write_csv
+
+    table = segments.table
+    write_csv("--output", target, list(table.columns), table.to_dict("records"))
+
+
+def _as_json(
+    segments: Segments, predicted: SegmentationPrediction | None, folder: Path
+) -> dict[str, object]:
+    from fewshot import __version__
+    from fewshot.report.text.segmented import prediction_facts
+
+    return {
+        "fewshot": __version__,
+        "head": segments.head,
+        "like": segments.annotated.dataset.name,
+        "annotated": len(segments.annotated.rows),
+        "classes": list(segments.classnames),
+        "predicted": None
+        if predicted is None
+        else prediction_facts(predicted, segments.classnames, segments.level),
+        "masks": str(folder),
+        "images": [
+            {"file": row["file"], "shares": {name: row[name] for name in segments.classnames}}
+            for row in segments.table.to_dict("records")
+        ],
+        "skipped": segments.skipped,
+    }

@@ -1,0 +1,144 @@
+"""Heads fitted on all annotated images of a data set, which segment further images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fewshot.exceptions import FewshotError
+from fewshot.hardware import available_cores
+from fewshot.paths import places_of
+from fewshot.tasks.segmentation.annotated import AnnotatedImages
+from fewshot.tasks.segmentation.counting import segmented
+from fewshot.tasks.segmentation.dense.bank import DenseBank
+from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
+from fewshot.tasks.segmentation.draws import EVERY_CLASS, DrawSet
+from fewshot.tasks.segmentation.estimators.base import (
+    SegmentationEstimator,
+    SegmentationPrediction,
+)
+from fewshot.tasks.segmentation.fitting import DrawFit
+from fewshot.tasks.segmentation.heads.base import DenseHead
+from fewshot.tasks.segmentation.masks.base import MaskDataset
+from fewshot.tasks.segmentation.settings import SegmentationSettings
+from fewshot.tasks.segmentation.source import MaskSource
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """The annotated images of a data set, as a draw that has all of them.
+
+    Attributes
+    ----------
+    source : AnnotatedImages
+    features : DenseFeatures
+    drawn : DrawSet
+        One draw, without queries.
+    """
+
+    source: AnnotatedImages
+    features: DenseFeatures
+    drawn: DrawSet
+
+    @property
+    def dataset(self) -> MaskDataset:
+        """The data set that they are of."""
+        return self.source.dataset
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Their rows."""
+        return self.drawn.support_of(0)
+
+    def images_by_class(self) -> NDArray[np.int64]:
+        """Numbers (C,) of annotated images that show a class."""
+        counts: NDArray[np.int64] = (self.dataset.presence()[self.rows] > 0).sum(0)
+        return counts
+
+    def fit(self, heads: Sequence[DenseHead], seed: int = 0) -> FittedHeads:
+        """Unfitted copies of heads, fitted on all of them.
+
+        Raises
+        ------
+        FewshotError
+            A head for another number of classes.
+        """
+        for head in heads:
+            if head.only_ways not in (None, self.drawn.ways):
+                raise FewshotError(
+                    "head",
+                    f"{type(head).__name__} is for {head.only_ways} classes, and "
+                    f"{self.dataset.name} has {self.drawn.ways}",
+                )
+        return FittedHeads(self.features, DrawFit(self.source, self.drawn, 0, heads, seed))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHeads:
+    """Fitted heads and the features they read."""
+
+    features: DenseFeatures
+    fits: DrawFit
+
+    def segment(self, image: Image.Image, place: int = 0) -> NDArray[np.int16]:
+        """Class numbers (H, W) of an RGB image, by the head at a place."""
+        tokens = self.features.tokens(image)
+        with torch.inference_mode():
+            features = tokens.features.to(self.features.device)
+            scores = self.fits.heads[place].scores(features, tokens.grid)
+            answer = segmented(scores.view(*tokens.grid, -1), tokens.placement)
+        numbers: NDArray[np.int16] = answer.cpu().numpy()
+        return numbers
+
+    def predictions(
+        self, estimators: Mapping[str, SegmentationEstimator], level: float
+    ) -> list[dict[str, SegmentationPrediction]]:
+        """What estimators predict of every head, by name, with intervals of a nominal coverage."""
+        return self.fits.predictions(estimators, level)
+
+
+def annotated(
+    source: MaskSource, settings: SegmentationSettings, threads: int | None = None
+) -> Annotated:
+    """All annotated images that supports are drawn from; tokens are extracted where missing.
+
+    Parameters
+    ----------
+    source : MaskSource
+    settings : SegmentationSettings
+    threads : int, optional
+        All cores by default.
+
+    Raises
+    ------
+    FewshotError
+        Images or masks that cannot be read, or a backbone without dense features.
+    """
+    dataset = source.load()
+    features = DenseFeatures(
+        source.backbone(), settings.size, settings.stride, settings.layers, source.device
+    )
+    bank = DenseBank(places_of(source.settings["paths"]).banks, features, dataset.images)
+    bank.ensure(dataset.support, threads or available_cores())
+    images = AnnotatedImages(dataset, bank, source.device)
+    return Annotated(images, features, draw_of_all(dataset))
+
+
+def draw_of_all(dataset: MaskDataset) -> DrawSet:
+    """One draw with every image of the support part, and no query."""
+    rows = np.asarray(dataset.support, dtype=np.int64)[None]
+    ways = len(dataset.classnames)
+    return DrawSet(
+        "total",
+        rows.shape[1],
+        rows,
+        np.full_like(rows, EVERY_CLASS),
+        np.empty((1, 0), dtype=np.int64),
+        np.arange(ways)[None],
+        ways,
+    )
