@@ -30,7 +30,7 @@ LARGEST = 4096
 def load_scenes(
     name: str = "scenes",
     seed: int = 0,
-    train: int = 40,
+    train: int = 80,
     test: int = 30,
     size: Sequence[int] = (192, 256),
     cache: Path | None = None,
