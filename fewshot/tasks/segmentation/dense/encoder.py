@@ -20,7 +20,8 @@ from fewshot.backbones.transform import INTERPOLATION
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.extraction.precision import tf32_off
 from fewshot.hardware import torch_threads
-from fewshot.tasks.segmentation.dense.sizes import InputSize, check_memory, grid, padded
+from fewshot.memory import memory_error
+from fewshot.tasks.segmentation.dense.sizes import LOWER, InputSize, check_memory, grid, padded
 
 # Increased when the same images and settings give other tokens.
 FORMAT = 1
@@ -177,6 +178,14 @@ class DenseFeatures:
             An input that does not fit into memory, or that the network does not take; features
             that are not finite.
         """
+        try:
+            return self._tokens(image)
+        except (RuntimeError, MemoryError) as error:
+            if memory := memory_error(error, LOWER):
+                raise memory from None
+            raise
+
+    def _tokens(self, image: Image.Image) -> Tokens:
         resized = self.resized(*image.size)
         rows, columns = grid(resized, self.stride)
         pixels = self._pixels(image, resized)

@@ -127,6 +127,18 @@ def test_features_that_are_not_finite_are_refused():
         DenseFeatures(Pyramid(scale=float("nan"))).tokens(picture(20, 20))
 
 
+def test_memory_that_runs_out_names_the_size():
+    class Greedy(Pyramid):
+        def load_dense(self, device, layers="multilayer"):
+            def encode(images):
+                return [torch.empty(1, 1 << 50, 1, 1)]
+
+            return DenseEncoder(encode, 16, (16,), (3,), 16)
+
+    with pytest.raises(FewshotError, match=r"^memory: .*Set segmentation\.size to short:N"):
+        DenseFeatures(Greedy()).tokens(picture(20, 20))
+
+
 def test_backbones_without_dense_features_say_so():
     class Plain(Pyramid):
         load_dense = Backbone.load_dense
