@@ -10,12 +10,14 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fewshot.backbones.base import DenseEncoder, Layers
+from fewshot.backbones.folding import folded
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, shown, suggestion
 from fewshot.memory import is_out_of_memory
@@ -109,12 +111,14 @@ def intermediate_maps(model: Any, name: str, device: torch.device, layers: Layer
     settings = {key: value for key, value in wanted.items() if key in accepted}
     order = sorted(numbers)
 
-    def maps(images: Tensor) -> list[Tensor]:
-        outputs = model.forward_intermediates(images, indices=order, **settings)
+    def run(network: Any, images: Tensor) -> list[Tensor]:
+        outputs = network.forward_intermediates(images, indices=order, **settings)
         by_number = dict(zip(order, outputs, strict=True))
         return [by_number[number] for number in numbers]
 
     multiple = math.lcm(*strides[: max(numbers) + 1])
+    model = folded(model.eval(), run, (2 * multiple, 3 * multiple))
+    maps = partial(run, model)
     return run_dense(model, device, maps, name, multiple, is_even(strides))
 
 

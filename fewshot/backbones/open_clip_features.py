@@ -75,7 +75,8 @@ def _of_any_size(trunk: Any, settings: Mapping[str, Any]) -> Any:
     """timm's network made anew so that it interpolates its positions, if it has such a setting."""
     import timm
 
-    model, kind = settings["timm_model_name"], {"num_classes": 0, "dynamic_img_size": True}
+    model: str = settings["timm_model_name"]
+    kind: dict[str, Any] = {"num_classes": 0, "dynamic_img_size": True}
     if settings.get("timm_pool") and not settings.get("timm_proj"):
         kind["global_pool"] = settings["timm_pool"]
     try:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fewshot.backbones.base import DenseEncoder, Layers
 from fewshot.backbones.dense import chosen_layers, run_dense
+from fewshot.backbones.folding import folded
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
 
@@ -63,6 +64,7 @@ def stage_maps(network: Any, name: str, device: torch.device, layers: Layers) ->
     numbers = chosen_layers(layers, strides, name)
     chosen = [stages[number] for number in numbers]
     nodes = {stage.module: str(i) for i, stage in enumerate(chosen)}
+    network = folded(network, lambda model, images: [model(images)], SIDES)
     extractor = create_feature_extractor(network, return_nodes=nodes)
 
     def maps(images: Tensor) -> list[Tensor]:

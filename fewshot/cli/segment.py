@@ -145,15 +145,16 @@ def _in_words(segments: Segments) -> str:
     width = max(len(row[1]) for row in rows)
     lines = aligned([[row[0], row[1].ljust(width)] for row in rows])
     lines = [line.rstrip() for line in lines]
-    more = [f"... and {len(table) - MOST_LINES} more"] if len(table) > MOST_LINES else []
-    return "\n".join([title, "", *lines, *more])
+    rest = [f"... and {len(table) - MOST_LINES} more"] if len(table) > MOST_LINES else []
+    return "\n".join([title, "", *lines, *rest])
 
 
 def _write_table(segments: Segments, target: Path) -> None:
     from fewshot.report.text.csv_cells import write_csv
 
     table = segments.table
-    write_csv("--output", target, list(table.columns), table.to_dict("records"))
+    records = [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
+    write_csv("--output", target, list(table.columns), records)
 
 
 def _as_json(

@@ -112,8 +112,8 @@ def _values(value: object) -> list[str]:
 def _in_files(words: Sequence[str]) -> list[str]:
     """Tasks by the YAML files that arguments choose: those of ``sweep=NAME``, or of the user."""
     folders = [resource_dir("conf"), *_option(words, "--config-dir", "-cd")]
-    for name in _option(words, "--config-name", "-cn"):
-        if name.name.removesuffix(".yaml") != PRIMARY and (found := _in_file(folders, name)):
+    for path in _option(words, "--config-name", "-cn"):
+        if path.name.removesuffix(".yaml") != PRIMARY and (found := _in_file(folders, path)):
             return found
     for word in reversed(words):
         group, equals, name = word.lstrip("+").partition("=")

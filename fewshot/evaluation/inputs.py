@@ -84,8 +84,8 @@ def source_of(
     source = ConfiguredSource if task is None else attribute_at(task.source)
     at_hand = not isinstance(data, str | Path)
     if at_hand and (isinstance(data, ImageDataset) or not of_features):
-        name = getattr(data, "name", None)
-        settings["dataset"] = {"kind": "folder", "name": name, **(dataset or {})}
+        described = {"kind": "folder", "name": getattr(data, "name", None)}
+        settings["dataset"] = {**described, **(dataset or {})}
         return source(settings, device, data)
     settings["dataset"] = {**_dataset_settings(data, argument), **(dataset or {})}
     return source(settings, device)

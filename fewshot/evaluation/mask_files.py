@@ -13,8 +13,7 @@ from PIL import Image
 
 from fewshot.exceptions import expect
 from fewshot.files import atomic_path
-from fewshot.tasks.segmentation.masks.writing import palette
-from fewshot.tasks.segmentation.pictures import overlay
+from fewshot.tasks.segmentation.pictures import overlay, palette
 
 MOST_COLOURS = 256  # of a PNG file with a palette
 
@@ -85,7 +84,7 @@ def write_mask(file: Path, mask: NDArray[np.int16], classes: int) -> None:
     """Write class numbers (H, W): PNG with a palette, or of 16 bits for more than 256 classes."""
     if classes <= MOST_COLOURS:
         image = Image.fromarray(mask.astype(np.uint8))
-        image.putpalette(palette().reshape(-1).tolist())
+        image.putpalette(palette(MOST_COLOURS).reshape(-1).tolist())
     else:
         image = Image.fromarray(mask.astype(np.uint16))
     file.parent.mkdir(parents=True, exist_ok=True)

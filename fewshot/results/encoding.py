@@ -14,6 +14,7 @@ ARROW = {
     "float64": pa.float64(),
     "bool": pa.bool_(),
     "list<str>": pa.list_(pa.string()),
+    "list<int64>": pa.list_(pa.int64()),
 }
 
 

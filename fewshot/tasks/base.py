@@ -40,7 +40,7 @@ CELL_COLUMNS = {
 # What identifies a cell on episodes beside these: how their unlabelled images were drawn.
 EPISODIC_KEYS = {"unlabelled_images": "str"}
 EPISODE = "episode"
-KINDS = ("str", "int64", "float64", "bool", "list<str>")  # of columns
+KINDS = ("str", "int64", "float64", "bool", "list<str>", "list<int64>")  # of columns
 
 Better = Literal["higher", "lower", "neither"]
 HIGHER: Better = "higher"
@@ -64,19 +64,26 @@ class Table:
     ----------
     name : str
         Of the file, and for ``fewshot results query --table``.
-    columns : mapping of str to {"str", "int64", "float64", "bool", "list<str>"}
+    columns : mapping of str to {"str", "int64", "float64", "bool", "list<str>", "list<int64>"}
         Beside those that identify the cell, and ``episode``.
     per_episode : str, optional
         Key of a cell's summary that says how many rows an episode has: a number, or a collection
         with an entry per row. One row by default.
+    total : str, optional
+        Key of a cell's summary that says how many rows it has in all, where episodes have different
+        numbers of them.
     """
 
     name: str
     columns: Mapping[str, str]
     per_episode: str | None = None
+    total: str | None = None
 
     def rows_of(self, cell: CellSummary) -> int | None:
         """Number of rows of a cell; None if its summary does not say."""
+        if self.total is not None:
+            rows = cell.get(self.total)
+            return rows if isinstance(rows, int) else None
         episodes = cell.get("episodes")
         if not isinstance(episodes, int):
             return None

@@ -16,6 +16,7 @@ from torch import Tensor
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.backbones.plugged import create
+from fewshot.exceptions import FewshotError
 from fewshot.importing import BY_MODULE, short_name
 from fewshot.registry import Entry
 from fewshot.testing.check import Check, Pairs, pairs, require, require_close, run
@@ -122,6 +123,32 @@ def images_are_left(backbone: Backbone) -> None:
     require(torch.equal(images, before), "expected the images to be left as they are")
 
 
+def dense_maps(backbone: Backbone) -> None:
+    """Where it has dense features: finite maps of oblong images, as large as it says."""
+    try:
+        encoder = _anew(backbone).load_dense(CPU)
+    except FewshotError:  # it has none
+        return
+    require(len(encoder.strides) == len(encoder.dims), "expected a stride and a dim for every map")
+    shape = (2, 3, 2 * encoder.multiple, 3 * encoder.multiple)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    maps = encoder.encode(images)
+    expected = [
+        (2, dim, shape[2] // stride, shape[3] // stride)
+        for dim, stride in zip(encoder.dims, encoder.strides, strict=True)
+    ]
+    got = [tuple(output.shape) for output in maps]
+    require(got == expected, f"expected maps {expected} of images {shape}, got {got}")
+    fine = all(
+        m.dtype == torch.float32 and not m.requires_grad and m.isfinite().all() for m in maps
+    )
+    require(fine, "expected finite float32 maps without a gradient")
+    single = encoder.encode(images[:1])
+    what = "equal maps of an image by itself and in a batch: the network has to be in eval mode"
+    for alone, together in zip(single, maps, strict=True):
+        require_close(alone, together[:1], what, 1e-4, 1e-4 * float(together.abs().max()))
+
+
 def fingerprint_is_stable(backbone: Backbone) -> None:
     """What features are stored under is the same each time, and goes into JSON."""
     fingerprint = _anew(backbone).fingerprint()
@@ -169,6 +196,7 @@ CHECKS = (
     batch_equals_images,
     repeatable,
     images_are_left,
+    dense_maps,
     fingerprint_is_stable,
     fingerprint_knows_the_transform,
 )

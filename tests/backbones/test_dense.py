@@ -1,7 +1,9 @@
 """Maps of features of whole images, of every kind of backbone."""
 
 import importlib
+import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torchvision import models
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, DenseEncoder
 from fewshot.backbones.dense import check_layers, chosen_layers
+from fewshot.backbones.open_clip_features import dense_tower
 from fewshot.backbones.packaged import PackagedBackbone
 from fewshot.backbones.resnet12 import ResNet12, ResNet12Backbone
 from fewshot.backbones.timm import TimmBackbone
@@ -276,6 +279,50 @@ def test_tokens_of_open_clip_at_its_size_and_at_others(tiny_clip, folders):
             batch, indices=[1], normalize_intermediates=True, intermediates_only=True
         )["image_intermediates"][0]
     assert close(encoder.encode(batch)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "pool", "proj"), [("test_vit", "avg", "linear"), ("test_vit3", "map", "none")]
+)
+def test_towers_of_open_clip_that_are_timm_s_take_any_size(
+    workplace, folders, trunk, pool, proj, monkeypatch
+):
+    """timm makes them for one size, unless it is asked otherwise when it does."""
+    import open_clip
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 160, "timm_model_name": trunk, "timm_model_pretrained": False,
+            "timm_pool": pool, "timm_proj": proj,
+        },
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1},
+    }  # fmt: skip
+    (workplace / "tiny-trunk.json").write_text(json.dumps(config))
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", [])
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {})
+    open_clip.add_model_config(workplace / "tiny-trunk.json")
+    torch.manual_seed(0)
+    tower = open_clip.create_model("tiny-trunk").eval()
+    torch.save(tower.state_dict(), folders.weights / "tiny-trunk-local.pth")
+    settings = {
+        "kind": "open_clip",
+        "model": "tiny-trunk",
+        "weights": str(folders.weights / "tiny-trunk-local.pth"),
+    }
+    encoder = load_backbone(settings, folders).load_dense(CPU)
+    (last,) = check(load_backbone(settings, folders).load_dense(CPU, "last"))
+    assert torch.equal(check(encoder)[-1], last)
+    batch = images(160, 160)
+    (expected,) = tower.visual.trunk.forward_intermediates(
+        batch, indices=1, norm=True, intermediates_only=True
+    )
+    assert close(encoder.encode(batch)[-1], expected.detach())
+
+
+def test_coca_s_tokens_have_no_final_norm(folders):
+    visual = SimpleNamespace(attn_pool=object())
+    assert "follows a pooling by attention" in refusal(lambda: dense_tower(visual, "coca", {}))
 
 
 # ResNet-12, ConSE, users' networks

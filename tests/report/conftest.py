@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -292,3 +293,19 @@ def outside_run(outside_tasks):
         rows.append(pd.DataFrame({"episode": range(3), "miss": [miss] * 3}).assign(**names))
         cells.append(cell)
     return Run({"schema_version": SCHEMA_VERSION, "cells": cells}, {"counts": pd.concat(rows)})
+
+
+@pytest.fixture(scope="session")
+def segmentation():
+    """The module that makes synthetic runs of segmentation."""
+    path = Path(__file__).with_name("segmentation_runs.py")
+    specification = importlib.util.spec_from_file_location("segmentation_runs", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def segmented(segmentation):
+    """Two heads at 1 and 5 shots: summary and rows by table."""
+    return Run(*segmentation.make_run())

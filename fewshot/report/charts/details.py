@@ -40,7 +40,7 @@ class PartRow:
 
 @dataclass(frozen=True)
 class PartsChart:
-    """Values of the parts of a cell, the highest first.
+    """Values of the parts of a cell.
 
     `words` has the title and the caption; ``x`` is the title of the values, ``y`` that of the
     parts. `weight` is the title of the weights.

@@ -15,7 +15,6 @@ from fewshot.report.charts.details import (
     PartRow,
     PartsChart,
     Picture,
-    by_value,
 )
 from fewshot.report.charts.scatter import Scatter, scatter_chart
 from fewshot.report.text.segmentation import PREDICTED, estimators_of
@@ -63,7 +62,7 @@ QUERIES = Words(
 
 
 def class_chart(cell: SegmentationSummary) -> PartsChart | None:
-    """IoU of every class of a cell, the highest first; None without classes."""
+    """IoU of every class of a cell, in the order of the classes; None without any."""
     if not cell.get("classes"):
         return None
     colors = dict(class_colors(cell))
@@ -79,7 +78,7 @@ def class_chart(cell: SegmentationSummary) -> PartsChart | None:
         )
         for row in cell["classes"]
     ]
-    return PartsChart(BY_CLASS, by_value(rows), "Pixels", "predicted from the support")
+    return PartsChart(BY_CLASS, rows, "Pixels", "predicted from the support")
 
 
 def class_colors(cell: SegmentationSummary) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fewshot.report.charts.details import PartsChart
+from fewshot.report.charts.details import PartsChart, by_value
 from fewshot.report.figures.style import COLORS, GREY, house_style
 from fewshot.report.wording import plain
 
@@ -23,7 +23,7 @@ def parts_figure(chart: PartsChart | None, title: str = "") -> Figure | None:
     """
     if chart is None or not chart.rows:
         return None
-    rows = chart.rows[:MOST]
+    rows = by_value(chart.rows)[:MOST]
     with house_style():
         figure = Figure((WIDTH, AROUND + ROW * len(rows)), layout="constrained")
         axes = figure.add_subplot()

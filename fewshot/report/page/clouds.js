@@ -1,5 +1,10 @@
 // Predicted against actual values of the selected cell by estimator, the diagonal beside them.
-const cloudsOf = (cell) => cell?.details?.clouds ?? [];
+const cloudsOf = (cell) =>
+  (cell?.details?.clouds ?? []).map((one) => ({
+    ...one,
+    words: sharedValue(one.words),
+    parts: sharedValue(one.parts),
+  }));
 const WHISKERS = 200; // intervals that are drawn at most: more would hide the points
 const FEW_POINTS = 200; // of which each has its marker
 const DOT = 2.5; // radius of the others

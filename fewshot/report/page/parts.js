@@ -1,5 +1,18 @@
 // Values of the parts of the selected cell, as of classes, with their intervals and predictions.
-const partsOf = (cell) => cell?.details?.parts ?? null;
+const PART_NUMBERS = ["value", "lower", "upper", "predicted", "weight"];
+
+function partsOf(cell) {
+  const packed = cell?.details?.parts;
+  if (!packed) return null;
+  const colors = sharedValue(packed.colors);
+  const numbers = Object.fromEntries(PART_NUMBERS.map((name) => [name, shares(packed[name])]));
+  const rows = sharedValue(packed.names).map((name, i) => ({
+    name,
+    color: colors[i],
+    ...Object.fromEntries(PART_NUMBERS.map((key) => [key, numbers[key]?.[i] ?? NaN])),
+  }));
+  return { words: sharedValue(packed.words), weight: packed.weight_title, rows };
+}
 
 const swatch = (color) => {
   const mark = make("i", { class: "swatch", "aria-hidden": "true" });
@@ -12,7 +25,7 @@ const percentOf = (share) => `${(100 * Math.min(Math.max(share, 0), 1)).toFixed(
 
 function partPicture(row) {
   const mark = make("i", { class: known(row.value) ? "measured" : null });
-  const [from, to] = [row.lower ?? row.value, row.upper ?? row.value];
+  const [from, to] = [row.lower, row.upper].map((end) => (known(end) ? end : row.value));
   for (const [name, value] of [["--from", from], ["--at", row.value], ["--to", to]])
     if (known(value)) mark.style.setProperty(name, percentOf(value));
   const guess = known(row.predicted) && make("b");

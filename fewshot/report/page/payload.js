@@ -24,6 +24,9 @@ function shares(text) {
   return numbers && Float64Array.from(numbers, (one) => (one === 65535 ? NaN : one / 65534));
 }
 
+// What many cells have in common is stored once.
+const sharedValue = (number) => (known(number) ? payload.shared[number] : null);
+
 const NO_FILE = 0xffffffff;
 
 // Classes of the i-th episode of a set: names, file names and thumbnails of their shots.

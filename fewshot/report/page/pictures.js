@@ -39,7 +39,7 @@ function leftOutText(cell) {
 
 function drawPictures(body) {
   const cell = selectedCell();
-  const { colors, pictured } = cell.details;
+  const [colors, pictured] = [cell.details.colors, cell.details.pictured].map(sharedValue);
   const shown = picturesOf(cell);
   replace(
     body,
@@ -54,7 +54,7 @@ function drawPictures(body) {
   );
 }
 
-section("pictures", () => selectedCell()?.details?.pictured?.title ?? "", {
+section("pictures", () => sharedValue(selectedCell()?.details?.pictured)?.title ?? "", {
   when: ["filter", "cell"],
   needed: () => picturesOf(selectedCell()).length + leftOut(selectedCell()) > 0,
   draw: drawPictures,

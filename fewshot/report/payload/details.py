@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from fewshot.report.charts.details import Cloud, Details, Picture, thinned
+from fewshot.report.charts.details import Cloud, Details, PartsChart, Picture, thinned
 from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
 from fewshot.report.tasks import report_of, tables_of
 from fewshot.report.wording import Cell
+from fewshot.units import is_number
 
 # Bytes of all pictures of a page in base64: about 75 of 720 pixels.
 PICTURE_BYTES = 1_500_000
@@ -21,8 +24,27 @@ POINTS = 200_000
 CHART_POINTS = 2000
 
 
+class Shared:
+    """Values that many cells have in common, as names of classes: stored once, by number."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        """Number of a value of JSON types."""
+        key = json.dumps(value)
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
+
+
 def details_of(
-    pairs: Sequence[EvaluatedCell], rows: Mapping[str, pd.DataFrame], picture_bytes: int
+    pairs: Sequence[EvaluatedCell],
+    rows: Mapping[str, pd.DataFrame],
+    picture_bytes: int,
+    shared: Shared,
 ) -> list[dict[str, Any] | None]:
     """Details of cells as data of the page, in their order; None of cells without any.
 
@@ -34,6 +56,8 @@ def details_of(
         By table.
     picture_bytes : int
         Size of all pictures at most. The first picture of every cell comes before any second one.
+    shared : Shared
+        Gets words, names and colours.
     """
     cells = [cell for cell, _ in pairs]
     details = _details(cells, rows)
@@ -41,7 +65,8 @@ def details_of(
     charts = sum(len(one.clouds) for one in details if one)
     most = min(CHART_POINTS, max(1, POINTS // max(1, charts)))
     return [
-        None if one is None else _entry(one, kept[place], most) for place, one in enumerate(details)
+        None if one is None else _entry(one, kept[place], most, shared)
+        for place, one in enumerate(details)
     ]
 
 
@@ -74,21 +99,41 @@ def _kept(details: Sequence[Details | None], budget: int) -> dict[int, list[Pict
     return kept
 
 
-def _entry(details: Details, pictures: Sequence[Picture], most: int) -> dict[str, Any]:
+def _entry(
+    details: Details, pictures: Sequence[Picture], most: int, shared: Shared
+) -> dict[str, Any]:
+    pictured = details.pictured
     return {
-        "parts": None if details.parts is None else asdict(details.parts),
+        "parts": None if details.parts is None else _parts(details.parts, shared),
         "clouds": [
             {
-                "words": asdict(chart.words),
-                "parts": list(chart.parts),
+                "words": shared.place(asdict(chart.words)),
+                "parts": shared.place(list(chart.parts)),
                 "clouds": [_packed(thinned(cloud, most), len(cloud.x)) for cloud in chart.clouds],
             }
             for chart in details.clouds
         ],
         "pictures": [asdict(picture) for picture in pictures],
         "left_out": len(details.pictures) - len(pictures),
-        "pictured": None if details.pictured is None else asdict(details.pictured),
-        "colors": [list(pair) for pair in details.colors],
+        "pictured": None if pictured is None else shared.place(asdict(pictured)),
+        "colors": shared.place([list(pair) for pair in details.colors]),
+    }
+
+
+def _parts(chart: PartsChart, shared: Shared) -> dict[str, Any]:
+    """Values of parts, packed, in the order of the chart; the page sorts them."""
+
+    def packed(name: str) -> str | None:
+        values = [getattr(row, name) for row in chart.rows]
+        known = any(is_number(value) for value in values)
+        return shares([math.nan if value is None else value for value in values]) if known else None
+
+    return {
+        "words": shared.place(asdict(chart.words)),
+        "names": shared.place([row.name for row in chart.rows]),
+        "colors": shared.place([row.color for row in chart.rows]),
+        "weight_title": chart.weight,
+        **{name: packed(name) for name in ("value", "lower", "upper", "predicted", "weight")},
     }
 
 

@@ -16,7 +16,7 @@ from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.intervals import intervals_of
 from fewshot.report.payload.cells import CellEntry, cell_entry
-from fewshot.report.payload.details import PICTURE_BYTES, details_of
+from fewshot.report.payload.details import PICTURE_BYTES, Shared, details_of
 from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
@@ -70,12 +70,14 @@ def payload(
             cells.append(entry)
             work.update()
     picture_bytes = PICTURE_BYTES if thumbnail_bytes > 0 else 0
-    for entry, details in zip(cells, details_of(pairs, rows, picture_bytes), strict=True):
+    shared = Shared()
+    for entry, details in zip(cells, details_of(pairs, rows, picture_bytes, shared), strict=True):
         entry["details"] = details
     data = {
         "version": VERSION,
         "level": min(map(level_of, summary["cells"]), default=LEVEL),
         "picture_bytes": picture_bytes,
+        "shared": shared.values,
         "charts": page_charts(),
         "lines": page_lines(summary["cells"]),
         "tasks": page_tasks(cell["task"] for cell in cells),

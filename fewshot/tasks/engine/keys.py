@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,14 @@ from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
 from fewshot.text.gaussians.predictors.base import TextPredictor
+
+
+class HasParameters(Protocol):
+    """A head or an estimator of any task."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Constructor arguments by name."""
+
 
 # Raise it when a formula changes, so that cells of earlier versions are recomputed. The version of
 # the schema is not part of the key: rows of earlier schemas are migrated when they are read.
@@ -61,7 +69,7 @@ def cell_key(
         "features": feature_causes(bank),
         "text": _text(bank, classifier.uses),
         "episodes": episodes.hash(),
-        "head": _parameters(name, classifier),
+        "head": component_causes(name, classifier),
         **(further or {}),
     }
     if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
@@ -79,7 +87,7 @@ def estimator_causes(
 ) -> dict[str, Any]:
     """Estimators and their calibration, as causes of a cell."""
     return {
-        "estimators": [_parameters(key, estimator) for key, estimator in estimators.items()],
+        "estimators": [component_causes(key, estimator) for key, estimator in estimators.items()],
         "calibration": {
             "source": settings.calibration,
             "method": settings.method,
@@ -141,7 +149,7 @@ def _predictor(predictor: str | TextPredictor | TextGaussians) -> Any:
     ]
 
 
-def _parameters(name: str, component: Head | ErrorEstimator) -> list[Any]:
+def component_causes(name: str, component: HasParameters) -> list[Any]:
     """Name, class and parameters; a calibrator file is given by the hash of its content."""
     parameters = dict(component.get_params())
     if parameters.get("calibrator") is not None:

@@ -46,6 +46,11 @@ class DrawSet:
     def __len__(self) -> int:
         return len(self.support)
 
+    @property
+    def has_background(self) -> bool:
+        """Whether class 0 is whatever is none of the classes of an episode."""
+        return self.sampler == "episodic"
+
     def support_of(self, draw: int) -> NDArray[np.int64]:
         """Rows of the annotated images of a draw, without padding."""
         rows = self.support[draw]

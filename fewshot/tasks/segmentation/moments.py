@@ -20,8 +20,9 @@ class Moments(NamedTuple):
     sums : Tensor of shape (N, D)
         Sums of features over the pixels of a class: exactly those of features that are upsampled
         bilinearly to the native resolution.
-    second : Tensor of shape (D, D)
-        Second moment of the tokens, weighted by their pixels of any class.
+    second : Tensor of shape (D, D), or (0, 0)
+        Second moment of the tokens, weighted by their pixels of any class; empty for heads that do
+        not need it.
     """
 
     counts: Tensor
@@ -66,7 +67,7 @@ class Moments(NamedTuple):
         return torch.where(mean > 0, mean, 1.0)
 
 
-def moments_of(tokens: Tensor, labels: Tensor) -> Moments:
+def moments_of(tokens: Tensor, labels: Tensor, second: bool = True) -> Moments:
     """Moments of one image.
 
     Parameters
@@ -74,7 +75,9 @@ def moments_of(tokens: Tensor, labels: Tensor) -> Moments:
     tokens : Tensor of shape (T, D)
     labels : Tensor of shape (T, N)
         Native pixels of every class that a token stands for, not negative.
+    second : bool
+        Whether the second moment is worked out.
     """
     tokens, labels = tokens.double(), labels.double()
-    weighted = tokens * labels.sum(1).sqrt()[:, None]
+    weighted = tokens * labels.sum(1).sqrt()[:, None] if second else tokens[:, :0]
     return Moments(labels.sum(0), labels.mT @ tokens, weighted.mT @ weighted)

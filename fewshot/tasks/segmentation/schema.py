@@ -24,7 +24,6 @@ DRAWS = Table(
         "dice": "float64",  # mean over classes
         "fb_iou": "float64",  # foreground and background, where there is a background
         "boundary_iou": "float64",  # where it was asked for
-        "miou_by_class": "float64",  # episodic: the published sum over episodes, class by class
         "support_images": "int64",  # distinct
         "queries": "int64",
         "predicted_miou": "float64",  # of the main estimator
@@ -75,6 +74,20 @@ CLASS_PREDICTIONS = Table(
     },
     per_episode="class_predictions",
 )
+# A row per draw and query. The lists have an entry for every class of the truth or the prediction.
+IMAGES = Table(
+    "segmentation_images",
+    {
+        "file": "str",
+        "miou": "float64",  # over the classes in the truth of the image
+        "pixel_accuracy": "float64",
+        "classes": "list<int64>",  # numbers in the cell's classnames
+        "intersection": "list<int64>",  # pixels
+        "truth": "list<int64>",
+        "predicted": "list<int64>",
+    },
+    total="query_rows",
+)
 # Queries with the worst, a median and the best mIoU of every draw.
 EXAMPLES = Table(
     "segmentation_examples",
@@ -87,7 +100,7 @@ EXAMPLES = Table(
     },
     per_episode="examples",
 )
-TABLES = (DRAWS, CLASSES, PREDICTIONS, CLASS_PREDICTIONS, EXAMPLES)
+TABLES = (DRAWS, CLASSES, PREDICTIONS, CLASS_PREDICTIONS, IMAGES, EXAMPLES)
 ESTIMATORS = Entries("estimators", "estimator")
 
 MEASURES = (
@@ -96,6 +109,7 @@ MEASURES = (
     Measure("dice", HIGHER, table=DRAWS.name),
     Measure("fb_iou", HIGHER, table=DRAWS.name),
     Measure("boundary_iou", HIGHER, table=DRAWS.name),
+    Measure("miou_by_class", HIGHER),  # of episodes: pixels of a class summed over its episodes
     Measure("mae", LOWER, of=ESTIMATORS),
     Measure("coverage", HIGHER, of=ESTIMATORS),
 )
@@ -149,6 +163,9 @@ class SegmentationSummary(CellSummary):
     dice: Intervals | None
     fb_iou: Intervals | None
     boundary_iou: Intervals | None
+    miou_by_class: NotRequired[float | None]
+    query_rows: int
+    confusion: list[list[float]] | None  # shares of a true class's pixels, by predicted class
     classes: list[ClassSummary]
     estimators: dict[str, EstimatorSummary]
     comparisons: list[MeasureComparison]

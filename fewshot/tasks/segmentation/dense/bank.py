@@ -18,7 +18,7 @@ from fewshot.features.extraction.pipeline import ordered
 from fewshot.features.grids import DTYPE, FORMAT, Grid, Grids
 from fewshot.features.store import bank_key
 from fewshot.files import plain_name, writing
-from fewshot.hardware import torch_threads
+from fewshot.hardware import freed_memory_kept
 from fewshot.progress import stage
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, Tokens
 
@@ -89,7 +89,7 @@ class DenseBank:
             self._grids.begin(self._note())
             missing = self.missing(rows)
             what = f"dense features of {self.dataset.name}"
-            with torch_threads(1), stage(what, len(missing), "images") as work:
+            with freed_memory_kept(), stage(what, len(missing), "images") as work:
                 for _ in ordered(self._extract, missing, threads, ahead=1):
                     work.update()
         return len(missing)

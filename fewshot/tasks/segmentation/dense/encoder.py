@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from fewshot.backbones.dense import check_layers
 from fewshot.backbones.transform import INTERPOLATION
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.extraction.precision import tf32_off
+from fewshot.hardware import torch_threads
 from fewshot.tasks.segmentation.dense.bilinear import Placement
 from fewshot.tasks.segmentation.dense.sizes import InputSize, check_memory, grid, padded
 
@@ -46,7 +48,9 @@ class Tokens(NamedTuple):
 class DenseFeatures:
     """The dense features of a backbone at a size, stride and choice of layers.
 
-    The network is loaded on first use. Several threads may call ``tokens`` at a time.
+    The network is loaded on first use. Several threads may call ``tokens`` at a time; on a CPU each
+    runs it with one core, so that an image has the same tokens to the last bit whatever the number
+    of threads.
 
     Parameters
     ----------
@@ -159,7 +163,9 @@ class DenseFeatures:
         resized = self.resized(*image.size)
         rows, columns = grid(resized, self.stride)
         pixels = self._pixels(image, resized)
-        with torch.inference_mode():
+        # Sums that cores share have other last bits; threads share images instead.
+        cores = torch_threads(1) if self.device.type == "cpu" else nullcontext()
+        with torch.inference_mode(), cores:
             maps = self._encode(self.backbone.transform.normalise(pixels.to(self.device)))
             joined = on_grid(maps, self.stride, pixels.shape[-2:])[:, :, :rows, :columns]
             features = joined[0].permute(1, 2, 0).reshape(rows * columns, -1).cpu()

@@ -70,6 +70,10 @@ class Auto(DenseHead):
         self.head_ = head.clone().fit(support, seed)
         return self
 
+    def delegate(self) -> DenseHead:
+        """The chosen head."""
+        return self.head_
+
     def scores(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Scores (T, N) of the chosen head."""
         return self.head_.scores(tokens, grid)

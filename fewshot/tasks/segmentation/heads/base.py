@@ -55,9 +55,9 @@ class DenseSupport:
     images: Sequence[SupportImage]
     ways: int
 
-    def moments(self, unit_length: bool = False) -> Moments:
+    def moments(self, unit_length: bool = False, second: bool = True) -> Moments:
         """Moments of all images, of tokens at unit length if so asked."""
-        return reduce(add, (image_moments(image, unit_length) for image in self.images))
+        return reduce(add, (image_moments(image, unit_length, second) for image in self.images))
 
     def counts(self) -> Tensor:
         """Pixels (N,) of every class, float64."""
@@ -75,10 +75,10 @@ class DenseSupport:
         return DenseSupport([*self.images[:index], *self.images[index + 1 :]], self.ways)
 
 
-def image_moments(image: SupportImage, unit_length: bool) -> Moments:
+def image_moments(image: SupportImage, unit_length: bool, second: bool = True) -> Moments:
     """Moments of one image."""
     tokens = normalize(image.tokens, dim=-1) if unit_length else image.tokens
-    return moments_of(tokens, image.labels)
+    return moments_of(tokens, image.labels, second)
 
 
 class LinearMap(NamedTuple):
@@ -130,6 +130,10 @@ class DenseHead(ABC):
         They are interpolated bilinearly to the native resolution.
         """
 
+    def delegate(self) -> DenseHead:
+        """The fitted head that scores in its place: itself, or the one that it chose."""
+        return self
+
     @classmethod
     def check_ways(cls, ways: int) -> None:
         """Raise FewshotError unless the head is defined for so many classes."""
@@ -174,13 +178,20 @@ class LinearDenseHead(DenseHead):
 
 
 class MomentHead(LinearDenseHead):
-    """A linear head in closed form from moments: leaving an image out is a subtraction."""
+    """A linear head in closed form from moments: leaving an image out is a subtraction.
+
+    Class attributes
+    ----------------
+    needs_second : bool
+        Whether it takes the second moment.
+    """
 
     cheap_to_refit = True
+    needs_second: ClassVar[bool] = True
 
     def fit(self, support: DenseSupport, seed: int = 0) -> Self:
         """Weights and biases from the moments of the support."""
-        self.map_ = self.from_moments(support.moments(self.unit_length))
+        self.map_ = self.from_moments(support.moments(self.unit_length, self.needs_second))
         return self
 
     @abstractmethod

@@ -17,6 +17,7 @@ class Prototype(MomentHead):
     """
 
     unit_length = True
+    needs_second = False
 
     def from_moments(self, moments: Moments) -> LinearMap:
         """Prototypes at unit length, biases zero."""

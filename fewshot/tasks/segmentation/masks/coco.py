@@ -23,8 +23,9 @@ from fewshot.exceptions import FewshotError, expect, install_command, shown
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.base import IGNORED
 from fewshot.tasks.segmentation.masks.folder import IMAGE_FOLDERS, MASK_FOLDERS, chosen
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.lists import without_extension
+from fewshot.tasks.segmentation.masks.rows import MaskRows
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ARGUMENT = "dataset.annotations"
 ROOT = "dataset.root"
@@ -43,6 +44,8 @@ class CocoImage:
     Attributes
     ----------
     file : Path
+    name : str
+        Path in the folder of images, without extension.
     height, width : int
     annotations : list of dict
     origin : str
@@ -50,6 +53,7 @@ class CocoImage:
     """
 
     file: Path
+    name: str
     height: int
     width: int
     annotations: list[dict[str, Any]]
@@ -96,7 +100,7 @@ def coco_files(root: Path, annotations: str | None = None) -> dict[str, Path]:
     return {"": files[""]} if "" in files else files
 
 
-def coco_source(root: Path, files: Mapping[str, Path], options: Options, name: str) -> MaskSource:
+def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name: str) -> MaskRows:
     """Images and masks of JSON files.
 
     Class 0 is the background: what no annotation covers. Crowds, and what annotations of two
@@ -130,7 +134,7 @@ def coco_source(root: Path, files: Mapping[str, Path], options: Options, name: s
     expect_distinct(ARGUMENT, classnames, str(next(iter(files.values()))), "Rename one of them.")
     pictures = [image.file for image in images]
     paths = tuple(_relative(file, root) for file in pictures)
-    return MaskSource(
+    return MaskRows(
         name=name,
         paths=paths,
         masks=tuple(
@@ -144,7 +148,7 @@ def coco_source(root: Path, files: Mapping[str, Path], options: Options, name: s
         mask_digests=lambda: [_digest(image) for image in images],
         support=np.asarray(support, np.int64),
         queries=None if queries is None else np.asarray(queries, np.int64),
-        stems=tuple(Path(path).with_suffix("").as_posix() for path in paths),
+        stems=tuple(image.name for image in images),
         rules="coco 1",
         facts={"layout": "coco", "parts": used},
     )
@@ -260,12 +264,12 @@ def _images(
     for entry in table["images"]:
         sizes = [entry.get(key) for key in ("width", "height")]
         fine = all(isinstance(side, int) and side > 0 for side in sizes)
-        expect(
-            fine and isinstance(entry.get("file_name"), str) and entry.get("id") not in entries,
-            ARGUMENT,
-            f"{file}: expected images with an id, each its own, file_name, width and height, got "
-            f"{shown(entry)}",
-        )
+        if not fine or not isinstance(entry.get("file_name"), str) or entry.get("id") in entries:
+            raise FewshotError(
+                ARGUMENT,
+                f"{file}: expected images with an id, each its own, file_name, width and height, "
+                f"got {shown(entry)}",
+            )
         entries[entry.get("id")] = entry
     expect(bool(entries), ARGUMENT, f"{file} lists no image")
     held: dict[Any, list[dict[str, Any]]] = {key: [] for key in entries}
@@ -275,7 +279,12 @@ def _images(
     folder = _folder_of([entry["file_name"] for entry in entries.values()], file, root)
     images = [
         CocoImage(
-            folder / entry["file_name"], entry["height"], entry["width"], held[key], file.name
+            folder / entry["file_name"],
+            without_extension(entry["file_name"]),
+            entry["height"],
+            entry["width"],
+            held[key],
+            file.name,
         )
         for key, entry in entries.items()
     ]
@@ -293,20 +302,20 @@ def _expect_known(
         ("category_id", categories, "category"),
     ):
         value = annotation.get(key)
-        expect(
-            isinstance(value, int | str) and value in known,
-            ARGUMENT,
-            f"{what} is of the {word} {value!r}, which is not listed",
-            f"Its {len(known)} ids begin with {', '.join(map(str, list(known)[:5]))}.",
-        )
+        if not isinstance(value, int | str) or value not in known:
+            raise FewshotError(
+                ARGUMENT,
+                f"{what} is of the {word} {shown(value)}, which is not listed",
+                f"Its {len(known)} ids begin with {', '.join(map(str, list(known)[:5]))}.",
+            )
     shape = annotation.get("segmentation")
     polygons = isinstance(shape, list) and bool(shape) and all(isinstance(p, list) for p in shape)
-    expect(
-        polygons or (isinstance(shape, dict) and "counts" in shape),
-        ARGUMENT,
-        f"{what} has no area: its segmentation is {shown(shape)}",
-        "Boxes alone are no masks: export polygons or run lengths.",
-    )
+    if not polygons and not (isinstance(shape, dict) and "counts" in shape):
+        raise FewshotError(
+            ARGUMENT,
+            f"{what} has no area: its segmentation is {shown(shape)}",
+            "Boxes alone are no masks: export polygons or run lengths.",
+        )
 
 
 def _folder_of(names: Sequence[str], file: Path, root: Path) -> Path:

@@ -42,12 +42,15 @@ class ColourTable:
         Without those that mean "of no class".
     numbers : dict of int to int
         Class, or ``IGNORED``, by colour: 65536 red + 256 green + blue.
+    order : tuple of int
+        Class, or ``IGNORED``, of every line: what masks without colours have as numbers.
     origin : str
         Where it is from, for messages.
     """
 
     classnames: tuple[str, ...]
     numbers: dict[int, int]
+    order: tuple[int, ...]
     origin: str
 
     @cached_property
@@ -56,7 +59,7 @@ class ColourTable:
         return codes, np.array([self.numbers[code] for code in codes.tolist()], np.int16)
 
     def numbers_of(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """Class of every pixel of an RGB image (H, W, 3), and which have an unknown colour."""
+        """Class of every pixel (..., 3) of an RGB image, and which have an unknown colour."""
         wide = pixels.astype(np.int32)
         codes = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
         known, classes = self._sorted
@@ -202,7 +205,7 @@ def _table(rows: Sequence[Row], origin: str) -> ColourTable:
         if numbers[code] != IGNORED:
             names.append(name)
     expect(bool(names), PALETTE, f"{origin} has no class but {', '.join(holder.values())}")
-    return ColourTable(tuple(names), numbers, origin)
+    return ColourTable(tuple(names), numbers, tuple(numbers.values()), origin)
 
 
 def _code(colour: Any, where: str) -> int:
@@ -222,3 +225,27 @@ def _code(colour: Any, where: str) -> int:
 
 def _shown(code: int) -> str:
     return f"{code >> 16}, {code >> 8 & 255}, {code & 255}"
+
+
+def voc_colours(count: int = 256) -> NDArray[np.uint8]:
+    """Colours of class numbers, as PASCAL VOC has them (count, 3).
+
+    Bit k of red, green and blue, from the highest, is bit 3k, 3k + 1 and 3k + 2 of the number.
+
+    Examples
+    --------
+    >>> voc_colours(3).tolist()
+    [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+    """
+    numbers, bits = np.arange(count), np.arange(8)
+    channels = (numbers[:, None, None] >> (3 * bits + np.arange(3)[:, None])) & 1
+    return (channels << (7 - bits)).sum(-1).astype(np.uint8)
+
+
+def voc_table(classnames: Sequence[str]) -> ColourTable:
+    """The colours of PASCAL VOC, where its masks are in RGB; its border is of no class."""
+    rows: list[Row] = [
+        (name, colour.tolist(), "VOC")
+        for name, colour in zip(classnames, voc_colours(len(classnames)), strict=True)
+    ]
+    return _table([*rows, ("void", [224, 224, 192], "VOC")], "PASCAL VOC")

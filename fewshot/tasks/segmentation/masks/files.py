@@ -16,7 +16,7 @@ from fewshot.datasets.images import image_size, opened_image, pixel_limit, read_
 from fewshot.datasets.walk import printable
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, class_numbers
-from fewshot.tasks.segmentation.masks.source import MaskSource
+from fewshot.tasks.segmentation.masks.rows import MaskRows
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class MaskFiles:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def source_of_files(
+def rows_of_files(
     files: MaskFiles, name: str, max_pixels: int | None = None, digests: Path | None = None
-) -> MaskSource:
+) -> MaskRows:
     """Readers of files.
 
     Parameters
@@ -75,13 +75,12 @@ def source_of_files(
         if files.opener is not None:
             return class_numbers(files.opener(files.masks[row]), files.rules, masks[row])
         with opened_image(files.masks[row], limit) as image:
-            image.load()
             return class_numbers(image, files.rules, masks[row])
 
     def hashes(listed: Sequence[Path], use: str) -> list[str]:
         return file_digests(listed, index_of(files.root, digests, use))
 
-    return MaskSource(
+    return MaskRows(
         name=name,
         paths=paths,
         masks=masks,
@@ -96,6 +95,7 @@ def source_of_files(
         stems=tuple(files.names),
         groups=None if files.groups is None else tuple(files.groups),
         rules=files.rules.text,
+        white_ignored=files.rules.white_ignored,
         facts=dict(files.facts),
     )
 

@@ -22,7 +22,7 @@ from fewshot.tasks.segmentation.masks.lists import (
 )
 from fewshot.tasks.segmentation.masks.pairs import Pairs, paired, refuse_missing, refuse_unused
 from fewshot.tasks.segmentation.masks.pixels import rules_of
-from fewshot.tasks.segmentation.masks.settings import Options
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ROOT = "dataset.root"
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
@@ -109,7 +109,7 @@ def _distinct(parts: list[Part]) -> list[Part]:
     return parts
 
 
-def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
+def read_folder(root: Path, parts: list[Part], options: MaskOptions) -> MaskFiles:
     """Images and masks of the folders of :func:`parts_of_folder`.
 
     ``classes.txt`` names the classes; ``train.txt`` lists the images that supports are drawn from,
@@ -122,12 +122,12 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
     """
     pairs, rows_of_part = _joined(root, parts)
     lists = part_lists(root)
-    folder = parts[0].masks if len(parts) == 1 else root
+    images, masks = (parts[0].images, parts[0].masks) if len(parts) == 1 else (root, root)
     if lists:
         names = {name: row for row, name in enumerate(pairs.names)}
-        where = printable(str(parts[0].images if len(parts) == 1 else root))
+        where = printable(str(images))
         rows_of_part = {part: read_names(file, names, where) for part, file in lists.items()}
-    skipped = _without_missing(pairs, rows_of_part, bool(lists), folder, options.on_error)
+    skipped = _without_missing(pairs, rows_of_part, (images, masks), bool(lists), options)
     present = [row for row, mask in enumerate(pairs.masks) if mask is not None]
     facts: dict[str, Any] = {"layout": "folder", "skipped": skipped}
     kept, support, queries, used = chosen(rows_of_part, present, root)
@@ -148,7 +148,7 @@ def read_folder(root: Path, parts: list[Part], options: Options) -> MaskFiles:
         root,
         [pairs.images[row] for row in kept],
         [mask for row in kept if (mask := pairs.masks[row]) is not None],
-        [pairs.names[row] for row in kept],
+        [_without_part(pairs.names[row], root, parts) for row in kept],
         classnames,
         rules,
         support,
@@ -182,8 +182,18 @@ def _part_name(root: Path, part: Part) -> str:
     return next(word for word in words if subset_named(word) == part.subset)
 
 
+def _without_part(name: str, root: Path, parts: Sequence[Part]) -> str:
+    """The name of an image without the folder of its part, which is no group of images."""
+    prefixes = [f"{_part_name(root, part)}/" for part in parts if part.subset is not None]
+    return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
+
+
 def _without_missing(
-    pairs: Pairs, rows: dict[str, list[int]], listed: bool, folder: Path, on_error: str
+    pairs: Pairs,
+    rows: dict[str, list[int]],
+    folders: tuple[Path, Path],
+    listed: bool,
+    options: MaskOptions,
 ) -> list[dict[str, str]]:
     """Take images without a mask out of `rows`, or raise; return those that are skipped.
 
@@ -191,10 +201,10 @@ def _without_missing(
     """
     used = sorted(row for numbers in rows.values() for row in numbers)
     needed = used if listed else list(range(len(pairs.names)))
-    if on_error != "skip":
-        refuse_missing(pairs, needed, folder, ", which a list names," if listed else "")
+    if options.on_error != "skip":
+        refuse_missing(pairs, needed, folders[1], ", which a list names," if listed else "")
         if not listed:
-            refuse_unused(pairs, folder)
+            refuse_unused(pairs, folders[0])
     missing = [row for row in needed if pairs.masks[row] is None]
     for part, numbers in rows.items():
         rows[part] = [row for row in numbers if pairs.masks[row] is not None]
@@ -239,7 +249,9 @@ def chosen(
     return kept, support, queries, {"support": "train", "queries": judged}
 
 
-def classes_of(root: Path, options: Options) -> tuple[tuple[str, ...] | None, ColourTable | None]:
+def classes_of(
+    root: Path, options: MaskOptions
+) -> tuple[tuple[str, ...] | None, ColourTable | None]:
     """Names of the classes, and their colours, where the folder or the settings have them."""
     table = colour_table(options.palette, root)
     file = root / CLASSES
@@ -261,10 +273,10 @@ def classes_of(root: Path, options: Options) -> tuple[tuple[str, ...] | None, Co
     )
     order = {number: names.index(name) for number, name in enumerate(table.classnames)}
     numbers = {code: order.get(number, number) for code, number in table.numbers.items()}
-    return names, ColourTable(names, numbers, table.origin)
+    return names, ColourTable(names, numbers, tuple(range(len(names))), table.origin)
 
 
-def named_classes(options: Options) -> tuple[str, ...] | None:
+def named_classes(options: MaskOptions) -> tuple[str, ...] | None:
     """Class names of the file that ``dataset.classnames`` names, if it names one."""
     if options.classnames in (None, "auto", "data", "card", "clip"):
         return None

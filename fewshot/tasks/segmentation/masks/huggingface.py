@@ -14,12 +14,13 @@ from fewshot.datasets.huggingface_columns import image_column, package
 from fewshot.datasets.images import UnreadableImageError, image_size, opened_image, pixel_limit
 from fewshot.datasets.parts import SUBSET_NAMES
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.masks.colours import colour_table
 from fewshot.tasks.segmentation.masks.folder import chosen, named_classes
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, class_numbers, rules_of
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource, assembled
+from fewshot.tasks.segmentation.masks.rows import MaskRows
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 # Names of columns of masks, where there are several columns of images.
 MASK_COLUMNS = ("label", "mask", "annotation", "labels", "masks", "segmentation", "label_image",
@@ -27,7 +28,7 @@ MASK_COLUMNS = ("label", "mask", "annotation", "labels", "masks", "segmentation"
 IMAGE_COLUMNS = ("image", "img", "pixel_values", "images", "picture", "photo")
 
 
-def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDataset:
+def load_huggingface(settings: Mapping[str, Any], options: MaskOptions) -> MaskDataset:
     """Images and masks of a set of the hub or of a folder; none is decoded.
 
     Parameters
@@ -35,7 +36,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
     settings : mapping
         ``path``, ``config``, ``image``, ``label`` (the column of masks), ``hf_split``,
         ``revision`` of ``dataset=huggingface``.
-    options : Options
+    options : MaskOptions
 
     Raises
     ------
@@ -81,7 +82,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
 
     parts = _parts(tables, starts)
     kept, support, queries, used = chosen(parts, range(len(names)), Path(str(path)))
-    source = MaskSource(
+    source = MaskRows(
         name=title if options.name in (None, "huggingface") else str(options.name),
         paths=tuple(names),
         masks=tuple(f"{name}, column {mask}" for name in names),
@@ -94,6 +95,7 @@ def load_huggingface(settings: Mapping[str, Any], options: Options) -> MaskDatas
         support=np.arange(len(names)),
         queries=None,
         rules=rules.text,
+        white_ignored=rules.white_ignored,
         facts={"layout": "huggingface", "parts": used},
     ).take_rows(np.array(kept, np.int64))
     source = source.with_parts(support, queries)
@@ -154,7 +156,6 @@ def _cells(table: Any, column: str) -> Callable[[int], bytes | Path]:
 
 def _numbers(content: bytes | Path, rules: PixelRules, name: str, limit: int) -> NDArray[np.int16]:
     with opened_image(content, limit) as image:
-        image.load()
         return class_numbers(image, rules, name)
 
 

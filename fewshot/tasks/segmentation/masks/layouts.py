@@ -9,9 +9,10 @@ from typing import Any
 
 from fewshot.datasets.walk import direct_images, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
-from fewshot.tasks.segmentation.masks.coco import coco_files, coco_source
-from fewshot.tasks.segmentation.masks.files import MaskFiles, source_of_files
+from fewshot.tasks.segmentation.masks.coco import coco_files, coco_rows
+from fewshot.tasks.segmentation.masks.files import MaskFiles, rows_of_files
 from fewshot.tasks.segmentation.masks.folder import Part, parts_of_folder, read_folder
 from fewshot.tasks.segmentation.masks.pairs import has_suffixed_masks
 from fewshot.tasks.segmentation.masks.published import (
@@ -22,21 +23,20 @@ from fewshot.tasks.segmentation.masks.published import (
     read_voc,
     voc_root,
 )
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import assembled
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ROOT = "dataset.root"
 EXPECTED = "a folder with images/ and masks/, or in the layout of VOC, Cityscapes, ADE20K or COCO"
 
 
-def load_folder(settings: Mapping[str, Any], options: Options) -> MaskDataset:
+def load_folder(settings: Mapping[str, Any], options: MaskOptions) -> MaskDataset:
     """The data set of a folder, in any layout that is told apart.
 
     Parameters
     ----------
     settings : mapping
         ``root``.
-    options : Options
+    options : MaskOptions
 
     Raises
     ------
@@ -46,14 +46,14 @@ def load_folder(settings: Mapping[str, Any], options: Options) -> MaskDataset:
     root = existing(settings.get("root"), options)
     name = options.name or root.resolve().name
     if coco := coco_files(root, options.annotations):
-        source = coco_source(root, coco, options, name)
+        source = coco_rows(root, coco, options, name)
     else:
         files = files_of(root, options)
-        source = source_of_files(files, name, options.max_pixels, options.digests)
+        source = rows_of_files(files, name, options.max_pixels, options.digests)
     return assembled(source, options.group, options.on_error, options.cache)
 
 
-def existing(root: Any, options: Options) -> Path:
+def existing(root: Any, options: MaskOptions) -> Path:
     """The folder of a data set: `root`, or that of its name among all data sets."""
     if not root and options.data and options.name and is_folder(options.data / options.name):
         return options.data / options.name
@@ -74,7 +74,7 @@ def existing(root: Any, options: Options) -> Path:
     return folder
 
 
-def files_of(root: Path, options: Options) -> MaskFiles:
+def files_of(root: Path, options: MaskOptions) -> MaskFiles:
     """Images and masks of a folder, by its layout.
 
     Raises
@@ -98,6 +98,13 @@ def files_of(root: Path, options: Options) -> MaskFiles:
 
 def _no_layout(root: Path) -> FewshotError:
     subs = [printable(folder.name) for folder in sub_folders(root)]
+    near = [folder for folder in (*sub_folders(root), root.resolve().parent) if _has_layout(folder)]
+    if len(near) == 1:
+        return FewshotError(
+            ROOT,
+            f"expected {EXPECTED}, got {printable(str(root))!r}",
+            f"Did you mean dataset.root={printable(str(near[0]))}?",
+        )
     held = f"the folders {', '.join(subs[:8])}" if subs else "no folder"
     return FewshotError(
         ROOT,
@@ -105,3 +112,8 @@ def _no_layout(root: Path) -> FewshotError:
         "Put images into images/ and their masks, PNG files of class numbers with the same names, "
         "into masks/.",
     )
+
+
+def _has_layout(folder: Path) -> bool:
+    """Whether a folder has images and masks, as far as the names of folders say."""
+    return bool(parts_of_folder(folder)) or voc_root(folder) is not None or is_cityscapes(folder)

@@ -60,20 +60,18 @@ def part_lists(folder: Path) -> dict[str, Path]:
         Two for one part.
     """
     lists: dict[str, Path] = {}
-    for word, part in SUBSET_NAMES.items():
-        file = folder / f"{word}.txt"
-        if not is_file(file):
+    for file in sorted(folder.iterdir()):
+        part = SUBSET_NAMES.get(file.stem.casefold())
+        if part is None or file.suffix.casefold() != ".txt" or not is_file(file):
             continue
         other = lists.setdefault(part, file)
-        if other != file and not _same(other, file):
+        if other != file and not other.samefile(file):
             raise FewshotError(
-                ROOT, f"{other.name!r} and {file.name!r} in {folder} are lists of the same part"
+                ROOT,
+                f"{other.name!r} and {file.name!r} in {folder} are lists of the same part",
+                "Remove one of them.",
             )
     return lists
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.samefile(second)
 
 
 def read_names(file: Path, rows: Mapping[str, int], where: str, argument: str = ROOT) -> list[int]:

@@ -184,6 +184,11 @@ def refuse_unused(pairs: Pairs, folder: Path) -> None:
         mask = printable(str(pairs.unused[0]))
         others = f", nor have {len(pairs.unused) - 1} others" if pairs.unused[1:] else ""
         problem = f"mask {mask!r} has no image in {printable(str(folder))}{others}"
+        beside = OtherFiles()
+        image_files(folder, ROOT, beside)
+        if unread := beside.unread(folder):
+            problem += f"; {unread_amounts(unread)} there cannot be read"
+            raise FewshotError(ROOT, problem, unread_remedy(unread))
         raise FewshotError(ROOT, problem, f"{NAMING} Or remove it.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "WEBP": "WebP", "AVIF": "AVIF", "HEIF": 
 WHITE = 255
 MOST_CLASSES = 32767
 LARGEST_BYTE = 255
+WIDE_WHITE = 65535
+SCALES = {"L;2": 85, "L;4": 17}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class PixelRules:
     reduce_zero_label: bool = False
     colours: ColourTable | None = None
     numbers: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def white_ignored(self) -> bool:
+        """Whether 255 is a value of no class, where values are numbers of classes."""
+        return WHITE in self.ignored and not self.binary and self.colours is None
 
     @property
     def text(self) -> str:
@@ -148,7 +155,12 @@ def class_numbers(image: Image.Image, rules: PixelRules, name: str) -> NDArray[n
         coloured = _by_colour(image, rules.colours, name)
         if coloured is not None:
             return coloured
+    scale = 1 if rules.binary else _scale(image)
     values = _values(image, name)
+    if scale > 1:
+        values = values // scale
+    if rules.colours is not None:
+        return _by_order(values, rules, name)
     if rules.numbers:
         return _listed(values, rules.numbers)
     return _numbers(values, rules, name)
@@ -179,6 +191,20 @@ def _values(image: Image.Image, name: str) -> NDArray:
     raise FewshotError(
         ROOT, problem, "Save masks as PNG of one channel, with the class number of every pixel."
     )
+
+
+def _scale(image: Image.Image) -> int:
+    """What Pillow multiplies numbers of a grey PNG of 2 or 4 bits by when it loads them."""
+    tiles = getattr(image, "tile", None)
+    return SCALES.get(str(tiles[0][3]), 1) if image.format == "PNG" and tiles else 1
+
+
+def _by_order(values: NDArray, rules: PixelRules, name: str) -> NDArray[np.int16]:
+    """Class numbers of a mask without colours: numbers of the lines of the table of colours."""
+    assert rules.colours is not None
+    lines = np.array(rules.colours.order, np.int16)
+    plain = _numbers(values, replace(rules, classes=len(lines)), name)
+    return np.where(plain == IGNORED, np.int16(IGNORED), lines[plain])
 
 
 def _whole(values: NDArray, name: str) -> NDArray[np.int64]:
@@ -222,8 +248,9 @@ def _numbers(values: NDArray, rules: PixelRules, name: str) -> NDArray[np.int16]
 
 def _two(values: NDArray, ignored: NDArray, rules: PixelRules, name: str) -> NDArray[np.int16]:
     """0 and 1 from masks of 0 and 255, or of 0 and 1."""
-    outside = ~ignored & ~np.isin(values, (0, 1, WHITE))
-    mixed = bool((values == 1).any() and (values == WHITE).any())
+    white = WIDE_WHITE if values.max(initial=0) > WHITE else WHITE
+    outside = ~ignored & ~np.isin(values, (0, 1, white))
+    mixed = bool((values == 1).any() and (values == white).any())
     if outside.any() or mixed:
         count = int(outside.sum())
         example = int(values[outside][0]) if count else 1
@@ -283,13 +310,13 @@ def _by_colour(image: Image.Image, table: ColourTable, name: str) -> NDArray[np.
             f"mask {name!r} has an alpha channel with transparent pixels, which have no colour",
             "Save masks as PNG without alpha channel.",
         )
-    if image.mode not in ("RGB", "RGBA", "PA", "LA", "P"):
+    if image.mode == "P":
+        return _by_palette(image, table)
+    if image.mode not in ("RGB", "RGBA", "PA", "LA"):
         return None
     numbers, unknown = table.numbers_of(np.asarray(image.convert("RGB")))
     if not unknown.any():
         return numbers
-    if image.mode == "P":
-        return None
     pixels = np.asarray(image.convert("RGB"))[unknown]
     colours, counts = np.unique(pixels, axis=0, return_counts=True)
     most = int(np.argmax(counts))
@@ -300,3 +327,13 @@ def _by_colour(image: Image.Image, table: ColourTable, name: str) -> NDArray[np.
         f"{others}, which {table.origin} does not have",
         "Add it there, with the name void where its pixels are of no class.",
     )
+
+
+def _by_palette(image: Image.Image, table: ColourTable) -> NDArray[np.int16] | None:
+    """Class numbers by the colours of a palette; None if it has others than the table."""
+    colours = np.zeros((256, 3), np.uint8)
+    listed = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    colours[: len(listed)] = listed
+    numbers, unknown = table.numbers_of(colours)
+    values = np.asarray(image)
+    return None if unknown[values].any() else numbers[values]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fewshot.datasets.walk import image_files, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError, expect
+from fewshot.tasks.segmentation.masks.colours import voc_table
 from fewshot.tasks.segmentation.masks.files import MaskFiles
 from fewshot.tasks.segmentation.masks.folder import (
     Part,
@@ -19,7 +20,7 @@ from fewshot.tasks.segmentation.masks.lists import part_lists, read_names
 from fewshot.tasks.segmentation.masks.names import ADE20K, CITYSCAPES, VOC
 from fewshot.tasks.segmentation.masks.pairs import paired, refuse_missing
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, rules_of
-from fewshot.tasks.segmentation.masks.settings import Options
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 ROOT = "dataset.root"
 LISTS = Path("ImageSets", "Segmentation")
@@ -47,7 +48,7 @@ def voc_root(root: Path) -> Path | None:
     return held[0] if held else None
 
 
-def read_voc(root: Path, options: Options) -> MaskFiles:
+def read_voc(root: Path, options: MaskOptions) -> MaskFiles:
     """PASCAL VOC's layout, also as annotation tools export it.
 
     Supports are drawn from ``train.txt`` of ``ImageSets/Segmentation`` and ``val.txt``, whose masks
@@ -91,7 +92,7 @@ def read_voc(root: Path, options: Options) -> MaskFiles:
     kept, support, queries, used = chosen(rows, everything, root)
     classnames, table = classes_of(root, options)
     if classnames is None and not options.binary:
-        classnames = VOC
+        classnames, table = VOC, voc_table(VOC)
     rules = rules_of(
         None if classnames is None else len(classnames),
         options.binary,
@@ -121,7 +122,7 @@ def is_cityscapes(root: Path) -> bool:
     return is_folder(root / "leftImg8bit") and is_folder(root / "gtFine")
 
 
-def read_cityscapes(root: Path, options: Options) -> MaskFiles:
+def read_cityscapes(root: Path, options: MaskOptions) -> MaskFiles:
     """Cityscapes' layout: 19 classes; supports from ``train``, segmented is ``val``.
 
     The group of an image is its city.
@@ -182,7 +183,7 @@ def ade20k_parts(root: Path) -> list[Part]:
     return parts if first is not None and first.name.startswith(ADE20K_IMAGES) else []
 
 
-def read_ade20k(root: Path, parts: list[Part], options: Options) -> MaskFiles:
+def read_ade20k(root: Path, parts: list[Part], options: MaskOptions) -> MaskFiles:
     """ADE20K's layout: 150 classes, 0 is of no class; segmented is ``validation``."""
     files = read_folder(root, parts, replace(options, reduce_zero_label=True))
     facts = {**files.facts, "layout": "ade20k"}

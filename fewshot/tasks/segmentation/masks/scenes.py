@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import MaskSource, assembled
+from fewshot.tasks.segmentation.masks.rows import MaskRows
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 # Part of the fingerprint: to be raised with every change of what is drawn.
 VERSION = 1
@@ -74,7 +75,7 @@ def load_scenes(
         return [hashlib.sha256(f"{key} {path}".encode()).hexdigest() for path in paths]
 
     return assembled(
-        MaskSource(
+        MaskRows(
             name=name,
             paths=paths,
             masks=tuple(f"{path}, mask" for path in paths),
@@ -181,7 +182,7 @@ def _shape(rng: np.random.Generator, shape: str, x: NDArray, y: NDArray) -> NDAr
     return np.asarray(bars)
 
 
-def load_settings(settings: Mapping[str, Any], options: Options) -> MaskDataset:
+def load_settings(settings: Mapping[str, Any], options: MaskOptions) -> MaskDataset:
     """The scenes that the settings of ``dataset=scenes`` describe."""
     named = {key: settings[key] for key in ("seed", "train", "test", "size") if key in settings}
     return load_scenes(options.name or "scenes", cache=options.cache, **named)

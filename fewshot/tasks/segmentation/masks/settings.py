@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class MaskOptions:
     """Checked settings of masks, and where things are kept.
 
     Attributes
@@ -48,7 +48,7 @@ class Options:
     cache: Path | None = None
 
 
-def options_of(settings: Mapping[str, Any], places: Places | None = None) -> Options:
+def options_of(settings: Mapping[str, Any], places: Places | None = None) -> MaskOptions:
     """The settings of the group ``dataset`` that concern masks.
 
     Raises
@@ -56,9 +56,9 @@ def options_of(settings: Mapping[str, Any], places: Places | None = None) -> Opt
     FewshotError
         One of a wrong type.
     """
-    named = Options.__dataclass_fields__.keys() - {"data", "digests", "cache"}
+    named = MaskOptions.__dataclass_fields__.keys() - {"data", "digests", "cache"}
     values = {key: settings[key] for key in named if key in settings}
-    options = Options(
+    options = MaskOptions(
         **values,
         data=places.data if places else None,
         digests=places.digests if places else None,

@@ -15,14 +15,14 @@ from fewshot.datasets.images import UnreadableImageError
 from fewshot.datasets.published import data_folder
 from fewshot.datasets.torchvision_build import build, expect_source
 from fewshot.exceptions import FewshotError, expect, expect_bool, suggestion
+from fewshot.tasks.segmentation.masks.assembly import assembled
 from fewshot.tasks.segmentation.masks.base import MaskDataset
-from fewshot.tasks.segmentation.masks.files import MaskFiles, source_of_files
+from fewshot.tasks.segmentation.masks.files import MaskFiles, rows_of_files
 from fewshot.tasks.segmentation.masks.folder import chosen
 from fewshot.tasks.segmentation.masks.names import VOC
 from fewshot.tasks.segmentation.masks.pixels import PixelRules
 from fewshot.tasks.segmentation.masks.published import is_cityscapes, read_cityscapes
-from fewshot.tasks.segmentation.masks.settings import Options
-from fewshot.tasks.segmentation.masks.source import assembled
+from fewshot.tasks.segmentation.masks.settings import MaskOptions
 
 PETS = ("background", "pet")
 # A trimap has 1 for the pet, 2 for what is around it, 3 for the border, which is of no class.
@@ -30,7 +30,7 @@ TRIMAP = ((1, 1), (2, 0))
 
 
 @dataclass(frozen=True)
-class Plan:
+class LibrarySet:
     """How a class of torchvision is used.
 
     Attributes
@@ -72,14 +72,14 @@ def matrix_mask(file: Path) -> Image.Image:
 
 TRAIN_VAL = {"train": "train", "validation": "val"}
 PLANS = {
-    "VOCSegmentation": Plan(
+    "VOCSegmentation": LibrarySet(
         "image_set", TRAIN_VAL, "images", "masks", VOC, PixelRules(len(VOC)), {}
     ),
-    "SBDataset": Plan(
+    "SBDataset": LibrarySet(
         "image_set", TRAIN_VAL, "images", "masks", VOC, PixelRules(len(VOC)),
         {"mode": "segmentation"}, matrix_mask,
     ),
-    "OxfordIIITPet": Plan(
+    "OxfordIIITPet": LibrarySet(
         "split", {"train": "trainval", "test": "test"}, "_images", "_segs", PETS,
         PixelRules(2, (), numbers=TRIMAP), {"target_types": "segmentation"},
     ),
@@ -87,14 +87,14 @@ PLANS = {
 SOURCES = (*PLANS, "Cityscapes")
 
 
-def load_torchvision(settings: Mapping[str, Any], options: Options) -> MaskDataset:
+def load_torchvision(settings: Mapping[str, Any], options: MaskOptions) -> MaskDataset:
     """A data set of torchvision with masks, from its folder.
 
     Parameters
     ----------
     settings : mapping
         ``source``, ``card``, ``root``, ``options``, ``download`` of ``dataset=torchvision``.
-    options : Options
+    options : MaskOptions
 
     Raises
     ------
@@ -119,11 +119,11 @@ def load_torchvision(settings: Mapping[str, Any], options: Options) -> MaskDatas
         files = _cityscapes(folder, options)
     else:
         files = _files(source, folder, dict(settings.get("options") or {}), download, facts)
-    made = source_of_files(files, name, options.max_pixels, options.digests)
+    made = rows_of_files(files, name, options.max_pixels, options.digests)
     return assembled(made, options.group, options.on_error, options.cache)
 
 
-def _cityscapes(folder: Path, options: Options) -> MaskFiles:
+def _cityscapes(folder: Path, options: MaskOptions) -> MaskFiles:
     expect(
         is_cityscapes(folder),
         "dataset.root",
@@ -166,7 +166,7 @@ def _files(
     )
 
 
-def _pairs(made: Any, plan: Plan, source: str) -> Sequence[tuple[Path, Path]]:
+def _pairs(made: Any, plan: LibrarySet, source: str) -> Sequence[tuple[Path, Path]]:
     """Files of images and masks, sorted by the name of the image."""
     images, masks = getattr(made, plan.images, None), getattr(made, plan.masks, None)
     if not images or masks is None or len(images) != len(masks):

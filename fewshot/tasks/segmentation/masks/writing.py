@@ -9,6 +9,7 @@ from PIL import Image
 
 from fewshot.exceptions import expect
 from fewshot.tasks.segmentation.masks.base import IGNORED, MaskDataset
+from fewshot.tasks.segmentation.masks.colours import voc_colours
 
 IGNORE_VALUE = 255
 
@@ -37,6 +38,8 @@ def write_folder(dataset: MaskDataset, path: str | Path) -> Path:
     folder = Path(path)
     names = [Path(file).with_suffix("").as_posix().replace("/", "_") for file in
              dataset.images.paths]  # fmt: skip
+    if len(set(names)) < len(names):
+        names = [f"{row:05d}_{name}" for row, name in enumerate(names)]
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for row, name in enumerate(names):
@@ -44,25 +47,15 @@ def write_folder(dataset: MaskDataset, path: str | Path) -> Path:
         mask = dataset.read_mask(row)
         values = np.where(mask == IGNORED, IGNORE_VALUE, mask).astype(np.uint8)
         image = Image.fromarray(values)
-        image.putpalette(palette().reshape(-1).tolist())
+        image.putpalette(voc_colours().reshape(-1).tolist())
         image.save(folder / "masks" / f"{name}.png")
     _write_lines(folder / "classes.txt", list(dataset.classnames))
-    if dataset.queries is not None:
+    if dataset.queries is not None or len(dataset.support) < len(dataset):
         _write_lines(folder / "train.txt", [names[row] for row in dataset.support])
+    if dataset.queries is not None:
         _write_lines(folder / "test.txt", [names[row] for row in dataset.queries])
     return folder
 
 
 def _write_lines(file: Path, lines: list[str]) -> None:
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def palette() -> np.ndarray:
-    """Colours of 256 class numbers, as PASCAL VOC has them (256, 3), uint8.
-
-    Bit k of red, green and blue, from the highest, is bit 3k, 3k + 1 and 3k + 2 of the number.
-    """
-    numbers = np.arange(256)
-    bits = np.arange(8)
-    channels = (numbers[:, None, None] >> (3 * bits + np.arange(3)[:, None])) & 1
-    return (channels << (7 - bits)).sum(-1).astype(np.uint8)

@@ -1,6 +1,7 @@
 """Tokens of images: their grid, their place, the networks of several strides."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from fewshot.backbones.base import Backbone, DenseEncoder
 from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
+from fewshot.hardware import torch_threads
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, on_grid
 
 
@@ -142,6 +144,27 @@ def test_threads_give_the_same_tokens(tiny_backbone):
         together = list(pool.map(shared.tokens, images))
     for first, second in zip(alone, together, strict=True):
         assert torch.equal(first, second.features)
+
+
+def test_an_image_is_one_core_s_whatever_the_number_of_cores():
+    """Sums that cores share have other last bits."""
+
+    class Watched(Pyramid):
+        def load_dense(self, device, layers="multilayer"):
+            encoder = super().load_dense(device, layers)
+
+            def encode(images):
+                cores.append(torch.get_num_threads())
+                return encoder.encode(images)
+
+            return replace(encoder, encode=encode)
+
+    cores = []
+    features = DenseFeatures(Watched())
+    with torch_threads(3):
+        features.tokens(picture(20, 20))
+        assert torch.get_num_threads() == 3
+    assert cores == [1]
 
 
 def test_multiply_adds_grow_with_the_input(tiny_backbone):

@@ -1,5 +1,7 @@
 """Folders of images and masks: layouts, parts, names, kinds of masks."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -295,3 +297,51 @@ def test_written_folders_are_read_again(tmp_path):
         other = by_name[path.replace("/", "_")]
         np.testing.assert_array_equal(data.read_mask(other), scenes.read_mask(row))
         assert data.images.read(other).tobytes() == scenes.images.read(row).tobytes()
+
+
+def grey_png(values, bits):
+    """A grey PNG of 2 or 4 bits a pixel with these very numbers, as other programs write it."""
+    height, width = values.shape
+    per_byte = 8 // bits
+    wide = np.pad(values, ((0, 0), (0, -width % per_byte))).reshape(height, -1, per_byte)
+    rows = (wide << (8 - bits * (np.arange(per_byte) + 1))).sum(-1).astype(np.uint8)
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + check
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([bits, 0, 0, 0, 0])
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_numbers_of_few_bits_are_not_scaled(streets, bits):
+    values = streets.mask_of([2, 1, 0])
+    (streets.root / "masks" / "a_1.png").write_bytes(grey_png(values, bits))
+    np.testing.assert_array_equal(streets.load().read_mask(0), values)
+
+
+def test_two_values_of_16_bits(folder):
+    folder.pair("a", (folder.mask_of([0, 0, 1]) * 65535).astype(np.uint16))
+    assert folder.load(binary=True).presence().tolist() == [[80, 40]]
+
+
+def test_numbers_beside_a_table_of_colours_are_its_lines(folder):
+    folder.write("classes.csv", "name,r,g,b\nroad,1,2,3\nvoid,0,0,0\nsky,4,5,6\n")
+    folder.pair("a", folder.mask_of([0, 1, 2, 255]))
+    data = folder.load()
+    assert data.classnames == ("road", "sky")
+    assert data.read_mask(0)[0, :4].tolist() == [0, IGNORED, 1, IGNORED]
+
+
+def test_folders_of_parts_are_no_groups(folder):
+    for part, name in (("train", "a_1"), ("train", "b_1"), ("val", "a_2")):
+        folder.pair(name, folder.mask_of([0, 1]), images=f"images/{part}", masks=f"masks/{part}")
+    assert folder.load(group="^[^_]+").groups == ("a", "b", "a")
+
+
+def test_lists_in_any_case(streets):
+    (streets.root / "test.txt").rename(streets.root / "Test.TXT")
+    assert streets.load().queries.tolist() == [2, 3]
