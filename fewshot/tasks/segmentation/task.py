@@ -39,6 +39,7 @@ class Segmentation(Task):
     estimators = "fewshot.tasks.segmentation.estimators:estimators"
     sampling = "fewshot.tasks.segmentation.settings:draw_sampling_of"
     source = "fewshot.tasks.segmentation.source:MaskSource"
+    forecast = "fewshot.evaluation.predict_masks:predict_masks"
     defaults: ClassVar[Mapping[str, Any]] = {
         "dataset": "scenes",
         "episodes": "per_class",
