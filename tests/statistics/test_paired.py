@@ -9,6 +9,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.statistics.paired import (
     all_pairs,
     compare_on_episodes,
+    compare_values,
     differences,
     mean_difference,
     rank_test,
@@ -148,3 +149,21 @@ def test_pairing_takes_out_what_both_share():
     assert (alike["equal"], alike["p"]) == (300, 1)
     with pytest.raises(FewshotError, match="same episodes"):
         compare_on_episodes(first, shared[:-1], *rows)
+
+
+def test_values_by_episode_alone_have_an_interval_over_episodes():
+    rng = np.random.default_rng(5)
+    shared = rng.normal(0.5, 0.2, 40)
+    first, second = shared + 0.03 + rng.normal(0, 0.01, 40), shared.copy()
+    second[3] = np.nan
+    result = compare_values(first, second)
+    gap = np.delete(first - second, 3)
+    interval = result["intervals"].pop("episodes")
+    assert not result["intervals"]  # nothing is known of the images
+    assert interval["mean"] == pytest.approx(gap.mean())
+    half = 1.959964 * gap.std(ddof=1) / 39**0.5
+    assert interval["upper"] - interval["mean"] == pytest.approx(half, rel=1e-5)
+    assert result["better"] + result["equal"] + result["worse"] == 39
+    assert result["better"] == (gap > 0).sum() and result["p"] < 1e-3
+    with pytest.raises(FewshotError, match="no episode in which both have a value"):
+        compare_values(first, np.full(40, np.nan))

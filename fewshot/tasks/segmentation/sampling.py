@@ -153,7 +153,7 @@ def _too_few(
     name, images = dataset.classnames[few[0]], len(members[few[0]])
     others = f", and {len(few) - 1} more classes" * (len(few) > 1)
     with_pixels = "" if min_pixels == 1 else f" of {min_pixels} pixels or more"
-    if images == 0:
+    if images == 0 and min_pixels == 1:
         return FewshotError(
             "episodes.shots",
             f"the class {name!r} has no pixel in the support part of {dataset.name}{others}",
@@ -164,7 +164,8 @@ def _too_few(
         "episodes.shots",
         f"expected {counted(needed, 'annotated image')}{with_pixels} of every class, and {name!r} "
         f"of {dataset.name} has {images}{others}",
-        f"Set episodes.shots={images} or less, or episodes.min_images=drop.",
+        f"Set {f'episodes.shots={images} or less' if images else 'episodes.min_pixels=1'}, or "
+        "episodes.min_images=drop.",
     )
 
 

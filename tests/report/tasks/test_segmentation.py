@@ -296,3 +296,11 @@ def test_pictures_are_not_printed(segmented):
     assert picture not in table_text(rows) and "data:image/webp;base64 (" in table_text(rows)
     assert picture in csv_text(rows)
     assert "data:x" in table_text(pd.DataFrame({"name": ["data:x"]}))
+
+
+def test_what_is_logged(segmented):
+    logged = list(report_of("segmentation").task.metrics(segmented.summary["cells"][0]))
+    assert [(name, step) for name, step, _ in logged] == [
+        ("miou", 1), ("pixel_accuracy", 1), ("dice", 1),
+    ]  # fmt: skip
+    assert all(0 < value < 1 for _, _, value in logged)
