@@ -52,8 +52,7 @@ def main(argv: Sequence[str]) -> int:
         texts = [error.argument, error.problem, error.remedy]
         for run, here in words.items():
             texts = [text.replace(run, here) for text in texts]
-        if texts[0] == "segmentation.size":
-            texts[0] = "--size"
+        texts[0] = texts[0].removeprefix("segmentation.")
         if texts[0] in OPTIONS:
             texts[0] = f"--{texts[0]}"
         elif texts[0] == "images":

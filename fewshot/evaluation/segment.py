@@ -308,7 +308,7 @@ def mask_source(
             argument,
             "expected a folder with images/ and masks/, a MaskDataset or a name of `fewshot list "
             f"datasets`, got {like!r}",
-            suggestion(str(like), options_of("dataset")),
+            suggestion(str(like), options_of("dataset")) if str(like).isidentifier() else "",
         )
     if weights is not None:
         words.append(f"paths.weights={weights}")

@@ -56,6 +56,12 @@ class Segmentation(Task):
         "sampler": "per_class",
     }
 
+    def estimate(self, evaluation: SegmentationEvaluation) -> str:
+        """Numbers of images, draws and cells, and the time of the features."""
+        from fewshot.tasks.segmentation.estimate import segmentation_estimate
+
+        return segmentation_estimate(evaluation)
+
     def run(self, evaluation: SegmentationEvaluation) -> TaskOutput:
         """Segment the queries of all draws by all heads in one pass over them."""
         from fewshot.tasks.segmentation.run import segmentation_run
