@@ -8,7 +8,7 @@ from fewshot.tasks.segmentation.masks import load_masks
 from fewshot.tasks.segmentation.masks.writing import write_folder
 
 # Random filters at a stride of 8: enough to tell textures apart, and fast.
-NETWORK = '''
+NETWORK = """
 import torch
 from torch import nn
 
@@ -26,7 +26,7 @@ class Filters(nn.Module):
 
 def filters():
     return Filters()
-'''
+"""
 
 
 @pytest.fixture(scope="session")
