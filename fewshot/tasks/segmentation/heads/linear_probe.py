@@ -81,9 +81,8 @@ class LinearProbe(LinearDenseHead):
             for image in held_out:
                 scores = torch.einsum("td,lnd->ltn", image.tokens.float(), weights)
                 for rate, score in enumerate(scores + biases[:, None]):
-                    confusions[rate] += token_confusion(score, image.labels)
-        ious = [mean_iou(confusion) for confusion in confusions]
-        return RATES[max(range(len(RATES)), key=lambda rate: ious[rate])]
+                    confusions[rate] += token_confusion(score, image.labels).cpu()
+        return RATES[int(mean_iou(confusions).nan_to_num(-1).argmax())]
 
     def _trained(
         self, support: DenseSupport, rates: Sequence[float], seed: int
