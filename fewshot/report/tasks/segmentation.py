@@ -145,6 +145,7 @@ class SegmentationReport(TaskReport):
         ways = len({cell["ways"] for cell in cells}) > 1
         named = [column for column in named_columns(self, cells) if ways or column[0] != "ways"]
         main, *others = measured_columns(self, cells)
+        binary = all(cell["ways"] == 2 for cell in cells)  # FB-IoU is mIoU then
         means = {f"{self.title(m.name)} %": m.name for m in self.task.measures}
         columns = [*named, main]
         if any("images" in intervals_of(self.task, cell, "miou") for cell in cells):
@@ -152,7 +153,7 @@ class SegmentationReport(TaskReport):
         columns += [
             (self.title(means[title]), self._mean(means[title]))
             for title, _ in others
-            if title in means
+            if title in means and not (binary and means[title] == "fb_iou")
         ]
         columns.append((self.title("images"), lambda cell: f"{typed(cell)['support_images']:.4g}"))
         if any(main_row(cell) for cell in cells):

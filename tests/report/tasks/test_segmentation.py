@@ -80,6 +80,8 @@ def test_columns_that_only_some_runs_have(segmented):
     assert not {"predicted", "MAE", "coverage"} & set(header.split())
     assert "mean IoU of foreground and background" in text and "predicted from" not in text
     assert " 1,369 tokens" not in text  # they differ: in a column
+    # Of background and one class FB-IoU is mIoU.
+    assert "FB-IoU" not in summary_table([cell | {"ways": 2} for cell in cells])
 
 
 def test_sentences(segmented):
