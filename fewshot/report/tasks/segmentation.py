@@ -255,8 +255,10 @@ class SegmentationReport(TaskReport):
         yield "classes", listed(typed(cell)["classnames"])
         for number in self._costs():
             yield number.title.lower(), f"{number.text(self.number(cell, number))} {number.unit}"
+        costs = {number.key for number in self.numbers}
         for part, seconds in (typed(cell).get("seconds") or {}).items():
-            yield f"seconds, {part}", f"{seconds:.3g}"
+            if part not in costs:
+                yield part.replace("_", " "), f"{seconds:.3g} s"
         for note in typed(cell).get("notes") or ():
             yield "note", note
         yield from ((name, str(fact)) for name, fact in (typed(cell).get("facts") or {}).items())

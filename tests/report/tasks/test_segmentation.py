@@ -302,6 +302,14 @@ def test_pictures_are_not_printed(segmented):
     assert "data:x" in table_text(pd.DataFrame({"name": ["data:x"]}))
 
 
+def test_facts(segmented):
+    facts = dict(report_of("segmentation").facts(segmented.summary["cells"][0]))
+    assert (facts["sampler"], facts["resolution"]) == ("per_class", "tokens=1369")
+    assert (facts["input"], facts["compute"]) == ("0.69 Mpx", "7.1 GFLOPs")
+    assert (facts["features"], facts["bank"]) == ("0.63 s an image", "3.2 s")
+    assert "bicyclist" in facts["classes"] and "seconds" not in facts
+
+
 def test_what_is_logged(segmented):
     logged = list(report_of("segmentation").task.metrics(segmented.summary["cells"][0]))
     assert [(name, step) for name, step, _ in logged] == [
