@@ -53,6 +53,14 @@ def one_thread():
         yield
 
 
+@pytest.fixture(autouse=True)
+def one_thread_again():
+    """A run in this process takes all cores; the tests after it would have them for tiny arrays."""
+    yield
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def signals_arrive():
     """Programs of tests get signals also where a shell has started the tests in the background."""

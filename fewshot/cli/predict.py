@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,17 @@ from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts
+    from fewshot.tasks import Task
 
 # Arguments of `fewshot.predict` that are options here.
 OPTIONS = (
     "backbone", "head", "base", "unlabelled", "query", "calibrator", "level", "device", "weights",
     "size",
 )  # fmt: skip
+# Options that only labels of whole images have.
+OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
+                     "skip_unreadable")  # fmt: skip
+SETTING = re.compile(r"(dataset|backbone|segmentation)\.[\w.]+=.*", re.DOTALL)
 EPILOG = """\
 examples:
   fewshot predict my_images
@@ -26,13 +32,16 @@ examples:
   fewshot predict my_images --backbone efficientnet_lite0,resnet18 --scores
   fewshot predict my_images --base other_labelled_classes
   fewshot predict my_images --unlabelled camera_roll
+  fewshot predict my_scenes --task segmentation
   fewshot predict my_images --query to_label --output labels.csv
 """
 
 
 def main(argv: Sequence[str]) -> int:
     """Print predicted errors, and labels of query images."""
-    arguments = _parser().parse_args(argv)
+    settings = [word for word in argv if SETTING.fullmatch(word)]
+    arguments = _parser().parse_args([word for word in argv if word not in settings])
+    arguments.settings = settings
     try:
         return _predict(arguments)
     except FewshotError as error:
@@ -43,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
         texts = [error.argument, error.problem, error.remedy]
         for run, here in words.items():
             texts = [text.replace(run, here) for text in texts]
+        texts[0] = texts[0].removeprefix("segmentation.")
         if texts[0] in OPTIONS:
             texts[0] = f"--{texts[0]}"
         elif texts[0] == "images":
@@ -52,12 +62,22 @@ def main(argv: Sequence[str]) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.evaluation.notices import OnTerminal
-    from fewshot.evaluation.predict import predict
+    from fewshot.evaluation.predict import HEADS, predict
+    from fewshot.tasks import task_named
 
+    task = task_named(arguments.task)
+    if task.forecast is None:
+        raise FewshotError("--task", f"nothing is predicted from a folder for {task.name}")
+    if not task.takes_features:
+        return _predict_for(task, arguments)
+    if arguments.settings:
+        raise FewshotError(arguments.settings[0], f"{task.name} takes options, and no settings")
+    if arguments.size is not None and not arguments.size.isdecimal():
+        raise FewshotError("--size", f"expected a number of pixels, got {arguments.size!r}")
     forecasts = predict(
         arguments.support,
         backbone=_names(arguments.backbone),
-        head=_names(arguments.head),
+        head=_names(arguments.head or ",".join(HEADS)),
         base=arguments.base,
         unlabelled=arguments.unlabelled,
         query=arguments.query,
@@ -66,7 +86,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         on_error="skip" if arguments.skip_unreadable else "raise",
         device=arguments.device,
         weights=arguments.weights,
-        size=arguments.size,
+        size=None if arguments.size is None else int(arguments.size),
         notices=OnTerminal(),
     )
     labels = forecasts.labels() if arguments.query else []
@@ -90,6 +110,36 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
+    """Print what is predicted for a task with data of its own."""
+    from fewshot import __version__
+    from fewshot.evaluation.notices import OnTerminal
+    from fewshot.importing import attribute_at
+
+    for name in OF_CLASSIFICATION:
+        if getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            raise FewshotError(option, f"expected none with --task {task.name}")
+    heads = {} if arguments.head is None else {"head": _names(arguments.head)}
+    forecasts = attribute_at(str(task.forecast))(
+        arguments.support,
+        backbone=_names(arguments.backbone),
+        level=arguments.level,
+        options={} if arguments.size is None else {"size": arguments.size},
+        settings=arguments.settings,
+        device=arguments.device,
+        weights=arguments.weights,
+        notices=OnTerminal(),
+        **heads,
+    )
+    if arguments.json:
+        content = {"fewshot": __version__, **forecasts.as_json()}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        print(forecasts)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fewshot predict",
@@ -105,14 +155,19 @@ def _parser() -> argparse.ArgumentParser:
         "get unit length as those of images do",
     )
     parser.add_argument(
+        "--task", default="classification", metavar="NAME",
+        help="segmentation: the mean IoU, from images/ and masks/ (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "-b", "--backbone", metavar="NAMES", default="efficientnet_lite0",
         help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
         "torchvision:MODEL/PRETRAINED, open_clip:MODEL/PRETRAINED, resnet12:FILE, "
         "callable:MODULE:FUNCTION (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--head", metavar="NAMES", default="ncm,lda",
-        help="one or more, with commas; `fewshot list heads` (default: %(default)s)",
+        "--head", metavar="NAMES",
+        help="one or more, with commas; `fewshot list heads` (default: ncm,lda; of segmentation "
+        "pixel_lda,prototype)",
     )  # fmt: skip
     parser.add_argument(
         "--unlabelled", nargs="+", action="extend", metavar="PATH",
@@ -133,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--level", type=float, default=0.9, help="of the interval (%(default)s)")
     parser.add_argument("--skip-unreadable", action="store_true", help="pass over bad images")
     parser.add_argument("--weights", metavar="DIR", help="where weights are looked for first")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="input of the network")
+    parser.add_argument("--size", metavar="PIXELS", help="input of the network")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
     parser.add_argument(
         "--scores", action="store_true",

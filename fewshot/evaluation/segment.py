@@ -14,16 +14,18 @@ from PIL import Image
 
 from fewshot.backbones.settings import backbone_settings
 from fewshot.config.compose import settings_from
+from fewshot.config.nodes import options_of
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.evaluation.inputs import BACKBONE
 from fewshot.evaluation.mask_files import checked_target, mask_names, write_mask, write_overlay
 from fewshot.evaluation.named import create_objects, named_head
-from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 from fewshot.features.extraction.pipeline import ordered
 from fewshot.files import atomic_path, writing
 from fewshot.hardware import available_cores, device_named, torch_threads
+from fewshot.importing import is_target
 from fewshot.progress import stage
 from fewshot.tasks import task_named
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
@@ -299,10 +301,15 @@ def mask_source(
         given = like
     elif Path(str(like)).expanduser().is_dir():
         words += ["dataset=folder", f"dataset.root={like}"]
-    elif isinstance(like, str) and "/" not in like:
+    elif isinstance(like, str) and (like in options_of("dataset") or is_target(like)):
         words.append(f"dataset={like}")
     else:
-        raise FewshotError(argument, f"expected a folder with images/ and masks/, got {like!r}")
+        raise FewshotError(
+            argument,
+            "expected a folder with images/ and masks/, a MaskDataset or a name of `fewshot list "
+            f"datasets`, got {like!r}",
+            suggestion(str(like), options_of("dataset")) if str(like).isidentifier() else "",
+        )
     if weights is not None:
         words.append(f"paths.weights={weights}")
     own = [word for word in settings if not word.startswith("head.")]

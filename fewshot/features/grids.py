@@ -55,6 +55,7 @@ class Grids:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self.folder, self.dim = folder, dim
+        self._paths: dict[str, Path] = {}
 
     def begin(self, note: Mapping[str, Any]) -> None:
         """Create the folder and its note, which says what the grids are of; forget torn files."""
@@ -68,12 +69,15 @@ class Grids:
 
     def names(self) -> set[str]:
         """Hashes of the images that have a readable grid."""
-        return {path.name[:64] for path in files(self.folder) if self._read(path) is not None}
+        paths = [path for path in files(self.folder) if self._read(path) is not None]
+        self._paths = {path.name[:64]: path for path in paths}
+        return set(self._paths)
 
     def get(self, name: str) -> Grid | None:
         """The grid of an image by its hash; None without one, and where it is damaged."""
-        grids = (self._read(path) for path in self.folder.glob(f"{name}.*.npy"))
-        return next((grid for grid in grids if grid is not None), None)
+        if name not in self._paths:
+            self.names()
+        return self._read(self._paths[name]) if name in self._paths else None
 
     def put(self, name: str, grid: Grid) -> None:
         """Store a grid under the hash of its image, atomically.
@@ -85,6 +89,7 @@ class Grids:
         target = self.folder / f"{name}.{height}x{width}.npy"
         with atomic_path(target) as partial, partial.open("wb") as file:
             np.save(file, small, allow_pickle=False)
+        self._paths[name] = target
 
     def _read(self, path: Path) -> Grid | None:
         try:

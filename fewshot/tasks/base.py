@@ -232,6 +232,9 @@ class Task:
     defaults : mapping
         Options of groups, as ``{"dataset": "digits", "head": ["ncm"]}``, and settings by their
         dotted names, where they differ from ``conf/config.yaml``.
+    forecast : str, optional
+        ``package.module:function`` of ``fewshot predict --task NAME``: from a folder of labelled
+        images, backbones and heads to what is predicted of them.
     arguments : mapping
         Values of the arguments of `fewshot.evaluate` that are left at None.
     report : str
@@ -251,6 +254,7 @@ class Task:
     estimators: ClassVar[str] = "fewshot.estimators:estimators"
     sampling: ClassVar[str] = "fewshot.evaluation.sampling:sampling_of"
     source: ClassVar[str] = "fewshot.evaluation.sources:ConfiguredSource"
+    forecast: ClassVar[str | None] = None
     defaults: ClassVar[Mapping[str, Any]] = {}
     arguments: ClassVar[Mapping[str, Any]] = {
         "head": "ncm",

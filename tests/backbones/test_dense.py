@@ -12,11 +12,13 @@ from torchvision import models
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, DenseEncoder
-from fewshot.backbones.dense import check_layers, chosen_layers
+from fewshot.backbones.dense import check_layers, chosen_layers, intermediate_maps
 from fewshot.backbones.open_clip_features import dense_tower
 from fewshot.backbones.packaged import PackagedBackbone
 from fewshot.backbones.resnet12 import ResNet12, ResNet12Backbone
+from fewshot.backbones.stages import stage_maps
 from fewshot.backbones.timm import TimmBackbone
+from fewshot.backbones.token_maps import OfTorchvision
 from fewshot.exceptions import FewshotError
 
 CPU = torch.device("cpu")
@@ -207,10 +209,8 @@ def test_stages_of_packaged_networks(model, dims, folders):
 @pytest.mark.parametrize(
     ("name", "dims"),
     [
-        ("resnet18", (128, 256, 512)),
         ("mobilenet_v3_small", (24, 48, 576)),
         ("shufflenet_v2_x0_5", (48, 96, 1024)),
-        ("regnet_y_400mf", (104, 208, 440)),
     ],
 )
 def test_stages_of_torchvision_s_networks(folders, name, dims):
@@ -224,12 +224,23 @@ def test_stages_of_torchvision_s_networks(folders, name, dims):
         assert close(maps[-1].mean((2, 3)), backbone.load(CPU)(images(64, 96)))
 
 
-def test_maps_with_channels_last_are_turned(folders):
+def test_stages_of_residual_networks():
+    torch.manual_seed(0)
+    network = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1]).eval()
+    network.fc = torch.nn.Identity()
+    encoder = stage_maps(network, "resnet", CPU, "multilayer")
+    assert (encoder.strides, encoder.dims) == ((8, 16, 32), (128, 256, 512))
+    with torch.no_grad():
+        assert close(check(encoder)[-1].mean((2, 3)), network(images(64, 96)))
+
+
+def test_maps_with_channels_last_are_turned():
     """Those of Swin."""
     torch.manual_seed(0)
-    network = saved(models.get_model("swin_t", weights=None), folders.weights / "swin_t.pth")
-    backbone = load_backbone({"kind": "torchvision", "model": "swin_t"}, folders)
-    first, last = check(backbone.load_dense(CPU, [0, -1]))
+    network = models.SwinTransformer([4, 4], 8, [1, 1, 1, 1], [1, 2, 2, 2], [4, 4]).eval()
+    encoder = stage_maps(network, "swin", CPU, [0, -1])
+    assert (encoder.strides, encoder.dims) == ((4, 32), (8, 64))
+    first, last = check(encoder)
     batch = images(64, 96)
     with torch.no_grad():
         assert close(first, network.features[:2](batch).movedim(-1, 1))
@@ -242,9 +253,6 @@ def test_a_transformer_of_torchvision_at_its_size_and_at_others(folders):
         image_size=224, patch_size=32, num_layers=3, num_heads=2, hidden_dim=16, mlp_dim=32
     )
     torch.nn.init.normal_(network.encoder.pos_embedding)
-    from fewshot.backbones.dense import intermediate_maps
-    from fewshot.backbones.token_maps import OfTorchvision
-
     network.eval()
     encoder = intermediate_maps(OfTorchvision(network), "vit", CPU, "last")
     check(encoder)

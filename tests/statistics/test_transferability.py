@@ -46,10 +46,13 @@ def slow_logme(F, labels):
         alpha = beta = 1.0
         spectrum = np.linalg.eigvalsh(F.T @ F).clip(0)
         for _ in range(3000):
+            before = np.array([alpha, beta])
             m = beta * np.linalg.solve(alpha * np.eye(D) + beta * F.T @ F, F.T @ y)
             gamma = np.sum(beta * spectrum / (alpha + beta * spectrum))
             alpha = min(gamma / (m @ m), 1e8)  # infinite where the features explain nothing
             beta = (M - gamma) / np.sum((F @ m - y) ** 2)
+            if np.allclose(before, [alpha, beta], rtol=1e-10, atol=0):
+                break
         A = alpha * np.eye(D) + beta * F.T @ F
         m = beta * np.linalg.solve(A, F.T @ y)
         L = M / 2 * math.log(beta) + D / 2 * math.log(alpha) - M / 2 * math.log(2 * math.pi)

@@ -6,10 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fewshot.units import percent
+from fewshot.report.aligned import aligned, short, wrapped
+from fewshot.report.wording import plain
+from fewshot.units import counted, percent
 
 if TYPE_CHECKING:
+    from fewshot.evaluation.predict_masks import MaskForecasts
     from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
+
+LEFT_OUT = (
+    "Every annotated image was segmented by a head fitted on the others; this is expected of new "
+    "images that are like them. For images of other places than these, give groups: "
+    "fewshot task=segmentation estimator=[loo_group] dataset.group=REGEX."
+)
 
 
 def prediction_text(predicted: SegmentationPrediction, level: float) -> str:
@@ -22,6 +31,40 @@ def prediction_text(predicted: SegmentationPrediction, level: float) -> str:
         f"({interval_text(predicted.lower, predicted.upper)}, {100 * level:.0f} % interval), from "
         f"leaving each of these out in turn.{notes}"
     )
+
+
+def forecast_text(forecasts: MaskForecasts) -> str:
+    """Tables of the predicted mean IoU by backbone and head, and by class of the best one."""
+    best, level = forecasts.best, f"{100 * forecasts.level:.0f} % interval"
+    rows = [["backbone", "head", "predicted mIoU", level]]
+    for row in forecasts.rows:
+        said = row.predicted
+        rows.append([plain(row.backbone), plain(row.head), _percent(said.miou),
+                     interval_text(said.lower, said.upper)])  # fmt: skip
+    classes = [["class", "images", "predicted IoU", level]]
+    said = best.predicted
+    for c, name in enumerate(forecasts.classnames):
+        interval = interval_text(said.class_lower[c], said.class_upper[c])
+        classes.append([short(name), str(forecasts.images[c]), _percent(said.iou[c]), interval])
+    notes = [f"Note: {reason}." for reason in said.reservations]
+    return "\n".join(
+        [
+            f"{plain(forecasts.dataset)}: {counted(forecasts.annotated, 'annotated image')}, "
+            f"{len(forecasts.classnames)} classes",
+            "",
+            *aligned(rows),
+            "",
+            f"{plain(best.head)} on {plain(best.backbone)}, by class:",
+            *aligned(classes),
+            "",
+            *wrapped(LEFT_OUT, ""),
+            *(line for note in notes for line in wrapped(note, "  ")),
+        ]
+    )
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{percent(share)} %"
 
 
 def interval_text(lower: float, upper: float) -> str:

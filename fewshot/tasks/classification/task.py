@@ -31,6 +31,7 @@ class Classification(EpisodicTask):
     """Which of the N classes of an episode is a query of? With predictions of the error."""
 
     name = NAME
+    forecast = "fewshot.evaluation.predict:predict"
     title = "Classification"
     tables = (EPISODES, PREDICTIONS)
     measures = MEASURES

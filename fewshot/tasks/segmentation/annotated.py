@@ -57,6 +57,21 @@ def as_draw_knows(mask: NDArray, labels: NDArray) -> NDArray[np.int16]:
     return np.append(labels, IGNORED).astype(np.int16)[mask]
 
 
+def annotated_pixels(dataset: MaskDataset, drawn: DrawSet) -> NDArray[np.int64]:
+    """Annotated pixels (E, S, N) of every class in every image of every draw."""
+    presence = dataset.presence()
+    pixels = np.zeros((*drawn.support.shape, drawn.ways), dtype=np.int64)
+    for e, s in np.argwhere(drawn.support >= 0):
+        counts, target = presence[drawn.support[e, s]], drawn.annotated[e, s]
+        labels = drawn.labels[e]
+        keep = labels >= 0
+        if target != EVERY_CLASS:
+            others_are_background = (labels == 0) & drawn.has_background
+            keep &= (np.arange(len(labels)) == target) | others_are_background
+        np.add.at(pixels[e, s], labels[keep], counts[keep])
+    return pixels
+
+
 class AnnotatedImages:
     """Tokens, masks and moments of the annotated images of draws.
 

@@ -15,7 +15,9 @@ from scipy import stats
 from fewshot.datasets.part_names import NOVEL
 from fewshot.results.result import Result
 from fewshot.results.schema import CellColumns
-from fewshot.tasks.segmentation.draws import EVERY_CLASS, DrawSet
+from fewshot.tasks.base import columns_of
+from fewshot.tasks.segmentation.annotated import annotated_pixels
+from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import SegmentationEstimator, SegmentationPrediction
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.judging import Judged
@@ -35,8 +37,10 @@ from fewshot.tasks.segmentation.schema import (
     DRAWS,
     EXAMPLES,
     IMAGES,
+    KEYS,
     NAME,
     PREDICTIONS,
+    TABLES,
     ClassSummary,
     EstimatorSummary,
     SegmentationSummary,
@@ -138,7 +142,10 @@ def segmentation_cell(inputs: CellInputs) -> Result:
         EXAMPLES.name: _examples(inputs),
     }
     identity = inputs.identity()
-    tables = {name: rows.assign(**identity) for name, rows in tables.items()}
+    tables = {
+        table.name: tables[table.name].assign(**identity)[list(columns_of(table, KEYS))]
+        for table in TABLES
+    }
     summary = {
         **identity,
         "episodes": len(drawn),
@@ -221,24 +228,9 @@ def _draws(
     )  # fmt: skip
 
 
-def support_pixels(inputs: CellInputs) -> NDArray[np.int64]:
-    """Annotated pixels (E, S, N) of every class in every image of every draw."""
-    drawn, presence = inputs.drawn, inputs.dataset.presence()
-    pixels = np.zeros((*drawn.support.shape, drawn.ways), dtype=np.int64)
-    for e, s in np.argwhere(drawn.support >= 0):
-        counts, target = presence[drawn.support[e, s]], drawn.annotated[e, s]
-        labels = drawn.labels[e]
-        keep = labels >= 0
-        if target != EVERY_CLASS:
-            keep &= np.arange(len(labels)) == target
-            keep |= (labels == 0) & drawn.has_background
-        np.add.at(pixels[e, s], labels[keep], counts[keep])
-    return pixels
-
-
 def _classes(inputs: CellInputs, totals: NDArray) -> pd.DataFrame:
     draws, ways = len(totals), inputs.drawn.ways
-    pixels = support_pixels(inputs)
+    pixels = annotated_pixels(inputs.dataset, inputs.drawn)
     return pd.DataFrame(
         {
             "episode": np.repeat(np.arange(draws), ways),
@@ -374,7 +366,7 @@ def _class_summaries(
     main: str | None,
 ) -> list[ClassSummary]:
     """A class over the draws that have it, in order of the data set's classes."""
-    iou, images = class_iou(totals), (support_pixels(inputs) > 0).sum(1)
+    iou, images = class_iou(totals), (annotated_pixels(inputs.dataset, inputs.drawn) > 0).sum(1)
     pixels = totals[:, 1]
     places: dict[str, list[tuple[int, int]]] = {}
     for e in range(len(totals)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,17 @@ class DrawSet:
     def has_background(self) -> bool:
         """Whether class 0 is whatever is none of the classes of an episode."""
         return self.sampler == "episodic"
+
+    def only(self, draw: int) -> DrawSet:
+        """One of the draws."""
+        part = slice(draw, draw + 1)
+        return replace(
+            self,
+            support=self.support[part],
+            annotated=self.annotated[part],
+            queries=self.queries[part],
+            labels=self.labels[part],
+        )
 
     def support_of(self, draw: int) -> NDArray[np.int64]:
         """Rows of the annotated images of a draw, without padding."""

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fewshot.exceptions import FewshotError
 from fewshot.hardware import available_cores
 from fewshot.paths import places_of
 from fewshot.tasks.segmentation.annotated import AnnotatedImages
@@ -69,12 +68,7 @@ class Annotated:
             A head for another number of classes.
         """
         for head in heads:
-            if head.only_ways not in (None, self.drawn.ways):
-                raise FewshotError(
-                    "head",
-                    f"{type(head).__name__} is for {head.only_ways} classes, and "
-                    f"{self.dataset.name} has {self.drawn.ways}",
-                )
+            head.check_ways(self.drawn.ways)
         return FittedHeads(self.features, DrawFit(self.source, self.drawn, 0, heads, seed))
 
 

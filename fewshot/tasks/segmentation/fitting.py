@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fewshot.tasks.segmentation.annotated import AnnotatedImages, DrawnImages
+from fewshot.tasks.segmentation.annotated import AnnotatedImages, DrawnImages, annotated_pixels
 from fewshot.tasks.segmentation.counting import Truth
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import (
@@ -24,7 +25,10 @@ from fewshot.tasks.segmentation.measures import counts_of
 from fewshot.tasks.segmentation.moments import Moments
 from fewshot.tasks.segmentation.stacking import HeadStack
 
-MOST_REFITS = 10  # of heads that take long
+MOST_REFITS = 10  # of heads that are fitted from scratch
+MOST_JUDGED = 30  # images of a draw that heads without closed forms are judged on
+# What leaving an image out takes.
+MOMENTS, CHEAP, REFITS = "moments", "cheap", "refits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,22 @@ class FittedHead:
 
     head: DenseHead
     predictions: dict[str, SegmentationPrediction]
+
+
+class _LeftOut(NamedTuple):
+    """Images under heads that were fitted without them.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (S', H, 3, N)
+    folds : ndarray of shape (S',)
+    unknown : ndarray of shape (N,), bool
+        Classes that some of those heads had never seen.
+    """
+
+    counts: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    unknown: NDArray[np.bool_]
 
 
 class DrawFit:
@@ -69,6 +89,8 @@ class DrawFit:
         self.images = DrawnImages(source, drawn, draw)
         self.seed = int(np.random.SeedSequence([seed, draw]).generate_state(1)[0])
         self._totals: dict[tuple[bool, bool], Moments] = {}
+        chosen = drawn.only(draw)
+        self._pixels = annotated_pixels(source.dataset, chosen)[0][: len(self.images)]
         self.heads = [self._fitted(head.clone(), None) for head in heads]
 
     def predictions(
@@ -82,35 +104,55 @@ class DrawFit:
         rows = self.drawn.support_of(self.draw)
         of_images = None if groups is None else [groups[row] for row in rows]
         descriptors = self.images.descriptors().numpy()
-        fitted = self._counts(self.heads, range(len(rows)))
         result: list[dict[str, SegmentationPrediction]] = [{} for _ in self.heads]
-        known: dict[bytes, list[tuple[NDArray, NDArray]]] = {}
-        for name, estimator in asked.items():
-            folds = estimator.folds(len(rows), of_images)
-            if folds is not None and folds.tobytes() not in known:
-                known[folds.tobytes()] = self._left_out(folds)
-            for place, predictions in enumerate(result):
-                counts, merged = (None, None) if folds is None else known[folds.tobytes()][place]
-                held = Held(counts, merged, fitted[:, place], descriptors, level)
-                predictions[name] = estimator.predict(held)
+        for heads, places in self._judged_on():
+            fitted = self._counts([self.heads[h] for h in heads], places)
+            known: dict[bytes, _LeftOut] = {}
+            for name, estimator in asked.items():
+                folds = estimator.folds(len(rows), of_images)
+                if folds is not None and folds.tobytes() not in known:
+                    known[folds.tobytes()] = self._left_out(heads, places, folds)
+                left_out = None if folds is None else known[folds.tobytes()]
+                for at, head in enumerate(heads):
+                    held = Held(fitted[:, at], descriptors[places], level)
+                    if left_out is not None:
+                        held = replace(
+                            held,
+                            counts=left_out.counts[:, at],
+                            folds=left_out.folds,
+                            unknown=left_out.unknown,
+                        )
+                    result[head][name] = estimator.predict(held)
         return result
 
-    def _left_out(self, folds: NDArray[np.int64]) -> list[tuple[NDArray, NDArray]]:
-        """Counts (S, 3, N) of every head fitted without each fold in turn, and its folds."""
-        cheap = [place for place, head in enumerate(self.heads) if _is_cheap(head)]
-        dear = [place for place in range(len(self.heads)) if place not in cheap]
-        result: list[tuple[NDArray, NDArray]] = [(folds, folds)] * len(self.heads)
-        for places, labels in ((cheap, folds), (dear, folds % MOST_REFITS)):
-            if not places:
-                continue
-            counts = np.zeros((len(folds), len(places), 3, self.drawn.ways), dtype=np.int64)
-            for fold in np.unique(labels):
-                members = np.flatnonzero(labels == fold)
-                heads = [self._fitted(_unfitted(self.heads[p]), members) for p in places]
-                counts[members] = self._counts(heads, members.tolist())
-            for at, place in enumerate(places):
-                result[place] = counts[:, at], labels
-        return result
+    def _judged_on(self) -> list[tuple[list[int], NDArray[np.int64]]]:
+        """Numbers of heads, and the images that they are judged on: all, or some of many."""
+        kinds: dict[str, list[int]] = {}
+        for number, head in enumerate(self.heads):
+            kinds.setdefault(_cost(head), []).append(number)
+        images = len(self.images)
+        some = np.unique(np.linspace(0, images - 1, MOST_JUDGED).round().astype(np.int64))
+        every = np.arange(images)
+        return [(heads, every if cost == MOMENTS else some) for cost, heads in kinds.items()]
+
+    def _left_out(
+        self, numbers: Sequence[int], places: NDArray[np.int64], folds: NDArray[np.int64]
+    ) -> _LeftOut:
+        """How images are segmented by heads that were fitted without their fold."""
+        labels = folds[places]
+        if _cost(self.heads[numbers[0]]) == REFITS:
+            labels = np.unique(labels, return_inverse=True)[1] % MOST_REFITS
+        counts = np.zeros((len(places), len(numbers), 3, self.drawn.ways), dtype=np.int64)
+        unknown = np.zeros(self.drawn.ways, dtype=bool)
+        shows = self._pixels > 0
+        for fold in np.unique(labels):
+            judged = labels == fold
+            left_out = np.flatnonzero(np.isin(folds, folds[places[judged]]))
+            heads = [self._fitted(_unfitted(self.heads[n]), left_out) for n in numbers]
+            counts[judged] = self._counts(heads, places[judged])
+            rest = np.delete(np.arange(len(shows)), left_out)
+            unknown |= shows[places[judged]].any(0) & ~shows[rest].any(0)
+        return _LeftOut(counts, labels, unknown)
 
     def _fitted(self, head: DenseHead, without: NDArray[np.int64] | None) -> DenseHead:
         """`head` fitted on the images, without those at some places."""
@@ -135,7 +177,7 @@ class DrawFit:
             (self.source.moments(self.drawn, self.draw, place, head) for place in places),
         )
 
-    def _counts(self, heads: Sequence[DenseHead], places: Sequence[int]) -> NDArray[np.int64]:
+    def _counts(self, heads: Sequence[DenseHead], places: Iterable[int]) -> NDArray[np.int64]:
         """Counts (len(places), H, 3, N) of annotated images under fitted heads."""
         stack = HeadStack(heads, self.drawn.ways, self.source.device)
         result = []
@@ -147,8 +189,11 @@ class DrawFit:
         return np.stack(result)
 
 
-def _is_cheap(head: DenseHead) -> bool:
-    return head.delegate().cheap_to_refit
+def _cost(head: DenseHead) -> str:
+    chosen = head.delegate()
+    if isinstance(chosen, MomentHead):
+        return MOMENTS
+    return CHEAP if chosen.cheap_to_refit else REFITS
 
 
 def _unfitted(head: DenseHead) -> DenseHead:

@@ -66,6 +66,8 @@ class DrawSampling:
     replay: DrawSet | None = None
 
     def __post_init__(self) -> None:
+        if self.replay is not None:
+            return
         expect_choice("episodes.sampler", self.sampler, SAMPLERS)
         expect_choice("episodes.annotate", self.annotate, ANNOTATIONS)
         expect_choice("episodes.min_images", self.min_images, ("raise", "drop"))
@@ -153,7 +155,7 @@ def _too_few(
     name, images = dataset.classnames[few[0]], len(members[few[0]])
     others = f", and {len(few) - 1} more classes" * (len(few) > 1)
     with_pixels = "" if min_pixels == 1 else f" of {min_pixels} pixels or more"
-    if images == 0:
+    if images == 0 and min_pixels == 1:
         return FewshotError(
             "episodes.shots",
             f"the class {name!r} has no pixel in the support part of {dataset.name}{others}",
@@ -164,7 +166,8 @@ def _too_few(
         "episodes.shots",
         f"expected {counted(needed, 'annotated image')}{with_pixels} of every class, and {name!r} "
         f"of {dataset.name} has {images}{others}",
-        f"Set episodes.shots={images} or less, or episodes.min_images=drop.",
+        f"Set {f'episodes.shots={images} or less' if images else 'episodes.min_pixels=1'}, or "
+        "episodes.min_images=drop.",
     )
 
 

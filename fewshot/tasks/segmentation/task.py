@@ -39,6 +39,7 @@ class Segmentation(Task):
     estimators = "fewshot.tasks.segmentation.estimators:estimators"
     sampling = "fewshot.tasks.segmentation.settings:draw_sampling_of"
     source = "fewshot.tasks.segmentation.source:MaskSource"
+    forecast = "fewshot.evaluation.predict_masks:predict_masks"
     defaults: ClassVar[Mapping[str, Any]] = {
         "dataset": "scenes",
         "episodes": "per_class",
@@ -54,6 +55,12 @@ class Segmentation(Task):
         "estimators": ("loo_image", "resubstitution", "constant"),
         "sampler": "per_class",
     }
+
+    def estimate(self, evaluation: SegmentationEvaluation) -> str:
+        """Numbers of images, draws and cells, and the time of the features."""
+        from fewshot.tasks.segmentation.estimate import segmentation_estimate
+
+        return segmentation_estimate(evaluation)
 
     def run(self, evaluation: SegmentationEvaluation) -> TaskOutput:
         """Segment the queries of all draws by all heads in one pass over them."""

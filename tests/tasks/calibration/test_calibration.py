@@ -193,7 +193,8 @@ def test_too_little_is_refused():
     with pytest.raises(FewshotError, match="no regime has episodes from three data sets"):
         fit_general(tiny, replace(PLAN, shots=(10,)))
     with pytest.raises(FewshotError, match="no group 'fish' to weigh; there are birds, cars"):
-        fit_general(groups(), replace(PLAN, shots=(2,), weights={"fish": 2.0}, episodes=2))
+        unknown = replace(PLAN, weights={"fish": 2.0}, ways=(2,), shots=(2,), heads=("ncm",))
+        fit_general(groups(), replace(unknown, episodes=2))
 
 
 def test_few_classes_leave_the_regimes_that_need_many_out():

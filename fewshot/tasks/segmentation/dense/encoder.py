@@ -20,8 +20,9 @@ from fewshot.backbones.transform import INTERPOLATION
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.extraction.precision import tf32_off
 from fewshot.hardware import torch_threads
+from fewshot.memory import memory_error
 from fewshot.tasks.segmentation.dense.bilinear import Placement
-from fewshot.tasks.segmentation.dense.sizes import InputSize, check_memory, grid, padded
+from fewshot.tasks.segmentation.dense.sizes import LOWER, InputSize, check_memory, grid, padded
 
 # Increased when the same images and settings give other tokens.
 FORMAT = 1
@@ -79,7 +80,7 @@ class DenseFeatures:
         self.backbone, self.size = backbone, InputSize.of(size)
         self.layers, self.requested_stride = check_layers(layers), stride
         self.device = torch.device("cpu") if device is None else device
-        self._loading = Lock()
+        self._lock = Lock()
         self._flops: dict[tuple[int, int], int] = {}
 
     @cached_property
@@ -89,7 +90,7 @@ class DenseFeatures:
     @property
     def encoder(self) -> DenseEncoder:
         """The network."""
-        with self._loading:
+        with self._lock:
             return self._loaded
 
     @cached_property
@@ -160,6 +161,14 @@ class DenseFeatures:
             An input that does not fit into memory, or that the network does not take; features
             that are not finite.
         """
+        try:
+            return self._tokens(image)
+        except (RuntimeError, MemoryError) as error:
+            if memory := memory_error(error, LOWER):
+                raise memory from None
+            raise
+
+    def _tokens(self, image: Image.Image) -> Tokens:
         resized = self.resized(*image.size)
         rows, columns = grid(resized, self.stride)
         pixels = self._pixels(image, resized)
@@ -185,18 +194,20 @@ class DenseFeatures:
         return self._flops[across, down]
 
     def _count(self, width: int, height: int) -> int:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
         from torch.utils.flop_counter import FlopCounterMode
 
         counter = FlopCounterMode(display=False)
-        with counter:
+        with counter, sdpa_kernel(SDPBackend.MATH):  # the fused kernels of CPUs are not counted
             self.encoder.encode(torch.zeros(1, 3, height, width))
         return counter.get_total_flops() // 2
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         if self.device.type != "cuda":
             return self.encoder.encode(images)
-        with tf32_off():
-            return self.encoder.encode(images)
+        encoder = self.encoder
+        with self._lock, tf32_off():  # a switch of the whole process: threads take turns
+            return encoder.encode(images)
 
     def _pixels(self, image: Image.Image, resized: tuple[int, int]) -> Tensor:
         """Resized pixels (1, 3, H, W), uint8, the last row and column repeated as padding."""

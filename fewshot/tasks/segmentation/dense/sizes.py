@@ -17,6 +17,7 @@ REMEDY = (
     "Say native, short:384 (pixels of the short side), tokens:1369 (tokens per image) or paper "
     "(1024 x 1024)."
 )
+LOWER = "Set segmentation.size to short:N or tokens:N with a lower number."
 PAPER = 1024  # pixels of both sides in arXiv 2401.11311 and its code, whatever the image's ratio
 MOST = 2**24  # of the number: sides and tokens beyond have no use
 
@@ -148,5 +149,5 @@ def check_memory(width: int, height: int) -> None:
         ARGUMENT,
         f"an image of {width} x {height} pixels needs {in_bytes(BYTES_PER_PIXEL * pixels)} of "
         f"memory or more, and {in_bytes(available)} are available",
-        "Set segmentation.size=short:N or tokens:N to a lower number.",
+        LOWER,
     )

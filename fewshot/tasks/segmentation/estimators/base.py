@@ -19,25 +19,27 @@ class Held:
 
     Attributes
     ----------
-    counts : ndarray of shape (S, 3, N), int64, or None
-        Pixels of every class that are predicted so, that are of it, and that are predicted so, by
-        heads that were fitted without the image; see `fewshot.tasks.segmentation.measures`. None
-        where the estimator leaves nothing out.
-    folds : ndarray of shape (S,), int64, or None
-        Images of one number were left out together.
     fitted : ndarray of shape (S, 3, N), int64
-        The same by the head fitted on all of them.
+        Pixels of every class: of it and predicted so, of it, and predicted so, by
+        the head fitted on all images; see `fewshot.tasks.segmentation.measures`.
     descriptors : ndarray of shape (S, D)
         Mean token of every image.
     level : float
         Nominal coverage of intervals.
+    counts : ndarray of shape (S, 3, N), int64, or None
+        The same by heads that were fitted without the image. None where nothing is left out.
+    folds : ndarray of shape (S,), int64, or None
+        Images of one number were left out together.
+    unknown : ndarray of shape (N,), bool, or None
+        Classes that images show which were left out together with all others that show them.
     """
 
-    counts: NDArray[np.int64] | None
-    folds: NDArray[np.int64] | None
     fitted: NDArray[np.int64]
     descriptors: NDArray[np.floating]
     level: float
+    counts: NDArray[np.int64] | None = None
+    folds: NDArray[np.int64] | None = None
+    unknown: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)

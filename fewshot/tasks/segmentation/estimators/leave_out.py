@@ -84,11 +84,8 @@ class Resubstitution(SegmentationEstimator):
 
 
 def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPrediction:
-    assert held.folds is not None
     total = counts.sum(0)
-    seen = np.zeros((int(held.folds.max()) + 1, total.shape[-1]), dtype=bool)
-    np.logical_or.at(seen, held.folds, counts[:, 1] > 0)
-    alone = seen.sum(0) == 1  # no head that left them out knew the class
+    alone = np.zeros(total.shape[-1], dtype=bool) if held.unknown is None else held.unknown
     iou = np.where(alone, np.nan, class_iou(total))
     fitted = np.where(alone, np.nan, class_iou(held.fitted.sum(0)))
     # Without the classes that have no prediction, in the mean and in its interval.

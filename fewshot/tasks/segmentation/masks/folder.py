@@ -87,9 +87,10 @@ def _named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
 
 
 def _subsets_within(images: Path, masks: Path) -> list[Part]:
-    """Sub-folders for the parts, if all sub-folders of images are such and have one for masks."""
+    """Sub-folders for the parts, if all sub-folders of images are such; those that have masks."""
     pairs = [(subset_named(folder.name), folder) for folder in sub_folders(images)]
-    pairs = [(subset, folder) for subset, folder in pairs if subset is not None]
+    if any(subset is None for subset, _ in pairs):
+        return []
     of_masks = {subset_named(folder.name): folder for folder in sub_folders(masks)}
     return _distinct(
         [Part(subset, folder, of_masks[subset]) for subset, folder in pairs if subset in of_masks]
@@ -127,6 +128,7 @@ def read_folder(root: Path, parts: list[Part], options: MaskOptions) -> MaskFile
         names = {name: row for row, name in enumerate(pairs.names)}
         where = printable(str(images))
         rows_of_part = {part: read_names(file, names, where) for part, file in lists.items()}
+    rows_of_part = _used(rows_of_part, pairs)
     skipped = _without_missing(pairs, rows_of_part, (images, masks), bool(lists), options)
     present = [row for row, mask in enumerate(pairs.masks) if mask is not None]
     facts: dict[str, Any] = {"layout": "folder", "skipped": skipped}
@@ -188,6 +190,14 @@ def _without_part(name: str, root: Path, parts: Sequence[Part]) -> str:
     return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
 
 
+def _used(rows: Mapping[str, list[int]], pairs: Pairs) -> dict[str, list[int]]:
+    """Rows of the parts that are used: validation only where no test has masks."""
+    test = rows.get("test", [])
+    masked = any(pairs.masks[row] is not None for row in test) or "validation" not in rows
+    unused = "validation" if test and masked else "test"
+    return {part: numbers for part, numbers in rows.items() if part != unused or not test}
+
+
 def _without_missing(
     pairs: Pairs,
     rows: dict[str, list[int]],
@@ -200,7 +210,7 @@ def _without_missing(
     With lists, what they do not name does not matter.
     """
     used = sorted(row for numbers in rows.values() for row in numbers)
-    needed = used if listed else list(range(len(pairs.names)))
+    needed = used if listed or rows else list(range(len(pairs.names)))
     if options.on_error != "skip":
         refuse_missing(pairs, needed, folders[1], ", which a list names," if listed else "")
         if not listed:

@@ -30,7 +30,7 @@ LARGEST = 4096
 def load_scenes(
     name: str = "scenes",
     seed: int = 0,
-    train: int = 40,
+    train: int = 80,
     test: int = 30,
     size: Sequence[int] = (192, 256),
     cache: Path | None = None,
@@ -116,14 +116,17 @@ def draw_scene(
     mask = np.empty((height, width), np.int16)
     for number, area in _regions(rng, x, y):
         mask[area] = number
-        image[area] = _coloured(rng, _background(rng, CLASSES[number], x, y))[area]
+        image[area] = _coloured(rng, _background(rng, CLASSES[number], x, y)[area])
     for number, shape in enumerate(SHAPES, start=len(BACKGROUNDS)):
         if rng.random() < SHAPES[shape]:
             area = _shape(rng, shape, x, y)
             mask[area] = number
-            image[area] = _coloured(rng, rng.normal(0.5, 0.15, x.shape).clip(0, 1))[area]
-    light = 0.8 + 0.4 * (x * rng.random() / width + y * rng.random() / height)
-    image = image * light[..., None] + rng.normal(0, 8, image.shape)
+            grain = 0.5 + 0.15 * rng.standard_normal(int(area.sum()), np.float32)
+            image[area] = _coloured(rng, grain.clip(0, 1))
+    across, down = rng.uniform(0, 0.4, 2)
+    light = 0.8 + x * np.float32(across / width) + y * np.float32(down / height)
+    image *= light[..., None]
+    image += 8 * rng.standard_normal(image.shape, np.float32)
     return image.clip(0, 255).astype(np.uint8), mask
 
 
@@ -156,8 +159,8 @@ def _background(rng: np.random.Generator, texture: str, x: NDArray, y: NDArray) 
 
 
 def _coloured(rng: np.random.Generator, values: NDArray) -> NDArray:
-    """Values in [0, 1] as a blend of two random colours (H, W, 3)."""
-    first, second = rng.uniform(20, 235, (2, 3))
+    """Values in [0, 1] (P,) as a blend of two random colours (P, 3)."""
+    first, second = rng.uniform(20, 235, (2, 3)).astype(np.float32)
     return first + values[..., None] * (second - first)
 
 

@@ -127,6 +127,18 @@ def test_features_that_are_not_finite_are_refused():
         DenseFeatures(Pyramid(scale=float("nan"))).tokens(picture(20, 20))
 
 
+def test_memory_that_runs_out_names_the_size():
+    class Greedy(Pyramid):
+        def load_dense(self, device, layers="multilayer"):
+            def encode(images):
+                return [torch.empty(1, 1 << 50, 1, 1)]
+
+            return DenseEncoder(encode, 16, (16,), (3,), 16)
+
+    with pytest.raises(FewshotError, match=r"^memory: .*Set segmentation\.size to short:N"):
+        DenseFeatures(Greedy()).tokens(picture(20, 20))
+
+
 def test_backbones_without_dense_features_say_so():
     class Plain(Pyramid):
         load_dense = Backbone.load_dense
@@ -173,3 +185,13 @@ def test_multiply_adds_grow_with_the_input(tiny_backbone):
     assert small > 0
     assert large == pytest.approx(4 * small, rel=0.01)
     assert features.flops(60, 50) == small  # padded to the same input
+
+
+def test_multiply_adds_of_attention_are_counted(tiny_backbone):
+    """They grow with the square of the tokens, all others with the tokens."""
+    features = DenseFeatures(tiny_backbone("test_vit"), "native")
+    small, large = features.flops(160, 160), features.flops(320, 320)
+    blocks, width, tokens = 6, 64, (1 + 100, 1 + 400)
+    attention = [2 * blocks * width * count**2 for count in tokens]
+    linear = [total - part for total, part in zip((small, large), attention, strict=True)]
+    assert linear[1] / linear[0] == pytest.approx(tokens[1] / tokens[0], rel=0.02)

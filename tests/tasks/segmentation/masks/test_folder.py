@@ -128,6 +128,27 @@ def test_validation_is_segmented_where_there_is_no_test(streets):
     assert len(data) == 3
 
 
+def test_a_test_whose_masks_are_not_public(streets):
+    (streets.root / "masks" / "b_2.png").unlink()
+    streets.write("val.txt", "b_1\n")
+    streets.write("test.txt", "b_2\n")
+    data = streets.load()
+    assert data.facts["parts"]["queries"] == "validation"
+    assert data.queries.tolist() == [2]
+    streets.write("val.txt", "b_2\n")  # not needed where the test has masks
+    streets.write("test.txt", "b_1\n")
+    assert streets.load().facts["parts"]["queries"] == "test"
+
+
+def test_sub_folders_that_are_no_parts(folder):
+    for part in ("train", "night"):
+        folder.pair(f"{part}_1", folder.mask_of([0, 1]), images=f"images/{part}",
+                    masks=f"masks/{part}")  # fmt: skip
+    data = folder.load()
+    assert data.images.paths == ("images/night/night_1.png", "images/train/train_1.png")
+    assert data.queries is None
+
+
 def test_without_queries_all_images_stay(streets):
     (streets.root / "test.txt").unlink()
     data = streets.load()
