@@ -81,7 +81,11 @@ def test_columns_that_only_some_runs_have(segmented):
     assert "mean IoU of foreground and background" in text and "predicted from" not in text
     assert " 1,369 tokens" not in text  # they differ: in a column
     # Of background and one class FB-IoU is mIoU.
-    assert "FB-IoU" not in summary_table([cell | {"ways": 2} for cell in cells])
+    alike = [cell | {"fb_iou": cell["miou"], "ways": 2} for cell in cells]
+    assert "FB-IoU" not in summary_table(alike)
+    # Where every image is in every draw, there is no interval for other images.
+    alone = {"episodes": cells[0]["miou"]["episodes"], "images": {"mean": 0.4, "lower": None}}
+    assert "images ±" not in summary_table([cell | {"miou": alone} for cell in cells])
 
 
 def test_sentences(segmented):
