@@ -128,6 +128,17 @@ def test_reservations_are_counted(segmented):
     )
 
 
+def test_why_nothing_was_predicted(segmented):
+    cells = copied(segmented.summary)["cells"]
+    alone = "there is one annotated image: nothing can be left out"
+    for cell in cells:
+        nothing = {"predicted_miou": None, "mae": None, "coverage": None, "reservations": [alone]}
+        cell["estimators"]["loo_image"] = nothing
+    lines = lines_of(cells)
+    assert f"Nothing was predicted from the support by loo_image: {alone} (4 cells of 4)." in lines
+    assert not any("predicted from the support alone" in line for line in lines)
+
+
 def test_without_predictions_nothing_is_said_of_them(segmented):
     cells = copied(segmented.summary)["cells"]
     for cell in cells:
