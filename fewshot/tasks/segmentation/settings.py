@@ -112,6 +112,8 @@ def draw_sampling_of(episodes: Mapping[str, Any]) -> DrawSampling:
             f"draws of annotated images do not have it, got {episodes[name]!r}",
             "Choose episodes=per_class, greedy, total or episodic.",
         )
+    if episodes.get("queries") == "all":  # as for whole images
+        episodes = {**episodes, "queries": None}
     shots = episodes["shots"]
     return DrawSampling(
         shots=tuple(shots) if isinstance(shots, list | tuple) else (shots,),
