@@ -131,7 +131,7 @@ def _datasets() -> dict[str, Facts]:
     rows = {}
     for name, settings in options("dataset").items():
         facts = card(str(settings.get("card") or name)) or settings
-        if "classnames" in facts:
+        if isinstance(facts.get("classnames"), list):  # settings have a word or a file there
             facts.setdefault("classes", len(facts["classnames"]))
         rows[name] = {"summary": ""} | facts | {"summary": settings.get("summary", "")}
     from fewshot.datasets import kinds

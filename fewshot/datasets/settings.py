@@ -41,7 +41,8 @@ class DatasetSettings(TypedDict, total=False):
     summary : str
         What it is, as ``fewshot list datasets`` shows it; changes nothing.
     kind : str
-        Loader: "digits", "folder", "torchvision", "cub", "huggingface", "features" or "listed".
+        Loader: "digits", "folder", "torchvision", "cub", "huggingface", "features", "listed" or
+        "scenes".
     name : str, optional
         Goes into the rows; None: the name of the folder or file.
     split : str

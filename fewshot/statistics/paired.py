@@ -140,7 +140,7 @@ def compare_on_episodes(
 def compare_values(
     first: NDArray, second: NDArray, level: float = LEVEL, seed: int = 0
 ) -> dict[str, Any]:
-    """Return the mean of first minus second on the same episodes, with its interval over them.
+    """Return the mean of first minus second on the same episodes, with its t interval over them.
 
     Parameters
     ----------
@@ -160,8 +160,13 @@ def compare_values(
     difference = differences(first, second)
     difference = _rounded(difference[np.isfinite(difference)])
     expect(len(difference) > 0, "second", "no episode in which both have a value")
-    return {"intervals": {"episodes": mean_interval(difference, level)},
-            **_tested(difference, seed)}  # fmt: skip
+    interval = mean_interval(difference, level)
+    if len(difference) > 1:
+        # Of few episodes, as of draws of annotated images: Student's t, not the normal one.
+        variance = float(difference.var(ddof=1)) / len(difference)
+        half = half_width(variance, level, len(difference) - 1)
+        interval |= {"lower": interval["mean"] - half, "upper": interval["mean"] + half}
+    return {"intervals": {"episodes": interval}, **_tested(difference, seed)}
 
 
 def _tested(by_episode: NDArray, seed: int) -> dict[str, Any]:

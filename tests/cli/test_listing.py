@@ -55,7 +55,9 @@ def test_cards_of_data_sets(capsys):
     for words in ("CC BY 4.0", "E. Alpaydin", "sklearn.datasets.load_digits"):
         assert words in text
     assert len(text.splitlines()) < 25
-    assert "your own images" in printed(capsys, "datasets", "folder", "--long")
+    text = printed(capsys, "datasets", "folder", "--long")
+    assert "your own images" in text
+    assert "classes: 4" not in text  # the letters of "auto"
 
 
 def test_cards_as_json(capsys):

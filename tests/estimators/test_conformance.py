@@ -5,7 +5,8 @@ import torch
 
 from fewshot.estimators import estimators
 from fewshot.estimators.base import NO_NUMBER, CalibrationSettings, Prediction
-from fewshot.testing import estimator_checks
+from fewshot.testing import estimator_checks, predictions
+from fewshot.testing.base_classes import K
 from fewshot.testing.estimators import SPACE
 
 # Name of a check: its cases. One test has them all, as pytest itself takes longer for a test than
@@ -19,6 +20,23 @@ for _, check in estimator_checks():
 def calibrator(hand_made):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fewshot.estimators.auto.load_general", lambda path: hand_made)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fitted_once(calibrator):
+    """Fit an estimator to the base classes of a head for the first check that needs it only."""
+    known = {}
+
+    def fitted(estimator, head, shots=K):
+        key = repr(estimator), head, shots
+        if key not in known:
+            known[key] = predictions.fitted(estimator, head, shots)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("estimators", "unlabelled", "with_heads"):
+            patch.setattr(f"fewshot.testing.{module}.fitted", fitted)
         yield
 
 

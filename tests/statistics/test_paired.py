@@ -161,7 +161,7 @@ def test_values_by_episode_alone_have_an_interval_over_episodes():
     interval = result["intervals"].pop("episodes")
     assert not result["intervals"]  # nothing is known of the images
     assert interval["mean"] == pytest.approx(gap.mean())
-    half = 1.959964 * gap.std(ddof=1) / 39**0.5
+    half = 2.024394 * gap.std(ddof=1) / 39**0.5  # Student's t with 38 degrees of freedom
     assert interval["upper"] - interval["mean"] == pytest.approx(half, rel=1e-5)
     assert result["better"] + result["equal"] + result["worse"] == 39
     assert result["better"] == (gap > 0).sum() and result["p"] < 1e-3

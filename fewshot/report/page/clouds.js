@@ -51,7 +51,8 @@ function cloudsPlot(chart, clouds, width, label, tell) {
   // The first one is drawn last, above the others.
   for (const { name, look, points } of [...clouds].reverse()) {
     const held = points.filter((one) => known(one.lower) && known(one.upper));
-    const lines = held.length <= WHISKERS ? held : [];
+    // Of the first one alone: bars over bars cannot be told apart.
+    const lines = look === 0 && held.length <= WHISKERS ? held : [];
     const line = ({ lower, upper, actual }) =>
       `M${X(inside(lower)).toFixed(1)},${Y(actual).toFixed(1)}H${X(inside(upper)).toFixed(1)}`;
     if (lines.length)

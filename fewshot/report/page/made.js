@@ -40,7 +40,7 @@ function drawMade(body) {
     [capital(task().head), cell.head],
     ["Head parameters", made.head_parameters],
     ["Features", FEATURES_AS[made.normalize]],
-    [capital(task().queries ?? "queries per class"), cell.queries],
+    [capital(task().queries ?? "queries per class"), known(cell.queries) ? Number(cell.queries.toFixed(1)) : cell.queries],
     ["Unlabelled images", cell.unlabelled ?? undefined],
     ["Seed", cell.seed],
     ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],

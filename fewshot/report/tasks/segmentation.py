@@ -46,12 +46,14 @@ class SegmentationReport(TaskReport):
         "dice": "Dice",
         "fb_iou": "FB-IoU",
         "boundary_iou": "boundary",
+        "miou_by_class": "summed",
         PREDICTED: "predicted",
         "mae": "MAE",
     }
     long_titles: ClassVar[Mapping[str, str]] = {
         "pixel_accuracy": "Pixel accuracy",
         "boundary_iou": "Boundary IoU",
+        "miou_by_class": "mIoU of summed pixels",
         PREDICTED: "Predicted mIoU",
         "coverage": "Coverage",
     }
@@ -62,6 +64,8 @@ class SegmentationReport(TaskReport):
         "dice": "mean over classes of 2 IoU / (1 + IoU)",
         "fb_iou": "mean IoU of foreground and background",
         "boundary_iou": "mean IoU of the bands along the boundaries of classes",
+        "miou_by_class": "mIoU of episodes whose pixels are summed by class first, as papers on "
+        "episodes report it",
         "images": "distinct annotated images of a draw, on average",
         PREDICTED: "mIoU predicted from the annotated images alone, on average",
         "mae": "mean of |predicted - actual| mIoU over draws, in points",
@@ -91,6 +95,8 @@ class SegmentationReport(TaskReport):
         Number("input_pixels", "Input", "Mpx", 2, "lower", 1e6),
         Number("gflops", "Compute", "GFLOPs", 1, "lower"),
         Number("fit", "Fit", "s", 2, "lower"),
+        Number("features_per_image", "Features", "s an image", 2, "lower"),
+        Number("heads_per_image", "Heads", "s an image", 2, "lower"),
     )
     key_titles: ClassVar[Mapping[str, str]] = {"sampler": "Sampler", "resolution": "Resolution"}
     parts = Parts("Estimator")
@@ -130,7 +136,7 @@ class SegmentationReport(TaskReport):
         for number in self._costs():
             values = {number.text(self.number(cell, number), "") for cell in cells}
             if len(values) == 1 and values != {""}:
-                parts.append(f"{values.pop()} {_title(number)}")
+                parts.append(_said(number, values.pop()))
         seeds = sorted({int(cell["seed"]) for cell in cells})
         return ", ".join([*parts, f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"])
 
@@ -139,6 +145,7 @@ class SegmentationReport(TaskReport):
         ways = len({cell["ways"] for cell in cells}) > 1
         named = [column for column in named_columns(self, cells) if ways or column[0] != "ways"]
         main, *others = measured_columns(self, cells)
+        binary = all(cell["ways"] == 2 for cell in cells)  # FB-IoU is mIoU then
         means = {f"{self.title(m.name)} %": m.name for m in self.task.measures}
         columns = [*named, main]
         if any("images" in intervals_of(self.task, cell, "miou") for cell in cells):
@@ -146,7 +153,7 @@ class SegmentationReport(TaskReport):
         columns += [
             (self.title(means[title]), self._mean(means[title]))
             for title, _ in others
-            if title in means
+            if title in means and not (binary and means[title] == "fb_iou")
         ]
         columns.append((self.title("images"), lambda cell: f"{typed(cell)['support_images']:.4g}"))
         if any(main_row(cell) for cell in cells):
@@ -237,9 +244,9 @@ class SegmentationReport(TaskReport):
         return [*whole, *of_estimators]
 
     def number(self, cell: Cell, number: Number) -> float | None:
-        """Also the seconds that fitting took."""
+        """Also the seconds that parts of the work took."""
         seconds = typed(cell).get("seconds") or {}
-        return super().number(cast("Cell", {**cell, "fit": seconds.get("fit")}), number)
+        return super().number(cast("Cell", {**seconds, **cell}), number)
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
         """How images were drawn, the input, times, and notes."""
@@ -287,9 +294,14 @@ def _of_main(name: str) -> Callable[[Cell], str]:
 
 
 def _title(number: Number) -> str:
-    """``Mpx``, ``fit s``; what is of no unit by its title."""
-    return (
-        number.title.lower() + (" s" if number.unit == "s" else "")
-        if (number.unit in ("an image", "s"))
-        else number.unit
-    )
+    """Of a column: ``Mpx``, ``tokens``, ``fit s``."""
+    if number.unit.startswith("s"):
+        return f"{number.title.lower()} s"
+    return number.title.lower() if number.unit == "an image" else number.unit
+
+
+def _said(number: Number, text: str) -> str:
+    """``1,369 tokens``, ``0.69 Mpx``, ``fit 6.28 s``."""
+    if number.unit.startswith("s"):
+        return f"{number.title.lower()} {text} {number.unit}"
+    return f"{text} {_title(number)}"

@@ -125,10 +125,15 @@ def reservation_lines(cells: Sequence[Cell]) -> list[str]:
 
 def shared(cells: Sequence[Cell], name: str, word: str = "") -> list[str]:
     """A text on what all cells have in common: ``["233 queries"]``; none where they differ."""
-    values = {str(cell.get(name) or "") for cell in cells}
+    values = {_short(cell.get(name)) for cell in cells}
     if len(values) != 1 or values == {""}:
         return []
     return [plain(f"{values.pop()} {word}".strip())]
+
+
+def _short(value: object) -> str:
+    """A name as it is, a number without needless zeros: ``117``, ``116.3``."""
+    return f"{value:.5g}" if isinstance(value, (int, float)) else str(value or "")
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -15,6 +15,7 @@ from scipy import stats
 from fewshot.datasets.part_names import NOVEL
 from fewshot.results.result import Result
 from fewshot.results.schema import CellColumns
+from fewshot.tasks.base import columns_of
 from fewshot.tasks.segmentation.annotated import annotated_pixels
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import SegmentationEstimator, SegmentationPrediction
@@ -36,8 +37,10 @@ from fewshot.tasks.segmentation.schema import (
     DRAWS,
     EXAMPLES,
     IMAGES,
+    KEYS,
     NAME,
     PREDICTIONS,
+    TABLES,
     ClassSummary,
     EstimatorSummary,
     SegmentationSummary,
@@ -139,7 +142,10 @@ def segmentation_cell(inputs: CellInputs) -> Result:
         EXAMPLES.name: _examples(inputs),
     }
     identity = inputs.identity()
-    tables = {name: rows.assign(**identity) for name, rows in tables.items()}
+    tables = {
+        table.name: tables[table.name].assign(**identity)[list(columns_of(table, KEYS))]
+        for table in TABLES
+    }
     summary = {
         **identity,
         "episodes": len(drawn),

@@ -19,7 +19,7 @@ from PIL import Image
 from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.features.extraction.pipeline import ordered
 from fewshot.files import atomic_path
-from fewshot.hardware import torch_threads
+from fewshot.hardware import freed_memory_kept, torch_threads
 from fewshot.progress import stage
 from fewshot.tasks.segmentation.annotated import as_draw_knows
 from fewshot.tasks.segmentation.counting import Truth
@@ -182,6 +182,7 @@ class QueryPass:
         ]
         with (
             torch_threads(1),
+            freed_memory_kept(),
             stage(f"queries of {self.dataset.name}", len(rows), "images") as work,
         ):
             work.start_from(len(rows) - len(missing))

@@ -14,7 +14,7 @@ import numpy as np
 
 from fewshot.exceptions import FewshotError
 from fewshot.features.extraction.pipeline import ordered
-from fewshot.hardware import available_cores, torch_threads
+from fewshot.hardware import available_cores, freed_memory_kept, torch_threads
 from fewshot.memory import memory_error
 from fewshot.paths import places_of
 from fewshot.progress import stage
@@ -270,7 +270,11 @@ class _Work:
             return self._fitted(source, *item)
 
         fits: dict[str, list[FittedHead] | Exception] = {job.key: [] for job in self.jobs}
-        with torch_threads(1), stage("fitting heads", len(work), "draws") as progress:
+        with (
+            torch_threads(1),
+            freed_memory_kept(),
+            stage("fitting heads", len(work), "draws") as progress,
+        ):
             for (jobs, _), fitted in zip(
                 work, ordered(fit, work, self.threads, ahead=1), strict=True
             ):

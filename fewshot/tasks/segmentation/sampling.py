@@ -66,6 +66,8 @@ class DrawSampling:
     replay: DrawSet | None = None
 
     def __post_init__(self) -> None:
+        if self.replay is not None:
+            return
         expect_choice("episodes.sampler", self.sampler, SAMPLERS)
         expect_choice("episodes.annotate", self.annotate, ANNOTATIONS)
         expect_choice("episodes.min_images", self.min_images, ("raise", "drop"))

@@ -62,6 +62,7 @@ def test_table(segmented):
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= 100
     assert "10 draws per row, 233 queries, per_class, tokens=1369, 11 classes, 1,369 tokens" in text
+    assert "features 0.63 s an image" in " ".join(text.split())
     assert "0.69 Mpx" in text and "FB-IoU" not in text and "boundary" not in text
     assert "| pixel\\_lda | 1 | 47.9 ± 0.9 | 2.0 |" in markdown_table(cells)
 
@@ -79,6 +80,8 @@ def test_columns_that_only_some_runs_have(segmented):
     assert not {"predicted", "MAE", "coverage"} & set(header.split())
     assert "mean IoU of foreground and background" in text and "predicted from" not in text
     assert " 1,369 tokens" not in text  # they differ: in a column
+    # Of background and one class FB-IoU is mIoU.
+    assert "FB-IoU" not in summary_table([cell | {"ways": 2} for cell in cells])
 
 
 def test_sentences(segmented):
@@ -149,7 +152,8 @@ def test_measures_and_numbers_of_the_page(segmented):
     assert cell["measures"][0]["intervals"]["images"] is not None
     assert cell["numbers"] == pytest.approx(
         {"support_images": segmented.summary["cells"][0]["support_images"], "tokens": 1369,
-         "input_pixels": 690_000, "gflops": 7.1, "fit": 0.04}
+         "input_pixels": 690_000, "gflops": 7.1, "fit": 0.04, "features_per_image": 0.63,
+         "heads_per_image": None}
     )  # fmt: skip
     words = data["tasks"]["segmentation"]
     assert words["measures"]["predicted_miou"]["title"] == "Predicted mIoU"

@@ -80,7 +80,7 @@ class DenseFeatures:
         self.backbone, self.size = backbone, InputSize.of(size)
         self.layers, self.requested_stride = check_layers(layers), stride
         self.device = torch.device("cpu") if device is None else device
-        self._loading = Lock()
+        self._lock = Lock()
         self._flops: dict[tuple[int, int], int] = {}
 
     @cached_property
@@ -90,7 +90,7 @@ class DenseFeatures:
     @property
     def encoder(self) -> DenseEncoder:
         """The network."""
-        with self._loading:
+        with self._lock:
             return self._loaded
 
     @cached_property
@@ -205,8 +205,9 @@ class DenseFeatures:
     def _encode(self, images: Tensor) -> list[Tensor]:
         if self.device.type != "cuda":
             return self.encoder.encode(images)
-        with tf32_off():
-            return self.encoder.encode(images)
+        encoder = self.encoder
+        with self._lock, tf32_off():  # a switch of the whole process: threads take turns
+            return encoder.encode(images)
 
     def _pixels(self, image: Image.Image, resized: tuple[int, int]) -> Tensor:
         """Resized pixels (1, 3, H, W), uint8, the last row and column repeated as padding."""

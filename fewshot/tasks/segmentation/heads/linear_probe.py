@@ -18,8 +18,9 @@ from fewshot.tasks.segmentation.heads.base import (
 )
 from fewshot.tasks.segmentation.heads.leave_out import mean_iou, splits, token_confusion
 
-RATES = (0.2, 0.1, 0.05, 0.02)
-SINGLE_IMAGE_RATE = 0.05
+# From the authors' setting down to where mean IoU falls again.
+RATES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)
+SINGLE_IMAGE_RATE = 0.01
 MOST_GROUPS = 5
 MOMENTUM, WEIGHT_DECAY, POWER = 0.9, 1e-4, 0.9
 STATISTICS_MOMENTUM, EPSILON = 0.1, 1e-5
@@ -36,8 +37,9 @@ class LinearProbe(LinearDenseHead):
     Parameters
     ----------
     lr : float > 0, optional
-        Learning rate. By default the one of 0.2, 0.1, 0.05 and 0.02 with the largest mean IoU of
-        support images that are held out, in at most five groups; 0.05 for a single image.
+        Learning rate. By default the one of seven from 0.2, the authors' setting, to 0.002 with the
+        largest mean IoU of support images that are held out, in at most five groups; 0.01 for a
+        single image.
     epochs : int >= 1
     batch_size : int >= 1
         Images.
@@ -81,9 +83,8 @@ class LinearProbe(LinearDenseHead):
             for image in held_out:
                 scores = torch.einsum("td,lnd->ltn", image.tokens.float(), weights)
                 for rate, score in enumerate(scores + biases[:, None]):
-                    confusions[rate] += token_confusion(score, image.labels)
-        ious = [mean_iou(confusion) for confusion in confusions]
-        return RATES[max(range(len(RATES)), key=lambda rate: ious[rate])]
+                    confusions[rate] += token_confusion(score, image.labels).cpu()
+        return RATES[int(mean_iou(confusions).nan_to_num(-1).argmax())]
 
     def _trained(
         self, support: DenseSupport, rates: Sequence[float], seed: int

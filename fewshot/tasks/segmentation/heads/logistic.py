@@ -13,6 +13,8 @@ from fewshot.heads.solvers.softmax_regression import Problem, minimise
 from fewshot.tasks.segmentation.heads.base import DenseSupport, LinearDenseHead, absent_never
 from fewshot.tasks.segmentation.moments import Moments
 
+BLOCK = 4096  # tokens
+
 
 class Logistic(LinearDenseHead):
     """Multinomial logistic regression on soft labels, with an L2 penalty.
@@ -56,7 +58,7 @@ class Logistic(LinearDenseHead):
         if int(present.sum()) > 1:
             tokens, labels = support.annotated()
             weights[present], biases[present] = self._solution(
-                tokens.double(), labels[:, present].double(), moments
+                tokens, labels[:, present].double(), moments
             )
         self.map_ = absent_never(weights, biases, moments.counts)
         return self
@@ -70,11 +72,16 @@ class Logistic(LinearDenseHead):
         # intercept, for all classes alike: dividing by its roots makes it the identity.
         values, axes = torch.linalg.eigh(moments.total_covariance())
         scale = (values.clamp_min(0) / ways + penalty).rsqrt()
+        projection = axes * scale
+        design = centre.new_full((1, len(tokens), len(centre) + 1), ways**0.5)
+        # Block by block: all tokens in float64 are there once.
+        for rows, block in zip(design[0].split(BLOCK), tokens.split(BLOCK), strict=True):
+            rows[:, :-1] = (block.double() - centre) @ projection
         problem = Problem(
-            pad(((tokens - centre) @ axes) * scale, (0, 1), value=ways**0.5)[None],
+            design,
             pad(penalty * scale.square(), (0, 1))[None, :, None],
             labels[None] / total,
         )
         coefficients = minimise(problem, self.tolerance, self.max_iterations)[0]
-        weights = (axes @ (coefficients[:-1] * scale[:, None])).mT
+        weights = (projection @ coefficients[:-1]).mT
         return weights, coefficients[-1] * ways**0.5 - weights @ centre

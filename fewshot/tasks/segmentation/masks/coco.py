@@ -118,8 +118,14 @@ def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name:
     categories = _categories(tables, files)
     images: list[CocoImage] = []
     rows: dict[str, list[int]] = {}
+    skipped: list[dict[str, str]] = []
     for part, table in tables.items():
         listed = _images(table, files[part], root, categories)
+        missing = [image for image in listed if not is_file(image.file)]
+        if missing and options.on_error != "skip":
+            raise _missing(missing, listed, files[part])
+        skipped += [{"path": image.name, "reason": "it is missing"} for image in missing]
+        listed = [image for image in listed if is_file(image.file)] if missing else listed
         if part:
             rows[part] = list(range(len(images), len(images) + len(listed)))
         images += listed
@@ -133,6 +139,12 @@ def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name:
         classnames = (BACKGROUND, *categories.values())
     expect_distinct(ARGUMENT, classnames, str(next(iter(files.values()))), "Rename one of them.")
     pictures = [image.file for image in images]
+    expect(
+        bool(pictures),
+        ROOT,
+        f"none of the images that {', '.join(map(str, files.values()))} lists is there",
+        "Put them into images/ or beside the file.",
+    )
     paths = tuple(_relative(file, root) for file in pictures)
     return MaskRows(
         name=name,
@@ -150,7 +162,7 @@ def coco_rows(root: Path, files: Mapping[str, Path], options: MaskOptions, name:
         queries=None if queries is None else np.asarray(queries, np.int64),
         stems=tuple(image.name for image in images),
         rules="coco 1",
-        facts={"layout": "coco", "parts": used},
+        facts={"layout": "coco", "parts": used, "skipped": skipped},
     )
 
 
@@ -328,16 +340,18 @@ def _folder_of(names: Sequence[str], file: Path, root: Path) -> Path:
     folders += [
         folder for folder in sub_folders(root) if part and subset_named(folder.name) == part
     ]
-    best = max(folders, key=lambda folder: sum(is_file(folder / name) for name in names[:20]))
-    missing = [name for name in names if not is_file(best / name)]
-    if missing:
-        raise FewshotError(
-            ROOT,
-            f"{len(missing)} of the {len(names)} images that {file} lists are missing, the first "
-            f"is {missing[0]!r}, looked for in {printable(str(best))!r}",
-            "Put them there, into images/ or beside the file.",
-        )
+    best: Path = max(folders, key=lambda folder: sum(is_file(folder / name) for name in names[:20]))
     return best
+
+
+def _missing(missing: list[CocoImage], listed: list[CocoImage], file: Path) -> FewshotError:
+    first = missing[0].file
+    return FewshotError(
+        ROOT,
+        f"{len(missing)} of the {len(listed)} images that {file} lists are missing, the first is "
+        f"{first.name!r}, looked for in {printable(str(first.parent))!r}",
+        "Put them there, into images/ or beside the file, or set dataset.on_error=skip.",
+    )
 
 
 def _digest(image: CocoImage) -> str:

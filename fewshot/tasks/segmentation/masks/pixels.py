@@ -118,6 +118,15 @@ def rules_of(
         f"expected two class names for masks of two values, got {classes}",
         "Name background and foreground in classes.txt, or remove it.",
     )
+    shift = int(bool(reduce_zero_label))
+    if classes is not None and ignore_index == WHITE and classes > WHITE - shift:
+        raise FewshotError(
+            "dataset.ignore_index",
+            f"{classes} classes have the values {shift} to {classes - 1 + shift}, and {WHITE} of "
+            "them is of no class",
+            "Set dataset.ignore_index=null, or to the value that means no class, or to "
+            f"[{WHITE}] if it is.",
+        )
     if binary:
         classes, ignored = 2, tuple(value for value in ignored if value not in (0, 1, WHITE))
     if classes is not None:

@@ -103,7 +103,7 @@ def test_ridge_is_scikit_learns(support, query, penalty):
     reference = SklearnRidge(penalty * variance * weights.sum())
     reference.fit(tokens, np.eye(3)[classes], sample_weight=weights)
     np.testing.assert_allclose(
-        Ridge(penalty).fit(support).scores(query, (3, 4)),
+        Ridge(penalty, tau=1).fit(support).scores(query, (3, 4)),
         reference.predict(query.double().numpy()),
         rtol=1e-4,
         atol=1e-5,

@@ -5,10 +5,15 @@ import torch
 
 from fewshot.exceptions import FewshotError
 from fewshot.tasks.segmentation.heads import heads
-from fewshot.tasks.segmentation.heads.auto import Auto, held_out_ious
+from fewshot.tasks.segmentation.heads.auto import Auto, held_out_confusions
 from fewshot.tasks.segmentation.heads.base import DenseSupport, SupportImage
 from fewshot.tasks.segmentation.heads.dense_knn import DenseKNN
-from fewshot.tasks.segmentation.heads.leave_out import mean_iou, splits, token_confusion
+from fewshot.tasks.segmentation.heads.leave_out import (
+    best_candidate,
+    mean_iou,
+    splits,
+    token_confusion,
+)
 from fewshot.tasks.segmentation.heads.pixel_lda import PixelLDA
 from fewshot.tasks.segmentation.heads.prototype import Prototype
 from fewshot.testing.dense_supports import annotated_image, dense_support
@@ -51,7 +56,9 @@ def test_means_are_compared_as_they_are_counted_by_hand():
     hits = confusion.diagonal()
     expected = float((hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean())
     candidates = [Prototype(), PixelLDA(0.3), DenseKNN(5)]
-    assert held_out_ious(candidates, support, 0)[1] == pytest.approx(expected, abs=1e-9)
+    confusions = held_out_confusions(candidates, support, 0)
+    assert confusions.shape == (4, 3, 3, 3)
+    assert float(mean_iou(confusions.sum(0))[1]) == pytest.approx(expected, abs=1e-9)
     assert not hasattr(candidates[0], "map_")  # candidates themselves stay unfitted
 
 
@@ -63,7 +70,7 @@ def test_equal_candidates_are_taken_in_their_order():
 def test_a_single_image_takes_the_first():
     support = dense_support(1)
     head = Auto().fit(support)
-    assert head.chosen_ == "pixel_lda" and head.ious_ == {}
+    assert head.chosen_ == "pixel_lda (shrinkage=0.3, tau=0.5)" and head.ious_ == {}
     assert Auto(["ridge", "prototype"]).fit(support).chosen_ == "ridge"
 
 
@@ -114,9 +121,45 @@ def test_confusion_counts_pixels_by_the_winner_at_their_token():
     labels = torch.tensor([[3.0, 1.0], [0.5, 2.0], [0.0, 0.0]])
     confusion = token_confusion(scores, labels)
     assert confusion.tolist() == [[3.0, 0.5], [1.0, 2.0]]
-    assert mean_iou(confusion) == pytest.approx((3 / 4.5 + 2 / 3.5) / 2)
+    assert float(mean_iou(confusion)) == pytest.approx((3 / 4.5 + 2 / 3.5) / 2)
 
 
 def test_classes_that_are_not_in_the_truth_do_not_count():
     confusion = torch.tensor([[4.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 5.0]])
-    assert mean_iou(confusion) == pytest.approx((4 / 6 + 5 / 6) / 2)
+    assert float(mean_iou(confusion)) == pytest.approx((4 / 6 + 5 / 6) / 2)
+    both = torch.stack([confusion, torch.zeros(3, 3)])
+    assert float(mean_iou(both)[0]) == float(mean_iou(confusion))
+    assert bool(mean_iou(both)[1].isnan())
+
+
+def hits(*shares):
+    """Confusions (G, 1, 2, 2) of groups with 100 pixels per class, of which so many are right."""
+    return torch.stack([torch.tensor([[s, 100 - s], [100 - s, s]]) for s in shares])[:, None]
+
+
+def test_the_first_gives_way_to_what_is_clearly_better():
+    first = hits(80.0, 82.0, 78.0, 80.0)
+    clear, worse = hits(84.0, 86.0, 83.0, 85.0), hits(79.0, 80.0, 77.0, 80.0)
+    chance = hits(80.0, 99.0, 70.0, 80.0)  # better on average, by one group of images alone
+    assert best_candidate(torch.cat([first, worse, clear], 1)) == 2
+    assert best_candidate(torch.cat([first, chance], 1)) == 0
+    assert best_candidate(torch.cat([first, first, first], 1)) == 0
+    # Where the truth of a group is all that there is, nothing is known of the error of the gain.
+    blank = torch.zeros(1, 2, 2, 2)
+    assert best_candidate(torch.cat([torch.cat([first[:1], clear[:1]], 1), blank])) == 0
+
+
+def test_the_gain_is_measured_by_the_jackknife():
+    """One standard error: of differences of mean IoU, group by group left out."""
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(20):
+        confusions = 10 * torch.rand(5, 2, 3, 3, generator=generator).double()
+        differences = []
+        for left in range(5):
+            kept = [group for group in range(5) if group != left]
+            values = [float(mean_iou(confusions[kept, head].sum(0))) for head in range(2)]
+            differences.append(values[1] - values[0])
+        mean = sum(differences) / 5
+        error = (4 / 5 * sum((d - mean) ** 2 for d in differences)) ** 0.5
+        gain = float(mean_iou(confusions[:, 1].sum(0)) - mean_iou(confusions[:, 0].sum(0)))
+        assert best_candidate(confusions) == int(gain > error)

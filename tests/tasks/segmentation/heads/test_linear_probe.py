@@ -102,7 +102,7 @@ def test_the_rate_is_the_best_on_held_out_images():
 
 
 def test_a_single_image_takes_a_fixed_rate():
-    assert LinearProbe(epochs=2).fit(dense_support(1)).lr_ == 0.05
+    assert LinearProbe(epochs=2).fit(dense_support(1)).lr_ == 0.01
 
 
 def test_a_rate_that_diverges_is_said():

@@ -177,6 +177,11 @@ def test_missing_images(folder):
     (folder.root / "images" / "y.png").unlink()
     with pytest.raises(FewshotError, match=r"1 of the 2 images .* 'y\.png'"):
         folder.load()
+    data = folder.load(on_error="skip")
+    assert (len(data), data.facts["skipped"][0]["path"]) == (1, "y")
+    (folder.root / "images" / "x.png").unlink()
+    with pytest.raises(FewshotError, match="none of the images"):
+        folder.load(on_error="skip")
 
 
 def test_the_extra_is_named(folder, monkeypatch):

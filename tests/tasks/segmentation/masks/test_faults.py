@@ -140,6 +140,16 @@ def test_binary_masks_with_ignored_greys(folder):
     assert folder.load(binary=True, ignore_index=128).presence().tolist() == [[40, 40]]
 
 
+@pytest.mark.parametrize(("zero", "classes"), [(False, 256), (True, 255)])
+def test_a_class_of_the_ignored_number(folder, zero, classes):
+    folder.pair("a", folder.mask_of([1, 2, 255]).astype(np.uint16))
+    folder.write("classes.txt", "".join(f"c{number:03d}x\n" for number in range(classes)))
+    text = error_of(folder, "dataset.ignore_index", reduce_zero_label=zero)
+    assert "255 of them is of no class" in text
+    data = folder.load(ignore_index=None, reduce_zero_label=zero)
+    assert data.presence()[0, 255 - zero] == 40
+
+
 def test_binary_masks_with_three_names(folder):
     folder.pair("a", folder.mask_of([0, 255]))
     folder.write("classes.txt", "a\nb\nc\n")
