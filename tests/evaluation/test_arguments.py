@@ -96,6 +96,7 @@ def test_draws_are_replayed(several, at_scenes, tmp_path):
         ({"unlabelled": 3}, r"episodes\.unlabelled: draws of annotated images do not have it"),
         ({"part": "base"}, r"episodes\.part: draws of annotated images do not have it"),
         ({"normalize": "l2"}, "normalize: expected none with"),
+        ({"split": "random"}, "split: expected none with"),
         ({"classnames": ["a"]}, "classnames: expected it with arrays only"),
         ({"options": {"sise": 3}}, r"segmentation\.sise: there is no such setting"),
     ],
