@@ -165,7 +165,7 @@ def evaluate(
 
     Defaults of arguments that are None are those of the task (`fewshot.tasks.Task.arguments`);
     here are those of "classification", "verification" and "one_class". For "segmentation" see
-    docs/segmentation.md.
+    docs/python.md.
 
     Parameters
     ----------

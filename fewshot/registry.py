@@ -216,8 +216,11 @@ class Registry:
             )
         try:
             return self.create(target or name, **parameters)
-        except FewshotError:
-            raise
+        except FewshotError as error:
+            if error.argument not in parameters:
+                raise
+            named = f"{argument}.{error.argument}"  # here the name of the section is known
+            raise FewshotError(named, error.problem, error.remedy) from error
         except (TypeError, ValueError) as error:
             if self[target or name].package is None and isinstance(error, ValueError):
                 raise  # constructors of this package raise FewshotError

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 A head is fitted on all annotated images of DIR: those of train.txt, or all where there is none.
-DIR has images/ and masks/, in any of the layouts of docs/segmentation.md; masks are written as PNG
+DIR has images/ and masks/, or another layout of docs/datasets.md; masks are written as PNG
 files of class numbers with a palette, with the images' names, and beside them classes.txt.
 
 examples:

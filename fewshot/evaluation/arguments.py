@@ -81,7 +81,8 @@ def source_from(
         raise FewshotError("split", f"expected a word or a file of images, got {split!r}",
                            'As split="random": half of the classes base, half novel.')  # fmt: skip
     if not task.takes_features:
-        expect(normalize is None, "normalize", f"expected none with task={task.name!r}")
+        for name, value in (("normalize", normalize), ("split", split)):
+            expect(value is None, name, f"expected none with task={task.name!r}")
     return source_of(
         data,
         settings.device,

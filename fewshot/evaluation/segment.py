@@ -17,7 +17,7 @@ from fewshot.config.compose import settings_from
 from fewshot.config.nodes import options_of
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
-from fewshot.datasets.images import UnreadableImageError
+from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.evaluation.inputs import BACKBONE
 from fewshot.evaluation.mask_files import checked_target, mask_names, write_mask, write_overlay
 from fewshot.evaluation.named import create_objects, named_head
@@ -167,7 +167,8 @@ class Segments:
             image = self.images.read(row)
         except UnreadableImageError as error:
             if self.on_error == "raise":
-                raise
+                path, reason = self.images.paths[row], str(error)
+                raise unreadable_of([{"path": path, "reason": reason}]) from None
             return row, error
         return row, (image, self.fitted.segment(image))
 

@@ -6,7 +6,9 @@ import yaml
 from fewshot.config.compose import combinations, settings_from
 from fewshot.config.errors import task_with
 from fewshot.config.overrides import declared_type
+from fewshot.config.source import GeneratedSource, PrimarySource
 from fewshot.config.task_choice import chosen_name, composed_name, composing
+from fewshot.evaluation.named import create_objects
 from fewshot.exceptions import FewshotError, UnknownNameError
 from fewshot.heads.base import Head
 from fewshot.registry import Registry
@@ -156,3 +158,19 @@ def test_every_default_is_an_option():
             assert set(settings[group]) <= set(task.registry(group))
         heads, estimators = task.arguments["head"], task.arguments["estimators"]
         assert heads in task.registry("head") and set(estimators) <= set(task.registry("estimator"))
+
+
+def test_a_source_knows_its_task_wherever_it_composes():
+    """Workers of launchers get the source, and not what this process composes for."""
+    source = GeneratedSource("fewshot", "fewshot://sketch")
+    assert source.load_config("head/oval").config == {"oval": {"radius": 2.0, "label": "plain"}}
+    assert source.list("head", None) == ["ncm", "oval"]
+    assert "lda" in GeneratedSource("fewshot", "fewshot://").list("head", None)
+    primary = PrimarySource("fewshot-config", "fewshot-config://sketch")
+    chosen = [entry for entry in primary.load_config("config").config.defaults if "head" in entry]
+    assert chosen == [{"head": ["oval"]}] and not primary.is_config("head/oval")
+
+
+def test_settings_of_the_constructor_are_named_in_full():
+    with pytest.raises(FewshotError, match=r"head\.pixel_lda\.shrinkage: expected a number"):
+        create_objects(task_named("segmentation").registry("head"), {"pixel_lda": {"shrinkage": 7}})

@@ -53,8 +53,9 @@ def segmentation_estimate(evaluation: SegmentationEvaluation) -> str:
         f"{features.backbone.name}, {settings.size}, stride {features.stride}: {tokens:,.0f} "
         f"tokens of {features.dim} dimensions per image, {stored} on disk for annotated ones.\n"
         f"Features of {len(rows):,} images at {rate:,.1f} images/s on "
-        f"{evaluation.settings.device}, {counted(threads, 'thread')}: about {duration(len(rows) / rate)}. Heads come on top: "
-        "little where they are linear, more for linear_probe, dense_knn and repri."
+        f"{evaluation.settings.device}, {counted(threads, 'thread')}: about "
+        f"{duration(len(rows) / rate)}. Heads come on top: little where they are linear, "
+        "more for linear_probe, dense_knn and repri."
     )
 
 

@@ -112,9 +112,12 @@ def draw_sampling_of(episodes: Mapping[str, Any]) -> DrawSampling:
             f"draws of annotated images do not have it, got {episodes[name]!r}",
             "Choose episodes=per_class, greedy, total or episodic.",
         )
+    if replay is not None:  # it has its own shots, classes and queries
+        return DrawSampling(replay=replay)
+    if episodes.get("queries") == "all":  # as for whole images
+        episodes = {**episodes, "queries": None}
     shots = episodes["shots"]
     return DrawSampling(
         shots=tuple(shots) if isinstance(shots, list | tuple) else (shots,),
-        replay=replay,
         **{name: episodes[name] for name in known if name in episodes},
     )
