@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.kind not in KINDS:
         raise UnknownNameError("list", arguments.kind, KINDS)
     table = _of_task(arguments.kind, arguments.task) if arguments.task else KINDS[arguments.kind]()
-    names = {name: table[name].get("name", name) for name in sorted(table)}
+    names = {name: table[name].get("name") or name for name in sorted(table)}
     chosen = [name for name in names if _matches((name, names[name]), arguments.pattern)]
     if not chosen:
         raise UnknownNameError(arguments.kind, arguments.pattern, table)

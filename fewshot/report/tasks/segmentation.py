@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fewshot.report.figures.plots import Plot
 
 IMAGES = "images ±"
+MISSING = "-"
 
 
 class SegmentationReport(TaskReport):
@@ -145,15 +146,16 @@ class SegmentationReport(TaskReport):
         ways = len({cell["ways"] for cell in cells}) > 1
         named = [column for column in named_columns(self, cells) if ways or column[0] != "ways"]
         main, *others = measured_columns(self, cells)
-        binary = all(cell["ways"] == 2 for cell in cells)  # FB-IoU is mIoU then
+        # Of background and one class FB-IoU is mIoU.
+        same = all(self._mean("fb_iou")(cell) == self._mean("miou")(cell) for cell in cells)
         means = {f"{self.title(m.name)} %": m.name for m in self.task.measures}
         columns = [*named, main]
-        if any("images" in intervals_of(self.task, cell, "miou") for cell in cells):
+        if any(self._over_images(cell) != MISSING for cell in cells):
             columns.append((IMAGES, self._over_images))
         columns += [
             (self.title(means[title]), self._mean(means[title]))
             for title, _ in others
-            if title in means and not (binary and means[title] == "fb_iou")
+            if title in means and not (same and means[title] == "fb_iou")
         ]
         columns.append((self.title("images"), lambda cell: f"{typed(cell)['support_images']:.4g}"))
         if any(main_row(cell) for cell in cells):
@@ -254,9 +256,13 @@ class SegmentationReport(TaskReport):
             yield self.key_title(key).lower(), str(cell.get(key, "-"))
         yield "classes", listed(typed(cell)["classnames"])
         for number in self._costs():
-            yield number.title.lower(), f"{number.text(self.number(cell, number))} {number.unit}"
+            text = number.text(self.number(cell, number), "")
+            if text:
+                yield number.title.lower(), f"{text} {number.unit}"
+        costs = {number.key for number in self.numbers}
         for part, seconds in (typed(cell).get("seconds") or {}).items():
-            yield f"seconds, {part}", f"{seconds:.3g}"
+            if part not in costs:
+                yield part.replace("_", " "), f"{seconds:.3g} s"
         for note in typed(cell).get("notes") or ():
             yield "note", note
         yield from ((name, str(fact)) for name, fact in (typed(cell).get("facts") or {}).items())
@@ -282,7 +288,7 @@ class SegmentationReport(TaskReport):
         )
 
     def _over_images(self, cell: Cell) -> str:
-        return half_text(intervals_of(self.task, cell, "miou").get("images"))
+        return half_text(intervals_of(self.task, cell, "miou").get("images"), MISSING)
 
     def _text_of(self, number: Number) -> Callable[[Cell], str]:
         return lambda cell: number.text(self.number(cell, number))

@@ -105,11 +105,14 @@ def optimism_lines(cells: Iterable[Cell]) -> list[str]:
 
 
 def reservation_lines(cells: Sequence[Cell]) -> list[str]:
-    """What the main estimator said of its own predictions, and of how many cells."""
+    """What the main estimator said of its own predictions, or why there are none."""
     counts: dict[str, int] = {}
-    names = dict.fromkeys(name for cell in cells if (name := main_estimator(cell)))
+    asked = {name for cell in cells for name in typed(cell).get("estimators") or {}}
+    predicting = dict.fromkeys(name for cell in cells if (name := main_estimator(cell)))
+    names = list(predicting) or [name for name in MAIN if name in asked][:1]
     for cell in cells:
-        row = main_row(cell)
+        rows = typed(cell).get("estimators") or {}
+        row = rows.get(main_estimator(cell) or next(iter(names), ""))
         for text in dict.fromkeys((row.get("reservations") or ()) if row else ()):
             counts[plain(text)] = counts.get(plain(text), 0) + 1
     if not counts:
@@ -120,7 +123,8 @@ def reservation_lines(cells: Sequence[Cell]) -> list[str]:
         f"{text} ({counted(counts[text], 'cell')}{of})" if of else text for text in first[:MOST]
     ]
     more = f"; and {len(first) - MOST} more" if len(first) > MOST else ""
-    return [f"Reservations of {listed(list(names))}: {'; '.join(texts)}{more}."]
+    what = "Reservations of" if predicting else "Nothing was predicted from the support by"
+    return [f"{what} {listed(names)}: {'; '.join(texts)}{more}."]
 
 
 def shared(cells: Sequence[Cell], name: str, word: str = "") -> list[str]:

@@ -9,7 +9,7 @@ argmax over all classes at every native pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from typing import NamedTuple
 
 import torch
@@ -105,12 +105,12 @@ class Truth:
     @cached_property
     def before(self) -> Tensor:
         """Pixels (cells, Py, Px + 1, M) of every class among the first 0, 1, ... of a row."""
-        cells, across = len(self.pixels), _axis(self.placement, 1, self.pixels.device)
-        shape = (cells, -1, across.pixels.shape[1])
+        pixels = _axis(self.placement, 1, self.pixels.device).pixels.shape[1]
         names = torch.arange(len(self.classes), dtype=torch.int32, device=self.pixels.device)
-        is_class = self.pixels.view(shape)[..., None] == names
-        padded = torch.nn.functional.pad(is_class.float(), (0, 0, 1, 0))
-        return padded.cumsum(2)
+        rows = self.pixels.view(len(self.pixels), -1, 1, pixels)
+        is_class = (rows == names[:, None]).float()  # (cells, Py, M, Px)
+        up_to = torch.ones(pixels, pixels + 1, device=rows.device).triu(1)
+        return (is_class @ up_to).mT.contiguous()
 
 
 def confusions(scores: Tensor, truth: Truth) -> Tensor:
@@ -124,6 +124,9 @@ def confusions(scores: Tensor, truth: Truth) -> Tensor:
         Of that image.
     """
     heads, ways = scores.shape[2:]
+    result = torch.zeros(heads, ways, ways, dtype=torch.int64, device=scores.device)
+    if not len(truth.classes):
+        return result
     padded = _with_edges(scores)
     best = _argmax(padded)  # (rows + 2, columns + 2, E)
     corners = [best[:-1, :-1], best[:-1, 1:], best[1:, :-1], best[1:, 1:]]
@@ -142,7 +145,6 @@ def confusions(scores: Tensor, truth: Truth) -> Tensor:
         places = [first[chosen] + shift for shift in (0, 1, across, across + 1)]
         values = torch.stack([flat[place * heads + head[chosen]] for place in places])
         _count_mixed(values, cell[chosen], head[chosen], truth, counted)
-    result = torch.zeros(heads, ways, ways, dtype=torch.int64, device=scores.device)
     result[:, truth.classes] = counted.round().long().mT
     return result
 
@@ -180,71 +182,122 @@ def _count_mixed(values: Tensor, cell: Tensor, head: Tensor, truth: Truth, count
 
     `values` (4, n, N) are the scores of the corners: above left, above right, below left and right.
     """
-    possible = values.amax(0) >= values.amin(0).amax(-1, keepdim=True)
-    number = possible.sum(-1)
-    order = torch.argsort(possible.to(torch.int8), dim=-1, descending=True, stable=True)
+    smallest, largest = reduce(torch.minimum, values), reduce(torch.maximum, values)
+    possible = largest >= smallest.amax(-1, keepdim=True)
+    names, number = _listed(possible)
+    for chosen, several in _by_number(number, 3):  # of many, most lose to another at all corners
+        classes = names[chosen, :several]
+        scores = values[:, chosen].gather(2, classes.expand(4, -1, -1))
+        possible[chosen] = possible[chosen].scatter(1, classes, ~_beaten(scores))
+    names, number = _listed(possible)
     flat = counted.flatten(0, 1)
-    for several in number.unique().tolist():
-        chosen = (number == several).nonzero()[:, 0]
-        step = max(1, BLOCK // (truth.pixels.shape[1] * several))
+    for chosen, several in _by_number(number, 1):
+        step = max(1, BLOCK // (truth.before[0].numel() * several))
         for part in chosen.split(step):
-            names, place = order[part, :several], cell[part]
-            row = head[part] * truth.ways
-            if several == 1:
-                flat.index_add_(0, row + names[:, 0], truth.counts[place].double())
-                continue
-            scores = values[:, part].gather(2, names.expand(4, -1, -1))
-            if several == 2:
-                second = _won_by_second(scores[..., 1] - scores[..., 0], place, truth)
-                flat.index_add_(0, row + names[:, 1], second.double())
-                flat.index_add_(0, row + names[:, 0], (truth.counts[place] - second).double())
-            else:
-                _count_several(scores, names, place, row, truth, flat)
+            classes = names[part, :several]
+            scores = values[:, part].gather(2, classes.expand(4, -1, -1))
+            count = _count_pair if several < 3 else _count_several
+            count(scores, classes, cell[part], head[part] * truth.ways, truth, flat)
+
+
+def _by_number(number: Tensor, least: int) -> list[tuple[Tensor, int]]:
+    """Places of equal numbers (n,), from `least` on, and the number."""
+    return [
+        ((number == several).nonzero()[:, 0], several)
+        for several in number.unique().tolist()
+        if several >= least
+    ]
+
+
+def _listed(possible: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of the possible classes (n, N) first, in order, and how many there are (n,)."""
+    order = torch.argsort(possible.to(torch.int8), dim=-1, descending=True, stable=True)
+    return order, possible.sum(-1)
+
+
+def _beaten(scores: Tensor) -> Tensor:
+    """Whether another class has the larger corners, all four of (4, n, k): (n, k), bool."""
+    first, second = scores[..., :, None], scores[..., None, :]
+    earlier = torch.ones(2 * scores.shape[-1:], device=scores.device).triu(1).bool()
+    beats = torch.where(earlier, (first >= second).all(0), (first > second).all(0))
+    return beats.any(1)
+
+
+def _count_pair(
+    scores: Tensor, names: Tensor, cell: Tensor, row: Tensor, truth: Truth, counted: Tensor
+) -> None:
+    """Add the pixels of cells with one or two possible classes, from corner scores (4, n, k)."""
+    if scores.shape[-1] == 1:
+        counted.index_add_(0, row + names[:, 0], truth.counts[cell].double())
+        return
+    second = _won_by_second(scores[..., 1] - scores[..., 0], cell, truth)
+    counted.index_add_(0, row + names[:, 1], second.double())
+    counted.index_add_(0, row + names[:, 0], (truth.counts[cell] - second).double())
 
 
 def _won_by_second(gap: Tensor, cell: Tensor, truth: Truth) -> Tensor:
-    """Pixels (n, M) of every true class where the interpolated gap (4, n) is positive.
+    """Pixels (n, M) of every true class where the interpolated gap (4, n) is positive."""
+    start, stop = _positive(gap, cell, truth)
+    return _between(start, stop, cell, truth)
+
+
+def _positive(gap: Tensor, cell: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
+    """First pixel, and the one after the last, where a gap (4, n) is positive: (n, Py) each.
 
     Along a row of a cell the gap is linear, so that those pixels are the first or the last ones.
     """
-    before = truth.before
     y, x, step = _shares(truth.placement, cell)
     left = torch.lerp(gap[0, :, None], gap[2, :, None], y)  # (n, Py)
     slope = torch.lerp(gap[1, :, None], gap[3, :, None], y) - left
-    start, last = x[:, :1], before.shape[2] - 1
+    begin, last = x[:, :1], truth.before.shape[2] - 1
     rises = slope > 0
-    edge = ((-left / slope - start) / step).nan_to_num(0.0).clamp(-1, last + 1).ceil()
+    edge = ((-left / slope - begin) / step).nan_to_num(0.0).clamp(-1, last + 1).ceil()
     # The first pixel on the other side, exactly as single pixels are interpolated.
-    earlier = (left + slope * (start + (edge - 1) * step) > 0) == rises
-    later = (left + slope * (start + edge * step) > 0) != rises
+    earlier = (left + slope * (begin + (edge - 1) * step) > 0) == rises
+    later = (left + slope * (begin + edge * step) > 0) != rises
     edge = (edge - earlier.float() + (later & ~earlier).float()).clamp(0, last).long()
     edge = torch.where(slope == 0, torch.where(left > 0, last, 0), edge)
-    rows = torch.arange(before.shape[1], device=gap.device)
+    return torch.where(rises, edge, 0), torch.where(rises, last, edge)
+
+
+def _between(start: Tensor, stop: Tensor, cell: Tensor, truth: Truth) -> Tensor:
+    """Pixels (n, M) of every true class from a first pixel on to another one, by row (n, Py)."""
+    before = truth.before
+    rows = torch.arange(before.shape[1], device=cell.device)
     index = (cell[:, None] * before.shape[1] + rows) * before.shape[2]
-    table = before.flatten(0, 2)
-    first = torch.nn.functional.embedding_bag(
-        index + edge, table, mode="sum",
-        per_sample_weights=torch.where(rises, -1.0, 1.0),
-    )  # fmt: skip
-    whole = torch.where(rises & (slope != 0), 1.0, 0.0)
-    return first + torch.einsum("np,npm->nm", whole, before[cell, :, -1])
+    weights = torch.ones(len(cell), 2, before.shape[1], device=cell.device)
+    weights[:, 1] = -1
+    return torch.nn.functional.embedding_bag(
+        torch.cat([index + stop, index + start], 1),
+        before.flatten(0, 2),
+        mode="sum",
+        per_sample_weights=weights.flatten(1),
+    )
 
 
 def _count_several(
     scores: Tensor, names: Tensor, cell: Tensor, row: Tensor, truth: Truth, counted: Tensor
 ) -> None:
-    """Add the pixels of cells with k > 2 possible classes, from corner scores (4, n, k)."""
-    y, x, _ = _shares(truth.placement, cell)
-    left = torch.lerp(scores[0, ..., None], scores[2, ..., None], y[:, None])
-    right = torch.lerp(scores[1, ..., None], scores[3, ..., None], y[:, None])
-    ends = torch.stack([left, right], -1).flatten(1, 2)  # (n, k * Py, 2)
-    native = torch.bmm(ends, torch.stack([1 - x, x], 1)).unflatten(1, left.shape[1:])
-    answer = _argmax(native.movedim(1, -1)).long().flatten(1)  # of (n, k, Py, Px)
-    width = len(truth.classes) + 1
-    winner = (row[:, None] + names).to(torch.int32).gather(1, answer)
-    key = winner * width + truth.pixels[cell]
-    pixels = torch.bincount(key.flatten(), minlength=len(counted) * width)
-    counted += pixels.view(-1, width)[:, :-1]
+    """Add the pixels of cells with k > 2 possible classes, from corner scores (4, n, k).
+
+    A class wins a row where it wins against all others: between the last of their first pixels
+    and the first of their last ones.
+    """
+    ways, last = scores.shape[-1], truth.before.shape[2] - 1
+    i, j = torch.triu_indices(ways, ways, 1, device=scores.device)
+    pairs = len(i)
+    gaps = (scores[..., j] - scores[..., i]).flatten(1)
+    first, end = _positive(gaps, cell.repeat_interleave(pairs), truth)
+    # What is left for i: after `end`, else before `first`.
+    starts = torch.stack([first, torch.where(first == 0, end, 0)]).view(2, len(cell), pairs, -1)
+    stops = torch.stack([end, torch.where(first == 0, last, first)]).view(2, len(cell), pairs, -1)
+    sides = [(0, j.tolist()), (1, i.tolist())]
+    for way in range(ways):
+        places = [(side, at) for side, members in sides for at, n in enumerate(members) if n == way]
+        start = reduce(torch.maximum, [starts[side, :, at] for side, at in places])
+        stop = reduce(torch.minimum, [stops[side, :, at] for side, at in places])
+        won = _between(start, torch.maximum(start, stop), cell, truth)
+        counted.index_add_(0, row + names[:, way], won.double())
 
 
 def _shares(placement: Placement, cell: Tensor) -> tuple[Tensor, Tensor, float]:

@@ -81,7 +81,11 @@ def test_columns_that_only_some_runs_have(segmented):
     assert "mean IoU of foreground and background" in text and "predicted from" not in text
     assert " 1,369 tokens" not in text  # they differ: in a column
     # Of background and one class FB-IoU is mIoU.
-    assert "FB-IoU" not in summary_table([cell | {"ways": 2} for cell in cells])
+    alike = [cell | {"fb_iou": cell["miou"], "ways": 2} for cell in cells]
+    assert "FB-IoU" not in summary_table(alike)
+    # Where every image is in every draw, there is no interval for other images.
+    alone = {"episodes": cells[0]["miou"]["episodes"], "images": {"mean": 0.4, "lower": None}}
+    assert "images ±" not in summary_table([cell | {"miou": alone} for cell in cells])
 
 
 def test_sentences(segmented):
@@ -122,6 +126,17 @@ def test_reservations_are_counted(segmented):
         "Reservations of loo_image: one image has fence (4 cells of 4); a (1 cell of 4); "
         "b (1 cell of 4); and 1 more."
     )
+
+
+def test_why_nothing_was_predicted(segmented):
+    cells = copied(segmented.summary)["cells"]
+    alone = "there is one annotated image: nothing can be left out"
+    for cell in cells:
+        nothing = {"predicted_miou": None, "mae": None, "coverage": None, "reservations": [alone]}
+        cell["estimators"]["loo_image"] = nothing
+    lines = lines_of(cells)
+    assert f"Nothing was predicted from the support by loo_image: {alone} (4 cells of 4)." in lines
+    assert not any("predicted from the support alone" in line for line in lines)
 
 
 def test_without_predictions_nothing_is_said_of_them(segmented):
@@ -300,6 +315,14 @@ def test_pictures_are_not_printed(segmented):
     assert picture not in table_text(rows) and "data:image/webp;base64 (" in table_text(rows)
     assert picture in csv_text(rows)
     assert "data:x" in table_text(pd.DataFrame({"name": ["data:x"]}))
+
+
+def test_facts(segmented):
+    facts = dict(report_of("segmentation").facts(segmented.summary["cells"][0]))
+    assert (facts["sampler"], facts["resolution"]) == ("per_class", "tokens=1369")
+    assert (facts["input"], facts["compute"]) == ("0.69 Mpx", "7.1 GFLOPs")
+    assert (facts["features"], facts["bank"]) == ("0.63 s an image", "3.2 s")
+    assert "bicyclist" in facts["classes"] and "seconds" not in facts
 
 
 def test_what_is_logged(segmented):
