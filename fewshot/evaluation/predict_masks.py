@@ -16,8 +16,11 @@ from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.segment import ESTIMATOR, mask_source
 from fewshot.report.text.segmented import forecast_text, prediction_facts
 from fewshot.tasks import task_named
-from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
-from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneImageOut
+from fewshot.tasks.segmentation.estimators.base import (
+    SegmentationEstimator,
+    SegmentationPrediction,
+)
+from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneGroupOut, LeaveOneImageOut
 from fewshot.tasks.segmentation.fitted import Annotated, annotated
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.schema import NAME
@@ -26,16 +29,27 @@ from fewshot.tasks.segmentation.settings import SegmentationSettings
 if TYPE_CHECKING:
     import pandas as pd
 
+OF_GROUPS = "loo_group"
 HEADS = ("pixel_lda", "prototype")
 
 
 @dataclass(frozen=True, eq=False)
 class MaskForecast:
-    """What is predicted of a head on a backbone, fitted on all annotated images."""
+    """What is predicted of a head on a backbone, fitted on all annotated images.
+
+    Attributes
+    ----------
+    backbone, head : str
+    predicted : SegmentationPrediction
+        Of further images like the annotated ones.
+    new_groups : SegmentationPrediction or None
+        Of images of other groups (places, patients), where the data set has groups.
+    """
 
     backbone: str
     head: str
     predicted: SegmentationPrediction
+    new_groups: SegmentationPrediction | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +83,10 @@ class MaskForecasts:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per backbone and head: ``miou`` with its interval, and ``pixel_error``."""
+        """A row per backbone and head: ``miou`` with its interval, and ``pixel_error``.
+
+        Of data sets with groups also ``group_miou``, ``group_lower`` and ``group_upper``.
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -80,6 +97,7 @@ class MaskForecasts:
                 "lower": row.predicted.lower,
                 "upper": row.predicted.upper,
                 "pixel_error": row.predicted.pixel_error,
+                **_of_groups(row.new_groups),
                 "reservations": "; ".join(row.predicted.reservations),
             }
             for row in self.rows
@@ -117,6 +135,9 @@ class MaskForecasts:
                     "backbone": row.backbone,
                     "head": row.head,
                     **prediction_facts(row.predicted, self.classnames, self.level),
+                    "new_groups": None
+                    if row.new_groups is None
+                    else prediction_facts(row.new_groups, self.classnames, self.level),
                 }
                 for row in self.rows
             ],
@@ -175,9 +196,12 @@ def predict_masks(
     rows = []
     for name, images in supports.items():
         fits = images.fit([entry for _, entry in heads], seed)
-        predictions = fits.predictions({ESTIMATOR: LeaveOneImageOut()}, level)
+        estimators: dict[str, SegmentationEstimator] = {ESTIMATOR: LeaveOneImageOut()}
+        if images.dataset.groups is not None:
+            estimators[OF_GROUPS] = LeaveOneGroupOut()
+        predictions = fits.predictions(estimators, level)
         rows += [
-            MaskForecast(name, label, predicted[ESTIMATOR])
+            MaskForecast(name, label, predicted[ESTIMATOR], predicted.get(OF_GROUPS))
             for (label, _), predicted in zip(heads, predictions, strict=True)
         ]
     first = next(iter(supports.values()))
@@ -194,6 +218,16 @@ def predict_masks(
 def _annotated(support: Any, threads: int | None, common: dict[str, Any], name: str) -> Annotated:
     source, section = mask_source(support, argument="images", backbone=name, **common)
     return annotated(source, section, threads)
+
+
+def _of_groups(predicted: SegmentationPrediction | None) -> dict[str, float]:
+    if predicted is None:
+        return {}
+    return {
+        "group_miou": predicted.miou,
+        "group_lower": predicted.lower,
+        "group_upper": predicted.upper,
+    }
 
 
 def _worst_last(row: MaskForecast) -> float:

@@ -10,6 +10,9 @@ from fewshot.cli import hydra
 from fewshot.config.comments import settings_in
 from fewshot.config.nodes import GROUPS
 from fewshot.paths import options
+from fewshot.tasks import task_named
+
+segmentation = task_named("segmentation")
 
 # Choices of every group, files that change other sections, and values that YAML has to quote.
 COMBINATIONS = [
@@ -19,6 +22,7 @@ COMBINATIONS = [
     ["dataset=fgvc_aircraft", "backbone=clip_rn50", "launcher=joblib", "one_class.rules=[lme]"],
     ["dataset=folder", "dataset.name='a: b # c'", "text.templates=['a {}: #1','x\\\\n{}']"],
     ["episodes=imbalanced", "~llm", "report.figures=[svg]"],
+    ["task=segmentation", "episodes=episodic", "head=[ridge,auto]", "head.ridge.tau=0.5"],
 ]
 VIEWS = [
     ["job"], ["all"], ["hydra"], ["job", "--resolve"], ["job", "-p", "head"],
@@ -79,6 +83,12 @@ def lacking(text):
         *([f"dataset={name}"] for name in ("folder", "cub", "listed", "dtd", "features")),
         *([f"backbone={name}"] for name in ("callable", "resnet12", "timm", "conse_lite0")),
         ["sweep=error_prediction"],
+        ["task=segmentation"],
+        [
+            "task=segmentation",
+            f"head=[{','.join(segmentation.registry('head'))}]",
+            f"estimator=[{','.join(segmentation.registry('estimator'))}]",
+        ],
     ],
     ids=lambda words: " ".join(words)[:40] or "-",
 )

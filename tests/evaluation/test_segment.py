@@ -185,3 +185,13 @@ def test_heads_see_tokens_on_their_device(at_scenes):
     fitted = fewshot.segment("new", "annotated", **QUICK).fitted
     assert fitted.segment(Image.new("RGB", (70, 50))).shape == (50, 70)
     assert torch.is_tensor(fitted.fits.heads[0].map_.weights)
+
+
+def test_groups_are_predicted_as_well(at_scenes):
+    settings = ["dataset.group='(.)$'"]
+    forecasts = predict_masks("annotated", head="prototype", settings=settings, **QUICK)
+    assert len(set(forecasts.best.new_groups.iou)) > 1
+    assert forecasts.table["group_miou"][0] == forecasts.best.new_groups.miou
+    assert "new groups" in str(forecasts) and "each group left out" in str(forecasts)
+    without = predict_masks("annotated", head="prototype", **QUICK)
+    assert without.best.new_groups is None and "group_miou" not in without.table

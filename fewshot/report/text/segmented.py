@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 LEFT_OUT = (
     "Every annotated image was segmented by a head fitted on the others; this is expected of new "
-    "images that are like them. For images of other places than these, give groups: "
-    "fewshot task=segmentation estimator=[loo_group] dataset.group=REGEX."
+    "images that are like them. "
+)
+NEW_GROUPS = (
+    "New groups: images of other groups than the annotated ones, each group left out in turn."
+)
+NO_GROUPS = (
+    "Images of other places than these may do worse: dataset.group=REGEX says of which they are."
 )
 
 
@@ -36,11 +41,15 @@ def prediction_text(predicted: SegmentationPrediction, level: float) -> str:
 def forecast_text(forecasts: MaskForecasts) -> str:
     """Tables of the predicted mean IoU by backbone and head, and by class of the best one."""
     best, level = forecasts.best, f"{100 * forecasts.level:.0f} % interval"
-    rows = [["backbone", "head", "predicted mIoU", level]]
+    grouped = best.new_groups is not None
+    rows = [["backbone", "head", "predicted mIoU", level, *["new groups", level] * grouped]]
     for row in forecasts.rows:
         said = row.predicted
         rows.append([plain(row.backbone), plain(row.head), _percent(said.miou),
                      interval_text(said.lower, said.upper)])  # fmt: skip
+        if row.new_groups is not None:
+            of_groups = row.new_groups
+            rows[-1] += [_percent(of_groups.miou), interval_text(of_groups.lower, of_groups.upper)]
     classes = [["class", "images", "predicted IoU", level]]
     said = best.predicted
     for c, name in enumerate(forecasts.classnames):
@@ -57,7 +66,7 @@ def forecast_text(forecasts: MaskForecasts) -> str:
             f"{plain(best.head)} on {plain(best.backbone)}, by class:",
             *aligned(classes),
             "",
-            *wrapped(LEFT_OUT, ""),
+            *wrapped(LEFT_OUT + (NEW_GROUPS if grouped else NO_GROUPS), ""),
             *(line for note in notes for line in wrapped(note, "  ")),
         ]
     )
