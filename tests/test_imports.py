@@ -25,7 +25,7 @@ LAYERS = (
     ("report",),
     ("config",),
     ("evaluation",),
-    ("sweeps", "api"),
+    ("sweeps", "api", "segmentation"),
     ("testing",),
     ("cli",),
     ("__main__",),
