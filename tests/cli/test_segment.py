@@ -147,8 +147,8 @@ def test_lists_name_the_task(capsys):
     own = printed(capsys, "list", "heads", "--task", "segmentation").out
     assert "pixel_lda" in own and "ncm" not in own
     everything = printed(capsys, "list", "heads", "ridge").out.splitlines()
-    assert [line.split("  ")[0] for line in everything] == ["ridge", "ridge (segmentation)"]
-    assert "loo_image (segmentation)" in printed(capsys, "list", "estimators").out
+    assert [line.split("  ")[0] for line in everything] == ["ridge", "segmentation: ridge"]
+    assert "segmentation: loo_image" in printed(capsys, "list", "estimators").out
     assert "--task: expected it with heads or estimators" in refused(
         capsys, "list", "datasets", "--task", "segmentation"
     )
