@@ -19,6 +19,7 @@ from fewshot.tasks.segmentation.dense.bilinear import Placement, upsampled
 
 # Values of native pixels that are worked on at a time.
 BLOCK = 2**22
+TINY = 1e-30
 
 
 class _Axis(NamedTuple):
@@ -137,14 +138,12 @@ def confusions(scores: Tensor, truth: Truth) -> Tensor:
     counted = _of_uniform(corners[0].flatten(0, 1), uniform, truth)
     cell, head = (~uniform).nonzero(as_tuple=True)
     across = padded.shape[1]
-    first = (cell // (across - 1)) * across + cell % (across - 1)
-    flat = padded.flatten(0, 2)
+    place = (cell // (across - 1)) * across + cell % (across - 1)
     step = max(1, BLOCK // (4 * ways))
     for start in range(0, len(cell), step):
         chosen = slice(start, start + step)
-        places = [first[chosen] + shift for shift in (0, 1, across, across + 1)]
-        values = torch.stack([flat[place * heads + head[chosen]] for place in places])
-        _count_mixed(values, cell[chosen], head[chosen], truth, counted)
+        mixed = _Mixed(padded, place[chosen] * heads + head[chosen], cell[chosen], head[chosen])
+        _count_mixed(mixed, truth, counted.flatten(0, 1))
     result[:, truth.classes] = counted.round().long().mT
     return result
 
@@ -177,87 +176,109 @@ def _of_uniform(answer: Tensor, uniform: Tensor, truth: Truth) -> Tensor:
     return torch.stack(result, 1).double()
 
 
-def _count_mixed(values: Tensor, cell: Tensor, head: Tensor, truth: Truth, counted: Tensor) -> None:
-    """Add the pixels of cells with several answers to `counted` (E, N, M).
+class _Mixed(NamedTuple):
+    """Cells whose corners have several answers, of some heads.
 
-    `values` (4, n, N) are the scores of the corners: above left, above right, below left and right.
+    Attributes
+    ----------
+    padded : Tensor of shape (rows + 2, columns + 2, E, N)
+        Scores.
+    corner : Tensor of shape (n,)
+        Number of the token and head of the corner above left.
+    cell, head : Tensor of shape (n,)
     """
-    smallest, largest = reduce(torch.minimum, values), reduce(torch.maximum, values)
+
+    padded: Tensor
+    corner: Tensor
+    cell: Tensor
+    head: Tensor
+
+    def scores(self, chosen: Tensor | None = None, classes: Tensor | None = None) -> Tensor:
+        """Scores (4, n, N) of the corners above left, above right, below left and right.
+
+        Of chosen cells, and of k of their classes: (4, n, k).
+        """
+        across, heads, ways = self.padded.shape[1:]
+        flat = self.padded.view(-1, ways)
+        corner = self.corner if chosen is None else self.corner[chosen]
+        shifts = (0, heads, across * heads, (across + 1) * heads)
+        if classes is None:
+            return torch.stack([flat[corner + shift] for shift in shifts])
+        index = corner[:, None] * ways + classes
+        return torch.stack([flat.take(index + shift * ways) for shift in shifts])
+
+
+def _count_mixed(mixed: _Mixed, truth: Truth, counted: Tensor) -> None:
+    """Add the pixels of cells with several answers to `counted` (E * N, M)."""
+    corners = mixed.scores()
+    smallest, largest = reduce(torch.minimum, corners), reduce(torch.maximum, corners)
     possible = largest >= smallest.amax(-1, keepdim=True)
-    names, number = _listed(possible)
-    for chosen, several in _by_number(number, 3):  # of many, most lose to another at all corners
-        classes = names[chosen, :several]
-        scores = values[:, chosen].gather(2, classes.expand(4, -1, -1))
-        possible[chosen] = possible[chosen].scatter(1, classes, ~_beaten(scores))
-    names, number = _listed(possible)
-    flat = counted.flatten(0, 1)
-    for chosen, several in _by_number(number, 1):
+    for chosen, classes in _by_number(possible, 3):  # of many, most lose to another everywhere
+        possible[chosen] = possible[chosen].scatter(1, classes, ~_beaten(mixed, chosen, classes))
+    for chosen, classes in _by_number(possible, 1):
+        several = classes.shape[1]
+        count = {1: _count_whole, 2: _count_pair}.get(several, _count_several)
         step = max(1, BLOCK // (truth.before[0].numel() * several))
-        for part in chosen.split(step):
-            classes = names[part, :several]
-            scores = values[:, part].gather(2, classes.expand(4, -1, -1))
-            count = _count_pair if several < 3 else _count_several
-            count(scores, classes, cell[part], head[part] * truth.ways, truth, flat)
+        for part, names in zip(chosen.split(step), classes.split(step), strict=True):
+            row = mixed.head[part, None] * truth.ways + names
+            for way, pixels in enumerate(count(mixed, part, names, truth)):
+                counted.index_add_(0, row[:, way], pixels.double())
 
 
-def _by_number(number: Tensor, least: int) -> list[tuple[Tensor, int]]:
-    """Places of equal numbers (n,), from `least` on, and the number."""
-    return [
-        ((number == several).nonzero()[:, 0], several)
-        for several in number.unique().tolist()
-        if several >= least
-    ]
+def _by_number(possible: Tensor, least: int) -> list[tuple[Tensor, Tensor]]:
+    """Cells with the same number k of possible classes, `least` or more, and these: (n', k)."""
+    number = possible.sum(-1)
+    groups = []
+    for several in number.unique().tolist():
+        if several >= least:
+            chosen = (number == several).nonzero()[:, 0]
+            groups.append((chosen, possible[chosen].nonzero()[:, 1].view(-1, several)))
+    return groups
 
 
-def _listed(possible: Tensor) -> tuple[Tensor, Tensor]:
-    """Numbers of the possible classes (n, N) first, in order, and how many there are (n,)."""
-    order = torch.argsort(possible.to(torch.int8), dim=-1, descending=True, stable=True)
-    return order, possible.sum(-1)
+def _beaten(mixed: _Mixed, chosen: Tensor, classes: Tensor) -> Tensor:
+    """Whether another one of k classes (n, k) has the larger scores at all four corners."""
+    scores = mixed.scores(chosen, classes)
+    i, j = torch.triu_indices(classes.shape[1], classes.shape[1], 1, device=classes.device)
+    gaps = scores[..., j] - scores[..., i]
+    first_loses, second_loses = (
+        reduce(torch.minimum, gaps) > 0,
+        reduce(torch.maximum, gaps) <= 0,
+    )
+    beaten = torch.zeros_like(classes, dtype=torch.bool)
+    for pair, (first, second) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+        beaten[:, first] |= first_loses[:, pair]
+        beaten[:, second] |= second_loses[:, pair]
+    return beaten
 
 
-def _beaten(scores: Tensor) -> Tensor:
-    """Whether another class has the larger corners, all four of (4, n, k): (n, k), bool."""
-    first, second = scores[..., :, None], scores[..., None, :]
-    earlier = torch.ones(2 * scores.shape[-1:], device=scores.device).triu(1).bool()
-    beats = torch.where(earlier, (first >= second).all(0), (first > second).all(0))
-    return beats.any(1)
+def _count_whole(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
+    """Pixels (n, M) that the only possible class (n, 1) wins: all."""
+    return [truth.counts[mixed.cell[part]]]
 
 
-def _count_pair(
-    scores: Tensor, names: Tensor, cell: Tensor, row: Tensor, truth: Truth, counted: Tensor
-) -> None:
-    """Add the pixels of cells with one or two possible classes, from corner scores (4, n, k)."""
-    if scores.shape[-1] == 1:
-        counted.index_add_(0, row + names[:, 0], truth.counts[cell].double())
-        return
-    second = _won_by_second(scores[..., 1] - scores[..., 0], cell, truth)
-    counted.index_add_(0, row + names[:, 1], second.double())
-    counted.index_add_(0, row + names[:, 0], (truth.counts[cell] - second).double())
-
-
-def _won_by_second(gap: Tensor, cell: Tensor, truth: Truth) -> Tensor:
-    """Pixels (n, M) of every true class where the interpolated gap (4, n) is positive."""
-    start, stop = _positive(gap, cell, truth)
-    return _between(start, stop, cell, truth)
+def _count_pair(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
+    """Pixels (n, M) of every true class that each of two classes (n, 2) wins."""
+    scores, cell = mixed.scores(part, classes), mixed.cell[part]
+    second = _between(*_positive(scores[..., 1] - scores[..., 0], cell, truth), cell, truth)
+    return [truth.counts[cell] - second, second]
 
 
 def _positive(gap: Tensor, cell: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-    """First pixel, and the one after the last, where a gap (4, n) is positive: (n, Py) each.
+    """First pixel, and the one after the last, where a gap (4, n) is positive: (n, Py), float.
 
     Along a row of a cell the gap is linear, so that those pixels are the first or the last ones.
     """
     y, x, step = _shares(truth.placement, cell)
     left = torch.lerp(gap[0, :, None], gap[2, :, None], y)  # (n, Py)
-    slope = torch.lerp(gap[1, :, None], gap[3, :, None], y) - left
-    begin, last = x[:, :1], truth.before.shape[2] - 1
+    slope = torch.lerp(gap[1, :, None], gap[3, :, None], y).sub_(left)
     rises = slope > 0
-    edge = ((-left / slope - begin) / step).nan_to_num(0.0).clamp(-1, last + 1).ceil()
-    # The first pixel on the other side, exactly as single pixels are interpolated.
-    earlier = (left + slope * (begin + (edge - 1) * step) > 0) == rises
-    later = (left + slope * (begin + edge * step) > 0) != rises
-    edge = (edge - earlier.float() + (later & ~earlier).float()).clamp(0, last).long()
-    edge = torch.where(slope == 0, torch.where(left > 0, last, 0), edge)
-    return torch.where(rises, edge, 0), torch.where(rises, last, edge)
+    last = truth.before.shape[2] - 1
+    # Where it is zero, in pixels; a level gap is positive at all pixels or at none.
+    zero = left.div_(slope.mul_(-step).masked_fill_(slope == 0, TINY)).sub_(x[:, :1] / step)
+    start = (zero.floor() + 1).clamp_(0, last)
+    stop = zero.ceil_().clamp_(0, last)
+    return start.mul_(rises), stop.masked_fill_(rises, last)
 
 
 def _between(start: Tensor, stop: Tensor, cell: Tensor, truth: Truth) -> Tensor:
@@ -268,36 +289,37 @@ def _between(start: Tensor, stop: Tensor, cell: Tensor, truth: Truth) -> Tensor:
     weights = torch.ones(len(cell), 2, before.shape[1], device=cell.device)
     weights[:, 1] = -1
     return torch.nn.functional.embedding_bag(
-        torch.cat([index + stop, index + start], 1),
+        torch.cat([index + stop.long(), index + start.long()], 1),
         before.flatten(0, 2),
         mode="sum",
         per_sample_weights=weights.flatten(1),
     )
 
 
-def _count_several(
-    scores: Tensor, names: Tensor, cell: Tensor, row: Tensor, truth: Truth, counted: Tensor
-) -> None:
-    """Add the pixels of cells with k > 2 possible classes, from corner scores (4, n, k).
+def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
+    """Pixels (n, M) of every true class that each of k > 2 classes (n, k) wins.
 
     A class wins a row where it wins against all others: between the last of their first pixels
     and the first of their last ones.
     """
-    ways, last = scores.shape[-1], truth.before.shape[2] - 1
+    scores, cell, ways = mixed.scores(part, classes), mixed.cell[part], classes.shape[1]
+    last = truth.before.shape[2] - 1
     i, j = torch.triu_indices(ways, ways, 1, device=scores.device)
-    pairs = len(i)
-    gaps = (scores[..., j] - scores[..., i]).flatten(1)
-    first, end = _positive(gaps, cell.repeat_interleave(pairs), truth)
+    gaps = (scores[..., j] - scores[..., i]).movedim(-1, 1).flatten(1)  # pair by pair
+    first, end = _positive(gaps, cell.repeat(len(i)), truth)
+    shape = (len(i), len(cell), -1)
+    starts, stops = [first.view(shape)], [end.view(shape)]
     # What is left for i: after `end`, else before `first`.
-    starts = torch.stack([first, torch.where(first == 0, end, 0)]).view(2, len(cell), pairs, -1)
-    stops = torch.stack([end, torch.where(first == 0, last, first)]).view(2, len(cell), pairs, -1)
-    sides = [(0, j.tolist()), (1, i.tolist())]
+    starts.append(torch.where(first == 0, end, 0).view(shape))
+    stops.append(torch.where(first == 0, last, first).view(shape))
+    members = [(0, j.tolist()), (1, i.tolist())]
+    won = []
     for way in range(ways):
-        places = [(side, at) for side, members in sides for at, n in enumerate(members) if n == way]
-        start = reduce(torch.maximum, [starts[side, :, at] for side, at in places])
-        stop = reduce(torch.minimum, [stops[side, :, at] for side, at in places])
-        won = _between(start, torch.maximum(start, stop), cell, truth)
-        counted.index_add_(0, row + names[:, way], won.double())
+        places = [(side, at) for side, names in members for at, n in enumerate(names) if n == way]
+        start = reduce(torch.maximum, [starts[side][at] for side, at in places])
+        stop = reduce(torch.minimum, [stops[side][at] for side, at in places])
+        won.append(_between(start, torch.maximum(start, stop), cell, truth))
+    return won
 
 
 def _shares(placement: Placement, cell: Tensor) -> tuple[Tensor, Tensor, float]:
