@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fewshot.cli.arguments import Parser
@@ -23,6 +23,7 @@ COLUMNS = {
 LONGEST = 70
 # Kinds of which tasks may bring their own.
 GROUPS = {"heads": "head", "estimators": "estimator"}
+OF_TASK = ": "  # between the name of such a task and that of a head
 
 
 def main(argv: Sequence[str]) -> int:
@@ -39,8 +40,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.kind not in KINDS:
         raise UnknownNameError("list", arguments.kind, KINDS)
     table = _of_task(arguments.kind, arguments.task) if arguments.task else KINDS[arguments.kind]()
-    names = {name: table[name].get("name") or name for name in sorted(table)}
-    chosen = [name for name in names if _matches((name, names[name]), arguments.pattern)]
+    chosen = [name for name in sorted(table) if _matches(name, arguments.pattern)]
     if not chosen:
         raise UnknownNameError(arguments.kind, arguments.pattern, table)
     rows = {name: table[name] for name in chosen}
@@ -53,8 +53,10 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _matches(names: Iterable[str], pattern: str) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for name in names)
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a name, or that behind the task it is of, matches a pattern."""
+    behind = name.rpartition(OF_TASK)[2]
+    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(behind, pattern)
 
 
 def _table(rows: Mapping[str, Facts], columns: Mapping[str, str]) -> str:
@@ -192,7 +194,7 @@ def _of_all_tasks(group: str) -> dict[str, Facts]:
         if registry not in listed:
             listed.append(registry)
             table |= {
-                f"{name} ({task.name})": {**facts, "name": name, "task": task.name}
+                f"{task.name}{OF_TASK}{name}": {**facts, "task": task.name}
                 for name, facts in _registered(registry).items()
             }
     return table

@@ -23,7 +23,7 @@ from fewshot.exceptions import (
     suggestion,
 )
 from fewshot.paths import read_yaml, resource_dir
-from fewshot.tasks import known_tasks
+from fewshot.tasks import task_named, tasks
 
 GROUPS = ("dataset", "backbone", "episodes", "head", "estimator", "logger")
 REMEDY = "See fewshot --cfg job."
@@ -90,11 +90,14 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
 
 
 def task_with(group: str, name: str) -> str | None:
-    """The task whose registry has a head or an estimator of this name; None without one."""
+    """The task whose registry has a head or an estimator of this name; None without one.
+
+    Tasks of other packages are not imported for that.
+    """
     if group not in REGISTRIES:
         return None
-    tasks = (task.name for task in known_tasks() if name in task.registry(group))
-    return next(tasks, None)
+    own = (task_named(known) for known in tasks.registered() if tasks[known].package is None)
+    return next((task.name for task in own if name in task.registry(group)), None)
 
 
 def _unknown_setting(key: str) -> FewshotError:

@@ -99,8 +99,7 @@ def _of_folder(path: Path, word: str) -> tuple[str, list[str]]:
     if any((place / "summary.json").is_file() for place in (path, *folders)):
         return "a folder of runs", [f"fewshot report {name}", f"fewshot results query {name}"]
     if folders:
-        commands = [f"fewshot predict {name}", f"fewshot {as_dataset(word)}"]
-        return "a folder with sub-folders", commands
+        return _of_sub_folders(path, word)
     if any((kind_of(entry) or "").endswith("image") for entry in entries[:10]):
         return "a folder of images, without a sub-folder per class", [
             f"fewshot oneclass CLASS {name}",
@@ -110,6 +109,19 @@ def _of_folder(path: Path, word: str) -> tuple[str, list[str]]:
         root = shlex.quote(f"dataset.root={word}")
         return "a folder with lists", [f"fewshot dataset=listed {root}"]
     return "a folder without images", []
+
+
+def _of_sub_folders(path: Path, word: str) -> tuple[str, list[str]]:
+    """Images with masks, or classes."""
+    from fewshot.tasks.segmentation.masks.folder import parts_of_folder
+
+    name, settings = shlex.quote(word), as_dataset(word)
+    if parts_of_folder(path):
+        return "a folder of images with masks", [
+            f"fewshot task=segmentation {settings}",
+            f"fewshot predict {name} --task segmentation",
+        ]
+    return "a folder with sub-folders", [f"fewshot predict {name}", f"fewshot {settings}"]
 
 
 def _of_tensors(path: Path, word: str) -> tuple[str, list[str]]:

@@ -24,13 +24,13 @@ from fewshot.evaluation.named import create_objects, named_head
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 from fewshot.features.extraction.pipeline import ordered
 from fewshot.files import atomic_path, writing
-from fewshot.hardware import available_cores, device_named, torch_threads
+from fewshot.hardware import device_named, torch_threads
 from fewshot.importing import is_target
 from fewshot.progress import stage
 from fewshot.tasks import task_named
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneImageOut
-from fewshot.tasks.segmentation.fitted import Annotated, FittedHeads, annotated
+from fewshot.tasks.segmentation.fitted import Annotated, FittedHeads, annotated, threads_of
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.schema import NAME
@@ -250,7 +250,7 @@ def segment(
     sources = (*_folders(places), *_folders_of(source))
     if out is not None:  # fails before any work
         checked_target(out, mask_names(new.paths), new.paths, sources)
-    cores = threads or available_cores()
+    cores = threads or threads_of(source)
     support = annotated(source, section, threads=cores)
     fitted = support.fit([classifier], seed)
     segments = Segments(new, support, name, fitted, section.level, on_error, cores, sources)

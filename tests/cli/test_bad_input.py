@@ -74,8 +74,8 @@ def refused_run(composed):
         ("threads=-1", "threads: expected an integer >= 1, got -1."),
         ("device=gpu", "device: cannot use 'gpu': "),
         (
-            "task=segmentation",
-            "task: expected a registered name, got 'segmentation'. D",
+            "task=detection",
+            "task: expected a registered name, got 'detection'. ",
         ),
         (
             "task=verifcation",

@@ -137,6 +137,12 @@ def test_features_at_hand_need_no_time(feature_file, capsys):
     assert "2 cells of 600 episodes: 1 head" in done.out and "Nothing to do" in done.out
 
 
+def test_a_folder_of_masks_is_recognised(at_scenes, capsys):
+    message = refused(capsys, "annotated")
+    assert "a folder of images with masks" in message
+    assert "fewshot task=segmentation dataset=folder dataset.root=annotated" in message
+
+
 def test_planning_mistakes(at_scenes, capsys):
     assert "got sweep=offline" in refused(capsys, "-m", "sweep=offline", "--dry-run")
     assert "Did you mean '--dry-run'" in refused(capsys, "--dry-rum")
@@ -147,8 +153,8 @@ def test_lists_name_the_task(capsys):
     own = printed(capsys, "list", "heads", "--task", "segmentation").out
     assert "pixel_lda" in own and "ncm" not in own
     everything = printed(capsys, "list", "heads", "ridge").out.splitlines()
-    assert [line.split("  ")[0] for line in everything] == ["ridge", "ridge (segmentation)"]
-    assert "loo_image (segmentation)" in printed(capsys, "list", "estimators").out
+    assert [line.split("  ")[0] for line in everything] == ["ridge", "segmentation: ridge"]
+    assert "segmentation: loo_image" in printed(capsys, "list", "estimators").out
     assert "--task: expected it with heads or estimators" in refused(
         capsys, "list", "datasets", "--task", "segmentation"
     )

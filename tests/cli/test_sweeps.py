@@ -92,7 +92,7 @@ def test_a_report_that_cannot_be_made_is_no_warning(fewshot, feature_settings, m
 
 
 def test_arguments_of_one_cell():
-    settings = {"head": {"ncm": {}, "lda": {}}, "seed": 0}
+    settings = {"head": {"ncm": {}, "lda": {}}, "seed": 0, "task": "classification"}
     settings["episodes"] = {"shots": [1, 5], "path": None}
     overrides = [
         "+head.ncm.x=1",

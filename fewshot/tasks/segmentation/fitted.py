@@ -106,7 +106,7 @@ def annotated(
     source : MaskSource
     settings : SegmentationSettings
     threads : int, optional
-        All cores by default.
+        All cores by default; one for an accelerator.
 
     Raises
     ------
@@ -118,9 +118,14 @@ def annotated(
         source.backbone(), settings.size, settings.stride, settings.layers, source.device
     )
     bank = DenseBank(places_of(source.settings["paths"]).banks, features, dataset.images)
-    bank.ensure(dataset.support, threads or available_cores())
+    bank.ensure(dataset.support, threads or threads_of(source))
     images = AnnotatedImages(dataset, bank, source.device)
     return Annotated(images, features, draw_of_all(dataset))
+
+
+def threads_of(source: MaskSource) -> int:
+    """Threads that read and encode images: all cores, one for an accelerator."""
+    return available_cores() if source.device.type == "cpu" else 1
 
 
 def draw_of_all(dataset: MaskDataset) -> DrawSet:
