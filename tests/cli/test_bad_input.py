@@ -74,8 +74,8 @@ def refused_run(composed):
         ("threads=-1", "threads: expected an integer >= 1, got -1."),
         ("device=gpu", "device: cannot use 'gpu': "),
         (
-            "task=detection",
-            "task: expected a registered name, got 'detection'. ",
+            "task=segmentaton",
+            "task: expected a registered name, got 'segmentaton'. D",
         ),
         (
             "task=verifcation",
