@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -214,25 +215,39 @@ def _count_mixed(mixed: _Mixed, truth: Truth, counted: Tensor) -> None:
     smallest, largest = reduce(torch.minimum, corners), reduce(torch.maximum, corners)
     possible = largest >= smallest.amax(-1, keepdim=True)
     for chosen, classes in _by_number(possible, 3):  # of many, most lose to another everywhere
-        possible[chosen] = possible[chosen].scatter(1, classes, ~_beaten(mixed, chosen, classes))
+        unbeaten = possible[chosen].scatter(1, classes, ~_beaten(mixed, chosen, classes))
+        possible[chosen] = possible[chosen] & unbeaten
     for chosen, classes in _by_number(possible, 1):
         several = classes.shape[1]
         count = {1: _count_whole, 2: _count_pair}.get(several, _count_several)
-        step = max(1, BLOCK // (truth.before[0].numel() * several))
+        step = max(1, BLOCK // (truth.before.shape[1] * several * several))
         for part, names in zip(chosen.split(step), classes.split(step), strict=True):
             row = mixed.head[part, None] * truth.ways + names
-            for way, pixels in enumerate(count(mixed, part, names, truth)):
-                counted.index_add_(0, row[:, way], pixels.double())
+            pixels = count(mixed, part, names, truth)  # (k, n, M)
+            counted.index_add_(0, row.mT.flatten(), pixels.flatten(0, 1).double())
 
 
 def _by_number(possible: Tensor, least: int) -> list[tuple[Tensor, Tensor]]:
-    """Cells with the same number k of possible classes, `least` or more, and these: (n', k)."""
-    number = possible.sum(-1)
+    """Cells by their number of possible classes, `least` or more, and these: (n', k).
+
+    Cells of four classes and more are taken together with those of a few more, their classes
+    filled up by others, which win nowhere.
+    """
+    number, ways = possible.sum(-1), possible.shape[1]
     groups = []
-    for several in number.unique().tolist():
-        if several >= least:
-            chosen = (number == several).nonzero()[:, 0]
-            groups.append((chosen, possible[chosen].nonzero()[:, 1].view(-1, several)))
+    for low, high in pairwise((0, 1, 2, 3, 5, 9, 2**62)):
+        if high < least or low >= ways:
+            continue
+        chosen = ((number > low) & (number <= high)).nonzero()[:, 0]
+        if not len(chosen):
+            continue
+        if high <= 3:
+            classes = possible[chosen].nonzero()[:, 1].view(-1, high)
+        else:
+            most = min(high, ways) if high < ways else int(number[chosen].max())
+            order = torch.argsort(possible[chosen].to(torch.int8), dim=-1, descending=True)
+            classes = order[:, :most].sort(-1).values
+        groups.append((chosen, classes))
     return groups
 
 
@@ -241,27 +256,23 @@ def _beaten(mixed: _Mixed, chosen: Tensor, classes: Tensor) -> Tensor:
     scores = mixed.scores(chosen, classes)
     i, j = torch.triu_indices(classes.shape[1], classes.shape[1], 1, device=classes.device)
     gaps = scores[..., j] - scores[..., i]
-    first_loses, second_loses = (
-        reduce(torch.minimum, gaps) > 0,
-        reduce(torch.maximum, gaps) <= 0,
-    )
-    beaten = torch.zeros_like(classes, dtype=torch.bool)
-    for pair, (first, second) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
-        beaten[:, first] |= first_loses[:, pair]
-        beaten[:, second] |= second_loses[:, pair]
-    return beaten
+    first_loses, second_loses = reduce(torch.minimum, gaps) > 0, reduce(torch.maximum, gaps) <= 0
+    ways = torch.arange(classes.shape[1], device=classes.device)
+    losses = first_loses.float() @ (i[:, None] == ways).float()
+    losses += second_loses.float() @ (j[:, None] == ways).float()
+    return losses > 0
 
 
-def _count_whole(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
-    """Pixels (n, M) that the only possible class (n, 1) wins: all."""
-    return [truth.counts[mixed.cell[part]]]
+def _count_whole(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+    """Pixels (1, n, M) that the only possible class (n, 1) wins: all."""
+    return truth.counts[mixed.cell[part]][None]
 
 
-def _count_pair(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
-    """Pixels (n, M) of every true class that each of two classes (n, 2) wins."""
+def _count_pair(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+    """Pixels (2, n, M) of every true class that each of two classes (n, 2) wins."""
     scores, cell = mixed.scores(part, classes), mixed.cell[part]
     second = _between(*_positive(scores[..., 1] - scores[..., 0], cell, truth), cell, truth)
-    return [truth.counts[cell] - second, second]
+    return torch.stack([truth.counts[cell] - second, second])
 
 
 def _positive(gap: Tensor, cell: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
@@ -296,8 +307,8 @@ def _between(start: Tensor, stop: Tensor, cell: Tensor, truth: Truth) -> Tensor:
     )
 
 
-def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> list[Tensor]:
-    """Pixels (n, M) of every true class that each of k > 2 classes (n, k) wins.
+def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+    """Pixels (k, n, M) of every true class that each of k > 2 classes (n, k) wins.
 
     A class wins a row where it wins against all others: between the last of their first pixels
     and the first of their last ones.
@@ -307,19 +318,18 @@ def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -
     i, j = torch.triu_indices(ways, ways, 1, device=scores.device)
     gaps = (scores[..., j] - scores[..., i]).movedim(-1, 1).flatten(1)  # pair by pair
     first, end = _positive(gaps, cell.repeat(len(i)), truth)
-    shape = (len(i), len(cell), -1)
-    starts, stops = [first.view(shape)], [end.view(shape)]
     # What is left for i: after `end`, else before `first`.
-    starts.append(torch.where(first == 0, end, 0).view(shape))
-    stops.append(torch.where(first == 0, last, first).view(shape))
-    members = [(0, j.tolist()), (1, i.tolist())]
-    won = []
+    shape = (2 * len(i), len(cell), -1)
+    starts = torch.cat([first, torch.where(first == 0, end, 0)]).view(shape)
+    stops = torch.cat([end, torch.where(first == 0, last, first)]).view(shape)
+    from_pixel, to_pixel = [], []
     for way in range(ways):
-        places = [(side, at) for side, names in members for at, n in enumerate(names) if n == way]
-        start = reduce(torch.maximum, [starts[side][at] for side, at in places])
-        stop = reduce(torch.minimum, [stops[side][at] for side, at in places])
-        won.append(_between(start, torch.maximum(start, stop), cell, truth))
-    return won
+        places = torch.cat([j == way, i == way]).nonzero()[:, 0].tolist()
+        from_pixel.append(reduce(torch.maximum, [starts[at] for at in places]))
+        to_pixel.append(reduce(torch.minimum, [stops[at] for at in places]))
+    start, stop = torch.cat(from_pixel), torch.cat(to_pixel)
+    won = _between(start, torch.maximum(start, stop), cell.repeat(ways), truth)
+    return won.view(ways, len(cell), -1)
 
 
 def _shares(placement: Placement, cell: Tensor) -> tuple[Tensor, Tensor, float]:
