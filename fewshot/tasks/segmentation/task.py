@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fewshot.registry import Entry
 from fewshot.tasks.base import Task, TaskOutput
 from fewshot.tasks.segmentation.schema import KEYS, MEASURES, NAME, TABLES
 
+# Of every estimator, and of the images, in the table of cells.
+ESTIMATOR_COLUMNS = ("predicted_miou", "mae", "bias", "coverage", "width", "class_correlation")
+COSTS = ("support_images", "tokens", "input_pixels", "gflops")
+
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.results.schema import CellSummary
     from fewshot.tasks.segmentation.heads.base import DenseHead
     from fewshot.tasks.segmentation.sampling import DrawSampling
+    from fewshot.tasks.segmentation.schema import SegmentationSummary
     from fewshot.tasks.segmentation.source import MaskSource
 
     SegmentationEvaluation = Evaluation[MaskSource, DenseHead, Any, DrawSampling]
@@ -61,6 +67,15 @@ class Segmentation(Task):
         from fewshot.tasks.segmentation.estimate import segmentation_estimate
 
         return segmentation_estimate(evaluation)
+
+    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
+        """Measures with their intervals, costs, and columns of every estimator."""
+        (row,) = super().flat(cell)
+        summary = cast("SegmentationSummary", cell)
+        row |= {name: summary.get(name) for name in COSTS}
+        for name, metrics in (summary.get("estimators") or {}).items():
+            row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
+        return [row]
 
     def run(self, evaluation: SegmentationEvaluation) -> TaskOutput:
         """Segment the queries of all draws by all heads in one pass over them."""

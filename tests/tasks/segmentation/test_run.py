@@ -59,6 +59,7 @@ def test_rows_are_as_declared_and_measures_are_shares(results):
     actual = predictions["actual_miou"].to_numpy().reshape(-1, 3)
     assert (actual == rows["miou"].to_numpy()[:, None]).all()
     assert results.table["miou"].between(0, 1).all()
+    assert results.table["loo_image_mae"].between(0, 1).all()
 
 
 def test_measures_are_those_of_scores_at_native_size(scenes_folder, network, results):
