@@ -13,6 +13,7 @@ from fewshot.backbones.base import Backbone, DenseEncoder
 from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import torch_threads
+from fewshot.tasks.segmentation.dense.bilinear import Placement
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, on_grid
 
 
@@ -64,7 +65,7 @@ def test_tokens_are_rows_of_the_grid():
     assert tokens.grid == (4, 6)
     assert tokens.features.dtype == torch.float32
     assert np.allclose(tokens.features.numpy(), expected.reshape(24, 3), atol=1e-5)
-    assert tokens.placement == ((32, 48), (32, 48), 8)
+    assert tokens.placement == Placement((32, 48), (32, 48), 8, (4, 6))
 
 
 def test_what_is_padded_is_cut_off_and_repeats_the_border():
