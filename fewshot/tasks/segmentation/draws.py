@@ -51,6 +51,11 @@ class DrawSet:
         """Whether class 0 is whatever is none of the classes of an episode."""
         return self.sampler == "episodic"
 
+    @property
+    def first(self) -> int:
+        """The first class that is in means over classes: the background of episodes is not."""
+        return int(self.has_background)
+
     def only(self, draw: int) -> DrawSet:
         """One of the draws."""
         part = slice(draw, draw + 1)

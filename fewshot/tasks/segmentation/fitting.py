@@ -114,7 +114,7 @@ class DrawFit:
                     known[folds.tobytes()] = self._left_out(heads, places, folds)
                 left_out = None if folds is None else known[folds.tobytes()]
                 for at, head in enumerate(heads):
-                    held = Held(fitted[:, at], descriptors[places], level)
+                    held = Held(fitted[:, at], descriptors[places], level, first=self.drawn.first)
                     if left_out is not None:
                         held = replace(
                             held,

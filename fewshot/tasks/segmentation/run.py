@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -428,6 +429,8 @@ def _compare(jobs: Sequence[Job], cells: Mapping[str, Result], dataset: MaskData
             row: MeasureComparison = {
                 "first": head_label(cells[first.key].summary),
                 "second": head_label(cells[second.key].summary),
-                "miou": resampling.differences(counts[first.key], counts[second.key], miou),
+                "miou": resampling.differences(
+                    counts[first.key], counts[second.key], partial(miou, first=drawn.first)
+                ),
             }
             cast("SegmentationSummary", cells[first.key].summary)["comparisons"].append(row)

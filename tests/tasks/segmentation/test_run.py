@@ -218,6 +218,10 @@ def test_episodes_of_one_class_and_the_background(evaluate):
     rows = results.rows("segmentation")
     assert rows["fb_iou"].notna().all()
     assert (rows["ways"] == 2).all()
+    classes = results.rows("segmentation_classes")
+    assert np.allclose(classes[classes["class"] != "background"]["iou"], rows["miou"])
+    both = classes.groupby(["head", "episode"], sort=False)["iou"].mean()
+    assert np.allclose(both, rows["fb_iou"])
     summary = results.cells[0].summary
     assert 0 <= summary["miou_by_class"] <= 1
     names = {entry["name"] for entry in summary["classes"]}

@@ -30,7 +30,7 @@ def clusters(descriptors: NDArray) -> NDArray[np.int64]:
     return np.asarray(fcluster(linkage(descriptors, "ward"), wanted, "maxclust"), dtype=np.int64)
 
 
-def jackknife(counts: NDArray, labels: NDArray) -> tuple[float, NDArray, int]:
+def jackknife(counts: NDArray, labels: NDArray, first: int = 0) -> tuple[float, NDArray, int]:
     """Standard errors of mean IoU and of every class's IoU, and the number of clusters.
 
     The jackknife over clusters of images (Tukey 1958): each is left out of the sums once.
@@ -40,13 +40,15 @@ def jackknife(counts: NDArray, labels: NDArray) -> tuple[float, NDArray, int]:
     counts : ndarray of shape (S, 3, N)
     labels : ndarray of shape (S,)
         Cluster of every image.
+    first : int
+        The first class that is in the mean.
     """
     numbers, place = np.unique(labels, return_inverse=True)
     sums = np.zeros((len(numbers), *counts.shape[1:]))
     np.add.at(sums, place, counts)
     without = class_iou(counts.sum(0) - sums)  # (G, N)
     factor = (len(numbers) - 1) / len(numbers)
-    of_mean = _squares(mean_over_classes(without)[:, None])[0]
+    of_mean = _squares(mean_over_classes(without[:, first:])[:, None])[0]
     return (
         math.sqrt(factor * of_mean),
         np.sqrt(factor * _squares(without)),

@@ -78,7 +78,7 @@ class Resubstitution(SegmentationEstimator):
             iou,
             unknown,
             unknown,
-            miou=float(mean_over_classes(iou)),
+            miou=float(mean_over_classes(iou[held.first :])),
             pixel_error=float(1 - pixel_accuracy(total)),
         )
 
@@ -90,8 +90,8 @@ def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPre
     fitted = np.where(alone, np.nan, class_iou(held.fitted.sum(0)))
     # Without the classes that have no prediction, in the mean and in its interval.
     known = counts * ~alone
-    error, class_errors, groups = jackknife(known, labels)
-    mean, fitted_mean = float(mean_over_classes(iou)), float(mean_over_classes(fitted))
+    error, class_errors, groups = jackknife(known, labels, held.first)
+    mean, fitted_mean = (float(mean_over_classes(values[held.first :])) for values in (iou, fitted))
     half = half_width(error, max(0.0, fitted_mean - mean), groups, held.level)
     halves = half_width(class_errors, np.maximum(0, fitted - iou), groups, held.level)
     reservations = []
