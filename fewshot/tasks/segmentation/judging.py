@@ -22,7 +22,7 @@ from fewshot.files import atomic_path
 from fewshot.hardware import freed_memory_kept, torch_threads
 from fewshot.progress import stage
 from fewshot.tasks.segmentation.annotated import as_draw_knows
-from fewshot.tasks.segmentation.counting import Truth
+from fewshot.tasks.segmentation.cells import Truth
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.heads.base import DenseHead
