@@ -73,7 +73,7 @@ def test_many_classes_are_compared_in_blocks(spread, monkeypatch):
     scores = torch.randn(*placement.grid, 1, ways, generator=generator()) * spread
     scores += torch.randn(ways, generator=generator(1)) * 0.05
     mask = torch.randint(0, 5, placement.native, generator=generator(2)) * 60
-    monkeypatch.setattr(counting, "BLOCK", 2**16)
+    monkeypatch.setattr(counting, "BLOCK", 2**19)
     compared, beaten = [], counting._beaten
 
     def recorded(mixed, chosen, classes):
@@ -83,7 +83,7 @@ def test_many_classes_are_compared_in_blocks(spread, monkeypatch):
     monkeypatch.setattr(counting, "_beaten", recorded)
     found = confusions(scores, Truth.of(mask, ways, placement))[0].numpy()
     assert (found == native_confusion(scores[:, :, 0], mask, ways, placement)).all()
-    assert compared and max(compared) <= 2**16
+    assert compared and max(compared) <= 2**19
 
 
 def test_sums_that_float32_would_round_are_those_of_float64(monkeypatch):
