@@ -206,19 +206,24 @@ def _whole(plan: _Plan, sampling: DrawSampling, seed: int) -> list[DrawSet]:
 _Image = tuple[int, int, int]
 
 
-def _orders(plan: _Plan, seed: int, number: int) -> dict[int, list[int]]:
-    """The images of every class in the order in which a draw takes them."""
+def _orders(plan: _Plan, classes: NDArray, seed: int, number: int) -> dict[int, list[int]]:
+    """The images of some classes in the order in which a draw takes them."""
     return {
         int(c): episode_generator(seed, (*_SUPPORT, int(c)), number)
         .permutation(plan.members[c])
         .tolist()
-        for c in plan.classes
+        for c in classes
     }
 
 
 def _per_class(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
     """K images of every class; one that was taken for another class is not taken again."""
-    orders, taken, images = _orders(plan, seed, number), set[int](), list[_Image]()
+    return _in_turn(_orders(plan, plan.classes, seed, number), shots)
+
+
+def _in_turn(orders: dict[int, list[int]], shots: int) -> list[_Image]:
+    """K images of every class, a shot after the other, so that those of K are the first of K + 1."""
+    taken, images = set[int](), list[_Image]()
     for shot in range(1, shots + 1):
         for c, order in orders.items():
             row = next((row for row in order if row not in taken), None)
@@ -230,7 +235,8 @@ def _per_class(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
 
 def _greedy(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
     """Images until every class, the rarest first, is in K of them."""
-    orders, taken, images = _orders(plan, seed, number), set[int](), list[_Image]()
+    orders = _orders(plan, plan.classes, seed, number)
+    taken, images = set[int](), list[_Image]()
     count = np.zeros(len(plan.members), dtype=np.int64)
     rarest = sorted(orders, key=lambda c: (len(orders[c]), c))
     for shot in range(1, shots + 1):
@@ -324,15 +330,11 @@ def _episode(
     """Classes, annotated images and queries of an episode."""
     generator = episode_generator(seed, _CLASSES, number)
     classes = np.sort(generator.permutation(plan.classes)[:ways])
-    taken, images = set[int](), list[_Image]()
-    for c in classes:
-        order = episode_generator(seed, (*_SUPPORT, int(c)), number).permutation(plan.members[c])
-        free = [int(row) for row in order if int(row) not in taken][:shots]
-        taken.update(free)
-        images += [(row, int(c), shot) for shot, row in enumerate(free, 1)]
+    images = _in_turn(_orders(plan, classes, seed, number), shots)
+    taken = sorted(row for row, _, _ in images)
     dataset, generator = plan.dataset, episode_generator(seed, _QUERIES, number)
     pool = np.arange(len(dataset)) if dataset.queries is None else dataset.queries
-    pool = _of_other_groups(dataset, np.setdiff1d(pool, sorted(taken)), sorted(taken))
+    pool = _of_other_groups(dataset, np.setdiff1d(pool, taken), taken)
     queries: list[int] = []
     for c in classes:
         queries += _first(generator.permutation(pool[plan.shows[pool, c]]), wanted, queries)

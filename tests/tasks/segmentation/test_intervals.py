@@ -75,6 +75,29 @@ def test_one_draw_has_an_interval_over_images_alone():
     assert rows["images"]["lower"] < rows["images"]["mean"] < rows["images"]["upper"]
 
 
+@pytest.mark.parametrize(
+    ("images", "groups", "reason"),
+    [(1, None, "one query image"), (9, ["a"] * 9, "of one group")],
+    ids=["one image", "one group"],
+)
+def test_a_single_image_or_group_says_nothing_of_others(images, groups, reason):
+    counts = simulated(np.random.default_rng(8), 4, images)
+    queries = np.arange(images)[None].repeat(4, 0)
+    rows = Resampling(queries, groups).intervals(counts, miou)
+    assert rows["images"]["lower"] is None and reason in rows["images"]["reason"]
+    assert rows["episodes"]["lower"] < rows["episodes"]["upper"]
+
+
+def test_draws_without_a_value_are_left_out_of_both_intervals():
+    counts = simulated(np.random.default_rng(9), 5, 20)
+    queries = np.arange(20)[None].repeat(5, 0)
+    fewer = Resampling(queries[1:]).intervals(counts[1:], miou)
+    counts[0] = 0  # all pixels are ignored
+    rows = Resampling(queries).intervals(counts, miou)
+    for population in ("episodes", "images"):
+        assert rows[population] == pytest.approx(fewer[population])
+
+
 def test_draws_with_queries_of_their_own_have_no_interval_over_images():
     counts = simulated(np.random.default_rng(5), 40, 2)
     queries = np.arange(80).reshape(40, 2)
