@@ -411,10 +411,10 @@ def _failure(job: Job, error: Exception) -> Failed:
 
 def _compare(jobs: Sequence[Job], cells: Mapping[str, Result], dataset: MaskDataset) -> None:
     """Add paired differences of heads on the same draws to the summaries of the first ones."""
-    groups: dict[str, list[Job]] = {}
+    groups: dict[tuple[str, int], list[Job]] = {}  # replayed draws are the same for all seeds
     for job in jobs:
         if job.key in cells:
-            groups.setdefault(job.drawn.hash(), []).append(job)
+            groups.setdefault((job.drawn.hash(), job.seed), []).append(job)
     for members in groups.values():
         drawn = members[0].drawn
         shape = (*drawn.queries.shape, drawn.ways)

@@ -222,7 +222,7 @@ def _per_class(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
 
 
 def _in_turn(orders: dict[int, list[int]], shots: int) -> list[_Image]:
-    """K images of every class, a shot after the other, so that those of K are the first of K + 1."""
+    """K images of every class, a shot after the other: those of K are the first of K + 1."""
     taken, images = set[int](), list[_Image]()
     for shot in range(1, shots + 1):
         for c, order in orders.items():

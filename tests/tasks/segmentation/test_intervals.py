@@ -117,6 +117,21 @@ def test_the_jackknife_leaves_out_clusters():
     assert np.isclose(by_class[0], np.sqrt(2 / 3 * ((first - first.mean()) ** 2).sum()))
 
 
+def test_a_class_of_a_single_cluster_has_no_standard_error():
+    counts = simulated(np.random.default_rng(6), 1, 9)[0]
+    counts[3:, :, 2] = 0  # the last class is in the first cluster alone
+    error, by_class, _ = jackknife(counts, np.arange(9) // 3)
+    assert error > 0 and (by_class[:2] > 0).all() and np.isnan(by_class[2])
+
+
+def test_images_that_are_all_alike_have_a_prediction_without_an_interval():
+    counts = simulated(np.random.default_rng(6), 1, 4)[0]
+    held = Held(counts, np.ones((4, 5)), 0.9, counts=counts, folds=np.arange(4))
+    said = estimators.create("loo_image").predict(held)
+    assert 0 < said.miou < 1 and np.isnan([said.lower, said.upper]).all()
+    assert any("alike" in text for text in said.reservations)
+
+
 def test_images_of_a_place_are_in_one_cluster():
     rng = np.random.default_rng(7)
     places = rng.normal(0, 5, (4, 8))
