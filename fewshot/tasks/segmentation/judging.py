@@ -176,7 +176,8 @@ class QueryPass:
         """Row and counts of every query, those of an interrupted pass from its files."""
         rows = self.rows
         blocks = [rows[i : i + IMAGES_PER_FILE] for i in range(0, len(rows), IMAGES_PER_FILE)]
-        ready = [self._recalled(number, block) for number, block in enumerate(blocks)]
+        # Read again when it is their turn: all of them at once would fill the memory.
+        ready = [bool(self._recalled(number, block)) for number, block in enumerate(blocks)]
         missing = [
             row for block, done in zip(blocks, ready, strict=True) if not done for row in block
         ]
@@ -187,8 +188,11 @@ class QueryPass:
         ):
             work.start_from(len(rows) - len(missing))
             computed = ordered(self.count, missing, threads, ahead=1)
-            for number, (block, done) in enumerate(zip(blocks, ready, strict=True)):
-                if not done:
+            for number, block in enumerate(blocks):
+                if ready[number]:  # unless another process has removed it since
+                    done = self._recalled(number, block) or [self.count(row) for row in block]
+                else:
+                    done = []
                     for _ in block:
                         done.append(next(computed))
                         work.update()
@@ -242,14 +246,15 @@ class QueryPass:
         return [_Counted(*pieces[i : i + 3]) for i in range(0, len(pieces), 3)]
 
     def _keep(self, number: int, done: list[_Counted]) -> None:
+        """Write a file of finished images, which only saves time: it may fail."""
         if self.kept is None:
             return
         arrays = {f"{name}_{i}": value for i, counted in enumerate(done)
                   for name, value in counted._asdict().items()}  # fmt: skip
         block = self.rows[number * IMAGES_PER_FILE : (number + 1) * IMAGES_PER_FILE]
-        self.kept.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.kept / f"{number:05d}.npz") as partial, partial.open("wb") as file:
-            np.savez(file, rows=np.array(block), **arrays)
+        path = self.kept / f"{number:05d}.npz"
+        with suppress(OSError), atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, rows=np.array(block), **arrays)
 
 
 def read(dataset: MaskDataset, row: int) -> Image.Image:

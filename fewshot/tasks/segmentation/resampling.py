@@ -26,7 +26,8 @@ class Resampling:
     The population *episodes* are other draws from the same annotated images, judged on the same
     queries: Student's t over the draws' values. *images* are other queries as well: the variance
     over bootstrap samples of images (of groups, where there are any) of the mean over draws is
-    added.
+    added, and the interval is not narrower than that over draws, whose quantile of few draws is
+    larger.
 
     Parameters
     ----------
@@ -114,6 +115,9 @@ class Resampling:
         if count > 1 and of_draws > 0:  # Satterthwaite's: the images' variance is known well
             freedom = total**2 / (of_draws**2 / (count - 1))
         result["images"] = _interval(mean, total, freedom, "images", None)
+        if count > 1:
+            for bound, outer in (("lower", min), ("upper", max)):
+                result["images"][bound] = outer(row[bound] for row in result.values())
         return result
 
 

@@ -75,6 +75,13 @@ def test_one_draw_has_an_interval_over_images_alone():
     assert rows["images"]["lower"] < rows["images"]["mean"] < rows["images"]["upper"]
 
 
+def test_other_queries_as_well_are_no_narrower_an_interval_than_other_draws_alone():
+    counts = counts_of(np.array([0.4, 0.6])[:, None, None].repeat(30, 1).repeat(3, 2))
+    rows = Resampling(np.arange(30)[None].repeat(2, 0)).intervals(counts, miou)
+    assert rows["images"]["lower"] <= rows["episodes"]["lower"]
+    assert rows["images"]["upper"] >= rows["episodes"]["upper"]
+
+
 @pytest.mark.parametrize(
     ("images", "groups", "reason"),
     [(1, None, "one query image"), (9, ["a"] * 9, "of one group")],
