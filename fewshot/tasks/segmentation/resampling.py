@@ -104,7 +104,8 @@ class Resampling:
             return None
         mean, count = float(known.mean()), len(known)
         of_draws = float(known.var(ddof=1)) / count if count > 1 else math.nan
-        result = {"episodes": _interval(mean, of_draws, count - 1, "episodes", ONE_DRAW)}
+        over_draws = _interval(mean, of_draws, count - 1, "episodes", ONE_DRAW)
+        result = {"episodes": over_draws}
         if self.reason is not None:
             result["images"] = _interval(mean, math.nan, 1, "images", self.reason)
             return result
@@ -114,22 +115,25 @@ class Resampling:
         freedom = math.inf
         if count > 1 and of_draws > 0:  # Satterthwaite's: the images' variance is known well
             freedom = total**2 / (of_draws**2 / (count - 1))
-        result["images"] = _interval(mean, total, freedom, "images", None)
-        if count > 1:
-            for bound, outer in (("lower", min), ("upper", max)):
-                result["images"][bound] = outer(row[bound] for row in result.values())
+        least = 0.0 if over_draws["upper"] is None else over_draws["upper"] - mean
+        result["images"] = _interval(mean, total, freedom, "images", None, least)
         return result
 
 
 def _interval(
-    mean: float, variance: float, freedom: float, population: str, reason: str | None
+    mean: float,
+    variance: float,
+    freedom: float,
+    population: str,
+    reason: str | None,
+    least: float = 0.0,
 ) -> Interval:
-    """A mean with Student's bounds; the reason where the variance is unknown."""
+    """A mean with Student's bounds, at least so far away; the reason for an unknown variance."""
     row: Interval = {"mean": mean, "level": LEVEL, "population": population, "reason": None}
     if math.isnan(variance):
         return row | {"lower": None, "upper": None, "reason": reason}
     quantile = stats.norm.ppf((1 + LEVEL) / 2)
     if math.isfinite(freedom):
         quantile = stats.t.ppf((1 + LEVEL) / 2, max(1, freedom))
-    half = float(quantile * math.sqrt(variance))
+    half = max(least, float(quantile * math.sqrt(variance)))
     return row | {"lower": mean - half, "upper": mean + half}
