@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fewshot.results.schema import Failed, LeftOut
     from fewshot.tasks.segmentation.task import Segmentation, SegmentationEvaluation
 
-VERSION = 1  # to be raised when a formula changes
+VERSION = 2  # to be raised when a formula changes
 
 
 class Job(NamedTuple):

@@ -182,28 +182,32 @@ def _whole(plan: _Plan, sampling: DrawSampling, seed: int) -> list[DrawSet]:
     ]
     labels = np.full(len(plan.members), -1)
     labels[plan.classes] = np.arange(len(plan.classes))
-    sets = []
-    for shots in sampling.shots:
-        chosen = [[image for image in images if image[2] <= shots] for images in drawn]
-        target = sampling.annotate == "target"
-        sets.append(
-            DrawSet(
-                sampling.sampler,
-                shots,
-                _padded([[row for row, _, _ in images] for images in chosen]),
-                _padded(
-                    [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
-                ),
-                _padded(queries),
-                np.tile(labels, (sampling.count, 1)),
-                len(plan.classes),
-            )
-        )
-    return sets
+    return _sets(sampling, drawn, queries, np.tile(labels, (sampling.count, 1)), len(plan.classes))
 
 
 # An image of a draw: its row, the class it was drawn for, and from how many shots on it is there.
 _Image = tuple[int, int, int]
+
+
+def _sets(
+    sampling: DrawSampling,
+    drawn: list[list[_Image]],
+    queries: list[list[int]],
+    labels: NDArray[np.int64],
+    ways: int,
+) -> list[DrawSet]:
+    """A set per number of shots, of the images of every draw that are there by then."""
+    sets, target = [], sampling.annotate == "target"
+    for shots in sampling.shots:
+        chosen = [[image for image in images if image[2] <= shots] for images in drawn]
+        rows = _padded([[row for row, _, _ in images] for images in chosen])
+        annotated = [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
+        sets.append(
+            DrawSet(
+                sampling.sampler, shots, rows, _padded(annotated), _padded(queries), labels, ways
+            )
+        )
+    return sets
 
 
 def _orders(plan: _Plan, classes: NDArray, seed: int, number: int) -> dict[int, list[int]]:
@@ -305,23 +309,8 @@ def _episodes(plan: _Plan, sampling: DrawSampling, seed: int) -> list[DrawSet]:
     labels = np.zeros((sampling.count, len(plan.members)), dtype=np.int64)
     for e, (classes, _, _) in enumerate(drawn):
         labels[e, classes] = np.arange(1, ways + 1)
-    target, sets = sampling.annotate == "target", []
-    for shots in sampling.shots:
-        chosen = [[image for image in images if image[2] <= shots] for _, images, _ in drawn]
-        sets.append(
-            DrawSet(
-                sampling.sampler,
-                shots,
-                _padded([[row for row, _, _ in images] for images in chosen]),
-                _padded(
-                    [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
-                ),
-                _padded([queries for _, _, queries in drawn]),
-                labels,
-                ways + 1,
-            )
-        )
-    return sets
+    images, queries = [images for _, images, _ in drawn], [rows for _, _, rows in drawn]
+    return _sets(sampling, images, queries, labels, ways + 1)
 
 
 def _episode(
