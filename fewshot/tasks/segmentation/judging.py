@@ -31,6 +31,7 @@ from fewshot.tasks.segmentation.measures import counts_of
 from fewshot.tasks.segmentation.stacking import HeadStack
 
 IMAGES_PER_FILE = 32  # that are lost at most if a process is killed
+KEPT_DAYS = 7  # that images of an interrupted pass are kept, as unfinished banks
 MOST_CONFUSED = 64  # classes up to which the confusions of a draw are kept
 
 
@@ -255,6 +256,14 @@ class QueryPass:
         path = self.kept / f"{number:05d}.npz"
         with suppress(OSError), atomic_path(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, rows=np.array(block), **arrays)
+
+
+def forget_abandoned(folder: Path) -> None:
+    """Remove what passes have kept in sub-folders of `folder` that nobody has gone on with."""
+    with suppress(OSError):
+        for kept in folder.iterdir():
+            if time.time() - kept.stat().st_mtime > KEPT_DAYS * 24 * 3600:
+                rmtree(kept, ignore_errors=True)
 
 
 def read(dataset: MaskDataset, row: int) -> Image.Image:

@@ -36,7 +36,7 @@ from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.examples import add_pictures
 from fewshot.tasks.segmentation.fitting import DrawFit, FittedHead
 from fewshot.tasks.segmentation.heads.base import DenseHead
-from fewshot.tasks.segmentation.judging import FittedCell, QueryPass
+from fewshot.tasks.segmentation.judging import FittedCell, QueryPass, forget_abandoned
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.measures import miou
 from fewshot.tasks.segmentation.resampling import Resampling
@@ -346,7 +346,9 @@ class _Work:
         if self.evaluation.store.runs is None:
             return None
         name = hashlib.sha256("".join(job.key for job in jobs).encode()).hexdigest()
-        return self.places.banks.parent / "unfinished" / name[:32]
+        folder = self.places.banks.parent / "unfinished"
+        forget_abandoned(folder)
+        return folder / name[:32]
 
     def _columns(self) -> dict[str, str]:
         layers = self.settings.layers

@@ -1,6 +1,8 @@
 """The pass over queries, and what it keeps on disk while it goes on."""
 
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -74,3 +76,14 @@ def test_kept_images_are_not_all_in_memory(query_pass, tmp_path, monkeypatch):
     for _ in range(3):
         next(images)
     assert read[5:] == [1]
+
+
+def test_what_nobody_has_gone_on_with_is_removed(tmp_path):
+    for name, days in (("old", 8), ("new", 6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "00000.npz").write_bytes(b"counts")
+        then = time.time() - days * 24 * 3600
+        os.utime(tmp_path / name, (then, then))
+    judging.forget_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    judging.forget_abandoned(tmp_path / "none")
