@@ -425,7 +425,7 @@ def _estimator_summary(
     predicted = np.array([p.miou for p in said])
     lower, upper = np.array([p.lower for p in said]), np.array([p.upper for p in said])
     inside = (lower <= actual) & (actual <= upper)
-    has = np.isfinite(lower)
+    has = np.isfinite(lower) & np.isfinite(actual)
     iou = np.stack([p.iou for p in said])
     errors = np.array([p.pixel_error for p in said]) - (1 - pixel_accuracy(totals))
     reservations = [r for p in said for r in p.reservations]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.tasks.segmentation.annotated import AnnotatedImages, DrawnImages, annotated_pixels
-from fewshot.tasks.segmentation.counting import Truth
+from fewshot.tasks.segmentation.cells import Truth
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import (
     Held,

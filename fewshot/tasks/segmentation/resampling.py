@@ -13,9 +13,10 @@ from fewshot.results.schema import Interval
 
 LEVEL = 0.95
 RESAMPLES = 500
-LARGEST = 2**27  # numbers that a bootstrap holds at a time
 OWN_QUERIES = "the draws have queries of their own: their spread is in the interval over draws"
 ONE_DRAW = "there is only one draw"
+ONE_IMAGE = "there is only one query image"
+ONE_GROUP = "all query images are of one group"
 Measure = Callable[[NDArray], NDArray]  # from counts (..., 3, N) to values (...)
 
 
@@ -25,7 +26,8 @@ class Resampling:
     The population *episodes* are other draws from the same annotated images, judged on the same
     queries: Student's t over the draws' values. *images* are other queries as well: the variance
     over bootstrap samples of images (of groups, where there are any) of the mean over draws is
-    added.
+    added, and the interval is not narrower than that over draws, whose quantile of few draws is
+    larger.
 
     Parameters
     ----------
@@ -49,21 +51,28 @@ class Resampling:
         self._place = np.searchsorted(rows, queries)
         shared = len(queries) == 1 or bool((queries >= 0).sum(1).mean() > len(rows) / 2)
         self.reason = None if shared else OWN_QUERIES
+        if len(numbers) < 2:
+            self.reason = ONE_IMAGE if len(rows) < 2 else ONE_GROUP
 
     def values(self, counts: NDArray, measure: Measure) -> NDArray:
         """A measure of every draw: (E,), from counts (E, Q, 3, N)."""
         return np.asarray(measure(counts.sum(1)), dtype=float)
 
     def resampled(self, counts: NDArray, measure: Measure) -> NDArray:
-        """Means over draws of a measure on bootstrap samples of the queries: (B,)."""
-        total = np.zeros(RESAMPLES)
+        """Means over draws of a measure on bootstrap samples of the queries: (B,).
+
+        Over the draws for which it is defined on the sample; NaN where it is for none.
+        """
+        total, defined = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
         for e, per_image in enumerate(counts):
             real = self.queries[e] >= 0
             weights = self._weights[:, self._place[e, real]]
             flat = per_image[real].reshape(int(real.sum()), -1).astype(float)
             sums = (weights @ flat).reshape(RESAMPLES, *per_image.shape[1:])
-            total += measure(sums)
-        return total / len(counts)
+            values = measure(sums)
+            total += np.nan_to_num(values, nan=0.0)
+            defined += np.isfinite(values)
+        return np.where(defined > 0, total / np.maximum(defined, 1), np.nan)
 
     def intervals(self, counts: NDArray, measure: Measure) -> dict[str, Interval] | None:
         """Intervals of the mean over draws, by population; None where no draw has a value.
@@ -95,7 +104,8 @@ class Resampling:
             return None
         mean, count = float(known.mean()), len(known)
         of_draws = float(known.var(ddof=1)) / count if count > 1 else math.nan
-        result = {"episodes": _interval(mean, of_draws, count - 1, "episodes", ONE_DRAW)}
+        over_draws = _interval(mean, of_draws, count - 1, "episodes", ONE_DRAW)
+        result = {"episodes": over_draws}
         if self.reason is not None:
             result["images"] = _interval(mean, math.nan, 1, "images", self.reason)
             return result
@@ -105,19 +115,25 @@ class Resampling:
         freedom = math.inf
         if count > 1 and of_draws > 0:  # Satterthwaite's: the images' variance is known well
             freedom = total**2 / (of_draws**2 / (count - 1))
-        result["images"] = _interval(mean, total, freedom, "images", None)
+        least = 0.0 if over_draws["upper"] is None else over_draws["upper"] - mean
+        result["images"] = _interval(mean, total, freedom, "images", None, least)
         return result
 
 
 def _interval(
-    mean: float, variance: float, freedom: float, population: str, reason: str | None
+    mean: float,
+    variance: float,
+    freedom: float,
+    population: str,
+    reason: str | None,
+    least: float = 0.0,
 ) -> Interval:
-    """A mean with Student's bounds; the reason where the variance is unknown."""
+    """A mean with Student's bounds, at least so far away; the reason for an unknown variance."""
     row: Interval = {"mean": mean, "level": LEVEL, "population": population, "reason": None}
     if math.isnan(variance):
         return row | {"lower": None, "upper": None, "reason": reason}
     quantile = stats.norm.ppf((1 + LEVEL) / 2)
     if math.isfinite(freedom):
         quantile = stats.t.ppf((1 + LEVEL) / 2, max(1, freedom))
-    half = float(quantile * math.sqrt(variance))
+    half = max(least, float(quantile * math.sqrt(variance)))
     return row | {"lower": mean - half, "upper": mean + half}

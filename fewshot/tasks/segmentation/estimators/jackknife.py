@@ -13,7 +13,9 @@ from fewshot.tasks.segmentation.measures import class_iou, mean_over_classes
 
 
 def clusters(descriptors: NDArray) -> NDArray[np.int64]:
-    """Numbers (S,) of about sqrt(S) clusters of images, at least two, by Ward's method.
+    """Numbers (S,) of about sqrt(S) clusters of images, by Ward's method.
+
+    At least two, unless all descriptors are equal.
 
     Images of a support are seldom independent: frames of one drive, slides of one patient. Left
     out one by one they would seem to be, and the interval would be too narrow.
@@ -33,7 +35,8 @@ def clusters(descriptors: NDArray) -> NDArray[np.int64]:
 def jackknife(counts: NDArray, labels: NDArray, first: int = 0) -> tuple[float, NDArray, int]:
     """Standard errors of mean IoU and of every class's IoU, and the number of clusters.
 
-    The jackknife over clusters of images (Tukey 1958): each is left out of the sums once.
+    The jackknife over clusters of images (Tukey 1958): each is left out of the sums once. NaN for a
+    class that a single cluster shows, and where there is a single one.
 
     Parameters
     ----------
@@ -49,9 +52,10 @@ def jackknife(counts: NDArray, labels: NDArray, first: int = 0) -> tuple[float, 
     without = class_iou(counts.sum(0) - sums)  # (G, N)
     factor = (len(numbers) - 1) / len(numbers)
     of_mean = _squares(mean_over_classes(without[:, first:])[:, None])[0]
+    shown = (sums[:, 1] > 0).sum(0) > 1
     return (
-        math.sqrt(factor * of_mean),
-        np.sqrt(factor * _squares(without)),
+        math.sqrt(factor * of_mean) if len(numbers) > 1 else math.nan,
+        np.where(shown, np.sqrt(factor * _squares(without)), np.nan),
         len(numbers),
     )
 

@@ -18,6 +18,7 @@ from fewshot.tasks.segmentation.measures import class_iou, mean_over_classes, pi
 ONE_IMAGE = "there is one annotated image: nothing can be left out"
 NO_GROUPS = "the data set has no groups: set dataset.group"
 ONE_GROUP = "all annotated images are of one group"
+ALL_ALIKE = "no interval: all annotated images are alike"
 ONE_HOLDER = "only images that are left out together show it"
 
 
@@ -99,6 +100,8 @@ def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPre
         number = int(alone.sum())
         what = "class is" if number == 1 else "classes are"
         reservations.append(f"{number} {what} left out: {ONE_HOLDER}")
+    if groups < 2:
+        reservations.append(ALL_ALIKE)
     return SegmentationPrediction(
         iou,
         (iou - halves).clip(0, 1),
