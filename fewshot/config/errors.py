@@ -181,7 +181,7 @@ def check_sections(settings: Any) -> None:
 
 
 def _episodes_expected(episodes: Any, samplers: Mapping[str, dict[str, Any]]) -> Mapping[str, Any]:
-    """Settings of the sampler; of an unknown one, which the task names, those of one that is alike."""
+    """Settings of the sampler; of an unknown one, which tasks name, those of one that is alike."""
     if not isinstance(episodes, dict):
         return samplers["balanced"]
     same = (options for options in samplers.values() if options.keys() == episodes.keys())
