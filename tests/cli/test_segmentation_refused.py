@@ -36,6 +36,7 @@ def annotated(tmp_path, monkeypatch):
         ("episodes.sampler=per_clas", ("episodes.sampler", "Did you mean 'per_class'")),
         ("episodes.sampler=null", ("episodes.sampler", "got None")),
         ("episodes.shots=[1,2,1]", ("episodes.shots", "1 twice")),
+        ("+dataset.binry=true", ("dataset: 'folder' has no setting", "Did you mean 'binary'")),
         ("episodes.path=nowhere", ("episodes.path: cannot use 'nowhere': No such file",)),
         ("episodes.path=annotated", ("episodes.path: expected a file, got a folder",)),
         ("episodes.path=tiny_dense.py", ("tiny_dense.py: cannot be read", "has in episodes/")),
