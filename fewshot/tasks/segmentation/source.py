@@ -13,7 +13,7 @@ from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
 from fewshot.datasets import COMMON
 from fewshot.datasets import kinds as all_kinds
-from fewshot.exceptions import FewshotError, suggestion
+from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.paths import places_of
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 
@@ -70,5 +70,12 @@ def _expect_known(settings: Mapping[str, Any]) -> None:
     if kind not in kinds:  # of another package, which checks its own
         return
     known = {*COMMON, "card", *inspect.signature(all_kinds[kind].load()).parameters}
+    subset = settings.get("subset")
+    expect(
+        subset in (None, "all"),
+        "dataset.subset",
+        f"expected all, got {subset!r}: train.txt and test.txt name the parts of images with masks",
+        "Write these lists into the folder.",
+    )
     for name in sorted(settings.keys() - known):
         raise FewshotError("dataset", f"{kind!r} has no setting {name!r}", suggestion(name, known))

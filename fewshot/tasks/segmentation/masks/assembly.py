@@ -20,6 +20,7 @@ from fewshot.tasks.segmentation.masks.checks import (
     expect_in_support,
     expect_judged,
     expect_turned_masks,
+    expect_two_classes,
     groups_by,
     readable,
 )
@@ -113,6 +114,7 @@ def assembled(
         facts["absent_classes"] = [
             name for name, pixels in zip(classnames, result.sum(0), strict=True) if not pixels
         ]
+        expect_two_classes(source, classnames)
         expect_judged(source, table)
         expect_in_support(source, classnames, result)
         return result

@@ -251,6 +251,17 @@ def expect_classes(source: MaskRows, table: NDArray[np.int64]) -> None:
     )
 
 
+def expect_two_classes(source: MaskRows, classnames: Sequence[str]) -> None:
+    """Raise for a data set of a single class, of which every pixel is known."""
+    expect(
+        len(classnames) > 1,
+        "dataset.root",
+        f"expected two classes or more, and the masks of {source.name} have one, "
+        f"{classnames[0] if classnames else ''!r}, the first mask is {source.masks[0]!r}",
+        "Annotate what is to be told apart with other numbers, the background with its own.",
+    )
+
+
 def expect_judged(source: MaskRows, table: NDArray[np.int64]) -> None:
     """Raise if no pixel of the images to segment has a class: nothing could be measured."""
     if source.queries is None or table[source.queries, :-1].any():

@@ -498,3 +498,13 @@ def test_mask_in_another_sub_folder(streets):
     text = error_of(streets)
     assert "a_1.png' is in another sub-folder" in text
     assert "differs in case" not in text
+
+
+@pytest.mark.parametrize("names", [None, "tissue\n"])
+def test_a_single_class(folder, names):
+    folder.pair("a", folder.mask_of([0]))
+    if names:
+        folder.write("classes.txt", names)
+    text = error_of(folder)
+    assert "expected two classes or more" in text
+    assert "'masks/a.png'" in text
