@@ -74,12 +74,20 @@ class DrawSampling:
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number)
+        twice = [number for number in self.shots if self.shots.count(number) > 1]
+        expect(
+            not twice,
+            "episodes.shots",
+            f"expected different numbers, got {twice[0] if twice else None} twice",
+            "Name every number once.",
+        )
         expect_positive_int("episodes.count", self.count)
         expect_positive_int("episodes.min_pixels", self.min_pixels)
         if self.queries is not None:
             expect_positive_int("episodes.queries", self.queries)
         if self.sampler == "episodic":
-            expect_positive_int("episodes.ways", self.ways or 1)
+            if self.ways is not None:
+                expect_positive_int("episodes.ways", self.ways)
         else:
             expect(
                 self.ways is None,

@@ -170,6 +170,8 @@ def test_pixels_from_which_on_an_image_shows_a_class():
         ({"count": 0}, "episodes.count"),
         ({"ways": 3}, "episodes.ways"),
         ({"queries": 0}, "episodes.queries"),
+        ({"shots": (1, 2, 1)}, "episodes.shots"),
+        ({"sampler": "episodic", "ways": 0}, "episodes.ways"),
         ({"annotate": "some"}, "episodes.annotate"),
         ({"sampler": "total", "annotate": "target"}, "episodes.annotate"),
         ({"min_pixels": 0}, "episodes.min_pixels"),

@@ -196,3 +196,10 @@ def test_multiply_adds_of_attention_are_counted(tiny_backbone):
     attention = [2 * blocks * width * count**2 for count in tokens]
     linear = [total - part for total, part in zip((small, large), attention, strict=True)]
     assert linear[1] / linear[0] == pytest.approx(tokens[1] / tokens[0], rel=0.02)
+
+
+@pytest.mark.parametrize(("size", "stride"), [("short:8", 16), ("short:48", 1024)])
+def test_a_token_is_no_larger_than_the_short_side(size, stride):
+    with pytest.raises(FewshotError, match=r"segmentation\.stride.*larger than the image"):
+        DenseFeatures(Pyramid((8,)), size, stride=stride).tokens(picture(48, 32))
+    DenseFeatures(Pyramid((8,)), "native", stride=16).tokens(picture(9, 8))
