@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fewshot import datasets as datasets
     from fewshot import estimators as estimators
     from fewshot import heads as heads
+    from fewshot import segmentation as segmentation
     from fewshot.api import evaluate as evaluate
     from fewshot.api import extract as extract
     from fewshot.episodes import EpisodeSet as EpisodeSet
@@ -50,6 +51,7 @@ _HOMES = {
     "predict": "evaluation.predict",
     "sample_episodes": "episodes",
     "segment": "evaluation.segment",
+    "segmentation": "",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604  strings, all of them
 __getattr__, __dir__ = lazy(__name__, _HOMES)

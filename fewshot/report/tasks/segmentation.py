@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 IMAGES = "images ±"
 MISSING = "-"
+TIMES = ("s ", "ms ")  # how units of time begin
 
 
 class SegmentationReport(TaskReport):
@@ -95,9 +96,9 @@ class SegmentationReport(TaskReport):
         Number("tokens", "Tokens", "an image", 0, "lower"),
         Number("input_pixels", "Input", "Mpx", 2, "lower", 1e6),
         Number("gflops", "Compute", "GFLOPs", 1, "lower"),
-        Number("fit", "Fit", "s", 2, "lower"),
+        Number("fit", "Fit", "s a draw", 2, "lower"),
         Number("features_per_image", "Features", "s an image", 2, "lower"),
-        Number("heads_per_image", "Heads", "s an image", 2, "lower"),
+        Number("heads_per_image", "Head", "ms an image", 1, "lower", 1e-3),
     )
     key_titles: ClassVar[Mapping[str, str]] = {"sampler": "Sampler", "resolution": "Resolution"}
     parts = Parts("Estimator")
@@ -178,7 +179,7 @@ class SegmentationReport(TaskReport):
         meanings = {title: text for title, text in meanings.items() if title in titles}
         meanings["±"] = self.population
         if IMAGES in titles:
-            meanings[IMAGES] = "the same interval of mIoU for other queries"
+            meanings[IMAGES] = "the same interval of mIoU for other queries as well"
         return meanings
 
     def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
@@ -300,14 +301,14 @@ def _of_main(name: str) -> Callable[[Cell], str]:
 
 
 def _title(number: Number) -> str:
-    """Of a column: ``Mpx``, ``tokens``, ``fit s``."""
-    if number.unit.startswith("s"):
-        return f"{number.title.lower()} s"
+    """Of a column: ``Mpx``, ``tokens``, ``fit s``, ``head ms``."""
+    if number.unit.startswith(TIMES):
+        return f"{number.title.lower()} {number.unit.split()[0]}"
     return number.title.lower() if number.unit == "an image" else number.unit
 
 
 def _said(number: Number, text: str) -> str:
-    """``1,369 tokens``, ``0.69 Mpx``, ``fit 6.28 s``."""
-    if number.unit.startswith("s"):
+    """``1,369 tokens``, ``0.69 Mpx``, ``fit 6.28 s a draw``."""
+    if number.unit.startswith(TIMES):
         return f"{number.title.lower()} {text} {number.unit}"
     return f"{text} {_title(number)}"

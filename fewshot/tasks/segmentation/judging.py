@@ -77,11 +77,12 @@ class _Group(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """Output for one image: by place, and the seconds for its features and for the heads."""
+    """Output for one image, by place, with the seconds of heads; and those of its features."""
 
     counts: NDArray[np.int64]
     boundary: NDArray[np.int64]
-    seconds: NDArray[np.float64]
+    heads_seconds: NDArray[np.float64]
+    features_seconds: NDArray[np.float64]
 
 
 class QueryPass:
@@ -98,6 +99,13 @@ class QueryPass:
         Whether pixels near edges are counted as well.
     kept : Path, optional
         Folder in which finished images are kept while the pass goes on, and found again.
+
+    Attributes
+    ----------
+    features_seconds : float
+        For the features of all queries, summed over threads.
+    heads_seconds : ndarray of shape (cells,)
+        For the heads of every cell on its queries, without the pixels near edges.
     """
 
     def __init__(
@@ -115,7 +123,7 @@ class QueryPass:
         self._group_of: dict[tuple[int, int], tuple[int, int]] = {}  # (cell, draw) to stack place
         self._places: dict[int, list[_Place]] = {}  # by row
         self._arrange()
-        self.seconds = np.zeros(2)  # for features, for heads; summed over threads
+        self.features_seconds, self.heads_seconds = 0.0, np.zeros(len(cells))
 
     def _arrange(self) -> None:
         by_labels: dict[bytes, list[tuple[int, int]]] = {}
@@ -158,7 +166,8 @@ class QueryPass:
                     result.counts[e, q] = confusion[:3, :ways]
                 if result.boundary is not None:
                     result.boundary[e, q] = counted.boundary[at]
-            self.seconds += counted.seconds
+                self.heads_seconds[c] += counted.heads_seconds[at]
+            self.features_seconds += float(counted.features_seconds)
         if self.kept is not None:
             with suppress(OSError):
                 rmtree(self.kept)
@@ -212,10 +221,11 @@ class QueryPass:
         places = self._places[row]
         mask = self.dataset.read_mask(row)
         tokens = self.features.tokens(read(self.dataset, row))
-        encoded = time.perf_counter()
+        encoded = time.perf_counter() - begun
         ways = self._groups[0].stack.ways
         width = ways if ways <= MOST_CONFUSED else 3
         counts = np.zeros((len(places), width, ways), dtype=np.int64)
+        seconds = np.zeros(len(places))
         near = np.zeros((len(places), 3, ways) if self.boundary else 0, dtype=np.int64)
         group_of = [self._group_of[c, e] for c, e, _ in places]
         for number in sorted({group for group, _ in group_of}):
@@ -224,12 +234,13 @@ class QueryPass:
             chosen = np.array([group_of[i][1] for i in at])
             known = as_draw_knows(mask, group.labels)
             truth = Truth.of(torch.from_numpy(known).to(self.device), ways, tokens.placement)
-            confusion = group.stack.confusions(tokens, truth, chosen)
+            of_heads = np.zeros(len(at))
+            confusion = group.stack.confusions(tokens, truth, chosen, of_heads)
+            seconds[at] = of_heads
             counts[at] = confusion if width == ways else counts_of(confusion)
             if self.boundary:
                 near[at] = group.stack.boundary_counts(tokens, known, chosen)
-        seconds = np.array([encoded - begun, time.perf_counter() - encoded])
-        return _Counted(counts, near, seconds)
+        return _Counted(counts, near, seconds, np.array(encoded))
 
     def _recalled(self, number: int, block: list[int]) -> list[_Counted]:
         """The images of a file of an interrupted pass; none if there is no such file."""
@@ -244,7 +255,8 @@ class QueryPass:
                 ]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return []
-        return [_Counted(*pieces[i : i + 3]) for i in range(0, len(pieces), 3)]
+        width = len(_Counted._fields)
+        return [_Counted(*pieces[i : i + width]) for i in range(0, len(pieces), width)]
 
     def _keep(self, number: int, done: list[_Counted]) -> None:
         """Write a file of finished images, which only saves time: it may fail."""

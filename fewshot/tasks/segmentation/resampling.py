@@ -24,10 +24,10 @@ class Resampling:
     """Bootstrap samples of the query images of a set of draws.
 
     The population *episodes* are other draws from the same annotated images, judged on the same
-    queries: Student's t over the draws' values. *images* are other queries as well: the variance
-    over bootstrap samples of images (of groups, where there are any) of the mean over draws is
-    added, and the interval is not narrower than that over draws, whose quantile of few draws is
-    larger.
+    queries: Student's t over the draws' values. *images* are other queries as well: with the
+    variance over bootstrap samples of images (of groups, where there are any) of the mean over
+    draws, half of the interval is sqrt(t^2 v_draws + z^2 v_images), never less than half of that
+    over draws (Graybill and Wang, JASA 75, 1980).
 
     Parameters
     ----------
@@ -104,36 +104,31 @@ class Resampling:
             return None
         mean, count = float(known.mean()), len(known)
         of_draws = float(known.var(ddof=1)) / count if count > 1 else math.nan
-        over_draws = _interval(mean, of_draws, count - 1, "episodes", ONE_DRAW)
-        result = {"episodes": over_draws}
+        over_draws = _half(of_draws, count - 1)
+        result = {"episodes": _interval(mean, over_draws, "episodes", ONE_DRAW)}
         if self.reason is not None:
-            result["images"] = _interval(mean, math.nan, 1, "images", self.reason)
+            result["images"] = _interval(mean, math.nan, "images", self.reason)
             return result
         samples = resampled()
         of_images = float(np.nanvar(samples, ddof=1))
-        total = of_images + (0.0 if count == 1 else of_draws)
-        freedom = math.inf
-        if count > 1 and of_draws > 0:  # Satterthwaite's: the images' variance is known well
-            freedom = total**2 / (of_draws**2 / (count - 1))
-        least = 0.0 if over_draws["upper"] is None else over_draws["upper"] - mean
-        result["images"] = _interval(mean, total, freedom, "images", None, least)
+        over_images = _half(of_images, math.inf)  # their variance is known well
+        half = over_images if count == 1 else math.hypot(over_images, over_draws)
+        result["images"] = _interval(mean, half, "images", None)
         return result
 
 
-def _interval(
-    mean: float,
-    variance: float,
-    freedom: float,
-    population: str,
-    reason: str | None,
-    least: float = 0.0,
-) -> Interval:
-    """A mean with Student's bounds, at least so far away; the reason for an unknown variance."""
-    row: Interval = {"mean": mean, "level": LEVEL, "population": population, "reason": None}
+def _half(variance: float, freedom: float) -> float:
+    """Half the width of Student's interval; NaN where the variance is unknown."""
     if math.isnan(variance):
+        return math.nan
+    upper = (1 + LEVEL) / 2
+    quantile = stats.t.ppf(upper, freedom) if math.isfinite(freedom) else stats.norm.ppf(upper)
+    return float(quantile * math.sqrt(variance))
+
+
+def _interval(mean: float, half: float, population: str, reason: str | None) -> Interval:
+    """A mean with bounds; the reason where there are none."""
+    row: Interval = {"mean": mean, "level": LEVEL, "population": population, "reason": None}
+    if math.isnan(half):
         return row | {"lower": None, "upper": None, "reason": reason}
-    quantile = stats.norm.ppf((1 + LEVEL) / 2)
-    if math.isfinite(freedom):
-        quantile = stats.t.ppf((1 + LEVEL) / 2, max(1, freedom))
-    half = max(least, float(quantile * math.sqrt(variance)))
     return row | {"lower": mean - half, "upper": mean + half}

@@ -238,6 +238,8 @@ class _Work:
         if self.device.type != "cpu":
             self.threads = 1
         self.places = places_of(evaluation.source.settings["paths"])
+        self.spent: dict[str, float] = {}  # seconds of the heads of a job, summed over threads
+        self.judging_share = 0.0  # of heads in the time of the pass over the queries
 
     def run(self) -> tuple[list[tuple[Job, Result]], list[Failed], list[Exception]]:
         """Computed cells, failed ones and their errors."""
@@ -248,15 +250,21 @@ class _Work:
         banked = time.perf_counter()
         fits = self._fits(AnnotatedImages(self.dataset, bank, self.device))
         fitted = time.perf_counter()
+        for job in self.jobs:
+            if isinstance(known := fits[job.key], list):
+                self.spent[job.key] = sum(f.fit_seconds + f.predict_seconds for f in known)
         good = [job for job in self.jobs if not isinstance(fits[job.key], Exception)]
         results = list[tuple[Job, Result]]()
         if good:
             results = self._judged(good, cast("dict[str, list[FittedHead]]", fits))
-        seconds = {"bank": banked - begun, "fit": (fitted - banked) / len(self.jobs)}
-        for _, cell in results:
+        total = time.perf_counter() - begun
+        of_heads = fitted - banked + self.judging_share * (total - (fitted - begun))
+        for job, cell in results:
             summary = cast("SegmentationSummary", cell.summary)
-            summary["seconds"] |= {name: round(value, 3) for name, value in seconds.items()}
-            summary["duration_s"] = round((time.perf_counter() - begun) / len(self.jobs), 3)
+            summary["seconds"]["bank"] = round(banked - begun, 3)
+            share = self.spent[job.key] / sum(self.spent.values())
+            seconds = (total - of_heads) / len(self.jobs) + of_heads * share
+            summary["duration_s"] = round(seconds, 3)
         errors = [(job, e) for job in self.jobs if isinstance(e := fits[job.key], Exception)]
         return results, [_failure(job, e) for job, e in errors], [e for _, e in errors]
 
@@ -299,7 +307,11 @@ class _Work:
             if len(jobs) == 1:
                 return [memory_error(error) or error]
             return [self._fitted(source, [job], draw)[0] for job in jobs]
-        return [FittedHead(head, entry) for head, entry in zip(fit.heads, said, strict=True)]
+        seconds = zip(fit.fit_seconds.tolist(), fit.predict_seconds.tolist(), strict=True)
+        return [
+            FittedHead(head, entry, *spent)
+            for head, entry, spent in zip(fit.heads, said, seconds, strict=True)
+        ]
 
     def _judged(
         self, jobs: Sequence[Job], fits: Mapping[str, list[FittedHead]]
@@ -316,8 +328,15 @@ class _Work:
         judged = query_pass.run(self.threads)
         columns = self._columns()
         shared = self._shared_facts(query_pass)
+        heads_seconds = query_pass.heads_seconds
+        self.judging_share = float(
+            heads_seconds.sum() / max(1e-9, heads_seconds.sum() + query_pass.features_seconds)
+        )
         results = []
-        for job, cell, counts in zip(jobs, cells, judged, strict=True):
+        for job, cell, counts, spent in zip(
+            jobs, cells, judged, heads_seconds.tolist(), strict=True
+        ):
+            self.spent[job.key] += spent
             result = segmentation_cell(
                 CellInputs(
                     self.dataset,
@@ -332,7 +351,11 @@ class _Work:
                 )
             )
             facts = {**shared, **self._facts(job), "notes": _notes(cell.heads)}
-            facts["seconds"] = dict(shared["seconds"])
+            facts["seconds"] = shared["seconds"] | {
+                "heads_per_image": round(spent / max(1, int((job.drawn.queries >= 0).sum())), 5),
+                "fit": round(float(np.mean([f.fit_seconds for f in fits[job.key]])), 4),
+                "estimators": round(float(np.mean([f.predict_seconds for f in fits[job.key]])), 4),
+            }
             result.summary.update(cast("SegmentationSummary", facts))
             results.append((job, result))
         if self.settings.pictures:
@@ -368,15 +391,12 @@ class _Work:
         pixels = [self.features.input_pixels(width, height) for height, width in sizes]
         tokens = [np.prod(self.features.grid(width, height)) for height, width in sizes]
         height, width = sizes[0]
-        per_image = query_pass.seconds / max(1, len(rows))
+        per_image = query_pass.features_seconds / max(1, len(rows))
         return {
             "tokens": float(np.mean(tokens)),
             "input_pixels": float(np.mean(pixels)),
             "gflops": self.features.flops(width, height) / 1e9,
-            "seconds": {
-                "features_per_image": round(float(per_image[0]), 4),
-                "heads_per_image": round(float(per_image[1]), 4),
-            },
+            "seconds": {"features_per_image": round(per_image, 4)},
         }
 
     def _facts(self, job: Job) -> dict[str, Any]:

@@ -174,6 +174,8 @@ class SegmentationSummary(CellSummary):
     input_pixels: float
     gflops: float | None
     support_images: float
-    seconds: dict[str, float]  # features, fit, judging
+    # "bank" of the run; "fit" and "estimators" of a draw, means; "features_per_image"; and
+    # "heads_per_image" that a fitted head takes for one image.
+    seconds: dict[str, float]
     notes: NotRequired[list[str]]
     facts: NotRequired[dict[str, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -57,7 +58,11 @@ class HeadStack:
         return _Linear(np.array(places, dtype=np.int64), weights, biases)
 
     def confusions(
-        self, tokens: Tokens, truth: Truth, chosen: NDArray[np.int64] | None = None
+        self,
+        tokens: Tokens,
+        truth: Truth,
+        chosen: NDArray[np.int64] | None = None,
+        seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int64]:
         """Pixels (H, N, N) by true and predicted class, of the chosen heads in order.
 
@@ -69,23 +74,30 @@ class HeadStack:
             Its mask.
         chosen : ndarray of int64, optional
             Places in the stack; all by default.
+        seconds : ndarray of shape (H,), optional
+            Takes what every head took; heads that are one product, in equal parts.
         """
         wanted = np.arange(len(self)) if chosen is None else chosen
         result = np.zeros((len(wanted), self.ways, self.ways), dtype=np.int64)
+        seconds = np.zeros(len(wanted)) if seconds is None else seconds
         features = tokens.features.to(self.device)
         rest = np.ones(len(wanted), dtype=bool)
         for unit_length, linear in self._linear.items():
             among = np.isin(wanted, linear.places)
             rest &= ~among
             if among.any():
+                begun = time.perf_counter()
                 prepared = normalize(features, dim=-1) if unit_length else features
                 places = np.searchsorted(linear.places, wanted[among])
                 scores = _scores(prepared, linear, places).view(*tokens.grid, -1, self.ways)
                 result[among] = confusions(scores, truth).cpu().numpy()
+                seconds[among] = (time.perf_counter() - begun) / among.sum()
         for place in np.flatnonzero(rest):
+            begun = time.perf_counter()
             scores = self.heads[int(wanted[place])].scores(features, tokens.grid)
             grid = scores.view(*tokens.grid, 1, self.ways)
             result[place] = confusions(grid, truth)[0].cpu().numpy()
+            seconds[place] = time.perf_counter() - begun
         return result
 
     def segmented(self, tokens: Tokens, place: int) -> Tensor:

@@ -214,3 +214,15 @@ def test_every_estimator_gives_shares_or_nothing(name):
     assert said.iou.shape == said.class_lower.shape == said.class_upper.shape == (3,)
     if np.isfinite(said.lower):
         assert 0 <= said.lower <= said.miou <= said.upper <= 1
+
+
+@pytest.mark.parametrize("draws", [2, 3, 5])
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
+def test_the_interval_for_other_queries_as_well_is_never_the_narrower(draws, noise):
+    rng = np.random.default_rng(draws)
+    of_draw = np.linspace(0.5, 0.51, draws)[:, None, None]
+    counts = counts_of(of_draw + rng.normal(0, noise, (1, 12, 2)).clip(-0.3, 0.3))
+    rows = Resampling(np.tile(np.arange(12), (draws, 1))).intervals(counts, miou)
+    episodes, images = (rows[name]["mean"] - rows[name]["lower"] for name in ("episodes", "images"))
+    assert images >= episodes
+    assert (images > episodes) == (noise > 0)

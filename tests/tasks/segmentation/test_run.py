@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,9 @@ from fewshot.tasks.segmentation.dense.bank import DenseBank
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.fitting import DrawFit
 from fewshot.tasks.segmentation.heads.base import DenseSupport
+from fewshot.tasks.segmentation.heads.dense_knn import DenseKNN
 from fewshot.tasks.segmentation.heads.pixel_lda import PixelLDA
+from fewshot.tasks.segmentation.heads.prototype import Prototype
 from fewshot.tasks.segmentation.judging import QueryPass
 from fewshot.tasks.segmentation.masks import load_masks
 from fewshot.tasks.segmentation.measures import class_iou, miou
@@ -100,6 +103,43 @@ def test_images_of_a_draw_add_up_to_its_row(results):
     shape = (3, 12, 8)
     counts = counts_of_rows(cell.tables["segmentation_images"], shape)
     assert np.allclose(miou(counts.sum(1)), cell.tables["segmentation"]["miou"])
+
+
+def test_times_of_a_fit_are_those_of_the_head(scenes_folder, network, tmp_path, monkeypatch):
+    """By a clock that only a head of pixel_lda moves on; what heads share is shared out."""
+    now, fit = [0.0], PixelLDA.from_moments
+
+    def slow(self, moments):
+        now[0] += 1
+        return fit(self, moments)
+
+    monkeypatch.setattr(PixelLDA, "from_moments", slow)
+    monkeypatch.setattr("fewshot.tasks.segmentation.fitting.time.perf_counter", lambda: now[0])
+    dataset = load_masks({"kind": "folder", "root": str(scenes_folder)})
+    features = DenseFeatures(fewshot.backbones.load(network), "short:64", 8)
+    drawn = DrawSampling(shots=(1,), count=1).draw(dataset, 0)[0]
+    bank = DenseBank(tmp_path, features, dataset.images)
+    source = AnnotatedImages(dataset, bank, torch.device("cpu"))
+    estimator = fewshot.tasks.task_named("segmentation").registry("estimator").create("loo_image")
+    fits = DrawFit(source, drawn, 0, [Prototype(), PixelLDA(), _dense_knn()], 0)
+    assert fits.fit_seconds.tolist() == [0, 1, 0]
+    fits.predictions({"loo_image": estimator}, 0.9)
+    images = len(fits.images)
+    assert fits.predict_seconds.tolist() == [images / 2, images / 2, 0]
+
+
+def test_time_of_an_image_does_not_grow_with_draws_and_heads(evaluate, monkeypatch):
+    scores = DenseKNN.scores
+
+    def slow(self, features, grid):
+        time.sleep(0.05)
+        return scores(self, features, grid)
+
+    monkeypatch.setattr(DenseKNN, "scores", slow)
+    cells = evaluate(shots=[1], head=["dense_knn", "prototype"], estimators=[]).cells
+    knn, prototype = (cell.summary["seconds"]["heads_per_image"] for cell in cells)
+    assert 0.05 <= knn < 0.05 * 3
+    assert 0 < prototype < 0.05
 
 
 def test_leaving_an_image_out_by_subtraction_is_a_refit(scenes_folder, network, tmp_path):
