@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from fewshot.tasks.segmentation.dense.bilinear import Placement
 
 # Values of native pixels that are worked on at a time.
 BLOCK = 2**22
+LARGEST = 2**25  # values of the table of an image, or of a part of it
 EXACT = 2**24  # up to which float32 has all whole numbers
 
 
@@ -67,6 +69,8 @@ class Truth:
         Index into `classes`; M for ignored pixels and padding.
     counts : Tensor of shape (cells, M), float32, or float64 where that would round sums
         Pixels of every class.
+    first : int
+        Number of the first cell, of a part of the image.
     """
 
     placement: Placement
@@ -74,6 +78,7 @@ class Truth:
     classes: Tensor
     pixels: Tensor
     counts: Tensor
+    first: int = 0
 
     @classmethod
     def of(cls, mask: Tensor, ways: int, placement: Placement) -> Truth:
@@ -98,6 +103,29 @@ class Truth:
         totals[self.classes] = self.counts.sum(0).round().long()
         return totals
 
+    def bands(self) -> Iterator[Truth]:
+        """The image in parts whose table `before` takes no more than `LARGEST` values."""
+        step = max(1, LARGEST // max(1, self.pixels.shape[1] * len(self.classes)))
+        if len(self.pixels) <= step:
+            yield self
+            return
+        for first in range(0, len(self.pixels), step):
+            part = slice(first, first + step)
+            yield replace(self, pixels=self.pixels[part], counts=self.counts[part], first=first)
+
+    def shares(self, cell: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Shares (n, Py) and (n, Px) of the corners below and right of cells, counted from `first`.
+
+        And the step of the latter.
+        """
+        down, across = (axis_of(self.placement, axis, cell.device) for axis in (0, 1))
+        number, cells_across = cell + self.first, len(across.shares)
+        return (
+            down.shares[number // cells_across],
+            across.shares[number % cells_across],
+            across.step,
+        )
+
     @cached_property
     def before(self) -> Tensor:
         """Pixels (cells, Py, Px + 1, M) of every class among the first 0, 1, ... of a row."""
@@ -113,10 +141,3 @@ class Truth:
             is_class = (some == names[:, None]).float()  # (cells, Py, M, Px)
             part.copy_((is_class @ up_to).mT)
         return before
-
-
-def shares_of(placement: Placement, cell: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Shares (n, Py) and (n, Px) of the corners below and right, and the step of the latter."""
-    down, across = (axis_of(placement, axis, cell.device) for axis in (0, 1))
-    cells_across = len(across.shares)
-    return down.shares[cell // cells_across], across.shares[cell % cells_across], across.step

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fewshot.tasks.segmentation.cells import BLOCK, Truth, shares_of
+from fewshot.tasks.segmentation.cells import BLOCK, Truth
 from fewshot.tasks.segmentation.dense.bilinear import Placement, upsampled
 
 TINY = 1e-30
@@ -48,10 +48,14 @@ def confusions(scores: Tensor, truth: Truth) -> Tensor:
     across = padded.shape[1]
     place = (cell // (across - 1)) * across + cell % (across - 1)
     step = max(1, BLOCK // (4 * ways))
-    for start in range(0, len(cell), step):
-        chosen = slice(start, start + step)
-        mixed = _Mixed(padded, place[chosen] * heads + head[chosen], cell[chosen], head[chosen])
-        _count_mixed(mixed, truth, counted.flatten(0, 1))
+    for band in truth.bands():
+        limits = cell.new_tensor([band.first, band.first + len(band.pixels)])
+        first, end = torch.searchsorted(cell, limits).tolist()
+        for start in range(first, end, step):
+            chosen = slice(start, min(end, start + step))
+            corner = place[chosen] * heads + head[chosen]
+            mixed = _Mixed(padded, corner, cell[chosen] - band.first, head[chosen])
+            _count_mixed(mixed, band, counted.flatten(0, 1))
     result[:, truth.classes] = counted.round().long().mT
     return result
 
@@ -94,6 +98,7 @@ class _Mixed(NamedTuple):
     corner : Tensor of shape (n,)
         Number of the token and head of the corner above left.
     cell, head : Tensor of shape (n,)
+        Cells are counted from the first one of the truth that they are compared with.
     """
 
     padded: Tensor
@@ -204,7 +209,7 @@ def _positive(gap: Tensor, cell: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
 
     Along a row of a cell the gap is linear, so that those pixels are the first or the last ones.
     """
-    y, x, step = shares_of(truth.placement, cell)
+    y, x, step = truth.shares(cell)
     left = torch.lerp(gap[0, :, None], gap[2, :, None], y)  # (n, Py)
     slope = torch.lerp(gap[1, :, None], gap[3, :, None], y).sub_(left)
     rises = slope > 0
@@ -264,7 +269,7 @@ def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -
 def _count_pixels(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> Tensor:
     """Pixels (k, n, M) of every true class that each of k classes (n, k) wins, one by one."""
     scores, cell = mixed.scores(part, classes)[:, :, None], mixed.cell[part]
-    y, x, _ = shares_of(truth.placement, cell)
+    y, x, _ = truth.shares(cell)
     left = torch.lerp(scores[0], scores[2], y[..., None])[:, :, None]  # (n, Py, 1, k)
     right = torch.lerp(scores[1], scores[3], y[..., None])[:, :, None]
     best = torch.lerp(left, right, x[:, None, :, None]).argmax(-1)  # (n, Py, Px)

@@ -98,6 +98,18 @@ def test_sums_that_float32_would_round_are_those_of_float64(monkeypatch):
     assert torch.equal(confusions(scores, many), expected)
 
 
+@pytest.mark.parametrize("largest", [1, 300, 5000])
+def test_large_images_are_counted_in_parts(monkeypatch, largest):
+    placement, ways = PLACEMENTS[1], 5
+    scores = torch.randn(*placement.grid, 3, ways, generator=generator())
+    mask = torch.randint(-1, ways, placement.native, generator=generator(1))
+    truth = Truth.of(mask, ways, placement)
+    whole = confusions(scores, truth)
+    monkeypatch.setattr("fewshot.tasks.segmentation.cells.LARGEST", largest)
+    assert len(list(truth.bands())) > 1
+    assert (confusions(scores, truth) == whole).all()
+
+
 def test_equal_scores_go_to_the_first_class():
     placement = PLACEMENTS[0]
     mask = torch.zeros(placement.native, dtype=torch.int64)
