@@ -74,8 +74,13 @@ def _unknown_option(error: MissingConfigException) -> FewshotError:
             pass
         except FewshotError as several:  # packages that bring the same name
             return several
+        if (own := composed_name()) is not None:
+            try:
+                task_named(own)
+            except FewshotError as unknown:  # its names are those of no task
+                return unknown
         if (task := task_with(group, option)) is not None:
-            here = f"fewshot list {group}s" + (f" --task {own}" if (own := composed_name()) else "")
+            here = f"fewshot list {group}s" + (f" --task {own}" if own else "")
             return FewshotError(
                 group,
                 f"{option!r} is a name of task={task} only",

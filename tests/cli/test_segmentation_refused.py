@@ -48,3 +48,9 @@ def annotated(tmp_path, monkeypatch):
 def test_one_line(refusal, setting, words):
     line = refusal(*FOLDER, setting)
     assert all(word in line for word in words), line
+
+
+def test_a_wrong_task_is_named_before_its_heads(refusal):
+    line = refusal(*FOLDER, "task=segmentaton")
+    assert line.startswith("task: ")
+    assert "Did you mean 'segmentation'" in line

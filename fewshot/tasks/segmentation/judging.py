@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import NamedTuple
 from zipfile import BadZipFile
 
@@ -168,9 +166,6 @@ class QueryPass:
                     result.boundary[e, q] = counted.boundary[at]
                 self.heads_seconds[c] += counted.heads_seconds[at]
             self.features_seconds += float(counted.features_seconds)
-        if self.kept is not None:
-            with suppress(OSError):
-                rmtree(self.kept)
         return results
 
     def _empty(self, drawn: DrawSet) -> Judged:

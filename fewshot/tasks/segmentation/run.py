@@ -6,9 +6,11 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -214,6 +216,7 @@ def _missing_computed(
         cell.summary["key"], cell.summary["reused_from"] = job.key, None
         store.keep(cell)
         cells[job.key] = cell
+    work.forget()
     if errors and not cells:
         raise errors[0]
     for failure, error in zip(failed, errors, strict=True):
@@ -240,6 +243,7 @@ class _Work:
         self.places = places_of(evaluation.source.settings["paths"])
         self.spent: dict[str, float] = {}  # seconds of the heads of a job, summed over threads
         self.judging_share = 0.0  # of heads in the time of the pass over the queries
+        self._folder: Path | None = None
 
     def run(self) -> tuple[list[tuple[Job, Result]], list[Failed], list[Exception]]:
         """Computed cells, failed ones and their errors."""
@@ -316,6 +320,7 @@ class _Work:
     def _judged(
         self, jobs: Sequence[Job], fits: Mapping[str, list[FittedHead]]
     ) -> list[tuple[Job, Result]]:
+        self._folder = self._kept(jobs)
         cells = [FittedCell(job.drawn, [f.head for f in fits[job.key]]) for job in jobs]
         query_pass = QueryPass(
             self.dataset,
@@ -323,7 +328,7 @@ class _Work:
             cells,
             self.device,
             self.settings.boundary,
-            self._kept(jobs),
+            self._folder,
         )
         judged = query_pass.run(self.threads)
         columns = self._columns()
@@ -373,6 +378,12 @@ class _Work:
         folder = self.places.banks.parent / "unfinished"
         forget_abandoned(folder)
         return folder / name[:32]
+
+    def forget(self) -> None:
+        """Remove the finished images of the pass, once its cells are stored."""
+        if self._folder is not None:
+            with suppress(OSError):
+                rmtree(self._folder)
 
     def _columns(self) -> dict[str, str]:
         layers = self.settings.layers
