@@ -51,6 +51,12 @@ class DrawSet:
         """Whether class 0 is whatever is none of the classes of an episode."""
         return self.sampler == "episodic"
 
+    @property
+    def kind(self) -> str:
+        """The sampler; ``episodic target`` where images are annotated for one class alone."""
+        real = self.support >= 0
+        return f"{self.sampler} target" if (self.annotated[real] >= 0).any() else self.sampler
+
     def only(self, draw: int) -> DrawSet:
         """One of the draws."""
         part = slice(draw, draw + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fewshot.registry import Entry
 from fewshot.tasks.base import Task, TaskOutput
@@ -11,11 +11,18 @@ from fewshot.tasks.segmentation.schema import KEYS, MEASURES, NAME, TABLES
 
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.results.schema import CellSummary
     from fewshot.tasks.segmentation.heads.base import DenseHead
     from fewshot.tasks.segmentation.sampling import DrawSampling
+    from fewshot.tasks.segmentation.schema import SegmentationSummary
     from fewshot.tasks.segmentation.source import MaskSource
 
     SegmentationEvaluation = Evaluation[MaskSource, DenseHead, Any, DrawSampling]
+
+# Columns of the table of cells: of every estimator, of an image, and of its times.
+ESTIMATOR_COLUMNS = ("predicted_miou", "mae", "coverage")
+COST_COLUMNS = ("support_images", "tokens", "input_pixels", "gflops")
+SECONDS_COLUMNS = ("fit", "features_per_image", "heads_per_image")
 
 
 class Segmentation(Task):
@@ -55,6 +62,18 @@ class Segmentation(Task):
         "estimators": ("loo_image", "resubstitution", "constant"),
         "sampler": "per_class",
     }
+
+    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
+        """Also the bounds of mIoU for other queries, its predictions, and what an image takes."""
+        (row,) = super().flat(cell)
+        summary = cast("SegmentationSummary", cell)
+        over_images = cast("Mapping[str, Any]", (summary.get("miou") or {}).get("images") or {})
+        row |= {f"images_{side}": over_images.get(side) for side in ("lower", "upper")}
+        for name, said in (summary.get("estimators") or {}).items():
+            row |= {f"{name}_{column}": said.get(column) for column in ESTIMATOR_COLUMNS}
+        row |= {name: summary.get(name) for name in COST_COLUMNS}
+        seconds = summary.get("seconds") or {}
+        return [row | {f"{name}_s": seconds.get(name) for name in SECONDS_COLUMNS}]
 
     def estimate(self, evaluation: SegmentationEvaluation) -> str:
         """Numbers of images, draws and cells, and the time of the features."""
