@@ -165,9 +165,8 @@ def check_sections(settings: Any) -> None:
     Hydra lets ``episodes.count`` be deleted, ``features`` be a number and ``+foo`` be added.
     """
     common, samplers = _expected()
-    expected, episodes = dict(common), settings.get("episodes")
-    sampler = episodes.get("sampler") if isinstance(episodes, dict) else None
-    expected["episodes"] = samplers.get(str(sampler), samplers["balanced"])
+    expected = dict(common)
+    expected["episodes"] = _episodes_expected(settings.get("episodes"), samplers)
     _check_keys("settings", settings, {*expected, *GROUPS})
     for key, value in expected.items():
         if isinstance(value, dict) and value:  # loggers check their settings themselves
@@ -179,6 +178,14 @@ def check_sections(settings: Any) -> None:
         )
     for group in ("dataset", "backbone"):
         expect("kind" in settings[group], group, "expected a 'kind', got none", REMEDY)
+
+
+def _episodes_expected(episodes: Any, samplers: Mapping[str, dict[str, Any]]) -> Mapping[str, Any]:
+    """Settings of the sampler; of an unknown one, which tasks name, those of one that is alike."""
+    if not isinstance(episodes, dict):
+        return samplers["balanced"]
+    same = (options for options in samplers.values() if options.keys() == episodes.keys())
+    return samplers.get(str(episodes.get("sampler"))) or next(same, samplers["balanced"])
 
 
 @cache  # called for every job of a sweep

@@ -36,6 +36,7 @@ LARGE = 89_478_485
 BLOCK = 2**22  # pixels that are in floating point at a time
 
 UPRIGHT = 1
+TURNS = range(2, 9)  # orientations that turn or mirror
 QUARTER_TURNS = range(5, 9)  # orientations that exchange width and height
 
 _globals = threading.Lock()  # filters of warnings and Pillow's limit are global, reading is not
@@ -116,8 +117,25 @@ def image_size(source: Path | bytes | BinaryIO, max_pixels: int | None = None) -
     """
     with opened_image(source, max_pixels) as image:
         width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) in QUARTER_TURNS
+        turned = _orientation(image) in QUARTER_TURNS
     return (height, width) if turned else (width, height)
+
+
+def image_orientation(source: Path | bytes | BinaryIO, max_pixels: int | None = None) -> int:
+    """Orientation in the EXIF data of an image, `UPRIGHT` where it has none; its header is read.
+
+    Raises
+    ------
+    UnreadableImageError
+        See :func:`read_image`.
+    """
+    with opened_image(source, max_pixels) as image:
+        return _orientation(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation: int = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    return orientation if orientation in TURNS else UPRIGHT  # cameras write 0 for unknown
 
 
 @contextmanager
@@ -216,7 +234,7 @@ def _decoded(image: Image.Image) -> Image.Image:
     # These formats say how deep they are; elsewhere mode I may hold anything.
     full = 65535.0 if image.mode == "I" and image.format in ("PNG", "PPM") else None
     # exif_transpose always copies, which costs a tenth of decoding.
-    turned = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
+    turned = _orientation(image) != UPRIGHT
     return to_rgb(ImageOps.exif_transpose(image) if turned else image, full)
 
 

@@ -138,6 +138,15 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def instead_of_file(path: Path | str) -> str:
+    """What a message says of a path that should have been a file."""
+    try:
+        folder = Path(path).expanduser().is_dir()
+    except (OSError, RuntimeError):
+        folder = False
+    return f"{'a folder' if folder else 'nothing there'}: {str(path)!r}"
+
+
 def _entries(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
     """Entries of a folder, without hidden ones and those that systems leave behind."""
     try:

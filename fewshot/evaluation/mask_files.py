@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.exceptions import expect
-from fewshot.files import atomic_path
+from fewshot.files import atomic_path, regular_file, writing
 from fewshot.tasks.segmentation.pictures import overlay, palette
 
 MOST_COLOURS = 256  # of a PNG file with a palette
@@ -59,6 +59,7 @@ def checked_target(
     FewshotError
         A mask would be an image the next time, or replace one.
     """
+    expect(str(folder) != "", "out", "expected a folder, got an empty name")
     target = Path(folder).expanduser()
     real = {os.path.realpath(file) for file in images}
     for name in names:
@@ -78,6 +79,32 @@ def checked_target(
         )
     expect(not target.is_file(), "out", f"expected a folder, got the file {target}")
     return target
+
+
+def expect_same_classes(file: Path, classnames: Sequence[str]) -> None:
+    """Raise if a folder has masks of other classes, whose names would be written over.
+
+    Parameters
+    ----------
+    file : Path
+        ``classes.txt`` of the folder, which may be absent.
+    classnames : sequence of C str
+
+    Raises
+    ------
+    FewshotError
+        It names other classes, or cannot be read.
+    """
+    if not file.exists():
+        return
+    with writing("out", file):
+        names = regular_file("out", file).read_text(encoding="utf-8", errors="replace").splitlines()
+    expect(
+        names == list(classnames),
+        "out",
+        f"{file} names other classes than those of the masks to be written",
+        "Give another folder, or remove what is in this one.",
+    )
 
 
 def write_mask(file: Path, mask: NDArray[np.int16], classes: int) -> None:

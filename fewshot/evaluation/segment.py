@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,13 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.evaluation.inputs import BACKBONE
-from fewshot.evaluation.mask_files import checked_target, mask_names, write_mask, write_overlay
+from fewshot.evaluation.mask_files import (
+    checked_target,
+    expect_same_classes,
+    mask_names,
+    write_mask,
+    write_overlay,
+)
 from fewshot.evaluation.named import create_objects, named_head
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 from fewshot.features.extraction.pipeline import ordered
@@ -138,6 +145,7 @@ class Segments:
         """
         names = mask_names(self.images.paths)
         target = checked_target(folder, names, self.images.paths, self.sources)
+        expect_same_classes(target / CLASSES, self.classnames)
         with writing("out", target):
             target.mkdir(parents=True, exist_ok=True)
             for row, image, mask in self._pass():
@@ -171,6 +179,14 @@ class Segments:
                 pixels = np.bincount(mask.ravel(), minlength=ways)
                 self._shares[self.images.paths[row]] = pixels / pixels.sum()
                 yield row, image, mask
+        if not self._shares:
+            first = self.skipped[0]
+            raise FewshotError(
+                "images",
+                f"none of {len(self.images)} can be read, the first is {first['path']!r}: "
+                f"{first['reason']}",
+                "Copy the images again.",
+            )
 
     def _segmented(self, row: int) -> tuple[int, Any]:
         try:
@@ -178,7 +194,8 @@ class Segments:
         except UnreadableImageError as error:
             if self.on_error == "raise":
                 path, reason = self.images.paths[row], str(error)
-                raise unreadable_of([{"path": path, "reason": reason}]) from None
+                refusal = unreadable_of([{"path": path, "reason": reason}])
+                raise FewshotError("images", refusal.problem, refusal.remedy) from None
             return row, error
         return row, (image, self.fitted.segment(image))
 
@@ -259,9 +276,12 @@ def segment(
     )
     sources = (*_folders(places), *_folders_of(source))
     if out is not None:  # fails before any work
+        _expect_not_annotated(out, source)
         checked_target(out, mask_names(new.paths), new.paths, sources)
     cores = threads or threads_of(source)
     support = annotated(source, section, threads=cores)
+    if out is not None:
+        expect_same_classes(Path(out).expanduser() / CLASSES, support.dataset.classnames)
     fitted = support.fit([classifier], seed)
     segments = Segments(new, support, name, fitted, section.level, on_error, cores, sources)
     if out is not None:
@@ -284,6 +304,20 @@ def _head(head: str | DenseHead, settings: Sequence[str]) -> tuple[str, DenseHea
 def _folders(places: Sequence[Any]) -> list[Path]:
     folders = [Path(place).expanduser() for place in places]
     return [folder for folder in folders if folder.is_dir()]
+
+
+def _expect_not_annotated(out: str | Path, source: MaskSource) -> None:
+    """Raise if masks are to be written among the lists and class names of the annotated images."""
+    root = source.settings["dataset"].get("root")
+    if root is None:
+        return
+    same = os.path.realpath(Path(out).expanduser()) == os.path.realpath(Path(root).expanduser())
+    expect(
+        not same,
+        "out",
+        f"expected another folder than that of the annotated images, got {out}",
+        f"Its {CLASSES} would be written over.",
+    )
 
 
 def _folders_of(source: MaskSource) -> set[Path]:

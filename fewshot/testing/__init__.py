@@ -14,6 +14,7 @@ What an object does not promise, or only to a tolerance of its own, it declares 
 """
 
 from fewshot.testing.backbones import backbone_checks, check_backbone
+from fewshot.testing.dense_heads import check_dense_head, dense_head_checks
 from fewshot.testing.estimators import check_estimator, estimator_checks
 from fewshot.testing.heads import check_head, head_checks
 from fewshot.testing.tasks import check_task, task_checks
@@ -21,9 +22,11 @@ from fewshot.testing.tasks import check_task, task_checks
 __all__ = [
     "backbone_checks",
     "check_backbone",
+    "check_dense_head",
     "check_estimator",
     "check_head",
     "check_task",
+    "dense_head_checks",
     "estimator_checks",
     "head_checks",
     "task_checks",

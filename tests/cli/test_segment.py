@@ -67,6 +67,8 @@ def test_as_json(at_scenes, capsys, tmp_path):
     ("words", "message"),
     [
         (["new", "--like", "annotated", "--out", "new"], "--out: expected a folder beside"),
+        (["new", "--like", "annotated", "--out", ""], "--out: expected a folder, got an empty"),
+        (["new", "--like", "annotated", "--out", "annotated/."], "--out: expected another folder"),
         (["none", "--like", "annotated", "--out", "m"], "IMAGES: expected images or folders"),
         (["new", "--like", "none", "--out", "m"], "--like: expected a folder with images/"),
         (["new", "--like", "new", "--out", "m"], "--like: expected a folder with images/"),
@@ -88,6 +90,22 @@ def test_unreadable_images_are_named(at_scenes, capsys, tmp_path):
     words = ["segment", str(tmp_path / "torn.png"), *LIKE[1:], "--out", str(tmp_path / "out")]
     message = refused(capsys, *words)
     assert "torn.png" in message and "or give --skip-unreadable" in message
+    assert message.startswith("fewshot: error: IMAGES: ")
+    none = refused(capsys, *words, "--skip-unreadable")
+    assert "IMAGES: none of 1 can be read" in none and "torn.png" in none
+
+
+def test_masks_of_other_classes_are_not_mixed(at_scenes, capsys, tmp_path):
+    out = tmp_path / "masks"
+    out.mkdir()
+    (out / "classes.txt").write_text("cell\nwall\n")
+    message = refused(capsys, "segment", *LIKE, "--out", str(out))
+    assert "--out: " in message and "names other classes" in message
+    assert [file.name for file in out.iterdir()] == ["classes.txt"]
+    assert (out / "classes.txt").read_text() == "cell\nwall\n"
+    (out / "classes.txt").unlink()
+    printed(capsys, "segment", *LIKE, "--out", str(out), "--no-prediction")
+    printed(capsys, "segment", *LIKE, "--out", str(out), "--no-prediction")  # the same ones again
 
 
 def test_predict_masks(at_scenes, capsys):

@@ -129,10 +129,11 @@ def segmentation_cell(inputs: CellInputs) -> Result:
     predictions = _with_yardsticks(inputs, totals)
     main = main_estimator(inputs.estimators)
     resampling = Resampling(drawn.queries, inputs.dataset.groups)
-    measures = measures_of(inputs.background)
+    measures = measures_of(inputs.background, drawn.first)
     intervals = {name: resampling.intervals(judged.counts, m) for name, m in measures.items()}
     near = judged.boundary
-    intervals["boundary_iou"] = None if near is None else resampling.intervals(near, miou)
+    of_classes = measures["miou"]
+    intervals["boundary_iou"] = None if near is None else resampling.intervals(near, of_classes)
     intervals.setdefault("fb_iou", None)
     tables = {
         DRAWS.name: _draws(inputs, totals, predictions, main),
@@ -170,12 +171,12 @@ def segmentation_cell(inputs: CellInputs) -> Result:
     return Result(tables, cast("SegmentationSummary", summary))
 
 
-def measures_of(background: int | None) -> dict[str, Callable[[NDArray], NDArray]]:
-    """Measures of counts by name; FB-IoU where there is a background."""
+def measures_of(background: int | None, first: int) -> dict[str, Callable[[NDArray], NDArray]]:
+    """Measures of counts by name, over classes from `first` on; FB-IoU with a background."""
     measures: dict[str, Callable[[NDArray], NDArray]] = {
-        "miou": miou,
+        "miou": partial(miou, first=first),
         "pixel_accuracy": pixel_accuracy,
-        "dice": dice,
+        "dice": partial(dice, first=first),
     }
     if background is not None:
         measures["fb_iou"] = partial(fb_iou, background=background)
@@ -193,10 +194,12 @@ def _with_yardsticks(
     """Predictions by draw, in the order of the estimators, with those that see the truth."""
     complete = []
     for draw, predictions in enumerate(inputs.predictions):
-        others = totals[np.arange(len(totals)) != draw]
+        others, first = totals[np.arange(len(totals)) != draw], inputs.drawn.first
         complete.append(
             {
-                name: e.predict_from(others, inputs.level) if e.sees_truth else predictions[name]
+                name: e.predict_from(others, inputs.level, first)
+                if e.sees_truth
+                else predictions[name]
                 for name, e in inputs.estimators.items()
             }
         )
@@ -213,13 +216,15 @@ def _draws(
     said = [none if main is None else by_name[main] for by_name in predictions]
     unknown = np.full(len(totals), np.nan)
     near = inputs.judged.boundary
-    measures = {name: m(totals) for name, m in measures_of(inputs.background).items()}
+    measures = {
+        name: m(totals) for name, m in measures_of(inputs.background, inputs.drawn.first).items()
+    }
     return pd.DataFrame(
         {
             "episode": range(len(totals)),
             **{name: measures.get(name, unknown) for name in DRAWS.columns if name in (
                 "miou", "pixel_accuracy", "dice", "fb_iou")},
-            "boundary_iou": unknown if near is None else miou(near.sum(1)),
+            "boundary_iou": unknown if near is None else miou(near.sum(1), inputs.drawn.first),
             "support_images": inputs.drawn.images,
             "queries": (inputs.drawn.queries >= 0).sum(1),
             "predicted_miou": [p.miou for p in said],
@@ -248,7 +253,7 @@ def _classes(inputs: CellInputs, totals: NDArray) -> pd.DataFrame:
 def _predictions(
     inputs: CellInputs, totals: NDArray, predictions: Sequence[dict[str, SegmentationPrediction]]
 ) -> pd.DataFrame:
-    actual, error = miou(totals), 1 - pixel_accuracy(totals)
+    actual, error = miou(totals, inputs.drawn.first), 1 - pixel_accuracy(totals)
     rows = [
         {
             "episode": e,
@@ -303,7 +308,7 @@ def _images(inputs: CellInputs) -> pd.DataFrame:
         {
             "episode": draw,
             "file": [paths[row] for row in inputs.drawn.queries[draw, place]],
-            "miou": miou(counts),
+            "miou": miou(counts, inputs.drawn.first),
             "pixel_accuracy": pixel_accuracy(counts),
             "classes": shown,
             **lists,
@@ -325,16 +330,18 @@ def counts_of_rows(rows: pd.DataFrame, shape: tuple[int, int, int]) -> NDArray[n
 def _examples(inputs: CellInputs) -> pd.DataFrame:
     rows = []
     for draw in range(len(inputs.drawn)):
-        chosen = example_places(inputs.judged.counts[draw], inputs.drawn.queries[draw])
+        chosen = example_places(
+            inputs.judged.counts[draw], inputs.drawn.queries[draw], inputs.drawn.first
+        )
         for rank, (place, value) in zip(RANKS, chosen, strict=True):
             file = inputs.dataset.images.paths[inputs.drawn.queries[draw, place]]
             rows.append({"episode": draw, "rank": rank, "file": file, "miou": value, "picture": ""})
     return pd.DataFrame(rows, columns=["episode", *EXAMPLES.columns])
 
 
-def example_places(counts: NDArray, queries: NDArray) -> list[tuple[int, float]]:
+def example_places(counts: NDArray, queries: NDArray, first: int) -> list[tuple[int, float]]:
     """Places of the worst, the median and the best query of a draw, and their mIoU."""
-    values = np.where(queries >= 0, miou(counts), np.nan)
+    values = np.where(queries >= 0, miou(counts, first), np.nan)
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return [(0, float("nan"))] * len(RANKS)
@@ -415,11 +422,11 @@ def _estimator_summary(
     predictions: Sequence[dict[str, SegmentationPrediction]],
 ) -> EstimatorSummary:
     said = [by_name[name] for by_name in predictions]
-    actual, actual_iou = miou(totals), class_iou(totals)
+    actual, actual_iou = miou(totals, inputs.drawn.first), class_iou(totals)
     predicted = np.array([p.miou for p in said])
     lower, upper = np.array([p.lower for p in said]), np.array([p.upper for p in said])
     inside = (lower <= actual) & (actual <= upper)
-    has = np.isfinite(lower)
+    has = np.isfinite(lower) & np.isfinite(actual)
     iou = np.stack([p.iou for p in said])
     errors = np.array([p.pixel_error for p in said]) - (1 - pixel_accuracy(totals))
     reservations = [r for p in said for r in p.reservations]

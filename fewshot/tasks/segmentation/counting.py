@@ -8,111 +8,18 @@ argmax over all classes at every native pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import reduce
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from fewshot.tasks.segmentation.cells import BLOCK, Truth, shares_of
 from fewshot.tasks.segmentation.dense.bilinear import Placement, upsampled
 
-# Values of native pixels that are worked on at a time.
-BLOCK = 2**22
 TINY = 1e-30
-
-
-class _Axis(NamedTuple):
-    """Pixels of an axis by cell.
-
-    Attributes
-    ----------
-    pixels : Tensor of shape (cells, P), int64
-        -1 in the padding.
-    shares : Tensor of shape (cells, P), float32
-        Of the token behind, in [0, 1].
-    step : float
-        Between the shares of pixels.
-    """
-
-    pixels: Tensor
-    shares: Tensor
-    step: float
-
-
-@lru_cache(maxsize=256)
-def _axis(placement: Placement, axis: int, device: torch.device) -> _Axis:
-    tokens = placement.grid[axis]
-    at = placement.positions(axis)
-    low = at.floor()
-    # Cell c lies between tokens c - 1 and c; the first and the last have their token twice.
-    cell = (low.long() + 1).clamp(0, tokens)
-    counts = torch.bincount(cell, minlength=tokens + 1)
-    most = int(counts.max())
-    place = torch.arange(len(at)) - (counts.cumsum(0) - counts)[cell]
-    pixels = torch.full((tokens + 1, most), -1)
-    pixels[cell, place] = torch.arange(len(at))
-    step = placement.resized[axis] / placement.native[axis] / placement.stride
-    shares = (torch.arange(most) * step).expand(tokens + 1, -1).double().clone()
-    shares += (at - low)[(counts.cumsum(0) - counts).clamp_max(len(at) - 1)][:, None]
-    return _Axis(pixels.to(device), shares.float().to(device), step)
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """The mask of an image by cells between tokens.
-
-    Attributes
-    ----------
-    placement : Placement
-    ways : int
-        N.
-    classes : Tensor of shape (M,), int64
-        Those that the mask shows.
-    pixels : Tensor of shape (cells, Py * Px), int32
-        Index into `classes`; M for ignored pixels and padding.
-    counts : Tensor of shape (cells, M), float32
-        Pixels of every class.
-    """
-
-    placement: Placement
-    ways: int
-    classes: Tensor
-    pixels: Tensor
-    counts: Tensor
-
-    @classmethod
-    def of(cls, mask: Tensor, ways: int, placement: Placement) -> Truth:
-        """The mask (H, W) of an image, integer; what is outside of [0, N) is ignored."""
-        rows, columns = (_axis(placement, axis, mask.device).pixels for axis in (0, 1))
-        known = torch.where((mask >= 0) & (mask < ways), mask, ways).long()
-        shown = torch.bincount(known.flatten(), minlength=ways + 1)
-        classes = shown[:ways].nonzero()[:, 0]
-        index = torch.full((ways + 1,), len(classes), dtype=torch.int32, device=mask.device)
-        index[classes] = torch.arange(len(classes), dtype=torch.int32, device=mask.device)
-        padded = torch.nn.functional.pad(index[known], (0, 1, 0, 1), value=len(classes))
-        pixels = padded[rows[:, None, :, None], columns[None, :, None, :]].flatten(0, 1).flatten(1)
-        width = len(classes) + 1
-        key = torch.arange(len(pixels), device=mask.device)[:, None] * width + pixels
-        counts = torch.bincount(key.flatten(), minlength=len(pixels) * width).view(-1, width)
-        return cls(placement, ways, classes, pixels, counts[:, :-1].float())
-
-    def totals(self) -> Tensor:
-        """Pixels (N,) of every class, int64."""
-        totals = torch.zeros(self.ways, dtype=torch.int64, device=self.counts.device)
-        totals[self.classes] = self.counts.sum(0).round().long()
-        return totals
-
-    @cached_property
-    def before(self) -> Tensor:
-        """Pixels (cells, Py, Px + 1, M) of every class among the first 0, 1, ... of a row."""
-        pixels = _axis(self.placement, 1, self.pixels.device).pixels.shape[1]
-        names = torch.arange(len(self.classes), dtype=torch.int32, device=self.pixels.device)
-        rows = self.pixels.view(len(self.pixels), -1, 1, pixels)
-        is_class = (rows == names[:, None]).float()  # (cells, Py, M, Px)
-        up_to = torch.ones(pixels, pixels + 1, device=rows.device).triu(1)
-        return (is_class @ up_to).mT.contiguous()
+MOST_PAIRED = 9  # classes of a cell whose rows are compared in pairs: of more, pixels are cheaper
 
 
 def confusions(scores: Tensor, truth: Truth) -> Tensor:
@@ -172,7 +79,7 @@ def _of_uniform(answer: Tensor, uniform: Tensor, truth: Truth) -> Tensor:
     """Pixels (E, N, M), float64, by predicted and true class of cells (cells, E) of one answer."""
     result = []
     for way in range(truth.ways):
-        is_way = ((answer == way) & uniform).float()
+        is_way = ((answer == way) & uniform).to(truth.counts.dtype)
         result.append(is_way.mT @ truth.counts)
     return torch.stack(result, 1).double()
 
@@ -214,13 +121,21 @@ def _count_mixed(mixed: _Mixed, truth: Truth, counted: Tensor) -> None:
     corners = mixed.scores()
     smallest, largest = reduce(torch.minimum, corners), reduce(torch.maximum, corners)
     possible = largest >= smallest.amax(-1, keepdim=True)
+    crowded = (possible.sum(-1) > MOST_PAIRED).nonzero()[:, 0]
+    if len(crowded):
+        possible[crowded] &= ~_behind_winners(corners[:, crowded])
     for chosen, classes in _by_number(possible, 3):  # of many, most lose to another everywhere
-        unbeaten = possible[chosen].scatter(1, classes, ~_beaten(mixed, chosen, classes))
-        possible[chosen] = possible[chosen] & unbeaten
+        step = max(1, BLOCK // (4 * classes.shape[1] ** 2))
+        for part, names in zip(chosen.split(step), classes.split(step), strict=True):
+            unbeaten = possible[part].scatter(1, names, ~_beaten(mixed, part, names))
+            possible[part] = possible[part] & unbeaten
+    rows, columns = truth.before.shape[1:3]
     for chosen, classes in _by_number(possible, 1):
         several = classes.shape[1]
         count = {1: _count_whole, 2: _count_pair}.get(several, _count_several)
-        step = max(1, BLOCK // (truth.before.shape[1] * several * several))
+        if several > MOST_PAIRED:
+            count = _count_pixels
+        step = max(1, BLOCK // (rows * several * max(several, columns)))
         for part, names in zip(chosen.split(step), classes.split(step), strict=True):
             row = mixed.head[part, None] * truth.ways + names
             pixels = count(mixed, part, names, truth)  # (k, n, M)
@@ -235,7 +150,7 @@ def _by_number(possible: Tensor, least: int) -> list[tuple[Tensor, Tensor]]:
     """
     number, ways = possible.sum(-1), possible.shape[1]
     groups = []
-    for low, high in pairwise((0, 1, 2, 3, 5, 9, 2**62)):
+    for low, high in pairwise((0, 1, 2, 3, 5, MOST_PAIRED, 2**62)):
         if high < least or low >= ways:
             continue
         chosen = ((number > low) & (number <= high)).nonzero()[:, 0]
@@ -249,6 +164,15 @@ def _by_number(possible: Tensor, least: int) -> list[tuple[Tensor, Tensor]]:
             classes = order[:, :most].sort(-1).values
         groups.append((chosen, classes))
     return groups
+
+
+def _behind_winners(corners: Tensor) -> Tensor:
+    """Whether a class (n, N) is behind a winner of a corner, or of their mean, at all (4, n, N)."""
+    behind = torch.zeros(corners.shape[1:], dtype=torch.bool, device=corners.device)
+    for winner in (*corners.argmax(-1), corners.mean(0).argmax(-1)):
+        best = corners.gather(-1, winner[None, :, None].expand(len(corners), -1, 1))
+        behind |= (corners < best).all(0)
+    return behind
 
 
 def _beaten(mixed: _Mixed, chosen: Tensor, classes: Tensor) -> Tensor:
@@ -280,7 +204,7 @@ def _positive(gap: Tensor, cell: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
 
     Along a row of a cell the gap is linear, so that those pixels are the first or the last ones.
     """
-    y, x, step = _shares(truth.placement, cell)
+    y, x, step = shares_of(truth.placement, cell)
     left = torch.lerp(gap[0, :, None], gap[2, :, None], y)  # (n, Py)
     slope = torch.lerp(gap[1, :, None], gap[3, :, None], y).sub_(left)
     rises = slope > 0
@@ -297,7 +221,7 @@ def _between(start: Tensor, stop: Tensor, cell: Tensor, truth: Truth) -> Tensor:
     before = truth.before
     rows = torch.arange(before.shape[1], device=cell.device)
     index = (cell[:, None] * before.shape[1] + rows) * before.shape[2]
-    weights = torch.ones(len(cell), 2, before.shape[1], device=cell.device)
+    weights = before.new_ones(len(cell), 2, before.shape[1])
     weights[:, 1] = -1
     return torch.nn.functional.embedding_bag(
         torch.cat([index + stop.long(), index + start.long()], 1),
@@ -329,14 +253,26 @@ def _count_several(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -
         to_pixel.append(reduce(torch.minimum, [stops[at] for at in places]))
     start, stop = torch.cat(from_pixel), torch.cat(to_pixel)
     won = _between(start, torch.maximum(start, stop), cell.repeat(ways), truth)
-    return won.view(ways, len(cell), -1)
+    won = won.view(ways, len(cell), -1)
+    # Where several classes are equal, rounding may let each of them lose to another one.
+    lost = (won.sum(0) != truth.counts[cell]).any(-1).nonzero()[:, 0]
+    if len(lost):
+        won[:, lost] = _count_pixels(mixed, part[lost], classes[lost], truth)
+    return won
 
 
-def _shares(placement: Placement, cell: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Shares (n, Py) and (n, Px) of the corners below and right, and the step of the latter."""
-    down, across = (_axis(placement, axis, cell.device) for axis in (0, 1))
-    cells_across = len(across.shares)
-    return down.shares[cell // cells_across], across.shares[cell % cells_across], across.step
+def _count_pixels(mixed: _Mixed, part: Tensor, classes: Tensor, truth: Truth) -> Tensor:
+    """Pixels (k, n, M) of every true class that each of k classes (n, k) wins, one by one."""
+    scores, cell = mixed.scores(part, classes)[:, :, None], mixed.cell[part]
+    y, x, _ = shares_of(truth.placement, cell)
+    left = torch.lerp(scores[0], scores[2], y[..., None])[:, :, None]  # (n, Py, 1, k)
+    right = torch.lerp(scores[1], scores[3], y[..., None])[:, :, None]
+    best = torch.lerp(left, right, x[:, None, :, None]).argmax(-1)  # (n, Py, Px)
+    shape = (*classes.shape, len(truth.classes) + 1)  # of the last pixels are ignored
+    key = torch.arange(len(cell), device=cell.device)[:, None] * shape[1] + best.flatten(1)
+    key = key * shape[2] + truth.pixels[cell]
+    counts = torch.bincount(key.flatten(), minlength=len(cell) * shape[1] * shape[2]).view(shape)
+    return counts[..., :-1].movedim(1, 0).to(truth.counts.dtype)
 
 
 def segmented(scores: Tensor, placement: Placement) -> Tensor:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import atomic_path, regular_file
+from fewshot.files import atomic_path, path_error, regular_file
 from fewshot.tasks.segmentation.draws import DrawSet
 
 FORMAT = "fewshot-draws-1"
 ARRAYS = ("support", "annotated", "queries", "labels")
 ARGUMENT = "episodes.path"
+EXPECTED = "Give a file that a run with task=segmentation has in episodes/."
 
 
 def save_draws(draws: DrawSet, path: Path) -> Path:
@@ -43,11 +44,15 @@ def load_draws(path: Path) -> DrawSet:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             expect(metadata.get("format") == FORMAT, ARGUMENT, f"{path}: no file of draws",
-                   "Give one that a run with task=segmentation has in episodes/.")  # fmt: skip
+                   EXPECTED)  # fmt: skip
             arrays = {name: file.get_tensor(name) for name in ARRAYS}
         draws = DrawSet(**json.loads(metadata["draws"]), **arrays)
+    except FewshotError:
+        raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise FewshotError(ARGUMENT, f"{path}: cannot be read: {error}") from error
+        raise path_error(error, ARGUMENT, path) or FewshotError(
+            ARGUMENT, f"{path}: cannot be read: {error}", EXPECTED
+        ) from error
     expect(draws.hash() == metadata.get("hash"), ARGUMENT, f"{path}: damaged: other content than "
            "when it was written")  # fmt: skip
     return draws

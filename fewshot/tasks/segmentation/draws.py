@@ -57,6 +57,11 @@ class DrawSet:
         real = self.support >= 0
         return f"{self.sampler} target" if (self.annotated[real] >= 0).any() else self.sampler
 
+    @property
+    def first(self) -> int:
+        """The first class that is in means over classes: the background of episodes is not."""
+        return int(self.has_background)
+
     def only(self, draw: int) -> DrawSet:
         """One of the draws."""
         part = slice(draw, draw + 1)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fewshot.tasks.segmentation.annotated import AnnotatedImages, DrawnImages, annotated_pixels
-from fewshot.tasks.segmentation.counting import Truth
+from fewshot.tasks.segmentation.cells import Truth
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import (
     Held,
@@ -132,7 +132,7 @@ class DrawFit:
                     known[folds.tobytes()] = self._left_out(heads, places, folds)
                 left_out = None if folds is None else known[folds.tobytes()]
                 for at, head in enumerate(heads):
-                    held = Held(fitted[:, at], descriptors[places], level)
+                    held = Held(fitted[:, at], descriptors[places], level, first=self.drawn.first)
                     if left_out is not None:
                         held = replace(
                             held,

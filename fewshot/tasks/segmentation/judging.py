@@ -22,7 +22,7 @@ from fewshot.files import atomic_path
 from fewshot.hardware import freed_memory_kept, torch_threads
 from fewshot.progress import stage
 from fewshot.tasks.segmentation.annotated import as_draw_knows
-from fewshot.tasks.segmentation.counting import Truth
+from fewshot.tasks.segmentation.cells import Truth
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.heads.base import DenseHead
@@ -31,6 +31,7 @@ from fewshot.tasks.segmentation.measures import counts_of
 from fewshot.tasks.segmentation.stacking import HeadStack
 
 IMAGES_PER_FILE = 32  # that are lost at most if a process is killed
+KEPT_DAYS = 7  # that images of an interrupted pass are kept, as unfinished banks
 MOST_CONFUSED = 64  # classes up to which the confusions of a draw are kept
 
 
@@ -185,7 +186,8 @@ class QueryPass:
         """Row and counts of every query, those of an interrupted pass from its files."""
         rows = self.rows
         blocks = [rows[i : i + IMAGES_PER_FILE] for i in range(0, len(rows), IMAGES_PER_FILE)]
-        ready = [self._recalled(number, block) for number, block in enumerate(blocks)]
+        # Read again when it is their turn: all of them at once would fill the memory.
+        ready = [bool(self._recalled(number, block)) for number, block in enumerate(blocks)]
         missing = [
             row for block, done in zip(blocks, ready, strict=True) if not done for row in block
         ]
@@ -196,8 +198,11 @@ class QueryPass:
         ):
             work.start_from(len(rows) - len(missing))
             computed = ordered(self.count, missing, threads, ahead=1)
-            for number, (block, done) in enumerate(zip(blocks, ready, strict=True)):
-                if not done:
+            for number, block in enumerate(blocks):
+                if ready[number]:  # unless another process has removed it since
+                    done = self._recalled(number, block) or [self.count(row) for row in block]
+                else:
+                    done = []
                     for _ in block:
                         done.append(next(computed))
                         work.update()
@@ -254,14 +259,23 @@ class QueryPass:
         return [_Counted(*pieces[i : i + width]) for i in range(0, len(pieces), width)]
 
     def _keep(self, number: int, done: list[_Counted]) -> None:
+        """Write a file of finished images, which only saves time: it may fail."""
         if self.kept is None:
             return
         arrays = {f"{name}_{i}": value for i, counted in enumerate(done)
                   for name, value in counted._asdict().items()}  # fmt: skip
         block = self.rows[number * IMAGES_PER_FILE : (number + 1) * IMAGES_PER_FILE]
-        self.kept.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.kept / f"{number:05d}.npz") as partial, partial.open("wb") as file:
-            np.savez(file, rows=np.array(block), **arrays)
+        path = self.kept / f"{number:05d}.npz"
+        with suppress(OSError), atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, rows=np.array(block), **arrays)
+
+
+def forget_abandoned(folder: Path) -> None:
+    """Remove what passes have kept in sub-folders of `folder` that nobody has gone on with."""
+    with suppress(OSError):
+        for kept in folder.iterdir():
+            if time.time() - kept.stat().st_mtime > KEPT_DAYS * 24 * 3600:
+                rmtree(kept, ignore_errors=True)
 
 
 def read(dataset: MaskDataset, row: int) -> Image.Image:

@@ -40,14 +40,17 @@ def mean_over_classes(values: NDArray) -> NDArray:
         return np.nanmean(values, -1)
 
 
-def miou(counts: NDArray) -> NDArray:
-    """Mean IoU (...) over the classes in the truth."""
-    return mean_over_classes(class_iou(counts))
+def miou(counts: NDArray, first: int = 0) -> NDArray:
+    """Mean IoU (...) over the classes in the truth, from class `first` on.
+
+    In episodes of some classes the first one is the background, which is not in the mean.
+    """
+    return mean_over_classes(class_iou(counts)[..., first:])
 
 
-def dice(counts: NDArray) -> NDArray:
-    """Mean Dice coefficient (...) over the classes in the truth."""
-    return mean_over_classes(class_dice(counts))
+def dice(counts: NDArray, first: int = 0) -> NDArray:
+    """Mean Dice coefficient (...) over the classes in the truth, from class `first` on."""
+    return mean_over_classes(class_dice(counts)[..., first:])
 
 
 def pixel_accuracy(counts: NDArray) -> NDArray:

@@ -13,9 +13,10 @@ from fewshot.results.schema import Interval
 
 LEVEL = 0.95
 RESAMPLES = 500
-LARGEST = 2**27  # numbers that a bootstrap holds at a time
 OWN_QUERIES = "the draws have queries of their own: their spread is in the interval over draws"
 ONE_DRAW = "there is only one draw"
+ONE_IMAGE = "there is only one query image"
+ONE_GROUP = "all query images are of one group"
 Measure = Callable[[NDArray], NDArray]  # from counts (..., 3, N) to values (...)
 
 
@@ -50,21 +51,28 @@ class Resampling:
         self._place = np.searchsorted(rows, queries)
         shared = len(queries) == 1 or bool((queries >= 0).sum(1).mean() > len(rows) / 2)
         self.reason = None if shared else OWN_QUERIES
+        if len(numbers) < 2:
+            self.reason = ONE_IMAGE if len(rows) < 2 else ONE_GROUP
 
     def values(self, counts: NDArray, measure: Measure) -> NDArray:
         """A measure of every draw: (E,), from counts (E, Q, 3, N)."""
         return np.asarray(measure(counts.sum(1)), dtype=float)
 
     def resampled(self, counts: NDArray, measure: Measure) -> NDArray:
-        """Means over draws of a measure on bootstrap samples of the queries: (B,)."""
-        total = np.zeros(RESAMPLES)
+        """Means over draws of a measure on bootstrap samples of the queries: (B,).
+
+        Over the draws for which it is defined on the sample; NaN where it is for none.
+        """
+        total, defined = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
         for e, per_image in enumerate(counts):
             real = self.queries[e] >= 0
             weights = self._weights[:, self._place[e, real]]
             flat = per_image[real].reshape(int(real.sum()), -1).astype(float)
             sums = (weights @ flat).reshape(RESAMPLES, *per_image.shape[1:])
-            total += measure(sums)
-        return total / len(counts)
+            values = measure(sums)
+            total += np.nan_to_num(values, nan=0.0)
+            defined += np.isfinite(values)
+        return np.where(defined > 0, total / np.maximum(defined, 1), np.nan)
 
     def intervals(self, counts: NDArray, measure: Measure) -> dict[str, Interval] | None:
         """Intervals of the mean over draws, by population; None where no draw has a value.

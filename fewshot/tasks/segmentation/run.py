@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -36,7 +37,7 @@ from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.examples import add_pictures
 from fewshot.tasks.segmentation.fitting import DrawFit, FittedHead
 from fewshot.tasks.segmentation.heads.base import DenseHead
-from fewshot.tasks.segmentation.judging import FittedCell, QueryPass
+from fewshot.tasks.segmentation.judging import FittedCell, QueryPass, forget_abandoned
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.measures import miou
 from fewshot.tasks.segmentation.resampling import Resampling
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from fewshot.results.schema import Failed, LeftOut
     from fewshot.tasks.segmentation.task import Segmentation, SegmentationEvaluation
 
-VERSION = 1  # to be raised when a formula changes
+VERSION = 2  # to be raised when a formula changes
 
 
 class Job(NamedTuple):
@@ -369,7 +370,9 @@ class _Work:
         if self.evaluation.store.runs is None:
             return None
         name = hashlib.sha256("".join(job.key for job in jobs).encode()).hexdigest()
-        return self.places.banks.parent / "unfinished" / name[:32]
+        folder = self.places.banks.parent / "unfinished"
+        forget_abandoned(folder)
+        return folder / name[:32]
 
     def _columns(self) -> dict[str, str]:
         layers = self.settings.layers
@@ -431,10 +434,10 @@ def _failure(job: Job, error: Exception) -> Failed:
 
 def _compare(jobs: Sequence[Job], cells: Mapping[str, Result], dataset: MaskDataset) -> None:
     """Add paired differences of heads on the same draws to the summaries of the first ones."""
-    groups: dict[str, list[Job]] = {}
+    groups: dict[tuple[str, int], list[Job]] = {}  # replayed draws are the same for all seeds
     for job in jobs:
         if job.key in cells:
-            groups.setdefault(job.drawn.hash(), []).append(job)
+            groups.setdefault((job.drawn.hash(), job.seed), []).append(job)
     for members in groups.values():
         drawn = members[0].drawn
         shape = (*drawn.queries.shape, drawn.ways)
@@ -448,6 +451,8 @@ def _compare(jobs: Sequence[Job], cells: Mapping[str, Result], dataset: MaskData
             row: MeasureComparison = {
                 "first": head_label(cells[first.key].summary),
                 "second": head_label(cells[second.key].summary),
-                "miou": resampling.differences(counts[first.key], counts[second.key], miou),
+                "miou": resampling.differences(
+                    counts[first.key], counts[second.key], partial(miou, first=drawn.first)
+                ),
             }
             cast("SegmentationSummary", cells[first.key].summary)["comparisons"].append(row)

@@ -74,12 +74,20 @@ class DrawSampling:
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number)
+        twice = [number for number in self.shots if self.shots.count(number) > 1]
+        expect(
+            not twice,
+            "episodes.shots",
+            f"expected different numbers, got {twice[0] if twice else None} twice",
+            "Name every number once.",
+        )
         expect_positive_int("episodes.count", self.count)
         expect_positive_int("episodes.min_pixels", self.min_pixels)
         if self.queries is not None:
             expect_positive_int("episodes.queries", self.queries)
         if self.sampler == "episodic":
-            expect_positive_int("episodes.ways", self.ways or 1)
+            if self.ways is not None:
+                expect_positive_int("episodes.ways", self.ways)
         else:
             expect(
                 self.ways is None,
@@ -182,43 +190,52 @@ def _whole(plan: _Plan, sampling: DrawSampling, seed: int) -> list[DrawSet]:
     ]
     labels = np.full(len(plan.members), -1)
     labels[plan.classes] = np.arange(len(plan.classes))
-    sets = []
-    for shots in sampling.shots:
-        chosen = [[image for image in images if image[2] <= shots] for images in drawn]
-        target = sampling.annotate == "target"
-        sets.append(
-            DrawSet(
-                sampling.sampler,
-                shots,
-                _padded([[row for row, _, _ in images] for images in chosen]),
-                _padded(
-                    [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
-                ),
-                _padded(queries),
-                np.tile(labels, (sampling.count, 1)),
-                len(plan.classes),
-            )
-        )
-    return sets
+    return _sets(sampling, drawn, queries, np.tile(labels, (sampling.count, 1)), len(plan.classes))
 
 
 # An image of a draw: its row, the class it was drawn for, and from how many shots on it is there.
 _Image = tuple[int, int, int]
 
 
-def _orders(plan: _Plan, seed: int, number: int) -> dict[int, list[int]]:
-    """The images of every class in the order in which a draw takes them."""
+def _sets(
+    sampling: DrawSampling,
+    drawn: list[list[_Image]],
+    queries: list[list[int]],
+    labels: NDArray[np.int64],
+    ways: int,
+) -> list[DrawSet]:
+    """A set per number of shots, of the images of every draw that are there by then."""
+    sets, target = [], sampling.annotate == "target"
+    for shots in sampling.shots:
+        chosen = [[image for image in images if image[2] <= shots] for images in drawn]
+        rows = _padded([[row for row, _, _ in images] for images in chosen])
+        annotated = [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
+        sets.append(
+            DrawSet(
+                sampling.sampler, shots, rows, _padded(annotated), _padded(queries), labels, ways
+            )
+        )
+    return sets
+
+
+def _orders(plan: _Plan, classes: NDArray, seed: int, number: int) -> dict[int, list[int]]:
+    """The images of some classes in the order in which a draw takes them."""
     return {
         int(c): episode_generator(seed, (*_SUPPORT, int(c)), number)
         .permutation(plan.members[c])
         .tolist()
-        for c in plan.classes
+        for c in classes
     }
 
 
 def _per_class(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
     """K images of every class; one that was taken for another class is not taken again."""
-    orders, taken, images = _orders(plan, seed, number), set[int](), list[_Image]()
+    return _in_turn(_orders(plan, plan.classes, seed, number), shots)
+
+
+def _in_turn(orders: dict[int, list[int]], shots: int) -> list[_Image]:
+    """K images of every class, a shot after the other: those of K are the first of K + 1."""
+    taken, images = set[int](), list[_Image]()
     for shot in range(1, shots + 1):
         for c, order in orders.items():
             row = next((row for row in order if row not in taken), None)
@@ -230,7 +247,8 @@ def _per_class(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
 
 def _greedy(plan: _Plan, shots: int, seed: int, number: int) -> list[_Image]:
     """Images until every class, the rarest first, is in K of them."""
-    orders, taken, images = _orders(plan, seed, number), set[int](), list[_Image]()
+    orders = _orders(plan, plan.classes, seed, number)
+    taken, images = set[int](), list[_Image]()
     count = np.zeros(len(plan.members), dtype=np.int64)
     rarest = sorted(orders, key=lambda c: (len(orders[c]), c))
     for shot in range(1, shots + 1):
@@ -299,23 +317,8 @@ def _episodes(plan: _Plan, sampling: DrawSampling, seed: int) -> list[DrawSet]:
     labels = np.zeros((sampling.count, len(plan.members)), dtype=np.int64)
     for e, (classes, _, _) in enumerate(drawn):
         labels[e, classes] = np.arange(1, ways + 1)
-    target, sets = sampling.annotate == "target", []
-    for shots in sampling.shots:
-        chosen = [[image for image in images if image[2] <= shots] for _, images, _ in drawn]
-        sets.append(
-            DrawSet(
-                sampling.sampler,
-                shots,
-                _padded([[row for row, _, _ in images] for images in chosen]),
-                _padded(
-                    [[c if target else EVERY_CLASS for _, c, _ in images] for images in chosen]
-                ),
-                _padded([queries for _, _, queries in drawn]),
-                labels,
-                ways + 1,
-            )
-        )
-    return sets
+    images, queries = [images for _, images, _ in drawn], [rows for _, _, rows in drawn]
+    return _sets(sampling, images, queries, labels, ways + 1)
 
 
 def _episode(
@@ -324,15 +327,11 @@ def _episode(
     """Classes, annotated images and queries of an episode."""
     generator = episode_generator(seed, _CLASSES, number)
     classes = np.sort(generator.permutation(plan.classes)[:ways])
-    taken, images = set[int](), list[_Image]()
-    for c in classes:
-        order = episode_generator(seed, (*_SUPPORT, int(c)), number).permutation(plan.members[c])
-        free = [int(row) for row in order if int(row) not in taken][:shots]
-        taken.update(free)
-        images += [(row, int(c), shot) for shot, row in enumerate(free, 1)]
+    images = _in_turn(_orders(plan, classes, seed, number), shots)
+    taken = sorted(row for row, _, _ in images)
     dataset, generator = plan.dataset, episode_generator(seed, _QUERIES, number)
     pool = np.arange(len(dataset)) if dataset.queries is None else dataset.queries
-    pool = _of_other_groups(dataset, np.setdiff1d(pool, sorted(taken)), sorted(taken))
+    pool = _of_other_groups(dataset, np.setdiff1d(pool, taken), taken)
     queries: list[int] = []
     for c in classes:
         queries += _first(generator.permutation(pool[plan.shows[pool, c]]), wanted, queries)

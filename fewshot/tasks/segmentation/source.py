@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,9 @@ import torch
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Folders
-from fewshot.exceptions import FewshotError
+from fewshot.datasets import COMMON
+from fewshot.datasets import kinds as all_kinds
+from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.paths import places_of
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 
@@ -49,6 +52,7 @@ class MaskSource:
             return self._given
         from fewshot.tasks.segmentation.masks import load_masks
 
+        _expect_known(self.settings["dataset"])
         return load_masks(self.settings["dataset"], places_of(self.settings["paths"]))
 
     def backbone(self) -> Backbone:
@@ -56,3 +60,22 @@ class MaskSource:
         places = places_of(self.settings["paths"])
         folders = Folders(places.weights, places.digests)
         return load_backbone(dict(self.settings["backbone"]), folders, **self.load().images.input)
+
+
+def _expect_known(settings: Mapping[str, Any]) -> None:
+    """Raise for a setting that data sets of this kind do not have, with masks or without."""
+    from fewshot.tasks.segmentation.masks import kinds
+
+    kind = str(settings.get("kind"))
+    if kind not in kinds:  # of another package, which checks its own
+        return
+    known = {*COMMON, "card", *inspect.signature(all_kinds[kind].load()).parameters}
+    subset = settings.get("subset")
+    expect(
+        subset in (None, "all"),
+        "dataset.subset",
+        f"expected all, got {subset!r}: train.txt and test.txt name the parts of images with masks",
+        "Write these lists into the folder.",
+    )
+    for name in sorted(settings.keys() - known):
+        raise FewshotError("dataset", f"{kind!r} has no setting {name!r}", suggestion(name, known))

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.tasks.segmentation.boundary import boundary_counts
-from fewshot.tasks.segmentation.counting import Truth, confusions, segmented
+from fewshot.tasks.segmentation.cells import Truth
+from fewshot.tasks.segmentation.counting import confusions, segmented
 from fewshot.tasks.segmentation.dense.encoder import Tokens
 from fewshot.tasks.segmentation.heads.base import DenseHead, LinearDenseHead
 

@@ -9,6 +9,11 @@ from fewshot.registry import Entry
 from fewshot.tasks.base import Task, TaskOutput
 from fewshot.tasks.segmentation.schema import KEYS, MEASURES, NAME, TABLES
 
+# Of every estimator, and of the images, in the table of cells.
+ESTIMATOR_COLUMNS = ("predicted_miou", "mae", "bias", "coverage", "width", "class_correlation")
+COSTS = ("support_images", "tokens", "input_pixels", "gflops")
+SECONDS = ("fit", "features_per_image", "heads_per_image")
+
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
     from fewshot.results.schema import CellSummary
@@ -18,11 +23,6 @@ if TYPE_CHECKING:
     from fewshot.tasks.segmentation.source import MaskSource
 
     SegmentationEvaluation = Evaluation[MaskSource, DenseHead, Any, DrawSampling]
-
-# Columns of the table of cells: of every estimator, of an image, and of its times.
-ESTIMATOR_COLUMNS = ("predicted_miou", "mae", "coverage")
-COST_COLUMNS = ("support_images", "tokens", "input_pixels", "gflops")
-SECONDS_COLUMNS = ("fit", "features_per_image", "heads_per_image")
 
 
 class Segmentation(Task):
@@ -63,23 +63,24 @@ class Segmentation(Task):
         "sampler": "per_class",
     }
 
-    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
-        """Also the bounds of mIoU for other queries, its predictions, and what an image takes."""
-        (row,) = super().flat(cell)
-        summary = cast("SegmentationSummary", cell)
-        over_images = cast("Mapping[str, Any]", (summary.get("miou") or {}).get("images") or {})
-        row |= {f"images_{side}": over_images.get(side) for side in ("lower", "upper")}
-        for name, said in (summary.get("estimators") or {}).items():
-            row |= {f"{name}_{column}": said.get(column) for column in ESTIMATOR_COLUMNS}
-        row |= {name: summary.get(name) for name in COST_COLUMNS}
-        seconds = summary.get("seconds") or {}
-        return [row | {f"{name}_s": seconds.get(name) for name in SECONDS_COLUMNS}]
-
     def estimate(self, evaluation: SegmentationEvaluation) -> str:
         """Numbers of images, draws and cells, and the time of the features."""
         from fewshot.tasks.segmentation.estimate import segmentation_estimate
 
         return segmentation_estimate(evaluation)
+
+    def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
+        """Measures with their intervals, costs, seconds, and columns of every estimator."""
+        (row,) = super().flat(cell)
+        summary = cast("SegmentationSummary", cell)
+        over_images = cast("Mapping[str, Any]", (summary.get("miou") or {}).get("images") or {})
+        row |= {f"images_{side}": over_images.get(side) for side in ("lower", "upper")}
+        row |= {name: summary.get(name) for name in COSTS}
+        seconds = summary.get("seconds") or {}
+        row |= {f"{name}_s": seconds.get(name) for name in SECONDS}
+        for name, metrics in (summary.get("estimators") or {}).items():
+            row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
+        return [row]
 
     def run(self, evaluation: SegmentationEvaluation) -> TaskOutput:
         """Segment the queries of all draws by all heads in one pass over them."""

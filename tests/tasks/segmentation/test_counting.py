@@ -5,7 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from fewshot.tasks.segmentation.counting import Truth, confusions, segmented
+from fewshot.tasks.segmentation import cells, counting
+from fewshot.tasks.segmentation.cells import Truth
+from fewshot.tasks.segmentation.counting import confusions, segmented
 from fewshot.tasks.segmentation.dense.bilinear import Placement, soft_labels, upsampled
 
 # Native size, resized, stride and grid: enlarged, shrunk, padded, a single token, non-square.
@@ -52,6 +54,48 @@ def test_confusions_of_many_classes_few_of_which_the_mask_shows():
     counted = confusions(scores, Truth.of(mask, ways, placement)).numpy()
     assert (counted[0] == native_confusion(scores[:, :, 0], mask, ways, placement)).all()
     assert counted.sum() == 2 * mask.numel()
+
+
+@pytest.mark.parametrize("ways", [3, 9, 15, 40])
+def test_no_pixel_is_lost_where_several_classes_are_equal(ways):
+    """As with votes of neighbours: at such pixels rounding decides, and against every class."""
+    placement = Placement((57, 46), (57, 46), 2, (29, 23))
+    scores = torch.randint(0, 4, (29, 23, 100, ways), generator=generator()).float() / 3
+    mask = torch.randint(0, ways, placement.native, generator=generator(1))
+    truth = Truth.of(mask, ways, placement)
+    counted = confusions(scores, truth)
+    assert (counted >= 0).all() and (counted.sum(2) == truth.totals()).all()
+
+
+@pytest.mark.parametrize("spread", [0.02, 1.0], ids=["many near the best", "rough"])
+def test_many_classes_are_compared_in_blocks(spread, monkeypatch):
+    placement, ways = PLACEMENTS[5], 300
+    scores = torch.randn(*placement.grid, 1, ways, generator=generator()) * spread
+    scores += torch.randn(ways, generator=generator(1)) * 0.05
+    mask = torch.randint(0, 5, placement.native, generator=generator(2)) * 60
+    monkeypatch.setattr(counting, "BLOCK", 2**19)
+    compared, beaten = [], counting._beaten
+
+    def recorded(mixed, chosen, classes):
+        compared.append(4 * classes.shape[1] ** 2 * len(chosen))
+        return beaten(mixed, chosen, classes)
+
+    monkeypatch.setattr(counting, "_beaten", recorded)
+    found = confusions(scores, Truth.of(mask, ways, placement))[0].numpy()
+    assert (found == native_confusion(scores[:, :, 0], mask, ways, placement)).all()
+    assert compared and max(compared) <= 2**19
+
+
+def test_sums_that_float32_would_round_are_those_of_float64(monkeypatch):
+    placement, ways = PLACEMENTS[0], 3
+    scores = torch.randn(*placement.grid, 2, ways, generator=generator())
+    mask = torch.randint(-1, ways, placement.native, generator=generator(1))
+    few = Truth.of(mask, ways, placement)
+    expected = confusions(scores, few)
+    monkeypatch.setattr(cells, "EXACT", mask.numel() - 1)
+    many = Truth.of(mask, ways, placement)
+    assert few.counts.dtype == torch.float32 and many.counts.dtype == torch.float64
+    assert torch.equal(confusions(scores, many), expected)
 
 
 def test_equal_scores_go_to_the_first_class():

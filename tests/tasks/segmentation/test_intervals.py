@@ -75,6 +75,36 @@ def test_one_draw_has_an_interval_over_images_alone():
     assert rows["images"]["lower"] < rows["images"]["mean"] < rows["images"]["upper"]
 
 
+def test_other_queries_as_well_are_no_narrower_an_interval_than_other_draws_alone():
+    counts = counts_of(np.array([0.4, 0.6])[:, None, None].repeat(30, 1).repeat(3, 2))
+    rows = Resampling(np.arange(30)[None].repeat(2, 0)).intervals(counts, miou)
+    assert rows["images"]["lower"] <= rows["episodes"]["lower"]
+    assert rows["images"]["upper"] >= rows["episodes"]["upper"]
+
+
+@pytest.mark.parametrize(
+    ("images", "groups", "reason"),
+    [(1, None, "one query image"), (9, ["a"] * 9, "of one group")],
+    ids=["one image", "one group"],
+)
+def test_a_single_image_or_group_says_nothing_of_others(images, groups, reason):
+    counts = simulated(np.random.default_rng(8), 4, images)
+    queries = np.arange(images)[None].repeat(4, 0)
+    rows = Resampling(queries, groups).intervals(counts, miou)
+    assert rows["images"]["lower"] is None and reason in rows["images"]["reason"]
+    assert rows["episodes"]["lower"] < rows["episodes"]["upper"]
+
+
+def test_draws_without_a_value_are_left_out_of_both_intervals():
+    counts = simulated(np.random.default_rng(9), 5, 20)
+    queries = np.arange(20)[None].repeat(5, 0)
+    fewer = Resampling(queries[1:]).intervals(counts[1:], miou)
+    counts[0] = 0  # all pixels are ignored
+    rows = Resampling(queries).intervals(counts, miou)
+    for population in ("episodes", "images"):
+        assert rows[population] == pytest.approx(fewer[population])
+
+
 def test_draws_with_queries_of_their_own_have_no_interval_over_images():
     counts = simulated(np.random.default_rng(5), 40, 2)
     queries = np.arange(80).reshape(40, 2)
@@ -92,6 +122,21 @@ def test_the_jackknife_leaves_out_clusters():
     assert groups == 3
     first = np.array([class_iou(counts[labels != g].sum(0))[0] for g in range(3)])
     assert np.isclose(by_class[0], np.sqrt(2 / 3 * ((first - first.mean()) ** 2).sum()))
+
+
+def test_a_class_of_a_single_cluster_has_no_standard_error():
+    counts = simulated(np.random.default_rng(6), 1, 9)[0]
+    counts[3:, :, 2] = 0  # the last class is in the first cluster alone
+    error, by_class, _ = jackknife(counts, np.arange(9) // 3)
+    assert error > 0 and (by_class[:2] > 0).all() and np.isnan(by_class[2])
+
+
+def test_images_that_are_all_alike_have_a_prediction_without_an_interval():
+    counts = simulated(np.random.default_rng(6), 1, 4)[0]
+    held = Held(counts, np.ones((4, 5)), 0.9, counts=counts, folds=np.arange(4))
+    said = estimators.create("loo_image").predict(held)
+    assert 0 < said.miou < 1 and np.isnan([said.lower, said.upper]).all()
+    assert any("alike" in text for text in said.reservations)
 
 
 def test_images_of_a_place_are_in_one_cluster():

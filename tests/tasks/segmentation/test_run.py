@@ -62,6 +62,7 @@ def test_rows_are_as_declared_and_measures_are_shares(results):
     actual = predictions["actual_miou"].to_numpy().reshape(-1, 3)
     assert (actual == rows["miou"].to_numpy()[:, None]).all()
     assert results.table["miou"].between(0, 1).all()
+    assert results.table["loo_image_mae"].between(0, 1).all()
 
 
 def test_measures_are_those_of_scores_at_native_size(scenes_folder, network, results):
@@ -268,6 +269,10 @@ def test_episodes_of_one_class_and_the_background(evaluate):
     rows = results.rows("segmentation")
     assert rows["fb_iou"].notna().all()
     assert (rows["ways"] == 2).all()
+    classes = results.rows("segmentation_classes")
+    assert np.allclose(classes[classes["class"] != "background"]["iou"], rows["miou"])
+    both = classes.groupby(["head", "episode"], sort=False)["iou"].mean()
+    assert np.allclose(both, rows["fb_iou"])
     summary = results.cells[0].summary
     assert 0 <= summary["miou_by_class"] <= 1
     names = {entry["name"] for entry in summary["classes"]}

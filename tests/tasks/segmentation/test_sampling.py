@@ -58,9 +58,10 @@ def test_a_draw_depends_on_its_number_and_the_seed_alone(sampler):
     assert again.hash() != other_seed.hash()
 
 
-def test_more_shots_asked_for_leave_fewer_as_they_are():
-    small = sampling("per_class", shots=(1,)).draw(dataset(), seed=0)[0]
-    large = sampling("per_class", shots=(1, 6)).draw(dataset(), seed=0)[0]
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_more_shots_asked_for_leave_fewer_as_they_are(sampler):
+    small = sampling(sampler, shots=(1,), count=20).draw(dataset(), seed=0)[0]
+    large = sampling(sampler, shots=(1, 6), count=20).draw(dataset(), seed=0)[0]
     assert (small.support == large.support).all()
 
 
@@ -169,6 +170,8 @@ def test_pixels_from_which_on_an_image_shows_a_class():
         ({"count": 0}, "episodes.count"),
         ({"ways": 3}, "episodes.ways"),
         ({"queries": 0}, "episodes.queries"),
+        ({"shots": (1, 2, 1)}, "episodes.shots"),
+        ({"sampler": "episodic", "ways": 0}, "episodes.ways"),
         ({"annotate": "some"}, "episodes.annotate"),
         ({"sampler": "total", "annotate": "target"}, "episodes.annotate"),
         ({"min_pixels": 0}, "episodes.min_pixels"),

@@ -107,6 +107,13 @@ class DenseFeatures:
                 f"a divisor, got {stride}",
                 f"Set {STRIDE}=null for {encoder.default_stride}.",
             )
+        expect(
+            self.size.kind != "short" or stride <= self.size.number,
+            STRIDE,
+            f"expected at most the {self.size.number} pixels of the short side of {self.size}, got "
+            f"{stride}: a token would be larger than the image",
+            "Set it lower, or segmentation.size higher.",
+        )
         return stride
 
     @cached_property

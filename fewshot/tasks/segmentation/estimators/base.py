@@ -32,6 +32,8 @@ class Held:
         Images of one number were left out together.
     unknown : ndarray of shape (N,), bool, or None
         Classes that images show which were left out together with all others that show them.
+    first : int
+        The first class that is in means over classes.
     """
 
     fitted: NDArray[np.int64]
@@ -40,6 +42,7 @@ class Held:
     counts: NDArray[np.int64] | None = None
     folds: NDArray[np.int64] | None = None
     unknown: NDArray[np.bool_] | None = None
+    first: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +106,7 @@ class SegmentationEstimator(ABC):
     def predict(self, held: Held) -> SegmentationPrediction:
         """The measures of a draw."""
 
-    def predict_from(self, actual: NDArray, level: float) -> SegmentationPrediction:
+    def predict_from(self, actual: NDArray, level: float, first: int = 0) -> SegmentationPrediction:
         """The same from the actual counts (E - 1, 3, N) of the queries of the other draws."""
         raise NotImplementedError
 

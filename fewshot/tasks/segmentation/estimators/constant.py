@@ -31,12 +31,12 @@ class Constant(SegmentationEstimator):
         """Nothing: it is asked by `predict_from`."""
         return SegmentationPrediction.none(held.fitted.shape[-1], ONE_DRAW)
 
-    def predict_from(self, actual: NDArray, level: float) -> SegmentationPrediction:
+    def predict_from(self, actual: NDArray, level: float, first: int = 0) -> SegmentationPrediction:
         """Means over the other draws, with Student's interval for one more of them."""
         if not len(actual):
             return SegmentationPrediction.none(actual.shape[-1], ONE_DRAW)
         iou = class_iou(actual)
-        means = mean_over_classes(iou)
+        means = mean_over_classes(iou[:, first:])
         half = self._half(means[:, None], level)[0]
         halves = self._half(iou, level)
         by_class = mean_over_classes(iou.T)

@@ -13,7 +13,9 @@ from fewshot.tasks.segmentation.measures import class_iou, mean_over_classes
 
 
 def clusters(descriptors: NDArray) -> NDArray[np.int64]:
-    """Numbers (S,) of about sqrt(S) clusters of images, at least two, by Ward's method.
+    """Numbers (S,) of about sqrt(S) clusters of images, by Ward's method.
+
+    At least two, unless all descriptors are equal.
 
     Images of a support are seldom independent: frames of one drive, slides of one patient. Left
     out one by one they would seem to be, and the interval would be too narrow.
@@ -30,26 +32,30 @@ def clusters(descriptors: NDArray) -> NDArray[np.int64]:
     return np.asarray(fcluster(linkage(descriptors, "ward"), wanted, "maxclust"), dtype=np.int64)
 
 
-def jackknife(counts: NDArray, labels: NDArray) -> tuple[float, NDArray, int]:
+def jackknife(counts: NDArray, labels: NDArray, first: int = 0) -> tuple[float, NDArray, int]:
     """Standard errors of mean IoU and of every class's IoU, and the number of clusters.
 
-    The jackknife over clusters of images (Tukey 1958): each is left out of the sums once.
+    The jackknife over clusters of images (Tukey 1958): each is left out of the sums once. NaN for a
+    class that a single cluster shows, and where there is a single one.
 
     Parameters
     ----------
     counts : ndarray of shape (S, 3, N)
     labels : ndarray of shape (S,)
         Cluster of every image.
+    first : int
+        The first class that is in the mean.
     """
     numbers, place = np.unique(labels, return_inverse=True)
     sums = np.zeros((len(numbers), *counts.shape[1:]))
     np.add.at(sums, place, counts)
     without = class_iou(counts.sum(0) - sums)  # (G, N)
     factor = (len(numbers) - 1) / len(numbers)
-    of_mean = _squares(mean_over_classes(without)[:, None])[0]
+    of_mean = _squares(mean_over_classes(without[:, first:])[:, None])[0]
+    shown = (sums[:, 1] > 0).sum(0) > 1
     return (
-        math.sqrt(factor * of_mean),
-        np.sqrt(factor * _squares(without)),
+        math.sqrt(factor * of_mean) if len(numbers) > 1 else math.nan,
+        np.where(shown, np.sqrt(factor * _squares(without)), np.nan),
         len(numbers),
     )
 

@@ -18,6 +18,7 @@ from fewshot.tasks.segmentation.measures import class_iou, mean_over_classes, pi
 ONE_IMAGE = "there is one annotated image: nothing can be left out"
 NO_GROUPS = "the data set has no groups: set dataset.group"
 ONE_GROUP = "all annotated images are of one group"
+ALL_ALIKE = "no interval: all annotated images are alike"
 ONE_HOLDER = "only images that are left out together show it"
 
 
@@ -78,7 +79,7 @@ class Resubstitution(SegmentationEstimator):
             iou,
             unknown,
             unknown,
-            miou=float(mean_over_classes(iou)),
+            miou=float(mean_over_classes(iou[held.first :])),
             pixel_error=float(1 - pixel_accuracy(total)),
         )
 
@@ -90,8 +91,8 @@ def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPre
     fitted = np.where(alone, np.nan, class_iou(held.fitted.sum(0)))
     # Without the classes that have no prediction, in the mean and in its interval.
     known = counts * ~alone
-    error, class_errors, groups = jackknife(known, labels)
-    mean, fitted_mean = float(mean_over_classes(iou)), float(mean_over_classes(fitted))
+    error, class_errors, groups = jackknife(known, labels, held.first)
+    mean, fitted_mean = (float(mean_over_classes(values[held.first :])) for values in (iou, fitted))
     half = half_width(error, max(0.0, fitted_mean - mean), groups, held.level)
     halves = half_width(class_errors, np.maximum(0, fitted - iou), groups, held.level)
     reservations = []
@@ -99,6 +100,8 @@ def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPre
         number = int(alone.sum())
         what = "class is" if number == 1 else "classes are"
         reservations.append(f"{number} {what} left out: {ONE_HOLDER}")
+    if groups < 2:
+        reservations.append(ALL_ALIKE)
     return SegmentationPrediction(
         iou,
         (iou - halves).clip(0, 1),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import add
 from typing import Any, ClassVar, NamedTuple, Self
@@ -95,6 +95,25 @@ def absent_never(weights: Tensor, biases: Tensor, counts: Tensor) -> LinearMap:
     return LinearMap(weights.float(), biases.masked_fill(~present, NEVER).float())
 
 
+@dataclass(frozen=True)
+class DenseHeadTags:
+    """What a head promises beside its interface, for the checks of `fewshot.testing`.
+
+    Attributes
+    ----------
+    tolerance : float
+        Largest difference, relative to the largest score, of scores that should be equal.
+    sees_ignored_tokens : bool
+        Whether tokens without annotated pixels may change scores a little, as by normalisation.
+    check_with : mapping
+        Parameters to check the head with where the default ones take long.
+    """
+
+    tolerance: float = 1e-5
+    sees_ignored_tokens: bool = False
+    check_with: Mapping[str, Any] = field(default_factory=dict)
+
+
 class DenseHead(ABC):
     """A classifier of the tokens of images, fitted on the annotated images of one draw.
 
@@ -112,12 +131,15 @@ class DenseHead(ABC):
         images are left out in at most ten groups.
     only_ways : int, optional
         Number of classes that the head is defined for.
+    tags : DenseHeadTags
+        Tolerances for the checks of `fewshot.testing`.
     """
 
     unit_length: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
     cheap_to_refit: ClassVar[bool] = False
     only_ways: ClassVar[int | None] = None
+    tags: ClassVar[DenseHeadTags] = DenseHeadTags()
 
     @abstractmethod
     def fit(self, support: DenseSupport, seed: int = 0) -> Self:

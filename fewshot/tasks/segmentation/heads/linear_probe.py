@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int, expect_repeats
 from fewshot.tasks.segmentation.heads.base import (
+    DenseHeadTags,
     DenseSupport,
     LinearDenseHead,
     SupportImage,
@@ -57,6 +58,8 @@ class LinearProbe(LinearDenseHead):
     stands for, the authors' that of scores interpolated to pixels. Features are divided by their
     standard deviation, so that the 1e-5 of batch normalisation is relative.
     """
+
+    tags = DenseHeadTags(1e-3, sees_ignored_tokens=True, check_with={"epochs": 30})
 
     def __init__(self, lr: float | None = None, epochs: int = 200, batch_size: int = 4) -> None:
         if lr is not None:

@@ -10,7 +10,12 @@ from torch.nn.functional import pad
 
 from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.solvers.softmax_regression import Problem, minimise
-from fewshot.tasks.segmentation.heads.base import DenseSupport, LinearDenseHead, absent_never
+from fewshot.tasks.segmentation.heads.base import (
+    DenseHeadTags,
+    DenseSupport,
+    LinearDenseHead,
+    absent_never,
+)
 from fewshot.tasks.segmentation.moments import Moments
 
 BLOCK = 4096  # tokens
@@ -41,6 +46,8 @@ class Logistic(LinearDenseHead):
     Pixels of a token are taken to have its scores. Where scores are interpolated to pixels before
     the loss, as in training at native resolution, the loss is that of interpolated scores instead.
     """
+
+    tags = DenseHeadTags(tolerance=1e-3)
 
     def __init__(
         self, penalty: float = 0.01, tolerance: float = 1e-4, max_iterations: int = 200

@@ -18,6 +18,9 @@ from fewshot.tasks.segmentation.masks.checks import (
     checked_mask,
     expect_classes,
     expect_in_support,
+    expect_judged,
+    expect_turned_masks,
+    expect_two_classes,
     groups_by,
     readable,
 )
@@ -90,6 +93,8 @@ def assembled(
     def counts() -> NDArray[np.int64]:
         classes = MOST_UNNAMED if source.classnames is None else len(source.classnames)
         file = None if cache is None else cache / f"{fingerprint()[:32]}.npz"
+        if source.facts.get("layout") == "folder" and not (file and file.exists()):
+            expect_turned_masks(source)
         return counted(read_mask, len(source.paths), classes, file)
 
     classnames = source.classnames
@@ -109,6 +114,8 @@ def assembled(
         facts["absent_classes"] = [
             name for name, pixels in zip(classnames, result.sum(0), strict=True) if not pixels
         ]
+        expect_two_classes(source, classnames)
+        expect_judged(source, table)
         expect_in_support(source, classnames, result)
         return result
 

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import folded
-from fewshot.datasets.images import UnreadableImageError, unreadable_of
+from fewshot.datasets.images import (
+    QUARTER_TURNS,
+    UPRIGHT,
+    UnreadableImageError,
+    unreadable_of,
+)
 from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.files import UNREADABLE
 from fewshot.hardware import available_cores
@@ -43,7 +48,7 @@ def checked_mask(source: MaskRows, row: int) -> NDArray[np.int16]:
     if mask.shape == (height, width):
         return mask
     sizes = f"image {path!r} has {width} x {height} pixels, mask {name!r} {_size_of(mask)}"
-    if mask.shape == (width, height):
+    if mask.shape == (width, height) and source.orientation(row) in QUARTER_TURNS:
         raise FewshotError(
             "dataset.root",
             f"{sizes}: the image is a photograph that its EXIF orientation turns by 90 degrees, "
@@ -53,6 +58,36 @@ def checked_mask(source: MaskRows, row: int) -> NDArray[np.int16]:
     raise FewshotError(
         "dataset.root", sizes, "Save the mask at the size of its image, without interpolation."
     )
+
+
+def expect_turned_masks(source: MaskRows) -> None:
+    """Raise if an image is turned by its EXIF orientation and nothing says that masks are, too.
+
+    Half turns, mirrorings and squares keep their size. Another image of the folder that is turned
+    to another size, and whose mask fits, says that masks were drawn on images as viewers show them.
+    Masks that do not fit are refused by :func:`checked_mask`.
+    """
+    doubtful = []
+    for row in range(len(source.paths)):
+        try:
+            orientation = source.orientation(row)
+            if orientation == UPRIGHT:
+                continue
+            width, height = source.size(row)
+        except UnreadableImageError:  # told when it is read
+            continue
+        if orientation in QUARTER_TURNS and width != height:
+            return
+        doubtful.append(row)
+    if doubtful:
+        others = f" (and {len(doubtful) - 1} other images)" if doubtful[1:] else ""
+        raise FewshotError(
+            "dataset.root",
+            f"image {source.paths[doubtful[0]]!r}{others} is turned by its EXIF orientation, and "
+            "its size does not tell whether its mask is turned, too",
+            "Save the image as viewers show it, without that orientation, and see that its mask "
+            "fits.",
+        )
 
 
 def _size_of(mask: NDArray) -> str:
@@ -213,6 +248,30 @@ def expect_classes(source: MaskRows, table: NDArray[np.int64]) -> None:
         "dataset.binary",
         f"the masks have the values 0 and 255 only, the first is {source.masks[0]!r}",
         "If 255 is the foreground, set dataset.binary=true.",
+    )
+
+
+def expect_two_classes(source: MaskRows, classnames: Sequence[str]) -> None:
+    """Raise for a data set of a single class, of which every pixel is known."""
+    expect(
+        len(classnames) > 1,
+        "dataset.root",
+        f"expected two classes or more, and the masks of {source.name} have one, "
+        f"{classnames[0] if classnames else ''!r}, the first mask is {source.masks[0]!r}",
+        "Annotate what is to be told apart with other numbers, the background with its own.",
+    )
+
+
+def expect_judged(source: MaskRows, table: NDArray[np.int64]) -> None:
+    """Raise if no pixel of the images to segment has a class: nothing could be measured."""
+    if source.queries is None or table[source.queries, :-1].any():
+        return
+    raise FewshotError(
+        "dataset.ignore_index",
+        f"all pixels of the {len(source.queries)} masks of the images to segment are ignored, the "
+        f"first is {source.masks[source.queries[0]]!r}",
+        "Annotate some: nothing can be measured without. Masks of images that have none are what "
+        "fewshot segment writes.",
     )
 
 

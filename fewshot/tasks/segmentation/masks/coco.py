@@ -18,7 +18,7 @@ from fewshot.datasets.fingerprint import index_of
 from fewshot.datasets.images import image_size, pixel_limit, read_image
 from fewshot.datasets.layout import subset_named
 from fewshot.datasets.split_files.text import read_text
-from fewshot.datasets.walk import is_file, is_folder, printable, sub_folders
+from fewshot.datasets.walk import instead_of_file, is_file, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError, expect, install_command, shown
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.base import IGNORED
@@ -78,7 +78,7 @@ def coco_files(root: Path, annotations: str | None = None) -> dict[str, Path]:
         path = Path(str(annotations)).expanduser()
         file = next((place for place in (path, root / path) if is_file(place)), None)
         if file is None:
-            raise FewshotError(ARGUMENT, f"expected a file, got nothing there: {annotations!r}")
+            raise FewshotError(ARGUMENT, f"expected a file, got {instead_of_file(annotations)}")
         return {"": file}
     names = {folder.name.casefold() for folder in sub_folders(root)}
     if names & set(MASK_FOLDERS) - {"annotations", "annotation"}:

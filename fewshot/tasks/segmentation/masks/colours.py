@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import expect_distinct, folded
 from fewshot.datasets.split_files.text import read_text
-from fewshot.datasets.walk import is_file
+from fewshot.datasets.walk import instead_of_file, is_file
 from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.tasks.segmentation.masks.base import IGNORED
 
@@ -98,7 +98,7 @@ def colour_table(palette: object, folder: Path) -> ColourTable | None:
     path = Path(str(palette)).expanduser()
     file = next((place for place in (path, folder / path) if is_file(place)), None)
     if file is None:
-        raise FewshotError(PALETTE, f"expected a file, got nothing there: {str(palette)!r}")
+        raise FewshotError(PALETTE, f"expected a file, got {instead_of_file(path)}")
     return read_colours(file)
 
 

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewshot.datasets.fingerprint import index_of
-from fewshot.datasets.images import image_size, opened_image, pixel_limit, read_image
+from fewshot.datasets.images import (
+    image_orientation,
+    image_size,
+    opened_image,
+    pixel_limit,
+    read_image,
+)
 from fewshot.datasets.walk import printable
 from fewshot.files import file_digests
 from fewshot.tasks.segmentation.masks.pixels import PixelRules, class_numbers
@@ -97,6 +103,7 @@ def rows_of_files(
         rules=files.rules.text,
         white_ignored=files.rules.white_ignored,
         facts=dict(files.facts),
+        orientation=lambda row: image_orientation(files.images[row], limit),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.datasets.layout import subset_named
-from fewshot.datasets.walk import is_file, printable, sub_folders
+from fewshot.datasets.walk import instead_of_file, is_file, printable, sub_folders
 from fewshot.exceptions import expect
 from fewshot.tasks.segmentation.masks.colours import ColourTable, colour_table
 from fewshot.tasks.segmentation.masks.files import MaskFiles
@@ -294,6 +294,6 @@ def named_classes(options: MaskOptions) -> tuple[str, ...] | None:
     expect(
         is_file(file),
         "dataset.classnames",
-        f"expected auto, or a file of names, got nothing there: {str(file)!r}",
+        f"expected auto, or a file of names, got {instead_of_file(file)}",
     )
     return read_classnames(file, "dataset.classnames")

@@ -166,6 +166,12 @@ def refuse_missing(pairs: Pairs, rows: Sequence[int], folder: Path, why: str = "
     )
     near = _differing_in_case(image, pairs.unused)
     if near is not None:
+        if without_extension(near.name) == without_extension(image.name):
+            raise FewshotError(
+                ROOT,
+                f"{problem}: {printable(str(near))!r} is in another sub-folder",
+                "Give images and masks the same sub-folders.",
+            )
         raise FewshotError(
             ROOT, f"{problem}: {near.name!r} differs in case", "Rename one of the two."
         )

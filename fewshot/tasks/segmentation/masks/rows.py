@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fewshot.datasets.images import UPRIGHT
+
 
 @dataclass(frozen=True)
 class MaskRows:
@@ -26,6 +28,8 @@ class MaskRows:
         Row to RGB image, and to class numbers (H, W); raise ``UnreadableImageError``.
     size : callable
         Row to width and height of the image as `read` returns it.
+    orientation : callable
+        Row to the EXIF orientation of the image, which `read` has applied.
     digests, mask_digests : callable
         Hashes of the content of every image and every mask (M,).
     support : ndarray of int64
@@ -57,6 +61,7 @@ class MaskRows:
     rules: str = ""
     white_ignored: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
+    orientation: Callable[[int], int] = lambda row: UPRIGHT
 
     def take_rows(self, rows: NDArray[np.int64]) -> MaskRows:
         """Those of some rows, in increasing order; the others leave the parts, too."""
@@ -75,6 +80,7 @@ class MaskRows:
             read=lambda row: self.read(int(rows[row])),
             read_mask=lambda row: self.read_mask(int(rows[row])),
             size=lambda row: self.size(int(rows[row])),
+            orientation=lambda row: self.orientation(int(rows[row])),
             digests=lambda: taken(self.digests()) or (),
             mask_digests=lambda: taken(self.mask_digests()) or (),
             support=kept(self.support),

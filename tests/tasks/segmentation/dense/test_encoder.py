@@ -13,6 +13,7 @@ from fewshot.backbones.base import Backbone, DenseEncoder
 from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
 from fewshot.hardware import torch_threads
+from fewshot.tasks.segmentation.dense.bilinear import Placement
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, on_grid
 
 
@@ -64,7 +65,7 @@ def test_tokens_are_rows_of_the_grid():
     assert tokens.grid == (4, 6)
     assert tokens.features.dtype == torch.float32
     assert np.allclose(tokens.features.numpy(), expected.reshape(24, 3), atol=1e-5)
-    assert tokens.placement == ((32, 48), (32, 48), 8)
+    assert tokens.placement == Placement((32, 48), (32, 48), 8, (4, 6))
 
 
 def test_what_is_padded_is_cut_off_and_repeats_the_border():
@@ -195,3 +196,10 @@ def test_multiply_adds_of_attention_are_counted(tiny_backbone):
     attention = [2 * blocks * width * count**2 for count in tokens]
     linear = [total - part for total, part in zip((small, large), attention, strict=True)]
     assert linear[1] / linear[0] == pytest.approx(tokens[1] / tokens[0], rel=0.02)
+
+
+@pytest.mark.parametrize(("size", "stride"), [("short:8", 16), ("short:48", 1024)])
+def test_a_token_is_no_larger_than_the_short_side(size, stride):
+    with pytest.raises(FewshotError, match=r"segmentation\.stride.*larger than the image"):
+        DenseFeatures(Pyramid((8,)), size, stride=stride).tokens(picture(48, 32))
+    DenseFeatures(Pyramid((8,)), "native", stride=16).tokens(picture(9, 8))

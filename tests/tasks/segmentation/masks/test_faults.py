@@ -449,3 +449,62 @@ def test_settings_that_exclude_each_other(streets):
 
 def test_images_beyond_the_limit(streets):
     assert "more than the 50" in error_of(streets, max_pixels=50)
+
+
+def turned(folder, name, orientation, size):
+    """An image with an orientation in its EXIF data, and a mask of the size that viewers show."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    folder.pair(name, folder.mask_of([0, 1], size))
+    stored = size if orientation < 5 else size[::-1]
+    folder.picture(orientation, stored).save(folder.root / "images" / f"{name}.png", exif=exif)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(3, (12, 10)), (2, (12, 10)), (6, (12, 12))])
+def test_a_turn_that_keeps_the_size(folder, orientation, size):
+    folder.pair("a", folder.mask_of([0, 1]))
+    turned(folder, "b", orientation, size)
+    text = error_of(folder)
+    assert "'images/b.png' is turned by its EXIF orientation" in text
+    turned(folder, "c", 6, (12, 10))  # masks are of images as viewers show them
+    assert len(folder.load().presence()) == 3
+
+
+def test_an_unknown_orientation_turns_nothing(folder):
+    folder.pair("a", folder.mask_of([0, 1]))
+    turned(folder, "b", 0, (12, 10))
+    assert len(folder.load().presence()) == 2
+
+
+def test_a_mask_with_sides_exchanged_without_exif(folder):
+    folder.pair("a", folder.mask_of([0, 1], (10, 12)))
+    text = error_of(folder)
+    assert "12 x 10 pixels, mask 'masks/a.png' 10 x 12" in text
+    assert "EXIF" not in text
+
+
+def test_no_pixel_of_the_queries_has_a_class(streets):
+    for name in ("b_1", "b_2"):
+        streets.pair(name, streets.mask_of([255]))
+    text = error_of(streets, "dataset.ignore_index")
+    assert "all pixels of the 2 masks of the images to segment are ignored" in text
+    assert "'masks/b_1.png'" in text
+
+
+def test_mask_in_another_sub_folder(streets):
+    inner = streets.root / "masks" / "more"
+    inner.mkdir()
+    (streets.root / "masks" / "a_1.png").rename(inner / "a_1.png")
+    text = error_of(streets)
+    assert "a_1.png' is in another sub-folder" in text
+    assert "differs in case" not in text
+
+
+@pytest.mark.parametrize("names", [None, "tissue\n"])
+def test_a_single_class(folder, names):
+    folder.pair("a", folder.mask_of([0]))
+    if names:
+        folder.write("classes.txt", names)
+    text = error_of(folder)
+    assert "expected two classes or more" in text
+    assert "'masks/a.png'" in text
