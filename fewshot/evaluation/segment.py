@@ -43,6 +43,7 @@ from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.schema import NAME
 from fewshot.tasks.segmentation.settings import SegmentationSettings
 from fewshot.tasks.segmentation.source import MaskSource
+from fewshot.units import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ CLASSES = "classes.txt"
 ESTIMATOR = "loo_image"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segments:
     """Images that are segmented when they are asked for; masks are never kept in memory.
 
@@ -84,6 +85,15 @@ class Segments:
     sources: tuple[Path, ...] = ()
     skipped: list[dict[str, str]] = field(default_factory=list)
     _shares: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        """In few words: nothing is segmented for it."""
+        annotated = self.annotated.dataset
+        return (
+            f"<Segments of {counted(len(self.images), 'image')} into "
+            f"{len(annotated.classnames)} classes by {self.head}, fitted on "
+            f"{counted(len(annotated.support), 'annotated image')} of {annotated.name}>"
+        )
 
     @property
     def classnames(self) -> tuple[str, ...]:

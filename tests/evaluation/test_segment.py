@@ -27,6 +27,7 @@ def test_masks_have_the_names_and_sizes_of_the_images(at_scenes, tmp_path):
     ]  # fmt: skip
     classes = (tmp_path / "masks" / "classes.txt").read_text().splitlines()
     assert tuple(classes) == at_scenes.dataset.classnames == segments.classnames
+    assert repr(segments).startswith("<Segments of 3 images into 8 classes by pixel_lda, fitted on")
     table = segments.table.set_index("file")
     for row, name in enumerate(names):
         mask = Image.open(tmp_path / "masks" / f"{name}.png")

@@ -104,7 +104,7 @@ class CellInputs:
             "shots": self.drawn.shots,
             "seed": self.seed,
         }
-        keys = {"sampler": self.drawn.sampler, "resolution": self.columns["resolution"]}
+        keys = {"sampler": self.drawn.kind, "resolution": self.columns["resolution"]}
         return {**columns, **keys}
 
     def names(self, draw: int) -> list[str]:
@@ -125,6 +125,7 @@ def segmentation_cell(inputs: CellInputs) -> Result:
     """
     drawn, judged = inputs.drawn, inputs.judged
     totals = judged.counts.sum(1)  # (E, 3, N)
+    queries = float((drawn.queries >= 0).sum(1).mean())
     predictions = _with_yardsticks(inputs, totals)
     main = main_estimator(inputs.estimators)
     resampling = Resampling(drawn.queries, inputs.dataset.groups)
@@ -150,7 +151,7 @@ def segmentation_cell(inputs: CellInputs) -> Result:
     summary = {
         **identity,
         "episodes": len(drawn),
-        "queries": round(float((drawn.queries >= 0).sum(1).mean()), 1),
+        "queries": int(queries) if queries == int(queries) else round(queries, 1),
         "classnames": inputs.names(0),
         "class_predictions": len(inputs.estimators) * drawn.ways,
         "examples": len(RANKS),

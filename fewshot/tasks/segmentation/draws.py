@@ -52,6 +52,12 @@ class DrawSet:
         return self.sampler == "episodic"
 
     @property
+    def kind(self) -> str:
+        """The sampler; ``episodic target`` where images are annotated for one class alone."""
+        real = self.support >= 0
+        return f"{self.sampler} target" if (self.annotated[real] >= 0).any() else self.sampler
+
+    @property
     def first(self) -> int:
         """The first class that is in means over classes: the background of episodes is not."""
         return int(self.has_background)

@@ -12,6 +12,7 @@ from fewshot.tasks.segmentation.schema import KEYS, MEASURES, NAME, TABLES
 # Of every estimator, and of the images, in the table of cells.
 ESTIMATOR_COLUMNS = ("predicted_miou", "mae", "bias", "coverage", "width", "class_correlation")
 COSTS = ("support_images", "tokens", "input_pixels", "gflops")
+SECONDS = ("fit", "features_per_image", "heads_per_image")
 
 if TYPE_CHECKING:
     from fewshot.evaluation.evaluation import Evaluation
@@ -69,10 +70,14 @@ class Segmentation(Task):
         return segmentation_estimate(evaluation)
 
     def flat(self, cell: CellSummary) -> list[dict[str, Any]]:
-        """Measures with their intervals, costs, and columns of every estimator."""
+        """Measures with their intervals, costs, seconds, and columns of every estimator."""
         (row,) = super().flat(cell)
         summary = cast("SegmentationSummary", cell)
+        over_images = cast("Mapping[str, Any]", (summary.get("miou") or {}).get("images") or {})
+        row |= {f"images_{side}": over_images.get(side) for side in ("lower", "upper")}
         row |= {name: summary.get(name) for name in COSTS}
+        seconds = summary.get("seconds") or {}
+        row |= {f"{name}_s": seconds.get(name) for name in SECONDS}
         for name, metrics in (summary.get("estimators") or {}).items():
             row |= {f"{name}_{column}": metrics.get(column) for column in ESTIMATOR_COLUMNS}
         return [row]

@@ -98,6 +98,17 @@ def test_measures_are_those_of_scores_at_native_size(scenes_folder, network, res
     assert cell["pixels"].tolist() == counts[1].astype(int).tolist()
 
 
+def test_table_has_predictions_and_costs(results):
+    table, cell = results.table, results.cells[0].summary
+    row = table.iloc[0]
+    assert row["loo_image_mae"] == cell["estimators"]["loo_image"]["mae"]
+    assert row["constant_predicted_miou"] == cell["estimators"]["constant"]["predicted_miou"]
+    assert (row["tokens"], row["gflops"]) == (cell["tokens"], cell["gflops"])
+    assert row["heads_per_image_s"] == cell["seconds"]["heads_per_image"]
+    assert row["images_upper"] == cell["miou"]["images"]["upper"]
+    assert row["queries"] == "12"
+
+
 def test_images_of_a_draw_add_up_to_its_row(results):
     cell = results.cells[0]
     shape = (3, 12, 8)

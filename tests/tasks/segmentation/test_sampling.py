@@ -201,3 +201,13 @@ def test_saved_draws_are_replayed(tmp_path):
     assert again.draw(data, seed=9)[0].hash() == drawn.hash()
     with pytest.raises(FewshotError, match="expected draws of made"):
         again.draw(dataset(classes=7), seed=0)
+
+
+@pytest.mark.parametrize("sampler", ["per_class", "episodic"])
+def test_draws_annotated_for_one_class_have_a_kind_of_their_own(sampler):
+    """Rows of both stand beside each other in a report: neither takes the place of the other."""
+    whole, target = (
+        sampling(sampler, annotate=annotate).draw(dataset(), seed=0)[0].kind
+        for annotate in ("all", "target")
+    )
+    assert (whole, target) == (sampler, f"{sampler} target")
