@@ -77,15 +77,11 @@ class Resampling:
     def intervals(self, counts: NDArray, measure: Measure) -> dict[str, Interval] | None:
         """Intervals of the mean over draws, by population; None where no draw has a value.
 
-        Of a measure in [0, 1]: bounds do not leave it.
+        They are symmetric, so that those of few draws may leave [0, 1].
         """
-        result = self._intervals(
+        return self._intervals(
             self.values(counts, measure), lambda: self.resampled(counts, measure)
         )
-        for row in (result or {}).values():
-            if row["lower"] is not None and row["upper"] is not None:
-                row["lower"], row["upper"] = max(0.0, row["lower"]), min(1.0, row["upper"])
-        return result
 
     def differences(
         self, first: NDArray, second: NDArray, measure: Measure
