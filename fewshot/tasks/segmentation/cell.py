@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from fewshot.datasets.part_names import NOVEL
 from fewshot.results.result import Result
-from fewshot.results.schema import CellColumns
 from fewshot.tasks.base import columns_of
 from fewshot.tasks.segmentation.annotated import annotated_pixels
-from fewshot.tasks.segmentation.draws import DrawSet
-from fewshot.tasks.segmentation.estimators.base import SegmentationEstimator, SegmentationPrediction
-from fewshot.tasks.segmentation.heads.base import DenseHead
-from fewshot.tasks.segmentation.judging import Judged
-from fewshot.tasks.segmentation.masks.base import MaskDataset
+from fewshot.tasks.segmentation.cell_inputs import CellInputs, main_estimator, measures_of
+from fewshot.tasks.segmentation.cell_summary import (
+    class_summaries,
+    confusion_shares,
+    episodic_miou,
+    estimator_summary,
+)
+from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 from fewshot.tasks.segmentation.measures import (
     class_iou,
-    dice,
-    fb_iou,
     miou,
-    miou_by_class,
     pixel_accuracy,
 )
-from fewshot.tasks.segmentation.resampling import LEVEL, Resampling
+from fewshot.tasks.segmentation.resampling import Resampling
 from fewshot.tasks.segmentation.schema import (
     CLASS_PREDICTIONS,
     CLASSES,
@@ -38,82 +33,12 @@ from fewshot.tasks.segmentation.schema import (
     EXAMPLES,
     IMAGES,
     KEYS,
-    NAME,
     PREDICTIONS,
     TABLES,
-    ClassSummary,
-    EstimatorSummary,
     SegmentationSummary,
 )
 
 RANKS = ("worst", "median", "best")
-BACKGROUND = "background"
-
-
-@dataclass(frozen=True, eq=False)
-class CellInputs:
-    """What the rows of a cell are made of.
-
-    Attributes
-    ----------
-    dataset : MaskDataset
-    drawn : DrawSet
-    head : (str, DenseHead)
-        Name for the rows, and the unfitted head.
-    seed : int
-    judged : Judged
-    predictions : sequence of E dict of str to SegmentationPrediction
-        By estimator; without those that see the truth.
-    estimators : mapping of str to SegmentationEstimator
-    level : float
-        Nominal coverage of predicted intervals.
-    columns : mapping
-        ``backbone``, ``feature``, ``resolution``.
-    """
-
-    dataset: MaskDataset
-    drawn: DrawSet
-    head: tuple[str, DenseHead]
-    seed: int
-    judged: Judged
-    predictions: Sequence[dict[str, SegmentationPrediction]]
-    estimators: Mapping[str, SegmentationEstimator]
-    level: float
-    columns: Mapping[str, str]
-
-    @property
-    def background(self) -> int | None:
-        """Number that the draws have for the background; None without any."""
-        if self.drawn.has_background:
-            return 0
-        place = self.dataset.background
-        number = -1 if place is None else int(self.drawn.labels[0, place])
-        return None if number < 0 else number
-
-    def identity(self) -> dict[str, Any]:
-        """Columns that identify the cell."""
-        columns: CellColumns = {
-            "task": NAME,
-            "dataset": self.dataset.name,
-            "part": NOVEL,
-            "backbone": self.columns["backbone"],
-            "feature": self.columns["feature"],
-            "head": self.head[0],
-            "variant": self.head[1].variant(),
-            "ways": self.drawn.ways,
-            "shots": self.drawn.shots,
-            "seed": self.seed,
-        }
-        keys = {"sampler": self.drawn.kind, "resolution": self.columns["resolution"]}
-        return {**columns, **keys}
-
-    def names(self, draw: int) -> list[str]:
-        """Names of the classes 0 to N - 1 of a draw."""
-        names = [BACKGROUND] * self.drawn.ways
-        for number, label in enumerate(self.drawn.labels[draw]):
-            if label > 0 or (label == 0 and not self.drawn.has_background):
-                names[label] = self.dataset.classnames[number]
-        return names
 
 
 def segmentation_cell(inputs: CellInputs) -> Result:
@@ -157,35 +82,17 @@ def segmentation_cell(inputs: CellInputs) -> Result:
         "examples": len(RANKS),
         "query_rows": int((drawn.queries >= 0).sum()),
         **intervals,
-        "confusion": _confusion(judged),
-        "classes": _class_summaries(inputs, totals, predictions, main),
+        "confusion": confusion_shares(judged),
+        "classes": class_summaries(inputs, totals, predictions, main),
         "estimators": {
-            name: _estimator_summary(name, inputs, totals, predictions)
-            for name in inputs.estimators
+            name: estimator_summary(name, inputs, totals, predictions) for name in inputs.estimators
         },
         "comparisons": [],
         "support_images": float(drawn.images.mean()),
     }
     if drawn.has_background:
-        summary["miou_by_class"] = _by_class(inputs, totals)
+        summary["miou_by_class"] = episodic_miou(inputs, totals)
     return Result(tables, cast("SegmentationSummary", summary))
-
-
-def measures_of(background: int | None, first: int) -> dict[str, Callable[[NDArray], NDArray]]:
-    """Measures of counts by name, over classes from `first` on; FB-IoU with a background."""
-    measures: dict[str, Callable[[NDArray], NDArray]] = {
-        "miou": partial(miou, first=first),
-        "pixel_accuracy": pixel_accuracy,
-        "dice": partial(dice, first=first),
-    }
-    if background is not None:
-        measures["fb_iou"] = partial(fb_iou, background=background)
-    return measures
-
-
-def main_estimator(estimators: Mapping[str, SegmentationEstimator]) -> str | None:
-    """The estimator whose predictions stand beside the actual measures: the first that may."""
-    return next((name for name, e in estimators.items() if not e.sees_truth), None)
 
 
 def _with_yardsticks(
@@ -348,104 +255,3 @@ def example_places(counts: NDArray, queries: NDArray, first: int) -> list[tuple[
     order = known[np.argsort(values[known], kind="stable")]
     places = (order[0], order[(len(order) - 1) // 2], order[-1])
     return [(int(place), float(values[place])) for place in places]
-
-
-def _confusion(judged: Judged) -> list[list[float]] | None:
-    """Shares of the pixels of a true class (rows) by predicted class, all draws together."""
-    if judged.confusions is None:
-        return None
-    total = judged.confusions.sum(0).astype(float)
-    shares = total / np.maximum(total.sum(1, keepdims=True), 1)
-    return [[round(float(value), 6) for value in row] for row in shares]
-
-
-def _by_class(inputs: CellInputs, totals: NDArray) -> float:
-    classes = np.stack(
-        [np.argsort(np.where(row > 0, row, len(row) + 1))[: inputs.drawn.ways - 1]
-         for row in inputs.drawn.labels]
-    )  # fmt: skip
-    return miou_by_class(totals, classes)
-
-
-def _class_summaries(
-    inputs: CellInputs,
-    totals: NDArray,
-    predictions: Sequence[dict[str, SegmentationPrediction]],
-    main: str | None,
-) -> list[ClassSummary]:
-    """A class over the draws that have it, in order of the data set's classes."""
-    iou, images = class_iou(totals), (annotated_pixels(inputs.dataset, inputs.drawn) > 0).sum(1)
-    pixels = totals[:, 1]
-    places: dict[str, list[tuple[int, int]]] = {}
-    for e in range(len(totals)):
-        for n, name in enumerate(inputs.names(e)):
-            places.setdefault(name, []).append((e, n))
-    summaries = []
-    for name, members in places.items():
-        e, n = np.array(members).T
-        values = iou[e, n]
-        mean, half = _mean_half(values[np.isfinite(values)])
-        said = [predictions[i][main].iou[j] for i, j in members] if main is not None else []
-        summaries.append(
-            ClassSummary(
-                name=name,
-                iou=mean,
-                lower=None if mean is None or half is None else mean - half,
-                upper=None if mean is None or half is None else mean + half,
-                share=float(pixels[e, n].sum() / max(1, pixels[e].sum())),
-                support_images=float(images[e, n].mean()),
-                predicted=_mean(np.array(said, dtype=float)),
-            )
-        )
-    return summaries
-
-
-def _mean_half(values: NDArray) -> tuple[float | None, float | None]:
-    """Mean and half the width of Student's interval over draws; None where undefined."""
-    if not len(values):
-        return None, None
-    if len(values) == 1:
-        return float(values[0]), None
-    t = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _mean(values: NDArray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None
-
-
-def _estimator_summary(
-    name: str,
-    inputs: CellInputs,
-    totals: NDArray,
-    predictions: Sequence[dict[str, SegmentationPrediction]],
-) -> EstimatorSummary:
-    said = [by_name[name] for by_name in predictions]
-    actual, actual_iou = miou(totals, inputs.drawn.first), class_iou(totals)
-    predicted = np.array([p.miou for p in said])
-    lower, upper = np.array([p.lower for p in said]), np.array([p.upper for p in said])
-    inside = (lower <= actual) & (actual <= upper)
-    has = np.isfinite(lower) & np.isfinite(actual)
-    iou = np.stack([p.iou for p in said])
-    errors = np.array([p.pixel_error for p in said]) - (1 - pixel_accuracy(totals))
-    reservations = [r for p in said for r in p.reservations]
-    return {
-        "predicted_miou": _mean(predicted),
-        "mae": _mean(np.abs(predicted - actual)),
-        "bias": _mean(predicted - actual),
-        "coverage": float(inside[has].mean()) if has.any() else None,
-        "width": _mean(upper - lower),
-        "class_correlation": _correlation(iou.ravel(), actual_iou.ravel()),
-        "class_mae": _mean(np.abs(iou - actual_iou).ravel()),
-        "pixel_error_bias": _mean(errors),
-        "level": inputs.level if has.any() else None,
-        "reservations": list(dict.fromkeys(reservations)),
-    }
-
-
-def _correlation(first: NDArray, second: NDArray) -> float | None:
-    known = np.isfinite(first) & np.isfinite(second)
-    if known.sum() < 3 or first[known].std() == 0 or second[known].std() == 0:
-        return None
-    return float(np.corrcoef(first[known], second[known])[0, 1])

@@ -38,6 +38,7 @@ class Axis(NamedTuple):
 
 @lru_cache(maxsize=256)
 def axis_of(placement: Placement, axis: int, device: torch.device) -> Axis:
+    """The pixels of rows (axis 0) or columns (1) of an image by cell."""
     tokens = placement.grid[axis]
     at = placement.positions(axis)
     low = at.floor()
