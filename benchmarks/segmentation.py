@@ -105,7 +105,7 @@ def probe_rows(name: str, data: Any, arguments: argparse.Namespace) -> list[dict
                 "K": 1,
                 "mIoU": points(miou["mean"]),
                 "by draw": " ".join(points(v) for v in results.rows("segmentation")["miou"]),
-                "seconds of a fit": f"{summary['seconds']['fit'] / arguments.draws:.2f}",
+                "seconds of a fit": f"{summary['seconds']['fit']:.2f}",
                 "CPU of the run": f"{time.process_time() - begun:.0f}",
             }
         )
@@ -127,8 +127,9 @@ def cost_rows(name: str, data: Any, arguments: argparse.Namespace) -> list[dict[
     begun = time.process_time()
     evaluated(data, arguments, head=arguments.heads[0], shots=1, episodes=1, estimators=none)
     single = time.process_time() - begun
-    seconds: Any = whole.cells[0].summary["seconds"]  # type: ignore[typeddict-item]
-    features, heads = seconds["features_per_image"], seconds["heads_per_image"]
+    seconds: Any = [cell.summary["seconds"] for cell in whole.cells]  # type: ignore[typeddict-item]
+    features = seconds[0]["features_per_image"]
+    heads = arguments.draws * sum(entry["heads_per_image"] for entry in seconds)
     models = len(arguments.heads) * len(arguments.shots) * arguments.draws
     return [
         {

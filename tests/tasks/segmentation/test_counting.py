@@ -60,7 +60,8 @@ def test_confusions_of_many_classes_few_of_which_the_mask_shows():
 def test_no_pixel_is_lost_where_several_classes_are_equal(ways):
     """As with votes of neighbours: at such pixels rounding decides, and against every class."""
     placement = Placement((57, 46), (57, 46), 2, (29, 23))
-    scores = torch.randint(0, 4, (29, 23, 100, ways), generator=generator()).float() / 3
+    scores = torch.randint(0, 4, (29, 23, 4000 // ways**2 + 10, ways), generator=generator())
+    scores = scores.float() / 3
     mask = torch.randint(0, ways, placement.native, generator=generator(1))
     truth = Truth.of(mask, ways, placement)
     counted = confusions(scores, truth)

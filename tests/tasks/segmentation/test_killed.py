@@ -27,7 +27,7 @@ def test_a_kill_after_the_last_query_loses_none(scenes_folder, network, tmp_path
 
     monkeypatch.setattr(QueryPass, "count", counted)
     with monkeypatch.context() as late:
-        late.setattr("fewshot.tasks.segmentation.run.add_pictures", killed)
+        late.setattr("fewshot.tasks.segmentation.work.add_pictures", killed)
         with pytest.raises(KeyboardInterrupt):
             rows(tmp_path)
     assert len(judged) == 12
