@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fewshot.tasks.segmentation.annotated import AnnotatedImages, DrawnImages, annotated_pixels
 from fewshot.tasks.segmentation.cells import Truth
-from fewshot.tasks.segmentation.draws import DrawSet
+from fewshot.tasks.segmentation.draws import EVERY_CLASS, DrawSet
 from fewshot.tasks.segmentation.estimators.base import (
     Held,
     SegmentationEstimator,
@@ -26,6 +26,9 @@ from fewshot.tasks.segmentation.measures import counts_of
 from fewshot.tasks.segmentation.moments import Moments
 from fewshot.tasks.segmentation.stacking import HeadStack
 
+ONE_CLASS = (
+    "one class is annotated in each image: what is taken for it elsewhere in the image is not seen"
+)
 MOST_REFITS = 10  # of heads that are fitted from scratch
 MOST_JUDGED = 30  # images of a draw that heads without closed forms are judged on
 # What leaving an image out takes.
@@ -140,9 +143,16 @@ class DrawFit:
                             folds=left_out.folds,
                             unknown=left_out.unknown,
                         )
-                    result[head][name] = estimator.predict(held)
+                    result[head][name] = self._with_reservation(estimator.predict(held))
             self.predict_seconds[heads] = (time.perf_counter() - begun) / len(heads)
         return result
+
+    def _with_reservation(self, said: SegmentationPrediction) -> SegmentationPrediction:
+        """A prediction from images of which one class alone is annotated is told to be one."""
+        of_one_class = (self.drawn.annotated[self.draw] != EVERY_CLASS).any()
+        if not of_one_class or (self.drawn.ways == 2 and self.drawn.has_background):
+            return said
+        return replace(said, reservations=(*said.reservations, ONE_CLASS))
 
     def _judged_on(self) -> list[tuple[list[int], NDArray[np.int64]]]:
         """Numbers of heads, and the images that they are judged on: all, or some of many."""

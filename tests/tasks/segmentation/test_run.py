@@ -299,6 +299,16 @@ def test_groups_give_predictions_for_new_places(scenes_folder, network):
     assert (rows["loo_group"].to_numpy() != rows["loo_image"].to_numpy()).all()
 
 
+def test_images_of_one_annotated_class_come_with_a_reservation(scenes_folder, network):
+    sampling = DrawSampling(shots=(2,), count=1, annotate="target")
+    draws = sampling.draw(load_masks({"kind": "folder", "root": str(scenes_folder)}), 0)[0]
+    rows = fewshot.evaluate(
+        scenes_folder, task="segmentation", backbone=network, options=OPTIONS, episodes=draws,
+        estimators=["loo_image"],
+    ).rows("segmentation_predictions")  # fmt: skip
+    assert "one class is annotated in each image" in rows["reservations"].iloc[0][-1]
+
+
 def test_loo_group_says_why_it_has_nothing_to_say(evaluate):
     rows = evaluate(shots=1, estimators=["loo_group"]).rows("segmentation_predictions")
     assert rows["predicted_miou"].isna().all()
