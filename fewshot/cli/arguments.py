@@ -29,6 +29,25 @@ def expect_overrides(command: str, words: Iterable[str]) -> None:
         raise FewshotError(command, f"expected SETTING=VALUE, got {word!r}", remedy)
 
 
+def reworded(
+    error: FewshotError, arguments: Mapping[str, str], words: Mapping[str, str]
+) -> FewshotError:
+    """An error about settings of a run, in the words of a command.
+
+    Parameters
+    ----------
+    error : FewshotError
+    arguments : mapping of str to str
+        Arguments and settings, and those of the command that stand for them.
+    words : mapping of str to str
+        Texts to be replaced anywhere in the error, in this order.
+    """
+    texts = [arguments.get(error.argument, error.argument), error.problem, error.remedy]
+    for run, here in words.items():
+        texts = [text.replace(run, here) for text in texts]
+    return FewshotError(*texts)
+
+
 class Parser(argparse.ArgumentParser):
     """An ``argparse`` parser that raises FewshotError."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, reworded
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -70,10 +70,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _detect(arguments, settings)
     except FewshotError as error:
-        texts = [ARGUMENTS.get(error.argument, error.argument), error.problem, error.remedy]
-        for run, here in WORDS.items():
-            texts = [text.replace(run, here) for text in texts]
-        raise FewshotError(*texts) from None
+        raise reworded(error, ARGUMENTS, WORDS) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, reworded
 from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
@@ -49,15 +49,13 @@ def main(argv: Sequence[str]) -> int:
         words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
         words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
         words |= {" or features.batch_size": ""}
-        texts = [error.argument, error.problem, error.remedy]
-        for run, here in words.items():
-            texts = [text.replace(run, here) for text in texts]
-        texts[0] = texts[0].removeprefix("segmentation.")
-        if texts[0] in OPTIONS:
-            texts[0] = f"--{texts[0]}"
-        elif texts[0] == "images":
-            texts[0] = "DIR"
-        raise FewshotError(*texts) from None
+        here = reworded(error, {}, words)
+        argument = here.argument.removeprefix("segmentation.")
+        if argument in OPTIONS:
+            argument = f"--{argument}"
+        elif argument == "images":
+            argument = "DIR"
+        raise FewshotError(argument, here.problem, here.remedy) from None
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, reworded
 from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _segment(arguments, settings)
     except FewshotError as error:
-        texts = [ARGUMENTS.get(error.argument, error.argument), error.problem, error.remedy]
-        for run, here in WORDS.items():
-            texts = [text.replace(run, here) for text in texts]
-        raise FewshotError(*texts) from None
+        raise reworded(error, ARGUMENTS, WORDS) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fewshot.exceptions import expect
 from fewshot.files import atomic_path, regular_file, writing
-from fewshot.tasks.segmentation.pictures import overlay, palette
+from fewshot.tasks.segmentation.pictures import indexed, overlay
 
 MOST_COLOURS = 256  # of a PNG file with a palette
 
@@ -110,8 +110,7 @@ def expect_same_classes(file: Path, classnames: Sequence[str]) -> None:
 def write_mask(file: Path, mask: NDArray[np.int16], classes: int) -> None:
     """Write class numbers (H, W): PNG with a palette, or of 16 bits for more than 256 classes."""
     if classes <= MOST_COLOURS:
-        image = Image.fromarray(mask.astype(np.uint8))
-        image.putpalette(palette(MOST_COLOURS).reshape(-1).tolist())
+        image = indexed(mask.astype(np.uint8))
     else:
         image = Image.fromarray(mask.astype(np.uint16))
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -35,9 +35,10 @@ from fewshot.hardware import device_named, torch_threads
 from fewshot.importing import is_target
 from fewshot.progress import stage
 from fewshot.tasks import task_named
+from fewshot.tasks.segmentation.dense.encoder import threads_of
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneImageOut
-from fewshot.tasks.segmentation.fitted import Annotated, FittedHeads, annotated, threads_of
+from fewshot.tasks.segmentation.fitted import Annotated, FittedHeads, annotated
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.masks.base import MaskDataset
 from fewshot.tasks.segmentation.schema import NAME
@@ -278,7 +279,7 @@ def segment(
     if out is not None:  # fails before any work
         _expect_not_annotated(out, source)
         checked_target(out, mask_names(new.paths), new.paths, sources)
-    cores = threads or threads_of(source)
+    cores = threads or threads_of(source.device)
     support = annotated(source, section, threads=cores)
     if out is not None:
         expect_same_classes(Path(out).expanduser() / CLASSES, support.dataset.classnames)

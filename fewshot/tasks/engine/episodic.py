@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fewshot.exceptions import FewshotError
 from fewshot.memory import memory_error
@@ -134,7 +134,11 @@ def evaluate_missing(
     store = evaluation.store
     earlier = store.find(keys)
     if store.policy == "never":
-        _check_complete(jobs, [key in earlier for key in keys])
+        expect_complete(
+            f"{head} with {counted(episodes.shots, 'shot')}"
+            for key, (episodes, (head, _), _) in zip(keys, jobs, strict=True)
+            if key not in earlier
+        )
     done: list[tuple[EpisodeSet, Result]] = []
     failed, errors = list["Failed"](), list[Exception]()
     for key, (episodes, head, seed) in zip(keys, jobs, strict=True):
@@ -148,7 +152,7 @@ def evaluate_missing(
         if len(jobs) == 1:
             raise cell
         errors.append(cell)
-        failed.append(_failure(episodes, head, seed, cell))
+        failed.append(failure_of(episodes, head, seed, cell))
         evaluation.notices.failed(failed[-1], cell)
     if errors and not done:
         raise errors[0]
@@ -187,13 +191,33 @@ def _computed(
         return cell
 
 
-def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception) -> Failed:
+class Drawn(Protocol):
+    """Episodes of features, or whatever a task draws in their place."""
+
+    @property
+    def ways(self) -> int:
+        """Number of classes."""
+
+    @property
+    def shots(self) -> int:
+        """Number of shots."""
+
+
+class AnyHead(Protocol):
+    """A head of any task."""
+
+    def variant(self) -> str:
+        """Parameters that differ from the defaults."""
+
+
+def failure_of(drawn: Drawn, head: tuple[str, AnyHead], seed: int, error: Exception) -> Failed:
+    """What the summary of a run says of a cell that failed."""
     defect = not isinstance(error, FewshotError)
     text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
     return {
         "head": head[0],
-        "ways": episodes.ways,
-        "shots": episodes.shots,
+        "ways": drawn.ways,
+        "shots": drawn.shots,
         "seed": seed,
         "variant": head[1].variant(),
         "error": text,
@@ -201,15 +225,18 @@ def _failure(episodes: EpisodeSet, head: NamedHead, seed: int, error: Exception)
     }
 
 
-def _check_complete(jobs: Sequence[Job], available: Sequence[bool]) -> None:
-    missing = [
-        f"{head} with {counted(episodes.shots, 'shot')}"
-        for (episodes, (head, _), _), exists in zip(jobs, available, strict=True)
-        if not exists
-    ]
-    if missing:
+def expect_complete(missing: Iterable[str]) -> None:
+    """Raise if cells are missing that the policy "never" forbids to compute.
+
+    Parameters
+    ----------
+    missing : iterable of str
+        What to call them, as ``ncm with 5 shots``.
+    """
+    names = list(missing)
+    if names:
         raise FewshotError(
             "results.policy",
-            f"never to compute, but no earlier run has {', '.join(missing)}",
+            f"never to compute, but no earlier run has {', '.join(names)}",
             "Set results.policy=only-missing to compute what is missing.",
         )

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from fewshot.results.result import Result
 from fewshot.tasks.base import columns_of
-from fewshot.tasks.segmentation.annotated import annotated_pixels
 from fewshot.tasks.segmentation.cell_inputs import CellInputs, main_estimator, measures_of
 from fewshot.tasks.segmentation.cell_summary import (
     class_summaries,
@@ -129,8 +128,8 @@ def _draws(
     return pd.DataFrame(
         {
             "episode": range(len(totals)),
-            **{name: measures.get(name, unknown) for name in DRAWS.columns if name in (
-                "miou", "pixel_accuracy", "dice", "fb_iou")},
+            "fb_iou": unknown,
+            **measures,
             "boundary_iou": unknown if near is None else miou(near.sum(1), inputs.drawn.first),
             "support_images": inputs.drawn.images,
             "queries": (inputs.drawn.queries >= 0).sum(1),
@@ -143,7 +142,7 @@ def _draws(
 
 def _classes(inputs: CellInputs, totals: NDArray) -> pd.DataFrame:
     draws, ways = len(totals), inputs.drawn.ways
-    pixels = annotated_pixels(inputs.dataset, inputs.drawn)
+    pixels = inputs.annotated_pixels
     return pd.DataFrame(
         {
             "episode": np.repeat(np.arange(draws), ways),

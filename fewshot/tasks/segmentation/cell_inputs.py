@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.part_names import NOVEL
 from fewshot.results.schema import CellColumns
+from fewshot.tasks.segmentation.annotated import annotated_pixels
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.estimators.base import SegmentationEstimator, SegmentationPrediction
 from fewshot.tasks.segmentation.heads.base import DenseHead
@@ -59,6 +61,11 @@ class CellInputs:
     estimators: Mapping[str, SegmentationEstimator]
     level: float
     columns: Mapping[str, str]
+
+    @cached_property
+    def annotated_pixels(self) -> NDArray[np.int64]:
+        """Annotated pixels (E, S, N) of every class in every image of every draw."""
+        return annotated_pixels(self.dataset, self.drawn)
 
     @property
     def background(self) -> int | None:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from fewshot.tasks.segmentation.annotated import annotated_pixels
 from fewshot.tasks.segmentation.cell_inputs import CellInputs
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 from fewshot.tasks.segmentation.judging import Judged
@@ -18,7 +16,7 @@ from fewshot.tasks.segmentation.measures import (
     miou_by_class,
     pixel_accuracy,
 )
-from fewshot.tasks.segmentation.resampling import LEVEL
+from fewshot.tasks.segmentation.resampling import student_half
 from fewshot.tasks.segmentation.schema import (
     ClassSummary,
     EstimatorSummary,
@@ -50,7 +48,7 @@ def class_summaries(
     main: str | None,
 ) -> list[ClassSummary]:
     """A class over the draws that have it, in order of the data set's classes."""
-    iou, images = class_iou(totals), (annotated_pixels(inputs.dataset, inputs.drawn) > 0).sum(1)
+    iou, images = class_iou(totals), (inputs.annotated_pixels > 0).sum(1)
     pixels = totals[:, 1]
     places: dict[str, list[tuple[int, int]]] = {}
     for e in range(len(totals)):
@@ -82,8 +80,8 @@ def _mean_half(values: NDArray) -> tuple[float | None, float | None]:
         return None, None
     if len(values) == 1:
         return float(values[0]), None
-    t = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(len(values)))
+    variance = float(values.var(ddof=1)) / len(values)
+    return float(values.mean()), student_half(variance, len(values) - 1)
 
 
 def _mean(values: NDArray) -> float | None:

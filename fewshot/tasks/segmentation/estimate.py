@@ -14,7 +14,6 @@ from fewshot.paths import places_of
 from fewshot.tasks.segmentation.dense.bank import DenseBank
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, Tokens
 from fewshot.tasks.segmentation.masks.base import MaskDataset
-from fewshot.tasks.segmentation.run import dense_features
 from fewshot.tasks.segmentation.settings import SegmentationSettings
 from fewshot.units import counted, duration, size
 
@@ -31,7 +30,7 @@ def segmentation_estimate(evaluation: SegmentationEvaluation) -> str:
     Some images are run through the network; nothing is stored.
     """
     settings = SegmentationSettings.of(evaluation.options)
-    dataset, features = evaluation.source.load(), dense_features(evaluation, settings)
+    dataset, features = evaluation.source.load(), evaluation.source.features(settings)
     sets = [d for seed in evaluation.seeds for d in evaluation.sampling.draw(dataset, seed)]
     support = np.unique(np.concatenate([d.support.ravel() for d in sets]))
     queries = np.unique(np.concatenate([d.queries.ravel() for d in sets]))

@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fewshot.hardware import available_cores
 from fewshot.paths import places_of
 from fewshot.tasks.segmentation.annotated import AnnotatedImages
 from fewshot.tasks.segmentation.counting import segmented
 from fewshot.tasks.segmentation.dense.bank import DenseBank
-from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
+from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, threads_of
 from fewshot.tasks.segmentation.draws import EVERY_CLASS, DrawSet
 from fewshot.tasks.segmentation.estimators.base import (
     SegmentationEstimator,
@@ -114,18 +113,11 @@ def annotated(
         Images or masks that cannot be read, or a backbone without dense features.
     """
     dataset = source.load()
-    features = DenseFeatures(
-        source.backbone(), settings.size, settings.stride, settings.layers, source.device
-    )
+    features = source.features(settings)
     bank = DenseBank(places_of(source.settings["paths"]).banks, features, dataset.images)
-    bank.ensure(dataset.support, threads or threads_of(source))
+    bank.ensure(dataset.support, threads or threads_of(source.device))
     images = AnnotatedImages(dataset, bank, source.device)
     return Annotated(images, features, draw_of_all(dataset))
-
-
-def threads_of(source: MaskSource) -> int:
-    """Threads that read and encode images: all cores, one for an accelerator."""
-    return available_cores() if source.device.type == "cpu" else 1
 
 
 def draw_of_all(dataset: MaskDataset) -> DrawSet:

@@ -47,6 +47,13 @@ def palette(classes: int) -> NDArray[np.uint8]:
     return colors
 
 
+def indexed(values: NDArray[np.uint8]) -> Image.Image:
+    """A picture of class numbers (H, W), in the colours of `palette` where programs show it."""
+    image = Image.fromarray(values)
+    image.putpalette(palette(256).reshape(-1).tolist())
+    return image
+
+
 def overlay(
     image: Image.Image,
     mask: NDArray[np.integer],

@@ -100,20 +100,20 @@ class Resampling:
             return None
         mean, count = float(known.mean()), len(known)
         of_draws = float(known.var(ddof=1)) / count if count > 1 else math.nan
-        over_draws = _half(of_draws, count - 1)
+        over_draws = student_half(of_draws, count - 1)
         result = {"episodes": _interval(mean, over_draws, "episodes", ONE_DRAW)}
         if self.reason is not None:
             result["images"] = _interval(mean, math.nan, "images", self.reason)
             return result
         samples = resampled()
         of_images = float(np.nanvar(samples, ddof=1))
-        over_images = _half(of_images, math.inf)  # their variance is known well
+        over_images = student_half(of_images, math.inf)  # their variance is known well
         half = over_images if count == 1 else math.hypot(over_images, over_draws)
         result["images"] = _interval(mean, half, "images", None)
         return result
 
 
-def _half(variance: float, freedom: float) -> float:
+def student_half(variance: float, freedom: float) -> float:
     """Half the width of Student's interval; NaN where the variance is unknown."""
     if math.isnan(variance):
         return math.nan

@@ -14,10 +14,9 @@ from fewshot.results.folders import episodes_name
 from fewshot.results.result import Result, check_rows
 from fewshot.tasks.base import RunData, TaskOutput, head_label
 from fewshot.tasks.engine.code import code_of
+from fewshot.tasks.engine.episodic import expect_complete
 from fewshot.tasks.engine.keys import component_causes, hashed
-from fewshot.tasks.segmentation.cell import (
-    counts_of_rows,
-)
+from fewshot.tasks.segmentation.cell import counts_of_rows
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.draw_files import save_draws
 from fewshot.tasks.segmentation.draws import DrawSet
@@ -28,6 +27,7 @@ from fewshot.tasks.segmentation.resampling import Resampling
 from fewshot.tasks.segmentation.schema import IMAGES, MeasureComparison, SegmentationSummary
 from fewshot.tasks.segmentation.settings import SegmentationSettings
 from fewshot.tasks.segmentation.work import Job, Work
+from fewshot.units import counted
 
 if TYPE_CHECKING:
     from fewshot.results.schema import Failed, LeftOut
@@ -77,7 +77,7 @@ def segmentation_run(task: Segmentation, evaluation: SegmentationEvaluation) -> 
     """Segment the queries of all draws by all heads in one pass, or take cells of earlier runs."""
     settings = SegmentationSettings.of(evaluation.options)
     dataset = evaluation.source.load()
-    features = dense_features(evaluation, settings)
+    features = evaluation.source.features(settings)
     drawn = [
         (seed, draws)
         for seed in evaluation.seeds
@@ -97,19 +97,6 @@ def segmentation_run(task: Segmentation, evaluation: SegmentationEvaluation) -> 
     done = [cells[job.key] for job in jobs if job.key in cells]
     data = SegmentationData(dataset, features, drawn)
     return TaskOutput(data, done, [], omitted, failed)
-
-
-def dense_features(
-    evaluation: SegmentationEvaluation, settings: SegmentationSettings
-) -> DenseFeatures:
-    """The dense features of an evaluation."""
-    return DenseFeatures(
-        evaluation.source.backbone(),
-        settings.size,
-        settings.stride,
-        settings.layers,
-        evaluation.settings.device,
-    )
 
 
 def _usable(
@@ -174,13 +161,8 @@ def _missing_computed(
     store = evaluation.store
     cells = store.find([job.key for job in jobs])
     missing = [job for job in jobs if job.key not in cells]
-    if missing and store.policy == "never":
-        names = ", ".join(f"{job.head[0]} with {job.drawn.shots} shots" for job in missing)
-        raise FewshotError(
-            "results.policy",
-            f"never to compute, but no earlier run has {names}",
-            "Set results.policy=only-missing to compute what is missing.",
-        )
+    if store.policy == "never":
+        expect_complete(f"{j.head[0]} with {counted(j.drawn.shots, 'shot')}" for j in missing)
     if not missing:
         return cells, []
     work = Work(evaluation, settings, features, missing)

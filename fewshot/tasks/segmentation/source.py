@@ -15,7 +15,9 @@ from fewshot.datasets import COMMON
 from fewshot.datasets import kinds as all_kinds
 from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.paths import places_of
+from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.masks.base import MaskDataset
+from fewshot.tasks.segmentation.settings import SegmentationSettings
 
 
 class MaskSource:
@@ -60,6 +62,12 @@ class MaskSource:
         places = places_of(self.settings["paths"])
         folders = Folders(places.weights, places.digests)
         return load_backbone(dict(self.settings["backbone"]), folders, **self.load().images.input)
+
+    def features(self, settings: SegmentationSettings) -> DenseFeatures:
+        """The dense features of the backbone, on the device of the source."""
+        return DenseFeatures(
+            self.backbone(), settings.size, settings.stride, settings.layers, self.device
+        )
 
 
 def _expect_known(settings: Mapping[str, Any]) -> None:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from fewshot.exceptions import FewshotError
 from fewshot.features.extraction.pipeline import ordered
-from fewshot.hardware import available_cores, freed_memory_kept, torch_threads
+from fewshot.hardware import freed_memory_kept, torch_threads
 from fewshot.memory import memory_error
 from fewshot.paths import places_of
 from fewshot.progress import stage
 from fewshot.results.result import Result
+from fewshot.tasks.engine.episodic import failure_of
 from fewshot.tasks.segmentation.annotated import AnnotatedImages
 from fewshot.tasks.segmentation.cell import (
     CellInputs,
     segmentation_cell,
 )
 from fewshot.tasks.segmentation.dense.bank import DenseBank
-from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
+from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, threads_of
 from fewshot.tasks.segmentation.draws import DrawSet
 from fewshot.tasks.segmentation.examples import add_pictures
 from fewshot.tasks.segmentation.fitting import DrawFit, FittedHead
@@ -61,9 +61,7 @@ class Work:
         self.evaluation, self.settings, self.features = evaluation, settings, features
         self.jobs, self.dataset = jobs, evaluation.source.load()
         self.device = evaluation.settings.device
-        self.threads = evaluation.settings.threads or available_cores()
-        if self.device.type != "cpu":
-            self.threads = 1
+        self.threads = threads_of(self.device, evaluation.settings.threads)
         self.places = places_of(evaluation.source.settings["paths"])
         self.spent: dict[str, float] = {}  # seconds of the heads of a job, summed over threads
         self.judging_share = 0.0  # of heads in the time of the pass over the queries
@@ -94,7 +92,8 @@ class Work:
             seconds = (total - of_heads) / len(self.jobs) + of_heads * share
             summary["duration_s"] = round(seconds, 3)
         errors = [(job, e) for job in self.jobs if isinstance(e := fits[job.key], Exception)]
-        return results, [_failure(job, e) for job, e in errors], [e for _, e in errors]
+        failed = [failure_of(job.drawn, job.head, job.seed, e) for job, e in errors]
+        return results, failed, [e for _, e in errors]
 
     def _fits(self, source: AnnotatedImages) -> dict[str, list[FittedHead] | Exception]:
         """The fitted heads of every job by key, one per draw, or why there are none."""
@@ -251,17 +250,3 @@ def _notes(heads: Sequence[DenseHead]) -> list[str]:
     return [
         f"{text} in {chosen.count(text)} of {len(heads)} draws" for text in dict.fromkeys(chosen)
     ]
-
-
-def _failure(job: Job, error: Exception) -> Failed:
-    defect = not isinstance(error, FewshotError)
-    text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
-    return {
-        "head": job.head[0],
-        "ways": job.drawn.ways,
-        "shots": job.drawn.shots,
-        "seed": job.seed,
-        "variant": job.head[1].variant(),
-        "error": text,
-        "defect": defect,
-    }

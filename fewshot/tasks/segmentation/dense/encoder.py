@@ -19,7 +19,7 @@ from fewshot.backbones.dense import check_layers
 from fewshot.backbones.transform import INTERPOLATION
 from fewshot.exceptions import FewshotError, expect, expect_positive_int
 from fewshot.features.extraction.precision import tf32_off
-from fewshot.hardware import torch_threads
+from fewshot.hardware import available_cores, torch_threads
 from fewshot.memory import memory_error
 from fewshot.tasks.segmentation.dense.bilinear import Placement
 from fewshot.tasks.segmentation.dense.sizes import LOWER, InputSize, check_memory, grid, padded
@@ -227,6 +227,11 @@ class DenseFeatures:
         buffer[down:, :across] = buffer[down - 1 : down, :across]
         buffer[:, across:] = buffer[:, across - 1 : across]
         return torch.from_numpy(buffer).permute(2, 0, 1)[None]
+
+
+def threads_of(device: torch.device, wanted: int | None = None) -> int:
+    """Threads that read and encode images: all cores unless told, one for an accelerator."""
+    return wanted or available_cores() if device.type == "cpu" else 1
 
 
 def on_grid(maps: list[Tensor], stride: int, sides: tuple[int, ...]) -> Tensor:

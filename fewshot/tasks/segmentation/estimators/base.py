@@ -77,6 +77,26 @@ class SegmentationPrediction:
         unknown = np.full(ways, np.nan)
         return cls(unknown, unknown, unknown, reservations=reservations)
 
+    @classmethod
+    def within(
+        cls,
+        iou: NDArray[np.floating],
+        halves: NDArray[np.floating],
+        miou: float,
+        half: float,
+        **further: Any,
+    ) -> SegmentationPrediction:
+        """IoU (N,) and their mean, with half the widths of their intervals, cut at 0 and 1."""
+        return cls(
+            iou,
+            (iou - halves).clip(0, 1),
+            (iou + halves).clip(0, 1),
+            miou=miou,
+            lower=float(np.clip(miou - half, 0, 1)),
+            upper=float(np.clip(miou + half, 0, 1)),
+            **further,
+        )
+
 
 class SegmentationEstimator(ABC):
     """Predicts how well a head segments, from its annotated images alone.

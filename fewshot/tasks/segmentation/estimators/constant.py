@@ -40,14 +40,11 @@ class Constant(SegmentationEstimator):
         half = self._half(means[:, None], level)[0]
         halves = self._half(iou, level)
         by_class = mean_over_classes(iou.T)
-        mean = float(mean_over_classes(means))
-        return SegmentationPrediction(
+        return SegmentationPrediction.within(
             by_class,
-            (by_class - halves).clip(0, 1),
-            (by_class + halves).clip(0, 1),
-            miou=mean,
-            lower=float(np.clip(mean - half, 0, 1)),
-            upper=float(np.clip(mean + half, 0, 1)),
+            halves,
+            float(mean_over_classes(means)),
+            half,
             pixel_error=float(1 - mean_over_classes(pixel_accuracy(actual))),
         )
 

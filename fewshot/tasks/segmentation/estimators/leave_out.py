@@ -102,13 +102,11 @@ def _prediction(held: Held, counts: NDArray, labels: NDArray) -> SegmentationPre
         reservations.append(f"{number} {what} left out: {ONE_HOLDER}")
     if groups < 2:
         reservations.append(ALL_ALIKE)
-    return SegmentationPrediction(
+    return SegmentationPrediction.within(
         iou,
-        (iou - halves).clip(0, 1),
-        (iou + halves).clip(0, 1),
-        miou=mean,
-        lower=float(np.clip(mean - half, 0, 1)),
-        upper=float(np.clip(mean + half, 0, 1)),
+        halves,
+        mean,
+        float(half),
         pixel_error=float(1 - pixel_accuracy(total)),
         reservations=tuple(reservations),
         class_reservations={int(c): ONE_HOLDER for c in np.flatnonzero(alone)},

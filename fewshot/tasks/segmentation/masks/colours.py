@@ -18,6 +18,7 @@ from fewshot.datasets.split_files.text import read_text
 from fewshot.datasets.walk import instead_of_file, is_file
 from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.tasks.segmentation.masks.base import IGNORED
+from fewshot.tasks.segmentation.pictures import palette as class_colours
 
 PALETTE = "dataset.palette"
 # Files in a folder that are taken for its table of colours: ours, CamVid's two, CVAT's.
@@ -227,25 +228,10 @@ def _shown(code: int) -> str:
     return f"{code >> 16}, {code >> 8 & 255}, {code & 255}"
 
 
-def voc_colours(count: int = 256) -> NDArray[np.uint8]:
-    """Colours of class numbers, as PASCAL VOC has them (count, 3).
-
-    Bit k of red, green and blue, from the highest, is bit 3k, 3k + 1 and 3k + 2 of the number.
-
-    Examples
-    --------
-    >>> voc_colours(3).tolist()
-    [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
-    """
-    numbers, bits = np.arange(count), np.arange(8)
-    channels = (numbers[:, None, None] >> (3 * bits + np.arange(3)[:, None])) & 1
-    return (channels << (7 - bits)).sum(-1).astype(np.uint8)
-
-
 def voc_table(classnames: Sequence[str]) -> ColourTable:
     """The colours of PASCAL VOC, where its masks are in RGB; its border is of no class."""
     rows: list[Row] = [
         (name, colour.tolist(), "VOC")
-        for name, colour in zip(classnames, voc_colours(len(classnames)), strict=True)
+        for name, colour in zip(classnames, class_colours(len(classnames)), strict=True)
     ]
     return _table([*rows, ("void", [224, 224, 192], "VOC")], "PASCAL VOC")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fewshot.exceptions import expect
 from fewshot.tasks.segmentation.masks.base import IGNORED, MaskDataset
-from fewshot.tasks.segmentation.masks.colours import voc_colours
+from fewshot.tasks.segmentation.pictures import indexed
 
 IGNORE_VALUE = 255
 
@@ -46,9 +45,7 @@ def write_folder(dataset: MaskDataset, path: str | Path) -> Path:
         dataset.images.read(row).save(folder / "images" / f"{name}.png")
         mask = dataset.read_mask(row)
         values = np.where(mask == IGNORED, IGNORE_VALUE, mask).astype(np.uint8)
-        image = Image.fromarray(values)
-        image.putpalette(voc_colours().reshape(-1).tolist())
-        image.save(folder / "masks" / f"{name}.png")
+        indexed(values).save(folder / "masks" / f"{name}.png")
     _write_lines(folder / "classes.txt", list(dataset.classnames))
     if dataset.queries is not None or len(dataset.support) < len(dataset):
         _write_lines(folder / "train.txt", [names[row] for row in dataset.support])
