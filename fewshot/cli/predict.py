@@ -93,7 +93,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(forecasts, labels), indent=2, ensure_ascii=False))
         return 0
-    from fewshot.report.text.forecast import outlook_text, scores_text
+    from fewshot.report.forecast.text import outlook_text, scores_text
 
     names = list(dict.fromkeys(str(image["path"]) for image in forecasts.skipped))
     print(

@@ -29,11 +29,11 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.progress import counted_work
-from fewshot.report.text.forecast import outlook_text
+from fewshot.report.forecast.text import outlook_text
 from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.calibration.choosing import space_of
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
-from fewshot.tasks.classification.forecast import Forecast, classify, forecast
+from fewshot.tasks.classification.forecast.forecast import Forecast, classify, forecast
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import Any
 
 from fewshot.features.bank import FeatureBank
 from fewshot.statistics.transferability import TRANSFER_SCORES
-from fewshot.tasks.classification.forecast import support_of_bank
+from fewshot.tasks.classification.forecast.forecast import support_of_bank
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.heads.base import Support
 from fewshot.tasks.calibration.cells import WAYS
-from fewshot.tasks.classification.forecast_unlabelled import Sharper
+from fewshot.tasks.classification.forecast.unlabelled import Sharper
 
 UNEQUAL = 3  # times as many images as another class has
 LISTED = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,17 @@ from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
 from fewshot.progress import counted_work
-from fewshot.tasks.classification.forecast_base import Calibration, check_base
-from fewshot.tasks.classification.forecast_unlabelled import (
+from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
+from fewshot.tasks.classification.forecast.confusion import Confusion
+from fewshot.tasks.classification.forecast.learning_curve import CurvePoint
+from fewshot.tasks.classification.forecast.unlabelled import (
     FROM_SUPPORT,
     FromUnlabelled,
     Numbers,
     curve,
     sharper,
 )
-from fewshot.tasks.classification.forecast_warnings import (
+from fewshot.tasks.classification.forecast.warnings import (
     calibration_warnings,
     image_warnings,
     number_warnings,
@@ -38,23 +40,6 @@ from fewshot.tasks.classification.forecast_warnings import (
 from fewshot.tasks.engine.batches import gather
 
 MORE = (1, 5)
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Predicted error after `more` further images of every class.
-
-    Attributes
-    ----------
-    more : int
-    error, lower, upper : float
-        The bounds include the variation of learning curves between data sets.
-    """
-
-    more: int
-    error: float
-    lower: float
-    upper: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +64,8 @@ class Forecast:
     seen : FromUnlabelled or None
         The prediction without unlabelled images, and what else is known of these; None if there
         are none. `error`, `lower` and `upper` are those with them.
+    confusion : Confusion or None
+        None for heads and tasks of which it is not known.
     """
 
     backbone: str
@@ -91,10 +78,12 @@ class Forecast:
     outlook: tuple[CurvePoint, ...]
     warnings: tuple[str, ...] = ()
     seen: FromUnlabelled | None = None
+    confusion: Confusion | None = None
 
     def row(self) -> dict[str, Any]:
-        """Its fields, and those of `seen` if there are unlabelled images."""
-        fields = asdict(self)
+        """Its fields but the confusion, and those of `seen` if there are unlabelled images."""
+        fields = asdict(replace(self, confusion=None))
+        del fields["confusion"]
         seen = fields.pop("seen")
         return fields | (seen or {})
 

@@ -22,7 +22,7 @@ from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.calibration.unlabelled_covariates import UnlabelledEvidence
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
-from fewshot.tasks.classification.forecast_base import Calibration
+from fewshot.tasks.classification.forecast.base_classes import Calibration
 from fewshot.units import joined
 
 NUMBERS = (5, 10, 20, 50, 100)  # images per class of the curve

@@ -12,8 +12,8 @@ from fewshot.units import counted, rough_percent
 
 if TYPE_CHECKING:
     from fewshot.tasks.classification.backbone_scores import BackboneScores
-    from fewshot.tasks.classification.forecast import Forecast
-    from fewshot.tasks.classification.forecast_unlabelled import FromUnlabelled, UnlabelledPoint
+    from fewshot.tasks.classification.forecast.forecast import Forecast
+    from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled, UnlabelledPoint
 
 LISTED = 20
 SHOWN_CLASSES = 8
