@@ -46,10 +46,10 @@ from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
 
 SOURCES = ("auto", "base", "datasets")
-LEARNED_HEADS = ("ncm", "lda", "knn")  # of the calibrator in the package
+LEARNED_HEADS = ("ncm", "lda", "ridge", "logistic", "knn")  # of the calibrator in the package
 UNFAMILIAR_HEAD = (
-    "calibrated on nearest class mean, LDA and nearest neighbours on other data sets, and not on "
-    "this head"
+    "calibrated on nearest class mean, LDA, ridge and logistic regression and nearest neighbours "
+    "on other data sets, and not on this head"
 )
 NOT_LEARNED = "the calibrator was fitted without unlabelled images, which were not looked at"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
@@ -171,15 +171,15 @@ class Auto(ErrorEstimator):
             selected = (regimes == name) & (shots == count) & (numbers == number)
             regime = str(name)
             part = _select(support, head, unlabelled, selected)
-            model = self._model(regime, float(number), part[2])
+            model = self._model(regime, head, float(number), part[2])
             if model is None:  # of an earlier calibrator
                 part = (*part[:2], None)
                 regime = regime_of(*part[:2], self.base_)[0]
-                model = self._model(regime, 0.0, None)
+                model = self._model(regime, head, 0.0, None)
                 notes.append((NOT_LEARNED, torch.from_numpy(selected)))
             assert model is not None
             evidence = _evidence(*part, self.base_)
-            x = evidence.stack(REGIMES[regime]).cpu().numpy()
+            x = evidence.stack(model.covariates).cpu().numpy()
             predicted = model.predict(x, shots[selected])
             residuals = model.residuals_at(count)
             bounds = residuals.interval(predicted, self.level)
@@ -198,13 +198,15 @@ class Auto(ErrorEstimator):
             **reserved([*self._reservations(support, head, regimes), *notes]),
         )
 
-    def _model(self, regime: str, per_class: float, unlabelled: Unlabelled | None) -> Model | None:
+    def _model(
+        self, regime: str, head: Head, per_class: float, unlabelled: Unlabelled | None
+    ) -> Model | None:
         """The model fitted on base classes, else the transferred one; None if there is none."""
         fitted: Model | None = getattr(self, "fitted_", {}).get(regime)
         if fitted is not None:
             return fitted
         if unlabelled is None:
-            return self.general().model(regime)
+            return self.general().model(regime, head)
         return self.general().with_unlabelled(regime, per_class, unlabelled.measured)
 
     def calibration_label(self) -> str:
@@ -263,14 +265,15 @@ class Auto(ErrorEstimator):
         # Base-class episodes are balanced, so that there is one regime with and one without base
         # classes. The latter serves users who apply the saved calibrator without base classes.
         assert base.errors_by_class is not None and base.members is not None
-        rows, shots = rows_of(base)
+        rows, shots, head = rows_of(base)
         models = {}
         for regime, x in rows.items():
             if regime != list(rows)[-1] and regime not in self.general().models:
                 continue  # a user's calibrator may not have this regime
+            model = self.general().model(regime, head)
             models[regime] = refit(
-                self.general().model(regime),
-                x,
+                model,
+                model.columns(x, REGIMES[regime]),
                 shots,
                 base.errors_by_class.numpy(),
                 base.members.numpy(),
@@ -293,9 +296,10 @@ class Auto(ErrorEstimator):
         if model is not None:
             actual = [part.errors_by_class for part in parts if part.errors_by_class is not None]
             members = [part.members for part in parts if part.members is not None]
+            x = np.concatenate([piece.x for piece in pieces])
             self.fitted_[first.regime] = refit(
                 model,
-                np.concatenate([piece.x for piece in pieces]),
+                model.columns(x, REGIMES[first.regime]),
                 first.shots,
                 torch.cat(actual).numpy(),
                 torch.cat(members).numpy(),

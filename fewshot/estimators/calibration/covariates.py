@@ -8,13 +8,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.empirical_bayes import posterior_margins
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.margin import held_out_margins, margin_means, projected_scatter
 from fewshot.estimators.moments import ClassPrior
 from fewshot.estimators.winning import Scatter
 from fewshot.heads.base import Head, LinearForm, Support
+from fewshot.heads.ncm import NCM
 
 # Weight of the base covariance against the shots', in degrees of freedom.
 BASE_FREEDOM = 20.0
@@ -92,6 +93,14 @@ class Evidence:
         form = form.balanced()
         trace = trace.expand(len(form.biases))
         return risk(margin_means(self.support, form, trace), scatter)
+
+    @cached_property
+    def risk_means(self) -> Tensor:
+        """`risk` of nearest class mean on the same shots.
+
+        It needs no held-out shots, without which other heads are fitted on fewer than they have.
+        """
+        return Evidence(self.support, NCM().fit(self.support), NO_BASE).risk
 
     @cached_property
     def risk_posterior(self) -> Tensor:

@@ -20,8 +20,8 @@ from fewshot.estimators.calibration.regimes import (
     MEASURED,
     NUMBERS,
     REGIMES,
+    regime_of_model,
     with_number,
-    without_number,
 )
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path, regular_file
@@ -55,6 +55,10 @@ class Model:
     shots: NDArray
     coefficients: NDArray
     residuals: NDArray
+
+    def columns(self, x: NDArray, names: tuple[str, ...]) -> NDArray:
+        """Its covariates (..., P) among those that are named."""
+        return x[..., [names.index(name) for name in self.covariates]]
 
     def standardise(self, x: NDArray) -> NDArray:
         """Return standardised covariates (..., P)."""
@@ -187,13 +191,18 @@ class General:
         """Whether it was fitted with heads of this class, or the heads are not recorded."""
         return not self.heads or registered_as(head, self.heads)
 
-    def model(self, regime: str) -> Model:
+    def model(self, regime: str, head: Head | None = None) -> Model:
         """Return the model of a regime; FewshotError if the calibrator has none.
 
-        Calibrators fitted without heads that are not linear have that of linear ones for them.
+        The one of the very head, if there is one. Calibrators fitted without heads that are not
+        linear have that of linear ones for them.
         """
         if regime == "not linear" and regime not in self.models:
             regime = "held out"
+        for name in self.models:
+            of_head = regime_of_model(name) == regime and re.fullmatch(r".* \[(\w+)\]", name)
+            if of_head and head is not None and registered_as(head, [of_head[1]]):
+                return self.models[name]
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",
@@ -341,7 +350,8 @@ def _load(path: Path, modified: float) -> General:
 
 def _from_json(regime: str, content: dict[str, Any]) -> Model:
     names = tuple(content["covariates"])
-    if REGIMES.get(without_number(regime)) != names:
+    # Earlier calibrators lack the last covariates of some regimes.
+    if not names or REGIMES.get(regime_of_model(regime), ())[: len(names)] != names:
         raise ValueError(f"regime {regime!r} with covariates {', '.join(names)} is unknown")
     arrays = {key: np.array(content[key], dtype=np.float64) for key in ARRAYS}
     P, S = len(names), len(arrays["shots"])

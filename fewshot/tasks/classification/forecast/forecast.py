@@ -173,7 +173,7 @@ def _of_head(
     reasons = list(prediction.by_reservation())
     regime = regime_of(support, head, base_classes)[0]
     on_base = regime in auto.fitted_
-    model = None if on_base else auto.general().model(regime)
+    model = None if on_base else auto.general().model(regime, head)
     seen, notes = None, list[str]()
     if unlabelled is not None:
         better = sharper(calibration, unlabelled, names)
