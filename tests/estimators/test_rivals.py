@@ -67,7 +67,7 @@ def test_the_nearer_rival_gets_more_and_equal_ones_the_same():
     assert float(shares[1, 0]) == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize("separation", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("separation", [1.0, 2.0, 3.0])
 def test_agrees_with_monte_carlo(separation):
     rng = np.random.default_rng(3)
     means = separation * rng.normal(size=(6, 5))
@@ -80,9 +80,9 @@ def test_agrees_with_monte_carlo(separation):
     z = standardised(*(torch.from_numpy(x)[None] for x in (margins, means @ means.T)))
     errors = torch.from_numpy(1 - expected.diagonal())[None]
     shares = shares_of_rivals(z, errors)[0].numpy()
-    np.testing.assert_allclose(shares, expected, atol=0.07)
+    np.testing.assert_allclose(shares, expected, atol=0.05)
     off = ~np.eye(6, dtype=bool)
-    assert np.corrcoef(shares[off], expected[off])[0, 1] > 0.94
+    assert np.corrcoef(shares[off], expected[off])[0, 1] > 0.96
 
 
 def test_many_shots_count_more_than_distances_and_single_ones_nothing():

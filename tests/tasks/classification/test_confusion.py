@@ -92,3 +92,9 @@ def test_base_classes_change_the_errors_of_the_classes():
     row = forecasts([3] * 5, ["ncm"], base=base, episodes=20)[0]
     assert row.calibrated_on == "base" and row.confusion is not None
     assert row.confusion.errors.mean() == pytest.approx(row.error, abs=1e-6)
+
+
+def test_equal_forecasts_are_equal_and_others_not():
+    first, again, other = (forecasts([3] * 5, ["ncm"], seed=seed) for seed in (0, 0, 1))
+    assert first == again and hash(first[0]) == hash(again[0])
+    assert first[0].confusion != other[0].confusion

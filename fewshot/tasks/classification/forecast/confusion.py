@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -51,6 +52,16 @@ class Confusion:
 
     classes: tuple[str, ...]
     shares: NDArray
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Confusion)
+            and self.classes == other.classes
+            and np.array_equal(self.shares, other.shares)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.classes, self.shares.tobytes()))
 
     @property
     def errors(self) -> NDArray:
