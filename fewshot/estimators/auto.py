@@ -149,16 +149,34 @@ class Auto(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations, from the support alone."""
-        if getattr(self, "deferred_", False):
-            self._calibrate(self.base_)
-            self.deferred_ = False
-        return self._predict(support, head, None)
+        return self._predict(support, head, None)[0]
 
     def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations."""
-        return self._predict(support, head, unlabelled)
+        return self._predict(support, head, unlabelled)[0]
 
-    def _predict(self, support: Support, head: Head, unlabelled: Unlabelled | None) -> Prediction:
+    def errors_by_class(
+        self, support: Support, head: Head, unlabelled: Unlabelled | None = None
+    ) -> Tensor:
+        """Return predicted errors (E, N) of the classes; their mean is the predicted error.
+
+        Parameters
+        ----------
+        support : Support
+        head : Head
+            Fitted on `support`.
+        unlabelled : Unlabelled, optional
+            For the errors that `predict_with` averages; without, those that `predict` does.
+        """
+        return self._predict(support, head, unlabelled)[1]
+
+    def _predict(
+        self, support: Support, head: Head, unlabelled: Unlabelled | None
+    ) -> tuple[Prediction, Tensor]:
+        """The prediction, and the errors (E, N) of the classes."""
+        if unlabelled is None and getattr(self, "deferred_", False):
+            self._calibrate(self.base_)
+            self.deferred_ = False
         regimes = np.array(regime_of(support, head, self.base_, unlabelled is not None))
         shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
         numbers = np.zeros(len(shots))
@@ -166,6 +184,7 @@ class Auto(ErrorEstimator):
             per_class = unlabelled.counts.double().cpu().numpy() / support.counts.shape[1]
             numbers = _rounded(per_class, unlabelled.measured)
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
+        by_class = np.full(tuple(support.counts.shape), np.nan)
         notes: list[tuple[str, Tensor]] = []
         for name, count, number in sorted(set(zip(regimes, shots, numbers, strict=True))):
             selected = (regimes == name) & (shots == count) & (numbers == number)
@@ -180,7 +199,8 @@ class Auto(ErrorEstimator):
             assert model is not None
             evidence = _evidence(*part, self.base_)
             x = evidence.stack(model.covariates).cpu().numpy()
-            predicted = model.predict(x, shots[selected])
+            by_class[selected] = model.errors_by_class(x, shots[selected])
+            predicted = by_class[selected].mean(-1)
             residuals = model.residuals_at(count)
             bounds = residuals.interval(predicted, self.level)
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
@@ -190,13 +210,14 @@ class Auto(ErrorEstimator):
         device = support.features.device
         values = torch.from_numpy(rows).to(device, support.features.dtype)
         notes = [(reason, episodes.to(device)) for reason, episodes in notes]
-        return Prediction(
+        prediction = Prediction(
             values[0],
             lower=values[1],
             upper=values[2],
             bands=values[3:].view(2, len(LEVELS), -1),
             **reserved([*self._reservations(support, head, regimes), *notes]),
         )
+        return prediction, torch.from_numpy(by_class).to(device, support.features.dtype)
 
     def _model(
         self, regime: str, head: Head, per_class: float, unlabelled: Unlabelled | None

@@ -68,11 +68,15 @@ class Model:
         """Return coefficients (E, P + 1) at numbers of shots (E,)."""
         return _interpolate(shots, self.shots, self.coefficients)
 
+    def errors_by_class(self, x: NDArray, shots: NDArray) -> NDArray:
+        """Return errors (E, N) of the classes, from covariates (E, N, P) and shots (E,)."""
+        b = self.coefficients_at(shots)
+        errors: NDArray = ndtr(b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1))
+        return errors
+
     def predict(self, x: NDArray, shots: NDArray) -> NDArray:
         """Return errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
-        b = self.coefficients_at(shots)
-        eta = b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1)
-        return ndtr(eta).mean(-1)
+        return self.errors_by_class(x, shots).mean(-1)
 
     def residuals_at(self, shots: float) -> Residuals:
         """Return residuals interpolated between the neighbouring numbers of shots."""
