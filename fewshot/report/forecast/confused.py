@@ -87,9 +87,10 @@ def _chosen(confusion: Confusion, pairs: list[ConfusedPair]) -> list[int]:
     chosen: dict[int, None] = {}
     for pair in pairs:
         both = [place[name] for name in (pair.first, pair.second) if place[name] not in chosen]
-        if len(chosen) + len(both) > MATRIX:
+        if len(chosen) + len(both) <= MATRIX:
+            chosen |= dict.fromkeys(both)
+        if len(chosen) == MATRIX:
             break
-        chosen |= dict.fromkeys(both)
     return sorted(chosen)
 
 

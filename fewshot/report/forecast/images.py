@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Any, NamedTuple
 
 from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
@@ -62,7 +61,7 @@ class SuspectGroup(NamedTuple):
 
     title: str
     about: str
-    count: int
+    total: int
     cards: tuple[SuspectCard, ...]
     more: int
 
@@ -144,7 +143,7 @@ def chance_text(chance: float | None) -> str:
     return f"below {rough_percent(SMALLEST)}" if chance < SMALLEST else rough_percent(chance)
 
 
-def common_folder(names: Iterable[str]) -> str:
+def common_folder(names: Sequence[str]) -> str:
     """The folder, with the stroke after it, that is above all of the files; empty if none is.
 
     Examples
@@ -152,7 +151,9 @@ def common_folder(names: Iterable[str]) -> str:
     >>> common_folder(["new/roll/1.jpg", "new/roll/12.jpg"]), common_folder(["1.jpg", "2.jpg"])
     ('new/roll/', '')
     """
-    shared = commonprefix(list(names))
+    first, last = min(names, default=""), max(names, default="")
+    differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    shared = first[: next(differs, len(first))]
     return shared[: 1 + max(shared.rfind("/"), shared.rfind("\\"))]
 
 

@@ -276,10 +276,15 @@ def _target(target: Target | None) -> list[str]:
 
 
 def _unlabelled(best: Forecast) -> dict[str, Any]:
-    """Predictions from fewer of the unlabelled images."""
-    points = best.seen.unlabelled_curve if best.seen else ()
-    if not points:
+    """What is known of the unlabelled images, and predictions from fewer of them."""
+    seen = best.seen
+    if seen is None or not seen.unlabelled:
         return {}
+    about = f"The prediction rests on {counted(seen.unlabelled, 'unlabelled image')} as well."
+    if seen.outside is not None:
+        usual = "more than usual" if seen.strangers else "as is usual"
+        about += f" About {rough_percent(seen.outside)} of these look like none of the classes, "
+        about += f"{usual}."
     rows = [
         (
             f"{point.images:,}",
@@ -287,9 +292,9 @@ def _unlabelled(best: Forecast) -> dict[str, Any]:
             *_numbers(point),
             rough_percent(point.width),
         )
-        for point in points
+        for point in seen.unlabelled_curve
     ]
-    return {"rows": rows, "seen": best.seen}
+    return {"about": about, "rows": rows}
 
 
 def _heads(rows: Sequence[Forecast]) -> dict[str, Any]:
