@@ -67,15 +67,18 @@ class Curve(ABC):
         :func:`~fewshot.estimators.calibration.intervals.spread`, up to `RELIEF`; that of the curve
         is added in quadrature.
         """
-        error, lower, upper = numbers
+        error_now, lower_now, upper_now = numbers
         then = np.asarray(then, dtype=np.float64)
-        later = self.error(error, now, then)
+        later = self.error(error_now, now, then)
         scale = spread(later)
-        kept = (now / then) ** RELIEF / float(spread(np.array(error)))
+        kept = (now / then) ** RELIEF / float(spread(np.array(error_now)))
         further = float(ndtri(0.5 + level / 2)) * self.spread(later, now, then)
-        below = np.hypot(kept * (error - lower) * scale, further)
-        above = np.hypot(kept * (upper - error) * scale, further)
-        return later, np.clip(later - below, 0, 1), np.clip(later + above, 0, 1)
+        below = np.hypot(kept * (error_now - lower_now) * scale, further)
+        above = np.hypot(kept * (upper_now - error_now) * scale, further)
+        ends = later, np.clip(later - below, 0, 1), np.clip(later + above, 0, 1)
+        same = then == now  # exactly, where rounding would make them differ
+        error, lower, upper = (np.where(same, *pair) for pair in zip(numbers, ends, strict=True))
+        return error, lower, upper
 
 
 @dataclass(frozen=True, eq=False)
