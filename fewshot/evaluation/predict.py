@@ -33,6 +33,7 @@ from fewshot.report.forecast.text import outlook_text
 from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.calibration.choosing import space_of
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
+from fewshot.tasks.classification.forecast.choice import in_order
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, forecast
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
 
 @dataclass(frozen=True, eq=False)
 class Forecasts:
-    """Forecasts of every head on every backbone, the best first.
+    """Forecasts of every head on every backbone, the one to take first.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class Forecasts:
 
     @property
     def best(self) -> Forecast:
-        """The forecast with the lowest predicted error."""
+        """The forecast to take: the lowest predicted error, unless a usual head is near it."""
         return self.rows[0]
 
     @property
@@ -280,7 +281,7 @@ def predict(
         )
     supports = {_name(parts["support"]): parts["support"] for parts in banks.values()}
     return Forecasts(
-        sorted(rows, key=lambda row: row.error),
+        in_order(rows),
         _sizes(next(iter(supports.values()))),
         [image for parts in banks.values() for bank in parts.values()
          for image in bank.info["skipped"]],
