@@ -85,8 +85,8 @@ Settings you may want
   fewshot --cfg job         prints every setting, its value and what it means
   fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
 
-Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given,
-129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 3 a predicted error above
+the limit of `fewshot predict --fail-above`, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
 """
 
 
