@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,9 @@ the limit of `fewshot predict --fail-above`, 129, 130 or 143 stopped by SIGHUP, 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files and classes may have characters that the terminal has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with signals.stopping():
         try:
             with whole_command(next((a for a in arguments[:1] if a in COMMANDS), "run")):

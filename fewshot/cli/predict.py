@@ -22,6 +22,8 @@ OPTIONS = (
     "backbone", "head", "base", "unlabelled", "query", "calibrator", "level", "device", "weights",
     "size", "target", "more",
 )  # fmt: skip
+# Arguments of `fewshot.predict` and of what it calls that have another name here.
+NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next"}
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
@@ -56,14 +58,15 @@ def main(argv: Sequence[str]) -> int:
         return _predict(arguments)
     except FewshotError as error:
         # Replace settings of a run by the arguments of this command.
-        words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
+        skip = ", or leave out --strict" if arguments.strict else ""
+        words = {", or set dataset.on_error=skip": skip, "dataset.root": "DIR"}
         words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
         words |= {" or features.batch_size": ""}
         here = reworded(error, {}, words)
         argument = here.argument.removeprefix("segmentation.")
         if argument in OPTIONS:
             argument = f"--{argument}"
-        argument = {"images": "DIR", "next_labels": "--next"}.get(argument, argument)
+        argument = NAMES.get(argument, argument)
         raise FewshotError(argument, here.problem, here.remedy) from None
 
 
@@ -86,6 +89,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise FewshotError(arguments.settings[0], f"{task.name} takes options, and no settings")
     limit = _share("--fail-above", arguments.fail_above)
     page = None if arguments.page is None else page_target("--page", arguments.page)
+    if page is not None and arguments.output and page.resolve() == Path(arguments.output).resolve():
+        raise FewshotError("--page", "expected another file than --output, got the same")
     strict = arguments.strict
     expect(not (strict and arguments.skip_unreadable), "--strict",
            "expected it or --skip-unreadable, got both")  # fmt: skip
@@ -247,7 +252,13 @@ def _integer(option: str, text: str, of: str = "") -> int:
 
 
 def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print JSON, with escapes where standard output has no such characters."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    print(text)
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:

@@ -135,7 +135,9 @@ def predict(
         folders = _folders(images, base, on_error)
         others = unlabelled_images(unlabelled, query, folders["support"], notices)
         networks = usable.of(
-            usable.names, lambda name: extractor(name, device, weights, size, on_error)
+            usable.names,
+            lambda name: extractor(name, device, weights, size, on_error),
+            last=False,
         )
         read = _read_images(usable, networks, folders, others)
     rows: list[Forecast] = []
@@ -219,7 +221,7 @@ def _read_images(
     datasets = {**folders, **others.datasets}
     banks = usable.of(
         networks,
-        lambda name: {kind: networks[name](dataset) for kind, dataset in datasets.items()},
+        lambda name: {kind: _bank(networks[name], kind, data) for kind, data in datasets.items()},
     )
     sources = Sources(folders["support"].name, images=folders["support"], others=others.datasets)
     for name, parts in banks.items():
@@ -229,6 +231,17 @@ def _read_images(
         sources.unlabelled[_name(support)] = others.rows_of(parts)
         sources.extracts[_name(support)] = networks[name]
     return _Read([*banks.values()], sources, others.notes)
+
+
+def _bank(extract: Extract, kind: str, images: ImageDataset) -> FeatureBank:
+    """Features of images; errors about these name the argument that they came by."""
+    try:
+        return extract(images)
+    except FewshotError as error:
+        if error.argument != "dataset":
+            raise
+        argument = "images" if kind == "support" else kind
+        raise FewshotError(argument, error.problem, error.remedy) from None
 
 
 def _check_classes(images: ImageDataset, bank: FeatureBank) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 NAMED = 3  # files in a sentence
 MUCH = 0.25  # of all errors: a pair of classes that makes as many is worth a sentence
-LEAST_GAIN = 0.001  # of the error: less is not worth a sentence
+LEAST_GAIN = 0.001  # of the error by labelling images that are named; less is not said
+WORTH_MORE = 0.005  # of the error by more images of every class
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def answer(decision: Decision) -> Answer:
 
 
 def combination(row: Forecast) -> str:
-    """``ridge on efficientnet_lite0``."""
+    """``ridge on efficientnet_lite0``; ``ridge on these features`` if nothing is known of them."""
+    if row.backbone == "unknown":
+        return plain(f"{row.head} on these features")
     return plain(f"{row.head} on {row.backbone}")
 
 
@@ -91,8 +94,8 @@ def _target(decision: Decision) -> str | None:
         return None
     aim, target, best = short_percent(decision.aim), decision.target, decision.taken
     if target is None:
-        unknown = "one image per class shows too little" if best.note else "no learning curve"
-        return f"How many images {aim} takes is not known of {combination(best)}: {unknown}."
+        reason = "one image per class does not show it" if best.note else "no curve was measured"
+        return f"How many images {aim} takes is not known of {combination(best)}: {reason}."
     text = f"For {aim} {_images(target, decision)}."
     return f"{text} {_sentence(target.note)}" if target.note else text
 
@@ -120,7 +123,8 @@ def _images(target: Target, decision: Decision) -> str:
 
 
 def _steps(decision: Decision) -> Iterator[str]:
-    yield _take(decision.rows)
+    if len(decision.rows) > 1 or decision.taken.note:
+        yield _take(decision.rows)
     yield from _first_suspects(decision)
     yield from _confused(decision.taken)
     yield from _label(decision)
@@ -178,12 +182,15 @@ def _label(decision: Decision) -> Iterator[str]:
         yield f"{text}."
     elif best.outlook and decision.aim is None:
         point = next((p for p in best.outlook if p.more >= 5), best.outlook[-1])
-        yield (
-            f"Label {counted(point.more, 'more image')} per class: the error should be about "
-            f"{rough_percent(point.error)} then."
-        )
+        if best.error - point.error >= WORTH_MORE:
+            yield (
+                f"Label {counted(point.more, 'more image')} per class: the error should be about "
+                f"{rough_percent(point.error)} then."
+            )
 
 
 def _sentence(text: str) -> str:
+    """A text as a sentence: with a capital at the beginning and a mark at the end."""
     text = plain(text)
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."

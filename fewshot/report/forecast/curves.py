@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
 from fewshot.report.forecast.answer import combination
 from fewshot.report.wording import plain
+from fewshot.tasks.classification.forecast.learning_curve import CurvePoint
 from fewshot.units import counted, rough_percent, short_percent
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.unlabelled import UnlabelledPoint
 
 WORTH = 0.1  # of the interval's width: a smaller change is not worth further images
-CHART, NARROWEST = 40, 12  # characters of a chart, at most and at least
+CHART, LEAST = 40, 12  # characters of a chart, at most and at least
+NARROW = 60  # characters per line up to which words are left out
 GAP = "  "
 
 
@@ -42,28 +45,38 @@ def marks_for(encoding: str | None) -> Marks:
 
 def curve_text(best: Forecast, level: float, width: int = WIDTH, marks: Marks = BLOCKS) -> str:
     """Errors after further images, a line each, with a chart where there is room for it."""
-    points = [(0, best.error, best.lower, best.upper)]
-    points += [(point.more, point.error, point.lower, point.upper) for point in best.outlook]
-    names = ["as it is", *(f"{counted(p.more, 'more image')} per class" for p in best.outlook)]
-    values = [
-        f"about {rough_percent(error)} ({rough_percent(lower)} to {rough_percent(upper)})"
-        for _, error, lower, upper in points
-    ]
-    lines = [f"{name}: {value}" for name, value in zip(names, values, strict=True)]
-    used = max(map(len, lines)) + 2 * len(GAP)
-    room = min(CHART, width - used)
-    top = max(upper for *_, upper in points)
-    if room >= NARROWEST and top > 0:
-        bars = (_bar((lower / top, error / top, upper / top), room, marks)
-                for _, error, lower, upper in points)  # fmt: skip
-        lines = [line.ljust(used - 2 * len(GAP)) + GAP + bar
-                 for line, bar in zip(lines, bars, strict=True)]  # fmt: skip
-        end = rough_percent(top)
-        scale = "0 %" + end.rjust(room - len("0 %"))
-        lines.append(" " * (used - len(GAP)) + scale)
+    points = [CurvePoint(0, best.error, best.lower, best.upper), *best.outlook]
+    lines = _in_words(points, short=width <= NARROW)
+    used = max(map(len, lines))
+    if bars := _chart(points, min(CHART, width - used - 2 * len(GAP)), marks):
+        lines = [
+            f"{line.ljust(used)}{GAP}{bar}" for line, bar in zip_longest(lines, bars, fillvalue="")
+        ]
     title = f"Predicted error of {combination(best)}, with its {short_percent(level)} interval:"
-    indented = [f"{GAP}{line}".rstrip() for line in lines]
-    return "\n".join([*wrapped_to(title, width), "", *indented])
+    return "\n".join([*wrapped_to(title, width), "", *(f"{GAP}{line}".rstrip() for line in lines)])
+
+
+def _in_words(points: Sequence[CurvePoint], short: bool) -> list[str]:
+    """``1 more image per class: about 25 % (9 % to 55 %)``, aligned at the colon."""
+    names = ["now" if short else "as it is"]
+    for point in points[1:]:
+        more = f"+{point.more:,}" if short else counted(point.more, "more image")
+        names.append(f"{more} per class")
+    longest, about = max(map(len, names)), "" if short else "about "
+    return [
+        f"{name.rjust(longest)}: {about}{rough_percent(point.error)} "
+        f"({rough_percent(point.lower)} to {rough_percent(point.upper)})"
+        for name, point in zip(names, points, strict=True)
+    ]
+
+
+def _chart(points: Sequence[CurvePoint], room: int, marks: Marks) -> list[str]:
+    """A bar per point and the scale below them; empty if there is not room enough."""
+    top = max(point.upper for point in points)
+    if room < LEAST or top <= 0:
+        return []
+    bars = [_bar((p.lower / top, p.error / top, p.upper / top), room, marks) for p in points]
+    return [*bars, "0 %" + rough_percent(top).rjust(room - len("0 %"))]
 
 
 def _bar(bounds: tuple[float, float, float], room: int, marks: Marks) -> str:
