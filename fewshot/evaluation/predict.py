@@ -34,10 +34,11 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.progress import counted_work
 from fewshot.tasks.calibration.choosing import space_of
-from fewshot.tasks.classification.forecast.forecast import MORE, Forecast, forecast
+from fewshot.tasks.classification.forecast.forecast import Forecast, forecast
 from fewshot.tasks.classification.forecast.next_labels import NEXT
 
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda", "ridge", "logistic")
+MORE = (1, 5, 10, 20)  # further images per class
 NAMED = 5  # classes in an error
 
 

@@ -39,7 +39,7 @@ from fewshot.tasks.classification.forecast.warnings import (
 )
 from fewshot.tasks.engine.batches import gather
 
-MORE = (1, 5, 10, 20)
+MORE = (1, 5)
 
 
 @dataclass(frozen=True)
