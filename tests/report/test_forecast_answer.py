@@ -59,13 +59,15 @@ def test_headline_of_a_mere_average_says_so():
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [(target_of(), "For 5 % it takes about 12 images per class (8 to 20)."),
-     (target_of(enough=None), "it takes about 12 images per class (8 to more than 200)."),
-     (target_of(fewest=None), "it takes about 12 images per class (up to 20)."),
+    [(target_of(), "For 5 % it takes about 12 images per class in all (8 to 20)."),
+     (target_of(enough=None), "it takes about 12 images per class in all (8 to more than 200)."),
+     (target_of(fewest=None), "it takes about 12 images per class in all (up to 20)."),
      (target_of(images=None, fewest=None, enough=None),
       "even 200 images per class are not expected to do with ridge on net: try another backbone."),
      (target_of(images=None, enough=None), "not expected to do, though as few as 8 may."),
      (target_of(reached=True), "the images at hand should do; with 20 per class it is nearly"),
+     (target_of(reached=True, enough=None),
+      "For 5 % the images at hand should do, though not surely: the interval goes up to 11 %."),
      (target_of(reached=True, enough=5), "For 5 % the images at hand should do."),
      (target_of(note="five are the least"), "(8 to 20). Five are the least."),
      (None, "How many images 5 % takes is not known of ridge on net: no curve was measured.")],

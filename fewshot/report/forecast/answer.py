@@ -104,7 +104,10 @@ def _images(target: Target, decision: Decision) -> str:
     """What follows "For 5 %"."""
     if target.reached:
         text = "the images at hand should do"
-        if target.enough is not None and target.enough > decision.per_class:
+        if target.enough is None:
+            upper = rough_percent(decision.taken.upper)
+            text += f", though not surely: the interval goes up to {upper}"
+        elif target.enough > decision.per_class:
             text += f"; with {target.enough:,} per class it is nearly sure"
         return text
     if target.images is None:
@@ -119,7 +122,7 @@ def _images(target: Target, decision: Decision) -> str:
         bounds.append(f"to {target.enough:,}" if bounds else f"up to {target.enough:,}")
     else:
         bounds.append(f"to more than {target.most:,}" if bounds else f"or over {target.most:,}")
-    return f"it takes about {counted(target.images, 'image')} per class ({' '.join(bounds)})"
+    return f"it takes about {counted(target.images, 'image')} per class in all ({' '.join(bounds)})"
 
 
 def _steps(decision: Decision) -> Iterator[str]:
