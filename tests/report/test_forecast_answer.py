@@ -119,11 +119,14 @@ def test_lines_fit(width):
     seen = FromUnlabelled(30, 0.1, False, 0.1, 0.05, 0.2)
     best = forecast_of(
         seen=seen if width > 40 else None,
-        confusion=Confusion(("a", "b"), np.eye(2)),
+        confusion=Confusion(("class of a long name", "another", "third"), SHARES),
         warnings=("something that is long enough to be broken " * 4,),
     )
     odd = Suspect("shirt/1.jpg", "shirt", "copy", "the same picture as one of another class, " * 3)
-    text = decision_text(decision_of(best, suspects=[odd], target=target_of()), width=width)
+    image = NextLabel("roll/of/a/telephone.jpg", 0, "another", 0.5, 0.05, 0.01)
+    text = decision_text(
+        decision_of(best, suspects=[odd], next_labels=[image], target=target_of()), width=width
+    )
     assert max(map(len, text.splitlines())) <= width
 
 

@@ -52,7 +52,7 @@ def decision_text(
         parts.append(curve_text(best, level, width, marks))
     if best.seen is not None and best.seen.unlabelled_curve:
         parts.append(unlabelled_curve_text(best, best.seen.unlabelled_curve, level, width))
-    if best.confusion is not None and (pairs := _pairs(best.confusion)):
+    if best.confusion is not None and (pairs := _pairs(best.confusion, width)):
         parts.append(pairs)
     if decision.suspects:
         parts.append(_suspects(decision.suspects, width))
@@ -160,23 +160,26 @@ def _alone(seen: FromUnlabelled | None) -> str:
     return f"{rough_percent(seen.error_support)} ({interval})"
 
 
-def _pairs(confusion: Confusion) -> str:
-    """A table of the classes that are confused most; empty if there are no errors."""
+def _pairs(confusion: Confusion, width: int) -> str:
+    """A table of the classes that are confused most, or lines; empty if there are no errors."""
     pairs = [pair for pair in confusion.pairs() if pair.share >= LEAST_SHARE][:SHOWN_PAIRS]
+    if not pairs:
+        return ""
+    title = _filled("Which classes are expected to be confused most:", width)
     rows = [
-        (taken, other, rough_percent(share), part)
+        (plain(image), plain(label), rough_percent(share), part)
         for pair in pairs
-        for taken, other, share, part in (
+        for image, label, share, part in (
             (pair.first, pair.second, pair.first_as_second, rough_percent(pair.share)),
             (pair.second, pair.first, pair.second_as_first, ""),
         )
     ]
-    if not rows:
-        return ""
     names = ("new images of", "taken for", "share of them", "of all errors, both ways")
-    cells = [(plain(a), plain(b), share, part) for a, b, share, part in rows]
-    table = _columns(dict(zip(names, map(list, zip(*cells, strict=True)), strict=True)))
-    return f"Which classes are expected to be confused most:\n\n{table}"
+    table = _columns(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    if _width(table) <= width:
+        return f"{title}\n\n{table}"
+    lines = (f"- {image} taken for {label}: {share}" for image, label, share, _ in rows)
+    return "\n".join([title, "", *(row for line in lines for row in wrapped_to(line, width, "  "))])
 
 
 def _suspects(suspects: Sequence[Suspect], width: int) -> str:
@@ -193,15 +196,20 @@ def _suspects(suspects: Sequence[Suspect], width: int) -> str:
 
 
 def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str:
-    first = f"Images to label next, with the error of {plain(best.head)} once they are, and all "
-    first += "before them:"
-    columns = {
-        "": [f"{number}." for number in range(1, len(images) + 1)],
-        "image": [plain(image.file) for image in images],
-        "probably": [f"{plain(i.likely)} ({rough_percent(i.probability)})" for i in images],
-        "error then": [rough_percent(image.error) for image in images],
-    }
-    return f"{_filled(first, width)}\n\n{_columns(columns)}"
+    """A table of images, or lines where there is no room for it."""
+    title = f"Images to label next, with the error of {plain(best.head)} once they are, and all "
+    title += "before them:"
+    rows = [
+        (f"{number}.", plain(image.file), f"{plain(image.likely)} "
+         f"({rough_percent(image.probability)})", rough_percent(image.error))
+        for number, image in enumerate(images, 1)
+    ]  # fmt: skip
+    names = ("", "image", "probably", "error then")
+    table = _columns(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    if _width(table) > width:
+        lines = (f"{number} {file}: {likely}, {error} then" for number, file, likely, error in rows)
+        table = "\n".join(row for line in lines for row in wrapped_to(line, width, "   "))
+    return f"{_filled(title, width)}\n\n{table}"
 
 
 def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast) -> str:
