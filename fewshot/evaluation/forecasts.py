@@ -34,7 +34,7 @@ from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
-from fewshot.tasks.classification.forecast.learning_curve import Target
+from fewshot.tasks.classification.forecast.learning_curve import Target, reach
 from fewshot.tasks.classification.forecast.next_labels import NEXT, NextLabel, next_labels
 from fewshot.tasks.classification.forecast.suspects import Suspect, suspects
 
@@ -75,7 +75,7 @@ class Sources:
 
 @dataclass(frozen=True, eq=False)
 class Forecasts:
-    """Forecasts of every head on every backbone, the best first.
+    """Forecasts of every head on every backbone, the one to take first.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Forecasts:
 
     @property
     def best(self) -> Forecast:
-        """The forecast of the combination to take."""
+        """The forecast to take: the lowest predicted error, unless a usual head is near it."""
         return self.rows[0]
 
     @property
@@ -249,7 +249,8 @@ class Forecasts:
             None where the learning curve is not known.
         """
         check_share("target", error)
-        return None
+        curve = self.best.learning_curve
+        return None if curve is None else reach(curve, error)
 
     @property
     def confusion(self) -> pd.DataFrame:

@@ -34,11 +34,12 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.progress import counted_work
 from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.classification.forecast.choice import in_order
 from fewshot.tasks.classification.forecast.forecast import Forecast, forecast
+from fewshot.tasks.classification.forecast.learning_curve import MORE
 from fewshot.tasks.classification.forecast.next_labels import NEXT
 
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda", "ridge", "logistic")
-MORE = (1, 5, 10, 20)  # further images per class
 NAMED = 5  # classes in an error
 
 
@@ -156,7 +157,7 @@ def predict(
         )
     read.sources.heads.update(heads)
     return Forecasts(
-        sorted(rows, key=lambda row: row.error),
+        in_order(rows),
         _sizes(read.banks[0]["support"]),
         [
             image

@@ -26,8 +26,10 @@ from fewshot.tasks.calibration.cells import (
     halved,
 )
 from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.calibration.learning_curves import fit_curves
+from fewshot.tasks.calibration.nested import Ladder, nested_errors
 from fewshot.tasks.calibration.regression import fit_regime
-from fewshot.tasks.calibration.simple import learning_curves, slope_calibrators
+from fewshot.tasks.calibration.simple import slope_calibrators
 
 USUAL_WEIGHT = 0.25  # of cells with the usual number of unlabelled images among those with more
 
@@ -50,7 +52,8 @@ def fit_general(
     """
     plan = plan or CalibrationPlan()
     _check_group_number(groups)
-    return fit_calibrator(calibration_cells(groups, plan, progress), groups, plan, notes)
+    cells = calibration_cells(groups, plan, progress)
+    return fit_calibrator(cells, groups, plan, notes, nested_errors(groups, plan))
 
 
 def fit_calibrator(
@@ -58,6 +61,7 @@ def fit_calibrator(
     groups: Mapping[str, Sequence[FeatureBank]],
     plan: CalibrationPlan,
     notes: str = "",
+    ladders: Sequence[Ladder] = (),
 ) -> General:
     """Fit a calibrator on cells of several groups of data sets.
 
@@ -71,6 +75,8 @@ def fit_calibrator(
         Its weights by group; the record of the calibrator states the rest.
     notes : str
         Kept in the calibrator's file.
+    ladders : sequence of Ladder
+        As from `nested_errors`, for learning curves; those of other groups are left out.
 
     Returns
     -------
@@ -109,7 +115,7 @@ def fit_calibrator(
     return General(
         models,
         slope_calibrators(of_supports),
-        learning_curves(of_supports),
+        fit_curves([ladder for ladder in ladders if ladder.group in groups], plan.weights),
         _shared_space(banks),
         described,
         left_out,
@@ -174,8 +180,10 @@ def _shared_space(banks: list[FeatureBank]) -> dict[str, Any] | None:
 __all__ = [
     "CalibrationPlan",
     "Cell",
+    "Ladder",
     "calibration_cells",
     "fit_calibrator",
     "fit_general",
     "halved",
+    "nested_errors",
 ]
