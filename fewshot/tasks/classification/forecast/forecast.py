@@ -67,7 +67,7 @@ class Forecast:
     confusion : Confusion or None
         None for heads and tasks of which it is not known.
     learning_curve : LearningCurve or None
-        What `outlook` are points of, for `reach`; None for a head whose curve is not known.
+        What `outlook` are points of, also for targets; None for a head whose curve is not known.
     """
 
     backbone: str
