@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.calibration import CalibrationPlan as CalibrationPlan
     from fewshot.tasks.calibration import calibration_cells as calibration_cells
     from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
+    from fewshot.tasks.calibration import nested_errors as nested_errors
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
@@ -36,6 +37,7 @@ _HOMES = {
     "Measure": "base",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
+    "nested_errors": "calibration",
     "draw_base_episodes": "engine.base_classes",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
