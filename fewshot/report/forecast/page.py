@@ -103,6 +103,7 @@ def forecast_page(
     *,
     name: str = "",
     target: Target | None = None,
+    aim: float | None = None,
     fail_above: float | None = None,
     suspects: Sequence[Suspect] = (),
     next_labels: Sequence[NextLabel] = (),
@@ -124,6 +125,8 @@ def forecast_page(
     name : str
         Of the data set, for the title.
     target : Target, optional
+    aim : float, optional
+        Error that is aimed at, where `target` is not known.
     fail_above : float, optional
         Error above which a check fails, in [0, 1].
     suspects : sequence of Suspect
@@ -145,7 +148,7 @@ def forecast_page(
     listed = [*(entry.file for entry in next_labels), *(str(row["file"]) for row in labels)]
     folder = common_folder(listed)
     contents = {
-        "interval": _interval(best, forecasts, target, fail_above),
+        "interval": _interval(best, forecasts, aim if target is None else target.error, fail_above),
         "more": _more(best, forecasts.sizes, target),
         "unlabelled": _unlabelled(best),
         "heads": _heads(forecasts.rows),
@@ -195,12 +198,12 @@ def _support(sizes: Mapping[str, int]) -> str:
 
 
 def _interval(
-    best: Forecast, forecasts: Forecasts, target: Target | None, fail_above: float | None
+    best: Forecast, forecasts: Forecasts, aim: float | None, fail_above: float | None
 ) -> dict[str, Any]:
     """Best error and interval on the scale from 0 to 100 %, with what they are compared with."""
     marks = []
-    if target is not None:
-        marks.append(charts.mark("target", "target", target.error))
+    if aim is not None:
+        marks.append(charts.mark("target", "target", aim))
     if fail_above is not None:
         marks.append(charts.mark("limit", "fails above", fail_above))
     classes = len(forecasts.sizes)

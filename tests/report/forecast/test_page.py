@@ -237,6 +237,15 @@ def test_targets_in_words(ten, target, words):
     assert words in words_of(page_of(ten, target=target))
 
 
+def test_marks_on_the_scale(ten):
+    page = page_of(ten)
+    labels = r'<text class="label"[^>]*>((?:target|fails above|guessing) [\d.]+ %)</text>'
+    assert re.findall(labels, page) == ["target 8 %", "fails above 30 %", "guessing 90 %"]
+    assert "Mark: target 8 %. Mark: fails above 30 %. Mark: guessing 90 %." in page
+    page = page_of(ten, target=None, aim=0.125, fail_above=None)
+    assert re.findall(labels, page) == ["target 12.5 %", "guessing 90 %"]
+
+
 def test_no_curve_with_a_target_alone(ten):
     forecasts, arguments = ten
     best = replace(forecasts.best, outlook=())
