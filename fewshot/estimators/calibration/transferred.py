@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from fewshot.estimators.calibration.calibrated import Steps, check_shots
+from fewshot.estimators.calibration.curves import Curve, curve_from_json
 from fewshot.estimators.calibration.intervals import GRID, Residuals
 from fewshot.estimators.calibration.regimes import (
     MEASURED,
     NUMBERS,
     REGIMES,
+    regime_of_model,
     with_number,
-    without_number,
 )
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path, regular_file
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
 
-FORMAT = 1
+FORMAT = 2  # 1: the same learning curve for all tasks
 SHIPPED = Path(__file__).parent / "general.json"
 
 
@@ -56,6 +57,10 @@ class Model:
     coefficients: NDArray
     residuals: NDArray
 
+    def columns(self, x: NDArray, names: tuple[str, ...]) -> NDArray:
+        """Its covariates (..., P) among those that are named."""
+        return x[..., [names.index(name) for name in self.covariates]]
+
     def standardise(self, x: NDArray) -> NDArray:
         """Return standardised covariates (..., P)."""
         return (x - self.centre) / self.scale
@@ -64,11 +69,15 @@ class Model:
         """Return coefficients (E, P + 1) at numbers of shots (E,)."""
         return _interpolate(shots, self.shots, self.coefficients)
 
+    def errors_by_class(self, x: NDArray, shots: NDArray) -> NDArray:
+        """Return errors (E, N) of the classes, from covariates (E, N, P) and shots (E,)."""
+        b = self.coefficients_at(shots)
+        errors: NDArray = ndtr(b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1))
+        return errors
+
     def predict(self, x: NDArray, shots: NDArray) -> NDArray:
         """Return errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
-        b = self.coefficients_at(shots)
-        eta = b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1)
-        return ndtr(eta).mean(-1)
+        return self.errors_by_class(x, shots).mean(-1)
 
     def residuals_at(self, shots: float) -> Residuals:
         """Return residuals interpolated between the neighbouring numbers of shots."""
@@ -114,41 +123,6 @@ def _interpolate(at: NDArray, places: NDArray, rows: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """Decrease of the error with the shots, on the probit scale, over data sets.
-
-    Attributes
-    ----------
-    shots : ndarray of shape (S,)
-        Ascending.
-    change : ndarray of shape (S,)
-        Mean over data sets of probit(error) minus that at the first number of shots.
-    deviation : ndarray of shape (S - 1,)
-        Standard deviation over data sets of the change from each number to the next.
-    """
-
-    shots: NDArray
-    change: NDArray
-    deviation: NDArray
-
-    def step(self, now: float, then: float) -> tuple[float, float]:
-        """Return mean and standard deviation of the change from `now` to `then` shots, now <= then.
-
-        Linear in log shots, with the last slope beyond the last number. Deviations of steps add
-        up: a data set whose error falls slowly does so at all shots.
-        """
-        x = np.log(np.append(self.shots, self.shots[-1] ** 2))
-        last = (self.change[-1] - self.change[-2]) / (x[-2] - x[-3])
-        change = np.append(self.change, self.change[-1] + last * (x[-1] - x[-2]))
-        spent = np.concatenate([[0.0], np.cumsum(self.deviation)])
-        slope = self.deviation[-1] / (x[-2] - x[-3])
-        spent = np.append(spent, spent[-1] + slope * (x[-1] - x[-2]))
-        at = np.log([now, then])
-        mean, deviation = np.interp(at, x, change), np.interp(at, x, spent)
-        return float(mean[1] - mean[0]), float(deviation[1] - deviation[0])
-
-
-@dataclass(frozen=True, eq=False)
 class General:
     """Calibrator fitted on several data sets, with its errors on data sets left out of the fit.
 
@@ -170,7 +144,7 @@ class General:
 
     models: dict[str, Model]
     others: dict[str, dict[str, Steps]] = field(default_factory=dict)
-    curves: dict[str, Curve] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     space: dict[str, Any] | None = None
     fitted_on: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
@@ -187,13 +161,18 @@ class General:
         """Whether it was fitted with heads of this class, or the heads are not recorded."""
         return not self.heads or registered_as(head, self.heads)
 
-    def model(self, regime: str) -> Model:
+    def model(self, regime: str, head: Head | None = None) -> Model:
         """Return the model of a regime; FewshotError if the calibrator has none.
 
-        Calibrators fitted without heads that are not linear have that of linear ones for them.
+        The one of the very head, if there is one. Calibrators fitted without heads that are not
+        linear have that of linear ones for them.
         """
         if regime == "not linear" and regime not in self.models:
             regime = "held out"
+        for name in self.models:
+            of_head = regime_of_model(name) == regime and re.fullmatch(r".* \[(\w+)\]", name)
+            if of_head and head is not None and registered_as(head, [of_head[1]]):
+                return self.models[name]
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",
@@ -267,10 +246,7 @@ class General:
                 name: {head: steps.to_json() for head, steps in heads.items()}
                 for name, heads in self.others.items()
             },
-            "curves": {
-                name: {key: np.round(getattr(curve, key), 5).tolist() for key in CURVE}
-                for name, curve in self.curves.items()
-            },
+            "curves": {name: curve.to_json() for name, curve in self.curves.items()},
             "residual_levels": GRID.tolist(),
             "fitted_on": self.fitted_on,
             "left_out": self.left_out,
@@ -296,7 +272,6 @@ def _to_json(model: Model) -> dict[str, Any]:
     return {"covariates": list(model.covariates), **rows}
 
 
-CURVE = ("shots", "change", "deviation")
 ARRAYS = ("centre", "scale", "shots", "coefficients", "residuals")
 
 
@@ -313,7 +288,7 @@ def _load(path: Path, modified: float) -> General:
             name: {head: Steps.from_json(steps) for head, steps in heads.items()}
             for name, heads in content.get("others", {}).items()
         }
-        curves = {name: _curve(curve) for name, curve in content.get("curves", {}).items()}
+        curves = {name: curve_from_json(curve) for name, curve in content.get("curves", {}).items()}
         space = _space(content.get("space"))
         fitted_on = _rows(content, "fitted_on", ("dataset",))
         left_out = _rows(content, "left_out", ())
@@ -341,7 +316,8 @@ def _load(path: Path, modified: float) -> General:
 
 def _from_json(regime: str, content: dict[str, Any]) -> Model:
     names = tuple(content["covariates"])
-    if REGIMES.get(without_number(regime)) != names:
+    # Earlier calibrators lack the last covariates of some regimes.
+    if not names or REGIMES.get(regime_of_model(regime), ())[: len(names)] != names:
         raise ValueError(f"regime {regime!r} with covariates {', '.join(names)} is unknown")
     arrays = {key: np.array(content[key], dtype=np.float64) for key in ARRAYS}
     P, S = len(names), len(arrays["shots"])
@@ -359,18 +335,6 @@ def _from_json(regime: str, content: dict[str, Any]) -> Model:
     if (arrays["scale"] <= 0).any() or (np.diff(arrays["residuals"]) < 0).any():
         raise ValueError(f"{regime}: a scale is not positive, or residuals do not ascend")
     return Model(names, **arrays)
-
-
-def _curve(content: dict[str, Any]) -> Curve:
-    curve = Curve(*(np.array(content[key], dtype=np.float64) for key in CURVE))
-    S = len(curve.shots)
-    shapes = curve.change.shape == (S,) and curve.deviation.shape == (S - 1,) and S > 2
-    if shapes and (curve.deviation < 0).any():
-        raise ValueError("a curve has a negative deviation")
-    if not shapes or not all(np.isfinite(getattr(curve, key)).all() for key in CURVE):
-        raise ValueError("a curve is not finite numbers for three numbers of shots or more")
-    check_shots(curve.shots)
-    return curve
 
 
 def _space(content: Any) -> dict[str, str] | None:

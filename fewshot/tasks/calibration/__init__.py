@@ -11,10 +11,11 @@ from fewshot.estimators.calibration.regimes import (
     ONE_SHOT_ALONE,
     REGIMES,
     SUPPORT_ALONE,
+    regime_of_model,
+    with_head,
     with_number,
-    without_number,
 )
-from fewshot.estimators.calibration.transferred import General
+from fewshot.estimators.calibration.transferred import General, Model
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.calibration.cells import (
@@ -25,8 +26,10 @@ from fewshot.tasks.calibration.cells import (
     halved,
 )
 from fewshot.tasks.calibration.choosing import space_of
+from fewshot.tasks.calibration.learning_curves import fit_curves
+from fewshot.tasks.calibration.nested import Ladder, nested_errors
 from fewshot.tasks.calibration.regression import fit_regime
-from fewshot.tasks.calibration.simple import learning_curves, slope_calibrators
+from fewshot.tasks.calibration.simple import slope_calibrators
 
 USUAL_WEIGHT = 0.25  # of cells with the usual number of unlabelled images among those with more
 
@@ -49,7 +52,8 @@ def fit_general(
     """
     plan = plan or CalibrationPlan()
     _check_group_number(groups)
-    return fit_calibrator(calibration_cells(groups, plan, progress), groups, plan, notes)
+    cells = calibration_cells(groups, plan, progress)
+    return fit_calibrator(cells, groups, plan, notes, nested_errors(groups, plan))
 
 
 def fit_calibrator(
@@ -57,6 +61,7 @@ def fit_calibrator(
     groups: Mapping[str, Sequence[FeatureBank]],
     plan: CalibrationPlan,
     notes: str = "",
+    ladders: Sequence[Ladder] = (),
 ) -> General:
     """Fit a calibrator on cells of several groups of data sets.
 
@@ -70,6 +75,8 @@ def fit_calibrator(
         Its weights by group; the record of the calibrator states the rest.
     notes : str
         Kept in the calibrator's file.
+    ladders : sequence of Ladder
+        As from `nested_errors`, for learning curves; those of other groups are left out.
 
     Returns
     -------
@@ -93,9 +100,11 @@ def fit_calibrator(
         if regime == ONE_SHOT_ALONE:  # a mean over tasks, not over the hard ones among them
             regime_cells = [cell for cell in regime_cells if not cell.confusable]
         if len({cell.group for cell in regime_cells}) >= 3:
-            names = REGIMES[without_number(regime)]
+            names = REGIMES[regime_of_model(regime)]
             models[regime], rows = fit_regime(names, with_more(regime, regime_cells, cells))
             left_out += rows
+        if "risk_means" in REGIMES.get(regime, ()):
+            models |= _by_head(regime, regime_cells)
     if not models:
         raise FewshotError("calibrate", "no regime has episodes from three data sets")
     of_supports = [cell for cell in cells if cell.regime in SUPPORT_ALONE and not cell.confusable]
@@ -106,12 +115,22 @@ def fit_calibrator(
     return General(
         models,
         slope_calibrators(of_supports),
-        learning_curves(of_supports),
+        fit_curves([ladder for ladder in ladders if ladder.group in groups], plan.weights),
         _shared_space(banks),
         described,
         left_out,
         notes,
     )
+
+
+def _by_head(regime: str, cells: list[Cell]) -> dict[str, Model]:
+    """A model for every head of a regime: their errors differ by more than their covariates say."""
+    models = {}
+    for head in dict.fromkeys(cell.head for cell in cells):
+        of_head = [cell for cell in cells if cell.head == head]
+        if len({cell.group for cell in of_head}) >= 3:
+            models[with_head(regime, head)], _ = fit_regime(REGIMES[regime], of_head)
+    return models
 
 
 def with_more(regime: str, cells: list[Cell], every: Sequence[Cell]) -> list[Cell]:
@@ -120,9 +139,9 @@ def with_more(regime: str, cells: list[Cell], every: Sequence[Cell]) -> list[Cel
     Few data sets have classes of that size, so that the others are added with less weight. Other
     regimes get their own cells only.
     """
-    if regime != with_number(without_number(regime), max(NUMBERS)):
+    if regime != with_number(regime_of_model(regime), max(NUMBERS)):
         return cells
-    usual = with_number(without_number(regime), USUAL_NUMBER)
+    usual = with_number(regime_of_model(regime), USUAL_NUMBER)
     shots = {cell.shots for cell in cells}
     others = [cell for cell in every if cell.regime == usual and cell.shots in shots]
     return [*cells, *(replace(cell, weight=cell.weight * USUAL_WEIGHT) for cell in others)]
@@ -161,8 +180,10 @@ def _shared_space(banks: list[FeatureBank]) -> dict[str, Any] | None:
 __all__ = [
     "CalibrationPlan",
     "Cell",
+    "Ladder",
     "calibration_cells",
     "fit_calibrator",
     "fit_general",
     "halved",
+    "nested_errors",
 ]

@@ -11,18 +11,18 @@ import fewshot
 from fewshot.estimators.auto import Auto
 from fewshot.estimators.calibration.calibrated import Steps
 from fewshot.estimators.calibration.calibrators import Offset, Slope
+from fewshot.estimators.calibration.curves import SharedCurve, TaskCurve
 from fewshot.estimators.calibration.intervals import GRID, Residuals
 from fewshot.estimators.calibration.regimes import (
     MEASURED,
     NUMBERS,
     REGIMES,
     SUPPORT_ALONE,
+    regime_of_model,
     with_number,
-    without_number,
 )
 from fewshot.estimators.calibration.transferred import (
     FORMAT,
-    Curve,
     General,
     load_general,
 )
@@ -44,9 +44,10 @@ def whole(make_model):
         {name: make_model(name) for name in REGIMES},
         {"margin": {"ncm": steps}},
         {
-            "ncm": Curve(
+            "ncm": TaskCurve(np.array([1.0, 50.0]), 0.375, 0.5, 0.125, 0.1),
+            "knn": SharedCurve(
                 np.array([1.0, 2.0, 5.0]), np.array([0.0, -0.3, -0.6]), np.array([0.1, 0.2])
-            )
+            ),
         },
         SPACE,
         [{"dataset": "birds", "images": 10}],
@@ -82,7 +83,9 @@ def test_save_and_load(whole, saved):
     steps = again.steps("margin", "ncm")
     assert steps.calibrators == [Offset(0.1), Slope(0.2, 0.9)]
     np.testing.assert_allclose(steps.residuals[1].quantiles, residuals(0.1).quantiles, atol=1e-5)
-    np.testing.assert_allclose(again.curves["ncm"].change, whole.curves["ncm"].change)
+    for head, curve in whole.curves.items():
+        assert type(again.curves[head]) is type(curve)
+        assert again.curves[head].error(0.2, 2, 9) == curve.error(0.2, 2, 9)
     assert load_general(saved) is again  # read once
     again.save(saved)
     assert json.loads(saved.read_text())["kind"] == "fewshot.calibrator"
@@ -197,8 +200,17 @@ MISTAKES = {
     ),
     "NaN in steps": put(float("nan"), "others", "margin", "ncm", "residuals", 0, 0),
     "curves in a list": put([1], "curves"),
-    "NaN in a curve": put(float("nan"), "curves", "ncm", "change", 0),
-    "shots of a curve in disorder": put([2.0, 1.0, 5.0], "curves", "ncm", "shots"),
+    "a curve that is a number": put(0.5, "curves", "ncm"),
+    "a curve in a list": put([1.0, 50.0], "curves", "ncm"),
+    "NaN in a shared curve": put(float("nan"), "curves", "knn", "change", 0),
+    "shots of a shared curve in disorder": put([2.0, 1.0, 5.0], "curves", "knn", "shots"),
+    "NaN in a curve": put(float("nan"), "curves", "ncm", "slope"),
+    "a rising curve": put(-0.5, "curves", "ncm", "level"),
+    "a curve without bounds": put(1e200, "curves", "ncm", "slope"),
+    "no level": broken(lambda c: c["curves"]["ncm"].pop("level")),
+    "text in a curve": put("steep", "curves", "ncm", "power"),
+    "shots of a curve in disorder": put([50.0, 1.0], "curves", "ncm", "shots"),
+    "three shots of a curve": put([1.0, 2.0, 50.0], "curves", "ncm", "shots"),
     "space of text": put("resnet18", "space"),
 }  # fmt: skip
 
@@ -261,7 +273,7 @@ def test_evaluate_with_a_calibrator_of_your_own(whole, saved):
 
 def test_the_one_of_the_package_serves_every_regime():
     general = load_general()
-    assert {without_number(name) for name in general.models} == set(REGIMES)
+    assert {regime_of_model(name) for name in general.models} == set(REGIMES)
     assert general.space is None and len(general.fitted_on) >= 3
     for name in set(REGIMES) - set(SUPPORT_ALONE):
         numbers = (5, 15, MEASURED) if name.endswith("prior") else (*NUMBERS, MEASURED)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fewshot
-from fewshot.estimators.calibration.regimes import REGIMES, SUPPORT_ALONE, without_number
-from fewshot.estimators.calibration.transferred import Curve, load_general
+from fewshot.estimators.calibration.regimes import REGIMES, SUPPORT_ALONE, regime_of_model
+from fewshot.estimators.calibration.transferred import load_general
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.tasks.calibration import (
@@ -53,7 +53,7 @@ def fitted(cells):
 
 
 def test_every_regime_has_a_model_that_makes_sense(fitted):
-    assert {without_number(name) for name in fitted.models} == set(REGIMES)
+    assert {regime_of_model(name) for name in fitted.models} == set(REGIMES)
     for regime, model in fitted.models.items():
         disagreeing = [i for i, name in enumerate(model.covariates, 1) if "disagree" in name]
         if disagreeing:
@@ -78,8 +78,8 @@ def test_every_regime_has_a_model_that_makes_sense(fitted):
 def test_data_sets_left_out_have_figures(fitted):
     rows = fitted.left_out
     assert {row["group"] for row in rows} == set(NAMES)
-    assert {without_number(row["regime"]) for row in rows} == set(REGIMES)
-    assert {row["head"] for row in rows} == {"ncm", "lda", "knn"}
+    assert {regime_of_model(row["regime"]) for row in rows} == set(REGIMES)
+    assert {row["head"] for row in rows} == {"ncm", "lda", "ridge", "logistic", "knn"}
     assert {row["shots"] for row in rows} == {1, 2, 4}
     for row in rows:
         assert 0 <= row["mae"] < 0.5 and 0 <= row["coverage"] <= 1
@@ -225,24 +225,3 @@ def test_a_base_class_with_one_image_is_no_obstacle():
     small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8, heads=("ncm",))
     models = fit_general(banks, small).models
     assert set(models) & set(SUPPORT_ALONE) == {"closed", "one shot"}
-
-
-def test_learning_curves(fitted):
-    assert set(fitted.curves) == {"ncm", "lda", "knn"}
-    curve = fitted.curves["ncm"]
-    assert curve.shots.tolist() == [1, 2, 4]
-    assert (np.diff(curve.change) < 0).all()  # more shots, fewer errors
-    assert (curve.deviation > 0).all()
-
-
-def test_steps_of_a_curve():
-    curve = Curve(np.array([1.0, 2.0, 8.0]), np.array([0.0, -0.5, -0.9]), np.array([0.1, 0.3]))
-    assert curve.step(1, 2) == pytest.approx((-0.5, 0.1))
-    assert curve.step(1, 8) == pytest.approx((-0.9, 0.4))
-    assert curve.step(3, 3) == pytest.approx((0, 0))
-    assert curve.step(2, 4) == pytest.approx((-0.2, 0.15))  # half of the way in log shots
-    mean, deviation = curve.step(8, 32)  # with the last slope: one more factor of four
-    assert (mean, deviation) == pytest.approx((-0.4, 0.3))
-    near, far, both = curve.step(1, 3), curve.step(3, 20), curve.step(1, 20)
-    assert np.add(near, far) == pytest.approx(both)
-    assert curve.step(8, 1000) == pytest.approx(curve.step(8, 64), rel=1)  # far out: no further

@@ -9,22 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
 from fewshot.estimators.auto import COPIES, GUESS, Auto
-from fewshot.estimators.calibration.calibrators import probit
 from fewshot.estimators.calibration.regimes import regime_of
-from fewshot.estimators.calibration.transferred import Curve, General
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
 from fewshot.progress import counted_work
 from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
-from fewshot.tasks.classification.forecast.confusion import Confusion
-from fewshot.tasks.classification.forecast.learning_curve import CurvePoint
+from fewshot.tasks.classification.forecast.confusion import Confusion, expected_confusion
+from fewshot.tasks.classification.forecast.learning_curve import (
+    MORE,
+    CurvePoint,
+    LearningCurve,
+    checked_steps,
+)
 from fewshot.tasks.classification.forecast.unlabelled import (
     FROM_SUPPORT,
     FromUnlabelled,
@@ -38,8 +40,6 @@ from fewshot.tasks.classification.forecast.warnings import (
     number_warnings,
 )
 from fewshot.tasks.engine.batches import gather
-
-MORE = (1, 5)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,10 @@ class Forecast:
         The prediction without unlabelled images, and what else is known of these; None if there
         are none. `error`, `lower` and `upper` are those with them.
     confusion : Confusion or None
-        None for heads and tasks of which it is not known.
+        Expected confusion of the classes, whose errors have the mean `error`; None if scores of the
+        head are not numbers.
+    learning_curve : LearningCurve or None
+        What `outlook` are points of, for `reach`; None for a head whose curve is not known.
     """
 
     backbone: str
@@ -79,11 +82,12 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     seen: FromUnlabelled | None = None
     confusion: Confusion | None = None
+    learning_curve: LearningCurve | None = None
 
     def row(self) -> dict[str, Any]:
-        """Its fields but the confusion, and those of `seen` if there are unlabelled images."""
-        fields = asdict(replace(self, confusion=None))
-        del fields["confusion"]
+        """Its fields without confusion and curve, with those of `seen` if there are any."""
+        fields = asdict(replace(self, confusion=None, learning_curve=None))
+        del fields["confusion"], fields["learning_curve"]
         seen = fields.pop("seen")
         return fields | (seen or {})
 
@@ -139,7 +143,13 @@ def forecast(
     seed : int
     more : sequence of int
         Further images per class to look ahead to.
+
+    Raises
+    ------
+    FewshotError
+        Numbers in `more` that are no numbers of images; base classes that cannot be used.
     """
+    more = checked_steps(more)
     support = support_of_bank(bank)
     if base is not None:
         check_base(bank, base)
@@ -173,8 +183,9 @@ def _of_head(
     reasons = list(prediction.by_reservation())
     regime = regime_of(support, head, base_classes)[0]
     on_base = regime in auto.fitted_
-    model = None if on_base else auto.general().model(regime)
+    model = None if on_base else auto.general().model(regime, head)
     seen, notes = None, list[str]()
+    confusion = expected_confusion(auto, support, head, names)
     if unlabelled is not None:
         better = sharper(calibration, unlabelled, names)
         if isinstance(better, str):
@@ -185,6 +196,7 @@ def _of_head(
             notes += number_warnings(better, calibration.base)
             numbers, reasons, model = better.numbers, list(better.reasons), better.model
             on_base = better.on_base
+            confusion = expected_confusion(better.auto, support, head, names, unlabelled)
             points = curve(calibration, unlabelled, (alone, numbers))
             seen = FromUnlabelled(
                 better.images, better.outside, better.strangers, *alone, tuple(points)
@@ -196,36 +208,22 @@ def _of_head(
     notes += calibration_warnings(model, support, calibration.base, base_classes)
     if name not in general.curves:
         notes.append("what more images would bring is not known for this head")
-    ahead = more if name in general.curves and not guess else ()
+    path = None
+    if name in general.curves and not guess:
+        shots = float(support.typical_shots)
+        path = LearningCurve(general.curves[name], shots, numbers, auto.level)
     return Forecast(
         backbone,
         name,
         *numbers,
         "base" if on_base else "datasets",
         GUESS if guess else None,
-        tuple(_curve_point(general, name, support, numbers, n, auto.level) for n in ahead),
+        () if path is None else path.points(more),
         (*image_notes, *notes),
         seen,
+        confusion,
+        learning_curve=path,
     )
-
-
-def _curve_point(
-    general: General,
-    head: str,
-    support: Support,
-    numbers: Sequence[float],
-    more: int,
-    level: float,
-) -> CurvePoint:
-    curve: Curve = general.curves[head]
-    shots = float(support.typical_shots)
-    z = float(ndtri(0.5 + level / 2))
-    change, deviation = curve.step(shots, shots + more)
-    error, lower, upper = (float(probit(value)) + change for value in numbers)
-    # The current interval and the deviation of learning curves, added in quadrature.
-    lower = error - float(np.hypot(error - lower, z * deviation))
-    upper = error + float(np.hypot(upper - error, z * deviation))
-    return CurvePoint(more, float(ndtr(error)), float(ndtr(lower)), float(ndtr(upper)))
 
 
 def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[str, Any]]:

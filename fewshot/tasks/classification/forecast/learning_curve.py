@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
+
+from fewshot.estimators.calibration.curves import Curve
+from fewshot.exceptions import expect, expect_number, expect_positive_int
+
+MORE = (1, 5, 10, 20)
+# Curves are followed to so many times the largest number of shots that they were fitted on.
+BEYOND = 2
+# Errors below were too rare to measure when curves were fitted: a few hundred images each.
+MEASURED = 0.005
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,62 @@ class CurvePoint:
     error: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Predicted error of a task after further images: the prediction now, and a curve from there.
+
+    Attributes
+    ----------
+    curve : Curve
+    shots : float
+        Images per class at hand; their harmonic mean if classes differ.
+    numbers : tuple of float
+        Predicted error now, its lower and its upper bound.
+    level : float
+        Nominal coverage of the bounds.
+    """
+
+    curve: Curve
+    shots: float
+    numbers: tuple[float, float, float]
+    level: float
+
+    @property
+    def most(self) -> int:
+        """Images per class up to which it is followed."""
+        return max(round(BEYOND * float(self.curve.shots[-1])), round(self.shots))
+
+    def points(self, more: Iterable[int]) -> tuple[CurvePoint, ...]:
+        """Predicted errors after so many further images per class, ascending.
+
+        Raises
+        ------
+        FewshotError
+            A number below 1, or that is none.
+        """
+        steps = sorted(set(checked_steps(more)))
+        if not steps:
+            return ()
+        then = self.shots + np.array(steps, dtype=np.float64)
+        bounds = self.curve.bounds(self.numbers, self.shots, then, self.level)
+        rows = zip(steps, *(values.tolist() for values in bounds), strict=True)
+        return tuple(CurvePoint(*row) for row in rows)
+
+
+def checked_steps(more: Iterable[int]) -> list[int]:
+    """Numbers of further images per class.
+
+    Raises
+    ------
+    FewshotError
+        A number below 1, or that is none.
+    """
+    steps = list(more)
+    for step in steps:
+        expect_positive_int("more", step, remedy="It counts further images of every class.")
+    return steps
 
 
 @dataclass(frozen=True)
@@ -51,3 +119,42 @@ class Target:
     most: int
     reached: bool
     note: str | None = None
+
+
+def reach(curve: LearningCurve, error: float) -> Target:
+    """Smallest numbers of images per class with which a curve and its bounds are at most `error`.
+
+    Parameters
+    ----------
+    curve : LearningCurve
+        As in ``Forecast.learning_curve``.
+    error : float
+        In (0, 1).
+
+    Raises
+    ------
+    FewshotError
+        A target that is not between 0 and 1.
+    """
+    remedy = "A share of new images, as 0.05 or 5%."
+    expect_number("target", error, 0, 1, above=True, remedy=remedy)
+    expect(error < 1, "target", f"expected a number below 1, got {error:g}", remedy)
+    at_hand = round(curve.shots)
+    more = np.arange(max(curve.most - at_hand, 0) + 1)
+    bounds = curve.curve.bounds(curve.numbers, curve.shots, curve.shots + more, curve.level)
+    images, fewest, enough = (_first(values <= error, at_hand) for values in bounds)
+    return Target(error, images, fewest, enough, curve.most, images == at_hand, _note(error))
+
+
+def _first(enough: np.typing.NDArray[np.bool_], at_hand: int) -> int | None:
+    """Images per class of the first that is enough; None if none is."""
+    return at_hand + int(enough.argmax()) if enough.any() else None
+
+
+def _note(error: float) -> str | None:
+    if error >= MEASURED:
+        return None
+    return (
+        f"errors below {100 * MEASURED:g} % were too rare where curves were measured: the numbers "
+        "of images are extrapolated"
+    )
