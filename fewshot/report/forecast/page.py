@@ -230,9 +230,9 @@ def _numbers(entry: Any) -> tuple[str, str, str]:
 
 
 def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> dict[str, Any]:
-    """The learning curve as a chart and rows, and what the target takes."""
+    """The learning curve as a chart and rows, with what the target takes."""
     points = sorted(best.outlook, key=lambda point: point.more)
-    if not points and target is None:
+    if not points:
         return {}
     counts = np.array(list(sizes.values()), dtype=float)
     shots = len(counts) / (1 / counts).sum()  # harmonic mean, as in the curve
@@ -244,38 +244,28 @@ def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> di
         if point.more > 0
     ]  # fmt: skip
     alike = counts.min() == counts.max()
+    reach = _reach(target)
     rows = [
         (step.words, f"{step.x:,.0f}" if alike else f"about {step.x:.3g}", *_numbers(step))
         for step in steps
     ]
+    words = [f"{words}: {error}, {lower} to {upper}" for words, _, error, lower, upper in rows]
+    words += [f"target {short_percent(target.error)}: {reach}"] if target and reach else []
     return {
-        "chart": charts.curve_chart(steps, target) if len(steps) > 1 else None,
+        "chart": charts.curve_chart(steps, target),
         "rows": rows,
-        "target": _target(target),
-        "words": "; ".join(f"{words}: {error}, {lower} to {upper}"
-                           for words, _, error, lower, upper in rows),
-    }  # fmt: skip
+        "reach": reach,
+        "words": "; ".join(words),
+    }
 
 
-def _target(target: Target | None) -> list[str]:
-    """Sentences on a target."""
-    if target is None:
-        return []
-    aim = short_percent(target.error)
-    note = [f"{target.note[0].upper()}{target.note[1:]}."] if target.note else []
-    if target.reached:
-        return [f"The target of {aim} is reached with the images at hand.", *note]
-    if target.images is None:
-        most = counted(target.most, "image")
-        return [f"The target of {aim} is not reached with up to {most} per class.", *note]
-    text = f"The target of {aim} takes about {counted(target.images, 'image')} per class in all"
-    fewest = "" if target.fewest is None else f"from {target.fewest:,} on it is possible"
-    enough = (
-        f"not even {target.most:,} make it sure"
-        if target.enough is None
-        else f"with {target.enough:,} it is nearly sure"
-    )
-    return [f"{text}: {', '.join(filter(None, (fewest, enough)))}.", *note]
+def _reach(target: Target | None) -> str:
+    """``23 images per class in all, 11 to 70``: what a target takes that is ahead; else empty."""
+    if target is None or target.images is None or target.reached:
+        return ""
+    fewest = "few" if target.fewest is None else f"{target.fewest:,}"
+    enough = f"more than {target.most:,}" if target.enough is None else f"{target.enough:,}"
+    return f"{counted(target.images, 'image')} per class in all, {fewest} to {enough}"
 
 
 def _unlabelled(best: Forecast) -> dict[str, Any]:
