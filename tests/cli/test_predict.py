@@ -34,7 +34,7 @@ def hues(folder, classes, images, seed=0):
 
 
 def test_words(fewshot, support):
-    done = fewshot("predict", support, *NETWORK)
+    done = fewshot("predict", support, *NETWORK, "--head", "ncm,lda")
     assert done.code == 0, done.err
     assert "90 % interval" in done.out
     assert "Take " in done.out
@@ -119,9 +119,10 @@ def test_one_class_is_refused(refusal, tmp_path, tiny_net):
 def test_damaged_image(fewshot, refusal, tmp_path, tiny_net):
     hues(tmp_path / "own", 2, 4)
     (tmp_path / "own" / "class0_0" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert "torn.png" in refusal("predict", str(tmp_path / "own"), *NETWORK)
-    done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--skip-unreadable", "--json")
-    assert [entry["path"] for entry in json.loads(done.out)["skipped"]] == ["class0_0/torn.png"]
+    assert "torn.png" in refusal("predict", str(tmp_path / "own"), *NETWORK, "--strict")
+    for passed_over in ((), ("--skip-unreadable",)):
+        done = fewshot("predict", str(tmp_path / "own"), *NETWORK, *passed_over, "--json")
+        assert [entry["path"] for entry in json.loads(done.out)["skipped"]] == ["class0_0/torn.png"]
 
 
 def banks(folder, count=3):
@@ -173,7 +174,7 @@ def test_show_describes_the_one_of_the_package(fewshot):
 def test_copies_are_told_and_leave_the_rest_of_the_answer(fewshot, tmp_path, tiny_net):
     hues(tmp_path / "own", 3, 4)
     shutil.copy(tmp_path / "own/class0_0/0.png", tmp_path / "own/class0_0/copy.png")
-    done = fewshot("predict", str(tmp_path / "own"), *NETWORK)
+    done = fewshot("predict", str(tmp_path / "own"), *NETWORK, "--head", "ncm,lda")
     words = " ".join(done.out.split())
     assert "Note: an image is a copy of others" in words
     assert "Take " in words and "more images per class" in words
@@ -328,7 +329,7 @@ def test_scores_of_the_backbones(fewshot, tmp_path):
     for name, score in TRANSFER_SCORES.items():
         expected = float(score.function(torch.from_numpy(images), torch.from_numpy(mask)))
         assert row[name] == pytest.approx(expected, rel=1e-4)
-        assert table[name].tolist() == [row[name]] * 2  # of both heads
+        assert table[name].tolist() == [row[name]] * 4  # of all heads
 
 
 def test_scores_that_are_undefined_have_a_reason(fewshot, tmp_path):
