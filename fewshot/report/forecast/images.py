@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
 from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
-from fewshot.units import rough_percent
+from fewshot.units import percent, rough_percent
 
 SHOWN = 40  # suspects of a kind
 SHOWN_LABELS = 200
@@ -67,7 +67,10 @@ class SuspectGroup(NamedTuple):
 
 
 class NextCard(NamedTuple):
-    """An image to label, with numbers as text; `shown` is its file without the common folder."""
+    """An image to label, with numbers as text; `shown` is its file without the common folder.
+
+    `gain` is in percentage points.
+    """
 
     file: str
     shown: str
@@ -171,8 +174,8 @@ def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> 
             name_of(entry.file.removeprefix(folder), pictures),
             entry.likely,
             rough_percent(entry.probability),
-            rough_percent(entry.error),
-            f"{100 * entry.gain:.2g}",
+            f"{percent(entry.error)} %",  # one label changes little
+            f"{100 * entry.gain:.2f}",
             Picture(pictures.of_other(entry.file), entry.file) if pictures.any else None,
         )
         for entry in listed

@@ -243,12 +243,9 @@ def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> di
         for point in points
         if point.more > 0
     ]  # fmt: skip
-    alike = counts.min() == counts.max()
+    about = "" if counts.min() == counts.max() else "about "
     reach = _reach(target)
-    rows = [
-        (step.words, f"{step.x:,.0f}" if alike else f"about {step.x:.3g}", *_numbers(step))
-        for step in steps
-    ]
+    rows = [(step.words, f"{about}{step.x:,.0f}", *_numbers(step)) for step in steps]
     words = [f"{words}: {error}, {lower} to {upper}" for words, _, error, lower, upper in rows]
     words += [f"target {short_percent(target.error)}: {reach}"] if target and reach else []
     return {
