@@ -5,11 +5,11 @@ Pure functions on batches of episodes. The share of class c near an image x is
 ``p_c(x) ~ GP(1 / N, S k(x, x'))``, ``k(x, x') = exp(-|x - x'|^2 / (2 LENGTH s))``,
 
 with s the mean squared distance between the images of an episode and S the variance of a class
-indicator. Shots are observations of it with noise. An image is decided for the class of the largest
-mean, so that the expected share of wrong decisions is the mean of ``1 - max_c p_c``. A label changes
-the means around its image; by how much they are expected to change does not depend on what the
-label will be, so that the value of a whole list of images has a closed form before any of them is
-labelled:
+indicator. Shots are observations of it with noise. An image is decided for the class of the
+largest mean, so that the expected share of wrong decisions is the mean of ``1 - max_c p_c``. A
+label changes the means around its image; by how much they are expected to change does not depend
+on what the label will be, so that the value of a whole list of images has a closed form before any
+of them is labelled:
 
 ``value = mean_j E[max(m_j + s_j Z, 0) - m_j]``, with m_j the difference of the two largest means of
 image j and s_j^2 the variance that the labels of the list explain of it. This is the knowledge
@@ -80,7 +80,7 @@ def class_process(images: Images) -> ClassProcess:
         L = N K shots, U unlabelled images.
     """
     features, present = images.all()
-    E, N, K = images.shot_mask.shape
+    _, N, K = images.shot_mask.shape
     L = N * K
     weight = present.to(features)
     number = weight.sum(1, keepdim=True)
@@ -151,10 +151,10 @@ def greedy_choice(
     U = covariance.shape[1]
     among = process.distances[..., -U:]
     explained = torch.zeros_like(margins)
-    judged = mask[:, :JUDGED]
+    judged = mask[:, :JUDGED].to(margins)
     weight = judged / judged.sum(-1, keepdim=True).clamp_min(1)
     episodes = torch.arange(len(mask), device=mask.device)
-    rows, values = [], []
+    rows, values = list[Tensor](), list[Tensor]()
     for _ in range(count):
         gains = _values(covariance, margins, explained, weight, process.deviation)
         gains = gains.masked_fill(~candidates, -math.inf)
