@@ -23,7 +23,7 @@ from common import features_of
 from fewshot.backbones import load
 from fewshot.datasets import load_dataset
 from fewshot.features import Extraction, FeatureBank, make_bank, open_or_extract
-from fewshot.tasks import CalibrationPlan, calibration_cells, fit_calibrator
+from fewshot.tasks import CalibrationPlan, calibration_cells, fit_calibrator, nested_errors
 
 LITE0, LITE0_64, MOBILENET = "efficientnet_lite0", "efficientnet_lite0_64px", "mobilenet_v2"
 # Group of images: sets of it, each with the backbones that see it.
@@ -58,12 +58,13 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
 WEIGHTS = {"caltech101": 3.0, "flowers": 3.0, "imagenet": 3.0, "photographs": 3.0}
 NOTES = (
     "General-purpose calibrator. Twelve groups of images, each under one to four backbones. A "
-    "group weighs the same whatever its size, photographs three times as much as drawings, "
-    "glyphs, icons and scans, as most images of users are photographs, some of them poor. Half of"
-    " the classes of a bank, at random, give the episodes, of random and of confusable classes; "
-    "the others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 "
-    "and 50 per class, or the queries, with uneven shares and strangers. left_out: 5-way figures,"
-    " random classes, on groups that were left out of the fit. Made by "
+    "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
+    "icons and scans, as most images of users are photographs, some of them poor. Half of the "
+    "classes of a bank, at random, give the episodes, of random and of confusable classes; the "
+    "others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 and 50 "
+    "per class, or the queries, with uneven shares and strangers. Learning curves: nested supports "
+    "of all classes. left_out: 5-way figures, random classes, on groups that were left out of the "
+    "fit. Made by "
     "benchmarks/general_calibrator.py."
 )
 
@@ -150,12 +151,14 @@ def fit(
     weights = {group: weight for group, weight in WEIGHTS.items() if group in groups}
     plan = CalibrationPlan(episodes=episodes, weights=weights)
     cells = calibration_cells(groups, plan, lambda text: print(text, file=sys.stderr, flush=True))
-    fit_calibrator(cells, groups, plan, NOTES).save(output)
+    ladders = nested_errors(groups, plan)
+    fit_calibrator(cells, groups, plan, NOTES, ladders).save(output)
     for group in without:
         others = {name: banks for name, banks in groups.items() if name != group}
         kept = replace(plan, weights={name: w for name, w in weights.items() if name != group})
         file = output.with_suffix(f".without_{group}.json")
-        fit_calibrator(cells, others, kept, f"Fitted without {group}. {NOTES}").save(file)
+        notes = f"Fitted without {group}. {NOTES}"
+        fit_calibrator(cells, others, kept, notes, ladders).save(file)
 
 
 if __name__ == "__main__":

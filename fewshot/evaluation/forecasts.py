@@ -34,7 +34,7 @@ from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
-from fewshot.tasks.classification.forecast.learning_curve import Target, reach
+from fewshot.tasks.classification.forecast.learning_curve import Target
 from fewshot.tasks.classification.forecast.next_labels import NEXT, NextLabel, next_labels
 from fewshot.tasks.classification.forecast.suspects import Suspect, suspects
 
@@ -250,7 +250,7 @@ class Forecasts:
         """
         check_share("target", error)
         curve = self.best.learning_curve
-        return None if curve is None else reach(curve, error)
+        return None if curve is None else curve.reach(error)
 
     @property
     def confusion(self) -> pd.DataFrame:

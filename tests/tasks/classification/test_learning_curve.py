@@ -15,7 +15,6 @@ from fewshot.tasks.classification.forecast.learning_curve import (
     CurvePoint,
     LearningCurve,
     Target,
-    reach,
 )
 
 TASK = TaskCurve(np.array([1.0, 50.0]), 0.375, 0.5, 0.15, 0.1)
@@ -45,7 +44,7 @@ numbers = st.tuples(*[st.floats(0.001, 0.9)] * 3).map(sorted).map(lambda v: (v[1
        st.floats(0.001, 0.9))  # fmt: skip
 def test_targets_are_those_of_a_scan(curve, shots, now, error):
     at = path(curve, shots, now)
-    target = reach(at, error)
+    target = at.reach(error)
     assert target.images == scanned(at, error, "error")
     assert target.fewest == scanned(at, error, "lower")
     assert target.enough == scanned(at, error, "upper")
@@ -54,7 +53,7 @@ def test_targets_are_those_of_a_scan(curve, shots, now, error):
 
 @given(numbers, st.floats(0.001, 0.9), st.floats(0.001, 0.9))
 def test_smaller_errors_take_more_images(now, a, b):
-    small, large = (reach(path(numbers=now), error) for error in sorted((a, b)))
+    small, large = (path(numbers=now).reach(error) for error in sorted((a, b)))
     for name in ("images", "fewest", "enough"):
         if getattr(small, name) is not None:
             assert getattr(large, name) <= getattr(small, name)
@@ -64,29 +63,29 @@ def test_smaller_errors_take_more_images(now, a, b):
 
 
 def test_reached_and_out_of_reach():
-    assert reach(path(), 0.4) == Target(0.4, 5, 5, 5, 100, True)
-    far = reach(path(numbers=(0.6, 0.5, 0.7)), 0.05)
+    assert path().reach(0.4) == Target(0.4, 5, 5, 5, 100, True)
+    far = path(numbers=(0.6, 0.5, 0.7)).reach(0.05)
     assert (far.images, far.enough, far.most, far.reached) == (None, None, 100, False)
-    usual = reach(path(), 0.15)
+    usual = path().reach(0.15)
     assert usual.fewest == 5 < usual.images < usual.enough
     assert usual.note is None and not usual.reached
 
 
 def test_more_images_than_the_curve_is_followed_to():
-    target = reach(path(shots=300.0), 0.05)
+    target = path(shots=300.0).reach(0.05)
     assert (target.images, target.most) == (None, 300)
 
 
 def test_an_error_too_small_to_be_measured_is_said():
-    note = reach(path(), 0.001).note
+    note = path().reach(0.001).note
     assert note is not None and "0.5 %" in note and "\n" not in note
-    assert reach(path(), 0.005).note is None
+    assert path().reach(0.005).note is None
 
 
 @pytest.mark.parametrize("error", [0, 1, -0.1, 1.5, float("nan"), "5%", None, True])
 def test_what_is_no_target(error):
     with pytest.raises(FewshotError, match="target: expected a number") as caught:
-        reach(path(), error)
+        path().reach(error)
     assert "\n" not in str(caught.value)
 
 

@@ -68,7 +68,7 @@ class Forecast:
         Expected confusion of the classes, whose errors have the mean `error`; None if scores of the
         head are not numbers.
     learning_curve : LearningCurve or None
-        What `outlook` are points of, for `reach`; None for a head whose curve is not known.
+        What `outlook` are points of, also for targets; None for a head whose curve is not known.
     """
 
     backbone: str

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewshot.estimators.calibration.curves import Curve
 from fewshot.exceptions import expect, expect_number, expect_positive_int
@@ -15,6 +16,10 @@ MORE = (1, 5, 10, 20)
 BEYOND = 2
 # Errors below were too rare to measure when curves were fitted: a few hundred images each.
 MEASURED = 0.005
+TOO_SMALL = (
+    f"errors below {100 * MEASURED:g} % were too rare where curves were measured: the numbers of "
+    "images are extrapolated"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,37 @@ class CurvePoint:
     error: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """How many images per class an error takes.
+
+    Attributes
+    ----------
+    error : float
+        What is aimed at, in (0, 1).
+    images : int or None
+        Images per class in all, those at hand included; None where the curve does not get there
+        within `most`.
+    fewest, enough : int or None
+        The same of the lower and of the upper bound of the curve: from `fewest` on the target is
+        possible, with `enough` it is nearly sure. None where that bound does not get there.
+    most : int
+        Images per class up to which the curve was followed.
+    reached : bool
+        Whether the images at hand are enough already.
+    note : str or None
+        What the number cannot say, as of a target below what the interval can tell from nothing.
+    """
+
+    error: float
+    images: int | None
+    fewest: int | None
+    enough: int | None
+    most: int
+    reached: bool
+    note: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +111,24 @@ class LearningCurve:
         rows = zip(steps, *(values.tolist() for values in bounds), strict=True)
         return tuple(CurvePoint(*row) for row in rows)
 
+    def reach(self, error: float) -> Target:
+        """Smallest numbers of images per class with which error and bounds are at most `error`.
+
+        Raises
+        ------
+        FewshotError
+            A target that is not between 0 and 1.
+        """
+        remedy = "A share of new images, as 0.05 or 5%."
+        expect_number("target", error, 0, 1, above=True, remedy=remedy)
+        expect(error < 1, "target", f"expected a number below 1, got {error:g}", remedy)
+        at_hand = round(self.shots)
+        more = np.arange(max(self.most - at_hand, 0) + 1)
+        bounds = self.curve.bounds(self.numbers, self.shots, self.shots + more, self.level)
+        images, fewest, enough = (_first(values <= error, at_hand) for values in bounds)
+        note = None if error >= MEASURED else TOO_SMALL
+        return Target(error, images, fewest, enough, self.most, images == at_hand, note)
+
 
 def checked_steps(more: Iterable[int]) -> list[int]:
     """Numbers of further images per class.
@@ -90,71 +144,6 @@ def checked_steps(more: Iterable[int]) -> list[int]:
     return steps
 
 
-@dataclass(frozen=True)
-class Target:
-    """How many images per class an error takes.
-
-    Attributes
-    ----------
-    error : float
-        What is aimed at, in (0, 1).
-    images : int or None
-        Images per class in all, those at hand included; None where the curve does not get there
-        within `most`.
-    fewest, enough : int or None
-        The same of the lower and of the upper bound of the curve: from `fewest` on the target is
-        possible, with `enough` it is nearly sure. None where that bound does not get there.
-    most : int
-        Images per class up to which the curve was followed.
-    reached : bool
-        Whether the images at hand are enough already.
-    note : str or None
-        What the number cannot say, as of a target below what the interval can tell from nothing.
-    """
-
-    error: float
-    images: int | None
-    fewest: int | None
-    enough: int | None
-    most: int
-    reached: bool
-    note: str | None = None
-
-
-def reach(curve: LearningCurve, error: float) -> Target:
-    """Smallest numbers of images per class with which a curve and its bounds are at most `error`.
-
-    Parameters
-    ----------
-    curve : LearningCurve
-        As in ``Forecast.learning_curve``.
-    error : float
-        In (0, 1).
-
-    Raises
-    ------
-    FewshotError
-        A target that is not between 0 and 1.
-    """
-    remedy = "A share of new images, as 0.05 or 5%."
-    expect_number("target", error, 0, 1, above=True, remedy=remedy)
-    expect(error < 1, "target", f"expected a number below 1, got {error:g}", remedy)
-    at_hand = round(curve.shots)
-    more = np.arange(max(curve.most - at_hand, 0) + 1)
-    bounds = curve.curve.bounds(curve.numbers, curve.shots, curve.shots + more, curve.level)
-    images, fewest, enough = (_first(values <= error, at_hand) for values in bounds)
-    return Target(error, images, fewest, enough, curve.most, images == at_hand, _note(error))
-
-
-def _first(enough: np.typing.NDArray[np.bool_], at_hand: int) -> int | None:
+def _first(enough: NDArray, at_hand: int) -> int | None:
     """Images per class of the first that is enough; None if none is."""
     return at_hand + int(enough.argmax()) if enough.any() else None
-
-
-def _note(error: float) -> str | None:
-    if error >= MEASURED:
-        return None
-    return (
-        f"errors below {100 * MEASURED:g} % were too rare where curves were measured: the numbers "
-        "of images are extrapolated"
-    )
