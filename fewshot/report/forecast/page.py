@@ -31,7 +31,7 @@ from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import Target
-from fewshot.units import counted, rough_percent, short_percent
+from fewshot.units import counted, percent, rough_percent, short_percent
 
 STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
           "forecast/page.css")  # fmt: skip
@@ -131,6 +131,7 @@ def forecast_page(
             folder=folder,
             labelled_images=len(labels),
             error_now=rough_percent(best.error),
+            error_decimal=percent(best.error),
             sections={key: SECTIONS[key] for key, value in contents.items() if value},
             css=Markup(css),
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),

@@ -80,7 +80,7 @@ def make_task(classes, shots=5, *, files=None, broken=()):
     )
     bank.info.update({"feature": "pooled", "causes": {"backbone": {"weights": WEIGHTS}}})
     suspects = [
-        Suspect(paths[0], classes[0], "copy", "the same file", None, paths[shots]),
+        Suspect(paths[0], classes[0], "copy", "the picture of 5.jpg", None, paths[shots]),
         Suspect(paths[1], classes[0], "mislabelled", "nearer to others by 3.1", 4e-4, classes[1]),
         Suspect(paths[-1], classes[-1], "outlier", "far from the others", 0.012),
         Suspect("broken.jpg", classes[1], "unreadable", "not an image"),

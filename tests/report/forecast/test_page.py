@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import fields, replace
 from html import unescape
 from html.parser import HTMLParser
@@ -86,9 +87,10 @@ def test_says_all_of_it_in_order(whole):
         "On the line of the target: 23 images per class in all, 11 to 70.",
         "now 5 14 % 7.0 % to 28 %", "+5 10 12 % 6.0 % to 24 %",
         "12 unlabelled images", "16 % (7.0 % to 30 %)", "lda",
-        "class 0 and class 1 make", "Cannot be read", "broken.jpg", "Copies", "class 0/0.jpg",
-        "copy of class 1/5.jpg in class 1", "Perhaps of another class", "looks like class 1",
-        "chance below 0.1 %", "Unlike the rest", "chance 1.2 %", "Label these first", "1 0.jpg",
+        "class 0 and class 1 make", "Copies", "class 0/0.jpg", "class 1/5.jpg",
+        "filed under class 0 the picture of 5.jpg",
+        "Perhaps of another class", "looks like class 1", "chance below 0.1 %", "Unlike the rest",
+        "chance 1.2 %", "Cannot be read", "broken.jpg", "Label these first", "1 0.jpg",
         "likely class 0 (50 %)", "10 9.jpg", "roll/new/0.jpg", "The most doubtful first", "11.jpg",
         "class 0 5", "1 unlabelled image is a shot", "few images", "lda : a guess",
         "roll/other.jpg : could not be read", fewshot.__version__,
@@ -177,11 +179,11 @@ def test_file_names_that_are_not_utf8_have_thumbnails(task, tmp_path):
 
 
 def test_features_have_no_pictures(ten):
-    numbers = [Suspect("3", "class 0", "copy", "the same", None, "17")]
+    numbers = [Suspect("3", "class 0", "copy", "as row 17", None, "17")]
     following = [NextLabel("4", 4, "class 1", 0.5, 0.1, 0.01)]
     page = page_of(ten, labelled=None, others=(), suspects=numbers, next_labels=following)
     assert "<img" not in page
-    assert "row 3 filed under class 0 , copy of row 17" in words_of(page)
+    assert "row 3 filed under class 0 as row 17" in words_of(page)
     assert "1 row 4 likely" in words_of(page)
     assert 'class="thumb' not in page
 
@@ -210,7 +212,7 @@ def test_only_what_is_known_has_a_section(forecast_row):
 
 
 def test_every_kind_of_suspect_has_words_of_its_own(ten):
-    suspects = [Suspect(f"{kind}.jpg", "class 1", kind, "why", 0.02) for kind in reversed(KINDS)]
+    suspects = [Suspect(f"{kind}.jpg", "class 1", kind, "why", 0.02) for kind in KINDS]
     suspects += [Suspect("x.jpg", "class 1", "odd", "a kind to come")]
     page = page_of(ten, suspects=suspects)
     section = page[page.index('<h2 id="suspects"') : page.index('<h2 id="next"')]
@@ -275,6 +277,26 @@ def test_no_error_is_no_pair(ten):
     sure = Confusion(tuple(ten[0].sizes), np.eye(10))
     page = page_of(ten, rows=with_best(ten, confusion=sure))
     assert "No two classes are expected to be confused." in page
+
+
+def test_of_a_prediction(photos, tiny_net, tmp_path):
+    first, second = (sorted(Path("photos").rglob("*.png"))[i] for i in (0, -1))
+    shutil.copy(first, second.with_name("repeated.png"))
+    (first.parent / "broken.png").write_text("no image")
+    forecasts = fewshot.predict(
+        "photos", backbone="callable:tiny_net:network", size=16, query=str(second.parent),
+        head=["ncm", "lda"], on_error="skip", target=0.05,
+    )  # fmt: skip
+    forecasts.page(tmp_path / "page.html", fail_above=0.25)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    words = words_of(page)
+    assert forecasts.answer.headline in words
+    assert "fails above 25 %" in words
+    section = page[page.index('<h2 id="suspects"') : page.index('<h2 id="labels"')]
+    assert "broken.png" in section
+    assert "repeated.png" in section
+    assert len(IMAGE.findall(section)) >= 2
+    assert page.count('class="thumb small"') == len(forecasts.label())
 
 
 def test_written_whole_or_not_at_all(tmp_path, whole):
