@@ -310,7 +310,7 @@ def test_other_tasks(data, workplace):
 def test_forecasts(photos, tiny_net, workplace):
     forecast = fewshot.predict("photos", backbone="callable:tiny_net:network", size=16)
     assert {"backbone", "head", "error", "lower", "upper"} <= set(forecast.table)
-    assert len(forecast.table) == 2
+    assert len(forecast.table) == 4
     assert forecast.best.error == forecast.table["error"].min()
     assert set(forecast.curve) == {"backbone", "head", "more", "error", "lower", "upper"}
     labels = forecast.label("photos/class_0")

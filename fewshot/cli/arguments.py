@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from fewshot.exceptions import FewshotError, UnknownNameError
+from fewshot.exceptions import FewshotError, UnknownNameError, shown
+
+SHARE = re.compile(r"(?P<number>(\d+\.?\d*|\.\d+))\s*(?P<percent>%)?", re.ASCII)
 
 
 def is_override(word: str) -> bool:
@@ -46,6 +49,30 @@ def reworded(
     for run, here in words.items():
         texts = [text.replace(run, here) for text in texts]
     return FewshotError(*texts)
+
+
+def share_of(argument: str, text: str) -> float:
+    """A share as people write it, ``5%``, ``5 %`` or ``0.05``: above 0 and below 1.
+
+    Raises
+    ------
+    FewshotError
+        No number, or one out of this range.
+
+    Examples
+    --------
+    >>> share_of("--target", "5%"), share_of("--target", "2.5 %"), share_of("--target", "0.05")
+    (0.05, 0.025, 0.05)
+    """
+    match = SHARE.fullmatch(text.strip())
+    value = float(match["number"]) / (100 if match["percent"] else 1) if match else 0.0
+    if 0 < value < 1:
+        return value
+    remedy = "Write 5% or 0.05 for five of a hundred."
+    if match and not match["percent"] and 1 <= value < 100:
+        remedy = f"Did you mean {text.strip()}%?"
+    problem = f"expected a share above 0 and below 100 %, got {shown(text)}"
+    raise FewshotError(argument, problem, remedy)
 
 
 class Parser(argparse.ArgumentParser):

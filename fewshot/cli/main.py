@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -85,14 +86,17 @@ Settings you may want
   fewshot --cfg job         prints every setting, its value and what it means
   fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
 
-Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given,
-129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 3 a predicted error above
+the limit of `fewshot predict --fail-above`, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files and classes may have characters that the terminal has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with signals.stopping():
         try:
             with whole_command(next((a for a in arguments[:1] if a in COMMANDS), "run")):

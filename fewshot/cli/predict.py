@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser, reworded
-from fewshot.exceptions import FewshotError
+from fewshot.cli.arguments import Parser, reworded, share_of
+from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts
@@ -19,21 +20,32 @@ if TYPE_CHECKING:
 # Arguments of `fewshot.predict` that are options here.
 OPTIONS = (
     "backbone", "head", "base", "unlabelled", "query", "calibrator", "level", "device", "weights",
-    "size",
+    "size", "target", "more",
 )  # fmt: skip
+# Arguments of `fewshot.predict` and of what it calls that have another name here.
+NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next"}
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
-                     "skip_unreadable")  # fmt: skip
+                     "skip_unreadable", "strict", "target", "more", "fail_above", "page",
+                     "next")  # fmt: skip
+ABOVE = 3  # exit code where the predicted error is above --fail-above
 SETTING = re.compile(r"(dataset|backbone|segmentation)\.[\w.]+=.*", re.DOTALL)
-EPILOG = """\
+DESCRIPTION = """\
+Predict the error of a classifier fitted on a few labelled images: a folder with one sub-folder per
+class. No validation set is needed. The first line is the answer; what follows is what it rests on,
+what to do next, and which images to look at.
+
 examples:
   fewshot predict my_images
-  fewshot predict my_images --backbone efficientnet_lite0,dinov2_vits14 --head ncm,lda
-  fewshot predict my_images --backbone efficientnet_lite0,resnet18 --scores
-  fewshot predict my_images --base other_labelled_classes
-  fewshot predict my_images --unlabelled camera_roll
-  fewshot predict my_scenes --task segmentation
+  fewshot predict my_images --target 5% --page forecast.html
+  fewshot predict my_images --unlabelled camera_roll --next 20
   fewshot predict my_images --query to_label --output labels.csv
+  fewshot predict my_images --backbone efficientnet_lite0,dinov2_vits14 --head ncm,lda
+  fewshot predict my_images --fail-above 15% --json > forecast.json
+  fewshot predict my_scenes --task segmentation
+"""
+EPILOG = """\
+exit codes: 0 done, 2 a mistake in what was given, 3 the predicted error is above --fail-above.
 """
 
 
@@ -46,21 +58,26 @@ def main(argv: Sequence[str]) -> int:
         return _predict(arguments)
     except FewshotError as error:
         # Replace settings of a run by the arguments of this command.
-        words = {"set dataset.on_error=skip": "give --skip-unreadable", "dataset.root": "DIR"}
+        skip = ", or leave out --strict" if arguments.strict else ""
+        words = {", or set dataset.on_error=skip": skip, "dataset.root": "DIR"}
         words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
         words |= {" or features.batch_size": ""}
         here = reworded(error, {}, words)
         argument = here.argument.removeprefix("segmentation.")
         if argument in OPTIONS:
             argument = f"--{argument}"
-        elif argument == "images":
-            argument = "DIR"
+        argument = NAMES.get(argument, argument)
         raise FewshotError(argument, here.problem, here.remedy) from None
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    from fewshot import __version__
+    from fewshot.evaluation.forecasts import page_target
     from fewshot.evaluation.notices import OnTerminal
-    from fewshot.evaluation.predict import HEADS, predict
+    from fewshot.evaluation.predict import HEADS, MORE, predict
+    from fewshot.report.aligned import terminal_width
+    from fewshot.report.forecast.text import scores_text
+    from fewshot.report.wording import plain
     from fewshot.tasks import task_named
 
     task = task_named(arguments.task)
@@ -70,8 +87,13 @@ def _predict(arguments: argparse.Namespace) -> int:
         return _predict_for(task, arguments)
     if arguments.settings:
         raise FewshotError(arguments.settings[0], f"{task.name} takes options, and no settings")
-    if arguments.size is not None and not arguments.size.isdecimal():
-        raise FewshotError("--size", f"expected a number of pixels, got {arguments.size!r}")
+    limit = _share("--fail-above", arguments.fail_above)
+    page = None if arguments.page is None else page_target("--page", arguments.page)
+    if page is not None and arguments.output and page.resolve() == Path(arguments.output).resolve():
+        raise FewshotError("--page", "expected another file than --output, got the same")
+    strict = arguments.strict
+    expect(not (strict and arguments.skip_unreadable), "--strict",
+           "expected it or --skip-unreadable, got both")  # fmt: skip
     forecasts = predict(
         arguments.support,
         backbone=_names(arguments.backbone),
@@ -79,33 +101,50 @@ def _predict(arguments: argparse.Namespace) -> int:
         base=arguments.base,
         unlabelled=arguments.unlabelled,
         query=arguments.query,
+        target=_share("--target", arguments.target),
+        more=MORE if arguments.more is None else _integers("--more", arguments.more),
+        next_labels=None if arguments.next is None else _integer("--next", arguments.next),
         calibrator=arguments.calibrator,
         level=arguments.level,
-        on_error="skip" if arguments.skip_unreadable else "raise",
+        on_error="raise" if strict else "skip",
         device=arguments.device,
         weights=arguments.weights,
-        size=None if arguments.size is None else int(arguments.size),
+        size=None if arguments.size is None else _integer("--size", arguments.size, "of pixels"),
         notices=OnTerminal(),
     )
     labels = forecasts.labels() if arguments.query else []
+    written = []
     if arguments.output and labels:
         _write_labels(Path(arguments.output), labels)
+        written.append(f"Labels: {plain(arguments.output)}")
+    if page is not None:
+        forecasts.page(page, limit)
+        written.append(f"Page: {plain(arguments.page)}")
     if arguments.json:
-        print(json.dumps(_as_json(forecasts, labels), indent=2, ensure_ascii=False))
-        return 0
-    from fewshot.report.forecast.text import outlook_text, scores_text
+        _print_json({"fewshot": __version__, **forecasts.as_json(labels)})
+    else:
+        scores = [scores_text(forecasts.scores, terminal_width())] if arguments.scores else []
+        words = [forecasts.text(labels), *scores, *(["\n".join(written)] if written else [])]
+        print("\n\n".join(words))
+    return _checked(forecasts, limit)
 
-    names = list(dict.fromkeys(str(image["path"]) for image in forecasts.skipped))
+
+def _checked(forecasts: Forecasts, limit: float | None) -> int:
+    """The exit code; a line on standard error where the predicted error is above the limit."""
+    from fewshot.report.forecast.answer import combination
+    from fewshot.units import rough_percent, short_percent
+
+    best = forecasts.best
+    if limit is None or best.error <= limit:
+        return 0
+    interval = f"{rough_percent(best.lower)} to {rough_percent(best.upper)}"
     print(
-        outlook_text(
-            forecasts.rows, forecasts.sizes, arguments.level, labels, names, forecasts.notes
-        )
+        f"fewshot: predicted error {rough_percent(best.error)} "
+        f"({short_percent(forecasts.level)} interval {interval}) of {combination(best)} is above "
+        f"{short_percent(limit)}, the limit of --fail-above.",
+        file=sys.stderr,
     )
-    if arguments.scores:
-        print(f"\n{scores_text(forecasts.scores)}")
-    if arguments.output and labels:
-        print(f"\nLabels: {arguments.output}")
-    return 0
+    return ABOVE
 
 
 def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
@@ -131,8 +170,7 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
         **heads,
     )
     if arguments.json:
-        content = {"fewshot": __version__, **forecasts.as_json()}
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        _print_json({"fewshot": __version__, **forecasts.as_json()})
     else:
         print(forecasts)
     return 0
@@ -141,59 +179,55 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fewshot predict",
-        description="Predict the error of a classifier fitted on a few labelled images: a folder "
-        "with one sub-folder per class. No validation set is needed.",
+        usage="fewshot predict DIR [OPTIONS]",
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "support",
-        metavar="DIR",
+    add = parser.add_argument
+    add("support", metavar="DIR",
         help="one sub-folder of images per class; or a .npz file of features and labels, which "
-        "get unit length as those of images do",
-    )
-    parser.add_argument(
-        "--task", default="classification", metavar="NAME",
-        help="segmentation: the mean IoU, from images/ and masks/ (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "-b", "--backbone", metavar="NAMES", default="efficientnet_lite0",
+        "get unit length as those of images do")  # fmt: skip
+    add("--target", metavar="ERROR",
+        help="how many images per class this error takes, as 5%% or 0.05")  # fmt: skip
+    add("--fail-above", metavar="ERROR",
+        help="exit with code 3 if the predicted error is above it, as 15%%")  # fmt: skip
+    add("--page", metavar="FILE", help="write it all as an HTML page, with the images")
+    add("--json", action="store_true", help="print JSON instead of words")
+    add("-b", "--backbone", metavar="NAMES", default="efficientnet_lite0",
         help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
         "torchvision:MODEL/PRETRAINED, open_clip:MODEL/PRETRAINED, resnet12:FILE, "
-        "callable:MODULE:FUNCTION (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--head", metavar="NAMES",
-        help="one or more, with commas; `fewshot list heads` (default: ncm,lda; of segmentation "
-        "pixel_lda,prototype)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--unlabelled", nargs="+", action="extend", metavar="PATH",
+        "callable:MODULE:FUNCTION (default: %(default)s)")  # fmt: skip
+    add("--head", metavar="NAMES",
+        help="one or more, with commas; `fewshot list heads` (default: ncm,lda,ridge,logistic; of "
+        "segmentation pixel_lda,prototype)")  # fmt: skip
+    add("--more", metavar="N,N,...",
+        help="further images per class to look ahead to (default: 1,5,10,20)")  # fmt: skip
+    add("--unlabelled", nargs="+", action="extend", metavar="PATH",
         help="images without labels, or folders of them at any depth, most of them of these "
-        "classes: a much sharper prediction, beside the one from DIR alone; with features, a "
-        "file of features",
-    )  # fmt: skip
-    parser.add_argument(
-        "--query", nargs="+", action="extend", metavar="PATH",
-        help="images or folders to label; they count as --unlabelled too",
-    )  # fmt: skip
-    parser.add_argument("--output", metavar="FILE", help="write the labels as CSV")
-    parser.add_argument(
-        "--base", metavar="DIR",
-        help="other classes with labels, of the same kind of images: a sharper prediction",
-    )  # fmt: skip
-    parser.add_argument("--calibrator", metavar="FILE", help="JSON of `fewshot calibrate`")
-    parser.add_argument("--level", type=float, default=0.9, help="of the interval (%(default)s)")
-    parser.add_argument("--skip-unreadable", action="store_true", help="pass over bad images")
-    parser.add_argument("--weights", metavar="DIR", help="where weights are looked for first")
-    parser.add_argument("--size", metavar="PIXELS", help="input of the network")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")
-    parser.add_argument(
-        "--scores", action="store_true",
+        "classes: a much sharper prediction, beside the one from DIR alone, and a list of those to "
+        "label next; with features, a file of features")  # fmt: skip
+    add("--next", metavar="N", help="length of that list (default: 10)")
+    add("--query", nargs="+", action="extend", metavar="PATH",
+        help="images or folders to label; they count as --unlabelled too")  # fmt: skip
+    add("--output", metavar="FILE", help="write the labels as CSV")
+    add("--base", metavar="DIR",
+        help="other classes with labels, of the same kind of images: a sharper "
+        "prediction")  # fmt: skip
+    add("--scores", action="store_true",
         help="also print LogME, H-score, TransRate and GBC of every backbone, published criteria "
-        "for choosing one; --json always has them",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON instead of words")
+        "for choosing one; --json always has them")  # fmt: skip
+    add("--calibrator", metavar="FILE", help="JSON of `fewshot calibrate`")
+    add("--level", type=float, default=0.9, help="of the interval (default: %(default)s)")
+    add("--strict", action="store_true",
+        help="stop at images that cannot be read, instead of passing over them")  # fmt: skip
+    add("--skip-unreadable", action="store_true", help=argparse.SUPPRESS)  # the default
+    add("--weights", metavar="DIR", help="where weights are looked for first")
+    add("--size", metavar="PIXELS", help="input of the network")
+    add("--device", default="auto", help="auto, cpu, cuda ... (default: %(default)s)")
+    add("--task", default="classification", metavar="NAME",
+        help="segmentation: the mean IoU, from images/ and masks/ (default: "
+        "%(default)s)")  # fmt: skip
     return parser
 
 
@@ -201,23 +235,33 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def _share(option: str, text: str | None) -> float | None:
+    return None if text is None else share_of(option, text)
+
+
+def _integers(option: str, text: str) -> list[int]:
+    return [_integer(option, part.strip()) for part in text.split(",")]
+
+
+def _integer(option: str, text: str, of: str = "") -> int:
+    """A positive integer; `of` says what it is a number of."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
+        kind = f"a number {of}" if of else "a positive integer"
+        raise FewshotError(option, f"expected {kind}, got {text!r}")
+    return int(text)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    """Print JSON, with escapes where standard output has no such characters."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    print(text)
+
+
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:
     from fewshot.report.text.csv_cells import write_csv
 
     write_csv("--output", target, ["file", "label", "runner_up", "lead"], labels)
-
-
-def _as_json(forecasts: Forecasts, labels: list[dict[str, Any]]) -> dict[str, Any]:
-    from fewshot import __version__
-
-    best = forecasts.best
-    return {
-        "fewshot": __version__,
-        "images": forecasts.sizes,
-        "skipped": forecasts.skipped,
-        **({"notes": list(forecasts.notes)} if best.seen else {}),
-        "best": {"backbone": best.backbone, "head": best.head},
-        "forecasts": [row.row() for row in forecasts.rows],
-        "scores": [entry.row() for entry in forecasts.scores],
-        "labels": labels,
-    }

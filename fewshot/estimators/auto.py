@@ -46,10 +46,10 @@ from fewshot.heads.base import Head, Support
 from fewshot.statistics.populations import LEVELS
 
 SOURCES = ("auto", "base", "datasets")
-LEARNED_HEADS = ("ncm", "lda", "knn")  # of the calibrator in the package
+LEARNED_HEADS = ("ncm", "lda", "ridge", "logistic", "knn")  # of the calibrator in the package
 UNFAMILIAR_HEAD = (
-    "calibrated on nearest class mean, LDA and nearest neighbours on other data sets, and not on "
-    "this head"
+    "calibrated on nearest class mean, LDA, ridge and logistic regression and nearest neighbours "
+    "on other data sets, and not on this head"
 )
 NOT_LEARNED = "the calibrator was fitted without unlabelled images, which were not looked at"
 GUESS = "one shot and no base classes: the mean of other data sets, whatever the images"
@@ -149,16 +149,34 @@ class Auto(ErrorEstimator):
 
     def predict(self, support: Support, head: Head) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations, from the support alone."""
-        if getattr(self, "deferred_", False):
-            self._calibrate(self.base_)
-            self.deferred_ = False
-        return self._predict(support, head, None)
+        return self._predict(support, head, None)[0]
 
     def predict_with(self, support: Support, head: Head, unlabelled: Unlabelled) -> Prediction:
         """Return predicted errors (E,) with intervals and reservations."""
-        return self._predict(support, head, unlabelled)
+        return self._predict(support, head, unlabelled)[0]
 
-    def _predict(self, support: Support, head: Head, unlabelled: Unlabelled | None) -> Prediction:
+    def errors_by_class(
+        self, support: Support, head: Head, unlabelled: Unlabelled | None = None
+    ) -> Tensor:
+        """Return predicted errors (E, N) of the classes; their mean is the predicted error.
+
+        Parameters
+        ----------
+        support : Support
+        head : Head
+            Fitted on `support`.
+        unlabelled : Unlabelled, optional
+            For the errors that `predict_with` averages; without, those that `predict` does.
+        """
+        return self._predict(support, head, unlabelled)[1]
+
+    def _predict(
+        self, support: Support, head: Head, unlabelled: Unlabelled | None
+    ) -> tuple[Prediction, Tensor]:
+        """The prediction, and the errors (E, N) of the classes."""
+        if unlabelled is None and getattr(self, "deferred_", False):
+            self._calibrate(self.base_)
+            self.deferred_ = False
         regimes = np.array(regime_of(support, head, self.base_, unlabelled is not None))
         shots = np.round(support.typical_shots.double().cpu().numpy(), 6)
         numbers = np.zeros(len(shots))
@@ -166,21 +184,23 @@ class Auto(ErrorEstimator):
             per_class = unlabelled.counts.double().cpu().numpy() / support.counts.shape[1]
             numbers = _rounded(per_class, unlabelled.measured)
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
+        by_class = np.full(tuple(support.counts.shape), np.nan)
         notes: list[tuple[str, Tensor]] = []
         for name, count, number in sorted(set(zip(regimes, shots, numbers, strict=True))):
             selected = (regimes == name) & (shots == count) & (numbers == number)
             regime = str(name)
             part = _select(support, head, unlabelled, selected)
-            model = self._model(regime, float(number), part[2])
+            model = self._model(regime, head, float(number), part[2])
             if model is None:  # of an earlier calibrator
                 part = (*part[:2], None)
                 regime = regime_of(*part[:2], self.base_)[0]
-                model = self._model(regime, 0.0, None)
+                model = self._model(regime, head, 0.0, None)
                 notes.append((NOT_LEARNED, torch.from_numpy(selected)))
             assert model is not None
             evidence = _evidence(*part, self.base_)
-            x = evidence.stack(REGIMES[regime]).cpu().numpy()
-            predicted = model.predict(x, shots[selected])
+            x = evidence.stack(model.covariates).cpu().numpy()
+            by_class[selected] = model.errors_by_class(x, shots[selected])
+            predicted = by_class[selected].mean(-1)
             residuals = model.residuals_at(count)
             bounds = residuals.interval(predicted, self.level)
             bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
@@ -190,21 +210,24 @@ class Auto(ErrorEstimator):
         device = support.features.device
         values = torch.from_numpy(rows).to(device, support.features.dtype)
         notes = [(reason, episodes.to(device)) for reason, episodes in notes]
-        return Prediction(
+        prediction = Prediction(
             values[0],
             lower=values[1],
             upper=values[2],
             bands=values[3:].view(2, len(LEVELS), -1),
             **reserved([*self._reservations(support, head, regimes), *notes]),
         )
+        return prediction, torch.from_numpy(by_class).to(device, support.features.dtype)
 
-    def _model(self, regime: str, per_class: float, unlabelled: Unlabelled | None) -> Model | None:
+    def _model(
+        self, regime: str, head: Head, per_class: float, unlabelled: Unlabelled | None
+    ) -> Model | None:
         """The model fitted on base classes, else the transferred one; None if there is none."""
         fitted: Model | None = getattr(self, "fitted_", {}).get(regime)
         if fitted is not None:
             return fitted
         if unlabelled is None:
-            return self.general().model(regime)
+            return self.general().model(regime, head)
         return self.general().with_unlabelled(regime, per_class, unlabelled.measured)
 
     def calibration_label(self) -> str:
@@ -263,14 +286,15 @@ class Auto(ErrorEstimator):
         # Base-class episodes are balanced, so that there is one regime with and one without base
         # classes. The latter serves users who apply the saved calibrator without base classes.
         assert base.errors_by_class is not None and base.members is not None
-        rows, shots = rows_of(base)
+        rows, shots, head = rows_of(base)
         models = {}
         for regime, x in rows.items():
             if regime != list(rows)[-1] and regime not in self.general().models:
                 continue  # a user's calibrator may not have this regime
+            model = self.general().model(regime, head)
             models[regime] = refit(
-                self.general().model(regime),
-                x,
+                model,
+                model.columns(x, REGIMES[regime]),
                 shots,
                 base.errors_by_class.numpy(),
                 base.members.numpy(),
@@ -293,9 +317,10 @@ class Auto(ErrorEstimator):
         if model is not None:
             actual = [part.errors_by_class for part in parts if part.errors_by_class is not None]
             members = [part.members for part in parts if part.members is not None]
+            x = np.concatenate([piece.x for piece in pieces])
             self.fitted_[first.regime] = refit(
                 model,
-                np.concatenate([piece.x for piece in pieces]),
+                model.columns(x, REGIMES[first.regime]),
                 first.shots,
                 torch.cat(actual).numpy(),
                 torch.cat(members).numpy(),

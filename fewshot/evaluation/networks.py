@@ -26,9 +26,20 @@ class Usable:
 
     def __init__(self, names: Iterable[str], notices: Notices) -> None:
         self.names, self.notices = list(dict.fromkeys(names)), notices
+        self._failed: dict[str, FewshotError] = {}
 
-    def of(self, names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+    def of(
+        self, names: Iterable[str], make: Callable[[str], T], *, last: bool = True
+    ) -> dict[str, T]:
         """What is made of each backbone, without those for which that fails.
+
+        Parameters
+        ----------
+        names : iterable of str
+        make : callable
+        last : bool
+            Whether nothing is made of them afterwards: warnings of those that are left out come
+            then, as there is an error in their place if none is left.
 
         Raises
         ------
@@ -36,19 +47,18 @@ class Usable:
             It fails for all of them, or for another reason than the backbone.
         """
         made: dict[str, T] = {}
-        failed: dict[str, FewshotError] = {}
         for name in names:
             try:
                 made[name] = make(name)
             except FewshotError as error:
                 if len(self.names) == 1 or not error.argument.startswith("backbone"):
                     raise
-                failed[name] = error
+                self._failed[name] = error
         if not made:
-            name, first = next(iter(failed.items()))
+            name, first = next(iter(self._failed.items()))
             problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
             raise FewshotError("backbone", problem, first.remedy)
-        for name, reason in failed.items():
+        for name, reason in self._failed.items() if last else ():
             self.notices.warn(f"left out: {name}: {reason}")
         return made
 

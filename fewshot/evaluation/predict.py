@@ -1,182 +1,46 @@
-"""Forecasts of the error of heads fitted on a few labelled images, under several backbones."""
+"""Forecast the error of heads fitted on a few labelled images, under several backbones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.files import load_files
 from fewshot.estimators.auto import Auto
-from fewshot.evaluation.build import warn_left_out
+from fewshot.evaluation.forecasts import Forecasts, Sources, check_share
 from fewshot.evaluation.named import named_heads
 from fewshot.evaluation.networks import Extract, Usable, extractor
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import (
+    UnlabelledImages,
     is_features,
     labelled_bank,
     labelled_folder,
     unlabelled_features,
     unlabelled_images,
 )
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import (
+    FewshotError,
+    expect,
+    expect_choice,
+    expect_positive_int,
+    expect_repeats,
+)
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.progress import counted_work
-from fewshot.report.forecast.text import outlook_text
-from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.calibration.choosing import space_of
-from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
-from fewshot.tasks.classification.forecast.forecast import Forecast, classify, forecast
+from fewshot.tasks.classification.forecast.choice import in_order
+from fewshot.tasks.classification.forecast.forecast import Forecast, forecast
+from fewshot.tasks.classification.forecast.learning_curve import MORE
+from fewshot.tasks.classification.forecast.next_labels import NEXT
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda")
-
-
-@dataclass(frozen=True, eq=False)
-class Forecasts:
-    """Forecasts of every head on every backbone, the best first.
-
-    Attributes
-    ----------
-    rows : list of Forecast
-    sizes : dict of str to int
-        Images per class.
-    skipped : list of dict
-        ``path`` and ``reason`` of images that could not be read.
-    level : float
-        Nominal coverage of the intervals.
-    notes : tuple of str
-        What was left out of the unlabelled images.
-    """
-
-    rows: list[Forecast]
-    sizes: dict[str, int]
-    skipped: list[dict[str, Any]]
-    level: float
-    notes: tuple[str, ...] = ()
-    _supports: dict[str, FeatureBank] = field(repr=False, default_factory=dict)
-    _extracts: dict[str, Extract] = field(repr=False, default_factory=dict)
-    _heads: dict[str, Head] = field(repr=False, default_factory=dict)
-    _query: ImageDataset | None = field(repr=False, default=None)
-
-    @property
-    def best(self) -> Forecast:
-        """The forecast with the lowest predicted error."""
-        return self.rows[0]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row per backbone and head: ``error`` with its interval ``lower``, ``upper``.
-
-        The columns ``logme``, ``h_score``, ``transrate`` and ``gbc`` are the scores of the
-        backbone (`fewshot.statistics.TRANSFER_SCORES`), NaN where undefined. With unlabelled
-        images, ``error``, ``lower`` and ``upper`` rest on these as well; then there are
-        ``error_support``, ``lower_support`` and ``upper_support`` from the support alone,
-        ``unlabelled``, the number of images, ``outside``, the share that looks like none of the
-        classes, and ``strangers``, whether that is more than usual.
-        """
-        import pandas as pd
-
-        scores = {entry.backbone: entry.scores for entry in self.scores}
-        rows = [row.row() | scores[row.backbone] for row in self.rows]
-        for row in rows:
-            del row["outlook"]
-            row.pop("unlabelled_curve", None)
-            row["warnings"] = "; ".join(row["warnings"])
-        return pd.DataFrame(rows).astype(dict.fromkeys(TRANSFER_SCORES, "float64"))
-
-    @cached_property
-    def scores(self) -> list[BackboneScores]:
-        """Transferability scores of every backbone, whatever the head, with reasons."""
-        return [backbone_scores(bank) for bank in self._supports.values()]
-
-    @property
-    def curve(self) -> pd.DataFrame:
-        """Errors after further images.
-
-        Columns ``backbone``, ``head``, ``more`` images per class, ``error``, ``lower``, ``upper``.
-        """
-        import pandas as pd
-
-        points = [
-            {"backbone": row.backbone, "head": row.head, **asdict(point)}
-            for row in self.rows
-            for point in row.outlook
-        ]
-        names = ["backbone", "head", "more", "error", "lower", "upper"]
-        return pd.DataFrame(points, columns=names)
-
-    @property
-    def unlabelled_curve(self) -> pd.DataFrame:
-        """Predictions from fewer of the unlabelled images: how many are worth taking.
-
-        Columns ``backbone``, ``head``, ``images``, ``per_class``, ``error``, ``lower``, ``upper``,
-        ``width``; the first row of each, with no images, is from the support alone.
-        """
-        import pandas as pd
-
-        points = [
-            {"backbone": row.backbone, "head": row.head, **asdict(point), "width": point.width}
-            for row in self.rows
-            for point in (row.seen.unlabelled_curve if row.seen else ())
-        ]
-        names = ["backbone", "head", "images", "per_class", "error", "lower", "upper", "width"]
-        return pd.DataFrame(points, columns=names)
-
-    def label(self, images: str | Path | Sequence[str | Path] | None = None) -> pd.DataFrame:
-        """Labels of further images by the best head on the best backbone.
-
-        Parameters
-        ----------
-        images : path, or several, optional
-            Images, or folders of images; those of `query` by default.
-
-        Returns
-        -------
-        DataFrame
-            ``file``, ``label``, ``runner_up``, and ``lead``: the difference of their scores, in the
-            head's own units.
-
-        Raises
-        ------
-        FewshotError
-            No images there, or the forecast was made on features, which have no network.
-        """
-        import pandas as pd
-
-        if images is None:
-            return pd.DataFrame(self.labels())
-        paths = [images] if isinstance(images, str | Path) else list(images)
-        dataset = load_files([str(path) for path in paths], "images")
-        warn_left_out(dataset)
-        return pd.DataFrame(self.labels(dataset))
-
-    def labels(self, dataset: ImageDataset | None = None) -> list[dict[str, Any]]:
-        """As `label`, of listed images."""
-        name, dataset = self.best.backbone, dataset or self._query
-        if dataset is None:
-            raise FewshotError("images", "expected images or folders of images, got none")
-        if name not in self._extracts:
-            raise FewshotError(
-                "images", "expected a forecast made on images, this one has features"
-            )
-        queries = self._extracts[name](dataset)
-        if dataset is not self._query:
-            self.skipped.extend(queries.info["skipped"])
-        return classify(self._supports[name], queries, self._heads[self.best.head])
-
-    def __repr__(self) -> str:
-        names = list(dict.fromkeys(str(image["path"]) for image in self.skipped))
-        return outlook_text(self.rows, self.sizes, self.level, [], names, self.notes)
+BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda", "ridge", "logistic")
+NAMED = 5  # classes in an error
 
 
 def predict(
@@ -187,9 +51,12 @@ def predict(
     base: Any = None,
     unlabelled: Any = None,
     query: Any = None,
+    target: float | None = None,
+    more: int | Iterable[int] = MORE,
+    next_labels: int | None = None,
     calibrator: str | None = None,
     level: float = 0.9,
-    on_error: str = "raise",
+    on_error: str = "skip",
     device: str = "auto",
     weights: str | Path | None = None,
     size: int | None = None,
@@ -214,12 +81,18 @@ def predict(
         left out. With features as the support: a file or bank of features, or an array (U, D).
     query : path, or several, optional
         Images to label (``.label()``), or folders of them. They count as unlabelled images too.
+    target : float in (0, 1), optional
+        Error to reach: the answer says how many images per class it takes.
+    more : int, or several
+        Further images per class to look ahead to.
+    next_labels : int, optional
+        How many of the unlabelled images to list that should be labelled next, 10 by default.
     calibrator : str, optional
         JSON of ``fewshot calibrate``.
     level : float
         Nominal coverage of the intervals.
-    on_error : {"raise", "skip"}
-        What to do about images that cannot be read.
+    on_error : {"skip", "raise"}
+        What to do about images that cannot be read. Those that are passed over are named.
     device : str
     weights : str or Path, optional
         Where weights are looked for first.
@@ -231,66 +104,162 @@ def predict(
     Returns
     -------
     Forecasts
-        Prints as sentences; ``.table``, ``.best``, ``.curve``, ``.unlabelled_curve``, ``.scores``,
-        and ``.label(images)``.
+        Prints as the terminal does. ``.answer`` in sentences; ``.best``, ``.table``, ``.curve``,
+        ``.target(0.05)``, ``.confusion``, ``.suspects``, ``.next_labels``, ``.unlabelled_curve``
+        and ``.scores``; ``.page(path)``, ``.label(images)``.
 
     Raises
     ------
     FewshotError
-        No such folder, fewer than two classes, an unknown head, no backbone that can be used;
-        unlabelled images that are all shots.
+        No such folder, fewer than two classes, a class of which no image can be read, an unknown
+        head, no backbone that can be used; unlabelled images that are all shots.
     """
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
     heads = dict(named_heads(head))
     expect(bool(heads), "head", "expected at least one, got none")
+    steps = further_images(more)
+    if target is not None:
+        check_share("target", target)
+    if next_labels is not None:
+        expect_positive_int("next_labels", next_labels)
+        expect(unlabelled is not None or query is not None, "next_labels",
+               "expected unlabelled or query images to choose from, got none")  # fmt: skip
+    expect_choice("on_error", on_error, ("skip", "raise"))
     estimator = Auto(calibrator=calibrator, level=level)
+    estimator.general()  # a wrong level or calibrator is said before images are read
     notices = notices or AsWarnings()
-    labelled = {"support": images} | ({} if base is None else {"base": base})
-    extracts: dict[str, Extract] = {}
-    listed: ImageDataset | None = None
-    further: dict[str, NDArray | None] = {}  # features of unlabelled images
     if is_features(images):
         expect(query is None, "query", "expected a folder of images to go with it, got features")
-        banks = {"": {kind: labelled_bank(data, kind) for kind, data in labelled.items()}}
-        further[""], notes = unlabelled_features(unlabelled, banks[""]["support"])
+        read = _read_features(images, base, unlabelled)
     else:
-        datasets = {kind: labelled_folder(data, kind, on_error) for kind, data in labelled.items()}
-        others = unlabelled_images(unlabelled, query, datasets["support"], notices)
-        listed, notes = others.query, others.notes
         usable = Usable(names, notices)
+        folders = _folders(images, base, on_error)
+        others = unlabelled_images(unlabelled, query, folders["support"], notices)
         networks = usable.of(
-            usable.names, lambda name: extractor(name, device, weights, size, on_error)
+            usable.names,
+            lambda name: extractor(name, device, weights, size, on_error),
+            last=False,
         )
-        banks = usable.of(
-            networks,
-            lambda name: {
-                kind: networks[name](dataset)
-                for kind, dataset in (datasets | others.datasets).items()
-            },
-        )
-        further = {name: others.features_of(parts) for name, parts in banks.items()}
-        extracts = {_name(parts["support"]): networks[name] for name, parts in banks.items()}
+        read = _read_images(usable, networks, folders, others)
     rows: list[Forecast] = []
-    for name, parts in counted_work([*banks.items()], "predictions", "backbones"):
+    for parts in counted_work(read.banks, "predictions", "backbones"):
         support = parts["support"]
         estimator.general().check_space(space_of(support))
+        further = read.sources.unlabelled[_name(support)]
         rows += forecast(
-            support, heads, base=parts.get("base"), unlabelled=further[name], estimator=estimator
+            support,
+            heads,
+            base=parts.get("base"),
+            unlabelled=None if further is None else further.features,
+            estimator=estimator,
+            more=steps,
         )
-    supports = {_name(parts["support"]): parts["support"] for parts in banks.values()}
+    read.sources.heads.update(heads)
     return Forecasts(
-        sorted(rows, key=lambda row: row.error),
-        _sizes(next(iter(supports.values()))),
-        [image for parts in banks.values() for bank in parts.values()
-         for image in bank.info["skipped"]],
+        in_order(rows),
+        _sizes(read.banks[0]["support"]),
+        [
+            image
+            for parts in read.banks
+            for bank in parts.values()
+            for image in bank.info["skipped"]
+        ],
         level,
-        notes,
-        supports,
-        extracts,
-        heads,
-        listed,
-    )  # fmt: skip
+        read.notes,
+        read.sources,
+        target,
+        NEXT if next_labels is None else next_labels,
+    )
+
+
+def further_images(more: int | Iterable[int]) -> list[int]:
+    """Numbers of further images per class, each once, in order.
+
+    Raises
+    ------
+    FewshotError
+        None, or one that is no positive integer.
+    """
+    entries = [more] if isinstance(more, int) else list(more)
+    expect(bool(entries), "more", "expected at least one number of images, got none")
+    for entry in entries:
+        expect_repeats("more", entry)
+    return sorted(set(entries))
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Features of every backbone by kind ("support", "base", ...), and where they are from."""
+
+    banks: list[dict[str, FeatureBank]]
+    sources: Sources
+    notes: tuple[str, ...]
+
+
+def _folders(images: Any, base: Any, on_error: str) -> dict[str, ImageDataset]:
+    labelled = {"support": images} | ({} if base is None else {"base": base})
+    return {kind: labelled_folder(data, kind, on_error) for kind, data in labelled.items()}
+
+
+def _read_features(images: Any, base: Any, unlabelled: Any) -> _Read:
+    labelled = {"support": images} | ({} if base is None else {"base": base})
+    banks = {kind: labelled_bank(data, kind) for kind, data in labelled.items()}
+    support = banks["support"]
+    further, notes = unlabelled_features(unlabelled, support)
+    file = "" if isinstance(images, FeatureBank) else Path(images).expanduser().resolve().stem
+    name = _name(support)
+    sources = Sources(file, supports={name: support}, unlabelled={name: further})
+    return _Read([banks], sources, notes)
+
+
+def _read_images(
+    usable: Usable,
+    networks: Mapping[str, Extract],
+    folders: Mapping[str, ImageDataset],
+    others: UnlabelledImages,
+) -> _Read:
+    """Features of all images under every network."""
+    datasets = {**folders, **others.datasets}
+    banks = usable.of(
+        networks,
+        lambda name: {kind: _bank(networks[name], kind, data) for kind, data in datasets.items()},
+    )
+    sources = Sources(folders["support"].name, images=folders["support"], others=others.datasets)
+    for name, parts in banks.items():
+        support = parts["support"]
+        _check_classes(folders["support"], support)
+        sources.supports[_name(support)] = support
+        sources.unlabelled[_name(support)] = others.rows_of(parts)
+        sources.extracts[_name(support)] = networks[name]
+    return _Read([*banks.values()], sources, others.notes)
+
+
+def _bank(extract: Extract, kind: str, images: ImageDataset) -> FeatureBank:
+    """Features of images; errors about these name the argument that they came by."""
+    try:
+        return extract(images)
+    except FewshotError as error:
+        if error.argument != "dataset":
+            raise
+        argument = "images" if kind == "support" else kind
+        raise FewshotError(argument, error.problem, error.remedy) from None
+
+
+def _check_classes(images: ImageDataset, bank: FeatureBank) -> None:
+    """Raise if no image of some class can be read."""
+    lost = sorted(set(images.labels.tolist()) - set(bank.labels.tolist()))
+    if not lost:
+        return
+    names = [images.classnames[c] for c in lost]
+    more = f" and {len(names) - NAMED} more" * (len(names) > NAMED)
+    first = next(image for image in bank.info["skipped"] if images.labels[image["row"]] == lost[0])
+    raise FewshotError(
+        "images",
+        f"expected an image of every class that can be read, got none of "
+        f"{', '.join(names[:NAMED])}{more} ({first['path']}: {first['reason']})",
+        "Mend the images, or remove the folder.",
+    )
 
 
 def _name(bank: FeatureBank) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,13 @@ from fewshot.units import counted
 UNLABELLED, QUERY = "unlabelled", "query"
 # Mixtures of the classes compare all images with all others.
 MOST_IMAGES = 3000
+
+
+class UnlabelledRows(NamedTuple):
+    """Features (U, D) of unlabelled images, and their files: paths, or row numbers as text."""
+
+    features: NDArray
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +60,17 @@ class UnlabelledImages:
         """The images to label."""
         return self.datasets.get(QUERY)
 
-    def features_of(self, banks: dict[str, FeatureBank]) -> NDArray | None:
-        """Features (U, D) of the unlabelled images; None if there are none.
+    def rows_of(self, banks: dict[str, FeatureBank]) -> UnlabelledRows | None:
+        """The unlabelled images; None if there are none.
 
         Images that could not be read are not in the banks.
         """
-        parts = [_taken(banks[kind], self._kept(banks[kind], kind)) for kind in self.datasets]
-        features = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-        return features if len(features) else None
+        kept = {kind: self._kept(banks[kind], kind) for kind in self.datasets}
+        if not any(map(len, kept.values())):
+            return None
+        features = [_taken(banks[kind], rows) for kind, rows in kept.items()]
+        files = (_files(banks[kind])[row] for kind, rows in kept.items() for row in rows)
+        return UnlabelledRows(np.concatenate(features), tuple(files))
 
     def _kept(self, bank: FeatureBank, kind: str) -> NDArray:
         read = np.delete(
@@ -143,8 +153,10 @@ def read_as(argument: str, read: Callable[[str], FeatureBank], path: str) -> Fea
         raise FewshotError(argument, problem, error.remedy) from None
 
 
-def unlabelled_features(data: Any, support: FeatureBank) -> tuple[NDArray | None, tuple[str, ...]]:
-    """Features (U, D) of unlabelled images, at unit length, and notes on what was left out.
+def unlabelled_features(
+    data: Any, support: FeatureBank
+) -> tuple[UnlabelledRows | None, tuple[str, ...]]:
+    """Features of unlabelled images, at unit length, and notes on what was left out.
 
     Parameters
     ----------
@@ -174,7 +186,10 @@ def unlabelled_features(data: Any, support: FeatureBank) -> tuple[NDArray | None
         _taken(bank, rows[(rows >= start) & (rows < start + len(bank))] - start)
         for bank, start in zip(banks, first, strict=False)
     ]
-    return np.concatenate(parts), (*notes, *note)
+    files = [
+        name for bank, start in zip(banks, first, strict=False) for name in _files(bank, start)
+    ]
+    return UnlabelledRows(np.concatenate(parts), tuple(files[row] for row in rows)), (*notes, *note)
 
 
 def is_features(data: Any) -> bool:
@@ -293,6 +308,11 @@ def _bank(data: Any, support: FeatureBank, notes: list[str]) -> FeatureBank:
     if labelled:
         notes.append("labels of unlabelled features were not looked at")
     return replace(bank, parts=None, normalize=support.normalize)
+
+
+def _files(bank: FeatureBank, first: int = 0) -> Sequence[str]:
+    """Paths, or the numbers of the rows from `first` on."""
+    return bank.paths or [str(first + row) for row in range(len(bank))]
 
 
 def _keys(bank: FeatureBank) -> NDArray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 
 from fewshot.report.wording import plain
 
 WIDTH = 100
+NARROWEST = 40
 LONGEST_NAME = 22
 GAP = "  "
 
@@ -26,9 +28,26 @@ def aligned(rows: list[list[str]], left_first: bool = True) -> list[str]:
     return lines
 
 
+def ruled(lines: list[str]) -> str:
+    """Lines of a table with a rule below the first."""
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def terminal_width() -> int:
+    """Characters per line: those of the terminal, from `NARROWEST` to `WIDTH`; without, `WIDTH`."""
+    return min(WIDTH, max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
 def wrapped(text: str, indent: str) -> list[str]:
     """`text` in lines of at most `WIDTH` characters, all but the first one indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+
+
+def wrapped_to(text: str, width: int, indent: str = "") -> list[str]:
+    """As `wrapped`, to lines of at most `width` characters; names of files stay in one piece."""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def legend(meanings: dict[str, str]) -> str:

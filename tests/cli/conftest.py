@@ -60,11 +60,11 @@ def process():
     """Function that starts ``python -m fewshot`` with some arguments."""
     started = []
 
-    def start(*arguments, **options):
+    def start(*arguments, environment=None, **options):
         child = subprocess.Popen(
             [sys.executable, "-m", "fewshot", *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"}, **options,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}), **options,
         )  # fmt: skip
         started.append(child)
         return child

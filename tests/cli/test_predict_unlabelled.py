@@ -302,11 +302,11 @@ def test_queries_alone_count_as_unlabelled(fewshot, tmp_path, photographs):
 def test_unreadable_images(fewshot, refusal, tmp_path, photographs):
     own, roll, options = photographs
     Path(roll, "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert "torn.png" in refusal("predict", own, *options, "--unlabelled", roll)
-    made = answer(fewshot, own, *options, "--unlabelled", roll, "--skip-unreadable")
+    assert "torn.png" in refusal("predict", own, *options, "--unlabelled", roll, "--strict")
+    made = answer(fewshot, own, *options, "--unlabelled", roll)
     assert [Path(entry["path"]).name for entry in made["skipped"]] == ["torn.png"]
     assert made["forecasts"][0]["unlabelled"] == 18
-    queried = answer(fewshot, own, *options, "--query", roll, "--skip-unreadable")
+    queried = answer(fewshot, own, *options, "--query", roll)
     assert [Path(entry["path"]).name for entry in queried["skipped"]] == ["torn.png"]
     assert queried["forecasts"][0]["unlabelled"] == len(queried["labels"]) == 18
 

@@ -1,4 +1,4 @@
-"""Synthetic runs in the form of real ones, without images, features or heads."""
+"""A browser, and synthetic runs in the form of real ones, without images, features or heads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from fewshot.statistics.predictions import (
 from fewshot.tasks import table_columns, tasks
 from fewshot.tasks.base import CELL_COLUMNS
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 CLASSES = ["AnnualCrop", "Forest", "Highway", "Industrial", "Pasture", "River", "SeaLake"]
 NEED_TWO = "leave-one-out needs two shots of every class"
 # Spread of the estimators around the episode's true error.
@@ -309,3 +312,37 @@ def segmentation():
 def segmented(segmentation):
     """Two heads at 1 and 5 shots: summary and rows by table."""
     return Run(*segmentation.make_run())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's chromium, with the scope of a module: its event loop would disturb other tests."""
+    if CHROMIUM is None:
+        pytest.skip("needs Debian's chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+
+@pytest.fixture
+def visit(browser):
+    """Function that opens a page; fails on console messages and on requests beyond the file."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(path, hash="", **settings):
+        context = browser.new_context(**settings)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri() + hash)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert len({url.split("#")[0] for url in requests if url.startswith("file:")}) <= 1

@@ -8,13 +8,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.base import NO_BASE, BaseClasses
 from fewshot.estimators.empirical_bayes import posterior_margins
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.margin import held_out_margins, margin_means, projected_scatter
 from fewshot.estimators.moments import ClassPrior
 from fewshot.estimators.winning import Scatter
 from fewshot.heads.base import Head, LinearForm, Support
+from fewshot.heads.ncm import NCM
 
 # Weight of the base covariance against the shots', in degrees of freedom.
 BASE_FREEDOM = 20.0
@@ -57,16 +58,28 @@ class Evidence:
     @cached_property
     def risk(self) -> Tensor:
         """Probit of the error from Gaussian margins of the shots, as in ``margin``."""
+        margins, scatter = self.margins
         form = self.form
         if form is not None and form.response is not None:
-            trace, scatter = self._shots
-            return risk(margin_means(self.support, form, trace), scatter)
-        scores = stratified_scores(self.head, self.support)
+            return risk(margins, scatter)
         # A class with one shot has no held-out score: it gets the average margins.
-        margins, scatter = held_out_margins(scores.nan_to_num(), self.support)
         defined = (self.support.counts > 1)[..., None]
         average = (margins * defined).sum(1, keepdim=True) / defined.sum(1, keepdim=True)
         return risk(torch.where(defined, margins, average), scatter)
+
+    @cached_property
+    def margins(self) -> tuple[Tensor, Tensor]:
+        """Expected margins (E, N, N) over the rivals, and the covariance (E, N, N) of the scores.
+
+        From the shots alone: in closed form where the head has one, else from held-out scores, with
+        zeros for a class with one shot.
+        """
+        form = self.form
+        if form is not None and form.response is not None:
+            trace, scatter = self._shots
+            return margin_means(self.support, form, trace), scatter
+        scores = stratified_scores(self.head, self.support)
+        return held_out_margins(scores.nan_to_num(), self.support)
 
     @cached_property
     def risk_blended(self) -> Tensor:
@@ -92,6 +105,14 @@ class Evidence:
         form = form.balanced()
         trace = trace.expand(len(form.biases))
         return risk(margin_means(self.support, form, trace), scatter)
+
+    @cached_property
+    def risk_means(self) -> Tensor:
+        """`risk` of nearest class mean on the same shots.
+
+        It needs no held-out shots, without which other heads are fitted on fewer than they have.
+        """
+        return Evidence(self.support, NCM().fit(self.support), NO_BASE).risk
 
     @cached_property
     def risk_posterior(self) -> Tensor:
@@ -152,6 +173,16 @@ def risk(margins: Tensor, scatter: Scatter) -> Tensor:
     the margin over its standard deviation, negated. The exact orthant probability would cost a
     hundred times as much and regression on it is no better.
     """
+    z = standardised(margins, scatter)
+    N = margins.shape[-1]
+    eye = torch.eye(N, dtype=torch.bool, device=margins.device)
+    logs = torch.special.log_ndtr(z.clamp(-40, 40)).masked_fill(eye, 0.0)
+    wrong = -torch.expm1(logs.sum(-1))
+    return torch.special.ndtri(wrong.clamp(1e-12, 1 - 1e-12)).clamp(LOWEST, HIGHEST)
+
+
+def standardised(margins: Tensor, scatter: Scatter) -> Tensor:
+    """Margins over their standard deviations: (E, N, N), float64; arguments as of :func:`risk`."""
     E, N = margins.shape[:2]
     if isinstance(scatter, Tensor):
         variance = _margin_variances(scatter[:, None].expand(-1, N, -1, -1), slice(0, N))
@@ -163,11 +194,7 @@ def risk(margins: Tensor, scatter: Scatter) -> Tensor:
     deviation = variance.clamp_min(0).sqrt()
     # No spread at all decides by the sign; equal means are undecided.
     steep = torch.sign(margins) * 40.0
-    z = torch.where(deviation > 0, margins / deviation.clamp_min(1e-300), steep)
-    eye = torch.eye(N, dtype=torch.bool, device=margins.device)
-    logs = torch.special.log_ndtr(z.clamp(-40, 40)).masked_fill(eye, 0.0)
-    wrong = -torch.expm1(logs.sum(-1))
-    return torch.special.ndtri(wrong.clamp(1e-12, 1 - 1e-12)).clamp(LOWEST, HIGHEST)
+    return torch.where(deviation > 0, margins / deviation.clamp_min(1e-300), steep)
 
 
 def _margin_variances(scatter: Tensor, classes: slice) -> Tensor:

@@ -24,18 +24,21 @@ from fewshot.heads.base import Head, Support
 PRECISION = (0.3, 3.0)
 
 
-def rows_of(base: BaseClasses) -> tuple[dict[str, NDArray], float]:
-    """Covariates of the supports of base-class episodes, without and with base classes, and shots.
+def rows_of(base: BaseClasses) -> tuple[dict[str, NDArray], float, Head]:
+    """Covariates of the supports of base-class episodes, without and with base classes.
 
     Returns
     -------
     rows : dict of str to ndarray of shape (B, N, P)
         By regime, the one without base classes first; one entry if it is the same.
     shots : float
+    head : Head
     """
     regimes: dict[str, int] = {}
+    heads: list[Head] = []
 
     def covariates(support: Support, head: Head) -> Tensor:
+        heads.append(head)
         pieces = []
         for knowledge in (NO_BASE, base):  # together, as both ask for scores of held-out shots
             regime = regime_of(support, head, knowledge)[0]
@@ -50,7 +53,7 @@ def rows_of(base: BaseClasses) -> tuple[dict[str, NDArray], float]:
     for regime, width in regimes.items():
         rows[regime] = every[..., start : start + width]
         start += width
-    return rows, round(float(every[0, 0, -1]), 6)
+    return rows, round(float(every[0, 0, -1]), 6), heads[0]
 
 
 @dataclass(frozen=True, eq=False)

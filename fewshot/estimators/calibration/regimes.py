@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from fewshot.estimators.base import ENOUGH_CLASSES, BaseClasses
@@ -15,14 +17,15 @@ SUPPORT_ALONE: dict[str, tuple[str, ...]] = {
     "closed": ("ways", "risk", "overlap"),
     "closed, some base classes": ("ways", "risk_blended", "overlap"),
     "closed, base classes": ("ways", "risk_blended", "overlap", "risk_posterior"),
-    "held out": ("ways", "risk", "overlap"),
-    "held out, base classes": ("ways", "risk", "overlap", "risk_posterior"),
+    "held out": ("ways", "risk", "overlap", "risk_means"),
+    "held out, base classes": ("ways", "risk", "overlap", "risk_posterior", "risk_means"),
     "not linear": ("ways", "risk", "overlap"),
     "one shot, base classes": ("ways", "risk_base", "risk_posterior"),
     ONE_SHOT_ALONE: ("ways",),
 }
 # What unlabelled images add, without a prior of the classes and with one from base classes; and the
 # regimes in which there may be such a prior, or none.
+# What they disagree on says more than nearest class mean's risk.
 UNLABELLED = ("disagreement",)
 PRIOR = ("disagreement", "disagreement_prior")
 _ALONE = (
@@ -40,10 +43,14 @@ _WITH_PRIOR = (
     "one shot, base classes",
     ONE_SHOT_ALONE,
 )
+_SEEN = {
+    regime: tuple(name for name in names if name != "risk_means")
+    for regime, names in SUPPORT_ALONE.items()
+}
 REGIMES: dict[str, tuple[str, ...]] = (
     SUPPORT_ALONE
-    | {f"{regime}, unlabelled": SUPPORT_ALONE[regime] + UNLABELLED for regime in _ALONE}
-    | {f"{regime}, unlabelled, prior": SUPPORT_ALONE[regime] + PRIOR for regime in _WITH_PRIOR}
+    | {f"{regime}, unlabelled": _SEEN[regime] + UNLABELLED for regime in _ALONE}
+    | {f"{regime}, unlabelled, prior": _SEEN[regime] + PRIOR for regime in _WITH_PRIOR}
 )
 # Unlabelled images per class that a calibrator is fitted for, and the case that they are the very
 # images whose error is asked for.
@@ -95,9 +102,14 @@ def with_number(regime: str, number: int | str) -> str:
     return f"{regime} ({number})"
 
 
-def without_number(name: str) -> str:
+def with_head(regime: str, head: str) -> str:
+    """Name of the model of a regime for one head, where heads of a regime differ."""
+    return f"{regime} [{head}]"
+
+
+def regime_of_model(name: str) -> str:
     """The regime of a model's name."""
-    return name.partition(" (")[0]
+    return re.split(r" [(\[]", name)[0]
 
 
 __all__ = [
@@ -108,6 +120,7 @@ __all__ = [
     "REGIMES",
     "SUPPORT_ALONE",
     "regime_of",
+    "regime_of_model",
+    "with_head",
     "with_number",
-    "without_number",
 ]

@@ -21,8 +21,8 @@ from fewshot.estimators.calibration.regimes import (
     MEASURED,
     NUMBERS,
     REGIMES,
+    regime_of_model,
     with_number,
-    without_number,
 )
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path, regular_file
@@ -57,6 +57,10 @@ class Model:
     coefficients: NDArray
     residuals: NDArray
 
+    def columns(self, x: NDArray, names: tuple[str, ...]) -> NDArray:
+        """Its covariates (..., P) among those that are named."""
+        return x[..., [names.index(name) for name in self.covariates]]
+
     def standardise(self, x: NDArray) -> NDArray:
         """Return standardised covariates (..., P)."""
         return (x - self.centre) / self.scale
@@ -65,11 +69,15 @@ class Model:
         """Return coefficients (E, P + 1) at numbers of shots (E,)."""
         return _interpolate(shots, self.shots, self.coefficients)
 
+    def errors_by_class(self, x: NDArray, shots: NDArray) -> NDArray:
+        """Return errors (E, N) of the classes, from covariates (E, N, P) and shots (E,)."""
+        b = self.coefficients_at(shots)
+        errors: NDArray = ndtr(b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1))
+        return errors
+
     def predict(self, x: NDArray, shots: NDArray) -> NDArray:
         """Return errors (E,) of episodes with covariates (E, N, P) and shots (E,)."""
-        b = self.coefficients_at(shots)
-        eta = b[:, None, 0] + (self.standardise(x) * b[:, None, 1:]).sum(-1)
-        return ndtr(eta).mean(-1)
+        return self.errors_by_class(x, shots).mean(-1)
 
     def residuals_at(self, shots: float) -> Residuals:
         """Return residuals interpolated between the neighbouring numbers of shots."""
@@ -153,13 +161,18 @@ class General:
         """Whether it was fitted with heads of this class, or the heads are not recorded."""
         return not self.heads or registered_as(head, self.heads)
 
-    def model(self, regime: str) -> Model:
+    def model(self, regime: str, head: Head | None = None) -> Model:
         """Return the model of a regime; FewshotError if the calibrator has none.
 
-        Calibrators fitted without heads that are not linear have that of linear ones for them.
+        The one of the very head, if there is one. Calibrators fitted without heads that are not
+        linear have that of linear ones for them.
         """
         if regime == "not linear" and regime not in self.models:
             regime = "held out"
+        for name in self.models:
+            of_head = regime_of_model(name) == regime and re.fullmatch(r".* \[(\w+)\]", name)
+            if of_head and head is not None and registered_as(head, [of_head[1]]):
+                return self.models[name]
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",
@@ -303,7 +316,8 @@ def _load(path: Path, modified: float) -> General:
 
 def _from_json(regime: str, content: dict[str, Any]) -> Model:
     names = tuple(content["covariates"])
-    if REGIMES.get(without_number(regime)) != names:
+    # Earlier calibrators lack the last covariates of some regimes.
+    if not names or REGIMES.get(regime_of_model(regime), ())[: len(names)] != names:
         raise ValueError(f"regime {regime!r} with covariates {', '.join(names)} is unknown")
     arrays = {key: np.array(content[key], dtype=np.float64) for key in ARRAYS}
     P, S = len(names), len(arrays["shots"])

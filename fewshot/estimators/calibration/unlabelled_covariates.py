@@ -68,9 +68,18 @@ class UnlabelledEvidence(Evidence):
         prior : bool
             Whether the mixture has a prior from the base classes.
         """
+        return disagreement(self.kept(prior), self.unlabelled.decisions(self.head))
+
+    def kept(self, prior: bool) -> Tensor:
+        """Responsibilities (E, U, N) that sum to 1, unless many images are of no class.
+
+        Parameters
+        ----------
+        prior : bool
+            Whether the mixture has a prior from the base classes.
+        """
         fitted, gate = (self.posterior, PRIOR_GATE) if prior else (self.k_means, K_MEANS_GATE)
-        kept = readmitted(fitted, self.unlabelled.mask, gate)
-        return disagreement(kept, self.unlabelled.decisions(self.head))
+        return readmitted(fitted, self.unlabelled.mask, gate)
 
     @cached_property
     def k_means(self) -> Tensor:

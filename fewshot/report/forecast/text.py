@@ -1,66 +1,72 @@
-"""Output of ``fewshot predict`` as text. Standard library only."""
+"""Output of ``fewshot predict``: the answer, then what it rests on. Standard library only."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fewshot.report.aligned import WIDTH, aligned
+from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
+from fewshot.report.forecast.answer import answer
+from fewshot.report.forecast.curves import BLOCKS, Marks, curve_text, unlabelled_curve_text
 from fewshot.report.wording import plain
-from fewshot.units import counted, rough_percent
+from fewshot.units import counted, rough_percent, short_percent
 
 if TYPE_CHECKING:
     from fewshot.tasks.classification.backbone_scores import BackboneScores
+    from fewshot.tasks.classification.forecast.confusion import Confusion
+    from fewshot.tasks.classification.forecast.decision import Decision
     from fewshot.tasks.classification.forecast.forecast import Forecast
-    from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled, UnlabelledPoint
+    from fewshot.tasks.classification.forecast.next_labels import NextLabel
+    from fewshot.tasks.classification.forecast.suspects import Suspect
+    from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled
 
 LISTED = 20
-SHOWN_CLASSES = 8
-WORTH = 0.1  # of the interval's width: a smaller change is not worth further images
+SHOWN_CLASSES, SHOWN_PAIRS, SHOWN_SUSPECTS = 8, 5, 10
+LEAST_SHARE = 0.02  # of all errors: pairs of classes with less are not listed
 
 
-def outlook_text(
-    rows: Sequence[Forecast],
-    sizes: dict[str, int],
-    level: float,
-    labels: list[dict[str, Any]],
-    skipped: Sequence[str] = (),
-    notes: Sequence[str] = (),
+def decision_text(
+    decision: Decision,
+    labels: Sequence[Mapping[str, Any]] = (),
+    *,
+    width: int = WIDTH,
+    marks: Marks = BLOCKS,
 ) -> str:
-    """Text with the support, forecasts, advice, notes, curves and labels.
+    """The answer, what it rests on, and lists of images, a paragraph each.
 
     Parameters
     ----------
-    rows : sequence of Forecast
-        Forecasts, the best first.
-    sizes : dict of str to int
-        Images per class.
-    level : float
-        Nominal coverage of the intervals.
-    labels : list of dict
+    decision : Decision
+    labels : sequence of mapping
         Rows of ``classify``; empty without queries.
-    skipped : sequence of str
-        Images that could not be read.
-    notes : sequence of str
-        What was left out of the unlabelled images.
+    width : int
+        Characters per line, where a line can be broken.
+    marks : Marks
+        Characters of the chart.
     """
-    best = rows[0]
-    support = " ".join([_support(sizes), *_unlabelled(best)])
-    parts = [textwrap.fill(support, WIDTH), _table(rows, level)]
-    about_images = (f"Note: {plain(note)}." for note in notes)
-    texts = (_advice(rows), *_skipped(skipped), *about_images, *_notes(rows))
-    parts += [textwrap.fill(text, WIDTH) for text in texts]
+    best, level = decision.taken, decision.level
+    support = " ".join([_support(decision.sizes), *_unlabelled(best)])
+    parts = [answer(decision).text(width), _filled(support, width)]
+    parts.append(_table(decision.rows, level, width))
     if best.outlook:
-        parts.append(_more(best))
+        parts.append(curve_text(best, level, width, marks))
     if best.seen is not None and best.seen.unlabelled_curve:
-        parts.append(_unlabelled_curve(best, best.seen.unlabelled_curve, level))
+        parts.append(unlabelled_curve_text(best, best.seen.unlabelled_curve, level, width))
+    if best.confusion is not None and (pairs := _pairs(best.confusion, width)):
+        parts.append(pairs)
+    if decision.suspects:
+        parts.append(_suspects(decision.suspects, width))
+    if decision.next_labels:
+        parts.append(_next_labels(decision.next_labels, best, width))
     if labels:
         parts.append(_labels(labels, best))
+    notes = (*_skipped(decision.unreadable), *decision.notes)
+    about_images = (f"Note: {plain(note)}." for note in notes)
+    parts += [_filled(text, width) for text in (*about_images, *_notes(decision.rows))]
     return "\n\n".join(parts)
 
 
-def scores_text(scores: Sequence[BackboneScores]) -> str:
+def scores_text(scores: Sequence[BackboneScores], width: int = WIDTH) -> str:
     """Table of the transferability scores of the backbones, and why some are undefined."""
     names = list(scores[0].scores)
     lines = [["backbone", *names]]
@@ -78,11 +84,15 @@ def scores_text(scores: Sequence[BackboneScores]) -> str:
         for entry in scores
         for name, reason in entry.reasons.items()
     }
-    parts = [textwrap.fill(about, WIDTH), _ruled(aligned(lines))]
-    return "\n\n".join([*parts, *(textwrap.fill(note, WIDTH) for note in sorted(undefined))])
+    parts = [_filled(about, width), ruled(aligned(lines))]
+    return "\n\n".join([*parts, *(_filled(note, width) for note in sorted(undefined))])
 
 
-def _support(sizes: dict[str, int]) -> str:
+def _filled(text: str, width: int) -> str:
+    return "\n".join(wrapped_to(text, width))
+
+
+def _support(sizes: Mapping[str, int]) -> str:
     names = [f"{plain(name)} {count}" for name, count in sizes.items()]
     shown = ", ".join(names[:SHOWN_CLASSES])
     more = len(names) - SHOWN_CLASSES
@@ -102,28 +112,32 @@ def _unlabelled(best: Forecast) -> list[str]:
     return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
 
 
-def _table(rows: Sequence[Forecast], level: float) -> str:
-    """A line per forecast; with unlabelled images the prediction without them is beside it."""
-    interval = f"{rough_percent(level)} interval"
-    with_unlabelled = any(row.seen is not None for row in rows)
-    beside = ("from the support alone",) if with_unlabelled else ()
-    header = ("backbone", "head", "predicted error", interval, *beside, "calibrated on")
+def _table(rows: Sequence[Forecast], level: float, width: int) -> str:
+    """A line per forecast; with unlabelled images the prediction without them is beside it.
+
+    Where the terminal is too narrow for it, what notes and headline say as well is left out.
+    """
     on = {"base": "base classes", "datasets": "other data sets"}
-    lines = [
-        header,
-        *(
-            (
-                plain(row.backbone),
-                plain(row.head),
-                *_error(row.error, row.lower, row.upper),
-                *_alone(row.seen),
-                on[row.calibrated_on],
-            )
-            for row in rows
-        ),
-    ]
+    columns = {
+        "backbone": [plain(row.backbone) for row in rows],
+        "head": [plain(row.head) for row in rows],
+        "predicted error": [rough_percent(row.error) for row in rows],
+        f"{short_percent(level)} interval": [_interval(row.lower, row.upper) for row in rows],
+    }
+    if any(row.seen is not None for row in rows):
+        columns["from the support alone"] = [_alone(row.seen) for row in rows]
+    columns["calibrated on"] = [on[row.calibrated_on] for row in rows]
+    optional = ["calibrated on", *(["backbone"] if len(set(columns["backbone"])) == 1 else [])]
+    while (table := _columns(columns)) and _width(table) > width and optional:
+        del columns[optional.pop(0)]
+    return table
+
+
+def _columns(columns: Mapping[str, Sequence[str]]) -> str:
+    """A table with all columns left-aligned."""
+    lines = [list(columns), *map(list, zip(*columns.values(), strict=True))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return _ruled(
+    return ruled(
         [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
@@ -131,36 +145,101 @@ def _table(rows: Sequence[Forecast], level: float) -> str:
     )
 
 
-def _error(error: float, lower: float, upper: float) -> tuple[str, str]:
-    return rough_percent(error), f"{rough_percent(lower)} to {rough_percent(upper)}"
+def _width(table: str) -> int:
+    return max(map(len, table.splitlines()))
 
 
-def _alone(seen: FromUnlabelled | None) -> tuple[str, ...]:
+def _interval(lower: float, upper: float) -> str:
+    return f"{rough_percent(lower)} to {rough_percent(upper)}"
+
+
+def _alone(seen: FromUnlabelled | None) -> str:
     if seen is None:
-        return ()
-    error, interval = _error(seen.error_support, seen.lower_support, seen.upper_support)
-    return (f"{error} ({interval})",)
+        return ""
+    interval = _interval(seen.lower_support, seen.upper_support)
+    return f"{rough_percent(seen.error_support)} ({interval})"
 
 
-def _ruled(lines: list[str]) -> str:
-    """Lines of a table with a rule below the first."""
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+def _pairs(confusion: Confusion, width: int) -> str:
+    """A table of the classes that are confused most, or lines; empty if there are no errors."""
+    pairs = [pair for pair in confusion.pairs() if pair.share >= LEAST_SHARE][:SHOWN_PAIRS]
+    if not pairs:
+        return ""
+    title = _filled("Which classes are expected to be confused most:", width)
+    rows = [
+        (plain(image), plain(label), rough_percent(share), part)
+        for pair in pairs
+        for image, label, share, part in (
+            (pair.first, pair.second, pair.first_as_second, rough_percent(pair.share)),
+            (pair.second, pair.first, pair.second_as_first, ""),
+        )
+    ]
+    names = ("new images of", "taken for", "share of them", "of all errors, both ways")
+    table = _columns(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    if _width(table) <= width:
+        return f"{title}\n\n{table}"
+    lines = (f"- {image} taken for {label}: {share}" for image, label, share, _ in rows)
+    return "\n".join([title, "", *(row for line in lines for row in wrapped_to(line, width, "  "))])
 
 
-def _skipped(names: Sequence[str]) -> list[str]:
-    """A note with the images that could not be read; empty if all could."""
-    if not names:
-        return []
-    shown = ", ".join(plain(name) for name in names[:SHOWN_CLASSES])
-    more = f" and {len(names) - SHOWN_CLASSES} more" * (len(names) > SHOWN_CLASSES)
-    return [f"Note: passed over, as unreadable: {shown}{more}."]
+def _suspects(suspects: Sequence[Suspect], width: int) -> str:
+    lines = [
+        line
+        for suspect in suspects[:SHOWN_SUSPECTS]
+        for line in wrapped_to(
+            f"  {plain(suspect.file)} (of {plain(suspect.label)}): {plain(suspect.reason)}",
+            width, "    ",
+        )
+    ]  # fmt: skip
+    lines += _rest(len(suspects) - SHOWN_SUSPECTS, "--page FILE or --json has all")
+    return "\n".join(["Labelled images to look at:", *lines])
+
+
+def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str:
+    """A table of images, or lines where there is no room for it."""
+    title = f"Images to label next, with the error of {plain(best.head)} once they are, and all "
+    title += "before them:"
+    rows = [
+        (f"{number}.", plain(image.file), f"{plain(image.likely)} "
+         f"({rough_percent(image.probability)})", rough_percent(image.error))
+        for number, image in enumerate(images, 1)
+    ]  # fmt: skip
+    names = ("", "image", "probably", "error then")
+    table = _columns(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    if _width(table) > width:
+        lines = (f"{number} {file}: {likely}, {error} then" for number, file, likely, error in rows)
+        table = "\n".join(row for line in lines for row in wrapped_to(line, width, "   "))
+    return f"{_filled(title, width)}\n\n{table}"
+
+
+def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast) -> str:
+    names = [plain(row["file"]) for row in labels[:LISTED]]
+    width = max(map(len, names))
+    lines = [
+        f"  {name.ljust(width)}  {plain(row['label'])}  (or {plain(row['runner_up'])})"
+        for name, row in zip(names, labels, strict=False)
+    ]
+    lines += _rest(len(labels) - LISTED, "--output FILE or --json has all")
+    return "\n".join([f"Labels by {plain(best.head)} on {plain(best.backbone)}:", *lines])
+
+
+def _rest(more: int, where: str) -> list[str]:
+    return [f"  and {more:,} more; {where}"] if more > 0 else []
+
+
+def _skipped(names: Sequence[str]) -> Iterator[str]:
+    """A note with the images that could not be read, if there are any."""
+    if names:
+        shown = ", ".join(plain(name) for name in names[:SHOWN_CLASSES])
+        more = f" and {len(names) - SHOWN_CLASSES} more" * (len(names) > SHOWN_CLASSES)
+        yield f"passed over, as unreadable: {shown}{more}"
 
 
 def _notes(rows: Sequence[Forecast]) -> list[str]:
     """Every note once, with the heads and backbones that it concerns unless it concerns all."""
     about: dict[str, list[Forecast]] = {}
     for row in rows:
-        # The advice states the note of the best forecast.
+        # The answer states the note of the best forecast.
         note = [row.note] if row.note and not rows[0].note else []
         for text in dict.fromkeys([*note, *row.warnings]):
             about.setdefault(text, []).append(row)
@@ -175,86 +254,3 @@ def _notes(rows: Sequence[Forecast]) -> list[str]:
 
 def _named(row: Forecast, with_backbone: bool) -> str:
     return plain(f"{row.head} on {row.backbone}" if with_backbone else row.head)
-
-
-def _advice(rows: Sequence[Forecast]) -> str:
-    best = rows[0]
-    if best.note:
-        return (
-            "These images alone do not show how much those of one class differ, so the numbers "
-            f"are no more than an average ({best.note}). Give two images of some class, better "
-            "five of each, or other labelled classes with --base."
-        )
-    text = f"Take {plain(best.head)} on {plain(best.backbone)}: of 100 new images it should get "
-    text += f"about {round(100 * best.error)} wrong."
-    # Forecasts below the middle of the best one's error and upper bound are not clearly worse.
-    near = [row for row in rows[1:] if row.error <= (best.error + best.upper) / 2]
-    if near:
-        names = ", ".join(f"{plain(row.head)} on {plain(row.backbone)}" for row in near)
-        text += f" Too close to tell apart: {names}."
-    return text
-
-
-def _more(best: Forecast) -> str:
-    steps = [
-        f"{counted(step.more, 'more image')} per class: about {rough_percent(step.error)} "
-        f"({rough_percent(step.lower)} to {rough_percent(step.upper)})"
-        for step in best.outlook
-    ]
-    return f"With {best.head}, after\n  " + "\n  ".join(steps)
-
-
-def _unlabelled_curve(best: Forecast, points: Sequence[UnlabelledPoint], level: float) -> str:
-    """A table of predictions from fewer unlabelled images, and how many are worth taking."""
-    lines = [
-        ["per class", "images", "predicted error", f"{rough_percent(level)} interval", "its width"]
-    ]
-    for point in points:
-        error, interval = _error(point.error, point.lower, point.upper)
-        width = rough_percent(point.width).removesuffix(" %")
-        lines.append([f"{point.per_class:.3g}", f"{point.images:,}", error, interval, width])
-    first = f"With {plain(best.head)}, from fewer of the unlabelled images, on average over random "
-    first += "subsets:"
-    return "\n\n".join(
-        [
-            f"{textwrap.fill(first, WIDTH)}\n\n{_ruled(aligned(lines))}",
-            textwrap.fill(_worth(points), WIDTH),
-        ]
-    )
-
-
-def _worth(points: Sequence[UnlabelledPoint]) -> str:
-    """From which number on further images change little, against the interval of all."""
-    alone, *others = points
-    last = others[-1]
-    if last.width > (1 - WORTH) * alone.width:
-        return "Unlabelled images narrow the interval by less than a tenth here."
-
-    def is_near(point: UnlabelledPoint) -> bool:
-        change = max(abs(point.error - last.error), abs(point.width - last.width))
-        return change <= WORTH * last.width
-
-    enough = last
-    for point in reversed(others):
-        if not is_near(point):
-            break
-        enough = point
-    if enough is last:
-        return "More unlabelled images than these may sharpen the prediction further."
-    return (
-        f"About {enough.per_class:.3g} unlabelled images per class are worth taking: further ones "
-        "change error and interval by less than a tenth of the interval."
-    )
-
-
-def _labels(labels: list[dict[str, Any]], best: Forecast) -> str:
-    names = [plain(row["file"]) for row in labels[:LISTED]]
-    width = max(map(len, names))
-    lines = [
-        f"  {name.ljust(width)}  {plain(row['label'])}  (or {plain(row['runner_up'])})"
-        for name, row in zip(names, labels, strict=False)
-    ]
-    more = len(labels) - LISTED
-    if more > 0:
-        lines.append(f"  and {more} more; --output FILE or --json has all")
-    return "\n".join([f"Labels by {best.head} on {best.backbone}:", *lines])

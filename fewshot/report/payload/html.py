@@ -100,10 +100,10 @@ def page_parts() -> tuple[str, str]:
     return css, f'(() => {{\n"use strict";\n{script}\n}})();\n'
 
 
-def page_environment() -> Environment:
-    """Templates of ``report/page``, with everything escaped."""
+def page_environment(folder: str = "page") -> Environment:
+    """Templates of a folder of ``report``, with everything escaped."""
     return Environment(
-        loader=PackageLoader("fewshot.report", "page"),
+        loader=PackageLoader("fewshot.report", folder),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_sanitized,

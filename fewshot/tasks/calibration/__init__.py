@@ -11,10 +11,11 @@ from fewshot.estimators.calibration.regimes import (
     ONE_SHOT_ALONE,
     REGIMES,
     SUPPORT_ALONE,
+    regime_of_model,
+    with_head,
     with_number,
-    without_number,
 )
-from fewshot.estimators.calibration.transferred import General
+from fewshot.estimators.calibration.transferred import General, Model
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.tasks.calibration.cells import (
@@ -99,9 +100,11 @@ def fit_calibrator(
         if regime == ONE_SHOT_ALONE:  # a mean over tasks, not over the hard ones among them
             regime_cells = [cell for cell in regime_cells if not cell.confusable]
         if len({cell.group for cell in regime_cells}) >= 3:
-            names = REGIMES[without_number(regime)]
+            names = REGIMES[regime_of_model(regime)]
             models[regime], rows = fit_regime(names, with_more(regime, regime_cells, cells))
             left_out += rows
+        if "risk_means" in REGIMES.get(regime, ()):
+            models |= _by_head(regime, regime_cells)
     if not models:
         raise FewshotError("calibrate", "no regime has episodes from three data sets")
     of_supports = [cell for cell in cells if cell.regime in SUPPORT_ALONE and not cell.confusable]
@@ -120,15 +123,25 @@ def fit_calibrator(
     )
 
 
+def _by_head(regime: str, cells: list[Cell]) -> dict[str, Model]:
+    """A model for every head of a regime: their errors differ by more than their covariates say."""
+    models = {}
+    for head in dict.fromkeys(cell.head for cell in cells):
+        of_head = [cell for cell in cells if cell.head == head]
+        if len({cell.group for cell in of_head}) >= 3:
+            models[with_head(regime, head)], _ = fit_regime(REGIMES[regime], of_head)
+    return models
+
+
 def with_more(regime: str, cells: list[Cell], every: Sequence[Cell]) -> list[Cell]:
     """The cells of a regime with the largest number of unlabelled images, and of the usual number.
 
     Few data sets have classes of that size, so that the others are added with less weight. Other
     regimes get their own cells only.
     """
-    if regime != with_number(without_number(regime), max(NUMBERS)):
+    if regime != with_number(regime_of_model(regime), max(NUMBERS)):
         return cells
-    usual = with_number(without_number(regime), USUAL_NUMBER)
+    usual = with_number(regime_of_model(regime), USUAL_NUMBER)
     shots = {cell.shots for cell in cells}
     others = [cell for cell in every if cell.regime == usual and cell.shots in shots]
     return [*cells, *(replace(cell, weight=cell.weight * USUAL_WEIGHT) for cell in others)]

@@ -41,8 +41,10 @@ from fewshot.tasks.engine.unlabelled import map_unlabelled
 
 WAYS = (2, 5, 10, 20)
 SHOTS = (1, 2, 3, 5, 10, 20)
-HEADS = ("ncm", "lda", "knn")
-# With unlabelled images, fewer cells: the models are interpolated between them.
+HEADS = ("ncm", "lda", "ridge", "logistic", "knn")
+# With unlabelled images, fewer cells: the models are interpolated between them, and what the head
+# decides on the images tells more than which head it is.
+UNLABELLED_HEADS = ("ncm", "lda", "knn")
 UNLABELLED_SHOTS = (1, 2, 5, 10)
 UNLABELLED_WAYS = (2, 5, 10)
 USUAL_WAYS = 5
@@ -156,7 +158,7 @@ def _cells(group: str, bank: FeatureBank, plan: CalibrationPlan) -> Iterable[Cel
                         yield from (replace(cell, confusable=near) for cell in cells)
         for ways, shots, number in plan.with_unlabelled():
             drawn = source.episodes(ways, shots, near, _unlabelled(number))
-            for name in plan.heads:
+            for name in (name for name in plan.heads if name in UNLABELLED_HEADS):
                 if drawn and (name == "ncm" or ways * shots <= MOST_REFITTED):
                     cells = source.from_unlabelled(drawn, name, number)
                     yield from (replace(cell, confusable=near) for cell in cells)

@@ -18,8 +18,8 @@ from fewshot.estimators.calibration.regimes import (
     NUMBERS,
     REGIMES,
     SUPPORT_ALONE,
+    regime_of_model,
     with_number,
-    without_number,
 )
 from fewshot.estimators.calibration.transferred import (
     FORMAT,
@@ -273,7 +273,7 @@ def test_evaluate_with_a_calibrator_of_your_own(whole, saved):
 
 def test_the_one_of_the_package_serves_every_regime():
     general = load_general()
-    assert {without_number(name) for name in general.models} == set(REGIMES)
+    assert {regime_of_model(name) for name in general.models} == set(REGIMES)
     assert general.space is None and len(general.fitted_on) >= 3
     for name in set(REGIMES) - set(SUPPORT_ALONE):
         numbers = (5, 15, MEASURED) if name.endswith("prior") else (*NUMBERS, MEASURED)

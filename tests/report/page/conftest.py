@@ -1,15 +1,12 @@
-"""Fixtures of the browser tests: browser, pages and access to their contents."""
+"""Pages of the browser tests and access to their contents."""
 
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 SMALL = {"datasets": ("eurosat",), "backbones": ("resnet50",), "heads": ("ncm", "lda")}
 SMALL |= {"shots": (1, 5), "points": 60}
 
@@ -26,16 +23,6 @@ def _payloads():
 def payloads():
     """The module that makes payloads and writes pages."""
     return _payloads()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's chromium, with the scope of a module: its event loop would disturb other tests."""
-    if CHROMIUM is None:
-        pytest.skip("needs Debian's chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
 
 @pytest.fixture(scope="session")
@@ -66,30 +53,6 @@ def many(folder, payloads):
     cells = [cell | {"dataset": d} for d in payloads.DATASETS for cell in payload["cells"]]
     payload["cells"] = cells + payloads.other_tasks()
     return payloads.write_page(folder / "many.html", payload)
-
-
-@pytest.fixture
-def visit(browser):
-    """Function that opens a page; fails on console messages and on requests beyond the file."""
-    contexts, complaints, requests = [], [], []
-
-    def open_page(path, hash="", **settings):
-        context = browser.new_context(**settings)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri() + hash)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert len({url.split("#")[0] for url in requests if url.startswith("file:")}) <= 1
 
 
 @pytest.fixture(scope="session")

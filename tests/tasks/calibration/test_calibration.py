@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fewshot
-from fewshot.estimators.calibration.regimes import REGIMES, SUPPORT_ALONE, without_number
+from fewshot.estimators.calibration.regimes import REGIMES, SUPPORT_ALONE, regime_of_model
 from fewshot.estimators.calibration.transferred import load_general
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
@@ -53,7 +53,7 @@ def fitted(cells):
 
 
 def test_every_regime_has_a_model_that_makes_sense(fitted):
-    assert {without_number(name) for name in fitted.models} == set(REGIMES)
+    assert {regime_of_model(name) for name in fitted.models} == set(REGIMES)
     for regime, model in fitted.models.items():
         disagreeing = [i for i, name in enumerate(model.covariates, 1) if "disagree" in name]
         if disagreeing:
@@ -78,8 +78,8 @@ def test_every_regime_has_a_model_that_makes_sense(fitted):
 def test_data_sets_left_out_have_figures(fitted):
     rows = fitted.left_out
     assert {row["group"] for row in rows} == set(NAMES)
-    assert {without_number(row["regime"]) for row in rows} == set(REGIMES)
-    assert {row["head"] for row in rows} == {"ncm", "lda", "knn"}
+    assert {regime_of_model(row["regime"]) for row in rows} == set(REGIMES)
+    assert {row["head"] for row in rows} == {"ncm", "lda", "ridge", "logistic", "knn"}
     assert {row["shots"] for row in rows} == {1, 2, 4}
     for row in rows:
         assert 0 <= row["mae"] < 0.5 and 0 <= row["coverage"] <= 1

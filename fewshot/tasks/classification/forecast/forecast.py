@@ -20,7 +20,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
 from fewshot.progress import counted_work
 from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
-from fewshot.tasks.classification.forecast.confusion import Confusion
+from fewshot.tasks.classification.forecast.confusion import Confusion, expected_confusion
 from fewshot.tasks.classification.forecast.learning_curve import (
     MORE,
     CurvePoint,
@@ -65,7 +65,8 @@ class Forecast:
         The prediction without unlabelled images, and what else is known of these; None if there
         are none. `error`, `lower` and `upper` are those with them.
     confusion : Confusion or None
-        None for heads and tasks of which it is not known.
+        Expected confusion of the classes, whose errors have the mean `error`; None if scores of the
+        head are not numbers.
     learning_curve : LearningCurve or None
         What `outlook` are points of, also for targets; None for a head whose curve is not known.
     """
@@ -182,8 +183,9 @@ def _of_head(
     reasons = list(prediction.by_reservation())
     regime = regime_of(support, head, base_classes)[0]
     on_base = regime in auto.fitted_
-    model = None if on_base else auto.general().model(regime)
+    model = None if on_base else auto.general().model(regime, head)
     seen, notes = None, list[str]()
+    confusion = expected_confusion(auto, support, head, names)
     if unlabelled is not None:
         better = sharper(calibration, unlabelled, names)
         if isinstance(better, str):
@@ -194,6 +196,7 @@ def _of_head(
             notes += number_warnings(better, calibration.base)
             numbers, reasons, model = better.numbers, list(better.reasons), better.model
             on_base = better.on_base
+            confusion = expected_confusion(better.auto, support, head, names, unlabelled)
             points = curve(calibration, unlabelled, (alone, numbers))
             seen = FromUnlabelled(
                 better.images, better.outside, better.strangers, *alone, tuple(points)
@@ -218,6 +221,7 @@ def _of_head(
         () if path is None else path.points(more),
         (*image_notes, *notes),
         seen,
+        confusion,
         learning_curve=path,
     )
 

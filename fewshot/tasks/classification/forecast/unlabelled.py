@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fewshot.estimators.auto import NOT_LEARNED
+from fewshot.estimators.auto import NOT_LEARNED, Auto
 from fewshot.estimators.base import Prediction
 from fewshot.estimators.calibration.doubts import (
     LEAST_OF_A_CLASS,
@@ -121,6 +121,8 @@ class Sharper:
         The one of other data sets; None if it was fitted on base classes.
     calibrated_with : float
         Unlabelled images per class of the episodes of base classes, if it was fitted on these.
+    auto : Auto
+        What predicted it.
     """
 
     numbers: Numbers
@@ -131,6 +133,7 @@ class Sharper:
     reasons: tuple[str, ...]
     model: Model | None
     calibrated_with: float
+    auto: Auto
 
     @property
     def on_base(self) -> bool:
@@ -176,6 +179,7 @@ def sharper(
         tuple(_in_words(reason, evidence, outside, names) for reason in reasons),
         None if on_base else auto.general().with_unlabelled(regime, per_class, False),
         auto.number_ if on_base else 0.0,
+        auto,
     )
 
 

@@ -1,0 +1,192 @@
+"""Lists of images on the page of a forecast: suspects, images to label, labels of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
+from fewshot.tasks.classification.forecast.next_labels import NextLabel
+from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
+from fewshot.units import rough_percent
+
+SHOWN = 40  # suspects of a kind
+SHOWN_LABELS = 200
+# Headings of the kinds of suspects, and what the kind means.
+MEANING = {
+    "unreadable": ("Cannot be read", "Left out of everything on this page."),
+    "copy": (
+        "Copies",
+        "The same picture twice. One of them adds nothing, and in two classes one label is wrong.",
+    ),
+    "near-copy": ("Near-copies", "Almost the same picture: cropped, scaled or saved anew."),
+    "mislabelled": (
+        "Perhaps of another class",
+        "Closer to the images of another class than to those of its own. Beside it: an image of "
+        "that class.",
+    ),
+    "outlier": ("Unlike the rest", "Far from all others of the class."),
+    "tiny": ("Very small", "Few pixels to tell a class by."),
+    "blurred": ("Blurred", "Little detail to tell a class by."),
+}
+COPIES = ("copy", "near-copy")
+SMALLEST = 0.001  # a chance below it is not told apart
+
+
+class Picture(NamedTuple):
+    """A thumbnail, None where there is none, with the words in place of it."""
+
+    url: str | None
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class SuspectCard:
+    """A suspect, with what it is a copy of, or an image of the class it looks like, beside it."""
+
+    file: str
+    label: str
+    reason: str
+    chance: str
+    other: str
+    other_words: str
+    other_label: str
+    pictures: tuple[Picture, ...]
+
+
+class SuspectGroup(NamedTuple):
+    """Suspects of a kind; `more` are not listed."""
+
+    title: str
+    about: str
+    total: int
+    cards: tuple[SuspectCard, ...]
+    more: int
+
+
+class NextCard(NamedTuple):
+    """An image to label, with numbers as text; `shown` is its file without the common folder."""
+
+    file: str
+    shown: str
+    likely: str
+    probability: str
+    error: str
+    gain: str
+    picture: Picture | None
+
+
+class LabelRow(NamedTuple):
+    """The label of an image; `shown` is its file without the common folder."""
+
+    shown: str
+    label: str
+    runner_up: str
+    lead: str
+    picture: Picture | None
+
+
+def suspect_groups(suspects: Sequence[Suspect], pictures: Pictures) -> list[SuspectGroup]:
+    """Suspects by kind, in the order of `KINDS`; within a kind in the order in which they came."""
+    known = list(dict.fromkeys([*KINDS, *(suspect.kind for suspect in suspects)]))
+    doubted = {suspect.file for suspect in suspects}
+    groups = []
+    for kind in known:
+        listed = [suspect for suspect in suspects if suspect.kind == kind]
+        if listed:
+            title, about = MEANING.get(kind, (kind.capitalize(), ""))
+            cards = tuple(_suspect(entry, pictures, doubted) for entry in listed[:SHOWN])
+            groups.append(
+                SuspectGroup(title, about, len(listed), cards, max(0, len(listed) - SHOWN))
+            )
+    return groups
+
+
+def _suspect(suspect: Suspect, pictures: Pictures, doubted: set[str]) -> SuspectCard:
+    shown: list[Picture] = []
+    other_label = ""
+    if pictures.any:
+        alt = f"{suspect.file}, filed under {suspect.label}"
+        shown.append(Picture(pictures.of_shot(suspect.file), alt, suspect.label))
+    if suspect.kind in COPIES and suspect.other is not None:
+        other_label = pictures.class_of(suspect.other) or ""
+        if pictures.any:
+            alt = f"{suspect.other}, which it repeats"
+            shown.append(Picture(pictures.of_shot(suspect.other), alt, other_label))
+    elif suspect.kind == "mislabelled" and suspect.other is not None:
+        example = pictures.example_of(suspect.other, doubted)
+        url = None if example is None else pictures.of_shot(example)
+        if url is not None:
+            alt = f"{example}, an image of {suspect.other}"
+            shown.append(Picture(url, alt, suspect.other))
+    if len(shown) == 1:  # its class is beside it anyway
+        shown[0] = shown[0]._replace(caption="")
+    words = "" if suspect.other is None else "copy of" if suspect.kind in COPIES else "looks like"
+    return SuspectCard(
+        suspect.file,
+        suspect.label,
+        suspect.reason,
+        chance_text(suspect.chance),
+        suspect.other or "",
+        words,
+        other_label,
+        tuple(shown),
+    )
+
+
+def chance_text(chance: float | None) -> str:
+    """``1.2 %``, ``below 0.1 %``; empty where there is no doubt."""
+    if chance is None:
+        return ""
+    return f"below {rough_percent(SMALLEST)}" if chance < SMALLEST else rough_percent(chance)
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The folder, with the stroke after it, that is above all of the files; empty if none is.
+
+    Examples
+    --------
+    >>> common_folder(["new/roll/1.jpg", "new/roll/12.jpg"]), common_folder(["1.jpg", "2.jpg"])
+    ('new/roll/', '')
+    """
+    first, last = min(names, default=""), max(names, default="")
+    differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    shared = first[: next(differs, len(first))]
+    return shared[: 1 + max(shared.rfind("/"), shared.rfind("\\"))]
+
+
+def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> list[NextCard]:
+    """Images to label, the first first; `folder` is left out of what is shown."""
+    return [
+        NextCard(
+            entry.file,
+            entry.file.removeprefix(folder),
+            entry.likely,
+            rough_percent(entry.probability),
+            rough_percent(entry.error),
+            f"{100 * entry.gain:.2g}",
+            Picture(pictures.of_other(entry.file), entry.file) if pictures.any else None,
+        )
+        for entry in listed
+    ]
+
+
+def label_rows(
+    labels: Sequence[Mapping[str, Any]], pictures: Pictures, folder: str
+) -> list[LabelRow]:
+    """Labels of images, those that lead the runner-up by least first."""
+    doubtful = sorted(labels, key=lambda row: float(row["lead"]))
+    return [
+        LabelRow(
+            str(row["file"]).removeprefix(folder),
+            str(row["label"]),
+            str(row["runner_up"]),
+            f"{float(row['lead']):.3g}",
+            Picture(pictures.of_other(str(row["file"]), SMALL_PIXELS), "")
+            if pictures.any
+            else None,
+        )
+        for row in doubtful[:SHOWN_LABELS]
+    ]

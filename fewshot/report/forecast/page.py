@@ -1,0 +1,403 @@
+"""The forecast of a task as one self-contained HTML page, without a script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from markupsafe import Markup
+
+from fewshot.datasets.base import ImageDataset
+from fewshot.features.bank import FeatureBank
+from fewshot.files import atomic_path, writing
+from fewshot.report.forecast import charts
+from fewshot.report.forecast.confused import confused
+from fewshot.report.forecast.images import (
+    common_folder,
+    label_rows,
+    next_cards,
+    suspect_groups,
+)
+from fewshot.report.forecast.pictures import Pictures
+from fewshot.report.payload.html import page_environment
+from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
+from fewshot.tasks.classification.forecast.forecast import Forecast
+from fewshot.tasks.classification.forecast.learning_curve import Target
+from fewshot.tasks.classification.forecast.next_labels import NextLabel
+from fewshot.tasks.classification.forecast.suspects import Suspect
+from fewshot.units import counted, rough_percent, short_percent
+
+STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
+          "forecast/page.css")  # fmt: skip
+CALIBRATED_ON = {"base": "base classes", "datasets": "other data sets"}
+SECTIONS = {
+    "interval": "Expected error",
+    "more": "More images",
+    "unlabelled": "Unlabelled images",
+    "heads": "Heads and backbones",
+    "confusion": "Which classes are confused",
+    "suspects": "Images to check",
+    "next": "Images to label next",
+    "labels": "Labels of the query images",
+    "classes": "All classes",
+    "notes": "Notes",
+    "made": "How the numbers were made",
+}
+NOTED = 50  # most unreadable images by name
+
+
+class Forecasts(Protocol):
+    """What the page reads of `fewshot.evaluation.predict.Forecasts`."""
+
+    @property
+    def rows(self) -> Sequence[Forecast]:
+        """The best first."""
+
+    @property
+    def best(self) -> Forecast:
+        """The forecast that the page is about."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Labelled images per class."""
+
+    @property
+    def skipped(self) -> Sequence[Mapping[str, Any]]:
+        """``path`` and ``reason`` of images that could not be read."""
+
+    @property
+    def level(self) -> float:
+        """Nominal coverage of the intervals."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was left out of the unlabelled images."""
+
+    @property
+    def supports(self) -> Mapping[str, FeatureBank]:
+        """Features of the labelled images, by backbone."""
+
+
+def write_forecast_page(text: str, target: Path, argument: str = "--page") -> None:
+    """Write a page to a file, whole or not at all.
+
+    Raises
+    ------
+    FewshotError
+        The file cannot be written.
+    """
+    with writing(argument, target), atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def forecast_page(
+    forecasts: Forecasts,
+    headline: str,
+    lines: Sequence[str] = (),
+    *,
+    name: str = "",
+    target: Target | None = None,
+    fail_above: float | None = None,
+    suspects: Sequence[Suspect] = (),
+    next_labels: Sequence[NextLabel] = (),
+    labels: Sequence[Mapping[str, Any]] = (),
+    labelled: ImageDataset | None = None,
+    others: Sequence[ImageDataset] = (),
+    created: str = "",
+    thumbnail_bytes: int = THUMBNAIL_BYTES,
+) -> str:
+    """The page, which makes no request; identical for identical inputs.
+
+    Parameters
+    ----------
+    forecasts : Forecasts
+    headline : str
+        The answer in a sentence.
+    lines : sequence of str
+        What else there is to say of it.
+    name : str
+        Of the data set, for the title.
+    target : Target, optional
+    fail_above : float, optional
+        Error above which a check fails, in [0, 1].
+    suspects : sequence of Suspect
+    next_labels : sequence of NextLabel
+    labels : sequence of mapping
+        Rows of ``Forecasts.labels``.
+    labelled : ImageDataset, optional
+        The labelled images, for thumbnails; without them and `others` files are named alone.
+    others : sequence of ImageDataset
+        Unlabelled images and query images, for thumbnails.
+    created : str
+        Date and time, as text.
+    thumbnail_bytes : int
+        Size of all thumbnails at most; 0 for none.
+    """
+    best = forecasts.best
+    pictures = Pictures(labelled, others, thumbnail_bytes)
+    css = style_sheet()
+    listed = [*(entry.file for entry in next_labels), *(str(row["file"]) for row in labels)]
+    folder = common_folder(listed)
+    contents = {
+        "interval": _interval(best, forecasts, target, fail_above),
+        "more": _more(best, forecasts.sizes, target),
+        "unlabelled": _unlabelled(best),
+        "heads": _heads(forecasts.rows),
+        "confusion": confused(best.confusion),
+        "suspects": suspect_groups(suspects, pictures),
+        "next": next_cards(next_labels, pictures, folder),
+        "labels": label_rows(labels, pictures, folder),
+        "classes": _classes(best, forecasts.sizes),
+        "notes": _notes(forecasts, suspects),
+        "made": _made(forecasts, created),
+    }
+    return (
+        page_environment("forecast")
+        .get_template("page.html.j2")
+        .render(
+            title=f"Forecast of {name}" if name else "Forecast of a few-shot task",
+            name=name,
+            headline=headline,
+            lines=lines,
+            support=_support(forecasts.sizes),
+            created=created,
+            best=best,
+            level=short_percent(forecasts.level),
+            folder=folder,
+            labelled_images=len(labels),
+            error_now=rough_percent(best.error),
+            sections={key: SECTIONS[key] for key, value in contents.items() if value},
+            css=Markup(css),
+            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
+            **{f"{key}_": value for key, value in contents.items()},
+        )
+    )
+
+
+def style_sheet() -> str:
+    """Styles of the report and of this page."""
+    folder = files("fewshot.report")
+    texts = (folder.joinpath(name).read_text(encoding="utf-8") for name in STYLES)
+    return "\n" + "\n".join(texts)
+
+
+def _support(sizes: Mapping[str, int]) -> str:
+    """``10 classes, 50 images (5 of each)``."""
+    least, most = min(sizes.values()), max(sizes.values())
+    each = f"{least} of each" if least == most else f"{least} to {most} of each"
+    return f"{len(sizes):,} classes, {counted(sum(sizes.values()), 'image')} ({each})"
+
+
+def _interval(
+    best: Forecast, forecasts: Forecasts, target: Target | None, fail_above: float | None
+) -> dict[str, Any]:
+    """Best error and interval on the scale from 0 to 100 %, with what they are compared with."""
+    marks = []
+    if target is not None:
+        marks.append(charts.mark("target", "target", target.error))
+    if fail_above is not None:
+        marks.append(charts.mark("limit", "fails above", fail_above))
+    classes = len(forecasts.sizes)
+    marks.append(charts.mark("chance", "guessing", 1 - 1 / classes))
+    full = charts.FULL
+    error, lower, upper = _numbers(best)
+    words = [f"Predicted error {error}, {short_percent(forecasts.level)} interval {lower} to "
+             f"{upper}, on a scale from 0 to 100 %."]  # fmt: skip
+    words += [f"Mark: {entry.label.text}." for entry in marks]
+    return {
+        "error": charts.label_at(full.at(best.error), error, edge=5),
+        "from": full.at(best.lower),
+        "to": full.at(best.upper),
+        "lower": lower,
+        "upper": upper,
+        "ticks": full.labels(),
+        "marks": marks,
+        "words": " ".join(words),
+    }
+
+
+def _numbers(entry: Any) -> tuple[str, str, str]:
+    return rough_percent(entry.error), rough_percent(entry.lower), rough_percent(entry.upper)
+
+
+def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> dict[str, Any]:
+    """The learning curve as a chart and rows, and what the target takes."""
+    points = sorted(best.outlook, key=lambda point: point.more)
+    if not points and target is None:
+        return {}
+    counts = np.array(list(sizes.values()), dtype=float)
+    shots = len(counts) / (1 / counts).sum()  # harmonic mean, as in the curve
+    steps = [charts.CurveStep(shots, "now", best.error, best.lower, best.upper)]
+    steps += [
+        charts.CurveStep(shots + point.more, f"+{point.more:,}", point.error, point.lower,
+                         point.upper)
+        for point in points
+        if point.more > 0
+    ]  # fmt: skip
+    alike = counts.min() == counts.max()
+    rows = [
+        (step.words, f"{step.x:,.0f}" if alike else f"about {step.x:.3g}", *_numbers(step))
+        for step in steps
+    ]
+    return {
+        "chart": charts.curve_chart(steps, target) if len(steps) > 1 else None,
+        "rows": rows,
+        "target": _target(target),
+        "words": "; ".join(f"{words}: {error}, {lower} to {upper}"
+                           for words, _, error, lower, upper in rows),
+    }  # fmt: skip
+
+
+def _target(target: Target | None) -> list[str]:
+    """Sentences on a target."""
+    if target is None:
+        return []
+    aim = short_percent(target.error)
+    note = [f"{target.note[0].upper()}{target.note[1:]}."] if target.note else []
+    if target.reached:
+        return [f"The target of {aim} is reached with the images at hand.", *note]
+    if target.images is None:
+        most = counted(target.most, "image")
+        return [f"The target of {aim} is not reached with up to {most} per class.", *note]
+    text = f"The target of {aim} takes about {counted(target.images, 'image')} per class in all"
+    fewest = "" if target.fewest is None else f"from {target.fewest:,} on it is possible"
+    enough = (
+        f"not even {target.most:,} make it sure"
+        if target.enough is None
+        else f"with {target.enough:,} it is nearly sure"
+    )
+    return [f"{text}: {', '.join(filter(None, (fewest, enough)))}.", *note]
+
+
+def _unlabelled(best: Forecast) -> dict[str, Any]:
+    """What is known of the unlabelled images, and predictions from fewer of them."""
+    seen = best.seen
+    if seen is None or not seen.unlabelled:
+        return {}
+    about = f"The prediction rests on {counted(seen.unlabelled, 'unlabelled image')} as well."
+    if seen.outside is not None:
+        usual = "more than usual" if seen.strangers else "as is usual"
+        about += f" About {rough_percent(seen.outside)} of these look like none of the classes, "
+        about += f"{usual}."
+    rows = [
+        (
+            f"{point.images:,}",
+            f"{point.per_class:.3g}",
+            *_numbers(point),
+            rough_percent(point.width),
+        )
+        for point in seen.unlabelled_curve
+    ]
+    return {"about": about, "rows": rows}
+
+
+def _heads(rows: Sequence[Forecast]) -> dict[str, Any]:
+    """A row per head and backbone, with its interval on a common axis."""
+    axis = charts.ErrorAxis.up_to([row.upper for row in rows])
+    entries = [
+        {
+            "head": row.head,
+            "backbone": row.backbone,
+            "numbers": _numbers(row),
+            "at": axis.at(row.error),
+            "from": axis.at(row.lower),
+            "to": axis.at(row.upper),
+            "alone": None
+            if row.seen is None
+            else tuple(
+                rough_percent(value)
+                for value in (
+                    row.seen.error_support,
+                    row.seen.lower_support,
+                    row.seen.upper_support,
+                )
+            ),
+            "on": CALIBRATED_ON.get(row.calibrated_on, row.calibrated_on),
+        }
+        for row in rows
+    ]
+    return {
+        "rows": entries,
+        "ticks": axis.labels(),
+        "grid": [axis.at(tick) for tick in axis.ticks],
+        "alone": any(row.seen is not None for row in rows),
+        "several": len({row.backbone for row in rows}) > 1,
+    }
+
+
+def _classes(best: Forecast, sizes: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Every class with its images and its expected error, where that is known."""
+    errors = {}
+    if best.confusion is not None:
+        errors = dict(zip(best.confusion.classes, best.confusion.errors, strict=True))
+    rows = [
+        (name, f"{count:,}", rough_percent(float(errors[name])) if name in errors else "-")
+        for name, count in sizes.items()
+    ]
+    order = sorted(range(len(rows)), key=lambda n: -float(errors.get(rows[n][0], 0)))
+    return [rows[n] for n in order]
+
+
+def _notes(forecasts: Forecasts, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
+    """Every reservation once, with the heads and backbones that it concerns unless it is all."""
+    affected: dict[str, list[str]] = {}
+    several = len({row.backbone for row in forecasts.rows}) > 1
+    for row in forecasts.rows:
+        named = f"{row.head} on {row.backbone}" if several else row.head
+        for text in dict.fromkeys([*([row.note] if row.note else []), *row.warnings]):
+            affected.setdefault(text, []).append(named)
+    everywhere = len(forecasts.rows)
+    notes = [("", text) for text in forecasts.notes]
+    notes += [
+        ("" if len(names) == everywhere else ", ".join(names), text)
+        for text, names in affected.items()
+    ]
+    listed = {suspect.file for suspect in suspects if suspect.kind == "unreadable"}
+    unread = {str(image["path"]): str(image.get("reason", "")) for image in forecasts.skipped}
+    unread = {path: reason for path, reason in unread.items() if path not in listed}
+    notes += [(path, f"not read: {reason}") for path, reason in [*unread.items()][:NOTED]]
+    if len(unread) > NOTED:
+        notes.append(("", f"{counted(len(unread) - NOTED, 'further image')} could not be read"))
+    return notes
+
+
+def _made(forecasts: Forecasts, created: str) -> list[tuple[str, str]]:
+    """Versions, networks and data that the numbers rest on, as terms and texts."""
+    import torch
+
+    import fewshot
+
+    made = [("Made", created)] if created else []
+    made.append(
+        (
+            "Versions",
+            f"fewshot {fewshot.__version__}, torch {torch.__version__}, "
+            f"Python {platform.python_version()}",
+        )
+    )
+    for name, bank in forecasts.supports.items():
+        made.append((f"Backbone {name}", _network(bank.info, bank.dim)))
+    on = dict.fromkeys(CALIBRATED_ON.get(row.calibrated_on, "") for row in forecasts.rows)
+    made.append(("Calibrated on", " and ".join(filter(None, on))))
+    made.append(
+        (
+            "Interval",
+            f"of {short_percent(forecasts.level)}: of a hundred tasks as those of the calibration, "
+            f"about {round(100 * forecasts.level)} have their true error within",
+        )
+    )
+    return made
+
+
+def _network(info: Mapping[str, Any], dim: int) -> str:
+    """``1280-d features (pooled), weights sha256 0a1b2c…``, as far as that is recorded."""
+    kind = f" ({info['feature']})" if info.get("feature") else ""
+    digest = ((info.get("causes") or {}).get("backbone") or {}).get("weights")
+    weights = f", weights sha256 {str(digest)[:16]}" if digest else ""
+    return f"{dim:,}-d features{kind}{weights}"

@@ -1,0 +1,278 @@
+"""The page of a forecast as text: what it says, what it leaves out, its size, and escaping."""
+
+import base64
+import hashlib
+import os
+import re
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fewshot
+from fewshot.datasets.files import load_files
+from fewshot.evaluation.predict_inputs import labelled_folder
+from fewshot.exceptions import FewshotError
+from fewshot.report.forecast.confused import MATRIX, PAIRS, confused
+from fewshot.report.forecast.page import forecast_page, style_sheet, write_forecast_page
+from fewshot.tasks.classification.forecast.confusion import Confusion
+from fewshot.tasks.classification.forecast.learning_curve import Target
+from fewshot.tasks.classification.forecast.next_labels import NextLabel
+from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
+
+HEADLINE = "About 14 of 100 new images would be labelled wrongly."
+IMAGE = re.compile(r'<img class="thumb[^>]*src="data:image/webp;base64,')
+
+
+def page_of(task, **changes):
+    forecasts, arguments = task
+    return forecast_page(forecasts, HEADLINE, ["Take ncm."], **(arguments | changes))
+
+
+def words_of(page):
+    """Text without tags and with single spaces."""
+    body = page[page.index("<body>") :]
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+class Elements(HTMLParser):
+    """Collects tags with their attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def elements(page):
+    parser = Elements()
+    parser.feed(page)
+    return parser.found
+
+
+@pytest.fixture(scope="module")
+def whole(ten):
+    """A page of ten classes with everything."""
+    return page_of(ten)
+
+
+def test_says_all_of_it_in_order(whole):
+    words = words_of(whole)
+    parts = [
+        HEADLINE, "Take ncm.", "10 classes, 50 images (5 of each)", "2026-03-01 12:00",
+        "ncm on net is expected to label 14 % of new images wrongly",
+        "The target of 8 % takes about 23 images per class in all: from 11 on it is possible, "
+        "with 70 it is nearly sure.",
+        "now 5 14 % 7.0 % to 28 %", "+5 10 12 % 6.0 % to 24 %",
+        "12 unlabelled images", "16 % (7.0 % to 30 %)", "lda",
+        "class 0 and class 1 make", "Cannot be read", "broken.jpg", "Copies", "class 0/0.jpg",
+        "copy of class 1/5.jpg in class 1", "Perhaps of another class", "looks like class 1",
+        "chance below 0.1 %", "Unlike the rest", "chance 1.2 %", "Label these first", "1 0.jpg",
+        "likely class 0 (50 %)", "10 9.jpg", "roll/new/0.jpg", "The most doubtful first", "11.jpg",
+        "class 0 5", "few images", "lda : a guess", fewshot.__version__,
+        "4-d features (pooled), weights sha256 0a1b2c3d4e5f6071", "other data sets",
+    ]  # fmt: skip
+    places, start = [], 0
+    for part in parts:
+        start = words.find(part, start)
+        places.append((part, start >= 0))
+        start = max(start, 0)
+    assert [part for part, there in places if not there] == []
+
+
+def test_loads_nothing_and_runs_nothing(whole):
+    assert not re.search(r"https?:|<script|<link|<iframe|@import|\bon\w+=|\bstyle=", whole)
+    assert not re.search(r"url\(", style_sheet())
+    (css,) = re.findall(r"<style>(.*?)</style>", whole, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', whole)
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def test_identical_for_identical_inputs(ten, whole):
+    assert page_of(ten) == whole
+
+
+def test_small_for_ten_classes(whole):
+    assert len(IMAGE.findall(whole)) == 5 + 10 + 12
+    assert len(whole.encode()) < 300_000
+
+
+def test_a_thousand_classes_open(task):
+    page = page_of(task([f"species {c}" for c in range(1000)], shots=2))
+    assert len(page.encode()) < 1_500_000
+    assert page.count('<td class="right">') == MATRIX
+    assert "pairs of classes with the most errors, of" in page
+    assert f"the {MATRIX} of 1,000 classes" in words_of(page)
+
+
+def test_names_are_text(task):
+    hostile = [
+        "<img src=x onerror=alert(1)>",
+        "</style></title><script>alert(2)</script>",
+        '"><svg onload=alert(3)>',
+        "{{ 7 * 7 }}{% raw %}",
+        "a\u202eb\u2066c\nd\x00e\x1b[31m",
+        os.fsdecode(b"caf\xe9"),
+    ]
+    forecasts, arguments = task(hostile, shots=1, files=[f"{name}.png" for name in hostile])
+    best = replace(forecasts.best, head=hostile[0], backbone=hostile[1], warnings=(hostile[2],))
+    forecasts.best = forecasts.rows[0] = best
+    forecasts.notes = (hostile[1],)
+    forecasts.supports = {hostile[1]: forecasts.supports["net"]}
+    forecasts.skipped = [{"path": hostile[0], "reason": hostile[2]}]
+    kinds = [Suspect(f"{n}.png", n, "outlier", n, 0.1, None) for n in hostile]
+    kinds += [Suspect(hostile[1], hostile[2], hostile[0], hostile[1])]
+    page = forecast_page(
+        forecasts, hostile[0], hostile, **(arguments | {"name": hostile[1], "suspects": kinds})
+    )
+    found, before = elements(page), elements(page_of(task([*"abcdef"], shots=1)))
+    assert {tag for tag, _ in found} <= {tag for tag, _ in before} | {"h3"}
+    names = {name for _, attributes in found for name in attributes}
+    assert names <= {name for _, attributes in before for name in attributes}
+    assert not [name for name in names if name.startswith("on") or name == "style"]
+    assert [tag for tag, _ in found].count("style") == 1
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b\ud800-\udfff]", page)
+    assert "{{ 7 * 7 }}{% raw %}" in unescape(page)
+    assert page.encode()  # what is not UTF-8 in a name is written, or replaced
+
+
+def test_file_names_that_are_not_utf8_have_thumbnails(task, tmp_path):
+    names = (b"a/caf\xe9.png", b"a/2.png", b"b/caf\xe9.png", b"b/2.png")
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    for name in names:
+        with Path(tmp_path, os.fsdecode(name)).open("wb") as file:
+            Image.new("RGB", (40, 30), (200, 10, 10)).save(file, format="PNG")
+    labelled = labelled_folder(str(tmp_path), "support", "raise")
+    others = load_files([str(tmp_path)])
+    forecasts, arguments = task(["a", "b"], shots=2)
+    kinds = [Suspect(path, "a", "outlier", "far") for path in labelled.paths]
+    following = [NextLabel(path, i, "a", 0.5, 0.1, 0.01) for i, path in enumerate(others.paths)]
+    arguments |= {"labelled": labelled, "others": [others], "labels": (), "suspects": kinds}
+    page = forecast_page(forecasts, HEADLINE, **(arguments | {"next_labels": following}))
+    assert len(IMAGE.findall(page)) == 8
+    assert r"a/caf\xe9.png" in page
+    page.encode()
+
+
+def test_features_have_no_pictures(ten):
+    page = page_of(ten, labelled=None, others=())
+    assert "<img" not in page
+    assert 'class="thumb' not in page
+    assert "class 0/0.jpg" in page
+
+
+def test_what_cannot_be_read_has_a_placeholder(task):
+    names = [f"class {c}" for c in range(4)]
+    page = page_of(task(names, broken=("class 0/0.jpg", "roll/new/3.jpg")))
+    assert page.count("no picture") == 3  # with broken.jpg, which is in no list of images
+    assert len(IMAGE.findall(page)) == 5 + 10 + 12 - 3
+
+
+def test_thumbnails_have_a_budget_and_suspects_come_first(ten, whole):
+    sizes = [len(url) for url in re.findall(r'src="(data:image/webp[^"]*)"', whole)]
+    page = page_of(ten, thumbnail_bytes=sum(sizes[:3]))
+    assert re.findall(r'src="(data:[^"]*)"', page) == re.findall(r'src="(data:[^"]*)"', whole)[:3]
+    assert not IMAGE.search(page_of(ten, thumbnail_bytes=0))
+
+
+def test_only_what_is_known_has_a_section(ten, forecast_row):
+    forecasts, _ = ten
+    row = forecast_row()
+    bare = SimpleNamespace(
+        **vars(forecasts) | {"rows": [row], "best": row, "notes": (), "skipped": []}
+    )
+    page = forecast_page(bare, HEADLINE)
+    assert re.findall(r'<h2 id="(\w+)"', page) == ["interval", "heads", "classes", "made"]
+    assert re.findall(r'<a href="#(\w+)">', page[page.index("<nav") :]) == re.findall(
+        r'<h2 id="(\w+)"', page
+    )
+    assert "<title>Forecast of a few-shot task</title>" in page
+
+
+def test_every_kind_of_suspect_has_words_of_its_own(ten):
+    suspects = [Suspect(f"{kind}.jpg", "class 1", kind, "why", 0.02) for kind in reversed(KINDS)]
+    suspects += [Suspect("x.jpg", "class 1", "odd", "a kind to come")]
+    page = page_of(ten, suspects=suspects)
+    section = page[page.index('<h2 id="suspects"') : page.index('<h2 id="next"')]
+    files = re.findall(r'<p class="file"><bdi>(\w[\w-]*)\.jpg', section)
+    assert files == [*KINDS, "x"]
+    assert len(set(re.findall(r"<h3>(.*?) <span", section))) == len(KINDS) + 1
+
+
+def test_long_lists_are_cut_and_counted(ten):
+    suspects = [Suspect(f"{i}.jpg", "class 1", "outlier", "far", i / 100) for i in range(60)]
+    row = ten[1]["labels"][0]
+    labels = [row | {"file": f"q{i}.jpg", "lead": float(i)} for i in range(300)][::-1]
+    page = page_of(ten, suspects=suspects, labels=labels)
+    assert "and 20 more" in words_of(page)
+    assert "200 of 300" in words_of(page)
+    shown = re.findall(r"<bdi>(q\d+)\.jpg</bdi>", page)
+    assert shown == [f"q{i}" for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (Target(0.1, 5, 3, 9, 500, True), "The target of 10 % is reached with the images at hand."),
+        (Target(0.01, None, None, None, 500, False),
+         "The target of 1 % is not reached with up to 500 images per class."),
+        (Target(0.05, 40, None, None, 500, False, "below what can be told"),
+         "takes about 40 images per class in all: not even 500 make it sure. "
+         "Below what can be told."),
+    ],
+)  # fmt: skip
+def test_targets_in_words(ten, target, words):
+    assert words in words_of(page_of(ten, target=target))
+
+
+def test_no_curve_with_a_target_alone(ten):
+    forecasts, arguments = ten
+    best = replace(forecasts.best, outlook=())
+    other = SimpleNamespace(**vars(forecasts) | {"best": best, "rows": [best]})
+    page = forecast_page(other, HEADLINE, **arguments)
+    assert "The target of 8 %" in page
+    assert 'id="curve-title"' not in page
+    assert page.count("<div") == page.count("</div>")
+
+
+def test_the_worst_pairs_and_their_classes():
+    classes = [f"c{i}" for i in range(50)]
+    shares = np.eye(50)
+    for i in range(0, 50, 2):
+        shares[i, i + 1], shares[i, i] = 0.01 * (i + 2), 1 - 0.01 * (i + 2)
+    shown = confused(Confusion(tuple(classes), shares))
+    assert len(shown.pairs) == PAIRS
+    assert shown.pairs[0] == ("c48", "c49", "7.7 %", "50 %", "0 %")
+    assert shown.more == 5
+    assert [row.name for row in shown.matrix] == classes[20:]
+    assert shown.matrix[-2].cells[-1] == ("50", 10, False)
+    assert confused(None) is None
+
+
+def test_no_error_is_no_pair(ten):
+    forecasts, arguments = ten
+    sure = Confusion(tuple(forecasts.sizes), np.eye(10))
+    best = replace(forecasts.best, confusion=sure)
+    other = SimpleNamespace(**vars(forecasts) | {"best": best, "rows": [best]})
+    page = forecast_page(other, HEADLINE, **arguments)
+    assert "No two classes are expected to be confused." in page
+
+
+def test_written_whole_or_not_at_all(tmp_path, whole):
+    target = tmp_path / "page.html"
+    write_forecast_page(whole, target)
+    assert target.read_text(encoding="utf-8") == whole
+    with pytest.raises(FewshotError, match="--page"):
+        write_forecast_page(whole, tmp_path)
