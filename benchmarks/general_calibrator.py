@@ -58,13 +58,14 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
 WEIGHTS = {"caltech101": 3.0, "flowers": 3.0, "imagenet": 3.0, "photographs": 3.0}
 NOTES = (
     "General-purpose calibrator. Twelve groups of images, each under one to four backbones. A "
-    "group weighs the same whatever its size, photographs three times as much as drawings, "
-    "glyphs, icons and scans, as most images of users are photographs, some of them poor. Half of"
-    " the classes of a bank, at random, give the episodes, of random and of confusable classes; "
-    "the others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 "
-    "and 50 per class, or the queries, with uneven shares and strangers. Learning curves: nested "
-    "supports of all classes. left_out: 5-way figures, random classes, on groups that were left out"
-    " of the fit. Made by benchmarks/general_calibrator.py."
+    "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
+    "icons and scans, as most images of users are photographs, some of them poor. Half of the "
+    "classes of a bank, at random, give the episodes, of random and of confusable classes; the "
+    "others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 and 50 "
+    "per class, or the queries, with uneven shares and strangers. Learning curves: nested supports "
+    "of all classes. left_out: 5-way figures, random classes, on groups that were left out of the "
+    "fit. Made by "
+    "benchmarks/general_calibrator.py."
 )
 
 

@@ -278,12 +278,20 @@ def readmitted(responsibilities: Tensor, mask: Tensor, gate: tuple[float, float]
     inside = responsibilities.sum(-1)
     present = mask.to(inside)
     outside = 1 - inside.sum(-1) / present.sum(-1).clamp_min(1)
+    share = readmission(outside, gate)[:, None]
+    whole = (inside + share * (1 - inside)) * present
+    return responsibilities * (whole / inside.clamp_min(TINY))[..., None]
+
+
+def readmission(outside: Tensor, gate: tuple[float, float]) -> Tensor:
+    """Share (E,) of the images outside that are readmitted, from the share outside (E,).
+
+    See `readmitted`.
+    """
     low, high = gate
     few = (high - outside) / (high - low)
     most = (outside - UNSUITED[0]) / (UNSUITED[1] - UNSUITED[0])
-    share = torch.maximum(few, most).clamp(0, 1)[:, None]
-    whole = (inside + share * (1 - inside)) * present
-    return responsibilities * (whole / inside.clamp_min(TINY))[..., None]
+    return torch.maximum(few, most).clamp(0, 1)
 
 
 def disagreement(responsibilities: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from fewshot.lazy import lazy
 
 if TYPE_CHECKING:
+    from fewshot.statistics.doubts import LabelDoubts as LabelDoubts
+    from fewshot.statistics.doubts import label_doubts as label_doubts
+    from fewshot.statistics.doubts import outlier_chances as outlier_chances
     from fewshot.statistics.paired import compare_on_episodes as compare_on_episodes
     from fewshot.statistics.populations import mean_interval as mean_interval
     from fewshot.statistics.populations import population_intervals as population_intervals
@@ -20,15 +23,18 @@ if TYPE_CHECKING:
 
 # Names by the module that has them.
 _HOMES = {
+    "LabelDoubts": "doubts",
     "TRANSFER_SCORES": "transferability",
     "compare_estimators": "predictions",
     "compare_on_episodes": "paired",
     "coverage_curve": "predictions",
     "gbc": "transferability",
     "h_score": "transferability",
+    "label_doubts": "doubts",
     "interval_metrics": "predictions",
     "logme": "transferability",
     "mean_interval": "populations",
+    "outlier_chances": "doubts",
     "population_intervals": "populations",
     "prediction_metrics": "predictions",
     "transrate": "transferability",

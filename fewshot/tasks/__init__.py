@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fewshot.tasks.calibration import calibration_cells as calibration_cells
     from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
     from fewshot.tasks.calibration import nested_errors as nested_errors
+    from fewshot.tasks.classification.forecast.suspects import Suspect as Suspect
+    from fewshot.tasks.classification.forecast.suspects import suspects as suspects
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
@@ -35,6 +37,7 @@ _HOMES = {
     "Entries": "base",
     "EpisodicTask": "engine.episodic",
     "Measure": "base",
+    "Suspect": "classification.forecast.suspects",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
     "nested_errors": "calibration",
@@ -45,6 +48,7 @@ _HOMES = {
     "map_scores": "engine.scores",
     "nearest_names": "one_class.confusers.cleaning",
     "predicted_errors": "engine.episodes",
+    "suspects": "classification.forecast.suspects",
 }
 __all__ = ["Table", "Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

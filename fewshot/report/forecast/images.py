@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
 from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
-from fewshot.units import rough_percent
+from fewshot.units import percent, rough_percent
 
 SHOWN = 40  # suspects of a kind
 SHOWN_LABELS = 200
@@ -67,7 +67,10 @@ class SuspectGroup(NamedTuple):
 
 
 class NextCard(NamedTuple):
-    """An image to label, with numbers as text; `shown` is its file without the common folder."""
+    """An image to label, with numbers as text; `shown` is its file without the common folder.
+
+    `gain` is in percentage points.
+    """
 
     file: str
     shown: str
@@ -124,16 +127,22 @@ def _suspect(suspect: Suspect, pictures: Pictures, doubted: set[str]) -> Suspect
     if len(shown) == 1:  # its class is beside it anyway
         shown[0] = shown[0]._replace(caption="")
     words = "" if suspect.other is None else "copy of" if suspect.kind in COPIES else "looks like"
+    other = suspect.other or ""
     return SuspectCard(
-        suspect.file,
+        name_of(suspect.file, pictures),
         suspect.label,
         suspect.reason,
         chance_text(suspect.chance),
-        suspect.other or "",
+        name_of(other, pictures) if suspect.kind in COPIES else other,
         words,
         other_label,
         tuple(shown),
     )
+
+
+def name_of(file: str, pictures: Pictures) -> str:
+    """A file as it is, or ``row 3`` of features that have no files."""
+    return f"row {file}" if file.isdecimal() and not pictures.any else file
 
 
 def chance_text(chance: float | None) -> str:
@@ -162,11 +171,11 @@ def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> 
     return [
         NextCard(
             entry.file,
-            entry.file.removeprefix(folder),
+            name_of(entry.file.removeprefix(folder), pictures),
             entry.likely,
             rough_percent(entry.probability),
-            rough_percent(entry.error),
-            f"{100 * entry.gain:.2g}",
+            f"{percent(entry.error)} %",  # one label changes little
+            f"{100 * entry.gain:.2f}",
             Picture(pictures.of_other(entry.file), entry.file) if pictures.any else None,
         )
         for entry in listed
@@ -180,7 +189,7 @@ def label_rows(
     doubtful = sorted(labels, key=lambda row: float(row["lead"]))
     return [
         LabelRow(
-            str(row["file"]).removeprefix(folder),
+            name_of(str(row["file"]).removeprefix(folder), pictures),
             str(row["label"]),
             str(row["runner_up"]),
             f"{float(row['lead']):.3g}",

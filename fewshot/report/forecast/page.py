@@ -103,6 +103,7 @@ def forecast_page(
     *,
     name: str = "",
     target: Target | None = None,
+    aim: float | None = None,
     fail_above: float | None = None,
     suspects: Sequence[Suspect] = (),
     next_labels: Sequence[NextLabel] = (),
@@ -124,6 +125,8 @@ def forecast_page(
     name : str
         Of the data set, for the title.
     target : Target, optional
+    aim : float, optional
+        Error that is aimed at, where `target` is not known.
     fail_above : float, optional
         Error above which a check fails, in [0, 1].
     suspects : sequence of Suspect
@@ -145,7 +148,7 @@ def forecast_page(
     listed = [*(entry.file for entry in next_labels), *(str(row["file"]) for row in labels)]
     folder = common_folder(listed)
     contents = {
-        "interval": _interval(best, forecasts, target, fail_above),
+        "interval": _interval(best, forecasts, aim if target is None else target.error, fail_above),
         "more": _more(best, forecasts.sizes, target),
         "unlabelled": _unlabelled(best),
         "heads": _heads(forecasts.rows),
@@ -195,12 +198,12 @@ def _support(sizes: Mapping[str, int]) -> str:
 
 
 def _interval(
-    best: Forecast, forecasts: Forecasts, target: Target | None, fail_above: float | None
+    best: Forecast, forecasts: Forecasts, aim: float | None, fail_above: float | None
 ) -> dict[str, Any]:
     """Best error and interval on the scale from 0 to 100 %, with what they are compared with."""
     marks = []
-    if target is not None:
-        marks.append(charts.mark("target", "target", target.error))
+    if aim is not None:
+        marks.append(charts.mark("target", "target", aim))
     if fail_above is not None:
         marks.append(charts.mark("limit", "fails above", fail_above))
     classes = len(forecasts.sizes)
@@ -227,9 +230,9 @@ def _numbers(entry: Any) -> tuple[str, str, str]:
 
 
 def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> dict[str, Any]:
-    """The learning curve as a chart and rows, and what the target takes."""
+    """The learning curve as a chart and rows, with what the target takes."""
     points = sorted(best.outlook, key=lambda point: point.more)
-    if not points and target is None:
+    if not points:
         return {}
     counts = np.array(list(sizes.values()), dtype=float)
     shots = len(counts) / (1 / counts).sum()  # harmonic mean, as in the curve
@@ -240,39 +243,26 @@ def _more(best: Forecast, sizes: Mapping[str, int], target: Target | None) -> di
         for point in points
         if point.more > 0
     ]  # fmt: skip
-    alike = counts.min() == counts.max()
-    rows = [
-        (step.words, f"{step.x:,.0f}" if alike else f"about {step.x:.3g}", *_numbers(step))
-        for step in steps
-    ]
+    about = "" if counts.min() == counts.max() else "about "
+    reach = _reach(target)
+    rows = [(step.words, f"{about}{step.x:,.0f}", *_numbers(step)) for step in steps]
+    words = [f"{words}: {error}, {lower} to {upper}" for words, _, error, lower, upper in rows]
+    words += [f"target {short_percent(target.error)}: {reach}"] if target and reach else []
     return {
-        "chart": charts.curve_chart(steps, target) if len(steps) > 1 else None,
+        "chart": charts.curve_chart(steps, target),
         "rows": rows,
-        "target": _target(target),
-        "words": "; ".join(f"{words}: {error}, {lower} to {upper}"
-                           for words, _, error, lower, upper in rows),
-    }  # fmt: skip
+        "reach": reach,
+        "words": "; ".join(words),
+    }
 
 
-def _target(target: Target | None) -> list[str]:
-    """Sentences on a target."""
-    if target is None:
-        return []
-    aim = short_percent(target.error)
-    note = [f"{target.note[0].upper()}{target.note[1:]}."] if target.note else []
-    if target.reached:
-        return [f"The target of {aim} is reached with the images at hand.", *note]
-    if target.images is None:
-        most = counted(target.most, "image")
-        return [f"The target of {aim} is not reached with up to {most} per class.", *note]
-    text = f"The target of {aim} takes about {counted(target.images, 'image')} per class in all"
-    fewest = "" if target.fewest is None else f"from {target.fewest:,} on it is possible"
-    enough = (
-        f"not even {target.most:,} make it sure"
-        if target.enough is None
-        else f"with {target.enough:,} it is nearly sure"
-    )
-    return [f"{text}: {', '.join(filter(None, (fewest, enough)))}.", *note]
+def _reach(target: Target | None) -> str:
+    """``23 images per class in all, 11 to 70``: what a target takes that is ahead; else empty."""
+    if target is None or target.images is None or target.reached:
+        return ""
+    fewest = "few" if target.fewest is None else f"{target.fewest:,}"
+    enough = f"more than {target.most:,}" if target.enough is None else f"{target.enough:,}"
+    return f"{counted(target.images, 'image')} per class in all, {fewest} to {enough}"
 
 
 def _unlabelled(best: Forecast) -> dict[str, Any]:

@@ -68,8 +68,7 @@ def test_says_all_of_it_in_order(whole):
     parts = [
         HEADLINE, "Take ncm.", "10 classes, 50 images (5 of each)", "2026-03-01 12:00",
         "ncm on net is expected to label 14 % of new images wrongly",
-        "The target of 8 % takes about 23 images per class in all: from 11 on it is possible, "
-        "with 70 it is nearly sure.",
+        "On the line of the target: 23 images per class in all, 11 to 70.",
         "now 5 14 % 7.0 % to 28 %", "+5 10 12 % 6.0 % to 24 %",
         "12 unlabelled images", "16 % (7.0 % to 30 %)", "lda",
         "class 0 and class 1 make", "Cannot be read", "broken.jpg", "Copies", "class 0/0.jpg",
@@ -167,10 +166,13 @@ def test_file_names_that_are_not_utf8_have_thumbnails(task, tmp_path):
 
 
 def test_features_have_no_pictures(ten):
-    page = page_of(ten, labelled=None, others=())
+    numbers = [Suspect("3", "class 0", "copy", "the same", None, "17")]
+    following = [NextLabel("4", 4, "class 1", 0.5, 0.1, 0.01)]
+    page = page_of(ten, labelled=None, others=(), suspects=numbers, next_labels=following)
     assert "<img" not in page
+    assert "row 3 filed under class 0 , copy of row 17" in words_of(page)
+    assert "1 row 4 likely" in words_of(page)
     assert 'class="thumb' not in page
-    assert "class 0/0.jpg" in page
 
 
 def test_what_cannot_be_read_has_a_placeholder(task):
@@ -225,26 +227,28 @@ def test_long_lists_are_cut_and_counted(ten):
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (Target(0.1, 5, 3, 9, 500, True), "The target of 10 % is reached with the images at hand."),
-        (Target(0.01, None, None, None, 500, False),
-         "The target of 1 % is not reached with up to 500 images per class."),
-        (Target(0.05, 40, None, None, 500, False, "below what can be told"),
-         "takes about 40 images per class in all: not even 500 make it sure. "
-         "Below what can be told."),
+        (Target(0.05, 40, 12, 90, 500, False), "40 images per class in all, 12 to 90."),
+        (Target(0.05, 40, None, None, 500, False),
+         "40 images per class in all, few to more than 500."),
+        (Target(0.1, 5, 3, 9, 500, True), None),
+        (Target(0.01, None, None, None, 500, False), None),
     ],
 )  # fmt: skip
-def test_targets_in_words(ten, target, words):
-    assert words in words_of(page_of(ten, target=target))
+def test_what_a_target_takes_is_said_below_the_curve(ten, target, words):
+    caption = words_of(page_of(ten, target=target))
+    if words is None:
+        assert "On the line of the target" not in caption
+    else:
+        assert f"On the line of the target: {words}" in caption
 
 
-def test_no_curve_with_a_target_alone(ten):
-    forecasts, arguments = ten
-    best = replace(forecasts.best, outlook=())
-    other = SimpleNamespace(**vars(forecasts) | {"best": best, "rows": [best]})
-    page = forecast_page(other, HEADLINE, **arguments)
-    assert "The target of 8 %" in page
-    assert 'id="curve-title"' not in page
-    assert page.count("<div") == page.count("</div>")
+def test_marks_on_the_scale(ten):
+    page = page_of(ten).partition('<h2 id="more"')[0]
+    labels = r'<text class="label"[^>]*>((?:target|fails above|guessing) [\d.]+ %)</text>'
+    assert re.findall(labels, page) == ["target 8 %", "fails above 30 %", "guessing 90 %"]
+    assert "Mark: target 8 %. Mark: fails above 30 %. Mark: guessing 90 %." in page
+    page = page_of(ten, target=None, aim=0.125, fail_above=None).partition('<h2 id="more"')[0]
+    assert re.findall(labels, page) == ["target 12.5 %", "guessing 90 %"]
 
 
 def test_the_worst_pairs_and_their_classes():

@@ -72,19 +72,17 @@ class Confusion:
     def pairs(self) -> list[ConfusedPair]:
         """All pairs of classes, those that make most of the errors first; no pair without any."""
         total = float(self.errors.sum())
-        pairs = [
-            ConfusedPair(
-                self.classes[c],
-                self.classes[j],
-                float(self.shares[c, j] + self.shares[j, c]) / total,
-                float(self.shares[c, j]),
-                float(self.shares[j, c]),
-            )
-            for c in range(len(self.classes))
-            for j in range(c + 1, len(self.classes))
-            if total > 0
+        if total <= 0:
+            return []
+        first, second = np.triu_indices(len(self.classes), 1)
+        forth, back = self.shares[first, second], self.shares[second, first]
+        shares = (forth + back) / total
+        order = np.argsort(-shares, kind="stable")[: np.count_nonzero(shares > 0)]
+        columns = (column[order].tolist() for column in (first, second, shares, forth, back))
+        return [
+            ConfusedPair(self.classes[c], self.classes[j], *rest)
+            for c, j, *rest in zip(*columns, strict=True)
         ]
-        return sorted((pair for pair in pairs if pair.share > 0), key=lambda pair: -pair.share)
 
 
 def expected_confusion(
