@@ -124,8 +124,8 @@ def doubts_of_bank(
     """Doubts about the labels of all images of a bank, whether or not they make the list.
 
     Images of a class that are copies of each other count once, as a copy would vouch for the label
-    of the other. Those that are in several classes are judged by the other images alone. Rows of `empty` images are
-    left out.
+    of the other. Those that are in several classes are judged by the other images alone. Rows of
+    `empty` images are left out.
     """
     copies = copy_sets(bank, None) if copies is None else copies
     size = len(bank.labels)
