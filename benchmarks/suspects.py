@@ -141,11 +141,12 @@ def baselines(tasks: Tasks) -> dict[str, Tensor]:
     tie = -closest.clamp_max(1e3) / 1e4
     ridge = Ridge().leave_one_out(support)
     assert ridge is not None
+    lone = support.counts[..., None] == 1
     scored = {
         "own": scores.masked_fill(~label, -torch.inf).amax(-1),
         "ncm": margin(scores),
-        "knn": (agree + tie).view(tasks.mask.shape),
-        "ridge": margin(ridge).masked_fill(support.counts[..., None] == 1, torch.nan),
+        "knn": (agree + tie).view(tasks.mask.shape).masked_fill(lone, torch.nan),
+        "ridge": margin(ridge).masked_fill(lone, torch.nan),
     }
     return {name: score.masked_fill(~tasks.mask, torch.nan) for name, score in scored.items()}
 
@@ -232,7 +233,8 @@ def cropped(image: Image.Image, pixels: int) -> Image.Image:
 def resized(image: Image.Image, shorter: int) -> Image.Image:
     """The image with a shorter side of so many pixels."""
     scale = shorter / min(image.size)
-    return image.resize(tuple(max(1, round(side * scale)) for side in image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height))
 
 
 def saved(image: Image.Image, path: Path, quality: int = 95) -> None:
@@ -245,10 +247,16 @@ def half(image: Image.Image) -> Image.Image:
     return resized(image, max(1, min(image.size) // 2))
 
 
+def spoilt(_: Image.Image, path: Path) -> None:
+    """Write a file that begins as a JPEG does."""
+    path.with_suffix(".jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+
+
 # Kind that is to be said, and how the image is made; those that are copies lie beside the original.
+ELSEWHERE = "copy in another class"
 PLANTED: dict[str, tuple[str, Callable[[Image.Image, Path], None]]] = {
     "copy": ("copy", lambda image, path: image.save(path.with_suffix(".png"))),
-    "copy in another class": ("copy", lambda image, path: image.save(path.with_suffix(".png"))),
+    ELSEWHERE: ("copy", lambda image, path: image.save(path.with_suffix(".png"))),
     "JPEG quality 30": ("near-copy", lambda image, path: saved(image, path, 30)),
     "half size": ("near-copy", lambda image, path: saved(half(image), path)),
     "cropped by 3 pixels": ("near-copy", lambda image, path: saved(cropped(image, 3), path)),
@@ -260,11 +268,8 @@ PLANTED: dict[str, tuple[str, Callable[[Image.Image, Path], None]]] = {
     "blurred, radius 8": ("blurred", lambda image, path: saved(blurred(image, 8), path)),
     "30 pixels": ("tiny", lambda image, path: saved(resized(image, 30), path)),
     "one colour": ("tiny", lambda image, path: saved(Image.new("RGB", image.size, "teal"), path)),
-    "half a file": (
-        "unreadable",
-        lambda image, path: path.with_suffix(".jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture"),
-    ),
-}  # fmt: skip
+    "no picture": ("unreadable", spoilt),
+}
 
 
 def plant(folder: Path, root: Path, given: argparse.Namespace) -> None:
@@ -277,21 +282,22 @@ def plant(folder: Path, root: Path, given: argparse.Namespace) -> None:
     rng = np.random.default_rng(given.seed)
     kinds = list(PLANTED)
     for task in range((1 + len(kinds)) * given.planted):
-        kind = None if task < given.planted else kinds[task % len(kinds)]
+        kind = "" if task < given.planted else kinds[task % len(kinds)]
         classes = rng.choice(len(dataset.classnames), 5, replace=False)
-        for way, c in enumerate(classes):
-            place = folder / f"{task:05d} {way}"
-            place.mkdir()
+        places = [folder / f"{task:05d} {way}" for way in range(5)]
+        for place, c in zip(places, classes, strict=True):
+            place.mkdir(exist_ok=True)
             members = np.flatnonzero(dataset.labels == c)
-            for k, row in enumerate(rng.choice(members, 5, replace=len(members) < 5)):
-                image, path = dataset.read(int(row)), place / f"{k}.png"
-                original = kind is None or way or k
-                if original or "copy" in PLANTED[kind][0]:
-                    image.save(path)
-                if not original:
-                    beside = folder / f"{task:05d} 4" if "another" in kind else place
-                    beside.mkdir(exist_ok=True)
-                    PLANTED[kind][1](image, beside / "planted.png")
+            chosen = rng.choice(members, 5, replace=False)
+            for k, row in enumerate(chosen):
+                image = dataset.read(int(row))
+                if kind and place == places[0] and not k:
+                    said_to_be, make = PLANTED[kind]
+                    places[4].mkdir(exist_ok=True)
+                    make(image, places[4 if kind == ELSEWHERE else 0] / "planted.png")
+                    if "copy" not in said_to_be:
+                        continue
+                image.save(place / f"{k}.png")
 
 
 def said(folder: Path) -> Iterator[tuple[int, list[Suspect]]]:
@@ -327,12 +333,10 @@ def planted_rows(root: Path, given: argparse.Namespace) -> list[dict[str, str]]:
                     false[kind].append(sum(entry.kind == kind for entry in entries))
                 continue
             wanted = kinds[task % len(kinds)]
-            hit = [
-                entry.kind == PLANTED[wanted][0]
-                and "planted" in entry.file + ("" if "copy" not in entry.kind else entry.other)
+            right[wanted].append(any(
+                entry.kind == PLANTED[wanted][0] and "planted" in f"{entry.file} {entry.other}"
                 for entry in entries
-            ]
-            right[wanted].append(any(hit))
+            ))  # fmt: skip
     rows = [
         {
             "planted": what,
