@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fewshot.tasks.calibration import CalibrationPlan as CalibrationPlan
     from fewshot.tasks.calibration import calibration_cells as calibration_cells
     from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
+    from fewshot.tasks.classification.forecast.next_labels import NextLabel as NextLabel
+    from fewshot.tasks.classification.forecast.next_labels import next_labels as next_labels
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
@@ -34,6 +36,7 @@ _HOMES = {
     "Entries": "base",
     "EpisodicTask": "engine.episodic",
     "Measure": "base",
+    "NextLabel": "classification.forecast.next_labels",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
     "draw_base_episodes": "engine.base_classes",
@@ -42,6 +45,7 @@ _HOMES = {
     "fit_text_gaussians": "engine.class_gaussians",
     "map_scores": "engine.scores",
     "nearest_names": "one_class.confusers.cleaning",
+    "next_labels": "classification.forecast.next_labels",
     "predicted_errors": "engine.episodes",
 }
 __all__ = ["Table", "Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604
