@@ -23,7 +23,7 @@ OPTIONS = (
     "size", "target", "more",
 )  # fmt: skip
 # Arguments of `fewshot.predict` and of what it calls that have another name here.
-NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next"}
+NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next", "path": "--page"}
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",

@@ -354,7 +354,7 @@ class Forecasts:
             others=list(self.sources.others.values()),
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
-        write_forecast_page(text, target)
+        write_forecast_page(text, target, "path")
 
     def as_json(self, labels: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """All of it in types of JSON; null where nothing is known.

@@ -278,6 +278,49 @@ def test_no_unlabelled_images_no_list(shots, parts):
     assert list(made.next_labels) == ["file", "row", "likely", "probability", "error", "gain"]
 
 
+def test_page(fewshot, refusal, parts, tmp_path, shots, tiny_net):
+    target = tmp_path / "new" / "folder" / "forecast.html"
+    done = fewshot("predict", shots, "--head", "ncm", "--page", str(target), "--target", "1%")
+    assert done.code == 0, done.err
+    assert done.out.rstrip().splitlines()[-1] == f"Page: {target}"
+    page = target.read_text(encoding="utf-8")
+    content = predicted(
+        fewshot, shots, "--head", "ncm", "--target", "1%", "--page", str(tmp_path / "2.html")
+    )
+    for line in (content["answer"]["headline"], *content["answer"]["lines"]):
+        assert line in page
+    assert (tmp_path / "2.html").exists()
+    failed = fewshot("predict", shots, "--head", "ncm", "--page", "3.html", "--fail-above", "0.1%")
+    assert failed.code == 3 and Path("3.html").exists()
+    (tmp_path / "file").write_text("")
+    message = refusal(
+        "predict", shots, "--head", "ncm", "--page", str(tmp_path / "file" / "a.html")
+    )
+    assert message.startswith("--page: cannot write to ")
+    package.predict(shots, head="ncm").page(tmp_path / "4.html")
+    assert (tmp_path / "4.html").read_text(encoding="utf-8").startswith("<!")
+    with pytest.raises(FewshotError, match="path: expected a file, got a folder"):
+        package.predict(shots, head="ncm").page(tmp_path)
+
+
+def test_page_of_images(fewshot, tmp_path, tiny_net):
+    place = colours(tmp_path / "shots", ["cup & <i>", "pot"], 3)
+    colours(tmp_path / "ask", ["x"], 2, seed=3)
+    done = fewshot("predict", place, *NETWORK, "--query", "ask", "--page", "a.html")
+    assert done.code == 0, done.err
+    page = Path("a.html").read_text(encoding="utf-8")
+    assert "cup &amp; &lt;i&gt;" in page and "cup & <i>" not in page
+    assert "ask/x/0.png" in page and "data:image" in page
+
+
+def test_targets_follow_the_curve(shots):
+    made = package.predict(shots, head="ncm", target=0.02, more=[200])
+    target = made.target(0.02)
+    assert made.decision.target == target
+    assert target.fewest <= (target.images or 10**9) <= (target.enough or 10**9)
+    assert made.target(made.best.error + 0.01).reached
+
+
 def test_results_in_a_notebook(tmp_path):
     names = np.array(["<b>cup</b>", "pot"])[np.repeat([0, 1], 4)]
     features = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,8 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     seen: FromUnlabelled | None = None
     confusion: Confusion | None = None
-    learning_curve: LearningCurve | None = None
+    # Forecasts are compared by `outlook`, which has its points.
+    learning_curve: LearningCurve | None = field(default=None, compare=False)
 
     def row(self) -> dict[str, Any]:
         """Its fields without confusion and curve, with those of `seen` if there are any."""
