@@ -250,6 +250,14 @@ def test_what_a_target_takes_is_said_below_the_curve(ten, target, words):
         assert f"On the line of the target: {words}" in caption
 
 
+def test_backbones_are_named_where_there_are_several(ten, forecast_row):
+    other = forecast_row("ncm", 0.2, "another")
+    assert "lda on net" not in words_of(page_of(ten))
+    words = words_of(page_of(ten, rows=[*ten[0].rows, other]))
+    assert "lda on net 17 %" in words
+    assert "ncm on another 20 % 10 % to 40 % - other data sets" in words
+
+
 def test_marks_on_the_scale(ten):
     page = page_of(ten).partition('<h2 id="more"')[0]
     labels = r'<text class="label"[^>]*>((?:target|fails above|guessing) [\d.]+ %)</text>'
