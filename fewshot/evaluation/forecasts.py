@@ -355,16 +355,11 @@ class Forecasts:
         from fewshot.report.forecast.page import forecast_page, write_forecast_page
 
         target = page_target("path", path)
-        decision, words = self.decision, self.answer
         text = forecast_page(
-            self,
-            words.headline,
-            words.lines,
+            self.decision,
             name=self.sources.name,
-            target=decision.target,
+            supports=self.supports,
             fail_above=fail_above,
-            suspects=decision.suspects,
-            next_labels=decision.next_labels,
             labels=self.labels() if QUERY in self.sources.others else (),
             labelled=self.sources.images,
             others=list(self.sources.others.values()),

@@ -16,6 +16,7 @@ from fewshot.estimators.calibration.intervals import LEVEL, spread
 # Power of K / K' by which the deviation of the error with K shots from its prediction shrinks: a
 # part of it is the luck of these images, which counts less and less among more.
 RELIEF = 0.05
+TINY = 1e-9  # power or slope that is taken for 0, as quotients by it are rounded off
 LARGEST = 10.0  # number that a curve of a file may have
 
 
@@ -41,6 +42,16 @@ class Curve(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Its numbers."""
+
+    def _key(self) -> tuple[Any, ...]:
+        """What makes it the curve that it is."""
+        return type(self), *(np.asarray(value).tobytes() for value in vars(self).values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
 
     def bounds(
         self,
@@ -139,12 +150,12 @@ class TaskCurve(Curve):
 def elapsed(power: float, now: NDArray, then: NDArray) -> NDArray:
     """``(now^-power - then^-power) / power``; the logarithm of then / now for power 0."""
     ratio: NDArray = np.log(then / now)
-    return now**-power * -np.expm1(-power * ratio) / power if power > 0 else ratio
+    return now**-power * -np.expm1(-power * ratio) / power if power > TINY else ratio
 
 
 def grown(slope: float, time: NDArray) -> NDArray:
     """``(exp(slope time) - 1) / slope``; `time` for slope 0."""
-    growth: NDArray = np.expm1(slope * time) / slope if slope > 0 else time
+    growth: NDArray = np.expm1(slope * time) / slope if slope > TINY else time
     return growth
 
 

@@ -30,10 +30,9 @@ def scanned(curve, error, bound):
     now = dict(zip(("error", "lower", "upper"), curve.numbers, strict=True))
     if now[bound] <= error:
         return round(curve.shots)
-    for more in range(1, curve.most - round(curve.shots) + 1):
-        (point,) = curve.points([more])
+    for point in curve.points(range(1, curve.most - round(curve.shots) + 1)):
         if getattr(point, bound) <= error:
-            return round(curve.shots) + more
+            return round(curve.shots) + point.more
     return None
 
 
