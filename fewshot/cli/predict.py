@@ -253,6 +253,9 @@ def _integer(option: str, text: str, of: str = "") -> int:
 
 def _print_json(content: dict[str, Any]) -> None:
     """Print JSON, with escapes where standard output has no such characters."""
+    from fewshot.results.encoding import without_nan
+
+    content = without_nan(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -394,7 +394,8 @@ class Forecasts:
             "scores": [entry.row() for entry in self.scores],
             "labels": list(labels),
         }
-        return without_nan(content)
+        plain: dict[str, Any] = without_nan(content)
+        return plain
 
     def text(self, labels: Sequence[dict[str, Any]] = ()) -> str:
         """What the terminal prints, as wide as it is."""

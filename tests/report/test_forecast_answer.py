@@ -140,6 +140,12 @@ def test_lines_fit(width):
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", range(40, 60))
+def test_numbers_stay_with_their_unit(width):
+    text = decision_text(decision_of(target=target_of(), aim=0.05), width=width)
+    assert not any(line.lstrip().startswith("%") for line in text.splitlines())
+
+
 def test_answer_comes_first_and_notes_last():
     best = forecast_of(confusion=Confusion(tuple(SIZES), SHARES), warnings=("of some kind",))
     odd = Suspect("shirt/1.jpg", "shirt", "outlier", "far off")
