@@ -35,7 +35,12 @@ from fewshot.tasks.classification.backbone_scores import BackboneScores, backbon
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
 from fewshot.tasks.classification.forecast.learning_curve import Target
-from fewshot.tasks.classification.forecast.next_labels import NEXT, NextLabel, next_labels
+from fewshot.tasks.classification.forecast.next_labels import (
+    NEXT,
+    NextLabel,
+    NextLabels,
+    next_labels,
+)
 from fewshot.tasks.classification.forecast.suspects import Suspect, suspects
 
 if TYPE_CHECKING:
@@ -233,7 +238,7 @@ class Forecasts:
             self._suspects,
             self._next_labels,
             tuple(names),
-            self.notes,
+            (*self.notes, *self._next_notes),
         )
 
     def target(self, error: float) -> Target | None:
@@ -308,11 +313,11 @@ class Forecasts:
         return suspects(bank, self.sources.images, bank.info.get("skipped", ()))
 
     @cached_property
-    def _next_labels(self) -> list[NextLabel]:
+    def _next_labels(self) -> NextLabels:
         best = self.best
         rows = self.sources.unlabelled.get(best.backbone)
         if rows is None or best.seen is None or not best.seen.unlabelled:
-            return []
+            return NextLabels()
         bank = self.supports[best.backbone]
         support = support_of_bank(bank)
         features = torch.from_numpy(rows.features)[None].to(support.features.dtype)
@@ -325,6 +330,12 @@ class Forecasts:
             error=best.error,
             count=self.next_count,
         )
+
+    @property
+    def _next_notes(self) -> list[str]:
+        """Why no image is listed that should be labelled next, where there are unlabelled ones."""
+        reason = self._next_labels.reason
+        return [f"no image to label next is listed: {reason}"] if reason else []
 
     def page(self, path: str | Path, fail_above: float | None = None) -> None:
         """Write it all as an HTML page that makes no request.
@@ -373,7 +384,7 @@ class Forecasts:
             "target": None if decision.target is None else asdict(decision.target),
             "images": self.sizes,
             "skipped": self.skipped,
-            **({"notes": list(self.notes)} if best.seen else {}),
+            **({"notes": list(decision.notes)} if best.seen else {}),
             "best": combination,
             "forecasts": [row.row() for row in self.rows],
             "curve": [asdict(point) for point in best.outlook],

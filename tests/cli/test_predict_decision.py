@@ -12,7 +12,7 @@ from PIL import Image
 import fewshot as package
 from fewshot.evaluation import forecasts as door
 from fewshot.exceptions import FewshotError
-from fewshot.tasks.classification.forecast.next_labels import NextLabel
+from fewshot.tasks.classification.forecast.next_labels import NextLabel, NextLabels
 from fewshot.tasks.classification.forecast.suspects import Suspect
 
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16", "--head", "ncm")
@@ -233,7 +233,7 @@ def parts(monkeypatch):
 
     def next_labels(support, head, unlabelled, classes, files, *, error, count):
         asked["next"] = (unlabelled.features.shape[1], list(classes), list(files), error, count)
-        return [NextLabel(files[3], 3, classes[0], 0.5, error / 2, error / 2)]
+        return NextLabels([NextLabel(files[3], 3, classes[0], 0.5, error / 2, error / 2)])
 
     monkeypatch.setattr(door, "suspects", suspects)
     monkeypatch.setattr(door, "next_labels", next_labels)
@@ -270,6 +270,14 @@ def test_unlabelled_images_are_named_as_they_were_given(fewshot, parts, tmp_path
     assert parts["next"][2] == read
     bank, images, skipped = parts["suspects"]
     assert len(bank) == len(images) == 8 and list(skipped) == []
+
+
+def test_why_no_image_is_listed(fewshot, shots, roll, monkeypatch):
+    monkeypatch.setattr(door, "next_labels", lambda *_, **__: NextLabels(reason="all are odd"))
+    content = predicted(fewshot, shots, "--head", "ncm", "--unlabelled", roll)
+    assert content["notes"] == ["no image to label next is listed: all are odd"]
+    words = fewshot("predict", shots, "--head", "ncm", "--unlabelled", roll).out
+    assert "Note: no image to label next is listed: all are odd." in words
 
 
 def test_no_unlabelled_images_no_list(shots, parts):
@@ -310,7 +318,7 @@ def test_page_of_images(fewshot, tmp_path, tiny_net):
     assert done.code == 0, done.err
     page = Path("a.html").read_text(encoding="utf-8")
     assert "cup &amp; &lt;i&gt;" in page and "cup & <i>" not in page
-    assert "ask/x/0.png" in page and "data:image" in page
+    assert "0.png" in page and "data:image" in page
 
 
 def test_targets_follow_the_curve(shots):

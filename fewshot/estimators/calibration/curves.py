@@ -43,6 +43,16 @@ class Curve(ABC):
     def to_json(self) -> dict[str, Any]:
         """Its numbers."""
 
+    def _key(self) -> tuple[Any, ...]:
+        """What makes it the curve that it is."""
+        return type(self), *(np.asarray(value).tobytes() for value in vars(self).values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
     def bounds(
         self,
         numbers: tuple[float, float, float],

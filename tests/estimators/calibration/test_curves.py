@@ -1,5 +1,8 @@
 """What further shots make of an error and of its interval."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,6 +108,14 @@ def test_bounds_keep_their_distance_in_standard_deviations():
     error, lower, upper = exact.bounds((0.2, 0.12, 0.3), 5, 10)
     scale = np.sqrt(error * (1 - error) / (0.2 * 0.8)) * 0.5**0.05
     assert (error - lower, upper - error) == pytest.approx((0.08 * scale, 0.1 * scale), rel=1e-3)
+
+
+def test_curves_with_the_same_numbers_are_equal():
+    for curve in (CURVE, SHARED):
+        again = copy.deepcopy(curve)
+        assert again == curve and hash(again) == hash(curve)
+        assert replace(curve, shots=curve.shots + 1) != curve
+    assert replace(CURVE, level=0.6) != CURVE != SHARED
 
 
 def test_both_formats_are_read():

@@ -67,6 +67,9 @@ class Forecast:
     confusion : Confusion or None
         Expected confusion of the classes, whose errors have the mean `error`; None if scores of the
         head are not numbers.
+    price : float
+        By how much `upper` is raised, of the forecast that is taken: the lowest of several
+        predictions is too low by chance.
     learning_curve : LearningCurve or None
         What `outlook` are points of, also for targets; None for a head whose curve is not known.
     """
@@ -82,6 +85,7 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     seen: FromUnlabelled | None = None
     confusion: Confusion | None = None
+    price: float = 0.0
     # Forecasts are compared by `outlook`, which has its points.
     learning_curve: LearningCurve | None = field(default=None, compare=False)
 

@@ -70,7 +70,7 @@ class Target:
     note: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class LearningCurve:
     """Predicted error of a task after further images: the prediction now, and a curve from there.
 
