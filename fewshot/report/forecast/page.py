@@ -17,7 +17,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.features.bank import FeatureBank
 from fewshot.files import atomic_path, writing
 from fewshot.report.forecast import charts
-from fewshot.report.forecast.answer import answer
+from fewshot.report.forecast.answer import answer, combination
 from fewshot.report.forecast.confused import confused
 from fewshot.report.forecast.images import (
     common_folder,
@@ -127,6 +127,7 @@ def forecast_page(
             support=_support(decision.sizes),
             created=created,
             best=best,
+            taken=combination(best),
             level=short_percent(decision.level),
             folder=folder,
             labelled_images=len(labels),
@@ -294,7 +295,7 @@ def _notes(decision: Decision) -> list[tuple[str, str]]:
     affected: dict[str, list[str]] = {}
     several = len({row.backbone for row in decision.rows}) > 1
     for row in decision.rows:
-        named = f"{row.head} on {row.backbone}" if several else row.head
+        named = combination(row) if several else row.head
         for text in dict.fromkeys([*([row.note] if row.note else []), *row.warnings]):
             affected.setdefault(text, []).append(named)
     notes = [("", text) for text in decision.notes]
@@ -322,7 +323,10 @@ def _made(
         f"fewshot {fewshot.__version__}, torch {torch.__version__}, "
         f"Python {platform.python_version()}"
     )
-    networks = [(f"Backbone {name}", _network(bank)) for name, bank in supports.items()]
+    networks = [
+        ("Features" if name == "unknown" else f"Backbone {name}", _network(bank))
+        for name, bank in supports.items()
+    ]
     on = dict.fromkeys(CALIBRATED_ON.get(row.calibrated_on, "") for row in decision.rows)
     interval = (
         f"of {short_percent(decision.level)}: of a hundred tasks as those of the calibration, "

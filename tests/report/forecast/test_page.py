@@ -150,7 +150,7 @@ def test_names_are_text(task):
     page = page_of(made, rows=rows, suspects=suspects, unreadable=hostile, notes=notes,
                    name=hostile[1], supports=supports)  # fmt: skip
     found, before = elements(page), elements(page_of(task([*"abcdef"], shots=1)))
-    assert {tag for tag, _ in found} <= {tag for tag, _ in before} | {"h3"}
+    assert {tag for tag, _ in found} <= {tag for tag, _ in before} | {"small"}
     names = {name for _, attributes in found for name in attributes}
     assert names <= {name for _, attributes in before for name in attributes}
     assert not [name for name in names if name.startswith("on") or name == "style"]
@@ -185,6 +185,11 @@ def test_features_have_no_pictures(ten):
     assert "<img" not in page
     assert "row 3 filed under class 0 as row 17" in words_of(page)
     assert "1 row 4 likely" in words_of(page)
+    rows = with_best(ten, backbone="unknown")[:1]
+    words = words_of(page_of(ten, rows=rows, supports={"unknown": ten[1]["supports"]["net"]}))
+    assert "ncm on these features is expected" in words
+    assert "Features 4-d features" in words
+    assert "ncm on unknown" not in words
     assert 'class="thumb' not in page
 
 
