@@ -373,12 +373,13 @@ def main() -> None:
         bank = fewshot.extract(folder or name, BACKBONE, split="none")
         data.append((f"{name}_lite0", np.asarray(bank.features, np.float32), bank.labels))
     rows = []
-    for name, features, labels in data:
+    for name, features, labels in data if given.tasks else []:
         numbers = np.unique(labels, return_inverse=True)[1]
         for row in cells(name, unit(features), numbers, given):
             rows.append(row)
             print(json.dumps(row), flush=True)
-    write(given.json, [{**dict.fromkeys(rows[0], "-"), **row} for row in rows])
+    if rows:
+        write(given.json, [{**dict.fromkeys(rows[0], "-"), **row} for row in rows])
     for folder in given.images if given.planted else []:
         print(f"\n{folder}\n")
         print(table(planted_rows(Path(folder), given)))
