@@ -13,8 +13,9 @@ predicted, and compared with that of the very same task and images with K' - K m
     against   the same by another calibrator (--against), if it has curves of all --heads
     power     a power law through the predictions from the first 2, 3, ... K images
     none      the prediction with K images
-    known     the curve from the actual error with K images: what it does itself, whatever the
-              prediction does; beside it `against, known` and `none, known`
+    known     the curve from the actual error with K images, both on average over the draws of a
+              task: what it does itself, whatever the prediction does; beside it `against, known`
+              and `none, known`
 
 as the mean of |predicted - actual| in points, over all heads; the slope of the actual change on the
 predicted one; and coverage and mean width (points) of the 90 % interval. The second table is about
@@ -64,6 +65,7 @@ class Outcome(NamedTuple):
     then: int
     error_now: float
     error_then: float
+    mean_then: float  # over the draws of the task
     predicted: dict[str, float]
     bounds: dict[str, tuple[float, float]]
 
@@ -144,7 +146,8 @@ def measure(data: Data, given: argparse.Namespace) -> tuple[list[Outcome], list[
     drawn = tasks(data, given.ways, most, given.tasks, given.draws, given.seed)
     ladder = sorted({*given.now, *given.then, AIM})
     actual = {K: actual_errors(data, drawn, K, given.heads) for K in ladder}
-    typical = actual[AIM].reshape(given.tasks, given.draws, -1).mean(1).repeat(given.draws, 0)
+    shape = given.tasks, given.draws, -1
+    typical = {K: e.reshape(shape).mean(1).repeat(given.draws, 0) for K, e in actual.items()}
     calibrators = {"curve": given.calibrator}
     calibrators |= {"against": given.against} if given.against else {}
     outcomes: list[Outcome] = []
@@ -167,10 +170,12 @@ def measure(data: Data, given: argparse.Namespace) -> tuple[list[Outcome], list[
                 of_head = {name: forecasts.get(head) for name, forecasts in made.items()}
                 earlier[head][K] = of_head["curve"].error
                 for then in (then for then in given.then if then > K):
-                    errors = actual[K][task, h], actual[then][task, h]
+                    errors, means = (
+                        (of[K][task, h], of[then][task, h]) for of in (actual, typical)
+                    )
                     law = power_law(earlier[head], then)
-                    outcomes.append(_outcome(K, then, errors, of_head, law))
-                aim = float(typical[task, h])
+                    outcomes.append(_outcome(K, then, errors, means, of_head, law))
+                aim = float(typical[AIM][task, h])
                 if aim >= LEAST and actual[K][task, h] > aim:
                     reached = of_head["curve"].learning_curve.reach(aim)
                     numbers = (reached.fewest, reached.images, reached.enough)
@@ -179,9 +184,14 @@ def measure(data: Data, given: argparse.Namespace) -> tuple[list[Outcome], list[
 
 
 def _outcome(
-    now: int, then: int, errors: tuple[float, float], forecasts: dict[str, Any], law: float
+    now: int,
+    then: int,
+    errors: tuple[float, float],
+    means: tuple[float, float],
+    forecasts: dict[str, Any],
+    law: float,
 ) -> Outcome:
-    predicted = {"power": law, "none": forecasts["curve"].error, "none, known": errors[0]}
+    predicted = {"power": law, "none": forecasts["curve"].error, "none, known": means[0]}
     bounds = {}
     for name, forecast in forecasts.items():
         if forecast is not None:
@@ -190,23 +200,23 @@ def _outcome(
             bounds[name] = (point.lower, point.upper)
             known = "known" if name == "curve" else f"{name}, known"
             curve = forecast.learning_curve.curve
-            predicted[known] = float(curve.error(errors[0], float(now), float(then)))
-    return Outcome(now, then, *errors, predicted, bounds)
+            predicted[known] = float(curve.error(means[0], float(now), float(then)))
+    return Outcome(now, then, *errors, means[1], predicted, bounds)
 
 
 def rows_of(name: str, outcomes: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
     """A row per K and K'."""
     for now, then in sorted({(each.now, each.then) for each in outcomes}):
         part = [each for each in outcomes if (each.now, each.then) == (now, then)]
-        before, after = (
-            np.array([getattr(each, key) for each in part]) for key in Outcome._fields[2:4]
-        )
+        fields = ("error_now", "error_then", "mean_then")
+        before, after, means = (np.array([getattr(each, key) for each in part]) for key in fields)
         row: dict[str, Any] = {"data": name, "K": now, "K'": then, "n": len(part)}
         row |= {"error at K": _points(before.mean()), "at K'": _points(after.mean())}
         for kind in KINDS:
             if all(kind in each.predicted for each in part):
                 predicted = np.array([each.predicted[kind] for each in part])
-                row[f"|miss| {kind}"] = _points(np.abs(predicted - after).mean())
+                truth = means if kind.endswith("known") else after
+                row[f"|miss| {kind}"] = _points(np.abs(predicted - truth).mean())
         for kind in [kind for kind in part[0].bounds if all(kind in each.bounds for each in part)]:
             predicted = np.array([each.predicted[kind] for each in part])
             change = predicted - np.array([each.predicted["none"] for each in part])

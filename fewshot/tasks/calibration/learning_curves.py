@@ -56,8 +56,12 @@ class Pairs(NamedTuple):
 
     @property
     def information(self) -> NDArray:
-        """Weight times Fisher's information on the probit of an error."""
-        share = np.clip((self.error + self.other) / 2, LOWEST, 1 - LOWEST)
+        """Weight times Fisher's information on the probit of an error.
+
+        By the other draw, as images that are unlucky would else count for more: their errors fall
+        by more than the curve.
+        """
+        share = np.clip(self.other, LOWEST, 1 - LOWEST)
         density = np.exp(-(ndtri(share) ** 2))
         informative: NDArray = self.weight * density / (share * (1 - share)) * (share > SOLVED)
         return informative

@@ -42,7 +42,7 @@ def groups(seeds=range(4), classes=20, images=12, dim=10):
     return banks
 
 
-@pytest.mark.parametrize("luck", [0.0, 0.5])
+@pytest.mark.parametrize("luck", [0.0, 0.25])
 def test_a_known_curve_is_found(luck):
     ladders = [ladder(i, group, luck=luck) for i, group in enumerate("abcd")]
     curve = fit_curves(ladders, {})["ncm"]
@@ -53,6 +53,21 @@ def test_a_known_curve_is_found(luck):
         )
     assert curve.shots.tolist() == [1, 20]
     assert curve.deviation < 0.05
+
+
+def test_unlucky_images_do_not_make_easy_tasks_fall_faster():
+    """Images with few errors by luck have more later: the curve must not take that for a slope."""
+    flat = [replace(ladder(i, g), errors=lucky(i)) for i, g in enumerate("abcd")]
+    curve = fit_curves(flat, {})["ncm"]
+    assert curve.error(0.02, 2, 20) == pytest.approx(0.02, abs=0.004)
+    assert curve.error(0.1, 2, 20) == pytest.approx(0.1, abs=0.012)
+
+
+def lucky(seed, tasks=2000):
+    """Errors of tasks that more shots do not help, by forty queries."""
+    rng = np.random.default_rng(seed)
+    level = ndtr(rng.uniform(-2.2, 0.5, tasks))[:, None, None]
+    return rng.binomial(40, np.broadcast_to(level, (tasks, DRAWS, len(SHOTS)))) / 40
 
 
 def test_data_sets_that_differ_have_a_deviation():
