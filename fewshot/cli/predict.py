@@ -75,6 +75,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from fewshot.evaluation.forecasts import page_target
     from fewshot.evaluation.notices import OnTerminal
     from fewshot.evaluation.predict import HEADS, MORE, predict
+    from fewshot.files import path_error
     from fewshot.report.aligned import terminal_width
     from fewshot.report.forecast.text import scores_text
     from fewshot.report.wording import plain
@@ -118,7 +119,10 @@ def _predict(arguments: argparse.Namespace) -> int:
         _write_labels(Path(arguments.output), labels)
         written.append(f"Labels: {plain(arguments.output)}")
     if page is not None:
-        forecasts.page(page, limit)
+        try:
+            forecasts.page(page, limit)
+        except OSError as error:  # no folder can be made there
+            raise path_error(error, "--page", page) or error from None
         written.append(f"Page: {plain(arguments.page)}")
     if arguments.json:
         _print_json({"fewshot": __version__, **forecasts.as_json(labels)})

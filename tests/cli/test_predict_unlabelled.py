@@ -31,7 +31,8 @@ from fewshot.heads import NCM
 from fewshot.statistics import TRANSFER_SCORES
 
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16", "--head", "ncm")
-PLAIN = ["backbone", "head", "error", "lower", "upper", "calibrated_on", "note", "warnings"]
+PLAIN = ["backbone", "head", "error", "lower", "upper", "calibrated_on", "note", "warnings",
+         "price"]  # fmt: skip
 FURTHER = ["unlabelled", "outside", "strangers", "error_support", "lower_support", "upper_support"]
 
 
@@ -99,8 +100,10 @@ def test_side_by_side_with_the_support_alone(fewshot, tmp_path, calibrator):
     for row in both:
         support = alone[row["head"]]
         assert set(row) - set(support) == {*FURTHER, "unlabelled_curve"}
-        for name in ("error", "lower", "upper"):
+        for name in ("error", "lower"):
             assert row[f"{name}_support"] == support[name]
+        # What choosing among the two costs is in the upper bound of the one that is taken.
+        assert row["upper_support"] == pytest.approx(support["upper"] - support["price"])
         assert row["upper"] - row["lower"] < support["upper"] - support["lower"]
         assert row["lower"] <= row["error"] <= row["upper"]
         assert row["unlabelled"] == 120 and 0 <= row["outside"] < 0.2

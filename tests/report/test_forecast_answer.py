@@ -14,7 +14,7 @@ from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import CurvePoint, Target
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
 from fewshot.tasks.classification.forecast.suspects import Suspect
-from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled
+from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled, UnlabelledPoint
 
 SIZES = {"shirt": 5, "t-shirt": 5, "shoe": 5}
 OUTLOOK = (CurvePoint(1, 0.06, 0.03, 0.1), CurvePoint(5, 0.04, 0.01, 0.09))
@@ -126,9 +126,10 @@ def test_names_cannot_steer_the_terminal():
 
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_lines_fit(width):
-    seen = FromUnlabelled(30, 0.1, False, 0.1, 0.05, 0.2)
+    points = (UnlabelledPoint(0, 0, 0.1, 0.05, 0.2), UnlabelledPoint(30, 10, 0.06, 0.03, 0.11))
+    seen = FromUnlabelled(30, 0.1, False, 0.1, 0.05, 0.2, points)
     best = forecast_of(
-        seen=seen if width > 40 else None,
+        seen=seen,
         confusion=Confusion(("class of a long name", "another", "third"), SHARES),
         warnings=("something that is long enough to be broken " * 4,),
     )

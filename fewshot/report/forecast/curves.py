@@ -101,6 +101,8 @@ def unlabelled_curve_text(
             f"{point.per_class:.3g}", f"{point.images:,}", rough_percent(point.error), bounds,
             rough_percent(point.width).removesuffix(" %"),
         ])  # fmt: skip
+    if max(map(len, aligned(lines))) > width:
+        lines = [["per class", "error", interval], *([line[0], *line[2:4]] for line in lines[1:])]
     first = f"With {plain(best.head)}, from fewer of the unlabelled images, on average over random "
     first += "subsets:"
     blocks = [wrapped_to(first, width), [ruled(aligned(lines))], wrapped_to(_worth(points), width)]

@@ -127,10 +127,15 @@ def _table(rows: Sequence[Forecast], level: float, width: int) -> str:
     if any(row.seen is not None for row in rows):
         columns["from the support alone"] = [_alone(row.seen) for row in rows]
     columns["calibrated on"] = [on[row.calibrated_on] for row in rows]
-    optional = ["calibrated on", *(["backbone"] if len(set(columns["backbone"])) == 1 else [])]
-    while (table := _columns(columns)) and _width(table) > width and optional:
-        del columns[optional.pop(0)]
-    return table
+    one_backbone = len(set(columns["backbone"])) == 1
+    for name in (
+        "calibrated on",
+        *(["backbone"] if one_backbone else []),
+        "from the support alone",
+    ):
+        if _width(_columns(columns)) > width:
+            columns.pop(name, None)
+    return _columns(columns)
 
 
 def _columns(columns: Mapping[str, Sequence[str]]) -> str:
