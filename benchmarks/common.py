@@ -1,8 +1,9 @@
-"""What the benchmarks share: random features, `auto` alone, a clock, an interval, a table."""
+"""What the benchmarks share: random features, `auto` alone, a clock, intervals, a table."""
 
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 import statistics
@@ -72,6 +73,18 @@ def features_of(path: Path) -> tuple[NDArray, NDArray]:
 def half_over_splits(values: Sequence[float] | NDArray) -> float:
     """Half the width of the 95 % t interval of the mean of one value per split."""
     return float(stats.sem(values) * stats.t.ppf(0.975, len(values) - 1))
+
+
+def share(values: NDArray) -> str:
+    """A share in percent with its 95 % interval (Wilson 1927)."""
+    count, share, z = len(values), float(values.mean()), 1.96
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = (
+        z
+        / (1 + z * z / count)
+        * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    )
+    return f"{100 * share:.1f} ({100 * max(0.0, centre - half):.1f} to {100 * (centre + half):.1f})"
 
 
 def best_of(work: Callable[[], Any], repeats: int = 5) -> tuple[float, float]:

@@ -65,8 +65,9 @@ def label_doubts(
     """Margins of all shots under the class Gaussians without them, and their chance rates.
 
     The shot with the lowest margin is set aside, then the one with the lowest margin given the
-    others, and so on for a quarter of the shots: several wrong labels would hide each other (the
-    generalised extreme Studentised deviate procedure, Rosner 1983). Against its label speak
+    others, and so on while margins are negative, for a quarter of the shots at most: several wrong
+    labels would hide each other (the generalised extreme Studentised deviate procedure, Rosner
+    1983). Against its label speak
 
     - the evidence ``-log P(the lowest of all margins of the task is as low)``. A margin of class c
       over j has, given the other shots, the mean ``|m_c - m_j|^2 - t (1 / K_c + 1 / K_j)`` and
@@ -104,18 +105,21 @@ def label_doubts(
     for step in range(math.ceil(most / block)):
         lowest = state.lowest().masked_fill(~left, torch.inf).flatten(1)
         value, shot = lowest.topk(block, largest=False)
-        taken = value.isfinite() & (step * block < steps)[:, None]
+        # Nothing speaks against what is nearest to its class.
+        nearer = value < -ROUNDING * state.variance[:, None]
+        taken = nearer & (step * block < steps)[:, None]
+        if not bool(taken.any()):
+            break
         rival = state.rivals().flatten(1).gather(1, shot)
         for among in (trusted, left):
             among.flatten(1)[tasks, shot] &= ~taken
         state = _State.of(features, mask, trusted)
         following = state.lowest().masked_fill(~left, torch.inf).flatten(1).amin(1, keepdim=True)
         gap = (following.clamp_max(0.0) - value) / state.apart(shot // mask.shape[2], rival)
-        evidence = state.evidence(value) + GAP * gap.nan_to_num(0.0)
+        evidence = state.evidence(value, taken) + GAP * gap.nan_to_num(0.0)
         # Many steps are many tests: the later, the more it takes.
         log_chance = EXCESS + 2 * math.log(step + 1) - RATE * evidence
-        nearer = taken & (value < -ROUNDING * state.variance[:, None])
-        chances.append(torch.where(nearer, log_chance.exp().clamp_max(1.0), 1.0))
+        chances.append(torch.where(taken, log_chance.exp().clamp_max(1.0), 1.0))
         aside.append(torch.where(taken, shot, mask[0].numel()))
     return _listed(first, mask, aside, chances)
 
@@ -195,9 +199,11 @@ class _State:
     @classmethod
     def of(cls, features: Tensor, mask: Tensor, trusted: Tensor) -> _State:
         counts = trusted.sum(-1).to(features)
-        means = (features * trusted[..., None]).sum(2) / counts.clamp_min(1)[..., None]
+        sums = (trusted.to(features)[:, :, None] @ features).squeeze(2)
+        means = sums / counts.clamp_min(1)[..., None]
         cross = (features.flatten(1, 2) @ means.mT).view(*features.shape[:3], -1)
-        squared = features.square().sum(-1, keepdim=True) - 2 * cross
+        lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+        squared = lengths.square() - 2 * cross
         squared = (squared + means.square().sum(-1)[:, None, None]).clamp_min(0)
         ways = torch.eye(features.shape[1], dtype=torch.bool, device=mask.device)[None, :, None]
         label, itself = ways & mask[..., None], ways & trusted[..., None]
@@ -235,12 +241,18 @@ class _State:
         squared = (self.means[tasks, first] - self.means[tasks, second]).square().sum(-1)
         return squared + APART * self.variance[:, None]
 
-    def evidence(self, values: Tensor) -> Tensor:
-        """-log P(the lowest margin of a task is <= value), normal classes: (E, R) of (E, R)."""
+    def evidence(self, values: Tensor, wanted: Tensor) -> Tensor:
+        """-log P(the lowest margin of a task is <= value), normal classes: (E, R) of (E, R).
+
+        0 for values that no task wants (E, R).
+        """
         mean, deviation = self._moments()
         freedom = self.freedom.clamp(1, FREEDOM)[:, None, None]
         log_none = []
-        for value in values.unbind(1):
+        for value, any_wanted in zip(values.unbind(1), wanted.any(0).tolist(), strict=True):
+            if not any_wanted:
+                log_none.append(torch.full_like(value, -torch.inf))
+                continue
             below = _student(freedom, (value[:, None, None] - mean) / deviation)
             none = torch.log1p(-below.clamp_max(1 - 1e-16)) * self.sizes[..., None]
             log_none.append(none.masked_fill(deviation == torch.inf, 0.0).sum((1, 2)))

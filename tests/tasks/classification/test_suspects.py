@@ -117,6 +117,17 @@ def test_a_copy_across_classes_comes_first_and_says_which_label_is_wrong(task):
     assert (second.kind, second.file) == ("mislabelled", "class 0/9.png")
 
 
+def test_a_near_copy_across_classes_is_no_proof(task):
+    task.add(2, "8.png", picture(101).resize((80, 60)), true=1)
+    task.add(0, "9.png", picture(205), true=2)  # class 2/5.png is not there
+    task.add(2, "9.png", picture(205))
+    said = [entry for entry in task.suspects() if entry.kind in ("copy", "near-copy")]
+    assert [(entry.kind, entry.other) for entry in said] == [
+        ("copy", "class 2/9.png"), ("near-copy", "class 1/1.png"),
+    ]  # fmt: skip
+    assert "is wrong" in said[0].reason and "probably wrong" in said[1].reason
+
+
 @pytest.mark.parametrize("change", ["half", "jpeg", "crop", "sharpened", "brighter"])
 def test_near_copies_are_said_once(task, change):
     image = picture(3)  # class 0/3.png

@@ -18,6 +18,7 @@ from fewshot.features.extraction.pixels import PixelFacts
 from fewshot.features.extraction.signatures import COLOURS, groups_alike
 from fewshot.features.row_keys import row_keys
 from fewshot.hardware import available_cores
+from fewshot.progress import counted_work
 
 SMALL = 64  # pixels of the shorter side, of which networks see 224 and more
 SMALLER = 0.5  # than the median image of the task, as digits are all small
@@ -97,7 +98,9 @@ def measure_images(images: ImageDataset, rows: NDArray) -> Measured:
 
     known = np.flatnonzero(rows >= 0).tolist()
     with ThreadPoolExecutor(min(8, available_cores() + 1)) as pool:
-        for row, result in zip(known, pool.map(measure, known), strict=True):
+        results = pool.map(measure, known)
+        for row in counted_work(known, "a look at the images", "images"):
+            result = next(results)
             if isinstance(result, str):
                 unreadable[row] = result
             else:

@@ -226,7 +226,8 @@ def _copies(
             same = copies.identical(kept, row)
             text = f"{'' if same else 'nearly '}the same picture as {files[kept]!r}"
             if label != other:
-                text += f" of {other}: one of the two labels is wrong"
+                surely = "is" if same else "is probably"
+                text += f" of {other}: one of the two labels {surely} wrong"
                 if np.isfinite(fit).all():
                     text += f", and the other images speak for {other}"
             yield Suspect(
