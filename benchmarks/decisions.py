@@ -13,7 +13,8 @@ Of all tasks with K shots: the mean error of every head and of the one that was 
 mean width of the intervals; the slope of true on predicted error; the mean of |predicted - true|;
 and by how much the taken head is worse than each head and than the best of each task (regret), with
 95 % intervals over tasks. The calibrator of the package was fitted on some data sets; for figures
-on those, give one that was fitted without them (--calibrator, general_calibrator.py --without).
+on those, give one that was fitted without them (general_calibrator.py --without) by the name of the
+features: --without caltech101=general.without_caltech101.json
 """
 
 from __future__ import annotations
@@ -203,15 +204,23 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=SHOTS)
     parser.add_argument("--tasks", type=int, default=40, help="per set and shots (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--calibrator", metavar="FILE")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="calibrators for sets whose names begin with NAME",
+    )
     parser.add_argument("--output", metavar="FILE", help="JSON")
     given = parser.parse_args()
+    without = dict(entry.split("=", 1) for entry in given.without)
     rows = []
     every: dict[int, list[Outcome]] = {}
     for name, features, labels in data_sets(given):
+        calibrator = next((file for key, file in without.items() if name.startswith(key)), None)
         for shots in given.shots:
             drawn = list(tasks(features, labels, shots, given.tasks, given.seed))
-            outcomes = [outcome(task, given.calibrator) for task in drawn]
+            outcomes = [outcome(task, calibrator) for task in drawn]
             every.setdefault(shots, []).extend(outcomes)
             rows.append({"data": name, "shots": shots} | figures(outcomes))
     for shots, outcomes in every.items():

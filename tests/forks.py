@@ -7,13 +7,21 @@ time is null. A case may name folders of packages (``"path"``), variables of the
 Python (``"code"``) in place of a command line.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
 import time
 from pathlib import Path
+
+PACKAGES = [
+    f"fewshot.{name}"
+    for name in ("cli", "datasets", "estimators", "heads", "report", "results", "statistics",
+                 "sweeps", "tasks")
+]  # fmt: skip
 
 
 def prepare():
@@ -28,6 +36,10 @@ def prepare():
     import fewshot.cli.hydra
     import fewshot.evaluation.run  # noqa: F401
 
+    # Else every fork would import, and without bytecode compile, what its command needs of these.
+    for package in map(importlib.import_module, PACKAGES):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     torch.set_num_threads(1)
 
 

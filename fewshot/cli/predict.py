@@ -23,7 +23,7 @@ OPTIONS = (
     "size", "target", "more",
 )  # fmt: skip
 # Arguments of `fewshot.predict` and of what it calls that have another name here.
-NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next"}
+NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next", "path": "--page"}
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
@@ -253,6 +253,9 @@ def _integer(option: str, text: str, of: str = "") -> int:
 
 def _print_json(content: dict[str, Any]) -> None:
     """Print JSON, with escapes where standard output has no such characters."""
+    from fewshot.results.encoding import without_nan
+
+    content = without_nan(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -35,7 +35,12 @@ from fewshot.tasks.classification.backbone_scores import BackboneScores, backbon
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
 from fewshot.tasks.classification.forecast.learning_curve import Target
-from fewshot.tasks.classification.forecast.next_labels import NEXT, NextLabel, next_labels
+from fewshot.tasks.classification.forecast.next_labels import (
+    NEXT,
+    NextLabel,
+    NextLabels,
+    next_labels,
+)
 from fewshot.tasks.classification.forecast.suspects import Suspect, suspects
 
 if TYPE_CHECKING:
@@ -233,7 +238,7 @@ class Forecasts:
             self._suspects,
             self._next_labels,
             tuple(names),
-            self.notes,
+            (*self.notes, *self._next_notes),
         )
 
     def target(self, error: float) -> Target | None:
@@ -308,11 +313,11 @@ class Forecasts:
         return suspects(bank, self.sources.images, bank.info.get("skipped", ()))
 
     @cached_property
-    def _next_labels(self) -> list[NextLabel]:
+    def _next_labels(self) -> NextLabels:
         best = self.best
         rows = self.sources.unlabelled.get(best.backbone)
         if rows is None or best.seen is None or not best.seen.unlabelled:
-            return []
+            return NextLabels()
         bank = self.supports[best.backbone]
         support = support_of_bank(bank)
         features = torch.from_numpy(rows.features)[None].to(support.features.dtype)
@@ -325,6 +330,12 @@ class Forecasts:
             error=best.error,
             count=self.next_count,
         )
+
+    @property
+    def _next_notes(self) -> list[str]:
+        """Why no image is listed that should be labelled next, where there are unlabelled ones."""
+        reason = self._next_labels.reason
+        return [f"no image to label next is listed: {reason}"] if reason else []
 
     def page(self, path: str | Path, fail_above: float | None = None) -> None:
         """Write it all as an HTML page that makes no request.
@@ -344,22 +355,17 @@ class Forecasts:
         from fewshot.report.forecast.page import forecast_page, write_forecast_page
 
         target = page_target("path", path)
-        decision, words = self.decision, self.answer
         text = forecast_page(
-            self,
-            words.headline,
-            words.lines,
+            self.decision,
             name=self.sources.name,
-            target=decision.target,
+            supports=self.supports,
             fail_above=fail_above,
-            suspects=decision.suspects,
-            next_labels=decision.next_labels,
             labels=self.labels() if QUERY in self.sources.others else (),
             labelled=self.sources.images,
             others=list(self.sources.others.values()),
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
-        write_forecast_page(text, target)
+        write_forecast_page(text, target, "path")
 
     def as_json(self, labels: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """All of it in types of JSON; null where nothing is known.
@@ -378,7 +384,7 @@ class Forecasts:
             "target": None if decision.target is None else asdict(decision.target),
             "images": self.sizes,
             "skipped": self.skipped,
-            **({"notes": list(self.notes)} if best.seen else {}),
+            **({"notes": list(decision.notes)} if best.seen else {}),
             "best": combination,
             "forecasts": [row.row() for row in self.rows],
             "curve": [asdict(point) for point in best.outlook],
@@ -388,7 +394,8 @@ class Forecasts:
             "scores": [entry.row() for entry in self.scores],
             "labels": list(labels),
         }
-        return without_nan(content)
+        plain: dict[str, Any] = without_nan(content)
+        return plain
 
     def text(self, labels: Sequence[dict[str, Any]] = ()) -> str:
         """What the terminal prints, as wide as it is."""

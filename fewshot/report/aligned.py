@@ -9,6 +9,7 @@ from fewshot.report.wording import plain
 
 WIDTH = 100
 NARROWEST = 40
+NO_BREAK = "\N{NO-BREAK SPACE}"
 LONGEST_NAME = 22
 GAP = "  "
 
@@ -44,10 +45,12 @@ def wrapped(text: str, indent: str) -> list[str]:
 
 
 def wrapped_to(text: str, width: int, indent: str = "") -> list[str]:
-    """As `wrapped`, to lines of at most `width` characters; names of files stay in one piece."""
-    return textwrap.wrap(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    """As `wrapped`, to lines of at most `width` characters; names and ``5 %`` stay whole."""
+    kept = text.replace(" %", f"{NO_BREAK}%")
+    lines = textwrap.wrap(
+        kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(f"{NO_BREAK}%", " %") for line in lines]
 
 
 def legend(meanings: dict[str, str]) -> str:

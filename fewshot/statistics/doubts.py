@@ -28,8 +28,11 @@ FREEDOM, SHARED = 30.0, 4.0
 # Log chance of the lowest margin of a task with right labels: EXCESS - RATE (evidence + GAP gap).
 # Of 2 to 10 shots of 5 and 10 classes, random and similar ones, of nine data sets (crops of
 # photographs and textures, ImageNet, clip art, emoji, icons, fonts, game art, digits): 20, 10, 5
-# and 1 % of the tasks exceed 4.8, 7, 9 and 13, whatever the shots, ways and similarity.
-EXCESS, RATE, GAP = 0.1, 0.36, 10.0
+# and 1 % of the tasks exceed 4.1, 5.9, 7.7 and 11.6, whatever the shots, ways and similarity.
+EXCESS, RATE, GAP = 0.03, 0.4, 10.0
+# What is added to the squared distance of two classes that the gap is a share of, in units of t:
+# between classes that coincide any gap would be large.
+APART = 0.25
 ROUNDING = 1e-9
 
 
@@ -70,7 +73,8 @@ def label_doubts(
       Student's t distribution, with its variance in class c measured on the other shots and drawn
       towards what is common to all pairs of classes; the shots are taken as independent;
     - the gap between its margin and the next lowest, as a share of the squared distance between
-      the means of its class and of the rival: of classes that overlap many margins are low.
+      the means of its class and of the rival (plus t / 4): of classes that overlap many margins
+      are low.
 
     The tails of features are not normal. So the chance rate is measured: it is that of clean tasks
     of other data sets, by the sum of the evidence and ten times the gap.
@@ -90,31 +94,30 @@ def label_doubts(
         Shapes that do not fit.
     """
     features, mask, counted = _checked(features, mask, counted)
-    trusted = counted.clone()
-    tasks = torch.arange(len(features), device=features.device)
-    state = _State.of(features, mask, trusted)
-    first = state
-    steps = math.ceil(int(mask.flatten(1).sum(1).max()) / DOUBTED)
-    block = math.ceil(steps / STEPS)
-    left = mask.clone()
+    trusted, left = counted.clone(), mask.clone()
+    tasks = torch.arange(len(features), device=features.device)[:, None]
+    first = state = _State.of(features, mask, trusted)
+    steps = torch.ceil(mask.flatten(1).sum(1) / DOUBTED)
+    most = int(steps.amax()) if len(steps) else 0
+    block = max(1, math.ceil(most / STEPS))
     chances, aside = [], []
-    for step in range(1, math.ceil(steps / block) + 1):
+    for step in range(math.ceil(most / block)):
         lowest = state.lowest().masked_fill(~left, torch.inf).flatten(1)
         value, shot = lowest.topk(block, largest=False)
+        taken = value.isfinite() & (step * block < steps)[:, None]
         rival = state.rivals().flatten(1).gather(1, shot)
-        stays = ~value.isfinite()  # nothing speaks against what has no margin
-        for taken in (trusted, left):
-            taken.flatten(1)[tasks[:, None], shot] &= stays
+        for among in (trusted, left):
+            among.flatten(1)[tasks, shot] &= ~taken
         state = _State.of(features, mask, trusted)
         following = state.lowest().masked_fill(~left, torch.inf).flatten(1).amin(1, keepdim=True)
         gap = (following.clamp_max(0.0) - value) / state.apart(shot // mask.shape[2], rival)
         evidence = state.evidence(value) + GAP * gap.nan_to_num(0.0)
         # Many steps are many tests: the later, the more it takes.
-        log_chance = EXCESS + 2 * math.log(step) - RATE * evidence
-        nearer = value < -ROUNDING * state.variance[:, None]
+        log_chance = EXCESS + 2 * math.log(step + 1) - RATE * evidence
+        nearer = taken & (value < -ROUNDING * state.variance[:, None])
         chances.append(torch.where(nearer, log_chance.exp().clamp_max(1.0), 1.0))
-        aside.append(shot)
-    return _listed(first, mask, torch.cat(aside, 1), torch.cat(chances, 1))
+        aside.append(torch.where(taken, shot, mask[0].numel()))
+    return _listed(first, mask, aside, chances)
 
 
 def outlier_chances(
@@ -135,8 +138,8 @@ def outlier_chances(
     state = _State.of(features, mask, counted)
     spread = state.squared / (1 + 1 / state.shots.clamp_min(1))
     floor = ROUNDING * state.variance[:, None, None, None]
-    nearest = spread.clamp_min(floor).nan_to_num(torch.inf).amin(-1).log()
-    known = state.defined & nearest.isfinite()
+    nearest = _infinite(spread.clamp_min(floor)).amin(-1).log()
+    known = state.defined & mask & nearest.isfinite()
     nearest = torch.where(known, nearest, 0.0)
     use = (known & counted).to(nearest)
     total, size = (use * nearest).sum((1, 2)), use.sum((1, 2))
@@ -215,20 +218,22 @@ class _State:
     @property
     def defined(self) -> Tensor:
         """Shots (E, N, K) whose class has another one."""
-        return ~self.margins.isnan().all(-1)
+        label = torch.eye(self.margins.shape[1], dtype=torch.bool, device=self.margins.device)
+        return (self.shots * label[None, :, None]).sum(-1) > 0
 
     def lowest(self) -> Tensor:
         """The margin over the nearest rival (E, N, K), infinite where undefined."""
-        return self.margins.nan_to_num(torch.inf).amin(-1)
+        return _infinite(self.margins).amin(-1)
 
     def rivals(self) -> Tensor:
         """The class (E, N, K) of the lowest margin."""
-        return self.margins.nan_to_num(torch.inf).argmin(-1)
+        return _infinite(self.margins).argmin(-1)
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
-        """Squared distances (E, R) between the means of classes (E, R)."""
+        """Squared distances (E, R) between the means of classes (E, R), and a share of t."""
         tasks = torch.arange(len(self.means), device=self.means.device)[:, None]
-        return (self.means[tasks, first] - self.means[tasks, second]).square().sum(-1)
+        squared = (self.means[tasks, first] - self.means[tasks, second]).square().sum(-1)
+        return squared + APART * self.variance[:, None]
 
     def evidence(self, values: Tensor) -> Tensor:
         """-log P(the lowest margin of a task is <= value), normal classes: (E, R) of (E, R)."""
@@ -266,19 +271,29 @@ class _State:
         return mean, deviation
 
 
-def _listed(first: _State, mask: Tensor, aside: Tensor, chances: Tensor) -> LabelDoubts:
-    """Doubts from the shots (E, R) that were set aside, in order, and their chance rates."""
-    # A shot is no less in doubt than one that was set aside after it.
-    chances = chances.flip(1).cummin(1).values.flip(1)
-    lowest, rivals = first.margins.nan_to_num(torch.inf).min(-1)
+def _listed(first: _State, mask: Tensor, aside: list[Tensor], chances: list[Tensor]) -> LabelDoubts:
+    """Doubts from the shots (E, B) that every step set aside, N K for none, and their chances."""
+    lowest = first.lowest()
     scale = torch.where(first.variance > 0, first.variance, 1.0)[:, None, None]
     margins = torch.where(lowest.isfinite(), lowest / scale, torch.nan)
-    every = torch.ones_like(lowest).flatten(1).scatter(1, aside, chances)
-    key = lowest.flatten(1).masked_fill(~mask.flatten(1), torch.inf)
-    steps = torch.arange(aside.shape[1], device=aside.device).expand_as(aside)
-    key = _positions(key) + aside.shape[1] + mask[0].numel() * (~mask).flatten(1)
-    ranks = _positions(key.scatter(1, aside, steps))
-    return LabelDoubts(margins, rivals, every.view_as(lowest), ranks.view(lowest.shape))
+    listed = torch.ones_like(lowest).flatten(1)
+    # By the margin, padding last, behind all that were set aside; one column for none.
+    size = listed.shape[1]
+    order = size * (1 + (~mask).flatten(1)) + _positions(lowest.flatten(1))
+    listed, order = (torch.nn.functional.pad(entry, (0, 1)) for entry in (listed, order))
+    if aside:
+        shots = torch.cat(aside, 1)
+        # A shot is no less in doubt than one that was set aside after it.
+        rates = torch.cat(chances, 1).flip(1).cummin(1).values.flip(1)
+        listed = listed.scatter(1, shots, rates)
+        order = order.scatter(1, shots, torch.arange(shots.shape[1]).to(order).expand_as(shots))
+    ranks = _positions(order[:, :size]).view(lowest.shape)
+    return LabelDoubts(margins, first.rivals(), listed[:, :size].view(lowest.shape), ranks)
+
+
+def _infinite(values: Tensor) -> Tensor:
+    """Infinity for NaN."""
+    return torch.where(values.isnan(), torch.inf, values)
 
 
 def _positions(keys: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fewshot.tasks.calibration import calibration_cells as calibration_cells
     from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
     from fewshot.tasks.calibration import nested_errors as nested_errors
+    from fewshot.tasks.classification.forecast.next_labels import NextLabel as NextLabel
+    from fewshot.tasks.classification.forecast.next_labels import next_labels as next_labels
     from fewshot.tasks.classification.forecast.suspects import Suspect as Suspect
     from fewshot.tasks.classification.forecast.suspects import suspects as suspects
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
@@ -37,16 +39,18 @@ _HOMES = {
     "Entries": "base",
     "EpisodicTask": "engine.episodic",
     "Measure": "base",
+    "NextLabel": "classification.forecast.next_labels",
     "Suspect": "classification.forecast.suspects",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
-    "nested_errors": "calibration",
     "draw_base_episodes": "engine.base_classes",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
     "fit_text_gaussians": "engine.class_gaussians",
     "map_scores": "engine.scores",
     "nearest_names": "one_class.confusers.cleaning",
+    "nested_errors": "calibration",
+    "next_labels": "classification.forecast.next_labels",
     "predicted_errors": "engine.episodes",
     "suspects": "classification.forecast.suspects",
 }

@@ -12,7 +12,7 @@ from PIL import Image
 import fewshot as package
 from fewshot.evaluation import forecasts as door
 from fewshot.exceptions import FewshotError
-from fewshot.tasks.classification.forecast.next_labels import NextLabel
+from fewshot.tasks.classification.forecast.next_labels import NextLabel, NextLabels
 from fewshot.tasks.classification.forecast.suspects import Suspect
 
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16", "--head", "ncm")
@@ -233,7 +233,7 @@ def parts(monkeypatch):
 
     def next_labels(support, head, unlabelled, classes, files, *, error, count):
         asked["next"] = (unlabelled.features.shape[1], list(classes), list(files), error, count)
-        return [NextLabel(files[3], 3, classes[0], 0.5, error / 2, error / 2)]
+        return NextLabels([NextLabel(files[3], 3, classes[0], 0.5, error / 2, error / 2)])
 
     monkeypatch.setattr(door, "suspects", suspects)
     monkeypatch.setattr(door, "next_labels", next_labels)
@@ -272,10 +272,61 @@ def test_unlabelled_images_are_named_as_they_were_given(fewshot, parts, tmp_path
     assert len(bank) == len(images) == 8 and list(skipped) == []
 
 
+def test_why_no_image_is_listed(fewshot, shots, roll, monkeypatch):
+    monkeypatch.setattr(door, "next_labels", lambda *_, **__: NextLabels(reason="all are odd"))
+    content = predicted(fewshot, shots, "--head", "ncm", "--unlabelled", roll)
+    assert content["notes"] == ["no image to label next is listed: all are odd"]
+    words = fewshot("predict", shots, "--head", "ncm", "--unlabelled", roll).out
+    assert "Note: no image to label next is listed: all are odd." in words
+
+
 def test_no_unlabelled_images_no_list(shots, parts):
     made = package.predict(shots, head="ncm")
     assert made.next_labels.empty and "next" not in parts
     assert list(made.next_labels) == ["file", "row", "likely", "probability", "error", "gain"]
+
+
+def test_page(fewshot, refusal, parts, tmp_path, shots, tiny_net):
+    target = tmp_path / "new" / "folder" / "forecast.html"
+    done = fewshot("predict", shots, "--head", "ncm", "--page", str(target), "--target", "1%")
+    assert done.code == 0, done.err
+    assert done.out.rstrip().splitlines()[-1] == f"Page: {target}"
+    page = target.read_text(encoding="utf-8")
+    content = predicted(
+        fewshot, shots, "--head", "ncm", "--target", "1%", "--page", str(tmp_path / "2.html")
+    )
+    for line in (content["answer"]["headline"], *content["answer"]["lines"]):
+        assert line in page
+    assert (tmp_path / "2.html").exists()
+    failed = fewshot("predict", shots, "--head", "ncm", "--page", "3.html", "--fail-above", "0.1%")
+    assert failed.code == 3 and Path("3.html").exists()
+    (tmp_path / "file").write_text("")
+    message = refusal(
+        "predict", shots, "--head", "ncm", "--page", str(tmp_path / "file" / "a.html")
+    )
+    assert message.startswith("--page: cannot write to ")
+    package.predict(shots, head="ncm").page(tmp_path / "4.html")
+    assert (tmp_path / "4.html").read_text(encoding="utf-8").startswith("<!")
+    with pytest.raises(FewshotError, match="path: expected a file, got a folder"):
+        package.predict(shots, head="ncm").page(tmp_path)
+
+
+def test_page_of_images(fewshot, tmp_path, tiny_net):
+    place = colours(tmp_path / "shots", ["cup & <i>", "pot"], 3)
+    colours(tmp_path / "ask", ["x"], 2, seed=3)
+    done = fewshot("predict", place, *NETWORK, "--query", "ask", "--page", "a.html")
+    assert done.code == 0, done.err
+    page = Path("a.html").read_text(encoding="utf-8")
+    assert "cup &amp; &lt;i&gt;" in page and "cup & <i>" not in page
+    assert "0.png" in page and "data:image" in page
+
+
+def test_targets_follow_the_curve(shots):
+    made = package.predict(shots, head="ncm", target=0.02, more=[200])
+    target = made.target(0.02)
+    assert made.decision.target == target
+    assert target.fewest <= (target.images or 10**9) <= (target.enough or 10**9)
+    assert made.target(made.best.error + 0.01).reached
 
 
 def test_results_in_a_notebook(tmp_path):

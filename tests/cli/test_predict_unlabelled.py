@@ -42,16 +42,20 @@ def saved(path, learned=True):
     models = dict(alone)
     for name, model in alone.items() if learned else ():
         for seen in ("unlabelled", "unlabelled, prior"):
-            further = REGIMES.get(f"{name}, {seen}", model.covariates)[len(model.covariates) :]
-            more = len(further)
-            for number in NUMBERS if more else ():
+            covariates = REGIMES.get(f"{name}, {seen}", ())
+            kept = [n for n, known in enumerate(model.covariates) if known in covariates]
+            more = len(covariates) - len(kept)
+            for number in NUMBERS if covariates else ():
                 models[with_number(f"{name}, {seen}", number)] = replace(
                     model,
-                    covariates=model.covariates + further,
-                    centre=np.append(model.centre, [-1.2] * more),
-                    scale=np.append(model.scale, [0.5] * more),
+                    covariates=covariates,
+                    centre=np.append(model.centre[kept], [-1.2] * more),
+                    scale=np.append(model.scale[kept], [0.5] * more),
                     coefficients=np.column_stack(
-                        [model.coefficients, *[np.full(len(model.shots), 0.2)] * more]
+                        [
+                            model.coefficients[:, [0, *(1 + n for n in kept)]],
+                            *[np.full(len(model.shots), 0.2)] * more,
+                        ]
                     ),
                     residuals=model.residuals * (0.4 + 1 / number),
                 )

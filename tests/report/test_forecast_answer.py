@@ -95,6 +95,16 @@ def test_next_steps_name_files_and_classes():
     assert made.as_json() == {"headline": made.headline, "lines": [*made.steps]}
 
 
+def test_files_that_cannot_be_read_are_named_first():
+    torn = [Suspect(f"shoe/{n}.jpg", "shoe", "unreadable", "torn") for n in range(5)]
+    copy = Suspect("shirt/1.jpg", "shirt", "copy", "the same picture as shoe/1.jpg")
+    first, second, *_ = answer(decision_of(suspects=[*torn, copy])).steps
+    assert first == (
+        "Mend or remove shoe/0.jpg, shoe/1.jpg, shoe/2.jpg and 2 more: unreadable, and passed over."
+    )
+    assert second == "Look at shirt/1.jpg (of shirt): the same picture as shoe/1.jpg."
+
+
 def test_of_two_classes_no_pair_is_named():
     shares = np.array([[0.9, 0.1], [0.1, 0.9]])
     made = answer(decision_of(forecast_of(confusion=Confusion(("a", "b"), shares))))
@@ -128,6 +138,12 @@ def test_lines_fit(width):
         decision_of(best, suspects=[odd], next_labels=[image], target=target_of()), width=width
     )
     assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", range(40, 60))
+def test_numbers_stay_with_their_unit(width):
+    text = decision_text(decision_of(target=target_of(), aim=0.05), width=width)
+    assert not any(line.lstrip().startswith("%") for line in text.splitlines())
 
 
 def test_answer_comes_first_and_notes_last():

@@ -115,6 +115,18 @@ class Evidence:
         return Evidence(self.support, NCM().fit(self.support), NO_BASE).risk
 
     @cached_property
+    def risk_task(self) -> Tensor:
+        """Mean over the classes of `risk` of closed forms, else of `risk_means`."""
+        form = self.form
+        closed = form is not None and form.response is not None
+        return _of_task(self.risk if closed else self.risk_means)
+
+    @cached_property
+    def overlap_task(self) -> Tensor:
+        """Mean over the classes of `overlap`."""
+        return _of_task(self.overlap)
+
+    @cached_property
     def risk_posterior(self) -> Tensor:
         """`risk` with the posterior of the classes, given shots and base classes."""
         assert self.form is not None
@@ -154,6 +166,11 @@ class Evidence:
         assert self.base.moments is not None
         prior: ClassPrior = self.base.moments.prior_like(self.support.features)
         return prior
+
+
+def _of_task(values: Tensor) -> Tensor:
+    """Means over the classes, the same for all of them: (E, N)."""
+    return values.mean(-1, keepdim=True).expand_as(values)
 
 
 def risk(margins: Tensor, scatter: Scatter) -> Tensor:

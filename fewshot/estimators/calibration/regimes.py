@@ -11,13 +11,17 @@ from fewshot.heads.base import Head, Support
 
 ONE_SHOT_ALONE = "one shot"
 
+# Means over the classes of a task. What single classes show is so uncertain at two or three shots
+# that coefficients of it alone would take hard and easy tasks for more alike than they are.
+OF_TASK = ("risk_task", "overlap_task")
+
 # `closed` regimes are for heads whose weights follow the class means (nearest class mean); the
 # others for heads that are evaluated on held-out shots, linear ones and the rest.
 SUPPORT_ALONE: dict[str, tuple[str, ...]] = {
-    "closed": ("ways", "risk", "overlap"),
+    "closed": ("ways", "risk", "overlap", *OF_TASK),
     "closed, some base classes": ("ways", "risk_blended", "overlap"),
     "closed, base classes": ("ways", "risk_blended", "overlap", "risk_posterior"),
-    "held out": ("ways", "risk", "overlap", "risk_means"),
+    "held out": ("ways", "risk", "overlap", "risk_means", *OF_TASK),
     "held out, base classes": ("ways", "risk", "overlap", "risk_posterior", "risk_means"),
     "not linear": ("ways", "risk", "overlap"),
     "one shot, base classes": ("ways", "risk_base", "risk_posterior"),
@@ -44,7 +48,7 @@ _WITH_PRIOR = (
     ONE_SHOT_ALONE,
 )
 _SEEN = {
-    regime: tuple(name for name in names if name != "risk_means")
+    regime: tuple(name for name in names if name not in ("risk_means", *OF_TASK))
     for regime, names in SUPPORT_ALONE.items()
 }
 REGIMES: dict[str, tuple[str, ...]] = (

@@ -152,7 +152,11 @@ def _take(rows: Sequence[Forecast]) -> str:
 
 
 def _first_suspects(decision: Decision) -> Iterator[str]:
-    suspects = decision.suspects
+    suspects = [entry for entry in decision.suspects if entry.kind != "unreadable"]
+    if broken := [plain(entry.file) for entry in decision.suspects if entry.kind == "unreadable"]:
+        rest = f" and {len(broken) - NAMED} more" * (len(broken) > NAMED)
+        shown = ", ".join(broken[:NAMED]) if rest else joined(broken)
+        yield f"Mend or remove {shown}{rest}: unreadable, and passed over."
     if not suspects:
         return
     first, more = suspects[0], len(suspects) - 1

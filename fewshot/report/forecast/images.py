@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
-from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
+from fewshot.tasks.classification.forecast.suspects import Suspect
 from fewshot.units import percent, rough_percent
 
 SHOWN = 40  # suspects of a kind
@@ -18,7 +18,8 @@ MEANING = {
     "unreadable": ("Cannot be read", "Left out of everything on this page."),
     "copy": (
         "Copies",
-        "The same picture twice. One of them adds nothing, and in two classes one label is wrong.",
+        "The same picture twice: one of them adds nothing, and filed under two classes, one label "
+        "is wrong.",
     ),
     "near-copy": ("Near-copies", "Almost the same picture: cropped, scaled or saved anew."),
     "mislabelled": (
@@ -27,8 +28,8 @@ MEANING = {
         "that class.",
     ),
     "outlier": ("Unlike the rest", "Far from all others of the class."),
-    "tiny": ("Very small", "Few pixels to tell a class by."),
-    "blurred": ("Blurred", "Little detail to tell a class by."),
+    "tiny": ("Very small or empty", "Nothing much to tell a class by."),
+    "blurred": ("Blurred", "Less detail than the others have."),
 }
 COPIES = ("copy", "near-copy")
 SMALLEST = 0.001  # a chance below it is not told apart
@@ -48,11 +49,9 @@ class SuspectCard:
 
     file: str
     label: str
+    likely: str
     reason: str
     chance: str
-    other: str
-    other_words: str
-    other_label: str
     pictures: tuple[Picture, ...]
 
 
@@ -92,52 +91,47 @@ class LabelRow(NamedTuple):
 
 
 def suspect_groups(suspects: Sequence[Suspect], pictures: Pictures) -> list[SuspectGroup]:
-    """Suspects by kind, in the order of `KINDS`; within a kind in the order in which they came."""
-    known = list(dict.fromkeys([*KINDS, *(suspect.kind for suspect in suspects)]))
+    """Suspects by kind; kinds and those within a kind in the order in which they come."""
     doubted = {suspect.file for suspect in suspects}
     groups = []
-    for kind in known:
+    for kind in dict.fromkeys(suspect.kind for suspect in suspects):
         listed = [suspect for suspect in suspects if suspect.kind == kind]
-        if listed:
-            title, about = MEANING.get(kind, (kind.capitalize(), ""))
-            cards = tuple(_suspect(entry, pictures, doubted) for entry in listed[:SHOWN])
-            groups.append(
-                SuspectGroup(title, about, len(listed), cards, max(0, len(listed) - SHOWN))
-            )
+        title, about = MEANING.get(kind, (kind.capitalize(), ""))
+        cards = tuple(_suspect(entry, pictures, doubted) for entry in listed[:SHOWN])
+        groups.append(SuspectGroup(title, about, len(listed), cards, len(listed) - len(cards)))
     return groups
 
 
 def _suspect(suspect: Suspect, pictures: Pictures, doubted: set[str]) -> SuspectCard:
-    shown: list[Picture] = []
-    other_label = ""
-    if pictures.any:
-        alt = f"{suspect.file}, filed under {suspect.label}"
-        shown.append(Picture(pictures.of_shot(suspect.file), alt, suspect.label))
-    if suspect.kind in COPIES and suspect.other is not None:
-        other_label = pictures.class_of(suspect.other) or ""
-        if pictures.any:
-            alt = f"{suspect.other}, which it repeats"
-            shown.append(Picture(pictures.of_shot(suspect.other), alt, other_label))
-    elif suspect.kind == "mislabelled" and suspect.other is not None:
-        example = pictures.example_of(suspect.other, doubted)
-        url = None if example is None else pictures.of_shot(example)
-        if url is not None:
-            alt = f"{example}, an image of {suspect.other}"
-            shown.append(Picture(url, alt, suspect.other))
-    if len(shown) == 1:  # its class is beside it anyway
-        shown[0] = shown[0]._replace(caption="")
-    words = "" if suspect.other is None else "copy of" if suspect.kind in COPIES else "looks like"
-    other = suspect.other or ""
     return SuspectCard(
         name_of(suspect.file, pictures),
         suspect.label,
+        suspect.other or "" if suspect.kind == "mislabelled" else "",
         suspect.reason,
         chance_text(suspect.chance),
-        name_of(other, pictures) if suspect.kind in COPIES else other,
-        words,
-        other_label,
-        tuple(shown),
+        tuple(_pictures(suspect, pictures, doubted)) if pictures.any else (),
     )
+
+
+def _pictures(suspect: Suspect, pictures: Pictures, doubted: set[str]) -> Iterator[Picture]:
+    """The suspect, and the file that it repeats or one of the class that it looks like."""
+    alt = f"{suspect.file}, filed under {suspect.label}"
+    first = Picture(pictures.of_shot(suspect.file), alt)
+    if suspect.other is not None and suspect.kind in COPIES:
+        yield first._replace(caption=suspect.file)
+        yield Picture(
+            pictures.of_shot(suspect.other), f"{suspect.other}, which it repeats", suspect.other
+        )
+        return
+    example = None
+    if suspect.other is not None and suspect.kind == "mislabelled":
+        example = pictures.example_of(suspect.other, doubted)
+    url = None if example is None else pictures.of_shot(example)
+    if url is None:
+        yield first
+    else:
+        yield first._replace(caption=suspect.label)
+        yield Picture(url, f"{example}, an image of {suspect.other}", str(suspect.other))
 
 
 def name_of(file: str, pictures: Pictures) -> str:

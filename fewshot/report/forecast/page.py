@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -17,6 +17,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.features.bank import FeatureBank
 from fewshot.files import atomic_path, writing
 from fewshot.report.forecast import charts
+from fewshot.report.forecast.answer import answer, combination
 from fewshot.report.forecast.confused import confused
 from fewshot.report.forecast.images import (
     common_folder,
@@ -27,11 +28,10 @@ from fewshot.report.forecast.images import (
 from fewshot.report.forecast.pictures import Pictures
 from fewshot.report.payload.html import page_environment
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
+from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import Target
-from fewshot.tasks.classification.forecast.next_labels import NextLabel
-from fewshot.tasks.classification.forecast.suspects import Suspect
-from fewshot.units import counted, rough_percent, short_percent
+from fewshot.units import counted, percent, rough_percent, short_percent
 
 STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
           "forecast/page.css")  # fmt: skip
@@ -52,38 +52,6 @@ SECTIONS = {
 NOTED = 50  # most unreadable images by name
 
 
-class Forecasts(Protocol):
-    """What the page reads of `fewshot.evaluation.predict.Forecasts`."""
-
-    @property
-    def rows(self) -> Sequence[Forecast]:
-        """The best first."""
-
-    @property
-    def best(self) -> Forecast:
-        """The forecast that the page is about."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Labelled images per class."""
-
-    @property
-    def skipped(self) -> Sequence[Mapping[str, Any]]:
-        """``path`` and ``reason`` of images that could not be read."""
-
-    @property
-    def level(self) -> float:
-        """Nominal coverage of the intervals."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What was left out of the unlabelled images."""
-
-    @property
-    def supports(self) -> Mapping[str, FeatureBank]:
-        """Features of the labelled images, by backbone."""
-
-
 def write_forecast_page(text: str, target: Path, argument: str = "--page") -> None:
     """Write a page to a file, whole or not at all.
 
@@ -97,16 +65,11 @@ def write_forecast_page(text: str, target: Path, argument: str = "--page") -> No
 
 
 def forecast_page(
-    forecasts: Forecasts,
-    headline: str,
-    lines: Sequence[str] = (),
+    decision: Decision,
     *,
     name: str = "",
-    target: Target | None = None,
-    aim: float | None = None,
+    supports: Mapping[str, FeatureBank] | None = None,
     fail_above: float | None = None,
-    suspects: Sequence[Suspect] = (),
-    next_labels: Sequence[NextLabel] = (),
     labels: Sequence[Mapping[str, Any]] = (),
     labelled: ImageDataset | None = None,
     others: Sequence[ImageDataset] = (),
@@ -117,22 +80,16 @@ def forecast_page(
 
     Parameters
     ----------
-    forecasts : Forecasts
-    headline : str
-        The answer in a sentence.
-    lines : sequence of str
-        What else there is to say of it.
+    decision : Decision
+        What is known of the task.
     name : str
         Of the data set, for the title.
-    target : Target, optional
-    aim : float, optional
-        Error that is aimed at, where `target` is not known.
+    supports : mapping of str to FeatureBank, optional
+        Features of the labelled images, by backbone: what is noted of the networks.
     fail_above : float, optional
         Error above which a check fails, in [0, 1].
-    suspects : sequence of Suspect
-    next_labels : sequence of NextLabel
     labels : sequence of mapping
-        Rows of ``Forecasts.labels``.
+        ``file``, ``label``, ``runner_up`` and ``lead`` of query images.
     labelled : ImageDataset, optional
         The labelled images, for thumbnails; without them and `others` files are named alone.
     others : sequence of ImageDataset
@@ -142,23 +99,23 @@ def forecast_page(
     thumbnail_bytes : int
         Size of all thumbnails at most; 0 for none.
     """
-    best = forecasts.best
+    best = decision.taken
     pictures = Pictures(labelled, others, thumbnail_bytes)
     css = style_sheet()
-    listed = [*(entry.file for entry in next_labels), *(str(row["file"]) for row in labels)]
+    listed = [entry.file for entry in decision.next_labels] + [str(row["file"]) for row in labels]
     folder = common_folder(listed)
     contents = {
-        "interval": _interval(best, forecasts, aim if target is None else target.error, fail_above),
-        "more": _more(best, forecasts.sizes, target),
+        "interval": _interval(decision, fail_above),
+        "more": _more(best, decision.sizes, decision.target),
         "unlabelled": _unlabelled(best),
-        "heads": _heads(forecasts.rows),
+        "heads": _heads(decision.rows),
         "confusion": confused(best.confusion),
-        "suspects": suspect_groups(suspects, pictures),
-        "next": next_cards(next_labels, pictures, folder),
+        "suspects": suspect_groups(decision.suspects, pictures),
+        "next": next_cards(decision.next_labels, pictures, folder),
         "labels": label_rows(labels, pictures, folder),
-        "classes": _classes(best, forecasts.sizes),
-        "notes": _notes(forecasts, suspects),
-        "made": _made(forecasts, created),
+        "classes": _classes(best, decision.sizes),
+        "notes": _notes(decision),
+        "made": _made(decision, supports or {}, created),
     }
     return (
         page_environment("forecast")
@@ -166,15 +123,16 @@ def forecast_page(
         .render(
             title=f"Forecast of {name}" if name else "Forecast of a few-shot task",
             name=name,
-            headline=headline,
-            lines=lines,
-            support=_support(forecasts.sizes),
+            answer=answer(decision),
+            support=_support(decision.sizes),
             created=created,
             best=best,
-            level=short_percent(forecasts.level),
+            taken=combination(best),
+            level=short_percent(decision.level),
             folder=folder,
             labelled_images=len(labels),
             error_now=rough_percent(best.error),
+            error_decimal=percent(best.error),
             sections={key: SECTIONS[key] for key, value in contents.items() if value},
             css=Markup(css),
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
@@ -197,20 +155,18 @@ def _support(sizes: Mapping[str, int]) -> str:
     return f"{len(sizes):,} classes, {counted(sum(sizes.values()), 'image')} ({each})"
 
 
-def _interval(
-    best: Forecast, forecasts: Forecasts, aim: float | None, fail_above: float | None
-) -> dict[str, Any]:
+def _interval(decision: Decision, fail_above: float | None) -> dict[str, Any]:
     """Best error and interval on the scale from 0 to 100 %, with what they are compared with."""
-    marks = []
-    if aim is not None:
-        marks.append(charts.mark("target", "target", aim))
+    best, marks = decision.taken, []
+    if decision.aim is not None:
+        marks.append(charts.mark("target", "target", decision.aim))
     if fail_above is not None:
         marks.append(charts.mark("limit", "fails above", fail_above))
-    classes = len(forecasts.sizes)
+    classes = len(decision.sizes)
     marks.append(charts.mark("chance", "guessing", 1 - 1 / classes))
     full = charts.FULL
     error, lower, upper = _numbers(best)
-    words = [f"Predicted error {error}, {short_percent(forecasts.level)} interval {lower} to "
+    words = [f"Predicted error {error}, {short_percent(decision.level)} interval {lower} to "
              f"{upper}, on a scale from 0 to 100 %."]  # fmt: skip
     words += [f"Mark: {entry.label.text}." for entry in marks]
     return {
@@ -334,60 +290,60 @@ def _classes(best: Forecast, sizes: Mapping[str, int]) -> list[tuple[str, str, s
     return [rows[n] for n in order]
 
 
-def _notes(forecasts: Forecasts, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
+def _notes(decision: Decision) -> list[tuple[str, str]]:
     """Every reservation once, with the heads and backbones that it concerns unless it is all."""
     affected: dict[str, list[str]] = {}
-    several = len({row.backbone for row in forecasts.rows}) > 1
-    for row in forecasts.rows:
-        named = f"{row.head} on {row.backbone}" if several else row.head
+    several = len({row.backbone for row in decision.rows}) > 1
+    for row in decision.rows:
+        named = combination(row) if several else row.head
         for text in dict.fromkeys([*([row.note] if row.note else []), *row.warnings]):
             affected.setdefault(text, []).append(named)
-    everywhere = len(forecasts.rows)
-    notes = [("", text) for text in forecasts.notes]
+    notes = [("", text) for text in decision.notes]
     notes += [
-        ("" if len(names) == everywhere else ", ".join(names), text)
+        ("" if len(names) == len(decision.rows) else ", ".join(names), text)
         for text, names in affected.items()
     ]
-    listed = {suspect.file for suspect in suspects if suspect.kind == "unreadable"}
-    unread = {str(image["path"]): str(image.get("reason", "")) for image in forecasts.skipped}
-    unread = {path: reason for path, reason in unread.items() if path not in listed}
-    notes += [(path, f"not read: {reason}") for path, reason in [*unread.items()][:NOTED]]
+    suspects = {suspect.file for suspect in decision.suspects if suspect.kind == "unreadable"}
+    unread = [file for file in decision.unreadable if file not in suspects]
+    notes += [(file, "could not be read") for file in unread[:NOTED]]
     if len(unread) > NOTED:
         notes.append(("", f"{counted(len(unread) - NOTED, 'further image')} could not be read"))
     return notes
 
 
-def _made(forecasts: Forecasts, created: str) -> list[tuple[str, str]]:
+def _made(
+    decision: Decision, supports: Mapping[str, FeatureBank], created: str
+) -> list[tuple[str, str]]:
     """Versions, networks and data that the numbers rest on, as terms and texts."""
     import torch
 
     import fewshot
 
-    made = [("Made", created)] if created else []
-    made.append(
-        (
-            "Versions",
-            f"fewshot {fewshot.__version__}, torch {torch.__version__}, "
-            f"Python {platform.python_version()}",
-        )
+    versions = (
+        f"fewshot {fewshot.__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
     )
-    for name, bank in forecasts.supports.items():
-        made.append((f"Backbone {name}", _network(bank.info, bank.dim)))
-    on = dict.fromkeys(CALIBRATED_ON.get(row.calibrated_on, "") for row in forecasts.rows)
-    made.append(("Calibrated on", " and ".join(filter(None, on))))
-    made.append(
-        (
-            "Interval",
-            f"of {short_percent(forecasts.level)}: of a hundred tasks as those of the calibration, "
-            f"about {round(100 * forecasts.level)} have their true error within",
-        )
+    networks = [
+        ("Features" if name == "unknown" else f"Backbone {name}", _network(bank))
+        for name, bank in supports.items()
+    ]
+    on = dict.fromkeys(CALIBRATED_ON.get(row.calibrated_on, "") for row in decision.rows)
+    interval = (
+        f"of {short_percent(decision.level)}: of a hundred tasks as those of the calibration, "
+        f"about {round(100 * decision.level)} have their true error within"
     )
-    return made
+    return [
+        *([("Made", created)] if created else []),
+        ("Versions", versions),
+        *networks,
+        ("Calibrated on", " and ".join(filter(None, on))),
+        ("Interval", interval),
+    ]
 
 
-def _network(info: Mapping[str, Any], dim: int) -> str:
-    """``1280-d features (pooled), weights sha256 0a1b2c…``, as far as that is recorded."""
-    kind = f" ({info['feature']})" if info.get("feature") else ""
-    digest = ((info.get("causes") or {}).get("backbone") or {}).get("weights")
+def _network(bank: FeatureBank) -> str:
+    """``1,280-d features (pooled), weights sha256 0a1b2c``, as far as that is recorded."""
+    kind = f" ({bank.info['feature']})" if bank.info.get("feature") else ""
+    digest = ((bank.info.get("causes") or {}).get("backbone") or {}).get("weights")
     weights = f", weights sha256 {str(digest)[:16]}" if digest else ""
-    return f"{dim:,}-d features{kind}{weights}"
+    return f"{bank.dim:,}-d features{kind}{weights}"

@@ -50,12 +50,6 @@ class Pictures:
         """Thumbnail of an unlabelled or query image; None where it cannot be read."""
         return self._of(self._others.get(printable(file)), pixels)
 
-    def class_of(self, file: str) -> str | None:
-        """Class of a labelled image; None if there is no such file."""
-        if self._labelled is None or (place := self._shots.get(printable(file))) is None:
-            return None
-        return self._labelled.classnames[int(self._labelled.labels[place[1]])]
-
     def example_of(self, label: str, but: set[str]) -> str | None:
         """The first file of a class, apart from those in `but`."""
         if self._labelled is None or label not in self._labelled.classnames:

@@ -9,7 +9,7 @@ from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
 from fewshot.report.forecast.answer import answer
 from fewshot.report.forecast.curves import BLOCKS, Marks, curve_text, unlabelled_curve_text
 from fewshot.report.wording import plain
-from fewshot.units import counted, rough_percent, short_percent
+from fewshot.units import counted, percent, rough_percent, short_percent
 
 if TYPE_CHECKING:
     from fewshot.tasks.classification.backbone_scores import BackboneScores
@@ -201,7 +201,7 @@ def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str
     title += "before them:"
     rows = [
         (f"{number}.", plain(image.file), f"{plain(image.likely)} "
-         f"({rough_percent(image.probability)})", rough_percent(image.error))
+         f"({rough_percent(image.probability)})", f"{percent(image.error)} %")
         for number, image in enumerate(images, 1)
     ]  # fmt: skip
     names = ("", "image", "probably", "error then")

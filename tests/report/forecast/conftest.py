@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +10,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.features.bank import make_bank
 from fewshot.tasks.classification.forecast.confusion import Confusion
+from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import CurvePoint, Target
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
@@ -59,7 +58,7 @@ def row_of(head="ncm", error=0.14, backbone="net", **more):
 
 
 def make_task(classes, shots=5, *, files=None, broken=()):
-    """Forecasts of a task with everything that a page shows, and the other arguments of a page."""
+    """A task of which everything is known that a page shows, and the page's other arguments."""
     classes = list(classes)
     C = len(classes)
     labels = np.repeat(np.arange(C), shots)
@@ -80,14 +79,8 @@ def make_task(classes, shots=5, *, files=None, broken=()):
         np.random.default_rng(0).normal(size=(len(labels), 4)).astype(np.float32), labels, classes
     )
     bank.info.update({"feature": "pooled", "causes": {"backbone": {"weights": WEIGHTS}}})
-    forecasts = SimpleNamespace(
-        rows=rows, best=best, sizes=dict.fromkeys(classes, shots), level=0.9,
-        skipped=[{"path": "broken.jpg", "reason": "not an image", "row": 3}],
-        notes=("1 unlabelled image is a shot, and not counted as unlabelled",),
-        supports={"net": bank},
-    )  # fmt: skip
     suspects = [
-        Suspect(paths[0], classes[0], "copy", "the same file", None, paths[shots]),
+        Suspect(paths[0], classes[0], "copy", "the picture of 5.jpg", None, paths[shots]),
         Suspect(paths[1], classes[0], "mislabelled", "nearer to others by 3.1", 4e-4, classes[1]),
         Suspect(paths[-1], classes[-1], "outlier", "far from the others", 0.012),
         Suspect("broken.jpg", classes[1], "unreadable", "not an image"),
@@ -99,12 +92,15 @@ def make_task(classes, shots=5, *, files=None, broken=()):
         {"file": name, "label": classes[0], "runner_up": classes[1], "lead": 1.0 - i / 20}
         for i, name in enumerate(query.paths)
     ]
+    decision = Decision(
+        rows, dict.fromkeys(classes, shots), 0.9, Target(0.08, 23, 11, 70, 500, False), 0.08,
+        suspects, chosen, ("broken.jpg", "roll/other.jpg"), ("1 unlabelled image is a shot",),
+    )  # fmt: skip
     arguments = {
-        "name": "task", "target": Target(0.08, 23, 11, 70, 500, False), "fail_above": 0.3,
-        "suspects": suspects, "next_labels": chosen, "labels": labels_of_queries,
+        "name": "task", "supports": {"net": bank}, "fail_above": 0.3, "labels": labels_of_queries,
         "labelled": labelled, "others": [query], "created": "2026-03-01 12:00",
     }  # fmt: skip
-    return forecasts, arguments
+    return decision, arguments
 
 
 @pytest.fixture(scope="session")

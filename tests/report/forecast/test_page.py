@@ -4,11 +4,11 @@ import base64
 import hashlib
 import os
 import re
-from dataclasses import replace
+import shutil
+from dataclasses import fields, replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,17 +21,32 @@ from fewshot.exceptions import FewshotError
 from fewshot.report.forecast.confused import MATRIX, PAIRS, confused
 from fewshot.report.forecast.page import forecast_page, style_sheet, write_forecast_page
 from fewshot.tasks.classification.forecast.confusion import Confusion
+from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.learning_curve import Target
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
 from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
 
-HEADLINE = "About 14 of 100 new images would be labelled wrongly."
+HEADLINE = (
+    "About 14 of 100 new images would be labelled wrongly (90 % sure: 7 to 28), with ncm on net."
+)
 IMAGE = re.compile(r'<img class="thumb[^>]*src="data:image/webp;base64,')
 
 
+FACTS = {entry.name for entry in fields(Decision)}
+
+
 def page_of(task, **changes):
-    forecasts, arguments = task
-    return forecast_page(forecasts, HEADLINE, ["Take ncm."], **(arguments | changes))
+    """The page of a task, with other facts about it or other arguments of the page."""
+    decision, arguments = task
+    facts = {name: value for name, value in changes.items() if name in FACTS}
+    others = {name: value for name, value in changes.items() if name not in FACTS}
+    return forecast_page(replace(decision, **facts), **(arguments | others))
+
+
+def with_best(task, **changes):
+    """The forecasts of a task, of which the best is another in something."""
+    best, *others = task[0].rows
+    return [replace(best, **changes), *others]
 
 
 def words_of(page):
@@ -66,16 +81,19 @@ def whole(ten):
 def test_says_all_of_it_in_order(whole):
     words = words_of(whole)
     parts = [
-        HEADLINE, "Take ncm.", "10 classes, 50 images (5 of each)", "2026-03-01 12:00",
+        HEADLINE, "For 8 %", "Take ncm on net.", "10 classes, 50 images (5 of each)",
+        "2026-03-01 12:00",
         "ncm on net is expected to label 14 % of new images wrongly",
         "On the line of the target: 23 images per class in all, 11 to 70.",
         "now 5 14 % 7.0 % to 28 %", "+5 10 12 % 6.0 % to 24 %",
         "12 unlabelled images", "16 % (7.0 % to 30 %)", "lda",
-        "class 0 and class 1 make", "Cannot be read", "broken.jpg", "Copies", "class 0/0.jpg",
-        "copy of class 1/5.jpg in class 1", "Perhaps of another class", "looks like class 1",
-        "chance below 0.1 %", "Unlike the rest", "chance 1.2 %", "Label these first", "1 0.jpg",
+        "class 0 and class 1 make", "Copies", "class 0/0.jpg", "class 1/5.jpg",
+        "filed under class 0 the picture of 5.jpg",
+        "Perhaps of another class", "looks like class 1", "chance below 0.1 %", "Unlike the rest",
+        "chance 1.2 %", "Cannot be read", "broken.jpg", "Label these first", "1 0.jpg",
         "likely class 0 (50 %)", "10 9.jpg", "roll/new/0.jpg", "The most doubtful first", "11.jpg",
-        "class 0 5", "few images", "lda : a guess", fewshot.__version__,
+        "class 0 5", "1 unlabelled image is a shot", "few images", "lda : a guess",
+        "roll/other.jpg : could not be read", fewshot.__version__,
         "4-d features (pooled), weights sha256 0a1b2c3d4e5f6071", "other data sets",
     ]  # fmt: skip
     places, start = [], 0
@@ -124,19 +142,15 @@ def test_names_are_text(task):
         "a\u202eb\u2066c\nd\x00e\x1b[31m",
         os.fsdecode(b"caf\xe9"),
     ]
-    forecasts, arguments = task(hostile, shots=1, files=[f"{name}.png" for name in hostile])
-    best = replace(forecasts.best, head=hostile[0], backbone=hostile[1], warnings=(hostile[2],))
-    forecasts.best = forecasts.rows[0] = best
-    forecasts.notes = (hostile[1],)
-    forecasts.supports = {hostile[1]: forecasts.supports["net"]}
-    forecasts.skipped = [{"path": hostile[0], "reason": hostile[2]}]
-    kinds = [Suspect(f"{n}.png", n, "outlier", n, 0.1, None) for n in hostile]
-    kinds += [Suspect(hostile[1], hostile[2], hostile[0], hostile[1])]
-    page = forecast_page(
-        forecasts, hostile[0], hostile, **(arguments | {"name": hostile[1], "suspects": kinds})
-    )
+    made = task(hostile, shots=1, files=[f"{name}.png" for name in hostile])
+    rows = with_best(made, head=hostile[0], backbone=hostile[1], warnings=(hostile[2],))
+    suspects = [Suspect(f"{name}.png", name, "outlier", name, 0.1, None) for name in hostile]
+    suspects += [Suspect(hostile[1], hostile[2], hostile[0], hostile[1])]
+    notes, supports = (hostile[1],), {hostile[1]: made[1]["supports"]["net"]}
+    page = page_of(made, rows=rows, suspects=suspects, unreadable=hostile, notes=notes,
+                   name=hostile[1], supports=supports)  # fmt: skip
     found, before = elements(page), elements(page_of(task([*"abcdef"], shots=1)))
-    assert {tag for tag, _ in found} <= {tag for tag, _ in before} | {"h3"}
+    assert {tag for tag, _ in found} <= {tag for tag, _ in before} | {"small"}
     names = {name for _, attributes in found for name in attributes}
     assert names <= {name for _, attributes in before for name in attributes}
     assert not [name for name in names if name.startswith("on") or name == "style"]
@@ -155,23 +169,27 @@ def test_file_names_that_are_not_utf8_have_thumbnails(task, tmp_path):
             Image.new("RGB", (40, 30), (200, 10, 10)).save(file, format="PNG")
     labelled = labelled_folder(str(tmp_path), "support", "raise")
     others = load_files([str(tmp_path)])
-    forecasts, arguments = task(["a", "b"], shots=2)
-    kinds = [Suspect(path, "a", "outlier", "far") for path in labelled.paths]
+    suspects = [Suspect(path, "a", "outlier", "far") for path in labelled.paths]
     following = [NextLabel(path, i, "a", 0.5, 0.1, 0.01) for i, path in enumerate(others.paths)]
-    arguments |= {"labelled": labelled, "others": [others], "labels": (), "suspects": kinds}
-    page = forecast_page(forecasts, HEADLINE, **(arguments | {"next_labels": following}))
+    page = page_of(task(["a", "b"], shots=2), suspects=suspects, next_labels=following, labels=(),
+                   labelled=labelled, others=[others])  # fmt: skip
     assert len(IMAGE.findall(page)) == 8
     assert r"a/caf\xe9.png" in page
     page.encode()
 
 
 def test_features_have_no_pictures(ten):
-    numbers = [Suspect("3", "class 0", "copy", "the same", None, "17")]
+    numbers = [Suspect("3", "class 0", "copy", "as row 17", None, "17")]
     following = [NextLabel("4", 4, "class 1", 0.5, 0.1, 0.01)]
     page = page_of(ten, labelled=None, others=(), suspects=numbers, next_labels=following)
     assert "<img" not in page
-    assert "row 3 filed under class 0 , copy of row 17" in words_of(page)
+    assert "row 3 filed under class 0 as row 17" in words_of(page)
     assert "1 row 4 likely" in words_of(page)
+    rows = with_best(ten, backbone="unknown")[:1]
+    words = words_of(page_of(ten, rows=rows, supports={"unknown": ten[1]["supports"]["net"]}))
+    assert "ncm on these features is expected" in words
+    assert "Features 4-d features" in words
+    assert "ncm on unknown" not in words
     assert 'class="thumb' not in page
 
 
@@ -189,13 +207,8 @@ def test_thumbnails_have_a_budget_and_suspects_come_first(ten, whole):
     assert not IMAGE.search(page_of(ten, thumbnail_bytes=0))
 
 
-def test_only_what_is_known_has_a_section(ten, forecast_row):
-    forecasts, _ = ten
-    row = forecast_row()
-    bare = SimpleNamespace(
-        **vars(forecasts) | {"rows": [row], "best": row, "notes": (), "skipped": []}
-    )
-    page = forecast_page(bare, HEADLINE)
+def test_only_what_is_known_has_a_section(forecast_row):
+    page = forecast_page(Decision([forecast_row()], {"a": 2, "b": 3}, 0.9))
     assert re.findall(r'<h2 id="(\w+)"', page) == ["interval", "heads", "classes", "made"]
     assert re.findall(r'<a href="#(\w+)">', page[page.index("<nav") :]) == re.findall(
         r'<h2 id="(\w+)"', page
@@ -204,7 +217,7 @@ def test_only_what_is_known_has_a_section(ten, forecast_row):
 
 
 def test_every_kind_of_suspect_has_words_of_its_own(ten):
-    suspects = [Suspect(f"{kind}.jpg", "class 1", kind, "why", 0.02) for kind in reversed(KINDS)]
+    suspects = [Suspect(f"{kind}.jpg", "class 1", kind, "why", 0.02) for kind in KINDS]
     suspects += [Suspect("x.jpg", "class 1", "odd", "a kind to come")]
     page = page_of(ten, suspects=suspects)
     section = page[page.index('<h2 id="suspects"') : page.index('<h2 id="next"')]
@@ -242,6 +255,14 @@ def test_what_a_target_takes_is_said_below_the_curve(ten, target, words):
         assert f"On the line of the target: {words}" in caption
 
 
+def test_backbones_are_named_where_there_are_several(ten, forecast_row):
+    other = forecast_row("ncm", 0.2, "another")
+    assert "lda on net" not in words_of(page_of(ten))
+    words = words_of(page_of(ten, rows=[*ten[0].rows, other]))
+    assert "lda on net 17 %" in words
+    assert "ncm on another 20 % 10 % to 40 % - other data sets" in words
+
+
 def test_marks_on_the_scale(ten):
     page = page_of(ten).partition('<h2 id="more"')[0]
     labels = r'<text class="label"[^>]*>((?:target|fails above|guessing) [\d.]+ %)</text>'
@@ -266,12 +287,29 @@ def test_the_worst_pairs_and_their_classes():
 
 
 def test_no_error_is_no_pair(ten):
-    forecasts, arguments = ten
-    sure = Confusion(tuple(forecasts.sizes), np.eye(10))
-    best = replace(forecasts.best, confusion=sure)
-    other = SimpleNamespace(**vars(forecasts) | {"best": best, "rows": [best]})
-    page = forecast_page(other, HEADLINE, **arguments)
+    sure = Confusion(tuple(ten[0].sizes), np.eye(10))
+    page = page_of(ten, rows=with_best(ten, confusion=sure))
     assert "No two classes are expected to be confused." in page
+
+
+def test_of_a_prediction(photos, tiny_net, tmp_path):
+    first, second = (sorted(Path("photos").rglob("*.png"))[i] for i in (0, -1))
+    shutil.copy(first, second.with_name("repeated.png"))
+    (first.parent / "broken.png").write_text("no image")
+    forecasts = fewshot.predict(
+        "photos", backbone="callable:tiny_net:network", size=16, query=str(second.parent),
+        head=["ncm", "lda"], on_error="skip", target=0.05,
+    )  # fmt: skip
+    forecasts.page(tmp_path / "page.html", fail_above=0.25)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    words = words_of(page)
+    assert forecasts.answer.headline in words
+    assert "fails above 25 %" in words
+    section = page[page.index('<h2 id="suspects"') : page.index('<h2 id="labels"')]
+    assert "broken.png" in section
+    assert "repeated.png" in section
+    assert len(IMAGE.findall(section)) >= 2
+    assert page.count('class="thumb small"') == len(forecasts.label())
 
 
 def test_written_whole_or_not_at_all(tmp_path, whole):

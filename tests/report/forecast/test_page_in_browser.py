@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,9 @@ from fewshot.report.forecast.page import forecast_page, write_forecast_page
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='owned'\">",
+    "no_space_to_break_" * 12,
     "</style><script>document.title='owned'</script>",
     "\u202egnp.exe",
-    "no_space_to_break_" * 12,
     "שלום עולם",
 ]
 # Pairs of text and background with the least contrast (WCAG 2.2, 1.4.3) of all texts that show.
@@ -66,10 +67,8 @@ def whole(ten, tmp_path_factory):
 
 
 def written(task, target, **changes):
-    forecasts, arguments = task
-    lines = ["Take ncm.", "Look at class 0/0.jpg."]
-    text = forecast_page(forecasts, "About 14 of 100 would be wrong.", lines, **arguments | changes)
-    write_forecast_page(text, target)
+    decision, arguments = task
+    write_forecast_page(forecast_page(decision, **arguments | changes), target)
     return target
 
 
@@ -174,19 +173,25 @@ def test_names_of_files_to_copy(visit, whole, ten):
     page = visit(whole)
     page.locator("summary", has_text="to copy").click()
     names = page.locator("pre").inner_text().split("\n")
-    assert [name for name in names if name] == [entry.file for entry in ten[1]["next_labels"]]
+    assert [name for name in names if name] == [entry.file for entry in ten[0].next_labels]
 
 
-def test_hostile_names_are_text(visit, task, tmp_path):
-    hostile = task(HOSTILE, shots=2, files=[f"{n}/{i}.jpg" for n in HOSTILE for i in range(2)])
-    path = written(hostile, tmp_path / "hostile.html", name=HOSTILE[0])
-    page = visit(path, viewport={"width": 390, "height": 800})
+@pytest.mark.parametrize("width", [390, 1200])
+def test_hostile_names_are_text(visit, task, tmp_path, width):
+    decision, arguments = task(
+        HOSTILE, shots=2, files=[f"{n}/{i}.jpg" for n in HOSTILE for i in range(2)]
+    )
+    rows = [replace(row, head=name, backbone=name, warnings=(name,))
+            for row, name in zip(decision.rows, HOSTILE[1::-1], strict=True)]  # fmt: skip
+    suspects = [replace(entry, reason=HOSTILE[1]) for entry in decision.suspects]
+    known = replace(decision, rows=rows, suspects=suspects, notes=HOSTILE, unreadable=HOSTILE)
+    path = written((known, arguments), tmp_path / "hostile.html", name=HOSTILE[0])
+    page = visit(path, viewport={"width": width, "height": 800})
+    page.locator("details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
     assert page.title() == f"Forecast of {HOSTILE[0]}"
     assert page.locator("script, [onerror]").count() == 0
     rows = page.locator(".matrix tbody th").all_inner_texts()
-    assert rows[:2] == HOSTILE[:2]
-    assert rows[2] == "\ufffdgnp.exe"
-    assert rows[3:] == HOSTILE[3:]
+    assert rows == [name.replace("\u202e", "\ufffd") for name in HOSTILE]
     wide, window = widths(page)
     assert wide <= window
 

@@ -1,7 +1,5 @@
 """Images to label next: against loops with refits, and on simulated classes."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from scipy import integrate, stats
 from fewshot.estimators.mixtures import Images
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError
-from fewshot.heads import KNN, LDA, NCM
+from fewshot.heads import KNN, LDA, NCM, Ridge, SoftKMeans
 from fewshot.heads.base import Query, Support
 from fewshot.tasks.classification.forecast import next_labels as module
 from fewshot.tasks.classification.forecast.label_value import (
@@ -275,11 +273,71 @@ def test_errors_fall_by_the_gains_from_the_predicted_one():
     shots, images, _, _ = drawn(6)
     result = listed(shots, images, count=10, error=0.4)
     errors = [0.4, *(image.error for image in result)]
-    assert all(0 <= after <= before for before, after in itertools.pairwise(errors))
-    gains = [image.gain for image in result]
-    np.testing.assert_allclose(gains, -np.diff(errors), atol=1e-12)
-    assert sum(gains) > 0
+    np.testing.assert_allclose([image.gain for image in result], -np.diff(errors), atol=1e-12)
+    assert 0 <= errors[-1] < 0.4
     assert all(0 <= image.probability <= 1 for image in result)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_errors_stay_shares(error):
+    shots, images, _, _ = drawn(6, K=1)
+    result = listed(shots, images, count=10, error=error, head=Ridge())
+    assert all(0 <= image.error <= 1 for image in result)
+
+
+def test_a_head_that_suffers_from_unequal_shots_is_promised_to():
+    """A second shot of some classes makes nearest class mean worse, one of each class better."""
+    first, after_all, true_first = [], [], []
+    for seed in range(10):
+        shots, images, labels, means = drawn(seed, N=5, K=1, per_class=20, D=64, apart=0.7)
+        result = listed(shots, images, count=10, error=0.3)
+        first.append(result[0].error)
+        after_all.append(result[-1].error)
+        rng = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        with_first = error_with(shots, images, labels, [result[0].row], means, rng[0])
+        true_first.append(with_first - error_with(shots, images, labels, [], means, rng[1]))
+    assert np.mean(true_first) > 0
+    assert np.mean(first) > 0.3
+    assert np.mean(after_all) < 0.3
+
+
+def test_refits_are_those_of_a_loop():
+    shots, images, _, _ = drawn(11, N=3, K=2)
+    responsibilities = torch.rand(30, 3, generator=torch.Generator().manual_seed(0)) / 3
+    chosen = torch.tensor([4, 0, 17, 9])
+    support = Support.of(shots[None])
+    measured = module.refit_disagreement(LDA(), support, images, chosen, responsibilities)
+    for n in range(5):
+        classes = [[*shots[c]] for c in range(3)]
+        for row in chosen[:n].tolist():
+            classes[int(responsibilities[row].argmax())].append(images[row])
+        most = max(map(len, classes))
+        features, mask = torch.zeros(1, 3, most, 16), torch.zeros(1, 3, most, dtype=torch.bool)
+        for c, rows in enumerate(classes):
+            features[0, c, : len(rows)] = torch.stack(rows)
+            mask[0, c, : len(rows)] = True
+        decided = LDA().fit(Support.of(features, mask)).predict(Query.of(images[None]))[0]
+        wrong = sum(
+            float(responsibilities[row, c])
+            for row in range(30)
+            for c in range(3)
+            if c != decided[row]
+        )
+        assert float(measured[n]) == pytest.approx(wrong, rel=1e-4)
+
+
+def test_refits_in_parts_are_those_at_once(monkeypatch):
+    shots, images, _, _ = drawn(11)
+    expected = listed(shots, images, count=10)
+    monkeypatch.setattr(module, "REFITS", 3)
+    assert listed(shots, images, count=10) == expected
+
+
+def test_classes_with_few_labels_come_first_where_images_are_of_a_clear_class():
+    shots, images, labels, _ = drawn(12, N=5, K=1, apart=3.0)
+    result = listed(shots, images, count=10)
+    for start in (0, 5):
+        assert len({int(labels[image.row]) for image in result[start : start + 5]}) == 5
 
 
 def test_likely_classes_are_mostly_the_true_ones_where_classes_are_apart():
@@ -301,10 +359,11 @@ def test_a_single_image_is_recommended():
     assert [image.row for image in listed(shots, images[:1])] == [0]
 
 
-@pytest.mark.parametrize("head", [LDA(), KNN()])
+@pytest.mark.parametrize("head", [LDA(), KNN(), Ridge(), SoftKMeans()])
 def test_any_head_has_the_same_list(head):
     shots, images, _, _ = drawn(10, K=1)
-    assert listed(shots, images, head=head) == listed(shots, images)
+    rows = [image.row for image in listed(shots, images, head=head)]
+    assert rows == [image.row for image in listed(shots, images)]
 
 
 def test_images_that_are_all_alike_are_no_reason_to_fail():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,9 @@ class Forecast:
     confusion : Confusion or None
         Expected confusion of the classes, whose errors have the mean `error`; None if scores of the
         head are not numbers.
+    price : float
+        By how much `upper` is raised, of the forecast that is taken: the lowest of several
+        predictions is too low by chance.
     learning_curve : LearningCurve or None
         What `outlook` are points of, also for targets; None for a head whose curve is not known.
     """
@@ -82,7 +85,9 @@ class Forecast:
     warnings: tuple[str, ...] = ()
     seen: FromUnlabelled | None = None
     confusion: Confusion | None = None
-    learning_curve: LearningCurve | None = None
+    price: float = 0.0
+    # Forecasts are compared by `outlook`, which has its points.
+    learning_curve: LearningCurve | None = field(default=None, compare=False)
 
     def row(self) -> dict[str, Any]:
         """Its fields without confusion and curve, with those of `seen` if there are any."""

@@ -115,6 +115,39 @@ def expected_gain(margins: Tensor, deviations: Tensor) -> Tensor:
     return deviations * density - margins * (0.5 * torch.erfc(z / math.sqrt(2)))
 
 
+class Balance(NamedTuple):
+    """Labels of every class, and the class that an image is probably of.
+
+    Attributes
+    ----------
+    counts : Tensor of shape (E, N)
+        Labelled images, chosen ones by their responsibilities.
+    responsibilities : Tensor of shape (E, U, N)
+    """
+
+    counts: Tensor
+    responsibilities: Tensor
+
+    def weights(self) -> Tensor:
+        """What a label of an image is worth as its class has few: (E, U), at most 1.
+
+        By one image more than n the variance of a class mean falls by a share of ``1 / n (n + 1)``,
+        over that of the class with the fewest; of images of no class, that of the mean number.
+        """
+        typical = torch.cat([self.counts, self.counts.mean(-1, keepdim=True)], -1)
+        falls = 1 / (typical * (typical + 1))
+        falls = falls / falls.amax(-1, keepdim=True)
+        inside = self.responsibilities @ falls[:, :-1, None]
+        outside = (1 - self.responsibilities.sum(-1)).clamp_min(0)
+        return inside[..., 0] + outside * falls[:, -1:]
+
+    def after(self, rows: Tensor, are_chosen: Tensor) -> Balance:
+        """The same once the images of rows (E,) are labelled, where `are_chosen` (E,)."""
+        episodes = torch.arange(len(rows), device=rows.device)
+        more = self.responsibilities[episodes, rows] * are_chosen[:, None]
+        return Balance(self.counts + more, self.responsibilities)
+
+
 class Choice(NamedTuple):
     """Images in the order in which they are to be labelled.
 
@@ -132,7 +165,12 @@ class Choice(NamedTuple):
 
 
 def greedy_choice(
-    process: ClassProcess, mask: Tensor, candidates: Tensor, count: int, least_distance: float
+    process: ClassProcess,
+    mask: Tensor,
+    candidates: Tensor,
+    count: int,
+    least_distance: float,
+    balance: Balance | None = None,
 ) -> Choice:
     """Images whose labels raise the expected share of right decisions most, one after the other.
 
@@ -146,6 +184,8 @@ def greedy_choice(
     count : int
     least_distance : float
         Squared distance from every chosen image, in mean squared distances.
+    balance : Balance, optional
+        Gains are weighted for classes with few labels.
     """
     covariance, margins = process.covariance, process.margins
     U = covariance.shape[1]
@@ -154,19 +194,24 @@ def greedy_choice(
     judged = mask[:, :JUDGED].to(margins)
     weight = judged / judged.sum(-1, keepdim=True).clamp_min(1)
     episodes = torch.arange(len(mask), device=mask.device)
+    value = torch.zeros_like(margins[:, 0])
     rows, values = list[Tensor](), list[Tensor]()
     for _ in range(count):
-        gains = _values(covariance, margins, explained, weight, process.deviation)
-        gains = gains.masked_fill(~candidates, -math.inf)
-        value, best = gains.max(-1)
+        reached = _values(covariance, margins, explained, weight, process.deviation)
+        gains = (reached - value[:, None]).clamp_min(0)
+        if balance is not None:
+            gains = gains * balance.weights()
+        best = gains.masked_fill(~candidates, -math.inf).argmax(-1)
         left = candidates.any(-1)
         rows.append(torch.where(left, best, -1))
+        value = torch.where(left, torch.maximum(reached[episodes, best], value), value)
+        values.append(value)
         column = covariance[episodes, best] * left[:, None]  # (E, U)
         scale = column[episodes, best] + NOISE
         explained = explained + column.square() / scale[:, None]
         covariance = covariance - column[:, :, None] * (column / scale[:, None])[:, None]
-        before = values[-1] if values else torch.zeros_like(value)
-        values.append(torch.where(left, torch.maximum(value, before), before))
+        if balance is not None:
+            balance = balance.after(best, left)
         near = among[episodes, best] < least_distance
         near[episodes, best] = True
         candidates = candidates & ~near

@@ -19,8 +19,10 @@ from fewshot.estimators.mixtures import (
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import expect, expect_positive_int
 from fewshot.features.row_keys import row_keys
-from fewshot.heads.base import Head, Support
+from fewshot.heads.base import Head, Query, Support
 from fewshot.tasks.classification.forecast.label_value import (
+    JUDGED,
+    Balance,
     ClassProcess,
     class_process,
     greedy_choice,
@@ -33,6 +35,8 @@ NEXT = 10
 ODDEST = 0.2
 # Squared distance below which two images are near-copies, in mean squared distances.
 NEAR_COPY = 0.02
+
+REFITS = 16  # heads that are refitted at once
 
 NO_IMAGES = "there are no unlabelled images"
 ALL_OUTSIDE = "none of the unlabelled images looks like one of the classes"
@@ -56,7 +60,8 @@ class NextLabel:
     error : float
         Expected error once this image and all before it on the list are labelled.
     gain : float
-        By how much that is less than without this image.
+        By how much that is less than without this image. Negative where unequal numbers of shots
+        make the head worse: then it takes some more images until a class each has got one.
     """
 
     file: str
@@ -95,8 +100,9 @@ def next_labels(
 
     The value of a label is that under a Gaussian process of the class probabilities, see
     :mod:`~fewshot.tasks.classification.forecast.label_value`, which stands in for every head: the
-    images chosen do not depend on the head, nor on the order of the images. Images that are odd
-    ones out, near-copies of each other and of shots are not recommended.
+    images chosen do not depend on the head, nor on the order of the images. The head itself is
+    refitted with likely labels for `NextLabel.error`. Images that are odd ones out, near-copies of
+    each other and of shots are not recommended.
 
     Parameters
     ----------
@@ -117,9 +123,7 @@ def next_labels(
     -------
     NextLabels
         A list of `NextLabel`; shorter than `count` where there are fewer such images. Its errors
-        are in proportion to `error`, and were right within a quarter on average on other data sets
-        (docs/next-labels.md); but a head that minds unequal shots, as ridge does, can be worse
-        until every class has its further image.
+        are in proportion to `error`; how right they were is in docs/next-labels.md.
 
     Raises
     ------
@@ -139,9 +143,11 @@ def next_labels(
     candidates, reason = recommendable(images, responsibilities, process)
     if reason:
         return NextLabels(reason=reason)
-    choice = greedy_choice(process, mask, candidates, count, NEAR_COPY)
+    balance = Balance(support.counts, responsibilities)
+    choice = greedy_choice(process, mask, candidates, count, NEAR_COPY, balance)
     chosen = choice.rows[0][choice.rows[0] >= 0]
-    errors = expected_errors(error, choice.values, process)[0, : len(chosen)].tolist()
+    disagreeing = refit_disagreement(head, support, features[0], chosen, responsibilities[0])
+    errors = expected_errors(error, choice.values[0, : len(chosen)], process, disagreeing).tolist()
     probability, likely = (entry[0, chosen].tolist() for entry in responsibilities.max(-1))
     original = rows[chosen].tolist()
     before = [error, *errors]
@@ -216,15 +222,80 @@ def recommendable(
     return (rank < kept[:, None]) & possible, None
 
 
-def expected_errors(error: float, values: Tensor, process: ClassProcess) -> Tensor:
-    """Errors (E, n) once the first n images are labelled.
+def refit_disagreement(
+    head: Head, support: Support, images: Tensor, chosen: Tensor, responsibilities: Tensor
+) -> Tensor:
+    """Unlabelled images (n + 1,) that a refitted head decides otherwise than the mixture does.
+
+    Fitted on the shots, and on the first 1, 2, ... n chosen images besides, each with the label
+    that it is most likely to get; judged on the first `JUDGED` images.
+
+    Parameters
+    ----------
+    head : Head
+        Unfitted.
+    support : Support
+        Of one episode.
+    images : Tensor of shape (U, D)
+    chosen : Tensor of shape (n,), int
+    responsibilities : Tensor of shape (U, N)
+    """
+    ways = responsibilities.argmax(-1)[chosen]
+    weights, judged = responsibilities[:JUDGED], images[:JUDGED]
+    wrong = []
+    for numbers in torch.arange(len(chosen) + 1).split(REFITS):
+        refitted = head.clone().fit(with_labels(support, images[chosen], ways, numbers))
+        query = Query.of(judged.expand(len(numbers), -1, -1))
+        right = weights.expand(len(numbers), -1, -1).gather(-1, refitted.predict(query)[..., None])
+        wrong.append(weights.sum() - right.sum((1, 2)))
+    return torch.cat(wrong).clamp_min(0)
+
+
+def with_labels(support: Support, images: Tensor, ways: Tensor, numbers: Tensor) -> Support:
+    """Supports of B episodes: that of one, and the first so many of further labelled images.
+
+    Parameters
+    ----------
+    support : Support
+        Of one episode.
+    images : Tensor of shape (n, D)
+    ways : Tensor of shape (n,), int
+        Their labels.
+    numbers : Tensor of shape (B,), int
+        How many of them.
+    """
+    repeated = support[torch.zeros(len(numbers), dtype=torch.int64)]
+    N, K = support.mask.shape[1:]
+    labels = torch.nn.functional.one_hot(ways, N)
+    places = K + (labels.cumsum(0) - 1).gather(1, ways[:, None])[:, 0]
+    most = int(labels.sum(0).max())
+    features = torch.nn.functional.pad(repeated.features, (0, 0, 0, most))
+    mask = torch.nn.functional.pad(repeated.mask, (0, most))
+    for b, number in enumerate(numbers.tolist()):
+        features[b, ways[:number], places[:number]] = images[:number]
+        mask[b, ways[:number], places[:number]] = True
+    return Support.of(features, mask, repeated.context)
+
+
+def expected_errors(
+    error: float, values: Tensor, process: ClassProcess, disagreeing: Tensor
+) -> Tensor:
+    """Errors (n,) once the first, the first two, ... of n images are labelled.
+
+    ``error (1 - value / wrong) max(1, (d_n + 1) / (d_0 + 1))``: the share that the class process
+    expects to be put right; and what more shots of some classes than of others do to the head, if
+    with them it agrees less with the mixture.
 
     Parameters
     ----------
     error : float
         Predicted error without any.
-    values : Tensor of shape (E, n)
+    values : Tensor of shape (n,)
         Of :func:`~fewshot.tasks.classification.forecast.label_value.greedy_choice`.
+    process : ClassProcess
+    disagreeing : Tensor of shape (n + 1,)
+        Images d_0, ... d_n of `refit_disagreement`.
     """
-    wrong = 1 - process.probabilities.amax(-1).mean(-1, keepdim=True)
-    return error * (1 - values / wrong.clamp_min(1e-12)).clamp(0, 1)
+    wrong = (1 - process.probabilities[0].amax(-1)).mean().clamp_min(1e-12)
+    harm = ((disagreeing[1:] + 1) / (disagreeing[0] + 1)).clamp_min(1)
+    return (error * (1 - values / wrong).clamp(0, 1) * harm).clamp_max(1)
