@@ -85,7 +85,9 @@ def episodes(kind, head, shots):
     return supports[1], fitted[1], truths[1].mean(-1).numpy(), base, unlabelled[1]
 
 
+@functools.cache
 def predicted(name, kind, head, shots, **parameters):
+    """Predicted and true errors and the prediction; several tests look at the same ones."""
     support, fitted, truth, base, _ = episodes(kind, head, shots)
     prediction = estimators.create(name, **parameters).fit(base).predict(support, fitted)
     return prediction.error.numpy(), truth, prediction

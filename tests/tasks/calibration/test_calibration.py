@@ -34,11 +34,11 @@ def make(seed, hardness, classes=24, images=14, dim=12, split=None, **info):
     return make_bank(x.reshape(-1, dim), labels, split=split, info=info)
 
 
-def groups(**settings):
+def groups(names=NAMES, **settings):
     hardness = (0.6, 0.9, 1.2, 1.6)
     return {
         name: [make(i, hardness[i], dataset=name, backbone="net", feature="last", **settings)]
-        for i, name in enumerate(NAMES)
+        for i, name in enumerate(names)
     }
 
 
@@ -131,7 +131,8 @@ def test_save_load_and_use(fitted, tmp_path):
 def test_same_seed_same_calibrator_and_another_seed_another():
     small = replace(PLAN, ways=(2,), shots=(1, 2), heads=("ncm",), episodes=10)
     first, second, other = (
-        fit_general(groups(), plan) for plan in (small, small, replace(small, seed=4))
+        fit_general(groups(NAMES[:3]), plan)
+        for plan in (small, small, replace(small, seed=4))
     )
     for regime, model in first.models.items():
         np.testing.assert_array_equal(model.coefficients, second.models[regime].coefficients)
@@ -199,7 +200,7 @@ def test_too_little_is_refused():
 
 def test_few_classes_leave_the_regimes_that_need_many_out():
     small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8)
-    fitted = fit_general(groups(classes=8), small)
+    fitted = fit_general(groups(NAMES[:3], classes=8), small)
     assert set(SUPPORT_ALONE) - set(fitted.models) == {
         "closed, base classes", "held out, base classes"
     }  # fmt: skip
