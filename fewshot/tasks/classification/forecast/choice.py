@@ -20,8 +20,9 @@ USUAL = "ridge"
 # same images differ by about as much where their errors are the same.
 CLEAR = 0.1
 # Standard deviations of predictions of heads, and of backbones, about what they have in common, in
-# units of `spread`, without differences that are true: with these the price is the bias measured on
-# data sets left out of the fit (of four heads .2 to .6 points, of two or three backbones .4 to 1.5).
+# units of `spread`, without differences that are true: with these the price is the bias that was
+# measured on data sets left out of the fit (of four heads .2 to .6 points, of two or three
+# backbones .4 to 1.5).
 OF_HEADS, OF_BACKBONES = 0.035, 0.1
 DRAWS = 2000
 WORTH_SAYING = 0.002  # of a price
