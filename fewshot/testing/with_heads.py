@@ -103,9 +103,7 @@ def batch_equals_loop(estimator: ErrorEstimator, head: str) -> None:
     # Of episodes that are all alike the first, the last and another; of the others all patterns.
     for mixed, chosen in ((support, [0, 4, E - 1]), (masked, [0, 1, 2, 3, 5, 7])):
         whole = predicted(estimator, head, mixed, unlabelled)
-        each = [
-            predicted(estimator, head, mixed[e : e + 1], unlabelled[e : e + 1]) for e in chosen
-        ]
+        each = [predicted(estimator, head, mixed[e : e + 1], unlabelled[e : e + 1]) for e in chosen]
         for name in ("error", "lower", "upper", "bands"):
             together = getattr(whole, name)
             if together is not None:

@@ -131,8 +131,7 @@ def test_save_load_and_use(fitted, tmp_path):
 def test_same_seed_same_calibrator_and_another_seed_another():
     small = replace(PLAN, ways=(2,), shots=(1, 2), heads=("ncm",), episodes=10)
     first, second, other = (
-        fit_general(groups(NAMES[:3]), plan)
-        for plan in (small, small, replace(small, seed=4))
+        fit_general(groups(NAMES[:3]), plan) for plan in (small, small, replace(small, seed=4))
     )
     for regime, model in first.models.items():
         np.testing.assert_array_equal(model.coefficients, second.models[regime].coefficients)
