@@ -18,6 +18,10 @@ import torch
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+# Without bytecode every process that tests start compiles the project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 KEY = "sk-test-9f8e7d6c5b4a"
 language = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parent / "text" / "language_server.py"))

@@ -104,9 +104,9 @@ def test_the_model_is_the_formula(make_model):
     coefficients = model.coefficients.copy()
     coefficients[1] += 0.5
     object.__setattr__(model, "coefficients", coefficients)
-    object.__setattr__(model, "centre", np.array([1.0, -1.0, 0.5]))
-    object.__setattr__(model, "scale", np.array([0.5, 2.0, 1.0]))
-    x = np.random.default_rng(0).normal(size=(4, 3, 3))
+    object.__setattr__(model, "centre", np.array([1.0, -1.0, 0.5, 0.0, 2.0]))
+    object.__setattr__(model, "scale", np.array([0.5, 2.0, 1.0, 1.5, 0.7]))
+    x = np.random.default_rng(0).normal(size=(4, 3, 5))
     predicted = model.predict(x, np.array([1.0, 2.0, 4.0, 50.0]))
     for e, share in enumerate((0, 0, 0.5, 1)):  # of log 2 to log 8
         b = coefficients[0] + 0.5 * share

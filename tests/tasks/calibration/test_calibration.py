@@ -172,7 +172,8 @@ def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monke
 
 def test_groups_weigh_alike_whatever_their_banks(cells):
     closed = [c for c in cells if c.regime == "closed" and c.shots == 2]
-    centre, scale = np.zeros(3), np.ones(3)
+    P = len(REGIMES["closed"])
+    centre, scale = np.zeros(P), np.ones(P)
     once = regression._fit(closed, centre, scale)
     doubled = closed + [replace(c, dataset="copy") for c in closed if c.group == "cars"]
     np.testing.assert_allclose(regression._fit(doubled, centre, scale), once, atol=1e-6)
