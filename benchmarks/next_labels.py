@@ -320,7 +320,7 @@ def _needed(chosen: NDArray, at_random: NDArray) -> str:
     rng = np.random.default_rng(0)
     samples = rng.integers(len(chosen), size=(1000, len(chosen)))
     values = [_where(chosen[rows].mean(), at_random[rows].mean(0)) for rows in samples]
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.quantile(values, [0.025, 0.975], method="nearest")
     middle = _where(chosen.mean(), at_random.mean(0))
     return f"{_number(middle)} ({_number(low)} to {_number(high)})"
 
