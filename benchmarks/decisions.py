@@ -7,7 +7,9 @@
 Every task is one as a user has it: K images of each of N classes, no base classes, no unlabelled
 images; all other images of the classes measure the error. By turns the classes are random and a
 class with those nearest to it, as random classes of a data set are easier than most tasks of users.
---unequal draws the number of images of every class between 2 and 2 K - 2.
+--unequal draws the number of images of every class between 2 and 2 K - 2;
+--shots-alike has ridge and logistic regression count shots alike, as scikit-learn's defaults do, and
+not classes.
 
 --degrade adds copies of the images of --images, blurred, of 24 pixels or with noise: hard tasks.
 
@@ -36,7 +38,7 @@ from PIL import Image, ImageFilter
 
 import fewshot
 from fewshot.features import make_bank, open_bank
-from fewshot.heads import Head, Query, Support
+from fewshot.heads import Head, LogisticRegression, Query, Ridge, Support
 from fewshot.statistics import mean_interval
 
 HEADS = ("ncm", "lda", "ridge", "logistic")
@@ -47,7 +49,7 @@ DEGRADED = ("blur", "small", "noise")
 
 
 class Task(NamedTuple):
-    """Features of the shots (K_c, D) by class, and of the images that measure (M, D), with labels."""
+    """Features of the shots (K_c, D) by class; images that measure (M, D), and their labels."""
 
     kind: str
     shots: list[NDArray]
@@ -145,13 +147,14 @@ def tasks(
         )
 
 
-def outcome(task: Task, calibrator: str | None) -> Outcome:
+def outcome(task: Task, calibrator: str | None, shots_alike: bool) -> Outcome:
     """What is predicted of a task, and what is true."""
     labels = np.repeat(np.arange(len(task.shots)), [len(rows) for rows in task.shots])
     bank = make_bank(np.concatenate(task.shots), labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # copies among images of the data set
-        forecasts = fewshot.predict(bank, head=HEADS, calibrator=calibrator)
+        candidates = ["ncm", "lda", Ridge(), LogisticRegression()] if shots_alike else HEADS
+        forecasts = fewshot.predict(bank, head=candidates, calibrator=calibrator)
     predicted = {row.head: row.error for row in forecasts.rows}
     taken = forecasts.best
     return Outcome(
@@ -221,6 +224,9 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=SHOTS)
     parser.add_argument("--tasks", type=int, default=40, help="per set and shots (%(default)s)")
     parser.add_argument("--unequal", action="store_true", help="classes of unequal size")
+    parser.add_argument(
+        "--shots-alike", action="store_true", help="heads that do not weigh classes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--without",
@@ -238,7 +244,7 @@ def main() -> None:
         calibrator = next((file for key, file in without.items() if name.startswith(key)), None)
         for shots in given.shots:
             drawn = list(tasks(features, labels, shots, given))
-            outcomes = [outcome(task, calibrator) for task in drawn]
+            outcomes = [outcome(task, calibrator, given.shots_alike) for task in drawn]
             every.setdefault(shots, []).extend(outcomes)
             rows.append({"data": name, "shots": shots} | figures(outcomes))
     for shots, outcomes in every.items():
