@@ -8,8 +8,8 @@ Every task is one as a user has it: K images of each of N classes, no base class
 images; all other images of the classes measure the error. By turns the classes are random and a
 class with those nearest to it, as random classes of a data set are easier than most tasks of users.
 --unequal draws the number of images of every class between 2 and 2 K - 2;
---shots-alike has ridge and logistic regression count shots alike, as scikit-learn's defaults do, and
-not classes.
+--shots-alike has ridge and logistic regression count shots alike, as scikit-learn's defaults do,
+and not classes.
 
 --degrade adds copies of the images of --images, blurred, of 24 pixels or with noise: hard tasks.
 
