@@ -54,7 +54,6 @@ WEIGHTS = {"caltech101": 3.0, "flowers": 3.0, "imagenet": 3.0, "photographs": 3.
 NOTES = (
     "General-purpose calibrator. Twelve groups of images, each under one to four backbones. A "
     "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
-    "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
     "icons and scans, as most images of users are photographs. Half of the classes of a bank, at "
     "random, give the episodes, of random and of confusable classes; the others serve as base "
     "classes for the regimes that have them. Unlabelled images: 5, 15 and 50 per class, or the "
