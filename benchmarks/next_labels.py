@@ -7,10 +7,11 @@
 A draw is N classes with K shots each, a pool of unlabelled images, and other images of the classes
 to measure the error on. Every criterion ranks the pool once, without seeing a label; the first 1,
 5, 10, 20 images then get their true labels and join the shots, and the heads are refitted (ridge
-and logistic regression count classes alike, as in fewshot predict). Images of none of the classes (strangers) are lost labels. --pool images of every class are in the pool
-(fewer where a class has not enough for 5 test images); "uneven" has as many in all, with Dirichlet
-shares of the classes; with "strangers" a quarter of the pool is of other classes. --confusable
-takes a class at random and those whose means are nearest to it.
+and logistic regression count classes alike, as in fewshot predict). Images of none of the classes
+(strangers) are lost labels. --pool images of every class are in the pool (fewer where a class has
+not enough for 5 test images); "uneven" has as many in all, with Dirichlet shares of the classes;
+with "strangers" a quarter of the pool is of other classes. --confusable takes a class at random and
+those whose means are nearest to it.
 
     list        fewshot.tasks.next_labels
     margin      smallest margin of nearest class mean
