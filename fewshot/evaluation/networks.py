@@ -59,7 +59,9 @@ class Usable:
             problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
             raise FewshotError("backbone", problem, first.remedy)
         for name, reason in self._failed.items() if last else ():
-            self.notices.warn(f"left out: {name}: {reason}")
+            # The name of the backbone stands for the argument.
+            text = str(reason).removeprefix(f"{reason.argument}: ")
+            self.notices.warn(f"left out: {name}: {text}")
         return made
 
 
@@ -69,7 +71,12 @@ def extractor(
     """A function from images to their features, at unit length."""
     if size is not None:
         expect_positive_int("size", size)
-    network = load_named(name, weights=weights, size=size)
+    try:
+        network = load_named(name, weights=weights, size=size)
+    except FewshotError as error:
+        # There are no settings of a run here; the other remedy is complete.
+        error.remedy = error.remedy.replace(", or set backbone.weights=FILE", "")
+        raise
     extraction = Extraction(device_named(device), on_error=on_error)
     banks = places_of_environment(weights=None if weights is None else str(weights)).banks
 

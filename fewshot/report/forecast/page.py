@@ -228,7 +228,7 @@ def _unlabelled(best: Forecast) -> dict[str, Any]:
         return {}
     about = f"The prediction rests on {counted(seen.unlabelled, 'unlabelled image')} as well."
     if seen.outside is not None:
-        usual = "more than usual" if seen.strangers else "as is usual"
+        usual = "more than usual" if seen.strangers else "as is usual even where all belong to them"
         about += f" About {rough_percent(seen.outside)} of these look like none of the classes, "
         about += f"{usual}."
     rows = [
