@@ -17,6 +17,7 @@ from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.paths import places_of_environment
 
+SETTING = ", or set backbone.weights=FILE"  # end of a remedy
 T = TypeVar("T")
 Extract = Callable[[ImageDataset], FeatureBank]
 
@@ -51,6 +52,8 @@ class Usable:
             try:
                 made[name] = make(name)
             except FewshotError as error:
+                # There are no settings of a run here; what else the remedy says is enough.
+                error.remedy = error.remedy.replace(SETTING, "")
                 if len(self.names) == 1 or not error.argument.startswith("backbone"):
                     raise
                 self._failed[name] = error
@@ -71,12 +74,7 @@ def extractor(
     """A function from images to their features, at unit length."""
     if size is not None:
         expect_positive_int("size", size)
-    try:
-        network = load_named(name, weights=weights, size=size)
-    except FewshotError as error:
-        # There are no settings of a run here; the other remedy is complete.
-        error.remedy = error.remedy.replace(", or set backbone.weights=FILE", "")
-        raise
+    network = load_named(name, weights=weights, size=size)
     extraction = Extraction(device_named(device), on_error=on_error)
     banks = places_of_environment(weights=None if weights is None else str(weights)).banks
 

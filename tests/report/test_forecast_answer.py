@@ -70,7 +70,8 @@ def test_headline_of_a_mere_average_says_so():
       "For 5 % the images at hand should do, though not surely: the interval goes up to 11 %."),
      (target_of(reached=True, enough=5), "For 5 % the images at hand should do."),
      (target_of(note="five are the least"), "(8 to 20). Five are the least."),
-     (None, "How many images per class 5 % takes is not known for ridge on net: no curve was measured.")],
+     (None, "How many images per class 5 % takes is not known for ridge on net: no curve was "
+      "measured.")],
 )  # fmt: skip
 def test_target(target, words):
     made = answer(decision_of(target=target, aim=0.05))
@@ -110,6 +111,30 @@ def test_take_where_all_are_alike():
         "Take ridge on net, the usual choice where no other is clearly better. "
         "Too close to tell apart: lda."
     )
+
+
+def test_rising_errors_are_explained():
+    """As with labels that make the numbers of images unequal."""
+
+    def text(*errors):
+        images = [NextLabel(f"{n}.jpg", n, "shoe", 0.5, e, 0.0) for n, e in enumerate(errors)]
+        return decision_text(decision_of(next_labels=images))
+
+    assert "Where the error rises" not in text(0.064, 0.06, 0.05)
+    assert "Where the error rises" in text(0.07, 0.05)
+    assert "Where the error rises" in text(0.06, 0.05, 0.055)
+
+
+def test_what_unlabelled_images_change():
+    def text(*errors):
+        points = [UnlabelledPoint(n, n / 3, e, e - 0.05, e + 0.05) for n, e in enumerate(errors)]
+        seen = FromUnlabelled(1, 0.1, False, 0.1, 0.05, 0.2, tuple(points))
+        return decision_text(decision_of(forecast_of(seen=seen)))
+
+    assert "take the prediction from 10 % to 6.0 %, and narrow its interval by less" in text(
+        0.1, 0.06
+    )
+    assert "Unlabelled images narrow the interval by less than a tenth here." in text(0.1, 0.1)
 
 
 def test_no_fall_between_equal_numbers():

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
 from fewshot.report.forecast.answer import answer, combination
-from fewshot.report.forecast.curves import BLOCKS, Marks, curve_text, unlabelled_curve_text
+from fewshot.report.forecast.curves import (
+    BLOCKS,
+    Marks,
+    curve_text,
+    rise_text,
+    unlabelled_curve_text,
+)
 from fewshot.report.wording import plain
 from fewshot.units import counted, percent, rough_percent, short_percent
 
@@ -215,7 +221,9 @@ def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str
     if _width(table) > width:
         lines = (f"{number} {file}: {likely}, {error} then" for number, file, likely, error in rows)
         table = "\n".join(row for line in lines for row in wrapped_to(line, width, "   "))
-    return f"{_filled(title, width)}\n\n{table}"
+    text = f"{_filled(title, width)}\n\n{table}"
+    rise = rise_text([best.error, *(image.error for image in images)])
+    return f"{text}\n\n{_filled(rise, width)}" if rise else text
 
 
 def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast, width: int) -> str:
