@@ -244,10 +244,9 @@ def measure(task: Draw, names: Sequence[str], given: Any, seed: Sequence[int]) -
     if len(ranked) < max(CHOSEN):
         return {}
     orders = {"list": ranked} | {name: choose(task, rng) for name, choose in CRITERIA.items()}
-    most = [n for n in AT_RANDOM if n <= len(task.pool)]
     at_random = [rng.permutation(len(task.pool)).tolist() for _ in range(given.random)]
     lists = [[]] + [order[:n] for order in orders.values() for n in CHOSEN]
-    lists += [order[:n] for order in at_random for n in most]
+    lists += [order[:n] for order in at_random for n in AT_RANDOM]
     row: dict[str, Any] = {}
     row["lost"] = {
         name: float(np.mean([task.ways[i] < 0 for i in order[: max(CHOSEN)]]))
@@ -320,7 +319,7 @@ def _needed(chosen: NDArray, at_random: NDArray) -> str:
     rng = np.random.default_rng(0)
     samples = rng.integers(len(chosen), size=(1000, len(chosen)))
     values = [_where(chosen[rows].mean(), at_random[rows].mean(0)) for rows in samples]
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.quantile(values, [0.025, 0.975], method="nearest")
     middle = _where(chosen.mean(), at_random.mean(0))
     return f"{_number(middle)} ({_number(low)} to {_number(high)})"
 

@@ -12,7 +12,7 @@ import numpy as np
 from fewshot.datasets.base import ImageDataset
 from fewshot.estimators.auto import Auto
 from fewshot.evaluation.forecasts import Forecasts, Sources, check_share
-from fewshot.evaluation.named import named_heads
+from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Extract, Usable, extractor
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import (
@@ -116,7 +116,7 @@ def predict(
     """
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
-    heads = dict(named_heads(head))
+    heads = heads_of_classes_alike(head)
     expect(bool(heads), "head", "expected at least one, got none")
     steps = further_images(more)
     if target is not None:

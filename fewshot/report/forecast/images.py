@@ -68,7 +68,7 @@ class SuspectGroup(NamedTuple):
 class NextCard(NamedTuple):
     """An image to label, with numbers as text; `shown` is its file without the common folder.
 
-    `gain` is in percentage points.
+    `gain` is in percentage points, less or more than without it.
     """
 
     file: str
@@ -169,7 +169,8 @@ def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> 
             entry.likely,
             rough_percent(entry.probability),
             f"{percent(entry.error)} %",  # one label changes little
-            f"{100 * entry.gain:.2f}",
+            f"{100 * abs(entry.gain):.2f}\N{NO-BREAK SPACE}points "
+            + ("less" if entry.gain >= 0 else "more"),
             Picture(pictures.of_other(entry.file), entry.file) if pictures.any else None,
         )
         for entry in listed

@@ -193,6 +193,16 @@ def test_features_have_no_pictures(ten):
     assert 'class="thumb' not in page
 
 
+def test_a_label_that_makes_the_head_worse_is_said_to(ten):
+    following = [
+        NextLabel("4", 4, "class 1", 0.5, 0.3, -0.05),
+        NextLabel("5", 5, "b", 0.5, 0.2, 0.1),
+    ]
+    words = words_of(page_of(ten, labelled=None, others=(), next_labels=following))
+    assert "5.00 points more" in words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "10.00 points less" in words.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_what_cannot_be_read_has_a_placeholder(task):
     names = [f"class {c}" for c in range(4)]
     page = page_of(task(names, broken=("class 0/0.jpg", "roll/new/3.jpg")))
