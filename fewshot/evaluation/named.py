@@ -61,11 +61,24 @@ def heads_of_classes_alike(heads: Any) -> dict[str, Head]:
     Parameters
     ----------
     heads : str, Head, or several of them
+
+    Raises
+    ------
+    FewshotError
+        None at all, or two of one name.
     """
     entries = [heads] if is_single(heads) else list(heads)
-    named = {}
+    entries = [entry for n, entry in enumerate(entries) if entry not in entries[:n]]
+    expect(bool(entries), "head", "expected at least one, got none")
+    named: dict[str, Head] = {}
     for entry in entries:
         name, head = named_head(entry)
+        expect(
+            name not in named,
+            "head",
+            f"expected heads of different names, got two of {name}",
+            "Predict their errors one after the other.",
+        )
         parameters = head.get_params()
         if isinstance(entry, str) and "class_weight" in parameters:
             head = type(head)(**parameters | {"class_weight": "balanced"})

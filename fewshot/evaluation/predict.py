@@ -117,7 +117,6 @@ def predict(
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
     heads = heads_of_classes_alike(head)
-    expect(bool(heads), "head", "expected at least one, got none")
     steps = further_images(more)
     if target is not None:
         check_share("target", target)

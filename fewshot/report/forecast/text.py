@@ -1,4 +1,4 @@
-"""Output of ``fewshot predict``: the answer, then what it rests on. Standard library only."""
+"""Output of ``fewshot predict``: the answer, then what it rests on."""
 
 from __future__ import annotations
 

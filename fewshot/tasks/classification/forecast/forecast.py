@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
 from fewshot.estimators.auto import COPIES, GUESS, Auto
+from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.calibration.regimes import regime_of
+from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import expect
 from fewshot.features.bank import FeatureBank
@@ -171,6 +173,35 @@ def forecast(
     return sorted(forecasts, key=lambda entry: entry.error)
 
 
+class _Known(NamedTuple):
+    """A prediction, and what it rests on.
+
+    Attributes
+    ----------
+    numbers : Numbers
+    auto : Auto
+        What predicted it.
+    model : Model or None
+        The one of other data sets; None if it was fitted on base classes.
+    reasons : tuple of str
+        Its reservations.
+    images : Unlabelled or None
+        Those that were looked at.
+    seen : FromUnlabelled or None
+        None if no unlabelled images were given.
+    notes : tuple of str
+        On unlabelled images.
+    """
+
+    numbers: Numbers
+    auto: Auto
+    model: Model | None
+    reasons: tuple[str, ...]
+    images: Unlabelled | None = None
+    seen: FromUnlabelled | None = None
+    notes: tuple[str, ...] = ()
+
+
 def _of_head(
     calibration: Calibration,
     name: str,
@@ -183,51 +214,61 @@ def _of_head(
     """The forecast of one head, from the support and, if there are any, unlabelled images."""
     support, head = calibration.support, calibration.fitted_head
     auto, base_classes = calibration.fitted()
-    prediction = auto.predict(support, head)
-    alone = numbers = Numbers.of(prediction)
-    reasons = list(prediction.by_reservation())
-    regime = regime_of(support, head, base_classes)[0]
-    on_base = regime in auto.fitted_
-    model = None if on_base else auto.general().model(regime, head)
-    seen, notes = None, list[str]()
-    confusion = expected_confusion(auto, support, head, names)
+    known = _from_support(auto, support, head, base_classes)
     if unlabelled is not None:
-        better = sharper(calibration, unlabelled, names)
-        if isinstance(better, str):
-            notes.append(better)
-            seen = FromUnlabelled(0, None, None, *alone)
-        else:
-            notes += [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in reasons else []
-            notes += number_warnings(better, calibration.base)
-            numbers, reasons, model = better.numbers, list(better.reasons), better.model
-            on_base = better.on_base
-            confusion = expected_confusion(better.auto, support, head, names, unlabelled)
-            points = curve(calibration, unlabelled, (alone, numbers))
-            seen = FromUnlabelled(
-                better.images, better.outside, better.strangers, *alone, tuple(points)
-            )
-    # Copies among the images have a warning of their own; the prediction stays valid.
-    guess = GUESS in reasons
-    notes = [*(reason for reason in reasons if reason not in (GUESS, COPIES)), *notes]
-    general = auto.general()
-    notes += calibration_warnings(model, support, calibration.base, base_classes)
-    if name not in general.curves:
-        notes.append("what more images would bring is not known for this head")
+        known = _with_unlabelled(known, calibration, unlabelled, names)
+    guess = GUESS in known.reasons
+    curves = auto.general().curves
     path = None
-    if name in general.curves and not guess:
-        shots = float(support.typical_shots)
-        path = LearningCurve(general.curves[name], shots, numbers, auto.level)
+    if name in curves and not guess:
+        path = LearningCurve(curves[name], float(support.typical_shots), known.numbers, auto.level)
+    notes = [
+        *image_notes,
+        # Copies among the images have a warning of their own; the prediction stays valid.
+        *(reason for reason in known.reasons if reason not in (GUESS, COPIES)),
+        *known.notes,
+        *calibration_warnings(known.model, support, calibration.base, base_classes),
+    ]
+    if name not in curves:
+        notes.append("what more images would bring is not known for this head")
     return Forecast(
         backbone,
         name,
-        *numbers,
-        "base" if on_base else "datasets",
+        *known.numbers,
+        "base" if known.model is None else "datasets",
         GUESS if guess else None,
         () if path is None else path.points(more),
-        (*image_notes, *notes),
-        seen,
-        confusion,
+        tuple(notes),
+        known.seen,
+        expected_confusion(known.auto, support, head, names, known.images),
         learning_curve=path,
+    )
+
+
+def _from_support(auto: Auto, support: Support, head: Head, base_classes: BaseClasses) -> _Known:
+    """The prediction from the support alone."""
+    prediction = auto.predict(support, head)
+    regime = regime_of(support, head, base_classes)[0]
+    model = None if regime in auto.fitted_ else auto.general().model(regime, head)
+    return _Known(Numbers.of(prediction), auto, model, tuple(prediction.by_reservation()))
+
+
+def _with_unlabelled(
+    alone: _Known, calibration: Calibration, unlabelled: Unlabelled, names: Sequence[str]
+) -> _Known:
+    """The prediction from support and unlabelled images; `alone` where they cannot be used."""
+    better = sharper(calibration, unlabelled, names)
+    if isinstance(better, str):
+        seen = FromUnlabelled(0, None, None, *alone.numbers)
+        return alone._replace(seen=seen, notes=(better,))
+    notes = [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in alone.reasons else []
+    notes += number_warnings(better, calibration.base)
+    points = curve(calibration, unlabelled, (alone.numbers, better.numbers))
+    seen = FromUnlabelled(
+        better.images, better.outside, better.strangers, *alone.numbers, tuple(points)
+    )
+    return _Known(
+        better.numbers, better.auto, better.model, better.reasons, unlabelled, seen, tuple(notes)
     )
 
 
