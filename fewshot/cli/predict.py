@@ -92,6 +92,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     page = None if arguments.page is None else page_target("--page", arguments.page)
     if page is not None and arguments.output and page.resolve() == Path(arguments.output).resolve():
         raise FewshotError("--page", "expected another file than --output, got the same")
+    if arguments.output and not arguments.query:
+        raise FewshotError(
+            "--output", "expected images to label, got none", "Name them by --query."
+        )
     strict = arguments.strict
     expect(not (strict and arguments.skip_unreadable), "--strict",
            "expected it or --skip-unreadable, got both")  # fmt: skip

@@ -36,6 +36,7 @@ from fewshot.tasks.classification.forecast.unlabelled import (
 )
 from fewshot.tasks.classification.forecast.warnings import (
     calibration_warnings,
+    disagreement_warnings,
     image_warnings,
     number_warnings,
 )
@@ -198,7 +199,8 @@ def _of_head(
             seen = FromUnlabelled(0, None, None, *alone)
         else:
             notes += [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in reasons else []
-            notes += number_warnings(better, calibration.base)
+            elsewhere = [] if GUESS in reasons else disagreement_warnings(alone, better.numbers)
+            notes += [*elsewhere, *number_warnings(better, calibration.base)]
             numbers, reasons, model = better.numbers, list(better.reasons), better.model
             on_base = better.on_base
             confusion = expected_confusion(better.auto, support, head, names, unlabelled)
