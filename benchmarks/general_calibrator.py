@@ -41,7 +41,12 @@ SOURCES: dict[str, dict[str, tuple[str, ...]]] = {
         "glyph_cyrillic_greek": (MOBILENET,),
     },
     "textures": {"texture_crop": (LITE0,), "texture_family": (MOBILENET,)},
-    "photographs": {"photo_crop": (LITE0, MOBILENET)},
+    "photographs": {
+        "photo_crop": (LITE0, MOBILENET),
+        "photo_blurred": (LITE0,),
+        "photo_small": (MOBILENET,),
+        "photo_noisy": (LITE0,),
+    },
     "game_art": {
         "wesnoth_race": (LITE0,),
         "wesnoth_terrain": (MOBILENET,),
@@ -54,13 +59,12 @@ WEIGHTS = {"caltech101": 3.0, "flowers": 3.0, "imagenet": 3.0, "photographs": 3.
 NOTES = (
     "General-purpose calibrator. Twelve groups of images, each under one to four backbones. A "
     "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
-    "group weighs the same whatever its size, photographs three times as much as drawings, glyphs, "
-    "icons and scans, as most images of users are photographs. Half of the classes of a bank, at "
-    "random, give the episodes, of random and of confusable classes; the others serve as base "
-    "classes for the regimes that have them. Unlabelled images: 5, 15 and 50 per class, or the "
-    "queries, with uneven shares and strangers. Learning curves: nested supports of all classes. "
-    "left_out: 5-way figures, random classes, on groups that were left out of the fit. Made by "
-    "benchmarks/general_calibrator.py."
+    "icons and scans, as most images of users are photographs, some of them poor. Half of the "
+    "classes of a bank, at random, give the episodes, of random and of confusable classes; the "
+    "others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 and 50 "
+    "per class, or the queries, with uneven shares and strangers. Learning curves: nested supports "
+    "of all classes. left_out: 5-way figures, random classes, on groups that were left out of the "
+    "fit. Made by benchmarks/general_calibrator.py."
 )
 
 

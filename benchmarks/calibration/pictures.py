@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Load = Callable[[], Image.Image]
 # Longest side of what is written.
@@ -67,3 +68,21 @@ def crops(
         part = image.crop((x, y, x + side, y + side))
         parts[f"{i:02}"] = ready(part.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return parts
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    """Out of focus, by a fiftieth of its side."""
+    return image.filter(ImageFilter.GaussianBlur(max(image.size) / 50))
+
+
+def small(image: Image.Image) -> Image.Image:
+    """28 pixels a side, as cut out of a larger picture."""
+    return image.resize((28, 28), Image.Resampling.BILINEAR)
+
+
+def noisy(image: Image.Image) -> Image.Image:
+    """Dark, with the noise that comes of that."""
+    pixels = np.asarray(image, np.float64)
+    rng = np.random.default_rng(zlib.crc32(pixels.tobytes()))
+    poor = 0.4 * pixels + 50 + rng.normal(0, 40, pixels.shape)
+    return Image.fromarray(np.clip(poor, 0, 255).astype(np.uint8))

@@ -10,6 +10,7 @@ import csv
 import gzip
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,18 @@ from typing import Any
 
 import numpy as np
 from calibration.packages import PACKAGES, Packages
-from calibration.pictures import Load, crops, drawn, flat, member, opened, ready
+from calibration.pictures import (
+    Load,
+    blurred,
+    crops,
+    drawn,
+    flat,
+    member,
+    noisy,
+    opened,
+    ready,
+    small,
+)
 from fontTools.ttLib import TTFont
 from PIL import Image
 
@@ -204,6 +216,19 @@ def photo_crop(packages: Packages, rng: np.random.Generator) -> Classes:
     return classes
 
 
+def poor_photo_crop(worse: Callable[[Image.Image], Image.Image]) -> Builder:
+    """The pictures of `photo_crop`, all of them made worse: tasks of photographs that are hard."""
+
+    def build(packages: Packages, rng: np.random.Generator) -> Classes:
+        same = np.random.default_rng([0, zlib.crc32(b"photo_crop")])
+        return {
+            name: {number: ready(worse(flat(load()))) for number, load in images.items()}
+            for name, images in photo_crop(packages, same).items()
+        }
+
+    return build
+
+
 def _wesnoth(packages: Packages, kind: str) -> tuple[Path, list[Path]]:
     folder = f"usr/share/games/wesnoth/*/data/core/images/{kind}"
     root = packages.folder(PACKAGES["game_art"][0], folder)
@@ -287,7 +312,12 @@ SETS = {
         "texture_crop": Plan(texture_crop, 60, 26, 26),
         "texture_family": Plan(texture_family, 25, 32, 15),
     },
-    "photographs": {"photo_crop": Plan(photo_crop, 60, 26, 26)},
+    "photographs": {
+        "photo_crop": Plan(photo_crop, 60, 26, 26),
+        "photo_blurred": Plan(poor_photo_crop(blurred), 60, 26, 26),
+        "photo_small": Plan(poor_photo_crop(small), 60, 26, 26),
+        "photo_noisy": Plan(poor_photo_crop(noisy), 60, 26, 26),
+    },
     "game_art": {
         "wesnoth_race": Plan(wesnoth_folder("units"), 20, 40, 20),
         "wesnoth_terrain": Plan(wesnoth_folder("terrain"), 21, 40, 20),

@@ -17,6 +17,7 @@ from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
 from fewshot.paths import places_of_environment
 
+SETTING = ", or set backbone.weights=FILE"  # end of a remedy
 T = TypeVar("T")
 Extract = Callable[[ImageDataset], FeatureBank]
 
@@ -51,6 +52,8 @@ class Usable:
             try:
                 made[name] = make(name)
             except FewshotError as error:
+                # There are no settings of a run here; what else the remedy says is enough.
+                error.remedy = error.remedy.replace(SETTING, "")
                 if len(self.names) == 1 or not error.argument.startswith("backbone"):
                     raise
                 self._failed[name] = error
@@ -59,7 +62,9 @@ class Usable:
             problem = f"none of {', '.join(self.names)} can be used; {name}: {first.problem}"
             raise FewshotError("backbone", problem, first.remedy)
         for name, reason in self._failed.items() if last else ():
-            self.notices.warn(f"left out: {name}: {reason}")
+            # The name of the backbone stands for the argument.
+            text = str(reason).removeprefix(f"{reason.argument}: ")
+            self.notices.warn(f"left out: {name}: {text}")
         return made
 
 

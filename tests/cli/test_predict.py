@@ -269,12 +269,12 @@ def test_images_passed_over_are_named_in_words_too(fewshot, tmp_path, tiny_net):
     assert "Note: passed over, as unreadable: class0_0/torn.png." in words
 
 
-def broken(module, problem):
+def broken(module, problem, remedy="Put them there."):
     """A network whose weights are not there."""
     Path(f"{module}.py").write_text(
         "from fewshot.exceptions import FewshotError\n"
         "def network():\n"
-        f"    raise FewshotError('backbone', {problem!r}, 'Put them there.')\n"
+        f"    raise FewshotError('backbone', {problem!r}, {remedy!r})\n"
     )
     return f"callable:{module}:network"
 
@@ -290,7 +290,7 @@ def test_backbones_without_weights_are_left_out(fewshot, refusal, support):
     assert len(lines) == 3
     for name, line in zip(("resnet19", "net_1", "net_2"), lines, strict=True):
         assert line.startswith("fewshot: left out: ")
-        assert name in line
+        assert name in line and "backbone:" not in line
     assert all(line.endswith("no weights of " + line.split(":")[3] + ". Put them there.")
                for line in lines[1:])  # fmt: skip
     message = refusal("predict", support, "--backbone", f"{first},{last}", "--size", "16")
@@ -298,6 +298,17 @@ def test_backbones_without_weights_are_left_out(fewshot, refusal, support):
     assert message.endswith("no weights of net_1. Put them there.")
     message = refusal("predict", support, "--backbone", first, "--size", "16")
     assert message == "--backbone: no weights of net_1. Put them there."
+
+
+def test_remedies_name_no_settings_of_a_run(refusal, fewshot, support):
+    """Which this command refuses."""
+    text = "no weights. Put them there, or set backbone.weights=FILE"
+    name = broken("net_4", *f"{text}.".split(". "))
+    message = refusal("predict", support, "--backbone", name, "--size", "16")
+    assert message == "--backbone: no weights. Put them there."
+    names = f"{name},callable:tiny_net:network"
+    done = fewshot("predict", support, "-b", names, "--size", "16", "--head", "ncm")
+    assert done.err.endswith("no weights. Put them there.\n")
 
 
 def test_left_out_backbones_are_warnings_in_python(support):

@@ -311,6 +311,42 @@ def test_page(fewshot, refusal, parts, tmp_path, shots, tiny_net):
         package.predict(shots, head="ncm").page(tmp_path)
 
 
+@pytest.mark.parametrize("option", ["--page", "--output"])
+def test_nothing_that_is_read_is_replaced(refusal, fewshot, shots, roll, tmp_path, option):
+    picture, link = tmp_path / "a.png", tmp_path / "link.html"
+    Image.new("RGB", (4, 4)).save(picture)
+    link.symlink_to(shots)
+    before = {file: file.read_bytes() for file in (Path(shots), Path(roll), picture)}
+    for target in (shots, roll, picture, link, Path(shots).parent / ".." / tmp_path.name / "a.png"):
+        message = refusal("predict", shots, "--unlabelled", roll, option, str(target))
+        assert message.startswith(f"{option}: expected "), message
+    message = refusal("predict", shots, option, roll)
+    assert message.startswith(f"{option}: expected a new file, or a text to replace, got a NumPy")
+    assert {file: file.read_bytes() for file in before} == before
+    with pytest.raises(FewshotError, match="path: expected a new file"):
+        package.predict(shots, head="ncm").page(picture)
+    page = tmp_path / "page.html"
+    for _ in range(2):  # a page is replaced by a page
+        assert fewshot("predict", shots, "--head", "ncm", "--page", str(page)).code == 0
+
+
+@pytest.mark.parametrize("option", ["--page", "--output"])
+def test_targets_are_refused_before_anything_is_read(refusal, tmp_path, option):
+    (tmp_path / "file").write_text("")
+    for target in ("", "a\0b", str(tmp_path), str(tmp_path / "file" / "a"), "/dev/null", "n" * 400):
+        assert refusal("predict", "no_such_folder", option, target).startswith(f"{option}: ")
+
+
+def test_errors_name_options_and_no_settings_of_runs(refusal, shots, tmp_path):
+    assert refusal("predict", shots, "--task", "x").startswith("--task: ")
+    assert refusal("predict", shots, "--head", "").startswith("--head: expected at least one")
+    twice = str(tmp_path / "twice.npz")
+    labels = np.repeat([0, 1], 3)
+    features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    np.savez(twice, features=features, labels=labels, classnames=["cup", "cup"])
+    assert "dataset." not in refusal("predict", twice)
+
+
 def test_page_of_images(fewshot, tmp_path, tiny_net):
     place = colours(tmp_path / "shots", ["cup & <i>", "pot"], 3)
     colours(tmp_path / "ask", ["x"], 2, seed=3)

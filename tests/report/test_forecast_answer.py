@@ -70,7 +70,8 @@ def test_headline_of_a_mere_average_says_so():
       "For 5 % the images at hand should do, though not surely: the interval goes up to 11 %."),
      (target_of(reached=True, enough=5), "For 5 % the images at hand should do."),
      (target_of(note="five are the least"), "(8 to 20). Five are the least."),
-     (None, "How many images 5 % takes is not known of ridge on net: no curve was measured.")],
+     (None, "How many images per class 5 % takes is not known for ridge on net: no curve was "
+      "measured.")],
 )  # fmt: skip
 def test_target(target, words):
     made = answer(decision_of(target=target, aim=0.05))
@@ -87,12 +88,82 @@ def test_next_steps_name_files_and_classes():
     made = answer(decision_of(best, forecast_of("lda", 0.07), suspects=odd, next_labels=images))
     assert made.steps == (
         "Take ridge on net. Too close to tell apart: lda.",
-        "Look at shirt/0.jpg (of shirt): looks like t-shirt; 2 more suspects below.",
+        "Look at shirt/0.jpg (of shirt): looks like t-shirt; 2 more images to look at.",
         "Two classes make 85 % of the errors: shirt and t-shirt.",
         "Label 0.jpg, 1.jpg, 2.jpg and 1 more next: "
         "the error should fall from 6.4 % to about 3.0 %.",
     )  # fmt: skip
     assert made.as_json() == {"headline": made.headline, "lines": [*made.steps]}
+
+
+def test_take_where_all_are_alike():
+    """Which others are as good is worth a list only where some are worse."""
+    alike = [forecast_of(name, 0.07) for name in ("ncm", "lda")]
+    assert answer(decision_of(forecast_of(), *alike)).steps[0] == (
+        "Take ridge on net. All 2 others are too close to it to tell apart."
+    )
+    worse = forecast_of("logistic", 0.3)
+    assert answer(decision_of(forecast_of(), *alike, worse)).steps[0] == (
+        "Take ridge on net. Too close to tell apart: ncm and lda."
+    )
+    lower = forecast_of("lda", 0.063)
+    assert answer(decision_of(forecast_of(), lower, worse)).steps[0] == (
+        "Take ridge on net, the usual choice where no other is clearly better. "
+        "Too close to tell apart: lda."
+    )
+
+
+def test_rising_errors_are_explained():
+    """As with labels that make the numbers of images unequal."""
+
+    def text(*errors):
+        images = [NextLabel(f"{n}.jpg", n, "shoe", 0.5, e, 0.0) for n, e in enumerate(errors)]
+        return decision_text(decision_of(next_labels=images))
+
+    assert "Where the error rises" not in text(0.064, 0.06, 0.05)
+    assert "Where the error rises" in text(0.07, 0.05)
+    assert "Where the error rises" in text(0.06, 0.05, 0.055)
+
+
+def test_what_unlabelled_images_change():
+    def text(*errors):
+        points = [UnlabelledPoint(n, n / 3, e, e - 0.05, e + 0.05) for n, e in enumerate(errors)]
+        seen = FromUnlabelled(1, 0.1, False, 0.1, 0.05, 0.2, tuple(points))
+        return decision_text(decision_of(forecast_of(seen=seen)))
+
+    assert "take the prediction from 10 % to 6.0 %, and narrow its interval by less" in text(
+        0.1, 0.06
+    )
+    assert "Unlabelled images narrow the interval by less than a tenth here." in text(0.1, 0.1)
+
+
+def test_no_fall_between_equal_numbers():
+    image = NextLabel("a.jpg", 0, "shoe", 0.5, 0.2095, 0.0025)
+    made = answer(decision_of(forecast_of(error=0.212), next_labels=[image]))
+    assert made.steps[-1] == "Label a.jpg next."
+
+
+def test_two_of_three_classes_make_more_than_their_share():
+    """Of three pairs each makes a third where all are alike."""
+    even = np.full((3, 3), 0.1) + 0.7 * np.eye(3)
+    even[0, 1] += 0.02
+    made = answer(decision_of(forecast_of(confusion=Confusion(tuple(SIZES), even))))
+    assert not any("Two classes" in line for line in made.lines)
+
+
+def test_labels_are_aligned_or_broken():
+    labels = [{"file": "a/1.jpg", "label": "shirt", "runner_up": "shoe"},
+              {"file": "a/12.jpg", "label": "t-shirt", "runner_up": "shirt"}]  # fmt: skip
+    text = decision_text(decision_of(), labels)
+    assert "  a/1.jpg   shirt    (or shoe)\n  a/12.jpg  t-shirt  (or shirt)" in text
+    narrow = decision_text(decision_of(), labels * 30, width=30)
+    assert "  a/12.jpg: t-shirt (or shirt)\n" in narrow
+    assert max(map(len, narrow.split("Labels by")[1].splitlines())) <= 30
+
+
+def test_data_of_the_calibration_is_a_column_where_no_note_says_so():
+    assert "calibrated on" not in decision_text(decision_of())
+    assert "base classes" in decision_text(decision_of(forecast_of(calibrated_on="base")))
 
 
 def test_files_that_cannot_be_read_are_named_first():

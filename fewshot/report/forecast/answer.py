@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 NAMED = 3  # files in a sentence
 MUCH = 0.25  # of all errors: a pair of classes that makes as many is worth a sentence
+UNEVEN = 1.5  # times an even share of the errors, which is large where classes are few
 LEAST_GAIN = 0.001  # of the error by labelling images that are named; less is not said
 WORTH_MORE = 0.005  # of the error by more images of every class
 
@@ -95,7 +97,8 @@ def _target(decision: Decision) -> str | None:
     aim, target, best = short_percent(decision.aim), decision.target, decision.taken
     if target is None:
         reason = "one image per class does not show it" if best.note else "no curve was measured"
-        return f"How many images {aim} takes is not known of {combination(best)}: {reason}."
+        what = f"How many images per class {aim} takes is not known for {combination(best)}"
+        return f"{what}: {reason}."
     text = f"For {aim} {_images(target, decision)}."
     return f"{text} {_sentence(target.note)}" if target.note else text
 
@@ -143,12 +146,16 @@ def _take(rows: Sequence[Forecast]) -> str:
         )
     # Forecasts below the middle of the best one's error and upper bound are not clearly worse.
     near = [row for row in others if row.error <= (best.error + best.upper) / 2]
-    text = f"Take {combination(best)}."
+    text = f"Take {combination(best)}"
+    if min(row.error for row in rows) < best.error:
+        text += ", the usual choice where no other is clearly better"
     if not near:
-        return text
+        return f"{text}."
     several = any(row.backbone != best.backbone for row in near)
+    if len(near) == len(others) > 1:
+        return f"{text}. All {len(others)} others are too close to it to tell apart."
     names = joined(combination(row) if several else plain(row.head) for row in near)
-    return f"{text} Too close to tell apart: {names}."
+    return f"{text}. Too close to tell apart: {names}."
 
 
 def _first_suspects(decision: Decision) -> Iterator[str]:
@@ -161,15 +168,16 @@ def _first_suspects(decision: Decision) -> Iterator[str]:
         return
     first, more = suspects[0], len(suspects) - 1
     text = f"Look at {plain(first.file)} (of {plain(first.label)}): {plain(first.reason)}"
-    yield f"{text}; {counted(more, 'more suspect')} below." if more else _sentence(text)
+    yield f"{text}; {counted(more, 'more image')} to look at." if more else _sentence(text)
 
 
 def _confused(best: Forecast) -> Iterator[str]:
     """The two classes that make most of the errors; of two classes there is nothing to say."""
     if best.confusion is None or len(best.confusion.classes) < 3:
         return
+    even = 1 / math.comb(len(best.confusion.classes), 2)
     for pair in best.confusion.pairs()[:1]:
-        if pair.share >= MUCH:
+        if pair.share >= max(MUCH, UNEVEN * even):
             names = f"{plain(pair.first)} and {plain(pair.second)}"
             yield f"Two classes make {rough_percent(pair.share)} of the errors: {names}."
 
@@ -183,9 +191,9 @@ def _label(decision: Decision) -> Iterator[str]:
         more = f" and {len(images) - NAMED} more" * (len(images) > NAMED)
         text = f"Label {shown}{more} next"
         last = images[-1].error
-        if best.error - last >= LEAST_GAIN:
-            text += f": the error should fall from {rough_percent(best.error)} to about "
-            text += rough_percent(last)
+        now, then = rough_percent(best.error), rough_percent(last)
+        if best.error - last >= LEAST_GAIN and now != then:
+            text += f": the error should fall from {now} to about {then}"
         yield f"{text}."
     elif best.outlook and decision.aim is None:
         point = next((p for p in best.outlook if p.more >= 5), best.outlook[-1])

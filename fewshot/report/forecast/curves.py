@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
 from fewshot.report.forecast.answer import combination
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.forecast.learning_curve import CurvePoint
-from fewshot.units import counted, rough_percent, short_percent
+from fewshot.units import counted, percent, rough_percent, short_percent
 
 if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.forecast import Forecast
@@ -89,6 +89,17 @@ def _bar(bounds: tuple[float, float, float], room: int, marks: Marks) -> str:
     return "".join(cells)
 
 
+def rise_text(errors: Sequence[float]) -> str:
+    """Why errors rise with labels, empty where none does in the digits that are shown."""
+    shown = [float(percent(error)) for error in errors]
+    if not any(after > before for before, after in pairwise(shown)):
+        return ""
+    return (
+        "Where the error rises, a class has got an image that the others have not; it falls again "
+        "when they get theirs."
+    )
+
+
 def unlabelled_curve_text(
     best: Forecast, points: Sequence[UnlabelledPoint], level: float, width: int = WIDTH
 ) -> str:
@@ -114,7 +125,13 @@ def _worth(points: Sequence[UnlabelledPoint]) -> str:
     alone, *others = points
     last = others[-1]
     if last.width > (1 - WORTH) * alone.width:
-        return "Unlabelled images narrow the interval by less than a tenth here."
+        before, after = rough_percent(alone.error), rough_percent(last.error)
+        if before == after:
+            return "Unlabelled images narrow the interval by less than a tenth here."
+        return (
+            f"The unlabelled images take the prediction from {before} to {after}, and narrow its "
+            "interval by less than a tenth."
+        )
 
     def is_near(point: UnlabelledPoint) -> bool:
         change = max(abs(point.error - last.error), abs(point.width - last.width))

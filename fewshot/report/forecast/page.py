@@ -19,6 +19,7 @@ from fewshot.files import atomic_path, writing
 from fewshot.report.forecast import charts
 from fewshot.report.forecast.answer import answer, combination
 from fewshot.report.forecast.confused import confused
+from fewshot.report.forecast.curves import rise_text
 from fewshot.report.forecast.images import (
     common_folder,
     label_rows,
@@ -133,6 +134,7 @@ def forecast_page(
             labelled_images=len(labels),
             error_now=rough_percent(best.error),
             error_decimal=percent(best.error),
+            rise=rise_text([best.error, *(entry.error for entry in decision.next_labels)]),
             sections={key: SECTIONS[key] for key, value in contents.items() if value},
             css=Markup(css),
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
@@ -228,7 +230,7 @@ def _unlabelled(best: Forecast) -> dict[str, Any]:
         return {}
     about = f"The prediction rests on {counted(seen.unlabelled, 'unlabelled image')} as well."
     if seen.outside is not None:
-        usual = "more than usual" if seen.strangers else "as is usual"
+        usual = "more than usual" if seen.strangers else "as is usual even where all belong to them"
         about += f" About {rough_percent(seen.outside)} of these look like none of the classes, "
         about += f"{usual}."
     rows = [

@@ -6,8 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
-from fewshot.report.forecast.answer import answer
-from fewshot.report.forecast.curves import BLOCKS, Marks, curve_text, unlabelled_curve_text
+from fewshot.report.forecast.answer import answer, combination
+from fewshot.report.forecast.curves import (
+    BLOCKS,
+    Marks,
+    curve_text,
+    rise_text,
+    unlabelled_curve_text,
+)
 from fewshot.report.wording import plain
 from fewshot.units import counted, percent, rough_percent, short_percent
 
@@ -59,7 +65,7 @@ def decision_text(
     if decision.next_labels:
         parts.append(_next_labels(decision.next_labels, best, width))
     if labels:
-        parts.append(_labels(labels, best))
+        parts.append(_labels(labels, best, width))
     notes = (*_skipped(decision.unreadable), *decision.notes)
     about_images = (f"Note: {plain(note)}." for note in notes)
     parts += [_filled(text, width) for text in (*about_images, *_notes(decision.rows))]
@@ -107,7 +113,7 @@ def _unlabelled(best: Forecast) -> list[str]:
         return []
     none = f"about {round(seen.outside * seen.unlabelled):,} ({rough_percent(seen.outside)})"
     # Where it is more, a reservation of the prediction says so.
-    usual = "" if seen.strangers else ", as is usual"
+    usual = "" if seen.strangers else ", as is usual even where all belong to them"
     what = f"{none} of which look like none of the classes{usual}"
     return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
 
@@ -126,7 +132,8 @@ def _table(rows: Sequence[Forecast], level: float, width: int) -> str:
     }
     if any(row.seen is not None for row in rows):
         columns["from the support alone"] = [_alone(row.seen) for row in rows]
-    columns["calibrated on"] = [on[row.calibrated_on] for row in rows]
+    if any(row.calibrated_on != "datasets" for row in rows):  # else a note says so
+        columns["calibrated on"] = [on[row.calibrated_on] for row in rows]
     one_backbone = len(set(columns["backbone"])) == 1
     for name in (
         "calibrated on",
@@ -196,7 +203,7 @@ def _suspects(suspects: Sequence[Suspect], width: int) -> str:
             width, "    ",
         )
     ]  # fmt: skip
-    lines += _rest(len(suspects) - SHOWN_SUSPECTS, "--page FILE or --json has all")
+    lines += _rest(len(suspects) - SHOWN_SUSPECTS, "--page FILE or --json has all", width)
     return "\n".join(["Labelled images to look at:", *lines])
 
 
@@ -214,22 +221,28 @@ def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str
     if _width(table) > width:
         lines = (f"{number} {file}: {likely}, {error} then" for number, file, likely, error in rows)
         table = "\n".join(row for line in lines for row in wrapped_to(line, width, "   "))
-    return f"{_filled(title, width)}\n\n{table}"
+    text = f"{_filled(title, width)}\n\n{table}"
+    rise = rise_text([best.error, *(image.error for image in images)])
+    return f"{text}\n\n{_filled(rise, width)}" if rise else text
 
 
-def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast) -> str:
-    names = [plain(row["file"]) for row in labels[:LISTED]]
-    width = max(map(len, names))
-    lines = [
-        f"  {name.ljust(width)}  {plain(row['label'])}  (or {plain(row['runner_up'])})"
-        for name, row in zip(names, labels, strict=False)
+def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast, width: int) -> str:
+    """Aligned lines with label and runner-up, broken where there is no room for them."""
+    rows = [
+        (plain(row["file"]), plain(row["label"]), f"(or {plain(row['runner_up'])})")
+        for row in labels[:LISTED]
     ]
-    lines += _rest(len(labels) - LISTED, "--output FILE or --json has all")
-    return "\n".join([f"Labels by {plain(best.head)} on {plain(best.backbone)}:", *lines])
+    files, names, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [f"  {file.ljust(files)}  {label.ljust(names)}  {other}" for file, label, other in rows]
+    if max(map(len, lines)) > width:
+        texts = (f"  {file}: {label} {other}" for file, label, other in rows)
+        lines = [line for text in texts for line in wrapped_to(text, width, "    ")]
+    lines += _rest(len(labels) - LISTED, "--output FILE or --json has all", width)
+    return "\n".join([_filled(f"Labels by {combination(best)}:", width), *lines])
 
 
-def _rest(more: int, where: str) -> list[str]:
-    return [f"  and {more:,} more; {where}"] if more > 0 else []
+def _rest(more: int, where: str, width: int) -> list[str]:
+    return wrapped_to(f"  and {more:,} more; {where}", width, "    ") if more > 0 else []
 
 
 def _skipped(names: Sequence[str]) -> Iterator[str]:

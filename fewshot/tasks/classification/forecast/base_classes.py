@@ -22,6 +22,8 @@ from fewshot.tasks.engine.base_classes import (
     fit_on_base_classes,
 )
 
+LISTED = 5  # classes that are named in an error
+
 
 @dataclass(eq=False)
 class Calibration:
@@ -85,9 +87,11 @@ def check_base(bank: FeatureBank, base: FeatureBank) -> None:
     """Check that base classes are other classes of other images in the same feature space."""
     shared = sorted(set(base.classnames) & set(bank.classnames))
     if shared:
+        more = f" and {len(shared) - LISTED} more" * (len(shared) > LISTED)
         raise FewshotError(
             "--base",
-            f"expected other classes than those of the support, both have {', '.join(shared[:5])}",
+            "expected other classes than those of the support, both have "
+            f"{', '.join(shared[:LISTED])}{more}",
             "An error on classes that were learned from is no guide to others.",
         )
     if base.dim != bank.dim:

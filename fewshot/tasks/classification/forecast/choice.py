@@ -113,9 +113,9 @@ def price_of_choice(errors: NDArray, names: Sequence[tuple[str, str]]) -> float:
 def _with_price(taken: Forecast, price: float, candidates: int) -> Forecast:
     """The forecast with the price in its upper bound, now and along its curve."""
     if price >= WORTH_SAYING:
-        points = f"{100 * price:.1f} points"
-        why = f"the lowest of {candidates} predictions is too low by chance: its upper bound is"
-        taken = replace(taken, warnings=(*taken.warnings, f"{why} {points} higher"))
+        why = f"chosen among {candidates} by predictions, and what is chosen so is mostly predicted"
+        why += f" a little too low: {100 * price:.1f} points are added to its upper bound"
+        taken = replace(taken, warnings=(*taken.warnings, why))
     upper = min(1.0, taken.upper + price)
     curve = taken.learning_curve
     if curve is None:

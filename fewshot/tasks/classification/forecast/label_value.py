@@ -183,6 +183,7 @@ def greedy_choice(
     candidates : Tensor of shape (E, U), bool
         Images that may be chosen.
     count : int
+        Images to choose, at most; the choice ends where no candidate is left in any episode.
     least_distance : float
         Squared distance from every chosen image, in mean squared distances.
     balance : Balance, optional
@@ -216,6 +217,8 @@ def greedy_choice(
         near = among[episodes, best] < least_distance
         near[episodes, best] = True
         candidates = candidates & ~near
+        if not bool(candidates.any()):
+            break
     return Choice(torch.stack(rows, -1), torch.stack(values, -1))
 
 

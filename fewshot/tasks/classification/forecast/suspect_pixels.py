@@ -169,7 +169,8 @@ def poor_images(measured: Measured, labels: NDArray, level: float) -> Iterator[P
     tiny = (shorter < SMALL) & (shorter <= SMALLER * np.median(shorter))
     for i in np.flatnonzero(empty | tiny).tolist():
         sides = f"{facts[i].width} x {facts[i].height} pixels"
-        text = "all of one colour" if empty[i] else f"{sides}, others of {np.median(shorter):.0f}"
+        usual = f"{sides}; the shorter side of most images has about {np.median(shorter):.0f}"
+        text = "all of one colour" if empty[i] else usual
         yield Poor(int(rows[i]), "tiny", text, None, bool(empty[i]))
     sharp = np.array([entry.sharpness for entry in facts])
     for i, chance in blur_chances(np.where(empty | tiny, np.nan, sharp), labels[rows]):
