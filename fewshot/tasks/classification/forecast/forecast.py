@@ -111,7 +111,7 @@ def support_of_bank(bank: FeatureBank) -> Support:
     classes = bank.classes()
     expect(
         len(classes) > 1,
-        "support",
+        "images",
         f"expected two classes or more, got {len(classes)}",
         "Give a sub-folder of images per class.",
     )
