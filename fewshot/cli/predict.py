@@ -93,6 +93,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     page, table = _targets(arguments)
     if page is not None and table is not None and page.resolve() == table.resolve():
         raise FewshotError("--page", "expected another file than --output, got the same")
+    if arguments.output and not arguments.query:
+        raise FewshotError(
+            "--output", "expected images to label, got none", "Name them by --query."
+        )
     strict = arguments.strict
     expect(not (strict and arguments.skip_unreadable), "--strict",
            "expected it or --skip-unreadable, got both")  # fmt: skip

@@ -142,6 +142,7 @@ def test_fail_above_is_in_the_help(fewshot, capfd):
      (("--next", "5"), "--next: expected unlabelled or query images to choose from, got none"),
      (("--page", "."), "--page: expected a file, got a folder"),
      (("--page", ""), "--page: expected a path"),
+     (("--output", "a.csv"), "--output: expected images to label, got none. Name them by --query."),
      (("--page", "a.csv", "--output", "./a.csv"), "--page: expected another file than --output"),
      (("--strict", "--skip-unreadable"), "--strict: expected it or --skip-unreadable"),
      (("--target", "x", "--more", "y", "--fail-above", "z"), "expected a share"),

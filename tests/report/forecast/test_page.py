@@ -201,6 +201,7 @@ def test_a_label_that_makes_the_head_worse_is_said_to(ten):
     words = words_of(page_of(ten, labelled=None, others=(), next_labels=following))
     assert "5.00 points more" in words.replace("\N{NO-BREAK SPACE}", " ")
     assert "10.00 points less" in words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Where the error rises, a class has got an image" in words
 
 
 def test_what_cannot_be_read_has_a_placeholder(task):

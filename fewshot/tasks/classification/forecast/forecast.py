@@ -38,6 +38,7 @@ from fewshot.tasks.classification.forecast.unlabelled import (
 )
 from fewshot.tasks.classification.forecast.warnings import (
     calibration_warnings,
+    disagreement_warnings,
     image_warnings,
     number_warnings,
 )
@@ -261,7 +262,10 @@ def _with_unlabelled(
     if isinstance(better, str):
         seen = FromUnlabelled(0, None, None, *alone.numbers)
         return alone._replace(seen=seen, notes=(better,))
-    notes = [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in alone.reasons else []
+    if GUESS in alone.reasons:
+        notes = [f"{FROM_SUPPORT}: {GUESS}"]
+    else:
+        notes = [*disagreement_warnings(alone.numbers, better.numbers)]
     notes += number_warnings(better, calibration.base)
     points = curve(calibration, unlabelled, (alone.numbers, better.numbers))
     seen = FromUnlabelled(

@@ -11,7 +11,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.heads.base import Support
 from fewshot.tasks.calibration.cells import WAYS
-from fewshot.tasks.classification.forecast.unlabelled import Sharper
+from fewshot.tasks.classification.forecast.unlabelled import Numbers, Sharper
 
 UNEQUAL = 3  # times as many images as another class has
 LISTED = 5
@@ -65,6 +65,23 @@ def calibration_warnings(
         yield (
             f"{ways} classes, where the calibration was measured on {min(WAYS)} to {max(WAYS)}: "
             "extrapolated"
+        )
+
+
+def disagreement_warnings(alone: Numbers, numbers: Numbers) -> Iterator[str]:
+    """A warning where unlabelled images contradict the labelled ones.
+
+    Images of other classes can look like some of these ones, and are then taken for errors.
+
+    Parameters
+    ----------
+    alone, numbers : Numbers
+        Predictions from the labelled images alone, and with the unlabelled ones.
+    """
+    if not numbers.lower <= alone.error <= numbers.upper:
+        yield (
+            "the prediction from the labelled images alone is outside of the interval with the "
+            "unlabelled ones: look whether most of these are of the classes at all"
         )
 
 
