@@ -12,6 +12,7 @@ from PIL import Image
 import fewshot as package
 from fewshot.evaluation import forecasts as door
 from fewshot.exceptions import FewshotError
+from fewshot.heads import NCM
 from fewshot.tasks.classification.forecast.next_labels import NextLabel, NextLabels
 from fewshot.tasks.classification.forecast.suspects import Suspect
 
@@ -346,6 +347,29 @@ def test_errors_name_options_and_no_settings_of_runs(refusal, shots, tmp_path):
     features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     np.savez(twice, features=features, labels=labels, classnames=["cup", "cup"])
     assert "dataset." not in refusal("predict", twice)
+
+
+class Broken(NCM):
+    """A head of a user that cannot be fitted."""
+
+    def fit(self, support):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("bad\nshape"), ZeroDivisionError(), TypeError("x")])
+def test_what_a_head_of_a_user_raises_names_the_head(shots, monkeypatch, error):
+    monkeypatch.setattr(Broken, "error", error, raising=False)
+    with pytest.raises(
+        FewshotError, match=rf"^head=\S*\bbroken\S*: it raised {type(error).__name__}\b"
+    ) as seen:
+        package.predict(shots, head=["ncm", Broken()])
+    assert "\n" not in str(seen.value) and seen.value.__cause__ is error
+
+
+def test_memory_that_runs_out_in_a_head_is_no_mistake_of_it(shots, monkeypatch):
+    monkeypatch.setattr(Broken, "error", MemoryError(), raising=False)
+    with pytest.raises(MemoryError):
+        package.predict(shots, head=Broken())
 
 
 def test_page_of_images(fewshot, tmp_path, tiny_net):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -17,9 +18,10 @@ from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.calibration.regimes import regime_of
 from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.unlabelled import Unlabelled
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
+from fewshot.memory import is_out_of_memory
 from fewshot.progress import counted_work
 from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
 from fewshot.tasks.classification.forecast.confusion import Confusion, expected_confusion
@@ -155,7 +157,8 @@ def forecast(
     Raises
     ------
     FewshotError
-        Numbers in `more` that are no numbers of images; base classes that cannot be used.
+        Numbers in `more` that are no numbers of images; base classes that cannot be used; a head
+        from outside of this package that raises an error.
     """
     more = checked_steps(more)
     support = support_of_bank(bank)
@@ -169,8 +172,10 @@ def forecast(
     names = [bank.classnames[c] for c in bank.classes()]
     forecasts = []
     for name, head in counted_work([*heads.items()], f"predictions on {backbone}", "heads"):
-        calibration = Calibration(support, head, base, estimator or Auto(), episodes, seed)
-        forecasts.append(_of_head(calibration, name, backbone, images, names, more, image_notes))
+        with _named(name, head):
+            calibration = Calibration(support, head, base, estimator or Auto(), episodes, seed)
+            row = _of_head(calibration, name, backbone, images, names, more, image_notes)
+        forecasts.append(row)
     return sorted(forecasts, key=lambda entry: entry.error)
 
 
@@ -201,6 +206,23 @@ class _Known(NamedTuple):
     images: Unlabelled | None = None
     seen: FromUnlabelled | None = None
     notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def _named(name: str, head: Head) -> Iterator[None]:
+    """Raise FewshotError, which names the head, for whatever a head of a user raises.
+
+    What heads of this package raise is a defect, and stays what it is.
+    """
+    try:
+        yield
+    except FewshotError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error) or type(head).__module__.startswith("fewshot."):
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        raise FewshotError(f"head={name}", f"it raised {text}") from error
 
 
 def _of_head(
