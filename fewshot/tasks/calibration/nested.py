@@ -19,7 +19,8 @@ from fewshot.tasks.engine.episodes import actual_errors
 
 DRAWS = 2  # of the images of a task: the error with one draw says how hard it is to the other
 EPISODES_PER_TASK = 8  # tasks of a cell are fewer than its episodes by this factor
-FURTHER = 50  # shots beyond those of the plan, where a bank has so many images
+# Shots beyond those of a plan that goes up to `MANY`, where a bank has so many images.
+FURTHER, MANY = 50, 20
 QUERIES = 5  # images of a class that are left to be classified, at least
 MOST_IMAGES = 250  # of a support
 SIMILAR = 0.75  # share of the classes from which on a longer ladder replaces a shorter one
@@ -85,7 +86,8 @@ def _classes(
 ) -> Iterator[tuple[list[int], NDArray]]:
     """Numbers of shots, and the classes that have images for the largest of them and queries."""
     size = np.bincount(bank.labels[bank.labels >= 0])
-    numbers = sorted({*plan.shots, *[FURTHER] * (max(plan.shots) >= 20)})
+    further = {FURTHER} if max(plan.shots) >= MANY else set()
+    numbers = sorted({*plan.shots, *further})
     usable = [(K, np.flatnonzero(size >= K + QUERIES)) for K in numbers if K * ways <= MOST_IMAGES]
     usable = [(K, classes) for K, classes in usable if len(classes) >= ways]
     for i, (K, classes) in enumerate(usable):
