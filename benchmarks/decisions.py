@@ -7,6 +7,10 @@
 Every task is one as a user has it: K images of each of N classes, no base classes, no unlabelled
 images; all other images of the classes measure the error. By turns the classes are random and a
 class with those nearest to it, as random classes of a data set are easier than most tasks of users.
+--unequal draws the number of images of every class between 2 and 2 K - 2;
+--shots-alike has ridge and logistic regression count shots alike, as scikit-learn's defaults do,
+and not classes.
+
 --degrade adds copies of the images of --images, blurred, of 24 pixels or with noise: hard tasks.
 
 Of all tasks with K shots: the mean error of every head and of the one that was taken; coverage and
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +38,7 @@ from PIL import Image, ImageFilter
 
 import fewshot
 from fewshot.features import make_bank, open_bank
-from fewshot.heads import Query, Support, heads
+from fewshot.heads import Head, LogisticRegression, Query, Ridge, Support
 from fewshot.statistics import mean_interval
 
 HEADS = ("ncm", "lda", "ridge", "logistic")
@@ -44,10 +49,10 @@ DEGRADED = ("blur", "small", "noise")
 
 
 class Task(NamedTuple):
-    """Features of the shots (N, K, D), and of the images that measure (M, D) with labels (M,)."""
+    """Features of the shots (K_c, D) by class; images that measure (M, D), and their labels."""
 
     kind: str
-    shots: NDArray
+    shots: list[NDArray]
     queries: NDArray
     labels: NDArray
 
@@ -111,13 +116,16 @@ def extracted(source: str, backbone: str) -> tuple[NDArray, NDArray]:
     return np.asarray(bank.features, np.float32), bank.labels
 
 
-def tasks(features: NDArray, labels: NDArray, shots: int, count: int, seed: int) -> Iterator[Task]:
+def tasks(
+    features: NDArray, labels: NDArray, shots: int, given: argparse.Namespace
+) -> Iterator[Task]:
     """Tasks with so many shots; classes with too few images are left out."""
     names, size = np.unique(labels, return_counts=True)
-    classes = names[size >= shots + QUERIES]
-    rng = np.random.default_rng((seed, shots))
+    most = max(2, 2 * shots - 2) if given.unequal else shots
+    classes = names[size >= most + QUERIES]
+    rng = np.random.default_rng((given.seed, shots))
     means = np.stack([features[labels == c].mean(0) for c in classes])
-    for number in range(count):
+    for number in range(given.tasks):
         possible = [ways for ways in WAYS if ways <= len(classes)]
         ways = possible[number // 2 % len(possible)]
         near = number % 2 == 1
@@ -127,25 +135,31 @@ def tasks(features: NDArray, labels: NDArray, shots: int, count: int, seed: int)
         else:
             chosen = rng.choice(classes, ways, replace=False)
         rows = [rng.permutation(np.flatnonzero(labels == c)) for c in chosen]
-        left = [images[shots:] for images in rows]
+        counts = [shots] * ways
+        if given.unequal:
+            counts = rng.integers(2, most + 1, ways).tolist()
+        left = [images[count:] for images, count in zip(rows, counts, strict=True)]
         yield Task(
             "confusable" if near else "random",
-            np.stack([features[images[:shots]] for images in rows]),
+            [features[images[:count]] for images, count in zip(rows, counts, strict=True)],
             features[np.concatenate(left)],
             np.repeat(np.arange(ways), [len(images) for images in left]),
         )
 
 
-def outcome(task: Task, calibrator: str | None) -> Outcome:
+def outcome(task: Task, calibrator: str | None, shots_alike: bool) -> Outcome:
     """What is predicted of a task, and what is true."""
-    ways, shots, dim = task.shots.shape
-    bank = make_bank(task.shots.reshape(-1, dim), np.repeat(np.arange(ways), shots))
-    forecasts = fewshot.predict(bank, head=HEADS, calibrator=calibrator)
+    labels = np.repeat(np.arange(len(task.shots)), [len(rows) for rows in task.shots])
+    bank = make_bank(np.concatenate(task.shots), labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # copies among images of the data set
+        candidates = ["ncm", "lda", Ridge(), LogisticRegression()] if shots_alike else HEADS
+        forecasts = fewshot.predict(bank, head=candidates, calibrator=calibrator)
     predicted = {row.head: row.error for row in forecasts.rows}
     taken = forecasts.best
     return Outcome(
         task.kind,
-        np.array([true_error(task, name) for name in HEADS]),
+        np.array([true_error(task, forecasts.sources.heads[name]) for name in HEADS]),
         np.array([predicted[name] for name in HEADS]),
         HEADS.index(taken.head),
         taken.error,
@@ -154,9 +168,15 @@ def outcome(task: Task, calibrator: str | None) -> Outcome:
     )
 
 
-def true_error(task: Task, name: str) -> float:
+def true_error(task: Task, head: Head) -> float:
     """Share of the other images that a head gets wrong, all classes alike."""
-    head = heads.create(name).fit(Support.of(torch.from_numpy(task.shots)[None]))
+    most = max(map(len, task.shots))
+    shots = np.zeros((1, len(task.shots), most, task.queries.shape[-1]), np.float32)
+    mask = np.zeros(shots.shape[:-1], bool)
+    for c, rows in enumerate(task.shots):
+        shots[0, c, : len(rows)] = rows
+        mask[0, c, : len(rows)] = True
+    head = head.clone().fit(Support.of(torch.from_numpy(shots), torch.from_numpy(mask)))
     labels = head.predict(Query.of(torch.from_numpy(task.queries)[None]))[0].numpy()
     wrong = labels != task.labels
     return float(np.mean([wrong[task.labels == c].mean() for c in range(len(task.shots))]))
@@ -203,6 +223,10 @@ def main() -> None:
     parser.add_argument("--degrade", nargs="*", default=[], choices=DEGRADED)
     parser.add_argument("--shots", nargs="+", type=int, default=SHOTS)
     parser.add_argument("--tasks", type=int, default=40, help="per set and shots (%(default)s)")
+    parser.add_argument("--unequal", action="store_true", help="classes of unequal size")
+    parser.add_argument(
+        "--shots-alike", action="store_true", help="heads that do not weigh classes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--without",
@@ -219,8 +243,8 @@ def main() -> None:
     for name, features, labels in data_sets(given):
         calibrator = next((file for key, file in without.items() if name.startswith(key)), None)
         for shots in given.shots:
-            drawn = list(tasks(features, labels, shots, given.tasks, given.seed))
-            outcomes = [outcome(task, calibrator) for task in drawn]
+            drawn = list(tasks(features, labels, shots, given))
+            outcomes = [outcome(task, calibrator, given.shots_alike) for task in drawn]
             every.setdefault(shots, []).extend(outcomes)
             rows.append({"data": name, "shots": shots} | figures(outcomes))
     for shots, outcomes in every.items():

@@ -64,8 +64,7 @@ NOTES = (
     "others serve as base classes for the regimes that have them. Unlabelled images: 5, 15 and 50 "
     "per class, or the queries, with uneven shares and strangers. Learning curves: nested supports "
     "of all classes. left_out: 5-way figures, random classes, on groups that were left out of the "
-    "fit. Made by "
-    "benchmarks/general_calibrator.py."
+    "fit. Made by benchmarks/general_calibrator.py."
 )
 
 

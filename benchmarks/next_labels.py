@@ -6,11 +6,12 @@
 
 A draw is N classes with K shots each, a pool of unlabelled images, and other images of the classes
 to measure the error on. Every criterion ranks the pool once, without seeing a label; the first 1,
-5, 10, 20 images then get their true labels and join the shots, and the heads are refitted. Images
-of none of the classes (strangers) are lost labels. --pool images of every class are in the pool
-(fewer where a class has not enough for 5 test images); "uneven" has as many in all, with Dirichlet
-shares of the classes; with "strangers" a quarter of the pool is of other classes. --confusable
-takes a class at random and those whose means are nearest to it.
+5, 10, 20 images then get their true labels and join the shots, and the heads are refitted (ridge
+and logistic regression count classes alike, as in fewshot predict). Images of none of the classes
+(strangers) are lost labels. --pool images of every class are in the pool (fewer where a class has
+not enough for 5 test images); "uneven" has as many in all, with Dirichlet shares of the classes;
+with "strangers" a quarter of the pool is of other classes. --confusable takes a class at random and
+those whose means are nearest to it.
 
     list        fewshot.tasks.next_labels
     margin      smallest margin of nearest class mean
@@ -52,6 +53,13 @@ AT_RANDOM = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40)
 LEFT = 5  # test images per class, at least
 MOST_TESTED = 40
 CONDITIONS = ("balanced", "uneven", "strangers")
+
+
+def created(name: str) -> Head:
+    """A head that counts classes alike if it can."""
+    alike = {"class_weight": "balanced"} if name in ("ridge", "logistic") else {}
+    head: Head = heads.create(name, **alike)
+    return head
 
 
 class Draw(NamedTuple):
@@ -131,7 +139,7 @@ def by_list(task: Draw, head: str, error: float = 1.0) -> tuple[list[int], list[
     """Rows of the list, and the promised errors after each."""
     ranked = next_labels(
         Support.of(task.shots[None]),
-        heads.create(head),
+        created(head),
         Unlabelled.of(task.pool[None]),
         list(map(str, range(len(task.shots)))),
         list(map(str, range(len(task.pool)))),
@@ -253,7 +261,7 @@ def measure(task: Draw, names: Sequence[str], given: Any, seed: Sequence[int]) -
         for name, order in orders.items()
     }
     for name in names:
-        measured = errors(heads.create(name), task, lists)
+        measured = errors(created(name), task, lists)
         count = len(orders) * len(CHOSEN)
         chosen = measured[1 : 1 + count].reshape(len(orders), -1)
         row[name] = dict(zip(orders, chosen.tolist(), strict=True))

@@ -12,12 +12,13 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fewshot.exceptions import FewshotError, shown
+from fewshot.file_kinds import kind_of
 from fewshot.hardware import available_cores
 from fewshot.progress import counted_work
 from fewshot.units import size
@@ -68,16 +69,70 @@ def regular_file(argument: str, path: Path, largest: int | None = LARGEST_TEXT) 
     return path
 
 
+WITH_NUL = "expected a path, got one with a NUL character"
+# Kinds of files that a report or a table may replace, as `kind_of` begins to name them: others are
+# images, arrays and the like, which nobody means to lose.
+REPLACEABLE = ("an HTML page", "a text file", "a JSON file", "an empty file")
+
+
+def file_to_write(
+    argument: str, value: object, inputs: Iterable[object] = (), example: str = "NAME"
+) -> Path:
+    """The place of a report or a table: where nothing is yet, or a text that it may replace.
+
+    Checked before the work is done. Folders above it need not exist.
+
+    Parameters
+    ----------
+    argument : str
+        For errors.
+    value : str or PathLike
+    inputs : iterable
+        Paths that are read, which it must not be; anything else among them is passed over.
+    example : str
+        A name, for errors.
+
+    Raises
+    ------
+    FewshotError
+        No path, a folder or a device, a file of a folder that is none, one of the inputs, or a
+        file of another kind than text, as an image.
+    """
+    path = path_of(argument, value)
+    try:
+        if path.is_dir():
+            remedy = f"Name a file in it: {path / example}"
+            raise FewshotError(argument, f"expected a file, got a folder: {path}", remedy)
+        if path.exists() and not path.is_file():
+            raise FewshotError(argument, f"expected a file, got a device or a pipe: {path}")
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise FewshotError(argument, f"cannot write to {path}: {above} is a file, not a folder")
+        paths = [Path(entry) for entry in inputs if isinstance(entry, str | os.PathLike)]
+        if path.exists() and any(path.samefile(read) for read in paths if exists(read)):
+            raise FewshotError(argument, f"expected another file than those read, got {path}")
+    except OSError as error:  # a name that is too long, a link to itself
+        raise path_error(error, argument, path) or error from None
+    kind = kind_of(path)
+    if kind is not None and not kind.startswith(REPLACEABLE):
+        what = kind.partition(" (")[0]
+        problem = f"expected a new file, or a text to replace, got {what}: {path}"
+        raise FewshotError(argument, problem, "Name another file.")
+    return path
+
+
 def path_of(argument: str, value: object) -> Path:
     """Return a path that a user wrote, with ``~`` for a home folder.
 
     Raises
     ------
     FewshotError
-        No text, an empty one, or the home folder of nobody.
+        No text, an empty one, one with a NUL character, or the home folder of nobody.
     """
     if not isinstance(value, str | os.PathLike) or not str(value):
         raise FewshotError(argument, f"expected a path, got {shown(value)}")
+    if "\0" in str(value):
+        raise FewshotError(argument, WITH_NUL)
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
@@ -106,7 +161,7 @@ def path_error(
     if isinstance(error, OSError) and error.errno in UNUSABLE and place is not None:
         return FewshotError(argument, f"cannot use {_quoted(place)}: {error.strerror}")
     if isinstance(error, ValueError) and "embedded null" in str(error):
-        return FewshotError(argument, "expected a path, got one with a NUL character")
+        return FewshotError(argument, WITH_NUL)
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return FewshotError(argument, "there is no home folder for a path that begins with ~")
     return None

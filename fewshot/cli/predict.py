@@ -23,7 +23,8 @@ OPTIONS = (
     "size", "target", "more",
 )  # fmt: skip
 # Arguments of `fewshot.predict` and of what it calls that have another name here.
-NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next", "path": "--page"}
+NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next", "path": "--page",
+         "task": "--task"}  # fmt: skip
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
@@ -60,6 +61,8 @@ def main(argv: Sequence[str]) -> int:
         # Replace settings of a run by the arguments of this command.
         skip = ", or leave out --strict" if arguments.strict else ""
         words = {", or set dataset.on_error=skip": skip, "dataset.root": "DIR"}
+        words |= {"point path to": "point --page to"}
+        words |= {", or set dataset.same_names=keep if they are two classes": ""}
         words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
         words |= {" or features.batch_size": ""}
         here = reworded(error, {}, words)
@@ -72,10 +75,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot import __version__
-    from fewshot.evaluation.forecasts import page_target
     from fewshot.evaluation.notices import OnTerminal
     from fewshot.evaluation.predict import HEADS, MORE, predict
-    from fewshot.files import path_error
     from fewshot.report.aligned import terminal_width
     from fewshot.report.forecast.text import scores_text
     from fewshot.report.wording import plain
@@ -89,8 +90,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.settings:
         raise FewshotError(arguments.settings[0], f"{task.name} takes options, and no settings")
     limit = _share("--fail-above", arguments.fail_above)
-    page = None if arguments.page is None else page_target("--page", arguments.page)
-    if page is not None and arguments.output and page.resolve() == Path(arguments.output).resolve():
+    page, table = _targets(arguments)
+    if page is not None and table is not None and page.resolve() == table.resolve():
         raise FewshotError("--page", "expected another file than --output, got the same")
     if arguments.output and not arguments.query:
         raise FewshotError(
@@ -102,7 +103,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     forecasts = predict(
         arguments.support,
         backbone=_names(arguments.backbone),
-        head=_names(arguments.head or ",".join(HEADS)),
+        head=HEADS if arguments.head is None else _names(arguments.head),
         base=arguments.base,
         unlabelled=arguments.unlabelled,
         query=arguments.query,
@@ -119,14 +120,11 @@ def _predict(arguments: argparse.Namespace) -> int:
     )
     labels = forecasts.labels() if arguments.query else []
     written = []
-    if arguments.output and labels:
-        _write_labels(Path(arguments.output), labels)
+    if table is not None and labels:
+        _write_labels(table, labels)
         written.append(f"Labels: {plain(arguments.output)}")
     if page is not None:
-        try:
-            forecasts.page(page, limit)
-        except OSError as error:  # no folder can be made there
-            raise path_error(error, "--page", page) or error from None
+        forecasts.page(page, limit)
         written.append(f"Page: {plain(arguments.page)}")
     if arguments.json:
         _print_json({"fewshot": __version__, **forecasts.as_json(labels)})
@@ -135,6 +133,22 @@ def _predict(arguments: argparse.Namespace) -> int:
         words = [forecasts.text(labels), *scores, *(["\n".join(written)] if written else [])]
         print("\n\n".join(words))
     return _checked(forecasts, limit)
+
+
+def _targets(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
+    """Where the page and the labels are written, neither of them over what is read."""
+    from fewshot.files import file_to_write
+
+    read = [arguments.support, arguments.base, arguments.calibrator]
+    read += [*(arguments.unlabelled or ()), *(arguments.query or ())]
+    page, table = (
+        None if value is None else file_to_write(option, value, read, example)
+        for option, value, example in (
+            ("--page", arguments.page, "forecast.html"),
+            ("--output", arguments.output, "labels.csv"),
+        )
+    )
+    return page, table
 
 
 def _checked(forecasts: Forecasts, limit: float | None) -> int:

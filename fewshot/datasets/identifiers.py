@@ -111,7 +111,7 @@ def readable_names(ids: Sequence[str]) -> tuple[str, ...]:
     >>> readable_names(["2012 Tesla Model S", "2007 BMW X5"])
     ('2012 Tesla Model S', '2007 BMW X5')
     """
-    for tidy in (_species, _without_wordnet_id, _regime_of_model, _without_letter, _words):
+    for tidy in (_species, _without_wordnet_id, _without_number, _without_letter, _words):
         names = tidy(ids)
         if names and len({folded(name) for name in names}) == len(ids):
             return names
@@ -129,7 +129,7 @@ def _without_wordnet_id(ids: Sequence[str]) -> tuple[str, ...] | None:
     return _all(r"n\d{8}[-_. ]+(?P<name>.*[^\W\d].*)", ids)
 
 
-def _regime_of_model(ids: Sequence[str]) -> tuple[str, ...] | None:
+def _without_number(ids: Sequence[str]) -> tuple[str, ...] | None:
     """``001.ak47``; with another mark than a dot, if the numbers count the classes."""
     names = _all(r"\d+\.\s*(?P<name>[^\W\d].*)", ids)
     if names:

@@ -21,7 +21,7 @@ from fewshot.estimators.base import (
 )
 from fewshot.estimators.calibration.covariates import Evidence
 from fewshot.estimators.calibration.doubts import COPIES, Usual, doubts, has_copies
-from fewshot.estimators.calibration.intervals import LEVEL, check_level
+from fewshot.estimators.calibration.intervals import LEVEL, Residuals, check_level
 from fewshot.estimators.calibration.refitting import refit, rows_of, rows_with_unlabelled
 from fewshot.estimators.calibration.regimes import (
     MEASURED,
@@ -186,27 +186,17 @@ class Auto(ErrorEstimator):
         rows = np.full((3 + 2 * len(LEVELS), len(regimes)), np.nan)
         by_class = np.full(tuple(support.counts.shape), np.nan)
         notes: list[tuple[str, Tensor]] = []
-        for name, count, number in sorted(set(zip(regimes, shots, numbers, strict=True))):
-            selected = (regimes == name) & (shots == count) & (numbers == number)
-            regime = str(name)
+        for regime, count, number in sorted(set(zip(regimes, shots, numbers, strict=True))):
+            selected = (regimes == regime) & (shots == count) & (numbers == number)
             part = _select(support, head, unlabelled, selected)
-            model = self._model(regime, head, float(number), part[2])
-            if model is None:  # of an earlier calibrator
-                part = (*part[:2], None)
-                regime = regime_of(*part[:2], self.base_)[0]
-                model = self._model(regime, head, 0.0, None)
+            model, evidence = self._model_and_evidence(str(regime), float(number), *part)
+            if unlabelled is not None and not isinstance(evidence, UnlabelledEvidence):
                 notes.append((NOT_LEARNED, torch.from_numpy(selected)))
-            assert model is not None
-            evidence = _evidence(*part, self.base_)
             x = evidence.stack(model.covariates).cpu().numpy()
             by_class[selected] = model.errors_by_class(x, shots[selected])
-            predicted = by_class[selected].mean(-1)
             residuals = model.residuals_at(count)
-            bounds = residuals.interval(predicted, self.level)
-            bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
-            rows[:, selected] = np.stack([predicted, *bounds, *bands])
-            usual = getattr(self, "usual_", None)
-            notes += _spread_out(doubts(evidence, usual), selected)
+            rows[:, selected] = _with_bounds(by_class[selected].mean(-1), residuals, self.level)
+            notes += _spread_out(doubts(evidence, getattr(self, "usual_", None)), selected)
         device = support.features.device
         values = torch.from_numpy(rows).to(device, support.features.dtype)
         notes = [(reason, episodes.to(device)) for reason, episodes in notes]
@@ -219,16 +209,29 @@ class Auto(ErrorEstimator):
         )
         return prediction, torch.from_numpy(by_class).to(device, support.features.dtype)
 
-    def _model(
-        self, regime: str, head: Head, per_class: float, unlabelled: Unlabelled | None
-    ) -> Model | None:
-        """The model fitted on base classes, else the transferred one; None if there is none."""
-        fitted: Model | None = getattr(self, "fitted_", {}).get(regime)
-        if fitted is not None:
-            return fitted
-        if unlabelled is None:
-            return self.general().model(regime, head)
-        return self.general().with_unlabelled(regime, per_class, unlabelled.measured)
+    def _model_and_evidence(
+        self,
+        regime: str,
+        number: float,
+        support: Support,
+        head: Head,
+        unlabelled: Unlabelled | None,
+    ) -> tuple[Model, Evidence]:
+        """The model of a regime with what it looks at.
+
+        The one fitted on base classes, else the transferred one. Of an earlier calibrator, which
+        has none with unlabelled images, that of the support alone.
+        """
+        fitted: dict[str, Model] = getattr(self, "fitted_", {})
+        if unlabelled is not None:
+            model = fitted.get(regime)
+            if model is None:
+                model = self.general().with_unlabelled(regime, number, unlabelled.measured)
+            if model is not None:
+                return model, UnlabelledEvidence(support, head, self.base_, unlabelled)
+            regime = regime_of(support, head, self.base_)[0]
+        model = fitted.get(regime) or self.general().model(regime, head)
+        return model, Evidence(support, head, self.base_)
 
     def calibration_label(self) -> str:
         """Return "base" if it was fitted on base classes, else "datasets"."""
@@ -346,12 +349,10 @@ def _rounded(per_class: NDArray, measured: bool) -> NDArray:
     return rounded
 
 
-def _evidence(
-    support: Support, head: Head, unlabelled: Unlabelled | None, base: BaseClasses
-) -> Evidence:
-    if unlabelled is None:
-        return Evidence(support, head, base)
-    return UnlabelledEvidence(support, head, base, unlabelled)
+def _with_bounds(predicted: NDArray, residuals: Residuals, level: float) -> NDArray:
+    """Predicted errors (E,), their bounds, and the bounds of all bands: (3 + 2 levels, E)."""
+    bands = residuals.bands(predicted).reshape(2 * len(LEVELS), -1)
+    return np.stack([predicted, *residuals.interval(predicted, level), *bands])
 
 
 def _spread_out(

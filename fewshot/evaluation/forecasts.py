@@ -15,14 +15,13 @@ import torch
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
-from fewshot.datasets.walk import is_folder
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.networks import Extract
 from fewshot.evaluation.predict_inputs import QUERY, UnlabelledRows
-from fewshot.exceptions import FewshotError, expect, expect_number
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.files import path_of
+from fewshot.files import file_to_write, path_error
 from fewshot.heads.base import Head
 from fewshot.report.aligned import terminal_width
 from fewshot.report.forecast.answer import Answer, answer
@@ -34,7 +33,7 @@ from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
-from fewshot.tasks.classification.forecast.learning_curve import Target
+from fewshot.tasks.classification.forecast.learning_curve import Target, check_share
 from fewshot.tasks.classification.forecast.next_labels import (
     NEXT,
     NextLabel,
@@ -344,17 +343,19 @@ class Forecasts:
         ----------
         path : path
             A file; folders above it are made.
-        fail_above : float, optional
+        fail_above : float in (0, 1), optional
             Error to mark in the page.
 
         Raises
         ------
         FewshotError
-            The file cannot be written.
+            The file cannot be written, what is there is no text, or `fail_above` is no share.
         """
         from fewshot.report.forecast.page import forecast_page, write_forecast_page
 
-        target = page_target("path", path)
+        target = file_to_write("path", path, example="forecast.html")
+        if fail_above is not None:
+            check_share("fail_above", fail_above)
         text = forecast_page(
             self.decision,
             name=self.sources.name,
@@ -365,7 +366,10 @@ class Forecasts:
             others=list(self.sources.others.values()),
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
-        write_forecast_page(text, target, "path")
+        try:
+            write_forecast_page(text, target, "path")
+        except OSError as error:  # no folder can be made there
+            raise path_error(error, "path", path) or error from None
 
     def as_json(self, labels: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """All of it in types of JSON; null where nothing is known.
@@ -410,32 +414,6 @@ class Forecasts:
         steps = "".join(f"<li>{escape(line)}</li>" for line in words.lines)
         shown = self.table[["backbone", "head", "error", "lower", "upper"]]
         return f"<p><strong>{escape(words.headline)}</strong></p><ul>{steps}</ul>{html_text(shown)}"
-
-
-def check_share(argument: str, value: object) -> None:
-    """Raise unless `value` is a number between 0 and 1, neither of them.
-
-    Raises
-    ------
-    FewshotError
-    """
-    remedy = "A share: 0.05 is 5 %."
-    expect_number(argument, value, 0, 1, above=True, remedy=remedy)
-    expect(value != 1, argument, f"expected a number in (0, 1), got {value}", remedy)
-
-
-def page_target(argument: str, path: object) -> Path:
-    """The place of a page, which is a file or nothing yet.
-
-    Raises
-    ------
-    FewshotError
-        A folder, or no path.
-    """
-    target = path_of(argument, path)
-    remedy = f"Name a file in it: {target / 'forecast.html'}"
-    expect(not is_folder(target), argument, f"expected a file, got a folder: {target}", remedy)
-    return target
 
 
 def _frame(kind: type, entries: Sequence[Any]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from fewshot.estimators.base import ErrorEstimator
 from fewshot.evaluation.sampling import Sampling
 from fewshot.exceptions import FewshotError, expect
 from fewshot.heads import heads as head_registry
+from fewshot.heads.base import Head
 from fewshot.importing import attribute_at
 from fewshot.registry import Registry
 from fewshot.tasks.base import Task
@@ -48,6 +49,40 @@ def named_heads(heads: Any, registry: Registry = head_registry) -> tuple[tuple[s
         return (named_head(heads, registry),)
     named = tuple(named_head(head, registry) for head in heads)
     expect(bool(named), "head", "expected at least one, got none")
+    return named
+
+
+def heads_of_classes_alike(heads: Any) -> dict[str, Head]:
+    """Heads by name, for an error that counts all classes alike.
+
+    Those that are given by name weigh classes alike where they can (`class_weight`), so that a
+    class with more images than others gets no more of the answers; objects stay as they are.
+
+    Parameters
+    ----------
+    heads : str, Head, or several of them
+
+    Raises
+    ------
+    FewshotError
+        None at all, or two of one name.
+    """
+    entries = [heads] if is_single(heads) else list(heads)
+    entries = [entry for n, entry in enumerate(entries) if entry not in entries[:n]]
+    expect(bool(entries), "head", "expected at least one, got none")
+    named: dict[str, Head] = {}
+    for entry in entries:
+        name, head = named_head(entry)
+        expect(
+            name not in named,
+            "head",
+            f"expected heads of different names, got two of {name}",
+            "Predict their errors one after the other.",
+        )
+        parameters = head.get_params()
+        if isinstance(entry, str) and "class_weight" in parameters:
+            head = type(head)(**parameters | {"class_weight": "balanced"})
+        named[name] = head
     return named
 
 

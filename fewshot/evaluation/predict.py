@@ -11,12 +11,14 @@ import numpy as np
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.estimators.auto import Auto
-from fewshot.evaluation.forecasts import Forecasts, Sources, check_share
-from fewshot.evaluation.named import named_heads
+from fewshot.estimators.calibration.intervals import check_level
+from fewshot.evaluation.forecasts import Forecasts, Sources
+from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Extract, Usable, extractor
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import (
     UnlabelledImages,
+    argument_of,
     is_features,
     labelled_bank,
     labelled_folder,
@@ -36,7 +38,7 @@ from fewshot.progress import counted_work
 from fewshot.tasks.calibration.choosing import space_of
 from fewshot.tasks.classification.forecast.choice import in_order
 from fewshot.tasks.classification.forecast.forecast import Forecast, forecast
-from fewshot.tasks.classification.forecast.learning_curve import MORE
+from fewshot.tasks.classification.forecast.learning_curve import MORE, check_share
 from fewshot.tasks.classification.forecast.next_labels import NEXT
 
 BACKBONES, HEADS = ("efficientnet_lite0",), ("ncm", "lda", "ridge", "logistic")
@@ -116,8 +118,7 @@ def predict(
     """
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
-    heads = dict(named_heads(head))
-    expect(bool(heads), "head", "expected at least one, got none")
+    heads = heads_of_classes_alike(head)
     steps = further_images(more)
     if target is not None:
         check_share("target", target)
@@ -126,8 +127,8 @@ def predict(
         expect(unlabelled is not None or query is not None, "next_labels",
                "expected unlabelled or query images to choose from, got none")  # fmt: skip
     expect_choice("on_error", on_error, ("skip", "raise"))
-    estimator = Auto(calibrator=calibrator, level=level)
-    estimator.general()  # a wrong level or calibrator is said before images are read
+    estimator = Auto(calibrator=calibrator, level=check_level("level", level))
+    estimator.general()  # a wrong calibrator is said before images are read
     notices = notices or AsWarnings()
     if is_features(images):
         expect(query is None, "query", "expected a folder of images to go with it, got features")
@@ -242,8 +243,7 @@ def _bank(extract: Extract, kind: str, images: ImageDataset) -> FeatureBank:
     except FewshotError as error:
         if error.argument != "dataset":
             raise
-        argument = "images" if kind == "support" else kind
-        raise FewshotError(argument, error.problem, error.remedy) from None
+        raise FewshotError(argument_of(kind), error.problem, error.remedy) from None
 
 
 def _check_classes(images: ImageDataset, bank: FeatureBank) -> None:

@@ -79,13 +79,18 @@ class UnlabelledImages:
         return np.flatnonzero(np.isin(read, self.rows[kind]))
 
 
+def argument_of(kind: str) -> str:
+    """The argument of `fewshot.predict` that data of a kind ("support", "base", ...) come by."""
+    return "images" if kind == "support" else kind
+
+
 def labelled_bank(data: Any, kind: str) -> FeatureBank:
     """Features that are given, at unit length, all classes alike."""
-    expect(is_features(data), kind, f"expected features, as the support is, got {data}")
+    argument = argument_of(kind)
+    expect(is_features(data), argument, f"expected features, as the support is, got {data}")
     if isinstance(data, FeatureBank):
         bank = data
     else:
-        argument = "images" if kind == "support" else kind
         bank = read_as(argument, lambda path: load_features("features", path), str(data))
     for notice in bank.info.get("notices", ()):
         print(f"fewshot: {notice}", file=sys.stderr)
@@ -94,13 +99,26 @@ def labelled_bank(data: Any, kind: str) -> FeatureBank:
 
 
 def labelled_folder(data: Any, kind: str, on_error: str) -> ImageDataset:
+    """The images of a folder with a sub-folder per class, or listed ones.
+
+    Raises
+    ------
+    FewshotError
+        No such folder, or no images in it.
+    """
     if isinstance(data, ImageDataset):
         warn_left_out(data)
         return data
-    expect(isinstance(data, str | Path), kind, f"expected a folder of images, got {data!r}")
+    argument = argument_of(kind)
+    expect(isinstance(data, str | Path), argument, f"expected a folder of images, got {data!r}")
     name = Path(data).expanduser().resolve().name
     settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
-    dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
+    try:
+        dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
+    except FewshotError as error:
+        if error.argument != "dataset.root":
+            raise
+        raise FewshotError(argument, error.problem, error.remedy) from None
     assert isinstance(dataset, ImageDataset)
     warn_left_out(dataset)
     return dataset

@@ -19,6 +19,7 @@ from fewshot.heads.solvers.selection import folds, loss_of
 from fewshot.heads.solvers.softmax_regression import softmax_regression
 from fewshot.heads.solvers.span import Span, span_of
 from fewshot.heads.tags import HeadTags
+from fewshot.heads.weights import ClassWeight, shot_weights
 
 MOST_FOLDS = 5
 STEPS_PER_DECADE = 8
@@ -55,6 +56,10 @@ class LogisticRegression(LinearHead):
         about four digits.
     max_iterations : int >= 1
         Most iterations; an episode may stop before its tolerance.
+    class_weight : {"none", "balanced"}
+        Whether shots count alike (scikit-learn's default), or classes: every shot by
+        ``R / (N K_c)``, scikit-learn's ``class_weight="balanced"``. The same where all classes
+        have K shots.
 
     Attributes
     ----------
@@ -70,10 +75,12 @@ class LogisticRegression(LinearHead):
         C: float | Literal["search"] = 1.0,
         tolerance: float = 1e-5,
         max_iterations: int = 300,
+        class_weight: ClassWeight = "none",
     ) -> None:
         self.C = C
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self.class_weight = class_weight
 
     def fit(self, support: Support) -> Self:
         """Choose C if it is to be searched, then minimise."""
@@ -84,7 +91,7 @@ class LogisticRegression(LinearHead):
             self.C_ = self._search(support)
         else:
             self.C_ = support.features.new_full((len(support.features),), float(self.C))
-        weights, biases = self._minimise(centred_of(support), self.C_, self.tolerance)
+        weights, biases = self._minimise(self._centred(support), self.C_, self.tolerance)
         self.weights_, self.biases_ = weights.to(dtype), biases.to(dtype)
         return self
 
@@ -101,6 +108,9 @@ class LogisticRegression(LinearHead):
         weights = span.features_weights(weights)
         return weights, biases - (weights @ shots.mean[..., None])[..., 0]
 
+    def _centred(self, support: Support) -> Centred:
+        return centred_of(support, shot_weights(support, "logistic", self.class_weight))
+
     def _search(self, support: Support) -> Tensor:
         """The best C of every episode, by bisection on the exponents of 10^(step / 8)."""
         shots = span_of(support.features.flatten(1, 2)).coordinates  # same lengths and angles
@@ -110,7 +120,7 @@ class LogisticRegression(LinearHead):
         if not splits:
             return _power(best)
         held = torch.stack([held for _, held in splits])
-        centred = centred_of(join([rest for rest, _ in splits]))
+        centred = self._centred(join([rest for rest, _ in splits]))
 
         def loss_at(steps: Tensor) -> Tensor:
             C = _power(steps).repeat(len(splits))
@@ -141,7 +151,7 @@ class Centred(NamedTuple):
     span : Span
         Of the NK centred shots.
     truth : Tensor of shape (E, NK, N)
-        1 at the class of a shot, 0 in the padding.
+        The weight of a shot at its class, else 0.
     """
 
     mean: Tensor
@@ -149,11 +159,14 @@ class Centred(NamedTuple):
     truth: Tensor
 
 
-def centred_of(support: Support) -> Centred:
-    """Shots about the mean of all shots: the intercept takes up what is subtracted."""
+def centred_of(support: Support, weights: Tensor) -> Centred:
+    """Shots about the mean of all shots, with weights (E, N, K).
+
+    The intercept takes up what is subtracted.
+    """
     rows = support.mask.flatten(1)[..., None]
     mean = support.features.sum((1, 2)) / rows.sum(1)
-    truth = torch.diag_embed(support.mask.to(mean.dtype).mT).permute(0, 2, 1, 3).flatten(1, 2)
+    truth = torch.diag_embed(weights.mT).permute(0, 2, 1, 3).flatten(1, 2)
     return Centred(mean, span_of((support.features.flatten(1, 2) - mean[:, None]) * rows), truth)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.tags import HeadTags
+from fewshot.heads.weights import ClassWeight, shot_weights
 
 # Regularisation that "auto" chooses from, in mean squared distances of shots from their mean.
 GRID = tuple(10.0 ** (step / 2) for step in range(-6, 7))
@@ -31,6 +32,10 @@ class Ridge(LinearHead):
         the one of 13 values between 1e-3 and 1e3 times the mean squared distance of the shots from
         their mean whose squared leave-one-out error is least (closed form, from the support only).
         Shots alone in their class are left out of that error; if all are, it is 1 times.
+    class_weight : {"none", "balanced"}
+        Whether shots count alike (scikit-learn's default), or classes: every shot by
+        ``R / (N K_c)``, scikit-learn's ``class_weight="balanced"``. The same where all classes
+        have K shots.
 
     Attributes
     ----------
@@ -41,8 +46,11 @@ class Ridge(LinearHead):
 
     tags = HeadTags(shift_invariant=True)
 
-    def __init__(self, alpha: float | Literal["auto"] = 1.0) -> None:
+    def __init__(
+        self, alpha: float | Literal["auto"] = 1.0, class_weight: ClassWeight = "none"
+    ) -> None:
         self.alpha = alpha
+        self.class_weight = class_weight
 
     def fit(self, support: Support) -> Self:
         """Choose the penalty if it is to be chosen, and solve for the weights."""
@@ -59,8 +67,8 @@ class Ridge(LinearHead):
         return LinearForm(self.weights_, self.biases_, None)
 
     def leave_one_out(self, support: Support) -> Tensor | None:
-        """Scores (E, N, K, N) by the hat matrix; None if the penalty is chosen each time."""
-        if self.alpha == "auto":
+        """Scores (E, N, K, N) by the hat matrix; None if penalty or weights change each time."""
+        if self.alpha == "auto" or self.class_weight == "balanced":
             return None
         design = self._design(support)
         vectors, values = spectrum(design.shots)
@@ -73,7 +81,8 @@ class Ridge(LinearHead):
         if self.alpha != "auto":
             remedy = "Or 'auto', chosen by leaving out one shot at a time."
             expect_number("head.ridge.alpha", self.alpha, 0, above=True, remedy=remedy)
-        return centred_design(support.to(torch.float64))
+        support = support.to(torch.float64)
+        return centred_design(support, shot_weights(support, "ridge", self.class_weight))
 
     def _alphas(self, design: Design, support: Support) -> Tensor:
         if self.alpha == "auto":
@@ -83,12 +92,14 @@ class Ridge(LinearHead):
 
 
 class Design(NamedTuple):
-    """Centred shots and targets; zero in the padding.
+    """Centred shots and targets, times the roots of their weights; zero in the padding.
 
     Attributes
     ----------
     shots : Tensor of shape (E, R, D)
     targets : Tensor of shape (E, R, N)
+    share : Tensor of shape (E, R)
+        Weights of the shots, with sum 1.
     shot_mean : Tensor of shape (E, D)
     target_mean : Tensor of shape (E, N)
     total : Tensor of shape (E,)
@@ -97,23 +108,25 @@ class Design(NamedTuple):
 
     shots: Tensor
     targets: Tensor
+    share: Tensor
     shot_mean: Tensor
     target_mean: Tensor
     total: Tensor
 
 
-def centred_design(support: Support) -> Design:
-    """Shots and +-1 targets of every episode, less their means."""
+def centred_design(support: Support, weights: Tensor) -> Design:
+    """Shots and +-1 targets of every episode, less their means, with weights (E, N, K)."""
     E, N, K, _ = support.features.shape
-    present = support.mask.flatten(1)[..., None].to(support.features)
-    total = present.sum((1, 2))
+    total = support.counts.sum(-1)
+    root = weights.flatten(1)[..., None].sqrt()
     shots = support.features.flatten(1, 2)
-    shot_mean = shots.sum(1) / total[:, None]
-    target_mean = 2 * support.counts / total[:, None] - 1
+    shot_mean = (shots * root.square()).sum(1) / total[:, None]
+    target_mean = 2 * weights.sum(-1) / total[:, None] - 1
     targets = 2 * torch.eye(N, dtype=shots.dtype, device=shots.device) - 1
     targets = targets.repeat_interleave(K, 0).expand(E, -1, -1) - target_mean[:, None]
-    shots = (shots - shot_mean[:, None]) * present
-    return Design(shots, targets * present, shot_mean, target_mean, total)
+    shots = (shots - shot_mean[:, None]) * root
+    share = weights.flatten(1) / total[:, None]
+    return Design(shots, targets * root, share, shot_mean, target_mean, total)
 
 
 def ridge_weights(shots: Tensor, targets: Tensor, alpha: Tensor) -> Tensor:
@@ -138,12 +151,13 @@ def spectrum(shots: Tensor) -> tuple[Tensor, Tensor]:
 def left_out_errors(vectors: Tensor, values: Tensor, design: Design, alpha: Tensor) -> Tensor:
     """Target minus prediction (E, R, N) of every shot by the fit without it.
 
-    ``e_i / (1 - h_i)`` with e the residuals and h the diagonal of the hat matrix, 1 / R of which
-    is the intercept's.
+    ``e_i / (1 - h_i)`` with e the residuals and h the diagonal of the hat matrix, of which the
+    intercept's is 1 / R, or the shot's share of the weights. Errors are times the roots of the
+    weights, which are taken as they are with all shots.
     """
     kept = alpha[:, None] / (values + alpha[:, None])
     residuals = vectors @ (kept[..., None] * (vectors.mT @ design.targets))
-    free = (vectors.square() @ kept[..., None])[..., 0] - 1 / design.total[:, None]
+    free = (vectors.square() @ kept[..., None])[..., 0] - design.share
     return residuals / free.clamp_min(torch.finfo(free.dtype).eps)[..., None]
 
 

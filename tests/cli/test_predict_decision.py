@@ -12,6 +12,7 @@ from PIL import Image
 import fewshot as package
 from fewshot.evaluation import forecasts as door
 from fewshot.exceptions import FewshotError
+from fewshot.heads import NCM
 from fewshot.tasks.classification.forecast.next_labels import NextLabel, NextLabels
 from fewshot.tasks.classification.forecast.suspects import Suspect
 
@@ -310,6 +311,65 @@ def test_page(fewshot, refusal, parts, tmp_path, shots, tiny_net):
     assert (tmp_path / "4.html").read_text(encoding="utf-8").startswith("<!")
     with pytest.raises(FewshotError, match="path: expected a file, got a folder"):
         package.predict(shots, head="ncm").page(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--page", "--output"])
+def test_nothing_that_is_read_is_replaced(refusal, fewshot, shots, roll, tmp_path, option):
+    picture, link = tmp_path / "a.png", tmp_path / "link.html"
+    Image.new("RGB", (4, 4)).save(picture)
+    link.symlink_to(shots)
+    before = {file: file.read_bytes() for file in (Path(shots), Path(roll), picture)}
+    for target in (shots, roll, picture, link, Path(shots).parent / ".." / tmp_path.name / "a.png"):
+        message = refusal("predict", shots, "--unlabelled", roll, option, str(target))
+        assert message.startswith(f"{option}: expected "), message
+    message = refusal("predict", shots, option, roll)
+    assert message.startswith(f"{option}: expected a new file, or a text to replace, got a NumPy")
+    assert {file: file.read_bytes() for file in before} == before
+    with pytest.raises(FewshotError, match="path: expected a new file"):
+        package.predict(shots, head="ncm").page(picture)
+    page = tmp_path / "page.html"
+    for _ in range(2):  # a page is replaced by a page
+        assert fewshot("predict", shots, "--head", "ncm", "--page", str(page)).code == 0
+
+
+@pytest.mark.parametrize("option", ["--page", "--output"])
+def test_targets_are_refused_before_anything_is_read(refusal, tmp_path, option):
+    (tmp_path / "file").write_text("")
+    for target in ("", "a\0b", str(tmp_path), str(tmp_path / "file" / "a"), "/dev/null", "n" * 400):
+        assert refusal("predict", "no_such_folder", option, target).startswith(f"{option}: ")
+
+
+def test_errors_name_options_and_no_settings_of_runs(refusal, shots, tmp_path):
+    assert refusal("predict", shots, "--task", "x").startswith("--task: ")
+    assert refusal("predict", shots, "--head", "").startswith("--head: expected at least one")
+    twice = str(tmp_path / "twice.npz")
+    labels = np.repeat([0, 1], 3)
+    features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    np.savez(twice, features=features, labels=labels, classnames=["cup", "cup"])
+    assert "dataset." not in refusal("predict", twice)
+
+
+class Broken(NCM):
+    """A head of a user that cannot be fitted."""
+
+    def fit(self, support):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("bad\nshape"), ZeroDivisionError(), TypeError("x")])
+def test_what_a_head_of_a_user_raises_names_the_head(shots, monkeypatch, error):
+    monkeypatch.setattr(Broken, "error", error, raising=False)
+    with pytest.raises(
+        FewshotError, match=rf"^head=\S*\bbroken\S*: it raised {type(error).__name__}\b"
+    ) as seen:
+        package.predict(shots, head=["ncm", Broken()])
+    assert "\n" not in str(seen.value) and seen.value.__cause__ is error
+
+
+def test_memory_that_runs_out_in_a_head_is_no_mistake_of_it(shots, monkeypatch):
+    monkeypatch.setattr(Broken, "error", MemoryError(), raising=False)
+    with pytest.raises(MemoryError):
+        package.predict(shots, head=Broken())
 
 
 def test_page_of_images(fewshot, tmp_path, tiny_net):

@@ -61,9 +61,8 @@ def plugin(monkeypatch):
 
 
 def test_the_group_follows_the_registry(plugin):
-    assert settings_from(["head=[theirs,ncm]", "head.theirs.alpha=3"])["head"]["theirs"] == {
-        "alpha": 3
-    }
+    settings = settings_from(["head=[theirs,ncm]", "head.theirs.alpha=3"])["head"]["theirs"]
+    assert settings == {"alpha": 3, "class_weight": "none"}
     assert "theirs" in options_of("head")
     with pytest.raises(UnknownNameError, match="Did you mean 'theirs'"):
         settings_from(["head=theits"])

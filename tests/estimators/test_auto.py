@@ -159,7 +159,7 @@ def test_intervals_cover_episodes_of_new_classes(ours):
 
 
 def test_more_base_classes_move_the_coefficients_further(make_model):
-    model = make_model("closed")
+    model = make_model("not linear")  # of three covariates
     rng = np.random.default_rng(0)
     z = rng.normal(size=(400, 5, 3))
     truth = np.array([-1.2, 0.0, 1.1, 0.5])

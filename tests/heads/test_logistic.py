@@ -18,8 +18,8 @@ def draw(ways, shots, dim, episodes=3, seed=0, spread=1.0):
     return support, query.reshape(episodes, ways * 8, dim)
 
 
-def reference(shots, labels, C, tolerance=1e-10):
-    return Reference(C=C, tol=tolerance, max_iter=20_000).fit(shots, labels)
+def reference(shots, labels, C, tolerance=1e-10, weights=None):
+    return Reference(C=C, tol=tolerance, max_iter=20_000).fit(shots, labels, weights)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,28 @@ def test_unequal_shots_agree_with_scikit_learn():
         np.testing.assert_allclose(head.weights_[e].numpy(), expected.coef_, rtol=1e-4, atol=1e-4)
 
 
+def test_classes_that_count_alike_agree_with_scikit_learn():
+    support, _ = draw(3, 6, 20)
+    mask = np.ones((3, 3, 6), dtype=bool)
+    mask[:, 0, 1:] = mask[:, 2, 4:] = False
+    head = LogisticRegression(2.0, tolerance=1e-9, class_weight="balanced")
+    head.fit(Support.of(torch.from_numpy(support), torch.from_numpy(mask)))
+    labels = np.repeat(np.arange(3), 6)
+    for e in range(3):
+        kept = mask[e].ravel()
+        weights = 11 / (3 * np.bincount(labels[kept]))[labels[kept]]
+        model = reference(support[e].reshape(18, 20)[kept], labels[kept], 2.0, weights=weights)
+        np.testing.assert_allclose(head.weights_[e].numpy(), model.coef_, rtol=1e-4, atol=1e-4)
+        away = model.intercept_ - model.intercept_.mean()
+        np.testing.assert_allclose(head.biases_[e].numpy(), away, rtol=1e-4, atol=1e-4)
+
+
+def test_with_equal_shots_classes_count_alike_anyhow():
+    support = Support.of(torch.from_numpy(draw(3, 4, 10)[0]))
+    alike = LogisticRegression(class_weight="balanced").fit(support)
+    assert torch.equal(alike.weights_, LogisticRegression().fit(support).weights_)
+
+
 def slow_loss(shots, C):
     """Mistakes, and among equals the cross-entropy, of leaving out the k-th shot of all classes."""
     ways, count, dim = shots.shape
@@ -132,6 +154,10 @@ def test_a_separable_problem_with_next_to_no_penalty_ends():
         ({"C": 0}, r"head\.logistic\.C: expected a number > 0, got 0\. Or 'search'"),
         ({"C": "auto"}, r"head\.logistic\.C: expected a number > 0, got 'auto'"),
         ({"tolerance": -1}, r"head\.logistic\.tolerance: expected a number > 0"),
+        (
+            {"class_weight": True},
+            r"head\.logistic\.class_weight: expected one of 'none', 'balanced'",
+        ),
         ({"max_iterations": 0}, r"head\.logistic\.max_iterations: expected an integer >= 1"),
     ],
 )

@@ -54,6 +54,54 @@ def test_unequal_shots_agree_with_scikit_learn():
         np.testing.assert_allclose(scores[e], expected, rtol=1e-8, atol=1e-8)
 
 
+def unequal(ways, most, seed=0):
+    """Masks (4, N, K) of one to all shots of every class."""
+    counts = np.random.default_rng(seed).integers(1, most + 1, (4, ways, 1))
+    return np.arange(most) < counts
+
+
+@pytest.mark.parametrize("dim", [15, 4])
+def test_classes_that_count_alike_agree_with_scikit_learn(dim):
+    support, query = draw(3, 6, dim)
+    mask = unequal(3, 6)
+    head = Ridge(0.7, class_weight="balanced")
+    head.fit(Support.of(torch.from_numpy(support), torch.from_numpy(mask)))
+    scores = head.scores(Query.of(torch.from_numpy(query)))
+    for e in range(4):
+        kept = mask[e].ravel()
+        labels = np.repeat(np.arange(3), 6)[kept]
+        reference = RidgeClassifier(0.7, class_weight="balanced")
+        reference.fit(support[e].reshape(18, -1)[kept], labels)
+        expected = reference.decision_function(query[e])
+        np.testing.assert_allclose(scores[e], expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [1.0, "auto"])
+def test_with_equal_shots_classes_count_alike_anyhow(alpha):
+    support = Support.of(torch.from_numpy(draw(4, 3, 12)[0]))
+    alike, plain = Ridge(alpha, "balanced").fit(support), Ridge(alpha).fit(support)
+    assert torch.equal(alike.weights_, plain.weights_)
+    assert torch.equal(alike.biases_, plain.biases_)
+
+
+def test_leaving_a_shot_out_changes_the_weights_of_its_class():
+    support = Support.of(
+        torch.from_numpy(draw(3, 4, 20)[0]), torch.from_numpy(unequal(3, 4, seed=2))
+    )
+    head = Ridge(class_weight="balanced").fit(support)
+    scores, slow = leave_one_out_scores(head, support), refitted_scores(head, support)
+    torch.testing.assert_close(scores, slow, equal_nan=True)
+    other = leave_one_out_scores(Ridge().fit(support), support)
+    assert not torch.allclose(scores.nan_to_num(), other.nan_to_num(), atol=1e-3)
+
+
+def test_bad_weight():
+    with pytest.raises(
+        FewshotError, match=r"head\.ridge\.class_weight: expected one of 'none', 'balanced'"
+    ):
+        Ridge(class_weight="classes").fit(Support.of(torch.ones(1, 2, 1, 3)))
+
+
 def test_auto_takes_the_penalty_of_least_left_out_error():
     support, query = draw(3, 4, 10, seed=3)
     mask = torch.ones(4, 3, 4, dtype=torch.bool)

@@ -29,7 +29,6 @@ SUPPORT_ALONE: dict[str, tuple[str, ...]] = {
 }
 # What unlabelled images add, without a prior of the classes and with one from base classes; and the
 # regimes in which there may be such a prior, or none.
-# What they disagree on says more than nearest class mean's risk.
 UNLABELLED = ("disagreement",)
 PRIOR = ("disagreement", "disagreement_prior")
 _ALONE = (
@@ -47,6 +46,7 @@ _WITH_PRIOR = (
     "one shot, base classes",
     ONE_SHOT_ALONE,
 )
+# With unlabelled images the disagreement says more of a task than these covariates do.
 _SEEN = {
     regime: tuple(name for name in names if name not in ("risk_means", *OF_TASK))
     for regime, names in SUPPORT_ALONE.items()
@@ -111,6 +111,12 @@ def with_head(regime: str, head: str) -> str:
     return f"{regime} [{head}]"
 
 
+def head_of_model(name: str) -> str | None:
+    """The head of a model's name; None if the model is of all heads."""
+    match = re.fullmatch(r".* \[(.+)\]", name)
+    return match[1] if match else None
+
+
 def regime_of_model(name: str) -> str:
     """The regime of a model's name."""
     return re.split(r" [(\[]", name)[0]
@@ -123,6 +129,7 @@ __all__ = [
     "ONE_SHOT_ALONE",
     "REGIMES",
     "SUPPORT_ALONE",
+    "head_of_model",
     "regime_of",
     "regime_of_model",
     "with_head",

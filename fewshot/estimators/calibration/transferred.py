@@ -21,6 +21,7 @@ from fewshot.estimators.calibration.regimes import (
     MEASURED,
     NUMBERS,
     REGIMES,
+    head_of_model,
     regime_of_model,
     with_number,
 )
@@ -169,10 +170,10 @@ class General:
         """
         if regime == "not linear" and regime not in self.models:
             regime = "held out"
-        for name in self.models:
-            of_head = regime_of_model(name) == regime and re.fullmatch(r".* \[(\w+)\]", name)
-            if of_head and head is not None and registered_as(head, [of_head[1]]):
-                return self.models[name]
+        for name, model in self.models.items():
+            of_head = head_of_model(name) if regime_of_model(name) == regime else None
+            if head is not None and of_head is not None and registered_as(head, [of_head]):
+                return model
         if regime not in self.models:
             raise FewshotError(
                 "calibrator",

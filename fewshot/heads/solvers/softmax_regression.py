@@ -22,7 +22,8 @@ class Problem(NamedTuple):
     penalty : Tensor of shape (E, p, 1)
         What half the square of a coefficient costs.
     truth : Tensor of shape (E, n, N)
-        1 for the class of a row, else 0, or weights of all classes; all 0 in the padding.
+        1, or the weight of the row, for its class, else 0; or weights of all classes. All 0 in the
+        padding.
     """
 
     design: Tensor
@@ -67,10 +68,11 @@ def softmax_regression(
     # At equal probabilities the Hessian is (spread / N + 1 / C) and n / N for the intercept, for
     # all classes alike: dividing by its roots makes it the identity.
     N = truth.shape[-1]
-    rows = truth.sum(-1)  # 1, and 0 in the padding
+    rows = truth.sum(-1)  # 1 or the weight, and 0 in the padding
+    present = (rows > 0).to(rows)
     scale = (spread / N + 1 / C[:, None]).rsqrt()
     share = (N / rows.sum(-1)).sqrt()[:, None]
-    design = torch.cat([coordinates * scale[:, None], (rows * share)[..., None]], -1)
+    design = torch.cat([coordinates * scale[:, None], (present * share)[..., None]], -1)
     penalty = torch.cat([scale.square() / C[:, None], torch.zeros_like(share)], -1)[..., None]
     found = minimise(Problem(design, penalty, truth), tolerance, limit)
     found = found * torch.cat([scale, share], -1)[..., None]

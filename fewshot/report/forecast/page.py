@@ -27,6 +27,7 @@ from fewshot.report.forecast.images import (
     suspect_groups,
 )
 from fewshot.report.forecast.pictures import Pictures
+from fewshot.report.forecast.text import CALIBRATED_ON
 from fewshot.report.payload.html import page_environment
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
 from fewshot.tasks.classification.forecast.decision import Decision
@@ -36,7 +37,6 @@ from fewshot.units import counted, percent, rough_percent, short_percent
 
 STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
           "forecast/page.css")  # fmt: skip
-CALIBRATED_ON = {"base": "base classes", "datasets": "other data sets"}
 SECTIONS = {
     "interval": "Expected error",
     "more": "More images",
@@ -266,7 +266,7 @@ def _heads(rows: Sequence[Forecast]) -> dict[str, Any]:
                     row.seen.upper_support,
                 )
             ),
-            "on": CALIBRATED_ON.get(row.calibrated_on, row.calibrated_on),
+            "on": CALIBRATED_ON[row.calibrated_on],
         }
         for row in rows
     ]
@@ -329,7 +329,7 @@ def _made(
         ("Features" if name == "unknown" else f"Backbone {name}", _network(bank))
         for name, bank in supports.items()
     ]
-    on = dict.fromkeys(CALIBRATED_ON.get(row.calibrated_on, "") for row in decision.rows)
+    on = dict.fromkeys(CALIBRATED_ON[row.calibrated_on] for row in decision.rows)
     interval = (
         f"of {short_percent(decision.level)}: of a hundred tasks as those of the calibration, "
         f"about {round(100 * decision.level)} have their true error within"

@@ -1,4 +1,4 @@
-"""Output of ``fewshot predict``: the answer, then what it rests on. Standard library only."""
+"""Output of ``fewshot predict``: the answer, then what it rests on."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled
 
 LISTED = 20
+CALIBRATED_ON = {"base": "base classes", "datasets": "other data sets"}
 SHOWN_CLASSES, SHOWN_PAIRS, SHOWN_SUSPECTS = 8, 5, 10
 LEAST_SHARE = 0.02  # of all errors: pairs of classes with less are not listed
 
@@ -123,7 +124,6 @@ def _table(rows: Sequence[Forecast], level: float, width: int) -> str:
 
     Where the terminal is too narrow for it, what notes and headline say as well is left out.
     """
-    on = {"base": "base classes", "datasets": "other data sets"}
     columns = {
         "backbone": [plain(row.backbone) for row in rows],
         "head": [plain(row.head) for row in rows],
@@ -133,7 +133,7 @@ def _table(rows: Sequence[Forecast], level: float, width: int) -> str:
     if any(row.seen is not None for row in rows):
         columns["from the support alone"] = [_alone(row.seen) for row in rows]
     if any(row.calibrated_on != "datasets" for row in rows):  # else a note says so
-        columns["calibrated on"] = [on[row.calibrated_on] for row in rows]
+        columns["calibrated on"] = [CALIBRATED_ON[row.calibrated_on] for row in rows]
     one_backbone = len(set(columns["backbone"])) == 1
     for name in (
         "calibrated on",

@@ -5,12 +5,15 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import ndtr
 
 import fewshot
 from fewshot.estimators.auto import Auto
+from fewshot.estimators.base import NO_BASE
 from fewshot.estimators.calibration.calibrated import Steps
 from fewshot.estimators.calibration.calibrators import Offset, Slope
+from fewshot.estimators.calibration.covariates import Evidence
 from fewshot.estimators.calibration.curves import SharedCurve, TaskCurve
 from fewshot.estimators.calibration.intervals import GRID, Residuals
 from fewshot.estimators.calibration.regimes import (
@@ -19,6 +22,7 @@ from fewshot.estimators.calibration.regimes import (
     REGIMES,
     SUPPORT_ALONE,
     regime_of_model,
+    with_head,
     with_number,
 )
 from fewshot.estimators.calibration.transferred import (
@@ -27,8 +31,15 @@ from fewshot.estimators.calibration.transferred import (
     load_general,
 )
 from fewshot.exceptions import FewshotError
+from fewshot.heads import LDA, NCM, Ridge
+from fewshot.heads import heads as head_registry
+from fewshot.heads.base import Support
 
 SPACE = {"backbone": "resnet18", "feature": "penultimate"}
+
+
+class MyHead(NCM):
+    """A head of another package, whose name has a hyphen."""
 
 
 def residuals(width=0.2):
@@ -117,6 +128,46 @@ def test_the_model_is_the_formula(make_model):
 def test_steps_take_the_nearest_number_of_shots():
     steps = Steps(np.array([1.0, 5.0, 20.0]), [Offset(0.0)] * 3, [residuals()] * 3)
     assert [steps.nearest(k) for k in (1, 2, 3, 9, 11, 100)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_head_has_its_model_where_there_is_one(make_model, monkeypatch, tmp_path):
+    monkeypatch.setattr(head_registry, "_entries", dict(head_registry._entries))
+    head_registry.add("my-head", MyHead)
+    names = ["held out", *(with_head("held out", head) for head in ("lda", "my-head", "gone"))]
+    general = General({name: make_model("held out") for name in names})
+    general.save(tmp_path / "mine.json")
+    again = load_general(tmp_path / "mine.json")
+    for read in (general, again):
+        assert read.model("held out") is read.models["held out"]
+        assert read.model("held out", LDA()) is read.models["held out [lda]"]
+        assert read.model("held out", MyHead()) is read.models["held out [my-head]"]
+        assert read.model("held out", Ridge()) is read.models["held out"]
+        assert read.model("not linear", LDA()) is read.models["held out [lda]"]
+
+
+def test_a_calibrator_of_earlier_versions_predicts_by_its_fewer_covariates(make_model, tmp_path):
+    """Format 1 knows neither the means over a task nor the risk of nearest class mean."""
+    names = ("ways", "risk", "overlap")
+    b, centre, scale = np.array([[-0.7, 0.2, 0.5, 0.3]]), np.array([1.0, -1.5, 0.1]), np.ones(3)
+    numbers = {"centre": centre, "scale": scale, "shots": [3.0], "coefficients": b,
+               "residuals": [residuals().quantiles]}  # fmt: skip
+    model = {key: np.asarray(value).tolist() for key, value in numbers.items()}
+    content = {
+        "kind": "fewshot.calibrator", "format": 1, "fewshot": "0.1.0",
+        "models": {name: {"covariates": names, **model} for name in ("closed", "held out")},
+        "residual_levels": GRID.tolist(),
+    }  # fmt: skip
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(content))
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(rng.normal(size=(4, 5, 3, 6)) + rng.normal(size=(4, 5, 1, 6)))
+    support = Support.of(features)
+    for head in (NCM().fit(support), LDA().fit(support)):
+        x = Evidence(support, head, NO_BASE).stack(names).numpy()
+        expected = ndtr(b[0, 0] + (x - centre) @ b[0, 1:])
+        auto = Auto(calibrator=str(path)).fit(NO_BASE)
+        np.testing.assert_allclose(auto.errors_by_class(support, head), expected, rtol=1e-6)
+        np.testing.assert_allclose(auto.predict(support, head).error, expected.mean(1), rtol=1e-6)
 
 
 def test_what_is_missing_is_named(whole, make_model):

@@ -1,11 +1,15 @@
 """Which combination is taken, and what choosing costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fewshot.estimators.calibration.curves import TaskCurve
 from fewshot.estimators.calibration.intervals import spread
 from fewshot.tasks.classification.forecast import choice
 from fewshot.tasks.classification.forecast.forecast import Forecast
+from fewshot.tasks.classification.forecast.learning_curve import LearningCurve
 
 HEADS = ("ncm", "lda", "ridge", "logistic")
 
@@ -52,6 +56,23 @@ def test_order_and_rows():
     assert ordered[0].error == 0.2 and ordered[0].lower == 0.1
     assert ordered[0].upper == pytest.approx(0.4 + ordered[0].price)
     assert all(row.price == 0 for row in ordered[1:])
+
+
+def test_the_price_is_in_the_curve_of_what_is_taken():
+    shape = TaskCurve(np.array([1.0, 50.0]), 0.375, 0.5, 0.15, 0.1)
+    rows = []
+    for backbone, error in (("a", 0.2), ("b", 0.21)):
+        row = made("ncm", error, backbone)
+        curve = LearningCurve(shape, 5.0, (row.error, row.lower, row.upper), 0.9)
+        rows.append(replace(row, learning_curve=curve, outlook=curve.points((1, 10))))
+    taken, other = choice.in_order(rows)
+    assert taken.price > choice.WORTH_SAYING and len(taken.warnings) == 1
+    assert taken.learning_curve.numbers == (0.2, 0.1, taken.upper)
+    assert taken.outlook == taken.learning_curve.points((1, 10))
+    for now, before in zip(taken.outlook, rows[0].outlook, strict=True):
+        assert (now.error, now.lower) == (before.error, before.lower)
+        assert before.upper < now.upper < before.upper + taken.price
+    assert other == rows[1] and other.outlook == rows[1].outlook
 
 
 def test_a_single_combination_has_no_price():

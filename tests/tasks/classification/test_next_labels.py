@@ -145,6 +145,18 @@ def test_episodes_of_a_batch_are_chosen_for_as_alone():
         torch.testing.assert_close(choice.values[episode], alone.values[0])
 
 
+def test_a_list_ends_with_the_images_however_many_are_asked_for():
+    shots, images, _, _ = drawn(4)
+    everybody = torch.ones(1, len(images), dtype=torch.bool)
+    candidates = torch.zeros_like(everybody)
+    candidates[0, [3, 8, 21]] = True
+    choice = greedy_choice(
+        class_process(images_of(shots, images)), everybody, candidates, 10**15, 0
+    )
+    assert sorted(choice.rows[0].tolist()) == [3, 8, 21]
+    assert listed(shots, images, count=10**15) == listed(shots, images, count=len(images))
+
+
 def test_padding_of_unequal_shots_changes_nothing():
     shots, images, _, _ = drawn(2, K=1)
     more = torch.cat([shots, torch.full_like(shots, 7.0)], 1)

@@ -89,20 +89,20 @@ def check_base(bank: FeatureBank, base: FeatureBank) -> None:
     if shared:
         more = f" and {len(shared) - LISTED} more" * (len(shared) > LISTED)
         raise FewshotError(
-            "--base",
+            "base",
             "expected other classes than those of the support, both have "
             f"{', '.join(shared[:LISTED])}{more}",
             "An error on classes that were learned from is no guide to others.",
         )
     if base.dim != bank.dim:
-        raise FewshotError("--base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
+        raise FewshotError("base", f"expected {bank.dim}-d features, got {base.dim}-d ones")
     support_keys, base_keys = (
         row_keys(np.asarray(source.features, np.float32)) for source in (bank, base)
     )
     copies = len(np.intersect1d(support_keys, base_keys))
     if copies:
         raise FewshotError(
-            "--base",
+            "base",
             f"expected other images than those of the support, got {copies} that are in both",
             "An error on images that were learned from is no guide to others.",
         )

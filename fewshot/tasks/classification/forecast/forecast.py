@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +14,14 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
 from fewshot.estimators.auto import COPIES, GUESS, Auto
+from fewshot.estimators.base import BaseClasses
 from fewshot.estimators.calibration.regimes import regime_of
+from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.unlabelled import Unlabelled
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, Query, Support
+from fewshot.memory import is_out_of_memory
 from fewshot.progress import counted_work
 from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
 from fewshot.tasks.classification.forecast.confusion import Confusion, expected_confusion
@@ -109,7 +113,7 @@ def support_of_bank(bank: FeatureBank) -> Support:
     classes = bank.classes()
     expect(
         len(classes) > 1,
-        "support",
+        "images",
         f"expected two classes or more, got {len(classes)}",
         "Give a sub-folder of images per class.",
     )
@@ -153,7 +157,8 @@ def forecast(
     Raises
     ------
     FewshotError
-        Numbers in `more` that are no numbers of images; base classes that cannot be used.
+        Numbers in `more` that are no numbers of images; base classes that cannot be used; a head
+        from outside of this package that raises an error.
     """
     more = checked_steps(more)
     support = support_of_bank(bank)
@@ -167,9 +172,57 @@ def forecast(
     names = [bank.classnames[c] for c in bank.classes()]
     forecasts = []
     for name, head in counted_work([*heads.items()], f"predictions on {backbone}", "heads"):
-        calibration = Calibration(support, head, base, estimator or Auto(), episodes, seed)
-        forecasts.append(_of_head(calibration, name, backbone, images, names, more, image_notes))
+        with _named(name, head):
+            calibration = Calibration(support, head, base, estimator or Auto(), episodes, seed)
+            row = _of_head(calibration, name, backbone, images, names, more, image_notes)
+        forecasts.append(row)
     return sorted(forecasts, key=lambda entry: entry.error)
+
+
+class _Known(NamedTuple):
+    """A prediction, and what it rests on.
+
+    Attributes
+    ----------
+    numbers : Numbers
+    auto : Auto
+        What predicted it.
+    model : Model or None
+        The one of other data sets; None if it was fitted on base classes.
+    reasons : tuple of str
+        Its reservations.
+    images : Unlabelled or None
+        Those that were looked at.
+    seen : FromUnlabelled or None
+        None if no unlabelled images were given.
+    notes : tuple of str
+        On unlabelled images.
+    """
+
+    numbers: Numbers
+    auto: Auto
+    model: Model | None
+    reasons: tuple[str, ...]
+    images: Unlabelled | None = None
+    seen: FromUnlabelled | None = None
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def _named(name: str, head: Head) -> Iterator[None]:
+    """Raise FewshotError, which names the head, for whatever a head of a user raises.
+
+    What heads of this package raise is a defect, and stays what it is.
+    """
+    try:
+        yield
+    except FewshotError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error) or type(head).__module__.startswith("fewshot."):
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        raise FewshotError(f"head={name}", f"it raised {text}") from error
 
 
 def _of_head(
@@ -184,52 +237,64 @@ def _of_head(
     """The forecast of one head, from the support and, if there are any, unlabelled images."""
     support, head = calibration.support, calibration.fitted_head
     auto, base_classes = calibration.fitted()
-    prediction = auto.predict(support, head)
-    alone = numbers = Numbers.of(prediction)
-    reasons = list(prediction.by_reservation())
-    regime = regime_of(support, head, base_classes)[0]
-    on_base = regime in auto.fitted_
-    model = None if on_base else auto.general().model(regime, head)
-    seen, notes = None, list[str]()
-    confusion = expected_confusion(auto, support, head, names)
+    known = _from_support(auto, support, head, base_classes)
     if unlabelled is not None:
-        better = sharper(calibration, unlabelled, names)
-        if isinstance(better, str):
-            notes.append(better)
-            seen = FromUnlabelled(0, None, None, *alone)
-        else:
-            notes += [f"{FROM_SUPPORT}: {GUESS}"] if GUESS in reasons else []
-            elsewhere = [] if GUESS in reasons else disagreement_warnings(alone, better.numbers)
-            notes += [*elsewhere, *number_warnings(better, calibration.base)]
-            numbers, reasons, model = better.numbers, list(better.reasons), better.model
-            on_base = better.on_base
-            confusion = expected_confusion(better.auto, support, head, names, unlabelled)
-            points = curve(calibration, unlabelled, (alone, numbers))
-            seen = FromUnlabelled(
-                better.images, better.outside, better.strangers, *alone, tuple(points)
-            )
-    # Copies among the images have a warning of their own; the prediction stays valid.
-    guess = GUESS in reasons
-    notes = [*(reason for reason in reasons if reason not in (GUESS, COPIES)), *notes]
-    general = auto.general()
-    notes += calibration_warnings(model, support, calibration.base, base_classes)
-    if name not in general.curves:
-        notes.append("what more images would bring is not known for this head")
+        known = _with_unlabelled(known, calibration, unlabelled, names)
+    guess = GUESS in known.reasons
+    curves = auto.general().curves
     path = None
-    if name in general.curves and not guess:
-        shots = float(support.typical_shots)
-        path = LearningCurve(general.curves[name], shots, numbers, auto.level)
+    if name in curves and not guess:
+        path = LearningCurve(curves[name], float(support.typical_shots), known.numbers, auto.level)
+    notes = [
+        *image_notes,
+        # Copies among the images have a warning of their own; the prediction stays valid.
+        *(reason for reason in known.reasons if reason not in (GUESS, COPIES)),
+        *known.notes,
+        *calibration_warnings(known.model, support, calibration.base, base_classes),
+    ]
+    if name not in curves:
+        notes.append("what more images would bring is not known for this head")
     return Forecast(
         backbone,
         name,
-        *numbers,
-        "base" if on_base else "datasets",
+        *known.numbers,
+        "base" if known.model is None else "datasets",
         GUESS if guess else None,
         () if path is None else path.points(more),
-        (*image_notes, *notes),
-        seen,
-        confusion,
+        tuple(notes),
+        known.seen,
+        expected_confusion(known.auto, support, head, names, known.images),
         learning_curve=path,
+    )
+
+
+def _from_support(auto: Auto, support: Support, head: Head, base_classes: BaseClasses) -> _Known:
+    """The prediction from the support alone."""
+    prediction = auto.predict(support, head)
+    regime = regime_of(support, head, base_classes)[0]
+    model = None if regime in auto.fitted_ else auto.general().model(regime, head)
+    return _Known(Numbers.of(prediction), auto, model, tuple(prediction.by_reservation()))
+
+
+def _with_unlabelled(
+    alone: _Known, calibration: Calibration, unlabelled: Unlabelled, names: Sequence[str]
+) -> _Known:
+    """The prediction from support and unlabelled images; `alone` where they cannot be used."""
+    better = sharper(calibration, unlabelled, names)
+    if isinstance(better, str):
+        seen = FromUnlabelled(0, None, None, *alone.numbers)
+        return alone._replace(seen=seen, notes=(better,))
+    if GUESS in alone.reasons:
+        notes = [f"{FROM_SUPPORT}: {GUESS}"]
+    else:
+        notes = [*disagreement_warnings(alone.numbers, better.numbers)]
+    notes += number_warnings(better, calibration.base)
+    points = curve(calibration, unlabelled, (alone.numbers, better.numbers))
+    seen = FromUnlabelled(
+        better.images, better.outside, better.strangers, *alone.numbers, tuple(points)
+    )
+    return _Known(
+        better.numbers, better.auto, better.model, better.reasons, unlabelled, seen, tuple(notes)
     )
 
 

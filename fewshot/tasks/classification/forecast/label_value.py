@@ -129,10 +129,11 @@ class Balance(NamedTuple):
     responsibilities: Tensor
 
     def weights(self) -> Tensor:
-        """What a label of an image is worth as its class has few: (E, U), at most 1.
+        """Weights (E, U) in [0, 1] of labels: the larger, the fewer labels the likely class has.
 
-        By one image more than n the variance of a class mean falls by a share of ``1 / n (n + 1)``,
-        over that of the class with the fewest; of images of no class, that of the mean number.
+        One image more than n takes ``1 / n - 1 / (n + 1) = 1 / (n (n + 1))`` of the variance within
+        the class off the variance of its mean. Weights are that, as a share of what the class with
+        the fewest labels gets; images of no class count by the mean number of labels.
         """
         typical = torch.cat([self.counts, self.counts.mean(-1, keepdim=True)], -1)
         falls = 1 / (typical * (typical + 1))
@@ -182,6 +183,7 @@ def greedy_choice(
     candidates : Tensor of shape (E, U), bool
         Images that may be chosen.
     count : int
+        Images to choose, at most; the choice ends where no candidate is left in any episode.
     least_distance : float
         Squared distance from every chosen image, in mean squared distances.
     balance : Balance, optional
@@ -215,6 +217,8 @@ def greedy_choice(
         near = among[episodes, best] < least_distance
         near[episodes, best] = True
         candidates = candidates & ~near
+        if not bool(candidates.any()):
+            break
     return Choice(torch.stack(rows, -1), torch.stack(values, -1))
 
 

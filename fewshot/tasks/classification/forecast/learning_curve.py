@@ -119,15 +119,25 @@ class LearningCurve:
         FewshotError
             A target that is not between 0 and 1.
         """
-        remedy = "A share of new images, as 0.05 or 5%."
-        expect_number("target", error, 0, 1, above=True, remedy=remedy)
-        expect(error < 1, "target", f"expected a number below 1, got {error:g}", remedy)
+        check_share("target", error)
         at_hand = round(self.shots)
         more = np.arange(max(self.most - at_hand, 0) + 1)
         bounds = self.curve.bounds(self.numbers, self.shots, self.shots + more, self.level)
         images, fewest, enough = (_first(values <= error, at_hand) for values in bounds)
         note = None if error >= MEASURED else TOO_SMALL
         return Target(error, images, fewest, enough, self.most, images == at_hand, note)
+
+
+def check_share(argument: str, value: object) -> None:
+    """Raise unless `value` is a number between 0 and 1, neither of them.
+
+    Raises
+    ------
+    FewshotError
+    """
+    remedy = "A share: 0.05 is 5 %."
+    expect_number(argument, value, 0, 1, above=True, remedy=remedy)
+    expect(value != 1, argument, f"expected a number in (0, 1), got {value}", remedy)
 
 
 def checked_steps(more: Iterable[int]) -> list[int]:
