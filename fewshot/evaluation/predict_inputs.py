@@ -263,13 +263,13 @@ def _left_out(
     of_shots = sum(entry in shots for entry in content)
     of_queries = sum(entry in queries for entry in content)
     whose = "query image" if kind == QUERY else "unlabelled image"
-    for count, what, do in (
-        (of_shots, "shot", "not counted as unlabelled"),
-        (of_queries, "query image", "counted once"),
+    for count, where, do in (
+        (of_shots, "among the labelled ones", "not counted as unlabelled"),
+        (of_queries, "among the query images", "counted once"),
     ):
         if count:
-            are = f"is a {what}" if count == 1 else f"are {what}s"
-            yield f"{counted(count, whose)} {are}, and {do}"
+            are = "is" if count == 1 else "are"
+            yield f"{counted(count, whose)} {are} {where} as well, and {do}"
     if copies := len(content) - of_shots - of_queries - kept:
         are = "is a copy" if copies == 1 else "are copies"
         yield f"{counted(copies, whose)} {are} of others, and counted once"

@@ -278,18 +278,18 @@ def test_shots_copies_and_queries_count_once(fewshot, tmp_path, photographs):
         fewshot, own, *options, "--unlabelled", roll, roll, "--unlabelled", str(tmp_path / "link")
     )
     assert mixed["notes"] == [
-        "2 unlabelled images are shots, and not counted as unlabelled",
+        "2 unlabelled images are among the labelled ones as well, and not counted as unlabelled",
         "1 unlabelled image is a copy of others, and counted once",
     ]
     assert mixed["forecasts"][0]["unlabelled"] == 18
     colours(tmp_path / "ask", range(2), 3, seed=3, flat=True)
     shutil.copy(tmp_path / "ask/3_0_0.png", tmp_path / "roll/asked.png")
     both = answer(fewshot, own, *options, "--unlabelled", roll, "--query", str(tmp_path / "ask"))
-    assert "1 unlabelled image is a query image, and counted once" in both["notes"]
+    assert "1 unlabelled image is among the query images as well, and counted once" in both["notes"]
     assert both["forecasts"][0]["unlabelled"] == 18 + 6
     assert len(both["labels"]) == 6
     words = " ".join(fewshot("predict", own, *options, "--unlabelled", roll).out.split())
-    assert "Note: 2 unlabelled images are shots, and not counted" in words
+    assert "Note: 2 unlabelled images are among the labelled ones as well, and not counted" in words
 
 
 def test_queries_alone_count_as_unlabelled(fewshot, tmp_path, photographs):

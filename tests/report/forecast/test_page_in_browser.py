@@ -88,6 +88,21 @@ def test_fits_and_can_be_read(visit, whole, width, scheme):
     assert {name: ratio for name, ratio in contrasts.items() if ratio < 4.5} == {}
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_numbers_of_the_scale_do_not_overlap(visit, task, tmp_path, width):
+    """Also for an axis that ends at 50 %, whose last number is the widest."""
+    decision, arguments = task(["a", "b", "c"])
+    wide = replace(decision, rows=[replace(row, upper=0.48) for row in decision.rows])
+    path = written((wide, arguments), tmp_path / "wide.html")
+    page = visit(path, viewport={"width": width, "height": 800})
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('.dots .tick')].filter((text) => text.checkVisibility())"
+        ".map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.right])"
+    )
+    assert len(boxes) >= 2
+    assert all(before[1] < after[0] for before, after in pairwise(boxes))
+
+
 def test_light_and_dark_differ(visit, whole):
     grounds = [
         visit(whole, color_scheme=scheme).evaluate(
