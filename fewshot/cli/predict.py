@@ -69,6 +69,9 @@ def main(argv: Sequence[str]) -> int:
         argument = here.argument.removeprefix("segmentation.")
         if argument in OPTIONS:
             argument = f"--{argument}"
+        # That of callable:..., timm:... and the like, which nobody set as a setting.
+        if argument.startswith("backbone.") and not settings:
+            argument = "--backbone"
         argument = NAMES.get(argument, argument)
         raise FewshotError(argument, here.problem, here.remedy) from None
 

@@ -339,6 +339,12 @@ def test_targets_are_refused_before_anything_is_read(refusal, tmp_path, option):
         assert refusal("predict", "no_such_folder", option, target).startswith(f"{option}: ")
 
 
+@pytest.mark.parametrize("name", ["callable:no_net:f", "callable:tiny_net:no", "resnet12:no.pth"])
+def test_what_is_wrong_with_a_backbone_names_the_option(refusal, tmp_path, tiny_net, name):
+    place = colours(tmp_path / "shots", ["cup", "pot"], 2)
+    assert refusal("predict", place, "--backbone", name).startswith("--backbone: ")
+
+
 def test_errors_name_options_and_no_settings_of_runs(refusal, shots, tmp_path):
     assert refusal("predict", shots, "--task", "x").startswith("--task: ")
     assert refusal("predict", shots, "--head", "").startswith("--head: expected at least one")
