@@ -7,7 +7,7 @@ Of the shots of a task, --flips labels are changed at random. Tasks are of rando
 class and the classes with the nearest means ("near"). Columns, in percent with 95 % intervals:
 
     first     the flipped image has the greatest doubt (the --flips greatest are all flipped)
-    list      it is on the list, at the level of 5 %
+    list      it is on the list, at the level of 10 %
     clean     tasks without any flip that have an image on the list: the false alarms
     own       first, by the distance to the mean of the other images of the class
     ncm       first, by the leave-one-out margin of nearest class mean
@@ -36,7 +36,7 @@ import fewshot
 from fewshot.heads import Ridge, Support
 from fewshot.statistics import label_doubts
 
-LEVEL = 0.05
+LEVEL = 0.1
 NEIGHBOURS = 3
 BATCH = 50
 BACKBONE = "efficientnet_lite0"

@@ -22,7 +22,7 @@ from fewshot.tasks.classification.forecast.suspect_pixels import (
 )
 
 KINDS = ("unreadable", "copy", "near-copy", "mislabelled", "outlier", "tiny", "blurred")
-LEVEL = 0.05
+LEVEL = 0.1
 
 
 @dataclass(frozen=True)
