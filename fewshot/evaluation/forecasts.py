@@ -40,10 +40,19 @@ from fewshot.tasks.classification.forecast.next_labels import (
     NextLabels,
     next_labels,
 )
-from fewshot.tasks.classification.forecast.suspects import Suspect, suspects
+from fewshot.tasks.classification.forecast.suspects import (
+    LabelDoubt,
+    Suspect,
+    ranked_doubts,
+    suspects,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+SHOWN_DOUBTS = 20  # in JSON
+WORTH_A_LOOK = 0.5  # chance below which the label in the greatest doubt is named
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +247,7 @@ class Forecasts:
             self._next_labels,
             tuple(names),
             (*self.notes, *self._next_notes),
+            self._doubt,
         )
 
     def target(self, error: float) -> Target | None:
@@ -296,6 +306,15 @@ class Forecasts:
         return _frame(Suspect, self._suspects)
 
     @property
+    def doubts(self) -> pd.DataFrame:
+        """All labelled images by the doubt about their labels, suspects or not.
+
+        Columns ``file``, ``label``, ``other``, ``margin``, ``chance``, see
+        :class:`~fewshot.tasks.classification.forecast.suspects.LabelDoubt`.
+        """
+        return _frame(LabelDoubt, self._doubts)
+
+    @property
     def next_labels(self) -> pd.DataFrame:
         """Unlabelled images to label next, the first first; empty without unlabelled images.
 
@@ -310,6 +329,19 @@ class Forecasts:
         if bank is None:
             return []
         return suspects(bank, self.sources.images, bank.info.get("skipped", ()))
+
+    @property
+    def _doubt(self) -> LabelDoubt | None:
+        """The label in the greatest doubt, if none is suspected and chance explains it badly."""
+        if not self._doubts or any(entry.kind == "mislabelled" for entry in self._suspects):
+            return None
+        first = self._doubts[0]
+        return first if first.margin < 0 and first.chance < WORTH_A_LOOK else None
+
+    @cached_property
+    def _doubts(self) -> list[LabelDoubt]:
+        bank = self.supports.get(self.best.backbone)
+        return [] if bank is None else ranked_doubts(bank)
 
     @cached_property
     def _next_labels(self) -> NextLabels:
@@ -394,6 +426,7 @@ class Forecasts:
             "curve": [asdict(point) for point in best.outlook],
             "confusion": _confusion_as_json(best),
             "suspects": [asdict(suspect) for suspect in decision.suspects],
+            "doubts": [asdict(doubt) for doubt in self._doubts[:SHOWN_DOUBTS]],
             "next_labels": [asdict(image) for image in decision.next_labels],
             "scores": [entry.row() for entry in self.scores],
             "labels": list(labels),

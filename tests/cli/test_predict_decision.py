@@ -74,12 +74,45 @@ def test_the_first_line_is_the_answer(fewshot, shots):
 
 def test_json_has_all_parts(fewshot, shots):
     content = predicted(fewshot, shots, "--head", "ncm")
-    assert {"answer", "taken", "target", "curve", "confusion", "suspects", "next_labels"} <= set(
-        content
-    )
+    assert {
+        "answer",
+        "taken",
+        "target",
+        "curve",
+        "confusion",
+        "suspects",
+        "doubts",
+        "next_labels",
+    } <= set(content)
     assert content["curve"] == content["forecasts"][0]["outlook"]
     assert content["next_labels"] == []
     assert content["target"] is None
+
+
+def test_the_label_in_the_greatest_doubt_is_first_whether_listed_or_not(fewshot, tmp_path):
+    """Ten images of three clouds, one of which lies between the two others' means."""
+    rng = np.random.default_rng(4)
+    labels = np.repeat(np.arange(3), 5)
+    features = 4 * np.eye(12)[labels] + rng.normal(size=(15, 12))
+    features[7] = 4 * np.eye(12)[[0, 1]].mean(0) + np.eye(12)[0]
+    path = tmp_path / "between.npz"
+    np.savez(path, features=features.astype("float32"), labels=labels)
+    content = predicted(fewshot, str(path), "--head", "ncm")
+    first, *others = content["doubts"]
+    assert (first["file"], first["label"], first["other"]) == ("7", "1", "0")
+    assert 0 < first["chance"] <= 1 and all(first["margin"] <= entry["margin"] for entry in others)
+    words = " ".join(fewshot("predict", str(path), "--head", "ncm").out.split())
+    listed = any(entry["kind"] == "mislabelled" for entry in content["suspects"])
+    named = "No label stands out. Look at 7 (of 1) if at any: closer to 0" in words
+    assert listed != named or (not named and first["chance"] >= 0.5)
+
+
+def test_a_clean_task_names_no_label(fewshot, tmp_path):
+    labels = np.repeat(np.arange(3), 5)
+    features = 20 * np.eye(12)[labels] + np.random.default_rng(1).normal(size=(15, 12))
+    path = tmp_path / "apart.npz"
+    np.savez(path, features=features.astype("float32"), labels=labels)
+    assert "No label stands out" not in fewshot("predict", str(path), "--head", "ncm").out
 
 
 def test_json_is_valid_where_scores_are_undefined(fewshot, tmp_path):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.decision import Decision
     from fewshot.tasks.classification.forecast.forecast import Forecast
     from fewshot.tasks.classification.forecast.next_labels import NextLabel
-    from fewshot.tasks.classification.forecast.suspects import Suspect
+    from fewshot.tasks.classification.forecast.suspects import LabelDoubt, Suspect
     from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled
 
 LISTED = 20
@@ -63,6 +63,8 @@ def decision_text(
         parts.append(pairs)
     if decision.suspects:
         parts.append(_suspects(decision.suspects, width))
+    if decision.doubt is not None:
+        parts.append(_filled(_doubt(decision.doubt), width))
     if decision.next_labels:
         parts.append(_next_labels(decision.next_labels, best, width))
     if labels:
@@ -205,6 +207,15 @@ def _suspects(suspects: Sequence[Suspect], width: int) -> str:
     ]  # fmt: skip
     lines += _rest(len(suspects) - SHOWN_SUSPECTS, "--page FILE or --json has all", width)
     return "\n".join(["Labelled images to look at:", *lines])
+
+
+def _doubt(doubt: LabelDoubt) -> str:
+    """A sentence on the label in the greatest doubt, which is no suspect."""
+    return (
+        f"No label stands out. Look at {plain(doubt.file)} (of {plain(doubt.label)}) if at any: "
+        f"closer to {plain(doubt.other)}, as some image is in {rough_percent(doubt.chance)} of the "
+        "tasks in which nothing is wrong."
+    )
 
 
 def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import Target
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
-from fewshot.tasks.classification.forecast.suspects import Suspect
+from fewshot.tasks.classification.forecast.suspects import LabelDoubt, Suspect
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,8 @@ class Decision:
         Files that could not be read.
     notes : sequence of str
         What was left out of the unlabelled images.
+    doubt : LabelDoubt or None
+        The label in the greatest doubt, where none is among the suspects.
     """
 
     rows: Sequence[Forecast]
@@ -45,6 +47,7 @@ class Decision:
     next_labels: Sequence[NextLabel] = ()
     unreadable: Sequence[str] = ()
     notes: Sequence[str] = ()
+    doubt: LabelDoubt | None = None
 
     @property
     def taken(self) -> Forecast:

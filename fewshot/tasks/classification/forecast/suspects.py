@@ -54,6 +54,28 @@ class Suspect:
     other: str | None = None
 
 
+@dataclass(frozen=True)
+class LabelDoubt:
+    """How much speaks against the label of an image, whether or not it is a suspect.
+
+    Attributes
+    ----------
+    file, label : str
+    other : str
+        The class that it is nearest to, of the others.
+    margin : float
+        By how much it is nearer to its class, in units of the variance within classes.
+    chance : float
+        As of `Suspect`.
+    """
+
+    file: str
+    label: str
+    other: str
+    margin: float
+    chance: float
+
+
 @dataclass(frozen=True, eq=False)
 class Doubts:
     """What the features say of the labels of all images.
@@ -116,6 +138,28 @@ def suspects(
     ]
     classes = dict(zip(files, bank.labels.tolist(), strict=True))
     return sorted(entries, key=lambda entry: _order(entry, bank, classes))
+
+
+def ranked_doubts(bank: FeatureBank) -> list[LabelDoubt]:
+    """All images of which something can be said, the label in the greatest doubt first.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+        Features of the labelled images.
+    """
+    doubts, files = doubts_of_bank(bank), _files(bank)
+    return [
+        LabelDoubt(
+            files[row],
+            _label(bank, row),
+            str(bank.classnames[int(doubts.rivals[row])]),
+            float(doubts.margins[row]),
+            float(doubts.chances[row]),
+        )
+        for row in map(int, np.argsort(doubts.ranks, kind="stable"))
+        if doubts.rivals[row] >= 0
+    ]
 
 
 def doubts_of_bank(
