@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -38,6 +39,7 @@ LOWER = {
     "results": "Give fewer runs, or choose with --columns and the like.",
     "report": "Give fewer runs.",
 }
+FULL = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = ("run", *SMALL, "help")
 HELP = """\
 fewshot: how well will a few-shot classifier do, and how sure is that?
@@ -112,20 +114,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _exit_code(arguments: list[str]) -> int:
     try:
         with freed_memory_kept():  # before any thread gets its arena of the heap
-            return _dispatch(arguments)
+            code = _dispatch(arguments)
+            if sys.stdout is not None:  # None where it is closed
+                sys.stdout.flush()  # a full disk is said here, not at the end of the interpreter
+            return code
     except FewshotError as error:
         if signals.is_stopped():
             raise
         return _print_error(str(error))
     except BrokenPipeError:  # `fewshot list backbones | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except Exception as error:
         remedy = LOWER.get(arguments[0] if arguments else "", REMEDY)
         known = memory_error(error, remedy) or path_error(error)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            _discard_output()
+            known = FewshotError("stdout", "cannot write to standard output: the disk is full")
         if known is None:  # a defect
             raise
         return _print_error(str(known))
+
+
+def _discard_output() -> None:
+    """Send what is left to be printed nowhere, so that the interpreter does not fail at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -376,6 +378,25 @@ def test_targets_are_refused_before_anything_is_read(refusal, tmp_path, option):
 def test_what_is_wrong_with_a_backbone_names_the_option(refusal, tmp_path, tiny_net, name):
     place = colours(tmp_path / "shots", ["cup", "pot"], 2)
     assert refusal("predict", place, "--backbone", name).startswith("--backbone: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("json_too", [(), ("--json",)])
+def test_output_that_has_no_room_is_one_line(shots, json_too):
+    words = [sys.executable, "-m", "fewshot", "predict", shots, "--head", "ncm", *json_too]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if "so far" not in line]
+    assert lines == ["fewshot: error: stdout: cannot write to standard output: the disk is full."]
+
+
+def test_output_that_is_closed(shots):
+    words = [sys.executable, "-m", "fewshot", "predict", shots, "--head", "ncm"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr
 
 
 def test_errors_name_options_and_no_settings_of_runs(refusal, shots, tmp_path):
