@@ -117,6 +117,16 @@ def test_a_copy_across_classes_comes_first_and_says_which_label_is_wrong(task):
     assert (second.kind, second.file) == ("mislabelled", "class 0/9.png")
 
 
+def test_of_a_picture_between_two_classes_the_others_say_nothing():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 6)
+    features = np.eye(16)[labels] + 0.6 * rng.normal(size=(12, 16))
+    features[5] = features[11] = 0.5 * (np.eye(16)[0] + np.eye(16)[1])
+    bank = make_bank(features.astype("float32"), labels)
+    (entry,) = [entry for entry in suspects(bank, None) if entry.kind == "copy"]
+    assert "one of the two labels is wrong" in entry.reason and "speak for" not in entry.reason
+
+
 def test_a_near_copy_across_classes_is_no_proof(task):
     task.add(2, "8.png", picture(101).resize((80, 60)), true=1)
     task.add(0, "9.png", picture(205), true=2)  # class 2/5.png is not there

@@ -23,6 +23,9 @@ from fewshot.tasks.classification.forecast.suspect_pixels import (
 
 KINDS = ("unreadable", "copy", "near-copy", "mislabelled", "outlier", "tiny", "blurred")
 LEVEL = 0.1
+# Difference of margins, in units of the variance within classes, from which on the other images
+# speak for one of two labels of the same picture.
+CLEARLY = 1.0
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,7 @@ def _copies(
             if label != other:
                 surely = "is" if same else "is probably"
                 text += f" of {other}: one of the two labels {surely} wrong"
-                if np.isfinite(fit).all():
+                if np.isfinite(fit).all() and fit[best] - fit[rows == row].max() > CLEARLY:
                     text += f", and the other images speak for {other}"
             yield Suspect(
                 files[row], label, "copy" if same else "near-copy", text, None, files[kept]
