@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     from fewshot.estimators.calibration.transferred import load_general
+    from fewshot.files import file_to_write
     from fewshot.report.text.calibrator import calibrator_text
 
     if arguments.show is not None:
@@ -52,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     if not arguments.files or not arguments.output:
         raise FewshotError("fewshot calibrate", "expected files and --output", "See --help.")
     expect_positive_int("--episodes", arguments.episodes, minimum=20)
+    read = [path for paths in arguments.files for path in (paths, *paths.split(","))]
+    file_to_write("--output", arguments.output, read, "calibrator.json")
     _fit(arguments)
     print(calibrator_text(load_general(Path(arguments.output))))
     print(f"\nCalibrator: {arguments.output}")

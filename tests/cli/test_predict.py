@@ -161,6 +161,10 @@ def test_calibrate_refuses(refusal, tmp_path):
     target = str(tmp_path / "mine.json")
     assert "three data sets or more" in refusal("calibrate", *two, "--output", target)
     assert "expected files and --output" in refusal("calibrate", *two)
+    before = Path(two[0]).read_bytes()
+    message = refusal("calibrate", ",".join(two), "--output", two[0])
+    assert message.startswith("--output: expected another file than those read")
+    assert Path(two[0]).read_bytes() == before
     (tmp_path / "broken.json").write_text("{")
     assert "cannot be read" in refusal("calibrate", "--show", str(tmp_path / "broken.json"))
 
