@@ -22,6 +22,8 @@ from fewshot.exceptions import expect
 
 # Shots that are set aside one after another: at most a quarter of a task, in 32 steps.
 DOUBTED, STEPS = 4, 32
+# Every shot that is judged takes a probability for all pairs of classes.
+PAIRS, FEWEST = 20_000_000, 20
 # Most degrees of freedom of Student's t, as features are not quite normal, and weight, in shots, of
 # the variance that all pairs of classes share.
 FREEDOM, SHARED = 30.0, 4.0
@@ -65,9 +67,9 @@ def label_doubts(
     """Margins of all shots under the class Gaussians without them, and their chance rates.
 
     The shot with the lowest margin is set aside, then the one with the lowest margin given the
-    others, and so on while margins are negative, for a quarter of the shots at most: several wrong
-    labels would hide each other (the generalised extreme Studentised deviate procedure, Rosner
-    1983). Against its label speak
+    others, and so on while margins are negative, for a quarter of the shots at most (of 300 classes
+    and more, for some 20 to 200): several wrong labels would hide each other (the generalised
+    extreme Studentised deviate procedure, Rosner 1983). Against its label speak
 
     - the evidence ``-log P(the lowest of all margins of the task is as low)``. A margin of class c
       over j has, given the other shots, the mean ``|m_c - m_j|^2 - t (1 / K_c + 1 / K_j)`` and
@@ -99,6 +101,7 @@ def label_doubts(
     tasks = torch.arange(len(features), device=features.device)[:, None]
     first = state = _State.of(features, mask, trusted)
     steps = torch.ceil(mask.flatten(1).sum(1) / DOUBTED)
+    steps = steps.clamp_max(max(FEWEST, PAIRS // mask.shape[1] ** 2))
     most = int(steps.amax()) if len(steps) else 0
     block = max(1, math.ceil(most / STEPS))
     chances, aside = [], []

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.statistics import label_doubts, outlier_chances
+from fewshot.statistics import doubts, label_doubts, outlier_chances
 
 
 def tasks(E=3, N=4, K=5, D=12, separation=2.0, seed=0, uneven=False):
@@ -199,3 +199,17 @@ def test_shapes_and_types_are_checked(features, mask):
         label_doubts(features, mask)
     with pytest.raises(FewshotError, match="expected"):
         outlier_chances(features, mask)
+
+
+def test_of_many_classes_the_most_doubtful_labels_alone_are_judged(monkeypatch):
+    features, mask = tasks(E=2, N=6, K=6, separation=0.4, seed=3)
+    every = label_doubts(features, mask)
+    monkeypatch.setattr(doubts, "PAIRS", 1)
+    monkeypatch.setattr(doubts, "FEWEST", 2)
+    few = label_doubts(features, mask)
+    judged = (few.chances < 1).flatten(1).sum(1)
+    assert (judged <= 2).all() and ((every.chances < 1).flatten(1).sum(1) >= judged).all()
+    for task in range(2):
+        first = few.ranks[task].flatten().argmin()
+        assert first == every.ranks[task].flatten().argmin()
+        assert few.chances[task].flatten()[first] == every.chances[task].flatten()[first]
