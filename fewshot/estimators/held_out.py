@@ -49,12 +49,21 @@ def refitted_scores(head: Head, support: Support) -> Tensor:
     return scores
 
 
-def stratified_scores(head: Head, support: Support) -> Tensor:
+def stratified_scores(head: Head, support: Support, most_fits: int | None = None) -> Tensor:
     """Score the k-th shot of all classes by the head refitted without any of them.
 
     K refits instead of N K, or none by heads that implement ``leave_one_of_each_out``. One shot at
     a time is held out of every class with two shots or more. The scores are cached in the support,
     as several estimators need them.
+
+    Parameters
+    ----------
+    head : Head
+        Fitted on `support`.
+    support : Support
+    most_fits : int, optional
+        Refits at most: with more shots several of a class are held out together, every
+        `most_fits`-th.
 
     Returns
     -------
@@ -62,15 +71,16 @@ def stratified_scores(head: Head, support: Support) -> Tensor:
         NaN for the only shot of a class, and for padding.
     """
     remembered = support.memory.get("stratified")
-    if remembered is not None and remembered[0] is head:
-        scores: Tensor = remembered[1]
+    folds = min(support.mask.shape[-1], most_fits or support.mask.shape[-1])
+    if remembered is not None and remembered[0] is head and remembered[1] == folds:
+        scores: Tensor = remembered[2]
         return scores
-    scores = _stratified(head, support)
-    support.memory["stratified"] = (head, scores)
+    scores = _stratified(head, support, folds)
+    support.memory["stratified"] = (head, folds, scores)
     return scores
 
 
-def _stratified(head: Head, support: Support) -> Tensor:
+def _stratified(head: Head, support: Support, folds: int) -> Tensor:
     features, mask = support.features, support.mask
     E, N, K, _ = features.shape
     spare = support.counts > 1
@@ -80,17 +90,18 @@ def _stratified(head: Head, support: Support) -> Tensor:
     closed = head.leave_one_of_each_out(support)
     if closed is not None:
         return torch.where((spare[..., None] & mask)[..., None], closed, torch.nan)
-    for k in counted_work(range(K), "fits without some shots"):
+    place = torch.arange(K, device=features.device) % folds
+    for fold in counted_work(range(folds), "fits without some shots"):
+        held = place == fold
         if support.complete:  # fewer rows are faster than rows that are masked
-            remaining = torch.cat([features[:, :, :k], features[:, :, k + 1 :]], 2)
-            rest = Support.of(remaining, None, support.context)
+            rest = Support.of(features[:, :, ~held], None, support.context)
         else:
-            mask_without = mask.clone()
-            mask_without[:, :, k] &= ~spare
+            mask_without = mask & ~(held & spare[..., None])
             rest = Support.of(features, mask_without, support.context)
-        scores_of_shot = head.clone().fit(rest).scores(Query.of(features[:, :, k]))
-        defined = spare & mask[:, :, k]
-        scores[:, :, k] = torch.where(defined[..., None], scores_of_shot, torch.nan)
+        query = Query.of(features[:, :, held].flatten(1, 2))
+        scores_of_shots = head.clone().fit(rest).scores(query).view(E, N, -1, N)
+        defined = spare[..., None] & mask[:, :, held]
+        scores[:, :, held] = torch.where(defined[..., None], scores_of_shots, torch.nan)
     return scores
 
 

@@ -12,9 +12,10 @@ from fewshot.estimators.calibration.regimes import SUPPORT_ALONE
 from fewshot.estimators.davies_bouldin import davies_bouldin_index
 from fewshot.estimators.held_out import stratified_scores
 from fewshot.estimators.moments import Moments
-from fewshot.heads.base import Support
+from fewshot.heads.base import Query, Support
 from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM
+from fewshot.heads.ridge import Ridge
 
 E, N, K, D = 5, 4, 6, 15
 
@@ -182,3 +183,29 @@ def test_closer_classes_have_larger_covariates():
             getattr(Evidence(s, NCM().fit(s), base), name) for s in (near, far)
         )
         assert bool((near_values.mean(-1) > far_values.mean(-1)).all())
+
+
+@pytest.mark.parametrize("counts", [(7, 7, 7), (7, 2, 1)])
+def test_several_shots_held_out_together_equal_a_loop(counts):
+    rng = np.random.default_rng(2)
+    features = torch.from_numpy(rng.normal(size=(2, 3, 7, 9)))
+    mask = torch.arange(7) < torch.tensor(counts)[:, None]
+    support = Support.of(features, mask.expand(2, 3, 7).clone())
+    head = Ridge().fit(support)
+    scores = stratified_scores(head, support, 3)
+    for e in range(2):
+        for fold in range(3):
+            rest = mask.clone()
+            rest[:, fold::3] &= torch.tensor(counts)[:, None] == 1
+            alone = Support.of(features[e : e + 1], rest[None])
+            fitted = Ridge().fit(alone)
+            for c in range(3):
+                for k in range(fold, 7, 3):
+                    if not mask[c, k] or counts[c] == 1:
+                        assert scores[e, c, k].isnan().all()
+                        continue
+                    expected = fitted.scores(Query.of(features[e : e + 1, c, k : k + 1]))[0, 0]
+                    torch.testing.assert_close(scores[e, c, k], expected)
+    every = stratified_scores(head, support)
+    assert not torch.allclose(every.nan_to_num(), scores.nan_to_num())
+    torch.testing.assert_close(stratified_scores(head, support, 7), every, equal_nan=True)

@@ -25,7 +25,7 @@ def refitted(head, shots, monkeypatch):
     """The scores by as many fits as there are shots."""
     with monkeypatch.context() as patch:
         patch.setattr(LDA, "leave_one_of_each_out", lambda *_: None)
-        return _stratified(head, shots)
+        return _stratified(head, shots, shots.mask.shape[-1])
 
 
 @pytest.mark.parametrize("shrinkage", ["auto", 0.2, 1.0])
