@@ -177,6 +177,7 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
     from fewshot import __version__
     from fewshot.evaluation.notices import OnTerminal
     from fewshot.importing import attribute_at
+    from fewshot.results.encoding import without_nan
 
     for name in OF_CLASSIFICATION:
         if getattr(arguments, name):
@@ -195,7 +196,7 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
         **heads,
     )
     if arguments.json:
-        _print_json({"fewshot": __version__, **forecasts.as_json()})
+        _print_json(without_nan({"fewshot": __version__, **forecasts.as_json()}))
     else:
         print(forecasts)
     return 0
@@ -278,9 +279,6 @@ def _integer(option: str, text: str, of: str = "") -> int:
 
 def _print_json(content: dict[str, Any]) -> None:
     """Print JSON, with escapes where standard output has no such characters."""
-    from fewshot.results.encoding import without_nan
-
-    content = without_nan(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -41,10 +41,10 @@ from fewshot.tasks.classification.forecast.next_labels import (
     next_labels,
 )
 from fewshot.tasks.classification.forecast.suspects import (
+    Examined,
     LabelDoubt,
     Suspect,
-    ranked_doubts,
-    suspects,
+    examined,
 )
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Forecasts:
             self.level,
             None if self.aim is None else self.target(self.aim),
             self.aim,
-            self._suspects,
+            self._examined.suspects,
             self._next_labels,
             tuple(names),
             (*self.notes, *self._next_notes),
@@ -303,7 +303,7 @@ class Forecasts:
         Columns ``file``, ``label``, ``kind``, ``reason``, ``chance``, ``other``, see
         :class:`~fewshot.tasks.classification.forecast.suspects.Suspect`.
         """
-        return _frame(Suspect, self._suspects)
+        return _frame(Suspect, self._examined.suspects)
 
     @property
     def doubts(self) -> pd.DataFrame:
@@ -312,7 +312,7 @@ class Forecasts:
         Columns ``file``, ``label``, ``other``, ``margin``, ``chance``, see
         :class:`~fewshot.tasks.classification.forecast.suspects.LabelDoubt`.
         """
-        return _frame(LabelDoubt, self._doubts)
+        return _frame(LabelDoubt, self._examined.doubts)
 
     @property
     def next_labels(self) -> pd.DataFrame:
@@ -324,24 +324,20 @@ class Forecasts:
         return _frame(NextLabel, self._next_labels)
 
     @cached_property
-    def _suspects(self) -> list[Suspect]:
+    def _examined(self) -> Examined:
         bank = self.supports.get(self.best.backbone)
         if bank is None:
-            return []
-        return suspects(bank, self.sources.images, bank.info.get("skipped", ()))
+            return Examined([], [])
+        return examined(bank, self.sources.images, bank.info.get("skipped", ()))
 
     @property
     def _doubt(self) -> LabelDoubt | None:
         """The label in the greatest doubt, if none is suspected and chance explains it badly."""
-        if not self._doubts or any(entry.kind == "mislabelled" for entry in self._suspects):
+        suspects, doubts = self._examined
+        if not doubts or any(entry.kind == "mislabelled" for entry in suspects):
             return None
-        first = self._doubts[0]
+        first = doubts[0]
         return first if first.margin < 0 and first.chance < WORTH_A_LOOK else None
-
-    @cached_property
-    def _doubts(self) -> list[LabelDoubt]:
-        bank = self.supports.get(self.best.backbone)
-        return [] if bank is None else ranked_doubts(bank)
 
     @cached_property
     def _next_labels(self) -> NextLabels:
@@ -426,7 +422,7 @@ class Forecasts:
             "curve": [asdict(point) for point in best.outlook],
             "confusion": _confusion_as_json(best),
             "suspects": [asdict(suspect) for suspect in decision.suspects],
-            "doubts": [asdict(doubt) for doubt in self._doubts[:SHOWN_DOUBTS]],
+            "doubts": [asdict(doubt) for doubt in self._examined.doubts[:SHOWN_DOUBTS]],
             "next_labels": [asdict(image) for image in decision.next_labels],
             "scores": [entry.row() for entry in self.scores],
             "labels": list(labels),

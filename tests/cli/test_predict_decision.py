@@ -16,7 +16,7 @@ from fewshot.evaluation import forecasts as door
 from fewshot.exceptions import FewshotError
 from fewshot.heads import NCM
 from fewshot.tasks.classification.forecast.next_labels import NextLabel, NextLabels
-from fewshot.tasks.classification.forecast.suspects import Suspect
+from fewshot.tasks.classification.forecast.suspects import Examined, Suspect
 
 NETWORK = ("--backbone", "callable:tiny_net:network", "--size", "16", "--head", "ncm")
 
@@ -264,15 +264,15 @@ def parts(monkeypatch):
     """Suspects and images to label that are made up, and what they were asked with."""
     asked = {}
 
-    def suspects(bank, images, skipped=()):
+    def examined(bank, images, skipped=()):
         asked["suspects"] = (bank, images, skipped)
-        return [Suspect("a/1.png", "a", "mislabelled", "looks like b", 0.01, "b")]
+        return Examined([Suspect("a/1.png", "a", "mislabelled", "looks like b", 0.01, "b")], [])
 
     def next_labels(support, head, unlabelled, classes, files, *, error, count):
         asked["next"] = (unlabelled.features.shape[1], list(classes), list(files), error, count)
         return NextLabels([NextLabel(files[3], 3, classes[0], 0.5, error / 2, error / 2)])
 
-    monkeypatch.setattr(door, "suspects", suspects)
+    monkeypatch.setattr(door, "examined", examined)
     monkeypatch.setattr(door, "next_labels", next_labels)
     return asked
 

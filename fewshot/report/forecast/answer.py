@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.decision import Decision
     from fewshot.tasks.classification.forecast.forecast import Forecast
     from fewshot.tasks.classification.forecast.learning_curve import Target
+    from fewshot.tasks.classification.forecast.suspects import LabelDoubt
 
 NAMED = 3  # files in a sentence
 MUCH = 0.25  # of all errors: a pair of classes that makes as many is worth a sentence
 UNEVEN = 1.5  # times an even share of the errors, which is large where classes are few
 LEAST_GAIN = 0.001  # of the error by labelling images that are named; less is not said
+USUAL = "as is usual even where all belong to them"  # unlabelled images outside of all classes
 WORTH_MORE = 0.005  # of the error by more images of every class
 
 
@@ -72,6 +74,15 @@ def combination(row: Forecast) -> str:
     if row.backbone == "unknown":
         return plain(f"{row.head} on these features")
     return plain(f"{row.head} on {row.backbone}")
+
+
+def doubt_text(doubt: LabelDoubt) -> str:
+    """A sentence on the label in the greatest doubt, which is no suspect."""
+    return (
+        f"No label stands out. Look at {plain(doubt.file)} (of {plain(doubt.label)}) if at any: "
+        f"closer to {plain(doubt.other)}, as some image is in {rough_percent(doubt.chance)} of the "
+        "tasks in which nothing is wrong."
+    )
 
 
 def _headline(decision: Decision) -> str:

@@ -17,7 +17,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.features.bank import FeatureBank
 from fewshot.files import atomic_path, writing
 from fewshot.report.forecast import charts
-from fewshot.report.forecast.answer import answer, combination
+from fewshot.report.forecast.answer import USUAL, answer, combination, doubt_text
 from fewshot.report.forecast.confused import confused
 from fewshot.report.forecast.curves import rise_text
 from fewshot.report.forecast.images import (
@@ -230,7 +230,7 @@ def _unlabelled(best: Forecast) -> dict[str, Any]:
         return {}
     about = f"The prediction rests on {counted(seen.unlabelled, 'unlabelled image')} as well."
     if seen.outside is not None:
-        usual = "more than usual" if seen.strangers else "as is usual even where all belong to them"
+        usual = "more than usual" if seen.strangers else USUAL
         about += f" About {rough_percent(seen.outside)} of these look like none of the classes, "
         about += f"{usual}."
     rows = [
@@ -294,17 +294,13 @@ def _classes(best: Forecast, sizes: Mapping[str, int]) -> list[tuple[str, str, s
 
 def _notes(decision: Decision) -> list[tuple[str, str]]:
     """Every reservation once, with the heads and backbones that it concerns unless it is all."""
-    affected: dict[str, list[str]] = {}
     several = len({row.backbone for row in decision.rows}) > 1
-    for row in decision.rows:
-        named = combination(row) if several else row.head
-        for text in dict.fromkeys([*([row.note] if row.note else []), *row.warnings]):
-            affected.setdefault(text, []).append(named)
     notes = [("", text) for text in decision.notes]
-    notes += [
-        ("" if len(names) == len(decision.rows) else ", ".join(names), text)
-        for text, names in affected.items()
-    ]
+    if decision.doubt is not None:
+        notes.append(("", doubt_text(decision.doubt)))
+    for text, affected in decision.reservations.items():
+        names = (combination(row) if several else row.head for row in affected)
+        notes.append(("" if len(affected) == len(decision.rows) else ", ".join(names), text))
     suspects = {suspect.file for suspect in decision.suspects if suspect.kind == "unreadable"}
     unread = [file for file in decision.unreadable if file not in suspects]
     notes += [(file, "could not be read") for file in unread[:NOTED]]

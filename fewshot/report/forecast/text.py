@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewshot.report.aligned import WIDTH, aligned, ruled, wrapped_to
-from fewshot.report.forecast.answer import answer, combination
+from fewshot.report.forecast.answer import USUAL, answer, combination, doubt_text
 from fewshot.report.forecast.curves import (
     BLOCKS,
     Marks,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.decision import Decision
     from fewshot.tasks.classification.forecast.forecast import Forecast
     from fewshot.tasks.classification.forecast.next_labels import NextLabel
-    from fewshot.tasks.classification.forecast.suspects import LabelDoubt, Suspect
+    from fewshot.tasks.classification.forecast.suspects import Suspect
     from fewshot.tasks.classification.forecast.unlabelled import FromUnlabelled
 
 LISTED = 20
@@ -64,14 +64,14 @@ def decision_text(
     if decision.suspects:
         parts.append(_suspects(decision.suspects, width))
     if decision.doubt is not None:
-        parts.append(_filled(_doubt(decision.doubt), width))
+        parts.append(_filled(doubt_text(decision.doubt), width))
     if decision.next_labels:
         parts.append(_next_labels(decision.next_labels, best, width))
     if labels:
         parts.append(_labels(labels, best, width))
     notes = (*_skipped(decision.unreadable), *decision.notes)
     about_images = (f"Note: {plain(note)}." for note in notes)
-    parts += [_filled(text, width) for text in (*about_images, *_notes(decision.rows))]
+    parts += [_filled(text, width) for text in (*about_images, *_notes(decision))]
     return "\n\n".join(parts)
 
 
@@ -116,7 +116,7 @@ def _unlabelled(best: Forecast) -> list[str]:
         return []
     none = f"about {round(seen.outside * seen.unlabelled):,} ({rough_percent(seen.outside)})"
     # Where it is more, a reservation of the prediction says so.
-    usual = "" if seen.strangers else ", as is usual even where all belong to them"
+    usual = "" if seen.strangers else f", {USUAL}"
     what = f"{none} of which look like none of the classes{usual}"
     return [f"{counted(seen.unlabelled, 'unlabelled image')}, {what}."]
 
@@ -209,15 +209,6 @@ def _suspects(suspects: Sequence[Suspect], width: int) -> str:
     return "\n".join(["Labelled images to look at:", *lines])
 
 
-def _doubt(doubt: LabelDoubt) -> str:
-    """A sentence on the label in the greatest doubt, which is no suspect."""
-    return (
-        f"No label stands out. Look at {plain(doubt.file)} (of {plain(doubt.label)}) if at any: "
-        f"closer to {plain(doubt.other)}, as some image is in {rough_percent(doubt.chance)} of the "
-        "tasks in which nothing is wrong."
-    )
-
-
 def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str:
     """A table of images, or lines where there is no room for it."""
     title = f"Images to label next, with the error of {plain(best.head)} once they are, and all "
@@ -264,20 +255,16 @@ def _skipped(names: Sequence[str]) -> Iterator[str]:
         yield f"passed over, as unreadable: {shown}{more}"
 
 
-def _notes(rows: Sequence[Forecast]) -> list[str]:
+def _notes(decision: Decision) -> list[str]:
     """Every note once, with the heads and backbones that it concerns unless it concerns all."""
-    about: dict[str, list[Forecast]] = {}
-    for row in rows:
-        # The answer states the note of the best forecast.
-        note = [row.note] if row.note and not rows[0].note else []
-        for text in dict.fromkeys([*note, *row.warnings]):
-            about.setdefault(text, []).append(row)
+    rows = decision.rows
     several = len({row.backbone for row in rows}) > 1
     return [
         f"Note: {plain(text)}."
         if len(affected) == len(rows)
         else f"Note on {', '.join(_named(row, several) for row in affected)}: {plain(text)}."
-        for text, affected in about.items()
+        for text, affected in decision.reservations.items()
+        if text != decision.taken.note  # the answer states it
     ]
 
 

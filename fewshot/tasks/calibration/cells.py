@@ -193,9 +193,7 @@ class _Source:
         half = self.plan.episodes // 2
         pools = [novel]
         if near:
-            size = max(ways + 1, round(1.4 * ways))
-            pools = confusable(self.bank, novel, size, self.plan.seed)
-            pools = pools if len(novel) >= 2 * ways else []
+            pools = confusable(self.bank, novel, ways, self.plan.seed)
         sets = []
         for place, pool in enumerate(pools):
             try:
@@ -329,22 +327,28 @@ class _Few(BaseClasses):
         return False
 
 
-def confusable(bank: FeatureBank, classes: NDArray, size: int, seed: int) -> list[NDArray]:
+def confusable(bank: FeatureBank, classes: NDArray, ways: int, seed: int) -> list[NDArray]:
     """Groups of classes whose means are near each other: a class and those nearest to it.
+
+    A group has somewhat more classes than a task, for tasks to differ.
 
     Parameters
     ----------
     bank : FeatureBank
     classes : ndarray of shape (C,), int
-    size : int
-        Classes of a group.
+    ways : int
+        Classes of a task.
     seed : int
         Decides which classes have a group.
 
     Returns
     -------
     list of at most `POOLS` ndarray
+        Empty with fewer than twice the ways in classes, as tasks would be of nearly all of them.
     """
+    if len(classes) < 2 * ways:
+        return []
+    size = max(ways + 1, round(1.4 * ways))
     rows = [torch.from_numpy(np.flatnonzero(bank.labels == c)) for c in classes]
     means = torch.stack([bank.take(images).float().mean(0) for images in rows])
     apart = torch.cdist(means, means).numpy()

@@ -105,9 +105,9 @@ def _tasks(
     rng = np.random.default_rng([plan.seed, ways, shots, near])
     pools = [classes]
     if near:
-        if len(classes) < 2 * ways:
-            return None
-        pools = confusable(bank, classes, max(ways + 1, round(1.4 * ways)), plan.seed)
+        pools = confusable(bank, classes, ways, plan.seed)
+    if not pools:
+        return None
     count = max(2, plan.episodes // EPISODES_PER_TASK)
     chosen = np.stack([rng.choice(pools[t % len(pools)], ways, False) for t in range(count)])
     chosen = chosen.repeat(DRAWS, 0)

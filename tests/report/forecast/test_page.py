@@ -24,7 +24,7 @@ from fewshot.tasks.classification.forecast.confusion import Confusion
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.learning_curve import Target
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
-from fewshot.tasks.classification.forecast.suspects import KINDS, Suspect
+from fewshot.tasks.classification.forecast.suspects import KINDS, LabelDoubt, Suspect
 
 HEADLINE = (
     "About 14 of 100 new images would be labelled wrongly (90 % sure: 7 to 28), with ncm on net."
@@ -102,6 +102,15 @@ def test_says_all_of_it_in_order(whole):
         places.append((part, start >= 0))
         start = max(start, 0)
     assert [part for part, there in places if not there] == []
+
+
+def test_the_label_in_the_greatest_doubt_is_named(ten):
+    doubt = LabelDoubt("<i>a.jpg", "class 0", "class 1", -0.5, 0.3)
+    words = words_of(page_of(ten, suspects=(), doubt=doubt))
+    assert (
+        "No label stands out. Look at <i>a.jpg (of class 0) if at any: closer to class 1" in words
+    )
+    assert "No label stands out" not in words_of(page_of(ten))
 
 
 def test_loads_nothing_and_runs_nothing(whole):

@@ -12,7 +12,7 @@ from fewshot.datasets import Folder
 from fewshot.features import make_bank
 from fewshot.features.extraction.pixels import as_seen, sharpness
 from fewshot.tasks import suspects
-from fewshot.tasks.classification.forecast.suspects import KINDS, doubts_of_bank
+from fewshot.tasks.classification.forecast.suspects import KINDS, doubts_of_bank, examined
 
 
 def picture(seed, size=(160, 120)):
@@ -125,6 +125,20 @@ def test_of_a_picture_between_two_classes_the_others_say_nothing():
     bank = make_bank(features.astype("float32"), labels)
     (entry,) = [entry for entry in suspects(bank, None) if entry.kind == "copy"]
     assert "one of the two labels is wrong" in entry.reason and "speak for" not in entry.reason
+
+
+def test_doubts_and_suspects_say_the_same_of_an_image(task):
+    """Also where copies, which features alone do not show, are taken together."""
+    flipped = picture(7000)
+    task.add(0, "8.png", flipped, true=1)
+    flipped.resize((320, 240)).save(task.root / "class 0/9.png")
+    task.true["class 0/9.png"] = 1
+    images = Folder(task.root)
+    found, doubts = examined(task.bank(images), images)
+    (wrong,) = [entry for entry in found if entry.kind == "mislabelled"]
+    assert (doubts[0].file, doubts[0].chance) == (wrong.file, wrong.chance)
+    assert (doubts[0].label, doubts[0].other) == (wrong.label, wrong.other)
+    assert len(doubts) == len(images) - 1  # of two copies one is judged
 
 
 def test_a_near_copy_across_classes_is_no_proof(task):

@@ -55,6 +55,15 @@ class Decision:
         return self.rows[0]
 
     @property
+    def reservations(self) -> dict[str, list[Forecast]]:
+        """Every note and warning of a forecast, with the forecasts that it concerns."""
+        affected: dict[str, list[Forecast]] = {}
+        for row in self.rows:
+            for text in dict.fromkeys([*([row.note] if row.note else []), *row.warnings]):
+                affected.setdefault(text, []).append(row)
+        return affected
+
+    @property
     def per_class(self) -> float:
         """Labelled images per class, on average."""
         return sum(self.sizes.values()) / len(self.sizes)

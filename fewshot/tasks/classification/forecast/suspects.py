@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -102,6 +102,21 @@ class Doubts:
     ranks: NDArray
 
 
+class Examined(NamedTuple):
+    """What is known of labelled images.
+
+    Attributes
+    ----------
+    suspects : list of Suspect
+        Those that are most surely wrong first.
+    doubts : list of LabelDoubt
+        All images of which something can be said, the label in the greatest doubt first.
+    """
+
+    suspects: list[Suspect]
+    doubts: list[LabelDoubt]
+
+
 def suspects(
     bank: FeatureBank,
     images: ImageDataset | None,
@@ -109,11 +124,22 @@ def suspects(
     *,
     level: float = LEVEL,
 ) -> list[Suspect]:
-    """Images that look wrong, those that are most surely so first.
+    """Images that look wrong, those that are most surely so first: as of `examined`."""
+    return examined(bank, images, skipped, level=level).suspects
 
-    First come files that cannot be read and copies across classes, one of whose labels is wrong
-    for sure; then whatever is a matter of chance, the least probable first; then copies within a
-    class and tiny images, which are certain but may be meant.
+
+def examined(
+    bank: FeatureBank,
+    images: ImageDataset | None,
+    skipped: Sequence[Mapping[str, Any]] = (),
+    *,
+    level: float = LEVEL,
+) -> Examined:
+    """Images that look wrong, and how much speaks against the labels of all.
+
+    Of the suspects first come files that cannot be read and copies across classes, one of whose
+    labels is wrong for sure; then whatever is a matter of chance, the least probable first; then
+    copies within a class and tiny images, which are certain but may be meant.
 
     Parameters
     ----------
@@ -140,18 +166,11 @@ def suspects(
         *(Suspect(files[entry.row], _label(bank, entry.row), *entry[1:4]) for entry in poor),
     ]
     classes = dict(zip(files, bank.labels.tolist(), strict=True))
-    return sorted(entries, key=lambda entry: _order(entry, bank, classes))
+    ordered = sorted(entries, key=lambda entry: _order(entry, bank, classes))
+    return Examined(ordered, _ranked(bank, files, doubts))
 
 
-def ranked_doubts(bank: FeatureBank) -> list[LabelDoubt]:
-    """All images of which something can be said, the label in the greatest doubt first.
-
-    Parameters
-    ----------
-    bank : FeatureBank
-        Features of the labelled images.
-    """
-    doubts, files = doubts_of_bank(bank), _files(bank)
+def _ranked(bank: FeatureBank, files: Sequence[str], doubts: Doubts) -> list[LabelDoubt]:
     return [
         LabelDoubt(
             files[row],
