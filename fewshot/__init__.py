@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from fewshot.evaluation.segment import segment as segment
     from fewshot.exceptions import FewshotError as FewshotError
     from fewshot.features import FeatureBank as FeatureBank
+    from fewshot.models.classifier import Classifier as Classifier
+    from fewshot.models.fit import fit as fit
+    from fewshot.models.loading import load as load
     from fewshot.results import Result as Result
 
 __version__ = "0.2.0"
 # Looked up on first use, so that `import fewshot` and `fewshot --help` do not wait for torch.
 _HOMES = {
+    "Classifier": "models.classifier",
     "EpisodeSet": "episodes",
     "FeatureBank": "features",
     "FewshotError": "exceptions",
@@ -47,7 +51,9 @@ _HOMES = {
     "estimators": "",
     "evaluate": "api",
     "extract": "api",
+    "fit": "models.fit",
     "heads": "",
+    "load": "models.loading",
     "predict": "evaluation.predict",
     "sample_episodes": "episodes",
     "segment": "evaluation.segment",

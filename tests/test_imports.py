@@ -25,6 +25,7 @@ LAYERS = (
     ("report",),
     ("config",),
     ("evaluation",),
+    ("models",),
     ("sweeps", "api", "segmentation"),
     ("testing",),
     ("cli",),

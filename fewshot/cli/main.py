@@ -22,6 +22,8 @@ SMALL = {
     "extract": "fewshot.cli.extract",
     "bank": "fewshot.cli.bank",
     "predict": "fewshot.cli.predict",
+    "fit": "fewshot.cli.fit",
+    "classify": "fewshot.cli.classify",
     "oneclass": "fewshot.cli.oneclass",
     "segment": "fewshot.cli.segment",
     "calibrate": "fewshot.cli.calibrate",

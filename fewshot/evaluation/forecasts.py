@@ -17,7 +17,7 @@ from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.evaluation.build import warn_left_out
-from fewshot.evaluation.networks import Extract
+from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict_inputs import QUERY, UnlabelledRows
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
@@ -69,8 +69,8 @@ class Sources:
         The labelled images, by backbone.
     unlabelled : dict of str to UnlabelledRows or None
         By backbone.
-    extracts : dict of str to callable
-        Networks, by backbone; empty if there are features alone.
+    networks : dict of str to Network
+        By backbone; empty if there are features alone.
     images : ImageDataset or None
         The labelled images.
     others : dict of str to ImageDataset
@@ -81,7 +81,7 @@ class Sources:
     heads: dict[str, Head] = field(default_factory=dict)
     supports: dict[str, FeatureBank] = field(default_factory=dict)
     unlabelled: dict[str, UnlabelledRows | None] = field(default_factory=dict)
-    extracts: dict[str, Extract] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
     images: ImageDataset | None = None
     others: dict[str, ImageDataset] = field(default_factory=dict)
 
@@ -224,11 +224,11 @@ class Forecasts:
         name, dataset = self.best.backbone, dataset or self.sources.others.get(QUERY)
         if dataset is None:
             raise FewshotError("images", "expected images or folders of images, got none")
-        if name not in self.sources.extracts:
+        if name not in self.sources.networks:
             raise FewshotError(
                 "images", "expected a forecast made on images, this one has features"
             )
-        queries = self.sources.extracts[name](dataset)
+        queries = self.sources.networks[name](dataset)
         if dataset is not self.sources.others.get(QUERY):
             self.skipped.extend(queries.info["skipped"])
         return classify(self.supports[name], queries, self.sources.heads[self.best.head])

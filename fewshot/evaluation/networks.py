@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fewshot.backbones import load as load_named
+import torch
+
+from fewshot.backbones import load_backbone
+from fewshot.backbones.base import Backbone, Encode, Folders
+from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.base import ImageDataset
 from fewshot.evaluation.notices import Notices
 from fewshot.exceptions import FewshotError, expect_positive_int
 from fewshot.features.bank import FeatureBank
+from fewshot.features.extraction.pipeline import Encoded, encode_batches
+from fewshot.features.extraction.precision import at_precision
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.store import open_or_extract
 from fewshot.hardware import device_named
@@ -19,7 +26,6 @@ from fewshot.paths import places_of_environment
 
 SETTING = ", or set backbone.weights=FILE"  # end of a remedy
 T = TypeVar("T")
-Extract = Callable[[ImageDataset], FeatureBank]
 
 
 class Usable:
@@ -68,17 +74,85 @@ class Usable:
         return made
 
 
-def extractor(
-    name: str, device: str, weights: str | Path | None, size: int | None, on_error: str
-) -> Extract:
-    """A function from images to their features, at unit length."""
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A backbone, and how it turns images into features.
+
+    Attributes
+    ----------
+    name : str
+        As it was asked for.
+    settings : mapping
+        Of the group ``backbone``.
+    backbone : Backbone
+    extraction : Extraction
+    banks : Path
+        Folder of the feature banks.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    backbone: Backbone
+    extraction: Extraction
+    banks: Path
+
+    def __call__(self, dataset: ImageDataset) -> FeatureBank:
+        """Features of images at unit length, from the cache or extracted and kept there."""
+        bank = open_or_extract(dataset, self.backbone, self.banks, self.extraction)
+        return replace(bank, normalize="l2")
+
+    @cached_property
+    def encode(self) -> Encode:
+        """The network, loaded when the first image needs it."""
+        encode = self.backbone.load(self.extraction.device)
+        return at_precision(encode, self.extraction.precision, self.extraction.device)
+
+    def stream(self, dataset: ImageDataset) -> Iterator[Encoded]:
+        """Features of images as the network gives them, batch by batch; nothing is kept."""
+        how = self.extraction
+        batches = (
+            range(start, min(start + how.batch, len(dataset)))
+            for start in range(0, len(dataset), how.batch)
+        )
+        yield from encode_batches(
+            batches, dataset, self.backbone.transform, self.encode, how.device, how.cores
+        )
+
+    def at(self, precision: str) -> Network:
+        """The same at a precision."""
+        return replace(self, extraction=replace(self.extraction, precision=precision))
+
+
+def network_named(
+    name: str,
+    *,
+    device: str | torch.device = "auto",
+    weights: str | Path | None = None,
+    size: int | None = None,
+    on_error: str = "raise",
+) -> Network:
+    """The network of a name of ``fewshot list backbones`` and the like; nothing is loaded yet.
+
+    Parameters
+    ----------
+    name : str
+    device : str or torch.device
+    weights : str or Path, optional
+        Folder where weights are looked for first.
+    size : int, optional
+        Input of the network in pixels.
+    on_error : {"raise", "skip"}
+        What to do about unreadable images.
+
+    Raises
+    ------
+    FewshotError
+        An unknown name or device.
+    """
     if size is not None:
         expect_positive_int("size", size)
-    network = load_named(name, weights=weights, size=size)
-    extraction = Extraction(device_named(device), on_error=on_error)
-    banks = places_of_environment(weights=None if weights is None else str(weights)).banks
-
-    def extract(dataset: ImageDataset) -> FeatureBank:
-        return replace(open_or_extract(dataset, network, banks, extraction), normalize="l2")
-
-    return extract
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    settings = backbone_settings(name) | ({} if size is None else {"size": size})
+    backbone = load_backbone(settings, Folders(places.weights, places.digests))
+    extraction = Extraction(device_named(str(device)), on_error=on_error)
+    return Network(name, settings, backbone, extraction, places.banks)

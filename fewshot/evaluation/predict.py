@@ -14,7 +14,7 @@ from fewshot.estimators.auto import Auto
 from fewshot.estimators.calibration.intervals import check_level
 from fewshot.evaluation.forecasts import Forecasts, Sources
 from fewshot.evaluation.named import heads_of_classes_alike
-from fewshot.evaluation.networks import Extract, Usable, extractor
+from fewshot.evaluation.networks import Network, Usable, network_named
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import (
     UnlabelledImages,
@@ -139,7 +139,9 @@ def predict(
         others = unlabelled_images(unlabelled, query, folders["support"], notices)
         networks = usable.of(
             usable.names,
-            lambda name: extractor(name, device, weights, size, on_error),
+            lambda name: network_named(
+                name, device=device, weights=weights, size=size, on_error=on_error
+            ),
             last=False,
         )
         read = _read_images(usable, networks, folders, others)
@@ -216,7 +218,7 @@ def _read_features(images: Any, base: Any, unlabelled: Any) -> _Read:
 
 def _read_images(
     usable: Usable,
-    networks: Mapping[str, Extract],
+    networks: Mapping[str, Network],
     folders: Mapping[str, ImageDataset],
     others: UnlabelledImages,
 ) -> _Read:
@@ -232,11 +234,11 @@ def _read_images(
         _check_classes(folders["support"], support)
         sources.supports[_name(support)] = support
         sources.unlabelled[_name(support)] = others.rows_of(parts)
-        sources.extracts[_name(support)] = networks[name]
+        sources.networks[_name(support)] = networks[name]
     return _Read([*banks.values()], sources, others.notes)
 
 
-def _bank(extract: Extract, kind: str, images: ImageDataset) -> FeatureBank:
+def _bank(extract: Network, kind: str, images: ImageDataset) -> FeatureBank:
     """Features of images; errors about these name the argument that they came by."""
     try:
         return extract(images)

@@ -1,0 +1,1 @@
+"""What people read of labels that a fitted classifier gives: terminal, CSV, JSON, page."""

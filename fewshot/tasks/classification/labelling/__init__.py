@@ -1,0 +1,1 @@
+"""Labels of new images by a fitted head, with probabilities, sets of labels and doubts."""

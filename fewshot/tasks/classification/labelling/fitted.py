@@ -1,0 +1,84 @@
+"""A head fitted on all labelled images of one task, and what its answers are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewshot.heads.base import Head, Query, Support, check_scores
+from fewshot.heads.fitted_linear import portable
+from fewshot.tasks.classification.labelling.prediction_sets import (
+    PredictionSets,
+    fit_prediction_sets,
+)
+from fewshot.tasks.classification.labelling.probabilities import Probabilities, fit_probabilities
+from fewshot.tasks.classification.labelling.strangers import Strangers, fit_strangers
+
+
+@dataclass(frozen=True, eq=False)
+class FittedClassifier:
+    """Classes, probabilities, sets of classes and doubts of features, by a fitted head.
+
+    Attributes
+    ----------
+    classnames : tuple of N str
+    head : Head
+        Fitted on one support (E = 1).
+    probabilities : Probabilities
+    sets : PredictionSets
+    strangers : Strangers
+    """
+
+    classnames: tuple[str, ...]
+    head: Head
+    probabilities: Probabilities
+    sets: PredictionSets
+    strangers: Strangers
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Scores (M, N) of features (M, D), in the units of the head.
+
+        Raises
+        ------
+        FewshotError
+            A largest score is NaN or infinite.
+        """
+        scores = self.head.scores(Query.of(features[None]))[0]
+        check_scores(self.head, scores.amax(-1))
+        return scores
+
+    def predict_proba(self, features: Tensor) -> Tensor:
+        """Probabilities (M, N), float64, of features (M, D)."""
+        return self.probabilities.of(self.scores(features))
+
+
+def fit_classifier(
+    support: Support, head: Head, classnames: Sequence[str], name: str, error: float | None = None
+) -> FittedClassifier:
+    """Fit a head on all labelled images, and what turns its scores into probabilities.
+
+    Parameters
+    ----------
+    support : Support
+        Of one episode (E = 1).
+    head : Head
+        Unfitted.
+    classnames : sequence of N str
+    name : str
+        Of the head.
+    error : float in [0, 1], optional
+        Predicted share of wrong labels among new images.
+    """
+    with torch.inference_mode():
+        fitted = head.clone().fit(support)
+        probabilities = fit_probabilities(support, fitted)
+        return FittedClassifier(
+            tuple(classnames),
+            portable(fitted),
+            probabilities,
+            fit_prediction_sets(support, fitted, probabilities),
+            fit_strangers(support),
+        )
