@@ -149,8 +149,8 @@ def _parser() -> argparse.ArgumentParser:
         help="images, and folders of them at any depth; for a model of features, files of "
         "features")  # fmt: skip
     add("--errors", metavar="SHARE",
-        help="how many of the labels that you do not look at may be wrong, as 2%% or 0.02 (default: "
-        "5%%)")  # fmt: skip
+        help="how many of the labels that you do not look at may be wrong, as 2%% or 0.02 "
+        "(default: 5%%)")  # fmt: skip
     add("--level", metavar="SHARE",
         help="also print, for every image, a set of classes that has the true one for so many of "
         "the images (default, in --json and --output: 90%%)")  # fmt: skip

@@ -90,8 +90,9 @@ def load_features(name: str, path: str | None, same_names: str = "raise") -> Fea
 def load_unlabelled_features(path: str) -> FeatureBank:
     """Read ``features`` (M, D) of images without labels, from a file as `load_features` reads.
 
-    ``paths`` are the names of the rows, where there are any. Labels are neither needed nor read; ``info["labelled"]`` says whether there are any. Tables need
-    a column of labels, whatever it says. All rows are of one class, "unlabelled".
+    ``paths`` are the names of the rows, where there are any. Labels are neither needed nor read;
+    ``info["labelled"]`` says whether there are any. Tables need a column of labels, whatever it
+    says. All rows are of one class, "unlabelled".
 
     Raises
     ------
