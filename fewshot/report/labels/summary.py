@@ -29,17 +29,39 @@ def counts_text(labels: LabelledImages) -> str:
 
 def look_text(labels: LabelledImages) -> str:
     """``Look at 23 of them yourself: of the other 191 about 3 % should be wrong.``"""
-    others, error = len(labels.accepted), labels.expected_error
-    look = len(labels) - others
+    look = len(labels) - len(labels.accepted)
     if not labels.rows:
         return ""
-    none = none_text(labels)
-    if error is None:
-        return f"Look at all of them yourself{none}."
-    wrong = f"about {rough_percent(error)} should be wrong"
+    if look == len(labels):
+        return f"Look at all of them yourself{none_text(labels)}."
     if not look:
-        return f"There is none that you have to look at: {wrong}."
-    return f"Look at {look:,} of them yourself{none}: of the other {others:,} {wrong}."
+        return f"There is none that you have to look at: about {_wrong(labels)}."
+    others = f"of the other {len(labels.accepted):,} about {_wrong(labels)}"
+    return f"Look at {look:,} of them yourself{none_text(labels)}: {others}."
+
+
+def _wrong(labels: LabelledImages) -> str:
+    return f"{rough_percent(labels.expected_error or 0.0)} should be wrong"
+
+
+def headline(labels: LabelledImages) -> str:
+    """``Look at 23 of 214 images yourself``: the title of the page."""
+    look = len(labels) - len(labels.accepted)
+    if not look:
+        return f"{counted(len(labels), 'image')}, none of which you have to look at"
+    if look == len(labels):
+        return f"Look at all {counted(look, 'image')} yourself"
+    return f"Look at {look:,} of {counted(len(labels), 'image')} yourself"
+
+
+def others_text(labels: LabelledImages) -> str:
+    """``Of the other 191 labels about 3 % should be wrong; 5 % are allowed.``"""
+    accepted = len(labels.accepted)
+    allowed = f"{short_percent(labels.budget)} are allowed"
+    if not accepted:
+        return f"No label is sure enough: {allowed} to be wrong."
+    which = "all" if accepted == len(labels) else "the other"
+    return f"Of {which} {counted(accepted, 'label')} about {_wrong(labels)}; {allowed}."
 
 
 def none_text(labels: LabelledImages) -> str:
@@ -57,16 +79,35 @@ def skipped_text(labels: LabelledImages) -> str:
 
 
 def model_text(model: ModelFacts) -> str:
-    """``By lda on dinov2_vits14, with a predicted error of 13 % (90 % interval 6 to 25 %).``"""
-    name = combination(model)
-    if model.error is None or model.lower is None or model.upper is None:
-        return f"Labels by {name}."
-    interval = f"{rough_percent(model.lower)} to {rough_percent(model.upper)}"
-    text = (
-        f"Labels by {name}, whose predicted error on all images is {rough_percent(model.error)} "
-        f"({short_percent(model.level)} interval {interval}), all classes alike."
-    )
+    """``Labels by lda on dinov2_vits14. Its predicted error on ...``: what they rest on."""
+    text, error = f"Labels by {combination(model)}.", error_text(model)
+    if error is not None:
+        text += f" Its predicted error is {error}."
     return f"{text} Note: {plain(model.note)}." if model.note else text
+
+
+def error_text(model: ModelFacts) -> str | None:
+    """``13 % of all new images (90 % interval 6 % to 25 %), all classes alike``, if it is known."""
+    if model.error is None or model.lower is None or model.upper is None:
+        return None
+    interval = f"{rough_percent(model.lower)} to {rough_percent(model.upper)}"
+    return (
+        f"{rough_percent(model.error)} of all new images ({short_percent(model.level)} interval "
+        f"{interval}), all classes alike"
+    )
+
+
+def chance_text(probability: float) -> str:
+    """A probability in percent, never rounded to 0 or 100 %.
+
+    Examples
+    --------
+    >>> chance_text(0.873), chance_text(0.0312), chance_text(0.9997), chance_text(0.0001)
+    ('87 %', '3.1 %', '> 99 %', '< 0.1 %')
+    """
+    if probability >= 0.995:
+        return "> 99 %"
+    return "< 0.1 %" if probability < 0.001 else rough_percent(probability)
 
 
 def combination(model: ModelFacts) -> str:

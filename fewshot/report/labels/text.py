@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from fewshot.report.aligned import GAP, WIDTH, aligned, ruled, wrapped_to
-from fewshot.report.labels.summary import model_text, summary
+from fewshot.report.labels.summary import chance_text, model_text, summary
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.labels import Label, LabelledImages
-from fewshot.units import rough_percent, short_percent
+from fewshot.units import short_percent
 
 LISTED = 20  # rows of the table unless all are asked for
 LISTED_HTML = 50
@@ -69,7 +69,7 @@ def _columns(rows: Sequence[Label], level: str | None) -> list[list[str]]:
     columns = [
         ["file", *(plain(row.file) for row in rows)],
         _left(["label", *(plain(row.label) for row in rows)]),
-        ["probability", *(rough_percent(row.probability) for row in rows)],
+        ["probability", *(chance_text(row.probability) for row in rows)],
         _left(["runner-up", *(runner_up_text(row) for row in rows)]),
     ]
     if level is not None:
@@ -91,7 +91,7 @@ def _ending(text: str, room: int) -> str:
 
 def runner_up_text(row: Label) -> str:
     """``lobster 33 %``."""
-    return f"{plain(row.runner_up)} {rough_percent(row.runner_up_probability)}"
+    return f"{plain(row.runner_up)} {chance_text(row.runner_up_probability)}"
 
 
 def set_text(row: Label) -> str:
@@ -124,7 +124,7 @@ def _cells(row: Label) -> str:
     texts = (
         plain(row.file),
         plain(row.label),
-        rough_percent(row.probability),
+        chance_text(row.probability),
         runner_up_text(row),
         mark_of(row),
     )
