@@ -166,9 +166,21 @@ def _source(
 
 
 def _listed(images: Any, entries: list[Any]) -> ImageDataset:
-    if all(isinstance(entry, str | Path) for entry in entries):
-        return load_files([str(entry) for entry in entries], "images")
-    return image_dataset(images, "images")
+    if not all(isinstance(entry, str | Path) for entry in entries):
+        return image_dataset(images, "images")
+    places = [str(entry) for entry in entries]
+    dataset = load_files(places, "images")
+    # `Path` drops it, and a script looks for its files by the names that it gave.
+    dotted = {str(Path(place)) for place in places if place.startswith("./")}
+    return replace(dataset, paths=tuple(_as_given(path, dotted) for path in dataset.paths))
+
+
+def _as_given(path: str, dotted: set[str]) -> str:
+    """The path with ``./`` in front, if it or a folder above it was given with it."""
+    if not dotted or Path(path).is_absolute():
+        return path
+    above = {path, *map(str, Path(path).parents)}
+    return f"./{path}" if above & dotted else path
 
 
 def _of_images(classifier: Classifier, dataset: ImageDataset) -> Iterator[Rows]:
