@@ -159,7 +159,7 @@ def test_labels_are_aligned_or_broken():
     text = decision_text(decision_of(), labels)
     rows = [line.split() for line in text.split("Labels by")[1].splitlines()]
     assert ["a/1.jpg", "shirt", "71", "%", "shoe"] in rows
-    assert text.count("t-shirt") == 1 and "t-shirt  50 %" in text
+    assert "t-shirt  50 %" in text
     narrow = decision_text(decision_of(), labels * 30, width=30)
     assert "a/12.jpg: t-shirt (50 %), or\n" in narrow
     assert max(map(len, narrow.split("Labels by")[1].splitlines())) <= 30
