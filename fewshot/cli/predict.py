@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shlex
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser, reworded, share_of
+from fewshot.cli.arguments import Parser, print_json, reworded, share_of
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         forecasts.page(page, limit)
         written.append(f"Page: {plain(arguments.page)}")
     if arguments.json:
-        _print_json({"fewshot": __version__, **forecasts.as_json(labels)})
+        print_json({"fewshot": __version__, **forecasts.as_json(labels)})
     else:
         scores = [scores_text(forecasts.scores, terminal_width())] if arguments.scores else []
         written.append(f"Take this classifier away: {_fit_command(arguments)}")
@@ -208,7 +207,7 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
         **heads,
     )
     if arguments.json:
-        _print_json(without_nan({"fewshot": __version__, **forecasts.as_json()}))
+        print_json(without_nan({"fewshot": __version__, **forecasts.as_json()}))
     else:
         print(forecasts)
     return 0
@@ -287,16 +286,6 @@ def _integer(option: str, text: str, of: str = "") -> int:
         kind = f"a number {of}" if of else "a positive integer"
         raise FewshotError(option, f"expected {kind}, got {text!r}")
     return int(text)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    """Print JSON, with escapes where standard output has no such characters."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(content, indent=2, allow_nan=False)
-    print(text)
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:

@@ -387,7 +387,8 @@ class Forecasts:
         FewshotError
             The file cannot be written, what is there is no text, or `fail_above` is no share.
         """
-        from fewshot.report.forecast.page import forecast_page, write_forecast_page
+        from fewshot.report.forecast.page import forecast_page
+        from fewshot.report.static.page import write_page
 
         target = file_to_write("path", path, example="forecast.html")
         if fail_above is not None:
@@ -403,7 +404,7 @@ class Forecasts:
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
         try:
-            write_forecast_page(text, target, "path")
+            write_page(text, target, "path")
         except OSError as error:  # no folder can be made there
             raise path_error(error, "path", path) or error from None
 
