@@ -111,6 +111,8 @@ class Header:
         Of the data set.
     card : str
         Model card in Markdown.
+    labels : str
+        Type of the labels that were given, which `classes` has as text: "str", "int64", "bool" ...
     """
 
     task: str
@@ -125,3 +127,4 @@ class Header:
     created: str = ""
     name: str = ""
     card: str = ""
+    labels: str = "str"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from fewshot.evaluation.networks import Network, network_named
 from fewshot.files import path_of
 from fewshot.heads.fitted_linear import FittedLinear
-from fewshot.models.classifier import Classifier
+from fewshot.models.class_labels import labels_of_names
+from fewshot.models.classifier import Classifier, chosen_parameters
 from fewshot.models.file import ModelFile, read_model
 from fewshot.models.header import BackboneNote
 from fewshot.models.parts import PARTS, put_together
@@ -34,8 +33,10 @@ def load(
         No such file, another kind of file, torn, or written by a later version.
     """
     content = read_model(path_of("path", path), "path")
-    header, classifier = content.header, Classifier(device=device, weights=weights)
-    classifier.header_, classifier.classes_ = header, np.array(header.classes)
+    header = content.header
+    classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))
+    classifier.header_ = header
+    classifier.classes_ = labels_of_names(header.classes, header.labels)
     classifier.fitted_ = _fitted(content)
     classifier.network_ = _network(header.backbone, device, weights)
     return classifier
