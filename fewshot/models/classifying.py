@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.files import load_files
 from fewshot.datasets.images import unreadable_of
 from fewshot.datasets.unread import unread_warning
 from fewshot.evaluation.notices import AsWarnings, Notices
@@ -22,7 +21,7 @@ from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.given import load_unlabelled_features
 from fewshot.features.ranges import unit_length
 from fewshot.models.header import Header
-from fewshot.models.inputs import feature_tensor, image_dataset, is_feature_array
+from fewshot.models.inputs import images_to_label, is_feature_array
 from fewshot.models.labels import Labels
 from fewshot.progress import bar
 from fewshot.tasks.classification.labelling.labels import (
@@ -159,16 +158,10 @@ def _source(
             f"expected features, as those that the classifier was fitted on, got {shown}",
             "Give a file of them, as .npz with an array features (M, D).",
         )
-    dataset = _listed(images, entries)
+    dataset = images_to_label(images)
     if warning := unread_warning(dataset.unread):
         notices.warn(warning)
     return dataset, _of_images(classifier, dataset)
-
-
-def _listed(images: Any, entries: list[Any]) -> ImageDataset:
-    if all(isinstance(entry, str | Path) for entry in entries):
-        return load_files([str(entry) for entry in entries], "images")
-    return image_dataset(images, "images")
 
 
 def _of_images(classifier: Classifier, dataset: ImageDataset) -> Iterator[Rows]:
@@ -219,7 +212,7 @@ def _opened(data: Any, notices: Notices) -> FeatureBank:
     if isinstance(data, FeatureBank):
         return data
     if is_feature_array(data):
-        features = feature_tensor(data).numpy()
+        features = torch.as_tensor(np.asarray(data)).float().numpy()
         return make_bank(features, np.zeros(len(features), dtype=np.int64), ["unlabelled"])
     bank = read_as("images", load_unlabelled_features, str(data))
     for notice in bank.info.get("notices", ()):
