@@ -79,6 +79,6 @@ def fit_classifier(
             tuple(classnames),
             portable(fitted),
             probabilities,
-            fit_prediction_sets(support, fitted, probabilities),
+            fit_prediction_sets(support, fitted, probabilities, error),
             fit_strangers(support),
         )
