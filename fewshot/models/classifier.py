@@ -25,7 +25,7 @@ from fewshot.models.inputs import feature_tensor, image_dataset, is_feature_arra
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
-from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL, labels_of
+from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -136,23 +136,29 @@ class Classifier(ClassifierMixin, BaseEstimator):
         members: NDArray = self.fitted_.sets.members(probabilities, level).numpy()
         return members
 
-    def classify(self, images: Any, budget: float = BUDGET, level: float = LEVEL) -> Labels:
+    def classify(
+        self, images: Any, budget: float = BUDGET, level: float = LEVEL, on_error: str = "skip"
+    ) -> Labels:
         """Labels of images with their doubts; those that cannot be read are named and passed over.
 
         Parameters
         ----------
-        images : as for `predict_proba`
+        images : as for `predict_proba`, folders, files of features
         budget : float in [0, 1)
             Expected share of wrong labels among those that nobody is asked to look at.
         level : float in (0, 1)
             Of the sets of classes.
+        on_error : {"skip", "raise"}
+            What to do about images that cannot be read.
         """
-        dataset = image_dataset(images, "images")
-        features, failures = self._streamed(dataset)
-        lost = {failure["row"] for failure in failures}
-        files = [path for row, path in enumerate(dataset.paths) if row not in lost]
-        rows = labels_of(self.fitted_, features, files, budget=budget, level=level)
-        return Labels(rows, failures, self.fitted_.classnames, budget, level, self.header_.name)
+        from fewshot.models.classifying import classify
+
+        return classify(self, images, budget=budget, level=level, on_error=on_error)
+
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return self.header_.card
 
     def save(self, path: str | Path, with_weights: bool = False) -> None:
         """Write it as one file: see docs/models.md.
