@@ -68,7 +68,7 @@ def weighted_quantile(values: Tensor, weights: Tensor, level: float) -> Tensor:
     """
     if not values.shape[-1]:
         return values.new_full(values.shape[:-1], torch.inf)
-    ordered, order = values.sort(-1, stable=True)
+    ordered, order = values.sort(dim=-1, stable=True)
     reached = weights.gather(-1, order).cumsum(-1)
     total = reached[..., -1:]
     place = (reached < (level - ROUNDING) * total).sum(-1, keepdim=True)
