@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.files import load_files
 from fewshot.datasets.images import unreadable_of
 from fewshot.datasets.unread import unread_warning
 from fewshot.evaluation.notices import AsWarnings, Notices
@@ -22,7 +21,7 @@ from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.given import load_unlabelled_features
 from fewshot.features.ranges import unit_length
 from fewshot.models.header import Header
-from fewshot.models.inputs import feature_tensor, image_dataset, is_feature_array
+from fewshot.models.inputs import images_to_label, is_feature_array
 from fewshot.models.labels import Labels
 from fewshot.progress import bar
 from fewshot.tasks.classification.labelling.labels import (
@@ -159,25 +158,24 @@ def _source(
             f"expected features, as those that the classifier was fitted on, got {shown}",
             "Give a file of them, as .npz with an array features (M, D).",
         )
-    dataset = _listed(images, entries)
+    dataset = _named(images_to_label(images), entries)
     if warning := unread_warning(dataset.unread):
         notices.warn(warning)
     return dataset, _of_images(classifier, dataset)
 
 
-def _listed(images: Any, entries: list[Any]) -> ImageDataset:
-    if not all(isinstance(entry, str | Path) for entry in entries):
-        return image_dataset(images, "images")
-    places = [str(entry) for entry in entries]
-    dataset = load_files(places, "images")
-    # `Path` drops it, and a script looks for its files by the names that it gave.
+def _named(dataset: ImageDataset, entries: list[Any]) -> ImageDataset:
+    """The images by the names that a script looks for them by: ``./`` in front is kept."""
+    places = [str(entry) for entry in entries if isinstance(entry, str | Path)]
     dotted = {str(Path(place)) for place in places if place.startswith("./")}
+    if not dotted:
+        return dataset
     return replace(dataset, paths=tuple(_as_given(path, dotted) for path in dataset.paths))
 
 
 def _as_given(path: str, dotted: set[str]) -> str:
     """The path with ``./`` in front, if it or a folder above it was given with it."""
-    if not dotted or Path(path).is_absolute():
+    if Path(path).is_absolute():
         return path
     above = {path, *map(str, Path(path).parents)}
     return f"./{path}" if above & dotted else path
@@ -231,7 +229,7 @@ def _opened(data: Any, notices: Notices) -> FeatureBank:
     if isinstance(data, FeatureBank):
         return data
     if is_feature_array(data):
-        features = feature_tensor(data).numpy()
+        features = torch.as_tensor(np.asarray(data)).float().numpy()
         return make_bank(features, np.zeros(len(features), dtype=np.int64), ["unlabelled"])
     bank = read_as("images", load_unlabelled_features, str(data))
     for notice in bank.info.get("notices", ()):

@@ -78,7 +78,7 @@ class LabelRow(NamedTuple):
     shown: str
     label: str
     runner_up: str
-    lead: str
+    probability: str
     picture: Picture | None
 
 
@@ -158,14 +158,14 @@ def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> 
 def label_rows(
     labels: Sequence[Mapping[str, Any]], pictures: Pictures, folder: str
 ) -> list[LabelRow]:
-    """Labels of images, those that lead the runner-up by least first."""
-    doubtful = sorted(labels, key=lambda row: float(row["lead"]))
+    """Labels of images, the least probable first."""
+    doubtful = sorted(labels, key=lambda row: float(row["probability"]))
     return [
         LabelRow(
             name_of(str(row["file"]).removeprefix(folder), pictures),
             str(row["label"]),
             str(row["runner_up"]),
-            f"{float(row['lead']):.3g}",
+            rough_percent(float(row["probability"])),
             Picture(pictures.of_other(str(row["file"]), SMALL_PIXELS), "")
             if pictures.any
             else None,

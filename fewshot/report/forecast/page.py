@@ -65,7 +65,7 @@ def forecast_page(
     fail_above : float, optional
         Error above which a check fails, in [0, 1].
     labels : sequence of mapping
-        ``file``, ``label``, ``runner_up`` and ``lead`` of query images.
+        ``file``, ``label``, ``probability`` and ``runner_up`` of query images.
     labelled : ImageDataset, optional
         The labelled images, for thumbnails; without them and `others` files are named alone.
     others : sequence of ImageDataset

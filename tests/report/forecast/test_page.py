@@ -250,7 +250,7 @@ def test_every_kind_of_suspect_has_words_of_its_own(ten):
 def test_long_lists_are_cut_and_counted(ten):
     suspects = [Suspect(f"{i}.jpg", "class 1", "outlier", "far", i / 100) for i in range(60)]
     row = ten[1]["labels"][0]
-    labels = [row | {"file": f"q{i}.jpg", "lead": float(i)} for i in range(300)][::-1]
+    labels = [row | {"file": f"q{i}.jpg", "probability": i / 300} for i in range(300)][::-1]
     page = page_of(ten, suspects=suspects, labels=labels)
     assert "and 20 more" in words_of(page)
     assert "200 of 300" in words_of(page)
