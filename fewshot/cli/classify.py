@@ -35,10 +35,12 @@ be read.
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {
     "images": "IMAGES", "dataset": "IMAGES", "budget": "--errors", "level": "--level",
-    "device": "--device", "weights": "--weights",
+    "device": "--device", "weights": "--weights", "backbone": "--backbone", "head": "--head",
 }  # fmt: skip
 OF_MODEL = {"path": "MODEL", "model": "MODEL"}
 WORDS = {
+    "name it: backbone=": "name it: --backbone ",
+    "load with head=": "give --head ",
     "dataset.max_pixels or ": "",
     "dataset.max_pixels": "FEWSHOT_MAX_PIXELS",
     " or features.batch_size": "",
@@ -95,7 +97,10 @@ def _loaded(arguments: argparse.Namespace) -> Classifier:
     from fewshot.models.loading import load
 
     try:
-        return load(arguments.model, device=arguments.device, weights=arguments.weights)
+        return load(
+            arguments.model, device=arguments.device, weights=arguments.weights,
+            backbone=arguments.backbone, head=arguments.head,
+        )  # fmt: skip
     except FewshotError as error:
         raise reworded(error, OF_MODEL, {}) from None
 
@@ -163,5 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--strict", action="store_true",
         help="stop at images that cannot be read, instead of passing over them")  # fmt: skip
     add("--weights", metavar="DIR", help="where weights are looked for first")
+    add("-b", "--backbone", metavar="NAME",
+        help="the backbone of the model, where it is code of your own "
+        "(callable:MODULE:FUNCTION)")  # fmt: skip
+    add("--head", metavar="NAME", help="its head, where that is a class of your own")
     add("--device", default="auto", help="auto, cpu, cuda ... (default: %(default)s)")
     return parser
