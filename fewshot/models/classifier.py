@@ -36,8 +36,10 @@ from fewshot.models.inputs import (
 )
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
+from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL, labels_of
+from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
 
@@ -294,7 +296,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if is_feature_array(X):
             note = self.header_.backbone
             dim = X.shape[1] if note is None else note.dim
-            expect(X.shape[1] == dim, "X", f"expected images, or {dim} features of {note.name}")
+            expect(X.shape[1] == dim, "X", f"expected images, or {dim} features of each, got an "
+                   f"array {tuple(X.shape)}")  # fmt: skip
             return self._normalised(torch.as_tensor(np.asarray(X)).float())
         features, _ = self._streamed(image_dataset(X), on_error="raise")
         return features
@@ -329,22 +332,22 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def _facts(self) -> str:
         """What a fitted classifier tells apart, with what, and how well, in a line."""
-        header, names = self.header_, [str(label) for label in self.classes_]
-        more = ", ..." if len(names) > SHOWN else ""
-        backbone = "features" if header.backbone is None else header.backbone.name
-        error, text = header.error, ""
-        if error is not None:
-            text = (
-                f"; predicted error {error.error:.1%} ({error.lower:.1%} to {error.upper:.1%}, "
-                f"{error.level:.0%} interval)"
-            )
-        images = f" by {sum(header.images.values())} images" if header.backbone else ""
-        return (
-            f"{len(names)} classes ({', '.join(names[:SHOWN])}{more}){images}: "
-            f"{header.head['name']} on {backbone}{text}"
+        header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
+        more = ", ..." if len(self.classes_) > SHOWN else ""
+        backbone, of = ("features", "rows") if self.network_ is None else (
+            plain(header.backbone.name), "images")  # fmt: skip
+        images = counted(sum(header.images.values()), of[:-1])
+        text = (
+            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {images}: "
+            f"{header.head['name']} on {backbone}"
         )
+        if header.error is None:
+            return text
+        error, lower, upper = map(percent, (header.error.error, header.error.lower,
+                                            header.error.upper))  # fmt: skip
+        return f"{text}; predicted error {error} % ({lower} to {upper} %)"
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803  of scikit-learn
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
         return f"{text}\n{self._facts()}" if hasattr(self, "header_") else text
 
