@@ -155,6 +155,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 bank = make_bank(X, numbers, labels.names)
                 forecasts = predict(bank, **options)
         else:
+            named = isinstance(self.backbone, str | Iterable)
+            expect(named, "backbone", f"expected one or several names, got {self.backbone!r}")
             classes, numbers = labels = class_labels(y)
             dataset = image_dataset(X, "X", numbers, labels.names)
             with errors_of("X"):
