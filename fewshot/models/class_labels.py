@@ -13,11 +13,9 @@ from sklearn.utils.validation import column_or_1d
 
 from fewshot.datasets.labels import as_array, missing, refuse_missing
 from fewshot.exceptions import FewshotError, expect
+from fewshot.models.header import LABEL_TYPES
 
-TEXT = "str"
-# Types of labels that are no texts, as a model file states them.
-TYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
-         "float16", "float32", "float64")  # fmt: skip
+TEXT, *TYPES = LABEL_TYPES
 
 
 class ClassLabels(NamedTuple):
@@ -67,7 +65,7 @@ def class_labels(y: Any) -> ClassLabels:
 
 
 def type_of_labels(classes: NDArray) -> str:
-    """Type of labels as a model file states it: of `TYPES`, else "str"."""
+    """Type of labels as a model file states it: of `LABEL_TYPES`."""
     return classes.dtype.name if classes.dtype.name in TYPES else TEXT
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewshot.datasets.base import ImageDataset
+from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
@@ -31,14 +31,13 @@ from fewshot.models.inputs import (
     are_images,
     errors_of,
     image_dataset,
-    images_to_label,
     is_feature_array,
 )
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
-from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL, labels_of
+from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
 from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
@@ -253,25 +252,31 @@ class Classifier(ClassifierMixin, BaseEstimator):
         members: NDArray = self.fitted_.sets.members(probabilities, level).numpy()
         return members
 
-    def classify(self, images: Any, budget: float = BUDGET, level: float = LEVEL) -> Labels:
+    def classify(
+        self, images: Any, budget: float = BUDGET, level: float = LEVEL, on_error: str = "skip"
+    ) -> Labels:
         """Labels of images with their doubts; those that cannot be read are named and passed over.
 
         Parameters
         ----------
-        images : path, or several; or images as for `predict_proba`
+        images : path, or several; images as for `predict_proba`; features, or files of them
             Of folders the images at any depth, each file once.
         budget : float in [0, 1)
             Expected share of wrong labels among those that nobody is asked to look at.
         level : float in (0, 1)
             Of the sets of classes.
+        on_error : {"skip", "raise"}
+            What to do about images that cannot be read.
         """
+        from fewshot.models.classifying import classify
+
         check_is_fitted(self)
-        dataset = images_to_label(images, "images")
-        features, failures = self._streamed(dataset)
-        lost = {failure["row"] for failure in failures}
-        files = [path for row, path in enumerate(dataset.paths) if row not in lost]
-        rows = labels_of(self.fitted_, features, files, budget=budget, level=level)
-        return Labels(rows, failures, self.fitted_.classnames, budget, level, self.header_.name)
+        return classify(self, images, budget=budget, level=level, on_error=on_error)
+
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return self.header_.card
 
     def save(self, path: str | Path, with_weights: bool = False) -> None:
         """Write it as one file: see docs/models.md.
@@ -297,28 +302,20 @@ class Classifier(ClassifierMixin, BaseEstimator):
             return self._normalised(torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)))
         if is_feature_array(X):
             note = self.header_.backbone
-            dim = X.shape[1] if note is None else note.dim
-            expect(X.shape[1] == dim, "X", f"expected images, or {dim} features of each, got an "
-                   f"array {tuple(X.shape)}")  # fmt: skip
+            assert note is not None
+            problem = (
+                f"expected images, or {note.dim} features of {note.name} for each, got an array "
+                f"{tuple(X.shape)}"
+            )
+            expect(X.shape[1] == note.dim, "X", problem)
             return self._normalised(torch.as_tensor(np.asarray(X)).float())
-        features, _ = self._streamed(image_dataset(X), on_error="raise")
-        return features
-
-    def _streamed(
-        self, dataset: ImageDataset, on_error: str = "skip"
-    ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-        if self.network_ is None:
-            raise FewshotError("X", "expected features (M, D), as it was fitted on, got images")
-        parts, failures = [], []
-        for batch in self.network_.stream(dataset):
-            if batch.failures and on_error == "raise":
-                with errors_of("X"):
+        parts = []
+        with errors_of("X"):
+            for batch in self.network_.stream(image_dataset(X)):
+                if batch.failures:
                     raise unreadable_of(batch.failures)
-            parts.append(batch.features)
-            failures += batch.failures
-        parts = [part for part in parts if len(part)]
-        features = torch.cat(parts) if parts else torch.empty((0, 0))
-        return self._normalised(features), failures
+                parts.append(batch.features)
+        return self._normalised(torch.cat(parts))
 
     def _normalised(self, features: torch.Tensor) -> torch.Tensor:
         return unit_length(features) if self.header_.normalize == "l2" else features
@@ -371,8 +368,14 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
         head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     except FewshotError:  # of a package that is not here
         head = name
-    level = {} if header.error is None else {"level": header.error.level}
-    return {"backbone": None if note is None else note.name, "head": head} | level
+    chosen = {"backbone": None if note is None else note.name, "head": head}
+    if header.error is not None:
+        chosen["level"] = header.error.level
+    if note is not None:
+        usual = backbone_settings(note.name).get("size")
+        size = note.settings.get("size")
+        chosen |= {} if size == usual else {"size": size}
+    return chosen
 
 
 def head_parameter(name: str, head: Head) -> str | Head:

@@ -68,7 +68,8 @@ def fit(images: Any, **options: Unpack[FitOptions]) -> Classifier:
                "were made with theirs", "Give it to fewshot.predict.")  # fmt: skip
         return Classifier.of(images)
     forecasts = predict(images, **options)
-    return Classifier.of(forecasts, **{name: options[name] for name in SHARED if name in options})
+    shared = {name: value for name, value in options.items() if name in SHARED}
+    return Classifier.of(forecasts, **shared)
 
 
 # Its options with their defaults, as `help` and editors of notebooks show them.

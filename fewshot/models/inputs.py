@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -144,9 +145,9 @@ def image_dataset(
 
 def images_to_label(images: Any, argument: str = "images") -> ImageDataset:
     """As `image_dataset`; paths among several may be folders, and every file is listed once."""
-    several = isinstance(images, list | tuple) and len(images) > 0
-    if several and all(isinstance(entry, str | os.PathLike) for entry in images):
-        return load_files([_path_text(entry) for entry in images], argument)
+    several = list(images) if isinstance(images, list | tuple) else []
+    if several and all(isinstance(entry, str | os.PathLike) for entry in several):
+        return load_files([_path_text(entry) for entry in several], argument)
     return image_dataset(images, argument)
 
 
@@ -240,4 +241,5 @@ def _source(
 
 
 def _kind(value: Any) -> str:
-    return repr(value) if value is None or isinstance(value, float) else type(value).__name__
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return repr(value) if missing else type(value).__name__
