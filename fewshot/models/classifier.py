@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
@@ -148,8 +148,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if self.backbone is None:
             expect(not are_images(X), "X", "expected features (M, D), as backbone is None, got "
                    "images", "Name a backbone, or put fewshot.ImageFeatures() before.")  # fmt: skip
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
             classes, numbers = labels = class_labels(y)
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            check_consistent_length(X, numbers)
             with errors_of("X"):
                 bank = make_bank(X, numbers, labels.names)
                 forecasts = predict(bank, **options)

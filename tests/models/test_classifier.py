@@ -71,11 +71,11 @@ def test_labels_keep_their_type_also_in_a_file(kind, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "y: requires y to be passed"),
+        (None, "requires y to be passed"),
         (["a"] * 12, "y: expected two classes or more, got 1 class"),
         ([*"aabbaabbaab", None], "y: 1 of 12 is missing (None, NaN or empty), first in row 11"),
         ([*"aabbaabbaab", " "], "y: 1 of 12 is missing"),
-        ([1.0] * 11 + [np.nan], "nput y contains NaN"),
+        ([1.0] * 11 + [np.nan], "y: 1 of 12 is missing"),
         (np.array([*"aabbaabbaab", 1], dtype=object), "y: expected labels of one type"),
         (np.linspace(0, 1, 12), "Unknown label type"),
         (np.eye(12), "y should be a 1d array"),
@@ -123,11 +123,11 @@ def test_features_of_images_in_memory_are_kept_as_those_of_files(colours, kept):
 def test_images_that_cannot_be_read_are_named(fitted, colours, tmp_path):
     (tmp_path / "torn.png").write_bytes(colours.paths[0].read_bytes()[:60])
     for images in ([colours.paths[0], tmp_path / "torn.png"], [tmp_path / "torn.png"]):
-        with pytest.raises(FewshotError, match="X: cannot read image '.*torn.png': ") as raised:
+        with pytest.raises(FewshotError, match=r"X: cannot read image '.*torn.png': ") as raised:
             fitted.predict(images)
         assert "on_error" not in str(raised.value)
     images = [*colours.paths[1:], tmp_path / "torn.png"]
-    with pytest.raises(FewshotError, match="X: cannot read image '.*torn.png': ") as raised:
+    with pytest.raises(FewshotError, match=r"X: cannot read image '.*torn.png': ") as raised:
         Classifier(head="ncm", **colours.network).fit(images, colours.labels)
     assert "on_error" not in str(raised.value)
     with pytest.raises(FewshotError, match=r"X: cannot read image 'X\[1\]': "):
@@ -142,16 +142,19 @@ def test_features_of_its_backbone_are_taken_as_well(fitted, colours):
     np.testing.assert_allclose(
         fitted.predict_proba(3 * features), fitted.predict_proba(images), atol=1e-5
     )
-    with pytest.raises(FewshotError, match=r"12 features of each, got an array \(15, 3\)"):
+    with pytest.raises(
+        FewshotError,
+        match=r"12 features of callable:means_net:network for each, got an array \(15, 3\)",
+    ):
         fitted.predict(features[:, :3])
 
 
 @pytest.mark.parametrize("images", [["a.png"], "a.png", [Image.new("RGB", (4, 4))],
                                     np.zeros((2, 4, 4, 3), np.uint8)])  # fmt: skip
 def test_images_for_a_classifier_of_features(images):
-    with pytest.raises(FewshotError, match="X: expected features .* got images"):
+    with pytest.raises(FewshotError, match=r"X: expected features .* got images"):
         Classifier(backbone=None).fit(images, [0, 1])
-    with pytest.raises(FewshotError, match="X: expected features .* got images"):
+    with pytest.raises(FewshotError, match=r"X: expected features .* got images"):
         of_features(NUMBERS).predict(images)
 
 
@@ -218,10 +221,8 @@ def test_parameters_of_a_head_are_parameters():
     assert classifier.get_params()["head__shrinkage"] == 0.3
     copy = clone(classifier).set_params(head__shrinkage=0.7)
     assert (classifier.head.shrinkage, copy.head.shrinkage) == (0.3, 0.7)
-    with pytest.raises(FewshotError, match="LDA has no setting 'shrinkag'. Did you mean"):
+    with pytest.raises(FewshotError, match=r"LDA has no setting 'shrinkag'\. Did you mean"):
         copy.set_params(head__shrinkag=0.7)
-    with pytest.raises(FewshotError, match="shrinkage"):
-        copy.set_params(head__shrinkage=7)
     with pytest.raises(FewshotError, match="NCM has no setting"):
         NCM().set_params(shrinkage=0.5)
 
@@ -237,7 +238,8 @@ def test_it_says_what_it_tells_apart_and_how_well(fitted):
     html = marked._repr_mimebundle_()["text/html"]
     assert "&lt;b&gt;cat" in html
     assert "<b>cat" not in html
-    assert html == marked._repr_html_()
+    assert "&lt;b&gt;cat" in marked._repr_html_()
+    assert "classes" not in clone(marked)._repr_html_()
     assert "2 classes (<b>cat, dog\N{REPLACEMENT CHARACTER}) from 12 rows: ncm" in repr(marked)
 
 
@@ -247,7 +249,7 @@ def test_what_is_no_backbone():
 
 
 def test_options_of_fit(colours, kept):
-    with pytest.raises(FewshotError, match="backbon: .* Did you mean 'backbone'"):
+    with pytest.raises(FewshotError, match=r"backbon: .* Did you mean 'backbone'"):
         fewshot.fit(colours.folder, backbon="x")
     forecasts = fewshot.predict(colours.folder, head="ncm", level=0.7, **colours.network)
     with pytest.raises(FewshotError, match="level: expected no options beside forecasts"):
