@@ -205,7 +205,9 @@ def _of_banks(banks: Sequence[FeatureBank]) -> Iterator[Rows]:
     for bank in banks:
         for start in range(0, len(bank), ROWS):
             rows = range(start, min(start + ROWS, len(bank)))
-            features = bank.take(torch.arange(rows.start, rows.stop)).float()  # as the head has them
+            features = bank.take(
+                torch.arange(rows.start, rows.stop)
+            ).float()  # as the head has them
             files = [bank.paths[row] if bank.paths else str(first + row) for row in rows]
             yield Rows(features, files, [])
         first += len(bank)

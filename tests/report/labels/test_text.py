@@ -41,7 +41,9 @@ def test_summary_of_none_and_all_to_look_at():
     )
     assert headline(sure) == "1 image, none of which you have to look at"
     unsure = labelled([label("a.jpg", "ant", 0.5), label("b.jpg", "ant", 0.4)])
-    assert summary(unsure) == "2 images: ant 2. Look at all of them yourself."
+    assert summary(unsure) == (
+        "2 images: ant 2. Look at all of them yourself: about 55 % of the labels should be wrong."
+    )
     assert headline(unsure) == "Look at all 2 images yourself"
 
 
