@@ -41,8 +41,6 @@ OF_MODEL = {"path": "MODEL", "model": "MODEL"}
 WORDS = {
     "name it: backbone=": "name it: --backbone ",
     "load with head=": "give --head ",
-    "dataset.max_pixels or ": "",
-    "dataset.max_pixels": "FEWSHOT_MAX_PIXELS",
     " or features.batch_size": "",
     "Set device=": "Give --device ",
     "set device=": "give --device ",
@@ -78,10 +76,9 @@ def _classify(arguments: argparse.Namespace) -> int:
         notices=OnTerminal(),
     )
     for image in labels.skipped:
-        reason = str(image["reason"])
-        for run, here in WORDS.items():
-            reason = reason.replace(run, here)
-        print(f"fewshot: not classified: {plain(image['path'])} ({plain(reason)})", file=sys.stderr)
+        remedy = f". {plain(image['remedy'])}" if image.get("remedy") else ""
+        text = f"{plain(image['path'])} ({plain(image['reason'])}){remedy}"
+        print(f"fewshot: not classified: {text}", file=sys.stderr)
     written = _write(labels, page, table, arguments)
     if arguments.json:
         print_json(labels.as_json(arguments.order))

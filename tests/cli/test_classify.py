@@ -145,6 +145,19 @@ def test_unreadable_images_are_named_and_the_others_go_on(run, refused):
     assert refused("bad").startswith("IMAGES: none of 2 images can be read; bad/text.jpg: not a")
 
 
+def test_images_that_are_too_large_are_named_with_the_variable_to_set(run, refused, monkeypatch):
+    monkeypatch.setenv("FEWSHOT_MAX_PIXELS", "500")
+    paint(Path("large.png"), COLOURS["red"])  # 480 pixels, and one of more
+    Image.new("RGB", (30, 20)).save("larger.png")
+    done = run("large.png", "larger.png")
+    assert done.err == (
+        "fewshot: not classified: larger.png (600 pixels (30 x 20), more than the 500 that "
+        "FEWSHOT_MAX_PIXELS allows). Set FEWSHOT_MAX_PIXELS to 600 or more\n"
+    )
+    assert "Set FEWSHOT_MAX_PIXELS to 600 or more" in refused("larger.png")
+    assert "dataset." not in refused("large.png", "larger.png", "--strict")
+
+
 def test_kinds_that_are_not_read_are_counted(run):
     Path("more").mkdir()
     Path("more/a.png").write_bytes(Path("new/deep/red0.png").read_bytes())
