@@ -368,7 +368,7 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
     name, note = header.head["name"], header.backbone
     head: str | Head = name
     with suppress(FewshotError):  # parameters of another version
-        if name in heads:  # no module is imported because a file names it
+        if ":" not in name and name in heads:  # no file makes a module be imported
             head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
     if header.error is not None:
