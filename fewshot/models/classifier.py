@@ -333,13 +333,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def _facts(self) -> str:
         """What a fitted classifier tells apart, with what, and how well, in a line."""
         header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
-        more = ", ..." if len(self.classes_) > SHOWN else ""
-        backbone, of = ("features", "rows") if self.network_ is None else (
-            plain(header.backbone.name), "images")  # fmt: skip
-        images = counted(sum(header.images.values()), of[:-1])
+        more, note = ", ..." if len(self.classes_) > SHOWN else "", header.backbone
+        rows = counted(sum(header.images.values()), "row" if note is None else "image")
         text = (
-            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {images}: "
-            f"{header.head['name']} on {backbone}"
+            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {rows}: "
+            f"{header.head['name']} on {'features' if note is None else plain(note.name)}"
         )
         if header.error is None:
             return text
@@ -369,7 +367,7 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
         head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     except FewshotError:  # of a package that is not here
         head = name
-    chosen = {"backbone": None if note is None else note.name, "head": head}
+    chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
     if header.error is not None:
         chosen["level"] = header.error.level
     if note is not None:

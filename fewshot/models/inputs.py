@@ -94,7 +94,7 @@ def image_dataset(
     X : path, image, or M of them
         Paths, PIL images, uint8 arrays (H, W), (H, W, 3) or (H, W, 4), uint16 greys, uint8 tensors
         (also (3, H, W)): a sequence, an array or series of paths, an array (M, H, W, 3) or
-        (M, H, W). A folder stands for the images in it, at any depth.
+        (M, H, W) of greys. A folder stands for the images in it, at any depth.
     argument : str
         For messages.
     labels : ndarray of shape (M,), int, optional
@@ -211,7 +211,8 @@ def _of_array(X: Any, argument: str) -> list[Any]:
             f"Of a single image give [{argument}]. Features need no backbone: "
             "Classifier(backbone=None).",
         )
-    alone = len(shape) == 3 and (shape[2] in CHANNELS[1:] or shape[0] in CHANNELS)
+    # Else greys, however many: three rows of them are no image with its channels first.
+    alone = len(shape) == 3 and shape[2] in CHANNELS[1:]
     check_pixels(X, argument, several=not alone)
     return [X] if alone else [*X]
 
