@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from fewshot.datasets.labels import as_array, missing, refuse_missing
+from fewshot.datasets.labels import as_array, as_text, missing, refuse_missing
 from fewshot.exceptions import FewshotError, expect
 from fewshot.models.header import LABEL_TYPES
 
@@ -35,7 +35,9 @@ class ClassLabels(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Class names (N)."""
-        return tuple(str(label) for label in self.classes.tolist())
+        texts = self.classes.dtype.kind == "S"
+        labels = as_text("y", self.classes) if texts else self.classes
+        return tuple(str(label) for label in labels.tolist())
 
 
 def class_labels(y: Any) -> ClassLabels:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -108,7 +108,7 @@ def image_dataset(
         labels.
     """
     if isinstance(X, ImageDataset):
-        return X
+        return X if labels is None else _relabelled(X, labels, classnames)
     if isinstance(X, str | os.PathLike) and labels is None:
         return load_files([_path_text(X)], argument)
     entries = [X] if isinstance(X, str | os.PathLike) else _entries(X, argument)
@@ -117,11 +117,7 @@ def image_dataset(
     sources = [_source(entry, argument, row, locks) for row, entry in enumerate(entries)]
     names, limit = tuple(source.name for source in sources), pixel_limit()
     numbers = np.zeros(len(sources), dtype=np.int64) if labels is None else labels
-    expect(
-        len(numbers) == len(sources),
-        "y",
-        f"expected a label per image, {len(sources)} of them, got {len(numbers)}",
-    )
+    _check_labels(numbers, len(sources))
 
     @cache
     def digests() -> list[str]:
@@ -141,6 +137,26 @@ def image_dataset(
         "images", numbers, classnames, names, lambda row: sources[row].read(limit), fingerprint,
         digests=digests,
     )  # fmt: skip
+
+
+def _relabelled(
+    dataset: ImageDataset, labels: NDArray, classnames: tuple[str, ...]
+) -> ImageDataset:
+    """The same images with other labels."""
+    _check_labels(labels, len(dataset))
+
+    def fingerprint() -> str:
+        text = f"{dataset.fingerprint()} {labels.tolist()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    return replace(
+        dataset, labels=labels, classnames=classnames, fingerprint=fingerprint, parts=None, ids=None
+    )
+
+
+def _check_labels(labels: NDArray, images: int) -> None:
+    problem = f"expected a label per image, {images} of them, got {len(labels)}"
+    expect(len(labels) == images, "y", problem)
 
 
 def images_to_label(images: Any, argument: str = "images") -> ImageDataset:
