@@ -35,13 +35,11 @@ class ClassLabels(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Class names (N)."""
-        texts = self.classes.dtype.kind == "S"
-        labels = as_text("y", self.classes) if texts else self.classes
-        return tuple(str(label) for label in labels.tolist())
+        return tuple(str(label) for label in self.classes.tolist())
 
 
 def class_labels(y: Any) -> ClassLabels:
-    """Classes of labels (M,): texts, whole numbers or booleans.
+    """Classes of labels (M,): texts (also as bytes, in UTF-8), whole numbers or booleans.
 
     Raises
     ------
@@ -56,6 +54,8 @@ def class_labels(y: Any) -> ClassLabels:
     refuse_missing("y", missing(y).reshape(-1))
     if values.dtype == object and all(isinstance(value, Integral) for value in values):
         values = np.array(values.tolist())  # of pandas' Int64
+    if values.dtype.kind == "S":
+        values = as_text("y", values)
     try:
         check_classification_targets(values)
         classes, numbers = np.unique(values, return_inverse=True)

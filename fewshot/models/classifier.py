@@ -209,7 +209,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = self.fitted_.dim
             return
         for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
-            vars(self).pop(name, None)
+            if name in vars(self):
+                delattr(self, name)
 
     @property
     def error_(self) -> ErrorNote | None:

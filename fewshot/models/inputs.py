@@ -149,8 +149,9 @@ def _relabelled(
         text = f"{dataset.fingerprint()} {labels.tolist()}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    plain = dataset.take_rows(np.arange(len(dataset)))  # of no class with other arguments
     return replace(
-        dataset, labels=labels, classnames=classnames, fingerprint=fingerprint, parts=None, ids=None
+        plain, labels=labels, classnames=classnames, fingerprint=fingerprint, parts=None, ids=None
     )
 
 

@@ -244,3 +244,9 @@ def test_a_listed_data_set_stays(files):
     assert image_dataset(dataset) is dataset
     assert isinstance(dataset, ImageDataset)
     assert dataset.paths == tuple(map(str, map(Path, files)))
+    labels, names = np.array([1, 0]), ("a", "b")
+    other = image_dataset(dataset, "X", labels, names)
+    assert (other.labels.tolist(), other.classnames) == ([1, 0], names)
+    assert other.fingerprint() != image_dataset(dataset, "X", 1 - labels, names).fingerprint()
+    with pytest.raises(FewshotError, match="y: expected a label per image"):
+        image_dataset(dataset, "X", labels[:1], names)
