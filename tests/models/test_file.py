@@ -15,9 +15,9 @@ from safetensors.torch import save, save_file
 import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.models.card import model_card
+from fewshot.models.class_labels import labels_of_names
 from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY, read_model
 from fewshot.models.header import Header
-from fewshot.models.class_labels import labels_of_names
 from fewshot.models.parts import put_together, taken_apart
 
 
