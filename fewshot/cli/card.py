@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from fewshot.cli.arguments import Parser
-from fewshot.cli.predict_options import print_json
+from fewshot.cli.arguments import Parser, print_json
 from fewshot.exceptions import FewshotError
 
 

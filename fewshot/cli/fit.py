@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, print_json
 from fewshot.cli.predict_options import (
     SUPPORT,
     add_calibration,
@@ -16,7 +16,6 @@ from fewshot.cli.predict_options import (
     add_reading,
     add_unlabelled,
     in_options,
-    print_json,
     shared_options,
 )
 from fewshot.exceptions import FewshotError

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser, share_of
+from fewshot.cli.arguments import Parser, print_json, share_of
 from fewshot.cli.predict_options import (
     SUPPORT,
     add_calibration,
@@ -19,7 +20,6 @@ from fewshot.cli.predict_options import (
     in_options,
     integer,
     names_of,
-    print_json,
     shared_options,
 )
 from fewshot.exceptions import FewshotError
@@ -109,9 +109,20 @@ def _predict(arguments: argparse.Namespace) -> int:
         print_json({"fewshot": __version__, **forecasts.as_json(labels)})
     else:
         scores = [scores_text(forecasts.scores, terminal_width())] if arguments.scores else []
-        words = [forecasts.text(labels), *scores, *(["\n".join(written)] if written else [])]
-        print("\n\n".join(words))
+        written.append(f"Take this classifier away: {_fit_command(arguments)}")
+        print("\n\n".join([forecasts.text(labels), "\n".join(written), *scores]))
     return _checked(forecasts, limit)
+
+
+def _fit_command(arguments: argparse.Namespace) -> str:
+    """The command that fits what is recommended, on the same images."""
+    from fewshot.report.wording import plain
+
+    words = ["fewshot", "fit", str(arguments.support), "--output", "model.fewshot"]
+    default = _parser().get_default("backbone")
+    words += ["--backbone", arguments.backbone] * (arguments.backbone != default)
+    words += [] if arguments.head is None else ["--head", arguments.head]
+    return plain(shlex.join(words))
 
 
 def _targets(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
@@ -222,6 +233,7 @@ def _integers(option: str, text: str) -> list[int]:
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:
+    from fewshot.evaluation.forecasts import LABEL_COLUMNS
     from fewshot.report.text.csv_cells import write_csv
 
-    write_csv("--output", target, ["file", "label", "runner_up", "lead"], labels)
+    write_csv("--output", target, list(LABEL_COLUMNS), labels)

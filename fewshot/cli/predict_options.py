@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from fewshot.cli.arguments import reworded
@@ -130,13 +128,3 @@ def integer(option: str, text: str, of: str = "") -> int:
         kind = f"a number {of}" if of else "a positive integer"
         raise FewshotError(option, f"expected {kind}, got {text!r}")
     return int(text)
-
-
-def print_json(content: dict[str, Any]) -> None:
-    """Print JSON, with escapes where standard output has no such characters."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(content, indent=2, allow_nan=False)
-    print(text)
