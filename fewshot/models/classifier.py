@@ -382,7 +382,7 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
     """Parameters of an unfitted classifier with the backbone and the head of a model file."""
     name, note = header.head["name"], header.backbone
     head: str | Head = name
-    with suppress(FewshotError):  # parameters of another version
+    with suppress(FewshotError, TypeError, ValueError):  # of another version
         if ":" not in name and name in heads:  # no file makes a module be imported
             head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
