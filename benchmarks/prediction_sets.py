@@ -47,7 +47,7 @@ from fewshot.statistics import conformal_quantile
 from fewshot.tasks import to_review
 
 STRANGERS = 60
-QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
+QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 WIDTH = 0.3  # of the errors that are taken together, in standard deviations of the normal quantile
 
