@@ -24,6 +24,7 @@ def slow_quantile(scores, level):
 
 
 @given(SCORES, LEVELS)
+@settings(max_examples=50, deadline=None)
 def test_quantile_is_the_smallest_score_that_enough_others_do_not_exceed(scores, level):
     assert float(conformal_quantile(torch.tensor(scores), level)) == slow_quantile(scores, level)
 
@@ -80,6 +81,7 @@ def test_quantile_is_that_of_mapie():
 
 
 @given(SCORES, LEVELS)
+@settings(max_examples=50, deadline=None)
 def test_weighted_quantile_is_the_quantile_of_scores_that_are_repeated(scores, level):
     values, weights = torch.tensor(scores), torch.arange(1.0, len(scores) + 1)
     repeated = values.repeat_interleave(weights.int())
@@ -89,6 +91,7 @@ def test_weighted_quantile_is_the_quantile_of_scores_that_are_repeated(scores, l
 
 
 @given(SCORES)
+@settings(max_examples=50, deadline=None)
 def test_weighted_quantile_grows_with_the_level(scores):
     values = torch.tensor(scores)
     found = [
@@ -113,7 +116,7 @@ def test_scores_from_elsewhere_count_as_the_pseudo_count():
 
 
 @given(SCORES, st.lists(st.integers(-1, 10).map(float), min_size=1, max_size=5))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_tail_is_the_share_of_weight_as_large(scores, points):
     values, weights = torch.tensor(scores).double(), torch.arange(1.0, len(scores) + 1).double()
     slow = [float(weights[values >= point].sum() / weights.sum()) for point in points]

@@ -48,7 +48,7 @@ def fitted(support, error=None):
 
 
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0.05, 0.7))
-@settings(max_examples=30)
+@settings(max_examples=50, deadline=None)
 def test_sets_grow_with_the_level_and_have_the_label(nonconformity, error):
     sets = sets_of(nonconformity, error)
     probabilities = torch.rand(20, 5, generator=torch.Generator().manual_seed(0)).double()

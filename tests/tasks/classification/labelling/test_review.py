@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewshot.exceptions import FewshotError
@@ -18,6 +18,7 @@ def of(probabilities, budget):
 
 
 @given(SURE, BUDGETS)
+@settings(max_examples=50, deadline=None)
 def test_expected_errors_of_accepted_labels_are_within_the_budget(probabilities, budget):
     accepted = [
         p for p, look in zip(probabilities, of(probabilities, budget), strict=True) if not look
@@ -26,6 +27,7 @@ def test_expected_errors_of_accepted_labels_are_within_the_budget(probabilities,
 
 
 @given(SURE, BUDGETS)
+@settings(max_examples=50, deadline=None)
 def test_no_more_labels_could_be_accepted(probabilities, budget):
     look = of(probabilities, budget)
     accepted = [p for p, doubtful in zip(probabilities, look, strict=True) if not doubtful]
@@ -37,6 +39,7 @@ def test_no_more_labels_could_be_accepted(probabilities, budget):
 
 
 @given(SURE, BUDGETS, st.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None)
 def test_order_of_images_does_not_matter(probabilities, budget, random):
     order = list(range(len(probabilities)))
     random.shuffle(order)
@@ -46,6 +49,7 @@ def test_order_of_images_does_not_matter(probabilities, budget, random):
 
 
 @given(SURE)
+@settings(max_examples=50, deadline=None)
 def test_a_larger_budget_accepts_whatever_a_smaller_one_does(probabilities):
     accepted = [sum(not look for look in of(probabilities, b)) for b in (0.0, 0.02, 0.1, 0.5, 1.0)]
     assert accepted == sorted(accepted)
