@@ -78,7 +78,7 @@ def draw(
     if near:
         means = np.stack([features[members].mean(0) for members in rows])
         chosen = np.argsort(np.square(means - means[chosen[0]]).sum(1))[:ways]
-    images = [rng.permutation(rows[c]) for c in chosen]
+    images = [rng.permutation(rows[c]) for c in chosen.tolist()]
     asked = [members[shots : shots + queries] for members in images]
     rest = [rows[c] for c in sorted(set(range(len(rows))) - set(chosen.tolist()))]
     classes = rng.choice(len(rest), STRANGERS).tolist() if rest else []
