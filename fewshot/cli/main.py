@@ -24,6 +24,7 @@ SMALL = {
     "predict": "fewshot.cli.predict",
     "fit": "fewshot.cli.fit",
     "classify": "fewshot.cli.classify",
+    "export": "fewshot.cli.export",
     "oneclass": "fewshot.cli.oneclass",
     "segment": "fewshot.cli.segment",
     "calibrate": "fewshot.cli.calibrate",
@@ -53,6 +54,7 @@ Usage
   fewshot -m sweep=NAME                  a ready sweep: fewshot list sweeps
   fewshot -m tune=optuna ...             hyper-parameters, chosen on base classes
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
+  fewshot export MODEL --output FILE     a fitted classifier as ONNX
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
   fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own

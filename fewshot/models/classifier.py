@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from fewshot.models.labels import Labels
 from fewshot.models.taken import take
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL, labels_of
+
+if TYPE_CHECKING:
+    from fewshot.models.onnx.export import Exported
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -167,6 +170,28 @@ class Classifier(ClassifierMixin, BaseEstimator):
         from fewshot.models.saving import save_classifier
 
         save_classifier(self, path, with_weights)
+
+    def to_onnx(self, path: str | Path, input: str | None = None, check: Any = None) -> Exported:
+        """Write it as one ONNX file, checked against torch: see docs/onnx.md.
+
+        Parameters
+        ----------
+        path : path
+        input : {"image", "pixels", "features"}, optional
+            Images (B, H, W, 3) of any size, pixels (B, 3, S, S) after the transform, both uint8,
+            or features (B, D). None: images, or features for a classifier of features.
+        check : as for `predict_proba`, optional
+            What both are compared on; patterns at random by default.
+
+        Raises
+        ------
+        FewshotError
+            The extra ``onnx`` is not installed, a head or network that cannot be exported, or
+            results that differ; nothing is written then.
+        """
+        from fewshot.models.onnx.export import export
+
+        return export(self, path, input, check)
 
     def _features(self, X: Any) -> torch.Tensor:
         """Features (M, D) as the head takes them."""

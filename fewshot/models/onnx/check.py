@@ -1,0 +1,175 @@
+"""Whether an ONNX file gives what torch gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fewshot.backbones.transform import Transform
+from fewshot.download_errors import brief
+from fewshot.exceptions import FewshotError
+from fewshot.models.onnx.modules import OfFeatures, OfPixels, Outputs
+
+TOLERANCE = 1e-4  # of probabilities, and of scores as a share of the largest
+ROWS = 4  # made up where no images are named; also in a batch
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Largest differences between ONNX and torch.
+
+    Attributes
+    ----------
+    rows : int
+        Images or features that were compared.
+    probabilities : float
+    scores : float
+        As a share of the largest score.
+    """
+
+    rows: int
+    probabilities: float
+    scores: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch for both.
+
+    Attributes
+    ----------
+    torch : Tensor
+        Pixels (B, 3, S, S), uint8, or features (B, D).
+    onnx : ndarray
+        The same, or the images (B, H, W, 3) that the pixels come from.
+    """
+
+    torch: Tensor
+    onnx: NDArray
+
+
+def compare(path: Path, module: OfFeatures | OfPixels, batches: Iterator[Sample]) -> Comparison:
+    """Run both on samples, torch in float32 on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    module : OfFeatures or OfPixels
+    batches : iterator of Sample
+
+    Raises
+    ------
+    FewshotError
+        onnxruntime cannot run the file, differences above 1e-4, or other labels.
+    """
+    run = _session(path)
+    pairs = [(_in_torch(module, batch.torch), run(batch.onnx)) for batch in batches]
+    ours, theirs = (_joined(side) for side in zip(*pairs, strict=True))
+    return _judged(ours, theirs)
+
+
+def _session(path: Path) -> Callable[[NDArray], list[NDArray]]:
+    """A function that runs the ONNX file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is in the exception
+
+    def named(error: Exception) -> FewshotError:
+        return FewshotError("onnx", f"onnxruntime does not run the model: {brief(error)}")
+
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has a class for each of its codes
+        raise named(error) from error
+    name = session.get_inputs()[0].name
+
+    def run(inputs: NDArray) -> list[NDArray]:
+        try:
+            outputs: list[NDArray] = session.run(list(Outputs._fields), {name: inputs})
+        except Exception as error:
+            raise named(error) from error
+        return outputs
+
+    return run
+
+
+def image_samples(
+    transform: Transform, images: Iterator[Image.Image], pixels: bool
+) -> Iterator[Sample]:
+    """Images one by one, as they may have any size, and the last with its mirror image."""
+    image = None
+    for image in images:
+        yield _sample(transform, [image], pixels)
+    if image is not None:
+        mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        yield _sample(transform, [image, mirrored], pixels)
+
+
+def _sample(transform: Transform, images: Sequence[Image.Image], pixels: bool) -> Sample:
+    seen = torch.stack([transform.pixels(image) for image in images])
+    return Sample(seen, seen.numpy() if pixels else np.stack([np.array(i) for i in images]))
+
+
+def random_images(size: int, seed: int = 0) -> Iterator[Image.Image]:
+    """Smooth patterns with noise, of sizes around that of the network's square."""
+    generator = np.random.default_rng(seed)
+    for _ in range(ROWS):
+        shape = [max(1, int(size * factor)) for factor in generator.uniform(0.4, 2.2, 2)]
+        coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        smooth = Image.fromarray(coarse).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
+        noisy = np.asarray(smooth) + generator.normal(0, 12, (*shape, 3))
+        yield Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def random_features(dim: int, seed: int = 0) -> Iterator[Sample]:
+    """Directions at random, a batch and a single row."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(ROWS + 1, dim, generator=generator)
+    for part in rows.split(ROWS):
+        yield Sample(part, part.numpy())
+
+
+def _in_torch(module: OfFeatures | OfPixels, inputs: Tensor) -> list[NDArray]:
+    with torch.inference_mode():
+        return [output.numpy() for output in module(inputs)]
+
+
+def _joined(batches: Sequence[list[NDArray]]) -> list[NDArray]:
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+
+def _judged(ours: Sequence[NDArray], theirs: Sequence[NDArray]) -> Comparison:
+    """Compare outputs, in the order of `Outputs`."""
+    (probable, scores, _), (probable_there, scores_there, labels_there) = ours, theirs
+    size = max(float(np.abs(scores).max()), float(np.finfo(np.float32).tiny))
+    comparison = Comparison(
+        len(scores), _largest(probable - probable_there), _largest(scores - scores_there) / size
+    )
+    # Where two classes are equally probable, either is right.
+    chosen = np.take_along_axis(probable, labels_there[:, None], 1)[:, 0]
+    others = int((probable.max(1) - chosen > TOLERANCE).sum())
+    if max(comparison.probabilities, comparison.scores) <= TOLERANCE and others == 0:
+        return comparison
+    raise FewshotError(
+        "onnx",
+        f"the exported model differs from torch: by {comparison.probabilities:.2g} in "
+        f"probabilities, {comparison.scores:.2g} of the largest score, and {others} of "
+        f"{comparison.rows} labels; expected at most {TOLERANCE:g} and the same labels",
+        "Nothing was written.",
+    )
+
+
+def _largest(differences: NDArray) -> float:
+    """Infinite where a difference is no number."""
+    return float(np.nan_to_num(np.abs(differences), nan=np.inf).max())

@@ -1,0 +1,226 @@
+"""A fitted classifier as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from fewshot.datasets.files import load_files
+from fewshot.datasets.images import UnreadableImageError
+from fewshot.download_errors import brief
+from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.files import path_of, writing
+from fewshot.models.header import Header
+from fewshot.models.inputs import image_dataset
+from fewshot.models.onnx.packages import expect_packages
+
+if TYPE_CHECKING:
+    from fewshot.models.classifier import Classifier
+    from fewshot.models.onnx.check import Comparison, Sample
+    from fewshot.models.onnx.modules import OfFeatures, OfPixels
+
+INPUTS = ("image", "pixels", "features")
+ANOTHER = "Take another head, a linear one for instance."
+TOGETHER = frozenset({"queries", "query_prior"})  # uses of transductive heads
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file that was written.
+
+    Attributes
+    ----------
+    path : Path
+    input : {"image", "pixels", "features"}
+    comparison : Comparison
+        With torch.
+    """
+
+    path: Path
+    input: str
+    comparison: Comparison
+
+
+def export(
+    classifier: Classifier, path: str | Path, input: str | None = None, check: Any = None
+) -> Exported:
+    """Write transform, network, head and probabilities as one ONNX graph, checked against torch.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Fitted.
+    path : path
+    input : {"image", "pixels", "features"}, optional
+        What the graph takes: images (B, H, W, 3), uint8, of any size; pixels (B, 3, S, S), uint8,
+        after `Transform.pixels`; features (B, D), float32, before unit length. None: images, or
+        features for a classifier of features.
+    check : as for `Classifier.predict_proba`, optional
+        What torch and onnxruntime are compared on; patterns at random by default.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    FewshotError
+        A package of the extra ``onnx`` is missing, the head cannot be exported (transductive, or
+        of operations that ONNX lacks), the network cannot, or results differ by more than 1e-4.
+    """
+    expect_packages()
+    from fewshot.models.onnx.check import compare
+    from fewshot.models.onnx.writing import written
+
+    target = path_of("path", path)
+    kind = _input_of(classifier, input)
+    _check_head(classifier)
+    samples = _samples(classifier, kind, check)
+    module = _module(classifier, kind)
+    model = _model(classifier, module, kind)
+    for key, value in metadata(classifier.header_, kind).items():
+        model.metadata_props.add(key=key, value=value)
+    with writing("path", target), written(model, target) as partial:
+        comparison = compare(partial, module, samples)
+    return Exported(target, kind, comparison)
+
+
+def metadata(header: Header, kind: str) -> dict[str, str]:
+    """What an ONNX file says of itself: texts by name, JSON but for plain words."""
+    backbone = header.backbone
+    facts: dict[str, Any] = {
+        "classes": list(header.classes),
+        "input": kind,
+        "head": header.head["name"],
+        "normalize": header.normalize,
+        "predicted_error": None if header.error is None else asdict(header.error),
+        "versions": header.versions,
+        "created": header.created,
+        "name": header.name,
+    }
+    if backbone is not None:
+        facts |= {
+            "backbone": backbone.name,
+            "transform": backbone.transform,
+            "weights_sha256": backbone.weights.sha256,
+            "fitted_at_precision": backbone.precision,
+        }
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in facts.items()
+    }
+
+
+def _input_of(classifier: Classifier, kind: str | None) -> str:
+    network = classifier.network_
+    if kind is None:
+        return "features" if network is None else "image"
+    expect_choice("input", kind, INPUTS)
+    expect(
+        network is not None or kind == "features",
+        "input",
+        f"expected 'features', as the classifier was fitted on features, got {kind!r}",
+    )
+    return kind
+
+
+def _check_head(classifier: Classifier) -> None:
+    together = sorted(TOGETHER & classifier.fitted_.head.uses)
+    if together:
+        raise FewshotError(
+            "head",
+            f"{classifier.header_.head['name']} cannot be exported: it is transductive, the scores "
+            "of an image depend on the others that come with it",
+            ANOTHER,
+        )
+
+
+def _module(classifier: Classifier, kind: str) -> OfFeatures | OfPixels:
+    from fewshot.models.onnx.modules import OfFeatures, OfPixels
+
+    head = OfFeatures(classifier.fitted_, classifier.header_.normalize == "l2").eval()
+    if kind == "features" or classifier.network_ is None:
+        return head
+    backbone = classifier.network_.backbone
+    encode = backbone.load(torch.device("cpu"))
+    return OfPixels(backbone.transform, encode, head).eval()
+
+
+def _model(classifier: Classifier, module: OfFeatures | OfPixels, kind: str) -> Any:
+    """The graph from the input to the outputs."""
+    from fewshot.models.onnx.exporting import model_of, put_before
+    from fewshot.models.onnx.modules import Outputs
+    from fewshot.models.onnx.transform import PIXELS, transform_graph
+
+    name, square = "features", torch.ones(2, _dim(classifier))
+    network = classifier.network_
+    if kind != "features" and network is not None:
+        size = network.backbone.transform.size
+        name, square = PIXELS, torch.zeros((2, 3, size, size), dtype=torch.uint8)
+    try:
+        model = model_of(module, square, name, Outputs._fields)
+    except Exception as error:
+        raise _untraceable(classifier, kind, error) from error
+    if kind == "image" and network is not None:
+        put_before(model, transform_graph(network.backbone.transform))
+    return model
+
+
+def _untraceable(classifier: Classifier, kind: str, error: Exception) -> FewshotError:
+    """The error for operations that torch cannot trace or ONNX lacks, by head or network."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    reason = f"cannot be exported: {brief(cause)}"
+    if kind != "features":
+        try:
+            _model(classifier, _module(classifier, "features"), "features")
+        except FewshotError as of_head:
+            return of_head
+        assert classifier.network_ is not None
+        remedy = "Export the head alone, with input=features."
+        return FewshotError("backbone", f"{classifier.network_.name!r} {reason}", remedy)
+    return FewshotError("head", f"{classifier.header_.head['name']!r} {reason}", ANOTHER)
+
+
+def _dim(classifier: Classifier) -> int:
+    backbone = classifier.header_.backbone
+    return backbone.dim if backbone is not None else classifier.fitted_.strangers.means.shape[-1]
+
+
+def _samples(classifier: Classifier, kind: str, check: Any) -> Iterator[Sample]:
+    from fewshot.models.inputs import feature_tensor
+    from fewshot.models.onnx.check import (
+        Sample,
+        image_samples,
+        random_features,
+        random_images,
+    )
+
+    if kind == "features":
+        if check is None:
+            return random_features(_dim(classifier))
+        rows = feature_tensor(check).float()
+        return iter([Sample(rows, rows.numpy())])
+    assert classifier.network_ is not None
+    transform = classifier.network_.backbone.transform
+    images = random_images(transform.size) if check is None else _read(check)
+    return image_samples(transform, images, kind == "pixels")
+
+
+def _read(check: Any) -> Iterator[Image.Image]:
+    entries = list(check) if isinstance(check, Sequence) and not isinstance(check, str) else [check]
+    paths = entries and all(isinstance(entry, str | Path) for entry in entries)
+    dataset = load_files(entries, "check") if paths else image_dataset(entries, "check")
+    for row in range(len(dataset)):
+        try:
+            yield dataset.read(row)
+        except UnreadableImageError as error:
+            problem = f"cannot read image {dataset.paths[row]!r}: {error}"
+            raise FewshotError("check", problem, "Name others.") from error
