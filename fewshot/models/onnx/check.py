@@ -15,10 +15,13 @@ from torch import Tensor
 from fewshot.backbones.transform import Transform
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
-from fewshot.models.onnx.modules import OfFeatures, OfPixels, Outputs
+from fewshot.models.onnx.modules import Outputs
 
 TOLERANCE = 1e-4  # of probabilities, and of scores as a share of the largest
 ROWS = 4  # made up where no images are named; also in a batch
+
+
+Reference = Callable[[Tensor], Sequence[NDArray]]
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,15 @@ class Sample:
     onnx: NDArray
 
 
-def compare(path: Path, module: OfFeatures | OfPixels, batches: Iterator[Sample]) -> Comparison:
-    """Run both on samples, torch in float32 on the CPU.
+def compare(path: Path, reference: Reference, batches: Iterator[Sample]) -> Comparison:
+    """Run both on samples.
 
     Parameters
     ----------
     path : Path
         The ONNX file.
-    module : OfFeatures or OfPixels
+    reference : callable
+        Inputs to probabilities (B, N), scores (B, N) and labels (B,), by torch.
     batches : iterator of Sample
 
     Raises
@@ -71,7 +75,7 @@ def compare(path: Path, module: OfFeatures | OfPixels, batches: Iterator[Sample]
         onnxruntime cannot run the file, differences above 1e-4, or other labels.
     """
     run = _session(path)
-    pairs = [(_in_torch(module, batch.torch), run(batch.onnx)) for batch in batches]
+    pairs = [(reference(batch.torch), run(batch.onnx)) for batch in batches]
     ours, theirs = (_joined(side) for side in zip(*pairs, strict=True))
     return _judged(ours, theirs)
 
@@ -140,12 +144,7 @@ def random_features(dim: int, seed: int = 0) -> Iterator[Sample]:
         yield Sample(part, part.numpy())
 
 
-def _in_torch(module: OfFeatures | OfPixels, inputs: Tensor) -> list[NDArray]:
-    with torch.inference_mode():
-        return [output.numpy() for output in module(inputs)]
-
-
-def _joined(batches: Sequence[list[NDArray]]) -> list[NDArray]:
+def _joined(batches: Sequence[Sequence[NDArray]]) -> list[NDArray]:
     return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 

@@ -9,21 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from fewshot.datasets.files import load_files
 from fewshot.datasets.images import UnreadableImageError
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
-from fewshot.files import path_of, writing
+from fewshot.features.ranges import unit_length
+from fewshot.files import file_to_write, writing
 from fewshot.models.header import Header
 from fewshot.models.inputs import image_dataset
 from fewshot.models.onnx.packages import expect_packages
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from fewshot.backbones.base import Encode
     from fewshot.models.classifier import Classifier
-    from fewshot.models.onnx.check import Comparison, Sample
-    from fewshot.models.onnx.modules import OfFeatures, OfPixels
+    from fewshot.models.onnx.check import Comparison, Reference, Sample
 
 INPUTS = ("image", "pixels", "features")
 ANOTHER = "Take another head, a linear one for instance."
@@ -78,16 +83,18 @@ def export(
     from fewshot.models.onnx.check import compare
     from fewshot.models.onnx.writing import written
 
-    target = path_of("path", path)
+    target = file_to_write("path", path, example="model.onnx")
     kind = _input_of(classifier, input)
     _check_head(classifier)
     samples = _samples(classifier, kind, check)
-    module = _module(classifier, kind)
-    model = _model(classifier, module, kind)
+    encode = None
+    if kind != "features" and classifier.network_ is not None:
+        encode = classifier.network_.backbone.load(torch.device("cpu"))
+    model = _model(classifier, encode, kind)
     for key, value in metadata(classifier.header_, kind).items():
         model.metadata_props.add(key=key, value=value)
     with writing("path", target), written(model, target) as partial:
-        comparison = compare(partial, module, samples)
+        comparison = compare(partial, _in_torch(classifier, encode), samples)
     return Exported(target, kind, comparison)
 
 
@@ -141,34 +148,41 @@ def _check_head(classifier: Classifier) -> None:
         )
 
 
-def _module(classifier: Classifier, kind: str) -> OfFeatures | OfPixels:
-    from fewshot.models.onnx.modules import OfFeatures, OfPixels
+def _in_torch(classifier: Classifier, encode: Encode | None) -> Reference:
+    """What the classifier itself says, in float32 on the CPU, whatever precision it had."""
+    fitted, network = classifier.fitted_, classifier.network_
 
-    head = OfFeatures(classifier.fitted_, classifier.header_.normalize == "l2").eval()
-    if kind == "features" or classifier.network_ is None:
-        return head
-    backbone = classifier.network_.backbone
-    encode = backbone.load(torch.device("cpu"))
-    return OfPixels(backbone.transform, encode, head).eval()
+    def run(inputs: Tensor) -> list[NDArray]:
+        if encode is not None and network is not None:
+            inputs = encode(network.backbone.transform.normalise(inputs)).float()
+        with torch.inference_mode():
+            rows = unit_length(inputs) if classifier.header_.normalize == "l2" else inputs
+            probabilities = fitted.predict_proba(rows)
+            outputs = (probabilities, fitted.scores(rows), probabilities.argmax(-1))
+        return [output.numpy() for output in outputs]
+
+    return run
 
 
-def _model(classifier: Classifier, module: OfFeatures | OfPixels, kind: str) -> Any:
+def _model(classifier: Classifier, encode: Encode | None, kind: str) -> ModelProto:
     """The graph from the input to the outputs."""
     from fewshot.models.onnx.exporting import model_of, put_before
-    from fewshot.models.onnx.modules import Outputs
+    from fewshot.models.onnx.modules import OfFeatures, OfPixels, Outputs
     from fewshot.models.onnx.transform import PIXELS, transform_graph
 
-    name, square = "features", torch.ones(2, _dim(classifier))
+    head = OfFeatures(classifier.fitted_, classifier.header_.normalize == "l2").eval()
     network = classifier.network_
-    if kind != "features" and network is not None:
-        size = network.backbone.transform.size
-        name, square = PIXELS, torch.zeros((2, 3, size, size), dtype=torch.uint8)
     try:
-        model = model_of(module, square, name, Outputs._fields)
+        if encode is None or network is None:
+            return model_of(head, torch.ones(2, _dim(classifier)), kind, Outputs._fields)
+        transform = network.backbone.transform
+        squares = torch.zeros((2, 3, transform.size, transform.size), dtype=torch.uint8)
+        module = OfPixels(transform, encode, head).eval()
+        model = model_of(module, squares, PIXELS, Outputs._fields)
     except Exception as error:
         raise _untraceable(classifier, kind, error) from error
-    if kind == "image" and network is not None:
-        put_before(model, transform_graph(network.backbone.transform))
+    if kind == "image":
+        put_before(model, transform_graph(transform))
     return model
 
 
@@ -180,7 +194,7 @@ def _untraceable(classifier: Classifier, kind: str, error: Exception) -> Fewshot
     reason = f"cannot be exported: {brief(cause)}"
     if kind != "features":
         try:
-            _model(classifier, _module(classifier, "features"), "features")
+            _model(classifier, None, "features")
         except FewshotError as of_head:
             return of_head
         assert classifier.network_ is not None

@@ -139,6 +139,10 @@ class Value:
         """This where the condition holds, else the other."""
         return self.graph.node("Where", condition, self, self._like(other), dtype=self.dtype)
 
+    def shape(self) -> Value:
+        """Lengths of the axes, int64."""
+        return self.graph.node("Shape", self, dtype=np.int64)
+
     def at(self, index: int | Value, axis: int = 0) -> Value:
         """Entries of an axis; the axis is gone for an int."""
         place = index if isinstance(index, Value) else self.graph.constant(index, np.int64)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fewshot.backbones.base import Encode, FrozenNetwork
 from fewshot.backbones.transform import Transform
 from fewshot.heads.base import Query
+from fewshot.models.onnx.heads import exportable
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 
 
@@ -42,15 +43,16 @@ class OfFeatures(nn.Module):
 
     def __init__(self, fitted: FittedClassifier, unit: bool) -> None:
         super().__init__()
-        self.fitted, self.unit = fitted, unit
+        self.head, self.probabilities = exportable(fitted.head), fitted.probabilities
+        self.unit = unit
 
     def forward(self, features: Tensor) -> Outputs:
         """Neither checks nor errors: a graph has none."""
         rows = scaled(features.float()) if self.unit else features.float()
         # Not len(rows), which would make the number of rows of the example a constant.
         mask = torch.ones((1, rows.shape[0]), dtype=torch.bool, device=rows.device)
-        scores = self.fitted.head.scores(Query(rows[None], mask))[0]
-        probabilities = self.fitted.probabilities.of(scores)
+        scores = self.head.scores(Query(rows[None], mask))[0]
+        probabilities = self.probabilities.of(scores)
         return Outputs(probabilities.float(), scores.float(), probabilities.argmax(-1))
 
 

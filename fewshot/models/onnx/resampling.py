@@ -22,6 +22,7 @@ from functools import cache, cached_property
 import numpy as np
 from PIL import Image
 
+from fewshot.backbones.transform import LARGEST
 from fewshot.models.onnx.graph import Graph, Value, integers
 
 BITS = 22  # of weights, after the point
@@ -172,9 +173,15 @@ def columns_first(rows: Axis, columns: Axis) -> Value:
 
     Pillow 13 weighs the pixels that are saved; older ones do it for very long strips alone.
     """
-    saved = rows.length - rows.resized
+    # Of images that would be too large, the transform asks Pillow for the window alone.
+    large = rows.resized * columns.resized > LARGEST
+    tall, wide = (
+        axis.places.shape().at(0).minimum(axis.resized).where(large, axis.resized)
+        for axis in (rows, columns)
+    )
+    saved = rows.length - tall
     if pillow_weighs_orders():
-        return (saved > 0) & (saved > (columns.length - columns.resized) * 2)
+        return (saved > 0) & (saved > (columns.length - wide) * 2)
     return (saved > 0) & (rows.length > columns.length * 100)
 
 

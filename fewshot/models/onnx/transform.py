@@ -29,7 +29,7 @@ def transform_graph(transform: Transform) -> GraphProto:
     """
     graph, size = Graph(PREFIX), transform.size
     image = graph.value(IMAGE, np.uint8)
-    shape = graph.node("Shape", image, dtype=np.int64)
+    shape = image.shape()
     height, width = shape.at(1), shape.at(2)
     tall, wide = _resized(transform, height, width)
     rows, inside_rows = _window(graph, height, tall, size)
