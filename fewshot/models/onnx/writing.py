@@ -15,6 +15,7 @@ from fewshot.files import new_folder
 
 # Bytes of weights from which on they are in a file of their own, as protobuf ends at 2 GiB.
 LARGEST = 2**31 - 2**24
+SMALLEST = 1024  # bytes of a tensor that is put there
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def _save(model: ModelProto, path: Path) -> None:
     if large:
         onnx.save_model(
             model, path, save_as_external_data=True, all_tensors_to_one_file=True,
-            location=f"{path.name}.data", size_threshold=1024,
+            location=f"{path.name}.data", size_threshold=SMALLEST,
         )  # fmt: skip
     else:
         onnx.save_model(model, path)
