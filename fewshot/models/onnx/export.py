@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from fewshot.datasets.files import load_files
-from fewshot.datasets.images import UnreadableImageError
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.ranges import unit_length
 from fewshot.files import file_to_write, writing
 from fewshot.models.header import Header
-from fewshot.models.inputs import image_dataset
 from fewshot.models.onnx.packages import expect_packages
 
 if TYPE_CHECKING:
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 
     from fewshot.backbones.base import Encode
     from fewshot.models.classifier import Classifier
-    from fewshot.models.onnx.check import Comparison, Reference, Sample
+    from fewshot.models.onnx.check import Comparison, Reference
 
 INPUTS = ("image", "pixels", "features")
 ANOTHER = "Take another head, a linear one for instance."
@@ -81,12 +76,13 @@ def export(
     """
     expect_packages()
     from fewshot.models.onnx.check import compare
+    from fewshot.models.onnx.samples import samples_of
     from fewshot.models.onnx.writing import written
 
     target = file_to_write("path", path, example="model.onnx")
     kind = _input_of(classifier, input)
     _check_head(classifier)
-    samples = _samples(classifier, kind, check)
+    samples = samples_of(classifier, kind, check)
     encode = None
     if kind != "features" and classifier.network_ is not None:
         encode = classifier.network_.backbone.load(torch.device("cpu"))
@@ -174,7 +170,7 @@ def _model(classifier: Classifier, encode: Encode | None, kind: str) -> ModelPro
     network = classifier.network_
     try:
         if encode is None or network is None:
-            return model_of(head, torch.ones(2, _dim(classifier)), kind, Outputs._fields)
+            return model_of(head, torch.ones(2, classifier.fitted_.dim), kind, Outputs._fields)
         transform = network.backbone.transform
         squares = torch.zeros((2, 3, transform.size, transform.size), dtype=torch.uint8)
         module = OfPixels(transform, encode, head).eval()
@@ -201,40 +197,3 @@ def _untraceable(classifier: Classifier, kind: str, error: Exception) -> Fewshot
         remedy = "Export the head alone, with input=features."
         return FewshotError("backbone", f"{classifier.network_.name!r} {reason}", remedy)
     return FewshotError("head", f"{classifier.header_.head['name']!r} {reason}", ANOTHER)
-
-
-def _dim(classifier: Classifier) -> int:
-    backbone = classifier.header_.backbone
-    return backbone.dim if backbone is not None else classifier.fitted_.strangers.means.shape[-1]
-
-
-def _samples(classifier: Classifier, kind: str, check: Any) -> Iterator[Sample]:
-    from fewshot.models.inputs import feature_tensor
-    from fewshot.models.onnx.check import (
-        Sample,
-        image_samples,
-        random_features,
-        random_images,
-    )
-
-    if kind == "features":
-        if check is None:
-            return random_features(_dim(classifier))
-        rows = feature_tensor(check).float()
-        return iter([Sample(rows, rows.numpy())])
-    assert classifier.network_ is not None
-    transform = classifier.network_.backbone.transform
-    images = random_images(transform.size) if check is None else _read(check)
-    return image_samples(transform, images, kind == "pixels")
-
-
-def _read(check: Any) -> Iterator[Image.Image]:
-    entries = list(check) if isinstance(check, Sequence) and not isinstance(check, str) else [check]
-    paths = entries and all(isinstance(entry, str | Path) for entry in entries)
-    dataset = load_files(entries, "check") if paths else image_dataset(entries, "check")
-    for row in range(len(dataset)):
-        try:
-            yield dataset.read(row)
-        except UnreadableImageError as error:
-            problem = f"cannot read image {dataset.paths[row]!r}: {error}"
-            raise FewshotError("check", problem, "Name others.") from error
