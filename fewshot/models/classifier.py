@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
 from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
+
+if TYPE_CHECKING:
+    from fewshot.models.onnx.export import Exported
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -309,6 +312,28 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
         check_is_fitted(self)
         save_classifier(self, path, with_weights)
+
+    def to_onnx(self, path: str | Path, input: str | None = None, check: Any = None) -> Exported:
+        """Write it as one ONNX file, checked against torch: see docs/onnx.md.
+
+        Parameters
+        ----------
+        path : path
+        input : {"image", "pixels", "features"}, optional
+            Images (B, H, W, 3) of any size, pixels (B, 3, S, S) after the transform, both uint8,
+            or features (B, D). None: images, or features for a classifier of features.
+        check : as for `predict_proba`, optional
+            What both are compared on; patterns at random by default.
+
+        Raises
+        ------
+        FewshotError
+            The extra ``onnx`` is not installed, a head or network that cannot be exported, or
+            results that differ; nothing is written then.
+        """
+        from fewshot.models.onnx.export import export
+
+        return export(self, path, input, check)
 
     def _features(self, X: Any) -> torch.Tensor:
         """Features (M, D) as the head takes them."""
