@@ -25,6 +25,11 @@ class ModelFile(NamedTuple):
     tensors: dict[str, Tensor]
 
 
+def damaged(argument: str, path: Path, what: str) -> FewshotError:
+    """The error for a model file whose content does not hold together."""
+    return FewshotError(argument, f"the model file {path} is damaged: {what}")
+
+
 def write_model(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
     """Write a model file, whole or not at all."""
     from safetensors.torch import save_file

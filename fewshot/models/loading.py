@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +16,18 @@ from fewshot.models.header import BackboneNote
 from fewshot.models.parts import PARTS, put_together
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 
+if TYPE_CHECKING:
+    from fewshot.models.segmentation.segmenter import Segmenter
+
 
 def load(
-    path: str | Path, *, device: str = "auto", weights: str | Path | None = None
-) -> Classifier:
+    path: str | Path,
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    backbone: str | None = None,
+    head: Any = None,
+) -> Classifier | Segmenter:
     """Read a model file; its network is loaded when the first image is classified.
 
     Parameters
@@ -34,6 +43,10 @@ def load(
         No such file, another kind of file, torn, or written by a later version.
     """
     content = read_model(path_of("path", path), "path")
+    if content.header.task == "segmentation":
+        from fewshot.models.segmentation.loading import segmenter_of
+
+        return segmenter_of(content, path_of("path", path), device, weights, backbone, head)
     header, classifier = content.header, Classifier(device=device, weights=weights)
     classifier.header_, classifier.classes_ = header, np.array(header.classes)
     classifier.fitted_ = _fitted(content)

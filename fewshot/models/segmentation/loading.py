@@ -1,0 +1,135 @@
+"""A segmentation model from the content of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fewshot.backbones import load_backbone
+from fewshot.backbones.base import Folders
+from fewshot.evaluation.named import named_head
+from fewshot.exceptions import FewshotError, expect
+from fewshot.hardware import device_named
+from fewshot.models.file import ModelFile, damaged
+from fewshot.models.header import BackboneNote, Header
+from fewshot.models.segmentation.note import DenseNote, dense_note
+from fewshot.models.segmentation.saving import PREFIX
+from fewshot.models.segmentation.segmenter import Segmenter
+from fewshot.paths import places_of_environment
+from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
+from fewshot.tasks.segmentation.heads import heads
+from fewshot.tasks.segmentation.heads.base import DenseHead
+from fewshot.tasks.segmentation.heads.state import (
+    LINEAR,
+    HeadState,
+    class_of,
+    on_device,
+    restored,
+    target_of,
+)
+
+
+def segmenter_of(
+    content: ModelFile,
+    path: Path,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    backbone: str | None = None,
+    head: str | DenseHead | None = None,
+) -> Segmenter:
+    """The model of a file; its network is loaded when the first image is segmented.
+
+    Parameters
+    ----------
+    content : ModelFile
+    path : Path
+        The file.
+    device, weights, backbone, head
+        See `fewshot.load`.
+
+    Raises
+    ------
+    FewshotError
+        The content does not hold together; another backbone or head than those of the model.
+    """
+    header, tensors = content
+    chosen, network = device_named(device), header.backbone
+    try:
+        note = dense_note(header)
+        if network is None:
+            raise ValueError("it names no backbone")
+        fitted = _head(header, note, network.dim, tensors, head)
+    except ValueError as error:
+        if isinstance(error, FewshotError):
+            raise
+        raise damaged("path", path, str(error)) from None
+    prediction = note.prediction
+    return Segmenter(
+        on_device(fitted, chosen),
+        header,
+        note,
+        partial(_features, network, note, chosen, weights, backbone),
+        (lambda: None) if prediction is None else prediction.prediction,
+    )
+
+
+def _head(
+    header: Header,
+    note: DenseNote,
+    dim: int,
+    tensors: Mapping[str, Tensor],
+    named: str | DenseHead | None,
+) -> DenseHead:
+    """The fitted head; of classes of one's own that is the caller's to name."""
+    entry, kind = header.head, None
+    name, form, target = entry["name"], entry.get("form", LINEAR), entry.get("target", "")
+    if named is not None:
+        called, made = named_head(named, heads)
+        expect(
+            called in (note.requested, name),
+            "head",
+            f"expected {note.requested!r}, which the model has, got {called!r}",
+        )
+        kind = type(made) if target_of(made) == target else None
+    if form != LINEAR and kind is None:
+        kind = class_of(name, target)
+        if kind is None:
+            raise FewshotError(
+                "head",
+                f"the model has the head {name!r}, which no installed package registers, and a "
+                "file does not make code run",
+                f"Install its package; or, where you trust it, load with head={target!r}.",
+            )
+    learnt = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
+    state = HeadState(form, note.state, learnt)
+    classes = len(header.classes)
+    return restored(kind if form != LINEAR else None, entry["parameters"], state, classes, dim)
+
+
+def _features(
+    network: BackboneNote,
+    note: DenseNote,
+    device: torch.device,
+    weights: str | Path | None,
+    named: str | None,
+) -> DenseFeatures:
+    """Dense features of the network that the head was fitted on.
+
+    Raises
+    ------
+    FewshotError
+        Its weights cannot be had, or they are others.
+    """
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    backbone = load_backbone(network.settings, Folders(places.weights, places.digests))
+    expect(
+        backbone.weights_digest == network.weights.sha256,
+        "weights",
+        f"the weights of {network.name!r} here are others than those that the model was fitted on",
+    )
+    layers = note.layers if isinstance(note.layers, str) else list(note.layers)
+    return DenseFeatures(backbone, note.size, note.stride, layers, device)
