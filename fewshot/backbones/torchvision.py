@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fewshot.backbones.base import (
     Backbone,
@@ -17,7 +17,7 @@ from fewshot.backbones.base import (
     Layers,
     run_frozen,
 )
-from fewshot.backbones.checkpoints import read_state_dict, unfit
+from fewshot.backbones.checkpoints import only_tensors, read_state_dict, unfit
 from fewshot.backbones.dense import check_layers, intermediate_maps
 from fewshot.backbones.stages import stage_maps
 from fewshot.backbones.transform import Transform
@@ -70,6 +70,7 @@ class TorchvisionBackbone(Backbone):
         self.folders = folders or Folders(Path())
         self.feature, self.weights, self.sha256 = feature, weights, sha256
         self.url: str = entry.url
+        self.weights_source = self.url
         preset = entry.transforms()
         crop = preset.crop_size[0]
         self.transform = Transform(
@@ -92,6 +93,10 @@ class TorchvisionBackbone(Backbone):
         path = path or local_weights(self.model, self.weights, folder)
         path = path or self._download()
         return checked(path, self.sha256 or self._digits(path), self.folders.cache)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Those of the checkpoint."""
+        return only_tensors(read_state_dict(self.model, self.weights_file()))
 
     def load(self, device: torch.device) -> Encode:
         """The network with an identity in place of its last linear layer."""

@@ -87,6 +87,11 @@ def checked(path: Path, sha256: str | None, cache: Path | None, remedy: str = ""
     return path
 
 
+def hub_page(repository: str) -> str:
+    """Address of a repository of the hub; empty for none."""
+    return f"https://huggingface.co/{repository}" if repository else ""
+
+
 class OutOfReachError(FewshotError):
     """Weights that are neither on this machine nor can be downloaded; `failure` says why."""
 

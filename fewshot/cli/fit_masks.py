@@ -1,4 +1,4 @@
-"""``fewshot fit --task segmentation``: a segmentation model of a few annotated images, as a file."""
+"""``fewshot fit --task segmentation``: a model of a few annotated images, as a file."""
 
 from __future__ import annotations
 
@@ -96,17 +96,10 @@ def _fit(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     if arguments.json:
         print(json.dumps(_as_json(segmenter, target), indent=2, ensure_ascii=False))
     else:
-        print(f"{_in_words(segmenter)}\n\nModel: {target}")
+        from fewshot.report.text.segmented import model_text
+
+        print(f"{model_text(segmenter)}\n\nModel: {target}")
     return 0
-
-
-def _in_words(segmenter: Segmenter) -> str:
-    """What the head was fitted on, and what is predicted of it."""
-    from fewshot.report.text.segmented import model_text
-
-    return model_text(
-        segmenter.summary, segmenter.predicted, segmenter.classnames, segmenter.header_.images
-    )
 
 
 def _as_json(segmenter: Segmenter, target: Path) -> dict[str, object]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from fewshot.heads.base import Head, LinearForm, LinearHead, Support
+
+CONTIGUOUS = torch.contiguous_format
 
 
 class FittedLinear(LinearHead):
@@ -33,4 +36,7 @@ class FittedLinear(LinearHead):
 def portable(head: Head) -> Head:
     """A fitted head as weights and biases where its scores are linear; else the head itself."""
     form = head.linear()
-    return head if form is None else FittedLinear(form.weights, form.biases)
+    if form is None:
+        return head
+    # Copies in one piece: products of matrices round by how these lie in memory.
+    return FittedLinear(*(t.clone(memory_format=CONTIGUOUS) for t in (form.weights, form.biases)))

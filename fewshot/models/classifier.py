@@ -154,6 +154,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
         rows = labels_of(self.fitted_, features, files, budget=budget, level=level)
         return Labels(rows, failures, self.fitted_.classnames, budget, level, self.header_.name)
 
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown."""
+        return self.header_.card
+
     def save(self, path: str | Path, with_weights: bool = False) -> None:
         """Write it as one file: see docs/models.md.
 

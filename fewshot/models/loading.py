@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from fewshot.evaluation.networks import Network, network_named
+from fewshot.evaluation.networks import Network
+from fewshot.exceptions import FewshotError
+from fewshot.features.extraction.settings import Extraction
 from fewshot.files import path_of
-from fewshot.heads.fitted_linear import FittedLinear
+from fewshot.hardware import computes_in_bfloat16, device_named
+from fewshot.heads.base import Head
 from fewshot.models.classifier import Classifier
-from fewshot.models.file import ModelFile, read_model
-from fewshot.models.header import BackboneNote
-from fewshot.models.parts import PARTS, put_together
+from fewshot.models.file import ModelFile, damaged, read_model
+from fewshot.models.header import BackboneNote, Header
+from fewshot.models.heads import fitted_head, head_tensors
+from fewshot.models.parts import parts_of, put_together
+from fewshot.models.referenced import OURS, ReferencedBackbone, transform_of
+from fewshot.models.saving import part_tensors
+from fewshot.paths import places_of_environment
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
+from fewshot.tasks.classification.labelling.labels import labels_of
 
 if TYPE_CHECKING:
     from fewshot.models.segmentation.segmenter import Segmenter
+    from fewshot.tasks.segmentation.heads.base import DenseHead
+
+TASK, MASKS = "classification", "segmentation"
 
 
 def load(
@@ -26,45 +41,144 @@ def load(
     device: str = "auto",
     weights: str | Path | None = None,
     backbone: str | None = None,
-    head: Any = None,
+    head: str | Head | DenseHead | None = None,
 ) -> Classifier | Segmenter:
-    """Read a model file; its network is loaded when the first image is classified.
+    """Read a model file; its network is loaded when the first image is classified or segmented.
+
+    No code is run because a file says so. Networks and heads of your own are named again.
 
     Parameters
     ----------
     path : path
     device : str
     weights : str or Path, optional
-        Where weights are looked for first.
+        Folder where weights are looked for first.
+    backbone : str, optional
+        The backbone that the model was fitted on, where that is code of your own
+        (``callable:MODULE:FUNCTION``, ``MODULE:FUNCTION``) or a file (``resnet12:FILE``).
+    head : str, Head or DenseHead, optional
+        The head, where that is a class of your own.
+
+    Returns
+    -------
+    Classifier, or Segmenter of a model for segmentation
 
     Raises
     ------
     FewshotError
-        No such file, another kind of file, torn, or written by a later version.
+        No such file, another kind of file, torn, of another task or written by a later version;
+        another backbone or head than those of the model.
     """
-    content = read_model(path_of("path", path), "path")
-    if content.header.task == "segmentation":
+    place = path_of("path", path)
+    content = read_model(place, "path")
+    header = content.header
+    if header.task == MASKS:
         from fewshot.models.segmentation.loading import segmenter_of
 
-        return segmenter_of(content, path_of("path", path), device, weights, backbone, head)
-    header, classifier = content.header, Classifier(device=device, weights=weights)
-    classifier.header_, classifier.classes_ = header, np.array(header.classes)
-    classifier.fitted_ = _fitted(content)
-    classifier.network_ = _network(header.backbone, device, weights)
+        return segmenter_of(content, place, device, weights, backbone, head)  # type: ignore[arg-type]
+    if header.task != TASK:
+        problem = f"expected a model for {TASK}, got one for {header.task}: {place}"
+        raise FewshotError("path", problem)
+    classifier = Classifier(device=device, weights=weights)
+    with _holding_together(place):
+        classifier.fitted_ = _fitted(content, head)  # type: ignore[arg-type]
+        classifier.classes_ = labels_from(header)
+        if header.backbone is not None and header.backbone.settings["kind"] in OURS:
+            transform_of(header.backbone.transform)
+    classifier.header_ = header
+    classifier.network_ = _network(header.backbone, place, device, weights, backbone)
     return classifier
 
 
-def _fitted(content: ModelFile) -> FittedClassifier:
+def load_classifier(path: str | Path, **options: Any) -> Classifier:
+    """The same of a model for classification alone.
+
+    Raises
+    ------
+    FewshotError
+        It is for another task; see `load`.
+    """
+    model = load(path, **options)
+    if isinstance(model, Classifier):
+        return model
+    raise FewshotError(
+        "path",
+        f"expected a model for {TASK}, got one for {MASKS}: {path}",
+        f"Masks of images: fewshot segment {path} IMAGES --out FOLDER.",
+    )
+
+
+def labels_from(header: Header) -> NDArray:
+    """The labels (N,) of a header, of the type that they had."""
+    if header.label_type == "bool":
+        return np.array([name == "True" for name in header.classes])
+    return np.array(header.classes).astype(header.label_type)
+
+
+@contextmanager
+def _holding_together(path: Path) -> Iterator[None]:
+    """Raise FewshotError where numbers of a file do not fit each other."""
+    try:
+        yield
+    except FewshotError as error:
+        if error.argument == "head":
+            raise
+        raise damaged("path", path, str(error)) from error
+    except KeyError as error:
+        raise damaged("path", path, f"it lacks {error}") from error
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise damaged("path", path, reason) from error
+
+
+def _fitted(content: ModelFile, named: str | Head | None) -> FittedClassifier:
     header, tensors = content
+    head, support = fitted_head(header, tensors, named)
     parts = {
-        name: put_together(kind, name, header.values[name], tensors) for name, kind in PARTS.items()
+        name: put_together(kind, name, header.values[name], tensors)
+        for name, kind in parts_of().items()
     }
-    head = FittedLinear(tensors["head.weights"], tensors["head.biases"])
-    return FittedClassifier(header.classes, head, **parts)
+    fitted = FittedClassifier(header.classes, head, support=support, **parts)
+    surplus = sorted(tensors.keys() - head_tensors(fitted).keys() - part_tensors(fitted).keys())
+    if surplus:
+        raise ValueError(f"it has a tensor too many, {surplus[0]!r}")
+    _try_out(fitted, header)
+    return fitted
 
 
-def _network(note: BackboneNote | None, device: str, weights: str | Path | None) -> Network | None:
+def _try_out(fitted: FittedClassifier, header: Header) -> None:
+    """Raise unless features can be labelled, as where shapes of tensors do not fit each other."""
+    form = fitted.head.linear()
+    shots = form.weights if fitted.support is None and form is not None else None
+    features = shots[0, :1] if shots is not None else fitted.support.features[0, 0, :1]  # type: ignore[union-attr]
+    with torch.inference_mode():
+        probabilities = fitted.predict_proba(features)
+        labels_of(fitted, features, ["an image"])
+    shape = (1, len(header.classes))
+    if tuple(probabilities.shape) != shape or not bool(probabilities.isfinite().all()):
+        raise ValueError("its probabilities are not finite")
+
+
+def _network(
+    note: BackboneNote | None,
+    model: Path,
+    device: str,
+    weights: str | Path | None,
+    named: str | None,
+) -> Network | None:
     if note is None:
+        if named is not None:
+            raise FewshotError("backbone", f"expected none for a model of features, got {named!r}")
         return None
-    network = network_named(note.name, device=device, weights=weights)
-    return network.at(note.precision)
+    places = places_of_environment(weights=None if weights is None else str(weights))
+    backbone = ReferencedBackbone(note, places, model, named)
+    extraction = Extraction(device_named(device))
+    network = Network(note.name, note.settings, backbone, extraction, places.banks)
+    return network.at(precision_on(extraction.device, note.precision))
+
+
+def precision_on(device: torch.device, recorded: str) -> str:
+    """The precision of the model where a device computes in it, else float32."""
+    if recorded == "bfloat16":
+        return recorded if computes_in_bfloat16(device) else "float32"
+    return "float32" if recorded == "float16" and device.type == "cpu" else recorded

@@ -12,10 +12,10 @@ from fewshot.evaluation.inputs import BACKBONE
 from fewshot.evaluation.mask_source import ESTIMATOR, HEAD, dense_head, folders_of, mask_source
 from fewshot.evaluation.named import registered_name
 from fewshot.exceptions import FewshotError
-from fewshot.models.header import BackboneNote, Header, WeightsNote
+from fewshot.models.header import Header
 from fewshot.models.segmentation.note import DenseNote
 from fewshot.models.segmentation.segmenter import Segmenter
-from fewshot.models.taken import versions
+from fewshot.models.taken import backbone_note, versions
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 from fewshot.tasks.segmentation.estimators.leave_out import LeaveOneImageOut
@@ -144,6 +144,7 @@ def _predicted(fits: DrawFit, level: float) -> SegmentationPrediction:
 def _header(head: DenseHead, source: MaskSource, support: Annotated, backbone: str) -> Header:
     """What is written of it, without what it learnt and what is predicted of it."""
     dataset, chosen = support.dataset, head.delegate()
+    network, settings = support.features.backbone, source.settings["backbone"]
     counts = map(int, support.images_by_class())
     return Header(
         task=NAME,
@@ -155,29 +156,10 @@ def _header(head: DenseHead, source: MaskSource, support: Annotated, backbone: s
             "form": LINEAR if isinstance(chosen, LinearDenseHead) else ATTRIBUTES,
             "target": target_of(chosen),
         },
-        backbone=_backbone(source, support.features, backbone),
+        backbone=backbone_note(network, backbone, settings, "float32", support.features.dim),
         normalize="none",
         error=None,
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         name=dataset.name,
-    )
-
-
-def _backbone(source: MaskSource, features: DenseFeatures, name: str) -> BackboneNote:
-    backbone = features.backbone
-    facts = backbone.fingerprint()
-    try:
-        file = backbone.weights_file().name
-    except NotImplementedError:  # a function of the user's makes them
-        file = ""
-    return BackboneNote(
-        name=name,
-        settings=dict(source.settings["backbone"]),
-        feature="dense",
-        architecture=facts["architecture"],
-        transform=facts["transform"],
-        precision="float32",
-        dim=features.dim,
-        weights=WeightsNote(facts["weights"], file),
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fewshot.backbones import load_backbone
-from fewshot.backbones.base import Folders
+from fewshot.backbones.base import Backbone
 from fewshot.evaluation.named import named_head
 from fewshot.exceptions import FewshotError, expect
 from fewshot.hardware import device_named
 from fewshot.models.file import ModelFile, damaged
-from fewshot.models.header import BackboneNote, Header
+from fewshot.models.header import Header
+from fewshot.models.referenced import OURS, ReferencedBackbone, transform_of
 from fewshot.models.segmentation.note import DenseNote, dense_note
 from fewshot.models.segmentation.saving import PREFIX
 from fewshot.models.segmentation.segmenter import Segmenter
@@ -62,17 +62,23 @@ def segmenter_of(
         note = dense_note(header)
         if network is None:
             raise ValueError("it names no backbone")
+        if network.settings["kind"] in OURS:
+            transform_of(network.transform)
         fitted = _head(header, note, network.dim, tensors, head)
     except ValueError as error:
         if isinstance(error, FewshotError):
             raise
         raise damaged("path", path, str(error)) from None
-    prediction = note.prediction
+    prediction, places = (
+        note.prediction,
+        places_of_environment(weights=None if weights is None else str(weights)),
+    )
+    referenced = ReferencedBackbone(network, places, path, backbone)
     return Segmenter(
         on_device(fitted, chosen),
         header,
         note,
-        partial(_features, network, note, chosen, weights, backbone),
+        partial(_features, referenced, note, chosen),
         (lambda: None) if prediction is None else prediction.prediction,
     )
 
@@ -110,26 +116,6 @@ def _head(
     return restored(kind if form != LINEAR else None, entry["parameters"], state, classes, dim)
 
 
-def _features(
-    network: BackboneNote,
-    note: DenseNote,
-    device: torch.device,
-    weights: str | Path | None,
-    named: str | None,
-) -> DenseFeatures:
-    """Dense features of the network that the head was fitted on.
-
-    Raises
-    ------
-    FewshotError
-        Its weights cannot be had, or they are others.
-    """
-    places = places_of_environment(weights=None if weights is None else str(weights))
-    backbone = load_backbone(network.settings, Folders(places.weights, places.digests))
-    expect(
-        backbone.weights_digest == network.weights.sha256,
-        "weights",
-        f"the weights of {network.name!r} here are others than those that the model was fitted on",
-    )
+def _features(backbone: Backbone, note: DenseNote, device: torch.device) -> DenseFeatures:
     layers = note.layers if isinstance(note.layers, str) else list(note.layers)
     return DenseFeatures(backbone, note.size, note.stride, layers, device)

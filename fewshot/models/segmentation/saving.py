@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.files import path_of
-from fewshot.models.file import write_model
+from fewshot.models.file import as_packed, model_to_write, write_model
+from fewshot.models.saving import weights_to_save
 from fewshot.models.segmentation.note import KEY, PredictionNote
 from fewshot.tasks.segmentation.heads.state import state_of
 
@@ -25,12 +25,13 @@ def save_segmenter(segmenter: Segmenter, path: str | Path, with_weights: bool = 
     FewshotError
         A head that cannot be saved, or a file that cannot be written.
     """
-    if with_weights:
-        raise NotImplementedError
-    target = path_of("path", path)
+    target = model_to_write("path", path)
     state = state_of(segmenter.head)
     predicted = segmenter.predicted
     prediction = None if predicted is None else PredictionNote.of(predicted)
     note = replace(segmenter.dense, state=state.values, prediction=prediction)
-    header = replace(segmenter.header_, values={KEY: asdict(note)})
-    write_model(target, header, {PREFIX + name: t for name, t in state.tensors.items()})
+    backbone = segmenter.encoder.backbone
+    header, weights = weights_to_save(segmenter.header_, backbone, with_weights)
+    header = replace(header, values={KEY: asdict(note)})
+    tensors = {PREFIX + name: values for name, values in state.tensors.items()}
+    write_model(target, header, tensors | as_packed(weights))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Head, Query, Support, check_scores
-from fewshot.heads.fitted_linear import portable
+from fewshot.heads.fitted_linear import FittedLinear, portable
 from fewshot.tasks.classification.labelling.prediction_sets import (
     PredictionSets,
     fit_prediction_sets,
@@ -30,6 +30,8 @@ class FittedClassifier:
     probabilities : Probabilities
     sets : PredictionSets
     strangers : Strangers
+    support : Support or None
+        The shots of a head whose scores are not linear, which a file keeps to fit it again.
     """
 
     classnames: tuple[str, ...]
@@ -37,6 +39,7 @@ class FittedClassifier:
     probabilities: Probabilities
     sets: PredictionSets
     strangers: Strangers
+    support: Support | None = None
 
     def scores(self, features: Tensor) -> Tensor:
         """Scores (M, N) of features (M, D), in the units of the head.
@@ -75,10 +78,12 @@ def fit_classifier(
     with torch.inference_mode():
         fitted = head.clone().fit(support)
         probabilities = fit_probabilities(support, fitted)
+        kept = portable(fitted)
         return FittedClassifier(
             tuple(classnames),
-            portable(fitted),
+            kept,
             probabilities,
             fit_prediction_sets(support, fitted, probabilities),
             fit_strangers(support),
+            None if isinstance(kept, FittedLinear) else support,
         )

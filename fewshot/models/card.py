@@ -1,0 +1,161 @@
+"""The model card: what a model tells apart, how good it is, what it needs, what it is not for.
+
+Its sections follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fewshot.models.header import LINEAR, BackboneNote, ErrorNote, Header
+from fewshot.report.aligned import markdown
+from fewshot.report.wording import plain
+from fewshot.units import counted, rough_percent, short_percent
+
+LISTED = 100  # classes in a card
+MEASURES = {"error": "share of wrong labels among new images, all classes alike"}
+CALIBRATED_ON = {
+    "datasets": "The prediction is calibrated on data sets of other kinds of images.",
+    "base": "The prediction is calibrated on other labelled classes of the same kind of images.",
+}
+NOT_FOR = (
+    "Images of another kind than those that it was fitted on: the predicted error and the "
+    "probabilities hold for new images like them.",
+    "Images of none of the classes: every image gets one of the labels, also where it is said to "
+    "look like none of the classes.",
+    "Decisions about people, or with consequences that nobody checks.",
+)
+SHELL = ("fewshot classify model.fewshot images/",)
+PYTHON = ("import fewshot", "", 'model = fewshot.load("model.fewshot")')
+SOURCES = {
+    "shots": "images that were left out in turn",
+    "datasets": "data sets of other kinds of images",
+    "base": "other labelled classes of the same kind of images",
+}
+
+
+def model_card(header: Header) -> str:
+    """The card of a model as Markdown; names of users are escaped."""
+    title = header.name or "a model"
+    sections = (
+        ("", _summary(header)),
+        ("Classes", _classes(header)),
+        ("Error", _error(header.error)),
+        ("Probabilities", _probabilities(header)),
+        ("Network", _network(header.backbone)),
+        ("Not for", "\n".join(f"- {line}" for line in NOT_FOR)),
+        ("Use", _use(header)),
+        ("Versions", _versions(header)),
+    )
+    blocks = [f"# {_escaped(title)}"]
+    for heading, text in sections:
+        if text:
+            blocks += [f"## {heading}"] * bool(heading) + [text]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _escaped(text: object) -> str:
+    return markdown(plain(text))
+
+
+def _code(text: object) -> str:
+    """A name between backticks, whatever is in it."""
+    plain_text = plain(text).replace("`", "'")
+    return f"`{plain_text}`"
+
+
+def _summary(header: Header) -> str:
+    network = header.backbone
+    what = "feature vectors" if network is None else "images"
+    on = "" if network is None else f" on features of {_code(network.name)}"
+    total = sum(header.images.values())
+    return (
+        f"Tells {len(header.classes):,} classes of {what} apart ({header.task}), by the head "
+        f"{_code(header.head['name'])}{on}, fitted on {counted(total, 'labelled image')}."
+    )
+
+
+def _classes(header: Header) -> str:
+    lines = ["| class | images |", "| --- | ---: |"]
+    for name in header.classes[:LISTED]:
+        lines.append(f"| {_escaped(name)} | {header.images[name]:,} |")
+    if more := len(header.classes) - LISTED:
+        lines += ["", f"And {more:,} more."] if more > 0 else []
+    return "\n".join(lines)
+
+
+def _error(error: ErrorNote | None) -> str:
+    if error is None:
+        return "It was not predicted."
+    interval = f"{rough_percent(error.lower)} to {rough_percent(error.upper)}"
+    lines = [
+        f"Predicted {MEASURES.get(error.measure, _escaped(error.measure))}: "
+        f"**{rough_percent(error.error)}** ({short_percent(error.level)} interval: {interval}).",
+        CALIBRATED_ON.get(error.calibrated_on, ""),
+    ]
+    reservations = [*([error.note] if error.note else []), *error.warnings]
+    if reservations:
+        lines.append("\n".join(["Reservations:", "", *(f"- {_escaped(r)}" for r in reservations)]))
+    return "\n\n".join(line for line in lines if line)
+
+
+def _probabilities(header: Header) -> str:
+    values = header.values.get("probabilities")
+    if not isinstance(values, dict):
+        return ""
+    source = str(values.get("source", ""))
+    rests = f" They rest on {SOURCES.get(source, _escaped(source))}." if source else ""
+    numbers = {key: v for key, v in values.items() if isinstance(v, float)}
+    shown = ", ".join(f"{_escaped(key)} {value:.4g}" for key, value in numbers.items())
+    return (
+        f"Scores of the head become probabilities by numbers that are part of the model ({shown})."
+        f"{rests} They suit images as frequent among the classes as the labelled ones."
+    )
+
+
+def _network(note: BackboneNote | None) -> str:
+    if note is None:
+        return "None: it labels feature vectors of the network that they were extracted with."
+    size = note.transform.get("size")
+    lines = [
+        f"- Backbone: {_code(note.name)}, {_escaped(note.feature)} features, {note.dim:,} numbers"
+        + (f", images of {_escaped(size)} pixels" if size else ""),
+        f"- Precision of its features: {note.precision}",
+        *_weights(note),
+        *(
+            f"- {title}: {_escaped(note.settings[key])}"
+            for key, title in (("licence", "Licence of the weights"), ("citation", "Paper"))
+            if note.settings.get(key)
+        ),
+    ]
+    if not note.settings.get("licence"):
+        lines.append("- Licence of the weights: not known here; look where they come from")
+    return "\n".join(lines)
+
+
+def _weights(note: BackboneNote) -> Iterator[str]:
+    weights = note.weights
+    if not weights.file:
+        yield f"- Weights: those of the network's own code, SHA-256 {_code(weights.sha256)}"
+        return
+    where = f" from {_escaped(weights.source)}" if weights.source else ", a local file"
+    yield f"- Weights: {_code(weights.file)}{where}, SHA-256 {_code(weights.sha256)}"
+    if weights.packed:
+        yield "- They are in the model file"
+    else:
+        yield "- They are not in the model file"
+
+
+def _use(header: Header) -> str:
+    on = "images" if header.backbone is not None else "features"
+    linear = header.head.get("form", LINEAR) == LINEAR
+    kept = "the weights of the head" if linear else "the features of the labelled images"
+    shell = [] if header.backbone is None else ["```sh", *SHELL, "```", ""]
+    python = [*PYTHON, f"model.predict({on})", f"model.predict_proba({on})"]
+    block = "\n".join([*shell, "```python", *python, "```"])
+    return f"{block}\n\nThe file has {kept}, and no image."
+
+
+def _versions(header: Header) -> str:
+    versions = ", ".join(f"{_escaped(k)} {_escaped(v)}" for k, v in header.versions.items())
+    return f"{versions}. Fitted {_escaped(header.created)}." if header.created else f"{versions}."

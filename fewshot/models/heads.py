@@ -1,0 +1,157 @@
+"""Heads in model files: weights and biases, or parameters and the shots to fit them to again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import fewshot.heads as public
+from fewshot.evaluation.named import named_head
+from fewshot.exceptions import FewshotError
+from fewshot.heads import heads
+from fewshot.heads.base import Head, Support
+from fewshot.heads.fitted_linear import FittedLinear
+from fewshot.importing import is_plain
+from fewshot.models.header import LINEAR, SUPPORT, Header, HeadNote
+from fewshot.tasks.classification.labelling.fitted import FittedClassifier
+
+WEIGHTS, BIASES, SHOTS = "head.weights", "head.biases", "head.shots"
+
+
+class FittedHead(NamedTuple):
+    """A head that is fitted, and the shots that it was fitted to unless it is linear."""
+
+    head: Head
+    support: Support | None
+
+
+def head_note(name: str, head: Head, fitted: FittedClassifier) -> HeadNote:
+    """What a header says of a head."""
+    parameters = {key: value for key, value in head.get_params().items() if _is_json(value)}
+    form = LINEAR if isinstance(fitted.head, FittedLinear) else SUPPORT
+    return {"name": name, "parameters": parameters, "form": form, "target": _target(type(head))}
+
+
+def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
+    """Weights and biases of a linear head; the shots (M, D) of any other, class by class.
+
+    Raises
+    ------
+    FewshotError
+        A parameter of a head that is not linear is no value of JSON.
+    """
+    head = fitted.head
+    if isinstance(head, FittedLinear):
+        return {WEIGHTS: head.weights_, BIASES: head.biases_}
+    for name, value in head.get_params().items():
+        if not _is_json(value):
+            kind = type(head).__name__
+            raise FewshotError(
+                "head",
+                f"{kind} cannot be saved: its parameter {name!r} is an object of "
+                f"{type(value).__name__}, and a model file holds numbers and texts",
+                "Take a head that is linear, or one with other parameters.",
+            )
+    assert fitted.support is not None
+    return {SHOTS: fitted.support.features[0][fitted.support.mask[0]]}
+
+
+def fitted_head(
+    header: Header, tensors: Mapping[str, Tensor], named: str | Head | None = None
+) -> FittedHead:
+    """The head of a model file.
+
+    No class is imported because a file says so: only of heads that are registered here, or that
+    installed packages register, or that the caller names.
+
+    Parameters
+    ----------
+    header : Header
+    tensors : mapping of str to Tensor
+    named : str or Head, optional
+        A head as the caller names it.
+
+    Raises
+    ------
+    FewshotError
+        The head is none of these, or another than the one of the file.
+    ValueError
+        Tensors that do not fit the header.
+    """
+    if header.head.get("form", LINEAR) == LINEAR:
+        return FittedHead(_linear(header, tensors), None)
+    head, support = _unfitted(header.head, named), _support(header, tensors[SHOTS])
+    with torch.inference_mode():
+        return FittedHead(head.fit(support), support)
+
+
+def _linear(header: Header, tensors: Mapping[str, Tensor]) -> FittedLinear:
+    weights, biases, ways = tensors[WEIGHTS], tensors[BIASES], len(header.classes)
+    dim = weights.shape[-1] if header.backbone is None else header.backbone.dim
+    for name, values, shape in ((WEIGHTS, weights, (1, ways, dim)), (BIASES, biases, (1, ways))):
+        if tuple(values.shape) != shape or not values.is_floating_point():
+            got = f"{values.dtype} {tuple(values.shape)}"
+            raise ValueError(f"{name} is {got}, where {ways} classes need {shape}")
+    if weights.dtype != biases.dtype:
+        raise ValueError(f"{WEIGHTS} is {weights.dtype}, and {BIASES} {biases.dtype}")
+    return FittedLinear(weights, biases)
+
+
+def _support(header: Header, shots: Tensor) -> Support:
+    """The shots as they were fitted to: (1, N, K, D), zeros where a class has fewer than K."""
+    counts = [header.images[name] for name in header.classes]
+    dim = shots.shape[-1] if header.backbone is None else header.backbone.dim
+    if tuple(shots.shape) != (sum(counts), dim) or not shots.is_floating_point():
+        got = f"{shots.dtype} {tuple(shots.shape)}"
+        raise ValueError(f"{SHOTS} is {got}, where {sum(counts)} images need {(sum(counts), dim)}")
+    mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+    features = shots.new_zeros((*mask.shape, dim))
+    features[mask] = shots
+    return Support.of(features[None], mask[None])
+
+
+def _unfitted(note: HeadNote, named: str | Head | None) -> Head:
+    target = note.get("target", "")
+    kind = _public(target) if named is None else type(named_head(named)[1])
+    if kind is None and ":" not in note["name"] and note["name"] in heads:
+        kind = type(heads.create(note["name"]))
+    if kind is None:
+        raise FewshotError("head", *_not_imported(note["name"], target))
+    if _target(kind) != target:
+        raise FewshotError(
+            "head", f"expected {target}, on which the model was fitted, got {_target(kind)}"
+        )
+    return kind(**note["parameters"])
+
+
+def _public(target: str) -> type[Head] | None:
+    """The class of a head that this package names, by its ``module:class``."""
+    module, _, name = target.partition(":")
+    if not module.startswith(f"{public.__name__}.") or name not in public.__all__:
+        return None
+    kind = getattr(public, name)
+    fine = isinstance(kind, type) and issubclass(kind, Head) and _target(kind) == target
+    return kind if fine else None
+
+
+def _not_imported(name: str, target: str) -> tuple[str, str]:
+    return (
+        f"the model has the head {name!r}, which no installed package registers, and a file does "
+        "not make code run",
+        f"Install its package; or, where you trust it, load with head={target!r}.",
+    )
+
+
+def _target(kind: type[Head]) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON gives a value back as it is; a tuple would become a list."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_plain(value) and not isinstance(value, tuple)
