@@ -314,7 +314,7 @@ def test_forecasts(photos, tiny_net, workplace):
     assert forecast.best.error == forecast.table["error"].min()
     assert set(forecast.curve) == {"backbone", "head", "more", "error", "lower", "upper"}
     labels = forecast.label("photos/class_0")
-    assert list(labels) == ["file", "label", "runner_up", "lead"]
+    assert list(labels) == ["file", "label", "probability", "runner_up"]
     assert (labels["label"] == "class_0").mean() > 0.8
     assert "class_0" in repr(forecast) or "images" in repr(forecast)
     bank = fewshot.extract("photos", "callable:tiny_net:network", size=16)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fewshot.exceptions import FewshotError, UnknownNameError, shown
 
@@ -73,6 +75,16 @@ def share_of(argument: str, text: str) -> float:
         remedy = f"Did you mean {text.strip()}%?"
     problem = f"expected a share above 0 and below 100 %, got {shown(text)}"
     raise FewshotError(argument, problem, remedy)
+
+
+def print_json(content: Any) -> None:
+    """Print JSON, with escapes where standard output has no such characters."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    print(text)
 
 
 class Parser(argparse.ArgumentParser):

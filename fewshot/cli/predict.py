@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser, reworded, share_of
+from fewshot.cli.arguments import Parser, print_json, reworded, share_of
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
@@ -130,12 +130,23 @@ def _predict(arguments: argparse.Namespace) -> int:
         forecasts.page(page, limit)
         written.append(f"Page: {plain(arguments.page)}")
     if arguments.json:
-        _print_json({"fewshot": __version__, **forecasts.as_json(labels)})
+        print_json({"fewshot": __version__, **forecasts.as_json(labels)})
     else:
         scores = [scores_text(forecasts.scores, terminal_width())] if arguments.scores else []
-        words = [forecasts.text(labels), *scores, *(["\n".join(written)] if written else [])]
-        print("\n\n".join(words))
+        written.append(f"Take this classifier away: {_fit_command(arguments)}")
+        print("\n\n".join([forecasts.text(labels), "\n".join(written), *scores]))
     return _checked(forecasts, limit)
+
+
+def _fit_command(arguments: argparse.Namespace) -> str:
+    """The command that fits what is recommended, on the same images."""
+    from fewshot.report.wording import plain
+
+    words = ["fewshot", "fit", str(arguments.support), "--output", "model.fewshot"]
+    default = _parser().get_default("backbone")
+    words += ["--backbone", arguments.backbone] * (arguments.backbone != default)
+    words += [] if arguments.head is None else ["--head", arguments.head]
+    return plain(shlex.join(words))
 
 
 def _targets(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
@@ -196,7 +207,7 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
         **heads,
     )
     if arguments.json:
-        _print_json(without_nan({"fewshot": __version__, **forecasts.as_json()}))
+        print_json(without_nan({"fewshot": __version__, **forecasts.as_json()}))
     else:
         print(forecasts)
     return 0
@@ -277,17 +288,8 @@ def _integer(option: str, text: str, of: str = "") -> int:
     return int(text)
 
 
-def _print_json(content: dict[str, Any]) -> None:
-    """Print JSON, with escapes where standard output has no such characters."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(content, indent=2, allow_nan=False)
-    print(text)
-
-
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:
+    from fewshot.evaluation.forecasts import LABEL_COLUMNS
     from fewshot.report.text.csv_cells import write_csv
 
-    write_csv("--output", target, ["file", "label", "runner_up", "lead"], labels)
+    write_csv("--output", target, list(LABEL_COLUMNS), labels)

@@ -36,7 +36,9 @@ ARGUMENTS = {"images": "IMAGES", "out": "--out", "head": "--head",
              "backbone": "--backbone", "device": "--device",
              "segmentation.size": "--size", "options": "--size"}  # fmt: skip
 OF_LIKE = ("like", "dataset", "dataset.root")
-WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device "}
+WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device ",
+         "name it: backbone=": "name it: --backbone ",
+         "load with head=": "name it: --head "}  # fmt: skip
 MOST_LINES, MOST_CLASSES = 40, 4
 
 

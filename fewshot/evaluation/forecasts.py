@@ -32,7 +32,7 @@ from fewshot.results.encoding import without_nan
 from fewshot.statistics.transferability import TRANSFER_SCORES
 from fewshot.tasks.classification.backbone_scores import BackboneScores, backbone_scores
 from fewshot.tasks.classification.forecast.decision import Decision
-from fewshot.tasks.classification.forecast.forecast import Forecast, classify, support_of_bank
+from fewshot.tasks.classification.forecast.forecast import Forecast, support_of_bank
 from fewshot.tasks.classification.forecast.learning_curve import Target, check_share
 from fewshot.tasks.classification.forecast.next_labels import (
     NEXT,
@@ -46,12 +46,15 @@ from fewshot.tasks.classification.forecast.suspects import (
     Suspect,
     examined,
 )
+from fewshot.tasks.classification.labelling.fitted import fit_classifier
+from fewshot.tasks.classification.labelling.labels import labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 SHOWN_DOUBTS = 20  # in JSON
+LABEL_COLUMNS = ("file", "label", "probability", "runner_up")
 WORTH_A_LOOK = 0.5  # chance below which the label in the greatest doubt is named
 
 
@@ -202,8 +205,8 @@ class Forecasts:
         Returns
         -------
         DataFrame
-            ``file``, ``label``, ``runner_up``, and ``lead``: the difference of their scores, in the
-            head's own units.
+            ``file``, ``label``, ``probability`` that the label is right, and ``runner_up``. More is
+            said of every image by the classifier of `fewshot.fit`.
 
         Raises
         ------
@@ -231,7 +234,12 @@ class Forecasts:
         queries = self.sources.networks[name](dataset)
         if dataset is not self.sources.others.get(QUERY):
             self.skipped.extend(queries.info["skipped"])
-        return classify(self.supports[name], queries, self.sources.heads[self.best.head])
+        bank, head = self.supports[name], self.sources.heads[self.best.head]
+        names = [bank.classnames[c] for c in bank.classes()]
+        fitted = fit_classifier(support_of_bank(bank), head, names, self.best.head, self.best.error)
+        features = queries.take(torch.arange(len(queries))).float()
+        rows = labels_of(fitted, features, queries.paths or ())
+        return [{column: getattr(row, column) for column in LABEL_COLUMNS} for row in rows]
 
     @property
     def decision(self) -> Decision:
@@ -379,7 +387,8 @@ class Forecasts:
         FewshotError
             The file cannot be written, what is there is no text, or `fail_above` is no share.
         """
-        from fewshot.report.forecast.page import forecast_page, write_forecast_page
+        from fewshot.report.forecast.page import forecast_page
+        from fewshot.report.static.page import write_page
 
         target = file_to_write("path", path, example="forecast.html")
         if fail_above is not None:
@@ -395,7 +404,7 @@ class Forecasts:
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
         try:
-            write_forecast_page(text, target, "path")
+            write_page(text, target, "path")
         except OSError as error:  # no folder can be made there
             raise path_error(error, "path", path) or error from None
 

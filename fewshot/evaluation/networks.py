@@ -118,6 +118,10 @@ class Network:
             batches, dataset, self.backbone.transform, self.encode, how.device, how.cores
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles and copies are without the loaded network, and load it again when needed."""
+        return {key: value for key, value in vars(self).items() if key != "encode"}
+
     def at(self, precision: str) -> Network:
         """The same at a precision."""
         return replace(self, extraction=replace(self.extraction, precision=precision))

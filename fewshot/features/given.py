@@ -90,8 +90,9 @@ def load_features(name: str, path: str | None, same_names: str = "raise") -> Fea
 def load_unlabelled_features(path: str) -> FeatureBank:
     """Read ``features`` (M, D) of images without labels, from a file as `load_features` reads.
 
-    Labels are neither needed nor read; ``info["labelled"]`` says whether there are any. Tables need
-    a column of labels, whatever it says. All rows are of one class, "unlabelled".
+    ``paths`` are the names of the rows, where there are any. Labels are neither needed nor read;
+    ``info["labelled"]`` says whether there are any. Tables need a column of labels, whatever it
+    says. All rows are of one class, "unlabelled".
 
     Raises
     ------
@@ -113,8 +114,9 @@ def load_unlabelled_features(path: str) -> FeatureBank:
     }
     try:
         features, _ = feature_matrix(contents.read(roles["features"]))
+        paths = _strings("paths", contents.read(roles["paths"])) if "paths" in roles else None
         return make_bank(
-            features, np.zeros(len(features), dtype=np.int64), ["unlabelled"], info=info,
+            features, np.zeros(len(features), dtype=np.int64), ["unlabelled"], paths, info=info,
             normalize=contents.words.get("normalize", "none"),
         )  # fmt: skip
     except FewshotError as error:

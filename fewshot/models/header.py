@@ -14,7 +14,16 @@ from fewshot.units import counted
 
 SHA256 = re.compile("[0-9a-f]{64}")
 LINEAR, SUPPORT, ATTRIBUTES = "linear", "support", "attributes"
-NORMALIZE, LABEL_TYPES = ("l2", "none"), ("str", "int", "float", "bool")
+NORMALIZE = ("l2", "none")
+# Of labels that users give; all but texts are numbers.
+LABEL_TYPES = (
+    "str",
+    "bool",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -153,8 +162,8 @@ class Header:
         Of the data set.
     card : str
         Model card in Markdown.
-    label_type : {"str", "int", "float", "bool"}
-        Type of the labels that `classes` are the texts of.
+    labels : str
+        Type of the labels that were given, which `classes` has as text: "str", "int64", "bool" ...
     """
 
     task: str
@@ -169,7 +178,7 @@ class Header:
     created: str = ""
     name: str = ""
     card: str = ""
-    label_type: str = "str"
+    labels: str = "str"
 
 
 def fault_of(header: Header) -> str | None:
@@ -190,7 +199,7 @@ def _faults(header: Header) -> Iterator[str]:
         yield "a class has no image"
     for what, value, allowed in (
         ("normalisation", header.normalize, NORMALIZE),
-        ("type of labels", header.label_type, LABEL_TYPES),
+        ("type of labels", header.labels, LABEL_TYPES),
         ("form of heads", header.head.get("form", LINEAR), (LINEAR, SUPPORT, ATTRIBUTES)),
     ):
         if value not in allowed:

@@ -6,55 +6,121 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.tasks.classification.labelling.labels import Label, doubt_first
+from fewshot.datasets.base import ImageDataset
+from fewshot.exceptions import expect_choice
+from fewshot.files import file_to_write, path_error
+from fewshot.report.aligned import terminal_width
+from fewshot.report.labels.text import labels_html, labels_text
+from fewshot.tasks.classification.labelling.labels import Label, LabelledImages
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ORDERS = ("doubt", "given")
+COLUMNS = tuple(Label.__dataclass_fields__)
 
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """Labels of images, in the order in which these were given.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Labels(LabelledImages):
+    """Labels of images, in the order in which these were given; printed the most doubtful first.
 
     Attributes
     ----------
-    rows : list of Label
-    skipped : list of dict
-        ``path`` and ``reason`` of images that could not be read.
-    classnames : tuple of str
-    budget, level : float
-        Of errors among the labels that are not to be looked at, and of sets of classes.
-    name : str
-        Of the classifier.
+    images : ImageDataset or None
+        For thumbnails; None where there were features alone.
     """
 
-    rows: list[Label]
-    skipped: list[dict[str, Any]]
-    classnames: tuple[str, ...]
-    budget: float
-    level: float
-    name: str = ""
+    images: ImageDataset | None = None
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def __repr__(self) -> str:
+        """As the command line prints it."""
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return labels_html(self)
+
+    def text(self, *, order: str = "doubt", everything: bool = False, sets: bool = False) -> str:
+        """A line of summary and a table, as the command line prints them.
+
+        Parameters
+        ----------
+        order : {"doubt", "given"}
+            The most doubtful first, or as the images were given.
+        everything : bool
+            Whether all images are in the table, however many.
+        sets : bool
+            Whether the sets of classes are.
+        """
+        return labels_text(
+            self, self.ordered(order), width=terminal_width(), everything=everything, sets=sets
+        )
+
+    def ordered(self, order: str = "doubt") -> list[Label]:
+        """The labels, the most doubtful first or as the images were given."""
+        expect_choice("order", order, ORDERS)
+        return self.doubtful if order == "doubt" else self.rows
 
     @property
     def table(self) -> pd.DataFrame:
         """A row per image, see :class:`~fewshot.tasks.classification.labelling.labels.Label`."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(row) for row in self.rows],
-                            columns=[*Label.__dataclass_fields__])  # fmt: skip
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=list(COLUMNS))
 
-    @property
-    def doubtful(self) -> list[Label]:
-        """The labels, the most doubtful first."""
-        return doubt_first(self.rows)
+    def as_json(self, order: str = "doubt") -> list[dict[str, Any]]:
+        """A list of objects in types of JSON, one per image that could be read.
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """A list of objects, doubt first, in types of JSON."""
-        return [asdict(row) | {"classes": list(row.classes)} for row in self.doubtful]
+        Parameters
+        ----------
+        order : {"doubt", "given"}
+        """
+        return [asdict(row) | {"classes": list(row.classes)} for row in self.ordered(order)]
+
+    def to_csv(self, path: str | Path, order: str = "doubt") -> None:
+        """Write the labels as CSV: the columns of `table`, sets of classes as JSON.
+
+        Parameters
+        ----------
+        path : path
+            A file; folders above it are made.
+        order : {"doubt", "given"}
+
+        Raises
+        ------
+        FewshotError
+            The file cannot be written, or what is there is no text.
+        """
+        from fewshot.report.labels.csv import write_labels
+
+        rows = self.ordered(order)
+        target = file_to_write("path", path, example="labels.csv")
+        try:
+            write_labels("path", target, rows)
+        except OSError as error:  # no folder can be made there
+            raise path_error(error, "path", path) or error from None
 
     def page(self, path: str | Path) -> None:
-        """Write the labels as an HTML page with thumbnails, doubt first."""
-        raise NotImplementedError
+        """Write the labels as an HTML page with thumbnails, which makes no request.
+
+        Parameters
+        ----------
+        path : path
+            A file; folders above it are made.
+
+        Raises
+        ------
+        FewshotError
+            The file cannot be written, or what is there is no text.
+        """
+        from datetime import datetime
+
+        from fewshot.report.labels.page import labels_page
+        from fewshot.report.static.page import write_page
+
+        target = file_to_write("path", path, example="labels.html")
+        created = datetime.now().strftime("%Y-%m-%d %H:%M")
+        text = labels_page(self, self.images, created=created)
+        try:
+            write_page(text, target, "path")
+        except OSError as error:  # no folder can be made there
+            raise path_error(error, "path", path) or error from None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from fewshot.lazy import lazy
 
 if TYPE_CHECKING:
+    from fewshot.statistics.conformal import conformal_quantile as conformal_quantile
     from fewshot.statistics.doubts import LabelDoubts as LabelDoubts
     from fewshot.statistics.doubts import label_doubts as label_doubts
     from fewshot.statistics.doubts import outlier_chances as outlier_chances
@@ -27,6 +28,7 @@ _HOMES = {
     "TRANSFER_SCORES": "transferability",
     "compare_estimators": "predictions",
     "compare_on_episodes": "paired",
+    "conformal_quantile": "conformal",
     "coverage_curve": "predictions",
     "gbc": "transferability",
     "h_score": "transferability",

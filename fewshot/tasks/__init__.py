@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.next_labels import next_labels as next_labels
     from fewshot.tasks.classification.forecast.suspects import Suspect as Suspect
     from fewshot.tasks.classification.forecast.suspects import suspects as suspects
+    from fewshot.tasks.classification.labelling.review import to_review as to_review
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
@@ -53,6 +54,7 @@ _HOMES = {
     "next_labels": "classification.forecast.next_labels",
     "predicted_errors": "engine.episodes",
     "suspects": "classification.forecast.suspects",
+    "to_review": "classification.labelling.review",
 }
 __all__ = ["Table", "Task", "known_tasks", "table_columns", "task_named", "tasks", *_HOMES]  # noqa: PLE0604
 __getattr__, __dir__ = lazy(__name__, _HOMES)

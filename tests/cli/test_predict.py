@@ -130,9 +130,9 @@ def banks(folder, count=3):
     names = []
     for i in range(count):
         rng = np.random.default_rng(i)
-        labels = np.repeat(np.arange(24), 16)
-        means = rng.normal(size=(24, 30))
-        features = means[labels] + (1 + 0.7 * i) * rng.standard_t(5, size=(384, 30))
+        labels = np.repeat(np.arange(6), 9)
+        means = rng.normal(size=(6, 30))
+        features = means[labels] + (1 + 0.7 * i) * rng.standard_t(5, size=(54, 30))
         name = str(folder / f"set{i}.npz")
         np.savez(name, features=features, labels=labels)
         names.append(name)

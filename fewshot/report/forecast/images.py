@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from fewshot.report.forecast.pictures import SMALL_PIXELS, Pictures
+from fewshot.report.static.pictures import SMALL_PIXELS, Picture, Pictures
 from fewshot.tasks.classification.forecast.next_labels import NextLabel
 from fewshot.tasks.classification.forecast.suspects import Suspect
 from fewshot.units import percent, rough_percent
@@ -33,14 +33,6 @@ MEANING = {
 }
 COPIES = ("copy", "near-copy")
 SMALLEST = 0.001  # a chance below it is not told apart
-
-
-class Picture(NamedTuple):
-    """A thumbnail, None where there is none, with the words in place of it."""
-
-    url: str | None
-    alt: str
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +78,7 @@ class LabelRow(NamedTuple):
     shown: str
     label: str
     runner_up: str
-    lead: str
+    probability: str
     picture: Picture | None
 
 
@@ -146,20 +138,6 @@ def chance_text(chance: float | None) -> str:
     return f"below {rough_percent(SMALLEST)}" if chance < SMALLEST else rough_percent(chance)
 
 
-def common_folder(names: Sequence[str]) -> str:
-    """The folder, with the stroke after it, that is above all of the files; empty if none is.
-
-    Examples
-    --------
-    >>> common_folder(["new/roll/1.jpg", "new/roll/12.jpg"]), common_folder(["1.jpg", "2.jpg"])
-    ('new/roll/', '')
-    """
-    first, last = min(names, default=""), max(names, default="")
-    differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    shared = first[: next(differs, len(first))]
-    return shared[: 1 + max(shared.rfind("/"), shared.rfind("\\"))]
-
-
 def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> list[NextCard]:
     """Images to label, the first first; `folder` is left out of what is shown."""
     return [
@@ -180,14 +158,14 @@ def next_cards(listed: Sequence[NextLabel], pictures: Pictures, folder: str) -> 
 def label_rows(
     labels: Sequence[Mapping[str, Any]], pictures: Pictures, folder: str
 ) -> list[LabelRow]:
-    """Labels of images, those that lead the runner-up by least first."""
-    doubtful = sorted(labels, key=lambda row: float(row["lead"]))
+    """Labels of images, the least probable first."""
+    doubtful = sorted(labels, key=lambda row: float(row["probability"]))
     return [
         LabelRow(
             name_of(str(row["file"]).removeprefix(folder), pictures),
             str(row["label"]),
             str(row["runner_up"]),
-            f"{float(row['lead']):.3g}",
+            rough_percent(float(row["probability"])),
             Picture(pictures.of_other(str(row["file"]), SMALL_PIXELS), "")
             if pictures.any
             else None,

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.features.bank import FeatureBank
-from fewshot.files import atomic_path, writing
 from fewshot.report.forecast import charts
 from fewshot.report.forecast.answer import USUAL, answer, combination, doubt_text
 from fewshot.report.forecast.confused import confused
 from fewshot.report.forecast.curves import rise_text
-from fewshot.report.forecast.images import (
-    common_folder,
-    label_rows,
-    next_cards,
-    suspect_groups,
-)
-from fewshot.report.forecast.pictures import Pictures
+from fewshot.report.forecast.images import label_rows, next_cards, suspect_groups
 from fewshot.report.forecast.text import CALIBRATED_ON
-from fewshot.report.payload.html import page_environment
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES
+from fewshot.report.static.page import render_page
+from fewshot.report.static.pictures import Pictures, common_folder
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.forecast import Forecast
 from fewshot.tasks.classification.forecast.learning_curve import Target
 from fewshot.units import counted, percent, rough_percent, short_percent
 
-STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
-          "forecast/page.css")  # fmt: skip
 SECTIONS = {
     "interval": "Expected error",
     "more": "More images",
@@ -51,18 +38,6 @@ SECTIONS = {
     "made": "How the numbers were made",
 }
 NOTED = 50  # most unreadable images by name
-
-
-def write_forecast_page(text: str, target: Path, argument: str = "--page") -> None:
-    """Write a page to a file, whole or not at all.
-
-    Raises
-    ------
-    FewshotError
-        The file cannot be written.
-    """
-    with writing(argument, target), atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def forecast_page(
@@ -90,7 +65,7 @@ def forecast_page(
     fail_above : float, optional
         Error above which a check fails, in [0, 1].
     labels : sequence of mapping
-        ``file``, ``label``, ``runner_up`` and ``lead`` of query images.
+        ``file``, ``label``, ``probability`` and ``runner_up`` of query images.
     labelled : ImageDataset, optional
         The labelled images, for thumbnails; without them and `others` files are named alone.
     others : sequence of ImageDataset
@@ -102,7 +77,6 @@ def forecast_page(
     """
     best = decision.taken
     pictures = Pictures(labelled, others, thumbnail_bytes)
-    css = style_sheet()
     listed = [entry.file for entry in decision.next_labels] + [str(row["file"]) for row in labels]
     folder = common_folder(listed)
     contents = {
@@ -118,36 +92,24 @@ def forecast_page(
         "notes": _notes(decision),
         "made": _made(decision, supports or {}, created),
     }
-    return (
-        page_environment("forecast")
-        .get_template("page.html.j2")
-        .render(
-            title=f"Forecast of {name}" if name else "Forecast of a few-shot task",
-            name=name,
-            answer=answer(decision),
-            support=_support(decision.sizes),
-            created=created,
-            best=best,
-            taken=combination(best),
-            level=short_percent(decision.level),
-            folder=folder,
-            labelled_images=len(labels),
-            error_now=rough_percent(best.error),
-            error_decimal=percent(best.error),
-            rise=rise_text([best.error, *(entry.error for entry in decision.next_labels)]),
-            sections={key: SECTIONS[key] for key, value in contents.items() if value},
-            css=Markup(css),
-            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
-            **{f"{key}_": value for key, value in contents.items()},
-        )
+    return render_page(
+        "forecast",
+        title=f"Forecast of {name}" if name else "Forecast of a few-shot task",
+        name=name,
+        answer=answer(decision),
+        support=_support(decision.sizes),
+        created=created,
+        best=best,
+        taken=combination(best),
+        level=short_percent(decision.level),
+        folder=folder,
+        labelled_images=len(labels),
+        error_now=rough_percent(best.error),
+        error_decimal=percent(best.error),
+        rise=rise_text([best.error, *(entry.error for entry in decision.next_labels)]),
+        sections={key: SECTIONS[key] for key, value in contents.items() if value},
+        **{f"{key}_": value for key, value in contents.items()},
     )
-
-
-def style_sheet() -> str:
-    """Styles of the report and of this page."""
-    folder = files("fewshot.report")
-    texts = (folder.joinpath(name).read_text(encoding="utf-8") for name in STYLES)
-    return "\n" + "\n".join(texts)
 
 
 def _support(sizes: Mapping[str, int]) -> str:

@@ -229,18 +229,20 @@ def _next_labels(images: Sequence[NextLabel], best: Forecast, width: int) -> str
 
 
 def _labels(labels: Sequence[Mapping[str, Any]], best: Forecast, width: int) -> str:
-    """Aligned lines with label and runner-up, broken where there is no room for them."""
+    """A table of labels with their probabilities, or lines where there is no room for it."""
     rows = [
-        (plain(row["file"]), plain(row["label"]), f"(or {plain(row['runner_up'])})")
+        (plain(row["file"]), plain(row["label"]), rough_percent(row["probability"]),
+         plain(row["runner_up"]))
         for row in labels[:LISTED]
-    ]
-    files, names, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-    lines = [f"  {file.ljust(files)}  {label.ljust(names)}  {other}" for file, label, other in rows]
-    if max(map(len, lines)) > width:
-        texts = (f"  {file}: {label} {other}" for file, label, other in rows)
-        lines = [line for text in texts for line in wrapped_to(text, width, "    ")]
-    lines += _rest(len(labels) - LISTED, "--output FILE or --json has all", width)
-    return "\n".join([_filled(f"Labels by {combination(best)}:", width), *lines])
+    ]  # fmt: skip
+    names = ("image", "label", "probability", "or else")
+    table = _columns(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    if _width(table) > width:
+        lines = (f"{file}: {label} ({sure}), or {other}" for file, label, sure, other in rows)
+        table = "\n".join(row for line in lines for row in wrapped_to(line, width, "  "))
+    title = _filled(f"Labels by {combination(best)}:", width)
+    rest = _rest(len(labels) - LISTED, "--output FILE or --json has all", width)
+    return "\n".join([title, "", table, *rest])
 
 
 def _rest(more: int, where: str, width: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fewshot.report.payload.packing import json_text
@@ -101,9 +101,9 @@ def page_parts() -> tuple[str, str]:
 
 
 def page_environment(folder: str = "page") -> Environment:
-    """Templates of a folder of ``report``, with everything escaped."""
+    """Templates of a folder of ``report``, and those all share, with everything escaped."""
     return Environment(
-        loader=PackageLoader("fewshot.report", folder),
+        loader=ChoiceLoader([PackageLoader("fewshot.report", name) for name in (folder, "static")]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_sanitized,

@@ -81,11 +81,8 @@ def model_text(model: Segmenter) -> str:
     )
     predicted = model.predicted
     if predicted is None:
-        rows = [
-            ["class", "images"],
-            *([short(n), str(k)] for n, k in zip(classnames, images, strict=True)),
-        ]
-        return "\n".join([title, "", *aligned(rows)])
+        shown = [[short(name), str(header.images[name])] for name in classnames]
+        return "\n".join([title, "", *aligned([["class", "images"], *shown])])
     rows = class_rows(predicted, classnames, images, model.dense.level)
     return "\n".join([title, "", *aligned(rows), "", prediction_text(predicted, model.dense.level)])
 

@@ -89,7 +89,7 @@ def make_task(classes, shots=5, *, files=None, broken=()):
         NextLabel(query.paths[i], i, classes[i % C], 0.5, 0.13 - i / 200, 0.005) for i in range(10)
     ]
     labels_of_queries = [
-        {"file": name, "label": classes[0], "runner_up": classes[1], "lead": 1.0 - i / 20}
+        {"file": name, "label": classes[0], "runner_up": classes[1], "probability": 1.0 - i / 40}
         for i, name in enumerate(query.paths)
     ]
     decision = Decision(

@@ -152,12 +152,16 @@ def test_two_of_three_classes_make_more_than_their_share():
 
 
 def test_labels_are_aligned_or_broken():
-    labels = [{"file": "a/1.jpg", "label": "shirt", "runner_up": "shoe"},
-              {"file": "a/12.jpg", "label": "t-shirt", "runner_up": "shirt"}]  # fmt: skip
+    labels = [
+        {"file": "a/1.jpg", "label": "shirt", "probability": 0.71, "runner_up": "shoe"},
+        {"file": "a/12.jpg", "label": "t-shirt", "probability": 0.5, "runner_up": "shirt"},
+    ]
     text = decision_text(decision_of(), labels)
-    assert "  a/1.jpg   shirt    (or shoe)\n  a/12.jpg  t-shirt  (or shirt)" in text
+    rows = [line.split() for line in text.split("Labels by")[1].splitlines()]
+    assert ["a/1.jpg", "shirt", "71", "%", "shoe"] in rows
+    assert "t-shirt  50 %" in text
     narrow = decision_text(decision_of(), labels * 30, width=30)
-    assert "  a/12.jpg: t-shirt (or shirt)\n" in narrow
+    assert "a/12.jpg: t-shirt (50 %), or\n" in narrow
     assert max(map(len, narrow.split("Labels by")[1].splitlines())) <= 30
 
 

@@ -19,7 +19,8 @@ from fewshot.datasets.files import load_files
 from fewshot.evaluation.predict_inputs import labelled_folder
 from fewshot.exceptions import FewshotError
 from fewshot.report.forecast.confused import MATRIX, PAIRS, confused
-from fewshot.report.forecast.page import forecast_page, style_sheet, write_forecast_page
+from fewshot.report.forecast.page import forecast_page
+from fewshot.report.static.page import style_sheet, write_page
 from fewshot.tasks.classification.forecast.confusion import Confusion
 from fewshot.tasks.classification.forecast.decision import Decision
 from fewshot.tasks.classification.forecast.learning_curve import Target
@@ -115,7 +116,7 @@ def test_the_label_in_the_greatest_doubt_is_named(ten):
 
 def test_loads_nothing_and_runs_nothing(whole):
     assert not re.search(r"https?:|<script|<link|<iframe|@import|\bon\w+=|\bstyle=", whole)
-    assert not re.search(r"url\(", style_sheet())
+    assert not re.search(r"url\(", style_sheet("forecast"))
     (css,) = re.findall(r"<style>(.*?)</style>", whole, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', whole)
@@ -249,7 +250,7 @@ def test_every_kind_of_suspect_has_words_of_its_own(ten):
 def test_long_lists_are_cut_and_counted(ten):
     suspects = [Suspect(f"{i}.jpg", "class 1", "outlier", "far", i / 100) for i in range(60)]
     row = ten[1]["labels"][0]
-    labels = [row | {"file": f"q{i}.jpg", "lead": float(i)} for i in range(300)][::-1]
+    labels = [row | {"file": f"q{i}.jpg", "probability": i / 300} for i in range(300)][::-1]
     page = page_of(ten, suspects=suspects, labels=labels)
     assert "and 20 more" in words_of(page)
     assert "200 of 300" in words_of(page)
@@ -334,7 +335,7 @@ def test_of_a_prediction(photos, tiny_net, tmp_path):
 
 def test_written_whole_or_not_at_all(tmp_path, whole):
     target = tmp_path / "page.html"
-    write_forecast_page(whole, target)
+    write_page(whole, target)
     assert target.read_text(encoding="utf-8") == whole
     with pytest.raises(FewshotError, match="--page"):
-        write_forecast_page(whole, tmp_path)
+        write_page(whole, tmp_path)

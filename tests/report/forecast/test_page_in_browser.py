@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from fewshot.report.forecast.page import forecast_page, write_forecast_page
+from fewshot.report.forecast.page import forecast_page
+from fewshot.report.static.page import write_page
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='owned'\">",
@@ -68,7 +69,7 @@ def whole(ten, tmp_path_factory):
 
 def written(task, target, **changes):
     decision, arguments = task
-    write_forecast_page(forecast_page(decision, **arguments | changes), target)
+    write_page(forecast_page(decision, **arguments | changes), target)
     return target
 
 

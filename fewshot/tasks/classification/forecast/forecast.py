@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fewshot.episodes.episode_set import PADDING
 from fewshot.estimators.auto import COPIES, GUESS, Auto
@@ -20,7 +19,7 @@ from fewshot.estimators.calibration.transferred import Model
 from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.base import Head, Support
 from fewshot.memory import is_out_of_memory
 from fewshot.progress import counted_work
 from fewshot.tasks.classification.forecast.base_classes import Calibration, check_base
@@ -296,30 +295,3 @@ def _with_unlabelled(
     return _Known(
         better.numbers, better.auto, better.model, better.reasons, unlabelled, seen, tuple(notes)
     )
-
-
-def classify(bank: FeatureBank, queries: FeatureBank, head: Head) -> list[dict[str, Any]]:
-    """Label and runner-up of every query image, by a head fitted on all images of `bank`.
-
-    Returns
-    -------
-    list of dict
-        ``file``, ``label``, ``runner_up``, and ``lead``: the difference of their scores, in the
-        units of the head.
-    """
-    support = support_of_bank(bank)
-    names = [bank.classnames[c] for c in bank.classes()]
-    rows = torch.arange(len(queries))
-    scores: Tensor = head.clone().fit(support).scores(Query.of(queries.take(rows).float()[None]))[0]
-    best = scores.topk(2, -1)
-    lead = (best.values[:, 0] - best.values[:, 1]).tolist()
-    paths = queries.paths or tuple(map(str, range(len(queries))))
-    return [
-        {
-            "file": paths[i],
-            "label": names[int(best.indices[i, 0])],
-            "runner_up": names[int(best.indices[i, 1])],
-            "lead": lead[i],
-        }
-        for i in range(len(queries))
-    ]

@@ -83,7 +83,7 @@ def fit_classifier(
             tuple(classnames),
             kept,
             probabilities,
-            fit_prediction_sets(support, fitted, probabilities),
+            fit_prediction_sets(support, fitted, probabilities, error),
             fit_strangers(support),
             None if isinstance(kept, FittedLinear) else support,
         )

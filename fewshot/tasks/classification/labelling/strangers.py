@@ -1,45 +1,221 @@
-"""Images of none of the classes: farther from all of them than the shots are."""
+"""Images of none of the classes: farther from all of them than shots are that were left out.
+
+The distance is Mahalanobis's under one covariance matrix within classes, shrunk towards a multiple
+of the identity as in :mod:`fewshot.statistics.shrinkage` (Lee et al., "A Simple Unified Framework
+for Detecting Out-of-Distribution Samples", NeurIPS 2018, who do not shrink). On other data sets it
+told strangers from images of the classes better than distances without a covariance matrix, the
+nearest shot, and scores of the head (largest score, energy, margin).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.heads.base import Support
+from fewshot.statistics.conformal import pooled_weights, weighted_tail
+from fewshot.statistics.shrinkage import ledoit_wolf_intensity
+from fewshot.tasks.classification.labelling.elsewhere import ACROSS, LEFT_OUT, atoms
+
+ALARM = 0.05  # share of images of the classes that are taken for strangers
+# How many shots the distances of other data sets count as.
+PSEUDO_COUNT = 20.0
+# Fewer left-out distances than this say too little of where they lie.
+LEAST = 4
+# Shots as near to another of their class, as a share of the median squared distance between shots
+# of different classes, are copies: how near to a copy they are says nothing of new images.
+COPIES = 0.02
+TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
 class Strangers:
-    """Distances of shots that were left out, and class means to measure new images from.
+    """Class means to measure new images from, and distances of shots to compare them with.
 
     Attributes
     ----------
     means : Tensor of shape (N, D)
-        Of the classes, at unit length.
-    limit : float
-        Distance (one minus the cosine) to the nearest mean from which on an image is of none.
+        Of the classes, where the covariance matrix is a multiple of the identity.
+    directions : Tensor of shape (R, D)
+        What takes images there: ``x - B'B x``. R = 0 where no class has two shots.
+    counts : Tensor of shape (N,)
+        Shots of the classes: means of few shots are farther from every image.
+    logs : tuple of n float
+        Logarithms of the squared distances of shots that were left out to the nearest class, less
+        their mean; empty where there are none.
+    centre : float
+        That mean; where there are none, of distances between shots of different classes.
+    others : tuple of float
+        Quantiles of the same of images of other data sets
+        (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
     """
 
     means: Tensor
-    limit: float
+    directions: Tensor
+    counts: Tensor
+    logs: tuple[float, ...]
+    centre: float
+    others: tuple[float, ...]
 
     def distances(self, features: Tensor) -> Tensor:
-        """Distance (M,) of features (M, D) to the nearest class mean."""
-        return 1 - (normalize(features, dim=-1) @ self.means.mT).amax(-1)
+        """Distance (M,), float64, of features (M, D) to the nearest class.
 
-    def are_strangers(self, features: Tensor) -> Tensor:
-        """Which of the images (M, D) look like none of the classes: (M,), bool."""
-        return self.distances(features) > self.limit
+        As a multiple of the typical distance of images of the classes.
+        """
+        return (0.5 * self._excess(features)).exp()
+
+    def chances(self, features: Tensor) -> Tensor:
+        """How probable it is that an image of the classes is as far from them: (M,), in [0, 1].
+
+        A p-value, small for strangers: the share of left-out shots and of images of other data sets
+        that are as far, where the latter count as `PSEUDO_COUNT` shots.
+        """
+        own, others = torch.tensor(self.logs, dtype=torch.float64), atoms(self.others)
+        weights = pooled_weights(torch.ones_like(own), len(others), PSEUDO_COUNT)
+        return weighted_tail(torch.cat([own, others]), weights, self._excess(features))
+
+    def are_strangers(self, features: Tensor, alarm: float = ALARM) -> Tensor:
+        """Which of the images (M, D) look like none of the classes: (M,), bool.
+
+        Of images of the classes the share `alarm` does, on average over tasks.
+        """
+        return self.chances(features) < alarm
+
+    def _excess(self, features: Tensor) -> Tensor:
+        """Logarithm of the squared distance to the nearest class, less the centre: (M,)."""
+        moved = whitened(features.double(), self.directions.double())
+        squared = torch.cdist(moved, self.means.double()).square() / (1 + 1 / self.counts.double())
+        return squared.amin(-1).clamp_min(TINY).log() - self.centre
 
 
 def fit_strangers(support: Support) -> Strangers:
-    """The largest distance of a shot to the mean of the others of its class (E = 1)."""
-    features, mask, counts = support.features[0], support.mask[0], support.counts[0]
-    means = normalize(support.means()[0], dim=-1)
-    k = counts[:, None, None]
-    rest = (k * support.means()[0][:, None] - features) / (k - 1).clamp_min(1)
-    distance = 1 - (normalize(rest, dim=-1) * normalize(features, dim=-1)).sum(-1)
-    held = mask & (counts > 1)[:, None]
-    return Strangers(means, float(distance[held].max()) if bool(held.any()) else float("inf"))
+    """Class means, covariance matrix and distances of left-out shots of one support (E = 1)."""
+    features, mask = support.features[0].double(), support.mask[0]
+    shots, labels = features[mask], mask.nonzero()[:, 0]
+    counts = mask.sum(-1).double()
+    means = features.sum(1) / counts[:, None]
+    near = _nearest(shots, labels)
+    genuine = near.same > COPIES * near.other.median()
+    genuine &= counts[labels] > 1
+    if int(genuine.sum()) < LEAST:
+        centre = float((near.other / 2).clamp_min(TINY).log().mean())
+        return _strangers(means, shots.new_empty((0, shots.shape[1])), counts, (), centre, ACROSS)
+    scatter = _Scatter.of(shots - means[labels], int((counts - 1).sum()))
+    logs = _left_out(shots, labels, means, counts, scatter)[genuine].clamp_min(TINY).log()
+    directions, centre = scatter.directions(), float(logs.mean())
+    moved = whitened(means, directions)
+    return _strangers(moved, directions, counts, tuple((logs - centre).tolist()), centre, LEFT_OUT)
+
+
+def whitened(x: Tensor, directions: Tensor) -> Tensor:
+    """``x - B'B x`` of rows x (M, D) by directions B (R, D)."""
+    return x - (x @ directions.mT) @ directions
+
+
+def _strangers(
+    means: Tensor,
+    directions: Tensor,
+    counts: Tensor,
+    logs: tuple[float, ...],
+    centre: float,
+    others: tuple[float, ...],
+) -> Strangers:
+    return Strangers(means.float(), directions.float(), counts.float(), logs, centre, others)
+
+
+class _Nearest(NamedTuple):
+    """Squared distances (R,) of shots to the nearest of their class, and of another one."""
+
+    same: Tensor
+    other: Tensor
+
+
+def _nearest(shots: Tensor, labels: Tensor) -> _Nearest:
+    same, other = [], []
+    for rows in torch.arange(len(shots)).split(1024):
+        squared = torch.cdist(shots[rows], shots).square()
+        alike = labels[rows, None] == labels
+        other.append(squared.masked_fill(alike, torch.inf).amin(-1))
+        squared[torch.arange(len(rows)), rows] = torch.inf
+        same.append(squared.masked_fill(~alike, torch.inf).amin(-1))
+    return _Nearest(torch.cat(same), torch.cat(other))
+
+
+class _Scatter(NamedTuple):
+    """Shrunk covariance within classes: variances along `vectors` and `rest` in all other ones.
+
+    Attributes
+    ----------
+    vectors : Tensor of shape (R, D)
+        Orthonormal.
+    sums : Tensor of shape (R,)
+        Sums of squares of the deviations along them.
+    intensity : float in (0, 1]
+    rest : float
+        Intensity times the mean variance.
+    freedom : int
+        Shots less classes.
+    """
+
+    vectors: Tensor
+    sums: Tensor
+    intensity: float
+    rest: float
+    freedom: int
+
+    @classmethod
+    def of(cls, deviations: Tensor, freedom: int) -> _Scatter:
+        """Of deviations of shots from their class means (R, D)."""
+        vectors, sums = _principal(deviations)
+        lengths, norm = deviations.square().sum(-1), sums.square().sum()
+        count = deviations.new_tensor(float(freedom))
+        shrink, mean = ledoit_wolf_intensity(lengths, norm, count, deviations.shape[-1])
+        # Of few shots the intensity itself is known badly: two of a class deviate alike.
+        intensity = max(float(shrink.nan_to_num(1.0)), freedom**-0.5)
+        return cls(vectors, sums, intensity, intensity * float(mean), freedom)
+
+    def directions(self, freedom: int | None = None) -> Tensor:
+        """B of `whitened` (R, D), after which the covariance is `rest` times the identity."""
+        freedom = freedom or self.freedom
+        variances = (1 - self.intensity) * self.sums / freedom + self.rest
+        return self.vectors * (1 - (self.rest / variances).sqrt()).sqrt()[:, None]
+
+
+def _principal(deviations: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions (R, D) in which rows vary, orthonormal, and sums of squares along them (R,)."""
+    wide = deviations.shape[0] <= deviations.shape[1]
+    gram = deviations @ deviations.mT if wide else deviations.mT @ deviations
+    sums, vectors = torch.linalg.eigh(gram)
+    kept = sums > 1e-10 * sums.amax().clamp_min(TINY)
+    sums, vectors = sums[kept], vectors[:, kept].mT
+    return (vectors @ deviations / sums.sqrt()[:, None] if wide else vectors), sums
+
+
+def _left_out(
+    shots: Tensor, labels: Tensor, means: Tensor, counts: Tensor, scatter: _Scatter
+) -> Tensor:
+    r"""Squared distances (R,) of shots to the nearest class, with mean and covariance without them.
+
+    Leaving out a shot that deviates by d from the mean of its K takes
+    :math:`\frac{K}{K - 1} d d^\top` from the scatter and moves the mean to a distance of
+    :math:`\frac{K}{K - 1} d`. The inverse follows by Sherman and Morrison's formula. Any value for
+    the only shot of its class.
+    """
+    k = counts[labels]
+    grown = k / (k - 1).clamp_min(1)
+    freedom = max(scatter.freedom - 1, 1)
+    directions = scatter.directions(freedom)
+    x, m = whitened(shots, directions), whitened(means, directions)
+    d = x - m[labels]
+    removed = (1 - scatter.intensity) / freedom * grown / scatter.rest
+    lengths = d.square().sum(-1)
+    left = (1 - removed * lengths).clamp_min(1e-6)
+    across = (x * d).sum(-1)[:, None] - d @ m.mT
+    squared = torch.cdist(x, m).square() + (removed / left)[:, None] * across.square()
+    squared = squared / (1 + 1 / counts)
+    rows = torch.arange(len(shots))
+    squared[rows, labels] = grown.square() * lengths / left / (1 + 1 / (k - 1).clamp_min(1))
+    return squared.amin(-1)

@@ -1,8 +1,9 @@
-"""Thumbnails of the images that the page of a forecast names."""
+"""Thumbnails of the images that a page names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, printable, thumbn
 
 PIXELS = 112
 SMALL_PIXELS = 56
+
+
+class Picture(NamedTuple):
+    """A thumbnail, None where there is none, with the words in place of it."""
+
+    url: str | None
+    alt: str
+    caption: str = ""
 
 
 class Pictures:
@@ -82,3 +91,17 @@ class Pictures:
 
 def _rows(dataset: ImageDataset) -> dict[str, tuple[ImageDataset, int]]:
     return {printable(path): (dataset, row) for row, path in enumerate(dataset.paths)}
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The folder, with the stroke after it, that is above all of the files; empty if none is.
+
+    Examples
+    --------
+    >>> common_folder(["new/roll/1.jpg", "new/roll/12.jpg"]), common_folder(["1.jpg", "2.jpg"])
+    ('new/roll/', '')
+    """
+    first, last = min(names, default=""), max(names, default="")
+    differs = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    shared = first[: next(differs, len(first))]
+    return shared[: 1 + max(shared.rfind("/"), shared.rfind("\\"))]

@@ -1,0 +1,229 @@
+"""Labels of images, or of features, by a fitted classifier; nothing is kept of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.images import unreadable_of
+from fewshot.datasets.unread import unread_warning
+from fewshot.evaluation.notices import AsWarnings, Notices
+from fewshot.evaluation.predict_inputs import is_features, read_as
+from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.bank import FeatureBank, make_bank
+from fewshot.features.given import load_unlabelled_features
+from fewshot.features.ranges import unit_length
+from fewshot.models.header import Header
+from fewshot.models.inputs import images_to_label, is_feature_array
+from fewshot.models.labels import Labels
+from fewshot.progress import bar
+from fewshot.tasks.classification.labelling.labels import (
+    BUDGET,
+    LEVEL,
+    Label,
+    ModelFacts,
+    answers_of,
+    reviewed,
+)
+
+if TYPE_CHECKING:
+    from fewshot.models.classifier import Classifier
+
+ROWS = 4096  # features that are classified at a time
+
+
+class Rows(NamedTuple):
+    """Features (b, D) as the head takes them, their files, and images that could not be read."""
+
+    features: Tensor
+    files: Sequence[str]
+    failures: list[dict[str, Any]]
+
+
+def classify(
+    classifier: Classifier,
+    images: Any,
+    *,
+    budget: float = BUDGET,
+    level: float = LEVEL,
+    on_error: str = "skip",
+    notices: Notices | None = None,
+) -> Labels:
+    """Labels of images with their doubts, in the order in which the images are listed.
+
+    Images are decoded and encoded concurrently, batch by batch; what is kept of them is the answer.
+    A head that looks at all images together (transductive) gets all features at once.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Fitted.
+    images : path or several, PIL images, arrays; or features
+        Images, and folders of them at any depth; uint8 arrays (H, W, 3); a file or a bank of
+        features, or an array (M, D).
+    budget : float in [0, 1)
+        Expected share of wrong labels among those that nobody is asked to look at.
+    level : float in (0, 1)
+        Of the sets of classes.
+    on_error : {"skip", "raise"}
+        What to do about images that cannot be read: leave them out and name them, or stop.
+    notices : Notices, optional
+        Told of images of kinds that are not read; warnings of Python by default.
+
+    Raises
+    ------
+    FewshotError
+        No image there, none that can be read, features of another network, a share out of range.
+    """
+    _check(budget, level, on_error)
+    fitted, notices = classifier.fitted_, notices or AsWarnings()
+    dataset, batches = _source(classifier, images, notices)
+    together = "queries" in fitted.head.uses
+    labels: list[Label] = []
+    failures: list[dict[str, Any]] = []
+    for rows in _joined(batches) if together else batches:
+        failures += rows.failures
+        if failures and on_error == "raise":
+            raise unreadable_of(failures[:1])
+        with torch.inference_mode():
+            labels += answers_of(fitted, rows.features, rows.files, level)
+    if not labels:
+        first = failures[0]
+        problem = f"none of {len(failures):,} images can be read; {first['path']}: "
+        raise FewshotError("images", problem + first["reason"], str(first.get("remedy", "")))
+    return Labels(
+        reviewed(labels, budget),
+        failures,
+        fitted.classnames,
+        budget,
+        level,
+        facts_of(classifier.header_),
+        dataset,
+    )
+
+
+def facts_of(header: Header) -> ModelFacts:
+    """What reports say of a classifier."""
+    name = None if header.backbone is None else header.backbone.name
+    facts = ModelFacts(
+        header.name, str(header.head["name"]), name, header.images, created=header.created
+    )
+    error = header.error
+    if error is None:
+        return facts
+    return ModelFacts(
+        facts.name, facts.head, facts.backbone, facts.images, error.error, error.lower, error.upper,
+        error.level, error.note, facts.created,
+    )  # fmt: skip
+
+
+def _check(budget: float, level: float, on_error: str) -> None:
+    expect(
+        isinstance(budget, int | float) and 0 <= budget < 1,
+        "budget",
+        f"expected a share of at least 0 and below 1, got {budget!r}",
+    )
+    expect(
+        isinstance(level, int | float) and 0 < level < 1,
+        "level",
+        f"expected a share above 0 and below 1, got {level!r}",
+    )
+    expect_choice("on_error", on_error, ("skip", "raise"))
+
+
+def _source(
+    classifier: Classifier, images: Any, notices: Notices
+) -> tuple[ImageDataset | None, Iterator[Rows]]:
+    """The images, None if there are features alone; and features batch by batch."""
+    entries = list(images) if isinstance(images, list | tuple) else [images]
+    expect(len(entries) > 0, "images", "expected images or folders of images, got none")
+    if is_feature_array(images) or all(is_features(entry) for entry in entries):
+        entries = [images] if is_feature_array(images) else entries
+        banks = [_bank_of(classifier, entry, notices) for entry in entries]
+        return None, _of_banks(banks)
+    for entry in entries:
+        problem = f"expected images alone or features alone, got both: {entry}"
+        expect(not is_features(entry), "images", problem)
+    if classifier.network_ is None:
+        shown = str(entries[0]) if isinstance(entries[0], str | Path) else type(entries[0]).__name__
+        raise FewshotError(
+            "images",
+            f"expected features, as those that the classifier was fitted on, got {shown}",
+            "Give a file of them, as .npz with an array features (M, D).",
+        )
+    dataset = images_to_label(images)
+    if warning := unread_warning(dataset.unread):
+        notices.warn(warning)
+    return dataset, _of_images(classifier, dataset)
+
+
+def _of_images(classifier: Classifier, dataset: ImageDataset) -> Iterator[Rows]:
+    """Features of images under the network of the classifier, with a progress bar."""
+    network, first = classifier.network_, 0
+    assert network is not None
+    with bar(len(dataset), "classifying", "image") as progress:
+        for batch in network.stream(dataset):
+            lost = {failure["row"] for failure in batch.failures}
+            count = len(batch.features) + len(lost)
+            rows = range(first, first + count)
+            files = [dataset.paths[row] for row in rows if row not in lost]
+            features = batch.features
+            if classifier.header_.normalize == "l2":
+                features = unit_length(features)
+            yield Rows(features, files, batch.failures)
+            progress.update(count)
+            first += count
+
+
+def _of_banks(banks: Sequence[FeatureBank]) -> Iterator[Rows]:
+    """Features at hand; rows without a path are named by their number, over all banks."""
+    first = 0
+    for bank in banks:
+        for start in range(0, len(bank), ROWS):
+            rows = range(start, min(start + ROWS, len(bank)))
+            features = bank.take(torch.arange(rows.start, rows.stop))
+            files = [bank.paths[row] if bank.paths else str(first + row) for row in rows]
+            yield Rows(features, files, [])
+        first += len(bank)
+
+
+def _bank_of(classifier: Classifier, data: Any, notices: Notices) -> FeatureBank:
+    """Features as they are at hand, after a look at whether they are those of the classifier."""
+    bank = _opened(data, notices)
+    form, note = classifier.fitted_.head.linear(), classifier.header_.backbone
+    dim = note.dim if note is not None else bank.dim if form is None else form.weights.shape[-1]
+    problem = f"expected {dim}-d features, as the classifier was fitted on, got {bank.dim}-d ones"
+    expect(bank.dim == dim, "images", problem)
+    name = str(bank.info.get("backbone", "unknown"))
+    if note is not None and name not in ("unknown", note.name):
+        problem = f"expected features of {note.name}, as the classifier was fitted on, got features"
+        raise FewshotError("images", f"{problem} of {name}")
+    return replace(bank, normalize=classifier.header_.normalize)
+
+
+def _opened(data: Any, notices: Notices) -> FeatureBank:
+    if isinstance(data, FeatureBank):
+        return data
+    if is_feature_array(data):
+        features = torch.as_tensor(np.asarray(data)).float().numpy()
+        return make_bank(features, np.zeros(len(features), dtype=np.int64), ["unlabelled"])
+    bank = read_as("images", load_unlabelled_features, str(data))
+    for notice in bank.info.get("notices", ()):
+        notices.warn(notice)
+    return bank
+
+
+def _joined(batches: Iterator[Rows]) -> Iterator[Rows]:
+    """All of them as one batch."""
+    every = list(batches)
+    parts = [rows.features for rows in every if len(rows.features)]
+    features = torch.cat(parts) if parts else torch.empty((0, 0))
+    files = [file for rows in every for file in rows.files]
+    yield Rows(features, files, [failure for rows in every for failure in rows.failures])

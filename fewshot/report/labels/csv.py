@@ -1,0 +1,32 @@
+"""Labels of images as a CSV file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fewshot.report.text.csv_cells import write_csv
+from fewshot.tasks.classification.labelling.labels import Label
+
+COLUMNS = tuple(Label.__dataclass_fields__)
+
+
+def write_labels(argument: str, target: Path, rows: Sequence[Label]) -> None:
+    """Write a row per image; sets of classes are JSON lists, flags ``true`` or ``false``.
+
+    Parameters
+    ----------
+    argument : str
+        For errors.
+    target : Path
+    rows : sequence of Label
+        In their order.
+    """
+    write_csv(argument, target, COLUMNS, map(_cells, rows))
+
+
+def _cells(row: Label) -> dict[str, object]:
+    cells = asdict(row) | {"classes": json.dumps(row.classes, ensure_ascii=False)}
+    return {k: str(v).lower() if isinstance(v, bool) else v for k, v in cells.items()}

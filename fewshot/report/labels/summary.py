@@ -1,0 +1,116 @@
+"""What the labels of images come to, in sentences: for the terminal and the page."""
+
+from __future__ import annotations
+
+from fewshot.report.wording import plain
+from fewshot.tasks.classification.labelling.labels import LabelledImages, ModelFacts
+from fewshot.units import counted, rough_percent, short_percent
+
+SHOWN_CLASSES = 8
+
+
+def summary(labels: LabelledImages) -> str:
+    """All of it in one line: images per label, how many to look at, errors among the others.
+
+    ``214 images: crab 91, ant 40. Look at 23 of them yourself: of the other 191 about 3 % should be
+    wrong.``
+    """
+    return " ".join(filter(None, [counts_text(labels), look_text(labels), skipped_text(labels)]))
+
+
+def counts_text(labels: LabelledImages) -> str:
+    """``214 images: crab 91, ant 40 and 3 more labels.``"""
+    counts = labels.counts
+    shown = [f"{plain(name)} {count:,}" for name, count in list(counts.items())[:SHOWN_CLASSES]]
+    more = len(counts) - len(shown)
+    rest = f" and {counted(more, 'more label')}" if more > 0 else ""
+    return f"{counted(len(labels), 'image')}: {', '.join(shown)}{rest}."
+
+
+def look_text(labels: LabelledImages) -> str:
+    """``Look at 23 of them yourself: of the other 191 about 3 % should be wrong.``"""
+    look = len(labels) - len(labels.accepted)
+    if not labels.rows:
+        return ""
+    if look == len(labels):
+        return f"Look at all of them yourself{none_text(labels)}."
+    if not look:
+        return f"There is none that you have to look at: about {_wrong(labels)}."
+    others = f"of the other {len(labels.accepted):,} about {_wrong(labels)}"
+    return f"Look at {look:,} of them yourself{none_text(labels)}: {others}."
+
+
+def _wrong(labels: LabelledImages) -> str:
+    return f"{rough_percent(labels.expected_error or 0.0)} should be wrong"
+
+
+def headline(labels: LabelledImages) -> str:
+    """``Look at 23 of 214 images yourself``: the title of the page."""
+    look = len(labels) - len(labels.accepted)
+    if not look:
+        return f"{counted(len(labels), 'image')}, none of which you have to look at"
+    if look == len(labels):
+        return f"Look at all {counted(look, 'image')} yourself"
+    return f"Look at {look:,} of {counted(len(labels), 'image')} yourself"
+
+
+def others_text(labels: LabelledImages) -> str:
+    """``Of the other 191 labels about 3 % should be wrong; 5 % are allowed.``"""
+    accepted = len(labels.accepted)
+    allowed = f"{short_percent(labels.budget)} are allowed"
+    if not accepted:
+        return f"No label is sure enough: {allowed} to be wrong."
+    which = "all" if accepted == len(labels) else "the other"
+    return f"Of {which} {counted(accepted, 'label')} about {_wrong(labels)}; {allowed}."
+
+
+def none_text(labels: LabelledImages) -> str:
+    """`` (5 look like none of the classes)``, or nothing."""
+    count = sum(row.none_of_these for row in labels.rows)
+    looks = "looks" if count == 1 else "look"
+    return f" ({count:,} {looks} like none of the classes)" if count else ""
+
+
+def skipped_text(labels: LabelledImages) -> str:
+    """``2 images could not be read and have no label.``; empty if there are none."""
+    count = len(labels.skipped)
+    have = "has" if count == 1 else "have"
+    return f"{counted(count, 'image')} could not be read and {have} no label." if count else ""
+
+
+def model_text(model: ModelFacts) -> str:
+    """``Labels by lda on dinov2_vits14. Its predicted error on ...``: what they rest on."""
+    text, error = f"Labels by {combination(model)}.", error_text(model)
+    if error is not None:
+        text += f" Its predicted error is {error}."
+    return f"{text} Note: {plain(model.note)}." if model.note else text
+
+
+def error_text(model: ModelFacts) -> str | None:
+    """``13 % of all new images (90 % interval 6 % to 25 %), all classes alike``, if it is known."""
+    if model.error is None or model.lower is None or model.upper is None:
+        return None
+    interval = f"{rough_percent(model.lower)} to {rough_percent(model.upper)}"
+    return (
+        f"{rough_percent(model.error)} of all new images ({short_percent(model.level)} interval "
+        f"{interval}), all classes alike"
+    )
+
+
+def chance_text(probability: float) -> str:
+    """A probability in percent, never rounded to 0 or 100 %.
+
+    Examples
+    --------
+    >>> chance_text(0.873), chance_text(0.0312), chance_text(0.9997), chance_text(0.0001)
+    ('87 %', '3.1 %', '> 99 %', '< 0.1 %')
+    """
+    if probability >= 0.995:
+        return "> 99 %"
+    return "< 0.1 %" if probability < 0.001 else rough_percent(probability)
+
+
+def combination(model: ModelFacts) -> str:
+    """``lda on dinov2_vits14``; the head alone where there are features."""
+    on = f" on {plain(model.backbone)}" if model.backbone else ""
+    return f"{plain(model.head)}{on}"

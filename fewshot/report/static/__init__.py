@@ -1,0 +1,1 @@
+"""What pages without a script share: frame, styles, thumbnails."""
