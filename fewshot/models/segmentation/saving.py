@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fewshot.models.file import as_packed, model_to_write, write_model
 from fewshot.models.saving import weights_to_save
+from fewshot.models.segmentation.card import mask_card
 from fewshot.models.segmentation.note import KEY, PredictionNote
 from fewshot.tasks.segmentation.heads.state import state_of
 
@@ -32,6 +33,7 @@ def save_segmenter(segmenter: Segmenter, path: str | Path, with_weights: bool = 
     note = replace(segmenter.dense, state=state.values, prediction=prediction)
     backbone = segmenter.encoder.backbone
     header, weights = weights_to_save(segmenter.header_, backbone, with_weights)
-    header = replace(header, values={KEY: asdict(note)})
+    card = mask_card(header, note)
+    header = replace(header, values={KEY: asdict(note)}, card=card)
     tensors = {PREFIX + name: values for name, values in state.tensors.items()}
     write_model(target, header, tensors | as_packed(weights))
