@@ -116,7 +116,7 @@ def fitted_segmenter(
         _portable(fits.heads[0], features, len(dataset.classnames)),
         _header(fits.heads[0], source, support, backbone),
         note,
-        lambda: features,
+        features,
         partial(_predicted, fits, section.level) if prediction else lambda: None,
         support,
         fits,

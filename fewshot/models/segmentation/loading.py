@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from fewshot.backbones.base import Backbone
 from fewshot.evaluation.named import named_head
 from fewshot.exceptions import FewshotError, expect
 from fewshot.hardware import device_named
 from fewshot.models.file import ModelFile, damaged
-from fewshot.models.header import Header
+from fewshot.models.header import BackboneNote, Header
 from fewshot.models.referenced import OURS, ReferencedBackbone, transform_of
 from fewshot.models.segmentation.note import DenseNote, dense_note
 from fewshot.models.segmentation.saving import PREFIX
@@ -56,41 +50,41 @@ def segmenter_of(
     FewshotError
         The content does not hold together; another backbone or head than those of the model.
     """
-    header, tensors = content
-    chosen, network = device_named(device), header.backbone
+    header, chosen = content.header, device_named(device)
+    places = places_of_environment(weights=None if weights is None else str(weights))
     try:
-        note = dense_note(header)
-        if network is None:
-            raise ValueError("it names no backbone")
-        if network.settings["kind"] in OURS:
-            transform_of(network.transform)
-        fitted = _head(header, note, network.dim, tensors, head)
-    except ValueError as error:
-        if isinstance(error, FewshotError):
+        network, note = _backbone(header), dense_note(header)
+        features = DenseFeatures(
+            ReferencedBackbone(network, places, path, backbone),
+            note.size,
+            note.stride,
+            note.layers if isinstance(note.layers, str) else list(note.layers),
+            chosen,
+        )
+        fitted = _head(content, note, network.dim, head)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, FewshotError) and error.argument in ("head", "backbone"):
             raise
         raise damaged("path", path, str(error)) from None
-    prediction, places = (
-        note.prediction,
-        places_of_environment(weights=None if weights is None else str(weights)),
-    )
-    referenced = ReferencedBackbone(network, places, path, backbone)
-    return Segmenter(
-        on_device(fitted, chosen),
-        header,
-        note,
-        partial(_features, referenced, note, chosen),
-        (lambda: None) if prediction is None else prediction.prediction,
-    )
+    said = note.prediction
+    predict = (lambda: None) if said is None else said.prediction
+    return Segmenter(on_device(fitted, chosen), header, note, features, predict)
+
+
+def _backbone(header: Header) -> BackboneNote:
+    note = header.backbone
+    if note is None:
+        raise ValueError("it names no backbone")
+    if note.settings["kind"] in OURS:
+        transform_of(note.transform)
+    return note
 
 
 def _head(
-    header: Header,
-    note: DenseNote,
-    dim: int,
-    tensors: Mapping[str, Tensor],
-    named: str | DenseHead | None,
+    content: ModelFile, note: DenseNote, dim: int, named: str | DenseHead | None
 ) -> DenseHead:
-    """The fitted head; of classes of one's own that is the caller's to name."""
+    """The fitted head; the caller names it where it is a class of their own."""
+    header, tensors = content
     entry, kind = header.head, None
     name, form, target = entry["name"], entry.get("form", LINEAR), entry.get("target", "")
     if named is not None:
@@ -114,8 +108,3 @@ def _head(
     state = HeadState(form, note.state, learnt)
     classes = len(header.classes)
     return restored(kind if form != LINEAR else None, entry["parameters"], state, classes, dim)
-
-
-def _features(backbone: Backbone, note: DenseNote, device: torch.device) -> DenseFeatures:
-    layers = note.layers if isinstance(note.layers, str) else list(note.layers)
-    return DenseFeatures(backbone, note.size, note.stride, layers, device)

@@ -31,7 +31,7 @@ def save_segmenter(segmenter: Segmenter, path: str | Path, with_weights: bool = 
     predicted = segmenter.predicted
     prediction = None if predicted is None else PredictionNote.of(predicted)
     note = replace(segmenter.dense, state=state.values, prediction=prediction)
-    backbone = segmenter.encoder.backbone
+    backbone = segmenter.features.backbone
     header, weights = weights_to_save(segmenter.header_, backbone, with_weights)
     card = mask_card(header, note)
     header = replace(header, values={KEY: asdict(note)}, card=card)

@@ -40,8 +40,8 @@ class Segmenter:
         What `save` writes of it: classes, network, versions.
     dense : DenseNote
         How images are taken in.
-    features : callable
-        Makes the dense features of the network, when the first image needs them.
+    features : DenseFeatures
+        Of the network, which is loaded for the first image.
     predict : callable
         Makes `predicted`, when that is asked for.
     annotated, fits : Annotated and DrawFit, or None
@@ -53,7 +53,7 @@ class Segmenter:
     head: DenseHead
     header_: Header
     dense: DenseNote
-    features: Callable[[], DenseFeatures]
+    features: DenseFeatures
     predict: Callable[[], SegmentationPrediction | None]
     annotated: Annotated | None = None
     fits: DrawFit | None = None
@@ -144,7 +144,7 @@ class Segmenter:
         self, new: NewImages, out: str | Path | None, *, overlay: bool, threads: int | None
     ) -> Segments:
         """Images that were listed and checked, as `segment_all` returns them."""
-        device = self.encoder.device
+        device = self.features.device
         sources = (*new.folders, *self.sources)
         result = Segments(new.images, self, new.on_error, threads or threads_of(device), sources)
         if out is not None:
@@ -170,11 +170,6 @@ class Segmenter:
 
         save_segmenter(self, path, with_weights)
 
-    @cached_property
-    def encoder(self) -> DenseFeatures:
-        """The dense features of the network, which is loaded for the first image."""
-        return self.features()
-
     def mask(self, image: Image.Image) -> NDArray[np.int16]:
         """Class numbers (H, W) of an RGB PIL image."""
-        return segment_image(self.head, self.encoder, image)
+        return segment_image(self.head, self.features, image)

@@ -130,7 +130,6 @@ class Segments:
         target = checked_target(folder, names, self.images.paths, self.sources)
         expect_same_classes(target / CLASSES, self.classnames)
         with writing("out", target):
-            target.mkdir(parents=True, exist_ok=True)
             for row, image, mask in self._pass():
                 write_mask(target / names[row], mask, len(self.classnames))
                 if overlay:
