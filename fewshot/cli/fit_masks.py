@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Parser, reworded
+from fewshot.cli.arguments import Parser, print_json, reworded
 from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
@@ -78,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
+    from fewshot.models.file import model_to_write
     from fewshot.models.fit import fit
 
+    target = model_to_write("path", arguments.output, [arguments.images])
     segmenter = fit(
         arguments.images,
         task="segmentation",
@@ -91,10 +92,9 @@ def _fit(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
         device=arguments.device,
         weights=arguments.weights,
     )
-    target = Path(arguments.output).expanduser()
     segmenter.save(target, arguments.with_weights)
     if arguments.json:
-        print(json.dumps(_as_json(segmenter, target), indent=2, ensure_ascii=False))
+        print_json(_as_json(segmenter, target))
     else:
         from fewshot.report.text.segmented import model_text
 

@@ -48,13 +48,14 @@ def class_labels(y: Any) -> ClassLabels:
     ValueError
         Scikit-learn's: no labels of classes (a regression target, several labels per row).
     """
+    # As scikit-learn words it, whose checks look for these words.
     expect(y is not None, "y", "requires y to be passed, but the target y is None")
     values = column_or_1d(as_array(y), warn=True)
-    refuse_missing("y", missing(values if isinstance(y, np.ndarray) else y).reshape(-1))
-    if values.dtype == object and all(isinstance(v, Integral) for v in values):
+    refuse_missing("y", missing(y).reshape(-1))
+    if values.dtype == object and all(isinstance(value, Integral) for value in values):
         values = np.array(values.tolist())  # of pandas' Int64
-    check_classification_targets(values)
     try:
+        check_classification_targets(values)
         classes, numbers = np.unique(values, return_inverse=True)
     except TypeError:
         kinds = sorted({type(value).__name__ for value in values})

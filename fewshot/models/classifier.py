@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from fewshot.datasets.base import ImageDataset
+from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
@@ -35,8 +36,10 @@ from fewshot.models.inputs import (
 )
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
+from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
+from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
 
@@ -146,12 +149,15 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if self.backbone is None:
             expect(not are_images(X), "X", "expected features (M, D), as backbone is None, got "
                    "images", "Name a backbone, or put fewshot.ImageFeatures() before.")  # fmt: skip
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
             classes, numbers = labels = class_labels(y)
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            check_consistent_length(X, numbers)
             with errors_of("X"):
                 bank = make_bank(X, numbers, labels.names)
                 forecasts = predict(bank, **options)
         else:
+            named = isinstance(self.backbone, str | Iterable)
+            expect(named, "backbone", f"expected one or several names, got {self.backbone!r}")
             classes, numbers = labels = class_labels(y)
             dataset = image_dataset(X, "X", numbers, labels.names)
             with errors_of("X"):
@@ -299,27 +305,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if is_feature_array(X):
             note = self.header_.backbone
             assert note is not None
-            problem = f"expected images, or {note.dim} features of {note.name}, got {X.shape[1]}"
+            problem = (
+                f"expected images, or {note.dim} features of {note.name} for each, got an array "
+                f"{tuple(X.shape)}"
+            )
             expect(X.shape[1] == note.dim, "X", problem)
             return self._normalised(torch.as_tensor(np.asarray(X)).float())
-        features, _ = self._streamed(image_dataset(X), on_error="raise")
-        return features
-
-    def _streamed(
-        self, dataset: ImageDataset, on_error: str = "skip"
-    ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-        if self.network_ is None:
-            raise FewshotError("X", "expected features (M, D), as it was fitted on, got images")
-        parts, failures = [], []
-        for batch in self.network_.stream(dataset):
-            if batch.failures and on_error == "raise":
-                with errors_of("X"):
+        parts = []
+        with errors_of("X"):
+            for batch in self.network_.stream(image_dataset(X)):
+                if batch.failures:
                     raise unreadable_of(batch.failures)
-            parts.append(batch.features)
-            failures += batch.failures
-        parts = [part for part in parts if len(part)]
-        features = torch.cat(parts) if parts else torch.empty((0, 0))
-        return self._normalised(features), failures
+                parts.append(batch.features)
+        return self._normalised(torch.cat(parts))
 
     def _normalised(self, features: torch.Tensor) -> torch.Tensor:
         return unit_length(features) if self.header_.normalize == "l2" else features
@@ -335,20 +333,20 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def _facts(self) -> str:
         """What a fitted classifier tells apart, with what, and how well, in a line."""
-        header, names = self.header_, [str(label) for label in self.classes_]
-        more = ", ..." if len(names) > SHOWN else ""
-        backbone = "features" if header.backbone is None else header.backbone.name
-        error, text = header.error, ""
-        if error is not None:
-            text = (
-                f"; predicted error {error.error:.1%} ({error.lower:.1%} to {error.upper:.1%}, "
-                f"{error.level:.0%} interval)"
-            )
-        images = f" by {sum(header.images.values())} images" if header.backbone else ""
-        return (
-            f"{len(names)} classes ({', '.join(names[:SHOWN])}{more}){images}: "
-            f"{header.head['name']} on {backbone}{text}"
+        header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
+        more = ", ..." if len(self.classes_) > SHOWN else ""
+        note = header.backbone
+        backbone, of = ("features", "row") if note is None else (plain(note.name), "image")
+        images = counted(sum(header.images.values()), of)
+        text = (
+            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {images}: "
+            f"{header.head['name']} on {backbone}"
         )
+        if header.error is None:
+            return text
+        error, lower, upper = map(percent, (header.error.error, header.error.lower,
+                                            header.error.upper))  # fmt: skip
+        return f"{text}; predicted error {error} % ({lower} to {upper} %)"
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
@@ -368,12 +366,18 @@ class Classifier(ClassifierMixin, BaseEstimator):
 def chosen_parameters(header: Header) -> dict[str, Any]:
     """Parameters of an unfitted classifier with the backbone and the head of a model file."""
     name, note = header.head["name"], header.backbone
-    try:
-        head = head_parameter(name, heads.create(name, **header.head["parameters"]))
-    except FewshotError:  # of a package that is not here
-        head = name
-    level = {} if header.error is None else {"level": header.error.level}
-    return {"backbone": None if note is None else note.name, "head": head} | level
+    head: str | Head = name
+    with suppress(FewshotError):  # parameters of another version
+        if name in heads:  # no module is imported because a file names it
+            head = head_parameter(name, heads.create(name, **header.head["parameters"]))
+    chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
+    if header.error is not None:
+        chosen["level"] = header.error.level
+    if note is not None:
+        usual = backbone_settings(note.name).get("size")
+        size = note.settings.get("size")
+        chosen |= {} if size == usual else {"size": size}
+    return chosen
 
 
 def head_parameter(name: str, head: Head) -> str | Head:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired
 
 # The one of Python 3.11 has no fields that pydantic can check.
@@ -179,6 +179,11 @@ class Header:
     name: str = ""
     card: str = ""
     labels: str = "str"
+
+
+def header_facts(header: Header) -> dict[str, Any]:
+    """A header in types of JSON."""
+    return {**asdict(header), "classes": list(header.classes)}
 
 
 def fault_of(header: Header) -> str | None:
