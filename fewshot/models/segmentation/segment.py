@@ -139,8 +139,8 @@ def _expect_none(**arguments: Any) -> None:
         expect(
             value is None or value in ({}, ()) or value == [],
             name,
-            f"expected none with a fitted model, got {value!r}",
-            "It has its own; fit another one with it.",
+            "expected none with a fitted model, which has its own",
+            "Fit another one with it.",
         )
 
 
