@@ -92,10 +92,10 @@ def _classify(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(arguments: argparse.Namespace) -> Classifier:
-    from fewshot.models.loading import load
+    from fewshot.models.loading import load_classifier
 
     try:
-        return load(
+        return load_classifier(
             arguments.model, device=arguments.device, weights=arguments.weights,
             backbone=arguments.backbone, head=arguments.head,
         )  # fmt: skip
