@@ -201,6 +201,10 @@ class Backbone(ABC):
             "transform": {**vars(self.transform)},
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles and copies are without a network, and make or load it again when needed."""
+        return {key: value for key, value in vars(self).items() if not isinstance(value, nn.Module)}
+
     def with_input(self, **changes: Any) -> Backbone:
         """The same backbone with another ``size`` or ``crop_pct``; None changes nothing."""
         changes = {key: value for key, value in changes.items() if value is not None}

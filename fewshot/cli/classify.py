@@ -35,11 +35,10 @@ be read.
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {
     "images": "IMAGES", "dataset": "IMAGES", "budget": "--errors", "level": "--level",
-    "device": "--device", "weights": "--weights", "path": "--page",
+    "device": "--device", "weights": "--weights",
 }  # fmt: skip
 OF_MODEL = {"path": "MODEL", "model": "MODEL"}
 WORDS = {
-    "point path to": "point --page to",
     "dataset.max_pixels or ": "",
     "dataset.max_pixels": "FEWSHOT_MAX_PIXELS",
     " or features.batch_size": "",
@@ -130,7 +129,7 @@ def _write(
         write_labels("--output", table, labels.ordered(arguments.order))
         lines.append(f"Labels: {plain(arguments.output)}")
     if page is not None:
-        labels.page(page)
+        labels.page(page, "--page")
         lines.append(f"Page: {plain(arguments.page)}")
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -12,21 +13,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from fewshot.datasets.base import ImageDataset
+from fewshot.backbones import kinds
+from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict import BACKBONES, HEADS, predict
 from fewshot.exceptions import FewshotError, expect
+from fewshot.features.arrays import feature_matrix
 from fewshot.features.bank import make_bank
 from fewshot.features.ranges import unit_length
 from fewshot.heads import heads
 from fewshot.heads.base import Head
 from fewshot.models.class_labels import class_labels, labels_of_names, type_of_labels
-from fewshot.models.header import ErrorNote, Header
+from fewshot.models.header import BackboneNote, ErrorNote, Header
 from fewshot.models.inputs import (
     are_images,
     errors_of,
@@ -35,8 +38,10 @@ from fewshot.models.inputs import (
 )
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
+from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
+from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
 
@@ -143,15 +148,22 @@ class Classifier(ClassifierMixin, BaseEstimator):
             "level": self.level,
             "calibrator": self.calibrator,
         }
+        if y is None and isinstance(X, str | Path):
+            problem = f"requires y to be passed, but the target y is None; X is {str(X)!r}"
+            remedy = "For a folder with a sub-folder per class take fewshot.fit."
+            raise FewshotError("y", problem, remedy)
         if self.backbone is None:
             expect(not are_images(X), "X", "expected features (M, D), as backbone is None, got "
                    "images", "Name a backbone, or put fewshot.ImageFeatures() before.")  # fmt: skip
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
             classes, numbers = labels = class_labels(y)
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            check_consistent_length(X, numbers)
             with errors_of("X"):
                 bank = make_bank(X, numbers, labels.names)
                 forecasts = predict(bank, **options)
         else:
+            named = isinstance(self.backbone, str | Iterable)
+            expect(named, "backbone", f"expected one or several names, got {self.backbone!r}")
             classes, numbers = labels = class_labels(y)
             dataset = image_dataset(X, "X", numbers, labels.names)
             with errors_of("X"):
@@ -188,10 +200,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.header_ = replace(header, labels=labels)
         names = self.fitted_.classnames
         self.classes_ = labels_of_names(names, labels) if classes is None else classes
-        if self.network_ is None:
-            best = forecasts.sources.supports[forecasts.best.backbone]
-            self.n_features_in_ = best.dim
+        self.set_features_in()
         return self
+
+    def set_features_in(self) -> None:
+        """The number of features in a row; images have none."""
+        if self.network_ is None:
+            self.n_features_in_ = self.fitted_.dim
+            return
+        for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
+            if name in vars(self):
+                delattr(self, name)
 
     @property
     def error_(self) -> ErrorNote | None:
@@ -295,31 +314,25 @@ class Classifier(ClassifierMixin, BaseEstimator):
             expect(not are_images(X), "X", "expected features (M, D), as it was fitted on, got "
                    "images")  # fmt: skip
             X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-            return self._normalised(torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)))
+            return self._normalised(torch.tensor(X, dtype=torch.float32))
         if is_feature_array(X):
             note = self.header_.backbone
             assert note is not None
-            problem = f"expected images, or {note.dim} features of {note.name}, got {X.shape[1]}"
+            problem = (
+                f"expected images, or {note.dim} features of {note.name} for each, got an array "
+                f"{tuple(X.shape)}"
+            )
             expect(X.shape[1] == note.dim, "X", problem)
-            return self._normalised(torch.as_tensor(np.asarray(X)).float())
-        features, _ = self._streamed(image_dataset(X), on_error="raise")
-        return features
-
-    def _streamed(
-        self, dataset: ImageDataset, on_error: str = "skip"
-    ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
-        if self.network_ is None:
-            raise FewshotError("X", "expected features (M, D), as it was fitted on, got images")
-        parts, failures = [], []
-        for batch in self.network_.stream(dataset):
-            if batch.failures and on_error == "raise":
-                with errors_of("X"):
+            with errors_of("X"):
+                features, _ = feature_matrix(X)
+            return self._normalised(torch.tensor(features, dtype=torch.float32))
+        parts = []
+        with errors_of("X"):
+            for batch in self.network_.stream(image_dataset(X)):
+                if batch.failures:
                     raise unreadable_of(batch.failures)
-            parts.append(batch.features)
-            failures += batch.failures
-        parts = [part for part in parts if len(part)]
-        features = torch.cat(parts) if parts else torch.empty((0, 0))
-        return self._normalised(features), failures
+                parts.append(batch.features)
+        return self._normalised(torch.cat(parts))
 
     def _normalised(self, features: torch.Tensor) -> torch.Tensor:
         return unit_length(features) if self.header_.normalize == "l2" else features
@@ -335,20 +348,18 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
     def _facts(self) -> str:
         """What a fitted classifier tells apart, with what, and how well, in a line."""
-        header, names = self.header_, [str(label) for label in self.classes_]
-        more = ", ..." if len(names) > SHOWN else ""
-        backbone = "features" if header.backbone is None else header.backbone.name
-        error, text = header.error, ""
-        if error is not None:
-            text = (
-                f"; predicted error {error.error:.1%} ({error.lower:.1%} to {error.upper:.1%}, "
-                f"{error.level:.0%} interval)"
-            )
-        images = f" by {sum(header.images.values())} images" if header.backbone else ""
-        return (
-            f"{len(names)} classes ({', '.join(names[:SHOWN])}{more}){images}: "
-            f"{header.head['name']} on {backbone}{text}"
+        header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
+        more, note = ", ..." if len(self.classes_) > SHOWN else "", header.backbone
+        rows = counted(sum(header.images.values()), "row" if note is None else "image")
+        text = (
+            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {rows}: "
+            f"{header.head['name']} on {'features' if note is None else plain(note.name)}"
         )
+        if header.error is None:
+            return text
+        error, lower, upper = map(percent, (header.error.error, header.error.lower,
+                                            header.error.upper))  # fmt: skip
+        return f"{text}; predicted error {error} % ({lower} to {upper} %)"
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
@@ -368,12 +379,25 @@ class Classifier(ClassifierMixin, BaseEstimator):
 def chosen_parameters(header: Header) -> dict[str, Any]:
     """Parameters of an unfitted classifier with the backbone and the head of a model file."""
     name, note = header.head["name"], header.backbone
-    try:
-        head = head_parameter(name, heads.create(name, **header.head["parameters"]))
-    except (FewshotError, TypeError, ValueError):  # of a package that is not here
-        head = name
-    level = {} if header.error is None else {"level": header.error.level}
-    return {"backbone": None if note is None else note.name, "head": head} | level
+    head: str | Head = name
+    with suppress(FewshotError, TypeError, ValueError):  # parameters of another version
+        if ":" not in name and name in heads:  # no file makes a module be imported
+            head = head_parameter(name, heads.create(name, **header.head["parameters"]))
+    chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
+    if header.error is not None:
+        chosen["level"] = header.error.level
+    if note is not None and note.settings.get("size") != _usual_size(note):
+        chosen["size"] = note.settings.get("size")
+    return chosen
+
+
+def _usual_size(note: BackboneNote) -> int | None:
+    """Input in pixels that a backbone has by its name; no module is imported for that."""
+    kind, _, rest = note.name.partition(":")
+    with suppress(FewshotError):  # a name of another version
+        if not rest or kind in kinds:
+            return backbone_settings(note.name).get("size")
+    return None
 
 
 def head_parameter(name: str, head: Head) -> str | Head:

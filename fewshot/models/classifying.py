@@ -158,10 +158,27 @@ def _source(
             f"expected features, as those that the classifier was fitted on, got {shown}",
             "Give a file of them, as .npz with an array features (M, D).",
         )
-    dataset = images_to_label(images)
+    dataset = _named(images_to_label(images), entries)
     if warning := unread_warning(dataset.unread):
         notices.warn(warning)
     return dataset, _of_images(classifier, dataset)
+
+
+def _named(dataset: ImageDataset, entries: list[Any]) -> ImageDataset:
+    """The images by the names that a script looks for them by: ``./`` in front is kept."""
+    places = [str(entry) for entry in entries if isinstance(entry, str | Path)]
+    dotted = {str(Path(place)) for place in places if place.startswith("./")}
+    if not dotted:
+        return dataset
+    return replace(dataset, paths=tuple(_as_given(path, dotted) for path in dataset.paths))
+
+
+def _as_given(path: str, dotted: set[str]) -> str:
+    """The path with ``./`` in front, if it or a folder above it was given with it."""
+    if Path(path).is_absolute():
+        return path
+    above = {path, *map(str, Path(path).parents)}
+    return f"./{path}" if above & dotted else path
 
 
 def _of_images(classifier: Classifier, dataset: ImageDataset) -> Iterator[Rows]:

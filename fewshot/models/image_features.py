@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import unreadable_of
@@ -85,12 +86,16 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         network = network_named(
             self.backbone, device=self.device, weights=self.weights, size=self.size
         )
-        # One precision for all images, whatever is measured to be as good on some of them.
-        self.network_ = network.at("float32")
         dataset = image_dataset(X)
-        if not self.cache:  # the first image tells the length
-            dataset = dataset.take_rows(np.zeros(1))
-        self._n_features_out = self._rows(dataset).shape[1]
+        with errors_of("X"):
+            if self.cache:
+                # The precision of these images is that of all that follow.
+                bank = network(dataset)
+                self.network_ = network.at(bank.info["causes"]["precision"])
+                self._n_features_out = bank.dim
+            else:
+                self.network_ = network.at("float32")
+                self._n_features_out = self._streamed(dataset.take_rows(np.zeros(1))).shape[1]
         return self
 
     def transform(self, X: Any) -> NDArray:
@@ -107,22 +112,23 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             An image that cannot be read, which is named; something else than images.
         """
         check_is_fitted(self)
-        return self._rows(image_dataset(X))
-
-    def _rows(self, dataset: ImageDataset) -> NDArray:
+        dataset = image_dataset(X)
         with errors_of("X"):
-            if self.cache:
-                bank = self.network_(dataset)
-                rows = bank.take(torch.arange(len(bank)))
-            else:
-                parts = []
-                for batch in self.network_.stream(dataset):
-                    if batch.failures:
-                        raise unreadable_of(batch.failures)
-                    parts.append(batch.features)
-                rows = unit_length(torch.cat(parts))
+            rows = self._kept(dataset) if self.cache else self._streamed(dataset)
         features: NDArray = rows.float().numpy()
         return features
+
+    def _kept(self, dataset: ImageDataset) -> Tensor:
+        bank = self.network_(dataset)
+        return bank.take(torch.arange(len(bank)))
+
+    def _streamed(self, dataset: ImageDataset) -> Tensor:
+        parts = []
+        for batch in self.network_.stream(dataset):
+            if batch.failures:
+                raise unreadable_of(batch.failures)
+            parts.append(batch.features)
+        return unit_length(torch.cat(parts))
 
     def __sklearn_tags__(self) -> Any:
         """Images are taken; no matrices."""

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -24,12 +24,10 @@ from fewshot.datasets.images import UnreadableImageError, decode_image, pixel_li
 from fewshot.datasets.walk import is_folder, printable
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import file_digests
+from fewshot.models.pixels import CHANNELS, EXPECTED, check_pixels, dtype_name, picture_of
 
-EXPECTED = "expected images (paths, PIL images or uint8 arrays (H, W, 3))"
 OF_DATA = ("images", "dataset", "features")  # arguments of errors about images and features
 SKIPPING = ", or set dataset.on_error=skip"  # end of a remedy, for runs
-CHANNELS = (1, 3, 4)  # grey, RGB, RGB with transparency
-NORMALISED = "Give images as they were before they were normalised, uint8 in 0..255."
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ def image_dataset(
     X : path, image, or M of them
         Paths, PIL images, uint8 arrays (H, W), (H, W, 3) or (H, W, 4), uint16 greys, uint8 tensors
         (also (3, H, W)): a sequence, an array or series of paths, an array (M, H, W, 3) or
-        (M, H, W). A folder stands for the images in it, at any depth.
+        (M, H, W) of greys. A folder stands for the images in it, at any depth.
     argument : str
         For messages.
     labels : ndarray of shape (M,), int, optional
@@ -110,7 +108,7 @@ def image_dataset(
         labels.
     """
     if isinstance(X, ImageDataset):
-        return X
+        return X if labels is None else _relabelled(X, labels, classnames)
     if isinstance(X, str | os.PathLike) and labels is None:
         return load_files([_path_text(X)], argument)
     entries = [X] if isinstance(X, str | os.PathLike) else _entries(X, argument)
@@ -119,11 +117,7 @@ def image_dataset(
     sources = [_source(entry, argument, row, locks) for row, entry in enumerate(entries)]
     names, limit = tuple(source.name for source in sources), pixel_limit()
     numbers = np.zeros(len(sources), dtype=np.int64) if labels is None else labels
-    expect(
-        len(numbers) == len(sources),
-        "y",
-        f"expected a label per image, {len(sources)} of them, got {len(numbers)}",
-    )
+    _check_labels(numbers, len(sources))
 
     @cache
     def digests() -> list[str]:
@@ -143,6 +137,27 @@ def image_dataset(
         "images", numbers, classnames, names, lambda row: sources[row].read(limit), fingerprint,
         digests=digests,
     )  # fmt: skip
+
+
+def _relabelled(
+    dataset: ImageDataset, labels: NDArray, classnames: tuple[str, ...]
+) -> ImageDataset:
+    """The same images with other labels."""
+    _check_labels(labels, len(dataset))
+
+    def fingerprint() -> str:
+        text = f"{dataset.fingerprint()} {labels.tolist()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    plain = dataset.take_rows(np.arange(len(dataset)))  # of no class with other arguments
+    return replace(
+        plain, labels=labels, classnames=classnames, fingerprint=fingerprint, parts=None, ids=None
+    )
+
+
+def _check_labels(labels: NDArray, images: int) -> None:
+    problem = f"expected a label per image, {images} of them, got {len(labels)}"
+    expect(len(labels) == images, "y", problem)
 
 
 def images_to_label(images: Any, argument: str = "images") -> ImageDataset:
@@ -206,17 +221,16 @@ def _of_array(X: Any, argument: str) -> list[Any]:
         column = len(shape) < 2 or shape[1:] == (1,)
         expect(column, argument, f"expected a column of paths, got an array {shape} of texts")
         return [*X.reshape(-1)]
-    if len(shape) == 4:
-        _pixels(X[:1], argument, argument)
-        return [*X]
-    if len(shape) != 3:
+    if len(shape) not in (3, 4):
         raise FewshotError(
             argument,
-            f"{EXPECTED}, got an array {shape} of {_dtype(X)}",
+            f"{EXPECTED}, got an array {shape} of {dtype_name(X)}",
             f"Of a single image give [{argument}]. Features need no backbone: "
             "Classifier(backbone=None).",
         )
-    alone = shape[2] in CHANNELS[1:] or (isinstance(X, torch.Tensor) and shape[0] in CHANNELS)
+    # Else greys, however many: three rows of them are no image with its channels first.
+    alone = len(shape) == 3 and shape[2] in CHANNELS[1:]
+    check_pixels(X, argument, several=not alone)
     return [X] if alone else [*X]
 
 
@@ -239,61 +253,9 @@ def _source(
         lock = locks.setdefault(id(entry), Lock())
         return ImageInMemory(str(getattr(entry, "filename", "") or name), entry, lock)
     if isinstance(entry, np.ndarray | torch.Tensor):
-        pixels = _pixels(entry, argument, name)
-        # A fourth channel is transparency, two axes are greys; that of a single channel goes.
-        return ImageInMemory(name, Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,)
-                                                   else pixels))  # fmt: skip
+        check_pixels(entry, name)
+        return ImageInMemory(name, picture_of(entry))
     raise FewshotError(argument, f"{EXPECTED}, got {_kind(entry)} as {name}")
-
-
-def _pixels(pixels: Any, argument: str, name: str) -> NDArray:
-    """Pixels (H, W) or (H, W, C) of an image, or (M, H, W, C) of several, channels last.
-
-    Parameters
-    ----------
-    pixels : ndarray or Tensor
-        Of tensors channels may come first, as torchvision has them.
-    argument, name : str
-        The argument, and the expression that has these pixels.
-    """
-    tensor = isinstance(pixels, torch.Tensor)
-    values: NDArray = pixels.detach().cpu().numpy() if tensor else pixels
-    several = values.ndim == 4
-    shape = values.shape[several:]
-    first = len(shape) == 3 and shape[0] in CHANNELS and shape[2] not in CHANNELS
-    if first and tensor:
-        values, shape = np.moveaxis(values, -3, -1), (*shape[1:], shape[0])
-    elif first:
-        axes = "0, 2, 3, 1" if several else "1, 2, 0"
-        problem = f"expected channels last, (H, W, 3), got {tuple(shape)} as {name}"
-        raise FewshotError(argument, problem, f"Give {name}.transpose({axes}).")
-    fits = (len(shape) == 2 or shape[2:] in [(n,) for n in CHANNELS]) and 0 not in shape
-    deep = values.dtype == np.uint16 and shape[2:] in [(), (1,)]
-    if not fits or not (values.dtype == np.uint8 or deep):
-        problem = f"{EXPECTED}, got {_dtype(pixels)} of shape {tuple(shape)} as {name}"
-        remedy = _as_bytes(values, name, "to(torch.uint8)" if tensor else "astype('uint8')")
-        raise FewshotError(argument, problem, remedy if fits else "")
-    return np.ascontiguousarray(values)
-
-
-def _as_bytes(values: NDArray, name: str, convert: str) -> str:
-    """How pixels of another type become uint8, by the range of their values."""
-    if values.dtype == bool:
-        return f"Give 255 * {name}.{convert}."
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-        return ""
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > (65535 if values.dtype.kind == "u" else 255):
-        return NORMALISED
-    if values.dtype.kind == "f" and high <= 1:
-        return f"Give (255 * {name}).round().{convert}."
-    if high > 255:
-        return f"Give ({name} / 257).round().{convert}."
-    return f"Give {name}.round().{convert}."
-
-
-def _dtype(pixels: Any) -> str:
-    return str(pixels.dtype).removeprefix("torch.")
 
 
 def _kind(value: Any) -> str:

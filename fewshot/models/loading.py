@@ -73,6 +73,7 @@ def load(
             transform_of(header.backbone.transform)
     classifier.header_ = header
     classifier.network_ = _network(header.backbone, place, device, weights, backbone)
+    classifier.set_features_in()
     return classifier
 
 

@@ -4,8 +4,9 @@ import json
 import os
 import stat
 import struct
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from safetensors.torch import save, save_file
 import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.models.card import model_card
-from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY
+from fewshot.models.class_labels import labels_of_names
+from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY, read_model
 from fewshot.models.header import Header
 from fewshot.models.parts import put_together, taken_apart
 
@@ -275,6 +277,26 @@ def test_models_of_one_image_per_class(make_bank_of, queries):
                           fitted.predict_proba(queries))  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["str", "int64", "float64", "bool"])
+def test_labels_keep_their_type(kind, saved):
+    names = {"str": ["a", "b"], "int64": ["7", "-1"], "float64": ["0.5", "2.0"],
+             "bool": ["False", "True"]}[kind]  # fmt: skip
+    header = replace(read_model(saved).header, classes=tuple(names), labels=kind)
+    labels = labels_of_names(header.classes, header.labels)
+    assert [str(label) for label in labels.tolist()] == names
+    assert type(labels.tolist()[0]).__name__ == kind.rstrip("64")
+
+
 def test_names_that_are_no_text(make_bank_of):
     fitted = fewshot.fit(make_bank_of(names=("a\udce9", "b", "c")), head="ncm")
     assert "a name is no text that a model file can hold" in refusal(fitted.save, "m.fewshot")
+
+
+def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeypatch):
+    (workplace / "of_a_stranger.py").write_text("raise AssertionError('it was imported')\n")
+    monkeypatch.syspath_prepend(str(workplace))
+    for name in ("of_a_stranger:Head", "os:system"):
+        rewritten(saved, lambda header, name=name: header["head"].update(name=name))
+        # Nor later, as where a clone of the classifier is fitted.
+        assert f"the head '{name}' is code" in refusal(fewshot.load, saved)
+    assert "of_a_stranger" not in sys.modules

@@ -21,7 +21,9 @@ def summary(labels: LabelledImages) -> str:
 def counts_text(labels: LabelledImages) -> str:
     """``214 images: crab 91, ant 40 and 3 more labels.``"""
     counts = labels.counts
-    shown = [f"{plain(name)} {count:,}" for name, count in list(counts.items())[:SHOWN_CLASSES]]
+    names = {plain(name): count for name, count in list(counts.items())[:SHOWN_CLASSES]}
+    colon = ":" * any(name[-1:].isdigit() for name in names)  # "class 1 40" would be a riddle
+    shown = [f"{name}{colon} {count:,}" for name, count in names.items()]
     more = len(counts) - len(shown)
     rest = f" and {counted(more, 'more label')}" if more > 0 else ""
     return f"{counted(len(labels), 'image')}: {', '.join(shown)}{rest}."
