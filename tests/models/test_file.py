@@ -300,3 +300,8 @@ def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeyp
         # Nor later, as where a clone of the classifier is fitted.
         assert f"the head '{name}' is code" in refusal(fewshot.load, saved)
     assert "of_a_stranger" not in sys.modules
+
+
+def test_a_header_without_end(saved, monkeypatch):
+    monkeypatch.setattr("fewshot.models.file.LARGEST_HEADER", 1000)
+    assert "kB, at most 1.0 kB" in refusal(fewshot.load, saved)
