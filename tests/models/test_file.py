@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -294,5 +295,13 @@ def test_names_that_are_no_text(make_bank_of):
 def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeypatch):
     (workplace / "of_a_stranger.py").write_text("raise AssertionError('it was imported')\n")
     monkeypatch.syspath_prepend(str(workplace))
-    rewritten(saved, lambda header: header["head"].update(name="of_a_stranger:Head"))
-    assert "the head 'of_a_stranger:Head' is code" in refusal(fewshot.load, saved)
+    for name in ("of_a_stranger:Head", "os:system"):
+        rewritten(saved, lambda header, name=name: header["head"].update(name=name))
+        # Nor later, as where a clone of the classifier is fitted.
+        assert f"the head '{name}' is code" in refusal(fewshot.load, saved)
+    assert "of_a_stranger" not in sys.modules
+
+
+def test_a_header_without_end(saved, monkeypatch):
+    monkeypatch.setattr("fewshot.models.file.LARGEST_HEADER", 1000)
+    assert "kB, at most 1.0 kB" in refusal(fewshot.load, saved)
