@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 import fewshot
 from fewshot.backbones.callable import CallableBackbone
 from fewshot.exceptions import FewshotError
+from fewshot.models.file import CHECKSUM_KEY, checksum
 from fewshot.models.segmentation.note import KEY
 from fewshot.tasks.segmentation.heads.base import DenseHead
 from fewshot.tasks.segmentation.heads.dense_knn import DenseKNN
@@ -229,7 +230,9 @@ def changed(source, target, change):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     header = json.loads(metadata["fewshot"])
     change(header, tensors)
-    save_file(tensors, target, metadata | {"fewshot": json.dumps(header)})
+    text = json.dumps(header)
+    whole = {"fewshot": text, CHECKSUM_KEY: checksum(text, tensors)}
+    save_file(tensors, target, metadata | whole)
 
 
 @pytest.mark.parametrize(
