@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -26,7 +27,6 @@ from fewshot.tasks.segmentation.heads.state import (
     state_of,
     target_of,
 )
-from fewshot.tasks.segmentation.masks.writing import write_folder
 
 SCENES = runpy.run_path(str(Path(__file__).parents[1] / "evaluation" / "conftest.py"))
 scenes, at_scenes, BACKBONE = SCENES["scenes"], SCENES["at_scenes"], SCENES["BACKBONE"]
@@ -297,21 +297,27 @@ def test_states_of_heads():
         restored(PixelLDA, {"sharpness": 1}, state, 3, 3)
 
 
-def test_a_model_of_packed_weights(tmp_path, monkeypatch):
-    """It needs no weights of this machine."""
-    pytest.importorskip("timm")
-    from fewshot.tasks.segmentation.masks.scenes import load_scenes
-
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
-    write_folder(load_scenes(train=3, test=1, size=(64, 64)), tmp_path / "annotated")
+def test_weights_by_reference_and_packed(at_scenes, tmp_path):
+    """Packed ones are those of the file; without them the line says what is missing."""
+    torch.manual_seed(0)
+    network = timm.create_model("lcnet_050")
+    (tmp_path / "w").mkdir()
+    weights = {name: t.contiguous() for name, t in network.state_dict().items()}
+    save_file(weights, tmp_path / "w" / "lcnet_050.safetensors")
     model = fewshot.fit(
-        tmp_path / "annotated", task="segmentation", options={"size": "native"}, prediction=False
-    )
-    model.save(tmp_path / "m.fewshot", with_weights=True)
-    image = sorted((tmp_path / "annotated" / "images").iterdir())[-1]
-    expected = model.segment(image)
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "empty"))
-    loaded = fewshot.load(tmp_path / "m.fewshot")
-    assert loaded.header_.backbone.weights.packed
-    np.testing.assert_array_equal(loaded.segment(image), expected)
-    assert list((tmp_path / "empty" / "packed").iterdir())
+        "annotated", task="segmentation", backbone="timm:lcnet_050", weights=tmp_path / "w",
+        options={"size": "native"}, device="cpu", prediction=False,
+    )  # fmt: skip
+    model.save(tmp_path / "packed.fewshot", with_weights=True)
+    model.save(tmp_path / "m.fewshot")
+    expected = model.segment("new/a/1.jpg")
+    packed = fewshot.load(tmp_path / "packed.fewshot", device="cpu")
+    (tmp_path / "w" / "lcnet_050.safetensors").rename(tmp_path / "w" / "away")
+    np.testing.assert_array_equal(packed.segment("new/a/1.jpg"), expected)
+    with pytest.raises(FewshotError, match=r"weights: .*lcnet_050\.safetensors"):
+        fewshot.load(tmp_path / "m.fewshot", device="cpu").segment("new/a/1.jpg")
+    save_file({name: t + 1 for name, t in weights.items()}, tmp_path / "w/lcnet_050.safetensors")
+    with pytest.raises(FewshotError, match="weights: the model was fitted with other weights"):
+        fewshot.load(tmp_path / "m.fewshot", device="cpu", weights=tmp_path / "w").segment(
+            "new/a/1.jpg"
+        )
