@@ -25,6 +25,7 @@ SMALL = {
     "fit": "fewshot.cli.fit",
     "classify": "fewshot.cli.classify",
     "card": "fewshot.cli.card",
+    "export": "fewshot.cli.export",
     "oneclass": "fewshot.cli.oneclass",
     "segment": "fewshot.cli.segment",
     "calibrate": "fewshot.cli.calibrate",
@@ -37,6 +38,7 @@ SMALL = {
 LOWER = {
     "predict": "Give fewer images, fewer --backbone, or a lower --size.",
     "fit": "Give fewer images, fewer --backbone, or a lower --size.",
+    "classify": "Give smaller images, or fewer at a time.",
     "oneclass": "Give fewer images or a lower --size.",
     "segment": "Give fewer images or a smaller --size.",
     "calibrate": "Give fewer files or lower --episodes.",
@@ -58,6 +60,7 @@ Usage
   fewshot fit DIR --output MODEL         a classifier of them as a file, with its predicted error
   fewshot classify MODEL IMAGES ...      labels by such a file, with their probabilities
   fewshot card MODEL                     what is in it: classes, error, network, licence
+  fewshot export MODEL --output FILE     the same as ONNX, from images to probabilities
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
   fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from fewshot.datasets.labels import as_array, missing, refuse_missing
+from fewshot.datasets.labels import as_array, as_text, missing, refuse_missing
 from fewshot.exceptions import FewshotError, expect
 from fewshot.models.header import LABEL_TYPES
 
@@ -39,7 +39,7 @@ class ClassLabels(NamedTuple):
 
 
 def class_labels(y: Any) -> ClassLabels:
-    """Classes of labels (M,): texts, whole numbers or booleans.
+    """Classes of labels (M,): texts (also as bytes, in UTF-8), whole numbers or booleans.
 
     Raises
     ------
@@ -54,6 +54,8 @@ def class_labels(y: Any) -> ClassLabels:
     refuse_missing("y", missing(y).reshape(-1))
     if values.dtype == object and all(isinstance(value, Integral) for value in values):
         values = np.array(values.tolist())  # of pandas' Int64
+    if values.dtype.kind == "S":
+        values = as_text("y", values)
     try:
         check_classification_targets(values)
         classes, numbers = np.unique(values, return_inverse=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,25 +15,23 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from fewshot.backbones import kinds
 from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
+from fewshot.estimators.calibration.intervals import check_level
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict import BACKBONES, HEADS, predict
 from fewshot.exceptions import FewshotError, expect
+from fewshot.features.arrays import feature_matrix
 from fewshot.features.bank import make_bank
 from fewshot.features.ranges import unit_length
 from fewshot.heads import heads
 from fewshot.heads.base import Head
 from fewshot.models.class_labels import class_labels, labels_of_names, type_of_labels
-from fewshot.models.header import ErrorNote, Header
-from fewshot.models.inputs import (
-    are_images,
-    errors_of,
-    image_dataset,
-    is_feature_array,
-)
+from fewshot.models.header import BackboneNote, ErrorNote, Header
+from fewshot.models.inputs import are_images, errors_of, image_dataset, is_feature_array
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
 from fewshot.report.wording import plain
@@ -42,6 +40,9 @@ from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
 from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
+
+if TYPE_CHECKING:
+    from fewshot.models.onnx.export import Exported
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -146,6 +147,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
             "level": self.level,
             "calibrator": self.calibrator,
         }
+        if y is None and isinstance(X, str | Path):
+            problem = f"requires y to be passed, but the target y is None; X is {str(X)!r}"
+            remedy = "For a folder with a sub-folder per class take fewshot.fit."
+            raise FewshotError("y", problem, remedy)
         if self.backbone is None:
             expect(not are_images(X), "X", "expected features (M, D), as backbone is None, got "
                    "images", "Name a backbone, or put fewshot.ImageFeatures() before.")  # fmt: skip
@@ -194,10 +199,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
         self.header_ = replace(header, labels=labels)
         names = self.fitted_.classnames
         self.classes_ = labels_of_names(names, labels) if classes is None else classes
-        if self.network_ is None:
-            best = forecasts.sources.supports[forecasts.best.backbone]
-            self.n_features_in_ = best.dim
+        self.set_features_in()
         return self
+
+    def set_features_in(self) -> None:
+        """The number of features in a row; images have none."""
+        if self.network_ is None:
+            self.n_features_in_ = self.fitted_.dim
+            return
+        for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
+            if name in vars(self):
+                delattr(self, name)
 
     @property
     def error_(self) -> ErrorNote | None:
@@ -206,7 +218,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self.header_.error
 
     def predict(self, X: Any) -> NDArray:
-        """Labels (M,) of images or features, of the type of y."""
+        """Labels (M,) of images or features, of the type of y; as for `predict_proba`."""
         probabilities = self.predict_proba(X)
         answers: NDArray = self.classes_[probabilities.argmax(-1)]
         return answers
@@ -248,8 +260,14 @@ class Classifier(ClassifierMixin, BaseEstimator):
         X : as for `predict_proba`
         level : float in (0, 1)
             Share of new images whose set is to have their class.
+
+        Raises
+        ------
+        FewshotError
+            As for `predict_proba`; a level out of range.
         """
         check_is_fitted(self)
+        check_level("level", level)
         probabilities = self.fitted_.predict_proba(self._features(X))
         members: NDArray = self.fitted_.sets.members(probabilities, level).numpy()
         return members
@@ -295,13 +313,35 @@ class Classifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         save_classifier(self, path, with_weights)
 
+    def to_onnx(self, path: str | Path, input: str | None = None, check: Any = None) -> Exported:
+        """Write it as one ONNX file, checked against torch: see docs/onnx.md.
+
+        Parameters
+        ----------
+        path : path
+        input : {"image", "pixels", "features"}, optional
+            Images (B, H, W, 3) of any size, pixels (B, 3, S, S) after the transform, both uint8,
+            or features (B, D). None: images, or features for a classifier of features.
+        check : as for `predict_proba`, optional
+            What both are compared on; patterns at random by default.
+
+        Raises
+        ------
+        FewshotError
+            The extra ``onnx`` is not installed, a head or network that cannot be exported, or
+            results that differ; nothing is written then.
+        """
+        from fewshot.models.onnx.export import export
+
+        return export(self, path, input, check)
+
     def _features(self, X: Any) -> torch.Tensor:
         """Features (M, D) as the head takes them."""
         if self.network_ is None:
             expect(not are_images(X), "X", "expected features (M, D), as it was fitted on, got "
                    "images")  # fmt: skip
             X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-            return self._normalised(torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)))
+            return self._normalised(torch.tensor(X, dtype=torch.float32))
         if is_feature_array(X):
             note = self.header_.backbone
             assert note is not None
@@ -310,7 +350,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 f"{tuple(X.shape)}"
             )
             expect(X.shape[1] == note.dim, "X", problem)
-            return self._normalised(torch.as_tensor(np.asarray(X)).float())
+            with errors_of("X"):
+                features, _ = feature_matrix(X)
+            return self._normalised(torch.tensor(features, dtype=torch.float32))
         parts = []
         with errors_of("X"):
             for batch in self.network_.stream(image_dataset(X)):
@@ -334,13 +376,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def _facts(self) -> str:
         """What a fitted classifier tells apart, with what, and how well, in a line."""
         header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
-        more = ", ..." if len(self.classes_) > SHOWN else ""
-        note = header.backbone
-        backbone, of = ("features", "row") if note is None else (plain(note.name), "image")
-        images = counted(sum(header.images.values()), of)
+        more, note = ", ..." if len(self.classes_) > SHOWN else "", header.backbone
+        rows = counted(sum(header.images.values()), "row" if note is None else "image")
         text = (
-            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {images}: "
-            f"{header.head['name']} on {backbone}"
+            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {rows}: "
+            f"{header.head['name']} on {'features' if note is None else plain(note.name)}"
         )
         if header.error is None:
             return text
@@ -367,17 +407,24 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
     """Parameters of an unfitted classifier with the backbone and the head of a model file."""
     name, note = header.head["name"], header.backbone
     head: str | Head = name
-    with suppress(FewshotError):  # parameters of another version
-        if name in heads:  # no module is imported because a file names it
+    with suppress(FewshotError, TypeError, ValueError):  # of another version
+        if ":" not in name and name in heads:  # no file makes a module be imported
             head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
     if header.error is not None:
         chosen["level"] = header.error.level
-    if note is not None:
-        usual = backbone_settings(note.name).get("size")
-        size = note.settings.get("size")
-        chosen |= {} if size == usual else {"size": size}
+    if note is not None and note.settings.get("size") != _usual_size(note):
+        chosen["size"] = note.settings["size"]
     return chosen
+
+
+def _usual_size(note: BackboneNote) -> int | None:
+    """Input in pixels that a backbone has by its name; no module is imported for that."""
+    kind, _, rest = note.name.partition(":")
+    with suppress(FewshotError):  # a name of another version
+        if not rest or kind in kinds:
+            return backbone_settings(note.name).get("size")
+    return None
 
 
 def head_parameter(name: str, head: Head) -> str | Head:

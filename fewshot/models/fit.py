@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
+from fewshot.datasets.base import ImageDataset
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.notices import Notices
 from fewshot.evaluation.predict import predict
 from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
+from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.models.classifier import Classifier
 
@@ -85,6 +87,10 @@ def fit(images: Any, *, task: str = TASKS[0], **options: Any) -> Classifier | Se
         expect(not options, next(iter(options), ""), "expected no options beside forecasts, which "
                "were made with theirs", "Give it to fewshot.predict.")  # fmt: skip
         return Classifier.of(images)
+    if not isinstance(images, str | Path | FeatureBank | ImageDataset):
+        problem = f"expected a folder, features or forecasts, got {type(images).__name__}"
+        remedy = "With labels beside them: fewshot.Classifier().fit(X, y)."
+        raise FewshotError("images", problem, remedy)
     forecasts = predict(images, **options)
     shared = {name: value for name, value in options.items() if name in SHARED}
     return Classifier.of(forecasts, **shared)

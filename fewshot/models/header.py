@@ -209,6 +209,8 @@ def _faults(header: Header) -> Iterator[str]:
     ):
         if value not in allowed:
             yield f"there is no {what} {value!r}"
+    if ":" in header.head["name"]:
+        yield f"the head {header.head['name']!r} is code"
     if header.backbone is not None:
         yield from _faults_of_backbone(header.backbone)
     if header.error is not None:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -94,7 +94,7 @@ def image_dataset(
     X : path, image, or M of them
         Paths, PIL images, uint8 arrays (H, W), (H, W, 3) or (H, W, 4), uint16 greys, uint8 tensors
         (also (3, H, W)): a sequence, an array or series of paths, an array (M, H, W, 3) or
-        (M, H, W). A folder stands for the images in it, at any depth.
+        (M, H, W) of greys. A folder stands for the images in it, at any depth.
     argument : str
         For messages.
     labels : ndarray of shape (M,), int, optional
@@ -108,7 +108,7 @@ def image_dataset(
         labels.
     """
     if isinstance(X, ImageDataset):
-        return X
+        return X if labels is None else _relabelled(X, labels, classnames)
     if isinstance(X, str | os.PathLike) and labels is None:
         return load_files([_path_text(X)], argument)
     entries = [X] if isinstance(X, str | os.PathLike) else _entries(X, argument)
@@ -117,11 +117,7 @@ def image_dataset(
     sources = [_source(entry, argument, row, locks) for row, entry in enumerate(entries)]
     names, limit = tuple(source.name for source in sources), pixel_limit()
     numbers = np.zeros(len(sources), dtype=np.int64) if labels is None else labels
-    expect(
-        len(numbers) == len(sources),
-        "y",
-        f"expected a label per image, {len(sources)} of them, got {len(numbers)}",
-    )
+    _check_labels(numbers, len(sources))
 
     @cache
     def digests() -> list[str]:
@@ -141,6 +137,27 @@ def image_dataset(
         "images", numbers, classnames, names, lambda row: sources[row].read(limit), fingerprint,
         digests=digests,
     )  # fmt: skip
+
+
+def _relabelled(
+    dataset: ImageDataset, labels: NDArray, classnames: tuple[str, ...]
+) -> ImageDataset:
+    """The same images with other labels."""
+    _check_labels(labels, len(dataset))
+
+    def fingerprint() -> str:
+        text = f"{dataset.fingerprint()} {labels.tolist()}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    plain = dataset.take_rows(np.arange(len(dataset)))  # of no class with other arguments
+    return replace(
+        plain, labels=labels, classnames=classnames, fingerprint=fingerprint, parts=None, ids=None
+    )
+
+
+def _check_labels(labels: NDArray, images: int) -> None:
+    problem = f"expected a label per image, {images} of them, got {len(labels)}"
+    expect(len(labels) == images, "y", problem)
 
 
 def images_to_label(images: Any, argument: str = "images") -> ImageDataset:
@@ -211,7 +228,8 @@ def _of_array(X: Any, argument: str) -> list[Any]:
             f"Of a single image give [{argument}]. Features need no backbone: "
             "Classifier(backbone=None).",
         )
-    alone = len(shape) == 3 and (shape[2] in CHANNELS[1:] or shape[0] in CHANNELS)
+    # Else greys, however many: three rows of them are no image with its channels first.
+    alone = len(shape) == 3 and shape[2] in CHANNELS[1:]
     check_pixels(X, argument, several=not alone)
     return [X] if alone else [*X]
 
@@ -233,7 +251,8 @@ def _source(
         return ImageFile(printable(text), path)
     if isinstance(entry, Image.Image):
         lock = locks.setdefault(id(entry), Lock())
-        return ImageInMemory(str(getattr(entry, "filename", "") or name), entry, lock)
+        file = getattr(entry, "filename", "")
+        return ImageInMemory(printable(_path_text(file)) if file else name, entry, lock)
     if isinstance(entry, np.ndarray | torch.Tensor):
         check_pixels(entry, name)
         return ImageInMemory(name, picture_of(entry))

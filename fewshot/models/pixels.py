@@ -53,9 +53,8 @@ def check_pixels(pixels: Any, name: str, several: bool = False) -> None:
     first = _channels_first(of_image)
     if first and of_image[0] > 1 and not isinstance(pixels, torch.Tensor):
         axes = "0, 2, 3, 1" if several else "1, 2, 0"
-        greys = "" if several else f" Of {shape[0]} greys give a list, [*{name}]."
         problem = f"expected channels last, (H, W, 3), got an array {shape} as {name}"
-        raise FewshotError(_argument(name), problem, f"Give {name}.transpose({axes}).{greys}")
+        raise FewshotError(_argument(name), problem, f"Give {name}.transpose({axes}).")
     channels = 1 if len(of_image) == 2 else of_image[0 if first else -1]
     fits = len(of_image) in (2, 3) and channels in CHANNELS and 0 not in shape
     if fits and (kind == "uint8" or (kind == "uint16" and channels == 1)):

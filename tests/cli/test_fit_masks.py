@@ -117,11 +117,14 @@ def test_mistakes_of_segment_are_one_line(at_scenes, model, capsys, words, messa
     assert not Path("m").exists()
 
 
-def test_a_model_of_another_task(at_scenes, model, capsys, tmp_path):
+def test_a_model_of_another_task(at_scenes, model, capsys, tmp_path, monkeypatch):
     """The line names the right command."""
     message = refused(capsys, "classify", model, "new")
     assert "MODEL: expected a model for classification, got one for segmentation" in message
     assert f"fewshot segment {model} IMAGES" in message
+    monkeypatch.setattr("fewshot.models.onnx.packages.expect_packages", lambda: None)
+    message = refused(capsys, "export", model, "--output", "m")
+    assert "Models for segmentation are not exported to ONNX." in message
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), 4)
     features = rng.normal(size=(3, 8))[labels] + rng.normal(size=(12, 8))

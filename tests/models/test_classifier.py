@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -47,6 +48,7 @@ LABELS = {
     "list": [["a", "b"][n] for n in NUMBERS],
     "categorical": pd.Series(np.array(["x", "y"])[NUMBERS], dtype="category"),
     "pandas integers": pd.Series(NUMBERS, dtype="Int64"),
+    "bytes": np.array([b"x", b"y"])[NUMBERS],
     "tensor": torch.from_numpy(NUMBERS),
 }
 
@@ -55,6 +57,7 @@ LABELS = {
 def test_labels_keep_their_type_also_in_a_file(kind, tmp_path):
     labels = LABELS[kind]
     plain = np.asarray(labels.tolist() if kind == "pandas integers" else labels)
+    plain = plain.astype(str) if kind == "bytes" else plain
     classifier = of_features(labels)
     assert classifier.classes_.dtype == plain.dtype
     assert classifier.classes_.tolist() == np.unique(plain).tolist()
@@ -142,11 +145,11 @@ def test_features_of_its_backbone_are_taken_as_well(fitted, colours):
     np.testing.assert_allclose(
         fitted.predict_proba(3 * features), fitted.predict_proba(images), atol=1e-5
     )
-    with pytest.raises(
-        FewshotError,
-        match=r"12 features of callable:means_net:network for each, got an array \(15, 3\)",
-    ):
+    problem = r"12 features of callable:means_net:network for each, got an array \(15, 3\)"
+    with pytest.raises(FewshotError, match=problem):
         fitted.predict(features[:, :3])
+    with pytest.raises(FewshotError, match="X: expected a dense array, got a sparse matrix"):
+        fitted.predict(csr_matrix(features))
 
 
 @pytest.mark.parametrize("images", [["a.png"], "a.png", [Image.new("RGB", (4, 4))],
@@ -168,6 +171,30 @@ def test_before_it_is_fitted(method):
     assert not hasattr(Classifier(), "classes_")
 
 
+@pytest.mark.parametrize("head", ["ncm", KNN(k=1)])
+def test_features_of_another_length(head, tmp_path):
+    classifier = of_features(NUMBERS, head)
+    classifier.save(tmp_path / "a.fewshot")
+    for known in (classifier, fewshot.load(tmp_path / "a.fewshot")):
+        assert known.n_features_in_ == 8
+        with pytest.raises(ValueError, match="X has 7 features"):
+            known.predict(FEATURES[:, :7])
+
+
+def test_what_was_fitted_before_is_forgotten(colours, kept):
+    classifier = of_features(NUMBERS).set_params(**colours.network)
+    classifier.fit(colours.paths, colours.labels)
+    assert not hasattr(classifier, "n_features_in_")
+    assert classifier.predict(colours.paths[:1]).tolist() == ["blue"]
+
+
+def test_features_that_may_not_be_written(recwarn):
+    features = FEATURES.copy()
+    features.flags.writeable = False
+    Classifier(backbone=None, head="ncm").fit(features, NUMBERS).predict(features)
+    assert not [entry for entry in recwarn if "writable" in str(entry.message)]
+
+
 def test_scores_order_as_probabilities_do(fitted, colours):
     scores = fitted.decision_function(colours.paths)
     assert scores.shape == (15, 3)
@@ -183,6 +210,9 @@ def test_sets_grow_with_their_level(fitted, colours):
     assert low.shape == (15, 3)
     assert low.any(1).all()
     assert (high | ~low).all()
+    for level in (0, 1, -0.5, float("nan"), "0.9", None):
+        with pytest.raises(FewshotError, match="level: expected"):
+            fitted.predict_set(colours.paths, level)
 
 
 @pytest.mark.parametrize("head", ["ncm", LDA(shrinkage=0.3), KNN(k=1)])
@@ -249,6 +279,12 @@ def test_what_is_no_backbone():
 
 
 def test_options_of_fit(colours, kept):
+    with pytest.raises(
+        FewshotError, match=r"images: expected a folder.*Classifier\(\)\.fit\(X, y\)"
+    ):
+        fewshot.fit(FEATURES)
+    with pytest.raises(FewshotError, match=r"y: .* take fewshot\.fit"):
+        Classifier(**colours.network).fit(str(colours.folder), None)
     with pytest.raises(FewshotError, match=r"backbon: .* Did you mean 'backbone'"):
         fewshot.fit(colours.folder, backbon="x")
     forecasts = fewshot.predict(colours.folder, head="ncm", level=0.7, **colours.network)

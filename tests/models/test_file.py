@@ -4,7 +4,8 @@ import json
 import os
 import stat
 import struct
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from safetensors.torch import save, save_file
 import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.models.card import model_card
+from fewshot.models.class_labels import labels_of_names
 from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY, read_model
 from fewshot.models.header import Header
-from fewshot.models.loading import labels_from
 from fewshot.models.parts import put_together, taken_apart
 
 
@@ -147,7 +148,8 @@ def test_headers_that_do_not_hold_together(saved):
         (changed(images={"a|b": 5, "*c*": 0, "d": 6}), "a class has no image"),
         (changed(images={"a|b": "5", "*c*": 4, "d": 6}), "images.a|b: Input should be a valid int"),
         (changed(normalize="l3"), "there is no normalisation 'l3'"),
-        (changed(label_type="code"), "there is no type of labels 'code'"),
+        (changed(labels="code"), "there is no type of labels 'code'"),
+        (lambda h: h["head"].update(name="os:getcwd"), "the head 'os:getcwd' is code"),
         (changed(values={}), "it lacks 'probabilities'"),
         (lambda h: h["head"].update(form="pickle"), "there is no form of heads 'pickle'"),
         (lambda h: h["error"].update(error=2), "the predicted error is out of range"),
@@ -234,14 +236,37 @@ def test_a_thousand_classes_make_a_small_header():
     assert "And 900 more." in model_card(header)
 
 
-def test_infinity_survives(fitted, queries):
-    """Of a class with one image no distance of shots is known: the limit is infinite."""
-    fitted_ = fitted.fitted_
-    strangers = replace(fitted_.strangers, limit=float("inf"))
-    values, tensors = taken_apart("strangers", strangers)
-    assert json.loads(json.dumps(values, allow_nan=False)) == values
-    again = put_together(type(strangers), "strangers", values, tensors)
-    assert again.limit == float("inf") and torch.equal(again.means, strangers.means)
+@dataclass(frozen=True)
+class Inner:
+    shares: tuple[float, ...]
+    table: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Outer:
+    limit: float
+    inner: Inner
+    numbers: Mapping[str, float]
+    known: torch.Tensor | None = None
+    maybe: Inner | None = None
+    words: tuple[tuple[str, int], ...] = ()
+
+
+@pytest.mark.parametrize("maybe", [None, Inner((1e-300,), torch.tensor(7))])
+@pytest.mark.parametrize("known", [None, torch.zeros(0, 3)])
+def test_parts_of_any_kind_survive(maybe, known):
+    """Infinity too, which JSON has not: of a class with one image no distance is known."""
+    inner = Inner((0.1, float("inf"), float("-inf")), torch.eye(2).half())
+    part = Outer(float("inf"), inner, {"x": 0.1 + 0.2}, known, maybe, (("a", 1), ("b", 2)))
+    values, tensors = taken_apart("part", part)
+    read = json.loads(json.dumps(values, allow_nan=False))
+    again = put_together(Outer, "part", read, tensors)
+    assert (again.limit, again.inner.shares, again.numbers, again.words) == (
+        part.limit, inner.shares, part.numbers, part.words
+    )  # fmt: skip
+    assert torch.equal(again.inner.table, inner.table) and again.inner.table.dtype == torch.half
+    assert (again.known is None) == (known is None) and (again.maybe is None) == (maybe is None)
+    assert maybe is None or again.maybe.shares == maybe.shares
 
 
 def test_models_of_one_image_per_class(make_bank_of, queries):
@@ -251,16 +276,23 @@ def test_models_of_one_image_per_class(make_bank_of, queries):
                           fitted.predict_proba(queries))  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["str", "int", "float", "bool"])
+@pytest.mark.parametrize("kind", ["str", "int64", "float64", "bool"])
 def test_labels_keep_their_type(kind, saved):
-    names = {"str": ["a", "b"], "int": ["7", "-1"], "float": ["0.5", "2.0"],
+    names = {"str": ["a", "b"], "int64": ["7", "-1"], "float64": ["0.5", "2.0"],
              "bool": ["False", "True"]}[kind]  # fmt: skip
-    header = replace(read_model(saved).header, classes=tuple(names), label_type=kind)
-    labels = labels_from(header)
+    header = replace(read_model(saved).header, classes=tuple(names), labels=kind)
+    labels = labels_of_names(header.classes, header.labels)
     assert [str(label) for label in labels.tolist()] == names
-    assert type(labels.tolist()[0]).__name__ == kind
+    assert type(labels.tolist()[0]).__name__ == kind.rstrip("64")
 
 
 def test_names_that_are_no_text(make_bank_of):
     fitted = fewshot.fit(make_bank_of(names=("a\udce9", "b", "c")), head="ncm")
     assert "a name is no text that a model file can hold" in refusal(fitted.save, "m.fewshot")
+
+
+def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeypatch):
+    (workplace / "of_a_stranger.py").write_text("raise AssertionError('it was imported')\n")
+    monkeypatch.syspath_prepend(str(workplace))
+    rewritten(saved, lambda header: header["head"].update(name="of_a_stranger:Head"))
+    assert "the head 'of_a_stranger:Head' is code" in refusal(fewshot.load, saved)

@@ -64,8 +64,7 @@ def test_every_form_gives_the_same_pixels_in_order(files):
 
 
 def test_a_single_image_is_one_row(files):
-    tensor = torch.from_numpy(RGB[0]).permute(2, 0, 1)
-    for image in (files[0], str(files[0]), Image.open(files[0]), RGB[0], tensor):
+    for image in (files[0], str(files[0]), Image.open(files[0]), RGB[0], torch.from_numpy(RGB[0])):
         np.testing.assert_array_equal(rows(image), RGB[:1])
 
 
@@ -125,7 +124,9 @@ def test_the_orientation_of_pictures_is_applied(tmp_path, orientation):
 
 
 def test_arrays_of_greys_and_of_transparency():
-    grey = RGB[..., 0]
+    grey = np.concatenate([RGB, RGB])[:, :, :, 0]
+    for count in range(1, 5):  # three or four of them are no channels
+        assert len(rows(grey[:count])) == len(rows(torch.from_numpy(grey[:count]))) == count
     expected = np.repeat(grey[..., None], 3, -1)
     for images in ([*grey], grey, grey[..., None], [*grey[..., None]],
                    torch.from_numpy(grey), grey.astype(np.uint16) * 257):  # fmt: skip
@@ -195,7 +196,6 @@ FLOATS = RGB / 255
         (RGB > 100, "Give 255 * X.astype('uint8')."),
         (RGB.astype(np.uint16) * 257, "Give (X / 257).round().astype('uint8')."),
         (RGB.transpose(0, 3, 1, 2), "Give X.transpose(0, 2, 3, 1)."),
-        (RGB[0].transpose(2, 0, 1), "Give X.transpose(1, 2, 0). Of 3 greys give a list, [*X]."),
         ([RGB[0].transpose(2, 0, 1)], "Give X[0].transpose(1, 2, 0)."),
         (RGB[..., :2], "of shape (2, 6, 5, 2)"),
         (RGB[None], "got an array (1, 2, 6, 5, 3)"),
@@ -244,3 +244,9 @@ def test_a_listed_data_set_stays(files):
     assert image_dataset(dataset) is dataset
     assert isinstance(dataset, ImageDataset)
     assert dataset.paths == tuple(map(str, map(Path, files)))
+    labels, names = np.array([1, 0]), ("a", "b")
+    other = image_dataset(dataset, "X", labels, names)
+    assert (other.labels.tolist(), other.classnames) == ([1, 0], names)
+    assert other.fingerprint() != image_dataset(dataset, "X", 1 - labels, names).fingerprint()
+    with pytest.raises(FewshotError, match="y: expected a label per image"):
+        image_dataset(dataset, "X", labels[:1], names)

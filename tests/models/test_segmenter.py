@@ -81,7 +81,7 @@ def test_a_file_has_all_that_is_known(at_scenes, tmp_path):
     assert loaded.predicted.reservations == before.reservations
     assert "8 classes by auto on callable:local_colours:network, fitted on 7" in repr(loaded)
     for words in ("| cross | 1 | - | - |", "Predicted mIoU", "fewshot segment model.fewshot"):
-        assert words in header.card
+        assert words in header.card == loaded.card
     loaded.save(tmp_path / "again.fewshot")
     assert fewshot.load(tmp_path / "again.fewshot", **NAMED).header_ == header
 
