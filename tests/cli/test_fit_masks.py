@@ -136,6 +136,14 @@ def test_a_model_of_another_task(at_scenes, model, capsys, tmp_path, monkeypatch
         assert f"fewshot classify {tmp_path / 'c.fewshot'} IMAGES" in message
 
 
+@pytest.mark.parametrize("command", [["fit", "--output", "m"], ["predict"]])
+def test_masks_are_not_taken_for_a_class(at_scenes, capsys, command):
+    """Of whoever forgets the task."""
+    message = refused(capsys, *command, "annotated")
+    assert "DIR: expected one sub-folder of images per class, got a folder of images wi" in message
+    assert "--task segmentation" in message
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -299,5 +299,5 @@ def test_fit_has_the_arguments_of_predict():
     from fewshot.models.fit import FitOptions
 
     names = [*inspect.signature(fewshot.predict).parameters]
-    assert [*inspect.signature(fewshot.fit).parameters] == names
+    assert [*inspect.signature(fewshot.fit).parameters] == [*names, "task"]
     assert [*FitOptions.__annotations__] == names[1:]

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ import fewshot
 from fewshot.backbones.callable import CallableBackbone
 from fewshot.exceptions import FewshotError
 from fewshot.models.segmentation.note import KEY
-from fewshot.tasks.segmentation.heads.base import DenseHead
+from fewshot.tasks.segmentation.heads.base import DenseHead, DenseSupport, SupportImage
 from fewshot.tasks.segmentation.heads.dense_knn import DenseKNN
 from fewshot.tasks.segmentation.heads.pixel_lda import PixelLDA
 from fewshot.tasks.segmentation.heads.prototype import Prototype
+from fewshot.tasks.segmentation.heads.repri import RePRI
 from fewshot.tasks.segmentation.heads.state import (
     HeadState,
     class_of,
@@ -170,6 +172,14 @@ def test_other_weights_are_refused(at_scenes, tmp_path, monkeypatch):
         loaded.segment("new/a/1.jpg")
 
 
+def test_what_could_not_be_loaded_is_not_written(at_scenes, tmp_path):
+    segmenter = fitted(prediction=False)
+    header = replace(segmenter.header_, classes=("a",), images={"a": 7})
+    with pytest.raises(FewshotError, match="it has 1 class name"):
+        replace(segmenter, header_=header).save(tmp_path / "m.fewshot")
+    assert not list(tmp_path.glob("*.fewshot"))
+
+
 def test_options_that_there_are_not(at_scenes):
     with pytest.raises(FewshotError, match="task: expected one of 'classification', 'segment"):
         fewshot.fit("annotated", task="segmentatio")
@@ -284,6 +294,9 @@ def test_states_of_heads():
     knn.keys_, knn.votes_ = torch.eye(3), torch.eye(3)
     knn.present_ = torch.ones(3, dtype=torch.bool)
     state = state_of(knn)
+    repri = RePRI().fit(DenseSupport([SupportImage(torch.eye(3), torch.eye(3)[:, :2], (1, 3))], 2))
+    other = restored(RePRI, repri.get_params(), state_of(repri), 2, 3)
+    assert torch.equal(*(head.scores(torch.eye(3), (1, 3)) for head in (repri, other)))
     again = restored(DenseKNN, knn.get_params(), state, 3, 3)
     assert torch.equal(again.scores(torch.eye(3), (1, 3)), torch.eye(3))
     assert class_of("dense_knn", target_of(knn)) is DenseKNN
