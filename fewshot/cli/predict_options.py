@@ -68,11 +68,10 @@ def shared_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Arguments of `fewshot.predict` from the options that are shared."""
     from fewshot.evaluation.notices import OnTerminal
 
-    _expect_no_masks(arguments.support)
     strict, heads = arguments.strict, arguments.head
     expect(not (strict and arguments.skip_unreadable), "--strict",
            "expected it or --skip-unreadable, got both")  # fmt: skip
-    return {
+    options = {
         "backbone": names_of(arguments.backbone),
         **({} if heads is None else {"head": names_of(heads)}),
         "base": arguments.base,
@@ -85,6 +84,8 @@ def shared_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "size": None if arguments.size is None else integer("--size", arguments.size, "of pixels"),
         "notices": OnTerminal(),
     }
+    _expect_no_masks(arguments.support)
+    return options
 
 
 def _expect_no_masks(folder: str) -> None:
