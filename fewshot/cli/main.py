@@ -119,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not (signals.is_stopped() or isinstance(error, KeyboardInterrupt)):
                 raise
         # Whatever a library has made of the exception that the signal raised.
-        print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
+        kept = "" if arguments[:1] == ["classify"] else " Features extracted so far are kept."
+        print(f"\nfewshot: interrupted.{kept}", file=sys.stderr)
         return signals.exit_code()
 
 
