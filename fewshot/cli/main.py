@@ -62,7 +62,8 @@ Usage
   fewshot card MODEL                     what is in it: classes, error, network, licence
   fewshot export MODEL --output FILE     the same as ONNX, from images to probabilities
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
-  fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
+  fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images, or
+                                         by a model: fewshot fit DIR --task segmentation
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
