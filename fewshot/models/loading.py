@@ -15,8 +15,6 @@ from fewshot.features.extraction.settings import Extraction
 from fewshot.files import path_of
 from fewshot.hardware import computes_in_bfloat16, device_named
 from fewshot.heads.base import Head
-from fewshot.models.class_labels import labels_of_names
-from fewshot.models.classifier import Classifier, chosen_parameters
 from fewshot.models.file import ModelFile, damaged, read_model
 from fewshot.models.header import BackboneNote, Header
 from fewshot.models.heads import fitted_head, head_tensors
@@ -28,6 +26,7 @@ from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import labels_of
 
 if TYPE_CHECKING:
+    from fewshot.models.classifier import Classifier
     from fewshot.models.segmentation.segmenter import Segmenter
     from fewshot.tasks.segmentation.heads.base import DenseHead
 
@@ -78,16 +77,7 @@ def load(
     if header.task != TASK:
         problem = f"expected a model for {TASK}, got one for {header.task}: {place}"
         raise FewshotError("path", problem)
-    classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))
-    with _holding_together(place):
-        classifier.fitted_ = _fitted(content, head)  # type: ignore[arg-type]
-        classifier.classes_ = labels_of_names(header.classes, header.labels)
-        if header.backbone is not None and header.backbone.settings["kind"] in OURS:
-            transform_of(header.backbone.transform)
-    classifier.header_ = header
-    classifier.network_ = _network(header.backbone, place, device, weights, backbone)
-    classifier.set_features_in()
-    return classifier
+    return _classifier(content, place, device, weights, backbone, head)  # type: ignore[arg-type]
 
 
 def load_classifier(path: str | Path, *, remedy: str = "", **options: Any) -> Classifier:
@@ -105,6 +95,8 @@ def load_classifier(path: str | Path, *, remedy: str = "", **options: Any) -> Cl
     FewshotError
         It is for another task; see `load`.
     """
+    from fewshot.models.classifier import Classifier
+
     model = load(path, **options)
     if isinstance(model, Classifier):
         return model
@@ -113,6 +105,31 @@ def load_classifier(path: str | Path, *, remedy: str = "", **options: Any) -> Cl
         f"expected a model for {TASK}, got one for {MASKS}: {path}",
         remedy or f"Masks of images: fewshot segment {path} IMAGES --out FOLDER.",
     )
+
+
+def _classifier(
+    content: ModelFile,
+    place: Path,
+    device: str,
+    weights: str | Path | None,
+    backbone: str | None,
+    head: str | Head | None,
+) -> Classifier:
+    # Here, as scikit-learn takes a second to import, which models of other tasks do without.
+    from fewshot.models.class_labels import labels_of_names
+    from fewshot.models.classifier import Classifier, chosen_parameters
+
+    header = content.header
+    classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))
+    with _holding_together(place):
+        classifier.fitted_ = _fitted(content, head)
+        classifier.classes_ = labels_of_names(header.classes, header.labels)
+        if header.backbone is not None and header.backbone.settings["kind"] in OURS:
+            transform_of(header.backbone.transform)
+    classifier.header_ = header
+    classifier.network_ = _network(header.backbone, place, device, weights, backbone)
+    classifier.set_features_in()
+    return classifier
 
 
 @contextmanager
