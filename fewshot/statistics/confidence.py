@@ -51,8 +51,9 @@ def reliability(
     place = _places(confidence, right, bins, equal)
     sizes = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [np.bincount(place, v, minlength=bins) / sizes for v in (confidence, right)]
-    return Reliability(*means, sizes)
+        mean = np.bincount(place, confidence, minlength=bins) / sizes
+        accuracy = np.bincount(place, right, minlength=bins) / sizes
+    return Reliability(mean, accuracy, sizes)
 
 
 def expected_calibration_error(

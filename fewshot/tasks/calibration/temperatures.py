@@ -220,12 +220,14 @@ def fit_score_calibrator(
     heads, left_out = {}, []
     for name in sorted({cell.head for cell in cells}):
         of_head = [cell for cell in cells if cell.head == name]
-        heads[name] = fit_temperatures(of_head, weights, start and start.heads[name])
+        heads[name] = fit_temperatures(
+            of_head, weights, None if start is None else start.heads[name]
+        )
         for group in groups if start is None else ():
             others = [cell for cell in of_head if cell.group != group]
             of_group = [cell for cell in of_head if cell.group == group]
             left_out += _figures(fit_temperatures(others, weights, heads[name]), of_group)
-    heads[OTHERS] = fit_temperatures(cells, weights, start and start.heads[OTHERS])
+    heads[OTHERS] = fit_temperatures(cells, weights, None if start is None else start.heads[OTHERS])
     return ScoreCalibrator(heads, list(fitted_on), left_out, notes)
 
 
@@ -276,7 +278,7 @@ def _fit(
         return loss
 
     with torch.inference_mode(False), torch.enable_grad():
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimiser.step(closure)
     fitted = free.detach()
     coefficients = np.zeros(len(TERMS))
     coefficients[:terms] = fitted[:-1].numpy()
