@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 from fewshot.episodes import EpisodeSet, sample_episodes
@@ -37,9 +38,9 @@ from fewshot.tasks.engine.batches import load_queries, load_support
 QUERIES, IN_A_TASK = 5, 50
 MOST_SHOTS = 100  # in a support, as heads are refitted for every shot of a class
 LEAST_GROUPS = 3
+LEAST = 1e-12  # probability in a log loss
 PENALTY = 1e-3  # of squared coefficients other than the constant
-STEPS = 40
-FIRST = torch.tensor([-1.0, 0.0, 0.5, 0.3, 0.3], dtype=torch.float64)
+FIRST = np.array([-1.0, 0.0, 0.5, 0.3, 0.3])
 CPU = torch.device("cpu")
 
 
@@ -241,9 +242,9 @@ def fit_temperatures(
     shots = sorted({cell.shots for cell in cells})
     rows = []
     for K in shots:
-        first = FIRST if start is None else start.at(torch.tensor([float(K)]))[:, 0]
+        first = FIRST if start is None else start.at(torch.tensor([float(K)]))[:, 0].numpy()
         rows.append(_fit([cell for cell in cells if cell.shots == K], weights, first))
-    coefficients, floors = (np.stack(column) for column in zip(*rows, strict=True))
+    coefficients, floors = (np.array(column) for column in zip(*rows, strict=True))
     return Temperatures(np.array(shots, dtype=float), coefficients, floors)
 
 
@@ -257,32 +258,27 @@ class _Block(NamedTuple):
 
 
 def _fit(
-    cells: Sequence[ScoreCell], weights: Mapping[str, float], first: Tensor
-) -> tuple[Any, Any]:
+    cells: Sequence[ScoreCell], weights: Mapping[str, float], first: NDArray
+) -> tuple[NDArray, float]:
     """Coefficients (4,) and floor for one number of shots, by L-BFGS from `first` (5,)."""
     blocks = _blocks(cells, weights)
     terms = 2 if cells[0].shots == 1 else len(TERMS)  # no held-out shots with one of each class
-    free = torch.cat([first[:terms], first[-1:].clamp(0.01, 0.99).logit()])
-    free.requires_grad_()
-    optimiser = torch.optim.LBFGS(
-        [free], max_iter=STEPS, tolerance_grad=1e-5, tolerance_change=1e-7,
-        line_search_fn="strong_wolfe",
-    )  # fmt: skip
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = PENALTY * free[1:-1].square().sum()
-        for block in blocks:
-            loss = loss + (block.weights * _log_loss(block, free[:-1], free[-1].sigmoid())).sum()
-        loss.backward()
-        return loss
+    def loss_and_slope(free: NDArray) -> tuple[float, NDArray]:
+        with torch.inference_mode(False), torch.enable_grad():
+            values = torch.tensor(free, requires_grad=True)
+            loss = PENALTY * values[1:-1].square().sum()
+            for block in blocks:
+                loss = loss + (block.weights * _log_loss(block, values[:-1], values[-1])).sum()
+            (slope,) = torch.autograd.grad(loss, values)
+        return float(loss.detach()), slope.numpy()
 
-    with torch.inference_mode(False), torch.enable_grad():
-        optimiser.step(closure)
-    fitted = free.detach()
+    bounds = [(None, None)] * terms + [(0.0, 1.0)]
+    free = np.append(first[:terms], first[-1])
+    fitted = minimize(loss_and_slope, free, jac=True, method="L-BFGS-B", bounds=bounds).x
     coefficients = np.zeros(len(TERMS))
-    coefficients[:terms] = fitted[:-1].numpy()
-    return coefficients, fitted[-1].sigmoid().numpy()
+    coefficients[:terms] = fitted[:-1]
+    return coefficients, fitted[-1]
 
 
 def _log_loss(block: _Block, coefficients: Tensor, floor: Tensor) -> Tensor:
@@ -292,7 +288,8 @@ def _log_loss(block: _Block, coefficients: Tensor, floor: Tensor) -> Tensor:
     p = (block.scores * (-logarithm).exp()[:, None, None].float()).softmax(-1)
     right = p.gather(-1, block.labels.expand(len(p), -1)[..., None])[..., 0].double()
     shrinkage = (floor * evidence.error)[:, None]
-    return -((1 - shrinkage) * right + shrinkage / p.shape[-1]).log().mean(-1)
+    mixed = (1 - shrinkage) * right + shrinkage / p.shape[-1]
+    return -mixed.clamp_min(LEAST).log().mean(-1)  # it is 0 where single precision ends
 
 
 def _blocks(cells: Sequence[ScoreCell], weights: Mapping[str, float]) -> list[_Block]:
