@@ -9,14 +9,14 @@ Every task has K images of each of 2, 5 or 10 classes, by turns random ones and 
 nearest to it; at most 10 other images of each class measure. No base classes, no unlabelled images.
 
     raw        softmax of the scores of the head
-    shots      temperature from held-out shots alone (temperature scaling)
+    held out   temperature from held-out shots alone (temperature scaling)
     constant   a temperature per head and K, of the least log loss on the other data sets given here
     fitted     ``fewshot.tasks.score_temperatures``: what a model file has
 
 By data set and K, as means over the heads: expected calibration error (15 bins of equal mass) of
 the queries of all tasks together, with the 95 % interval over tasks of the last; its ratio to that
 of `raw`, with the interval; the mean error of single tasks (which is far above zero for perfect
-probabilities, too: a task has few queries); and log losses. --heads-apart has rows for every head.
+probabilities, too: a task has few queries); and log losses. --heads-apart adds rows for every head.
 
 The coefficients and the calibrator of the package were fitted on some data sets; for figures on
 these, give others after --without, by the name of the features: coefficients
@@ -50,7 +50,7 @@ HEADS = ("ncm", "lda", "ridge", "logistic")
 SHOTS = (2, 5, 10)
 WAYS = (2, 5, 10)
 QUERIES = (3, 10)  # images of a class that measure: at least, at most
-METHODS = ("raw", "shots", "constant", "fitted")
+METHODS = ("raw", "held out", "constant", "fitted")
 
 
 class Data(NamedTuple):
@@ -113,7 +113,7 @@ def scored(data: Data, name: str, rows: tuple[NDArray, NDArray]) -> Scored:
     fitted, shrinkage = score_temperatures(support, head, error, data.coefficients)
     temperatures = {
         "raw": torch.ones_like(fitted),
-        "shots": held_out_temperature(support, head)[0],
+        "held out": held_out_temperature(support, head)[0],
         "fitted": fitted,
     }
     labels = torch.arange(shots.shape[1]).repeat_interleave(queries.shape[2])
@@ -266,7 +266,9 @@ def compared(
                     of_heads[head] = {m: figures(answers(some, m, constant)) for m in METHODS}
             if not of_heads:
                 continue
-            groups = [[head] for head in of_heads] if given.heads_apart else [list(of_heads)]
+            groups = [list(of_heads)]
+            if given.heads_apart:
+                groups += [[head] for head in of_heads]
             for names in groups:
                 by_method = {m: [of_heads[head][m] for head in names] for m in METHODS}
                 label = names[0] if len(names) == 1 else "all"
