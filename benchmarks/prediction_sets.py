@@ -40,6 +40,7 @@ import torch
 from common import half_over_splits, table, write
 from numpy.typing import NDArray
 from predicted_error import Data, from_bank, from_file, from_images
+from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 import fewshot
@@ -49,7 +50,7 @@ from fewshot.tasks import to_review
 STRANGERS = 60
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-UNSURE = 0.5
+UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3  # as where the tables are
 WIDTH = 0.3  # of the errors that are taken together, in standard deviations of the normal quantile
 
 
@@ -83,7 +84,7 @@ def draw(
     rest = [rows[c] for c in sorted(set(range(len(rows))) - set(chosen.tolist()))]
     classes = rng.choice(len(rest), STRANGERS).tolist() if rest else []
     hard = np.array([rng.choice(rest[c]) for c in classes], int)
-    other = others[rng.integers(len(others))] if others else features[:0]
+    other = others[int(rng.integers(len(others)))] if others else features[:0]
     easy = rng.choice(len(other), min(STRANGERS, len(other)), replace=False)
     return Task(
         features[np.concatenate([members[:shots] for members in images])],
@@ -139,9 +140,10 @@ def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> di
         seen[f"missed {budget}"], seen[f"accepted {budget}"] = missed, int(accepted.sum())
         seen[f"share {budget}"] = missed / max(1, int(accepted.sum()))
     right = probabilities.gather(-1, truth[:, None])[:, 0]
-    raw = {"left": 1 - right, "far": 2 * near.log() - UNSURE / len(task.shots)}
     note = model.header_.error
     assert note is not None
+    overlap = OVERLAP * float(np.diff(ndtri([TYPICAL_ERROR, np.clip(note.error, 0.05, 0.7)]))[0])
+    raw = {"left": 1 - right, "far": 2 * near.log() - UNSURE / len(task.shots) - overlap}
     return seen | {"images": len(truth), "predicted": note.error, "raw": raw}
 
 
@@ -236,8 +238,6 @@ def grouped(tasks: Sequence[dict], *, over_data: bool) -> dict[tuple, list[dict]
 
 def fitted_tables(tasks: Sequence[dict]) -> dict[str, Any]:
     """The tables that ship: quantiles over images of all tasks, data sets alike."""
-    from scipy.special import ndtri
-
     counts: dict[str, int] = defaultdict(int)
     for task in tasks:
         counts[task["data"]] += 1

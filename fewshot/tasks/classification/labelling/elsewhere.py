@@ -18,11 +18,13 @@ from torch import Tensor
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ATOMS = 400
 # Logarithm of the squared distance to the nearest class, less the mean logarithm of distances to
-# other classes, of tasks with a single shot of every class and with several; what is added to them
-# is this over the number of shots, as the unit is known less well from few.
+# other classes, of tasks with a single shot of every class and with several; less `UNSURE` over the
+# number of shots, as few say less well how far classes are apart, and less `OVERLAP` times what the
+# normal quantile of the error is above that of `TYPICAL_ERROR`.
 SINGLE_SHOTS = (-28.187, -0.957, -0.542, -0.34, -0.244, -0.111, 0.022, 0.187, 0.499, 0.799, 2.316)
 SEVERAL_SHOTS = (-7.383, -1.29, -0.6, -0.283, -0.145, 0.036, 0.209, 0.393, 0.686, 0.956, 2.316)
-UNSURE = 0.5
+UNSURE, OVERLAP = 0.5, 0.15
+TYPICAL_ERROR = 0.3
 # One minus the probability of the true class, by the error of the task.
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 NONCONFORMITY = (
@@ -43,8 +45,19 @@ def atoms(quantiles: tuple[float, ...]) -> Tensor:
     return torch.from_numpy(np.interp(shares, QUANTILES, quantiles))
 
 
+def log_distances_at(several: bool, shots: int, error: float | None) -> tuple[float, ...]:
+    """`QUANTILES` of logarithms of squared distances, of tasks with so many shots and an error."""
+    near = TYPICAL_ERROR if error is None else error
+    moved = UNSURE / shots + OVERLAP * (_quantile_of(near) - _quantile_of(TYPICAL_ERROR))
+    return tuple(float(moved + value) for value in (SEVERAL_SHOTS if several else SINGLE_SHOTS))
+
+
 def nonconformity_at(error: float) -> tuple[float, ...]:
     """`QUANTILES` of one minus the probability of the true class, of tasks with an error."""
-    known, at = ndtri(np.array(ERRORS)), ndtri(np.clip(error, ERRORS[0], ERRORS[-1]))
     columns = np.array(NONCONFORMITY).T
+    known, at = ndtri(np.array(ERRORS)), _quantile_of(error)
     return tuple(float(np.interp(at, known, column)) for column in columns)
+
+
+def _quantile_of(error: float) -> float:
+    return float(ndtri(np.clip(error, ERRORS[0], ERRORS[-1])))
