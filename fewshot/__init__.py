@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fewshot.features import FeatureBank as FeatureBank
     from fewshot.models.classifier import Classifier as Classifier
     from fewshot.models.fit import fit as fit
+    from fewshot.models.image_features import ImageFeatures as ImageFeatures
     from fewshot.models.loading import load as load
     from fewshot.results import Result as Result
 
@@ -42,6 +43,7 @@ _HOMES = {
     "FeatureBank": "features",
     "FewshotError": "exceptions",
     "Forecasts": "evaluation.predict",
+    "ImageFeatures": "models.image_features",
     "Result": "results",
     "Results": "evaluation.results",
     "Segments": "evaluation.segment",

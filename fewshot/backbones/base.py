@@ -201,6 +201,10 @@ class Backbone(ABC):
             "transform": {**vars(self.transform)},
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles and copies are without a network, and make or load it again when needed."""
+        return {key: value for key, value in vars(self).items() if not isinstance(value, nn.Module)}
+
     def with_input(self, **changes: Any) -> Backbone:
         """The same backbone with another ``size`` or ``crop_pct``; None changes nothing."""
         changes = {key: value for key, value in changes.items() if value is not None}
@@ -208,16 +212,38 @@ class Backbone(ABC):
         return self
 
 
-def run_frozen(model: nn.Module, device: torch.device, encode: Encode | None = None) -> Encode:
-    """`model` in evaluation mode, without gradients, on `device`."""
+class FrozenNetwork:
+    """A network in evaluation mode, without gradients: images (B, 3, S, S) to features (B, D).
+
+    Attributes
+    ----------
+    module : nn.Module
+        With the weights.
+    device : torch.device
+    encode : callable
+        The module, or a function of it: images on the device to features.
+    """
+
     # Channels last makes convolutions up to twice as fast on CPUs and changes no weight.
     layout = torch.channels_last
-    model = model.eval().requires_grad_(False).to(device).to(memory_format=layout)
-    encode = model if encode is None else encode
 
-    def features(images: Tensor) -> Tensor:
+    def __init__(
+        self, module: nn.Module, device: torch.device, encode: Encode | None = None
+    ) -> None:
+        module = module.eval().requires_grad_(False).to(device)
+        self.module, self.device = module.to(memory_format=self.layout), device
+        self.encode: Encode = self.module if encode is None else encode
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features (B, D) of network input (B, 3, S, S) on any device.
+
+        Raises
+        ------
+        FewshotError
+            The network returns something else than a tensor with a row per image.
+        """
         with torch.inference_mode():
-            rows = encode(images.to(device, memory_format=layout))
+            rows = self.encode(images.to(self.device, memory_format=self.layout))
         fine = isinstance(rows, Tensor) and rows.ndim > 1 and len(rows) == len(images)
         if not fine:
             got = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
@@ -226,4 +252,9 @@ def run_frozen(model: nn.Module, device: torch.device, encode: Encode | None = N
             )
         return rows.flatten(1)
 
-    return features
+
+def run_frozen(
+    model: nn.Module, device: torch.device, encode: Encode | None = None
+) -> FrozenNetwork:
+    """`model` in evaluation mode, without gradients, on `device`."""
+    return FrozenNetwork(model, device, encode)

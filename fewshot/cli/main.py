@@ -24,6 +24,8 @@ SMALL = {
     "predict": "fewshot.cli.predict",
     "fit": "fewshot.cli.fit",
     "classify": "fewshot.cli.classify",
+    "card": "fewshot.cli.card",
+    "export": "fewshot.cli.export",
     "oneclass": "fewshot.cli.oneclass",
     "segment": "fewshot.cli.segment",
     "calibrate": "fewshot.cli.calibrate",
@@ -35,6 +37,8 @@ SMALL = {
 # What to lower where memory runs out; for all others, that of a run.
 LOWER = {
     "predict": "Give fewer images, fewer --backbone, or a lower --size.",
+    "fit": "Give fewer images, fewer --backbone, or a lower --size.",
+    "classify": "Give smaller images, or fewer at a time.",
     "oneclass": "Give fewer images or a lower --size.",
     "segment": "Give fewer images or a smaller --size.",
     "calibrate": "Give fewer files or lower --episodes.",
@@ -53,6 +57,10 @@ Usage
   fewshot -m sweep=NAME                  a ready sweep: fewshot list sweeps
   fewshot -m tune=optuna ...             hyper-parameters, chosen on base classes
   fewshot predict DIR [--query PATH ...]  your few labelled images: which error to expect
+  fewshot fit DIR --output MODEL         a classifier of them as a file, with its predicted error
+  fewshot classify MODEL IMAGES ...      labels by such a file, with their probabilities
+  fewshot card MODEL                     what is in it: classes, error, network, licence
+  fewshot export MODEL --output FILE     the same as ONNX, from images to probabilities
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
   fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
@@ -77,6 +85,7 @@ Examples
   fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
   fewshot predict my_images --unlabelled camera_roll
+  fewshot fit my_images --output birds.fewshot
   fewshot list backbones '*dinov2*'
 
 Settings you may want

@@ -10,21 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.cli.arguments import Parser, print_json, reworded, share_of
-from fewshot.exceptions import FewshotError, expect
+from fewshot.cli.arguments import Parser, print_json, share_of
+from fewshot.cli.predict_options import (
+    SUPPORT,
+    add_calibration,
+    add_networks_and_heads,
+    add_reading,
+    add_unlabelled,
+    in_options,
+    integer,
+    names_of,
+    shared_options,
+)
+from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts
     from fewshot.tasks import Task
 
-# Arguments of `fewshot.predict` that are options here.
-OPTIONS = (
-    "backbone", "head", "base", "unlabelled", "query", "calibrator", "level", "device", "weights",
-    "size", "target", "more",
-)  # fmt: skip
-# Arguments of `fewshot.predict` and of what it calls that have another name here.
-NAMES = {"images": "DIR", "support": "DIR", "next_labels": "--next", "path": "--page",
-         "task": "--task"}  # fmt: skip
 # Options that only labels of whole images have.
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
@@ -58,28 +61,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _predict(arguments)
     except FewshotError as error:
-        # Replace settings of a run by the arguments of this command.
-        skip = ", or leave out --strict" if arguments.strict else ""
-        words = {", or set dataset.on_error=skip": skip, "dataset.root": "DIR"}
-        words |= {"point path to": "point --page to"}
-        words |= {", or set dataset.same_names=keep if they are two classes": ""}
-        words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}
-        words |= {" or features.batch_size": ""}
-        here = reworded(error, {}, words)
-        argument = here.argument.removeprefix("segmentation.")
-        if argument in OPTIONS:
-            argument = f"--{argument}"
-        # That of callable:..., timm:... and the like, which nobody set as a setting.
-        if argument.startswith("backbone.") and not settings:
-            argument = "--backbone"
-        argument = NAMES.get(argument, argument)
-        raise FewshotError(argument, here.problem, here.remedy) from None
+        raise in_options(
+            error, path="--page", strict=arguments.strict, settings=bool(settings)
+        ) from None
 
 
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot import __version__
-    from fewshot.evaluation.notices import OnTerminal
-    from fewshot.evaluation.predict import HEADS, MORE, predict
+    from fewshot.evaluation.predict import MORE, predict
     from fewshot.report.aligned import terminal_width
     from fewshot.report.forecast.text import scores_text
     from fewshot.report.wording import plain
@@ -100,26 +89,13 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise FewshotError(
             "--output", "expected images to label, got none", "Name them by --query."
         )
-    strict = arguments.strict
-    expect(not (strict and arguments.skip_unreadable), "--strict",
-           "expected it or --skip-unreadable, got both")  # fmt: skip
     forecasts = predict(
         arguments.support,
-        backbone=_names(arguments.backbone),
-        head=HEADS if arguments.head is None else _names(arguments.head),
-        base=arguments.base,
-        unlabelled=arguments.unlabelled,
         query=arguments.query,
         target=_share("--target", arguments.target),
         more=MORE if arguments.more is None else _integers("--more", arguments.more),
-        next_labels=None if arguments.next is None else _integer("--next", arguments.next),
-        calibrator=arguments.calibrator,
-        level=arguments.level,
-        on_error="raise" if strict else "skip",
-        device=arguments.device,
-        weights=arguments.weights,
-        size=None if arguments.size is None else _integer("--size", arguments.size, "of pixels"),
-        notices=OnTerminal(),
+        next_labels=None if arguments.next is None else integer("--next", arguments.next),
+        **shared_options(arguments),
     )
     labels = forecasts.labels() if arguments.query else []
     written = []
@@ -194,10 +170,10 @@ def _predict_for(task: Task, arguments: argparse.Namespace) -> int:
         if getattr(arguments, name):
             option = f"--{name.replace('_', '-')}"
             raise FewshotError(option, f"expected none with --task {task.name}")
-    heads = {} if arguments.head is None else {"head": _names(arguments.head)}
+    heads = {} if arguments.head is None else {"head": names_of(arguments.head)}
     forecasts = attribute_at(str(task.forecast))(
         arguments.support,
-        backbone=_names(arguments.backbone),
+        backbone=names_of(arguments.backbone),
         level=arguments.level,
         options={} if arguments.size is None else {"size": arguments.size},
         settings=arguments.settings,
@@ -222,54 +198,30 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("support", metavar="DIR",
-        help="one sub-folder of images per class; or a .npz file of features and labels, which "
-        "get unit length as those of images do")  # fmt: skip
+    add("support", metavar="DIR", help=SUPPORT)
     add("--target", metavar="ERROR",
         help="how many images per class this error takes, as 5%% or 0.05")  # fmt: skip
     add("--fail-above", metavar="ERROR",
         help="exit with code 3 if the predicted error is above it, as 15%%")  # fmt: skip
     add("--page", metavar="FILE", help="write it all as an HTML page, with the images")
     add("--json", action="store_true", help="print JSON instead of words")
-    add("-b", "--backbone", metavar="NAMES", default="efficientnet_lite0",
-        help="one or more, with commas: names of `fewshot list backbones`, timm:MODEL, "
-        "torchvision:MODEL/PRETRAINED, open_clip:MODEL/PRETRAINED, resnet12:FILE, "
-        "callable:MODULE:FUNCTION (default: %(default)s)")  # fmt: skip
-    add("--head", metavar="NAMES",
-        help="one or more, with commas; `fewshot list heads` (default: ncm,lda,ridge,logistic; of "
-        "segmentation pixel_lda,prototype)")  # fmt: skip
+    add_networks_and_heads(parser)
     add("--more", metavar="N,N,...",
         help="further images per class to look ahead to (default: 1,5,10,20)")  # fmt: skip
-    add("--unlabelled", nargs="+", action="extend", metavar="PATH",
-        help="images without labels, or folders of them at any depth, most of them of these "
-        "classes: a much sharper prediction, beside the one from DIR alone, and a list of those to "
-        "label next; with features, a file of features")  # fmt: skip
+    add_unlabelled(parser)
     add("--next", metavar="N", help="length of that list (default: 10)")
     add("--query", nargs="+", action="extend", metavar="PATH",
         help="images or folders to label; they count as --unlabelled too")  # fmt: skip
     add("--output", metavar="FILE", help="write the labels as CSV")
-    add("--base", metavar="DIR",
-        help="other classes with labels, of the same kind of images: a sharper "
-        "prediction")  # fmt: skip
     add("--scores", action="store_true",
         help="also print LogME, H-score, TransRate and GBC of every backbone, published criteria "
         "for choosing one; --json always has them")  # fmt: skip
-    add("--calibrator", metavar="FILE", help="JSON of `fewshot calibrate`")
-    add("--level", type=float, default=0.9, help="of the interval (default: %(default)s)")
-    add("--strict", action="store_true",
-        help="stop at images that cannot be read, instead of passing over them")  # fmt: skip
-    add("--skip-unreadable", action="store_true", help=argparse.SUPPRESS)  # the default
-    add("--weights", metavar="DIR", help="where weights are looked for first")
-    add("--size", metavar="PIXELS", help="input of the network")
-    add("--device", default="auto", help="auto, cpu, cuda ... (default: %(default)s)")
+    add_calibration(parser)
+    add_reading(parser)
     add("--task", default="classification", metavar="NAME",
         help="segmentation: the mean IoU, from images/ and masks/ (default: "
         "%(default)s)")  # fmt: skip
     return parser
-
-
-def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _share(option: str, text: str | None) -> float | None:
@@ -277,15 +229,7 @@ def _share(option: str, text: str | None) -> float | None:
 
 
 def _integers(option: str, text: str) -> list[int]:
-    return [_integer(option, part.strip()) for part in text.split(",")]
-
-
-def _integer(option: str, text: str, of: str = "") -> int:
-    """A positive integer; `of` says what it is a number of."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
-        kind = f"a number {of}" if of else "a positive integer"
-        raise FewshotError(option, f"expected {kind}, got {text!r}")
-    return int(text)
+    return [integer(option, part.strip()) for part in text.split(",")]
 
 
 def _write_labels(target: Path, labels: Sequence[dict[str, Any]]) -> None:

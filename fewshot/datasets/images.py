@@ -158,15 +158,36 @@ def opened_image(
     """
     limit = pixel_limit(max_pixels)
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _as_unreadable():
+        try:
+            with _open(stream) as image:
+                _expect_size(image, limit)
+                with _room_for(image):
+                    yield image
+        except UnidentifiedImageError:
+            raise _not_an_image(stream) from None
+
+
+def decode_image(image: Image.Image, max_pixels: int | None = None) -> Image.Image:
+    """An image in memory, or one that Pillow has opened, as :func:`read_image` gives a file.
+
+    Raises
+    ------
+    UnreadableImageError
+        See :func:`read_image`.
+    """
+    with _as_unreadable():
+        _expect_size(image, pixel_limit(max_pixels))
+        return _decoded(image)
+
+
+@contextmanager
+def _as_unreadable() -> Iterator[None]:
+    """Whatever goes wrong while an image is decoded, as one error."""
     try:
-        with _open(stream) as image:
-            _expect_size(image, limit)
-            with _room_for(image):
-                yield image
+        yield
     except (UnreadableImageError, FewshotError):
         raise
-    except UnidentifiedImageError:
-        raise _not_an_image(stream) from None
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from None
     except MemoryError:  # no fault of the image

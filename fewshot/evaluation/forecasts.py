@@ -21,7 +21,7 @@ from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict_inputs import QUERY, UnlabelledRows
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.files import file_to_write, path_error
+from fewshot.files import file_to_write
 from fewshot.heads.base import Head
 from fewshot.report.aligned import terminal_width
 from fewshot.report.forecast.answer import Answer, answer
@@ -403,10 +403,7 @@ class Forecasts:
             others=list(self.sources.others.values()),
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
-        try:
-            write_page(text, target, "path")
-        except OSError as error:  # no folder can be made there
-            raise path_error(error, "path", path) or error from None
+        write_page(text, target, "path")
 
     def as_json(self, labels: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """All of it in types of JSON; null where nothing is known.

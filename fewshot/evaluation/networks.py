@@ -108,19 +108,41 @@ class Network:
         return at_precision(encode, self.extraction.precision, self.extraction.device)
 
     def stream(self, dataset: ImageDataset) -> Iterator[Encoded]:
-        """Features of images as the network gives them, batch by batch; nothing is kept."""
-        how = self.extraction
-        batches = (
-            range(start, min(start + how.batch, len(dataset)))
-            for start in range(0, len(dataset), how.batch)
-        )
+        """Features of images as the network gives them, batch by batch; nothing is kept of them.
+
+        Threads decode while the network works. Images that cannot be read are among the failures of
+        their batch. No file is hashed and no signature computed. On a CPU a batch gives the same
+        bits on any number of cores; features of an image in batches of other sizes differ by
+        rounding.
+        """
+        how, count = self.extraction, len(dataset)
+        size = batch_size(count, how.batch, how.cores)
+        batches = (range(start, min(start + size, count)) for start in range(0, count, size))
         yield from encode_batches(
-            batches, dataset, self.backbone.transform, self.encode, how.device, how.cores
-        )
+            batches, dataset, self.backbone.transform, self.encode, how.device, how.cores,
+            signed=False,
+        )  # fmt: skip
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles and copies are without the loaded network, and load it again when needed."""
+        return {key: value for key, value in vars(self).items() if key != "encode"}
 
     def at(self, precision: str) -> Network:
         """The same at a precision."""
         return replace(self, extraction=replace(self.extraction, precision=precision))
+
+
+def batch_size(images: int, most: int, threads: int) -> int:
+    """Images per batch, so that threads that take a batch each all have work until the end.
+
+    Examples
+    --------
+    >>> batch_size(20, 16, 2), batch_size(40, 16, 2), batch_size(100_000, 16, 2)
+    (10, 10, 16)
+    """
+    batches = -(-images // most)
+    rounds = -(-batches // threads)
+    return max(1, -(-images // (rounds * threads)))
 
 
 def network_named(

@@ -119,6 +119,7 @@ def predict(
     names = [backbone] if isinstance(backbone, str) else list(backbone)
     expect(bool(names), "backbone", "expected at least one, got none")
     heads = heads_of_classes_alike(head)
+    _check_needs(heads)
     steps = further_images(more)
     if target is not None:
         check_share("target", target)
@@ -174,6 +175,24 @@ def predict(
         target,
         NEXT if next_labels is None else next_labels,
     )
+
+
+def _check_needs(heads: Mapping[str, Head]) -> None:
+    """Raise for a head that needs more than labelled features, which are all that there is."""
+    for name, head in heads.items():
+        if head.uses & {"text", "text_gaussians"}:
+            raise FewshotError(
+                "head",
+                f"{name} reads class names, and here heads see the labelled images alone",
+                f"Take another; `fewshot head={name}` evaluates it, with texts.",
+            )
+        if "base" in head.uses and head.get_params().get("center") == "base":
+            raise FewshotError(
+                "head",
+                f"{name} centres features on base classes, and here heads see the labelled images "
+                "alone",
+                f"In Python take head=fewshot.heads.{type(head).__name__}(center='support').",
+            )
 
 
 def further_images(more: int | Iterable[int]) -> list[int]:

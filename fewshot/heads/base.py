@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect, suggestion
 from fewshot.heads.tags import HeadTags
 from fewshot.registry import parameter_names, variant_text
 
@@ -363,9 +363,30 @@ class Head(ABC):
         defaults = {name: parameter.default for name, parameter in accepted.items()}
         return variant_text(self.get_params(), defaults)
 
+    def set_params(self, **parameters: Any) -> Self:
+        """Change constructor arguments, as searches of scikit-learn do (``head__shrinkage``).
+
+        Raises
+        ------
+        FewshotError
+            A name that the constructor does not accept.
+        """
+        accepted = self.get_params()
+        for name in parameters.keys() - accepted.keys():
+            remedy = suggestion(name, accepted) if accepted else "It has none."
+            raise FewshotError("head", f"{type(self).__name__} has no setting {name!r}", remedy)
+        changed = type(self)(**accepted | parameters)
+        for name, value in changed.get_params().items():
+            setattr(self, name, value)
+        return self
+
     def clone(self) -> Self:
         """An unfitted head with the same parameters."""
         return type(self)(**self.get_params())
+
+    def __sklearn_clone__(self) -> Self:
+        """What ``sklearn.base.clone`` makes of a head that is a parameter of a classifier."""
+        return self.clone()
 
     def __repr__(self) -> str:
         parameters = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())

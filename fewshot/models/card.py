@@ -54,6 +54,23 @@ def model_card(header: Header) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def in_short(header: Header) -> str:
+    """What is in a model file, in a few sentences of plain text."""
+    note, classes = header.backbone, f"{len(header.classes):,} classes"
+    images = counted(sum(header.images.values()), "labelled image")
+    on = "" if note is None else f" on {plain(note.name)}"
+    text = f"{plain(header.head['name'])}{on}, {classes}, {images}."
+    if note is None:
+        return f"{text} It labels features; images take the network that these are of."
+    if not note.weights.file:
+        return f"{text} The network is code of your own, which the file names."
+    weights = plain(note.weights.file)
+    if note.weights.packed:
+        return f"{text} The weights of the network ({weights}) are packed."
+    source = f" of {plain(note.weights.source)}" if note.weights.source else ""
+    return f"{text} The weights of the network are referred to, not packed: {weights}{source}."
+
+
 def _escaped(text: object) -> str:
     return markdown(plain(text))
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.files import load_files
-from fewshot.datasets.images import unreadable_of
+from fewshot.datasets.images import VARIABLE, unreadable_of
 from fewshot.datasets.unread import unread_warning
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import is_features, read_as
@@ -22,7 +21,7 @@ from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.given import load_unlabelled_features
 from fewshot.features.ranges import unit_length
 from fewshot.models.header import Header
-from fewshot.models.inputs import feature_tensor, image_dataset, is_feature_array
+from fewshot.models.inputs import images_to_label, is_feature_array
 from fewshot.models.labels import Labels
 from fewshot.progress import bar
 from fewshot.tasks.classification.labelling.labels import (
@@ -37,6 +36,7 @@ from fewshot.tasks.classification.labelling.labels import (
 if TYPE_CHECKING:
     from fewshot.models.classifier import Classifier
 
+LIMIT = "dataset.max_pixels"  # a setting of runs
 ROWS = 4096  # features that are classified at a time
 
 
@@ -90,7 +90,7 @@ def classify(
     labels: list[Label] = []
     failures: list[dict[str, Any]] = []
     for rows in _joined(batches) if together else batches:
-        failures += rows.failures
+        failures += map(_without_setting, rows.failures)
         if failures and on_error == "raise":
             raise unreadable_of(failures[:1])
         with torch.inference_mode():
@@ -108,6 +108,14 @@ def classify(
         facts_of(classifier.header_),
         dataset,
     )
+
+
+def _without_setting(failure: dict[str, Any]) -> dict[str, Any]:
+    """Why an image cannot be read, in words that do not name a setting of runs."""
+    texts = {key: str(failure[key]) for key in ("reason", "remedy") if key in failure}
+    for setting, here in ((f"{LIMIT} or ", ""), (LIMIT, VARIABLE)):
+        texts = {key: text.replace(setting, here) for key, text in texts.items()}
+    return failure | texts
 
 
 def facts_of(header: Header) -> ModelFacts:
@@ -159,16 +167,27 @@ def _source(
             f"expected features, as those that the classifier was fitted on, got {shown}",
             "Give a file of them, as .npz with an array features (M, D).",
         )
-    dataset = _listed(images, entries)
+    dataset = _named(images_to_label(images), entries)
     if warning := unread_warning(dataset.unread):
         notices.warn(warning)
     return dataset, _of_images(classifier, dataset)
 
 
-def _listed(images: Any, entries: list[Any]) -> ImageDataset:
-    if all(isinstance(entry, str | Path) for entry in entries):
-        return load_files([str(entry) for entry in entries], "images")
-    return image_dataset(images, "images")
+def _named(dataset: ImageDataset, entries: list[Any]) -> ImageDataset:
+    """The images by the names that a script looks for them by: ``./`` in front is kept."""
+    places = [str(entry) for entry in entries if isinstance(entry, str | Path)]
+    dotted = {str(Path(place)) for place in places if place.startswith("./")}
+    if not dotted:
+        return dataset
+    return replace(dataset, paths=tuple(_as_given(path, dotted) for path in dataset.paths))
+
+
+def _as_given(path: str, dotted: set[str]) -> str:
+    """The path with ``./`` in front, if it or a folder above it was given with it."""
+    if Path(path).is_absolute():
+        return path
+    above = {path, *map(str, Path(path).parents)}
+    return f"./{path}" if above & dotted else path
 
 
 def _of_images(classifier: Classifier, dataset: ImageDataset) -> Iterator[Rows]:
@@ -195,7 +214,9 @@ def _of_banks(banks: Sequence[FeatureBank]) -> Iterator[Rows]:
     for bank in banks:
         for start in range(0, len(bank), ROWS):
             rows = range(start, min(start + ROWS, len(bank)))
-            features = bank.take(torch.arange(rows.start, rows.stop))
+            features = bank.take(
+                torch.arange(rows.start, rows.stop)
+            ).float()  # as the head has them
             files = [bank.paths[row] if bank.paths else str(first + row) for row in rows]
             yield Rows(features, files, [])
         first += len(bank)
@@ -219,7 +240,7 @@ def _opened(data: Any, notices: Notices) -> FeatureBank:
     if isinstance(data, FeatureBank):
         return data
     if is_feature_array(data):
-        features = feature_tensor(data).numpy()
+        features = torch.as_tensor(np.asarray(data)).float().numpy()
         return make_bank(features, np.zeros(len(features), dtype=np.int64), ["unlabelled"])
     bank = read_as("images", load_unlabelled_features, str(data))
     for notice in bank.info.get("notices", ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NotRequired
 
 # The one of Python 3.11 has no fields that pydantic can check.
@@ -14,7 +14,16 @@ from fewshot.units import counted
 
 SHA256 = re.compile("[0-9a-f]{64}")
 LINEAR, SUPPORT = "linear", "support"
-NORMALIZE, LABEL_TYPES = ("l2", "none"), ("str", "int", "float", "bool")
+NORMALIZE = ("l2", "none")
+# Of labels that users give; all but texts are numbers.
+LABEL_TYPES = (
+    "str",
+    "bool",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -152,8 +161,8 @@ class Header:
         Of the data set.
     card : str
         Model card in Markdown.
-    label_type : {"str", "int", "float", "bool"}
-        Type of the labels that `classes` are the texts of.
+    labels : str
+        Type of the labels that were given, which `classes` has as text: "str", "int64", "bool" ...
     """
 
     task: str
@@ -168,7 +177,12 @@ class Header:
     created: str = ""
     name: str = ""
     card: str = ""
-    label_type: str = "str"
+    labels: str = "str"
+
+
+def header_facts(header: Header) -> dict[str, Any]:
+    """A header in types of JSON."""
+    return {**asdict(header), "classes": list(header.classes)}
 
 
 def fault_of(header: Header) -> str | None:
@@ -189,11 +203,13 @@ def _faults(header: Header) -> Iterator[str]:
         yield "a class has no image"
     for what, value, allowed in (
         ("normalisation", header.normalize, NORMALIZE),
-        ("type of labels", header.label_type, LABEL_TYPES),
+        ("type of labels", header.labels, LABEL_TYPES),
         ("form of heads", header.head.get("form", LINEAR), (LINEAR, SUPPORT)),
     ):
         if value not in allowed:
             yield f"there is no {what} {value!r}"
+    if ":" in header.head["name"]:
+        yield f"the head {header.head['name']!r} is code"
     if header.backbone is not None:
         yield from _faults_of_backbone(header.backbone)
     if header.error is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.exceptions import expect_choice
-from fewshot.files import file_to_write, path_error
+from fewshot.files import file_to_write
 from fewshot.report.aligned import terminal_width
 from fewshot.report.labels.text import labels_html, labels_text
 from fewshot.tasks.classification.labelling.labels import Label, LabelledImages
@@ -93,19 +93,17 @@ class Labels(LabelledImages):
         from fewshot.report.labels.csv import write_labels
 
         rows = self.ordered(order)
-        target = file_to_write("path", path, example="labels.csv")
-        try:
-            write_labels("path", target, rows)
-        except OSError as error:  # no folder can be made there
-            raise path_error(error, "path", path) or error from None
+        write_labels("path", file_to_write("path", path, example="labels.csv"), rows)
 
-    def page(self, path: str | Path) -> None:
+    def page(self, path: str | Path, argument: str = "path") -> None:
         """Write the labels as an HTML page with thumbnails, which makes no request.
 
         Parameters
         ----------
         path : path
             A file; folders above it are made.
+        argument : str
+            For errors.
 
         Raises
         ------
@@ -117,10 +115,7 @@ class Labels(LabelledImages):
         from fewshot.report.labels.page import labels_page
         from fewshot.report.static.page import write_page
 
-        target = file_to_write("path", path, example="labels.html")
+        target = file_to_write(argument, path, example="labels.html")
         created = datetime.now().strftime("%Y-%m-%d %H:%M")
         text = labels_page(self, self.images, created=created)
-        try:
-            write_page(text, target, "path")
-        except OSError as error:  # no folder can be made there
-            raise path_error(error, "path", path) or error from None
+        write_page(text, target, argument)

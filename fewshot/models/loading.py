@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fewshot.evaluation.networks import Network
 from fewshot.exceptions import FewshotError
@@ -16,7 +14,8 @@ from fewshot.features.extraction.settings import Extraction
 from fewshot.files import path_of
 from fewshot.hardware import computes_in_bfloat16, device_named
 from fewshot.heads.base import Head
-from fewshot.models.classifier import Classifier
+from fewshot.models.class_labels import labels_of_names
+from fewshot.models.classifier import Classifier, chosen_parameters
 from fewshot.models.file import ModelFile, damaged, read_model
 from fewshot.models.header import BackboneNote, Header
 from fewshot.models.heads import fitted_head, head_tensors
@@ -66,22 +65,16 @@ def load(
     if header.task != TASK:
         problem = f"expected a model for {TASK}, got one for {header.task}: {place}"
         raise FewshotError("path", problem)
-    classifier = Classifier(device=device, weights=weights)
+    classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))
     with _holding_together(place):
         classifier.fitted_ = _fitted(content, head)
-        classifier.classes_ = labels_from(header)
+        classifier.classes_ = labels_of_names(header.classes, header.labels)
         if header.backbone is not None and header.backbone.settings["kind"] in OURS:
             transform_of(header.backbone.transform)
     classifier.header_ = header
     classifier.network_ = _network(header.backbone, place, device, weights, backbone)
+    classifier.set_features_in()
     return classifier
-
-
-def labels_from(header: Header) -> NDArray:
-    """The labels (N,) of a header, of the type that they had."""
-    if header.label_type == "bool":
-        return np.array([name == "True" for name in header.classes])
-    return np.array(header.classes).astype(header.label_type)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Pixels:
         ``row``, ``path`` and ``reason`` of the others, and ``remedy`` where what is at fault is
         not the image.
     signatures : Tensor of shape (B, 66), float16
-        Of the images, to find copies by.
+        Of the images, to find copies by; (0, 66) where they were not asked for.
     """
 
     images: Tensor
@@ -39,8 +39,19 @@ class Pixels:
         return Pixels(self.images.pin_memory(), self.failures, self.signatures)
 
 
-def decode(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> Pixels:
-    """Read and transform some images. Pillow lets go of the interpreter while it works."""
+def decode(
+    dataset: ImageDataset, transform: Transform, rows: Sequence[int], *, signed: bool = True
+) -> Pixels:
+    """Read and transform some images. Pillow lets go of the interpreter while it works.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+    transform : Transform
+    rows : sequence of int
+    signed : bool
+        Whether signatures are computed.
+    """
     # Written channels last, as they come from Pillow and as convolutions want them.
     buffer = torch.empty((len(rows), transform.size, transform.size, 3), dtype=torch.uint8)
     images = buffer.permute(0, 3, 1, 2)
@@ -52,4 +63,4 @@ def decode(dataset: ImageDataset, transform: Transform, rows: Sequence[int]) -> 
         except UnreadableImageError as error:
             failure = {"row": row, "path": dataset.paths[row], "reason": str(error)}
             failures.append(failure | ({"remedy": error.remedy} if error.remedy else {}))
-    return Pixels(images[:good], failures, signatures(images[:good]))
+    return Pixels(images[:good], failures, signatures(images[: good if signed else 0]))

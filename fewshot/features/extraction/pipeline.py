@@ -42,13 +42,16 @@ def encode_batches(
     encode: Encode,
     device: torch.device,
     threads: int,
+    *,
+    signed: bool = True,
 ) -> Iterator[Encoded]:
     """Features (b, D), float32, failures and signatures of every batch, in order.
 
-    `batches` is advanced only when a thread is free for the next batch.
+    `batches` is advanced only when a thread is free for the next batch. Without `signed` there are
+    no signatures.
     """
     runner = _on_cpu if device.type == "cpu" else _on_accelerator
-    yield from runner(batches, dataset, transform, encode, device, threads)
+    yield from runner(batches, dataset, transform, encode, device, threads, signed)
 
 
 def _on_cpu(
@@ -58,6 +61,7 @@ def _on_cpu(
     encode: Encode,
     device: torch.device,
     threads: int,
+    signed: bool = True,
 ) -> Iterator[Encoded]:
     """Every thread decodes a batch and runs the network on it, with one core.
 
@@ -66,7 +70,7 @@ def _on_cpu(
     """
 
     def work(rows: Rows) -> Encoded:
-        pixels = decode(dataset, transform, rows)
+        pixels = decode(dataset, transform, rows, signed=signed)
         features = _features(pixels, transform, encode, device)
         return Encoded(features, pixels.failures, pixels.signatures)
 
@@ -81,6 +85,7 @@ def _on_accelerator(
     encode: Encode,
     device: torch.device,
     threads: int,
+    signed: bool = True,
 ) -> Iterator[Encoded]:
     """Threads decode, each a batch, ahead of the accelerator.
 
@@ -91,7 +96,7 @@ def _on_accelerator(
     encode = within_memory(encode)
 
     def work(rows: Rows) -> Pixels:
-        pixels = decode(dataset, transform, rows)
+        pixels = decode(dataset, transform, rows, signed=signed)
         return pixels.pinned() if cuda else pixels
 
     waiting: tuple[Fetch, Pixels] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from fewshot.files import path_error
 from fewshot.report.text.csv_cells import write_csv
 from fewshot.tasks.classification.labelling.labels import Label
 
@@ -16,6 +17,8 @@ COLUMNS = tuple(Label.__dataclass_fields__)
 def write_labels(argument: str, target: Path, rows: Sequence[Label]) -> None:
     """Write a row per image; sets of classes are JSON lists, flags ``true`` or ``false``.
 
+    Folders above the file are made.
+
     Parameters
     ----------
     argument : str
@@ -23,8 +26,16 @@ def write_labels(argument: str, target: Path, rows: Sequence[Label]) -> None:
     target : Path
     rows : sequence of Label
         In their order.
+
+    Raises
+    ------
+    FewshotError
+        The file cannot be written.
     """
-    write_csv(argument, target, COLUMNS, map(_cells, rows))
+    try:
+        write_csv(argument, target, COLUMNS, map(_cells, rows))
+    except OSError as error:  # no folder can be made there
+        raise path_error(error, argument, target) or error from None
 
 
 def _cells(row: Label) -> dict[str, object]:

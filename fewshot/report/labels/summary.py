@@ -21,7 +21,9 @@ def summary(labels: LabelledImages) -> str:
 def counts_text(labels: LabelledImages) -> str:
     """``214 images: crab 91, ant 40 and 3 more labels.``"""
     counts = labels.counts
-    shown = [f"{plain(name)} {count:,}" for name, count in list(counts.items())[:SHOWN_CLASSES]]
+    names = {plain(name): count for name, count in list(counts.items())[:SHOWN_CLASSES]}
+    colon = ":" * any(name[-1:].isdigit() for name in names)  # "class 1 40" would be a riddle
+    shown = [f"{name}{colon} {count:,}" for name, count in names.items()]
     more = len(counts) - len(shown)
     rest = f" and {counted(more, 'more label')}" if more > 0 else ""
     return f"{counted(len(labels), 'image')}: {', '.join(shown)}{rest}."
@@ -33,11 +35,16 @@ def look_text(labels: LabelledImages) -> str:
     if not labels.rows:
         return ""
     if look == len(labels):
-        return f"Look at all of them yourself{none_text(labels)}."
+        return f"Look at all of them yourself{none_text(labels)}: {_all_wrong(labels)}."
     if not look:
         return f"There is none that you have to look at: about {_wrong(labels)}."
     others = f"of the other {len(labels.accepted):,} about {_wrong(labels)}"
     return f"Look at {look:,} of them yourself{none_text(labels)}: {others}."
+
+
+def _all_wrong(labels: LabelledImages) -> str:
+    error = sum(1 - row.probability for row in labels.rows) / len(labels)
+    return f"about {rough_percent(error)} of the labels should be wrong"
 
 
 def _wrong(labels: LabelledImages) -> str:
@@ -59,7 +66,8 @@ def others_text(labels: LabelledImages) -> str:
     accepted = len(labels.accepted)
     allowed = f"{short_percent(labels.budget)} are allowed"
     if not accepted:
-        return f"No label is sure enough: {allowed} to be wrong."
+        all_wrong = _all_wrong(labels)
+        return f"{all_wrong[0].upper()}{all_wrong[1:]}, and no part of them few enough; {allowed}."
     which = "all" if accepted == len(labels) else "the other"
     return f"Of {which} {counted(accepted, 'label')} about {_wrong(labels)}; {allowed}."
 

@@ -15,6 +15,7 @@ LISTED = 20  # rows of the table unless all are asked for
 LISTED_HTML = 50
 SHOWN_SET = 3  # classes of a set
 NARROWEST_FILE = 24
+INDENT = "  "
 LOOK, NONE_OF_THESE = "look", "none of these?"
 
 
@@ -50,18 +51,31 @@ def labels_text(
     return "\n\n".join(filter(None, parts))
 
 
-def _filled(text: str, width: int) -> str:
-    return "\n".join(wrapped_to(text, width))
+def _filled(text: str, width: int, indent: str = "") -> str:
+    return "\n".join(wrapped_to(text, width, indent))
 
 
 def _table(rows: Sequence[Label], width: int, level: str | None) -> str:
-    """An aligned table; files are cut at the left where they are too long for the line."""
+    """An aligned table; files are cut at the left where they are too long for the line.
+
+    Where that does not help, a paragraph per image.
+    """
     columns = _columns(rows, level)
     others = sum(max(map(len, column)) + len(GAP) for column in columns[1:])
-    room = max(NARROWEST_FILE, width - others)
+    room = width - others
+    if room < min(NARROWEST_FILE, max(map(len, columns[0]))):
+        return "\n".join(_filled(_sentence(row, level), width, INDENT) for row in rows)
     columns[0] = [_ending(text, room) for text in columns[0]]
     lines = aligned([list(line) for line in zip(*columns, strict=True)])
     return ruled([line.rstrip() for line in lines])
+
+
+def _sentence(row: Label, level: str | None) -> str:
+    """``crab.jpg: crab 41 % (or lobster 33 %), look``."""
+    text = f"{plain(row.file)}: {plain(row.label)} {chance_text(row.probability)}"
+    parts = [f"{text} (or {runner_up_text(row)})"]
+    parts += [f"{level} set: {set_text(row)}"] if level else []
+    return ", ".join([*parts, *([mark] if (mark := mark_of(row)) else [])])
 
 
 def _columns(rows: Sequence[Label], level: str | None) -> list[list[str]]:

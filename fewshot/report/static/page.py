@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fewshot.files import atomic_path, writing
+from fewshot.files import atomic_path, path_error, writing
 from fewshot.report.payload.html import page_environment
 
 STYLES = ("page/base.css", "page/charts.css", "page/tables.css", "page/print.css",
@@ -45,12 +45,15 @@ def style_sheet(folder: str) -> str:
 
 
 def write_page(text: str, target: Path, argument: str = "--page") -> None:
-    """Write a page to a file, whole or not at all.
+    """Write a page to a file, whole or not at all; folders above it are made.
 
     Raises
     ------
     FewshotError
         The file cannot be written.
     """
-    with writing(argument, target), atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    try:
+        with writing(argument, target), atomic_path(target) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:  # no folder can be made there
+        raise path_error(error, argument, target) or error from None

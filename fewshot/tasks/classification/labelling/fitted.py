@@ -41,6 +41,13 @@ class FittedClassifier:
     strangers: Strangers
     support: Support | None = None
 
+    @property
+    def dim(self) -> int:
+        """D, the length of the features."""
+        form = self.head.linear() if self.support is None else None
+        shots = form.weights if form is not None else self.support.features  # type: ignore[union-attr]
+        return int(shots.shape[-1])
+
     def scores(self, features: Tensor) -> Tensor:
         """Scores (M, N) of features (M, D), in the units of the head.
 

@@ -1,0 +1,298 @@
+"""Model files: what is refused in one line, and how they are written."""
+
+import json
+import os
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save, save_file
+
+import fewshot
+from fewshot.exceptions import FewshotError
+from fewshot.models.card import model_card
+from fewshot.models.class_labels import labels_of_names
+from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY, read_model
+from fewshot.models.header import Header
+from fewshot.models.parts import put_together, taken_apart
+
+
+def refusal(call, *arguments, **options):
+    with pytest.raises(FewshotError) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def saved(fitted, workplace):
+    """``m.fewshot``, with its metadata and tensors."""
+    path = workplace / "m.fewshot"
+    fitted.save(path)
+    return path
+
+
+def content_of(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def rewritten(path, change=None, metadata=None, **tensors):
+    """The file with another header, metadata or tensors; a tensor None is left out."""
+    old, stored = content_of(path)
+    header = json.loads(old[KEY])
+    if change is not None:
+        change(header)
+    stored = {k: v for k, v in (stored | tensors).items() if v is not None}
+    save_file(stored, path, old | {KEY: json.dumps(header)} | (metadata or {}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "expected a model file, as `fewshot fit` writes them, got nothing there: x"),
+        (b"", "got an empty file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "got a PNG image: x"),
+        (b'{"a": 1}', "got a JSON file: x"),
+        (b"PK\x03\x04" + bytes(40), "got a zip archive"),
+        (b"\x80\x04\x95" + bytes(50), "got a pickle: x"),
+        (bytes(range(1, 200)), "got another kind of file: x"),
+        (save({"w": torch.zeros(2)}), "got a safetensors file of something else: x"),
+        (save({"w": torch.zeros(2)}, {VERSION_KEY: "x"}), "x is damaged: its version is 'x'"),
+        (save({"w": torch.zeros(2)}, {VERSION_KEY: "0"}), "x is damaged: its version is '0'"),
+        (save({"w": torch.zeros(2)}, {VERSION_KEY: "1"}), "x is damaged: its header is missing"),
+        (save({"w": torch.zeros(2)}, {VERSION_KEY: "1", KEY: "{"}), "its header is no JSON"),
+        (save({"w": torch.zeros(2)}, {VERSION_KEY: "1", KEY: "[]"}), "x is damaged: its header:"),
+        (save({}, {VERSION_KEY: "1", KEY: "[" * 90_000}), "x is damaged"),
+        (struct.pack("<Q", 2**40) + b'{"a":{}}', "got another kind of file: x"),
+    ],
+)  # fmt: skip
+def test_other_files_are_named_by_their_kind(content, problem, workplace):
+    if content is not None:
+        (workplace / "x").write_bytes(content)
+    assert problem in refusal(fewshot.load, "x")
+
+
+def test_a_folder_and_a_pipe(workplace):
+    assert "got a folder" in refusal(fewshot.load, ".")
+    os.mkfifo("pipe")
+    assert "got a pipe" in refusal(fewshot.load, "pipe")
+
+
+def test_torn_at_any_place(saved):
+    whole = saved.read_bytes()
+    for length in [*range(1, 12), *range(12, len(whole), 97), len(whole) - 1]:
+        saved.write_bytes(whole[:length])
+        text = refusal(fewshot.load, saved)
+        assert text.startswith("path: ") and str(saved) in text
+
+
+def test_bytes_that_are_others(saved, queries):
+    """Whatever byte of the JSON changes, the file is refused in one line, or is read."""
+    whole = saved.read_bytes()
+    rng = np.random.default_rng(0)
+    header = struct.unpack("<Q", whole[:8])[0]
+    for place in rng.integers(0, header + 8, 60):
+        broken = bytearray(whole)
+        broken[place] ^= 1 << int(rng.integers(8))
+        saved.write_bytes(broken)
+        try:
+            fewshot.load(saved).predict_proba(queries)
+        except FewshotError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_later_version_names_who_wrote_it(saved):
+    rewritten(saved, metadata={VERSION_KEY: "2", WRITER_KEY: "9.1"})
+    text = refusal(fewshot.load, saved)
+    assert f"{saved} was written by fewshot 9.1 in version 2" in text
+    assert text.endswith("Upgrade fewshot to 9.1.")
+
+
+def test_an_earlier_version_is_migrated(saved, fitted, queries, monkeypatch):
+    """As a later fewshot would read today's files."""
+
+    def migrate(header, tensors):
+        return header | {"name": "renamed"}, tensors
+
+    monkeypatch.setattr("fewshot.models.file.VERSION", 2)
+    monkeypatch.setattr("fewshot.models.file.MIGRATIONS", {1: migrate})
+    loaded = fewshot.load(saved)
+    assert loaded.header_.name == "renamed"
+    assert np.array_equal(loaded.predict_proba(queries), fitted.predict_proba(queries))
+
+
+def changed(**values):
+    return lambda header: header.update(values)
+
+
+def without(key):
+    return lambda header: header.pop(key)
+
+
+def test_headers_that_do_not_hold_together(saved):
+    whole = saved.read_bytes()
+    names = ["a|b", "*c*", "d"]
+    for change, problem in (
+        (without("classes"), "classes: Field required"),
+        (changed(classes="abc"), "classes: Input should be a valid"),
+        (changed(classes=["d", "d", "d"]), "the class 'd' is there twice"),
+        (changed(classes=names[:1]), "it has 1 class name"),
+        (changed(classes=[*names, "e"]), "its numbers of images are of other classes"),
+        (changed(images={"a|b": 5, "*c*": 0, "d": 6}), "a class has no image"),
+        (changed(images={"a|b": "5", "*c*": 4, "d": 6}), "images.a|b: Input should be a valid int"),
+        (changed(normalize="l3"), "there is no normalisation 'l3'"),
+        (changed(labels="code"), "there is no type of labels 'code'"),
+        (lambda h: h["head"].update(name="os:getcwd"), "the head 'os:getcwd' is code"),
+        (changed(values={}), "it lacks 'probabilities'"),
+        (lambda h: h["head"].update(form="pickle"), "there is no form of heads 'pickle'"),
+        (lambda h: h["error"].update(error=2), "the predicted error is out of range"),
+        (lambda h: h["error"].update(lower=0.9, upper=0.1), "the predicted error is out of range"),
+        (lambda h: h["values"]["probabilities"].update(temperature="hot"), "probabilities.temper"),
+        (lambda h: h["values"]["probabilities"].pop("temperature"), "probabilities lacks 'temper"),
+        (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
+        (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "are not finite"),
+        (changed(task="detection"), "expected a model for classification, got one for detection"),
+    ):
+        saved.write_bytes(whole)
+        text = refusal(fewshot.load, rewritten(saved, change))
+        assert problem in text and str(saved) in text
+
+
+def test_tensors_that_do_not_fit(saved):
+    whole = saved.read_bytes()
+    for tensors, problem in (
+        ({"head.weights": None}, "it lacks 'head.weights'"),
+        ({"strangers.means": None}, "strangers lacks 'means'"),
+        ({"head.weights": torch.zeros(1, 2, 8)}, "head.weights is torch.float32 (1, 2, 8)"),
+        ({"head.weights": torch.zeros(3, 8)}, "head.weights is torch.float32 (3, 8)"),
+        ({"head.biases": torch.zeros(1, 4)}, "head.biases is torch.float32 (1, 4)"),
+        ({"head.biases": torch.zeros(1, 3).double()}, "and head.biases torch.float64"),
+        ({"head.weights": torch.zeros(1, 3, 8).long()}, "head.weights is torch.int64"),
+        ({"head.weights": torch.full((1, 3, 8), torch.nan)}, "head.weights has NaN or infinity"),
+        ({"strangers.means": torch.zeros(3, 5)}, "damaged"),
+        ({"surplus": torch.zeros(1)}, "it has a tensor too many, 'surplus'"),
+    ):
+        saved.write_bytes(whole)
+        assert problem in refusal(fewshot.load, rewritten(saved, **tensors))
+
+
+def test_shots_that_do_not_fit(make_bank_of, workplace):
+    fewshot.fit(make_bank_of(), head="knn").save("m.fewshot")
+    rewritten("m.fewshot", **{"head.shots": torch.zeros(14, 8)})
+    assert "(14, 8), where 15 images need (15, 8)" in refusal(fewshot.load, "m.fewshot")
+
+
+def test_files_obey_the_umask(fitted, workplace):
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
+        before = os.umask(mask)
+        try:
+            fitted.save("m.fewshot")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((workplace / "m.fewshot").stat().st_mode) == mode
+        (workplace / "m.fewshot").unlink()
+
+
+def test_nothing_else_than_a_model_is_replaced(fitted, workplace):
+    save_file({"w": torch.zeros(2)}, "weights.safetensors")
+    (workplace / "notes.txt").write_text("notes")
+    (workplace / "empty").touch()
+    for name, kind in (("weights.safetensors", "a safetensors file"), ("notes.txt", "a text file")):
+        before = (workplace / name).read_bytes()
+        text = refusal(fitted.save, name)
+        assert f"expected a new file, or a model file to replace, got {kind}" in text
+        assert (workplace / name).read_bytes() == before
+    assert "got a folder" in refusal(fitted.save, ".")
+    for name in ("empty", "new/m.fewshot", "new/m.fewshot"):
+        fitted.save(name)
+        assert fewshot.load(name).classes_.tolist() == ["a|b", "*c*", "d"]
+
+
+def test_what_cannot_be_written_leaves_what_was_there(fitted, saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(self, content):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    assert "the disk is full" in refusal(fitted.save, saved)
+    assert saved.read_bytes() == before and [entry.name for entry in saved.parent.iterdir()] == [
+        saved.name
+    ]
+
+
+def test_a_thousand_classes_make_a_small_header():
+    names = [f"class number {i}" for i in range(1000)]
+    header = Header("classification", tuple(names), dict.fromkeys(names, 2),
+                    {"name": "ncm", "parameters": {}}, None, "l2", None)  # fmt: skip
+    assert len(model_card(header)) < 5_000 and len(json.dumps(asdict(header))) < 100_000
+    assert "And 900 more." in model_card(header)
+
+
+@dataclass(frozen=True)
+class Inner:
+    shares: tuple[float, ...]
+    table: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Outer:
+    limit: float
+    inner: Inner
+    numbers: Mapping[str, float]
+    known: torch.Tensor | None = None
+    maybe: Inner | None = None
+    words: tuple[tuple[str, int], ...] = ()
+
+
+@pytest.mark.parametrize("maybe", [None, Inner((1e-300,), torch.tensor(7))])
+@pytest.mark.parametrize("known", [None, torch.zeros(0, 3)])
+def test_parts_of_any_kind_survive(maybe, known):
+    """Infinity too, which JSON has not: of a class with one image no distance is known."""
+    inner = Inner((0.1, float("inf"), float("-inf")), torch.eye(2).half())
+    part = Outer(float("inf"), inner, {"x": 0.1 + 0.2}, known, maybe, (("a", 1), ("b", 2)))
+    values, tensors = taken_apart("part", part)
+    read = json.loads(json.dumps(values, allow_nan=False))
+    again = put_together(Outer, "part", read, tensors)
+    assert (again.limit, again.inner.shares, again.numbers, again.words) == (
+        part.limit, inner.shares, part.numbers, part.words
+    )  # fmt: skip
+    assert torch.equal(again.inner.table, inner.table) and again.inner.table.dtype == torch.half
+    assert (again.known is None) == (known is None) and (again.maybe is None) == (maybe is None)
+    assert maybe is None or again.maybe.shares == maybe.shares
+
+
+def test_models_of_one_image_per_class(make_bank_of, queries):
+    fitted = fewshot.fit(make_bank_of(counts=(1, 1, 1)), head="ncm")
+    fitted.save("m.fewshot")
+    assert np.array_equal(fewshot.load("m.fewshot").predict_proba(queries),
+                          fitted.predict_proba(queries))  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["str", "int64", "float64", "bool"])
+def test_labels_keep_their_type(kind, saved):
+    names = {"str": ["a", "b"], "int64": ["7", "-1"], "float64": ["0.5", "2.0"],
+             "bool": ["False", "True"]}[kind]  # fmt: skip
+    header = replace(read_model(saved).header, classes=tuple(names), labels=kind)
+    labels = labels_of_names(header.classes, header.labels)
+    assert [str(label) for label in labels.tolist()] == names
+    assert type(labels.tolist()[0]).__name__ == kind.rstrip("64")
+
+
+def test_names_that_are_no_text(make_bank_of):
+    fitted = fewshot.fit(make_bank_of(names=("a\udce9", "b", "c")), head="ncm")
+    assert "a name is no text that a model file can hold" in refusal(fitted.save, "m.fewshot")
+
+
+def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeypatch):
+    (workplace / "of_a_stranger.py").write_text("raise AssertionError('it was imported')\n")
+    monkeypatch.syspath_prepend(str(workplace))
+    rewritten(saved, lambda header: header["head"].update(name="of_a_stranger:Head"))
+    assert "the head 'of_a_stranger:Head' is code" in refusal(fewshot.load, saved)
