@@ -142,8 +142,11 @@ def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> di
     right = probabilities.gather(-1, truth[:, None])[:, 0]
     note = model.header_.error
     assert note is not None
-    overlap = OVERLAP * float(np.diff(ndtri([TYPICAL_ERROR, np.clip(note.error, 0.05, 0.7)]))[0])
-    raw = {"left": 1 - right, "far": 2 * near.log() - UNSURE / len(task.shots) - overlap}
+    moved = 0.0
+    if len(task.shots) > len(model.classes_):
+        above = float(np.diff(ndtri([TYPICAL_ERROR, np.clip(note.error, 0.05, 0.7)]))[0])
+        moved = UNSURE / len(task.shots) + OVERLAP * above
+    raw = {"left": 1 - right, "far": 2 * near.log() - moved}
     return seen | {"images": len(truth), "predicted": note.error, "raw": raw}
 
 
@@ -244,13 +247,18 @@ def fitted_tables(tasks: Sequence[dict]) -> dict[str, Any]:
     shares = np.array([1 / counts[task["data"]] for task in tasks])
     errors = ndtri(np.clip([task["predicted"] for task in tasks], 0.01, 0.9))
     lone = np.array([task["shots"] == 1 for task in tasks])
-    tables: dict[str, Any] = {
-        "SEVERAL_SHOTS": _quantiles(tasks, shares * ~lone, "far"),
-        "SINGLE_SHOTS": _quantiles(tasks, shares * lone, "far"),
-    }
+    ways = np.array([task["ways"] for task in tasks])
+    single = [shares * (lone & (ways == number)) for number in sorted(set(ways[lone].tolist()))]
+    several = shares * ~lone
     near = [np.exp(-0.5 * np.square((errors - ndtri(error)) / WIDTH)) for error in ERRORS]
-    tables["NONCONFORMITY"] = [_quantiles(tasks, shares * weight, "left") for weight in near]
-    return tables
+    return {
+        "SINGLE_SHOT_DISTANCES": [_quantiles(tasks, some, "far") for some in single],
+        "SEVERAL_SHOTS_DISTANCES": _quantiles(tasks, several, "far"),
+        "SINGLE_SHOT_NONCONFORMITY": [_quantiles(tasks, some, "left") for some in single],
+        "SEVERAL_SHOTS_NONCONFORMITY": [
+            _quantiles(tasks, several * weight, "left") for weight in near
+        ],
+    }
 
 
 def _quantiles(tasks: Sequence[dict], weights: NDArray, name: str) -> list[float]:
@@ -260,6 +268,8 @@ def _quantiles(tasks: Sequence[dict], weights: NDArray, name: str) -> list[float
     order = np.argsort(values)
     reached = np.cumsum(spread[order])
     found = np.interp(QUANTILES, reached / reached[-1], values[order])
+    if name == "left":
+        found[-1] = 1.0  # what no image got may yet be got
     return [round(float(value), 4) for value in found]
 
 

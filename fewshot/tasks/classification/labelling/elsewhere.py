@@ -1,7 +1,7 @@
 """What new images of other data sets get, for what the shots of one task are too few to say.
 
-Quantiles over images of tasks of 5 and 10 classes, random and similar ones, with 1 to 10 shots, of
-crops of photographs and textures, clip art, emoji, icons, fonts, game art and digits
+Quantiles over images of tasks of 2 to 40 classes, random and similar ones, with 1 to 10 shots, of
+crops of photographs and textures, clip art, emoji, icons, fonts and game art
 (``python benchmarks/prediction_sets.py --fit`` prints them; the sets that its tables judge are not
 among them). What each of them is a quantile of is in a unit that makes tasks alike: probabilities
 that are calibrated, distances as a multiple of those of left-out shots.
@@ -11,31 +11,59 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
 # Shares of images at or below the numbers of every row.
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ATOMS = 400
-# Logarithm of the squared distance to the nearest class, less the mean logarithm of distances to
-# other classes, of tasks with a single shot of every class and with several; less `UNSURE` over the
-# number of shots, as few say less well how far classes are apart, and less `OVERLAP` times what the
-# normal quantile of the error is above that of `TYPICAL_ERROR`.
-SINGLE_SHOTS = (-28.187, -0.957, -0.542, -0.34, -0.244, -0.111, 0.022, 0.187, 0.499, 0.799, 2.316)
-SEVERAL_SHOTS = (-7.383, -1.29, -0.6, -0.283, -0.145, 0.036, 0.209, 0.393, 0.686, 0.956, 2.316)
-UNSURE, OVERLAP = 0.5, 0.15
-TYPICAL_ERROR = 0.3
-# One minus the probability of the true class, by the error of the task.
+# Tasks with a single shot of every class, by the number of classes: nothing else is known of them.
+# With several shots, by their predicted error.
+WAYS = (2, 5, 10, 20, 40)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-NONCONFORMITY = (
-    (0.0, 0.0046, 0.0242, 0.0935, 0.2159, 0.5803, 0.8685, 0.9723, 0.9976, 0.9997, 1.0),
-    (0.0, 0.0067, 0.0708, 0.3217, 0.5873, 0.9031, 0.9848, 0.9982, 0.9999, 1.0, 1.0),
-    (0.0, 0.0317, 0.293, 0.6102, 0.8223, 0.9655, 0.9942, 0.9991, 1.0, 1.0, 1.0),
-    (0.0, 0.1129, 0.4787, 0.7126, 0.8515, 0.959, 0.991, 0.9984, 0.9999, 1.0, 1.0),
-    (0.0, 0.2699, 0.5233, 0.7824, 0.8589, 0.9393, 0.9783, 0.994, 0.9993, 0.9999, 1.0),
-    (0.0, 0.4705, 0.6956, 0.8204, 0.8793, 0.9294, 0.9602, 0.9803, 0.9943, 0.9987, 1.0),
-    (0.0, 0.5523, 0.7945, 0.8654, 0.8996, 0.9295, 0.9519, 0.9687, 0.9827, 0.9904, 1.0),
-    (0.0, 0.7255, 0.8286, 0.8935, 0.9057, 0.9317, 0.9497, 0.9631, 0.9771, 0.9826, 1.0),
+# Logarithm of the squared distance to the nearest class, less the mean logarithm of distances to
+# other classes. Of several shots, less `UNSURE` over their number, as few say less well how far
+# classes are apart, and less `OVERLAP` times what the normal quantile of the error is above that of
+# `TYPICAL_ERROR`.
+SINGLE_SHOT_DISTANCES = (
+    (-5.003, -0.798, -0.337, -0.101, 0.017, 0.192, 0.404, 0.753, 1.147, 1.286, 2.829),
+    (-12.546, -0.892, -0.424, -0.219, -0.133, -0.024, 0.078, 0.208, 0.385, 0.518, 2.829),
+    (-11.65, -0.895, -0.472, -0.272, -0.182, -0.074, 0.018, 0.114, 0.274, 0.415, 2.829),
+    (-27.829, -1.002, -0.547, -0.344, -0.259, -0.158, -0.068, 0.029, 0.188, 0.31, 2.829),
+    (-28.391, -1.113, -0.659, -0.437, -0.343, -0.239, -0.16, -0.088, 0.013, 0.104, 2.829),
+)  # fmt: skip
+SEVERAL_SHOTS_DISTANCES = (
+    -7.536,
+    -1.168,
+    -0.553,
+    -0.271,
+    -0.14,
+    0.046,
+    0.215,
+    0.396,
+    0.674,
+    0.919,
+    2.829,
+)
+UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3
+# One minus the probability of the true class.
+SINGLE_SHOT_NONCONFORMITY = (
+    (0.0114, 0.0482, 0.1957, 0.4391, 0.5835, 0.7788, 0.8782, 0.9361, 0.9715, 0.9827, 1.0),
+    (0.027, 0.1298, 0.535, 0.8071, 0.8883, 0.9508, 0.9761, 0.9871, 0.9915, 0.9926, 1.0),
+    (0.0408, 0.1977, 0.7265, 0.9129, 0.9539, 0.9793, 0.9895, 0.9937, 0.9951, 0.9953, 1.0),
+    (0.0558, 0.2437, 0.8516, 0.9673, 0.9835, 0.9927, 0.9957, 0.9967, 0.997, 0.9971, 1.0),
+    (0.0716, 0.145, 0.8217, 0.9751, 0.9892, 0.9955, 0.9973, 0.9979, 0.9981, 0.9982, 1.0),
+)  # fmt: skip
+SEVERAL_SHOTS_NONCONFORMITY = (
+    (0.0, 0.0045, 0.0156, 0.0659, 0.1735, 0.5061, 0.813, 0.9436, 0.9849, 0.9947, 1.0),
+    (0.0, 0.0115, 0.0503, 0.2095, 0.4263, 0.7537, 0.9179, 0.9716, 0.991, 0.9961, 1.0),
+    (0.0, 0.0415, 0.2073, 0.4926, 0.6817, 0.8773, 0.9531, 0.9793, 0.9913, 0.9953, 1.0),
+    (0.0, 0.104, 0.3939, 0.6398, 0.789, 0.9147, 0.9618, 0.9808, 0.9905, 0.9941, 1.0),
+    (0.0, 0.2175, 0.5149, 0.7656, 0.857, 0.9345, 0.9663, 0.9814, 0.9897, 0.9932, 1.0),
+    (0.0, 0.3759, 0.6755, 0.8293, 0.8932, 0.9449, 0.9685, 0.981, 0.9887, 0.9923, 1.0),
+    (0.0, 0.5034, 0.7737, 0.867, 0.9087, 0.9491, 0.9689, 0.9799, 0.9875, 0.991, 1.0),
+    (0.0, 0.6337, 0.8067, 0.8883, 0.9158, 0.9503, 0.9678, 0.9781, 0.9856, 0.9893, 1.0),
 )  # fmt: skip
 
 
@@ -45,18 +73,46 @@ def atoms(quantiles: tuple[float, ...]) -> Tensor:
     return torch.from_numpy(np.interp(shares, QUANTILES, quantiles))
 
 
-def log_distances_at(several: bool, shots: int, error: float | None) -> tuple[float, ...]:
-    """`QUANTILES` of logarithms of squared distances, of tasks with so many shots and an error."""
-    near = TYPICAL_ERROR if error is None else error
-    moved = UNSURE / shots + OVERLAP * (_quantile_of(near) - _quantile_of(TYPICAL_ERROR))
-    return tuple(float(moved + value) for value in (SEVERAL_SHOTS if several else SINGLE_SHOTS))
+def distances_like(ways: int, shots: int, error: float | None) -> tuple[float, ...]:
+    """`QUANTILES` of logarithms of squared distances, in tasks like this.
+
+    Parameters
+    ----------
+    ways : int
+        Classes.
+    shots : int
+        Of all classes together; as many as classes if none of them has several.
+    error : float in [0, 1], optional
+        Predicted.
+    """
+    if shots == ways:
+        return _between(np.log(WAYS), SINGLE_SHOT_DISTANCES, np.log(ways))
+    known, at = _quantile_of(TYPICAL_ERROR), _quantile_of(TYPICAL_ERROR if error is None else error)
+    moved = UNSURE / shots + OVERLAP * (at - known)
+    return tuple(moved + value for value in SEVERAL_SHOTS_DISTANCES)
 
 
-def nonconformity_at(error: float) -> tuple[float, ...]:
-    """`QUANTILES` of one minus the probability of the true class, of tasks with an error."""
-    columns = np.array(NONCONFORMITY).T
-    known, at = ndtri(np.array(ERRORS)), _quantile_of(error)
-    return tuple(float(np.interp(at, known, column)) for column in columns)
+def nonconformity_like(ways: int, error: float | None) -> tuple[float, ...]:
+    """`QUANTILES` of one minus the probability of the true class, in tasks like this.
+
+    Parameters
+    ----------
+    ways : int
+        Classes.
+    error : float in [0, 1], or None
+        Predicted; None with a single shot of every class.
+    """
+    if error is None:
+        # With more classes than in any task probabilities are as many times smaller.
+        share = min(1.0, WAYS[-1] / ways)
+        of_ways = _between(np.log(WAYS), SINGLE_SHOT_NONCONFORMITY, np.log(ways))
+        return tuple(1 - share * (1 - value) for value in of_ways)
+    return _between(ndtri(ERRORS), SEVERAL_SHOTS_NONCONFORMITY, _quantile_of(error))
+
+
+def _between(known: NDArray, rows: tuple[tuple[float, ...], ...], at: float) -> tuple[float, ...]:
+    """The row at a place among the known ones, interpolated; the first or last one outside."""
+    return tuple(float(np.interp(at, known, column)) for column in zip(*rows, strict=True))
 
 
 def _quantile_of(error: float) -> float:

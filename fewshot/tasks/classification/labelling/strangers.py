@@ -23,7 +23,7 @@ from fewshot.statistics.conformal import pooled_weights, weighted_tail
 from fewshot.statistics.shrinkage import ledoit_wolf_intensity
 from fewshot.tasks.classification.labelling.elsewhere import (
     atoms,
-    log_distances_at,
+    distances_like,
 )
 
 ALARM = 0.05  # share of images of the classes that are taken for strangers
@@ -119,7 +119,8 @@ def fit_strangers(support: Support, error: float | None = None) -> Strangers:
     label = labels[rows, None] == torch.arange(len(counts))
     unit = float(logs[~label].mean())
     own = logs.masked_fill(label & (counts == 1), torch.inf).amin(-1)[genuine] - unit
-    others = log_distances_at(scatter is not None, len(shots), error)
+    size = len(counts) if scatter is None else len(shots)
+    others = distances_like(len(counts), size, error)
     directions = shots[:0] if scatter is None else scatter.directions()
     return Strangers(
         whitened(means, directions).float(),
