@@ -34,18 +34,8 @@ SINGLE_SHOT_DISTANCES = (
     (-28.391, -1.113, -0.659, -0.437, -0.343, -0.239, -0.16, -0.088, 0.013, 0.104, 2.829),
 )  # fmt: skip
 SEVERAL_SHOTS_DISTANCES = (
-    -7.536,
-    -1.168,
-    -0.553,
-    -0.271,
-    -0.14,
-    0.046,
-    0.215,
-    0.396,
-    0.674,
-    0.919,
-    2.829,
-)
+    -7.536, -1.168, -0.553, -0.271, -0.14, 0.046, 0.215, 0.396, 0.674, 0.919, 2.829,
+)  # fmt: skip
 UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3
 # One minus the probability of the true class.
 SINGLE_SHOT_NONCONFORMITY = (

@@ -144,7 +144,7 @@ def test_it_is_written_and_read_as_a_part(shots):
 
 
 def test_images_of_classes_that_overlap_may_be_farther():
-    support, new = support_of(images(1)), strangers()
+    support, new = support_of(images(2)), strangers()
     easy, hard = (fit_strangers(support, error).chances(new) for error in (0.05, 0.6))
     assert (easy <= hard).all()
     assert easy.sum() < hard.sum()
