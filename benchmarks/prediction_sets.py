@@ -23,7 +23,8 @@ labels among those that nobody looks at (all tasks together), mean of that share
 of tasks where it is within the budget, and share of labels that nobody looks at.
 
 --fit prints the tables of `fewshot/tasks/classification/labelling/elsewhere.py` instead. A
-calibrator that was fitted without a data set: --without caltech101=general.without_caltech101.json
+calibrator that was fitted without a data set, and after a comma coefficients of probabilities:
+--without caltech101=general.without_caltech101.json,probabilities.without_caltech101.json
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 import fewshot
+from fewshot.estimators.calibration import temperatures
 from fewshot.statistics import conformal_quantile
 from fewshot.tasks import to_review
 
 STRANGERS = 60
+SHIPPED = temperatures.SHIPPED
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3  # as where the tables are
@@ -154,6 +157,9 @@ def tasks_of(
     data: Data, others: Sequence[NDArray], given: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Every task of a data set, with what it is a task of."""
+    calibrator, _, coefficients = given.without.get(data[0], "").partition(",")
+    # A classifier takes those of the package: no argument says others.
+    temperatures.SHIPPED = Path(coefficients) if coefficients else SHIPPED
     for ways in given.ways:
         for shots in given.shots:
             for near in (False, True):
@@ -164,7 +170,7 @@ def tasks_of(
                         break
                     key = {"data": data[0], "ways": ways, "shots": shots}
                     key |= {"classes": "near" if near else "random"}
-                    yield key | of_task(task, given, given.without.get(data[0]))
+                    yield key | of_task(task, given, calibrator or None)
 
 
 def percent(values: Sequence[float]) -> str:
@@ -289,7 +295,7 @@ def main() -> None:
     parser.add_argument("--alarms", nargs="+", type=float, default=[0.05])
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.02, 0.05, 0.1])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATA=JSON")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATA=JSON[,JSON]")
     parser.add_argument("--fit", action="store_true", help="print the tables that ship")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
