@@ -91,6 +91,6 @@ def fit_classifier(
             kept,
             probabilities,
             fit_prediction_sets(support, fitted, probabilities, error),
-            fit_strangers(support),
+            fit_strangers(support, error),
             None if isinstance(kept, FittedLinear) else support,
         )
