@@ -20,12 +20,6 @@ def photos(folder):
     return sorted(map(str, (folder / "photos").rglob("*.png")))
 
 
-@pytest.fixture(scope="session")
-def of_image(of_images, folder):
-    of_images.to_onnx(folder / "image.onnx")
-    return folder / "image.onnx"
-
-
 def test_images_of_any_size(of_images, of_image, photos, run):
     expected = of_images.predict_proba(photos)
     for path, probabilities in zip(photos, expected, strict=True):
