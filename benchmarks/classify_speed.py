@@ -5,11 +5,11 @@
 
 *Bare loop* is a plain loop over the same files: read a batch, transform it as the backbone wants
 it, run the network on all cores; no label. *Bare loops* are as many of them as there are cores, a
-thread and a core each. *Alone* is the network on images that are decoded and normalised already, in
-the better of two ways: all cores on one batch, or a batch on every core. All are measured by turns,
-so that whatever else the machine does falls on all of them; what is stated is the median over the
-turns and of the ratios within a turn. The classifier is fitted on five images of each of five
-classes, and loaded from its file. Random weights take the time that trained ones take.
+thread and a core each. *Network alone* runs on images that are decoded and normalised already, all
+cores together on a batch, or a batch apart on every core. All are measured by turns, so that
+whatever else the machine does falls on all of them; what is stated is the median over the turns and
+of the ratios within a turn. The classifier is fitted on five images of each of five classes, and
+loaded from its file. Random weights take the time that trained ones take.
 
 It also says how far the features of images in batches of sixteen are from those of the same images
 one by one, and whether any label changes.

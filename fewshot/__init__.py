@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from fewshot.evaluation.predict import Forecasts as Forecasts
     from fewshot.evaluation.predict import predict as predict
     from fewshot.evaluation.results import Results as Results
-    from fewshot.evaluation.segment import Segments as Segments
-    from fewshot.evaluation.segment import segment as segment
     from fewshot.exceptions import FewshotError as FewshotError
     from fewshot.features import FeatureBank as FeatureBank
     from fewshot.models.classifier import Classifier as Classifier
     from fewshot.models.fit import fit as fit
     from fewshot.models.image_features import ImageFeatures as ImageFeatures
     from fewshot.models.loading import load as load
+    from fewshot.models.segmentation.segment import segment as segment
+    from fewshot.models.segmentation.segmenter import Segmenter as Segmenter
+    from fewshot.models.segmentation.segments import Segments as Segments
     from fewshot.results import Result as Result
 
 __version__ = "0.2.0"
@@ -46,7 +47,8 @@ _HOMES = {
     "ImageFeatures": "models.image_features",
     "Result": "results",
     "Results": "evaluation.results",
-    "Segments": "evaluation.segment",
+    "Segmenter": "models.segmentation.segmenter",
+    "Segments": "models.segmentation.segments",
     "backbones": "",
     "datasets": "",
     "detect": "evaluation.detector",
@@ -58,7 +60,7 @@ _HOMES = {
     "load": "models.loading",
     "predict": "evaluation.predict",
     "sample_episodes": "episodes",
-    "segment": "evaluation.segment",
+    "segment": "models.segmentation.segment",
     "segmentation": "",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604  strings, all of them

@@ -35,12 +35,12 @@ be read.
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {
     "images": "IMAGES", "dataset": "IMAGES", "budget": "--errors", "level": "--level",
-    "device": "--device", "weights": "--weights",
+    "device": "--device", "weights": "--weights", "backbone": "--backbone", "head": "--head",
 }  # fmt: skip
 OF_MODEL = {"path": "MODEL", "model": "MODEL"}
 WORDS = {
-    "dataset.max_pixels or ": "",
-    "dataset.max_pixels": "FEWSHOT_MAX_PIXELS",
+    "name it: backbone=": "name it: --backbone ",
+    "load with head=": "give --head ",
     " or features.batch_size": "",
     "Set device=": "Give --device ",
     "set device=": "give --device ",
@@ -76,10 +76,9 @@ def _classify(arguments: argparse.Namespace) -> int:
         notices=OnTerminal(),
     )
     for image in labels.skipped:
-        reason = str(image["reason"])
-        for run, here in WORDS.items():
-            reason = reason.replace(run, here)
-        print(f"fewshot: not classified: {plain(image['path'])} ({plain(reason)})", file=sys.stderr)
+        remedy = f". {plain(image['remedy'])}" if image.get("remedy") else ""
+        text = f"{plain(image['path'])} ({plain(image['reason'])}){remedy}"
+        print(f"fewshot: not classified: {text}", file=sys.stderr)
     written = _write(labels, page, table, arguments)
     if arguments.json:
         print_json(labels.as_json(arguments.order))
@@ -92,10 +91,13 @@ def _classify(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(arguments: argparse.Namespace) -> Classifier:
-    from fewshot.models.loading import load
+    from fewshot.models.loading import load_classifier
 
     try:
-        return load(arguments.model, device=arguments.device, weights=arguments.weights)
+        return load_classifier(
+            arguments.model, device=arguments.device, weights=arguments.weights,
+            backbone=arguments.backbone, head=arguments.head,
+        )  # fmt: skip
     except FewshotError as error:
         raise reworded(error, OF_MODEL, {}) from None
 
@@ -163,5 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--strict", action="store_true",
         help="stop at images that cannot be read, instead of passing over them")  # fmt: skip
     add("--weights", metavar="DIR", help="where weights are looked for first")
+    add("-b", "--backbone", metavar="NAME",
+        help="the backbone of the model, where it is code of your own "
+        "(callable:MODULE:FUNCTION)")  # fmt: skip
+    add("--head", metavar="NAME", help="its head, where that is a class of your own")
     add("--device", default="auto", help="auto, cpu, cuda ... (default: %(default)s)")
     return parser

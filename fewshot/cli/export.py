@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> int:
     from fewshot.models.onnx.packages import expect_packages
 
     expect_packages()
-    from fewshot.models.loading import load
+    from fewshot.models.loading import load_classifier
     from fewshot.report.wording import plain
 
     try:
-        classifier = load(
+        classifier = load_classifier(
             arguments.model, device="cpu", weights=arguments.weights, backbone=arguments.backbone
         )
     except FewshotError as error:

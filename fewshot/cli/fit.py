@@ -18,7 +18,7 @@ from fewshot.cli.predict_options import (
     in_options,
     shared_options,
 )
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect_choice
 
 if TYPE_CHECKING:
     from fewshot.evaluation.forecasts import Forecasts
@@ -34,18 +34,33 @@ examples:
   fewshot fit features.npz --output birds.fewshot
   fewshot classify birds.fewshot new_images
   fewshot card birds.fewshot
+  fewshot fit my_scenes --task segmentation --output scenes.fewshot
 """
+MASKS = "segmentation"
 
 
 def main(argv: Sequence[str]) -> int:
     """Fit a classifier, write it, and print what it is."""
+    if task_of(argv) == MASKS:  # which has other options
+        from fewshot.cli.fit_masks import main as fit_masks
+
+        return fit_masks(argv)
     arguments = _parser().parse_args(argv)
+    expect_choice("--task", arguments.task, ("classification", MASKS))
     try:
         return _fit(arguments)
     except FewshotError as error:
         here = in_options(error, path="--output", strict=arguments.strict)
         argument = "--with-weights" if here.argument == "with_weights" else here.argument
         raise FewshotError(argument, here.problem, here.remedy) from None
+
+
+def task_of(argv: Sequence[str]) -> str | None:
+    """The value of --task, on which the other options depend."""
+    parser = Parser(prog="fewshot fit", add_help=False, allow_abbrev=False)
+    parser.add_argument("--task")
+    task: str | None = parser.parse_known_args(argv)[0].task
+    return task
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--with-weights", action="store_true",
         help="pack the weights of the network into the file, for machines that lack "
         "them")  # fmt: skip
+    add("--task", default="classification", metavar="NAME",
+        help="classification; or segmentation: see fewshot fit --task segmentation "
+        "--help")  # fmt: skip
     add("--json", action="store_true", help="print JSON instead of words")
     add_networks_and_heads(parser)
     add_unlabelled(parser)

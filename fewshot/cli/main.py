@@ -38,6 +38,7 @@ SMALL = {
 LOWER = {
     "predict": "Give fewer images, fewer --backbone, or a lower --size.",
     "fit": "Give fewer images, fewer --backbone, or a lower --size.",
+    "classify": "Give smaller images, or fewer at a time.",
     "oneclass": "Give fewer images or a lower --size.",
     "segment": "Give fewer images or a smaller --size.",
     "calibrate": "Give fewer files or lower --episodes.",

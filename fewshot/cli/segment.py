@@ -1,4 +1,4 @@
-"""``fewshot segment``: masks of further images, as the annotated ones of a folder are."""
+"""``fewshot segment``: masks of further images, by a model or as annotated ones are."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser, reworded
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
-    from fewshot.evaluation.segment import Segments
+    from fewshot.models.segmentation.segments import Segments
     from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 
 EPILOG = """\
 A head is fitted on all annotated images of DIR: those of train.txt, or all where there is none.
-DIR has images/ and masks/, or another layout of docs/datasets.md; masks are written as PNG
-files of class numbers with a palette, with the images' names, and beside them classes.txt.
+DIR has images/ and masks/, or another layout of docs/datasets.md. A MODEL, of `fewshot fit DIR
+--task segmentation --output MODEL`, was fitted so before, and takes no annotated image. Masks are
+written as PNG files of class numbers with a palette, with the images' names, and beside them
+classes.txt.
 
 examples:
+  fewshot segment scenes.fewshot new_images --out masks
   fewshot segment new_images --like annotated --out masks
   fewshot segment new_images --like annotated --out masks --head auto --overlay
   fewshot segment a.jpg b.jpg --like cells --out masks dataset.binary=true
 """
 SETTING = re.compile(r"(dataset|backbone|segmentation|paths|head)\.[\w.]+=.*", re.DOTALL)
 # Arguments below this command, and those of the command line that stand for them in errors.
-ARGUMENTS = {"images": "IMAGES", "like": "--like", "out": "--out", "head": "--head",
+ARGUMENTS = {"images": "IMAGES", "out": "--out", "head": "--head",
              "backbone": "--backbone", "device": "--device",
-             "segmentation.size": "--size", "dataset": "--like",
-             "dataset.root": "--like"}  # fmt: skip
-WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device "}
+             "segmentation.size": "--size", "options": "--size"}  # fmt: skip
+OF_LIKE = ("like", "dataset", "dataset.root")
+WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device ",
+         "name it: backbone=": "name it: --backbone ",
+         "load with head=": "name it: --head "}  # fmt: skip
 MOST_LINES, MOST_CLASSES = 40, 4
 
 
@@ -41,32 +46,64 @@ def main(argv: Sequence[str]) -> int:
     """Write masks, and print which share of every image each class has."""
     settings = [word for word in argv if SETTING.fullmatch(word)]
     arguments = _parser().parse_args([word for word in argv if word not in settings])
+    like = "--like" if arguments.like else "MODEL"
+    _take_model(arguments)
     try:
         return _segment(arguments, settings)
     except FewshotError as error:
-        raise reworded(error, ARGUMENTS, WORDS) from None
+        names = ARGUMENTS | dict.fromkeys(OF_LIKE, like)
+        if error.argument == "settings":
+            names["settings"] = settings[0]
+        raise reworded(error, names, WORDS) from None
+
+
+def _take_model(arguments: argparse.Namespace) -> None:
+    """Without --like the first of the images is the file of a model.
+
+    Raises
+    ------
+    FewshotError
+        It is a folder or an image, or no image follows it.
+    """
+    if arguments.like is not None:
+        return
+    from fewshot.datasets.image_kinds import KINDS, extension_of
+    from fewshot.files import path_of
+
+    first, *images = arguments.images
+    file = path_of("MODEL", first)
+    expect(
+        not file.is_dir() and extension_of(file) not in KINDS,
+        "fewshot segment",
+        f"expected MODEL, a file of `fewshot fit`, before the images, or --like DIR; got {first}",
+        "See fewshot segment --help.",
+    )
+    expect(file.exists(), "MODEL", f"expected a file of `fewshot fit`, got nothing at {first}")
+    expect(bool(images), "IMAGES", f"expected images after the model {first}, got none")
+    arguments.like, arguments.images = first, images
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fewshot segment",
-        usage="fewshot segment IMAGES ... --like DIR --out FOLDER [OPTIONS] [SETTING=VALUE ...]",
+        usage="fewshot segment MODEL IMAGES ... --out FOLDER [OPTIONS]\n"
+        "       fewshot segment IMAGES ... --like DIR --out FOLDER [OPTIONS] [SETTING=VALUE ...]",
         description="Segment images by a head that is fitted on a few annotated ones.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("images", metavar="IMAGES", nargs="+", help="images, and folders of them at any depth")
-    add("--like", metavar="DIR", required=True,
-        help="annotated images, or a name of `fewshot list datasets`")  # fmt: skip
+    add("--like", metavar="DIR",
+        help="annotated images, a name of `fewshot list datasets`, or a model")  # fmt: skip
     add("--out", metavar="FOLDER", required=True, help="where masks are written")
     add("--overlay", action="store_true",
         help="write the images with their masks over them, too: FOLDER_overlays")  # fmt: skip
-    add("--head", metavar="NAME", default="pixel_lda",
-        help="`fewshot list heads --task segmentation` (default: %(default)s); auto chooses by "
+    add("--head", metavar="NAME",
+        help="`fewshot list heads --task segmentation` (default: pixel_lda); auto chooses by "
         "leaving annotated images out")  # fmt: skip
-    add("-b", "--backbone", metavar="NAME", default="efficientnet_lite0",
-        help="`fewshot list backbones` (default: %(default)s)")  # fmt: skip
+    add("-b", "--backbone", metavar="NAME",
+        help="`fewshot list backbones` (default: efficientnet_lite0)")  # fmt: skip
     add(
         "--size",
         metavar="SIZE",
@@ -86,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
-    from fewshot.evaluation.segment import segment
+    from fewshot.models.segmentation.segment import segment
 
     segments = segment(
         arguments.images,
@@ -127,10 +164,11 @@ def _in_words(segments: Segments) -> str:
     from fewshot.report.wording import plain
     from fewshot.units import counted, rough_percent
 
-    dataset, images = segments.annotated.dataset, len(segments.annotated.rows)
+    fitted = segments.fitted
     title = (
-        f"{segments.head}, fitted on {counted(images, 'annotated image')} of "
-        f"{plain(dataset.name)}, {len(dataset.classnames)} classes"
+        f"{plain(fitted.name_of_head)}, fitted on "
+        f"{counted(fitted.dense.annotated, 'annotated image')} of {plain(fitted.header_.name)}, "
+        f"{len(segments.classnames)} classes"
     )
     table = segments.table
     rows = [["image", "share of the pixels"]]
@@ -162,9 +200,9 @@ def _as_json(
 
     return {
         "fewshot": __version__,
-        "head": segments.head,
-        "like": segments.annotated.dataset.name,
-        "annotated": len(segments.annotated.rows),
+        "head": segments.fitted.name_of_head,
+        "like": segments.fitted.header_.name,
+        "annotated": segments.fitted.dense.annotated,
         "classes": list(segments.classnames),
         "predicted": None
         if predicted is None

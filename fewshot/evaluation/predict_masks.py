@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.evaluation.inputs import BACKBONE
+from fewshot.evaluation.mask_source import ESTIMATOR, mask_source
 from fewshot.evaluation.named import named_heads
 from fewshot.evaluation.networks import Usable
 from fewshot.evaluation.notices import AsWarnings, Notices
-from fewshot.evaluation.segment import ESTIMATOR, mask_source
 from fewshot.report.text.segmented import forecast_text, prediction_facts
 from fewshot.tasks import task_named
 from fewshot.tasks.segmentation.estimators.base import (

@@ -5,7 +5,7 @@ Its sections follow Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fewshot.models.header import LINEAR, BackboneNote, ErrorNote, Header
 from fewshot.report.aligned import markdown
@@ -34,21 +34,29 @@ SOURCES = {
 }
 
 
-def model_card(header: Header) -> str:
-    """The card of a model as Markdown; names of users are escaped."""
+def model_card(header: Header, others: Mapping[str, str] | None = None) -> str:
+    """The card of a model as Markdown; names of users are escaped.
+
+    Parameters
+    ----------
+    header : Header
+    others : mapping of str to str, optional
+        Sections of another task, by their headings, in place of those of a classifier.
+    """
     title = header.name or "a model"
-    sections = (
-        ("", _summary(header)),
-        ("Classes", _classes(header)),
-        ("Error", _error(header.error)),
-        ("Probabilities", _probabilities(header)),
-        ("Network", _network(header.backbone)),
-        ("Not for", "\n".join(f"- {line}" for line in NOT_FOR)),
-        ("Use", _use(header)),
-        ("Versions", _versions(header)),
-    )
+    sections = {
+        "": _summary(header),
+        "Classes": _classes(header),
+        "Error": _error(header.error),
+        "Probabilities": _probabilities(header),
+        "Images": "",
+        "Network": _network(header.backbone),
+        "Not for": "\n".join(f"- {line}" for line in NOT_FOR),
+        "Use": _use(header),
+        "Versions": _versions(header),
+    } | dict(others or {})
     blocks = [f"# {_escaped(title)}"]
-    for heading, text in sections:
+    for heading, text in sections.items():
         if text:
             blocks += [f"## {heading}"] * bool(heading) + [text]
     return "\n\n".join(blocks) + "\n"

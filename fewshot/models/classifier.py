@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from fewshot.backbones import kinds
 from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.images import unreadable_of
+from fewshot.estimators.calibration.intervals import check_level
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Network
@@ -30,12 +31,7 @@ from fewshot.heads import heads
 from fewshot.heads.base import Head
 from fewshot.models.class_labels import class_labels, labels_of_names, type_of_labels
 from fewshot.models.header import BackboneNote, ErrorNote, Header
-from fewshot.models.inputs import (
-    are_images,
-    errors_of,
-    image_dataset,
-    is_feature_array,
-)
+from fewshot.models.inputs import are_images, errors_of, image_dataset, is_feature_array
 from fewshot.models.labels import Labels
 from fewshot.models.taken import take
 from fewshot.report.wording import plain
@@ -222,7 +218,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self.header_.error
 
     def predict(self, X: Any) -> NDArray:
-        """Labels (M,) of images or features, of the type of y."""
+        """Labels (M,) of images or features, of the type of y; as for `predict_proba`."""
         probabilities = self.predict_proba(X)
         answers: NDArray = self.classes_[probabilities.argmax(-1)]
         return answers
@@ -264,8 +260,14 @@ class Classifier(ClassifierMixin, BaseEstimator):
         X : as for `predict_proba`
         level : float in (0, 1)
             Share of new images whose set is to have their class.
+
+        Raises
+        ------
+        FewshotError
+            As for `predict_proba`; a level out of range.
         """
         check_is_fitted(self)
+        check_level("level", level)
         probabilities = self.fitted_.predict_proba(self._features(X))
         members: NDArray = self.fitted_.sets.members(probabilities, level).numpy()
         return members
@@ -331,6 +333,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """
         from fewshot.models.onnx.export import export
 
+        check_is_fitted(self)
         return export(self, path, input, check)
 
     def _features(self, X: Any) -> torch.Tensor:
@@ -405,7 +408,7 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
     """Parameters of an unfitted classifier with the backbone and the head of a model file."""
     name, note = header.head["name"], header.backbone
     head: str | Head = name
-    with suppress(FewshotError):  # parameters of another version
+    with suppress(FewshotError, TypeError, ValueError):  # of another version
         if ":" not in name and name in heads:  # no file makes a module be imported
             head = head_parameter(name, heads.create(name, **header.head["parameters"]))
     chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}

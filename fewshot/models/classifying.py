@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import unreadable_of
+from fewshot.datasets.images import VARIABLE, unreadable_of
 from fewshot.datasets.unread import unread_warning
 from fewshot.evaluation.notices import AsWarnings, Notices
 from fewshot.evaluation.predict_inputs import is_features, read_as
@@ -36,6 +36,7 @@ from fewshot.tasks.classification.labelling.labels import (
 if TYPE_CHECKING:
     from fewshot.models.classifier import Classifier
 
+LIMIT = "dataset.max_pixels"  # a setting of runs
 ROWS = 4096  # features that are classified at a time
 
 
@@ -89,7 +90,7 @@ def classify(
     labels: list[Label] = []
     failures: list[dict[str, Any]] = []
     for rows in _joined(batches) if together else batches:
-        failures += rows.failures
+        failures += map(_without_setting, rows.failures)
         if failures and on_error == "raise":
             raise unreadable_of(failures[:1])
         with torch.inference_mode():
@@ -107,6 +108,14 @@ def classify(
         facts_of(classifier.header_),
         dataset,
     )
+
+
+def _without_setting(failure: dict[str, Any]) -> dict[str, Any]:
+    """Why an image cannot be read, in words that do not name a setting of runs."""
+    texts = {key: str(failure[key]) for key in ("reason", "remedy") if key in failure}
+    for setting, here in ((f"{LIMIT} or ", ""), (LIMIT, VARIABLE)):
+        texts = {key: text.replace(setting, here) for key, text in texts.items()}
+    return failure | texts
 
 
 def facts_of(header: Header) -> ModelFacts:
@@ -205,7 +214,9 @@ def _of_banks(banks: Sequence[FeatureBank]) -> Iterator[Rows]:
     for bank in banks:
         for start in range(0, len(bank), ROWS):
             rows = range(start, min(start + ROWS, len(bank)))
-            features = bank.take(torch.arange(rows.start, rows.stop))
+            features = bank.take(
+                torch.arange(rows.start, rows.stop)
+            ).float()  # as the head has them
             files = [bank.paths[row] if bank.paths else str(first + row) for row in rows]
             yield Rows(features, files, [])
         first += len(bank)

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from fewshot.units import counted
 
 SHA256 = re.compile("[0-9a-f]{64}")
-LINEAR, SUPPORT = "linear", "support"
+LINEAR, SUPPORT, ATTRIBUTES = "linear", "support", "attributes"
 NORMALIZE = ("l2", "none")
 # Of labels that users give; all but texts are numbers.
 LABEL_TYPES = (
@@ -36,10 +36,11 @@ class HeadNote(TypedDict):
         As ``fewshot list heads`` calls it.
     parameters : dict
         Of its constructor.
-    form : {"linear", "support"}, optional
-        Whether weights and biases are in the file, or the shots, to which the head is fitted again.
+    form : {"linear", "support", "attributes"}, optional
+        Whether weights and biases are in the file, or the shots, to which the head is fitted again;
+        or, of segmentation, what it has learnt.
     target : str
-        ``module:class``; for the form "support", to tell another head of that name.
+        ``module:class``; for other forms than "linear", to tell another head of that name.
     """
 
     name: str
@@ -199,15 +200,17 @@ def _faults(header: Header) -> Iterator[str]:
         yield f"the class {twice!r} is there twice"
     if header.images.keys() != set(classes):
         yield "its numbers of images are of other classes"
-    if min(header.images.values(), default=1) < 1:
+    if header.task == "classification" and min(header.images.values(), default=1) < 1:
         yield "a class has no image"
     for what, value, allowed in (
         ("normalisation", header.normalize, NORMALIZE),
         ("type of labels", header.labels, LABEL_TYPES),
-        ("form of heads", header.head.get("form", LINEAR), (LINEAR, SUPPORT)),
+        ("form of heads", header.head.get("form", LINEAR), (LINEAR, SUPPORT, ATTRIBUTES)),
     ):
         if value not in allowed:
             yield f"there is no {what} {value!r}"
+    if ":" in header.head["name"]:
+        yield f"the head {header.head['name']!r} is code"
     if header.backbone is not None:
         yield from _faults_of_backbone(header.backbone)
     if header.error is not None:

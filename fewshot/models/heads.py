@@ -115,7 +115,7 @@ def _support(header: Header, shots: Tensor) -> Support:
 
 
 def _unfitted(note: HeadNote, named: str | Head | None) -> Head:
-    target = note.get("target", "")
+    target = note["target"]
     kind = _public(target) if named is None else type(named_head(named)[1])
     if kind is None and ":" not in note["name"] and note["name"] in heads:
         kind = type(heads.create(note["name"]))

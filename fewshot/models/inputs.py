@@ -251,7 +251,8 @@ def _source(
         return ImageFile(printable(text), path)
     if isinstance(entry, Image.Image):
         lock = locks.setdefault(id(entry), Lock())
-        return ImageInMemory(str(getattr(entry, "filename", "") or name), entry, lock)
+        file = getattr(entry, "filename", "")
+        return ImageInMemory(printable(_path_text(file)) if file else name, entry, lock)
     if isinstance(entry, np.ndarray | torch.Tensor):
         check_pixels(entry, name)
         return ImageInMemory(name, picture_of(entry))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,7 +27,11 @@ from fewshot.paths import places_of_environment
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import labels_of
 
-TASK = "classification"
+if TYPE_CHECKING:
+    from fewshot.models.segmentation.segmenter import Segmenter
+    from fewshot.tasks.segmentation.heads.base import DenseHead
+
+TASK, MASKS = "classification", "segmentation"
 
 
 def load(
@@ -35,9 +40,9 @@ def load(
     device: str = "auto",
     weights: str | Path | None = None,
     backbone: str | None = None,
-    head: str | Head | None = None,
-) -> Classifier:
-    """Read a model file; its network is loaded when the first image is classified.
+    head: str | Head | DenseHead | None = None,
+) -> Classifier | Segmenter:
+    """Read a model file; its network is loaded when the first image is classified or segmented.
 
     No code is run because a file says so. Networks and heads of your own are named again.
 
@@ -50,8 +55,12 @@ def load(
     backbone : str, optional
         The backbone that the model was fitted on, where that is code of your own
         (``callable:MODULE:FUNCTION``, ``MODULE:FUNCTION``) or a file (``resnet12:FILE``).
-    head : str or Head, optional
+    head : str, Head or DenseHead, optional
         The head, where that is a class of your own.
+
+    Returns
+    -------
+    Classifier, or Segmenter of a model for segmentation
 
     Raises
     ------
@@ -62,12 +71,16 @@ def load(
     place = path_of("path", path)
     content = read_model(place, "path")
     header = content.header
+    if header.task == MASKS:
+        from fewshot.models.segmentation.loading import segmenter_of
+
+        return segmenter_of(content, place, device, weights, backbone, head)  # type: ignore[arg-type]
     if header.task != TASK:
         problem = f"expected a model for {TASK}, got one for {header.task}: {place}"
         raise FewshotError("path", problem)
     classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))
     with _holding_together(place):
-        classifier.fitted_ = _fitted(content, head)
+        classifier.fitted_ = _fitted(content, head)  # type: ignore[arg-type]
         classifier.classes_ = labels_of_names(header.classes, header.labels)
         if header.backbone is not None and header.backbone.settings["kind"] in OURS:
             transform_of(header.backbone.transform)
@@ -75,6 +88,24 @@ def load(
     classifier.network_ = _network(header.backbone, place, device, weights, backbone)
     classifier.set_features_in()
     return classifier
+
+
+def load_classifier(path: str | Path, **options: Any) -> Classifier:
+    """The same of a model for classification alone.
+
+    Raises
+    ------
+    FewshotError
+        It is for another task; see `load`.
+    """
+    model = load(path, **options)
+    if isinstance(model, Classifier):
+        return model
+    raise FewshotError(
+        "path",
+        f"expected a model for {TASK}, got one for {MASKS}: {path}",
+        f"Masks of images: fewshot segment {path} IMAGES --out FOLDER.",
+    )
 
 
 @contextmanager

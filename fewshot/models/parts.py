@@ -109,7 +109,8 @@ def _checked(hint: Any, place: str, value: Any) -> Any:
     """A value as a type hint asks for it: lists as tuples, and "Infinity" as a number."""
     from pydantic import TypeAdapter, ValidationError
 
-    kinds = [kind for kind in _alternatives(hint) if kind is not Tensor]
+    # Tensors and dataclasses were looked for before.
+    kinds = [k for k in _alternatives(hint) if k is not Tensor and not is_dataclass(k)]
     wanted: Any = reduce(or_, kinds) if kinds else type(None)
     try:
         return TypeAdapter(wanted).validate_python(value)

@@ -25,7 +25,7 @@ from fewshot.backbones.transform import Transform
 from fewshot.backbones.weights import content_digest
 from fewshot.exceptions import FewshotError
 from fewshot.models.header import BackboneNote
-from fewshot.models.weights import ONE_FILE, missing_weights, other_weights, unpacked
+from fewshot.models.weights import ONE_FILE, missing_weights, other_weights, reason_of, unpacked
 from fewshot.paths import Places
 
 OURS = (*ONE_FILE, "conse")  # kinds of networks that this package builds
@@ -152,40 +152,42 @@ class ReferencedBackbone(Backbone):
             if backbone.weights_digest != note.weights.sha256:
                 raise other_weights(note, self.folders.weights, "", backbone.weights_digest)
             return backbone
+        # What the file must hash to says the model, not the card of the network.
+        settings = self.settings | {"sha256": None} if "sha256" in self.settings else self.settings
         if note.weights.packed:
             path = unpacked(self.model, note.weights, self.places.cache)
-            return self._loaded(self.settings | {"weights": str(path), "sha256": None})
-        place = self.folders.weights / note.weights.file
-        place = self.folders.weights if self.folders.weights.is_file() else place
-        if self._digest(place) == note.weights.sha256:
-            return self._loaded(self.settings | {"weights": str(place), "sha256": None})
-        return self._searched(place)
+            return self._loaded(settings | {"weights": str(path)})
+        if (place := self._in_folder()) is not None and not settings.get("weights"):
+            settings = settings | {"weights": str(place)}
+        return self._checked(self._loaded(settings))
 
-    def _searched(self, place: Path) -> Backbone:
-        """The backbone with weights from where its kind has them; `place` has others, or nothing.
+    def _in_folder(self) -> Path | None:
+        """The file of that name in the folder of weights; or that file, where one is named."""
+        folder = self.folders.weights
+        places = [folder, folder / self.note.weights.file]
+        return next((place for place in places if place.is_file()), None)
+
+    def _checked(self, backbone: Backbone) -> Backbone:
+        """The backbone, if its weights are at hand and those of the model.
 
         Raises
         ------
         FewshotError
             They are missing, or others.
         """
-        backbone = self._loaded(self.settings)
+        folder = self.folders.weights
+        folder = folder.parent if folder.is_file() else folder
         try:
             path = backbone.weights_file()
         except FewshotError as error:
-            there = self._digest(place)
-            reason = f"{place} has SHA-256 {there}" if there else ""
-            raise missing_weights(self.note, place.parent, reason) from error
+            raise missing_weights(self.note, folder, reason_of(error)) from error
         digest = content_digest(path, self.folders.cache)
         if digest != self.note.weights.sha256:
-            raise other_weights(self.note, place.parent, f" of {path}", digest)
+            raise other_weights(self.note, folder, f" of {path}", digest)
         return backbone
 
     def _loaded(self, settings: Mapping[str, Any]) -> Backbone:
         return load_backbone(settings, self.folders)
-
-    def _digest(self, path: Path) -> str | None:
-        return content_digest(path, self.folders.cache) if path.is_file() else None
 
 
 def transform_of(recorded: Mapping[str, Any]) -> Transform:

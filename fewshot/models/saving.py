@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from fewshot.backbones.base import Backbone
 from fewshot.backbones.checkpoints import tensors_digest
 from fewshot.exceptions import FewshotError
 from fewshot.models.card import model_card
@@ -33,7 +34,9 @@ def save_classifier(classifier: Classifier, path: str | Path, with_weights: bool
     """
     fitted, target = classifier.fitted_, model_to_write("path", path)
     tensors = head_tensors(fitted) | part_tensors(fitted)
-    header, weights = _with_weights(classifier, with_weights)
+    network = classifier.network_
+    backbone = None if network is None else network.backbone
+    header, weights = weights_to_save(classifier.header_, backbone, with_weights)
     write_model(target, replace(header, card=model_card(header)), tensors | as_packed(weights))
 
 
@@ -45,16 +48,23 @@ def part_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
     return tensors
 
 
-def _with_weights(classifier: Classifier, packed: bool) -> tuple[Header, dict[str, Tensor]]:
-    """The header, and the weights to pack."""
-    header, network = classifier.header_, classifier.network_
+def weights_to_save(
+    header: Header, backbone: Backbone | None, packed: bool
+) -> tuple[Header, dict[str, Tensor]]:
+    """The header with a note of whether weights are packed, and those that are.
+
+    Raises
+    ------
+    FewshotError
+        There are none, or they cannot be packed.
+    """
     note = header.backbone
-    if note is None or network is None:
+    if note is None or backbone is None:
         if packed:
             problem = "a model of features has no network whose weights could be packed"
             raise FewshotError("with_weights", problem)
         return header, {}
-    tensors = to_pack(network.backbone, note) if packed else {}
+    tensors = to_pack(backbone, note) if packed else {}
     digest = tensors_digest(tensors) if packed else ""
     weights = replace(note.weights, packed=packed, packed_sha256=digest)
     return replace(header, backbone=replace(note, weights=weights)), tensors

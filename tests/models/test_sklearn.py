@@ -3,10 +3,12 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
@@ -54,14 +56,15 @@ def test_what_it_takes_is_in_its_tags():
 
 
 def test_features_have_names():
-    import pandas as pd
-
     frame = pd.DataFrame(FLOWERS, columns=["a", "b", "c", "d"])
     classifier = Classifier(backbone=None, head="ncm").fit(frame, KINDS)
     assert classifier.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     with pytest.raises(ValueError, match="feature names"):
         classifier.predict(frame[["b", "a", "c", "d"]])
-    with pytest.raises(ValueError, match="has 3 features"):
+    with (
+        pytest.warns(UserWarning, match="does not have valid feature names"),
+        pytest.raises(ValueError, match="has 3 features"),
+    ):
         classifier.predict(FLOWERS[:, :3])
 
 
@@ -132,6 +135,19 @@ def test_features_have_the_names_of_the_transformer(colours, kept):
     frame = transformer.fit_transform(colours.paths)
     assert [*frame.columns[:2]] == ["imagefeatures0", "imagefeatures1"]
     assert frame.shape == (15, 12) == (15, len(transformer.get_feature_names_out()))
+
+
+def test_a_column_of_paths_beside_numbers(colours, kept):
+    frame = pd.DataFrame({"file": colours.paths, "weight": np.arange(15.0)})
+    columns = make_column_transformer(
+        (ImageFeatures(**colours.network), "file"), ("passthrough", ["weight"])
+    )
+    assert columns.fit_transform(frame).shape == (15, 13)
+    assert columns.get_feature_names_out()[[0, 12]].tolist() == [
+        "imagefeatures__imagefeatures0", "passthrough__weight",
+    ]  # fmt: skip
+    model = make_pipeline(columns, Classifier(backbone=None, head="ncm"))
+    assert model.fit(frame, colours.labels).predict(frame).shape == (15,)
 
 
 def test_features_without_a_cache(colours, tmp_path, monkeypatch):

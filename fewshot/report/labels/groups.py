@@ -100,12 +100,10 @@ def _bar(name: str, probability: float) -> Bar:
 
 
 def reason(row: Label, labels: LabelledImages) -> str:
-    """Why an image is to be looked at; empty where the heading of its group says it."""
-    if row.none_of_these:
-        return ""
+    """Why an image is to be looked at; empty where what is said of its group is all there is."""
     level, count = short_percent(labels.level), len(row.classes)
-    if count == 1:
-        return f"Less sure than {short_percent(labels.budget)} wrong labels allow."
+    if row.none_of_these or count == 1:
+        return ""
     names = joined(row.classes) if count <= SHOWN_SET else f"{count:,} classes"
     return f"In doubt between {names} ({level}\N{NO-BREAK SPACE}set)."
 

@@ -35,11 +35,16 @@ def look_text(labels: LabelledImages) -> str:
     if not labels.rows:
         return ""
     if look == len(labels):
-        return f"Look at all of them yourself{none_text(labels)}."
+        return f"Look at all of them yourself{none_text(labels)}: {_all_wrong(labels)}."
     if not look:
         return f"There is none that you have to look at: about {_wrong(labels)}."
     others = f"of the other {len(labels.accepted):,} about {_wrong(labels)}"
     return f"Look at {look:,} of them yourself{none_text(labels)}: {others}."
+
+
+def _all_wrong(labels: LabelledImages) -> str:
+    error = sum(1 - row.probability for row in labels.rows) / len(labels)
+    return f"about {rough_percent(error)} of the labels should be wrong"
 
 
 def _wrong(labels: LabelledImages) -> str:
@@ -61,7 +66,8 @@ def others_text(labels: LabelledImages) -> str:
     accepted = len(labels.accepted)
     allowed = f"{short_percent(labels.budget)} are allowed"
     if not accepted:
-        return f"No label is sure enough: {allowed} to be wrong."
+        all_wrong = _all_wrong(labels)
+        return f"{all_wrong[0].upper()}{all_wrong[1:]}, and no part of them few enough; {allowed}."
     which = "all" if accepted == len(labels) else "the other"
     return f"Of {which} {counted(accepted, 'label')} about {_wrong(labels)}; {allowed}."
 

@@ -12,6 +12,7 @@ from fewshot.units import counted, percent
 
 if TYPE_CHECKING:
     from fewshot.evaluation.predict_masks import MaskForecasts
+    from fewshot.models.segmentation.segmenter import Segmenter
     from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
 
 LEFT_OUT = (
@@ -50,11 +51,8 @@ def forecast_text(forecasts: MaskForecasts) -> str:
         if row.new_groups is not None:
             of_groups = row.new_groups
             rows[-1] += [_percent(of_groups.miou), interval_text(of_groups.lower, of_groups.upper)]
-    classes = [["class", "images", "predicted IoU", level]]
     said = best.predicted
-    for c, name in enumerate(forecasts.classnames):
-        interval = interval_text(said.class_lower[c], said.class_upper[c])
-        classes.append([short(name), str(forecasts.images[c]), _percent(said.iou[c]), interval])
+    classes = class_rows(said, forecasts.classnames, forecasts.images, forecasts.level)
     notes = [f"Note: {reason}." for reason in said.reservations]
     return "\n".join(
         [
@@ -70,6 +68,37 @@ def forecast_text(forecasts: MaskForecasts) -> str:
             *(line for note in notes for line in wrapped(note, "  ")),
         ]
     )
+
+
+def model_text(model: Segmenter) -> str:
+    """What a model was fitted on, and what is predicted of it, by class too."""
+    header, classnames = model.header_, model.classnames
+    network, images = header.backbone, [header.images[name] for name in classnames]
+    title = (
+        f"{plain(model.name_of_head)} on {plain(network.name) if network else 'features'}, fitted "
+        f"on {counted(model.dense.annotated, 'annotated image')} of {plain(header.name)}, "
+        f"{len(classnames)} classes"
+    )
+    predicted = model.predicted
+    if predicted is None:
+        shown = [[short(name), str(header.images[name])] for name in classnames]
+        return "\n".join([title, "", *aligned([["class", "images"], *shown])])
+    rows = class_rows(predicted, classnames, images, model.dense.level)
+    return "\n".join([title, "", *aligned(rows), "", prediction_text(predicted, model.dense.level)])
+
+
+def class_rows(
+    predicted: SegmentationPrediction,
+    classnames: Sequence[str],
+    images: Sequence[int],
+    level: float,
+) -> list[list[str]]:
+    """A table by class: annotated images that show it, and its predicted IoU."""
+    rows = [["class", "images", "predicted IoU", f"{100 * level:.0f} % interval"]]
+    for c, name in enumerate(classnames):
+        interval = interval_text(predicted.class_lower[c], predicted.class_upper[c])
+        rows.append([short(name), str(images[c]), _percent(predicted.iou[c]), interval])
+    return rows
 
 
 def _percent(share: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from fewshot.hardware import torch_threads
 from fewshot.paths import places_of
 from fewshot.tasks.segmentation.annotated import AnnotatedImages
 from fewshot.tasks.segmentation.counting import segmented
@@ -68,31 +70,34 @@ class Annotated:
         """
         for head in heads:
             head.check_ways(self.drawn.ways)
-        return FittedHeads(self.features, DrawFit(self.source, self.drawn, 0, heads, seed))
+        return FittedHeads(DrawFit(self.source, self.drawn, 0, heads, seed))
 
 
 @dataclass(frozen=True, eq=False)
 class FittedHeads:
-    """Fitted heads and the features they read."""
+    """Heads fitted on all annotated images, and what is predicted of them."""
 
-    features: DenseFeatures
     fits: DrawFit
-
-    def segment(self, image: Image.Image, place: int = 0) -> NDArray[np.int16]:
-        """Class numbers (H, W) of an RGB image, by the head at a place."""
-        tokens = self.features.tokens(image)
-        with torch.inference_mode():
-            features = tokens.features.to(self.features.device)
-            scores = self.fits.heads[place].scores(features, tokens.grid)
-            answer = segmented(scores.view(*tokens.grid, -1), tokens.placement)
-        numbers: NDArray[np.int16] = answer.cpu().numpy()
-        return numbers
 
     def predictions(
         self, estimators: Mapping[str, SegmentationEstimator], level: float
     ) -> list[dict[str, SegmentationPrediction]]:
         """What estimators predict of every head, by name, with intervals of a nominal coverage."""
         return self.fits.predictions(estimators, level)
+
+
+def segment_image(
+    head: DenseHead, features: DenseFeatures, image: Image.Image
+) -> NDArray[np.int16]:
+    """Class numbers (H, W) of an RGB image by a fitted head."""
+    tokens = features.tokens(image)
+    # Sums that cores share have other last bits.
+    cores = torch_threads(1) if features.device.type == "cpu" else nullcontext()
+    with torch.inference_mode(), cores:
+        scores = head.scores(tokens.features.to(features.device), tokens.grid)
+        answer = segmented(scores.view(*tokens.grid, -1), tokens.placement)
+    numbers: NDArray[np.int16] = answer.cpu().numpy()
+    return numbers
 
 
 def annotated(

@@ -5,6 +5,9 @@ of the identity as in :mod:`fewshot.statistics.shrinkage` (Lee et al., "A Simple
 for Detecting Out-of-Distribution Samples", NeurIPS 2018, who do not shrink). On other data sets it
 told strangers from images of the classes better than distances without a covariance matrix, the
 nearest shot, and scores of the head (largest score, energy, margin).
+
+Its unit is the distance of shots to the means of other classes than theirs: strangers are mostly
+about as far from all classes as images of one class are from the others.
 """
 
 from __future__ import annotations
@@ -18,16 +21,20 @@ from torch import Tensor
 from fewshot.heads.base import Support
 from fewshot.statistics.conformal import pooled_weights, weighted_tail
 from fewshot.statistics.shrinkage import ledoit_wolf_intensity
-from fewshot.tasks.classification.labelling.elsewhere import ACROSS, LEFT_OUT, atoms
+from fewshot.tasks.classification.labelling.elsewhere import (
+    SEVERAL_SHOTS,
+    SINGLE_SHOTS,
+    UNSURE,
+    atoms,
+)
 
 ALARM = 0.05  # share of images of the classes that are taken for strangers
-# How many shots the distances of other data sets count as.
-PSEUDO_COUNT = 20.0
-# Fewer left-out distances than this say too little of where they lie.
-LEAST = 4
+# How many shots the images of other data sets count as.
+PSEUDO_COUNT = 8.0
 # Shots as near to another of their class, as a share of the median squared distance between shots
 # of different classes, are copies: how near to a copy they are says nothing of new images.
 COPIES = 0.02
+MOST = 2000  # shots that are left out, at even distances in their order
 TINY = 1e-30
 
 
@@ -43,11 +50,11 @@ class Strangers:
         What takes images there: ``x - B'B x``. R = 0 where no class has two shots.
     counts : Tensor of shape (N,)
         Shots of the classes: means of few shots are farther from every image.
+    unit : float
+        Mean logarithm of the squared distance of shots to the means of other classes.
     logs : tuple of n float
         Logarithms of the squared distances of shots that were left out to the nearest class, less
-        their mean; empty where there are none.
-    centre : float
-        That mean; where there are none, of distances between shots of different classes.
+        the unit; empty where there are none.
     others : tuple of float
         Quantiles of the same of images of other data sets
         (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
@@ -56,16 +63,16 @@ class Strangers:
     means: Tensor
     directions: Tensor
     counts: Tensor
+    unit: float
     logs: tuple[float, ...]
-    centre: float
     others: tuple[float, ...]
 
     def distances(self, features: Tensor) -> Tensor:
         """Distance (M,), float64, of features (M, D) to the nearest class.
 
-        As a multiple of the typical distance of images of the classes.
+        As a multiple of the typical distance to other classes.
         """
-        return (0.5 * self._excess(features)).exp()
+        return (0.5 * self._logs(features)).exp()
 
     def chances(self, features: Tensor) -> Tensor:
         """How probable it is that an image of the classes is as far from them: (M,), in [0, 1].
@@ -75,7 +82,7 @@ class Strangers:
         """
         own, others = torch.tensor(self.logs, dtype=torch.float64), atoms(self.others)
         weights = pooled_weights(torch.ones_like(own), len(others), PSEUDO_COUNT)
-        return weighted_tail(torch.cat([own, others]), weights, self._excess(features))
+        return weighted_tail(torch.cat([own, others]), weights, self._logs(features))
 
     def are_strangers(self, features: Tensor, alarm: float = ALARM) -> Tensor:
         """Which of the images (M, D) look like none of the classes: (M,), bool.
@@ -84,11 +91,11 @@ class Strangers:
         """
         return self.chances(features) < alarm
 
-    def _excess(self, features: Tensor) -> Tensor:
-        """Logarithm of the squared distance to the nearest class, less the centre: (M,)."""
+    def _logs(self, features: Tensor) -> Tensor:
+        """Logarithm of the squared distance to the nearest class, less the unit: (M,)."""
         moved = whitened(features.double(), self.directions.double())
         squared = torch.cdist(moved, self.means.double()).square() / (1 + 1 / self.counts.double())
-        return squared.amin(-1).clamp_min(TINY).log() - self.centre
+        return squared.amin(-1).clamp_min(TINY).log() - self.unit
 
 
 def fit_strangers(support: Support) -> Strangers:
@@ -97,17 +104,25 @@ def fit_strangers(support: Support) -> Strangers:
     shots, labels = features[mask], mask.nonzero()[:, 0]
     counts = mask.sum(-1).double()
     means = features.sum(1) / counts[:, None]
-    near = _nearest(shots, labels)
-    genuine = near.same > COPIES * near.other.median()
-    genuine &= counts[labels] > 1
-    if int(genuine.sum()) < LEAST:
-        centre = float((near.other / 2).clamp_min(TINY).log().mean())
-        return _strangers(means, shots.new_empty((0, shots.shape[1])), counts, (), centre, ACROSS)
-    scatter = _Scatter.of(shots - means[labels], int((counts - 1).sum()))
-    logs = _left_out(shots, labels, means, counts, scatter)[genuine].clamp_min(TINY).log()
-    directions, centre = scatter.directions(), float(logs.mean())
-    moved = whitened(means, directions)
-    return _strangers(moved, directions, counts, tuple((logs - centre).tolist()), centre, LEFT_OUT)
+    rows = torch.linspace(0, len(shots) - 1, min(MOST, len(shots))).long()
+    genuine = _genuine(shots, labels, rows)
+    scatter = None
+    if bool(genuine.any()):
+        scatter = _Scatter.of(shots - means[labels], int((counts - 1).sum()))
+    logs = _left_out(shots[rows], labels[rows], means, counts, scatter).clamp_min(TINY).log()
+    label = labels[rows, None] == torch.arange(len(counts))
+    unit = float(logs[~label].mean())
+    own = logs.masked_fill(label & (counts == 1), torch.inf).amin(-1)[genuine] - unit
+    others = torch.tensor(SINGLE_SHOTS if scatter is None else SEVERAL_SHOTS) + UNSURE / len(shots)
+    directions = shots[:0] if scatter is None else scatter.directions()
+    return Strangers(
+        whitened(means, directions).float(),
+        directions.float(),
+        counts.float(),
+        unit,
+        tuple(own.tolist()),
+        tuple(others.tolist()),
+    )
 
 
 def whitened(x: Tensor, directions: Tensor) -> Tensor:
@@ -115,33 +130,14 @@ def whitened(x: Tensor, directions: Tensor) -> Tensor:
     return x - (x @ directions.mT) @ directions
 
 
-def _strangers(
-    means: Tensor,
-    directions: Tensor,
-    counts: Tensor,
-    logs: tuple[float, ...],
-    centre: float,
-    others: tuple[float, ...],
-) -> Strangers:
-    return Strangers(means.float(), directions.float(), counts.float(), logs, centre, others)
-
-
-class _Nearest(NamedTuple):
-    """Squared distances (R,) of shots to the nearest of their class, and of another one."""
-
-    same: Tensor
-    other: Tensor
-
-
-def _nearest(shots: Tensor, labels: Tensor) -> _Nearest:
-    same, other = [], []
-    for rows in torch.arange(len(shots)).split(1024):
-        squared = torch.cdist(shots[rows], shots).square()
-        alike = labels[rows, None] == labels
-        other.append(squared.masked_fill(alike, torch.inf).amin(-1))
-        squared[torch.arange(len(rows)), rows] = torch.inf
-        same.append(squared.masked_fill(~alike, torch.inf).amin(-1))
-    return _Nearest(torch.cat(same), torch.cat(other))
+def _genuine(shots: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+    """Which of the shots in `rows` have others in their class, and are copies of none of them."""
+    squared = torch.cdist(shots[rows], shots).square()
+    alike = labels[rows, None] == labels
+    across = squared.masked_fill(alike, torch.inf).amin(-1).median()
+    squared[torch.arange(len(rows)), rows] = torch.inf
+    within = squared.masked_fill(~alike, torch.inf).amin(-1)
+    return within.isfinite() & (within > COPIES * across)
 
 
 class _Scatter(NamedTuple):
@@ -195,15 +191,17 @@ def _principal(deviations: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _left_out(
-    shots: Tensor, labels: Tensor, means: Tensor, counts: Tensor, scatter: _Scatter
+    shots: Tensor, labels: Tensor, means: Tensor, counts: Tensor, scatter: _Scatter | None
 ) -> Tensor:
-    r"""Squared distances (R,) of shots to the nearest class, with mean and covariance without them.
+    r"""Squared distances (R, N) of shots to all classes, with mean and covariance without them.
 
     Leaving out a shot that deviates by d from the mean of its K takes
     :math:`\frac{K}{K - 1} d d^\top` from the scatter and moves the mean to a distance of
     :math:`\frac{K}{K - 1} d`. The inverse follows by Sherman and Morrison's formula. Any value for
-    the only shot of its class.
+    the class of a shot that is its only one.
     """
+    if scatter is None:
+        return torch.cdist(shots, means).square() / (1 + 1 / counts)
     k = counts[labels]
     grown = k / (k - 1).clamp_min(1)
     freedom = max(scatter.freedom - 1, 1)
@@ -216,6 +214,5 @@ def _left_out(
     across = (x * d).sum(-1)[:, None] - d @ m.mT
     squared = torch.cdist(x, m).square() + (removed / left)[:, None] * across.square()
     squared = squared / (1 + 1 / counts)
-    rows = torch.arange(len(shots))
-    squared[rows, labels] = grown.square() * lengths / left / (1 + 1 / (k - 1).clamp_min(1))
-    return squared.amin(-1)
+    mean = grown.square() * lengths / left / (1 + 1 / (k - 1).clamp_min(1))
+    return squared.scatter(-1, labels[:, None], mean[:, None])

@@ -1,0 +1,39 @@
+"""Write a segmentation model as a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewshot.models.file import as_packed, model_to_write, write_model
+from fewshot.models.saving import weights_to_save
+from fewshot.models.segmentation.card import mask_card
+from fewshot.models.segmentation.note import KEY, PredictionNote
+from fewshot.tasks.segmentation.heads.state import state_of
+
+if TYPE_CHECKING:
+    from fewshot.models.segmentation.segmenter import Segmenter
+
+PREFIX = "head."  # of the tensors of the head
+
+
+def save_segmenter(segmenter: Segmenter, path: str | Path, with_weights: bool = False) -> None:
+    """Write it to a file.
+
+    Raises
+    ------
+    FewshotError
+        A head that cannot be saved, or a file that cannot be written.
+    """
+    target = model_to_write("path", path)
+    state = state_of(segmenter.head)
+    predicted = segmenter.predicted
+    prediction = None if predicted is None else PredictionNote.of(predicted)
+    note = replace(segmenter.dense, state=state.values, prediction=prediction)
+    backbone = segmenter.features.backbone
+    header, weights = weights_to_save(segmenter.header_, backbone, with_weights)
+    card = mask_card(header, note)
+    header = replace(header, values={KEY: asdict(note)}, card=card)
+    tensors = {PREFIX + name: values for name, values in state.tensors.items()}
+    write_model(target, header, tensors | as_packed(weights))
