@@ -1,11 +1,13 @@
 """What `Backbone.load` gives: features without gradients, and the network itself for export."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from fewshot.backbones import load_backbone
-from fewshot.backbones.base import FrozenNetwork, run_frozen
+from fewshot.backbones.base import Folders, FrozenNetwork, run_frozen
 from fewshot.exceptions import FewshotError
 
 CPU = torch.device("cpu")
@@ -52,3 +54,14 @@ def test_backbones_give_it(save_timm, folders):
         frozen = backbone.load(CPU)
         assert isinstance(frozen, FrozenNetwork)
         assert isinstance(frozen.module, nn.Module)
+
+
+def test_a_network_of_a_user_stays_on_its_device(tiny_net):
+    settings = {"kind": "callable", "target": "tiny_net:network", "size": 16}
+    backbone = load_backbone(settings, Folders(Path()))
+    frozen, images = backbone.load(CPU), torch.randn(2, 3, 16, 16)
+    before = frozen(images)
+    elsewhere = backbone.load(torch.device("meta"))  # of any machine
+    assert {value.device.type for value in elsewhere.module.state_dict().values()} == {"meta"}
+    torch.testing.assert_close(frozen(images), before)
+    assert backbone.load(CPU).module is frozen.module

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fewshot.backbones.transform import Transform
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.ranges import unit_length
@@ -123,13 +124,21 @@ def metadata(header: Header, kind: str) -> dict[str, str]:
 def _input_of(classifier: Classifier, kind: str | None) -> str:
     network = classifier.network_
     if kind is None:
-        return "features" if network is None else "image"
+        kind = "features" if network is None else "image"
     expect_choice("input", kind, INPUTS)
     expect(
         network is not None or kind == "features",
         "input",
         f"expected 'features', as the classifier was fitted on features, got {kind!r}",
     )
+    if kind == "image" and network is not None:
+        transform = network.backbone.transform
+        expect(
+            type(transform) is Transform,
+            "input",
+            f"{network.name!r} has a transform of a class of its own, {type(transform).__name__}",
+            "Set input=pixels, and apply it before.",
+        )
     return kind
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
 from fewshot.models.onnx import check, export, packages, writing
 
@@ -172,6 +173,15 @@ def test_networks_and_heads_of_other_operations_are_named(folder, fit_head, tmp_
     with pytest.raises(FewshotError, match=r"^head: 'knn' cannot be exported"):
         classifier.to_onnx(tmp_path / "x.onnx")
     assert not any(tmp_path.glob("*.onnx"))
+
+
+def test_transforms_of_others_are_for_them_to_apply(of_images, monkeypatch):
+    class Mirrored(Transform):
+        pass
+
+    monkeypatch.setattr(of_images.network_.backbone, "transform", Mirrored(32))
+    with pytest.raises(FewshotError, match="a class of its own, Mirrored"):
+        of_images.to_onnx("x.onnx")
 
 
 def test_a_model_file_is_not_written_over(of_images, tmp_path):
