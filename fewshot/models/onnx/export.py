@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fewshot import __version__
 from fewshot.backbones.transform import Transform
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
@@ -105,6 +107,12 @@ def metadata(header: Header, kind: str) -> dict[str, str]:
         "normalize": header.normalize,
         "predicted_error": None if header.error is None else asdict(header.error),
         "versions": header.versions,
+        # Pillow's, as versions resample in different orders.
+        "exported_with": {
+            "fewshot": __version__,
+            "torch": version("torch"),
+            "pillow": version("pillow"),
+        },
         "created": header.created,
         "name": header.name,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -92,6 +93,7 @@ def test_a_file_says_what_it_is(of_images, of_image):
     assert facts["weights_sha256"] == header.backbone.weights.sha256
     assert json.loads(facts["predicted_error"])["error"] == header.error.error
     assert facts["input"] == "image"
+    assert json.loads(facts["exported_with"])["pillow"] == PIL.__version__
     assert [opset.version for opset in model.opset_import] == [18]
     onnx.checker.check_model(model, full_check=True)
 
