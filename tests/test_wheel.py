@@ -31,7 +31,9 @@ def test_settings_cards_and_template_are_inside(unpacked):
     assert "fewshot/_resources/datasets/cards/digits.yaml" in inside
     assert "fewshot/_resources/datasets/confusers/digits.json" in inside
     assert "fewshot/report/page/page.html.j2" in inside
-    assert {f"fewshot/report/forecast/page.{kind}" for kind in ("html.j2", "css")} <= inside
+    for folder in ("forecast", "labels"):
+        assert {f"fewshot/report/{folder}/page.{kind}" for kind in ("html.j2", "css")} <= inside
+    assert "fewshot/report/static/base.html.j2" in inside
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"fewshot/_resources/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in inside
     assert not [name for name in inside if name.startswith(("tests", "docs", "runs", "benchmarks"))]

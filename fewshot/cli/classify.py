@@ -84,8 +84,9 @@ def _classify(arguments: argparse.Namespace) -> int:
         print_json(labels.as_json(arguments.order))
     else:
         text = labels.text(
-            order=arguments.order, everything=arguments.all, sets=arguments.level is not None
-        )
+            order=arguments.order, everything=arguments.all, sets=arguments.level is not None,
+            rest="--all shows them, --output FILE has them",
+        )  # fmt: skip
         print("\n\n".join([text, *(["\n".join(written)] if written else [])]))
     return 0
 

@@ -36,8 +36,9 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         classifier = load_classifier(
-            arguments.model, device="cpu", weights=arguments.weights, backbone=arguments.backbone
-        )
+            arguments.model, device="cpu", weights=arguments.weights, backbone=arguments.backbone,
+            remedy="Models for segmentation are not exported to ONNX.",
+        )  # fmt: skip
     except FewshotError as error:
         raise reworded(error, OF_MODEL, WORDS) from None
     try:

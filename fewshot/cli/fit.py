@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         help="pack the weights of the network into the file, for machines that lack "
         "them")  # fmt: skip
     add("--task", default="classification", metavar="NAME",
-        help="classification; or segmentation: see fewshot fit --task segmentation "
-        "--help")  # fmt: skip
+        help="classification, or segmentation, which has options of its own: "
+        "`fewshot fit --task segmentation --help`")  # fmt: skip
     add("--json", action="store_true", help="print JSON instead of words")
     add_networks_and_heads(parser)
     add_unlabelled(parser)

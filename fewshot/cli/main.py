@@ -62,7 +62,8 @@ Usage
   fewshot card MODEL                     what is in it: classes, error, network, licence
   fewshot export MODEL --output FILE     the same as ONNX, from images to probabilities
   fewshot oneclass CLASS IMAGES ...      which of these images show what a word names
-  fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images
+  fewshot segment IMAGES ... --like DIR --out FOLDER   masks, from a few annotated images, or
+                                         by a model: fewshot fit DIR --task segmentation
   fewshot calibrate FILE ... --output F  learn calibration from data sets of your own
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
@@ -118,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not (signals.is_stopped() or isinstance(error, KeyboardInterrupt)):
                 raise
         # Whatever a library has made of the exception that the signal raised.
-        print("\nfewshot: interrupted. Features extracted so far are kept.", file=sys.stderr)
+        kept = "" if arguments[:1] == ["classify"] else " Features extracted so far are kept."
+        print(f"\nfewshot: interrupted.{kept}", file=sys.stderr)
         return signals.exit_code()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from fewshot.cli.arguments import reworded
@@ -70,7 +71,7 @@ def shared_options(arguments: argparse.Namespace) -> dict[str, Any]:
     strict, heads = arguments.strict, arguments.head
     expect(not (strict and arguments.skip_unreadable), "--strict",
            "expected it or --skip-unreadable, got both")  # fmt: skip
-    return {
+    options = {
         "backbone": names_of(arguments.backbone),
         **({} if heads is None else {"head": names_of(heads)}),
         "base": arguments.base,
@@ -83,6 +84,21 @@ def shared_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "size": None if arguments.size is None else integer("--size", arguments.size, "of pixels"),
         "notices": OnTerminal(),
     }
+    _expect_no_masks(arguments.support)
+    return options
+
+
+def _expect_no_masks(folder: str) -> None:
+    """Raise for images with masks, whose folders would be taken for classes."""
+    from fewshot.tasks.segmentation.masks.folder import parts_of_folder
+
+    path = Path(folder).expanduser()
+    expect(
+        not (path.is_dir() and parts_of_folder(path)),
+        "DIR",
+        f"expected one sub-folder of images per class, got a folder of images with masks: {folder}",
+        "Say --task segmentation.",
+    )
 
 
 def in_options(

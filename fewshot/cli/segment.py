@@ -34,7 +34,8 @@ SETTING = re.compile(r"(dataset|backbone|segmentation|paths|head)\.[\w.]+=.*", r
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {"images": "IMAGES", "out": "--out", "head": "--head",
              "backbone": "--backbone", "device": "--device",
-             "segmentation.size": "--size", "options": "--size"}  # fmt: skip
+             "weights": "--weights", "segmentation.size": "--size",
+             "options": "--size"}  # fmt: skip
 OF_LIKE = ("like", "dataset", "dataset.root")
 WORDS = {"set dataset.on_error=skip": "give --skip-unreadable", "Set device=": "Give --device ",
          "name it: backbone=": "name it: --backbone ",

@@ -174,7 +174,8 @@ def _weights(note: BackboneNote) -> Iterator[str]:
 def _use(header: Header) -> str:
     on = "images" if header.backbone is not None else "features"
     linear = header.head.get("form", LINEAR) == LINEAR
-    kept = "the weights of the head" if linear else "the features of the labelled images"
+    features = "features of the labelled images"
+    kept = f"numbers computed from {features}" if linear else f"the {features}"
     shell = [] if header.backbone is None else ["```sh", *SHELL, "```", ""]
     python = [*PYTHON, f"model.predict({on})", f"model.predict_proba({on})"]
     block = "\n".join([*shell, "```python", *python, "```"])

@@ -415,7 +415,7 @@ def chosen_parameters(header: Header) -> dict[str, Any]:
     if header.error is not None:
         chosen["level"] = header.error.level
     if note is not None and note.settings.get("size") != _usual_size(note):
-        chosen["size"] = note.settings["size"]
+        chosen["size"] = note.settings.get("size")
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from fewshot import __version__
+from fewshot.backbones.checkpoints import tensors_digest
 from fewshot.exceptions import FewshotError, shown
 from fewshot.file_kinds import kind_of
 from fewshot.files import atomic_path, file_to_write, path_error, path_of, regular_file, writing
@@ -19,7 +21,7 @@ from fewshot.models.header import Header, fault_of
 from fewshot.units import size
 
 KEY, VERSION_KEY = "fewshot", "fewshot_model_version"  # of the metadata of the safetensors file
-WRITER_KEY = "fewshot_version"
+WRITER_KEY, CHECKSUM_KEY = "fewshot_version", "fewshot_sha256"
 VERSION = 1
 SUFFIX = ".fewshot"
 NETWORK = "network."  # begins the names of packed weights
@@ -77,11 +79,19 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, Tensor]) -> No
 
     text = json.dumps(asdict(header), ensure_ascii=False, allow_nan=False)
     _check_text(text)
-    metadata = {KEY: text, VERSION_KEY: str(VERSION), WRITER_KEY: __version__}
     # Tensors may share memory, which the format does not allow.
-    content = save({n: t.detach().clone().contiguous() for n, t in tensors.items()}, metadata)
+    stored = {n: t.detach().clone().contiguous() for n, t in tensors.items()}
+    metadata = {KEY: text, VERSION_KEY: str(VERSION), WRITER_KEY: __version__,
+                CHECKSUM_KEY: checksum(text, stored)}  # fmt: skip
+    content = save(stored, metadata)
     with writing("path", path), atomic_path(path) as partial:
         partial.write_bytes(content)  # by Python, so that the umask holds
+
+
+def checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the header and of all tensors but packed weights, which have one of their own."""
+    own = {name: tensors[name] for name in sorted(tensors) if not name.startswith(NETWORK)}
+    return hashlib.sha256(f"{text}{tensors_digest(own)}".encode()).hexdigest()
 
 
 def _check_text(text: str) -> None:
@@ -101,10 +111,11 @@ def read_model(path: Path, argument: str = "model") -> ModelFile:
     Raises
     ------
     FewshotError
-        No such file, another kind of file, torn, or written by a later version.
+        No such file, another kind of file, torn or changed, or written by a later version.
     """
     metadata, tensors = _content(path, argument)
     version = _version(path, argument, metadata)
+    stored = tensors
     try:
         values = json.loads(metadata[KEY])
         for number in range(version, VERSION):
@@ -115,6 +126,8 @@ def read_model(path: Path, argument: str = "model") -> ModelFile:
     fault = fault_of(header) or _fault_of(tensors)
     if fault is not None:
         raise damaged(argument, path, fault)
+    if metadata.get(CHECKSUM_KEY) != checksum(metadata[KEY], stored):
+        raise damaged(argument, path, "its content is not what was written")
     return ModelFile(header, tensors)
 
 

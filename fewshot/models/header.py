@@ -218,8 +218,11 @@ def _faults(header: Header) -> Iterator[str]:
 
 
 def _faults_of_backbone(note: BackboneNote) -> Iterator[str]:
-    if not isinstance(note.settings.get("kind"), str):
+    kind, name = note.settings.get("kind"), note.name
+    if not isinstance(kind, str):
         yield "the backbone is of no kind"
+    if ":" in name and kind not in (name, name.partition(":")[0]):
+        yield f"the backbone {name!r} is not of the kind {kind!r}"
     if note.precision not in PRECISIONS:
         yield f"there is no precision {note.precision!r}"
     digests = [note.weights.sha256, *([note.weights.packed_sha256] if note.weights.packed else [])]

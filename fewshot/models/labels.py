@@ -39,7 +39,14 @@ class Labels(LabelledImages):
     def _repr_html_(self) -> str:
         return labels_html(self)
 
-    def text(self, *, order: str = "doubt", everything: bool = False, sets: bool = False) -> str:
+    def text(
+        self,
+        *,
+        order: str = "doubt",
+        everything: bool = False,
+        sets: bool = False,
+        rest: str = "`.table` has them",
+    ) -> str:
         """A line of summary and a table, as the command line prints them.
 
         Parameters
@@ -50,10 +57,13 @@ class Labels(LabelledImages):
             Whether all images are in the table, however many.
         sets : bool
             Whether the sets of classes are.
+        rest : str
+            Where those are that are not in the table.
         """
         return labels_text(
-            self, self.ordered(order), width=terminal_width(), everything=everything, sets=sets
-        )
+            self, self.ordered(order), width=terminal_width(), everything=everything, sets=sets,
+            rest=rest,
+        )  # fmt: skip
 
     def ordered(self, order: str = "doubt") -> list[Label]:
         """The labels, the most doubtful first or as the images were given."""

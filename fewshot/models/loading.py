@@ -90,8 +90,15 @@ def load(
     return classifier
 
 
-def load_classifier(path: str | Path, **options: Any) -> Classifier:
+def load_classifier(path: str | Path, *, remedy: str = "", **options: Any) -> Classifier:
     """The same of a model for classification alone.
+
+    Parameters
+    ----------
+    path, **options
+        See `load`.
+    remedy : str
+        For a model of another task, in place of the command that takes it.
 
     Raises
     ------
@@ -104,7 +111,7 @@ def load_classifier(path: str | Path, **options: Any) -> Classifier:
     raise FewshotError(
         "path",
         f"expected a model for {TASK}, got one for {MASKS}: {path}",
-        f"Masks of images: fewshot segment {path} IMAGES --out FOLDER.",
+        remedy or f"Masks of images: fewshot segment {path} IMAGES --out FOLDER.",
     )
 
 

@@ -72,7 +72,9 @@ def test_a_card_of_features(fitted):
     card = fitted.card
     assert "Tells 3 classes of feature vectors apart" in card
     assert "| a\\|b | 5 |" in card and "fewshot classify" not in card
-    assert "The file has the weights of the head, and no image." in card
+    assert (
+        "The file has numbers computed from features of the labelled images, and no image." in card
+    )
 
 
 def test_shots_in_the_file_are_said(make_bank_of):

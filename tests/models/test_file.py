@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -17,7 +18,14 @@ import fewshot
 from fewshot.exceptions import FewshotError
 from fewshot.models.card import model_card
 from fewshot.models.class_labels import labels_of_names
-from fewshot.models.file import KEY, VERSION_KEY, WRITER_KEY, read_model
+from fewshot.models.file import (
+    CHECKSUM_KEY,
+    KEY,
+    VERSION_KEY,
+    WRITER_KEY,
+    checksum,
+    read_model,
+)
 from fewshot.models.header import Header
 from fewshot.models.parts import put_together, taken_apart
 
@@ -49,7 +57,9 @@ def rewritten(path, change=None, metadata=None, **tensors):
     if change is not None:
         change(header)
     stored = {k: v for k, v in (stored | tensors).items() if v is not None}
-    save_file(stored, path, old | {KEY: json.dumps(header)} | (metadata or {}))
+    text = json.dumps(header)
+    whole = {KEY: text, CHECKSUM_KEY: checksum(text, stored)}
+    save_file(stored, path, old | whole | (metadata or {}))
     return path
 
 
@@ -94,18 +104,24 @@ def test_torn_at_any_place(saved):
 
 
 def test_bytes_that_are_others(saved, queries):
-    """Whatever byte of the JSON changes, the file is refused in one line, or is read."""
-    whole = saved.read_bytes()
+    """Whatever bit changes, the file is refused in one line, or says the same."""
+    whole, expected = saved.read_bytes(), fewshot.load(saved).predict_proba(queries)
     rng = np.random.default_rng(0)
-    header = struct.unpack("<Q", whole[:8])[0]
-    for place in rng.integers(0, header + 8, 60):
+    header, refused = struct.unpack("<Q", whole[:8])[0], 0
+    of_header, of_tensors = (
+        rng.integers(0, header + 8, 60),
+        rng.integers(header + 8, len(whole), 20),
+    )
+    for place in (*of_header, *of_tensors):
         broken = bytearray(whole)
         broken[place] ^= 1 << int(rng.integers(8))
         saved.write_bytes(broken)
         try:
-            fewshot.load(saved).predict_proba(queries)
+            assert np.array_equal(fewshot.load(saved).predict_proba(queries), expected)
         except FewshotError as error:
             assert "\n" not in str(error)
+            refused += 1
+    assert refused > 70
 
 
 def test_a_later_version_names_who_wrote_it(saved):
@@ -294,5 +310,13 @@ def test_names_that_are_no_text(make_bank_of):
 def test_no_module_is_imported_because_a_file_names_it(saved, workplace, monkeypatch):
     (workplace / "of_a_stranger.py").write_text("raise AssertionError('it was imported')\n")
     monkeypatch.syspath_prepend(str(workplace))
-    rewritten(saved, lambda header: header["head"].update(name="of_a_stranger:Head"))
-    assert "the head 'of_a_stranger:Head' is code" in refusal(fewshot.load, saved)
+    for name in ("of_a_stranger:Head", "os:system"):
+        rewritten(saved, lambda header, name=name: header["head"].update(name=name))
+        # Nor later, as where a clone of the classifier is fitted.
+        assert f"the head '{name}' is code" in refusal(fewshot.load, saved)
+    assert "of_a_stranger" not in sys.modules
+
+
+def test_a_header_without_end(saved, monkeypatch):
+    monkeypatch.setattr("fewshot.models.file.LARGEST_HEADER", 1000)
+    assert "kB, at most 1.0 kB" in refusal(fewshot.load, saved)

@@ -2,10 +2,12 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -14,11 +16,13 @@ from safetensors.torch import save_file
 import fewshot
 from fewshot.backbones.callable import CallableBackbone
 from fewshot.exceptions import FewshotError
+from fewshot.models.file import CHECKSUM_KEY, checksum
 from fewshot.models.segmentation.note import KEY
-from fewshot.tasks.segmentation.heads.base import DenseHead
+from fewshot.tasks.segmentation.heads.base import DenseHead, DenseSupport, SupportImage
 from fewshot.tasks.segmentation.heads.dense_knn import DenseKNN
 from fewshot.tasks.segmentation.heads.pixel_lda import PixelLDA
 from fewshot.tasks.segmentation.heads.prototype import Prototype
+from fewshot.tasks.segmentation.heads.repri import RePRI
 from fewshot.tasks.segmentation.heads.state import (
     HeadState,
     class_of,
@@ -26,7 +30,6 @@ from fewshot.tasks.segmentation.heads.state import (
     state_of,
     target_of,
 )
-from fewshot.tasks.segmentation.masks.writing import write_folder
 
 SCENES = runpy.run_path(str(Path(__file__).parents[1] / "evaluation" / "conftest.py"))
 scenes, at_scenes, BACKBONE = SCENES["scenes"], SCENES["at_scenes"], SCENES["BACKBONE"]
@@ -81,7 +84,7 @@ def test_a_file_has_all_that_is_known(at_scenes, tmp_path):
     assert loaded.predicted.reservations == before.reservations
     assert "8 classes by auto on callable:local_colours:network, fitted on 7" in repr(loaded)
     for words in ("| cross | 1 | - | - |", "Predicted mIoU", "fewshot segment model.fewshot"):
-        assert words in header.card
+        assert words in header.card == loaded.card
     loaded.save(tmp_path / "again.fewshot")
     assert fewshot.load(tmp_path / "again.fewshot", **NAMED).header_ == header
 
@@ -170,6 +173,14 @@ def test_other_weights_are_refused(at_scenes, tmp_path, monkeypatch):
         loaded.segment("new/a/1.jpg")
 
 
+def test_what_could_not_be_loaded_is_not_written(at_scenes, tmp_path):
+    segmenter = fitted(prediction=False)
+    header = replace(segmenter.header_, classes=("a",), images={"a": 7})
+    with pytest.raises(FewshotError, match="it has 1 class name"):
+        replace(segmenter, header_=header).save(tmp_path / "m.fewshot")
+    assert not list(tmp_path.glob("*.fewshot"))
+
+
 def test_options_that_there_are_not(at_scenes):
     with pytest.raises(FewshotError, match="task: expected one of 'classification', 'segment"):
         fewshot.fit("annotated", task="segmentatio")
@@ -229,7 +240,9 @@ def changed(source, target, change):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     header = json.loads(metadata["fewshot"])
     change(header, tensors)
-    save_file(tensors, target, metadata | {"fewshot": json.dumps(header)})
+    text = json.dumps(header)
+    whole = {"fewshot": text, CHECKSUM_KEY: checksum(text, tensors)}
+    save_file(tensors, target, metadata | whole)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +297,9 @@ def test_states_of_heads():
     knn.keys_, knn.votes_ = torch.eye(3), torch.eye(3)
     knn.present_ = torch.ones(3, dtype=torch.bool)
     state = state_of(knn)
+    repri = RePRI().fit(DenseSupport([SupportImage(torch.eye(3), torch.eye(3)[:, :2], (1, 3))], 2))
+    other = restored(RePRI, repri.get_params(), state_of(repri), 2, 3)
+    assert torch.equal(*(head.scores(torch.eye(3), (1, 3)) for head in (repri, other)))
     again = restored(DenseKNN, knn.get_params(), state, 3, 3)
     assert torch.equal(again.scores(torch.eye(3), (1, 3)), torch.eye(3))
     assert class_of("dense_knn", target_of(knn)) is DenseKNN
@@ -297,21 +313,27 @@ def test_states_of_heads():
         restored(PixelLDA, {"sharpness": 1}, state, 3, 3)
 
 
-def test_a_model_of_packed_weights(tmp_path, monkeypatch):
-    """It needs no weights of this machine."""
-    pytest.importorskip("timm")
-    from fewshot.tasks.segmentation.masks.scenes import load_scenes
-
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
-    write_folder(load_scenes(train=3, test=1, size=(64, 64)), tmp_path / "annotated")
+def test_weights_by_reference_and_packed(at_scenes, tmp_path):
+    """Packed ones are those of the file; without them the line says what is missing."""
+    torch.manual_seed(0)
+    network = timm.create_model("lcnet_050")
+    (tmp_path / "w").mkdir()
+    weights = {name: t.contiguous() for name, t in network.state_dict().items()}
+    save_file(weights, tmp_path / "w" / "lcnet_050.safetensors")
     model = fewshot.fit(
-        tmp_path / "annotated", task="segmentation", options={"size": "native"}, prediction=False
-    )
-    model.save(tmp_path / "m.fewshot", with_weights=True)
-    image = sorted((tmp_path / "annotated" / "images").iterdir())[-1]
-    expected = model.segment(image)
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "empty"))
-    loaded = fewshot.load(tmp_path / "m.fewshot")
-    assert loaded.header_.backbone.weights.packed
-    np.testing.assert_array_equal(loaded.segment(image), expected)
-    assert list((tmp_path / "empty" / "packed").iterdir())
+        "annotated", task="segmentation", backbone="timm:lcnet_050", weights=tmp_path / "w",
+        options={"size": "native"}, device="cpu", prediction=False,
+    )  # fmt: skip
+    model.save(tmp_path / "packed.fewshot", with_weights=True)
+    model.save(tmp_path / "m.fewshot")
+    expected = model.segment("new/a/1.jpg")
+    packed = fewshot.load(tmp_path / "packed.fewshot", device="cpu")
+    (tmp_path / "w" / "lcnet_050.safetensors").rename(tmp_path / "w" / "away")
+    np.testing.assert_array_equal(packed.segment("new/a/1.jpg"), expected)
+    with pytest.raises(FewshotError, match=r"weights: .*lcnet_050\.safetensors"):
+        fewshot.load(tmp_path / "m.fewshot", device="cpu").segment("new/a/1.jpg")
+    save_file({name: t + 1 for name, t in weights.items()}, tmp_path / "w/lcnet_050.safetensors")
+    with pytest.raises(FewshotError, match="weights: the model was fitted with other weights"):
+        fewshot.load(tmp_path / "m.fewshot", device="cpu", weights=tmp_path / "w").segment(
+            "new/a/1.jpg"
+        )

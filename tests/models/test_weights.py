@@ -256,11 +256,19 @@ def test_a_kind_that_names_a_module_is_not_imported(on_images, files, workplace)
     """Whatever settings a file has."""
     (workplace / "evil.py").write_text("open('exploded', 'w')\n")
     header = on_images.header_
-    for kind in ("evil:network", "callable", "evil"):
+    for kind, name in (
+        ("evil:network", "evil:network"), ("callable", "x"), ("evil", "evil")
+    ):  # fmt: skip
         settings = {"kind": kind, "target": "evil:network", "name": "x"}
-        on_images.header_ = replace(header, backbone=replace(header.backbone, settings=settings))
+        note = replace(header.backbone, name=name, settings=settings)
+        on_images.header_ = replace(header, backbone=note)
         on_images.save("m.fewshot")
         assert "code" in refusal(by_file, "m.fewshot", files)
+    note = replace(header.backbone, name="callable:evil:network",
+                   settings={"kind": "timm", "model": "lcnet_050"})  # fmt: skip
+    on_images.header_ = replace(header, backbone=note)
+    on_images.save("m.fewshot")
+    assert "'callable:evil:network' is not of the kind 'timm'" in refusal(fewshot.load, "m.fewshot")
     assert not (workplace / "exploded").exists() and "evil" not in sys.modules
 
 

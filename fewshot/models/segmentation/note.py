@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,11 @@ class DenseNote:
     requested: str
     state: dict[str, Any] = field(default_factory=dict)
     prediction: PredictionNote | None = None
+
+
+def noted(note: DenseNote, predicted: SegmentationPrediction | None) -> DenseNote:
+    """The note with a prediction."""
+    return replace(note, prediction=None if predicted is None else PredictionNote.of(predicted))
 
 
 def dense_note(header: Header) -> DenseNote:

@@ -127,7 +127,7 @@ def _model(
     if not isinstance(model, Segmenter):
         raise FewshotError(
             "like",
-            f"expected a model of segmentation, got one of classification: {like}",
+            f"expected a model for segmentation, got one for classification: {like}",
             f"Label images by it: fewshot classify {like} IMAGES.",
         )
     return model

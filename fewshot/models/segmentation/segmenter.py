@@ -16,7 +16,7 @@ from fewshot.datasets.images import UnreadableImageError, unreadable_of
 from fewshot.exceptions import FewshotError, expect
 from fewshot.models.header import Header
 from fewshot.models.inputs import image_dataset
-from fewshot.models.segmentation.note import DenseNote
+from fewshot.models.segmentation.note import DenseNote, noted
 from fewshot.models.segmentation.segments import NewImages, Segments
 from fewshot.tasks.segmentation.dense.encoder import DenseFeatures, threads_of
 from fewshot.tasks.segmentation.estimators.base import SegmentationPrediction
@@ -82,6 +82,13 @@ class Segmenter:
     def name_of_head(self) -> str:
         """The head as it was asked for; "auto" of one that was chosen."""
         return self.dense.requested
+
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown, as `save` writes it."""
+        from fewshot.models.segmentation.card import mask_card
+
+        return mask_card(self.header_, noted(self.dense, self.predicted))
 
     @cached_property
     def predicted(self) -> SegmentationPrediction | None:

@@ -75,8 +75,10 @@ def others_text(labels: LabelledImages) -> str:
 def none_text(labels: LabelledImages) -> str:
     """`` (5 look like none of the classes)``, or nothing."""
     count = sum(row.none_of_these for row in labels.rows)
-    looks = "looks" if count == 1 else "look"
-    return f" ({count:,} {looks} like none of the classes)" if count else ""
+    if not count:
+        return ""
+    many = "all" if 1 < count == len(labels) - len(labels.accepted) else f"{count:,}"
+    return f" ({many} {'looks' if count == 1 else 'look'} like none of the classes)"
 
 
 def skipped_text(labels: LabelledImages) -> str:

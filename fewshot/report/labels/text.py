@@ -26,6 +26,7 @@ def labels_text(
     width: int = WIDTH,
     everything: bool = False,
     sets: bool = False,
+    rest: str = "",
 ) -> str:
     """The summary, a table of the images, and what the labels rest on.
 
@@ -40,13 +41,15 @@ def labels_text(
         Whether all rows are listed.
     sets : bool
         Whether the sets of classes are listed.
+    rest : str
+        Where those are that are not listed.
     """
     shown = rows if everything else rows[:LISTED]
     parts = [_filled(summary(labels), width)]
     if shown:
         parts.append(_table(shown, width, short_percent(labels.level) if sets else None))
         if (more := len(rows) - len(shown)) > 0:
-            parts[-1] += f"\n... and {more:,} more; --all shows them, --output FILE has them"
+            parts[-1] += f"\n... and {more:,} more{f'; {rest}' * bool(rest)}"
     parts.append(_filled(model_text(labels.model), width))
     return "\n\n".join(filter(None, parts))
 
