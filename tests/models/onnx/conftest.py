@@ -75,6 +75,13 @@ def of_images(folder):
 
 
 @pytest.fixture(scope="session")
+def of_image(of_images, folder):
+    """The ONNX file of it, from images."""
+    of_images.to_onnx(folder / "image.onnx")
+    return folder / "image.onnx"
+
+
+@pytest.fixture(scope="session")
 def fit_head(make_bank_of):
     """Function that fits a head on features (15, 8) of three classes."""
     import fewshot
