@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-for package in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(package)
-
 NETWORK = """\
 import torch
 from torch import nn

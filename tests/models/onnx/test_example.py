@@ -4,8 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from fewshot.models.onnx.packages import PACKAGES
+
+for name in PACKAGES:
+    pytest.importorskip(name)
 PAGE = Path(__file__).parents[3] / "docs" / "onnx.md"
 
 

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import PIL
 import pytest
 import torch
@@ -14,7 +13,10 @@ from PIL import Image
 
 from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
-from fewshot.models.onnx import check, export, packages, writing
+from fewshot.models.onnx.packages import PACKAGES
+
+onnx, *_ = [pytest.importorskip(name) for name in PACKAGES]
+from fewshot.models.onnx import check, export, writing  # noqa: E402  they import onnx
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def test_what_is_asked_wrongly_is_said_in_a_line(of_images, options, message, tm
     assert not Path("x.onnx").exists()
 
 
-@pytest.mark.parametrize("name", packages.PACKAGES)
+@pytest.mark.parametrize("name", PACKAGES)
 def test_packages_that_are_missing_are_named(name, of_images, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(FewshotError) as refused:
