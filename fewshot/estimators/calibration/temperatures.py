@@ -40,10 +40,10 @@ class ScoreEvidence(NamedTuple):
     unit : Tensor of shape (E,), float64
         Mean margin of the shots under the head that was fitted on them, in units of its scores.
     covariates : Tensor of shape (E, 3), float64
-        Logarithms of ratios: ways, at most twenty, over five; the temperature at which held-out shots are as
-        confident as the head is predicted to be right, over the unit; and the most likely
-        temperature of held-out shots, over that one. The last two are 0 where no shot can be held
-        out.
+        Logarithms of ratios: ways, at most twenty, over five; the temperature at which held-out
+        shots are as confident as the head is predicted to be right, over the unit; and the most
+        likely temperature of held-out shots, over that one. The last two are 0 where no shot can be
+        held out.
     shots : Tensor of shape (E,), float64
         Harmonic mean over the classes.
     error : Tensor of shape (E,), float64
