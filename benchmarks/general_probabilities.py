@@ -27,8 +27,9 @@ NOTES = (
     "weighs the same whatever its size, photographs three times as much as drawings, glyphs, icons "
     "and scans. Tasks of 2 to 20 classes with 1 to 20 images each, at most 100 together; half of "
     "random classes, half of classes near each other. Coefficients of the least log loss of 5 new "
-    "images per class; errors of the tasks predicted by calibrators that were fitted without the "
-    "group for {honest}, by the one of the package for the others. left_out: on groups "
+    "images per class (2 with 20 classes); errors of the tasks predicted by calibrators that were "
+    "fitted without the group for {honest}, by the one of the package for the others. left_out: "
+    "on groups "
     "that were left out of the fit. Made by benchmarks/general_probabilities.py."
 )
 

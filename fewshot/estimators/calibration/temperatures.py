@@ -29,7 +29,7 @@ OTHERS = "others"  # coefficients of heads that have none
 LEAST_ERROR, MOST_ERROR = 0.002, 0.98
 FARTHEST = 5.0  # of logarithms of ratios of temperatures
 TERMS = ("constant", "ways", "matched", "likely")
-USUAL_WAYS = 5
+USUAL_WAYS, MOST_WAYS = 5, 20  # more ways than were fitted count as the most of these
 
 
 class ScoreEvidence(NamedTuple):
@@ -40,10 +40,10 @@ class ScoreEvidence(NamedTuple):
     unit : Tensor of shape (E,), float64
         Mean margin of the shots under the head that was fitted on them, in units of its scores.
     covariates : Tensor of shape (E, 3), float64
-        Logarithms of ratios: ways over five; the temperature at which held-out shots are as
-        confident as the head is predicted to be right, over the unit; and the most likely
-        temperature of held-out shots, over that one. The last two are 0 where no shot can be held
-        out.
+        Logarithms of ratios: ways, at most twenty, over five; the temperature at which held-out
+        shots are as confident as the head is predicted to be right, over the unit; and the most
+        likely temperature of held-out shots, over that one. The last two are 0 where no shot can be
+        held out.
     shots : Tensor of shape (E,), float64
         Harmonic mean over the classes.
     error : Tensor of shape (E,), float64
@@ -65,7 +65,7 @@ def score_evidence(support: Support, head: Head, error: Tensor) -> ScoreEvidence
     held = support.mask & (support.counts > 1)[..., None]
     some = held.flatten(1).any(-1)
     columns = torch.zeros((len(unit), 3), dtype=torch.float64, device=unit.device)
-    columns[:, 0] = math.log(ways / USUAL_WAYS)
+    columns[:, 0] = math.log(min(ways, MOST_WAYS) / USUAL_WAYS)
     if bool(some.any()):
         scores = stratified_scores(head, support).flatten(1, 2)
         labels = torch.arange(ways, device=held.device)[:, None].expand(held.shape[1:]).flatten()

@@ -184,6 +184,13 @@ def test_a_batch_is_many_supports():
         assert float(batch[1][e]) == pytest.approx(made.shrinkage)
 
 
+@pytest.mark.parametrize(("ways", "counted"), [(2, 2), (20, 20), (30, 20)])
+def test_more_ways_than_were_fitted_count_as_the_most_of_them(ways, counted):
+    support, _ = images(ways=ways, shots=2, queries=1)
+    evidence = score_evidence(support, heads.create("ncm").fit(support), torch.tensor([0.2]))
+    assert float(evidence.covariates[0, 0]) == pytest.approx(np.log(counted / 5))
+
+
 def test_without_a_predicted_error_it_is_predicted():
     support, head, _, _ = fitted(spread=0.1)
     easy = fit_probabilities(support, head)
