@@ -84,7 +84,7 @@ def fit_classifier(
     """
     with torch.inference_mode():
         fitted = head.clone().fit(support)
-        probabilities = fit_probabilities(support, fitted)
+        probabilities = fit_probabilities(support, fitted, error)
         kept = portable(fitted)
         return FittedClassifier(
             tuple(classnames),
