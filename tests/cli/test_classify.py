@@ -217,6 +217,8 @@ def test_mistakes_are_one_line_about_what_was_typed(refused, refusal, made):
     assert refused("new", "--errors", "5").endswith("Did you mean 5%?")
     assert refused("new", "--level", "1.5").startswith("--level: ")
     assert refused("new", "--device", "abacus").startswith("--device: ")
+    assert refused("").startswith("IMAGES: expected a path, got ''")  # not the current folder
+    assert refused("new", "--head", "knn").startswith("--head: expected ")
     assert refusal("classify", "none.fewshot", "new").startswith("MODEL: ")
     assert refusal("classify", "new", "new").startswith("MODEL: ")
     line = refusal("classify", made.model, "new")  # code of others
