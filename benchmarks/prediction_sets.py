@@ -23,7 +23,8 @@ labels among those that nobody looks at (all tasks together), mean of that share
 of tasks where it is within the budget, and share of labels that nobody looks at.
 
 --fit prints the tables of `fewshot/tasks/classification/labelling/elsewhere.py` instead. A
-calibrator that was fitted without a data set: --without caltech101=general.without_caltech101.json
+calibrator that was fitted without a data set, and after a comma coefficients of probabilities:
+--without caltech101=general.without_caltech101.json,probabilities.without_caltech101.json
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,16 +42,18 @@ import torch
 from common import half_over_splits, table, write
 from numpy.typing import NDArray
 from predicted_error import Data, from_bank, from_file, from_images
+from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 import fewshot
+from fewshot.heads import Support, heads
 from fewshot.statistics import conformal_quantile
-from fewshot.tasks import to_review
+from fewshot.tasks import fit_prediction_sets, fit_probabilities, to_review
 
 STRANGERS = 60
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-UNSURE = 0.5
+UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3  # as where the tables are
 WIDTH = 0.3  # of the errors that are taken together, in standard deviations of the normal quantile
 
 
@@ -83,7 +87,7 @@ def draw(
     rest = [rows[c] for c in sorted(set(range(len(rows))) - set(chosen.tolist()))]
     classes = rng.choice(len(rest), STRANGERS).tolist() if rest else []
     hard = np.array([rng.choice(rest[c]) for c in classes], int)
-    other = others[rng.integers(len(others))] if others else features[:0]
+    other = others[int(rng.integers(len(others)))] if others else features[:0]
     easy = rng.choice(len(other), min(STRANGERS, len(other)), replace=False)
     return Task(
         features[np.concatenate([members[:shots] for members in images])],
@@ -107,12 +111,28 @@ def sets_of(fitted: Any, probabilities: torch.Tensor, level: float) -> dict[str,
     return {"sets": fitted.sets.members(probabilities, level), "own": own, "sum": added}
 
 
-def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> dict[str, Any]:
+def fitted_on(task: Task, head: str, calibrator: str, coefficients: str) -> tuple[Any, float]:
+    """A classifier of features and the error that is predicted for it; "": files that ship."""
+    model = fewshot.Classifier(backbone=None, head=head, calibrator=calibrator or None)
+    fitted, note = model.fit(task.shots, task.labels).fitted_, model.header_.error
+    assert note is not None
+    if not coefficients:
+        return fitted, note.error
+    shots = torch.from_numpy(task.shots).view(1, len(model.classes_), -1, task.shots.shape[1])
+    support = Support.of(shots)
+    refitted = heads.create(head).fit(support)
+    proba = fit_probabilities(support, refitted, note.error, Path(coefficients))
+    sets = fit_prediction_sets(support, refitted, proba, note.error)
+    return replace(fitted, probabilities=proba, sets=sets), note.error
+
+
+def of_task(
+    task: Task, given: argparse.Namespace, calibrator: str = "", coefficients: str = ""
+) -> dict[str, Any]:
     """What happened in one task, by the names of the columns."""
-    model = fewshot.Classifier(backbone=None, head=given.head, calibrator=calibrator)
-    fitted = model.fit(task.shots, task.labels).fitted_
+    fitted, error = fitted_on(task, given.head, calibrator, coefficients)
     queries, truth = torch.from_numpy(task.queries), torch.from_numpy(task.truth)
-    probabilities = torch.as_tensor(model.predict_proba(task.queries))
+    probabilities = fitted.predict_proba(queries)
     sure, answers = probabilities.max(-1)
     wrong = answers != truth
     seen: dict[str, Any] = {"error": float(wrong.double().mean())}
@@ -139,16 +159,19 @@ def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> di
         seen[f"missed {budget}"], seen[f"accepted {budget}"] = missed, int(accepted.sum())
         seen[f"share {budget}"] = missed / max(1, int(accepted.sum()))
     right = probabilities.gather(-1, truth[:, None])[:, 0]
-    raw = {"left": 1 - right, "far": 2 * near.log() - UNSURE / len(task.shots)}
-    note = model.header_.error
-    assert note is not None
-    return seen | {"images": len(truth), "predicted": note.error, "raw": raw}
+    moved = 0.0
+    if len(task.shots) > len(fitted.classnames):
+        above = float(np.diff(ndtri([TYPICAL_ERROR, np.clip(error, 0.05, 0.7)]))[0])
+        moved = UNSURE / len(task.shots) + OVERLAP * above
+    raw = {"left": 1 - right, "far": 2 * near.log() - moved}
+    return seen | {"images": len(truth), "predicted": error, "raw": raw}
 
 
 def tasks_of(
     data: Data, others: Sequence[NDArray], given: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Every task of a data set, with what it is a task of."""
+    files = given.without.get(data[0], "").split(",")
     for ways in given.ways:
         for shots in given.shots:
             for near in (False, True):
@@ -159,7 +182,7 @@ def tasks_of(
                         break
                     key = {"data": data[0], "ways": ways, "shots": shots}
                     key |= {"classes": "near" if near else "random"}
-                    yield key | of_task(task, given, given.without.get(data[0]))
+                    yield key | of_task(task, given, *files)
 
 
 def percent(values: Sequence[float]) -> str:
@@ -236,21 +259,24 @@ def grouped(tasks: Sequence[dict], *, over_data: bool) -> dict[tuple, list[dict]
 
 def fitted_tables(tasks: Sequence[dict]) -> dict[str, Any]:
     """The tables that ship: quantiles over images of all tasks, data sets alike."""
-    from scipy.special import ndtri
-
     counts: dict[str, int] = defaultdict(int)
     for task in tasks:
         counts[task["data"]] += 1
     shares = np.array([1 / counts[task["data"]] for task in tasks])
     errors = ndtri(np.clip([task["predicted"] for task in tasks], 0.01, 0.9))
     lone = np.array([task["shots"] == 1 for task in tasks])
-    tables: dict[str, Any] = {
-        "SEVERAL_SHOTS": _quantiles(tasks, shares * ~lone, "far"),
-        "SINGLE_SHOTS": _quantiles(tasks, shares * lone, "far"),
-    }
+    ways = np.array([task["ways"] for task in tasks])
+    single = [shares * (lone & (ways == number)) for number in sorted(set(ways[lone].tolist()))]
+    several = shares * ~lone
     near = [np.exp(-0.5 * np.square((errors - ndtri(error)) / WIDTH)) for error in ERRORS]
-    tables["NONCONFORMITY"] = [_quantiles(tasks, shares * weight, "left") for weight in near]
-    return tables
+    return {
+        "SINGLE_SHOT_DISTANCES": [_quantiles(tasks, some, "far") for some in single],
+        "SEVERAL_SHOTS_DISTANCES": _quantiles(tasks, several, "far"),
+        "SINGLE_SHOT_NONCONFORMITY": [_quantiles(tasks, some, "left") for some in single],
+        "SEVERAL_SHOTS_NONCONFORMITY": [
+            _quantiles(tasks, several * weight, "left") for weight in near
+        ],
+    }
 
 
 def _quantiles(tasks: Sequence[dict], weights: NDArray, name: str) -> list[float]:
@@ -260,6 +286,8 @@ def _quantiles(tasks: Sequence[dict], weights: NDArray, name: str) -> list[float
     order = np.argsort(values)
     reached = np.cumsum(spread[order])
     found = np.interp(QUANTILES, reached / reached[-1], values[order])
+    if name == "left":
+        found[-1] = 1.0  # what no image got may yet be got
     return [round(float(value), 4) for value in found]
 
 
@@ -279,7 +307,7 @@ def main() -> None:
     parser.add_argument("--alarms", nargs="+", type=float, default=[0.05])
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.02, 0.05, 0.1])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATA=JSON")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATA=JSON[,JSON]")
     parser.add_argument("--fit", action="store_true", help="print the tables that ship")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()

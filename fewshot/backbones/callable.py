@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,11 @@ class CallableBackbone(Backbone):
         return tensors_digest(self._module.state_dict())
 
     def load(self, device: torch.device) -> Encode:
-        """The module in evaluation mode."""
-        return run_frozen(self._module, device)
+        """The module in evaluation mode; a copy of it on a device where it is not."""
+        tensors = (*self._module.parameters(), *self._module.buffers())
+        elsewhere = any(tensor.device.type != device.type for tensor in tensors)
+        # What was loaded earlier stays on its device.
+        return run_frozen(deepcopy(self._module) if elsewhere else self._module, device)
 
     def load_dense(self, device: torch.device, layers: Layers = "multilayer") -> DenseEncoder:
         """Maps that the module returns, or of its ``forward_intermediates``."""

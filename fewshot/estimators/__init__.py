@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fewshot.estimators.margin_t import MarginT as MarginT
     from fewshot.estimators.oracle import Oracle as Oracle
     from fewshot.estimators.oracle import OracleSigma as OracleSigma
+    from fewshot.estimators.probabilities import held_out_temperature as held_out_temperature
     from fewshot.estimators.unlabelled import Unlabelled as Unlabelled
     from fewshot.estimators.winning import winning_probability as winning_probability
 
@@ -178,6 +179,7 @@ _HOMES = {
     "Prediction": "base",
     "Stack": "calibration.calibrated",
     "Unlabelled": "unlabelled",
+    "held_out_temperature": "probabilities",
     "winning_probability": "winning",
 }
 __all__ = ["estimators", *_HOMES]  # noqa: PLE0604  strings, all of them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,13 +68,7 @@ class HeadProbabilities:
 def _of(support: Support, head: Head, unlabelled: Unlabelled) -> HeadProbabilities:
     scores = unlabelled.scores(head).masked_fill(~unlabelled.mask[..., None], 0.0)
     held_out = stratified_scores(head, support)
-    held = support.mask & (support.counts > 1)[..., None]
-    ways = torch.arange(held.shape[1], device=held.device)
-    labels = ways[:, None].expand(held.shape[1:])
-    temperature = fit_temperature(held_out.flatten(1, 2), labels.flatten(), held.flatten(1))
-    fitted = held.flatten(1).any(-1)
-    if not bool(fitted.all()):
-        temperature = torch.where(fitted, temperature, margin_temperature(head, support))
+    temperature, fitted = held_out_temperature(support, head)
     on_unlabelled = logits(scores, temperature)
     return HeadProbabilities(
         on_unlabelled,
@@ -82,6 +77,27 @@ def _of(support: Support, head: Head, unlabelled: Unlabelled) -> HeadProbabiliti
         held_out,
         fitted,
     )
+
+
+def held_out_temperature(support: Support, head: Head) -> tuple[Tensor, Tensor]:
+    """Temperature (E,), float64, of a fitted head from its support alone.
+
+    Returns
+    -------
+    temperature : Tensor of shape (E,), float64
+        By `fit_temperature` of held-out shots; by `margin_temperature` where none can be left out.
+    fitted : Tensor of shape (E,), bool
+        Whether any shot could be left out.
+    """
+    held = support.mask & (support.counts > 1)[..., None]
+    ways = torch.arange(held.shape[1], device=held.device)
+    labels = ways[:, None].expand(held.shape[1:]).flatten()
+    scores = stratified_scores(head, support).flatten(1, 2)
+    temperature = fit_temperature(scores, labels, held.flatten(1))
+    fitted = held.flatten(1).any(-1)
+    if not bool(fitted.all()):
+        temperature = torch.where(fitted, temperature, margin_temperature(head, support))
+    return temperature, fitted
 
 
 def logits(scores: Tensor, temperature: Tensor) -> Tensor:
@@ -122,29 +138,88 @@ def fit_temperature(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         In the units of the scores; 1 where all scores of each shot are equal, or where there is no
         shot. NaN where a score is not finite.
     """
-    scores = scores.double().masked_fill(~mask[..., None], 0.0)
-    scores = scores - scores.mean(-1, keepdim=True)
-    unit = scores.abs().amax((1, 2))
-    z = (scores / unit.clamp_min(torch.finfo(unit.dtype).tiny)[:, None, None]).mT.contiguous()
+    z, unit = _unit_scores(scores.double().masked_fill(~mask[..., None], 0.0))
+    z = z.mT.contiguous()
     shots = mask.sum(-1)
     right = torch.gather(z, 1, labels.expand(len(z), 1, -1))[:, 0]
     wanted = (right * mask).sum(-1) * shots / (shots + 1)
+
+    def too_flat(inverse: Tensor) -> Tensor:
+        p = (z * inverse[:, None, None]).softmax(1)
+        return (p * z).sum((1, 2)) < wanted  # absent shots have scores of zero
+
+    return _bisected(too_flat, unit)
+
+
+def matched_temperature(scores: Tensor, weights: Tensor, confidence: Tensor) -> Tensor:
+    r"""Temperature at which the mean largest probability of images is `confidence`.
+
+    An inverse temperature b of scores z_i, with largest entries m_i, solves
+
+    .. math:: \sum_i w_i / \sum_j \exp(b (z_{ij} - m_i)) = c,
+
+    whose left side grows with b; by bisection.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (E, R, N)
+        Any where the weight is 0.
+    weights : Tensor of shape (E, R)
+        Of the images, with the sum 1.
+    confidence : Tensor of shape (E,)
+        Between 1 / N and 1. Where the images cannot have it, as too many have several largest
+        scores, the temperature is the end of the range that is nearest to it.
+
+    Returns
+    -------
+    Tensor of shape (E,), float64
+        In the units of the scores; 1 where all scores of each image are equal. NaN where a score is
+        not finite.
+    """
+    weights, confidence = weights.double(), confidence.double()
+    z, unit = _unit_scores(scores.double().masked_fill((weights == 0)[..., None], 0.0))
+    below = (z - z.amax(-1, keepdim=True)).mT.contiguous()
+
+    def too_flat(inverse: Tensor) -> Tensor:
+        largest = 1 / (below * inverse[:, None, None]).exp_().sum(1)
+        return (largest * weights).sum(-1) < confidence
+
+    return _bisected(too_flat, unit)
+
+
+def _unit_scores(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (E, R, N) less their mean over the classes, over the largest of an episode (E,)."""
+    centred = scores - scores.mean(-1, keepdim=True)
+    unit = centred.abs().amax((1, 2))
+    return centred / unit.clamp_min(torch.finfo(unit.dtype).tiny)[:, None, None], unit
+
+
+def _bisected(too_flat: Callable[[Tensor], Tensor], unit: Tensor) -> Tensor:
+    """Temperature (E,) at the inverse (E,), in units, from which on nothing is too flat."""
     low, high = (torch.full_like(unit, math.log(bound)) for bound in RANGE)
     for _ in range(STEPS):
         middle = (low + high) / 2
-        p = (z * middle.exp()[:, None, None]).softmax(1)
-        too_flat = (p * z).sum((1, 2)) < wanted  # absent shots have scores of zero
-        low, high = torch.where(too_flat, middle, low), torch.where(too_flat, high, middle)
+        flat = too_flat(middle.exp())
+        low, high = torch.where(flat, middle, low), torch.where(flat, high, middle)
     return torch.where(unit == 0, 1.0, unit / ((low + high) / 2).exp())
 
 
 def margin_temperature(head: Head, support: Support) -> Tensor:
-    """Temperature (E,), float64, from the margins of the shots that the head was fitted on.
+    """Temperature (E,), float64: `MARGIN_SHARE` of `shot_margins`; 1 where these are zero.
 
-    `MARGIN_SHARE` of the mean difference between the score of a shot for its class and its mean
-    score for the others. Confidences then say how far unlabelled images are from the decision
-    boundary compared with the shots. Where that is not positive, the standard deviation of scores
-    within a shot takes its place; 1 where that is zero.
+    Confidences then say how far unlabelled images are from the decision boundary compared with the
+    shots.
+    """
+    margins = shot_margins(head, support)
+    return torch.where(margins == 0, 1.0, MARGIN_SHARE * margins)
+
+
+def shot_margins(head: Head, support: Support) -> Tensor:
+    """Mean margin (E,), float64, of the shots that the head was fitted on.
+
+    Of a shot, the difference between its score for its class and its mean score for the others; all
+    classes alike. Where the mean is not positive, the standard deviation of scores within a shot
+    takes its place; 0 where all scores of each shot are equal.
     """
     scores = head.scores(Query(support.features.flatten(1, 2), support.mask.flatten(1)))
     scores = scores.double().view(*support.mask.shape, -1)
@@ -156,8 +231,7 @@ def margin_temperature(head: Head, support: Support) -> Tensor:
     counts = support.counts.double()
     margin = (right.sum(-1) / counts).mean(-1) * ways / (ways - 1)
     deviation = (z.square().mean(-1).sum(-1) / counts).mean(-1).sqrt()
-    share = torch.where(margin > 0, margin, deviation)
-    return torch.where(share > 0, MARGIN_SHARE * share * unit, torch.ones_like(unit) + 0 * unit)
+    return torch.where(margin > 0, margin, deviation) * unit
 
 
 def held_out_confidence(probabilities: Tensor, support: Support) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from fewshot.models.header import LINEAR, BackboneNote, ErrorNote, Header
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import plain
+from fewshot.tasks.classification.labelling.probabilities import Probabilities
 from fewshot.units import counted, rough_percent, short_percent
 
 LISTED = 100  # classes in a card
@@ -27,11 +28,6 @@ NOT_FOR = (
 )
 SHELL = ("fewshot classify model.fewshot images/",)
 PYTHON = ("import fewshot", "", 'model = fewshot.load("model.fewshot")')
-SOURCES = {
-    "shots": "images that were left out in turn",
-    "datasets": "data sets of other kinds of images",
-    "base": "other labelled classes of the same kind of images",
-}
 
 
 def model_card(header: Header, others: Mapping[str, str] | None = None) -> str:
@@ -128,13 +124,11 @@ def _probabilities(header: Header) -> str:
     values = header.values.get("probabilities")
     if not isinstance(values, dict):
         return ""
-    source = str(values.get("source", ""))
-    rests = f" They rest on {SOURCES.get(source, _escaped(source))}." if source else ""
-    numbers = {key: v for key, v in values.items() if isinstance(v, float)}
-    shown = ", ".join(f"{_escaped(key)} {value:.4g}" for key, value in numbers.items())
+    part = Probabilities(**values)
     return (
-        f"Scores of the head become probabilities by numbers that are part of the model ({shown})."
-        f"{rests} They suit images as frequent among the classes as the labelled ones."
+        f"{part.sentence()} A score over the temperature {part.temperature:.4g}, softmax, and "
+        f"{part.shrinkage:.2g} of it given to all classes alike (docs/probabilities.md). They suit "
+        "new images of which all classes are as frequent."
     )
 
 

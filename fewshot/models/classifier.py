@@ -333,6 +333,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """
         from fewshot.models.onnx.export import export
 
+        check_is_fitted(self)
         return export(self, path, input, check)
 
     def _features(self, X: Any) -> torch.Tensor:

@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING
 from fewshot.lazy import lazy
 
 if TYPE_CHECKING:
+    from fewshot.statistics.confidence import Reliability as Reliability
+    from fewshot.statistics.confidence import calibration_error_draws as calibration_error_draws
+    from fewshot.statistics.confidence import (
+        calibration_error_interval as calibration_error_interval,
+    )
+    from fewshot.statistics.confidence import (
+        expected_calibration_error as expected_calibration_error,
+    )
+    from fewshot.statistics.confidence import reliability as reliability
     from fewshot.statistics.conformal import conformal_quantile as conformal_quantile
     from fewshot.statistics.doubts import LabelDoubts as LabelDoubts
     from fewshot.statistics.doubts import label_doubts as label_doubts
@@ -25,11 +34,15 @@ if TYPE_CHECKING:
 # Names by the module that has them.
 _HOMES = {
     "LabelDoubts": "doubts",
+    "Reliability": "confidence",
     "TRANSFER_SCORES": "transferability",
+    "calibration_error_draws": "confidence",
+    "calibration_error_interval": "confidence",
     "compare_estimators": "predictions",
     "compare_on_episodes": "paired",
     "conformal_quantile": "conformal",
     "coverage_curve": "predictions",
+    "expected_calibration_error": "confidence",
     "gbc": "transferability",
     "h_score": "transferability",
     "label_doubts": "doubts",
@@ -38,6 +51,7 @@ _HOMES = {
     "mean_interval": "populations",
     "outlier_chances": "doubts",
     "population_intervals": "populations",
+    "reliability": "confidence",
     "prediction_metrics": "predictions",
     "transrate": "transferability",
 }

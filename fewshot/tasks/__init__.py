@@ -20,10 +20,27 @@ if TYPE_CHECKING:
     from fewshot.tasks.calibration import calibration_cells as calibration_cells
     from fewshot.tasks.calibration import fit_calibrator as fit_calibrator
     from fewshot.tasks.calibration import nested_errors as nested_errors
+    from fewshot.tasks.calibration.temperatures import ScorePlan as ScorePlan
+    from fewshot.tasks.calibration.temperatures import (
+        fit_score_calibrator as fit_score_calibrator,
+    )
+    from fewshot.tasks.calibration.temperatures import score_cells as score_cells
     from fewshot.tasks.classification.forecast.next_labels import NextLabel as NextLabel
     from fewshot.tasks.classification.forecast.next_labels import next_labels as next_labels
     from fewshot.tasks.classification.forecast.suspects import Suspect as Suspect
     from fewshot.tasks.classification.forecast.suspects import suspects as suspects
+    from fewshot.tasks.classification.labelling.prediction_sets import (
+        fit_prediction_sets as fit_prediction_sets,
+    )
+    from fewshot.tasks.classification.labelling.probabilities import (
+        Probabilities as Probabilities,
+    )
+    from fewshot.tasks.classification.labelling.probabilities import (
+        fit_probabilities as fit_probabilities,
+    )
+    from fewshot.tasks.classification.labelling.probabilities import (
+        score_temperatures as score_temperatures,
+    )
     from fewshot.tasks.classification.labelling.review import to_review as to_review
     from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
@@ -40,6 +57,8 @@ _HOMES = {
     "Entries": "base",
     "EpisodicTask": "engine.episodic",
     "Measure": "base",
+    "Probabilities": "classification.labelling.probabilities",
+    "ScorePlan": "calibration.temperatures",
     "NextLabel": "classification.forecast.next_labels",
     "Suspect": "classification.forecast.suspects",
     "actual_errors": "engine.episodes",
@@ -47,12 +66,17 @@ _HOMES = {
     "draw_base_episodes": "engine.base_classes",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
+    "fit_prediction_sets": "classification.labelling.prediction_sets",
+    "fit_probabilities": "classification.labelling.probabilities",
+    "fit_score_calibrator": "calibration.temperatures",
     "fit_text_gaussians": "engine.class_gaussians",
     "map_scores": "engine.scores",
     "nearest_names": "one_class.confusers.cleaning",
     "nested_errors": "calibration",
     "next_labels": "classification.forecast.next_labels",
     "predicted_errors": "engine.episodes",
+    "score_cells": "calibration.temperatures",
+    "score_temperatures": "classification.labelling.probabilities",
     "suspects": "classification.forecast.suspects",
     "to_review": "classification.labelling.review",
 }

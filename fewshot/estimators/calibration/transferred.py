@@ -253,7 +253,7 @@ class General:
             "left_out": self.left_out,
         }
         with atomic_path(path) as partial:
-            partial.write_text(_readable(content) + "\n", encoding="utf-8")
+            partial.write_text(readable(content) + "\n", encoding="utf-8")
 
 
 def registered_as(head: Head, names: Iterable[str]) -> bool:
@@ -262,7 +262,7 @@ def registered_as(head: Head, names: Iterable[str]) -> bool:
     return any(type(head) is type(head_registry.create(name)) for name in known)
 
 
-def _readable(content: dict[str, Any]) -> str:
+def readable(content: dict[str, Any]) -> str:
     """Format as JSON with one line for every innermost list or object."""
     text = json.dumps(content, indent=1, ensure_ascii=True)
     return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fewshot import __version__
+from fewshot.backbones.transform import Transform
 from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.ranges import unit_length
@@ -104,6 +107,12 @@ def metadata(header: Header, kind: str) -> dict[str, str]:
         "normalize": header.normalize,
         "predicted_error": None if header.error is None else asdict(header.error),
         "versions": header.versions,
+        # Pillow's, as versions resample in different orders.
+        "exported_with": {
+            "fewshot": __version__,
+            "torch": version("torch"),
+            "pillow": version("pillow"),
+        },
         "created": header.created,
         "name": header.name,
     }
@@ -123,13 +132,21 @@ def metadata(header: Header, kind: str) -> dict[str, str]:
 def _input_of(classifier: Classifier, kind: str | None) -> str:
     network = classifier.network_
     if kind is None:
-        return "features" if network is None else "image"
+        kind = "features" if network is None else "image"
     expect_choice("input", kind, INPUTS)
     expect(
         network is not None or kind == "features",
         "input",
         f"expected 'features', as the classifier was fitted on features, got {kind!r}",
     )
+    if kind == "image" and network is not None:
+        transform = network.backbone.transform
+        expect(
+            type(transform) is Transform,
+            "input",
+            f"{network.name!r} has a transform of a class of its own, {type(transform).__name__}",
+            "Set input=pixels, and apply it before.",
+        )
     return kind
 
 

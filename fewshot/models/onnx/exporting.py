@@ -7,12 +7,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import torch
-from onnx import GraphProto, ModelProto
 from torch import Tensor, nn
 
 from fewshot.models.onnx.graph import OPSET
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
 
 BATCH = "batch"  # name of the axis of any length
 

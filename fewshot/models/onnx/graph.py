@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto
 
 OPSET = 18
 
@@ -34,6 +36,8 @@ class Graph:
 
     def constant(self, array: ArrayLike, dtype: DTypeLike) -> Value:
         """A constant tensor, or a scalar."""
+        from onnx import numpy_helper
+
         tensor = numpy_helper.from_array(np.asarray(array, dtype))
         return self.node("Constant", dtype=dtype, value=tensor)
 
@@ -41,6 +45,8 @@ class Graph:
         self, operator: str, *inputs: Value | None, dtype: DTypeLike, **attributes: Any
     ) -> Value:
         """The only output of a node of ONNX; None stands for an input that is left out."""
+        from onnx import helper
+
         name = f"{self.prefix}{next(self.numbers)}"
         names = ["" if value is None else value.name for value in inputs]
         self.nodes.append(helper.make_node(operator, names, [name], name, **attributes))
@@ -60,6 +66,8 @@ class Graph:
 
     def proto(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> GraphProto:
         """The graph with its inputs and outputs."""
+        from onnx import helper
+
         return helper.make_graph(self.nodes, self.prefix + name, inputs, outputs)
 
 
@@ -132,6 +140,8 @@ class Value:
 
     def to(self, dtype: DTypeLike) -> Value:
         """The same in another dtype; floats are cut off towards zero where it has none."""
+        from onnx import helper
+
         code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.graph.node("Cast", self, dtype=dtype, to=code)
 
@@ -166,11 +176,15 @@ class Value:
 
     def renamed(self, name: str) -> Value:
         """The same by another name."""
+        from onnx import helper
+
         self.graph.nodes.append(helper.make_node("Identity", [self.name], [name]))
         return self.graph.value(name, self.dtype)
 
     def described(self, shape: Sequence[int | str] | None) -> Any:
         """As an input or output of a graph."""
+        from onnx import helper
+
         code = helper.np_dtype_to_tensor_dtype(self.dtype)
         return helper.make_tensor_value_info(self.name, code, shape)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import GraphProto
 
 from fewshot.backbones.transform import Transform
 from fewshot.models.onnx.graph import Graph, Value, integers
@@ -17,6 +17,9 @@ from fewshot.models.onnx.resampling import (
     resampled,
     taps,
 )
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
 
 IMAGE, PIXELS = "image", "pixels"
 PREFIX = "transform/"

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import onnx
-from onnx import ModelProto
+from typing import TYPE_CHECKING
 
 from fewshot.files import new_folder
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 # Bytes of weights from which on they are in a file of their own, as protobuf ends at 2 GiB.
 LARGEST = 2**31 - 2**24
@@ -37,6 +38,8 @@ def written(model: ModelProto, target: Path) -> Iterator[Path]:
 
 
 def _save(model: ModelProto, path: Path) -> None:
+    import onnx
+
     large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST
     if large:
         onnx.save_model(

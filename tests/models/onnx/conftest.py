@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-for package in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(package)
-
 NETWORK = """\
 import torch
 from torch import nn
@@ -72,6 +69,13 @@ def of_images(folder):
     # As ONNX computes; some machines would take bfloat16.
     classifier.network_ = classifier.network_.at("float32")
     return classifier
+
+
+@pytest.fixture(scope="session")
+def of_image(of_images, folder):
+    """The ONNX file of it, from images."""
+    of_images.to_onnx(folder / "image.onnx")
+    return folder / "image.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -6,24 +6,22 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
+import PIL
 import pytest
 import torch
 from PIL import Image
 
+from fewshot.backbones.transform import Transform
 from fewshot.exceptions import FewshotError
-from fewshot.models.onnx import check, export, packages, writing
+from fewshot.models.onnx.packages import PACKAGES
+
+onnx, *_ = [pytest.importorskip(name) for name in PACKAGES]
+from fewshot.models.onnx import check, export, writing  # noqa: E402  they import onnx
 
 
 @pytest.fixture
 def photos(folder):
     return sorted(map(str, (folder / "photos").rglob("*.png")))
-
-
-@pytest.fixture(scope="session")
-def of_image(of_images, folder):
-    of_images.to_onnx(folder / "image.onnx")
-    return folder / "image.onnx"
 
 
 def test_images_of_any_size(of_images, of_image, photos, run):
@@ -97,6 +95,7 @@ def test_a_file_says_what_it_is(of_images, of_image):
     assert facts["weights_sha256"] == header.backbone.weights.sha256
     assert json.loads(facts["predicted_error"])["error"] == header.error.error
     assert facts["input"] == "image"
+    assert json.loads(facts["exported_with"])["pillow"] == PIL.__version__
     assert [opset.version for opset in model.opset_import] == [18]
     onnx.checker.check_model(model, full_check=True)
 
@@ -180,6 +179,15 @@ def test_networks_and_heads_of_other_operations_are_named(folder, fit_head, tmp_
     assert not any(tmp_path.glob("*.onnx"))
 
 
+def test_transforms_of_others_are_for_them_to_apply(of_images, monkeypatch):
+    class Mirrored(Transform):
+        pass
+
+    monkeypatch.setattr(of_images.network_.backbone, "transform", Mirrored(32))
+    with pytest.raises(FewshotError, match="a class of its own, Mirrored"):
+        of_images.to_onnx("x.onnx")
+
+
 def test_a_model_file_is_not_written_over(of_images, tmp_path):
     of_images.save(tmp_path / "m.fewshot")
     before = (tmp_path / "m.fewshot").read_bytes()
@@ -203,7 +211,7 @@ def test_what_is_asked_wrongly_is_said_in_a_line(of_images, options, message, tm
     assert not Path("x.onnx").exists()
 
 
-@pytest.mark.parametrize("name", packages.PACKAGES)
+@pytest.mark.parametrize("name", PACKAGES)
 def test_packages_that_are_missing_are_named(name, of_images, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(FewshotError) as refused:

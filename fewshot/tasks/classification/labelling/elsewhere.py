@@ -1,7 +1,7 @@
 """What new images of other data sets get, for what the shots of one task are too few to say.
 
-Quantiles over images of tasks of 5 and 10 classes, random and similar ones, with 1 to 10 shots, of
-crops of photographs and textures, clip art, emoji, icons, fonts, game art and digits
+Quantiles over images of tasks of 2 to 40 classes, random and similar ones, with 1 to 10 shots, of
+crops of photographs and textures, clip art, emoji, icons, fonts and game art
 (``python benchmarks/prediction_sets.py --fit`` prints them; the sets that its tables judge are not
 among them). What each of them is a quantile of is in a unit that makes tasks alike: probabilities
 that are calibrated, distances as a multiple of those of left-out shots.
@@ -11,29 +11,49 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
 # Shares of images at or below the numbers of every row.
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ATOMS = 400
-# Logarithm of the squared distance to the nearest class, less the mean logarithm of distances to
-# other classes, of tasks with a single shot of every class and with several; what is added to them
-# is this over the number of shots, as the unit is known less well from few.
-SINGLE_SHOTS = (-28.187, -0.957, -0.542, -0.34, -0.244, -0.111, 0.022, 0.187, 0.499, 0.799, 2.316)
-SEVERAL_SHOTS = (-7.383, -1.29, -0.6, -0.283, -0.145, 0.036, 0.209, 0.393, 0.686, 0.956, 2.316)
-UNSURE = 0.5
-# One minus the probability of the true class, by the error of the task.
+# Tasks with a single shot of every class, by the number of classes: nothing else is known of them.
+# With several shots, by their predicted error.
+WAYS = (2, 5, 10, 20, 40)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-NONCONFORMITY = (
-    (0.0, 0.0046, 0.0242, 0.0935, 0.2159, 0.5803, 0.8685, 0.9723, 0.9976, 0.9997, 1.0),
-    (0.0, 0.0067, 0.0708, 0.3217, 0.5873, 0.9031, 0.9848, 0.9982, 0.9999, 1.0, 1.0),
-    (0.0, 0.0317, 0.293, 0.6102, 0.8223, 0.9655, 0.9942, 0.9991, 1.0, 1.0, 1.0),
-    (0.0, 0.1129, 0.4787, 0.7126, 0.8515, 0.959, 0.991, 0.9984, 0.9999, 1.0, 1.0),
-    (0.0, 0.2699, 0.5233, 0.7824, 0.8589, 0.9393, 0.9783, 0.994, 0.9993, 0.9999, 1.0),
-    (0.0, 0.4705, 0.6956, 0.8204, 0.8793, 0.9294, 0.9602, 0.9803, 0.9943, 0.9987, 1.0),
-    (0.0, 0.5523, 0.7945, 0.8654, 0.8996, 0.9295, 0.9519, 0.9687, 0.9827, 0.9904, 1.0),
-    (0.0, 0.7255, 0.8286, 0.8935, 0.9057, 0.9317, 0.9497, 0.9631, 0.9771, 0.9826, 1.0),
+# Logarithm of the squared distance to the nearest class, less the mean logarithm of distances to
+# other classes. Of several shots, less `UNSURE` over their number, as few say less well how far
+# classes are apart, and less `OVERLAP` times what the normal quantile of the error is above that of
+# `TYPICAL_ERROR`.
+SINGLE_SHOT_DISTANCES = (
+    (-28.37, -0.851, -0.423, -0.217, -0.109, -0.004, 0.107, 0.266, 0.493, 0.718, 2.27),
+    (-8.001, -0.813, -0.404, -0.218, -0.132, -0.025, 0.096, 0.259, 0.617, 0.917, 2.27),
+    (-12.538, -0.958, -0.498, -0.296, -0.206, -0.099, -0.017, 0.076, 0.217, 0.363, 2.27),
+    (-28.055, -0.968, -0.551, -0.354, -0.267, -0.169, -0.092, -0.022, 0.09, 0.191, 2.27),
+    (-28.37, -1.134, -0.659, -0.438, -0.344, -0.236, -0.154, -0.081, 0.016, 0.097, 2.27),
+)  # fmt: skip
+SEVERAL_SHOTS_DISTANCES = (
+    -7.173, -1.145, -0.538, -0.26, -0.132, 0.043, 0.207, 0.38, 0.635, 0.841, 2.27,
+)  # fmt: skip
+UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3
+# One minus the probability of the true class.
+SINGLE_SHOT_NONCONFORMITY = (
+    (0.017, 0.0792, 0.2363, 0.4388, 0.5908, 0.7505, 0.8679, 0.9153, 0.9576, 0.9675, 1.0),
+    (0.0349, 0.191, 0.5789, 0.8075, 0.8825, 0.9362, 0.9649, 0.9786, 0.9888, 0.9901, 1.0),
+    (0.0528, 0.232, 0.7479, 0.9187, 0.9565, 0.9802, 0.9892, 0.9926, 0.9938, 0.994, 1.0),
+    (0.0723, 0.2526, 0.8442, 0.9661, 0.9832, 0.9923, 0.9951, 0.9959, 0.9962, 0.9962, 1.0),
+    (0.0928, 0.1408, 0.8158, 0.9792, 0.9916, 0.9961, 0.9971, 0.9975, 0.9976, 0.9976, 1.0),
+)  # fmt: skip
+SEVERAL_SHOTS_NONCONFORMITY = (
+    (0.0, 0.0034, 0.014, 0.0638, 0.1697, 0.5043, 0.8212, 0.9398, 0.9867, 0.9961, 1.0),
+    (0.0, 0.0093, 0.0513, 0.2132, 0.424, 0.7651, 0.916, 0.9687, 0.991, 0.9959, 1.0),
+    (0.0, 0.0389, 0.2148, 0.4989, 0.6859, 0.8778, 0.9494, 0.9778, 0.9916, 0.9953, 1.0),
+    (0.0, 0.1082, 0.4134, 0.6467, 0.7974, 0.9167, 0.9623, 0.9809, 0.9911, 0.9947, 1.0),
+    (0.0, 0.2337, 0.5223, 0.7712, 0.8603, 0.9356, 0.9666, 0.9815, 0.9903, 0.9937, 1.0),
+    (0.0, 0.4001, 0.6854, 0.8328, 0.8934, 0.9442, 0.9685, 0.981, 0.989, 0.9925, 1.0),
+    (0.0, 0.5196, 0.7797, 0.8686, 0.9091, 0.9479, 0.9683, 0.9796, 0.9877, 0.9914, 1.0),
+    (0.0, 0.6724, 0.8155, 0.8911, 0.9175, 0.9481, 0.9663, 0.9775, 0.9858, 0.9902, 1.0),
 )  # fmt: skip
 
 
@@ -43,8 +63,47 @@ def atoms(quantiles: tuple[float, ...]) -> Tensor:
     return torch.from_numpy(np.interp(shares, QUANTILES, quantiles))
 
 
-def nonconformity_at(error: float) -> tuple[float, ...]:
-    """`QUANTILES` of one minus the probability of the true class, of tasks with an error."""
-    known, at = ndtri(np.array(ERRORS)), ndtri(np.clip(error, ERRORS[0], ERRORS[-1]))
-    columns = np.array(NONCONFORMITY).T
-    return tuple(float(np.interp(at, known, column)) for column in columns)
+def distances_like(ways: int, shots: int, error: float | None) -> tuple[float, ...]:
+    """`QUANTILES` of logarithms of squared distances, in tasks like this.
+
+    Parameters
+    ----------
+    ways : int
+        Classes.
+    shots : int
+        Of all classes together; as many as classes if none of them has several.
+    error : float in [0, 1], optional
+        Predicted.
+    """
+    if shots == ways:
+        return _between(np.log(WAYS), SINGLE_SHOT_DISTANCES, np.log(ways))
+    known, at = _quantile_of(TYPICAL_ERROR), _quantile_of(TYPICAL_ERROR if error is None else error)
+    moved = UNSURE / shots + OVERLAP * (at - known)
+    return tuple(moved + value for value in SEVERAL_SHOTS_DISTANCES)
+
+
+def nonconformity_like(ways: int, error: float | None) -> tuple[float, ...]:
+    """`QUANTILES` of one minus the probability of the true class, in tasks like this.
+
+    Parameters
+    ----------
+    ways : int
+        Classes.
+    error : float in [0, 1], or None
+        Predicted; None with a single shot of every class.
+    """
+    if error is None:
+        # With more classes than in any task probabilities are as many times smaller.
+        share = min(1.0, WAYS[-1] / ways)
+        of_ways = _between(np.log(WAYS), SINGLE_SHOT_NONCONFORMITY, np.log(ways))
+        return tuple(1 - share * (1 - value) for value in of_ways)
+    return _between(ndtri(ERRORS), SEVERAL_SHOTS_NONCONFORMITY, _quantile_of(error))
+
+
+def _between(known: NDArray, rows: tuple[tuple[float, ...], ...], at: float) -> tuple[float, ...]:
+    """The row at a place among the known ones, interpolated; the first or last one outside."""
+    return tuple(float(np.interp(at, known, column)) for column in zip(*rows, strict=True))
+
+
+def _quantile_of(error: float) -> float:
+    return float(ndtri(np.clip(error, ERRORS[0], ERRORS[-1])))

@@ -84,13 +84,13 @@ def fit_classifier(
     """
     with torch.inference_mode():
         fitted = head.clone().fit(support)
-        probabilities = fit_probabilities(support, fitted)
+        probabilities = fit_probabilities(support, fitted, error)
         kept = portable(fitted)
         return FittedClassifier(
             tuple(classnames),
             kept,
             probabilities,
             fit_prediction_sets(support, fitted, probabilities, error),
-            fit_strangers(support),
+            fit_strangers(support, error),
             None if isinstance(kept, FittedLinear) else support,
         )

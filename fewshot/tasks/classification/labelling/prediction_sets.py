@@ -5,7 +5,8 @@ coverage (Sadinle, Lei and Wasserman, "Least Ambiguous Set-Valued Classifiers Wi
 Levels", JASA 2019). How high is learned from shots that were left out (cross-conformal prediction,
 Vovk, Annals of Mathematics and Artificial Intelligence 2015). Of few shots that promises little: at
 90 % it takes nine, at 99 % ninety-nine, and a class with one shot has none to leave out. So images
-of other data sets count as `PSEUDO_COUNT` further shots, of tasks with as high an error.
+of other data sets count as `PSEUDO_COUNT` further shots, of tasks with as high an error; at one
+shot, with as many classes.
 
 The coverage is one on average over tasks like those, not of every task; sets of many shots are
 those of the shots alone.
@@ -22,13 +23,11 @@ from fewshot.estimators.held_out import stratified_scores
 from fewshot.exceptions import expect
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.conformal import pooled_weights, weighted_quantile
-from fewshot.tasks.classification.labelling.elsewhere import atoms, nonconformity_at
+from fewshot.tasks.classification.labelling.elsewhere import atoms, nonconformity_like
 from fewshot.tasks.classification.labelling.probabilities import Probabilities
 
 # How many shots the images of other data sets count as.
 PSEUDO_COUNT = 20.0
-# Of tasks at one shot, where nothing else is known of them.
-TYPICAL_ERROR = 0.45
 ROUNDING = 1e-9
 
 
@@ -99,11 +98,12 @@ def fit_prediction_sets(
     held_out = probabilities.of(stratified_scores(head, support)[0])  # (N, K, N)
     right = torch.diagonal(held_out, dim1=0, dim2=2).mT
     held = (support.mask & (support.counts > 1)[..., None])[0]
+    if not bool(held.any()):
+        return PredictionSets((), (), nonconformity_like(len(held), None))
     if error is None:
-        unsure = 1 - held_out.amax(-1)[held]
-        error = float(unsure.mean()) if len(unsure) else TYPICAL_ERROR
+        error = float(1 - held_out.amax(-1)[held].mean())
     values = (1 - right[held]).tolist()
-    return PredictionSets(tuple(values), _weights(held), nonconformity_at(error))
+    return PredictionSets(tuple(values), _weights(held), nonconformity_like(len(held), error))
 
 
 def _weights(held: Tensor) -> tuple[float, ...]:
@@ -111,8 +111,6 @@ def _weights(held: Tensor) -> tuple[float, ...]:
 
     That is Kish's, ``(sum w)^2 / sum w^2``, the number of shots where classes have equally many.
     """
-    if not bool(held.any()):
-        return ()
     counts = held.sum(-1, keepdim=True).double()
     share = (1 / counts.clamp_min(1)).expand(held.shape)[held]
     share = share / share.sum()

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fewshot.estimators.held_out import stratified_scores
-from fewshot.estimators.probabilities import fit_temperature, margin_temperature
+from fewshot.estimators.auto import Auto
+from fewshot.estimators.base import BaseClasses
+from fewshot.estimators.calibration.temperatures import (
+    OTHERS,
+    load_score_calibrator,
+    score_evidence,
+)
 from fewshot.heads.base import Head, Support
+from fewshot.units import counted
+
+SAME_HEAD, OTHER_HEADS = "this head", "other heads"
 
 
 @dataclass(frozen=True)
@@ -24,28 +33,95 @@ class Probabilities:
         T, in the units of the scores.
     shrinkage : float in [0, 1)
         \lambda, the weight of equal probabilities: what no score can know.
-    source : str
-        What they rest on: "datasets" or "shots".
+    held_out : int
+        Number of shots that were left out in turn to see how scores of new images differ; 0 where
+        no class has two, so that all rests on other data sets.
+    learned_on : {"this head", "other heads"}
+        What was learned on other data sets: of this kind of head, or of all kinds together.
     """
 
     temperature: float
     shrinkage: float = 0.0
-    source: str = "shots"
+    held_out: int = 0
+    learned_on: str = SAME_HEAD
 
     def of(self, scores: Tensor) -> Tensor:
-        """Probabilities (..., N), float64, of scores (..., N)."""
+        """Probabilities (..., N), float64, of finite scores (..., N)."""
         scores = scores.double()
-        centred = scores - scores.mean(-1, keepdim=True)
-        sharp = (centred / self.temperature).softmax(-1)
+        below = scores - scores.amax(-1, keepdim=True)
+        sharp = (below / self.temperature).softmax(-1)
         return (1 - self.shrinkage) * sharp + self.shrinkage / scores.shape[-1]
 
+    @property
+    def source(self) -> str:
+        """What they rest on: "shots and data sets", or "data sets"."""
+        return "shots and data sets" if self.held_out else "data sets"
 
-def fit_probabilities(support: Support, head: Head) -> Probabilities:
-    """Temperature and shrinkage for a head that is fitted on one support (E = 1)."""
-    held_out = stratified_scores(head, support)
+    def sentence(self) -> str:
+        """What they rest on, in a sentence for a model card."""
+        learned = "on other data sets"
+        if self.learned_on != SAME_HEAD:
+            learned += " with other kinds of heads"
+        if not self.held_out:
+            return (
+                "Probabilities rest on the predicted error and on what was learned "
+                f"{learned}: with one image per class no image could be left out to check them."
+            )
+        images = counted(self.held_out, "labelled image")
+        return (
+            f"Probabilities rest on {images} that were classified without having been learned "
+            f"from, on the predicted error, and on what was learned {learned}."
+        )
+
+
+def fit_probabilities(
+    support: Support, head: Head, error: float | None = None, calibrator: Path | None = None
+) -> Probabilities:
+    """Temperature and shrinkage for a head that is fitted on one support (E = 1).
+
+    Both from the held-out shots, the predicted error and coefficients that were learned on other
+    data sets: see docs/probabilities.md.
+
+    Parameters
+    ----------
+    support : Support
+    head : Head
+    error : float in [0, 1], optional
+        Predicted share of wrong labels among new images, all classes alike; None: what ``auto``
+        predicts from the support.
+    calibrator : Path, optional
+        JSON with coefficients; None: those of the package.
+    """
+    predicted = torch.full_like(support.counts[:, 0], torch.nan if error is None else error)
+    if error is None:
+        predicted = Auto("datasets").fit(BaseClasses()).predict(support, head).error
+    temperature, shrinkage = score_temperatures(support, head, predicted, calibrator)
     held = support.mask & (support.counts > 1)[..., None]
-    if not bool(held.any()):
-        return Probabilities(float(margin_temperature(head, support)))
-    labels = torch.arange(held.shape[1])[:, None].expand(held.shape[1:])
-    temperature = fit_temperature(held_out.flatten(1, 2), labels.flatten(), held.flatten(1))
-    return Probabilities(float(temperature))
+    known = load_score_calibrator(calibrator).name_of(head) != OTHERS
+    return Probabilities(
+        float(temperature),
+        float(shrinkage),
+        int(held.sum()),
+        SAME_HEAD if known else OTHER_HEADS,
+    )
+
+
+def score_temperatures(
+    support: Support, head: Head, error: Tensor, calibrator: Path | None = None
+) -> tuple[Tensor, Tensor]:
+    """Temperatures and shrinkages, both (E,), float64, of a head fitted on E supports.
+
+    A temperature is 1 where all scores of the shots are equal.
+
+    Parameters
+    ----------
+    support : Support
+    head : Head
+    error : Tensor of shape (E,)
+        Predicted share of wrong labels among new images.
+    calibrator : Path, optional
+    """
+    evidence = score_evidence(support, head, error)
+    coefficients = load_score_calibrator(calibrator).temperatures(head)
+    temperature, shrinkage = coefficients.of(evidence)
+    return torch.where(evidence.unit == 0, 1.0, temperature), shrinkage

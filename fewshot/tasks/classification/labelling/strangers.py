@@ -22,10 +22,8 @@ from fewshot.heads.base import Support
 from fewshot.statistics.conformal import pooled_weights, weighted_tail
 from fewshot.statistics.shrinkage import ledoit_wolf_intensity
 from fewshot.tasks.classification.labelling.elsewhere import (
-    SEVERAL_SHOTS,
-    SINGLE_SHOTS,
-    UNSURE,
     atoms,
+    distances_like,
 )
 
 ALARM = 0.05  # share of images of the classes that are taken for strangers
@@ -98,8 +96,16 @@ class Strangers:
         return squared.amin(-1).clamp_min(TINY).log() - self.unit
 
 
-def fit_strangers(support: Support) -> Strangers:
-    """Class means, covariance matrix and distances of left-out shots of one support (E = 1)."""
+def fit_strangers(support: Support, error: float | None = None) -> Strangers:
+    """Class means, covariance matrix and distances of left-out shots of one support (E = 1).
+
+    Parameters
+    ----------
+    support : Support
+    error : float in [0, 1], optional
+        Predicted share of wrong labels: classes that overlap are near each other. By default that
+        of other data sets.
+    """
     features, mask = support.features[0].double(), support.mask[0]
     shots, labels = features[mask], mask.nonzero()[:, 0]
     counts = mask.sum(-1).double()
@@ -113,7 +119,8 @@ def fit_strangers(support: Support) -> Strangers:
     label = labels[rows, None] == torch.arange(len(counts))
     unit = float(logs[~label].mean())
     own = logs.masked_fill(label & (counts == 1), torch.inf).amin(-1)[genuine] - unit
-    others = torch.tensor(SINGLE_SHOTS if scatter is None else SEVERAL_SHOTS) + UNSURE / len(shots)
+    size = len(counts) if scatter is None else len(shots)
+    others = distances_like(len(counts), size, error)
     directions = shots[:0] if scatter is None else scatter.directions()
     return Strangers(
         whitened(means, directions).float(),
@@ -121,7 +128,7 @@ def fit_strangers(support: Support) -> Strangers:
         counts.float(),
         unit,
         tuple(own.tolist()),
-        tuple(others.tolist()),
+        others,
     )
 
 

@@ -12,10 +12,14 @@ from fewshot.heads import NCM, Query, Support
 from fewshot.statistics import conformal_quantile
 from fewshot.tasks.classification.labelling.elsewhere import (
     ERRORS,
-    NONCONFORMITY,
     QUANTILES,
+    SEVERAL_SHOTS_DISTANCES,
+    SEVERAL_SHOTS_NONCONFORMITY,
+    SINGLE_SHOT_DISTANCES,
+    SINGLE_SHOT_NONCONFORMITY,
+    WAYS,
     atoms,
-    nonconformity_at,
+    nonconformity_like,
 )
 from fewshot.tasks.classification.labelling.prediction_sets import (
     PredictionSets,
@@ -28,7 +32,7 @@ LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 def sets_of(nonconformity, error=0.3):
     return PredictionSets(
-        tuple(nonconformity), (1.0,) * len(nonconformity), nonconformity_at(error)
+        tuple(nonconformity), (1.0,) * len(nonconformity), nonconformity_like(5, error)
     )
 
 
@@ -97,8 +101,19 @@ def test_classes_count_alike():
 
 
 def test_a_predicted_error_says_what_other_tasks_are_like():
-    support = support_of(shots=1)
+    support = support_of(shots=2)
     assert fitted(support, 0.05).threshold(0.9) > fitted(support, 0.6).threshold(0.9)
+
+
+def test_single_shots_leave_the_threshold_to_the_number_of_classes():
+    thresholds = [
+        PredictionSets((), (), nonconformity_like(ways, None)).threshold(0.9)
+        for ways in (2, 3, 10, 40, 80, 1000)
+    ]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert thresholds[4] == pytest.approx(thresholds[3] / 2)
+    assert thresholds[5] > 0
+    assert fitted(support_of(shots=1), 0.05) == fitted(support_of(shots=1), 0.6)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9])
@@ -121,10 +136,19 @@ def test_a_level_is_a_share(level):
         sets_of([]).members(torch.ones(1, 2) / 2, level)
 
 
-def test_tables_are_quantiles():
-    for row in NONCONFORMITY:
-        assert len(row) == len(QUANTILES) and list(row) == sorted(row)
-        assert row[0] >= 0 and row[-1] <= 1
-    assert list(ERRORS) == sorted(ERRORS) and len(ERRORS) == len(NONCONFORMITY)
-    own = atoms(NONCONFORMITY[3])
-    assert float(own.quantile(0.9)) == pytest.approx(NONCONFORMITY[3][5], abs=0.02)
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        (SINGLE_SHOT_DISTANCES, WAYS),
+        ((SEVERAL_SHOTS_DISTANCES,), (0,)),
+        (SINGLE_SHOT_NONCONFORMITY, WAYS),
+        (SEVERAL_SHOTS_NONCONFORMITY, ERRORS),
+    ],
+)
+def test_tables_are_quantiles(rows, names):
+    assert list(names) == sorted(names)
+    assert len(rows) == len(names)
+    for row in rows:
+        assert len(row) == len(QUANTILES)
+        assert list(row) == sorted(row)
+        assert float(atoms(row).quantile(0.9)) == pytest.approx(row[5], abs=0.02)

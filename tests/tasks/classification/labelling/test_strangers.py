@@ -141,3 +141,10 @@ def test_it_is_written_and_read_as_a_part(shots):
     again = put_together(Strangers, "strangers", *taken_apart("strangers", fitted))
     new = strangers(20)
     assert torch.equal(fitted.chances(new), again.chances(new))
+
+
+def test_images_of_classes_that_overlap_may_be_farther():
+    support, new = support_of(images(2)), strangers()
+    easy, hard = (fit_strangers(support, error).chances(new) for error in (0.05, 0.6))
+    assert (easy <= hard).all()
+    assert easy.sum() < hard.sum()
