@@ -143,6 +143,7 @@ def test_unreadable_images_are_named_and_the_others_go_on(run, refused):
     assert line.startswith("IMAGES: cannot read image 'bad/text.jpg'")
     assert line.endswith("or leave out --strict.")
     assert refused("bad").startswith("IMAGES: none of 2 images can be read; bad/text.jpg: not a")
+    assert refused("bad/text.jpg").startswith("IMAGES: cannot read image bad/text.jpg: not a")
 
 
 def test_images_that_are_too_large_are_named_with_the_variable_to_set(run, refused, monkeypatch):
