@@ -11,6 +11,7 @@ from PIL import Image
 
 import fewshot
 from fewshot.exceptions import FewshotError
+from fewshot.report.labels.summary import headline
 from fewshot.tasks.classification.labelling.labels import Label
 
 
@@ -70,7 +71,7 @@ def test_written_as_csv_and_as_a_page(labels, tmp_path):
     assert table["probability"].tolist() == [row.probability for row in labels.doubtful]
     assert table["look"].tolist() == [row.look for row in labels.doubtful]
     labels.page(tmp_path / "page.html")
-    assert "Look at" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert headline(labels) in (tmp_path / "page.html").read_text(encoding="utf-8")
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     for write in (labels.page, labels.to_csv):
         with pytest.raises(FewshotError, match=r"path: .*PNG"):
