@@ -173,12 +173,36 @@ def test_headers_that_do_not_hold_together(saved):
         (lambda h: h["values"]["probabilities"].update(temperature="hot"), "probabilities.temper"),
         (lambda h: h["values"]["probabilities"].pop("temperature"), "probabilities lacks 'temper"),
         (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
-        (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "are not finite"),
+        (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "number > 0, got nan"),
         (changed(task="detection"), "expected a model for classification, got one for detection"),
     ):
         saved.write_bytes(whole)
         text = refusal(fewshot.load, rewritten(saved, change))
         assert problem in text and str(saved) in text
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "problem"),
+    [
+        ("probabilities", {"temperature": -1.0}, "temperature: expected a number > 0, got -1.0"),
+        ("probabilities", {"temperature": "Infinity"}, "temperature: expected a number > 0"),
+        ("probabilities", {"shrinkage": 2.0}, "shrinkage: expected a number in [0, 1], got 2.0"),
+        ("probabilities", {"shrinkage": -0.5}, "shrinkage: expected a number in [0, 1]"),
+        ("probabilities", {"learned_on": "hope"}, "learned_on: expected one of"),
+        ("sets", {"nonconformity": ["NaN"] * 15}, "sets.nonconformity: expected numbers in [0, 1]"),
+        ("sets", {"weights": [-1.0] * 15}, "sets.weights: expected positive numbers"),
+        ("sets", {"weights": [1.0]}, "sets.weights: expected one for every left-out shot"),
+        ("sets", {"others": []}, "sets.others: expected 11 numbers that ascend"),
+        ("strangers", {"unit": "NaN"}, "strangers: expected finite distances"),
+        ("strangers", {"logs": ["Infinity"]}, "strangers: expected finite distances"),
+        ("strangers", {"others": list(range(11, 0, -1))}, "strangers.others: expected 11 numbers"),
+    ],
+)
+def test_numbers_of_parts_out_of_their_ranges(part, values, problem, saved):
+    """They would answer, with negative probabilities or sets of all classes."""
+    rewritten(saved, lambda header: header["values"][part].update(values))
+    text = refusal(fewshot.load, saved)
+    assert f"{saved} is damaged: {part}" in text and problem in text
 
 
 def test_tensors_that_do_not_fit(saved):
