@@ -25,6 +25,7 @@ LABEL_TYPES = (
     "float64",
 )
 PRECISIONS = ("float32", "bfloat16", "float16")
+PLACES = ("folders", "weights")  # of a machine, among the settings of a backbone
 
 
 class HeadNote(TypedDict):
@@ -221,6 +222,8 @@ def _faults_of_backbone(note: BackboneNote) -> Iterator[str]:
     kind, name = note.settings.get("kind"), note.name
     if not isinstance(kind, str):
         yield "the backbone is of no kind"
+    for place in (key for key in PLACES if key in note.settings):
+        yield f"the settings of the backbone have {place!r}, a place of a machine"
     if ":" in name and kind not in (name, name.partition(":")[0]):
         yield f"the backbone {name!r} is not of the kind {kind!r}"
     if note.precision not in PRECISIONS:
