@@ -16,7 +16,7 @@ from fewshot.backbones.base import Backbone
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.networks import Network
 from fewshot.models.card import model_card
-from fewshot.models.header import BackboneNote, ErrorNote, Header
+from fewshot.models.header import PLACES, BackboneNote, ErrorNote, Header
 from fewshot.models.heads import head_note
 from fewshot.models.parts import parts_of, taken_apart
 from fewshot.models.referenced import name_of
@@ -92,7 +92,7 @@ def backbone_note(
         Of its features.
     """
     facts = _as_json(backbone.fingerprint())
-    recorded = {key: value for key, value in settings.items() if key != "weights"}
+    recorded = {key: value for key, value in settings.items() if key not in PLACES}
     return BackboneNote(
         name=name_of(name, settings),
         settings=_as_json(recorded),

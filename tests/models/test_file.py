@@ -173,9 +173,9 @@ def test_headers_that_do_not_hold_together(saved):
         (lambda h: h["values"]["probabilities"].update(temperature="hot"), "probabilities.temper"),
         (lambda h: h["values"]["probabilities"].pop("temperature"), "probabilities lacks 'temper"),
         (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
-        (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "are not finite"),
-        (lambda h: h["values"]["probabilities"].update(temperature=-1.0), "another order than"),
-        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "no shares that sum to 1"),
+        (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "number > 0, got nan"),
+        (lambda h: h["values"]["probabilities"].update(temperature=-1.0), "number > 0, got -1.0"),
+        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "number in [0, 1], got 50.0"),
         (lambda h: h["values"].update(probabilities=[1]), "probabilities is no object of JSON"),
         (lambda h: h["values"].update(sets="x"), "sets is no object of JSON"),
         (lambda h: h["head"].update(form="attributes"), "form 'attributes' do not classify"),
@@ -185,6 +185,30 @@ def test_headers_that_do_not_hold_together(saved):
         saved.write_bytes(whole)
         text = refusal(fewshot.load, rewritten(saved, change))
         assert problem in text and str(saved) in text
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "problem"),
+    [
+        ("probabilities", {"temperature": -1.0}, "temperature: expected a number > 0, got -1.0"),
+        ("probabilities", {"temperature": "Infinity"}, "temperature: expected a number > 0"),
+        ("probabilities", {"shrinkage": 2.0}, "shrinkage: expected a number in [0, 1], got 2.0"),
+        ("probabilities", {"shrinkage": -0.5}, "shrinkage: expected a number in [0, 1]"),
+        ("probabilities", {"learned_on": "hope"}, "learned_on: expected one of"),
+        ("sets", {"nonconformity": ["NaN"] * 15}, "sets.nonconformity: expected numbers in [0, 1]"),
+        ("sets", {"weights": [-1.0] * 15}, "sets.weights: expected positive numbers"),
+        ("sets", {"weights": [1.0]}, "sets.weights: expected one for every left-out shot"),
+        ("sets", {"others": []}, "sets.others: expected 11 numbers that ascend"),
+        ("strangers", {"unit": "NaN"}, "strangers: expected finite distances"),
+        ("strangers", {"logs": ["Infinity"]}, "strangers: expected finite distances"),
+        ("strangers", {"others": list(range(11, 0, -1))}, "strangers.others: expected 11 numbers"),
+    ],
+)
+def test_numbers_of_parts_out_of_their_ranges(part, values, problem, saved):
+    """They would answer, with negative probabilities or sets of all classes."""
+    rewritten(saved, lambda header: header["values"][part].update(values))
+    text = refusal(fewshot.load, saved)
+    assert f"{saved} is damaged: {part}" in text and problem in text
 
 
 def test_tensors_that_do_not_fit(saved):
@@ -327,7 +351,7 @@ def test_labels_keep_their_type(kind, saved):
 )  # fmt: skip
 def test_labels_of_another_type_than_the_file_says(kind, name):
     """Else two classes would have the same label, or a label that nobody gave."""
-    with pytest.raises(ValueError, match="no |invalid literal"):
+    with pytest.raises(ValueError, match=r"no |invalid literal"):
         labels_of_names([name, "True" if kind == "bool" else "2"], kind)
 
 

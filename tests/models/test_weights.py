@@ -272,6 +272,18 @@ def test_a_kind_that_names_a_module_is_not_imported(on_images, files, workplace)
     assert not (workplace / "exploded").exists() and "evil" not in sys.modules
 
 
+@pytest.mark.parametrize("place", ["weights", "folders"])
+def test_a_file_names_no_places_of_this_machine(place, on_images, workplace):
+    """Or it would have other files read and their hashes printed."""
+    (workplace / "private").write_text("private")
+    header = on_images.header_
+    settings = header.backbone.settings | {place: str(workplace / "private")}
+    on_images.header_ = replace(header, backbone=replace(header.backbone, settings=settings))
+    on_images.save("m.fewshot")
+    text = refusal(fewshot.load, "m.fewshot")
+    assert f"the backbone has the setting {place!r}, which is a place of a machine" in text
+
+
 def test_features_have_no_weights(fitted, workplace):
     assert "a model of features has no network" in refusal(fitted.save, "m.fewshot", True)
     assert not (workplace / "m.fewshot").exists()

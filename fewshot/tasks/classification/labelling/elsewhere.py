@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
+from fewshot.exceptions import expect
+
 # Shares of images at or below the numbers of every row.
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ATOMS = 400
@@ -55,6 +57,14 @@ SEVERAL_SHOTS_NONCONFORMITY = (
     (0.0, 0.5196, 0.7797, 0.8686, 0.9091, 0.9479, 0.9683, 0.9796, 0.9877, 0.9914, 1.0),
     (0.0, 0.6724, 0.8155, 0.8911, 0.9175, 0.9481, 0.9663, 0.9775, 0.9858, 0.9902, 1.0),
 )  # fmt: skip
+
+
+def check_quantiles(argument: str, quantiles: tuple[float, ...]) -> None:
+    """Raise FewshotError unless these are numbers for `QUANTILES`, from the smallest up."""
+    values = np.array(quantiles, dtype=float)
+    fits = values.shape == (len(QUANTILES),) and bool(np.isfinite(values).all())
+    problem = f"expected {len(QUANTILES)} numbers that ascend, got {quantiles}"
+    expect(fits and bool((np.diff(values) >= 0).all()), argument, problem)
 
 
 def atoms(quantiles: tuple[float, ...]) -> Tensor:

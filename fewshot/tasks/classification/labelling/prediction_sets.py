@@ -14,6 +14,7 @@ those of the shots alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,11 @@ from fewshot.estimators.held_out import stratified_scores
 from fewshot.exceptions import expect
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.conformal import pooled_weights, weighted_quantile
-from fewshot.tasks.classification.labelling.elsewhere import atoms, nonconformity_like
+from fewshot.tasks.classification.labelling.elsewhere import (
+    atoms,
+    check_quantiles,
+    nonconformity_like,
+)
 from fewshot.tasks.classification.labelling.probabilities import Probabilities
 
 # How many shots the images of other data sets count as.
@@ -45,11 +50,25 @@ class PredictionSets:
     others : tuple of float in [0, 1]
         Quantiles of the same of images of other data sets
         (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
+
+    Raises
+    ------
+    FewshotError
+        Numbers out of their range, as a damaged model file may have.
     """
 
     nonconformity: tuple[float, ...]
     weights: tuple[float, ...]
     others: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        alike = len(self.weights) == len(self.nonconformity)
+        expect(alike, "sets.weights", "expected one for every left-out shot")
+        shares = all(-ROUNDING <= value <= 1 + ROUNDING for value in self.nonconformity)
+        expect(shares, "sets.nonconformity", "expected numbers in [0, 1]")
+        positive = all(0 < weight < math.inf for weight in self.weights)
+        expect(positive, "sets.weights", "expected positive numbers")
+        check_quantiles("sets.others", self.others)
 
     def threshold(self, level: float) -> float:
         """Least probability of a class in the set.

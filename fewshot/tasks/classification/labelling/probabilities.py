@@ -15,6 +15,7 @@ from fewshot.estimators.calibration.temperatures import (
     load_score_calibrator,
     score_evidence,
 )
+from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Support
 from fewshot.units import counted
 
@@ -38,12 +39,23 @@ class Probabilities:
         no class has two, so that all rests on other data sets.
     learned_on : {"this head", "other heads"}
         What was learned on other data sets: of this kind of head, or of all kinds together.
+
+    Raises
+    ------
+    FewshotError
+        A number out of its range, as a damaged model file may have.
     """
 
     temperature: float
     shrinkage: float = 0.0
     held_out: int = 0
     learned_on: str = SAME_HEAD
+
+    def __post_init__(self) -> None:
+        expect_number("probabilities.temperature", self.temperature, 0, above=True)
+        expect_number("probabilities.shrinkage", self.shrinkage, 0, 1)
+        expect_number("probabilities.held_out", self.held_out, 0)
+        expect_choice("probabilities.learned_on", self.learned_on, (SAME_HEAD, OTHER_HEADS))
 
     def of(self, scores: Tensor) -> Tensor:
         """Probabilities (..., N), float64, of finite scores (..., N)."""

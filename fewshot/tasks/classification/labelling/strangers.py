@@ -12,17 +12,20 @@ about as far from all classes as images of one class are from the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from fewshot.exceptions import expect
 from fewshot.heads.base import Support
 from fewshot.statistics.conformal import pooled_weights, weighted_tail
 from fewshot.statistics.shrinkage import ledoit_wolf_intensity
 from fewshot.tasks.classification.labelling.elsewhere import (
     atoms,
+    check_quantiles,
     distances_like,
 )
 
@@ -56,6 +59,11 @@ class Strangers:
     others : tuple of float
         Quantiles of the same of images of other data sets
         (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
+
+    Raises
+    ------
+    FewshotError
+        Numbers that are not finite, as a damaged model file may have.
     """
 
     means: Tensor
@@ -64,6 +72,11 @@ class Strangers:
     unit: float
     logs: tuple[float, ...]
     others: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        finite = all(map(math.isfinite, (self.unit, *self.logs)))
+        expect(finite, "strangers", "expected finite distances of left-out shots")
+        check_quantiles("strangers.others", self.others)
 
     def distances(self, features: Tensor) -> Tensor:
         """Distance (M,), float64, of features (M, D) to the nearest class.
