@@ -147,7 +147,7 @@ def test_a_setting_that_is_wrong(refusal, feature_settings, settings, message):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("lits", "Did you mean 'list'"), ("xyz", "Available: bank, calibrate, extract, help, ")],
+    [("lits", "Did you mean 'list'"), ("xyz", "Available: bank, calibrate, card, classify, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)

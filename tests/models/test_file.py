@@ -175,7 +175,7 @@ def test_headers_that_do_not_hold_together(saved):
         (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
         (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "number > 0, got nan"),
         (lambda h: h["values"]["probabilities"].update(temperature=-1.0), "number > 0, got -1.0"),
-        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "number in [0, 1], got 50.0"),
+        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "[0, 1], got 50.0"),
         (lambda h: h["values"].update(probabilities=[1]), "probabilities is no object of JSON"),
         (lambda h: h["values"].update(sets="x"), "sets is no object of JSON"),
         (lambda h: h["head"].update(form="attributes"), "form 'attributes' do not classify"),
