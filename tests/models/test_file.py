@@ -95,6 +95,14 @@ def test_a_folder_and_a_pipe(workplace):
     assert "got a pipe" in refusal(fewshot.load, "pipe")
 
 
+def test_a_file_that_may_not_be_read_is_of_no_other_kind(saved, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert "m.fewshot': Permission denied" in refusal(fewshot.load, saved)
+
+
 def test_torn_at_any_place(saved):
     whole = saved.read_bytes()
     for length in [*range(1, 12), *range(12, len(whole), 97), len(whole) - 1]:
@@ -327,7 +335,7 @@ def test_labels_keep_their_type(kind, saved):
 )  # fmt: skip
 def test_labels_of_another_type_than_the_file_says(kind, name):
     """Else two classes would have the same label, or a label that nobody gave."""
-    with pytest.raises(ValueError, match="no |invalid literal"):
+    with pytest.raises(ValueError, match=r"no |invalid literal"):
         labels_of_names([name, "True" if kind == "bool" else "2"], kind)
 
 
