@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-# Libraries read it when they are loaded, some long after `one_thread`: pools of threads that wait in
-# a loop for tiny arrays took most of the time of some tests.
+# Libraries read it when they are loaded, some long after `one_thread`: threads that wait in a loop
+# for tiny arrays took most of the time of some tests.
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 

@@ -353,6 +353,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
             expect(X.shape[1] == note.dim, "X", problem)
             with errors_of("X"):
                 features, _ = feature_matrix(X)
+            finite = bool(np.isfinite(features).all())
+            expect(finite, "X", "expected finite numbers, got NaN or infinity")
             return self._normalised(torch.tensor(features, dtype=torch.float32))
         parts = []
         with errors_of("X"):

@@ -95,6 +95,14 @@ def test_a_folder_and_a_pipe(workplace):
     assert "got a pipe" in refusal(fewshot.load, "pipe")
 
 
+def test_a_file_that_may_not_be_read_is_of_no_other_kind(saved, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert "m.fewshot': Permission denied" in refusal(fewshot.load, saved)
+
+
 def test_torn_at_any_place(saved):
     whole = saved.read_bytes()
     for length in [*range(1, 12), *range(12, len(whole), 97), len(whole) - 1]:
