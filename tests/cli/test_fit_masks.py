@@ -50,6 +50,10 @@ def test_what_is_printed_of_a_model(at_scenes, capsys, tmp_path):
     done = printed(capsys, "fit", *MASKS, "--output", str(path), *NATIVE)
     title = "pixel_lda on callable:local_colours:network, fitted on 7 annotated images of annotated"
     assert done.startswith(title) and f"Model: {path}" in done
+    assert " kB. The network is code of your own, which the" in " ".join(done.split())
+    assert done.endswith(
+        f"Its card: fewshot card {path}\nNext: fewshot segment {path} IMAGES --out FOLDER\n"
+    )
     assert "Predicted mIoU of further images like the annotated ones: " in done
     lines = [line.split() for line in done.splitlines()]
     assert ["cross", "1", "-", "-"] in lines
