@@ -104,7 +104,7 @@ class PredictionSets:
 
 def check_set_level(level: Any) -> None:
     """Raise FewshotError unless `level` is a number between 0 and 1."""
-    share = isinstance(level, Real) and not isinstance(level, bool) and 0 < level < 1
+    share = isinstance(level, Real) and not isinstance(level, bool) and 0 < float(level) < 1
     expect(share, "level", f"expected a share above 0 and below 1, got {level!r}")
 
 
