@@ -33,6 +33,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,12 +46,11 @@ from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 import fewshot
-from fewshot.estimators.calibration import temperatures
+from fewshot.heads import Support, heads
 from fewshot.statistics import conformal_quantile
-from fewshot.tasks import to_review
+from fewshot.tasks import fit_prediction_sets, fit_probabilities, to_review
 
 STRANGERS = 60
-SHIPPED = temperatures.SHIPPED
 QUANTILES = (0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0)
 ERRORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 UNSURE, OVERLAP, TYPICAL_ERROR = 0.5, 0.15, 0.3  # as where the tables are
@@ -111,12 +111,28 @@ def sets_of(fitted: Any, probabilities: torch.Tensor, level: float) -> dict[str,
     return {"sets": fitted.sets.members(probabilities, level), "own": own, "sum": added}
 
 
-def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> dict[str, Any]:
+def fitted_on(task: Task, head: str, calibrator: str, coefficients: str) -> tuple[Any, float]:
+    """A classifier of features and the error that is predicted for it; "": files that ship."""
+    model = fewshot.Classifier(backbone=None, head=head, calibrator=calibrator or None)
+    fitted, note = model.fit(task.shots, task.labels).fitted_, model.header_.error
+    assert note is not None
+    if not coefficients:
+        return fitted, note.error
+    shots = torch.from_numpy(task.shots).view(1, len(model.classes_), -1, task.shots.shape[1])
+    support = Support.of(shots)
+    refitted = heads.create(head).fit(support)
+    proba = fit_probabilities(support, refitted, note.error, Path(coefficients))
+    sets = fit_prediction_sets(support, refitted, proba, note.error)
+    return replace(fitted, probabilities=proba, sets=sets), note.error
+
+
+def of_task(
+    task: Task, given: argparse.Namespace, calibrator: str = "", coefficients: str = ""
+) -> dict[str, Any]:
     """What happened in one task, by the names of the columns."""
-    model = fewshot.Classifier(backbone=None, head=given.head, calibrator=calibrator)
-    fitted = model.fit(task.shots, task.labels).fitted_
+    fitted, error = fitted_on(task, given.head, calibrator, coefficients)
     queries, truth = torch.from_numpy(task.queries), torch.from_numpy(task.truth)
-    probabilities = torch.as_tensor(model.predict_proba(task.queries))
+    probabilities = fitted.predict_proba(queries)
     sure, answers = probabilities.max(-1)
     wrong = answers != truth
     seen: dict[str, Any] = {"error": float(wrong.double().mean())}
@@ -143,23 +159,19 @@ def of_task(task: Task, given: argparse.Namespace, calibrator: str | None) -> di
         seen[f"missed {budget}"], seen[f"accepted {budget}"] = missed, int(accepted.sum())
         seen[f"share {budget}"] = missed / max(1, int(accepted.sum()))
     right = probabilities.gather(-1, truth[:, None])[:, 0]
-    note = model.header_.error
-    assert note is not None
     moved = 0.0
-    if len(task.shots) > len(model.classes_):
-        above = float(np.diff(ndtri([TYPICAL_ERROR, np.clip(note.error, 0.05, 0.7)]))[0])
+    if len(task.shots) > len(fitted.classnames):
+        above = float(np.diff(ndtri([TYPICAL_ERROR, np.clip(error, 0.05, 0.7)]))[0])
         moved = UNSURE / len(task.shots) + OVERLAP * above
     raw = {"left": 1 - right, "far": 2 * near.log() - moved}
-    return seen | {"images": len(truth), "predicted": note.error, "raw": raw}
+    return seen | {"images": len(truth), "predicted": error, "raw": raw}
 
 
 def tasks_of(
     data: Data, others: Sequence[NDArray], given: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Every task of a data set, with what it is a task of."""
-    calibrator, _, coefficients = given.without.get(data[0], "").partition(",")
-    # A classifier takes those of the package: no argument says others.
-    temperatures.SHIPPED = Path(coefficients) if coefficients else SHIPPED
+    files = given.without.get(data[0], "").split(",")
     for ways in given.ways:
         for shots in given.shots:
             for near in (False, True):
@@ -170,7 +182,7 @@ def tasks_of(
                         break
                     key = {"data": data[0], "ways": ways, "shots": shots}
                     key |= {"classes": "near" if near else "random"}
-                    yield key | of_task(task, given, calibrator or None)
+                    yield key | of_task(task, given, *files)
 
 
 def percent(values: Sequence[float]) -> str:

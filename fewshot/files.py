@@ -85,7 +85,8 @@ def file_to_write(
 ) -> Path:
     """The place of a report or a table: where nothing is yet, or a text that it may replace.
 
-    Checked before the work is done. Folders above it need not exist.
+    Checked before the work is done. Folders above it need not exist. Of a link it is the file that
+    the link leads to, which need not exist either: the link stays.
 
     Parameters
     ----------
@@ -112,8 +113,9 @@ def file_to_write(
         if path.is_dir():
             remedy = f"Name a file in it: {path / example}"
             raise FewshotError(argument, f"expected a file, got a folder: {path}", remedy)
-        if path.exists() and not path.is_file():
+        if _of_system(path) or (path.exists() and not path.is_file()):
             raise FewshotError(argument, f"expected a file, got a device or a pipe: {path}")
+        path = _without_links(path)
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir():
             raise FewshotError(argument, f"cannot write to {path}: {above} is a file, not a folder")
@@ -128,6 +130,27 @@ def file_to_write(
         problem = f"expected a new file, or {what} to replace, got {there}: {path}"
         raise FewshotError(argument, problem, "Name another file.")
     return path
+
+
+def _of_system(path: Path) -> bool:
+    """Whether the system makes what is in the folder, as ``/dev/stdout``: not to be replaced."""
+    folder = os.path.realpath(path.parent)
+    return folder == "/dev" or folder.startswith(("/proc/", "/sys/"))
+
+
+def _without_links(path: Path) -> Path:
+    """The file that a link leads to; `path` itself where it is no link.
+
+    Raises
+    ------
+    OSError
+        The link leads to itself.
+    """
+    if not path.is_symlink():
+        return path
+    with suppress(FileNotFoundError):
+        path.stat()
+    return Path(os.path.realpath(path))
 
 
 def path_of(argument: str, value: object) -> Path:

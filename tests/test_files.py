@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from fewshot.exceptions import FewshotError
-from fewshot.files import atomic_path, path_error, path_of, regular_file, writing
+from fewshot.files import (
+    atomic_path,
+    file_to_write,
+    path_error,
+    path_of,
+    regular_file,
+    writing,
+)
 
 
 def test_a_file_and_a_link_to_one(tmp_path):
@@ -49,6 +56,25 @@ def test_paths_that_cannot_be_used(tmp_path, path, words):
     known = path_error(raised.value)
     assert words in str(known)
     assert str(known).isprintable()
+
+
+def test_links_to_outputs_stay(tmp_path):
+    """A report goes where a link leads; `/dev/stdout` is a link that nobody means to lose."""
+    (tmp_path / "real.csv").write_text("old")
+    for name, target in (("a.csv", "real.csv"), ("b.csv", "a.csv"), ("c.csv", "new/none.csv")):
+        (tmp_path / name).symlink_to(target)
+    assert file_to_write("--output", tmp_path / "b.csv") == (tmp_path / "real.csv").resolve()
+    assert file_to_write("--output", tmp_path / "c.csv") == tmp_path.resolve() / "new" / "none.csv"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FewshotError, match="symbolic links"):
+        file_to_write("--output", tmp_path / "loop")
+    with pytest.raises(FewshotError, match="another file than those read"):
+        file_to_write("--output", tmp_path / "b.csv", [tmp_path / "real.csv"])
+    (tmp_path / "devices").symlink_to("/dev")
+    for path in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/../dev/stderr",
+                 tmp_path / "devices" / "stdout"):  # fmt: skip
+        with pytest.raises(FewshotError, match="got a device or a pipe"):
+            file_to_write("--output", path)
 
 
 def test_names_that_are_not_utf_8(tmp_path):

@@ -43,7 +43,10 @@ class Wheel:
     def place(self) -> Path | None:
         """The file, or None if the package is not installed or lacks it."""
         module, _, inside = self.file.partition("/")
-        spec = importlib.util.find_spec(module)  # top-level package: no code runs
+        try:
+            spec = importlib.util.find_spec(module)  # top-level package: no code runs
+        except (ImportError, ValueError):  # from import hooks, and stand-ins without a spec
+            spec = None
         roots = [] if spec is None else list(spec.submodule_search_locations or ())
         return next((path for root in roots if (path := Path(root, inside)).is_file()), None)
 

@@ -182,7 +182,11 @@ def _unknown_command(word: str) -> FewshotError:
 
 
 def _print_error(message: str) -> int:
-    print(f"fewshot: error: {message}", file=sys.stderr)
+    """Print an error of a user, without what moves the cursor: names may have anything."""
+    from fewshot.report.wording import plain
+
+    readable = message.encode(errors="backslashreplace").decode()  # file names that are not UTF-8
+    print(f"fewshot: error: {plain(readable)}", file=sys.stderr)
     return 2
 
 

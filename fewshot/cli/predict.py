@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
                      "next")  # fmt: skip
+TAKE_AWAY = "To take this classifier away: fewshot fit DIR --output model.fewshot"
 ABOVE = 3  # exit code where the predicted error is above --fail-above
 SETTING = re.compile(r"(dataset|backbone|segmentation)\.[\w.]+=.*", re.DOTALL)
 DESCRIPTION = """\
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     from fewshot import __version__
     from fewshot.evaluation.predict import MORE, predict
-    from fewshot.report.aligned import terminal_width
+    from fewshot.report.aligned import terminal_width, wrapped_to
     from fewshot.report.forecast.text import scores_text
     from fewshot.report.wording import plain
     from fewshot.tasks import task_named
@@ -109,20 +109,10 @@ def _predict(arguments: argparse.Namespace) -> int:
         print_json({"fewshot": __version__, **forecasts.as_json(labels)})
     else:
         scores = [scores_text(forecasts.scores, terminal_width())] if arguments.scores else []
-        written.append(f"Take this classifier away: {_fit_command(arguments)}")
-        print("\n\n".join([forecasts.text(labels), "\n".join(written), *scores]))
+        hint = "\n".join(wrapped_to(TAKE_AWAY, terminal_width()))
+        words = [forecasts.text(labels), hint, *scores, *(["\n".join(written)] if written else [])]
+        print("\n\n".join(words))
     return _checked(forecasts, limit)
-
-
-def _fit_command(arguments: argparse.Namespace) -> str:
-    """The command that fits what is recommended, on the same images."""
-    from fewshot.report.wording import plain
-
-    words = ["fewshot", "fit", str(arguments.support), "--output", "model.fewshot"]
-    default = _parser().get_default("backbone")
-    words += ["--backbone", arguments.backbone] * (arguments.backbone != default)
-    words += [] if arguments.head is None else ["--head", arguments.head]
-    return plain(shlex.join(words))
 
 
 def _targets(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:

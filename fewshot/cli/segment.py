@@ -140,6 +140,7 @@ def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
         weights=arguments.weights,
     )
     from fewshot.report.text.segmented import prediction_text
+    from fewshot.report.wording import plain
 
     folder = Path(arguments.out).expanduser()
     if arguments.output:
@@ -155,7 +156,8 @@ def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     if arguments.overlay:
         print(f"Overlays: {segments.overlays(folder)}")
     for image in segments.skipped:
-        print(f"fewshot: not segmented: {image['path']} ({image['reason']})", file=sys.stderr)
+        text = f"{plain(image['path'])} ({plain(image['reason'])})"
+        print(f"fewshot: not segmented: {text}", file=sys.stderr)
     return 0
 
 

@@ -22,7 +22,7 @@ from fewshot.datasets.walk import (
 )
 from fewshot.exceptions import FewshotError
 from fewshot.file_kinds import kind_of
-from fewshot.files import file_digests
+from fewshot.files import file_digests, path_of
 
 
 def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset:
@@ -40,7 +40,7 @@ def load_files(places: Sequence[str], argument: str = "--query") -> ImageDataset
     file_of: dict[str, Path] = {}
     folders: dict[Path, str] = {}
     others, limit = OtherFiles(), pixel_limit()
-    for place in (Path(place).expanduser() for place in places):
+    for place in (path_of(argument, place) for place in places):
         for file in _images_at(place, argument, others):
             file_of.setdefault(_true_path(file, folders), file)
     files = list(file_of.values())

@@ -73,10 +73,30 @@ def type_of_labels(classes: NDArray) -> str:
 
 
 def labels_of_names(names: Sequence[str], kind: str) -> NDArray:
-    """Labels (N,) of a type from their class names."""
+    """Labels (N,) of a type from their class names.
+
+    Raises
+    ------
+    ValueError
+        A name is not that of a label of this type, as "300" of int8.
+    """
     if kind not in TYPES:
         return np.array(names, dtype=str)
     if kind == "bool":
-        return np.array([name == "True" for name in names])
-    number = float if kind.startswith("float") else int
-    return np.array([number(name) for name in names]).astype(kind)
+        labels = np.array([name == "True" for name in names])
+    else:
+        number = float if kind.startswith("float") else int
+        values = np.array([number(name) for name in names], dtype=object)
+        with np.errstate(over="ignore"):  # compared below
+            labels = _cast(values, kind)
+    for name, label in zip(names, labels.tolist(), strict=True):
+        if str(label) != name:
+            raise ValueError(f"the class {name!r} is no {kind}")
+    return labels
+
+
+def _cast(values: NDArray, kind: str) -> NDArray:
+    try:
+        return values.astype(kind)
+    except OverflowError as error:  # an integer of any length
+        raise ValueError(f"a class is no {kind}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -97,9 +97,7 @@ def classify(
         with torch.inference_mode():
             labels += answers_of(fitted, rows.features, rows.files, level)
     if not labels:
-        first = failures[0]
-        problem = f"none of {len(failures):,} images can be read; {first['path']}: "
-        raise FewshotError("images", problem + first["reason"], str(first.get("remedy", "")))
+        raise _none_read(failures)
     return Labels(
         reviewed(labels, budget),
         failures,
@@ -109,6 +107,13 @@ def classify(
         facts_of(classifier.header_),
         dataset,
     )
+
+
+def _none_read(failures: Sequence[Mapping[str, Any]]) -> FewshotError:
+    first, many = failures[0], len(failures)
+    start = f"none of {many:,} images can be read; " if many > 1 else "cannot read image "
+    problem = f"{start}{first['path']}: {first['reason']}"
+    return FewshotError("images", problem, str(first.get("remedy", "")))
 
 
 def _without_setting(failure: dict[str, Any]) -> dict[str, Any]:

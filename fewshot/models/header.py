@@ -24,8 +24,8 @@ LABEL_TYPES = (
     "float32",
     "float64",
 )
+PLACES = {"weights", "folders"}  # settings of backbones that only the machine that loads has
 PRECISIONS = ("float32", "bfloat16", "float16")
-PLACES = ("folders", "weights")  # of a machine, among the settings of a backbone
 
 
 class HeadNote(TypedDict):
@@ -222,16 +222,16 @@ def _faults_of_backbone(note: BackboneNote) -> Iterator[str]:
     kind, name = note.settings.get("kind"), note.name
     if not isinstance(kind, str):
         yield "the backbone is of no kind"
-    for place in (key for key in PLACES if key in note.settings):
-        yield f"the settings of the backbone have {place!r}, a place of a machine"
     if ":" in name and kind not in (name, name.partition(":")[0]):
         yield f"the backbone {name!r} is not of the kind {kind!r}"
+    if surplus := sorted(PLACES & note.settings.keys()):
+        yield f"the backbone has the setting {surplus[0]!r}, which is a place of a machine"
     if note.precision not in PRECISIONS:
         yield f"there is no precision {note.precision!r}"
     digests = [note.weights.sha256, *([note.weights.packed_sha256] if note.weights.packed else [])]
     if not all(SHA256.fullmatch(digest) for digest in digests):
         yield "a SHA-256 is none"
-    if set(note.weights.file) & {"/", "\\", "\0"}:
+    if set(note.weights.file) & {"/", "\\", "\0"} or note.weights.file in (".", ".."):
         yield "the name of the file of weights is a path"
     if note.dim < 1:
         yield f"features have {note.dim} dimensions"

@@ -82,11 +82,30 @@ def fitted_head(
     ValueError
         Tensors that do not fit the header.
     """
-    if header.head.get("form", LINEAR) == LINEAR:
+    form = header.head.get("form", LINEAR)
+    if form == LINEAR:
+        _check_named(header.head, named)
         return FittedHead(_linear(header, tensors), None)
+    if form != SUPPORT:
+        raise ValueError(f"heads of the form {form!r} do not classify")
     head, support = _unfitted(header.head, named), _support(header, tensors[SHOTS])
     with torch.inference_mode():
         return FittedHead(head.fit(support), support)
+
+
+def _check_named(note: HeadNote, named: str | Head | None) -> None:
+    """Raise for another head than that of a model whose weights are all that it needs of it."""
+    if named is None or named in (note["name"], note.get("target")):
+        return
+    target = _target(type(named_head(named)[1]))
+    if target != note.get("target"):
+        raise _other_head(note, target)
+
+
+def _other_head(note: HeadNote, got: str) -> FewshotError:
+    expected = note.get("target") or note["name"]
+    problem = f"expected {expected}, on which the model was fitted, got {got}"
+    return FewshotError("head", problem)
 
 
 def _linear(header: Header, tensors: Mapping[str, Tensor]) -> FittedLinear:
@@ -122,9 +141,7 @@ def _unfitted(note: HeadNote, named: str | Head | None) -> Head:
     if kind is None:
         raise FewshotError("head", *_not_imported(note["name"], target))
     if _target(kind) != target:
-        raise FewshotError(
-            "head", f"expected {target}, on which the model was fitted, got {_target(kind)}"
-        )
+        raise _other_head(note, _target(kind))
     return kind(**note["parameters"])
 
 

@@ -143,7 +143,7 @@ def _holding_together(path: Path) -> Iterator[None]:
         raise damaged("path", path, str(error)) from error
     except KeyError as error:
         raise damaged("path", path, f"it lacks {error}") from error
-    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+    except (ValueError, TypeError, RuntimeError, IndexError, ArithmeticError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise damaged("path", path, reason) from error
 
@@ -168,6 +168,7 @@ def _try_out(fitted: FittedClassifier, header: Header) -> None:
     form = fitted.head.linear()
     shots = form.weights if fitted.support is None and form is not None else None
     features = shots[0, :1] if shots is not None else fitted.support.features[0, 0, :1]  # type: ignore[union-attr]
+    features = features.float()  # as those of images are
     with torch.inference_mode():
         probabilities = fitted.predict_proba(features)
         labels_of(fitted, features, ["an image"])

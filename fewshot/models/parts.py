@@ -58,6 +58,8 @@ def put_together(
     """
     content: dict[str, Any] = {}
     hints = _hints(kind)
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} is no object of JSON")
     if unknown := sorted(values.keys() - hints.keys()):
         raise ValueError(f"{name} has no {unknown[0]!r}")
     for key, hint in hints.items():

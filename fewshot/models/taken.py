@@ -24,7 +24,7 @@ from fewshot.models.weights import weights_note
 from fewshot.tasks.classification.forecast.forecast import Forecast, support_of_bank
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier, fit_classifier
 
-LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch", "safetensors", "numpy")
+LIBRARIES = ("torch", "timm", "torchvision", "open_clip_torch", "safetensors", "numpy", "pillow")
 
 
 class Taken(NamedTuple):

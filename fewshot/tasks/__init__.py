@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from fewshot.tasks.classification.forecast.next_labels import next_labels as next_labels
     from fewshot.tasks.classification.forecast.suspects import Suspect as Suspect
     from fewshot.tasks.classification.forecast.suspects import suspects as suspects
+    from fewshot.tasks.classification.labelling.prediction_sets import (
+        fit_prediction_sets as fit_prediction_sets,
+    )
     from fewshot.tasks.classification.labelling.probabilities import (
         Probabilities as Probabilities,
     )
@@ -63,6 +66,7 @@ _HOMES = {
     "draw_base_episodes": "engine.base_classes",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
+    "fit_prediction_sets": "classification.labelling.prediction_sets",
     "fit_probabilities": "classification.labelling.probabilities",
     "fit_score_calibrator": "calibration.temperatures",
     "fit_text_gaussians": "engine.class_gaussians",

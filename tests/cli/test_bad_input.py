@@ -417,3 +417,17 @@ def test_a_defect_is_not_taken_for_a_mistake(feature_settings, monkeypatch):
     with pytest.raises(ValueError, match="a defect"):
         main.main(list(feature_settings))
     assert "fewshot.evaluation.run" in sys.modules
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("card",), ("classify", "m\x1b[31m", "x\x1b[2J"), ("export", "--output", "x"),
+        ("segment", "a.jpg", "--out", "x"), ("fit", "--output", "x.fewshot"), ("predict",),
+    ],
+)  # fmt: skip
+def test_errors_do_not_steer_the_terminal(words, refusal, workplace):
+    """Names of files are anybody's: colours, cursor moves, new lines, other directions."""
+    command, *rest = words
+    line = refusal(command, "red\x1b[31m\n\u202e\udce9", *rest)
+    assert line.isprintable() and "red" in line or "m\N{REPLACEMENT CHARACTER}[31m" in line

@@ -143,6 +143,7 @@ def test_unreadable_images_are_named_and_the_others_go_on(run, refused):
     assert line.startswith("IMAGES: cannot read image 'bad/text.jpg'")
     assert line.endswith("or leave out --strict.")
     assert refused("bad").startswith("IMAGES: none of 2 images can be read; bad/text.jpg: not a")
+    assert refused("bad/text.jpg").startswith("IMAGES: cannot read image bad/text.jpg: not a")
 
 
 def test_images_that_are_too_large_are_named_with_the_variable_to_set(run, refused, monkeypatch):
@@ -217,6 +218,8 @@ def test_mistakes_are_one_line_about_what_was_typed(refused, refusal, made):
     assert refused("new", "--errors", "5").endswith("Did you mean 5%?")
     assert refused("new", "--level", "1.5").startswith("--level: ")
     assert refused("new", "--device", "abacus").startswith("--device: ")
+    assert refused("").startswith("IMAGES: expected a path, got ''")  # not the current folder
+    assert refused("new", "--head", "knn").startswith("--head: expected ")
     assert refusal("classify", "none.fewshot", "new").startswith("MODEL: ")
     assert refusal("classify", "new", "new").startswith("MODEL: ")
     line = refusal("classify", made.model, "new")  # code of others

@@ -174,6 +174,12 @@ def test_headers_that_do_not_hold_together(saved):
         (lambda h: h["values"]["probabilities"].pop("temperature"), "probabilities lacks 'temper"),
         (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
         (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "number > 0, got nan"),
+        (lambda h: h["values"]["probabilities"].update(temperature=-1.0), "number > 0, got -1.0"),
+        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "in [0, 1], got 50.0"),
+        (lambda h: h["values"].update(probabilities=[1]), "probabilities is no object of JSON"),
+        (lambda h: h["values"].update(sets="x"), "sets is no object of JSON"),
+        (lambda h: h["head"].update(form="attributes"), "form 'attributes' do not classify"),
+        (changed(labels="int64"), "invalid literal for int"),
         (changed(task="detection"), "expected a model for classification, got one for detection"),
     ):
         saved.write_bytes(whole)
@@ -215,6 +221,16 @@ def test_tensors_that_do_not_fit(saved):
         ({"head.biases": torch.zeros(1, 4)}, "head.biases is torch.float32 (1, 4)"),
         ({"head.biases": torch.zeros(1, 3).double()}, "and head.biases torch.float64"),
         ({"head.weights": torch.zeros(1, 3, 8).long()}, "head.weights is torch.int64"),
+        *(
+            (
+                {
+                    "head.weights": torch.zeros(1, 3, 8).to(d),
+                    "head.biases": torch.zeros(1, 3).to(d),
+                },
+                "damaged",
+            )
+            for d in (torch.float64, torch.float16, torch.bfloat16)
+        ),
         ({"head.weights": torch.full((1, 3, 8), torch.nan)}, "head.weights has NaN or infinity"),
         ({"strangers.means": torch.zeros(3, 5)}, "damaged"),
         ({"surplus": torch.zeros(1)}, "it has a tensor too many, 'surplus'"),
@@ -227,6 +243,8 @@ def test_shots_that_do_not_fit(make_bank_of, workplace):
     fewshot.fit(make_bank_of(), head="knn").save("m.fewshot")
     rewritten("m.fewshot", **{"head.shots": torch.zeros(14, 8)})
     assert "(14, 8), where 15 images need (15, 8)" in refusal(fewshot.load, "m.fewshot")
+    rewritten("m.fewshot", **{"head.shots": torch.eye(15, 8).bfloat16()})
+    assert "damaged" in refusal(fewshot.load, "m.fewshot")
 
 
 def test_files_obey_the_umask(fitted, workplace):
@@ -324,6 +342,17 @@ def test_labels_keep_their_type(kind, saved):
     labels = labels_of_names(header.classes, header.labels)
     assert [str(label) for label in labels.tolist()] == names
     assert type(labels.tolist()[0]).__name__ == kind.rstrip("64")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("int8", "300"), ("uint8", "-1"), ("int64", "9" * 30), ("int64", "01"), ("int64", "1.5"),
+     ("float16", "0.1"), ("float32", "1e99"), ("bool", "yes")],
+)  # fmt: skip
+def test_labels_of_another_type_than_the_file_says(kind, name):
+    """Else two classes would have the same label, or a label that nobody gave."""
+    with pytest.raises(ValueError, match="no |invalid literal"):
+        labels_of_names([name, "True" if kind == "bool" else "2"], kind)
 
 
 def test_names_that_are_no_text(make_bank_of):

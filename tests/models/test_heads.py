@@ -116,7 +116,11 @@ def test_a_linear_head_of_a_module_needs_no_class(own_head, make_bank_of, querie
     fitted.save("m.fewshot")
     monkeypatch.delitem(sys.modules, "own_head")
     assert same(fewshot.load("m.fewshot"), fitted, queries)
+    assert same(fewshot.load("m.fewshot", head="own_head:Linear"), fitted, queries)
     assert "own_head" not in sys.modules
+    for other in ("ncm", "own_head:Nearest", "nothing"):
+        with pytest.raises(FewshotError, match=r"own_head:Linear, .* got|expected a registered"):
+            fewshot.load("m.fewshot", head=other)
 
 
 def test_parameters_that_no_file_holds(own_head, make_bank_of, workplace):

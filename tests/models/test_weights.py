@@ -281,7 +281,7 @@ def test_a_file_names_no_places_of_this_machine(place, on_images, workplace):
     on_images.header_ = replace(header, backbone=replace(header.backbone, settings=settings))
     on_images.save("m.fewshot")
     text = refusal(fewshot.load, "m.fewshot")
-    assert f"the settings of the backbone have {place!r}, a place of a machine" in text
+    assert f"the backbone has the setting {place!r}, which is a place of a machine" in text
 
 
 def test_features_have_no_weights(fitted, workplace):

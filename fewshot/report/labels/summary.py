@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fewshot.report.wording import plain
-from fewshot.tasks.classification.labelling.labels import LabelledImages, ModelFacts
+from fewshot.tasks.classification.labelling.labels import Label, LabelledImages, ModelFacts
 from fewshot.units import counted, rough_percent, short_percent
 
 SHOWN_CLASSES = 8
@@ -22,6 +22,8 @@ def counts_text(labels: LabelledImages) -> str:
     """``214 images: crab 91, ant 40 and 3 more labels.``"""
     counts = labels.counts
     names = {plain(name): count for name, count in list(counts.items())[:SHOWN_CLASSES]}
+    if len(labels) == 1:
+        return f"1 image: {next(iter(names))}."
     colon = ":" * any(name[-1:].isdigit() for name in names)  # "class 1 40" would be a riddle
     shown = [f"{name}{colon} {count:,}" for name, count in names.items()]
     more = len(counts) - len(shown)
@@ -34,17 +36,36 @@ def look_text(labels: LabelledImages) -> str:
     look = len(labels) - len(labels.accepted)
     if not labels.rows:
         return ""
+    if len(labels) == 1:
+        return _single_text(labels.rows[0])
     if look == len(labels):
-        return f"Look at all of them yourself{none_text(labels)}: {_all_wrong(labels)}."
+        return f"Look at all of them yourself{none_text(labels)}{_all_wrong(labels, ': ')}."
     if not look:
         return f"There is none that you have to look at: about {_wrong(labels)}."
     others = f"of the other {len(labels.accepted):,} about {_wrong(labels)}"
     return f"Look at {look:,} of them yourself{none_text(labels)}: {others}."
 
 
-def _all_wrong(labels: LabelledImages) -> str:
-    error = sum(1 - row.probability for row in labels.rows) / len(labels)
-    return f"about {rough_percent(error)} of the labels should be wrong"
+def _single_text(row: Label) -> str:
+    """``Look at it yourself: the label is wrong with a probability of 36 %.``"""
+    if row.none_of_these:
+        return "Look at it yourself: it looks like none of the classes."
+    start = "Look at it yourself" if row.look else "You need not look at it"
+    return f"{start}: the label is wrong with a probability of {chance_text(1 - row.probability)}."
+
+
+def _all_wrong(labels: LabelledImages, before: str = "") -> str:
+    """``about 55 % of the labels should be wrong``, of those that may be of the classes.
+
+    A probability is that of an image of one of the classes, and says nothing of others; empty if
+    all images look like others.
+    """
+    known = [row for row in labels.rows if not row.none_of_these]
+    if not known:
+        return ""
+    error = rough_percent(sum(1 - row.probability for row in known) / len(known))
+    which = "the labels" if len(known) == len(labels) else f"the other {len(known):,}"
+    return f"{before}about {error} of {which} should be wrong"
 
 
 def _wrong(labels: LabelledImages) -> str:
@@ -54,6 +75,8 @@ def _wrong(labels: LabelledImages) -> str:
 def headline(labels: LabelledImages) -> str:
     """``Look at 23 of 214 images yourself``: the title of the page."""
     look = len(labels) - len(labels.accepted)
+    if len(labels) == 1:
+        return "Look at this image yourself" if look else "You need not look at this image"
     if not look:
         return f"{counted(len(labels), 'image')}, none of which you have to look at"
     if look == len(labels):
@@ -67,6 +90,8 @@ def others_text(labels: LabelledImages) -> str:
     allowed = f"{short_percent(labels.budget)} are allowed"
     if not accepted:
         all_wrong = _all_wrong(labels)
+        if not all_wrong:
+            return "None of the images looks like one of the classes."
         return f"{all_wrong[0].upper()}{all_wrong[1:]}, and no part of them few enough; {allowed}."
     which = "all" if accepted == len(labels) else "the other"
     return f"Of {which} {counted(accepted, 'label')} about {_wrong(labels)}; {allowed}."

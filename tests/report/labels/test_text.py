@@ -9,7 +9,13 @@ from dataclasses import replace
 import pytest
 
 from fewshot.report.labels.csv import COLUMNS, write_labels
-from fewshot.report.labels.summary import chance_text, headline, model_text, summary
+from fewshot.report.labels.summary import (
+    chance_text,
+    headline,
+    model_text,
+    others_text,
+    summary,
+)
 from fewshot.report.labels.text import LISTED, labels_html, labels_text
 from fewshot.report.text.csv_cells import from_csv
 
@@ -35,16 +41,55 @@ def test_the_first_line_says_it_all(beach):
 
 
 def test_summary_of_none_and_all_to_look_at():
-    sure = labelled([label("a.jpg", "ant", 0.99)])
+    sure = labelled([label("a.jpg", "ant", 0.99), label("b.jpg", "ant", 0.97)])
     assert summary(sure) == (
-        "1 image: ant 1. There is none that you have to look at: about 1.0 % should be wrong."
+        "2 images: ant 2. There is none that you have to look at: about 2.0 % should be wrong."
     )
-    assert headline(sure) == "1 image, none of which you have to look at"
+    assert headline(sure) == "2 images, none of which you have to look at"
     unsure = labelled([label("a.jpg", "ant", 0.5), label("b.jpg", "ant", 0.4)])
     assert summary(unsure) == (
         "2 images: ant 2. Look at all of them yourself: about 55 % of the labels should be wrong."
     )
     assert headline(unsure) == "Look at all 2 images yourself"
+
+
+@pytest.mark.parametrize(
+    ("row", "said", "title"),
+    [
+        (
+            label("a.jpg", "ant", 0.99),
+            "You need not look at it: the label is wrong with a probability of 1.0 %.",
+            "You need not look at this image",
+        ),
+        (
+            label("a.jpg", "ant", 0.64),
+            "Look at it yourself: the label is wrong with a probability of 36 %.",
+            "Look at this image yourself",
+        ),
+        (
+            label("a.jpg", "ant", 0.64, none=True),
+            "Look at it yourself: it looks like none of the classes.",
+            "Look at this image yourself",
+        ),
+    ],
+)
+def test_a_single_image_has_no_shares(row, said, title):
+    labels = labelled([row])
+    assert summary(labels) == f"1 image: ant. {said}"
+    assert headline(labels) == title
+
+
+def test_strangers_are_not_counted_among_labels_that_may_be_right():
+    strangers = [label(f"{n}.jpg", "ant", 0.3, none=True) for n in range(3)]
+    assert summary(labelled(strangers)) == (
+        "3 images: ant 3. Look at all of them yourself (all look like none of the classes)."
+    )
+    assert others_text(labelled(strangers)) == "None of the images looks like one of the classes."
+    doubts = [label("a.jpg", "ant", 0.5), label("b.jpg", "ant", 0.4)]
+    assert summary(labelled([*strangers, *doubts])).endswith(
+        "Look at all of them yourself (3 look like none of the classes): about 55 % of the other 2 "
+        "should be wrong."
+    )
 
 
 def test_where_all_doubts_are_about_strangers_it_says_so():
