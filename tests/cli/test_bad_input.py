@@ -430,4 +430,4 @@ def test_errors_do_not_steer_the_terminal(words, refusal, workplace):
     """Names of files are anybody's: colours, cursor moves, new lines, other directions."""
     command, *rest = words
     line = refusal(command, "red\x1b[31m\n\u202e\udce9", *rest)
-    assert line.isprintable() and "red" in line or "m\N{REPLACEMENT CHARACTER}[31m" in line
+    assert (line.isprintable() and "red" in line) or "m\N{REPLACEMENT CHARACTER}[31m" in line

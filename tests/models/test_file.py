@@ -351,7 +351,7 @@ def test_labels_keep_their_type(kind, saved):
 )  # fmt: skip
 def test_labels_of_another_type_than_the_file_says(kind, name):
     """Else two classes would have the same label, or a label that nobody gave."""
-    with pytest.raises(ValueError, match="no |invalid literal"):
+    with pytest.raises(ValueError, match=r"no |invalid literal"):
         labels_of_names([name, "True" if kind == "bool" else "2"], kind)
 
 
