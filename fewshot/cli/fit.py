@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from fewshot.cli.predict_options import (
     add_networks_and_heads,
     add_reading,
     add_unlabelled,
+    file_text,
     in_options,
     shared_options,
 )
@@ -127,26 +127,3 @@ def _in_words(forecasts: Forecasts, target: Path) -> str:
     following = "" if header.backbone is None else "fewshot classify {} IMAGES"
     answer = forecasts.answer.text(terminal_width())
     return f"{answer}\n\n{file_text(target, in_short(header), following)}"
-
-
-def file_text(target: Path, content: str, following: str) -> str:
-    """The lines about a model file that was written.
-
-    Parameters
-    ----------
-    target : Path
-    content : str
-        What is in it, in a sentence or two.
-    following : str
-        A command that uses the model, with ``{}`` for its name; empty if there is none.
-    """
-    from fewshot.report.aligned import terminal_width, wrapped_to
-    from fewshot.report.wording import plain
-    from fewshot.units import size
-
-    name = plain(shlex.quote(str(target)))
-    file = f"Model: {plain(target)}, {size(target.stat().st_size)}. {content}"
-    lines = [*wrapped_to(file, terminal_width()), f"Its card: fewshot card {name}"]
-    if following:
-        lines.append(f"Next: {following.replace('{}', name)}")
-    return "\n".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser, print_json, reworded
-from fewshot.cli.fit import file_text
+from fewshot.cli.predict_options import file_text
 from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,26 @@ def integer(option: str, text: str, of: str = "") -> int:
         kind = f"a number {of}" if of else "a positive integer"
         raise FewshotError(option, f"expected {kind}, got {text!r}")
     return int(text)
+
+
+def file_text(target: Path, content: str, following: str) -> str:
+    """The lines about a model file that was written.
+
+    Parameters
+    ----------
+    target : Path
+    content : str
+        What is in it, in a sentence or two.
+    following : str
+        A command that uses the model, with ``{}`` for its name; empty if there is none.
+    """
+    from fewshot.report.aligned import terminal_width, wrapped_to
+    from fewshot.report.wording import plain
+    from fewshot.units import size
+
+    name = plain(shlex.quote(str(target)))
+    file = f"Model: {plain(target)}, {size(target.stat().st_size)}. {content}"
+    lines = [*wrapped_to(file, terminal_width()), f"Its card: fewshot card {name}"]
+    if following:
+        lines.append(f"Next: {following.replace('{}', name)}")
+    return "\n".join(lines)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from fewshot.backbones import load_backbone
 from fewshot.backbones.base import Backbone, Encode, Folders
 from fewshot.backbones.settings import backbone_settings
 from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.images import unreadable_of
 from fewshot.evaluation.notices import Notices
 from fewshot.exceptions import FewshotError, expect_positive_int
 from fewshot.features.bank import FeatureBank
@@ -122,6 +124,21 @@ class Network:
             batches, dataset, self.backbone.transform, self.encode, how.device, how.cores,
             signed=False,
         )  # fmt: skip
+
+    def features(self, dataset: ImageDataset) -> Tensor:
+        """Features (M, D) of all images as the network gives them; nothing is kept in the cache.
+
+        Raises
+        ------
+        FewshotError
+            An image cannot be read: names it.
+        """
+        parts = []
+        for batch in self.stream(dataset):
+            if batch.failures:
+                raise unreadable_of(batch.failures)
+            parts.append(batch.features)
+        return torch.cat(parts)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickles and copies are without the loaded network, and load it again when needed."""

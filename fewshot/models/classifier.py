@@ -17,8 +17,6 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from fewshot.backbones import kinds
 from fewshot.backbones.settings import backbone_settings
-from fewshot.datasets.images import unreadable_of
-from fewshot.estimators.calibration.intervals import check_level
 from fewshot.evaluation.forecasts import Forecasts
 from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Network
@@ -37,6 +35,7 @@ from fewshot.models.taken import take
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
+from fewshot.tasks.classification.labelling.prediction_sets import check_set_level
 from fewshot.units import counted, percent
 
 SHOWN = 5  # class names in a representation
@@ -267,7 +266,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             As for `predict_proba`; a level out of range.
         """
         check_is_fitted(self)
-        check_level("level", level)
+        check_set_level(level)
         probabilities = self.fitted_.predict_proba(self._features(X))
         members: NDArray = self.fitted_.sets.members(probabilities, level).numpy()
         return members
@@ -342,7 +341,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             expect(not are_images(X), "X", "expected features (M, D), as it was fitted on, got "
                    "images")  # fmt: skip
             X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-            return self._normalised(torch.tensor(X, dtype=torch.float32))
+            return self._rows(X)
         if is_feature_array(X):
             note = self.header_.backbone
             assert note is not None
@@ -353,16 +352,17 @@ class Classifier(ClassifierMixin, BaseEstimator):
             expect(X.shape[1] == note.dim, "X", problem)
             with errors_of("X"):
                 features, _ = feature_matrix(X)
-            finite = bool(np.isfinite(features).all())
-            expect(finite, "X", "expected finite numbers, got NaN or infinity")
-            return self._normalised(torch.tensor(features, dtype=torch.float32))
-        parts = []
+            return self._rows(features)
         with errors_of("X"):
-            for batch in self.network_.stream(image_dataset(X)):
-                if batch.failures:
-                    raise unreadable_of(batch.failures)
-                parts.append(batch.features)
-        return self._normalised(torch.cat(parts))
+            return self._normalised(self.network_.features(image_dataset(X)))
+
+    def _rows(self, X: NDArray) -> torch.Tensor:
+        """Features (M, D) of an array."""
+        rows = torch.tensor(X, dtype=torch.float32)
+        outside = (~rows.isfinite().all(-1)).nonzero()[:, 0].tolist()
+        problem = f"expected finite numbers in float32, got others in row {next(iter(outside), 0)}"
+        expect(not outside, "X", problem)
+        return self._normalised(rows)
 
     def _normalised(self, features: torch.Tensor) -> torch.Tensor:
         return unit_length(features) if self.header_.normalize == "l2" else features

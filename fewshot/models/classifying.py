@@ -32,6 +32,7 @@ from fewshot.tasks.classification.labelling.labels import (
     answers_of,
     reviewed,
 )
+from fewshot.tasks.classification.labelling.prediction_sets import check_set_level
 
 if TYPE_CHECKING:
     from fewshot.models.classifier import Classifier
@@ -144,11 +145,7 @@ def _check(budget: float, level: float, on_error: str) -> None:
         "budget",
         f"expected a share of at least 0 and below 1, got {budget!r}",
     )
-    expect(
-        isinstance(level, int | float) and 0 < level < 1,
-        "level",
-        f"expected a share above 0 and below 1, got {level!r}",
-    )
+    check_set_level(level)
     expect_choice("on_error", on_error, ("skip", "raise"))
 
 

@@ -10,10 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from fewshot.datasets.base import ImageDataset
-from fewshot.datasets.images import unreadable_of
 from fewshot.evaluation.networks import Network, network_named
 from fewshot.evaluation.predict import BACKBONES
 from fewshot.features.ranges import unit_length
@@ -37,7 +34,8 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     size : int, optional
         Input of the network in pixels.
     cache : bool
-        Whether features are looked for in the cache, and kept there.
+        Whether features are looked for in the cache, and kept there. Without it they are computed
+        in float32, with it in bfloat16 where that gives nearly the same (``features.precision``).
 
     Attributes
     ----------
@@ -95,7 +93,8 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 self._n_features_out = bank.dim
             else:
                 self.network_ = network.at("float32")
-                self._n_features_out = self._streamed(dataset.take_rows(np.zeros(1))).shape[1]
+                first = dataset.take_rows(np.array([0]))
+                self._n_features_out = self.network_.features(first).shape[1]
         return self
 
     def transform(self, X: Any) -> NDArray:
@@ -114,21 +113,13 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         check_is_fitted(self)
         dataset = image_dataset(X)
         with errors_of("X"):
-            rows = self._kept(dataset) if self.cache else self._streamed(dataset)
+            if self.cache:
+                bank = self.network_(dataset)
+                rows = bank.take(torch.arange(len(bank)))
+            else:
+                rows = unit_length(self.network_.features(dataset))
         features: NDArray = rows.float().numpy()
         return features
-
-    def _kept(self, dataset: ImageDataset) -> Tensor:
-        bank = self.network_(dataset)
-        return bank.take(torch.arange(len(bank)))
-
-    def _streamed(self, dataset: ImageDataset) -> Tensor:
-        parts = []
-        for batch in self.network_.stream(dataset):
-            if batch.failures:
-                raise unreadable_of(batch.failures)
-            parts.append(batch.features)
-        return unit_length(torch.cat(parts))
 
     def __sklearn_tags__(self) -> Any:
         """Images are taken; no matrices."""

@@ -1,11 +1,14 @@
 """Features of images under a network, batch by batch, without a bank."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from fewshot.datasets.files import load_files
 from fewshot.evaluation.networks import batch_size, network_named
+from fewshot.exceptions import FewshotError
 
 
 @pytest.fixture
@@ -22,6 +25,15 @@ def test_batches_give_the_features_of_the_bank_and_leave_nothing_behind(network,
     together = torch.from_numpy(np.array(bank.features))
     assert torch.allclose(rows, together, atol=1e-6)
     assert sum(len(batch.signatures) for batch in batches) == 0
+
+
+def test_all_features_at_once_name_an_image_that_cannot_be_read(network, photos):
+    dataset = load_files([str(photos)])
+    rows = torch.cat([batch.features for batch in network.stream(dataset)])
+    assert torch.equal(network.features(dataset), rows)
+    (photos / dataset.paths[7]).write_bytes(b"nothing")
+    with pytest.raises(FewshotError, match=Path(dataset.paths[7]).name):
+        network.features(dataset)
 
 
 def test_files_are_not_hashed(network, photos, monkeypatch):

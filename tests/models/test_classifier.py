@@ -181,6 +181,15 @@ def test_features_of_another_length(head, tmp_path):
             known.predict(FEATURES[:, :7])
 
 
+def test_numbers_that_float32_cannot_hold_are_named(fitted):
+    rows = np.ones((3, fitted.header_.backbone.dim))
+    rows[1, 0] = 1e300
+    of_features = fewshot.Classifier(backbone=None, head="ncm").fit(np.eye(4), [0, 0, 1, 1])
+    for classifier, X in ((fitted, rows), (of_features, rows[:, :4])):
+        with pytest.raises(FewshotError, match=r"^X: expected finite numbers in float32.* row 1"):
+            classifier.predict(X)
+
+
 def test_what_was_fitted_before_is_forgotten(colours, kept):
     classifier = of_features(NUMBERS).set_params(**colours.network)
     classifier.fit(colours.paths, colours.labels)
@@ -210,7 +219,8 @@ def test_sets_grow_with_their_level(fitted, colours):
     assert low.shape == (15, 3)
     assert low.any(1).all()
     assert (high | ~low).all()
-    for level in (0, 1, -0.5, float("nan"), "0.9", None):
+    assert fitted.predict_set(colours.paths, np.float32(0.999)).sum() >= high.sum()
+    for level in (0, 1, -0.5, float("nan"), "0.9", None, True):
         with pytest.raises(FewshotError, match="level: expected"):
             fitted.predict_set(colours.paths, level)
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +85,7 @@ class PredictionSets:
         FewshotError
             A level that is not between 0 and 1.
         """
-        expect(0 < level < 1, "level", f"expected a share above 0 and below 1, got {level}")
+        check_set_level(level)
         others = atoms(self.others)
         own = others.new_tensor(self.nonconformity)
         weights = pooled_weights(others.new_tensor(self.weights), len(others), PSEUDO_COUNT)
@@ -98,6 +100,12 @@ class PredictionSets:
         best = probabilities.argmax(-1, keepdim=True)
         inside = probabilities >= self.threshold(level) - ROUNDING
         return inside.scatter(-1, best, torch.ones_like(best, dtype=torch.bool))
+
+
+def check_set_level(level: Any) -> None:
+    """Raise FewshotError unless `level` is a number between 0 and 1."""
+    share = isinstance(level, Real) and not isinstance(level, bool) and 0 < float(level) < 1
+    expect(share, "level", f"expected a share above 0 and below 1, got {level!r}")
 
 
 def fit_prediction_sets(

@@ -1,4 +1,5 @@
-"""Images of none of the classes: farther from all of them than shots are that were left out.
+"""Images of none of the classes (out-of-distribution detection): farther from all of them than
+shots are that were left out.
 
 The distance is Mahalanobis's under one covariance matrix within classes, shrunk towards a multiple
 of the identity as in :mod:`fewshot.statistics.shrinkage` (Lee et al., "A Simple Unified Framework
