@@ -262,6 +262,11 @@ def changed(source, target, change):
         (lambda h, t: t.update({"head.weights": torch.zeros(8, 5)}), "the head: "),
         (lambda h, t: t.update({"head.weights": torch.zeros(7, 24), "head.biases": torch.zeros(7)}),
          "the head scores 7 classes, and 8 are named"),
+        (lambda h, t: t.update({"head.biases": torch.zeros(1)}), r"biases \(1,\) for 8 classes"),
+        (lambda h, t: t.update({"head.more": torch.zeros(1)}), "a tensor too many, 'more'"),
+        (lambda h, t: t.update(more=torch.zeros(1)), "a tensor too many, 'more'"),
+        (lambda h, t: h["values"][KEY].update(level=1.5), "level of intervals, is out of range"),
+        (lambda h, t: h["values"][KEY].update(annotated=-1), "annotated images, .* out of range"),
     ],
 )  # fmt: skip
 def test_damaged_files(whole, tmp_path, change, words):

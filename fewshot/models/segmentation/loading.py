@@ -105,6 +105,8 @@ def _head(
                 f"Install its package; or, where you trust it, load with head={target!r}.",
             )
     learnt = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
+    if surplus := sorted(n for n in tensors if not n.startswith(PREFIX)):
+        raise ValueError(f"it has a tensor too many, {surplus[0]!r}")
     state = HeadState(form, note.state, learnt)
     classes = len(header.classes)
     return restored(kind if form != LINEAR else None, entry["parameters"], state, classes, dim)

@@ -128,6 +128,10 @@ def dense_note(header: Header) -> DenseNote:
     classes, said = len(header.classes), note.prediction
     if said and {len(said.iou), len(said.class_lower), len(said.class_upper)} != {classes}:
         raise ValueError("its prediction is of other classes")
+    if note.annotated < 1 or not 0 < note.level < 1:
+        raise ValueError(
+            "its number of annotated images, or the level of intervals, is out of range"
+        )
     if note.background is not None and not 0 <= note.background < classes:
         raise ValueError(f"its background is none of {classes} classes")
     return note

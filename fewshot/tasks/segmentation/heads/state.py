@@ -121,8 +121,14 @@ def restored(
     try:
         if kind is None:
             linear = FittedUnitMap if state.values["unit_length"] else FittedMap
-            tensors = state.tensors
-            head: DenseHead = linear(LinearMap(tensors["weights"], tensors["biases"]))
+            weights, biases = state.tensors["weights"], state.tensors["biases"]
+            if surplus := sorted(state.tensors.keys() - {"weights", "biases"}):
+                raise ValueError(f"the head has a tensor too many, {surplus[0]!r}")
+            if tuple(biases.shape) != weights.shape[:1]:  # which would be one for all classes
+                raise ValueError(
+                    f"the head: biases {tuple(biases.shape)} for {len(weights)} classes"
+                )
+            head: DenseHead = linear(LinearMap(weights, biases))
         else:
             head = _with_attributes(kind, parameters, state)
         with torch.inference_mode():
