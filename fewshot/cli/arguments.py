@@ -77,6 +77,23 @@ def share_of(argument: str, text: str) -> float:
     raise FewshotError(argument, problem, remedy)
 
 
+def share(text: str) -> float:
+    """The type of an option that takes a share, as ``90%`` or ``0.9``; its range is not checked.
+
+    Examples
+    --------
+    >>> share("90%"), share("0.9"), share(".5"), share("2")
+    (0.9, 0.9, 0.5, 2.0)
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        return float(number) / (100 if number != text.strip() else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a share, as 90% or 0.9, got {shown(text)}"
+        ) from None
+
+
 def print_json(content: Any) -> None:
     """Print JSON, with escapes where standard output has no such characters."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Parser, reworded
+from fewshot.cli.arguments import Parser, reworded, share
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -103,8 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="learn it from images of other classes, a sub-folder each")  # fmt: skip
     add("--ask", action="store_true",
         help="ask the language model of llm.* for confusers, and keep them")  # fmt: skip
-    add("--share", type=float, metavar="S",
-        help="share of the images that show the class: so many are a yes")  # fmt: skip
+    add("--share", type=share, metavar="S",
+        help="share of the images that show the class, as 30%% or 0.3: so many are a "
+        "yes")  # fmt: skip
     add("--top", type=int, metavar="N", help="only the N images with the highest scores")
     add("--page", metavar="FILE", help="write a gallery of the images as an HTML page")
     add("--output", metavar="FILE", help="write the decisions as CSV")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from fewshot.cli.arguments import reworded
+from fewshot.cli.arguments import reworded, share
 from fewshot.exceptions import FewshotError, expect
 
 # Arguments of `fewshot.predict` that are options here.
@@ -51,7 +51,8 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
         help="other classes with labels, of the same kind of images: a sharper "
         "prediction")  # fmt: skip
     add("--calibrator", metavar="FILE", help="JSON of `fewshot calibrate`")
-    add("--level", type=float, default=0.9, help="of the interval (default: %(default)s)")
+    add("--level", type=share, default=0.9, metavar="SHARE",
+        help="of the interval, as 90%% or 0.9 (default: %(default)s)")  # fmt: skip
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -231,7 +231,7 @@ def test_a_share_and_the_first_ones(fewshot, judged, images, lists):
     assert first["counts"] == whole["counts"]
     assert len(Path("two.csv").read_text().splitlines()) == 3
     assert judged("cherry", images, *lists, "--top", "99")["images"] == whole["images"]
-    words = fewshot("oneclass", "cherry", images, *lists, "--top", "1", "--share", ".5").out
+    words = fewshot("oneclass", "cherry", images, *lists, "--top", "1", "--share", "50%").out
     assert "2 of 4 images: yes, for a share of 0.5; the first 1 are shown." in words
 
 

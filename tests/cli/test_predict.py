@@ -60,7 +60,7 @@ def test_wider_level_is_wider(fewshot, support):
         row = json.loads(out)["forecasts"][0]
         return row["upper"] - row["lower"]
 
-    assert width("0.5") < width("0.9") < width("0.95")
+    assert width("0.5") < width("90%") < width("0.95")
 
 
 def test_queries_are_labelled(fewshot, tmp_path, tiny_net):

@@ -48,10 +48,14 @@ def look_text(labels: LabelledImages) -> str:
 
 def _single_text(row: Label) -> str:
     """``Look at it yourself: the label is wrong with a probability of 36 %.``"""
-    if row.none_of_these:
-        return "Look at it yourself: it looks like none of the classes."
     start = "Look at it yourself" if row.look else "You need not look at it"
-    return f"{start}: the label is wrong with a probability of {chance_text(1 - row.probability)}."
+    return f"{start}: {_reason(row)}."
+
+
+def _reason(row: Label) -> str:
+    if row.none_of_these:
+        return "it looks like none of the classes"
+    return f"the label is wrong with a probability of {chance_text(1 - row.probability)}"
 
 
 def _all_wrong(labels: LabelledImages, before: str = "") -> str:
@@ -88,6 +92,9 @@ def others_text(labels: LabelledImages) -> str:
     """``Of the other 191 labels about 3 % should be wrong; 5 % are allowed.``"""
     accepted = len(labels.accepted)
     allowed = f"{short_percent(labels.budget)} are allowed"
+    if len(labels) == 1:
+        row, reason = labels.rows[0], _reason(labels.rows[0])
+        return f"{reason[0].upper()}{reason[1:]}{'' if row.none_of_these else f'; {allowed}'}."
     if not accepted:
         all_wrong = _all_wrong(labels)
         if not all_wrong:

@@ -77,6 +77,9 @@ def test_a_single_image_has_no_shares(row, said, title):
     labels = labelled([row])
     assert summary(labels) == f"1 image: ant. {said}"
     assert headline(labels) == title
+    reason = said.partition(": ")[2].rstrip(".")
+    allowed = "" if row.none_of_these else "; 5 % are allowed"
+    assert others_text(labels) == f"{reason[0].upper()}{reason[1:]}{allowed}."
 
 
 def test_strangers_are_not_counted_among_labels_that_may_be_right():
