@@ -97,8 +97,9 @@ def _fit(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
         print_json(_as_json(segmenter, target))
     else:
         from fewshot.report.text.segmented import model_text
+        from fewshot.report.wording import plain
 
-        print(f"{model_text(segmenter)}\n\nModel: {target}")
+        print(f"{model_text(segmenter)}\n\nModel: {plain(target)}")
     return 0
 
 
