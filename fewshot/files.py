@@ -119,6 +119,9 @@ def file_to_write(
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir():
             raise FewshotError(argument, f"cannot write to {path}: {above} is a file, not a folder")
+        if not os.access(above, os.W_OK | os.X_OK):  # as files are written beside and renamed
+            problem = f"cannot write to {path}: permission denied in {above}"
+            raise FewshotError(argument, problem, "Name a file in another folder.")
         paths = [Path(entry) for entry in inputs if isinstance(entry, str | os.PathLike)]
         if path.exists() and any(path.samefile(read) for read in paths if exists(read)):
             raise FewshotError(argument, f"expected another file than those read, got {path}")

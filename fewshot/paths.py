@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fewshot.exceptions import UnknownNameError
+from fewshot.exceptions import FewshotError, UnknownNameError, shown
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -124,6 +124,27 @@ def places_of_environment(**folders: Any) -> Places:
 
     Arguments have precedence over the variables ``FEWSHOT_CACHE``, ``FEWSHOT_WEIGHTS`` and
     ``FEWSHOT_DATA``.
+
+    Raises
+    ------
+    FewshotError
+        One of them is no path.
     """
-    names = {"cache": "FEWSHOT_CACHE", "weights": "FEWSHOT_WEIGHTS", "data": "FEWSHOT_DATA"}
-    return places_of({key: folders.get(key) or os.environ.get(name) for key, name in names.items()})
+    paths: dict[str, Path | None] = {}
+    for key in ("cache", "weights", "data"):
+        variable = f"FEWSHOT_{key.upper()}"
+        argument, value = key, folders.get(key)
+        if value is None or value == "":
+            argument, value = variable, os.environ.get(variable) or None
+        paths[key] = None if value is None else _folder(argument, value)
+    return places_of(paths)
+
+
+def _folder(argument: str, value: object) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise FewshotError(argument, f"expected a path, got {shown(value)}")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        problem = "there is no home folder for a path that begins with ~"
+        raise FewshotError(argument, problem) from None

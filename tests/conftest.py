@@ -12,11 +12,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-import torch
-from PIL import Image
-from threadpoolctl import threadpool_limits
+# Libraries read it when they are loaded, some long after `one_thread`: threads that wait in a loop
+# for tiny arrays took most of the time of some tests.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 # Without bytecode every process that tests start compiles the project anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -77,6 +77,12 @@ def test_links_to_outputs_stay(tmp_path):
             file_to_write("--output", path)
 
 
+def test_folders_without_permission_are_noticed_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda place, mode: place != tmp_path)
+    with pytest.raises(FewshotError, match=r"--output: cannot write to .*permission denied in "):
+        file_to_write("--output", tmp_path / "new" / "x.csv")
+
+
 def test_names_that_are_not_utf_8(tmp_path):
     with pytest.raises(OSError) as raised:
         (tmp_path / os.fsdecode(b"caf\xe9")).open()

@@ -77,7 +77,7 @@ def load(
     from fewshot.backbones.base import Folders
     from fewshot.paths import places_of_environment
 
-    places = places_of_environment(weights=None if weights is None else str(weights))
+    places = places_of_environment(weights=weights)
     chosen = backbone_settings(name) | settings | ({} if size is None else {"size": size})
     return load_backbone(chosen, Folders(places.weights, places.digests))
 

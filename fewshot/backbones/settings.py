@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from fewshot.backbones.sources import kinds
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.importing import is_module
 from fewshot.paths import option
 
@@ -52,7 +52,13 @@ def backbone_settings(text: str) -> dict[str, Any]:
     The name is one of ``fewshot list backbones``, or ``timm:MODEL``,
     ``torchvision:MODEL/PRETRAINED``, ``open_clip:MODEL/PRETRAINED``, ``resnet12:FILE``,
     ``callable:MODULE:FUNCTION`` or ``MODULE:FUNCTION``.
+
+    Raises
+    ------
+    FewshotError
+        It is none.
     """
+    expect(isinstance(text, str), "backbone", f"expected a name, got {shown(text)}")
     kind, _, rest = text.partition(":")
     plugged = text in kinds.plugged() if not rest else kind not in kinds and is_module(kind)
     if plugged:

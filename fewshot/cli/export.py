@@ -22,7 +22,7 @@ ARGUMENTS = {
     "path": "--output", "input": "--input", "check": "--check", "weights": "--weights",
 }  # fmt: skip
 OF_MODEL = {"path": "MODEL", "model": "MODEL", "backbone": "--backbone"}
-WORDS = {"input=": "--input ", "backbone=": "--backbone "}
+WORDS = {"input=": "--input ", "backbone=": "--backbone ", "point path to": "point --output to"}
 
 
 def main(argv: Sequence[str]) -> int:

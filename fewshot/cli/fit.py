@@ -121,17 +121,32 @@ def _as_json(forecasts: Forecasts, target: Path) -> dict[str, Any]:
 def _in_words(forecasts: Forecasts, target: Path) -> str:
     from fewshot.models.card import in_short
     from fewshot.models.file import read_model
+    from fewshot.report.aligned import terminal_width
+
+    header = read_model(target, "path").header
+    following = "" if header.backbone is None else "fewshot classify {} IMAGES"
+    answer = forecasts.answer.text(terminal_width())
+    return f"{answer}\n\n{file_text(target, in_short(header), following)}"
+
+
+def file_text(target: Path, content: str, following: str) -> str:
+    """The lines about a model file that was written.
+
+    Parameters
+    ----------
+    target : Path
+    content : str
+        What is in it, in a sentence or two.
+    following : str
+        A command that uses the model, with ``{}`` for its name; empty if there is none.
+    """
     from fewshot.report.aligned import terminal_width, wrapped_to
     from fewshot.report.wording import plain
     from fewshot.units import size
 
-    width, header = terminal_width(), read_model(target, "path").header
     name = plain(shlex.quote(str(target)))
-    file = f"Model: {plain(target)}, {size(target.stat().st_size)}."
-    lines = [
-        *wrapped_to(f"{file} {in_short(header)}", width),
-        f"Its card: fewshot card {name}",
-    ]
-    if header.backbone is not None:
-        lines.append(f"Next: fewshot classify {name} IMAGES")
-    return "\n\n".join([forecasts.answer.text(width), "\n".join(lines)])
+    file = f"Model: {plain(target)}, {size(target.stat().st_size)}. {content}"
+    lines = [*wrapped_to(file, terminal_width()), f"Its card: fewshot card {name}"]
+    if following:
+        lines.append(f"Next: {following.replace('{}', name)}")
+    return "\n".join(lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser, print_json, reworded
+from fewshot.cli.fit import file_text
 from fewshot.exceptions import FewshotError
 
 if TYPE_CHECKING:
@@ -96,11 +97,18 @@ def _fit(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
     if arguments.json:
         print_json(_as_json(segmenter, target))
     else:
-        from fewshot.report.text.segmented import model_text
-        from fewshot.report.wording import plain
-
-        print(f"{model_text(segmenter)}\n\nModel: {plain(target)}")
+        print(_in_words(segmenter, target))
     return 0
+
+
+def _in_words(segmenter: Segmenter, target: Path) -> str:
+    from fewshot.models.card import weights_text
+    from fewshot.models.file import read_model
+    from fewshot.report.text.segmented import model_text
+
+    content = weights_text(read_model(target, "path").header)
+    file = file_text(target, content, "fewshot segment {} IMAGES --out FOLDER")
+    return f"{model_text(segmenter)}\n\n{file}"
 
 
 def _as_json(segmenter: Segmenter, target: Path) -> dict[str, object]:

@@ -100,7 +100,11 @@ def named_head(head: Any, registry: Registry = head_registry) -> tuple[str, Any]
     """Return the name and the object of a head, from either of them."""
     if isinstance(head, str):
         name = registry.name_of(head) if ":" in head else head
-        return name, registry.create(head)
+        try:
+            return name, registry.create(head)
+        except TypeError as error:  # code of others, which takes parameters or is no class of heads
+            reason = " ".join(str(error).split())
+            raise FewshotError("head", f"{head!r} is not made from its name: {reason}") from None
     base = _base(registry)
     if not isinstance(head, base):
         raise FewshotError("head", f"expected a name or a {base.__name__}, got {head!r}")

@@ -190,7 +190,7 @@ def network_named(
     """
     if size is not None:
         expect_positive_int("size", size)
-    places = places_of_environment(weights=None if weights is None else str(weights))
+    places = places_of_environment(weights=weights)
     settings = backbone_settings(name) | ({} if size is None else {"size": size})
     backbone = load_backbone(settings, Folders(places.weights, places.digests))
     extraction = Extraction(device_named(str(device)), on_error=on_error)

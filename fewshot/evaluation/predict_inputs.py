@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.given import is_feature_file, load_features, load_unlabelled_features
 from fewshot.features.paths import is_bank
 from fewshot.features.row_keys import row_keys
+from fewshot.files import path_error
 from fewshot.paths import places_of_environment
 from fewshot.units import counted
 
@@ -111,7 +113,12 @@ def labelled_folder(data: Any, kind: str, on_error: str) -> ImageDataset:
         return data
     argument = argument_of(kind)
     expect(isinstance(data, str | Path), argument, f"expected a folder of images, got {data!r}")
-    name = Path(data).expanduser().resolve().name
+    try:
+        folder = Path(os.path.realpath(Path(data).expanduser()))  # `resolve` fails for loops
+        folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a path that no file can have
+        raise path_error(error, argument, data) or error from None
+    name = folder.name
     settings = {"kind": "folder", "name": name, "root": str(data), "split": "none"}
     try:
         dataset = load_dataset(settings | {"on_error": on_error}, places_of_environment())
@@ -211,12 +218,17 @@ def unlabelled_features(
 
 
 def is_features(data: Any) -> bool:
-    """Whether it is a bank, or the path of features."""
+    """Whether it is a bank, or the path of features; a path that no file can have is none."""
     if isinstance(data, FeatureBank):
         return True
-    return isinstance(data, str | Path) and (
-        is_feature_file(data) or is_bank(Path(data).expanduser())
-    )
+    if not isinstance(data, str | Path):
+        return False
+    try:
+        return is_feature_file(data) or is_bank(Path(data).expanduser())
+    except (OSError, RuntimeError, ValueError) as error:
+        if path_error(error) is None:
+            raise
+        return False  # whoever reads it says why
 
 
 def _listed(data: Any, kind: str, notices: Notices) -> ImageDataset:

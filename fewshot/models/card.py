@@ -60,19 +60,24 @@ def model_card(header: Header, others: Mapping[str, str] | None = None) -> str:
 
 def in_short(header: Header) -> str:
     """What is in a model file, in a few sentences of plain text."""
-    note, classes = header.backbone, f"{len(header.classes):,} classes"
+    classes = f"{len(header.classes):,} classes"
     images = counted(sum(header.images.values()), "labelled image")
-    on = "" if note is None else f" on {plain(note.name)}"
-    text = f"{plain(header.head['name'])}{on}, {classes}, {images}."
+    on = "" if header.backbone is None else f" on {plain(header.backbone.name)}"
+    return f"{plain(header.head['name'])}{on}, {classes}, {images}. {weights_text(header)}"
+
+
+def weights_text(header: Header) -> str:
+    """Where the network of a model is, in a sentence of plain text."""
+    note = header.backbone
     if note is None:
-        return f"{text} It labels features; images take the network that these are of."
+        return "It labels features; images take the network that these are of."
     if not note.weights.file:
-        return f"{text} The network is code of your own, which the file names."
+        return "The network is code of your own, which the file names."
     weights = plain(note.weights.file)
     if note.weights.packed:
-        return f"{text} The weights of the network ({weights}) are packed."
+        return f"The weights of the network ({weights}) are packed."
     source = f" of {plain(note.weights.source)}" if note.weights.source else ""
-    return f"{text} The weights of the network are referred to, not packed: {weights}{source}."
+    return f"The weights of the network are referred to, not packed: {weights}{source}."
 
 
 def _escaped(text: object) -> str:

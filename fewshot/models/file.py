@@ -177,13 +177,14 @@ def _unreadable(argument: str, path: Path, error: OSError) -> FewshotError:
 
 def _check_kind(path: Path, argument: str) -> None:
     """Raise for a file that is no safetensors file, is torn, or has a hostile header."""
+    with path.open("rb") as file:  # where it may not be read, that is the reason
+        start = file.read(8)
     kind = kind_of(path)
     if kind is None or not kind.startswith(SAFETENSORS):
         raise FewshotError(argument, f"{EXPECTED}, got {kind or 'another kind of file'}: {path}")
     if kind != SAFETENSORS:
         raise damaged(argument, path, "it breaks off")
-    with path.open("rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
+    length = struct.unpack("<Q", start)[0]
     if length > LARGEST_HEADER:
         raise damaged(argument, path, f"a header of {size(length)}, at most {size(LARGEST_HEADER)}")
 

@@ -23,7 +23,7 @@ from fewshot.datasets.files import load_files
 from fewshot.datasets.images import UnreadableImageError, decode_image, pixel_limit, read_image
 from fewshot.datasets.walk import is_folder, printable
 from fewshot.exceptions import FewshotError, expect
-from fewshot.files import file_digests
+from fewshot.files import file_digests, path_of
 from fewshot.models.pixels import CHANNELS, EXPECTED, check_pixels, dtype_name, picture_of
 
 OF_DATA = ("images", "dataset", "features")  # arguments of errors about images and features
@@ -241,7 +241,7 @@ def _source(
     name = f"{argument}[{row}]"
     if isinstance(entry, str | os.PathLike):
         text = _path_text(entry)
-        path = Path(text).expanduser()
+        path = path_of(name, text)
         if is_folder(path):
             raise FewshotError(
                 argument,

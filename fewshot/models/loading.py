@@ -188,7 +188,7 @@ def _network(
         if named is not None:
             raise FewshotError("backbone", f"expected none for a model of features, got {named!r}")
         return None
-    places = places_of_environment(weights=None if weights is None else str(weights))
+    places = places_of_environment(weights=weights)
     backbone = ReferencedBackbone(note, places, model, named)
     extraction = Extraction(device_named(device))
     network = Network(note.name, note.settings, backbone, extraction, places.banks)

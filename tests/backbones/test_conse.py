@@ -66,6 +66,7 @@ def by_hand(probabilities, names, top):
     return vector / total
 
 
+@pytest.mark.slow
 def test_images_by_the_formula(loaded, names):
     network = loaded.backbone._classifier(loaded.backbone.weights_file()).eval()
     for image in loaded.images:
@@ -97,6 +98,7 @@ def test_order_and_company_of_images_do_not_matter(loaded):
     assert torch.allclose(torch.cat([encode(i[None]) for i in images]), together, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_twice_without_gradient_and_images_are_left_as_they_are(loaded):
     before = loaded.images.clone()
     rows = loaded.dual.encode_image(loaded.images)

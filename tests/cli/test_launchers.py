@@ -64,6 +64,7 @@ def assert_as_one_by_one(fewshot, feature_settings, out, err):
 THREE = "episodes.ways=4,5,30"  # jobs, the last of which fails
 
 
+@pytest.mark.slow
 def test_two_processes_of_joblib(fewshot, feature_settings):
     pytest.importorskip(PLUGINS["joblib"])
     from joblib.externals.loky import get_reusable_executor

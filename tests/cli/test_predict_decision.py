@@ -381,7 +381,7 @@ def test_what_is_wrong_with_a_backbone_names_the_option(refusal, tmp_path, tiny_
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("json_too", [(), ("--json",)])
+@pytest.mark.parametrize("json_too", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
 def test_output_that_has_no_room_is_one_line(shots, json_too):
     words = [sys.executable, "-m", "fewshot", "predict", shots, "--head", "ncm", *json_too]
     with Path("/dev/full").open("w") as full:
@@ -468,6 +468,7 @@ def test_as_wide_as_the_terminal(fewshot, shots, monkeypatch, columns):
     assert max(map(len, lines)) > min(columns, 100) - 20
 
 
+@pytest.mark.slow
 def test_output_that_has_ascii_alone(process, tmp_path):
     labels = np.array(["tässä", "日本"])[np.repeat([0, 1], 4)]
     features = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)

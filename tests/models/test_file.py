@@ -95,6 +95,14 @@ def test_a_folder_and_a_pipe(workplace):
     assert "got a pipe" in refusal(fewshot.load, "pipe")
 
 
+def test_a_file_that_may_not_be_read_is_of_no_other_kind(saved, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert "m.fewshot': Permission denied" in refusal(fewshot.load, saved)
+
+
 def test_torn_at_any_place(saved):
     whole = saved.read_bytes()
     for length in [*range(1, 12), *range(12, len(whole), 97), len(whole) - 1]:
@@ -175,7 +183,7 @@ def test_headers_that_do_not_hold_together(saved):
         (lambda h: h["values"]["probabilities"].update(more=1), "probabilities has no 'more'"),
         (lambda h: h["values"]["probabilities"].update(temperature="NaN"), "number > 0, got nan"),
         (lambda h: h["values"]["probabilities"].update(temperature=-1.0), "number > 0, got -1.0"),
-        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "in [0, 1], got 50.0"),
+        (lambda h: h["values"]["probabilities"].update(shrinkage=50.0), "[0, 1], got 50.0"),
         (lambda h: h["values"].update(probabilities=[1]), "probabilities is no object of JSON"),
         (lambda h: h["values"].update(sets="x"), "sets is no object of JSON"),
         (lambda h: h["head"].update(form="attributes"), "form 'attributes' do not classify"),

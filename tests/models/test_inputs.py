@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fewshot
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.images import UnreadableImageError, read_image
 from fewshot.exceptions import FewshotError
@@ -250,3 +251,36 @@ def test_a_listed_data_set_stays(files):
     assert other.fingerprint() != image_dataset(dataset, "X", 1 - labels, names).fingerprint()
     with pytest.raises(FewshotError, match="y: expected a label per image"):
         image_dataset(dataset, "X", labels[:1], names)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "a\0b", "x" * 5000, ""])
+def test_paths_that_no_file_can_have(path, fitted, on_images):
+    """Of images, features, weights and models alike, alone and among others."""
+    calls = (
+        lambda: on_images.predict(path), lambda: on_images.predict([path]),
+        lambda: on_images.classify(path), lambda: on_images.classify([path]),
+        lambda: fitted.classify(path), lambda: fewshot.fit(path), lambda: fewshot.load(path),
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(FewshotError):
+            call()
+    Path("loop").symlink_to("loop")
+    with pytest.raises(FewshotError, match="images: expected a folder"):
+        fewshot.fit("loop")
+
+
+def test_other_things_than_names_and_folders(on_images, workplace):
+    on_images.save("m.fewshot")
+    for options, problem in (
+        ({"weights": "~nobody-of-that-name/x"}, "weights: there is no home folder"),
+        ({"weights": 3}, "weights: expected a path, got 3"),
+        ({"backbone": 3}, "backbone: expected a name, got 3"),
+        ({"head": "os:system"}, "head: "),
+    ):
+        with pytest.raises(FewshotError, match=problem):
+            fewshot.load("m.fewshot", **options)
+    for backbone in (3, [None]):
+        with pytest.raises(FewshotError, match="backbone: expected "):
+            fewshot.Classifier(backbone=backbone).fit(["a.png", "b.png"], ["a", "b"])
+    with pytest.raises(FewshotError, match="X: expected finite numbers"):
+        on_images.predict(np.full((2, on_images.header_.backbone.dim), np.nan))

@@ -52,7 +52,7 @@ def segmenter_of(
         The content does not hold together; another backbone or head than those of the model.
     """
     header, chosen = content.header, device_named(device)
-    places = places_of_environment(weights=None if weights is None else str(weights))
+    places = places_of_environment(weights=weights)
     try:
         network, note = _backbone(header), dense_note(header)
         features = DenseFeatures(

@@ -102,8 +102,10 @@ def none_text(labels: LabelledImages) -> str:
     count = sum(row.none_of_these for row in labels.rows)
     if not count:
         return ""
-    many = "all" if 1 < count == len(labels) - len(labels.accepted) else f"{count:,}"
-    return f" ({many} {'looks' if count == 1 else 'look'} like none of the classes)"
+    every = count == len(labels) - len(labels.accepted)
+    if count == 1:
+        return f" ({'it' if every else '1'} looks like none of the classes)"
+    return f" ({'all' if every else f'{count:,}'} look like none of the classes)"
 
 
 def skipped_text(labels: LabelledImages) -> str:

@@ -77,7 +77,12 @@ def test_a_classifier_of_features_is_exported_as_such(fit_head, queries, run, tm
         classifier.to_onnx(tmp_path / "image.onnx", input="image")
 
 
-@pytest.mark.parametrize("head", ["qda", "knn", "matching"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "head", [pytest.param("qda", marks=SLOW), "knn", pytest.param("matching", marks=SLOW)]
+)
 def test_heads_that_are_not_linear(head, fit_head, queries, run, tmp_path):
     classifier = fit_head(head)
     done = classifier.to_onnx(tmp_path / "head.onnx", check=queries)

@@ -220,6 +220,7 @@ def test_printed_with_everything_open(visit, whole):
     assert page.locator(".scroll").first.evaluate("e => getComputedStyle(e).overflowX") == "visible"
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_open(visit, task, tmp_path):
     path = written(task([f"species {c}" for c in range(1000)], shots=2), tmp_path / "many.html")
     page = visit(path, viewport={"width": 390, "height": 800})

@@ -98,6 +98,7 @@ def test_where_all_doubts_are_about_strangers_it_says_so():
     assert "Look at 2 of them yourself (all look like none of the classes)" in summary(
         labelled(rows + sure)
     )
+    assert "Look at 1 of them yourself (it looks like none" in summary(labelled(rows[:1] + sure))
     assert "(2 look like" in summary(labelled([*rows, *sure, label("d.jpg", "ant", 0.4)]))
 
 

@@ -52,6 +52,7 @@ def fitted(cells):
     return fit_calibrator(cells, groups(), PLAN, "simulated")
 
 
+@pytest.mark.slow
 def test_every_regime_has_a_model_that_makes_sense(fitted):
     assert {regime_of_model(name) for name in fitted.models} == set(REGIMES)
     for regime, model in fitted.models.items():
@@ -75,6 +76,7 @@ def test_every_regime_has_a_model_that_makes_sense(fitted):
         assert 0.05 < model.predict(x, model.shots[:1])[0] < 0.6
 
 
+@pytest.mark.slow
 def test_data_sets_left_out_have_figures(fitted):
     rows = fitted.left_out
     assert {row["group"] for row in rows} == set(NAMES)
@@ -96,6 +98,7 @@ def test_data_sets_left_out_have_figures(fitted):
     assert 0.6 < np.mean([row["coverage"] for row in rows]) <= 1
 
 
+@pytest.mark.slow
 def test_a_data_set_is_described(fitted):
     assert [record["group"] for record in fitted.fitted_on] == list(NAMES)
     record = fitted.fitted_on[0]
@@ -104,6 +107,7 @@ def test_a_data_set_is_described(fitted):
     assert fitted.notes == "simulated"
 
 
+@pytest.mark.slow
 def test_save_load_and_use(fitted, tmp_path):
     fitted.save(tmp_path / "mine.json")
     again = load_general(tmp_path / "mine.json")
@@ -144,6 +148,7 @@ def test_same_seed_same_calibrator_and_another_seed_another():
     assert all(changed)
 
 
+@pytest.mark.slow
 def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monkeypatch):
     def predictions(cells):
         seen = {}
@@ -170,6 +175,7 @@ def test_errors_of_a_data_set_left_out_do_not_reach_its_predictions(cells, monke
         assert same == (key[0] == "rocks")
 
 
+@pytest.mark.slow
 def test_groups_weigh_alike_whatever_their_banks(cells):
     closed = [c for c in cells if c.regime == "closed" and c.shots == 2]
     P = len(REGIMES["closed"])
