@@ -22,8 +22,8 @@ strangers that are recognised, and AUROC of the distance. Budget, at --budgets: 
 labels among those that nobody looks at (all tasks together), mean of that share over tasks, share
 of tasks where it is within the budget, and share of labels that nobody looks at.
 
---fit prints the tables of `fewshot/tasks/classification/labelling/elsewhere.py` instead. A
-calibrator that was fitted without a data set, and after a comma coefficients of probabilities:
+--fit prints the tables of `fewshot/tasks/classification/labelling/reference_quantiles.py` instead.
+A calibrator that was fitted without a data set, and after a comma coefficients of probabilities:
 --without caltech101=general.without_caltech101.json,probabilities.without_caltech101.json
 """
 

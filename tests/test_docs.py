@@ -23,6 +23,27 @@ def test_links_lead_somewhere(page):
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+def anchors(page):
+    """Anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"(?m)^#+ (.*)$", text)
+    shown = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).strip().lower() for title in titles]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in shown}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_links_lead_to_headings(page):
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    local = [(target, anchor) for target, anchor in links if "://" not in target]
+    pages = [(page.parent / target if target else page, anchor) for target, anchor in local]
+    missing = [
+        f"{place.name}#{anchor}"
+        for place, anchor in pages
+        if place.suffix == ".md" and anchor not in anchors(place)
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", PRESENT, ids=names(PRESENT))
 def test_named_files_of_the_project_exist(page):
     text = page.read_text(encoding="utf-8")

@@ -77,6 +77,10 @@ def share_of(argument: str, text: str) -> float:
     raise FewshotError(argument, problem, remedy)
 
 
+# What JSON leaves as it is and terminals obey: further control characters, directions of text.
+STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def share(text: str) -> float:
     """The type of an option that takes a share, as ``90%`` or ``0.9``; its range is not checked.
 
@@ -95,8 +99,9 @@ def share(text: str) -> float:
 
 
 def print_json(content: Any) -> None:
-    """Print JSON, with escapes where standard output has no such characters."""
+    """Print JSON, with escapes for what steers terminals or standard output cannot hold."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot.cli.arguments import Parser, reworded
+from fewshot.cli.arguments import Parser, print_json, reworded
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
@@ -147,14 +146,14 @@ def _segment(arguments: argparse.Namespace, settings: Sequence[str]) -> int:
         _write_table(segments, Path(arguments.output))
     predicted = None if arguments.no_prediction else segments.predicted
     if arguments.json:
-        print(json.dumps(_as_json(segments, predicted, folder), indent=2, ensure_ascii=False))
+        print_json(_as_json(segments, predicted, folder))
         return 0
     print(_in_words(segments))
     if predicted is not None:
         print(f"\n{prediction_text(predicted, segments.level)}")
-    print(f"\nMasks: {folder}")
+    print(f"\nMasks: {plain(folder)}")
     if arguments.overlay:
-        print(f"Overlays: {segments.overlays(folder)}")
+        print(f"Overlays: {plain(segments.overlays(folder))}")
     for image in segments.skipped:
         text = f"{plain(image['path'])} ({plain(image['reason'])})"
         print(f"fewshot: not segmented: {text}", file=sys.stderr)

@@ -360,7 +360,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """Features (M, D) of an array."""
         rows = torch.tensor(X, dtype=torch.float32)
         outside = (~rows.isfinite().all(-1)).nonzero()[:, 0].tolist()
-        problem = f"expected finite numbers in float32, got others in row {next(iter(outside), 0)}"
+        problem = (
+            "expected finite numbers in float32, got NaN or infinity in row "
+            f"{next(iter(outside), 0)}"
+        )
         expect(not outside, "X", problem)
         return self._normalised(rows)
 

@@ -55,10 +55,11 @@ def fit(images: Any, *, task: str = TASKS[0], **options: Any) -> Classifier | Se
 
     Parameters
     ----------
-    images : str, Path, FeatureBank or Forecasts
-        A folder with a sub-folder of images per class; features; or what `fewshot.predict`
-        returned, whose best head on its best backbone is fitted. For segmentation a folder with
-        ``images/`` and ``masks/``, a MaskDataset or a name of ``fewshot list datasets``.
+    images : str, Path, ImageDataset, FeatureBank or Forecasts
+        A folder with a sub-folder of images per class; a data set; features; or what
+        `fewshot.predict` returned, whose best head on its best backbone is fitted. For segmentation
+        a folder with ``images/`` and ``masks/``, a MaskDataset or a name of ``fewshot list
+        datasets``.
     task : {"classification", "segmentation"}
     **options
         As for `fewshot.predict`: ``backbone``, ``head``, ``base``, ``unlabelled``, ``calibrator``,

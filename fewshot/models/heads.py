@@ -139,7 +139,7 @@ def _unfitted(note: HeadNote, named: str | Head | None) -> Head:
     if kind is None and ":" not in note["name"] and note["name"] in heads:
         kind = type(heads.create(note["name"]))
     if kind is None:
-        raise FewshotError("head", *_not_imported(note["name"], target))
+        raise head_of_others(note["name"], target)
     if _target(kind) != target:
         raise _other_head(note, _target(kind))
     return kind(**note["parameters"])
@@ -155,8 +155,10 @@ def _public(target: str) -> type[Head] | None:
     return kind if fine else None
 
 
-def _not_imported(name: str, target: str) -> tuple[str, str]:
-    return (
+def head_of_others(name: str, target: str) -> FewshotError:
+    """The error for a head whose code would be run because a file says so."""
+    return FewshotError(
+        "head",
         f"the model has the head {name!r}, which no installed package registers, and a file does "
         "not make code run",
         f"Install its package; or, where you trust it, load with head={target!r}.",

@@ -11,13 +11,12 @@ from fewshot.exceptions import expect_choice
 from fewshot.files import file_to_write
 from fewshot.report.aligned import terminal_width
 from fewshot.report.labels.text import labels_html, labels_text
-from fewshot.tasks.classification.labelling.labels import Label, LabelledImages
+from fewshot.tasks.classification.labelling.labels import COLUMNS, Label, LabelledImages
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ORDERS = ("doubt", "given")
-COLUMNS = tuple(Label.__dataclass_fields__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

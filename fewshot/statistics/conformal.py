@@ -36,20 +36,20 @@ def conformal_quantile(scores: Tensor, level: float) -> Tensor:
     return scores.sort(-1).values[..., max(rank, 1) - 1]
 
 
-def pooled_weights(own: Tensor, others: int, pseudo_count: float) -> Tensor:
+def pooled_weights(weights: Tensor, others: int, pseudo_count: float) -> Tensor:
     """Weights (..., n + others) of scores of a task, and of others that count as `pseudo_count`.
 
     Parameters
     ----------
-    own : Tensor of shape (..., n), floating
-        Weights of the scores of the task, 0 for padding.
+    weights : Tensor of shape (..., n), floating
+        Of the scores of the task, 0 for padding.
     others : int
         Number of scores from elsewhere, which count alike.
     pseudo_count : float >= 0
         What the others weigh together.
     """
-    prior = own.new_full((*own.shape[:-1], others), pseudo_count / max(others, 1))
-    return torch.cat([own, prior], -1)
+    prior = weights.new_full((*weights.shape[:-1], others), pseudo_count / max(others, 1))
+    return torch.cat([weights, prior], -1)
 
 
 def weighted_quantile(values: Tensor, weights: Tensor, level: float) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 
 import fewshot
 from fewshot.cli.main import main
+from fewshot.report.wording import plain
 
 SCENES = runpy.run_path(str(Path(__file__).parents[1] / "evaluation" / "conftest.py"))
 scenes, at_scenes = SCENES["scenes"], SCENES["at_scenes"]  # fixtures
@@ -59,7 +60,9 @@ def test_what_is_printed_of_a_model(at_scenes, capsys, tmp_path):
     assert ["cross", "1", "-", "-"] in lines
     card = printed(capsys, "card", str(path))
     assert "fitted on 7 annotated images" in card and "Predicted mIoU" in card
-    done = printed(capsys, "segment", str(path), "new", *NAMED, "--out", str(tmp_path / "masks"))
+    masks = tmp_path / "masks\x1b[32m"  # a name must not steer the terminal
+    done = printed(capsys, "segment", str(path), "new", *NAMED, "--out", str(masks), "--overlay")
+    assert f"Masks: {plain(masks)}" in done and "\x1b" not in done
     assert "Predicted mIoU of further images like the annotated ones: " in done
 
 

@@ -11,6 +11,7 @@ import yaml
 
 import fewshot as package
 from fewshot.cli import listing
+from fewshot.cli.arguments import print_json
 from fewshot.features.extraction import extract
 from fewshot.files import claimed
 
@@ -218,3 +219,12 @@ def test_a_process_whose_reader_goes_away(process):
     child.stdout = None
     assert child.wait(60) == 0
     assert "Traceback" not in child.stderr.read()
+
+
+def test_json_cannot_steer_the_terminal(capsys):
+    """JSON leaves the second half of the control characters as it is, and marks of direction."""
+    content = {"größe\x9b31m": ["\x1b[2J", "\x7f", "a\u202eb", "\u2066"]}
+    print_json(content)
+    text = capsys.readouterr().out
+    assert json.loads(text) == content
+    assert text.replace("\n", "").isprintable() and "größe" in text

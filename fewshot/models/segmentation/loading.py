@@ -9,6 +9,7 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.hardware import device_named
 from fewshot.models.file import ModelFile, damaged
 from fewshot.models.header import BackboneNote, Header
+from fewshot.models.heads import head_of_others
 from fewshot.models.referenced import OURS, ReferencedBackbone, transform_of
 from fewshot.models.segmentation.note import DenseNote, dense_note
 from fewshot.models.segmentation.saving import PREFIX
@@ -98,12 +99,7 @@ def _head(
     if form != LINEAR and kind is None:
         kind = class_of(name, target)
         if kind is None:
-            raise FewshotError(
-                "head",
-                f"the model has the head {name!r}, which no installed package registers, and a "
-                "file does not make code run",
-                f"Install its package; or, where you trust it, load with head={target!r}.",
-            )
+            raise head_of_others(name, target)
     learnt = {n.removeprefix(PREFIX): t for n, t in tensors.items() if n.startswith(PREFIX)}
     if surplus := sorted(n for n in tensors if not n.startswith(PREFIX)):
         raise ValueError(f"it has a tensor too many, {surplus[0]!r}")

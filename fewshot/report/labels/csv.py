@@ -9,9 +9,7 @@ from pathlib import Path
 
 from fewshot.files import path_error
 from fewshot.report.text.csv_cells import write_csv
-from fewshot.tasks.classification.labelling.labels import Label
-
-COLUMNS = tuple(Label.__dataclass_fields__)
+from fewshot.tasks.classification.labelling.labels import COLUMNS, Label
 
 
 def write_labels(argument: str, target: Path, rows: Sequence[Label]) -> None:

@@ -336,7 +336,7 @@ def _figures(fitted: Temperatures, cells: Sequence[ScoreCell]) -> list[dict[str,
             confidence.append(best.values.flatten())
             right.append((best.indices == cell.labels).flatten())
             of_label = p.gather(-1, cell.labels.expand(len(p), -1)[..., None])
-            losses.append(float(-of_label.log().mean()))
+            losses.append(float(-of_label.clamp_min(LEAST).log().mean()))
         error = expected_calibration_error(torch.cat(confidence).numpy(), torch.cat(right).numpy())
         rows.append(
             {

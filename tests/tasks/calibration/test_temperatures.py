@@ -16,9 +16,11 @@ from fewshot.estimators.calibration.temperatures import (
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import make_bank
 from fewshot.tasks.calibration.temperatures import (
+    LEAST,
     PENALTY,
     ScoreCell,
     ScorePlan,
+    _figures,
     fit_score_calibrator,
     fit_temperatures,
     score_cells,
@@ -114,6 +116,14 @@ def test_a_calibrator_says_how_it_does_on_groups_left_out_and_is_the_same_when_r
     for name, entry in made.heads.items():
         for ours, again in zip(entry.of(evidence), read.heads[name].of(evidence), strict=True):
             assert ours.tolist() == pytest.approx(again.tolist(), rel=1e-3)
+
+
+def test_results_of_a_group_left_out_are_finite_where_a_probability_is_zero():
+    """As JSON has no infinity; with a floor of zero a probability can be beyond float64."""
+    sure = cell("a")._replace(scores=1e6 * cell("a").scores)
+    flat = Temperatures(np.array([1.0]), np.array([[-9.0, 0.0, 0.0, 0.0]]), np.zeros(1))
+    (row,) = _figures(flat, [sure])
+    assert 0 < row["log_loss"] <= -np.log(LEAST)
 
 
 def test_two_groups_are_too_few():

@@ -49,6 +49,9 @@ class Label:
     classes: tuple[str, ...]
 
 
+COLUMNS = tuple(Label.__dataclass_fields__)  # of tables and files
+
+
 @dataclass(frozen=True)
 class ModelFacts:
     """What is known of the classifier that labelled images, for reports.

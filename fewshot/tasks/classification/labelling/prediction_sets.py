@@ -26,12 +26,12 @@ from fewshot.estimators.held_out import stratified_scores
 from fewshot.exceptions import expect
 from fewshot.heads.base import Head, Support
 from fewshot.statistics.conformal import pooled_weights, weighted_quantile
-from fewshot.tasks.classification.labelling.elsewhere import (
+from fewshot.tasks.classification.labelling.probabilities import Probabilities
+from fewshot.tasks.classification.labelling.reference_quantiles import (
     atoms,
     check_quantiles,
     nonconformity_like,
 )
-from fewshot.tasks.classification.labelling.probabilities import Probabilities
 
 # How many shots the images of other data sets count as.
 PSEUDO_COUNT = 20.0
@@ -51,7 +51,7 @@ class PredictionSets:
         that would say as much.
     others : tuple of float in [0, 1]
         Quantiles of the same of images of other data sets
-        (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
+        (:data:`~fewshot.tasks.classification.labelling.reference_quantiles.QUANTILES`).
 
     Raises
     ------

@@ -24,7 +24,7 @@ from fewshot.exceptions import expect
 from fewshot.heads.base import Support
 from fewshot.statistics.conformal import pooled_weights, weighted_tail
 from fewshot.statistics.shrinkage import ledoit_wolf_intensity
-from fewshot.tasks.classification.labelling.elsewhere import (
+from fewshot.tasks.classification.labelling.reference_quantiles import (
     atoms,
     check_quantiles,
     distances_like,
@@ -59,7 +59,7 @@ class Strangers:
         the unit; empty where there are none.
     others : tuple of float
         Quantiles of the same of images of other data sets
-        (:data:`~fewshot.tasks.classification.labelling.elsewhere.QUANTILES`).
+        (:data:`~fewshot.tasks.classification.labelling.reference_quantiles.QUANTILES`).
 
     Raises
     ------

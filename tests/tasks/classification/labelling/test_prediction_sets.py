@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from fewshot.exceptions import FewshotError
 from fewshot.heads import NCM, Query, Support
 from fewshot.statistics import conformal_quantile
-from fewshot.tasks.classification.labelling.elsewhere import (
+from fewshot.tasks.classification.labelling.prediction_sets import (
+    PredictionSets,
+    fit_prediction_sets,
+)
+from fewshot.tasks.classification.labelling.probabilities import Probabilities
+from fewshot.tasks.classification.labelling.reference_quantiles import (
     ERRORS,
     QUANTILES,
     SEVERAL_SHOTS_DISTANCES,
@@ -21,11 +26,6 @@ from fewshot.tasks.classification.labelling.elsewhere import (
     atoms,
     nonconformity_like,
 )
-from fewshot.tasks.classification.labelling.prediction_sets import (
-    PredictionSets,
-    fit_prediction_sets,
-)
-from fewshot.tasks.classification.labelling.probabilities import Probabilities
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 

@@ -1,4 +1,4 @@
-"""What new images of other data sets get, for what the shots of one task are too few to say.
+"""Quantiles over new images of other data sets, where the shots of one task are too few.
 
 Quantiles over images of tasks of 2 to 40 classes, random and similar ones, with 1 to 10 shots, of
 crops of photographs and textures, clip art, emoji, icons, fonts and game art
