@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 OF_CLASSIFICATION = ("base", "unlabelled", "query", "calibrator", "output", "scores",
                      "skip_unreadable", "strict", "target", "more", "fail_above", "page",
                      "next")  # fmt: skip
-TAKE_AWAY = "To take this classifier away, with the same options: fewshot fit DIR --output model.fewshot"
+TAKE_AWAY = (
+    "To take this classifier away, with the same options: fewshot fit DIR --output model.fewshot"
+)
 ABOVE = 3  # exit code where the predicted error is above --fail-above
 SETTING = re.compile(r"(dataset|backbone|segmentation)\.[\w.]+=.*", re.DOTALL)
 DESCRIPTION = """\
