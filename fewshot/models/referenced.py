@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -196,8 +197,11 @@ def transform_of(recorded: Mapping[str, Any]) -> Transform:
     Raises
     ------
     FewshotError or TypeError
-        It describes none.
+        It describes none, or leaves something out: defaults of today may be others tomorrow.
     """
+    missing = sorted({entry.name for entry in fields(Transform)} - recorded.keys())
+    if missing:
+        raise TypeError(f"its transform lacks {missing[0]!r}")
     values: dict[str, Any] = {
         key: tuple(entry) if isinstance(entry, list) else entry for key, entry in recorded.items()
     }

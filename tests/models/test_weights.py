@@ -16,9 +16,11 @@ from torchvision import models
 import fewshot
 from fewshot.backbones.checkpoints import read_state_dict, tensors_digest, write_state_dict
 from fewshot.backbones.resnet12 import ResNet12
+from fewshot.backbones.transform import Transform
 from fewshot.backbones.wheels import WHEELS
 from fewshot.exceptions import FewshotError
 from fewshot.models.file import packed_weights, read_model
+from fewshot.models.referenced import transform_of
 
 NETWORK = "callable:tiny_net:network"
 CONFIG = {
@@ -330,3 +332,14 @@ def test_a_checkpoint_that_the_caller_names(photos, files, workplace):
     assert np.array_equal(by_file("m.fewshot", files, **named), expected)
     text = refusal(fewshot.load, "m.fewshot", backbone="resnet12:elsewhere/other.pth")
     assert "expected 'resnet12:net.pth', on which the model was fitted" in text
+
+
+def test_a_transform_is_whole_or_refused():
+    """Defaults of a later version would be other pixels."""
+    whole = {
+        entry: list(v) if isinstance(v, tuple) else v for entry, v in vars(Transform()).items()
+    }
+    assert transform_of(whole) == Transform()
+    for name in whole:
+        with pytest.raises(TypeError, match=f"lacks '{name}'"):
+            transform_of({key: value for key, value in whole.items() if key != name})
