@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,30 +14,23 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from fewshot.backbones import kinds
-from fewshot.backbones.settings import backbone_settings
 from fewshot.evaluation.forecasts import Forecasts
-from fewshot.evaluation.named import heads_of_classes_alike
 from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict import BACKBONES, HEADS, predict
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.arrays import feature_matrix
 from fewshot.features.bank import make_bank
 from fewshot.features.ranges import unit_length
-from fewshot.heads import heads
 from fewshot.heads.base import Head
 from fewshot.models.class_labels import class_labels, labels_of_names, type_of_labels
-from fewshot.models.header import BackboneNote, ErrorNote, Header
+from fewshot.models.header import ErrorNote, Header
 from fewshot.models.inputs import are_images, errors_of, image_dataset, is_feature_array
 from fewshot.models.labels import Labels
+from fewshot.models.parameters import head_parameter, in_a_line
 from fewshot.models.taken import take
-from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 from fewshot.tasks.classification.labelling.labels import BUDGET, LEVEL
 from fewshot.tasks.classification.labelling.prediction_sets import check_set_level
-from fewshot.units import counted, percent
-
-SHOWN = 5  # class names in a representation
 
 if TYPE_CHECKING:
     from fewshot.models.onnx.export import Exported
@@ -379,65 +371,18 @@ class Classifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = images
         return tags
 
-    def _facts(self) -> str:
-        """What a fitted classifier tells apart, with what, and how well, in a line."""
-        header, names = self.header_, [plain(label) for label in self.classes_[:SHOWN]]
-        more, note = ", ..." if len(self.classes_) > SHOWN else "", header.backbone
-        rows = counted(sum(header.images.values()), "row" if note is None else "image")
-        text = (
-            f"{len(self.classes_)} classes ({', '.join(names)}{more}) from {rows}: "
-            f"{header.head['name']} on {'features' if note is None else plain(note.name)}"
-        )
-        if header.error is None:
-            return text
-        error, lower, upper = map(percent, (header.error.error, header.error.lower,
-                                            header.error.upper))  # fmt: skip
-        return f"{text}; predicted error {error} % ({lower} to {upper} %)"
-
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text = str(super().__repr__(N_CHAR_MAX))
-        return f"{text}\n{self._facts()}" if hasattr(self, "header_") else text
+        return f"{text}\n{in_a_line(self.header_)}" if hasattr(self, "header_") else text
 
     def _repr_html_inner(self) -> str:
         html = str(super()._repr_html_inner())
-        return f"{html}<p>{escape(self._facts())}</p>" if hasattr(self, "header_") else html
+        if hasattr(self, "header_"):
+            html += f"<p>{escape(in_a_line(self.header_))}</p>"
+        return html
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = super()._repr_mimebundle_(**options)
         if "text/html" in bundle:
             bundle["text/html"] = self._repr_html_inner()
         return bundle
-
-
-def chosen_parameters(header: Header) -> dict[str, Any]:
-    """Parameters of an unfitted classifier with the backbone and the head of a model file."""
-    name, note = header.head["name"], header.backbone
-    head: str | Head = name
-    with suppress(FewshotError, TypeError, ValueError):  # of another version
-        if ":" not in name and name in heads:  # no file makes a module be imported
-            head = head_parameter(name, heads.create(name, **header.head["parameters"]))
-    chosen: dict[str, Any] = {"backbone": None if note is None else note.name, "head": head}
-    if header.error is not None:
-        chosen["level"] = header.error.level
-    if note is not None and note.settings.get("size") != _usual_size(note):
-        chosen["size"] = note.settings.get("size")
-    return chosen
-
-
-def _usual_size(note: BackboneNote) -> int | None:
-    """Input in pixels that a backbone has by its name; no module is imported for that."""
-    kind, _, rest = note.name.partition(":")
-    with suppress(FewshotError):  # a name of another version
-        if not rest or kind in kinds:
-            return backbone_settings(note.name).get("size")
-    return None
-
-
-def head_parameter(name: str, head: Head) -> str | Head:
-    """A head as an argument: its name where that gives it, else an unfitted object."""
-    try:
-        same = heads_of_classes_alike(name)[name]
-    except FewshotError:  # of another package, by an object
-        return head.clone()
-    alike = type(same) is type(head) and same.get_params() == head.get_params()
-    return name if alike else head.clone()

@@ -117,7 +117,8 @@ def _classifier(
 ) -> Classifier:
     # Here, as scikit-learn takes a second to import, which models of other tasks do without.
     from fewshot.models.class_labels import labels_of_names
-    from fewshot.models.classifier import Classifier, chosen_parameters
+    from fewshot.models.classifier import Classifier
+    from fewshot.models.parameters import chosen_parameters
 
     header = content.header
     classifier = Classifier(device=device, weights=weights, **chosen_parameters(header))

@@ -18,6 +18,8 @@ from fewshot.models.onnx.packages import PACKAGES
 onnx, *_ = [pytest.importorskip(name) for name in PACKAGES]
 from fewshot.models.onnx import check, export, writing  # noqa: E402  they import onnx
 
+SLOW = pytest.mark.slow  # an export takes a second
+
 
 @pytest.fixture
 def photos(folder):
@@ -50,12 +52,14 @@ def test_pixels(of_images, photos, run, tmp_path):
     assert done.comparison.probabilities < 1e-5
 
 
+@SLOW
 def test_models_of_bfloat16_are_compared_in_float32(of_images, tmp_path):
     low = copy(of_images)
     low.network_ = of_images.network_.at("bfloat16")
     assert low.to_onnx(tmp_path / "x.onnx", input="pixels").comparison.probabilities < 1e-5
 
 
+@SLOW
 def test_features_at_any_length(of_images, photos, run, tmp_path):
     """Unit length is in the graph; so are lengths whose squares float32 cannot hold, and zero."""
     done = of_images.to_onnx(tmp_path / "features.onnx", input="features")
@@ -75,9 +79,6 @@ def test_a_classifier_of_features_is_exported_as_such(fit_head, queries, run, tm
     assert (classifier.classes_[outputs.label] == classifier.predict(queries)).all()
     with pytest.raises(FewshotError, match="fitted on features, got 'image'"):
         classifier.to_onnx(tmp_path / "image.onnx", input="image")
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,7 @@ def test_a_file_says_what_it_is(of_images, of_image):
     onnx.checker.check_model(model, full_check=True)
 
 
+@SLOW
 def test_weights_that_protobuf_cannot_hold_are_beside_the_file(
     fit_head, queries, run, tmp_path, monkeypatch
 ):

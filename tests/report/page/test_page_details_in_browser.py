@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Of the browser the tests of the whole page and of its safety are in the default suite.
+pytestmark = pytest.mark.slow
+
 
 def expected_episode(path, number):
     """Classes and files of an episode of the best cell, read from the page's own data."""

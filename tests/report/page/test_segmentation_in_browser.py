@@ -6,6 +6,9 @@ import pytest
 
 from fewshot.report import render_report
 
+# Of the browser the tests of the whole page and of its safety are in the default suite.
+pytestmark = pytest.mark.slow
+
 HOSTILE = '"><img src=x onerror="window.hacked = 1">'
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# Of the browser the tests of the whole page and of its safety are in the default suite.
+pytestmark = pytest.mark.slow
+
 HOSTILE = '"><img src=x onerror="window.hacked = 1">'
 DRAWN = ("no unlabelled", "5 unlabelled", "15 unlabelled")
 SEEING = ("auto", "loo")
