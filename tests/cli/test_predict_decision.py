@@ -391,6 +391,7 @@ def test_output_that_has_no_room_is_one_line(shots, json_too):
     assert lines == ["fewshot: error: stdout: cannot write to standard output: the disk is full."]
 
 
+@pytest.mark.slow
 def test_output_that_is_closed(shots):
     words = [sys.executable, "-m", "fewshot", "predict", shots, "--head", "ncm"]
     done = subprocess.run(

@@ -20,6 +20,7 @@ from fewshot.heads.base import Support, linear_scores
 D, WAYS, EPISODES, BASE_EPISODES, CLASSES = 24, 4, 150, 250, 60
 CLASSES_OF = {name: estimators[name].load() for name in estimators}
 UNLABELLED = [name for name, kind in CLASSES_OF.items() if kind.unlabelled == "needed"]
+SLOW = pytest.mark.slow  # of eight cases a second each
 NAMES = [
     name for name, kind in CLASSES_OF.items() if not kind.sees_queries and name not in UNLABELLED
 ]
@@ -139,7 +140,10 @@ FIVE_SHOTS = {
 @pytest.mark.parametrize("head", ["ncm", "lda"])
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
 @pytest.mark.parametrize("shots", [5, 15])
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"gaussian"}))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=SLOW) if n == "stack" else n for n in sorted(set(NAMES) - {"gaussian"})],
+)
 def test_bias_and_error(name, shots, kind, head, ours):
     least, most, share = (FIVE_SHOTS if shots == 5 else MANY_SHOTS)[name]
     error, truth, _ = predicted(name, kind, head, shots)

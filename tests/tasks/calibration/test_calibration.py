@@ -132,6 +132,7 @@ def test_save_load_and_use(fitted, tmp_path):
     assert summary["loo"]["mae"] < raw.summary["estimators"]["loo"]["mae"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_calibrator_and_another_seed_another():
     small = replace(PLAN, ways=(2,), shots=(1, 2), heads=("ncm",), episodes=10)
     first, second, other = (
@@ -204,6 +205,7 @@ def test_too_little_is_refused():
         fit_general(groups(), replace(unknown, episodes=2))
 
 
+@pytest.mark.slow
 def test_few_classes_leave_the_regimes_that_need_many_out():
     small = replace(PLAN, ways=(2,), shots=(1, 2), episodes=8)
     fitted = fit_general(groups(NAMES[:3], classes=8), small)

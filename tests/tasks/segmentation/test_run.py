@@ -219,6 +219,7 @@ def test_finished_cells_are_taken_and_others_computed(evaluate, tmp_path):
     assert never.rows("segmentation").equals(first.rows("segmentation"))
 
 
+@pytest.mark.slow
 def test_images_judged_before_a_kill_are_not_judged_again(evaluate, tmp_path, monkeypatch):
     expected = evaluate(shots=1).rows("segmentation")
     monkeypatch.setattr("fewshot.tasks.segmentation.judging.IMAGES_PER_FILE", 3)
@@ -338,6 +339,7 @@ def test_a_run_folder_has_draws_that_can_be_replayed(evaluate, results, tmp_path
     assert summary["data"]["support_part"] == 24
 
 
+@pytest.mark.slow
 def test_keys_change_with_what_rows_depend_on_and_with_nothing_else(evaluate):
     def key(**arguments):
         return evaluate(**({"head": "pixel_lda", "shots": 1} | arguments)).cells[0].summary["key"]
