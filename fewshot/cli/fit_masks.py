@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser, print_json, reworded
+from fewshot.cli.mask_options import SETTING, add_dense_head
 from fewshot.cli.predict_options import file_text
 from fewshot.exceptions import FewshotError
 
@@ -24,7 +24,6 @@ examples:
   fewshot fit my_scenes --task segmentation --output scenes.fewshot --head auto --size short:512
   fewshot segment scenes.fewshot new_images --out masks
 """
-SETTING = re.compile(r"(dataset|backbone|segmentation|paths|head)\.[\w.]+=.*", re.DOTALL)
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {"images": "DIR", "dataset": "DIR", "dataset.root": "DIR", "path": "--output",
              "head": "--head", "backbone": "--backbone", "device": "--device",
@@ -56,21 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--task", help="segmentation")
     add("--output", metavar="MODEL", required=True, help="where the model is written")
     add("--with-weights", action="store_true", help="pack the weights of the network")
-    add("--head", metavar="NAME",
-        help="`fewshot list heads --task segmentation` (default: pixel_lda); auto chooses by "
-        "leaving annotated images out")  # fmt: skip
-    add("-b", "--backbone", metavar="NAME",
-        help="`fewshot list backbones` (default: efficientnet_lite0)")  # fmt: skip
-    add(
-        "--size",
-        metavar="SIZE",
-        help="native, short:N (pixels of the short side), tokens:N, paper (default: short:384)",
-    )
-    add(
-        "--no-prediction",
-        action="store_true",
-        help="leave out the predicted mIoU: the head is fitted once per image for it",
-    )
+    add_dense_head(parser)
     add("--json", action="store_true", help="print JSON instead of words")
     add("--weights", metavar="DIR", help="where weights are looked for first")
     add("--device", default="auto", help="auto, cpu, cuda ... (%(default)s)")

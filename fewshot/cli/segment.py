@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewshot.cli.arguments import Parser, print_json, reworded
+from fewshot.cli.mask_options import SETTING, add_dense_head
 from fewshot.exceptions import FewshotError, expect
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ examples:
   fewshot segment new_images --like annotated --out masks --head auto --overlay
   fewshot segment a.jpg b.jpg --like cells --out masks dataset.binary=true
 """
-SETTING = re.compile(r"(dataset|backbone|segmentation|paths|head)\.[\w.]+=.*", re.DOTALL)
 # Arguments below this command, and those of the command line that stand for them in errors.
 ARGUMENTS = {"images": "IMAGES", "out": "--out", "head": "--head",
              "backbone": "--backbone", "device": "--device",
@@ -99,21 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", metavar="FOLDER", required=True, help="where masks are written")
     add("--overlay", action="store_true",
         help="write the images with their masks over them, too: FOLDER_overlays")  # fmt: skip
-    add("--head", metavar="NAME",
-        help="`fewshot list heads --task segmentation` (default: pixel_lda); auto chooses by "
-        "leaving annotated images out")  # fmt: skip
-    add("-b", "--backbone", metavar="NAME",
-        help="`fewshot list backbones` (default: efficientnet_lite0)")  # fmt: skip
-    add(
-        "--size",
-        metavar="SIZE",
-        help="native, short:N (pixels of the short side), tokens:N, paper (default: short:384)",
-    )
-    add(
-        "--no-prediction",
-        action="store_true",
-        help="leave out the predicted mIoU: the head is fitted once per image for it",
-    )
+    add_dense_head(parser)
     add("--skip-unreadable", action="store_true", help="pass over bad images")
     add("--output", metavar="FILE", help="write the shares of all classes as CSV")
     add("--json", action="store_true", help="print JSON instead of words")

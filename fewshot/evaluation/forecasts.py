@@ -236,7 +236,7 @@ class Forecasts:
             self.skipped.extend(queries.info["skipped"])
         bank, head = self.supports[name], self.sources.heads[self.best.head]
         names = [bank.classnames[c] for c in bank.classes()]
-        fitted = fit_classifier(support_of_bank(bank), head, names, self.best.head, self.best.error)
+        fitted = fit_classifier(support_of_bank(bank), head, names, self.best.error)
         features = queries.take(torch.arange(len(queries))).float()
         rows = labels_of(fitted, features, queries.paths or ())
         return [{column: getattr(row, column) for column in LABEL_COLUMNS} for row in rows]

@@ -43,7 +43,7 @@ def take(forecasts: Forecasts) -> Taken:
     network = sources.networks.get(best.backbone)
     if network is not None:
         network = network.at(bank.info["causes"]["precision"])
-    fitted = fit_classifier(support_of_bank(bank), head, names, best.head, best.error)
+    fitted = fit_classifier(support_of_bank(bank), head, names, best.error)
     header = Header(
         task="classification",
         classes=tuple(names),

@@ -66,7 +66,7 @@ class FittedClassifier:
 
 
 def fit_classifier(
-    support: Support, head: Head, classnames: Sequence[str], name: str, error: float | None = None
+    support: Support, head: Head, classnames: Sequence[str], error: float | None = None
 ) -> FittedClassifier:
     """Fit a head on all labelled images, and what turns its scores into probabilities.
 
@@ -77,8 +77,6 @@ def fit_classifier(
     head : Head
         Unfitted.
     classnames : sequence of N str
-    name : str
-        Of the head.
     error : float in [0, 1], optional
         Predicted share of wrong labels among new images.
     """

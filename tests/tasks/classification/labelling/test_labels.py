@@ -29,7 +29,7 @@ def fitted():
     features = means + 0.8 * torch.randn(4, 5, 12, generator=generator)
     unit = torch.nn.functional.normalize(features, dim=-1)
     support = Support.of(unit[None])
-    return fit_classifier(support, NCM(), NAMES, "ncm", 0.1), unit.flatten(0, 1)
+    return fit_classifier(support, NCM(), NAMES, 0.1), unit.flatten(0, 1)
 
 
 def label(file="a.jpg", probability=0.9, none=False):
