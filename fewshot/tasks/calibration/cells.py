@@ -128,11 +128,28 @@ def calibration_cells(
         Called with a line on each bank before it is evaluated.
     """
     cells: list[Cell] = []
-    pairs = [(group, bank) for group, banks in groups.items() for bank in banks]
-    for group, bank in counted_work(pairs, "calibration", "sets of features"):
-        progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
+    for group, bank in each_bank(groups, "calibration", progress):
         cells += list(_cells(group, halved(bank, plan.seed), plan))
     return cells
+
+
+def each_bank(
+    groups: Mapping[str, Sequence[FeatureBank]], what: str, progress: Callable[[str], object]
+) -> Iterator[tuple[str, FeatureBank]]:
+    """The banks of all groups with their group, each announced by a line.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of FeatureBank
+    what : str
+        What is made of them, for the progress bar.
+    progress : callable
+        Called with a line on each bank before it is evaluated.
+    """
+    pairs = [(group, bank) for group, banks in groups.items() for bank in banks]
+    for group, bank in counted_work(pairs, what, "sets of features"):
+        progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
+        yield group, bank
 
 
 def halved(bank: FeatureBank, seed: int) -> FeatureBank:

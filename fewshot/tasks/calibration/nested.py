@@ -13,8 +13,7 @@ from fewshot.episodes import EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
-from fewshot.progress import counted_work
-from fewshot.tasks.calibration.cells import CalibrationPlan, confusable
+from fewshot.tasks.calibration.cells import CalibrationPlan, confusable, each_bank
 from fewshot.tasks.engine.episodes import actual_errors
 
 DRAWS = 2  # of the images of a task: the error with one draw says how hard it is to the other
@@ -68,10 +67,8 @@ def nested_errors(
     progress : callable, optional
         Called with a line on each bank before it is evaluated.
     """
-    pairs = [(group, bank) for group, banks in groups.items() for bank in banks]
     ladders: list[Ladder] = []
-    for group, bank in counted_work(pairs, "learning curves", "sets of features"):
-        progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
+    for group, bank in each_bank(groups, "learning curves", progress):
         for ways in plan.ways:
             for shots, classes in _classes(bank, ways, plan):
                 for near in (False, True):

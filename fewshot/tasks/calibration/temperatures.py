@@ -26,12 +26,12 @@ from fewshot.estimators.calibration.temperatures import (
     Temperatures,
     score_evidence,
 )
+from fewshot.estimators.probabilities import probabilities
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
-from fewshot.progress import counted_work
 from fewshot.statistics.confidence import expected_calibration_error
-from fewshot.tasks.calibration.cells import confusable
+from fewshot.tasks.calibration.cells import confusable, each_bank
 from fewshot.tasks.engine.batches import load_queries, load_support
 
 # New images per class and in a task: temperatures are learned from many tasks, not many images.
@@ -110,9 +110,7 @@ def score_cells(
         Called with a line on each bank before it is evaluated.
     """
     cells: list[ScoreCell] = []
-    pairs = [(group, bank) for group, banks in groups.items() for bank in banks]
-    for group, bank in counted_work(pairs, "temperatures", "sets of features"):
-        progress(f"{group}: {bank.info.get('dataset')} {bank.info.get('backbone')}")
+    for group, bank in each_bank(groups, "temperatures", progress):
         path = plan.calibrators.get(group)
         auto = Auto("datasets", None if path is None else str(path)).fit(BaseClasses())
         for episodes in _episodes(bank, plan):
@@ -352,7 +350,6 @@ def _figures(fitted: Temperatures, cells: Sequence[ScoreCell]) -> list[dict[str,
 
 def _probabilities(fitted: Temperatures, cell: ScoreCell) -> Tensor:
     """Probabilities (E, R, N) of the new images of a cell."""
-    temperature, shrinkage = (column[:, None, None] for column in fitted.of(cell.evidence))
-    scores = cell.scores.double()
-    p = ((scores - scores.mean(-1, keepdim=True)) / temperature).softmax(-1)
-    return (1 - shrinkage) * p + shrinkage / scores.shape[-1]
+    temperature, shrinkage = fitted.of(cell.evidence)
+    weight = shrinkage[:, None, None]
+    return (1 - weight) * probabilities(cell.scores, temperature) + weight / cell.scores.shape[-1]
