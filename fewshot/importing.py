@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from functools import cache
 from importlib import metadata
@@ -115,6 +116,20 @@ def is_plain(value: object) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_plain(entry) for key, entry in value.items())
     return value is None or type(value) in (bool, int, float, str)
+
+
+def survives_json(value: object) -> bool:
+    """Whether JSON gives a value back as it is: no tuple, NaN or object does."""
+    try:
+        same: bool = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError):
+        return False
+    return same
+
+
+def origin_of(kind: type) -> str:
+    """The ``module:class`` of a class, by which registries and model files name it."""
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def described(value: Any) -> str:

@@ -12,7 +12,7 @@ from fewshot.evaluation.sampling import Sampling
 from fewshot.exceptions import FewshotError, expect
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head
-from fewshot.importing import attribute_at
+from fewshot.importing import attribute_at, origin_of
 from fewshot.registry import Registry
 from fewshot.tasks.base import Task
 
@@ -114,7 +114,7 @@ def named_head(head: Any, registry: Registry = head_registry) -> tuple[str, Any]
 def registered_name(head: object, registry: Registry = head_registry) -> str:
     """Name of the class of a head in the registry; its own in lower case if it has none."""
     own = type(head)
-    origin = f"{own.__module__}:{own.__qualname__}"
+    origin = origin_of(own)
     for name in registry:
         if registry[name].origin == origin:
             return name

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Head, Support
 from fewshot.heads.fitted_linear import FittedLinear
-from fewshot.importing import is_plain
+from fewshot.importing import origin_of, survives_json
 from fewshot.models.header import LINEAR, SUPPORT, Header, HeadNote
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 
@@ -31,9 +30,9 @@ class FittedHead(NamedTuple):
 
 def head_note(name: str, head: Head, fitted: FittedClassifier) -> HeadNote:
     """What a header says of a head."""
-    parameters = {key: value for key, value in head.get_params().items() if _is_json(value)}
+    parameters = {key: value for key, value in head.get_params().items() if survives_json(value)}
     form = LINEAR if isinstance(fitted.head, FittedLinear) else SUPPORT
-    return {"name": name, "parameters": parameters, "form": form, "target": _target(type(head))}
+    return {"name": name, "parameters": parameters, "form": form, "target": origin_of(type(head))}
 
 
 def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
@@ -48,7 +47,7 @@ def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
     if isinstance(head, FittedLinear):
         return {WEIGHTS: head.weights_, BIASES: head.biases_}
     for name, value in head.get_params().items():
-        if not _is_json(value):
+        if not survives_json(value):
             kind = type(head).__name__
             raise FewshotError(
                 "head",
@@ -97,7 +96,7 @@ def _check_named(note: HeadNote, named: str | Head | None) -> None:
     """Raise for another head than that of a model whose weights are all that it needs of it."""
     if named is None or named in (note["name"], note.get("target")):
         return
-    target = _target(type(named_head(named)[1]))
+    target = origin_of(type(named_head(named)[1]))
     if target != note.get("target"):
         raise _other_head(note, target)
 
@@ -140,8 +139,8 @@ def _unfitted(note: HeadNote, named: str | Head | None) -> Head:
         kind = type(heads.create(note["name"]))
     if kind is None:
         raise head_of_others(note["name"], target)
-    if _target(kind) != target:
-        raise _other_head(note, _target(kind))
+    if origin_of(kind) != target:
+        raise _other_head(note, origin_of(kind))
     return kind(**note["parameters"])
 
 
@@ -151,7 +150,7 @@ def _public(target: str) -> type[Head] | None:
     if not module.startswith(f"{public.__name__}.") or name not in public.__all__:
         return None
     kind = getattr(public, name)
-    fine = isinstance(kind, type) and issubclass(kind, Head) and _target(kind) == target
+    fine = isinstance(kind, type) and issubclass(kind, Head) and origin_of(kind) == target
     return kind if fine else None
 
 
@@ -163,14 +162,3 @@ def head_of_others(name: str, target: str) -> FewshotError:
         "not make code run",
         f"Install its package; or, where you trust it, load with head={target!r}.",
     )
-
-
-def _target(kind: type[Head]) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _is_json(value: Any) -> bool:
-    """Whether JSON gives a value back as it is; a tuple would become a list."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return is_plain(value) and not isinstance(value, tuple)

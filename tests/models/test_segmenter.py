@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 import fewshot
 from fewshot.backbones.callable import CallableBackbone
 from fewshot.exceptions import FewshotError
+from fewshot.importing import origin_of
 from fewshot.models.file import CHECKSUM_KEY, checksum
 from fewshot.models.segmentation.note import KEY
 from fewshot.tasks.segmentation.heads.base import DenseHead, DenseSupport, SupportImage
@@ -28,7 +29,6 @@ from fewshot.tasks.segmentation.heads.state import (
     class_of,
     restored,
     state_of,
-    target_of,
 )
 
 SCENES = runpy.run_path(str(Path(__file__).parents[1] / "evaluation" / "conftest.py"))
@@ -307,7 +307,7 @@ def test_states_of_heads():
     assert torch.equal(*(head.scores(torch.eye(3), (1, 3)) for head in (repri, other)))
     again = restored(DenseKNN, knn.get_params(), state, 3, 3)
     assert torch.equal(again.scores(torch.eye(3), (1, 3)), torch.eye(3))
-    assert class_of("dense_knn", target_of(knn)) is DenseKNN
+    assert class_of("dense_knn", origin_of(type(knn))) is DenseKNN
     assert class_of("dense_knn", "os:system") is class_of("os:system", "os:system") is None
     hostile = HeadState("attributes", {"__class__": 1}, state.tensors)
     with pytest.raises(ValueError, match="no head learns '__class__'"):

@@ -12,6 +12,7 @@ from fewshot.evaluation.inputs import BACKBONE
 from fewshot.evaluation.mask_source import ESTIMATOR, HEAD, dense_head, folders_of, mask_source
 from fewshot.evaluation.named import registered_name
 from fewshot.exceptions import FewshotError
+from fewshot.importing import origin_of
 from fewshot.models.header import Header
 from fewshot.models.segmentation.note import DenseNote
 from fewshot.models.segmentation.segmenter import Segmenter
@@ -30,7 +31,6 @@ from fewshot.tasks.segmentation.heads.state import (
     plain_parameters,
     restored,
     state_of,
-    target_of,
 )
 from fewshot.tasks.segmentation.schema import NAME
 from fewshot.tasks.segmentation.settings import SegmentationSettings
@@ -154,7 +154,7 @@ def _header(head: DenseHead, source: MaskSource, support: Annotated, backbone: s
             "name": registered_name(chosen, heads),
             "parameters": plain_parameters(chosen),
             "form": LINEAR if isinstance(chosen, LinearDenseHead) else ATTRIBUTES,
-            "target": target_of(chosen),
+            "target": origin_of(type(chosen)),
         },
         backbone=backbone_note(network, backbone, settings, "float32", support.features.dim),
         normalize="none",

@@ -7,6 +7,7 @@ from pathlib import Path
 from fewshot.evaluation.named import named_head
 from fewshot.exceptions import FewshotError, expect
 from fewshot.hardware import device_named
+from fewshot.importing import origin_of
 from fewshot.models.file import ModelFile, damaged
 from fewshot.models.header import BackboneNote, Header
 from fewshot.models.heads import head_of_others
@@ -24,7 +25,6 @@ from fewshot.tasks.segmentation.heads.state import (
     class_of,
     on_device,
     restored,
-    target_of,
 )
 
 
@@ -95,7 +95,7 @@ def _head(
             "head",
             f"expected {note.requested!r}, which the model has, got {called!r}",
         )
-        kind = type(made) if target_of(made) == target else None
+        kind = type(made) if origin_of(type(made)) == target else None
     if form != LINEAR and kind is None:
         kind = class_of(name, target)
         if kind is None:

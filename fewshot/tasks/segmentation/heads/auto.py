@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect, shown
+from fewshot.importing import origin_of
 from fewshot.tasks.segmentation.heads.base import (
     DenseHead,
     DenseSupport,
@@ -119,7 +120,7 @@ def _head_of(spec: Spec) -> tuple[str, DenseHead]:
     from fewshot.tasks.segmentation.heads import heads
 
     if isinstance(spec, DenseHead):
-        origin = f"{type(spec).__module__}:{type(spec).__qualname__}"
+        origin = origin_of(type(spec))
         names = [name for name in heads.registered() if heads[name].origin == origin]
         return names[0] if names else type(spec).__name__, spec
     entry = {spec: {}} if isinstance(spec, str) else spec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError
+from fewshot.importing import survives_json
 from fewshot.tasks.segmentation.heads import heads
 from fewshot.tasks.segmentation.heads.base import (
     DenseHead,
@@ -83,7 +83,7 @@ def state_of(head: DenseHead) -> HeadState:
     values = {key: value for key, value in learned.items() if isinstance(value, PLAIN)}
     tensors = {key: value for key, value in learned.items() if isinstance(value, Tensor)}
     others = [*(learned.keys() - values.keys() - tensors.keys())]
-    others += [key for key, value in chosen.get_params().items() if not _is_json(value)]
+    others += [key for key, value in chosen.get_params().items() if not survives_json(value)]
     if others:
         raise FewshotError(
             "head",
@@ -161,15 +161,12 @@ def class_of(name: str, target: str) -> type[DenseHead] | None:
     return kind
 
 
-def target_of(head: DenseHead) -> str:
-    """The ``module:class`` of a head."""
-    return f"{type(head).__module__}:{type(head).__qualname__}"
-
-
 def plain_parameters(head: DenseHead) -> dict[str, Any]:
     """Constructor arguments by name, in types of JSON; others as text."""
     parameters = head.get_params()
-    return {key: value if _is_json(value) else repr(value) for key, value in parameters.items()}
+    return {
+        key: value if survives_json(value) else repr(value) for key, value in parameters.items()
+    }
 
 
 def _with_attributes(
@@ -186,11 +183,3 @@ def _with_attributes(
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous, as they are after loading: products of other layouts have other last bits."""
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-
-
-def _is_json(value: object) -> bool:
-    try:
-        same: bool = json.loads(json.dumps(value, allow_nan=False)) == value
-    except (TypeError, ValueError):
-        return False
-    return same
