@@ -119,7 +119,13 @@ def is_plain(value: object) -> bool:
 
 
 def survives_json(value: object) -> bool:
-    """Whether JSON gives a value back as it is: no tuple, NaN or object does."""
+    """Whether JSON gives a value back as it is: no tuple, NaN or object does.
+
+    Examples
+    --------
+    >>> survives_json({"a": [1, None]}), survives_json([(1, 2)]), survives_json(float("nan"))
+    (True, False, False)
+    """
     try:
         same: bool = json.loads(json.dumps(value, allow_nan=False)) == value
     except (TypeError, ValueError):
