@@ -218,19 +218,38 @@ class Query:
         T = N * Q query features of every episode.
     mask : Tensor of shape (E, T), bool
         False in the padding.
+    learn_from : Tensor of shape (E, T), bool, or None
+        Which of them a head with "queries" in its `Head.uses` may learn from: the unlabelled images
+        of a semi-supervised episode, whose queries are then classified each by itself. None: all of
+        them, as in transductive episodes. Other heads have no use for it.
     """
 
     features: Tensor
     mask: Tensor
+    learn_from: Tensor | None = None
+
+    @property
+    def learning_mask(self) -> Tensor:
+        """Rows (E, T), bool, that a head may learn from: no padding, and no query set apart."""
+        return self.mask if self.learn_from is None else self.mask & self.learn_from
 
     @classmethod
-    def of(cls, features: Tensor, mask: Tensor | None = None) -> Query:
+    def of(
+        cls, features: Tensor, mask: Tensor | None = None, learn_from: Tensor | None = None
+    ) -> Query:
         """Check shapes and that numbers can be squared; no mask means no padding."""
         expect(features.ndim == 3, "query", f"expected (E, T, D), got {tuple(features.shape)}")
         if mask is None:
             mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
         check_squares("query", features)
-        return cls(features, mask)
+        if learn_from is not None:
+            expect(
+                learn_from.shape == features.shape[:2] and learn_from.dtype == torch.bool,
+                "query.learn_from",
+                f"expected bool of shape {tuple(features.shape[:2])}, got {learn_from.dtype} of "
+                f"{tuple(learn_from.shape)}",
+            )
+        return cls(features, mask, learn_from)
 
 
 class LinearForm(NamedTuple):

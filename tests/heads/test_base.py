@@ -15,7 +15,7 @@ from fewshot.heads.base import (
 
 
 def test_no_head_can_see_labels():
-    assert {field.name for field in fields(Query)} == {"features", "mask"}
+    assert {field.name for field in fields(Query)} == {"features", "mask", "learn_from"}
     assert {field.name for field in fields(Support)} == {"features", "mask", "context"}
     known = {"text", "logit_scale", "base_mean", "base_covariance", "base_images", "gaussians"}
     assert {field.name for field in fields(Context)} == known
