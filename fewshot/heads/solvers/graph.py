@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fewshot.heads.solvers.products import gram
+
 
 def squared_distances(one: Tensor, other: Tensor) -> Tensor:
     """|x - y|^2 of all pairs: (E, A, B) of (E, A, D) and (E, B, D)."""
@@ -29,9 +31,9 @@ def nearest_neighbours(features: Tensor, mask: Tensor, neighbours: int) -> tuple
     exists : Tensor of shape (E, T, J), bool
         False where there are fewer.
     """
-    gram = features @ features.mT
+    dots = gram(features)
     # |x - y|^2 less the |x|^2 of the row, which orders them alike
-    distances = torch.diagonal(gram, dim1=-2, dim2=-1)[:, None] - 2 * gram
+    distances = torch.diagonal(dots, dim1=-2, dim2=-1)[:, None] - 2 * dots
     torch.diagonal(distances, dim1=-2, dim2=-1).fill_(torch.inf)
     if not bool(mask.all()):
         distances.masked_fill_(~mask[:, None], torch.inf)
