@@ -32,6 +32,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 def _as_arrays(*tensors: Tensor) -> bool:
-    """Whether NumPy knows the dtype, and no gradient is asked for."""
+    """Whether NumPy can take them: no gradients, and not the tensors of a graph being traced."""
     gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return tensors[0].dtype in ARRAYS and not gradient
+    plain = all(type(tensor) is Tensor for tensor in tensors)
+    return plain and tensors[0].dtype in ARRAYS and not gradient

@@ -25,3 +25,14 @@ def test_gradients_and_other_dtypes():
         torch.testing.assert_close(products(one, other), one @ other)
     half = torch.ones(2, 3, 5, dtype=torch.bfloat16)
     assert products(half, half.mT).dtype == gram(half).dtype == torch.bfloat16
+
+
+def test_tensors_of_a_graph_stay_with_torch():
+    """``torch.export`` calls heads on tensors of a class of its own, which NumPy does not know."""
+
+    class Traced(torch.Tensor):
+        pass
+
+    rows = torch.ones(1, 4, 8).as_subclass(Traced)
+    assert type(products(rows, torch.ones(1, 8, 3))) is Traced
+    assert type(gram(rows)) is Traced
