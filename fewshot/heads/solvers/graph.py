@@ -54,8 +54,8 @@ def neighbour_sums(values: Tensor, rows: Tensor, exists: Tensor) -> Tensor:
 
     The product with the matrix of neighbours, of which nearly all entries are zero.
     """
-    total = torch.zeros_like(values)
+    total, complete = torch.zeros_like(values), bool(exists.all())
     for j in range(rows.shape[-1]):
         taken = values.gather(-1, rows[:, None, :, j].expand_as(values))
-        total += taken * exists[:, None, :, j]
+        total += taken if complete else taken * exists[:, None, :, j]
     return total
