@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, torch_threads
 from fewshot.heads.base import Query, Support
 from fewshot.tasks.engine.context import context_of
+from fewshot.tasks.engine.labelled import labelled_episodes
 
 T = TypeVar("T")
 
@@ -55,6 +57,9 @@ def load_support(
     """Support of episodes start..stop, with the context declared in the `uses` of a head."""
     features, mask = gather(bank, episodes.support[start:stop], device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
+    if "base_episodes" in uses:
+        labelled = labelled_episodes(bank, episodes, uses, device)
+        context = replace(context, base_episodes=labelled)
     return Support(features, mask, context)
 
 
