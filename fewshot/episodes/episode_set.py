@@ -173,6 +173,12 @@ class EpisodeSet:
         """The smallest number of support images of a class in any episode."""
         return int((self.support >= 0).sum(-1).min())
 
+    @cached_property
+    def typical_shots(self) -> int:
+        """Harmonic mean of the shots of all classes of all episodes, rounded; 0 without shots."""
+        counts = (self.support >= 0).sum(-1)
+        return round(float(1 / (1 / counts).mean())) if counts.min(initial=1) > 0 else 0
+
     @property
     def queries(self) -> int | str:
         """Q, query images per class, or ``"all"``."""

@@ -348,6 +348,7 @@ USES = {
     "text": "reads the class names",
     "text_gaussians": "knows what texts of base classes say about their images",
     "base": "knows moments of the base classes, where there are any",
+    "base_episodes": "chooses settings on episodes of the base classes, where there are any",
     "queries": "transductive: sees all queries of an episode together, in random order",
     "query_prior": "assumes the same number of queries of every class",
 }

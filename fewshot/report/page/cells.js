@@ -18,6 +18,7 @@ const TAGS = {
   text: ["text", "reads the class names"],
   text_gaussians: ["text Gaussians", "knows what texts of base classes say about their images"],
   base: ["base classes", "knows moments of the base classes, where there are any"],
+  base_episodes: ["base episodes", "chooses settings on episodes of the base classes, where there are any"],
 };
 const POPULATIONS = ["episodes", "images", "classes"];
 // In the words of the task: its episodes may be draws.

@@ -39,13 +39,8 @@ from fewshot.tasks.classification.schema import (
     EstimatorComparison,
     EstimatorSummary,
 )
-from fewshot.tasks.engine.base_classes import (
-    BaseEpisodes,
-    draw_base_episodes,
-    evaluate_base_classes,
-    fit_on_base_classes,
-    unlabelled_like,
-)
+from fewshot.tasks.engine.base_classes import evaluate_base_classes, fit_on_base_classes
+from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, unlabelled_like
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots

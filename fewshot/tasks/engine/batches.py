@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from fewshot.features.bank import FeatureBank
 from fewshot.hardware import available_cores, single_threaded, torch_threads
 from fewshot.heads.base import NOTHING_MORE, Query, Support
 from fewshot.tasks.engine.context import context_of
+from fewshot.tasks.engine.labelled import labelled_episodes
 
 T = TypeVar("T")
 
@@ -59,6 +61,9 @@ def load_support(
         return RowSupport(bank, rows, device)
     features, mask = gather(bank, rows, device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
+    if "base_episodes" in uses:
+        labelled = labelled_episodes(bank, episodes, uses, device)
+        context = replace(context, base_episodes=labelled)
     return Support(features, mask, context)
 
 

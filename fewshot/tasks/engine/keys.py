@@ -22,6 +22,7 @@ from fewshot.files import regular_file
 from fewshot.heads.base import Head
 from fewshot.tasks.base import Task, dataset_label
 from fewshot.tasks.engine.code import code_of
+from fewshot.tasks.engine.labelled import VERSION as LABELLED_VERSION
 from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
@@ -72,6 +73,8 @@ def cell_key(
         "head": component_causes(name, classifier),
         **(further or {}),
     }
+    if "base_episodes" in classifier.uses:
+        causes["base_episodes"] = LABELLED_VERSION
     if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
         causes["many_ways"] = MANY_WAYS_VERSION
     if task.version > 1:
