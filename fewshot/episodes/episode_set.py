@@ -73,11 +73,16 @@ class EpisodeSet:
         pads. Where the queries are unlabelled images, these are further ones.
     unlabelled_sampling : UnlabelledSampling, optional
         How they were drawn, and whether the queries are unlabelled images (``are_queries``).
+    protocol : str
+        A text that identifies how classes, shots and queries were drawn where they are not
+        balanced, as ``imbalanced(alpha=2)``: results of different protocols are never averaged or
+        compared. Empty for balanced episodes.
 
     Raises
     ------
     FewshotError
-        Shapes that do not fit, rows of other classes, an image in two roles.
+        Shapes that do not fit, rows of other classes, an image in two roles, a protocol that is no
+        line of text.
     """
 
     classes: NDArray
@@ -87,9 +92,15 @@ class EpisodeSet:
     seed: int | None = None
     unlabelled: NDArray | None = None
     unlabelled_sampling: UnlabelledSampling | None = None
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         classes, support, query = self.classes, self.support, self.query
+        expect(
+            isinstance(self.protocol, str) and self.protocol.isprintable(),
+            "episodes.protocol",
+            f"expected a line of text, got {self.protocol!r}",
+        )
         expect(
             classes.ndim == 2 and support.ndim == 3 and support.shape[:2] == classes.shape,
             "episodes",
@@ -299,6 +310,8 @@ class EpisodeSet:
         note = {"format": FORMAT, "seed": json.dumps(self.seed), "hash": self.hash()}
         if self.unlabelled_sampling is not None:
             note["unlabelled"] = self.unlabelled_sampling.to_json()
+        if self.protocol:
+            note["protocol"] = self.protocol
         with atomic_path(Path(path)) as partial:
             partial.write_bytes(save(self._arrays(), metadata=note))  # its own OSErrors are none
         return Path(path)
@@ -334,6 +347,7 @@ class EpisodeSet:
             json.loads(note.get("seed", "null")),
             arrays.get("unlabelled"),
             _sampling_of(note.get("unlabelled"), path),
+            note.get("protocol", ""),
         )
         expect(
             episodes.hash() == note.get("hash"),

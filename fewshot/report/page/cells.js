@@ -104,8 +104,9 @@ const place = (cell) =>
 function fullPlace(cell) {
   const feature = several(taskCells(), "feature") && cell.feature ? ` (${cell.feature})` : "";
   const seed = several(taskCells(), "seed") ? `, seed ${cell.seed}` : "";
+  const protocol = several(taskCells(), "protocol") ? ` · ${cell.protocol}` : "";
   const drawn = cell.unlabelled ? ` · ${cell.unlabelled}` : "";
-  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${drawn}`;
+  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${protocol}${drawn}`;
 }
 
 // What a line in a chart over shots stands for.

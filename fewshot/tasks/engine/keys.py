@@ -77,6 +77,8 @@ def cell_key(
         causes["base_episodes"] = LABELLED_VERSION
     if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
         causes["many_ways"] = MANY_WAYS_VERSION
+    if episodes.protocol:  # it stands in every row, and not in the hash of the episodes
+        causes["protocol"] = episodes.protocol
     if task.version > 1:
         causes["task_version"] = task.version
     kind: type = type(task)

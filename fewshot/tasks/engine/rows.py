@@ -31,6 +31,7 @@ class EpisodicColumns(CellColumns):
     """Columns that identify a cell of an episodic task."""
 
     unlabelled_images: str
+    protocol: str
 
 
 def cell_columns(
@@ -47,6 +48,7 @@ def cell_columns(
         "shots": episodes.shots,
         "seed": seed,
         "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
+        "protocol": episodes.protocol,
     }
 
 
