@@ -53,7 +53,7 @@ class AlphaTIM(Head):
         Factor t of the logits; the authors' value.
     """
 
-    tags = HeadTags(tolerance=0.0001)
+    tags = HeadTags(tolerance=0.0001, check_with={"steps": 20})
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class AlphaTIM(Head):
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Logits (E, T, N) of the tuned prototypes."""
         support = self.support_

@@ -61,7 +61,7 @@ class BDCSPN(Head):
         features = padding_zeroed(query)
         lengths = vector_norm(features, dim=-1)
         prototypes = rectified_prototypes(
-            self.support_, features, query.mask, lengths, self.scale, self.shift
+            self.support_, features, query.learning_mask, lengths, self.scale, self.shift
         )
         dots = normalize(prototypes, dim=-1) @ features.mT
         return (dots / lengths.clamp_min(LEAST_LENGTH)[:, None]).mT.contiguous()
@@ -78,6 +78,7 @@ def rectified_prototypes(
     features : Tensor of shape (E, T, D)
         Queries, zero in the padding.
     mask : Tensor of shape (E, T), bool
+        Queries to learn from.
     lengths : Tensor of shape (E, T)
         Lengths of the queries.
     scale : float
@@ -106,10 +107,12 @@ def own_cosines(support: Support, directions: Tensor) -> Tensor:
 
 
 def mean_difference(support: Support, features: Tensor, mask: Tensor) -> Tensor:
-    """Mean of all shots minus mean of all queries: (E, 1, D); zero without queries."""
+    """Mean of all shots minus mean of queries in the mask: (E, 1, D); zero without any."""
     shots = support.features.sum((1, 2)) / support.counts.sum(1, keepdim=True)
-    number = mask.sum(1, keepdim=True).to(features.dtype)
-    difference = shots - features.sum(1) / number.clamp_min(1)
+    weight = mask.to(features.dtype)
+    number = weight.sum(1, keepdim=True)
+    queries = (weight[:, None] @ features)[:, 0]
+    difference = shots - queries / number.clamp_min(1)
     return torch.where(number > 0, difference, 0.0)[:, None]
 
 

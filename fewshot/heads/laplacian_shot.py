@@ -83,18 +83,18 @@ class LaplacianShot(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Logarithms (E, T, N) of the assignments, up to a constant of the query."""
-        features = padding_zeroed(query)
+        features, learning = padding_zeroed(query), query.learning_mask
         prototypes = rectified_prototypes(
             self.support_,
             features,
-            query.mask,
+            learning,
             vector_norm(features, dim=-1),
             self.scale,
             self.shift,
         )
         unary = proximities(features, prototypes)
-        rows, exists = nearest_neighbours(features, query.mask, self.knn - 1)
-        logits = bound_updates(unary, rows, exists, query.mask, self.weight, self.steps)
+        rows, exists = nearest_neighbours(features, learning, self.knn - 1)
+        logits = bound_updates(unary, rows, exists, learning, self.weight, self.steps)
         return logits.mT.contiguous()
 
 
@@ -112,6 +112,7 @@ def bound_updates(
     rows, exists : Tensor of shape (E, T, J)
         The neighbours of every query.
     mask : Tensor of shape (E, T), bool
+        Queries that the bound is summed over: those to learn from.
     weight : float
     steps : int
 

@@ -89,12 +89,13 @@ class PADDLE(Head):
         N, K = shots.shape[1:3]
         one_hot = torch.eye(N, dtype=points.dtype, device=points.device).repeat_interleave(K, 1)
         labels = one_hot * support.mask.flatten(1, 2)[:, None]
-        return cluster(products(points), labels, query.mask[:, None], self.penalty, self.steps).mT
+        learning = query.learning_mask[:, None]
+        return cluster(products(points), labels, learning, self.penalty, self.steps).mT
 
 
 def spread(query: Query) -> Tensor:
-    """Range (E, 1, D) of every feature over the queries; 1 where it does not vary."""
-    absent = ~query.mask[..., None]
+    """Range (E, 1, D) of every feature over queries to learn from; 1 where it does not vary."""
+    absent = ~query.learning_mask[..., None]
     if query.features.shape[1] == 0:
         return query.features.new_ones(len(query.features), 1, query.features.shape[2])
     most = query.features.masked_fill(absent, -torch.inf).amax(1, keepdim=True)
@@ -125,7 +126,7 @@ def cluster(
     labels : Tensor of shape (E, N, S)
         One-hot classes of the S shots; zero in the padding.
     mask : Tensor of shape (E, 1, T), bool
-        Which queries are there.
+        Which queries to learn from.
     penalty, steps : float, int
 
     Returns

@@ -88,18 +88,18 @@ class PTMAP(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Log shares (E, T, N) of the last transport plan."""
-        features = self._transformed(padding_zeroed(query))
-        sizes = self._sizes(query.mask)
+        features, learning = self._transformed(padding_zeroed(query)), query.learning_mask
+        sizes = self._sizes(learning)
         means = self.sums_ / self.counts_[..., None]
         logits = (self.transport * proximities(features, means)).double()
-        potentials = sinkhorn(logits, query.mask, sizes)
+        potentials = sinkhorn(logits, learning, sizes)
         for _ in range(self.steps):
-            plan = transport_plan(logits, potentials, query.mask).to(features.dtype)
+            plan = transport_plan(logits, potentials, learning).to(features.dtype)
             wanted = mixed_means(self.sums_, self.counts_, features, plan)
             means = means + self.rate * (wanted - means)
             logits = (self.transport * proximities(features, means)).double()
             # The potentials of one step are nearly those of the next.
-            potentials = sinkhorn(logits, query.mask, sizes, potentials)
+            potentials = sinkhorn(logits, learning, sizes, potentials)
         return (logits + potentials[..., None]).log_softmax(1).mT.to(features.dtype).contiguous()
 
     def _transformed(self, features: Tensor) -> Tensor:

@@ -64,6 +64,6 @@ class SoftKMeans(Head):
         means = self.sums_ / self.counts_[..., None]
         for _ in range(self.steps):
             shares = (self.scale * proximities(features, means)).softmax(1)
-            shares = shares * query.mask[:, None]
+            shares = shares * query.learning_mask[:, None]
             means = mixed_means(self.sums_, self.counts_, features, shares)
         return (self.scale * proximities(features, means)).mT.contiguous()

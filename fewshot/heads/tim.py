@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_repeats
@@ -17,6 +18,7 @@ from fewshot.heads.solvers.information import (
     maximise_information,
     unit,
 )
+from fewshot.heads.tags import HeadTags
 
 
 class TIM(Head):
@@ -55,6 +57,8 @@ class TIM(Head):
         x|^2 / 2`` with means of unit-length shots. Queries have unit length in both.
     """
 
+    tags = HeadTags(check_with={"steps": 20})
+
     def __init__(
         self,
         steps: int = 50,
@@ -84,6 +88,7 @@ class TIM(Head):
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Logits (E, T, N) of the tuned prototypes."""
         support = self.support_
