@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Self
 
 import torch
@@ -95,13 +94,22 @@ class BPA(Head):
     def scores(self, query: Query) -> Tensor:
         """Scores (E, T, N) of the inner head, fitted on the rows of the shots."""
         support, moved = centred(self.support_, query, self.center, SETTING)
-        E, N, K, _ = support.features.shape
+        _, N, K, _ = support.features.shape
         images = torch.cat([support.features.flatten(1, 2), padding_zeroed(moved)], 1)
         known = torch.cat([support.mask.flatten(1), query.learning_mask], 1)
         rows = balanced_affinities(images, known, self.entropy, self.iterations)
-        rows = rows[..., known.any(0)].to(images.dtype)  # no dimension for what nobody learns from
-        shots = Support.of(rows[:, : N * K].reshape(E, N, K, -1), support.mask)
-        return self._inner().fit(shots).scores(replace(query, features=rows[:, N * K :]))
+        first = known.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)
+        rows = rows.gather(-1, first[:, None].expand_as(rows)).to(images.dtype)
+        scores = images.new_empty(*query.mask.shape, N)
+        dims = known.sum(-1)
+        for dim in dims.unique().tolist():  # heads that estimate covariances know how many
+            chosen = torch.nonzero(dims == dim)[:, 0]
+            made, mask = rows[chosen, :, :dim], support.mask[chosen]
+            shots = Support.of(made[:, : N * K].reshape(-1, N, K, dim), mask)
+            learn_from = None if query.learn_from is None else query.learn_from[chosen]
+            queries = Query(made[:, N * K :], query.mask[chosen], learn_from)
+            scores[chosen] = self._inner().fit(shots).scores(queries)
+        return scores
 
     def _inner(self) -> Head:
         """A new head of its kind.
