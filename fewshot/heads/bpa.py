@@ -119,11 +119,12 @@ class BPA(Head):
         FewshotError
             There is no such head, or it knows more than features.
         """
-        head = self.head
-        if not isinstance(head, Head):
-            from fewshot.heads import heads
+        from fewshot.heads import heads
 
-            head = heads.create(head)
+        try:
+            head = self.head if isinstance(self.head, Head) else heads.create(str(self.head))
+        except FewshotError as error:
+            raise FewshotError(f"{SETTING}.head", error.problem, error.remedy) from None
         beyond = sorted(head.uses - WORDLESS)
         if beyond:
             raise FewshotError(
