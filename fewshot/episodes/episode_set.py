@@ -213,6 +213,11 @@ class EpisodeSet:
         return self.unlabelled is not None or self.queries_unlabelled
 
     @property
+    def learns_apart(self) -> bool:
+        """Whether heads learn from unlabelled images apart from the queries: semi-supervised."""
+        return self.unlabelled is not None and not self.queries_unlabelled
+
+    @property
     def query_counts(self) -> NDArray:
         """Queries of each class: (E, N)."""
         if self.query is not None:

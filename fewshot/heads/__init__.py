@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from fewshot.heads.base import Query as Query
     from fewshot.heads.base import Support as Support
     from fewshot.heads.bd_cspn import BDCSPN as BDCSPN
+    from fewshot.heads.bpa import BPA as BPA
     from fewshot.heads.clip_adapter import CLIPAdapter as CLIPAdapter
     from fewshot.heads.em_dirichlet import EMDirichlet as EMDirichlet
     from fewshot.heads.gda import GDA as GDA
     from fewshot.heads.incremental_lda import IncrementalLDA as IncrementalLDA
     from fewshot.heads.knn import KNN as KNN
+    from fewshot.heads.label_propagation import LabelPropagation as LabelPropagation
     from fewshot.heads.laplacian_shot import LaplacianShot as LaplacianShot
     from fewshot.heads.lda import LDA as LDA
     from fewshot.heads.logistic import LogisticRegression as LogisticRegression
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from fewshot.heads.matching import Matching as Matching
     from fewshot.heads.ncm import NCM as NCM
     from fewshot.heads.paddle import PADDLE as PADDLE
+    from fewshot.heads.proto_lp import ProtoLP as ProtoLP
     from fewshot.heads.pt_map import PTMAP as PTMAP
     from fewshot.heads.qda import QDA as QDA
     from fewshot.heads.ridge import Ridge as Ridge
@@ -88,6 +91,21 @@ heads.add(
     "pt_map",
     "fewshot.heads.pt_map:PTMAP",
     "power transform, optimal transport of queries; transductive, balanced",
+)
+heads.add(
+    "proto_lp",
+    "fewshot.heads.proto_lp:ProtoLP",
+    "protoLP: prototypes refined by label propagation; transductive, balanced",
+)
+heads.add(
+    "label_propagation",
+    "fewshot.heads.label_propagation:LabelPropagation",
+    "labels spread over a graph of shots and queries; transductive",
+)
+heads.add(
+    "bpa",
+    "fewshot.heads.bpa:BPA",
+    "BPA: any head on the balanced affinities of an episode's images; transductive",
 )
 heads.add(
     "lp_plus_plus",
@@ -156,6 +174,7 @@ heads.add(
 _HOMES = {
     "AlphaTIM": "alpha_tim",
     "BDCSPN": "bd_cspn",
+    "BPA": "bpa",
     "CLIPAdapter": "clip_adapter",
     "Context": "base",
     "EMDirichlet": "em_dirichlet",
@@ -165,6 +184,7 @@ _HOMES = {
     "KNN": "knn",
     "LDA": "lda",
     "LPPlusPlus": "lp_plus_plus",
+    "LabelPropagation": "label_propagation",
     "LaplacianShot": "laplacian_shot",
     "LinearHead": "base",
     "LogisticRegression": "logistic",
@@ -172,6 +192,7 @@ _HOMES = {
     "NCM": "ncm",
     "PADDLE": "paddle",
     "PTMAP": "pt_map",
+    "ProtoLP": "proto_lp",
     "QDA": "qda",
     "Query": "base",
     "Ridge": "ridge",

@@ -22,6 +22,7 @@ from fewshot.tasks.engine.batches import (
     load_queries,
     load_support,
     map_chunks,
+    query_images,
 )
 from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
@@ -117,7 +118,7 @@ def _gathered(
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
     by_blocks = head.is_linear and device.type == "cpu"
-    shots, queries = ways * episodes.shots, ways * episodes.largest_query
+    shots, queries = ways * episodes.shots, query_images(episodes, head.uses)
     if by_blocks:  # queries are read a few at a time, their scores are kept
         ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), SUPPORT_BYTES)
     else:
