@@ -21,8 +21,7 @@ PAPER = {"prior": "support", "sharpness": 10.0}
 PRIORS = ("none", "estimated", "support", "uniform")
 STEPS = 1000  # of expectation maximisation, at most
 TOLERANCE = 1e-6  # change of the shares at which it stops, as in the authors' program
-# Queries by which classes may miss their sizes: sharp plans hardly move with the offsets.
-MISSED = 1e-10
+RIDGE = 1e-6  # of offsets, which transport of whole queries leaves undetermined
 
 
 class Otter(Head):
@@ -65,8 +64,7 @@ class Otter(Head):
         log m, plus log N; zero without shots.
     """
 
-    # Offsets of a sharp transport are all but free where it moves whole queries.
-    tags = HeadTags(scale_invariant=True, tolerance=1e-5)
+    tags = HeadTags(scale_invariant=True)
 
     def __init__(
         self,
@@ -116,7 +114,8 @@ class Otter(Head):
             shares = self.counts_ if head.prior == "support" else torch.ones_like(self.counts_)
             sizes = shares / shares.sum(-1, keepdim=True) * known.sum(-1, keepdim=True)
             sharp = head.sharpness * logits.mT
-            offsets = sinkhorn(sharp, known, sizes.to(logits), tolerance=MISSED) / head.sharpness
+            offsets = sinkhorn(sharp, known, sizes.to(logits), tolerance=1e-9, ridge=RIDGE)
+            offsets = offsets / head.sharpness
         return (logits + offsets[:, None]).to(query.features.dtype)
 
     def _resolved(self) -> Otter:
