@@ -7,6 +7,7 @@ from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.heads.alpha_tim import AlphaTIM as AlphaTIM
+    from fewshot.heads.ape import APE as APE
     from fewshot.heads.base import Context as Context
     from fewshot.heads.base import Head as Head
     from fewshot.heads.base import LinearHead as LinearHead
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fewshot.heads.lp_plus_plus import LPPlusPlus as LPPlusPlus
     from fewshot.heads.matching import Matching as Matching
     from fewshot.heads.ncm import NCM as NCM
+    from fewshot.heads.otter import Otter as Otter
     from fewshot.heads.paddle import PADDLE as PADDLE
     from fewshot.heads.proto_lp import ProtoLP as ProtoLP
     from fewshot.heads.pt_map import PTMAP as PTMAP
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from fewshot.heads.taskres import TaskRes as TaskRes
     from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
     from fewshot.heads.tim import TIM as TIM
+    from fewshot.heads.timo import TIMO as TIMO
     from fewshot.heads.tip_adapter import TipAdapter as TipAdapter
     from fewshot.heads.tip_adapter_f import TipAdapterF as TipAdapterF
     from fewshot.heads.transformed_ncm import TransformedNCM as TransformedNCM
@@ -130,6 +133,11 @@ heads.add(
 heads.add("svm", "fewshot.heads.svm:SVM", "linear support vector machine, one against the rest")
 heads.add("zero_shot", "fewshot.heads.zero_shot:ZeroShot", "class names alone; text")
 heads.add(
+    "otter",
+    "fewshot.heads.otter:Otter",
+    "zero-shot with class shares put right, by the shots or by optimal transport (OTTER); text",
+)
+heads.add(
     "text_gaussian",
     "fewshot.heads.text_gaussian:TextGaussian",
     "Gaussians predicted from class names and mixed with the shots; text and base classes",
@@ -140,9 +148,19 @@ heads.add(
     "Gaussian discriminant analysis, added to zero-shot logits; text",
 )
 heads.add(
+    "timo",
+    "fewshot.heads.timo:TIMO",
+    "TIMO: discriminant analysis of shots and class texts, added to zero-shot logits; text",
+)
+heads.add(
     "tip_adapter",
     "fewshot.heads.tip_adapter:TipAdapter",
     "Tip-Adapter: zero-shot logits plus a cache of the shots; text",
+)
+heads.add(
+    "ape",
+    "fewshot.heads.ape:APE",
+    "APE: a cache of the shots on the channels that tell classes apart; text",
 )
 heads.add(
     "tip_adapter_f",
@@ -172,6 +190,7 @@ heads.add(
 
 # Classes by the module that has them.
 _HOMES = {
+    "APE": "ape",
     "AlphaTIM": "alpha_tim",
     "BDCSPN": "bd_cspn",
     "BPA": "bpa",
@@ -190,6 +209,7 @@ _HOMES = {
     "LogisticRegression": "logistic",
     "Matching": "matching",
     "NCM": "ncm",
+    "Otter": "otter",
     "PADDLE": "paddle",
     "PTMAP": "pt_map",
     "ProtoLP": "proto_lp",
@@ -201,6 +221,7 @@ _HOMES = {
     "SoftKMeans": "soft_kmeans",
     "Support": "base",
     "TIM": "tim",
+    "TIMO": "timo",
     "TaskRes": "taskres",
     "TextGaussian": "text_gaussian",
     "TipAdapter": "tip_adapter",
