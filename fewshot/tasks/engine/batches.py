@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.draws import uniform
+from fewshot.episodes.draws import uniform_of
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
@@ -74,7 +74,7 @@ def load_queries(
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
     if "queries" not in uses:
         return Query(*gather(bank, rows, device)), lambda values: values
-    order = random_order(rows.shape, episodes.seed or 0, start)
+    order = random_order(rows.shape, episodes.seed or 0, episodes.numbers_of(start, stop))
     place = torch.from_numpy(order).to(device)
 
     def by_class(values: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ def _within_memory(work: Callable[[int, int], T], start: int, stop: int) -> Iter
     yield from _within_memory(work, middle, stop)
 
 
-def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
+def random_order(shape: tuple[int, int], seed: int, start: int | NDArray) -> NDArray:
     """A permutation of T queries for each of E episodes: (E, T).
 
     Queries are grouped by class in an episode, which a method could exploit unintentionally. The
@@ -152,8 +152,11 @@ def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
     Parameters
     ----------
     shape : (E, T)
-    seed, start : int
-        Seed of the episodes, and number of the first one.
+    seed : int
+        Of the episodes.
+    start : int, or ndarray of shape (E,)
+        Number of the first episode, which the others follow; or the numbers of all.
     """
     episodes, queries = shape
-    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)
+    numbers = np.arange(start, start + episodes) if isinstance(start, int) else start
+    return np.argsort(uniform_of(seed, (ORDER,), numbers, queries), axis=1)
