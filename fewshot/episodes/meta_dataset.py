@@ -190,13 +190,22 @@ def sample_meta_dataset(
     widths = np.array([composition.widths for composition in drawn]).max(0)
     ways, shots, queries = (int(width) for width in widths)
     check_memory(episodes, ways, shots + queries)
-    arrays = [np.full((episodes, ways), PADDING)]
-    arrays += [np.full((episodes, ways, width), PADDING) for width in (shots, queries)]
+    classes_of = np.full((episodes, ways), PADDING)
+    support = np.full((episodes, ways, shots), PADDING)
+    query = np.full((episodes, ways, queries), PADDING)
     for e, composition in enumerate(drawn):
         generator = episode_generator(seed, (STREAM, IMAGES), e)
-        _fill([array[e] for array in arrays], composition, index, generator)
+        _fill((classes_of[e], support[e], query[e]), composition, index, generator)
     typical = pools.typical(index.size[pool], rules)
-    return EpisodeSet(*arrays, labels, seed, unlabelled_sampling=unlabelled, typical=typical)
+    return EpisodeSet(
+        classes_of,
+        support,
+        query,
+        labels,
+        seed,
+        unlabelled_sampling=unlabelled,
+        typical=typical,
+    )
 
 
 @dataclass(frozen=True)
@@ -329,7 +338,7 @@ def shots_per_class(images: NDArray, queries: int, total: int, weights: NDArray)
 
 
 def _fill(
-    arrays: list[NDArray],
+    arrays: tuple[NDArray, NDArray, NDArray],
     composition: _Composition,
     index: ClassIndex,
     generator: np.random.Generator,
