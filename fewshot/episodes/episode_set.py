@@ -169,7 +169,7 @@ class EpisodeSet:
         )
         check_range(name, rows, self.labels)
         real = rows >= 0
-        padding = self.classes < 0
+        padding: NDArray = self.classes < 0
         expect(
             not real[padding].any(), f"episodes.{name}", "an image stands in the padding of classes"
         )
@@ -254,6 +254,11 @@ class EpisodeSet:
     def has_unlabelled(self) -> bool:
         """Whether the episodes have unlabelled images."""
         return self.unlabelled is not None or self.queries_unlabelled
+
+    @property
+    def learns_apart(self) -> bool:
+        """Whether heads learn from unlabelled images apart from the queries: semi-supervised."""
+        return self.unlabelled is not None and not self.queries_unlabelled
 
     @property
     def query_counts(self) -> NDArray:

@@ -182,7 +182,7 @@ class Taxonomy:
         FewshotError
             A name without a group.
         """
-        edges = []
+        edges: list[Edge] = []
         for name in classnames:
             levels = name.replace("\\", "/").strip("/").split("/")
             expect(

@@ -353,11 +353,31 @@ USES = {
 }
 
 
+SEEN_STRANGERS = "transductive: sees all queries of an episode and the strangers together"
+
+
+def learning_text(cell: Cell) -> str:
+    """What a head learns from beside the shots: queries, or unlabelled images apart from them."""
+    source = cell.get("learns_from")  # absent from cells of earlier versions, all transductive
+    if source == "unlabelled":
+        images = unlabelled_short(cell).removeprefix("with ")
+        return f"semi-supervised: learns from {images}, and classifies every query by itself"
+    return SEEN_STRANGERS if source == "queries and strangers" else USES["queries"]
+
+
+def use_text(use: str, cell: Cell) -> str:
+    """What a head uses beyond the shots, in words."""
+    if use == "query_prior" and cell.get("learns_from") == "unlabelled":
+        return "assumes the same number of unlabelled images of every class"
+    return learning_text(cell) if use == "queries" else USES[use]
+
+
 def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
     """Heads by a description of the information they use beyond the shots, if any."""
     notes: dict[str, list[str]] = {}
     for cell in cells:
-        words = "; ".join(text for use, text in USES.items() if use in cell.get("head_uses", ()))
+        uses = [use for use in USES if use in cell.get("head_uses", ())]
+        words = "; ".join(use_text(use, cell) for use in uses)
         if words and head_label(cell) not in notes.setdefault(words, []):
             notes[words].append(head_label(cell))
     return notes

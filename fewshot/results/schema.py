@@ -59,6 +59,8 @@ class UnlabelledFacts(TypedDict, total=False):
 class CellSummary(CellColumns, UnlabelledFacts):
     """Summary of a cell: what identifies it, and facts of all tasks.
 
+    ``learns_from`` says which images without labels the head learned from: "queries", "unlabelled",
+    "queries and strangers"; None of heads without "queries" among their ``head_uses``.
     Measures, comparisons and whatever else a task adds are in types of its own, as
     `fewshot.tasks.classification.schema.ClassificationSummary`.
     """
@@ -68,6 +70,7 @@ class CellSummary(CellColumns, UnlabelledFacts):
     normalize: NotRequired[str | None]
     head_parameters: NotRequired[dict[str, Any]]
     head_uses: NotRequired[list[str]]
+    learns_from: NotRequired[str | None]
     hashes: NotRequired[dict[str, str]]
     base: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]

@@ -38,7 +38,7 @@ def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> 
         for backbone in (True, False)
     ]
     rivalry = "; ".join(text for text in texts if text)
-    name = best.name + (" (transductive)" if best.transductive else "")
+    name = best.name + (f" ({best.kind})" if best.kind else "")
     return f"{where}: {name} is right in {best.text()}" + (f"; {rivalry}." if rivalry else ".")
 
 

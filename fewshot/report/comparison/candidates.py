@@ -72,9 +72,12 @@ class Candidate:
         return f"{self.backbone} with {self.head}"
 
     @property
-    def transductive(self) -> bool:
-        """Whether the head uses all queries of an episode together."""
-        return "queries" in (self.judged[0][0].get("head_uses") or ())
+    def kind(self) -> str:
+        """``transductive``, ``semi-supervised``; empty for heads that look at the shots alone."""
+        cell = self.judged[0][0]
+        if "queries" not in (cell.get("head_uses") or ()):
+            return ""
+        return "semi-supervised" if cell.get("learns_from") == "unlabelled" else "transductive"
 
     def text(self) -> str:
         """``63.1 % (± 0.8 over episodes, ± 4.5 for other classes)``."""

@@ -14,6 +14,10 @@ const NAMES = {
 };
 const TAGS = {
   queries: ["transductive", "sees all queries of an episode together, in random order"],
+  unlabelled: [
+    "semi-supervised",
+    "learns from the unlabelled images of an episode, and classifies every query by itself",
+  ],
   query_prior: ["query prior", "assumes the same number of queries of every class"],
   text: ["text", "reads the class names"],
   text_gaussians: ["text Gaussians", "knows what texts of base classes say about their images"],

@@ -75,7 +75,7 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
         "head": head_label(cell),
         **{name: cell.get(name) for name in NAMES},
         "unlabelled": unlabelled_about([cell]) or None,
-        "uses": list(cell.get("head_uses") or ()),
+        "uses": _uses(cell),
         "measures": report.measures(cell),
         **report.predictions(cell, rows),
         "comparisons": report.comparisons(cell),
@@ -90,6 +90,13 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
         "points": None,
         "details": None,
     }
+
+
+def _uses(cell: Cell) -> list[str]:
+    """What the head uses beyond the shots; "unlabelled" in place of the queries if it learns so."""
+    uses = list(cell.get("head_uses") or ())
+    apart = cell.get("learns_from") == "unlabelled"
+    return ["unlabelled" if apart and use == "queries" else use for use in uses]
 
 
 def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:

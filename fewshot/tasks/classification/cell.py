@@ -49,7 +49,7 @@ from fewshot.tasks.engine.base_classes import (
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns, unlabelled_facts
+from fewshot.tasks.engine.rows import cell_columns, learns_from, unlabelled_facts
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.engine.unlabelled import sees_unlabelled
 
@@ -119,6 +119,7 @@ def evaluate_cell(
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
+        "learns_from": learns_from(episodes, classifier.uses),
         "accuracy": _mean(rows["accuracy"]),
         "accuracy_intervals": _intervals(by_class, episodes),
         "actual_error": _mean(rows["actual_error"]),

@@ -68,20 +68,42 @@ def load_queries(
 ) -> tuple[Query, Callable[[Tensor], Tensor]]:
     """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
 
-    A head that sees all queries together gets them in a random order, as they are grouped by class.
-    The function maps what such a head says of them, (E, T, ...), back to that grouping.
+    A head that looks at other rows than the query ("queries" in its `uses`) gets the queries and
+    the unlabelled images beside them together, in a random order, as queries are grouped by class.
+    Of unlabelled images apart from the queries it learns, and from them alone
+    (`Query.learn_from`); where the queries are unlabelled images themselves, or there are no
+    others, from all. The function maps what such a head says of the rows, (E, T + U, ...), to the
+    queries in their grouping, (E, T, ...).
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
     if "queries" not in uses:
         return Query(*gather(bank, rows, device)), lambda values: values
-    order = random_order(rows.shape, episodes.seed or 0, episodes.numbers_of(start, stop))
-    place = torch.from_numpy(order).to(device)
+    queries = rows.shape[1]
+    if episodes.unlabelled is not None:
+        rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
+    numbers = episodes.numbers_of(start, stop)
+    order = random_order((stop - start, rows.shape[1]), episodes.seed or 0, numbers)
+    learn_from = None
+    if episodes.learns_apart:
+        learn_from = torch.from_numpy(order >= queries).to(device)
+    place = torch.from_numpy(np.argsort(order, axis=1)[:, :queries].copy()).to(device)
 
     def by_class(values: Tensor) -> Tensor:
-        index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
-        return torch.empty_like(values).scatter_(1, index, values)
+        index = place.view(*place.shape, *[1] * (values.ndim - 2))
+        return values.gather(1, index.expand(*place.shape, *values.shape[2:]))
 
-    return Query(*gather(bank, np.take_along_axis(rows, order, 1), device)), by_class
+    features, mask = gather(bank, np.take_along_axis(rows, order, 1), device)
+    return Query(features, mask, learn_from), by_class
+
+
+def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
+    """Largest number of rows of an episode that a head gets as its queries.
+
+    All queries, and for heads with "queries" in their `uses` the unlabelled images beside them.
+    """
+    queries = episodes.ways * episodes.largest_query
+    apart = "queries" in uses and episodes.unlabelled is not None
+    return queries + (episodes.unlabelled.shape[1] if apart else 0)  # type: ignore[union-attr]
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from fewshot.tasks.engine.batches import (
     load_queries,
     load_support,
     map_chunks,
+    query_images,
 )
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
@@ -111,7 +112,7 @@ def _gathered(
 
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
-    images = ways * (episodes.shots + episodes.largest_query)
+    images = ways * episodes.shots + query_images(episodes, head.uses)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     wrong, count = [], []

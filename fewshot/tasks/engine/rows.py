@@ -9,12 +9,15 @@ import pandas as pd
 
 from fewshot.datasets.part_names import NOVEL
 from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.episodes.unlabelled_sampling import EQUAL
+from fewshot.episodes.unlabelled_sampling import EQUAL, QUERIES
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result, check_rows
 from fewshot.results.schema import BankColumns, CellColumns, CellSummary, UnlabelledFacts
 from fewshot.tasks.base import Task
+
+UNLABELLED = "unlabelled"
+QUERIES_AND_STRANGERS = "queries and strangers"
 
 
 def bank_columns(bank: FeatureBank) -> BankColumns:
@@ -68,6 +71,22 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
 
 
+def learns_from(episodes: EpisodeSet, uses: frozenset[str]) -> str | None:
+    """Which images without labels a head that uses `uses` learns from.
+
+    Returns
+    -------
+    str or None
+        "queries" (transductive), "queries and strangers", "unlabelled" (semi-supervised: images
+        apart from the queries); None of a head that looks at no image beside the shots.
+    """
+    if "queries" not in uses:
+        return None
+    if episodes.learns_apart:
+        return UNLABELLED
+    return QUERIES if episodes.unlabelled is None else QUERIES_AND_STRANGERS
+
+
 def unlabelled_text(facts: UnlabelledFacts) -> str:
     """A text that tells ways of drawing unlabelled images apart; empty without any.
 
@@ -110,6 +129,7 @@ def completed(
         "normalize": bank.normalize,
         "head_parameters": head[1].get_params(),
         "head_uses": sorted(head[1].uses),
+        "learns_from": learns_from(episodes, head[1].uses),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
     }
     identity = {name: value for name, value in columns.items() if name in task.identity}
