@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.draws import uniform
+from fewshot.episodes.draws import uniform_of
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
@@ -122,7 +122,8 @@ def load_queries(
     queries = rows.shape[1]
     if episodes.unlabelled is not None:
         rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
-    order = random_order((stop - start, rows.shape[1]), episodes.seed or 0, start)
+    numbers = episodes.numbers_of(start, stop)
+    order = random_order((stop - start, rows.shape[1]), episodes.seed or 0, numbers)
     learn_from = None
     if episodes.learns_apart:
         learn_from = torch.from_numpy(order >= queries).to(device)
@@ -205,7 +206,7 @@ def _within_memory(work: Callable[[int, int], T], start: int, stop: int) -> Iter
     yield from _within_memory(work, middle, stop)
 
 
-def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
+def random_order(shape: tuple[int, int], seed: int, start: int | NDArray) -> NDArray:
     """A permutation of T queries for each of E episodes: (E, T).
 
     Queries are grouped by class in an episode, which a method could exploit unintentionally. The
@@ -214,8 +215,11 @@ def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
     Parameters
     ----------
     shape : (E, T)
-    seed, start : int
-        Seed of the episodes, and number of the first one.
+    seed : int
+        Of the episodes.
+    start : int, or ndarray of shape (E,)
+        Number of the first episode, which the others follow; or the numbers of all.
     """
     episodes, queries = shape
-    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)
+    numbers = np.arange(start, start + episodes) if isinstance(start, int) else start
+    return np.argsort(uniform_of(seed, (ORDER,), numbers, queries), axis=1)
