@@ -244,7 +244,7 @@ class EpisodeSet:
         return int(self.shot_counts[self.classes >= 0].min())
 
     @cached_property
-    def typical_shots(self) -> int:
+    def harmonic_shots(self) -> int:
         """Harmonic mean of the shots of all classes of all episodes, rounded; 0 without shots."""
         counts = self.shot_counts[self.classes >= 0]
         return round(float(1 / (1 / counts).mean())) if counts.min(initial=1) > 0 else 0

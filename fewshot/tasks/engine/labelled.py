@@ -76,7 +76,7 @@ def labelled_episodes(
         return _labelled_episodes(
             bank,
             judged.ways,
-            judged.typical_shots,
+            judged.harmonic_shots,
             judged.seed or 0,
             uses - {"base_episodes"},
             device,
