@@ -18,6 +18,7 @@ from fewshot.datasets.naming import DATA, unnamed
 from fewshot.datasets.parts import PARTS
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import images_needed
+from fewshot.episodes.meta_dataset import LEAST_IMAGES
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import PACKAGE
 from fewshot.results.images import write_images
@@ -108,9 +109,12 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
     size = np.bincount(bank.labels, minlength=len(bank.classnames))
     dropped = {}
     for episodes in drawn:
-        small = pool[size[pool] < images_needed(episodes.shots, episodes.mean_queries)]
+        needed = images_needed(episodes.shots, episodes.mean_queries)
+        if not episodes.equal_ways:  # shots and queries follow the sizes of the classes
+            needed = LEAST_IMAGES
+        small = pool[size[pool] < needed]
         if len(small):
-            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+            dropped[str(episodes.typical_shots)] = [bank.classnames[c] for c in small]
     return dropped
 
 

@@ -46,8 +46,8 @@ def cell_columns(
         **bank_columns(bank),
         "head": name,
         "variant": classifier.variant(),
-        "ways": episodes.ways,
-        "shots": episodes.shots,
+        "ways": episodes.typical_ways,
+        "shots": episodes.typical_shots,
         "seed": seed,
         "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
     }
@@ -67,7 +67,7 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
         }
     number = None
     if episodes.has_unlabelled:
-        number = round(float(episodes.unlabelled_counts.mean()) / episodes.ways)
+        number = round(float(episodes.unlabelled_counts.mean() / episodes.way_counts.mean()))
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
 
 
