@@ -114,7 +114,7 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
             needed = LEAST_IMAGES
         small = pool[size[pool] < needed]
         if len(small):
-            dropped[str(episodes.typical_shots)] = [bank.classnames[c] for c in small]
+            dropped[str(episodes.nominal_shots)] = [bank.classnames[c] for c in small]
     return dropped
 
 

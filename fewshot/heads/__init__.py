@@ -7,24 +7,29 @@ from fewshot.registry import Registry
 
 if TYPE_CHECKING:
     from fewshot.heads.alpha_tim import AlphaTIM as AlphaTIM
+    from fewshot.heads.ape import APE as APE
     from fewshot.heads.base import Context as Context
     from fewshot.heads.base import Head as Head
     from fewshot.heads.base import LinearHead as LinearHead
     from fewshot.heads.base import Query as Query
     from fewshot.heads.base import Support as Support
     from fewshot.heads.bd_cspn import BDCSPN as BDCSPN
+    from fewshot.heads.bpa import BPA as BPA
     from fewshot.heads.clip_adapter import CLIPAdapter as CLIPAdapter
     from fewshot.heads.em_dirichlet import EMDirichlet as EMDirichlet
     from fewshot.heads.gda import GDA as GDA
     from fewshot.heads.incremental_lda import IncrementalLDA as IncrementalLDA
     from fewshot.heads.knn import KNN as KNN
+    from fewshot.heads.label_propagation import LabelPropagation as LabelPropagation
     from fewshot.heads.laplacian_shot import LaplacianShot as LaplacianShot
     from fewshot.heads.lda import LDA as LDA
     from fewshot.heads.logistic import LogisticRegression as LogisticRegression
     from fewshot.heads.lp_plus_plus import LPPlusPlus as LPPlusPlus
     from fewshot.heads.matching import Matching as Matching
     from fewshot.heads.ncm import NCM as NCM
+    from fewshot.heads.otter import Otter as Otter
     from fewshot.heads.paddle import PADDLE as PADDLE
+    from fewshot.heads.proto_lp import ProtoLP as ProtoLP
     from fewshot.heads.pt_map import PTMAP as PTMAP
     from fewshot.heads.qda import QDA as QDA
     from fewshot.heads.ridge import Ridge as Ridge
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from fewshot.heads.taskres import TaskRes as TaskRes
     from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
     from fewshot.heads.tim import TIM as TIM
+    from fewshot.heads.timo import TIMO as TIMO
     from fewshot.heads.tip_adapter import TipAdapter as TipAdapter
     from fewshot.heads.tip_adapter_f import TipAdapterF as TipAdapterF
     from fewshot.heads.transformed_ncm import TransformedNCM as TransformedNCM
@@ -90,6 +96,21 @@ heads.add(
     "power transform, optimal transport of queries; transductive, balanced",
 )
 heads.add(
+    "proto_lp",
+    "fewshot.heads.proto_lp:ProtoLP",
+    "protoLP: prototypes refined by label propagation; transductive, balanced",
+)
+heads.add(
+    "label_propagation",
+    "fewshot.heads.label_propagation:LabelPropagation",
+    "labels spread over a graph of shots and queries; transductive",
+)
+heads.add(
+    "bpa",
+    "fewshot.heads.bpa:BPA",
+    "BPA: any head on the balanced affinities of an episode's images; transductive",
+)
+heads.add(
     "lp_plus_plus",
     "fewshot.heads.lp_plus_plus:LPPlusPlus",
     "LP++: linear probe plus learned multiples of text vectors; text",
@@ -112,6 +133,11 @@ heads.add(
 heads.add("svm", "fewshot.heads.svm:SVM", "linear support vector machine, one against the rest")
 heads.add("zero_shot", "fewshot.heads.zero_shot:ZeroShot", "class names alone; text")
 heads.add(
+    "otter",
+    "fewshot.heads.otter:Otter",
+    "zero-shot with class shares put right, by the shots or by optimal transport (OTTER); text",
+)
+heads.add(
     "text_gaussian",
     "fewshot.heads.text_gaussian:TextGaussian",
     "Gaussians predicted from class names and mixed with the shots; text and base classes",
@@ -122,9 +148,19 @@ heads.add(
     "Gaussian discriminant analysis, added to zero-shot logits; text",
 )
 heads.add(
+    "timo",
+    "fewshot.heads.timo:TIMO",
+    "TIMO: discriminant analysis of shots and class texts, added to zero-shot logits; text",
+)
+heads.add(
     "tip_adapter",
     "fewshot.heads.tip_adapter:TipAdapter",
     "Tip-Adapter: zero-shot logits plus a cache of the shots; text",
+)
+heads.add(
+    "ape",
+    "fewshot.heads.ape:APE",
+    "APE: a cache of the shots on the channels that tell classes apart; text",
 )
 heads.add(
     "tip_adapter_f",
@@ -154,8 +190,10 @@ heads.add(
 
 # Classes by the module that has them.
 _HOMES = {
+    "APE": "ape",
     "AlphaTIM": "alpha_tim",
     "BDCSPN": "bd_cspn",
+    "BPA": "bpa",
     "CLIPAdapter": "clip_adapter",
     "Context": "base",
     "EMDirichlet": "em_dirichlet",
@@ -165,13 +203,16 @@ _HOMES = {
     "KNN": "knn",
     "LDA": "lda",
     "LPPlusPlus": "lp_plus_plus",
+    "LabelPropagation": "label_propagation",
     "LaplacianShot": "laplacian_shot",
     "LinearHead": "base",
     "LogisticRegression": "logistic",
     "Matching": "matching",
     "NCM": "ncm",
+    "Otter": "otter",
     "PADDLE": "paddle",
     "PTMAP": "pt_map",
+    "ProtoLP": "proto_lp",
     "QDA": "qda",
     "Query": "base",
     "Ridge": "ridge",
@@ -180,6 +221,7 @@ _HOMES = {
     "SoftKMeans": "soft_kmeans",
     "Support": "base",
     "TIM": "tim",
+    "TIMO": "timo",
     "TaskRes": "taskres",
     "TextGaussian": "text_gaussian",
     "TipAdapter": "tip_adapter",

@@ -9,7 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # typing's has no types to check before Python 3.12
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Interval(TypedDict, total=False):
@@ -65,6 +65,7 @@ class CellSummary(CellColumns, UnlabelledFacts):
     `fewshot.tasks.classification.schema.ClassificationSummary`.
     """
 
+    protocol: NotRequired[str]
     episodes: NotRequired[int]
     queries: NotRequired[Any]
     normalize: NotRequired[str | None]

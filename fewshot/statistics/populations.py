@@ -171,8 +171,8 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
 def _class_variance_of_varying_ways(values: NDArray, classes: NDArray) -> float | None:
     """`class_variance` where episode e has N_e of the C classes.
 
-    Leaving class c out moves the mean of episodes with N classes by N (mean_c - mean) / (C - N), and
-    that of all by the mean over the episodes of c of g_e = mean(N) (v_e - m(N_e)) / (C - N_e), where
+    Leaving class c out moves the mean of episodes with N classes by N (mean_c - mean) / (C - N),
+    and that of all by the mean over the episodes of c of g_e = mean(N) (v_e - m(N_e)) / (C - N_e).
     m(N) is the value expected with N classes, here linear in N.
     """
     real = classes >= 0

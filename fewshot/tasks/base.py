@@ -37,8 +37,10 @@ CELL_COLUMNS = {
     "shots": "int64",
     "seed": "int64",
 }
-# What identifies a cell on episodes beside these: how their unlabelled images were drawn.
-EPISODIC_KEYS = {"unlabelled_images": "str"}
+# What identifies a cell on episodes beside these: how their unlabelled images were drawn, and how
+# classes, shots and queries (`EpisodeSet.protocol`). Empty texts say the following.
+EPISODIC_KEYS = {"unlabelled_images": "str", "protocol": "str"}
+WHERE_EMPTY = {"unlabelled_images": "none", "protocol": "balanced"}
 EPISODE = "episode"
 KINDS = ("str", "int64", "float64", "bool", "list<str>", "list<int64>")  # of columns
 

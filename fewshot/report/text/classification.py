@@ -34,7 +34,9 @@ from fewshot.report.wording import (
     oracle_names,
     percent_interval,
     plain,
+    protocol_name,
     protocol_text,
+    protocols_of,
     unlabelled_names,
 )
 from fewshot.tasks.base import head_label
@@ -178,7 +180,18 @@ def _left_header(cells: Sequence[ClassificationSummary]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
     classes = [OTHER_CLASSES] if _has_classes(cells) else []
     unlabelled = [UNLABELLED] if differently_drawn(cells) else []
-    return ["head", "ways", "shots", *unlabelled, *seed, "accuracy %", *classes, "error %"]
+    protocol = ["protocol"] if len(protocols_of(cells)) > 1 else []
+    return [
+        "head",
+        "ways",
+        "shots",
+        *protocol,
+        *unlabelled,
+        *seed,
+        "accuracy %",
+        *classes,
+        "error %",
+    ]
 
 
 def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
@@ -188,6 +201,8 @@ def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
 
 def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
     numbers: list[object] = [cell["ways"], cell["shots"]]
+    if "protocol" in _left_header(cells):
+        numbers.append(protocol_name(cell.get("protocol")))
     if differently_drawn(cells):
         numbers.append(drawn_text(cell, cells))
     if "seed" in _left_header(cells):

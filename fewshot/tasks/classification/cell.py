@@ -39,13 +39,8 @@ from fewshot.tasks.classification.schema import (
     EstimatorComparison,
     EstimatorSummary,
 )
-from fewshot.tasks.engine.base_classes import (
-    BaseEpisodes,
-    draw_base_episodes,
-    evaluate_base_classes,
-    fit_on_base_classes,
-    unlabelled_like,
-)
+from fewshot.tasks.engine.base_classes import evaluate_base_classes, fit_on_base_classes
+from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, unlabelled_like
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
@@ -75,8 +70,8 @@ def evaluate_cell(
     begun = time.perf_counter()
     base = draw_base_episodes(
         bank,
-        episodes.typical_ways,
-        episodes.typical_shots,
+        episodes.nominal_ways,
+        episodes.nominal_shots,
         episodes.mean_queries,
         settings.base_episodes,
         seed,
@@ -132,7 +127,7 @@ def evaluate_cell(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
-    calibrator = fitted_calibrator(bank, name, episodes.typical_shots, wrapped)
+    calibrator = fitted_calibrator(bank, name, episodes.nominal_shots, wrapped)
     tables = {"episodes": rows, "predictions": prediction_table}
     return Result(tables, summary, calibrator)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -15,9 +17,10 @@ from fewshot.episodes.draws import uniform_of
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.hardware import available_cores, torch_threads
-from fewshot.heads.base import Query, Support
+from fewshot.hardware import available_cores, single_threaded, torch_threads
+from fewshot.heads.base import NOTHING_MORE, Query, Support
 from fewshot.tasks.engine.context import context_of
+from fewshot.tasks.engine.labelled import labelled_episodes
 
 T = TypeVar("T")
 
@@ -53,9 +56,47 @@ def load_support(
     uses: frozenset[str] = frozenset(),
 ) -> Support:
     """Support of episodes start..stop, with the context declared in the `uses` of a head."""
-    features, mask = gather(bank, episodes.support[start:stop], device)
+    rows = episodes.support[start:stop]
+    if not uses and rows.shape[2] > 1 and rows.min(initial=0) >= 0:
+        return RowSupport(bank, rows, device)
+    features, mask = gather(bank, rows, device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
+    if "base_episodes" in uses:
+        labelled = labelled_episodes(bank, episodes, uses, device)
+        context = replace(context, base_episodes=labelled)
     return Support(features, mask, context)
+
+
+class RowSupport(Support):
+    """Complete supports whose shots are read when they are asked for.
+
+    Class means are summed while rows are read, so that a head which needs nothing else, nearest
+    class mean, costs no copy of the shots.
+    """
+
+    _bank: FeatureBank
+    _index: Tensor
+    _device: torch.device
+
+    def __init__(self, bank: FeatureBank, rows: NDArray, device: torch.device) -> None:
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        mask = torch.ones(rows.shape, dtype=torch.bool, device=device)
+        values = {"mask": mask, "context": NOTHING_MORE, "complete": True}
+        for name, value in (values | {"_bank": bank, "_index": index, "_device": device}).items():
+            object.__setattr__(self, name, value)  # the class is frozen
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Shots (E, N, K, D)."""
+        taken = self._bank.take(self._index.view(-1)).to(self._device)
+        return taken.view(*self._index.shape, -1)
+
+    def means(self) -> Tensor:
+        """Class means (E, N, D)."""
+        if "features" in self.__dict__:
+            return super().means()
+        E, N, K = self._index.shape
+        return self._bank.means_of(self._index.view(E * N, K)).to(self._device).view(E, N, -1)
 
 
 def load_queries(
@@ -132,12 +173,12 @@ def map_chunks(
     """
     threads = available_cores() if threads is None else threads
     if device.type != "cpu" or threads == 1 or len(ranges) == 1:
-        with torch_threads(1 if device.type == "cpu" else threads):
+        with single_threaded() if device.type == "cpu" else torch_threads(threads):
             for start, stop in ranges:
                 yield from _within_memory(work, start, stop)
         return
     with (
-        torch_threads(1),
+        single_threaded(),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         yield from pool.map(lambda bounds: work(*bounds), ranges)

@@ -25,7 +25,7 @@ from fewshot.tasks.engine.batches import (
     query_images,
 )
 from fewshot.tasks.engine.equal_ways import by_group, padded
-from fewshot.tasks.engine.linear_heads import linear_errors_on_all
+from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
     Predicted,
     concatenated,
@@ -104,17 +104,26 @@ def _gathered(
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         fitted = head.clone().fit(support)
-        query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
-        answers = by_class(fitted.predict(query)).view(stop - start, ways, -1)
-        mask = by_class(query.mask).view(answers.shape)
-        wrong = (answers != truth) & mask
+        form = fitted.linear() if by_blocks else None
+        if form is not None:
+            rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+            answers, mask = linear_answers(bank, rows, fitted, form, device)
+        else:
+            query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
+            answers, mask = by_class(fitted.predict(query)), by_class(query.mask)
+        mask = mask.view(stop - start, ways, -1)
+        wrong = (answers.view(mask.shape) != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
 
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
-    images = ways * episodes.shots + query_images(episodes, head.uses)
-    limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    by_blocks = head.is_linear and device.type == "cpu"
+    shots, queries = ways * episodes.shots, query_images(episodes, head.uses)
+    if by_blocks:  # queries are read a few at a time, their scores are kept
+        ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), SUPPORT_BYTES)
+    else:
+        limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
+        ranges = chunks(len(episodes), 4 * (shots + queries) * bank.dim, limit)
     wrong, count = [], []
     for chunk in map_chunks(work, ranges, device, threads):
         wrong.append(chunk[0])

@@ -135,7 +135,7 @@ def evaluate_missing(
     earlier = store.find(keys)
     if store.policy == "never":
         expect_complete(
-            f"{head} with {counted(episodes.typical_shots, 'shot')}"
+            f"{head} with {counted(episodes.nominal_shots, 'shot')}"
             for key, (episodes, (head, _), _) in zip(keys, jobs, strict=True)
             if key not in earlier
         )
@@ -194,7 +194,7 @@ def _computed(
 class Drawn(Protocol):
     """Episodes of features, or whatever a task draws in their place.
 
-    Of episodes of varying ways or shots, ``typical`` are those that they are named by.
+    Of episodes of varying ways or shots, ``nominal`` are those that they are named by.
     """
 
     @property
@@ -217,7 +217,7 @@ def failure_of(drawn: Drawn, head: tuple[str, AnyHead], seed: int, error: Except
     """What the summary of a run says of a cell that failed."""
     defect = not isinstance(error, FewshotError)
     text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
-    ways, shots = getattr(drawn, "typical", None) or (drawn.ways, drawn.shots)
+    ways, shots = getattr(drawn, "nominal", None) or (drawn.ways, drawn.shots)
     return {
         "head": head[0],
         "ways": ways,

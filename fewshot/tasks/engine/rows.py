@@ -34,6 +34,7 @@ class EpisodicColumns(CellColumns):
     """Columns that identify a cell of an episodic task."""
 
     unlabelled_images: str
+    protocol: str
 
 
 def cell_columns(
@@ -46,10 +47,11 @@ def cell_columns(
         **bank_columns(bank),
         "head": name,
         "variant": classifier.variant(),
-        "ways": episodes.typical_ways,
-        "shots": episodes.typical_shots,
+        "ways": episodes.nominal_ways,
+        "shots": episodes.nominal_shots,
         "seed": seed,
         "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
+        "protocol": episodes.protocol,
     }
 
 
