@@ -81,7 +81,7 @@ class EpisodeSet:
         A text that identifies how classes, shots and queries were drawn where they are not
         balanced, as ``imbalanced(alpha=2)``: results of different protocols are never averaged or
         compared. Empty for balanced episodes.
-    typical : (int, int), optional
+    nominal : (int, int), optional
         Ways and shots that episodes of varying ways or shots are named by, and that episodes of
         base classes have beside them; N and K by default.
     numbers : ndarray of shape (E,), int64, or None
@@ -103,7 +103,7 @@ class EpisodeSet:
     unlabelled: NDArray | None = None
     unlabelled_sampling: UnlabelledSampling | None = None
     protocol: str = ""
-    typical: tuple[int, int] | None = None
+    nominal: tuple[int, int] | None = None
     numbers: NDArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -163,12 +163,12 @@ class EpisodeSet:
             "episodes.classes",
             "expected a class in every episode, and -1 after its classes only",
         )
-        if self.typical is not None:
-            ways, shots = self.typical
+        if self.nominal is not None:
+            ways, shots = self.nominal
             expect(
                 1 <= ways <= self.ways and 0 <= shots <= self.shots,
-                "episodes.typical",
-                f"expected at most {self.ways} ways and {self.shots} shots, got {self.typical}",
+                "episodes.nominal",
+                f"expected at most {self.ways} ways and {self.shots} shots, got {self.nominal}",
             )
 
     def _check_rows(self, name: str, rows: NDArray) -> None:
@@ -218,14 +218,14 @@ class EpisodeSet:
         return bool((self.way_counts == self.ways).all())
 
     @property
-    def typical_ways(self) -> int:
-        """Ways that rows and summaries name the episodes by: N, unless `typical` says otherwise."""
-        return self.ways if self.typical is None else self.typical[0]
+    def nominal_ways(self) -> int:
+        """Ways that rows and summaries name the episodes by: N, unless `nominal` says otherwise."""
+        return self.ways if self.nominal is None else self.nominal[0]
 
     @property
-    def typical_shots(self) -> int:
-        """Shots that rows and summaries name the episodes by: K, unless `typical` says so."""
-        return self.shots if self.typical is None else self.typical[1]
+    def nominal_shots(self) -> int:
+        """Shots that rows and summaries name the episodes by: K, unless `nominal` says so."""
+        return self.shots if self.nominal is None else self.nominal[1]
 
     @property
     def shots(self) -> int:
@@ -244,7 +244,7 @@ class EpisodeSet:
         return int(self.shot_counts[self.classes >= 0].min())
 
     @cached_property
-    def harmonic_shots(self) -> int:
+    def typical_shots(self) -> int:
         """Harmonic mean of the shots of all classes of all episodes, rounded; 0 without shots."""
         counts = self.shot_counts[self.classes >= 0]
         return round(float(1 / (1 / counts).mean())) if counts.min(initial=1) > 0 else 0
@@ -365,7 +365,8 @@ class EpisodeSet:
     def subset(self, chosen: NDArray) -> EpisodeSet:
         """The episodes at the positions `chosen` (E',), without padding that all of them have.
 
-        Each has the same images in the same order as in the whole set.
+        Each has the same images in the same order as in the whole set, whose nominal ways and
+        nominal and typical shots they keep.
         """
         ways = int(self.way_counts[chosen].max(initial=1))
         shots = int(self.shot_counts[chosen].max(initial=0))
@@ -375,18 +376,19 @@ class EpisodeSet:
             "support": self.support[chosen, :ways, :shots],
             "query": None if self.query is None else self.query[chosen, :ways],
             "unlabelled": None if self.unlabelled is None else self.unlabelled[chosen],
-            "typical": None,
+            "nominal": (self.nominal_ways, self.nominal_shots),
             "numbers": self.numbers_of(0, len(self))[chosen],
         }
         for name in ("way_counts", "shot_counts", "set_aside"):
             part.__dict__.pop(name, None)
+        part.__dict__["typical_shots"] = self.typical_shots
         for name, value in kept.items():
             object.__setattr__(part, name, value)
         return part
 
     @property
     def _format(self) -> str:
-        return FORMAT if self.equal_ways and self.typical is None else VARIED_FORMAT
+        return FORMAT if self.equal_ways and self.nominal is None else VARIED_FORMAT
 
     def hash(self) -> str:
         """SHA-256 over labels, classes and rows; the same episodes, the same hash."""
@@ -396,8 +398,8 @@ class EpisodeSet:
             digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
         if self.unlabelled_sampling is not None:
             digest.update(self.unlabelled_sampling.to_json().encode())
-        if self.typical is not None:
-            digest.update(f"typical{self.typical}".encode())
+        if self.nominal is not None:
+            digest.update(f"nominal{self.nominal}".encode())
         if self.queries_unlabelled:  # the seed decides their order
             digest.update(json.dumps(self.seed).encode())
         return digest.hexdigest()
@@ -407,8 +409,8 @@ class EpisodeSet:
         from safetensors.numpy import save
 
         note = {"format": self._format, "seed": json.dumps(self.seed), "hash": self.hash()}
-        if self.typical is not None:
-            note["typical"] = json.dumps(self.typical)
+        if self.nominal is not None:
+            note["nominal"] = json.dumps(self.nominal)
         if self.unlabelled_sampling is not None:
             note["unlabelled"] = self.unlabelled_sampling.to_json()
         if self.protocol:
@@ -450,7 +452,7 @@ class EpisodeSet:
             arrays.get("unlabelled"),
             _sampling_of(note.get("unlabelled"), path),
             note.get("protocol", ""),
-            _typical_of(note.get("typical"), path),
+            _nominal_of(note.get("nominal"), path),
         )
         expect(
             episodes.hash() == note.get("hash"),
@@ -478,7 +480,7 @@ def _sampling_of(text: str | None, path: str | Path) -> UnlabelledSampling | Non
         ) from None
 
 
-def _typical_of(text: str | None, path: str | Path) -> tuple[int, int] | None:
+def _nominal_of(text: str | None, path: str | Path) -> tuple[int, int] | None:
     try:
         if text is None:
             return None
@@ -486,5 +488,6 @@ def _typical_of(text: str | None, path: str | Path) -> tuple[int, int] | None:
         return int(ways), int(shots)
     except (ValueError, TypeError):
         raise FewshotError(
-            "episodes.path", f"{path} does not say how many ways and shots are typical"
+            "episodes.path",
+            f"{path} does not say how many ways and shots its episodes are named by",
         ) from None

@@ -196,7 +196,7 @@ def sample_meta_dataset(
     for e, composition in enumerate(drawn):
         generator = episode_generator(seed, (STREAM, IMAGES), e)
         _fill((classes_of[e], support[e], query[e]), composition, index, generator)
-    typical = pools.typical(index.size[pool], rules)
+    nominal = pools.nominal(index.size[pool], rules)
     return EpisodeSet(
         classes_of,
         support,
@@ -204,7 +204,7 @@ def sample_meta_dataset(
         labels,
         seed,
         unlabelled_sampling=unlabelled,
-        typical=typical,
+        nominal=nominal,
     )
 
 
@@ -252,7 +252,7 @@ class _Pools:
         hierarchy = rules.hierarchy or (TWO_LEVELS if len(members) == len(set(members)) else GRAPH)
         return cls(fitting, hierarchy == TWO_LEVELS)
 
-    def typical(self, sizes: NDArray, rules: MetaDatasetRules) -> tuple[int, int]:
+    def nominal(self, sizes: NDArray, rules: MetaDatasetRules) -> tuple[int, int]:
         """Expected ways, and shots per class of so many classes of median size at beta = 1/2.
 
         They do not depend on the seed, so that runs of several seeds have the same name.

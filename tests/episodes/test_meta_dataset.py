@@ -91,7 +91,7 @@ def test_an_episode_depends_on_its_number_alone(drawn):
             for a, b in zip(few[e, :ways], many[e, :ways], strict=True):
                 assert np.array_equal(a[a >= 0], b[b >= 0])
     assert sample_meta_dataset(LABELS, 7, seed=4).hash() != fewer.hash()
-    assert fewer.typical == drawn.typical  # of runs with several seeds, of any length
+    assert fewer.nominal == drawn.nominal  # of runs with several seeds, of any length
 
 
 def tree():
@@ -167,5 +167,5 @@ def test_saved_and_loaded_with_padding(drawn, tmp_path):
     few = sample_meta_dataset(LABELS, 9, seed=3)
     again = EpisodeSet.load(few.save(tmp_path / "e.safetensors"))
     assert again.hash() == few.hash()
-    assert again.typical == few.typical
+    assert again.nominal == few.nominal
     np.testing.assert_array_equal(again.classes, few.classes)

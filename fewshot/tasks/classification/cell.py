@@ -70,8 +70,8 @@ def evaluate_cell(
     begun = time.perf_counter()
     base = draw_base_episodes(
         bank,
-        episodes.ways,
-        episodes.shots,
+        episodes.nominal_ways,
+        episodes.nominal_shots,
         episodes.mean_queries,
         settings.base_episodes,
         seed,
@@ -127,7 +127,7 @@ def evaluate_cell(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
-    calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
+    calibrator = fitted_calibrator(bank, name, episodes.nominal_shots, wrapped)
     tables = {"episodes": rows, "predictions": prediction_table}
     return Result(tables, summary, calibrator)
 
@@ -144,7 +144,8 @@ def _comparisons(predicted: Mapping[str, Predicted], actual: NDArray) -> list[Es
 def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Interval]:
     """Intervals of the mean accuracy by population, from errors (E, N).
 
-    A class without queries takes the mean of the others, which leaves the episode's mean as it is.
+    A class without queries takes the mean of the others, which leaves the episode's mean as it is;
+    padding of classes does not count.
     """
     filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
     intervals = population_intervals(
@@ -163,7 +164,7 @@ def _episode_rows(
     error = np.nanmean(by_class, -1)  # of the classes that have queries
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
-    rows["classes"] = list(names[episodes.classes].tolist())
+    rows["classes"] = [names[classes[classes >= 0]].tolist() for classes in episodes.classes]
     rows["queries"] = queries.sum(-1)
     rows["unlabelled"] = episodes.unlabelled_counts
     rows["actual_error"] = error

@@ -63,7 +63,7 @@ def unlabelled_like(
     if sampling is not None:
         number = sampling.per_class
     else:
-        per_class = episodes.unlabelled_counts.sum() / episodes.classes.size
+        per_class = episodes.unlabelled_counts.sum() / episodes.way_counts.sum()
         number = max(1, round(float(per_class)))
     return UnlabelledSampling(number, shares, strangers, QUERIES_LEFT)
 

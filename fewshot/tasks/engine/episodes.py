@@ -24,6 +24,7 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
     query_images,
 )
+from fewshot.tasks.engine.equal_ways import by_group, padded
 from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
     Predicted,
@@ -62,7 +63,7 @@ def actual_errors(
     ----------
     bank : FeatureBank
     episodes : EpisodeSet
-        E episodes of N classes.
+        E episodes of N classes, or fewer.
     head : Head
         Unfitted; a clone is fitted on the supports of a few episodes at a time.
     device : torch.device
@@ -74,18 +75,17 @@ def actual_errors(
     Returns
     -------
     errors : ndarray of shape (E, N)
-        In [0, 1]; NaN for a class without queries.
+        In [0, 1]; NaN for a class without queries, and in the padding of classes.
     queries : ndarray of shape (E, N)
         Numbers of queries that the errors are shares of.
     """
-    if episodes.query is None and head.is_linear:
-        wrong, queries = linear_errors_on_all(
-            bank, episodes, head, device=device, threads=threads, progress=progress
-        )
-    else:
-        wrong, queries = _gathered(
-            bank, episodes, head, device=device, threads=threads, progress=progress
-        )
+
+    def count(part: EpisodeSet) -> tuple[NDArray, NDArray]:
+        on_all = part.query is None and head.is_linear
+        errors = linear_errors_on_all if on_all else _gathered
+        return errors(bank, part, head, device=device, threads=threads, progress=progress)
+
+    wrong, queries = padded(episodes, count)
     with np.errstate(invalid="ignore"):  # NaN where a class has no query
         return wrong / queries, queries
 
@@ -183,9 +183,17 @@ def predicted_errors(
     applicable = {n: estimator for n, estimator in estimators.items() if n not in lacking}
     predictions = {name: no_prediction(len(episodes), lacking[name]) for name in lacking}
     if applicable:
-        predictions |= _predicted(
-            bank, episodes, head, applicable, device=device, threads=threads, progress=progress
-        )
+
+        def predict(part: EpisodeSet) -> dict[str, Predicted]:
+            return _predicted(
+                bank, part, head, applicable, device=device, threads=threads, progress=progress
+            )
+
+        pieces, place = by_group(episodes, predict)
+        predictions |= {
+            name: concatenated([piece[name] for piece in pieces]).reordered(place)
+            for name in applicable
+        }
     return {name: predictions[name] for name in estimators}
 
 

@@ -47,8 +47,8 @@ def cell_columns(
         **bank_columns(bank),
         "head": name,
         "variant": classifier.variant(),
-        "ways": episodes.ways,
-        "shots": episodes.shots,
+        "ways": episodes.nominal_ways,
+        "shots": episodes.nominal_shots,
         "seed": seed,
         "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
         "protocol": episodes.protocol,
@@ -69,7 +69,7 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
         }
     number = None
     if episodes.has_unlabelled:
-        number = round(float(episodes.unlabelled_counts.mean()) / episodes.ways)
+        number = round(float(episodes.unlabelled_counts.mean() / episodes.way_counts.mean()))
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
 
 
