@@ -2,6 +2,7 @@
 
 from fewshot.episodes.all_way import sample_all_way
 from fewshot.episodes.balanced import sample_episodes
+from fewshot.episodes.effective import sample_effective_episodes
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.episodes.imbalanced import sample_imbalanced_episodes
 from fewshot.episodes.unlabelled_sampling import UnlabelledSampling
@@ -10,6 +11,7 @@ __all__ = [
     "EpisodeSet",
     "UnlabelledSampling",
     "sample_all_way",
+    "sample_effective_episodes",
     "sample_episodes",
     "sample_imbalanced_episodes",
 ]

@@ -69,19 +69,42 @@ def load_queries(
     """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
 
     A head that sees all queries together gets them in a random order, as they are grouped by class.
-    The function maps what such a head says of them, (E, T, ...), back to that grouping.
+    The function maps what the head says of them, (E, T, ...), back to that grouping, (E, N * Q,
+    ...). Where most places of it are padding, as with queries of few classes, T is smaller.
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-    if "queries" not in uses:
+    together, total = "queries" in uses, rows.shape[1]
+    width = most_queries(rows)
+    if not together and width == total:
         return Query(*gather(bank, rows, device)), lambda values: values
-    order = random_order(rows.shape, episodes.seed or 0, start)
-    place = torch.from_numpy(order).to(device)
+    order = np.broadcast_to(np.arange(total), rows.shape)
+    if together:
+        order = random_order(rows.shape, episodes.seed or 0, start)
+    if width < total:
+        last = np.take_along_axis(rows, order, 1) < 0
+        order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
+    place = torch.from_numpy(np.ascontiguousarray(order)).to(device)
 
     def by_class(values: Tensor) -> Tensor:
         index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
-        return torch.empty_like(values).scatter_(1, index, values)
+        grouped = values.new_zeros((len(values), total, *values.shape[2:]))
+        return grouped.scatter_(1, index, values)
 
     return Query(*gather(bank, np.take_along_axis(rows, order, 1), device)), by_class
+
+
+def images_loaded(episodes: EpisodeSet) -> int:
+    """Images of an episode that are loaded at most, shots and queries."""
+    queries = episodes.ways * episodes.largest_query
+    if episodes.query is not None:
+        queries = most_queries(episodes.query.reshape(len(episodes), -1))
+    return episodes.ways * episodes.shots + queries
+
+
+def most_queries(rows: NDArray) -> int:
+    """Queries of an episode at most, of rows (E, T); T unless less than half of it is filled."""
+    most = int((rows >= 0).sum(-1).max(initial=0))
+    return most if 2 * most < rows.shape[1] else rows.shape[1]
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

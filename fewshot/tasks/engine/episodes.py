@@ -19,6 +19,7 @@ from fewshot.tasks.engine.batches import (
     SUPPORT_BYTES,
     chunks,
     gather,
+    images_loaded,
     load_queries,
     load_support,
     map_chunks,
@@ -111,9 +112,8 @@ def _gathered(
 
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
-    images = ways * (episodes.shots + episodes.largest_query)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    ranges = chunks(len(episodes), images_loaded(episodes) * bank.dim * 4, limit)
     wrong, count = [], []
     for chunk in map_chunks(work, ranges, device, threads):
         wrong.append(chunk[0])

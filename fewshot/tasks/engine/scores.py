@@ -14,6 +14,7 @@ from fewshot.tasks.engine.batches import (
     DEVICE_BYTES,
     QUERY_BYTES,
     chunks,
+    images_loaded,
     load_queries,
     load_support,
     map_chunks,
@@ -56,7 +57,7 @@ def map_scores(
         scores = by_class(scores).view(stop - start, ways, -1, ways)
         return function(scores, by_class(query.mask).view(scores.shape[:3])).cpu()
 
-    images = ways * (episodes.shots + episodes.largest_query)
+    images = images_loaded(episodes)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     pieces = []
     ranges = chunks(len(episodes), images * (bank.dim + ways) * 4, limit)
