@@ -2,6 +2,7 @@
 
 from fewshot.episodes.all_way import sample_all_way
 from fewshot.episodes.balanced import sample_episodes
+from fewshot.episodes.disjoint import sample_disjoint_episodes
 from fewshot.episodes.effective import sample_effective_episodes
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.episodes.imbalanced import sample_imbalanced_episodes
@@ -11,6 +12,7 @@ __all__ = [
     "EpisodeSet",
     "UnlabelledSampling",
     "sample_all_way",
+    "sample_disjoint_episodes",
     "sample_effective_episodes",
     "sample_episodes",
     "sample_imbalanced_episodes",

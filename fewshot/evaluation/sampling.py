@@ -10,6 +10,7 @@ from fewshot.episodes import (
     EpisodeSet,
     UnlabelledSampling,
     sample_all_way,
+    sample_disjoint_episodes,
     sample_effective_episodes,
     sample_episodes,
     sample_imbalanced_episodes,
@@ -19,9 +20,10 @@ from fewshot.features.bank import FeatureBank
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
-SAMPLERS = ("balanced", "imbalanced", "all_way", "effective")
+SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint")
 
 # Settings that only some samplers have.
+DISJOINT, ALL = "disjoint", "all"
 OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares")
 
 
@@ -37,9 +39,9 @@ class Sampling:
         Numbers K of labelled images per class, a set of episodes each.
     queries : int or "all"
         Query images per class, or all the rest.
-    count : int
-        Number of episodes of each set.
-    sampler : {"balanced", "imbalanced", "all_way", "effective"}
+    count : int or "all"
+        Number of episodes of each set; all that the images allow with the sampler "disjoint".
+    sampler : {"balanced", "imbalanced", "all_way", "effective", "disjoint"}
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     part : {"novel", "validation", "base"}
@@ -57,7 +59,7 @@ class Sampling:
     ways: int | None = 5
     shots: tuple[int, ...] = (5,)
     queries: int | str = "all"
-    count: int = 600
+    count: int | str = 600
     sampler: str = "balanced"
     min_images: str = "raise"
     part: str = NOVEL
@@ -74,7 +76,8 @@ class Sampling:
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number, minimum=0)
-        expect_positive_int("episodes.count", self.count)
+        if self.sampler != DISJOINT or self.count != ALL:
+            expect_positive_int("episodes.count", self.count)
 
     @property
     def numbers_of_shots(self) -> tuple[int, ...]:
@@ -130,7 +133,7 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
 
 
 def draw_episodes(
-    bank: FeatureBank, sampling: Sampling, shots: int, episodes: int, seed: int
+    bank: FeatureBank, sampling: Sampling, shots: int, episodes: int | str, seed: int
 ) -> EpisodeSet:
     """Draw episodes from the novel classes of a bank, or from all classes without a split.
 
@@ -153,6 +156,12 @@ def draw_episodes(
         return sample_effective_episodes(
             bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
             sampling.query_shares, sampling.alpha, subset=bank.subset,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    if sampler == DISJOINT:
+        expect(ways is not None, "episodes.ways", "expected a number, got none")
+        return sample_disjoint_episodes(
+            bank.labels, ways or 0, shots, queries, episodes, seed,
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
     pool["unlabelled"] = sampling.unlabelled

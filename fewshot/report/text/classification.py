@@ -40,6 +40,7 @@ from fewshot.report.wording import (
     protocols_of,
     unlabelled_names,
 )
+from fewshot.results.schema import Interval
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
@@ -203,6 +204,12 @@ def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
     return any(half_width_text(cell, "classes", "") for cell in cells)
 
 
+def _is_closed_form(cell: ClassificationSummary) -> bool:
+    """Whether the interval for other images is that of disjoint episodes."""
+    images: Interval = (cell.get("accuracy_intervals") or {}).get("images") or {}
+    return bool(images.get("closed_form"))
+
+
 def _is_uneven(cells: Sequence[ClassificationSummary]) -> bool:
     """Whether episodes are not balanced, and the share of all right queries is another number."""
     return any(
@@ -243,6 +250,12 @@ def _legend(cells: Sequence[ClassificationSummary]) -> str:
         "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
         f"lowest{fair}",
     }
+    if all(_is_closed_form(cell) for cell in cells):
+        meaning["accuracy, error"] = (
+            f"measured on the queries; ± is the {level_text(cells)} interval of the mean over "
+            "episodes. As no image is in two episodes, it is one for other images of these classes "
+            "too. Other classes would differ by more."
+        )
     if not _has_classes(cells):
         del meaning[OTHER_CLASSES]
     if _is_uneven(cells):
