@@ -18,6 +18,7 @@ from fewshot.evaluation.arguments import (
     sampling_from,
     source_from,
     with_defaults,
+    with_queries_from,
 )
 from fewshot.evaluation.evaluation import Evaluation
 from fewshot.evaluation.inputs import BACKBONE, source_of
@@ -151,6 +152,7 @@ def evaluate(
     unlabelled_shares: str = "equal",
     strangers: float = 0.0,
     part: str = "novel",
+    queries_from: Any = None,
     dataset: str = "features",
     backbone: str = UNKNOWN,
     task: str = "classification",
@@ -242,6 +244,9 @@ def evaluate(
         Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
         "base" or "validation" classes, which then no longer serve as base classes; the column
         ``part`` of the rows records it.
+    queries_from : FeatureBank, ImageDataset, str, Path, or (features, labels), optional
+        Another data set whose images are the queries, of the same classes by name (domain shift):
+        whatever `features` takes, or a pair of arrays. The column ``dataset`` says ``A -> B``.
     dataset : str
         Name for the rows, of arrays.
     backbone : str
@@ -324,6 +329,8 @@ def evaluate(
         check_range(bank)
         bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
         source = GivenFeatures(with_copies(bank))
+    if queries_from is not None:
+        source = with_queries_from(chosen, source, queries_from, min_images, part)
     sampling = sampling_from(
         chosen,
         **{name: values[name] for name in ("episodes", "shots", "ways", "queries", "sampler")},

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.labels import as_array
 from fewshot.evaluation.inputs import BACKBONE, source_of
+from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source, TwoSets
 from fewshot.exceptions import FewshotError, expect
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.importing import attribute_at
 from fewshot.tasks.base import Task
 from fewshot.tasks.engine.settings import Settings
@@ -92,3 +98,39 @@ def source_from(
         dataset={} if split is None else {"split": split},
         features={"normalize": normalize or "auto"},
     )
+
+
+def with_queries_from(task: Task, source: Source, queries: Any, missing: str, part: str) -> TwoSets:
+    """The source of shots together with another of queries, of whatever `evaluate` takes.
+
+    Raises
+    ------
+    FewshotError
+        A task without features, or nothing that features come from.
+    """
+    argument = "queries_from"
+    expect(task.takes_features, argument, f"expected none with task={task.name!r}")
+    if isinstance(queries, tuple) and len(queries) == 2:
+        labels = as_array(queries[1])
+        numbers = np.issubdtype(labels.dtype, np.integer)
+        names = source.labels().classnames if numbers else None
+        info = {"dataset": "queries", "feature": "given"}
+        bank = make_bank(queries[0], labels, names, info=info)
+        other: Source = GivenFeatures(replace(bank, normalize=_normalize_of(source)))
+    elif isinstance(queries, FeatureBank):
+        other = GivenFeatures(queries)
+    elif isinstance(queries, ImageDataset):
+        other = ConfiguredSource(dict(source.settings), source.device, queries)
+    elif isinstance(queries, str | Path):
+        other = source.other(str(queries))
+    else:
+        raise FewshotError(
+            argument, f"expected a bank, a data set, a folder, a name, a file of features or a "
+            f"pair (features, labels), got {type(queries).__name__}",
+        )  # fmt: skip
+    return TwoSets(source, other, missing, part)
+
+
+def _normalize_of(source: Source) -> str:
+    """How features at hand are normalised; those of images have unit length."""
+    return source.bank(frozenset()).normalize if isinstance(source, GivenFeatures) else "l2"

@@ -165,6 +165,8 @@ def draw_episodes(
     }  # fmt: skip
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
+    if "queries_from" in bank.info:  # two data sets in one bank
+        pool["subset"] = bank.subset
     if sampler == "imbalanced":
         expect_positive_int("episodes.ways", ways, minimum=2)
         expect_positive_int("episodes.queries", queries)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from fewshot.heads.base import Support as Support
     from fewshot.heads.bd_cspn import BDCSPN as BDCSPN
     from fewshot.heads.bpa import BPA as BPA
+    from fewshot.heads.clap import CLAP as CLAP
+    from fewshot.heads.clap import ZSLP as ZSLP
     from fewshot.heads.clip_adapter import CLIPAdapter as CLIPAdapter
+    from fewshot.heads.cross_modal import CrossModal as CrossModal
     from fewshot.heads.em_dirichlet import EMDirichlet as EMDirichlet
     from fewshot.heads.gda import GDA as GDA
     from fewshot.heads.incremental_lda import IncrementalLDA as IncrementalLDA
@@ -29,12 +32,14 @@ if TYPE_CHECKING:
     from fewshot.heads.ncm import NCM as NCM
     from fewshot.heads.otter import Otter as Otter
     from fewshot.heads.paddle import PADDLE as PADDLE
+    from fewshot.heads.proker import ProKeR as ProKeR
     from fewshot.heads.proto_lp import ProtoLP as ProtoLP
     from fewshot.heads.pt_map import PTMAP as PTMAP
     from fewshot.heads.qda import QDA as QDA
     from fewshot.heads.ridge import Ridge as Ridge
     from fewshot.heads.simpleshot import SimpleShot as SimpleShot
     from fewshot.heads.soft_kmeans import SoftKMeans as SoftKMeans
+    from fewshot.heads.ss_text import SSText as SSText
     from fewshot.heads.svm import SVM as SVM
     from fewshot.heads.taskres import TaskRes as TaskRes
     from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
@@ -126,6 +131,21 @@ heads.add(
     "TaskRes: text vectors plus a residual trained on the shots",
 )
 heads.add(
+    "zs_lp",
+    "fewshot.heads.clap:ZSLP",
+    "ZS-LP: linear probe that starts from the text vectors; text",
+)
+heads.add(
+    "clap",
+    "fewshot.heads.clap:CLAP",
+    "CLAP: ZS-LP that pays for leaving the text, class by class; text",
+)
+heads.add(
+    "cross_modal",
+    "fewshot.heads.cross_modal:CrossModal",
+    "cross-modal adaptation: text vectors as further shots, of any head; text",
+)
+heads.add(
     "logistic",
     "fewshot.heads.logistic:LogisticRegression",
     "multinomial logistic regression, L2 penalty: the linear probe",
@@ -168,6 +188,16 @@ heads.add(
     "Tip-Adapter-F: Tip-Adapter with a cache trained on the shots; text",
 )
 heads.add(
+    "ss_text",
+    "fewshot.heads.ss_text:SSText",
+    "SS-Text: text vectors plus weighted class means, in closed form; text",
+)
+heads.add(
+    "proker",
+    "fewshot.heads.proker:ProKeR",
+    "ProKeR: zero-shot scores plus kernel ridge regression of their errors; text",
+)
+heads.add(
     "tim",
     "fewshot.heads.tim:TIM",
     "TIM-GD: prototypes that tell most about the queries; transductive, balanced",
@@ -194,8 +224,10 @@ _HOMES = {
     "AlphaTIM": "alpha_tim",
     "BDCSPN": "bd_cspn",
     "BPA": "bpa",
+    "CLAP": "clap",
     "CLIPAdapter": "clip_adapter",
     "Context": "base",
+    "CrossModal": "cross_modal",
     "EMDirichlet": "em_dirichlet",
     "GDA": "gda",
     "Head": "base",
@@ -214,8 +246,10 @@ _HOMES = {
     "PTMAP": "pt_map",
     "ProtoLP": "proto_lp",
     "QDA": "qda",
+    "ProKeR": "proker",
     "Query": "base",
     "Ridge": "ridge",
+    "SSText": "ss_text",
     "SVM": "svm",
     "SimpleShot": "simpleshot",
     "SoftKMeans": "soft_kmeans",
@@ -228,6 +262,7 @@ _HOMES = {
     "TipAdapterF": "tip_adapter_f",
     "TransformedNCM": "transformed_ncm",
     "Verifier": "verifier",
+    "ZSLP": "clap",
     "ZeroShot": "zero_shot",
 }
 __all__ = ["heads", *_HOMES]  # noqa: PLE0604  strings, all of them
