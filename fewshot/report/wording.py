@@ -23,6 +23,7 @@ ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
 # Of estimators that saw unlabelled images.
 UNLABELLED_MARK = "\N{DOUBLE DAGGER}"
+IN_ALL = " in all"  # of numbers of queries that are not per class
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
 # Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
@@ -120,10 +121,13 @@ def protocol_text(cells: Iterable[Cell]) -> str:
 
 
 def queries_text(cells: Iterable[Cell]) -> str:
-    """``all queries``, ``15 queries per class``."""
+    """``all queries``, ``15 queries per class``, ``75 queries in all``."""
     queries = {str(cell["queries"]) for cell in cells}
     numbers_text = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
-    return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
+    if queries == {"all"}:
+        return "all queries"
+    numbers, in_all, rest = plain(numbers_text).partition(IN_ALL)
+    return f"{numbers} queries{in_all}{rest}" if in_all else f"{numbers} queries per class"
 
 
 def unlabelled_about(cells: Iterable[Cell]) -> str:

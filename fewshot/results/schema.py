@@ -21,6 +21,7 @@ class Interval(TypedDict, total=False):
     level: float | None
     population: str
     reason: str | None
+    closed_form: bool
 
 
 class BankColumns(TypedDict):

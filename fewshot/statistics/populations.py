@@ -84,6 +84,11 @@ def population_intervals(
         Whether the classes of an episode come from a group of a taxonomy. Other classes would have
         another taxonomy, so that there is no interval for them.
 
+    Of disjoint episodes, of which no two have an image in common, the interval for other images is
+    ``mean +- t s / sqrt(E)`` with the t quantile of E - 1 degrees of freedom and the standard
+    deviation s over episodes, as these are then independent draws of images (Lafargue et al.,
+    TMLR 2024); it is marked as ``closed_form``.
+
     Returns
     -------
     dict
@@ -111,18 +116,37 @@ def population_intervals(
             for population in POPULATIONS
         }
     draw = float(by_episode.var(ddof=1)) / len(values)
-    images = image_variance(values, classes, labels, support, query, impostors=impostors)
+    closed = query is not None and are_disjoint(support, query)
+    images = (
+        0.0
+        if closed
+        else image_variance(values, classes, labels, support, query, impostors=impostors)
+    )
     within = None if images is None else draw + max(images, 0.0)
     between = None if related else class_variance(by_episode, classes)
     # Other classes come with other images.
     total = None if between is None else max(draw + between, within or 0.0)
     degrees = len(np.unique(classes[classes >= 0])) - 1
     reason = RELATED if related else MOST_CLASSES if (classes < 0).any() else ALL_CLASSES
+    of_images = _interval(mean, within, ALL_IMAGES, "images", level)
+    if closed:
+        of_images = _interval(mean, draw, None, "images", level, len(values) - 1)
+        of_images["closed_form"] = True
     return {
         "episodes": _interval(mean, draw, None, "episodes", level),
-        "images": _interval(mean, within, ALL_IMAGES, "images", level),
+        "images": of_images,
         "classes": _interval(mean, total, reason, "classes", level, degrees),
     }
+
+
+def are_disjoint(support: NDArray, query: NDArray) -> bool:
+    """Whether no row is in two episodes, of row numbers (E, N, K) and (E, N, Q), -1 in the padding.
+
+    An episode has no row twice by itself.
+    """
+    rows = np.concatenate([support, query], axis=-1)
+    rows = rows[rows >= 0]
+    return len(rows) > 0 and bool(np.bincount(rows).max() == 1)
 
 
 def episode_means(values: NDArray, classes: NDArray) -> NDArray[np.float64]:

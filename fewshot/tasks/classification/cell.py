@@ -44,7 +44,7 @@ from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, 
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns, learns_from, unlabelled_facts
+from fewshot.tasks.engine.rows import cell_columns, learns_from, queries_of, unlabelled_facts
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.engine.unlabelled import sees_unlabelled
 
@@ -108,7 +108,7 @@ def evaluate_cell(
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated, sees)
     summary: ClassificationSummary = {
         **cell,
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         **unlabelled_facts(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
@@ -117,6 +117,7 @@ def evaluate_cell(
         "learns_from": learns_from(episodes, classifier.uses),
         "accuracy": _mean(rows["accuracy"]),
         "accuracy_intervals": _intervals(by_class, episodes),
+        "query_accuracy": _mean(1 - rows["query_error"]),
         "actual_error": _mean(rows["actual_error"]),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(

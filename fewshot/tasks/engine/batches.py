@@ -113,25 +113,32 @@ def load_queries(
     the unlabelled images beside them together, in a random order, as queries are grouped by class.
     Of unlabelled images apart from the queries it learns, and from them alone
     (`Query.learn_from`); where the queries are unlabelled images themselves, or there are no
-    others, from all. The function maps what such a head says of the rows, (E, T + U, ...), to the
-    queries in their grouping, (E, T, ...).
+    others, from all. Where most places of the grouping are padding, as with queries of few classes,
+    T is smaller. The function maps what a head says of the rows, (E, T, ...), to the queries in
+    their grouping, (E, N * Q, ...).
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-    if "queries" not in uses:
-        return Query(*gather(bank, rows, device)), lambda values: values
-    queries = rows.shape[1]
-    if episodes.unlabelled is not None:
+    together, queries = "queries" in uses, rows.shape[1]
+    if together and episodes.unlabelled is not None:
         rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
-    numbers = episodes.numbers_of(start, stop)
-    order = random_order((stop - start, rows.shape[1]), episodes.seed or 0, numbers)
+    total, width = rows.shape[1], most_queries(rows)
+    if not together and width == total:
+        return Query(*gather(bank, rows, device)), lambda values: values
+    order = np.broadcast_to(np.arange(total), rows.shape)
+    if together:
+        order = random_order(rows.shape, episodes.seed or 0, episodes.numbers_of(start, stop))
+    if width < total:
+        last = np.take_along_axis(rows, order, 1) < 0
+        order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
     learn_from = None
-    if episodes.learns_apart:
+    if together and episodes.learns_apart:
         learn_from = torch.from_numpy(order >= queries).to(device)
-    place = torch.from_numpy(np.argsort(order, axis=1)[:, :queries].copy()).to(device)
+    place = torch.from_numpy(np.ascontiguousarray(order)).to(device)
 
     def by_class(values: Tensor) -> Tensor:
-        index = place.view(*place.shape, *[1] * (values.ndim - 2))
-        return values.gather(1, index.expand(*place.shape, *values.shape[2:]))
+        index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
+        grouped = values.new_zeros((len(values), total, *values.shape[2:]))
+        return grouped.scatter_(1, index, values)[:, :queries]
 
     features, mask = gather(bank, np.take_along_axis(rows, order, 1), device)
     return Query(features, mask, learn_from), by_class
@@ -142,9 +149,17 @@ def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
 
     All queries, and for heads with "queries" in their `uses` the unlabelled images beside them.
     """
-    queries = episodes.ways * episodes.largest_query
-    apart = "queries" in uses and episodes.unlabelled is not None
-    return queries + (episodes.unlabelled.shape[1] if apart else 0)  # type: ignore[union-attr]
+    apart = episodes.unlabelled if "queries" in uses else None
+    if episodes.query is None:
+        return episodes.ways * episodes.largest_query + (0 if apart is None else apart.shape[1])
+    rows = episodes.query.reshape(len(episodes), -1)
+    return most_queries(rows if apart is None else np.concatenate([rows, apart], axis=1))
+
+
+def most_queries(rows: NDArray) -> int:
+    """Queries of an episode at most, of rows (E, T); T unless less than half of it is filled."""
+    most = int((rows >= 0).sum(-1).max(initial=0))
+    return most if 2 * most < rows.shape[1] else rows.shape[1]
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:

@@ -80,9 +80,10 @@ class EpisodicTask(Task):
         heads, numbers, seeds = evaluation.heads, evaluation.shots, evaluation.seeds
         sampling = evaluation.sampling
         count = sampling.count if sampling.replay is None else len(sampling.replay)
+        each = "all disjoint episodes" if isinstance(count, str) else counted(count, "episode")
         cells = counted(len(heads) * len(numbers) * len(seeds), "cell")
         return (
-            f"{cells} of {counted(count, 'episode')}: {counted(len(heads), 'head')}, "
+            f"{cells} of {each}: {counted(len(heads), 'head')}, "
             f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}.\n"
             f"Features: {super().estimate(evaluation)}"
         )

@@ -55,6 +55,17 @@ def cell_columns(
     }
 
 
+def queries_of(episodes: EpisodeSet) -> int | str:
+    """Queries per class, ``all``, or of uneven episodes those of all classes, ``75 in all``."""
+    if episodes.query is None:
+        return "all"
+    counts = episodes.query_counts
+    if counts.min() == counts.max():
+        return int(counts.max())
+    fewest, most = int(counts.sum(-1).min()), int(counts.sum(-1).max())
+    return f"{most} in all" if fewest == most else f"{fewest} to {most} in all"
+
+
 def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
     """How the unlabelled images of episodes were drawn, None without any.
 
@@ -125,7 +136,7 @@ def completed(
     """
     columns = cell_columns(task.name, bank, episodes, head, seed)
     facts = {
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         **unlabelled_facts(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,

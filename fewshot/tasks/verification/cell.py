@@ -22,7 +22,7 @@ from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.base import EPISODIC_KEYS, columns_of, head_label
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns
+from fewshot.tasks.engine.rows import cell_columns, queries_of
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification.schema import (
     MEASURES,
@@ -82,7 +82,7 @@ def evaluate_verification(
     intervals = {name: _intervals(getattr(measures, name), episodes) for name in MEASURES}
     summary: VerificationSummary = {
         **cell,
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
