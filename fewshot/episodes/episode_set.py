@@ -166,9 +166,9 @@ class EpisodeSet:
         if self.nominal is not None:
             ways, shots = self.nominal
             expect(
-                1 <= ways <= self.ways and 0 <= shots <= self.shots,
+                ways >= 1 and shots >= 0,
                 "episodes.nominal",
-                f"expected at most {self.ways} ways and {self.shots} shots, got {self.nominal}",
+                f"expected numbers of ways and shots, got {self.nominal}",
             )
 
     def _check_rows(self, name: str, rows: NDArray) -> None:
@@ -244,7 +244,7 @@ class EpisodeSet:
         return int(self.shot_counts[self.classes >= 0].min())
 
     @cached_property
-    def typical_shots(self) -> int:
+    def harmonic_shots(self) -> int:
         """Harmonic mean of the shots of all classes of all episodes, rounded; 0 without shots."""
         counts = self.shot_counts[self.classes >= 0]
         return round(float(1 / (1 / counts).mean())) if counts.min(initial=1) > 0 else 0
@@ -366,7 +366,7 @@ class EpisodeSet:
         """The episodes at the positions `chosen` (E',), without padding that all of them have.
 
         Each has the same images in the same order as in the whole set, whose nominal ways and
-        nominal and typical shots they keep.
+        shots and harmonic mean of shots they keep.
         """
         ways = int(self.way_counts[chosen].max(initial=1))
         shots = int(self.shot_counts[chosen].max(initial=0))
@@ -381,7 +381,7 @@ class EpisodeSet:
         }
         for name in ("way_counts", "shot_counts", "set_aside"):
             part.__dict__.pop(name, None)
-        part.__dict__["typical_shots"] = self.typical_shots
+        part.__dict__["harmonic_shots"] = self.harmonic_shots
         for name, value in kept.items():
             object.__setattr__(part, name, value)
         return part

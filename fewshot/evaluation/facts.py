@@ -113,9 +113,9 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
         size = np.bincount(bank.labels[bank.subset == TRAIN], minlength=len(bank.classnames))
     for episodes in drawn:
         needed = images_needed(episodes.shots, episodes.mean_queries)
-        needed = episodes.shots if "queries_from" in bank.info else needed
         if not episodes.equal_ways:  # shots and queries follow the sizes of the classes
             needed = LEAST_IMAGES
+        needed = episodes.shots if "queries_from" in bank.info else needed
         small = pool[size[pool] < needed]
         if len(small):
             dropped[str(episodes.nominal_shots)] = [bank.classnames[c] for c in small]

@@ -44,12 +44,7 @@ from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, 
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import (
-    cell_columns,
-    learns_from,
-    queries_of,
-    unlabelled_facts,
-)
+from fewshot.tasks.engine.rows import cell_columns, learns_from, queries_of, unlabelled_facts
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.engine.unlabelled import sees_unlabelled
 

@@ -113,12 +113,12 @@ def load_queries(
     the unlabelled images beside them together, in a random order, as queries are grouped by class.
     Of unlabelled images apart from the queries it learns, and from them alone
     (`Query.learn_from`); where the queries are unlabelled images themselves, or there are no
-    others, from all. The function maps what a head says of the rows, (E, T, ...), to the queries in
-    their grouping, (E, N * Q, ...). Where most places are padding, as with queries of few classes,
-    T is smaller.
+    others, from all. Where most places of the grouping are padding, as with queries of few classes,
+    T is smaller. The function maps what a head says of the rows, (E, T, ...), to the queries in
+    their grouping, (E, N * Q, ...).
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-    queries, together = rows.shape[1], "queries" in uses
+    together, queries = "queries" in uses, rows.shape[1]
     if together and episodes.unlabelled is not None:
         rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
     total, width = rows.shape[1], most_queries(rows)
@@ -126,8 +126,7 @@ def load_queries(
         return Query(*gather(bank, rows, device)), lambda values: values
     order = np.broadcast_to(np.arange(total), rows.shape)
     if together:
-        numbers = episodes.numbers_of(start, stop)
-        order = random_order(rows.shape, episodes.seed or 0, numbers)
+        order = random_order(rows.shape, episodes.seed or 0, episodes.numbers_of(start, stop))
     if width < total:
         last = np.take_along_axis(rows, order, 1) < 0
         order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
@@ -150,11 +149,11 @@ def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
 
     All queries, and for heads with "queries" in their `uses` the unlabelled images beside them.
     """
-    queries = episodes.ways * episodes.largest_query
-    if episodes.query is not None:
-        queries = most_queries(episodes.query.reshape(len(episodes), -1))
-    apart = "queries" in uses and episodes.unlabelled is not None
-    return queries + (episodes.unlabelled.shape[1] if apart else 0)  # type: ignore[union-attr]
+    apart = episodes.unlabelled if "queries" in uses else None
+    if episodes.query is None:
+        return episodes.ways * episodes.largest_query + (0 if apart is None else apart.shape[1])
+    rows = episodes.query.reshape(len(episodes), -1)
+    return most_queries(rows if apart is None else np.concatenate([rows, apart], axis=1))
 
 
 def most_queries(rows: NDArray) -> int:

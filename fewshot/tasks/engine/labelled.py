@@ -59,10 +59,10 @@ def labelled_episodes(
 ) -> LabelledEpisodes | None:
     """Labelled episodes of base classes like the judged ones; None if base classes are too few.
 
-    They have the nominal ways and typical shots of `judged`, or as many as the base classes have
-    images for, and a few queries of every class. Where a head uses moments of base classes, these
-    come from other base classes than those of the episode, so that they tell as much as of novel
-    ones.
+    They have the nominal ways of `judged` and the harmonic mean of its shots, or as many as the
+    base classes have images for, and a few queries of every class. Where a head uses moments of
+    base classes, these come from other base classes than those of the episode, so that they tell as
+    much as of novel ones.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def labelled_episodes(
         return _labelled_episodes(
             bank,
             judged.nominal_ways,
-            judged.typical_shots,
+            judged.harmonic_shots,
             judged.seed or 0,
             uses - {"base_episodes"},
             device,
