@@ -68,18 +68,34 @@ def load_queries(
 ) -> tuple[Query, Callable[[Tensor], Tensor]]:
     """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
 
-    A head that sees all queries together gets them in a random order, as they are grouped by class.
-    The function maps what the head says of them, (E, T, ...), back to that grouping, (E, N * Q,
-    ...). Where most places of it are padding, as with queries of few classes, T is smaller.
+    The function maps what the head says of them, (E, T, ...), back to their classes, (E, N * Q,
+    ...), as in `load_rows`.
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+    return load_rows(bank, rows, episodes.seed or 0, start, device, uses)
+
+
+def load_rows(
+    bank: FeatureBank,
+    rows: NDArray,
+    seed: int,
+    start: int,
+    device: torch.device,
+    uses: frozenset[str] = frozenset(),
+) -> tuple[Query, Callable[[Tensor], Tensor]]:
+    """Queries with row numbers (E, T') of episodes from `start` on, and what undoes their order.
+
+    A head that sees all queries together gets them in a random order, as they are grouped by class.
+    The function maps what the head says of them, (E, T, ...), back to the places of the rows, (E,
+    T', ...). Where most of these are padding, as with queries of few classes, T is smaller.
+    """
     together, total = "queries" in uses, rows.shape[1]
     width = most_queries(rows)
     if not together and width == total:
         return Query(*gather(bank, rows, device)), lambda values: values
     order = np.broadcast_to(np.arange(total), rows.shape)
     if together:
-        order = random_order(rows.shape, episodes.seed or 0, start)
+        order = random_order(rows.shape, seed, start)
     if width < total:
         last = np.take_along_axis(rows, order, 1) < 0
         order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
