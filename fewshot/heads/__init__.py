@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from fewshot.heads.ridge import Ridge as Ridge
     from fewshot.heads.simpleshot import SimpleShot as SimpleShot
     from fewshot.heads.soft_kmeans import SoftKMeans as SoftKMeans
+    from fewshot.heads.stata import StatA as StatA
     from fewshot.heads.svm import SVM as SVM
     from fewshot.heads.taskres import TaskRes as TaskRes
     from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
     from fewshot.heads.tim import TIM as TIM
     from fewshot.heads.tip_adapter import TipAdapter as TipAdapter
     from fewshot.heads.tip_adapter_f import TipAdapterF as TipAdapterF
+    from fewshot.heads.transclip import TransCLIP as TransCLIP
     from fewshot.heads.transformed_ncm import TransformedNCM as TransformedNCM
     from fewshot.heads.verifier import Verifier as Verifier
     from fewshot.heads.zero_shot import ZeroShot as ZeroShot
@@ -151,6 +153,16 @@ heads.add(
     "fewshot.heads.em_dirichlet:EMDirichlet",
     "EM-Dirichlet: mixture of zero-shot probabilities; transductive, text",
 )
+heads.add(
+    "transclip",
+    "fewshot.heads.transclip:TransCLIP",
+    "TransCLIP: mixture of Gaussians near text and neighbours; transductive, text",
+)
+heads.add(
+    "stata",
+    "fewshot.heads.stata:StatA",
+    "StatA: class Gaussians that stay near their text, few classes in use; transductive, text",
+)
 
 # Classes by the module that has them.
 _HOMES = {
@@ -178,12 +190,14 @@ _HOMES = {
     "SVM": "svm",
     "SimpleShot": "simpleshot",
     "SoftKMeans": "soft_kmeans",
+    "StatA": "stata",
     "Support": "base",
     "TIM": "tim",
     "TaskRes": "taskres",
     "TextGaussian": "text_gaussian",
     "TipAdapter": "tip_adapter",
     "TipAdapterF": "tip_adapter_f",
+    "TransCLIP": "transclip",
     "TransformedNCM": "transformed_ncm",
     "Verifier": "verifier",
     "ZeroShot": "zero_shot",
