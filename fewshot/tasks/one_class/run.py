@@ -102,6 +102,11 @@ def one_class_inputs(evaluation: Evaluation) -> OneClassInputs:
             tasks_of(bank, settings, seed, _taxonomy(bank))
 
     bank, encode = _named_bank(source, evaluation, check)
+    expect(
+        "queries_from" not in bank.info,
+        "episodes.queries_from",
+        "expected null with task=one_class, whose images are of one data set",
+    )
     bank = judged_part(bank, part)
     names, absent = name_vectors(source.settings, settings, bank, judged_classes(bank), encode)
     say_left_out(absent)
