@@ -75,6 +75,7 @@ class ZSLP(LinearHead):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Train the class vectors on the shots."""
         expect_number(f"head.{self.name}.text_length", self.text_length, 0, above=True)

@@ -107,6 +107,7 @@ class CrossModal(Head):
         check_with = {"steps": 20} if self.head == PROBE else {}
         return replace(self._unfitted().tags, shift_invariant=False, check_with=check_with)
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Fit the head on shots and text."""
         self._check_parameters()
@@ -217,6 +218,7 @@ class TextProbe(LinearHead):
         """None: without shots it is the zero-shot classifier."""
         return 0
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Train the text vectors on shots and on themselves."""
         shots = shots_of(support, "cross_modal")
