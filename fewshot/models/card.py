@@ -95,9 +95,11 @@ def _summary(header: Header) -> str:
     what = "feature vectors" if network is None else "images"
     on = "" if network is None else f" on features of {_code(network.name)}"
     total = sum(header.images.values())
+    unlabelled = header.head.get("unlabelled")
+    beside = f" and {counted(unlabelled, 'unlabelled image')}" if unlabelled else ""
     return (
         f"Tells {len(header.classes):,} classes of {what} apart ({header.task}), by the head "
-        f"{_code(header.head['name'])}{on}, fitted on {counted(total, 'labelled image')}."
+        f"{_code(header.head['name'])}{on}, fitted on {counted(total, 'labelled image')}{beside}."
     )
 
 
