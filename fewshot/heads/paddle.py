@@ -10,6 +10,12 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.solvers.transforms import (
+    QueryCenter,
+    centred,
+    check_query_center,
+    uses_of_center,
+)
 from fewshot.heads.tags import HeadTags
 
 LOG_FLOOR = 1e-6  # added to class shares in logarithms, as in the authors' program
@@ -46,6 +52,10 @@ class PADDLE(Head):
         and the price of a class does not, so that with few features all queries join one class as
         well; 512 is the authors' D, at which nothing changes. None leaves the distances as they
         are, as their program does.
+    center : {"none", "base", "support", "all", "each"}
+        What is subtracted from all features, which then get unit length (CL2N): nothing, as in the
+        paper; the mean of the base classes, of the class means, or of all shots and queries; or
+        from the shots the mean of their class means and from the queries theirs.
     """
 
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
@@ -56,16 +66,18 @@ class PADDLE(Head):
         steps: int = 1000,
         scaling: Literal["range", "none"] = "range",
         dimensions: int | None = 512,
+        center: QueryCenter = "none",
     ) -> None:
         self.penalty = penalty
         self.steps = steps
         self.scaling = scaling
         self.dimensions = dimensions
+        self.center = center
 
     @property
     def uses(self) -> frozenset[str]:
-        """All queries together; no assumption on their shares."""
-        return frozenset({"queries"})
+        """All queries together; no assumption on their shares. Base classes if `center` says so."""
+        return frozenset({"queries"}) | uses_of_center(self.center)
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
@@ -74,12 +86,13 @@ class PADDLE(Head):
         expect_choice("head.paddle.scaling", self.scaling, ("range", "none"))
         if self.dimensions is not None:
             expect_positive_int("head.paddle.dimensions", self.dimensions)
+        check_query_center(self.center, support, "head.paddle")
         self.support_ = support
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Log answers (E, T, N), up to what is common to the classes of a query."""
-        support = self.support_
+        support, query = centred(self.support_, query, self.center, "head.paddle")
         shots, queries = support.features, query.features
         centre = support.means().mean(1)[:, None]
         scale = spread(query) if self.scaling == "range" else torch.ones_like(centre)

@@ -139,8 +139,12 @@ def check_query_center(center: object, support: Support, setting: str) -> None:
         Another value, or "base" without base classes.
     """
     expect_choice(f"{setting}.center", center, get_args(QueryCenter))
-    if center == "base":
-        centre_of(support, "base", setting)
+    if center == "base" and support.context.base_mean is None:
+        raise FewshotError(
+            f"{setting}.center",
+            "expected base classes to take the mean of, got none",
+            f"Mark classes as base, or set {setting}.center=support or all.",
+        )
 
 
 def uses_of_center(center: str) -> frozenset[str]:
