@@ -230,9 +230,11 @@ def evaluate(
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are ignored.
     unlabelled : int or "queries", optional
-        Unlabelled images of every episode, for estimators that see them: N per class of its
-        classes, apart from shots and queries and the same for all numbers of shots; or the queries
-        without their labels. With ``queries="all"`` the queries are what is left.
+        Unlabelled images of every episode, for estimators that see them and heads that learn from
+        them: N per class of its classes, apart from shots and queries and the same for all numbers
+        of shots; or the queries without their labels. With ``queries="all"`` the queries are what
+        is left. Transductive heads learn from the N images where there are any and classify every
+        query by itself (semi-supervised); else from the queries, and strangers beside them.
     unlabelled_shares : {"equal", "dirichlet"}
         Whether every class has N of them, or the classes share N times `ways` by a Dirichlet
         distribution (alpha 2).
