@@ -62,6 +62,8 @@ def in_short(header: Header) -> str:
     """What is in a model file, in a few sentences of plain text."""
     classes = f"{len(header.classes):,} classes"
     images = counted(sum(header.images.values()), "labelled image")
+    if unlabelled := header.head.get("unlabelled"):
+        images += f" and {counted(unlabelled, 'unlabelled image')}"
     on = "" if header.backbone is None else f" on {plain(header.backbone.name)}"
     return f"{plain(header.head['name'])}{on}, {classes}, {images}. {weights_text(header)}"
 
