@@ -236,9 +236,11 @@ def evaluate(
         them. A mapping has the ``name`` and settings of ``conf/episodes/<name>.yaml`` that other
         samplers do not have: ``{"name": "effective", "k_eff": 10, "queries_total": 100}``.
     unlabelled : int or "queries", optional
-        Unlabelled images of every episode, for estimators that see them: N per class of its
-        classes, apart from shots and queries and the same for all numbers of shots; or the queries
-        without their labels. With ``queries="all"`` the queries are what is left.
+        Unlabelled images of every episode, for estimators that see them and heads that learn from
+        them: N per class of its classes, apart from shots and queries and the same for all numbers
+        of shots; or the queries without their labels. With ``queries="all"`` the queries are what
+        is left. Transductive heads learn from the N images where there are any and classify every
+        query by itself (semi-supervised); else from the queries, and strangers beside them.
     unlabelled_shares : {"equal", "dirichlet"}
         Whether every class has N of them, or the classes share N times `ways` by a Dirichlet
         distribution (alpha 2).
