@@ -95,7 +95,7 @@ def check_squares(argument: str, features: Tensor, smallest: bool = False) -> No
     if not features.numel():
         return
     limit = SQUARED.get(features.dtype, SQUARED_SINGLE)
-    low, high = torch.aminmax(features)
+    low, high = torch.aminmax(features.detach())
     largest = float(torch.maximum(high, -low))
     fits = largest <= limit and not (smallest and 0 < largest < 1 / limit)
     expect(
