@@ -95,7 +95,7 @@ PEERS = {
     "simpleshot": Peer("easyfsl SimpleShot", easyfsl("SimpleShot")),
     "bd_cspn": Peer("easyfsl BDCSPN", easyfsl("BDCSPN")),
     "laplacian_shot": Peer("easyfsl LaplacianShot", easyfsl("LaplacianShot")),
-    "tim": Peer("easyfsl TIM", easyfsl("TIM")),
+    "tim": Peer("easyfsl TIM", easyfsl("TIM"), {"preset": "easyfsl"}),
     "pt_map": Peer("easyfsl PTMAP", easyfsl("PTMAP"), {"normalize": False, "negative": "zero"}),
     "lda": Peer("scikit-learn LDA", LDA),
     "qda": Peer("scikit-learn QDA", QDA, {"pooling": 0.0}),

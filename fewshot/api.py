@@ -15,6 +15,7 @@ from fewshot.estimators.calibration.calibrators import SOURCES
 from fewshot.evaluation.arguments import (
     UNKNOWN,
     is_number,
+    sampler_settings,
     sampling_from,
     source_from,
     with_defaults,
@@ -147,7 +148,7 @@ def evaluate(
     logit_scale: float = 100.0,
     predictor: Any = "ridge",
     subset: Any = None,
-    sampler: str | None = None,
+    sampler: str | Mapping[str, Any] | None = None,
     unlabelled: int | str | None = None,
     unlabelled_shares: str = "equal",
     strangers: float = 0.0,
@@ -226,11 +227,14 @@ def evaluate(
         ``fewshot.text.gaussians.fitted.load_text_gaussians``.
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way". Of arrays only.
-    sampler : {"balanced", "imbalanced", "all_way"}, optional
+    sampler : {"balanced", "imbalanced", "all_way", "effective"} or mapping, optional
         "balanced" by default. "imbalanced" draws the share of each class among `ways` times
         `queries` queries from a Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are ignored.
+        "effective" has shots of `ways` classes, of all by default, and 75 queries of only five of
+        them. A mapping has the ``name`` and settings of ``conf/episodes/<name>.yaml`` that other
+        samplers do not have: ``{"name": "effective", "k_eff": 10, "queries_total": 100}``.
     unlabelled : int or "queries", optional
         Unlabelled images of every episode, for estimators that see them: N per class of its
         classes, apart from shots and queries and the same for all numbers of shots; or the queries
@@ -333,7 +337,8 @@ def evaluate(
         source = with_queries_from(chosen, source, queries_from, min_images, part)
     sampling = sampling_from(
         chosen,
-        **{name: values[name] for name in ("episodes", "shots", "ways", "queries", "sampler")},
+        **{name: values[name] for name in ("episodes", "shots", "ways", "queries")}
+        | sampler_settings(values["sampler"], ways),
         unlabelled=(unlabelled, unlabelled_shares, strangers),
         min_images=min_images,
         part=part,

@@ -19,6 +19,7 @@ from fewshot.exceptions import (
     expect_positive_int,
 )
 
+PROTOCOL = "all_way"
 STREAM = 2  # beside 0 for judged episodes and 1 for those of base classes
 
 
@@ -116,7 +117,7 @@ def sample_all_way(
     if sampling is not None and not sampling.are_queries:
         none = np.zeros(episodes, dtype=np.int64)
         extra = unlabelled_rows(sampling, reserved, index, chosen, pool, none, seed, STREAM)
-    return EpisodeSet(chosen, support, query, labels, seed, extra, sampling)
+    return EpisodeSet(chosen, support, query, labels, seed, extra, sampling, PROTOCOL)
 
 
 def _room(

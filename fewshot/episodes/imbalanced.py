@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,8 +130,12 @@ def sample_imbalanced_episodes(
         extra = unlabelled_rows(
             sampling, reserved, index, balanced.classes, pool, asked, seed, stream=0
         )
-    return EpisodeSet(
-        balanced.classes, balanced.support, query, balanced.labels, seed, extra, sampling
+    return replace(
+        balanced,
+        query=query,
+        unlabelled=extra,
+        unlabelled_sampling=sampling,
+        protocol=f"imbalanced(alpha={alpha:g})",
     )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.labels import as_array
 from fewshot.evaluation.inputs import BACKBONE, source_of
+from fewshot.evaluation.sampling import OF_SAMPLERS
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source, TwoSets
-from fewshot.exceptions import FewshotError, expect
+from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.importing import attribute_at
 from fewshot.tasks.base import Task
@@ -32,6 +33,29 @@ def with_defaults(task: Task, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def is_number(value: Any) -> bool:
     """Whether it is no collection of numbers."""
     return isinstance(value, str) or not isinstance(value, Iterable)
+
+
+# Samplers that take all classes unless a number of them is asked for.
+OF_ALL_CLASSES = ("all_way", "effective")
+
+
+def sampler_settings(sampler: str | Mapping[str, Any], ways: int | None) -> dict[str, Any]:
+    """Settings ``episodes`` of a sampler: its name, or a mapping with its ``name`` and others.
+
+    Raises
+    ------
+    FewshotError
+        A mapping without a name, or a setting that no sampler has.
+    """
+    if not isinstance(sampler, Mapping):
+        sampler = {"name": sampler}
+    own = dict(sampler)
+    expect("name" in own, "sampler", f"expected a name, or settings with a name, got {own}")
+    name = own.pop("name")
+    for key in own:
+        expect_choice("sampler", key, OF_SAMPLERS)
+    every = {"ways": ways} if name in OF_ALL_CLASSES else {}
+    return {"sampler": name, **every, **own}
 
 
 def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **settings: Any) -> Any:

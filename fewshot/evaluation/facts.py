@@ -18,6 +18,7 @@ from fewshot.datasets.naming import DATA, unnamed
 from fewshot.datasets.parts import PARTS
 from fewshot.episodes import EpisodeSet
 from fewshot.episodes.balanced import TRAIN, images_needed
+from fewshot.episodes.meta_dataset import LEAST_IMAGES
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import PACKAGE
 from fewshot.results.images import write_images
@@ -112,10 +113,12 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
         size = np.bincount(bank.labels[bank.subset == TRAIN], minlength=len(bank.classnames))
     for episodes in drawn:
         needed = images_needed(episodes.shots, episodes.mean_queries)
+        if not episodes.equal_ways:  # shots and queries follow the sizes of the classes
+            needed = LEAST_IMAGES
         needed = episodes.shots if "queries_from" in bank.info else needed
         small = pool[size[pool] < needed]
         if len(small):
-            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+            dropped[str(episodes.nominal_shots)] = [bank.classnames[c] for c in small]
     return dropped
 
 

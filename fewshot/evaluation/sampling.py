@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from fewshot.episodes import (
     EpisodeSet,
     UnlabelledSampling,
     sample_all_way,
+    sample_disjoint_episodes,
+    sample_effective_episodes,
     sample_episodes,
     sample_imbalanced_episodes,
 )
@@ -18,7 +20,11 @@ from fewshot.features.bank import FeatureBank
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
-SAMPLERS = ("balanced", "imbalanced", "all_way")
+SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint")
+
+# Settings that only some samplers have.
+DISJOINT, ALL = "disjoint", "all"
+OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares")
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,17 @@ class Sampling:
         Numbers K of labelled images per class, a set of episodes each.
     queries : int or "all"
         Query images per class, or all the rest.
-    count : int
-        Number of episodes of each set.
-    sampler : {"balanced", "imbalanced", "all_way"}
+    count : int or "all"
+        Number of episodes of each set; all that the images allow with the sampler "disjoint".
+    sampler : {"balanced", "imbalanced", "all_way", "effective", "disjoint"}
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     part : {"novel", "validation", "base"}
         Classes that episodes are drawn from.
     alpha : float
-        Of the Dirichlet distribution of the sampler "imbalanced".
+        Of the Dirichlet distribution of the samplers "imbalanced" and "effective".
+    k_eff, queries_total, query_shares
+        Of the sampler "effective", see `sample_effective_episodes`.
     unlabelled : UnlabelledSampling, optional
         How unlabelled images are drawn, the same for all numbers of shots.
     replay : EpisodeSet, optional
@@ -51,11 +59,14 @@ class Sampling:
     ways: int | None = 5
     shots: tuple[int, ...] = (5,)
     queries: int | str = "all"
-    count: int = 600
+    count: int | str = 600
     sampler: str = "balanced"
     min_images: str = "raise"
     part: str = NOVEL
     alpha: float = 2.0
+    k_eff: int | Sequence[int] = 5
+    queries_total: int = 75
+    query_shares: str = "images"
     unlabelled: UnlabelledSampling | None = None
     replay: EpisodeSet | None = None
 
@@ -65,7 +76,8 @@ class Sampling:
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number, minimum=0)
-        expect_positive_int("episodes.count", self.count)
+        if self.sampler != DISJOINT or self.count != ALL:
+            expect_positive_int("episodes.count", self.count)
 
     @property
     def numbers_of_shots(self) -> tuple[int, ...]:
@@ -81,22 +93,8 @@ class Sampling:
         """A set of episodes per number of shots; of a single episode each with `trial`."""
         if self.replay is not None:
             return [] if trial else [check_judged(check_replay(self.replay, bank), bank)]
-        return [
-            draw_episodes(
-                bank,
-                self.ways,
-                shots,
-                self.queries,
-                1 if trial else self.count,
-                seed,
-                self.min_images,
-                self.sampler,
-                self.alpha,
-                self.unlabelled,
-                max(self.shots),
-            )
-            for shots in self.shots
-        ]
+        count = 1 if trial else self.count
+        return [draw_episodes(bank, self, shots, count, seed) for shots in self.shots]
 
 
 def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
@@ -125,7 +123,7 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
         sampler=episodes["sampler"],
         min_images=episodes["min_images"],
         part=episodes["part"] or NOVEL,
-        alpha=episodes.get("alpha", 2.0),
+        **{name: episodes[name] for name in OF_SAMPLERS if name in episodes},
         unlabelled=UnlabelledSampling.of(
             episodes.get("unlabelled"),
             episodes.get("unlabelled_shares", "equal"),
@@ -135,22 +133,13 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
 
 
 def draw_episodes(
-    bank: FeatureBank,
-    ways: int | None,
-    shots: int,
-    queries: int | str,
-    episodes: int,
-    seed: int,
-    min_images: str,
-    sampler: str = "balanced",
-    alpha: float = 2.0,
-    unlabelled: UnlabelledSampling | None = None,
-    largest_shots: int | None = None,
+    bank: FeatureBank, sampling: Sampling, shots: int, episodes: int | str, seed: int
 ) -> EpisodeSet:
     """Draw episodes from the novel classes of a bank, or from all classes without a split.
 
-    Sets up to `largest_shots` have the same unlabelled images.
+    Sets up to the largest number of shots have the same unlabelled images.
     """
+    sampler, ways, queries = sampling.sampler, sampling.ways, sampling.queries
     expect_choice("episodes.sampler", sampler, SAMPLERS)
     novel = None if bank.parts is None else bank.classes("novel")
     expect(
@@ -160,9 +149,22 @@ def draw_episodes(
         "Episodes are drawn from novel classes; mark some, or give no split.",
     )
     pool: dict[str, Any] = {
-        "classes": novel, "classnames": bank.classnames, "min_images": min_images,
-        "unlabelled": unlabelled, "largest_shots": largest_shots,
+        "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
+        "largest_shots": max(sampling.shots),
     }  # fmt: skip
+    if sampler == "effective":
+        return sample_effective_episodes(
+            bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
+            sampling.query_shares, sampling.alpha, subset=bank.subset,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    if sampler == DISJOINT:
+        expect(ways is not None, "episodes.ways", "expected a number, got none")
+        return sample_disjoint_episodes(
+            bank.labels, ways or 0, shots, queries, episodes, seed,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    pool["unlabelled"] = sampling.unlabelled
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
     if "queries_from" in bank.info:  # two data sets in one bank
@@ -172,10 +174,20 @@ def draw_episodes(
         expect_positive_int("episodes.queries", queries)
         total = int(ways or 0) * int(queries)
         return sample_imbalanced_episodes(
-            bank.labels, int(ways or 0), shots, total, episodes, seed, alpha, **pool
+            bank.labels, int(ways or 0), shots, total, episodes, seed, sampling.alpha, **pool
         )
     expect(ways is not None, "episodes.ways", "expected a number, got none")
     return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
+
+
+def _are_queries(unlabelled: UnlabelledSampling | None) -> bool:
+    """Whether the queries are the unlabelled images, of a sampler that has no others."""
+    expect(
+        unlabelled is None or (unlabelled.are_queries and not unlabelled.strangers),
+        "episodes.unlabelled",
+        "expected queries or null with this sampler, and no strangers",
+    )
+    return unlabelled is not None
 
 
 def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:

@@ -16,6 +16,12 @@ from fewshot.heads.solvers.information import (
     logits,
     maximise_information,
 )
+from fewshot.heads.solvers.transforms import (
+    QueryCenter,
+    centred,
+    check_query_center,
+    uses_of_center,
+)
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.tim import unit_length
 
@@ -51,9 +57,13 @@ class AlphaTIM(Head):
         Weight c of the mean entropy of the answers; the authors' value.
     temperature : float > 0
         Factor t of the logits; the authors' value.
+    center : {"none", "base", "support", "all", "each"}
+        What is subtracted from all features before they get unit length (CL2N): nothing, as the
+        authors do; the mean of the base classes, of the class means, or of all shots and queries;
+        or from the shots the mean of their class means and from the queries theirs.
     """
 
-    tags = HeadTags(tolerance=0.0001)
+    tags = HeadTags(tolerance=0.0001, check_with={"steps": 20})
 
     def __init__(
         self,
@@ -64,6 +74,7 @@ class AlphaTIM(Head):
         marginal_weight: float = 1.0,
         conditional_weight: float = 1.0,
         temperature: float = 15.0,
+        center: QueryCenter = "none",
     ) -> None:
         self.alpha = alpha
         self.steps = steps
@@ -72,21 +83,24 @@ class AlphaTIM(Head):
         self.marginal_weight = marginal_weight
         self.conditional_weight = conditional_weight
         self.temperature = temperature
+        self.center = center
 
     @property
     def uses(self) -> frozenset[str]:
-        """All queries together; no assumption on their shares."""
-        return frozenset({"queries"})
+        """All queries together; no assumption on their shares. Base classes if `center` says so."""
+        return frozenset({"queries"}) | uses_of_center(self.center)
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
         self._check_parameters()
+        check_query_center(self.center, support, "head.alpha_tim")
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Logits (E, T, N) of the tuned prototypes."""
-        support = self.support_
+        support, query = centred(self.support_, query, self.center, "head.alpha_tim")
         points = Points.of(support, query)
         aim = Objective(
             self.support_weight,

@@ -95,7 +95,8 @@ class EMDirichlet(Head):
         one_hot = torch.eye(N, dtype=z.dtype, device=z.device).repeat_interleave(K, 1)
         given = one_hot * support.mask.flatten(1, 2)[:, None] * (self.labels == "use")
         points = (torch.cat([shots, z], 1) + FLOOR).log()
-        scores = self._mixture(points, given, z.mT * query.mask[:, None], query.mask)
+        learning = query.learning_mask
+        scores = self._mixture(points, given, z.mT * learning[:, None], learning)
         return scores.mT.to(query.features.dtype)
 
     def _mixture(self, logs: Tensor, labels: Tensor, answers: Tensor, mask: Tensor) -> Tensor:

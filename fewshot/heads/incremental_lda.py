@@ -75,7 +75,7 @@ class IncrementalLDA(LinearHead):
         deviations, _ = spread_of(support.deviations(means), means, support.counts)
         rows, freedom = deviations.flatten(1, 2), (support.counts - 1).sum(1)
         base, images = support.context.base_covariance, support.context.base_images
-        if base is not None and images > 0 and float(base.trace()) > 0:
+        if base is not None and images > 0 and bool(base.trace() > 0):
             shrunk = shrink(base, images, self.shrinkage) * images
             weights = with_base(shrunk, images, rows, freedom, means - centre)
         else:

@@ -62,6 +62,7 @@ class PairLabels(TypedDict):
     shots: int
     seed: int
     unlabelled_images: NotRequired[str]
+    protocol: NotRequired[str]
 
 
 class PairLeftOut(PairLabels):

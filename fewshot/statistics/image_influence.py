@@ -36,15 +36,22 @@ def image_variance(
     """
     rows = support if query is None else np.concatenate([support, query], axis=-1)
     size = np.bincount(labels[labels >= 0], minlength=int(classes.max()) + 1)
-    with_class = np.bincount(classes.reshape(-1), minlength=len(size))
+    with_class = np.bincount(classes[classes >= 0], minlength=len(size))
     used = _per_class(classes, (rows >= 0).sum(-1), len(size)) / np.maximum(with_class, 1)
     present = with_class > 0
     if query is None or np.any(size[present] <= used[present]):
         return None
+    real = classes >= 0
     per_query = values - _class_means(values, classes, len(size))
-    whole = np.broadcast_to(per_query.mean(1, keepdims=True), per_query.shape)
+    if real.all():
+        whole, ways = per_query.mean(1, keepdims=True), values.shape[1]
+    else:  # the padding of classes has no images, and no part in any sum
+        per_query = np.where(real, per_query, 0.0)
+        ways = real.sum(1, keepdims=True)
+        whole = per_query.sum(1, keepdims=True) / ways
+    whole = np.broadcast_to(whole, per_query.shape)
     whole = whole - _class_means(whole, classes, len(size))
-    per_query = whole.copy() if impostors else per_query / values.shape[1]
+    per_query = whole.copy() if impostors else per_query / ways
     query_role = _Role(per_query, query, classes, labels, len(size))
     if query_role.in_every_episode(with_class):
         return None
@@ -77,7 +84,7 @@ class _Role:
         self.response, self.classes, self.labels = response, classes, labels
         self.times = np.bincount(rows[real], minlength=len(labels)).astype(np.float64)
         self.sums = np.bincount(rows[real], spread, minlength=len(labels))
-        episodes = np.maximum(np.bincount(classes.reshape(-1), minlength=many), 1)
+        episodes = np.maximum(np.bincount(classes[classes >= 0], minlength=many), 1)
         self.images_per_episode = _per_class(classes, real.sum(-1), many) / episodes
 
     def in_every_episode(self, with_class: NDArray) -> bool:
@@ -110,10 +117,11 @@ def _products(first: _Role, second: _Role, with_class: NDArray) -> NDArray:
 
 
 def _per_class(classes: NDArray, values: NDArray, many: int) -> NDArray:
-    return np.bincount(classes.reshape(-1), values.reshape(-1), minlength=many)
+    real = classes >= 0
+    return np.bincount(classes[real], values[real], minlength=many)
 
 
 def _class_means(values: NDArray, classes: NDArray, many: int) -> NDArray:
     """Mean value of its class for each way: (E, N)."""
-    times = np.bincount(classes.reshape(-1), minlength=many)
+    times = np.bincount(classes[classes >= 0], minlength=many)
     return (_per_class(classes, values, many) / np.maximum(times, 1))[classes]

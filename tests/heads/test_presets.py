@@ -34,6 +34,14 @@ def test_the_preset_takes_the_place_of_defaults_only() -> None:
     assert chosen.get_params() == {"steps": 5, "center": "base", "preset": "none"}
 
 
+def test_presets_beside_the_papers() -> None:
+    quick = {"steps": 2}
+    chosen = with_preset(Iterated(preset="quick"), PAPER, "head.iterated", quick=quick)
+    assert chosen.get_params() == {"steps": 2, "center": "none", "preset": "none"}
+    with pytest.raises(FewshotError, match=r"head\.iterated\.preset: .* 'quick', got 'slow'"):
+        with_preset(Iterated(preset="slow"), PAPER, "head.iterated", quick=quick)
+
+
 def test_without_a_preset_the_head_stays() -> None:
     head = Iterated()
     assert with_preset(head, PAPER, "head.iterated") is head

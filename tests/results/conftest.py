@@ -16,6 +16,7 @@ CELL = {
     "task": "classification", "dataset": "digits", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 1, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ CELL = {
     "task": "classification", "dataset": "kůň", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 5, "shots": 1, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ NAMES = {
     "task": "classification", "dataset": "photos", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 2, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 EPISODES = 12
 
