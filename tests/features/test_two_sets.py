@@ -125,6 +125,16 @@ def test_every_sampler_keeps_to_the_sets(sampler, queries, unlabelled):
     np.testing.assert_array_equal(drawn[5].query, drawn[0].query)
 
 
+def test_strangers_among_queries_are_of_their_set():
+    both = with_queries_of(bank("art", NAMES, 9), bank("photos", OTHERS, 8))
+    for sampler, queries in (("balanced", 4), ("imbalanced", 4)):
+        sampling = Sampling(2, (1,), queries, 5, sampler,
+                            unlabelled=UnlabelledSampling.of("queries", "equal", 0.3))  # fmt: skip
+        (episodes,) = sampling.draw(both, 0)
+        strangers = episodes.unlabelled[episodes.unlabelled >= 0]
+        assert (both.subset[strangers] == "test").all()
+
+
 def test_rows_say_both_names_and_shots_are_of_the_first_set():
     first = bank("art", NAMES)
     results = fewshot.evaluate(first, queries_from=bank("photos", OTHERS), shots=6, ways=4,
@@ -146,6 +156,19 @@ def test_arrays_and_bad_arguments():
         fewshot.evaluate(first, queries_from=3)
     with pytest.raises(FewshotError, match=r"6 images for shots and 6 for queries; 7 and 1 are"):
         fewshot.evaluate(first, queries_from=first, shots=7, ways=4)
-    with pytest.raises(FewshotError, match=r"^episodes\.queries_from: expected null with task=one"):
-        texts = bank("art", NAMES, text=np.eye(4, 5) + 0.1)
-        fewshot.evaluate(texts, queries_from=first, task="one_class")
+
+
+@pytest.mark.filterwarnings("ignore:dataset. .* same features")
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({"task": "one_class"}, "task=one_class"),
+        ({"task": "open_set", "ways": 2, "shots": 1, "queries": 2}, "task=open_set"),
+        ({"sampler": "disjoint", "ways": 2, "shots": 1, "queries": 2}, "the sampler disjoint"),
+        ({"sampler": "effective", "ways": 2, "shots": 1}, "the sampler effective and a number of"),
+    ],
+)
+def test_what_draws_from_one_set_says_so(settings, where):
+    texts = bank("art", NAMES, text=np.eye(4, 5) + 0.1)
+    with pytest.raises(FewshotError, match=rf"^episodes\.queries_from: expected null with {where}"):
+        fewshot.evaluate(texts, queries_from=bank("photos", OTHERS), **settings)
