@@ -147,7 +147,7 @@ def _biases(weights: Tensor, means: Tensor) -> Tensor:
 def knows_base(context: Context) -> bool:
     """Whether there is a covariance of base classes that is not zero."""
     base = context.base_covariance
-    return base is not None and context.base_images > 0 and float(base.trace()) > 0
+    return base is not None and context.base_images > 0 and bool(base.trace() > 0)
 
 
 def check_shrinkage(shrinkage: object) -> None:

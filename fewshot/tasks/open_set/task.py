@@ -61,8 +61,10 @@ class OpenSet(EpisodicTask):
 
     def check(self, evaluation: Evaluation, bank: FeatureBank) -> None:
         """Raise FewshotError if there are no unknown classes for an episode."""
+        from fewshot.features.two_sets import expect_single
         from fewshot.tasks.open_set.cell import unknown_of
 
+        expect_single(bank, "task=open_set")
         for episodes in evaluation.sampling.draw(bank, evaluation.seeds[0], trial=True)[:1]:
             unknown_of(bank, episodes, _settings(evaluation), evaluation.seeds[0])
 
