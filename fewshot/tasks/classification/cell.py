@@ -150,7 +150,12 @@ def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Interval]:
     """
     filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
     intervals = population_intervals(
-        1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
+        1 - filled,
+        episodes.classes,
+        episodes.labels,
+        episodes.support,
+        episodes.query,
+        related=episodes.related_classes,
     )
     return cast("dict[str, Interval]", intervals)
 
