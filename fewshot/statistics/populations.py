@@ -164,8 +164,8 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
     Parameters
     ----------
     values : ndarray of shape (E,)
-    classes : ndarray of shape (E, N)
-        Of simple random samples of the classes; -1 pads episodes of fewer than N.
+    classes : ndarray of shape (E, N), numbers or names
+        Of simple random samples of the classes; the number -1 pads episodes of fewer than N.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
         be estimated then; of varying ways, if an episode has more than half of them.
     """
     episodes, ways = classes.shape
-    if (classes < 0).any():
+    if classes.dtype.kind == "i" and (classes < 0).any():
         return _class_variance_of_varying_ways(values, classes)
     present, place = np.unique(classes, return_inverse=True)
     class_count = len(present)
