@@ -1,6 +1,7 @@
 """Episodes of varying ways give each episode what it has alone, whatever is computed."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from fewshot.estimators import estimators
 from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads
 from fewshot.heads.base import Head
-from fewshot.tasks.engine.equal_ways import groups_of
 from fewshot.tasks.engine.episodes import actual_errors, predicted_errors
+from fewshot.tasks.engine.equal_ways import groups_of
 from fewshot.tasks.engine.scores import map_scores
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.engine.supports import map_supports
@@ -53,7 +54,7 @@ def alone(varied, e):
 class Watchful(Head):
     """Remembers what it is fitted on."""
 
-    seen = []
+    seen: ClassVar = []
 
     def fit(self, support):
         self.seen.append(support.mask)
