@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fewshot.heads.simpleshot import SimpleShot as SimpleShot
     from fewshot.heads.soft_kmeans import SoftKMeans as SoftKMeans
     from fewshot.heads.ss_text import SSText as SSText
+    from fewshot.heads.stata import StatA as StatA
     from fewshot.heads.svm import SVM as SVM
     from fewshot.heads.taskres import TaskRes as TaskRes
     from fewshot.heads.text_gaussian import TextGaussian as TextGaussian
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from fewshot.heads.timo import TIMO as TIMO
     from fewshot.heads.tip_adapter import TipAdapter as TipAdapter
     from fewshot.heads.tip_adapter_f import TipAdapterF as TipAdapterF
+    from fewshot.heads.transclip import TransCLIP as TransCLIP
     from fewshot.heads.transformed_ncm import TransformedNCM as TransformedNCM
     from fewshot.heads.verifier import Verifier as Verifier
     from fewshot.heads.zero_shot import ZeroShot as ZeroShot
@@ -217,6 +219,16 @@ heads.add(
     "fewshot.heads.em_dirichlet:EMDirichlet",
     "EM-Dirichlet: mixture of zero-shot probabilities; transductive, text",
 )
+heads.add(
+    "transclip",
+    "fewshot.heads.transclip:TransCLIP",
+    "TransCLIP: mixture of Gaussians near text and neighbours; transductive, text",
+)
+heads.add(
+    "stata",
+    "fewshot.heads.stata:StatA",
+    "StatA: class Gaussians that stay near their text, few classes in use; transductive, text",
+)
 
 # Classes by the module that has them.
 _HOMES = {
@@ -253,6 +265,7 @@ _HOMES = {
     "SVM": "svm",
     "SimpleShot": "simpleshot",
     "SoftKMeans": "soft_kmeans",
+    "StatA": "stata",
     "Support": "base",
     "TIM": "tim",
     "TIMO": "timo",
@@ -260,6 +273,7 @@ _HOMES = {
     "TextGaussian": "text_gaussian",
     "TipAdapter": "tip_adapter",
     "TipAdapterF": "tip_adapter_f",
+    "TransCLIP": "transclip",
     "TransformedNCM": "transformed_ncm",
     "Verifier": "verifier",
     "ZSLP": "clap",

@@ -139,6 +139,37 @@ def population_intervals(
     }
 
 
+def paired_intervals(
+    values: NDArray, classes: NDArray, level: float = LEVEL
+) -> dict[str, dict[str, Any]]:
+    """Intervals of the mean of values of episodes, where the images of each are not at hand.
+
+    Parameters
+    ----------
+    values : ndarray of shape (E,)
+        As differences of two heads.
+    classes : ndarray of shape (E, N)
+        All classes of each episode.
+
+    Returns
+    -------
+    dict
+        By population ``episodes`` and ``classes``, as in `population_intervals`.
+    """
+    mean = float(values.mean())
+    if len(values) == 1:
+        populations = ("episodes", "classes")
+        return {name: _interval(mean, None, ONE_EPISODE, name, level) for name in populations}
+    draw = float(values.var(ddof=1)) / len(values)
+    between = class_variance(values, classes)
+    total = None if between is None else draw + between
+    degrees = len(np.unique(classes)) - 1
+    return {
+        "episodes": _interval(mean, draw, None, "episodes", level),
+        "classes": _interval(mean, total, ALL_CLASSES, "classes", level, degrees),
+    }
+
+
 def are_disjoint(support: NDArray, query: NDArray) -> bool:
     """Whether no row is in two episodes, of row numbers (E, N, K) and (E, N, Q), -1 in the padding.
 
@@ -164,8 +195,8 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
     Parameters
     ----------
     values : ndarray of shape (E,)
-    classes : ndarray of shape (E, N), numbers or names
-        Of simple random samples of the classes; the number -1 pads episodes of fewer than N.
+    classes : ndarray of shape (E, N)
+        Of simple random samples of the classes; -1 pads episodes of fewer than N.
 
     Returns
     -------
@@ -174,7 +205,7 @@ def class_variance(values: NDArray, classes: NDArray) -> float | None:
         be estimated then; of varying ways, if an episode has more than half of them.
     """
     episodes, ways = classes.shape
-    if classes.dtype.kind == "i" and (classes < 0).any():
+    if classes.dtype.kind == "i" and (classes < 0).any():  # names have no padding
         return _class_variance_of_varying_ways(values, classes)
     present, place = np.unique(classes, return_inverse=True)
     class_count = len(present)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+BLOCK = 2**24  # products of rows that are held at a time
 
 
 def squared_distances(one: Tensor, other: Tensor) -> Tensor:
@@ -57,3 +61,89 @@ def neighbour_sums(values: Tensor, rows: Tensor, exists: Tensor) -> Tensor:
         taken = values.gather(-1, rows[:, None, :, j].expand_as(values))
         total += taken * exists[:, None, :, j]
     return total
+
+
+class Affinities(NamedTuple):
+    """Links between the rows of all episodes, each in both directions.
+
+    Attributes
+    ----------
+    sources, targets : Tensor of shape (L,), int64
+        Numbers of rows among all E T, episode after episode.
+    weights : Tensor of shape (L,)
+    """
+
+    sources: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def pull(self, values: Tensor) -> Tensor:
+        """Weighted sum (E, T, N) of the values (E, T, N) at the other end of every link."""
+        flat = values.flatten(0, 1)
+        total = torch.zeros_like(flat)
+        total.index_add_(0, self.targets, flat[self.sources] * self.weights[:, None])
+        return total.view(values.shape)
+
+
+def affinities(features: Tensor, mask: Tensor, neighbours: int) -> Affinities:
+    """Links of every row with its nearest neighbours, weighted by ``max(0, cosine)``.
+
+    The matrix W + W' of nearest neighbours, without its zeros: two rows that are neighbours of each
+    other are linked twice. A row outside of `mask` is nobody's neighbour: it is pulled by its own
+    neighbours and pulls nobody.
+
+    Parameters
+    ----------
+    features : Tensor of shape (E, T, D)
+        Of unit length.
+    mask : Tensor of shape (E, T), bool
+        Rows that may be neighbours.
+    neighbours : int
+        Of every row, itself not counted.
+    """
+    rows, weights = most_similar(features, features, mask, neighbours, themselves=False)
+    E, T, J = rows.shape
+    offset = torch.arange(E, device=rows.device)[:, None, None] * T
+    own = (torch.arange(T, device=rows.device)[:, None] + offset).expand(E, T, J)
+    others, inside = rows + offset, mask[..., None] & (weights > 0)
+    sources = torch.cat([others.flatten(), own[inside]])
+    targets = torch.cat([own.flatten(), others[inside]])
+    return Affinities(sources, targets, torch.cat([weights.flatten(), weights[inside]]))
+
+
+def most_similar(
+    features: Tensor, among: Tensor, mask: Tensor, neighbours: int, themselves: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The rows of largest dot product with every row.
+
+    Parameters
+    ----------
+    features : Tensor of shape (E, A, D)
+    among : Tensor of shape (E, B, D)
+    mask : Tensor of shape (E, B), bool
+        Which of them may be chosen.
+    neighbours : int
+    themselves : bool
+        False where `among` is `features` and no row is to be its own neighbour.
+
+    Returns
+    -------
+    rows : Tensor of shape (E, A, J), int64
+        The most similar first; J is the smaller of `neighbours` and B.
+    weights : Tensor of shape (E, A, J)
+        Their dot products, 0 where negative, or where there are fewer.
+    """
+    rows, weights = [], []
+    step = max(1, BLOCK // max(1, among.shape[0] * among.shape[1]))
+    for start in range(0, features.shape[1], step):  # never all products at a time
+        products = features[:, start : start + step] @ among.mT
+        products.masked_fill_(~mask[:, None], -torch.inf)
+        if not themselves:
+            torch.diagonal(products, start, dim1=-2, dim2=-1).fill_(-torch.inf)
+        values, places = products.topk(min(neighbours, among.shape[1]), -1)
+        rows.append(places)
+        weights.append(values.clamp_min(0))
+    if not rows:
+        shape = (*features.shape[:2], min(neighbours, among.shape[1]))
+        return mask.new_zeros(shape).long(), features.new_zeros(shape)
+    return torch.cat(rows, 1), torch.cat(weights, 1)

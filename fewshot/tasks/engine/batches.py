@@ -110,38 +110,57 @@ def load_queries(
     """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
 
     A head that looks at other rows than the query ("queries" in its `uses`) gets the queries and
-    the unlabelled images beside them together, in a random order, as queries are grouped by class.
-    Of unlabelled images apart from the queries it learns, and from them alone
-    (`Query.learn_from`); where the queries are unlabelled images themselves, or there are no
-    others, from all. Where most places of the grouping are padding, as with queries of few classes,
-    T is smaller. The function maps what a head says of the rows, (E, T, ...), to the queries in
-    their grouping, (E, N * Q, ...).
+    the unlabelled images beside them together. Of unlabelled images apart from the queries it
+    learns, and from them alone (`Query.learn_from`); where the queries are unlabelled images
+    themselves, or there are no others, from all. The function maps what a head says of the rows,
+    (E, T, ...), to the queries in their grouping by class, (E, N * Q, ...).
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-    together, queries = "queries" in uses, rows.shape[1]
-    if together and episodes.unlabelled is not None:
+    queries, apart = rows.shape[1], False
+    if "queries" in uses and episodes.unlabelled is not None:
         rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
-    total, width = rows.shape[1], most_queries(rows)
+        apart = episodes.learns_apart
+    numbers, learned = episodes.numbers_of(start, stop), queries if apart else 0
+    query, by_place = load_rows(bank, rows, episodes.seed or 0, numbers, device, uses, learned)
+    return query, lambda values: by_place(values)[:, :queries]
+
+
+def load_rows(
+    bank: FeatureBank,
+    rows: NDArray,
+    seed: int,
+    numbers: int | NDArray,
+    device: torch.device,
+    uses: frozenset[str] = frozenset(),
+    learned: int = 0,
+) -> tuple[Query, Callable[[Tensor], Tensor]]:
+    """Queries with row numbers (E, P), -1 in the padding, and what undoes their order.
+
+    A head that looks at all queries together gets them in a random order, as they are grouped by
+    class; `seed` and the `numbers` of the episodes decide it, see `random_order`. It may learn from
+    the places from `learned` on. The function maps what the head says of them, (E, T, ...), back to
+    the places of the rows, (E, P, ...). Where most of these are padding, as with queries of few
+    classes, T is smaller.
+    """
+    together, total = "queries" in uses, rows.shape[1]
+    width = most_queries(rows)
     if not together and width == total:
         return Query(*gather(bank, rows, device)), lambda values: values
     order = np.broadcast_to(np.arange(total), rows.shape)
     if together:
-        order = random_order(rows.shape, episodes.seed or 0, episodes.numbers_of(start, stop))
+        order = random_order(rows.shape, seed, numbers)
     if width < total:
         last = np.take_along_axis(rows, order, 1) < 0
         order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
-    learn_from = None
-    if together and episodes.learns_apart:
-        learn_from = torch.from_numpy(order >= queries).to(device)
     place = torch.from_numpy(np.ascontiguousarray(order)).to(device)
 
-    def by_class(values: Tensor) -> Tensor:
+    def by_place(values: Tensor) -> Tensor:
         index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
         grouped = values.new_zeros((len(values), total, *values.shape[2:]))
-        return grouped.scatter_(1, index, values)[:, :queries]
+        return grouped.scatter_(1, index, values)
 
     features, mask = gather(bank, np.take_along_axis(rows, order, 1), device)
-    return Query(features, mask, learn_from), by_class
+    return Query(features, mask, place >= learned if learned else None), by_place
 
 
 def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
