@@ -29,9 +29,11 @@ SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_
 
 # Settings that only some samplers have.
 DISJOINT, ALL, META_DATASET = "disjoint", "all", "meta_dataset"
+UNEQUAL = ("balanced", "imbalanced")  # samplers of unequal shots, if wanted
 OF_META_DATASET = ("min_ways", "max_support", "max_contribution", "min_weight", "max_weight",
                    "max_spanned", "hierarchy", "taxonomy")  # fmt: skip
-OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares", *OF_META_DATASET)
+OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares", "shots_imbalance",
+               *OF_META_DATASET)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Sampling:
         Of the Dirichlet distribution of the samplers "imbalanced" and "effective".
     k_eff, queries_total, query_shares
         Of the sampler "effective", see `sample_effective_episodes`.
+    shots_imbalance : float
+        Spread of unequal shots with the samplers "balanced" and "imbalanced".
     meta_dataset : MetaDatasetRules, optional
         Of the sampler "meta_dataset"; its `ways` and `queries` are the largest numbers.
     taxonomy : str, Path or Taxonomy, optional
@@ -78,6 +82,7 @@ class Sampling:
     k_eff: int | Sequence[int] = 5
     queries_total: int = 75
     query_shares: str = "images"
+    shots_imbalance: float = 0.0
     meta_dataset: MetaDatasetRules | None = None
     taxonomy: str | Path | Taxonomy | None = None
     unlabelled: UnlabelledSampling | None = None
@@ -187,6 +192,15 @@ def draw_episodes(
         "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
         "largest_shots": max(sampling.shots),
     }  # fmt: skip
+    uneven = sampling.shots_imbalance
+    if sampler in UNEQUAL:
+        pool["shots_imbalance"] = uneven
+    expect(
+        uneven == 0 or sampler in UNEQUAL,
+        "episodes.shots_imbalance",
+        f"expected 0 with the sampler {sampler}, got {uneven}",
+        f"Take one of {', '.join(UNEQUAL)}.",
+    )
     if sampler == "effective":
         return sample_effective_episodes(
             bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
