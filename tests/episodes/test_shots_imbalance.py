@@ -57,7 +57,8 @@ def test_fewer_shots_are_among_more(queries):
         sample_episodes(LABELS, 5, k, queries, 30, seed=1, shots_imbalance=0.6) for k in (4, 5)
     )
     np.testing.assert_array_equal(few.classes, more.classes)
-    for a, b in zip(few.support.reshape(-1, few.shots), more.support.reshape(-1, more.shots)):
+    of_few, of_more = (drawn.support.reshape(-1, drawn.shots) for drawn in (few, more))
+    for a, b in zip(of_few, of_more, strict=True):
         assert a[a >= 0].tolist() == b[: (a >= 0).sum()].tolist()
 
 

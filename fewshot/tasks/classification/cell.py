@@ -171,6 +171,7 @@ def _episode_rows(
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
     rows["classes"] = [names[classes[classes >= 0]].tolist() for classes in episodes.classes]
+    rows["support"] = episodes.shot_counts.sum(-1)
     rows["queries"] = queries.sum(-1)
     rows["unlabelled"] = episodes.unlabelled_counts
     rows["actual_error"] = error
