@@ -235,6 +235,9 @@ def evaluate(
         "effective" has shots of `ways` classes, of all by default, and 75 queries of only five of
         them. A mapping has the ``name`` and settings of ``conf/episodes/<name>.yaml`` that other
         samplers do not have: ``{"name": "effective", "k_eff": 10, "queries_total": 100}``.
+        "meta_dataset" has 5 to 50 ways, unequal shots and at most 10 queries per class; `ways` and
+        `queries` are the largest numbers, `shots` is none. ``{"name": "meta_dataset", "taxonomy":
+        "names"}`` draws related classes, see `fewshot.episodes.sample_meta_dataset`.
     unlabelled : int or "queries", optional
         Unlabelled images of every episode, for estimators that see them and heads that learn from
         them: N per class of its classes, apart from shots and queries and the same for all numbers
@@ -340,7 +343,7 @@ def evaluate(
     sampling = sampling_from(
         chosen,
         **{name: values[name] for name in ("episodes", "shots", "ways", "queries")}
-        | sampler_settings(values["sampler"], ways),
+        | sampler_settings(values["sampler"], ways, shots, queries),
         unlabelled=(unlabelled, unlabelled_shares, strangers),
         min_images=min_images,
         part=part,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.episodes.rows import PADDING
+from fewshot.episodes.shots import check_imbalance, largest_shots_of, unequal_shots
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
@@ -41,6 +42,7 @@ def sample_episodes(
     strangers: float = 0.0,
     largest_shots: int | None = None,
     subset: ArrayLike | None = None,
+    shots_imbalance: float = 0.0,
 ) -> EpisodeSet:
     """Draw balanced episodes: N classes first, then K + Q images of each, without replacement.
 
@@ -87,6 +89,11 @@ def sample_episodes(
     subset : array-like of str, shape (M,), optional
         Shots and unlabelled images are drawn from "train" and queries from "test" images; by
         default all from all.
+    shots_imbalance : float in [0, 1)
+        s = (K_max - K_min) / (K_max + K_min) of unequal shots, `shots` on average; 0.8 is 1 to 9 of
+        5. Classes have (1 - s) K to (1 + s) K shots in equal steps, in random order, see
+        `fewshot.episodes.shots`; K shots are among those of K + 1 here, too. Every class has images
+        for the most.
 
     Returns
     -------
@@ -107,6 +114,14 @@ def sample_episodes(
     """
     labels = np.asarray(labels, dtype=np.int64)
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
+    check_imbalance(shots_imbalance, shots)
+    nominal = (ways, shots) if shots_imbalance else None
+    counts = np.full((episodes, ways), shots)
+    if nominal:
+        counts = unequal_shots(shots, shots_imbalance, episodes, ways, seed, stream)
+        shots = largest_shots_of(shots, ways, shots_imbalance)
+        if largest_shots is not None:
+            largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
     sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
     index, tests = indices(labels, subset)
@@ -137,7 +152,7 @@ def sample_episodes(
         query = _queries_apart(chosen, tests, queries, seed, stream)
     extra = None
     if sampling is not None:
-        asked = index.size[chosen] - shots if queries == "all" else np.full(chosen.shape, queries)
+        asked = index.size[chosen] - counts if queries == "all" else np.full(chosen.shape, queries)
         if tests is not None:
             assert query is not None
             asked = (query >= 0).sum(-1)
@@ -145,7 +160,13 @@ def sample_episodes(
         extra = unlabelled_rows(
             sampling, reserved, index, chosen, pool, asked.sum(-1), seed, stream
         )
-    return EpisodeSet(chosen, rows[..., :shots], query, labels, seed, extra, sampling)
+    support = rows[..., :shots]
+    if nominal:
+        support = np.where(np.arange(shots) < counts[..., None], support, PADDING)
+    protocol = f"balanced(shots_imbalance={shots_imbalance:g})" if nominal else ""
+    return EpisodeSet(
+        chosen, support, query, labels, seed, extra, sampling, protocol=protocol, nominal=nominal
+    )
 
 
 def places_before(shots: int) -> int:

@@ -21,6 +21,7 @@ from fewshot.files import atomic_path, regular_file
 FORMAT = "fewshot-episodes-1"
 # Of episodes that vary in their classes, which readers of the first format would misread.
 VARIED_FORMAT = "fewshot-episodes-2"
+GROUPS = "groups of classes"  # in the protocol of episodes that draw these
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +217,11 @@ class EpisodeSet:
     def equal_ways(self) -> bool:
         """Whether all episodes have N classes."""
         return bool((self.way_counts == self.ways).all())
+
+    @property
+    def related_classes(self) -> bool:
+        """Whether the classes of an episode come from one group of a taxonomy."""
+        return GROUPS in self.protocol
 
     @property
     def nominal_ways(self) -> int:

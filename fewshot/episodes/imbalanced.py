@@ -41,6 +41,7 @@ def sample_imbalanced_episodes(
     strangers: float = 0.0,
     largest_shots: int | None = None,
     subset: ArrayLike | None = None,
+    shots_imbalance: float = 0.0,
 ) -> EpisodeSet:
     """Draw episodes with balanced supports and imbalanced queries.
 
@@ -115,7 +116,9 @@ def sample_imbalanced_episodes(
         unlabelled=drawn_apart,
         largest_shots=largest_shots,
         subset=subset,
+        shots_imbalance=shots_imbalance,
     )
+    shots = balanced.shots  # the most of a class
     train, tests = indices(balanced.labels, subset)
     index, before, reserved = train, places_before(shots), Reserved.of(balanced)
     if tests is not None:
@@ -130,12 +133,13 @@ def sample_imbalanced_episodes(
         extra = unlabelled_rows(
             sampling, reserved, index, balanced.classes, pool, asked, seed, stream=0
         )
+    uneven = f", shots_imbalance={shots_imbalance:g}" if shots_imbalance else ""
     return replace(
         balanced,
         query=query,
         unlabelled=extra,
         unlabelled_sampling=sampling,
-        protocol=f"imbalanced(alpha={alpha:g})",
+        protocol=f"imbalanced(alpha={alpha:g}{uneven})",
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.draws import check_memory, episode_generator
-from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.episode_set import GROUPS, ClassIndex, EpisodeSet
 from fewshot.episodes.rows import PADDING
 from fewshot.episodes.taxonomy import Group, Taxonomy
 from fewshot.episodes.unlabelled_sampling import UnlabelledSampling
@@ -205,7 +205,23 @@ def sample_meta_dataset(
         seed,
         unlabelled_sampling=unlabelled,
         nominal=nominal,
+        protocol=_protocol(rules, pools, taxonomy is not None),
     )
+
+
+def _protocol(rules: MetaDatasetRules, pools: _Pools, related: bool) -> str:
+    """``meta_dataset(5-50 ways)``, with groups of a taxonomy and rules that are not the paper's.
+
+    Groups are written as `EpisodeSet.related_classes` recognises them.
+    """
+    usual = asdict(MetaDatasetRules())
+    parts = [f"{rules.min_ways}-{rules.max_ways} ways"]
+    if related:
+        parts.append(f"{len(pools.classes)} {GROUPS}, {TWO_LEVELS if pools.uniform else GRAPH}")
+    for name, value in asdict(rules).items():
+        if value != usual[name] and name not in ("min_ways", "max_ways", "hierarchy"):
+            parts.append(f"{name}={value:g}")
+    return f"meta_dataset({', '.join(parts)})"
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,19 @@ class Taxonomy:
         return number
 
     @classmethod
+    def of_pairs(cls, pairs: object) -> Taxonomy:
+        """The taxonomy of what should be pairs (parent, child).
+
+        Raises
+        ------
+        FewshotError
+            It is something else.
+        """
+        if isinstance(pairs, Mapping):
+            return cls(_nested(pairs, ""))
+        return cls(_pairs(list(pairs) if isinstance(pairs, Iterable) else pairs, ""))
+
+    @classmethod
     def of_names(cls, classnames: Sequence[str]) -> Taxonomy:
         """The taxonomy in names such as "Greek/character01", or folders within folders.
 
@@ -235,15 +248,21 @@ def _from_json(text: str, path: Path) -> list[Edge]:
     except (ValueError, RecursionError) as error:
         raise FewshotError(SETTING, f"{path} is not JSON: {error}") from None
     if isinstance(content, Mapping):
-        return list(_nested(content, path))
-    pairs = content if isinstance(content, list) else [content]
+        return list(_nested(content, f"{path}: "))
+    return _pairs(content, f"{path}: ")
+
+
+def _pairs(content: object, where: str) -> list[Edge]:
+    """Pairs of names, checked."""
+    pairs = content if isinstance(content, list | tuple) else [content]
     for pair in pairs:
-        fine = isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) for n in pair)
-        expect(fine, SETTING, f"{path}: expected pairs [parent, child], got {shown(pair)}")
+        fine = isinstance(pair, list | tuple) and len(pair) == 2
+        fine = fine and all(isinstance(name, str) for name in pair)
+        expect(fine, SETTING, f"{where}expected pairs [parent, child], got {shown(pair)}")
     return [(parent, child) for parent, child in pairs]
 
 
-def _nested(content: Mapping[str, Any], path: Path) -> Iterator[Edge]:
+def _nested(content: Mapping[str, Any], where: str) -> Iterator[Edge]:
     """Pairs in an object of objects and lists."""
     waiting = list(content.items())
     while waiting:
@@ -253,7 +272,7 @@ def _nested(content: Mapping[str, Any], path: Path) -> Iterator[Edge]:
             waiting += below.items()
             continue
         fine = isinstance(below, list) and all(isinstance(child, str) for child in below)
-        expect(fine, SETTING, f"{path}: expected names below {name!r}, got {shown(below)}")
+        expect(fine, SETTING, f"{where}expected names below {name!r}, got {shown(below)}")
         yield from ((name, child) for child in below)
 
 

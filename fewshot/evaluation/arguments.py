@@ -12,7 +12,7 @@ import numpy as np
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.labels import as_array
 from fewshot.evaluation.inputs import BACKBONE, source_of
-from fewshot.evaluation.sampling import OF_SAMPLERS
+from fewshot.evaluation.sampling import META_DATASET, OF_SAMPLERS
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source, TwoSets
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
@@ -39,8 +39,12 @@ def is_number(value: Any) -> bool:
 OF_ALL_CLASSES = ("all_way", "effective")
 
 
-def sampler_settings(sampler: str | Mapping[str, Any], ways: int | None) -> dict[str, Any]:
+def sampler_settings(
+    sampler: str | Mapping[str, Any], ways: int | None, shots: Any = None, queries: Any = None
+) -> dict[str, Any]:
     """Settings ``episodes`` of a sampler: its name, or a mapping with its ``name`` and others.
+
+    Of numbers that are None, samplers that have other defaults than the task get none.
 
     Raises
     ------
@@ -55,6 +59,8 @@ def sampler_settings(sampler: str | Mapping[str, Any], ways: int | None) -> dict
     for key in own:
         expect_choice("sampler", key, OF_SAMPLERS)
     every = {"ways": ways} if name in OF_ALL_CLASSES else {}
+    if name == META_DATASET:
+        every = {"ways": ways, "shots": shots, "queries": queries}
     return {"sampler": name, **every, **own}
 
 

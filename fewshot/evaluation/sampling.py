@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fewshot.episodes import (
     EpisodeSet,
+    MetaDatasetRules,
+    Taxonomy,
     UnlabelledSampling,
     sample_all_way,
     sample_disjoint_episodes,
     sample_effective_episodes,
     sample_episodes,
     sample_imbalanced_episodes,
+    sample_meta_dataset,
 )
+from fewshot.episodes.taxonomy import NAMES
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.two_sets import expect_single
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
-SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint")
+SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_dataset")
 
 # Settings that only some samplers have.
-DISJOINT, ALL = "disjoint", "all"
-OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares")
+DISJOINT, ALL, META_DATASET = "disjoint", "all", "meta_dataset"
+UNEQUAL = ("balanced", "imbalanced")  # samplers of unequal shots, if wanted
+OF_META_DATASET = ("min_ways", "max_support", "max_contribution", "min_weight", "max_weight",
+                   "max_spanned", "hierarchy", "taxonomy")  # fmt: skip
+OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares", "shots_imbalance",
+               *OF_META_DATASET)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Sampling:
         Query images per class, or all the rest.
     count : int or "all"
         Number of episodes of each set; all that the images allow with the sampler "disjoint".
-    sampler : {"balanced", "imbalanced", "all_way", "effective", "disjoint"}
+    sampler : {"balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_dataset"}
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     part : {"novel", "validation", "base"}
@@ -51,6 +60,12 @@ class Sampling:
         Of the Dirichlet distribution of the samplers "imbalanced" and "effective".
     k_eff, queries_total, query_shares
         Of the sampler "effective", see `sample_effective_episodes`.
+    shots_imbalance : float
+        Spread of unequal shots with the samplers "balanced" and "imbalanced".
+    meta_dataset : MetaDatasetRules, optional
+        Of the sampler "meta_dataset"; its `ways` and `queries` are the largest numbers.
+    taxonomy : str, Path or Taxonomy, optional
+        Of the sampler "meta_dataset": a file, or "names" for that in the names of the classes.
     unlabelled : UnlabelledSampling, optional
         How unlabelled images are drawn, the same for all numbers of shots.
     replay : EpisodeSet, optional
@@ -68,6 +83,9 @@ class Sampling:
     k_eff: int | Sequence[int] = 5
     queries_total: int = 75
     query_shares: str = "images"
+    shots_imbalance: float = 0.0
+    meta_dataset: MetaDatasetRules | None = None
+    taxonomy: str | Path | Taxonomy | None = None
     unlabelled: UnlabelledSampling | None = None
     replay: EpisodeSet | None = None
 
@@ -116,6 +134,9 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
             "expected null with drawn episodes, which have theirs",
         )
         return Sampling(part=episodes["part"] or NOVEL, replay=replay)
+    own = {name: episodes[name] for name in OF_SAMPLERS if name in episodes}
+    if episodes["sampler"] == META_DATASET:
+        own, shots = _of_meta_dataset(episodes, own), 1  # the fewest of a class
     return Sampling(
         ways=episodes["ways"],
         shots=tuple(shots if isinstance(shots, list | tuple) else [shots]),
@@ -124,13 +145,32 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
         sampler=episodes["sampler"],
         min_images=episodes["min_images"],
         part=episodes["part"] or NOVEL,
-        **{name: episodes[name] for name in OF_SAMPLERS if name in episodes},
+        **own,
         unlabelled=UnlabelledSampling.of(
             episodes.get("unlabelled"),
             episodes.get("unlabelled_shares", "equal"),
             episodes.get("strangers", 0.0),
         ),
     )
+
+
+def _of_meta_dataset(episodes: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Sampling` of the sampler "meta_dataset", from all settings and its own."""
+    shots = episodes["shots"]
+    expect(
+        shots is None or (isinstance(shots, list | tuple) and set(shots) <= {None}),
+        "episodes.shots",
+        f"expected null with the sampler meta_dataset, which draws them, got {shots}",
+        "Set episodes.max_support for the most shots of an episode.",
+    )
+    rules = {name: value for name, value in own.items() if name != "taxonomy"}
+    for name, limit in (("ways", "max_ways"), ("queries", "max_queries")):
+        if episodes[name] is not None:
+            rules[limit] = episodes[name]
+    taxonomy = own.get("taxonomy")
+    if taxonomy is not None and not isinstance(taxonomy, str | Path | Taxonomy):
+        taxonomy = Taxonomy.of_pairs(taxonomy)
+    return {"meta_dataset": MetaDatasetRules(**rules), "taxonomy": taxonomy}
 
 
 def draw_episodes(
@@ -153,6 +193,15 @@ def draw_episodes(
         "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
         "largest_shots": max(sampling.shots),
     }  # fmt: skip
+    uneven = sampling.shots_imbalance
+    if sampler in UNEQUAL:
+        pool["shots_imbalance"] = uneven
+    expect(
+        uneven == 0 or sampler in UNEQUAL,
+        "episodes.shots_imbalance",
+        f"expected 0 with the sampler {sampler}, got {uneven}",
+        f"Take one of {', '.join(UNEQUAL)}.",
+    )
     if sampler == "effective":
         if ways is not None:
             expect_single(bank, "the sampler effective and a number of ways")
@@ -168,6 +217,13 @@ def draw_episodes(
             bank.labels, ways or 0, shots, queries, episodes, seed,
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
+    if sampler == META_DATASET:
+        _are_queries(sampling.unlabelled)
+        del pool["largest_shots"]
+        return sample_meta_dataset(
+            bank.labels, int(episodes), seed, sampling.meta_dataset, _taxonomy(sampling, bank),
+            identifiers=bank.identifiers, unlabelled=sampling.unlabelled, **pool,
+        )  # fmt: skip
     pool["unlabelled"] = sampling.unlabelled
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
@@ -182,6 +238,17 @@ def draw_episodes(
         )
     expect(ways is not None, "episodes.ways", "expected a number, got none")
     return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
+
+
+def _taxonomy(sampling: Sampling, bank: FeatureBank) -> Taxonomy | None:
+    """The taxonomy of a file, of the names of the classes that are drawn from, or none."""
+    taxonomy = sampling.taxonomy
+    if taxonomy == NAMES:
+        pool = bank.classes(None if bank.parts is None else "novel")
+        return Taxonomy.of_names([bank.classnames[c] for c in pool])
+    if isinstance(taxonomy, str | Path):
+        return Taxonomy.load(path_of("episodes.taxonomy", taxonomy))
+    return taxonomy if isinstance(taxonomy, Taxonomy) else None
 
 
 def _are_queries(unlabelled: UnlabelledSampling | None) -> bool:

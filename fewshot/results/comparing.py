@@ -285,6 +285,7 @@ def _paired(
         episodes.support,
         episodes.query,
         impostors=True,
+        related=episodes.related_classes,
     )
     return _compared(len(episodes), comparison)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fewshot.datasets.part_names import NOVEL, OTHERS
 from fewshot.exceptions import FewshotError
@@ -164,8 +165,14 @@ def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.
 
 
 def _table_of_5(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
-    """Add the column of the protocol, which says nothing."""
-    return _with_empty(name, table, "protocol", after="unlabelled_images")
+    """Add the protocol, which says nothing, and the shots of an episode, equal for all classes."""
+    table = _with_empty(name, table, "protocol", after="unlabelled_images")
+    names = table.column_names
+    if name != "episodes" or "support" in names or not {"ways", "shots"} <= set(names):
+        return table
+    place = names.index("classes") + 1 if "classes" in names else len(names)
+    support = pc.multiply(table.column("ways"), table.column("shots"))
+    return table.add_column(place, "support", support)
 
 
 def _with_empty(name: str, table: pa.Table, key: str, after: str = "seed") -> pa.Table:
@@ -204,7 +211,7 @@ TABLE_STEPS: dict[int, Callable[[str, pa.Table, Sequence[CellSummary]], pa.Table
 ADDED: dict[int, tuple[str, ...]] = {
     2: ("part", "variant"),
     3: ("unlabelled_images", "unlabelled", "sees_unlabelled"),
-    4: ("protocol",),
+    4: ("protocol", "support"),
 }
 
 

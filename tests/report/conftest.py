@@ -70,6 +70,7 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, inter
         classes=drawn,
         queries=queries,
         unlabelled=0,
+        support=5,
         actual_error=actual,
         accuracy=1 - actual,
         query_error=actual,

@@ -38,7 +38,7 @@ def make_cell(episodes=20, estimators=("auto", "loo"), worse=0.0, **changes):
     rows = pd.DataFrame({"episode": np.arange(episodes), "actual_error": error}).assign(**named)
     names = [[f"class {c}" for c in classes] for classes in drawn.classes]
     rows = rows.assign(
-        classes=names, queries=15, unlabelled=0, accuracy=1 - error, query_error=error
+        classes=names, queries=15, unlabelled=0, support=5, accuracy=1 - error, query_error=error
     )
     guesses, metrics = [], {}
     for name in estimators:

@@ -150,6 +150,7 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
         added = {"dataset": [("part", TEXT)], "head": [("variant", TEXT)],
                  "seed": [("unlabelled_images", TEXT), ("protocol", TEXT)],
+                 "classes": [("support", WHOLE)],
                  "queries": [("unlabelled", WHOLE)],
                  "calibration": [("sees_unlabelled", pa.bool_())]}  # fmt: skip
         fields = [(f.name, f.type) for f in expected]
@@ -287,6 +288,7 @@ def test_rows_of_version_3_saw_no_unlabelled_images(old):
     joined = store.Store(find_runs(["runs"]))
     # Also where it alone is read.
     assert joined.rows("episodes", ["unlabelled"])["unlabelled"].tolist() == [0, 0]
+    assert joined.rows("episodes", ["support"])["support"].tolist() == [2, 2]  # equal shots then
     seen = joined.rows("predictions", ["sees_unlabelled"])["sees_unlabelled"]
     assert seen.dtype == bool and not seen.any()
 

@@ -12,6 +12,7 @@ from fewshot.statistics.image_influence import image_variance
 from fewshot.statistics.populations import (
     ALL_CLASSES,
     ALL_IMAGES,
+    POPULATIONS,
     class_variance,
     mean_interval,
     population_intervals,
@@ -168,3 +169,53 @@ def test_all_queries_leave_the_images_unknown(drawn):
 def test_values_and_classes_must_match(drawn):
     with pytest.raises(FewshotError, match="values"):
         population_intervals(np.zeros(200), drawn.classes, drawn.labels, drawn.support, drawn.query)
+
+
+@pytest.mark.parametrize("impostors", [False, True])
+def test_padding_of_classes_changes_no_interval(impostors):
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(12), 30)
+    drawn = sample_episodes(labels, 4, 2, 3, 200, seed=2)
+    values = rng.normal(size=(200, 4)) + rng.normal(size=12)[drawn.classes]
+    parts = (values, drawn.classes, drawn.support, drawn.query)
+    padded = [
+        np.concatenate([part, np.full_like(part[:, :2], fill)], axis=1)
+        for part, fill in zip(parts, (np.nan, -1, -1, -1), strict=True)
+    ]
+    equal, varied = (
+        population_intervals(v, c, labels, s, q, impostors=impostors)
+        for v, c, s, q in (parts, padded)
+    )
+    for population in POPULATIONS:
+        for bound in ("mean", "lower", "upper"):
+            assert varied[population][bound] == pytest.approx(equal[population][bound])
+
+
+def test_intervals_of_varying_ways_cover_the_mean_over_other_classes():
+    """Repeated with other classes each time, as whose mean the truth is known."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(100):
+        effect = rng.normal(size=40)
+        ways = rng.integers(3, 11, 150)
+        classes = np.array([rng.permutation(40)[:10] for _ in ways])
+        classes[np.arange(10) >= ways[:, None]] = -1
+        values = effect[classes] - 0.3 * ways[:, None] + rng.normal(size=classes.shape)
+        labels = np.repeat(np.arange(40), 2)
+        support = np.where(classes >= 0, 2 * classes, -1)[..., None]
+        interval = population_intervals(values, classes, labels, support, None)["classes"]
+        inside += interval["lower"] <= -0.3 * 6.5 <= interval["upper"]
+    assert 88 <= inside <= 99
+
+
+def test_what_has_no_interval_for_other_classes():
+    classes = np.array([[0, 1, 2], [3, 4, -1], [1, 3, 4]])
+    labels = np.repeat(np.arange(5), 2)
+    support = np.where(classes >= 0, 2 * classes, -1)[..., None]
+    values = np.where(classes >= 0, 0.5, np.nan)
+    arguments = (values, classes, labels, support, None)
+    intervals = population_intervals(*arguments)
+    assert intervals["classes"]["reason"] == "some episodes have more than half of the classes"
+    assert intervals["episodes"]["mean"] == 0.5
+    related = population_intervals(*arguments, related=True)
+    assert related["classes"]["reason"] == "the classes of an episode were drawn together"

@@ -150,7 +150,12 @@ def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Interval]:
     """
     filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
     intervals = population_intervals(
-        1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
+        1 - filled,
+        episodes.classes,
+        episodes.labels,
+        episodes.support,
+        episodes.query,
+        related=episodes.related_classes,
     )
     return cast("dict[str, Interval]", intervals)
 
@@ -166,6 +171,7 @@ def _episode_rows(
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
     rows["classes"] = [names[classes[classes >= 0]].tolist() for classes in episodes.classes]
+    rows["support"] = episodes.shot_counts.sum(-1)
     rows["queries"] = queries.sum(-1)
     rows["unlabelled"] = episodes.unlabelled_counts
     rows["actual_error"] = error

@@ -66,6 +66,7 @@ EPISODES = Table(
     "episodes",
     {
         "classes": "list<str>",
+        "support": "int64",
         "queries": "int64",
         "unlabelled": "int64",
         "actual_error": "float64",

@@ -91,7 +91,7 @@ class EpisodicTask(Task):
     def run(self, evaluation: Evaluation) -> TaskOutput:
         """Evaluate every head on the episodes of every number of shots and seed."""
         from fewshot.tasks.engine.context import check_uses
-        from fewshot.tasks.engine.least_shots import left_out
+        from fewshot.tasks.engine.least_shots import left_out, unequally_few
 
         for name, head in evaluation.heads:
             self.check_head(name, head)
@@ -101,10 +101,12 @@ class EpisodicTask(Task):
         for name, head in evaluation.heads:
             check_uses(bank, name, head.uses)
         self.check(evaluation, bank)
+        drawn_sets = evaluation.episodes(bank)
+        omitted += unequally_few(evaluation.heads, [episodes for _, episodes in drawn_sets])
         evaluation.notices.left_out(omitted)
         jobs: list[Job] = [
             (episodes, (name, head), seed)
-            for seed, episodes in evaluation.episodes(bank)
+            for seed, episodes in drawn_sets
             for name, head in evaluation.heads
             if head.least_shots <= episodes.fewest_shots
         ]

@@ -194,6 +194,7 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> Intervals | None:
         episodes.support[usable],
         query,
         impostors=True,
+        related=episodes.related_classes,
     )
     return cast("Intervals", intervals)
 
