@@ -33,7 +33,10 @@ class OpenSetReport(TaskReport):
         "fpr95": "share of unknown queries that are accepted with 95 % of the known ones; lower is "
         "better",
     }
-    question = "which class of the episode is this image of, or none? Queries of other classes are among them"
+    question = (
+        "which class of the episode is this image of, or is it of none? Queries of classes outside "
+        "of the episode are among the others"
+    )
     key_titles: ClassVar[Mapping[str, str]] = {"unknown": "Unknown", "score": "Score"}
     settings = ("ways", "shots")
     place = "{ways}-way {shots}-shot with {head}, {unknown} unknown, by {score}"

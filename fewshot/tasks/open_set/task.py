@@ -69,7 +69,8 @@ class OpenSet(EpisodicTask):
     def causes(self, evaluation: Evaluation) -> dict[str, Any]:
         """The unknown queries and the score."""
         options = _settings(evaluation)
-        return {"unknown": options.unknown, "score": options.score}
+        numbers = [options.unknown_ways, options.unknown_queries]
+        return {"unknown": numbers, "score": options.score}
 
     def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
         """Add the paired differences of heads on the same episodes to the summaries."""
