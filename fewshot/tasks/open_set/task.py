@@ -27,7 +27,7 @@ class OpenSet(EpisodicTask):
     tables = (EPISODES,)
     measures = (
         Measure("auroc", HIGHER, table=EPISODES.name),
-        Measure("accuracy", HIGHER, table=EPISODES.name),
+        Measure("closed_accuracy", HIGHER, table=EPISODES.name),
         Measure("oscr", HIGHER, table=EPISODES.name),
         Measure("average_precision", HIGHER, table=EPISODES.name),
         Measure("fpr95", LOWER, table=EPISODES.name),
