@@ -27,7 +27,7 @@ class OpenSet(EpisodicTask):
     tables = (EPISODES,)
     measures = (
         Measure("auroc", HIGHER, table=EPISODES.name),
-        Measure("accuracy", HIGHER, table=EPISODES.name),
+        Measure("closed_accuracy", HIGHER, table=EPISODES.name),
         Measure("oscr", HIGHER, table=EPISODES.name),
         Measure("average_precision", HIGHER, table=EPISODES.name),
         Measure("fpr95", LOWER, table=EPISODES.name),
@@ -71,7 +71,8 @@ class OpenSet(EpisodicTask):
     def causes(self, evaluation: Evaluation) -> dict[str, Any]:
         """The unknown queries and the score."""
         options = _settings(evaluation)
-        return {"unknown": options.unknown, "score": options.score}
+        numbers = [options.unknown_ways, options.unknown_queries]
+        return {"unknown": numbers, "score": options.score}
 
     def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
         """Add the paired differences of heads on the same episodes to the summaries."""
