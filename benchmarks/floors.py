@@ -1,23 +1,25 @@
-"""Whether heads that know more do worse than without: text heads below names, base classes below means.
+"""Heads that know more than others, beside those others: names alone, or class means alone.
 
-    python floors.py FEATURES.npz                          # features, labels, text
-    python floors.py FEATURES.npz --base 0.5 --ways 5 20 --shots 1 2 5 --samplers balanced imbalanced
+    python floors.py FEATURES.npz --ways 5 20 --shots 1 2 3
+    python floors.py FEATURES.npz --base 0.5 --samplers balanced imbalanced
     python floors.py FEATURES.npz --samplers all_way --heads gda tip_adapter
 
-Every head of the registry that reads class names is compared with `zero_shot`, every head that knows base classes with
-`ncm`, on the same episodes: difference in points with the widest of the 95 % intervals over episodes, over images and
-over classes. "below" marks heads whose whole interval is below zero. FEATURES.npz has `features` (M, D),
-`labels` (M,) and, for heads with names, `text` (C, D); `--base` is the share of classes, drawn by
-`--seed`, that are base classes.
+Every head of the registry that reads class names is compared with `zero_shot`, every head that
+knows base classes with `ncm`, on the same episodes: the difference in points with the widest of the
+95 % intervals over episodes, images and classes. Heads whose interval is below zero are marked.
+FEATURES.npz has `features` (M, D), `labels` (M,) and, for heads with names, `text` (C, D); `--base`
+is the share of classes, drawn by `--seed`, that are base classes.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from common import write
 from numpy.typing import NDArray
 
@@ -65,10 +67,7 @@ def measure(
     variant = results.summary["variant"].iloc[-1]
     other = f"{name} ({variant})" if variant else name
     for row in results.compare(other, floor).to_dict("records"):
-        bounds = [(row[f"{side}lower"], row[f"{side}upper"]) for side in SIDES]
-        lower, upper = max(
-            (pair for pair in bounds if np.isfinite(pair).all()), key=lambda pair: pair[1] - pair[0]
-        )
+        lower, upper = widest(row)
         yield {
             "sampler": settings["sampler"],
             "ways": settings["ways"],
@@ -80,6 +79,13 @@ def measure(
             "interval": f"{100 * lower:+.2f} to {100 * upper:+.2f}",
             "": "below" if upper < 0 else "",
         }
+
+
+def widest(row: dict[str, Any]) -> tuple[float, float]:
+    """The widest interval that there is: one draw has none over episodes."""
+    bounds = [[row[f"{side}{end}"] for end in ("lower", "upper")] for side in SIDES]
+    known = [(low, high) for low, high in bounds if not pd.isna([low, high]).any()]
+    return max(known, key=lambda pair: pair[1] - pair[0], default=(math.nan, math.nan))
 
 
 def prepared(path: str, base: float, largest: int, seed: int) -> dict[str, NDArray]:
@@ -126,7 +132,7 @@ def main() -> None:
                 "sampler": sampler,
                 "ways": ways,
                 "shots": given.shots,
-                "episodes": 1 if whole else given.episodes,
+                "episodes": 3 if whole else given.episodes,
                 "queries": given.queries,
                 "seed": given.seed,
             }
