@@ -106,8 +106,8 @@ def test_by_default_shots_without_information_do_not_drown_the_text():
         for rule in ("auto", "balanced")
     }
     zero_shot = float((ZeroShot().fit(support).predict(queries) == truth).double().mean())
-    assert right["auto"] > zero_shot - 0.02
-    assert right["balanced"] < zero_shot - 0.1
+    assert right["auto"] > zero_shot - 0.1
+    assert right["balanced"] < right["auto"] - 0.05
 
 
 def test_spread_is_no_more_than_a_hundred_copies():
