@@ -13,8 +13,8 @@ from fewshot.heads.fitted_linear import FittedLinear
 
 # These read class names, or centre on base classes, which predictions do not give them.
 NEED_MORE = {
-    name for name in heads if heads.create(name).uses & {"text", "text_gaussians", "base"}
-}
+    name for name in heads if heads.create(name).uses & {"text", "text_gaussians"}
+} | {"simpleshot"}  # fmt: skip
 OWN_HEAD = """\
 import torch
 from fewshot.heads import NCM, Head
