@@ -239,9 +239,11 @@ def evaluate(
         `queries` are the largest numbers, `shots` is none. ``{"name": "meta_dataset", "taxonomy":
         "names"}`` draws related classes, see `fewshot.episodes.sample_meta_dataset`.
     unlabelled : int or "queries", optional
-        Unlabelled images of every episode, for estimators that see them: N per class of its
-        classes, apart from shots and queries and the same for all numbers of shots; or the queries
-        without their labels. With ``queries="all"`` the queries are what is left.
+        Unlabelled images of every episode, for estimators that see them and heads that learn from
+        them: N per class of its classes, apart from shots and queries and the same for all numbers
+        of shots; or the queries without their labels. With ``queries="all"`` the queries are what
+        is left. Transductive heads learn from the N images where there are any and classify every
+        query by itself (semi-supervised); else from the queries, and strangers beside them.
     unlabelled_shares : {"equal", "dirichlet"}
         Whether every class has N of them, or the classes share N times `ways` by a Dirichlet
         distribution (alpha 2).

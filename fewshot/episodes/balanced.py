@@ -157,6 +157,7 @@ def sample_episodes(
         if tests is not None:
             assert query is not None
             asked = (query >= 0).sum(-1)
+            index = tests if sampling.are_queries else index  # that strangers come from
         extra = unlabelled_rows(
             sampling, reserved, index, chosen, pool, asked.sum(-1), seed, stream
         )

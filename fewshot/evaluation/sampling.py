@@ -22,6 +22,7 @@ from fewshot.episodes import (
 from fewshot.episodes.taxonomy import NAMES
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
+from fewshot.features.two_sets import expect_single
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
@@ -202,12 +203,15 @@ def draw_episodes(
         f"Take one of {', '.join(UNEQUAL)}.",
     )
     if sampler == "effective":
+        if ways is not None:
+            expect_single(bank, "the sampler effective and a number of ways")
         return sample_effective_episodes(
             bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
             sampling.query_shares, sampling.alpha, subset=bank.subset,
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
     if sampler == DISJOINT:
+        expect_single(bank, "the sampler disjoint")
         expect(ways is not None, "episodes.ways", "expected a number, got none")
         return sample_disjoint_episodes(
             bank.labels, ways or 0, shots, queries, episodes, seed,

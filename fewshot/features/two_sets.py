@@ -78,6 +78,11 @@ def with_queries_of(
     return _joined(shots, queries, kept, (first, number), (second, target))
 
 
+def expect_single(bank: FeatureBank, where: str) -> None:
+    """Raise if the bank is of two data sets, which `where` (a sampler, a task) cannot draw from."""
+    expect("queries_from" not in bank.info, SETTING, f"expected null with {where}")
+
+
 def matched_classes(shots: FeatureBank, queries: FeatureBank) -> NDArray:
     """Number of the class of `queries` for every class of `shots`; -1 where there is none: (C,).
 

@@ -42,7 +42,8 @@ class APE(Head):
     gamma : float >= 0
         Weight of the divergence; the authors' 0.1 before their search (0 to 1).
     channels : float in (0, 1]
-        Share of the channels that are kept. The authors keep 500 to 900 of 1024, mostly 800.
+        Share of the channels that are kept. The authors keep 500 to 900 of 1024, mostly 800, the
+        default's share.
     similarity : float in [0, 1]
         w, the weight of the similarity S between classes; the variance Var of class texts weighs
         v = 1 - w. The authors' 0.7 for most data sets (0.4 to 0.9).
@@ -63,7 +64,7 @@ class APE(Head):
         alpha: float = 1.0,
         beta: float = 1.0,
         gamma: float = 0.1,
-        channels: float = 800 / 1024,
+        channels: float = 0.78125,
         similarity: float = 0.7,
     ) -> None:
         self.alpha = alpha

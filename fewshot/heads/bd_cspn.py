@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple, Self, get_args
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_bool, expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.solvers.products import products
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
@@ -115,6 +115,7 @@ class BDCSPN(Head):
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Cosines (E, T, N) of queries and rectified prototypes, or minus squared distances."""
         chosen = self._chosen()
@@ -125,8 +126,9 @@ class BDCSPN(Head):
         prototypes, _ = rectified_prototypes(support, features, query.learning_mask, lengths, how)
         if chosen.metric == "euclidean":
             return proximities(features, prototypes).mT.contiguous()
-        dots = normalize(prototypes, dim=-1) @ features.mT
-        return (dots / lengths.clamp_min(LEAST_LENGTH)[:, None]).mT.contiguous()
+        dots = products(prototypes, features.mT)
+        dots /= lengths_of(prototypes)[..., None] * lengths.clamp_min(LEAST_LENGTH)[:, None]
+        return dots.mT.contiguous()
 
     def _chosen(self) -> BDCSPN:
         return with_preset(self, PAPER, "head.bd_cspn")
@@ -155,71 +157,69 @@ def rectified_prototypes(
         Lengths of the queries.
     how : Rectification
     """
-    directions = normalize(support.means(), dim=-1)
-    offset = mean_difference(support, features, mask) * float(how.shift)
-    cosines = shifted_cosines(features, lengths, directions, offset)
+    means = support.means()
+    offset = mean_difference(support, means, features, mask) * float(how.shift)
+    cosines = shifted_cosines(features, lengths, means, offset)
     # Between equal classes a query counts for each, or their order would matter.
     won = (cosines == cosines.amax(1, keepdim=True)) & mask[:, None]
-    if how.weights == "samples":
-        of_shots, of_queries = weights_over_samples(support, directions, cosines, won, how.scale)
-    else:
-        of_shots, of_queries = weights_over_classes(support, directions, cosines, won, how.scale)
-    from_shots = (of_shots[..., None] * support.features).sum(2)
-    moved = of_queries @ features + of_queries.sum(-1, keepdim=True) * offset
-    return from_shots + moved, offset
+    weights = weights_over_samples if how.weights == "samples" else weights_over_classes
+    of_shots, of_queries = weights(support, means, cosines, won, how.scale)
+    E, N, K, D = support.features.shape
+    rows = of_shots.reshape(E * N, 1, K)
+    from_shots = products(rows, support.features.reshape(E * N, K, D)).view(E, N, D)
+    from_queries = products(of_queries, features)
+    moved = from_queries.addcmul_(of_queries.sum(-1, keepdim=True), offset)
+    return moved.add_(from_shots), offset
 
 
 def weights_over_samples(
-    support: Support, directions: Tensor, cosines: Tensor, won: Tensor, scale: float
+    support: Support, means: Tensor, cosines: Tensor, won: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Weights of shots (E, N, K) and queries (E, N, T) that add up to 1 over those of a class."""
+    E, N, K, D = support.features.shape
+    rows = means.reshape(E * N, 1, D)
+    own = products(rows, support.features.reshape(E * N, K, D).mT).view(E, N, K)
+    own = own / (lengths_of(support.features) * lengths_of(means)[..., None])
     taken = torch.cat([support.mask, won], -1)
-    logits = scale * torch.cat([own_cosines(support, directions), cosines], -1)
-    weights = logits.masked_fill(~taken, -torch.inf).softmax(-1)
-    shots = support.features.shape[2]
-    return weights[..., :shots], weights[..., shots:]
+    logits = scale * torch.cat([own, cosines], -1)
+    weights = logits.masked_fill_(~taken, -torch.inf).softmax(-1)
+    return weights[..., :K], weights[..., K:]
 
 
 def weights_over_classes(
-    support: Support, directions: Tensor, cosines: Tensor, won: Tensor, scale: float
+    support: Support, means: Tensor, cosines: Tensor, won: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """How sure the shots (E, N, K) and queries (E, N, T) of a class are, over their number.
 
     A softmax over the classes: a prototype is the mean of ``w_c(x) x``, shorter where it is unsure.
     """
     number = (support.counts + won.sum(-1))[..., None]
-    # (E, K, N, N): a shot of class n against all, of which its own is on the diagonal.
-    shots = support.features.transpose(1, 2)
-    lengths = vector_norm(shots, dim=-1, keepdim=True).clamp_min(LEAST_LENGTH)
-    own = (scale * (shots @ directions[:, None].mT) / lengths).softmax(-1)
-    of_shots = own.diagonal(dim1=-2, dim2=-1).mT * support.mask
+    # (E, N, N, K): class by class, the shots of all classes; those of its own on the diagonal.
+    dots = (means @ support.features.flatten(1, 2).mT).unflatten(2, support.mask.shape[1:])
+    lengths = lengths_of(means)[..., None, None] * lengths_of(support.features)[:, None]
+    own = (scale * dots / lengths).softmax(1).diagonal(dim1=1, dim2=2).mT
     of_queries = (scale * cosines).softmax(1) * won
-    return of_shots / number, of_queries / number
+    return own * support.mask / number, of_queries / number
 
 
-def own_cosines(support: Support, directions: Tensor) -> Tensor:
-    """Cosine (E, N, K) of every shot and the direction (E, N, D) of its class."""
-    # A product of matrices this small is slower.
-    dots = (support.features * directions[:, :, None]).sum(-1)
-    return dots / vector_norm(support.features, dim=-1).clamp_min(LEAST_LENGTH)
+def lengths_of(vectors: Tensor) -> Tensor:
+    """Lengths (...) of vectors (..., D), for divisions."""
+    return vector_norm(vectors, dim=-1).clamp_min(LEAST_LENGTH)
 
 
-def mean_difference(support: Support, features: Tensor, mask: Tensor) -> Tensor:
+def mean_difference(support: Support, means: Tensor, features: Tensor, mask: Tensor) -> Tensor:
     """Mean of all shots minus mean of queries in the mask: (E, 1, D); zero without any."""
-    shots = support.features.sum((1, 2)) / support.counts.sum(1, keepdim=True)
+    share = support.counts / support.counts.sum(1, keepdim=True)
     weight = mask.to(features.dtype)
-    number = weight.sum(1, keepdim=True)
-    queries = (weight[:, None] @ features)[:, 0]
-    difference = shots - queries / number.clamp_min(1)
-    return torch.where(number > 0, difference, 0.0)[:, None]
+    number = weight.sum(1)[:, None, None]
+    queries = products(weight[:, None] / number.clamp_min(1), features)
+    return torch.where(number > 0, products(share[:, None], means) - queries, 0.0)
 
 
-def shifted_cosines(
-    features: Tensor, lengths: Tensor, directions: Tensor, offset: Tensor
-) -> Tensor:
-    """Cosines (E, N, T) of ``x + offset`` and unit vectors, without a copy of the queries."""
-    dots = torch.cat([directions, offset], 1) @ features.mT
+def shifted_cosines(features: Tensor, lengths: Tensor, means: Tensor, offset: Tensor) -> Tensor:
+    """Cosines (E, N, T) of ``x + offset`` and class means, without a copy of the queries."""
+    dots = products(torch.cat([means, offset], 1), features.mT)
     along, across = dots[:, :-1], dots[:, -1]
     squared = lengths.square() + 2 * across + offset.square().sum(-1)
     moved = squared.clamp_min(0).sqrt().clamp_min(LEAST_LENGTH)
-    return (along + directions @ offset.mT) / moved[:, None]
+    return (along + means @ offset.mT) / (lengths_of(means)[..., None] * moved[:, None])

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.solvers.text_weight import zero_shot_confidence
 from fewshot.heads.solvers.training import (
     Parameters,
     Shots,
@@ -64,7 +65,7 @@ class ZSLP(LinearHead):
     name = "zs_lp"
 
     def __init__(
-        self, text_length: float = 10.0, learning_rate: float = 0.1, steps: int = 300
+        self, text_length: float = 20.0, learning_rate: float = 0.1, steps: int = 300
     ) -> None:
         self.text_length = text_length
         self.learning_rate = learning_rate
@@ -75,6 +76,7 @@ class ZSLP(LinearHead):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Train the class vectors on the shots."""
         expect_number(f"head.{self.name}.text_length", self.text_length, 0, above=True)
@@ -148,13 +150,3 @@ def cosine_gradient(vectors: Tensor, shots: Shots) -> Tensor:
     weights = shots.logit_scale * normalize(vectors, dim=-1)
     slope = cross_entropy_gradient(weights @ shots.features.mT, shots) @ shots.features
     return through_unit_length(shots.logit_scale * slope, vectors)
-
-
-def zero_shot_confidence(shots: Shots) -> Tensor:
-    """Mean probability (E, N, 1) of the class of a shot under its text, over the shots of a class.
-
-    Padding counts nothing.
-    """
-    probabilities = (shots.logit_scale * shots.text @ shots.features.mT).softmax(1)
-    confidence = (probabilities * shots.targets).sum(-1, keepdim=True)
-    return confidence / shots.targets.sum(-1, keepdim=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor
@@ -11,12 +11,14 @@ from torch import Tensor
 from fewshot.exceptions import (
     FewshotError,
     expect,
+    expect_choice,
     expect_number,
     expect_positive_int,
     expect_repeats,
 )
 from fewshot.heads import heads
 from fewshot.heads.base import Head, LinearForm, LinearHead, Query, Support
+from fewshot.heads.solvers.text_weight import visual_weight
 from fewshot.heads.solvers.training import (
     Parameters,
     Shots,
@@ -27,8 +29,10 @@ from fewshot.heads.solvers.training import (
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
+TextShots = Literal["auto", "balanced", "spread"]
+
 PROBE = "probe"
-MOST_COPIES = 1000
+MOST_COPIES = 100
 # The largest of the authors' 0, 0.0001 and 0.01.
 WEIGHT_DECAY = 0.01
 
@@ -46,9 +50,13 @@ class CrossModal(Head):
     ----------
     head : str or Head
         "probe", the name of a head, ``module:Name`` of one of another package, or an object.
-    text_shots : int >= 1, or "balanced"
+    text_shots : int in 1..100, or {"auto", "balanced", "spread"}
         As how many shots of its class a text vector counts. "balanced", as in the paper: as all
-        shots of the class together, and at no shots as one.
+        shots of the class together, and at no shots as one. "spread": as K / a, rounded, for K
+        shots a class, with the weight a of class means in `SSText`, where a shot disturbs the
+        scores a quarter as much as the text does: about 10 sqrt(K) with CLIP. "auto": "balanced"
+        for the probe, which starts from the text, and "spread" for other heads, most of which
+        would be below zero-shot if text counted as little as images.
     learning_rate : float >= 0
         Of AdamW; for the probe alone. The authors take the better of 0.001 and 0.0001 on validation
         images.
@@ -75,7 +83,7 @@ class CrossModal(Head):
     def __init__(
         self,
         head: str | Head = PROBE,
-        text_shots: int | Literal["balanced"] = "balanced",
+        text_shots: int | TextShots = "auto",
         learning_rate: float = 1e-4,
         steps: int = 300,
         wise_ft: float = 0.0,
@@ -107,10 +115,14 @@ class CrossModal(Head):
         check_with = {"steps": 20} if self.head == PROBE else {}
         return replace(self._unfitted().tags, shift_invariant=False, check_with=check_with)
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Fit the head on shots and text."""
         self._check_parameters()
-        shots = support if self.head == PROBE else with_text(support, self.text_shots)
+        if self.head == PROBE:
+            shots = support
+        else:
+            shots = with_text(support, "spread" if self.text_shots == "auto" else self.text_shots)
         self.head_ = self._unfitted().fit(shots)
         return self
 
@@ -130,8 +142,11 @@ class CrossModal(Head):
         return head_of(self.head, "head.cross_modal.head")
 
     def _check_parameters(self) -> None:
-        if self.text_shots != "balanced":
-            setting, remedy = "head.cross_modal.text_shots", "Or 'balanced', as many as images."
+        setting, rules = "head.cross_modal.text_shots", get_args(TextShots)
+        if isinstance(self.text_shots, str):
+            expect_choice(setting, self.text_shots, rules)
+        else:
+            remedy = f"Or one of {', '.join(rules)}."
             expect_positive_int(setting, self.text_shots, 1, MOST_COPIES, remedy=remedy)
         expect_number("head.cross_modal.learning_rate", self.learning_rate, 0)
         expect_repeats("head.cross_modal.steps", self.steps, minimum=0)
@@ -168,8 +183,8 @@ def head_of(head: str | Head, setting: str) -> Head:
     return made
 
 
-def with_text(support: Support, text_shots: int | Literal["balanced"]) -> Support:
-    """The support with the text vectors of the classes as further shots.
+def with_text(support: Support, text_shots: int | TextShots) -> Support:
+    """The support with the text vectors of the classes as further shots, in front of the others.
 
     Their length is the root mean square of the lengths of the shots.
 
@@ -177,22 +192,32 @@ def with_text(support: Support, text_shots: int | Literal["balanced"]) -> Suppor
     ----------
     support : Support
         Features (E, N, K, D); K may be 0.
-    text_shots : int or "balanced"
-        How many copies, or one for every shot of the class.
+    text_shots : int, "balanced" or "spread"
+        How many copies; of no shots, the rules make one.
     """
     features, mask = support.features, support.mask
     text = class_text(support, "cross_modal")
+    number = mask.new_ones(mask.shape[:2], dtype=torch.long)
+    if not isinstance(text_shots, str):
+        number = number * text_shots
+    elif features.shape[2]:
+        number = mask.sum(-1) if text_shots == "balanced" else copies_by_spread(support)
     if features.shape[2]:
         squares = features.square().sum((1, 2, 3)) / mask.sum((1, 2))
         text = text * squares.sqrt()[:, None, None]
-    number = (features.shape[2] or 1) if text_shots == "balanced" else text_shots
-    copies = text[:, :, None].expand(-1, -1, number, -1)
-    there = torch.ones_like(copies[..., 0], dtype=torch.bool)
-    if text_shots == "balanced" and features.shape[2]:
-        there = mask
-    return Support.of(
-        torch.cat([features, copies], 2), torch.cat([mask, there], 2), support.context
-    )
+    most = int(number.max())
+    there = torch.arange(most, device=number.device) < number[..., None]
+    copies = text[:, :, None].expand(-1, -1, most, -1)
+    features, mask = torch.cat([copies, features], 2), torch.cat([there, mask], 2)
+    return Support.of(features, mask, support.context)
+
+
+def copies_by_spread(support: Support) -> Tensor:
+    """How many shots a text vector counts as: (E, N), the same for all classes, 1 to 100."""
+    weight = visual_weight(shots_of(support, "cross_modal"), support.typical_shots)
+    least = support.typical_shots / MOST_COPIES
+    number = (support.typical_shots / weight.maximum(least)).round().clamp_min(1).long()
+    return number[:, None].expand(support.mask.shape[:2])
 
 
 class TextProbe(LinearHead):
@@ -202,7 +227,7 @@ class TextProbe(LinearHead):
 
     def __init__(
         self,
-        text_shots: int | Literal["balanced"],
+        text_shots: int | TextShots,
         learning_rate: float,
         steps: int,
         wise_ft: float,
@@ -217,47 +242,49 @@ class TextProbe(LinearHead):
         """None: without shots it is the zero-shot classifier."""
         return 0
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Train the text vectors on shots and on themselves."""
         shots = shots_of(support, "cross_modal")
-        examples = examples_of(shots, self.text_shots)
+        vectors = self._trained(shots, support) if support.features.shape[2] else shots.text
+        self.weights_ = shots.logit_scale * vectors.lerp(shots.text, self.wise_ft)
+        self.biases_ = torch.zeros_like(self.weights_[..., 0])
+        return self
+
+    def _trained(self, shots: Shots, support: Support) -> Tensor:
+        examples = with_text_examples(shots, text_share(shots, support, self.text_shots))
 
         def gradient(parameters: Parameters) -> Parameters:
             logits = shots.logit_scale * parameters["vectors"] @ examples.features.mT
             slope = cross_entropy_gradient(logits, examples) @ examples.features
             return {"vectors": shots.logit_scale * slope}
 
-        vectors = shots.text
-        if support.features.shape[2]:
-            trained = train(
-                gradient,
-                {"vectors": shots.text},
-                steps=self.steps,
-                learning_rate=self.learning_rate,
-                weight_decay=WEIGHT_DECAY,
-            )
-            vectors = trained["vectors"].lerp(shots.text, self.wise_ft)
-        self.weights_ = shots.logit_scale * vectors
-        self.biases_ = torch.zeros_like(self.weights_[..., 0])
-        return self
+        return train(
+            gradient,
+            {"vectors": shots.text},
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            weight_decay=WEIGHT_DECAY,
+        )["vectors"]
 
     def linear(self) -> LinearForm:
         """Weights that follow the shots of all classes."""
         return LinearForm(self.weights_, self.biases_, None)
 
 
-def examples_of(shots: Shots, text_shots: int | Literal["balanced"]) -> Shots:
-    """Shots, and behind them the N text vectors, with their weights in the mean loss.
+def text_share(shots: Shots, support: Support, text_shots: int | TextShots) -> Tensor:
+    """Share (E, 1, 1) of all text vectors together in the mean loss."""
+    if text_shots in ("auto", "balanced"):
+        return shots.share.new_full((len(shots.text), 1, 1), 0.5)
+    number = copies_by_spread(support)[:, :1, None] if text_shots == "spread" else text_shots
+    of_text = number * shots.text.shape[1]
+    return of_text / (shots.targets.sum((1, 2))[:, None, None] + of_text)
 
-    "balanced" gives all text vectors together half of it; a number as much as so many shots each.
-    """
+
+def with_text_examples(shots: Shots, of_text: Tensor) -> Shots:
+    """Shots, and behind them the N text vectors, which have this share (E, 1, 1) of the loss."""
     episodes, ways = shots.text.shape[:2]
     own = torch.eye(ways, dtype=shots.text.dtype, device=shots.text.device)
-    if text_shots == "balanced":
-        of_text = shots.share.new_full((episodes, 1, 1), 0.5)
-    else:
-        number = shots.targets.sum((1, 2))[:, None, None]
-        of_text = text_shots * ways / (number + text_shots * ways)
     each = (of_text / ways).expand(-1, -1, ways)
     return replace(
         shots,

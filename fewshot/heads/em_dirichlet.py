@@ -9,10 +9,12 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.information import unit
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
+PAPER = {"mm_steps": 1000}
 FLOOR = 1e-15  # added to probabilities in logarithms, as in the authors' program
 CONVERGED = 1e-11  # squared relative change of the parameters at which an M step stops
 CHECK = 10
@@ -50,6 +52,8 @@ class EMDirichlet(Head):
         one stopped.
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
+    preset : {"none", "paper"}
+        "paper" takes up to 1000 mm_steps, as the authors do.
     """
 
     tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
@@ -61,12 +65,14 @@ class EMDirichlet(Head):
         steps: int = 20,
         mm_steps: int = 50,
         labels: str = "use",
+        preset: Preset = "none",
     ) -> None:
         self.temperature = temperature
         self.penalty = penalty
         self.steps = steps
         self.mm_steps = mm_steps
         self.labels = labels
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -85,6 +91,7 @@ class EMDirichlet(Head):
 
         Computed in float64: parameters are large and differences of log-gammas small.
         """
+        mm_steps = with_preset(self, PAPER, "head.em_dirichlet").mm_steps
         support = self.support_.to(torch.float64)
         text = class_text(support, "em_dirichlet")
         shots, z = (
@@ -96,10 +103,12 @@ class EMDirichlet(Head):
         given = one_hot * support.mask.flatten(1, 2)[:, None] * (self.labels == "use")
         points = (torch.cat([shots, z], 1) + FLOOR).log()
         learning = query.learning_mask
-        scores = self._mixture(points, given, z.mT * learning[:, None], learning)
+        scores = self._mixture(points, given, z.mT * learning[:, None], learning, mm_steps)
         return scores.mT.to(query.features.dtype)
 
-    def _mixture(self, logs: Tensor, labels: Tensor, answers: Tensor, mask: Tensor) -> Tensor:
+    def _mixture(
+        self, logs: Tensor, labels: Tensor, answers: Tensor, mask: Tensor, mm_steps: int
+    ) -> Tensor:
         """Scores (E, N, T) from log points (E, n, N), labels (E, N, S) and answers (E, N, T)."""
         shots = labels.shape[2]
         number = mask.sum(1).clamp_min(1)[:, None, None]
@@ -109,7 +118,7 @@ class EMDirichlet(Head):
             joined = torch.cat([labels, answers], -1)
             total = joined.sum(-1, keepdim=True)
             mean_logs = joined @ logs / total.clamp_min(FLOOR)
-            fitted = dirichlet_fit(mean_logs, a, self.mm_steps)
+            fitted = dirichlet_fit(mean_logs, a, mm_steps)
             a = torch.where(total > 0, fitted, a)
             shares = (answers.sum(-1, keepdim=True) / number + FLOOR).log()
             scores = log_density(logs[:, shots:], a) + self.penalty * shares
@@ -117,6 +126,7 @@ class EMDirichlet(Head):
         return scores
 
     def _check_parameters(self) -> None:
+        with_preset(self, PAPER, "head.em_dirichlet")  # or an error
         expect_number("head.em_dirichlet.temperature", self.temperature, 0, above=True)
         expect_number("head.em_dirichlet.penalty", self.penalty, 0)
         expect_repeats("head.em_dirichlet.steps", self.steps)

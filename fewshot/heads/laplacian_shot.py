@@ -120,6 +120,7 @@ class LaplacianShot(Head):
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Logarithms (E, T, N) of the assignments, up to a constant of the query."""
         chosen = self._chosen()
@@ -168,11 +169,11 @@ def bound_updates(
     moving = torch.ones_like(bound, dtype=torch.bool)
     for step in range(steps):
         logits = torch.where(moving[:, None, None], unary + weight * pull, logits)
-        total = logits.logsumexp(1, keepdim=True)
-        shares = (logits - total).exp()
+        logs = logits.log_softmax(1)
+        shares = logs.exp()
         before, pull = pull, neighbour_sums(shares, rows, exists)
-        # sum y log y - y unary - weight y Wy, where log y = unary + weight Wy_before - total
-        terms = weight * (shares * (before - pull)).sum(1) - total[:, 0]
+        # sum y log y - y unary - weight y Wy, where log y = logits - (a constant of the query)
+        terms = weight * (shares * (before - pull)).sum(1) - (logits - logs)[:, 0]
         last, bound = bound, (terms * mask).sum(-1)
         if step > 1:
             moving = moving & ((bound - last).abs() > STILL * last.abs())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
@@ -18,6 +19,7 @@ from fewshot.heads.solvers.transforms import (
 )
 from fewshot.heads.tags import HeadTags
 
+PAPER = {"dimensions": None}
 LOG_FLOOR = 1e-6  # added to class shares in logarithms, as in the authors' program
 CHECK = 10  # steps between looks at whether anything still changes
 STILL = 100  # changes of answers below this many roundings are none
@@ -56,6 +58,8 @@ class PADDLE(Head):
         What is subtracted from all features, which then get unit length (CL2N): nothing, as in the
         paper; the mean of the base classes, of the class means, or of all shots and queries; or
         from the shots the mean of their class means and from the queries theirs.
+    preset : {"none", "paper"}
+        "paper" is the authors' program, whose distances are as they are: dimensions None.
     """
 
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
@@ -67,12 +71,14 @@ class PADDLE(Head):
         scaling: Literal["range", "none"] = "range",
         dimensions: int | None = 512,
         center: QueryCenter = "none",
+        preset: Preset = "none",
     ) -> None:
         self.penalty = penalty
         self.steps = steps
         self.scaling = scaling
         self.dimensions = dimensions
         self.center = center
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -81,6 +87,7 @@ class PADDLE(Head):
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
+        with_preset(self, PAPER, "head.paddle")  # or an error
         expect_number("head.paddle.penalty", self.penalty, 0)
         expect_repeats("head.paddle.steps", self.steps)
         expect_choice("head.paddle.scaling", self.scaling, ("range", "none"))
@@ -96,8 +103,9 @@ class PADDLE(Head):
         shots, queries = support.features, query.features
         centre = support.means().mean(1)[:, None]
         scale = spread(query) if self.scaling == "range" else torch.ones_like(centre)
-        if self.dimensions is not None:
-            scale = scale * (shots.shape[-1] / self.dimensions) ** 0.5
+        dimensions = with_preset(self, PAPER, "head.paddle").dimensions
+        if dimensions is not None:
+            scale = scale * (shots.shape[-1] / dimensions) ** 0.5
         points = torch.cat([shots.flatten(1, 2) - centre, queries - centre], 1) / scale
         N, K = shots.shape[1:3]
         one_hot = torch.eye(N, dtype=points.dtype, device=points.device).repeat_interleave(K, 1)

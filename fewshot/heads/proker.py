@@ -79,6 +79,7 @@ class ProKeR(Head):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Choose what is to be chosen, and solve for the coefficients."""
         head = with_preset(self, PAPER, "head.proker")

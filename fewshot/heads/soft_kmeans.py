@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
@@ -16,6 +17,8 @@ from fewshot.heads.solvers.transforms import (
 )
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 from fewshot.heads.tags import HeadTags
+
+PAPER = {"scale": 1.0}
 
 
 class SoftKMeans(Head):
@@ -42,6 +45,8 @@ class SoftKMeans(Head):
         What is subtracted from all features, which then get unit length (CL2N): nothing, as in the
         paper; the mean of the base classes, of the class means, or of all shots and queries; or
         from the shots the mean of their class means and from the queries theirs.
+    preset : {"none", "paper"}
+        "paper" takes the paper's scale of 1.
 
     Attributes
     ----------
@@ -50,10 +55,17 @@ class SoftKMeans(Head):
 
     tags = HeadTags(shift_invariant=True)
 
-    def __init__(self, scale: float = 10.0, steps: int = 1, center: QueryCenter = "none") -> None:
+    def __init__(
+        self,
+        scale: float = 10.0,
+        steps: int = 1,
+        center: QueryCenter = "none",
+        preset: Preset = "none",
+    ) -> None:
         self.scale = scale
         self.steps = steps
         self.center = center
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -62,7 +74,8 @@ class SoftKMeans(Head):
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; the means depend on the queries."""
-        expect_number("head.soft_kmeans.scale", self.scale, 0, above=True)
+        scale = with_preset(self, PAPER, "head.soft_kmeans").scale
+        expect_number("head.soft_kmeans.scale", scale, 0, above=True)
         expect_repeats("head.soft_kmeans.steps", self.steps, minimum=0)
         check_query_center(self.center, support, "head.soft_kmeans")
         self.support_ = support
@@ -71,11 +84,11 @@ class SoftKMeans(Head):
     def scores(self, query: Query) -> Tensor:
         """Refine the means on the queries, then score them: (E, T, N)."""
         support, query = centred(self.support_, query, self.center, "head.soft_kmeans")
-        features = padding_zeroed(query)
+        features, scale = padding_zeroed(query), with_preset(self, PAPER, "head.soft_kmeans").scale
         sums, counts = support.features.sum(2), support.counts
         means = sums / counts[..., None]
         for _ in range(self.steps):
-            shares = (self.scale * proximities(features, means)).softmax(1)
+            shares = (scale * proximities(features, means)).softmax(1)
             shares = shares * query.learning_mask[:, None]
             means = mixed_means(sums, counts, features, shares)
-        return (self.scale * proximities(features, means)).mT.contiguous()
+        return (scale * proximities(features, means)).mT.contiguous()

@@ -10,18 +10,14 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect, expect_bool, expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
-from fewshot.heads.clap import zero_shot_confidence
 from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.solvers.text_weight import visual_weight, zero_shot_confidence
 from fewshot.heads.solvers.training import Shots, shots_of
 from fewshot.heads.tags import HeadTags
 
 TextWeight = Literal["spread", "total", "shots", "confidence"]
 PAPER = {"text_weight": "shots", "repel": True}
 
-# Spread of the cosines with a shot of another class, in those with the text of another class.
-SHARE = 0.25
-# Cosines with shots that are taken to be spread as those with the text, beside the true ones.
-PRIOR_COSINES = 5
 # Smallest weight of text in the authors' program.
 LEAST_WEIGHT = 1e-3
 
@@ -94,7 +90,7 @@ class SSText(LinearHead):
         counts = shots.targets.sum(-1, keepdim=True)
         means = shots.targets @ shots.features / counts
         if head.text_weight == "spread":
-            weight = visual_weight(shots, means, support.typical_shots)
+            weight = visual_weight(shots, support.typical_shots)[:, None, None]
         else:
             text = text_weights(shots, head.text_weight).clamp_min(LEAST_WEIGHT)
             weight = shots.logit_scale * counts / (counts.sum(1, keepdim=True) * text)
@@ -131,29 +127,3 @@ def text_weights(shots: Shots, rule: float | TextWeight) -> Tensor:
     if rule == "total":
         return (1 / counts.sum(1, keepdim=True)).expand_as(counts)
     return torch.full_like(counts, float(rule))
-
-
-def visual_weight(shots: Shots, means: Tensor, typical_shots: Tensor) -> Tensor:
-    """Weight (E, 1, 1) of the class means (E, N, D) beside the text, by the spread of cosines."""
-    images = shots.share > 0
-    others = images & (shots.targets == 0)
-    of_text, cosines = spread(shots.text @ shots.features.mT, others)
-    of_means, _ = spread(means @ shots.features.mT, others)
-    of_means = of_means + PRIOR_COSINES * of_text / cosines.clamp_min(1)
-    ratio = of_text / of_means.clamp_min(torch.finfo(means.dtype).tiny)
-    return SHARE * (typical_shots * ratio).sqrt()[:, None, None]
-
-
-def spread(values: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared deviations from the mean of a row, and how many are free: (E,) each.
-
-    Parameters
-    ----------
-    values : Tensor of shape (E, N, S)
-    there : Tensor of shape (E, N, S), bool
-        What counts.
-    """
-    number = there.sum(-1, keepdim=True)
-    mean = (values * there).sum(-1, keepdim=True) / number.clamp_min(1)
-    deviations = ((values - mean) * there).square().sum((1, 2))
-    return deviations, (number - 1).clamp_min(0).sum((1, 2))

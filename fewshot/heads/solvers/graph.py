@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fewshot.heads.solvers.products import gram
+
 BLOCK = 2**24  # products of rows that are held at a time
 
 
@@ -33,9 +35,9 @@ def nearest_neighbours(features: Tensor, mask: Tensor, neighbours: int) -> tuple
     exists : Tensor of shape (E, T, J), bool
         False where there are fewer.
     """
-    gram = features @ features.mT
+    dots = gram(features)
     # |x - y|^2 less the |x|^2 of the row, which orders them alike
-    distances = torch.diagonal(gram, dim1=-2, dim2=-1)[:, None] - 2 * gram
+    distances = torch.diagonal(dots, dim1=-2, dim2=-1)[:, None] - 2 * dots
     torch.diagonal(distances, dim1=-2, dim2=-1).fill_(torch.inf)
     if not bool(mask.all()):
         distances.masked_fill_(~mask[:, None], torch.inf)
@@ -56,10 +58,10 @@ def neighbour_sums(values: Tensor, rows: Tensor, exists: Tensor) -> Tensor:
 
     The product with the matrix of neighbours, of which nearly all entries are zero.
     """
-    total = torch.zeros_like(values)
+    total, complete = torch.zeros_like(values), bool(exists.all())
     for j in range(rows.shape[-1]):
         taken = values.gather(-1, rows[:, None, :, j].expand_as(values))
-        total += taken * exists[:, None, :, j]
+        total += taken if complete else taken * exists[:, None, :, j]
     return total
 
 

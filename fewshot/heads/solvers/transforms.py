@@ -28,8 +28,8 @@ def length_of(features: Tensor) -> Tensor:
 
     A product divided by them is cheaper than a product of vectors that were divided.
     """
-    squared = torch.linalg.vecdot(features, features)[..., None]
-    return squared.sqrt().clamp_min(torch.finfo(features.dtype).tiny)
+    lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+    return lengths.clamp_min(torch.finfo(features.dtype).tiny)
 
 
 def power_transform(features: Tensor, exponent: float) -> Tensor:

@@ -20,20 +20,23 @@ class OpenSetReport(TaskReport):
 
     order = 1
     titles: ClassVar[Mapping[str, str]] = {
-        "auroc": "AUROC", "accuracy": "accuracy", "oscr": "OSCR", "average_precision": "AP",
+        "auroc": "AUROC", "closed_accuracy": "accuracy", "oscr": "OSCR", "average_precision": "AP",
         "fpr95": "FPR95",
     }  # fmt: skip
-    long_titles: ClassVar[Mapping[str, str]] = {"accuracy": "Accuracy of known queries"}
+    long_titles: ClassVar[Mapping[str, str]] = {"closed_accuracy": "Accuracy of known queries"}
     meanings: ClassVar[Mapping[str, str]] = {
         "auroc": "probability that a known query scores above an unknown one; 50 by chance",
-        "accuracy": "of known queries, whether they are accepted or not, as without unknown ones",
+        "closed_accuracy": "of known queries, accepted or not, as without unknown ones",
         "oscr": "probability that a known query is given its own class and scores above an unknown "
         "one: the area under the open-set classification rate, at most the accuracy",
         "average_precision": "average precision of known queries; by chance about their share",
         "fpr95": "share of unknown queries that are accepted with 95 % of the known ones; lower is "
         "better",
     }
-    question = "which class of the episode is this image of, or none? Queries of other classes are among them"
+    question = (
+        "which class of the episode is this image of, or is it of none? Queries of classes outside "
+        "of the episode are among the others"
+    )
     key_titles: ClassVar[Mapping[str, str]] = {"unknown": "Unknown", "score": "Score"}
     settings = ("ways", "shots")
     place = "{ways}-way {shots}-shot with {head}, {unknown} unknown, by {score}"

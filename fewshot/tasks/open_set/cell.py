@@ -87,7 +87,7 @@ def evaluate_open_set(
     seconds = time.perf_counter() - start
     cell = {
         **cell_columns(NAME, bank, episodes, head, seed),
-        "unknown": options.unknown,
+        "unknown": f"{unknown.shape[1]} x {unknown.shape[2]}",  # classes and queries of each
         "score": options.score,
     }
     intervals = {
@@ -96,8 +96,8 @@ def evaluate_open_set(
     }
     summary = {
         **cell,
-        "unknown_ways": options.unknown_ways,
-        "unknown_queries": options.unknown_queries,
+        "unknown_ways": unknown.shape[1],
+        "unknown_queries": unknown.shape[2],
         "queries": queries_of(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
@@ -121,7 +121,7 @@ def unknown_of(
     pool = np.unique(bank.labels[bank.labels >= 0])
     if bank.parts is not None:
         pool = np.intersect1d(pool, bank.classes("novel"))
-    return draw_unknown(episodes, pool, options.unknown_ways, options.unknown_queries, seed)
+    return draw_unknown(episodes, pool, *options.numbers(episodes), seed)
 
 
 def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:

@@ -16,7 +16,7 @@ class OpenSetComparison(TypedDict):
     first: str
     second: str
     auroc: Intervals
-    accuracy: Intervals
+    closed_accuracy: Intervals
     oscr: Intervals
     average_precision: Intervals
     fpr95: Intervals
@@ -30,7 +30,7 @@ class OpenSetSummary(CellSummary):
     unknown_ways: int
     unknown_queries: int
     auroc: Intervals
-    accuracy: Intervals
+    closed_accuracy: Intervals
     oscr: Intervals
     average_precision: Intervals
     fpr95: Intervals
@@ -38,7 +38,7 @@ class OpenSetSummary(CellSummary):
 
 
 NAME = "open_set"
-MEASURES = ("auroc", "accuracy", "oscr", "average_precision", "fpr95")
+MEASURES = ("auroc", "closed_accuracy", "oscr", "average_precision", "fpr95")
 # What identifies a cell beside the episodes: the unknown queries, and the score.
 KEYS = {"unknown": "str", "score": "str"}
 EPISODES = Table(

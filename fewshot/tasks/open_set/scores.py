@@ -34,7 +34,7 @@ class OpenSetMeasures(NamedTuple):
     ----------
     auroc, average_precision, fpr95 : ndarray
         Of the ranking of known queries, the positives, and unknown ones by the score.
-    accuracy : ndarray
+    closed_accuracy : ndarray
         Mean over the classes of the share of known queries whose class has the largest score.
     oscr : ndarray
         Area under the rate of known queries that are accepted and right, against that of unknown
@@ -42,7 +42,7 @@ class OpenSetMeasures(NamedTuple):
     """
 
     auroc: NDArray
-    accuracy: NDArray
+    closed_accuracy: NDArray
     oscr: NDArray
     average_precision: NDArray
     fpr95: NDArray

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.tasks.open_set.known import SCORES
+
+USUAL_QUERIES = 15  # of each class in PEELER (CVPR 2020) and most of what followed
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,10 @@ class OpenSetSettings:
 
     Attributes
     ----------
-    unknown_ways : int >= 1
-        Classes outside of the episode that unknown queries are of.
-    unknown_queries : int >= 1
-        Queries of each of them.
+    unknown_ways : int >= 1, optional
+        Classes outside of the episode that unknown queries are of; None: as many as known ones.
+    unknown_queries : int >= 1, optional
+        Queries of each of them; None: as many as of a known class, 15 where these differ.
     score : {"probability", "entropy", "score"}
         What a query is taken for known by: its largest softmax probability, minus the entropy of
         its probabilities, or its largest score (the logit; of a head that scores one class at a
@@ -31,13 +34,15 @@ class OpenSetSettings:
         A value outside of these.
     """
 
-    unknown_ways: int = 5
-    unknown_queries: int = 15
+    unknown_ways: int | None = None
+    unknown_queries: int | None = None
     score: str = "probability"
 
     def __post_init__(self) -> None:
-        expect_positive_int("open_set.unknown_ways", self.unknown_ways)
-        expect_positive_int("open_set.unknown_queries", self.unknown_queries)
+        if self.unknown_ways is not None:
+            expect_positive_int("open_set.unknown_ways", self.unknown_ways)
+        if self.unknown_queries is not None:
+            expect_positive_int("open_set.unknown_queries", self.unknown_queries)
         expect_choice("open_set.score", self.score, SCORES)
 
     @classmethod
@@ -53,7 +58,9 @@ class OpenSetSettings:
             expect_choice("open_set", name, [field.name for field in fields(cls)])
         return cls(**settings)
 
-    @property
-    def unknown(self) -> str:
-        """``5 x 15``: classes and queries of each, which identify a cell."""
-        return f"{self.unknown_ways} x {self.unknown_queries}"
+    def numbers(self, episodes: EpisodeSet) -> tuple[int, int]:
+        """Unknown classes of each of the episodes, and queries of each class."""
+        counts = None if episodes.query is None else episodes.query_counts
+        even = counts is not None and counts.min() == counts.max()
+        queries = int(counts.max()) if even and counts is not None else USUAL_QUERIES
+        return self.unknown_ways or episodes.ways, self.unknown_queries or queries

@@ -27,7 +27,7 @@ class OpenSet(EpisodicTask):
     tables = (EPISODES,)
     measures = (
         Measure("auroc", HIGHER, table=EPISODES.name),
-        Measure("accuracy", HIGHER, table=EPISODES.name),
+        Measure("closed_accuracy", HIGHER, table=EPISODES.name),
         Measure("oscr", HIGHER, table=EPISODES.name),
         Measure("average_precision", HIGHER, table=EPISODES.name),
         Measure("fpr95", LOWER, table=EPISODES.name),
@@ -61,15 +61,18 @@ class OpenSet(EpisodicTask):
 
     def check(self, evaluation: Evaluation, bank: FeatureBank) -> None:
         """Raise FewshotError if there are no unknown classes for an episode."""
+        from fewshot.features.two_sets import expect_single
         from fewshot.tasks.open_set.cell import unknown_of
 
+        expect_single(bank, "task=open_set")
         for episodes in evaluation.sampling.draw(bank, evaluation.seeds[0], trial=True)[:1]:
             unknown_of(bank, episodes, _settings(evaluation), evaluation.seeds[0])
 
     def causes(self, evaluation: Evaluation) -> dict[str, Any]:
         """The unknown queries and the score."""
         options = _settings(evaluation)
-        return {"unknown": options.unknown, "score": options.score}
+        numbers = [options.unknown_ways, options.unknown_queries]
+        return {"unknown": numbers, "score": options.score}
 
     def compare(self, done: Sequence[tuple[EpisodeSet, Result]]) -> None:
         """Add the paired differences of heads on the same episodes to the summaries."""
