@@ -152,16 +152,17 @@ def draw_episodes(
         "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
         "largest_shots": max(sampling.shots),
     }  # fmt: skip
-    if sampler == "effective":
-        return sample_effective_episodes(
-            bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
-            sampling.query_shares, sampling.alpha, subset=bank.subset,
-            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
-        )  # fmt: skip
     if sampler == DISJOINT:
         expect(ways is not None, "episodes.ways", "expected a number, got none")
         return sample_disjoint_episodes(
             bank.labels, ways or 0, shots, queries, episodes, seed,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    episodes = int(episodes)
+    if sampler == "effective":
+        return sample_effective_episodes(
+            bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
+            sampling.query_shares, sampling.alpha, subset=bank.subset,
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
     pool["unlabelled"] = sampling.unlabelled
