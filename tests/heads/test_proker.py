@@ -105,6 +105,16 @@ def test_one_shot_leaves_nothing_to_search_on():
     assert torch.equal(ProKeR().fit(support).scores(query), scores)
 
 
+def test_a_few_classes_with_several_shots_do_not_choose_for_all():
+    support, _ = draw(equal=True)
+    mask = support.mask.clone()
+    mask[0, 1:, 1:] = mask[1, 2:, 1:] = False  # one class with several shots, and two of four
+    support = Support.of(support.features, mask, support.context)
+    calm, searched = ProKeR(preset="paper").fit(support), ProKeR().fit(support)
+    assert searched.lmbda_[0] == calm.lmbda_[0]
+    assert bool((searched.lmbda_[1:] != calm.lmbda_[1:]).all())
+
+
 def test_large_episodes_are_not_searched(monkeypatch):
     support, _ = draw()
     monkeypatch.setattr(proker, "MOST_SEARCHED", N * K - 1)
