@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.heads.labelled import LabelledEpisodes
 from fewshot.heads.tags import HeadTags
 from fewshot.registry import parameter_names, variant_text
 
@@ -37,6 +38,9 @@ class Context:
         How many images these two come from.
     gaussians : ClassGaussians, or None
         Gaussians of the classes that were predicted from text, (E, N, D) ("text_gaussians").
+    base_episodes : LabelledEpisodes, or None
+        Labelled episodes of base classes, to choose settings on ("base_episodes"). None where there
+        are no base classes, or too few.
     """
 
     text: Tensor | None = None
@@ -45,6 +49,7 @@ class Context:
     base_covariance: Tensor | None = None
     base_images: int = 0
     gaussians: ClassGaussians | None = None
+    base_episodes: LabelledEpisodes | None = None
 
     def to(self, dtype: torch.dtype) -> Context:
         """The same with tensors of another dtype."""
@@ -306,9 +311,11 @@ class Head(ABC):
 
         "text": class names through a text encoder. "text_gaussians": Gaussians predicted from them,
         which takes base classes, or a predictor that was fitted on some. "base": moments of base
-        classes. "queries": the unlabelled queries together (transductive; ``scores`` of a query
-        depends on the others). "query_prior": an assumption on the share of each class among the
-        queries.
+        classes. "base_episodes": labelled episodes of base classes with the ways and shots of the
+        evaluated ones, to choose settings on (`fewshot.heads.labelled`); None in the context
+        where base classes are too few, so that a head needs an answer without them. "queries": the
+        unlabelled queries together (transductive; ``scores`` of a query depends on the others).
+        "query_prior": an assumption on the share of each class among the queries.
         """
         return frozenset()
 

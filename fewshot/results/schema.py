@@ -9,7 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # typing's has no types to check before Python 3.12
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Interval(TypedDict, total=False):
@@ -21,6 +21,7 @@ class Interval(TypedDict, total=False):
     level: float | None
     population: str
     reason: str | None
+    closed_form: bool
 
 
 class BankColumns(TypedDict):
@@ -65,6 +66,9 @@ class CellSummary(CellColumns, UnlabelledFacts):
     `fewshot.tasks.classification.schema.ClassificationSummary`.
     """
 
+    protocol: NotRequired[str]
+    ways_range: NotRequired[list[int]]  # smallest and largest, where they vary
+    shots_range: NotRequired[list[int]]
     episodes: NotRequired[int]
     queries: NotRequired[Any]
     normalize: NotRequired[str | None]

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         score_temperatures as score_temperatures,
     )
     from fewshot.tasks.classification.labelling.review import to_review as to_review
-    from fewshot.tasks.engine.base_classes import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.base_classes import evaluate_base_classes as evaluate_base_classes
+    from fewshot.tasks.engine.base_drawing import draw_base_episodes as draw_base_episodes
     from fewshot.tasks.engine.class_gaussians import fit_text_gaussians as fit_text_gaussians
     from fewshot.tasks.engine.episodes import actual_errors as actual_errors
     from fewshot.tasks.engine.episodes import predicted_errors as predicted_errors
@@ -63,7 +63,7 @@ _HOMES = {
     "Suspect": "classification.forecast.suspects",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
-    "draw_base_episodes": "engine.base_classes",
+    "draw_base_episodes": "engine.base_drawing",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
     "fit_prediction_sets": "classification.labelling.prediction_sets",
@@ -93,6 +93,11 @@ tasks.add(
     "verification",
     "fewshot.tasks.verification.task:Verification",
     "is this image of class c? One class at a time, the others impostors",
+)
+tasks.add(
+    "open_set",
+    "fewshot.tasks.open_set.task:OpenSet",
+    "which of the N classes is this image of, or is it of none?",
 )
 tasks.add(
     "one_class",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from fewshot.heads.base import Context, Query, Support
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.text.gaussians.class_gaussians import COVARIANCES, PRIORS, ClassGaussians
 from fewshot.text.gaussians.mixing import Pool
 
@@ -51,13 +53,52 @@ def context_of(means: Tensor, generator: torch.Generator) -> Context:
     base = _normal(generator, 200, means.shape[-1])
     text = torch.nn.functional.normalize(text, dim=-1)
     gaussians = class_gaussians(means, generator)
-    return Context(text, 10.0, base.mean(0), base.T.cov(), len(base), gaussians)
+    context = Context(text, 10.0, base.mean(0), base.T.cov(), len(base), gaussians)
+    return replace(context, base_episodes=labelled_episodes(context))
+
+
+def labelled_episodes(
+    context: Context, factor: float = 1.0, device: str = "cpu"
+) -> LabelledEpisodes:
+    """Episodes of other classes, in float64, that come with the moments of a context.
+
+    Parameters
+    ----------
+    context : Context
+        With text; its `base_mean` and `base_covariance` are those of the episodes.
+    factor : float
+        Of all features.
+    device : str
+    """
+    assert context.text is not None
+    dim = context.text.shape[-1]
+
+    def draw() -> Iterator[LabelledBatch]:
+        generator = torch.Generator().manual_seed(dim)
+        means = _normal(generator, E, N, 1, dim)
+        shots, queries = (
+            (factor * (means + _normal(generator, E, N, images, dim))).to(device)
+            for images in (2, 3)
+        )
+        text = means[:, :, 0] + _normal(generator, E, N, dim) / 2
+        known = replace(
+            context,
+            text=torch.nn.functional.normalize(text, dim=-1).to(device),
+            gaussians=None,
+            base_episodes=None,
+        )
+        ways = torch.arange(N, device=device).repeat_interleave(3).expand(E, -1)
+        yield LabelledBatch(Support.of(shots, None, known), Query.of(queries.flatten(1, 2)), ways)
+
+    return LabelledEpisodes(draw)
 
 
 def declared(context: Context, uses: frozenset[str]) -> Context:
     """The context with nothing but what a head declares in ``uses``."""
     if "text" not in uses:
         context = replace(context, text=None, logit_scale=Context().logit_scale)
+    if "base_episodes" not in uses:
+        context = replace(context, base_episodes=None)
     if "base" not in uses:
         context = replace(context, base_mean=None, base_covariance=None, base_images=0)
     return context if "text_gaussians" in uses else replace(context, gaussians=None)

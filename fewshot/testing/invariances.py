@@ -8,7 +8,7 @@ import torch
 
 from fewshot.heads.base import Head, Query, Support
 from fewshot.testing.check import require, require_close
-from fewshot.testing.gaussians import E, N, T, declared
+from fewshot.testing.gaussians import E, N, T, declared, labelled_episodes
 from fewshot.testing.head_cases import prepared, relative, require_same
 
 
@@ -171,6 +171,7 @@ def scale_of_features(head: Head, case: str, power: int, dtype: torch.dtype) -> 
         base_mean=context.base_mean * factor,
         base_covariance=context.base_covariance * factor**2,
     )
+    context = replace(context, base_episodes=labelled_episodes(context, factor))
     scaled = Support.of((support.features * factor).to(dtype), support.mask, context.to(dtype))
     answers = head.fit(scaled).predict(Query.of((query.features * factor).to(dtype)))
     share = float((answers == expected).double().mean())
@@ -208,6 +209,7 @@ def accelerator(head: Head, case: str) -> None:
         base_covariance=context.base_covariance.cuda(),
         gaussians=context.gaussians.to("cuda"),
     )
+    moved = replace(moved, base_episodes=labelled_episodes(moved, device="cuda"))
     there = head.fit(Support.of(support.features.cuda(), support.mask.cuda(), moved))
     answer = there.scores(Query.of(query.features.cuda())).cpu()
     require_close(relative(answer), relative(scores), "equal scores on an accelerator", 1e-6)

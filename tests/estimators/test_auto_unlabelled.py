@@ -20,7 +20,7 @@ from fewshot.features import make_bank
 from fewshot.heads import NCM
 from fewshot.heads.base import Support
 from fewshot.tasks import draw_base_episodes, evaluate_base_classes
-from fewshot.tasks.engine.base_classes import fold_banks, number_of_folds, unlabelled_like
+from fewshot.tasks.engine.base_drawing import fold_banks, number_of_folds, unlabelled_like
 
 CLASSES, IMAGES, D = 60, 60, 48
 

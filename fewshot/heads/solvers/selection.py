@@ -1,13 +1,17 @@
-"""A setting chosen on the shots themselves, never on queries."""
+"""A setting chosen on the shots themselves or on base classes, never on queries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from fewshot.heads.base import Support
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
+
+T = TypeVar("T")
 
 
 def loss_of(scores: Tensor, known: Tensor) -> Tensor:
@@ -26,12 +30,21 @@ def loss_of(scores: Tensor, known: Tensor) -> Tensor:
         that the fraction, x / (1 + x) of the mean cross-entropy x, decides. A tie with the best
         wrong class is a mistake.
     """
-    own = torch.diagonal(scores, dim1=1, dim2=3).mT  # (E, N, K)
-    ways = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)[:, None]
-    rival = scores.masked_fill(ways, -torch.inf).amax(-1)
-    mistakes = ((rival >= own) & known).sum((1, 2))
+    own = _own(scores)
+    mistakes = (mistakes_of(scores) & known).sum((1, 2))
     entropy = ((torch.logsumexp(scores, -1) - own) * known).sum((1, 2)) / known.sum((1, 2)).clamp(1)
     return mistakes + entropy / (1 + entropy)
+
+
+def mistakes_of(scores: Tensor) -> Tensor:
+    """Whether another class wins or ties, of scores (E, N, K, N) of shots: (E, N, K), bool."""
+    ways = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)[:, None]
+    return scores.masked_fill(ways, -torch.inf).amax(-1) >= _own(scores)
+
+
+def _own(scores: Tensor) -> Tensor:
+    """Scores (E, N, K) of shots for their own class."""
+    return torch.diagonal(scores, dim1=1, dim2=3).mT
 
 
 def folds(support: Support, most: int) -> Iterator[tuple[Support, Tensor]]:
@@ -54,3 +67,68 @@ def folds(support: Support, most: int) -> Iterator[tuple[Support, Tensor]]:
         held = spare & (rank % number == fold)
         if bool(held.any()):
             yield Support.of(support.features, support.mask & ~held, support.context), held
+
+
+def cautious(losses: Tensor, known: Tensor | None = None) -> Tensor:
+    """The first of A settings, from safe to bold, that is about as good as the best: (...).
+
+    The one-standard-error rule of Breiman et al., "Classification and Regression Trees", 1984: the
+    first whose mean loss is above the least by no more than one standard error of the difference,
+    which is of the same shots or images and so mostly smaller than that of either. As a few shots
+    show less spread than there is, two more are taken to speak for either side: Agresti and Coull,
+    "Approximate is Better than Exact for Interval Estimation of Binomial Proportions", 1998.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (A, ..., R)
+        In [0, 1], of R shots, or classes of images, under every setting.
+    known : Tensor of shape (..., R), bool, optional
+        Those that count; all by default. Without any, the first setting is the choice.
+
+    Returns
+    -------
+    Tensor of shape (...), int64
+        Positions of settings.
+    """
+    known = torch.ones_like(losses[0], dtype=torch.bool) if known is None else known
+    total = (losses * known).sum(-1)
+    best = losses.gather(0, total.argmin(0)[None, ..., None].expand_as(losses[:1]))
+    above = (losses - best) * known
+    count = known.sum(-1).to(losses.dtype) + 4
+    excess = above.sum(-1) / count
+    variance = (above.square().sum(-1) + 4) / count - excess.square()
+    close = excess <= (variance / count).sqrt()
+    return close.to(torch.uint8).argmax(0)
+
+
+def choose_on_base(
+    episodes: LabelledEpisodes,
+    settings: Sequence[T],
+    scores: Callable[[LabelledBatch], Iterable[Tensor]],
+) -> T:
+    """The first of some settings, from safe to bold, that is about the best for base classes.
+
+    Parameters
+    ----------
+    episodes : LabelledEpisodes
+    settings : sequence
+    scores : callable
+        From a batch of episodes to scores (E, T, N) of its queries under each of the settings.
+
+    Notes
+    -----
+    What is compared is the share of mistakes on the queries of each class of each episode, by
+    `cautious`: queries of a class share its shots, so that they are no independent evidence.
+    """
+    shares = []
+    for batch in episodes:
+        way = torch.nn.functional.one_hot(batch.labels, batch.support.features.shape[1])
+        member = way * batch.query.mask[..., None]
+        count = member.sum(1).flatten()  # of every class of every episode
+        wrong = (
+            (member * (tried.argmax(-1) != batch.labels)[..., None]).sum(1).flatten()
+            for tried in scores(batch)
+        )
+        asked = count > 0
+        shares.append(torch.stack([(w / count.clamp_min(1))[asked] for w in wrong]).double())
+    return settings[int(cautious(torch.cat(shares, 1)))]

@@ -22,6 +22,7 @@ const TAGS = {
   text: ["text", "reads the class names"],
   text_gaussians: ["text Gaussians", "knows what texts of base classes say about their images"],
   base: ["base classes", "knows moments of the base classes, where there are any"],
+  base_episodes: ["base episodes", "chooses settings on episodes of the base classes, where there are any"],
 };
 const POPULATIONS = ["episodes", "images", "classes"];
 // In the words of the task: its episodes may be draws.
@@ -107,8 +108,9 @@ const place = (cell) =>
 function fullPlace(cell) {
   const feature = several(taskCells(), "feature") && cell.feature ? ` (${cell.feature})` : "";
   const seed = several(taskCells(), "seed") ? `, seed ${cell.seed}` : "";
+  const protocol = several(taskCells(), "protocol") ? ` · ${cell.protocol}` : "";
   const drawn = cell.unlabelled ? ` · ${cell.unlabelled}` : "";
-  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${drawn}`;
+  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${protocol}${drawn}`;
 }
 
 // What a line in a chart over shots stands for.

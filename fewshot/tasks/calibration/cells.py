@@ -29,12 +29,8 @@ from fewshot.features.bank import FeatureBank
 from fewshot.heads import heads as head_registry
 from fewshot.heads.base import Head, Support
 from fewshot.progress import counted_work
-from fewshot.tasks.engine.base_classes import (
-    QUERIES_LEFT,
-    base_moments,
-    draw_base_episodes,
-    has_moments,
-)
+from fewshot.tasks.engine.base_classes import base_moments, has_moments
+from fewshot.tasks.engine.base_drawing import QUERIES_LEFT, draw_base_episodes
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports
 from fewshot.tasks.engine.unlabelled import map_unlabelled

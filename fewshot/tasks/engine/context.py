@@ -1,6 +1,8 @@
-"""Context of a head beside the shots: text vectors, base-class moments, text Gaussians."""
+"""Context of a head beside the shots: text vectors, base classes, text Gaussians."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from numpy.typing import NDArray
@@ -35,16 +37,23 @@ def context_of(bank: FeatureBank, classes: NDArray, uses: frozenset[str], like: 
     """
     if not uses & {"text", "base"}:
         return NOTHING_MORE
-    text = mean = covariance = None
-    gaussians = None
-    images = 0
+    text = gaussians = None
     if "text" in uses and bank.text is not None:
         text = torch.from_numpy(bank.text)[torch.from_numpy(classes)].to(like)
-    if "base" in uses and has_moments(bank):
-        moments = base_moments(bank)
-        mean = moments.means.mean(0).to(like)
-        covariance = moments.covariance_like(like)
-        images = int(moments.counts.sum())
     if "text_gaussians" in uses:
         gaussians = class_gaussians(bank)[torch.from_numpy(classes)].to(like)
-    return Context(text, bank.logit_scale, mean, covariance, images, gaussians)
+    context = Context(text, bank.logit_scale, gaussians=gaussians)
+    return with_moments(context, bank, like) if "base" in uses else context
+
+
+def with_moments(context: Context, bank: FeatureBank, like: Tensor) -> Context:
+    """The context with the moments of the base classes of a bank, if it has any."""
+    if not has_moments(bank):
+        return context
+    moments = base_moments(bank)
+    return replace(
+        context,
+        base_mean=moments.means.mean(0).to(like),
+        base_covariance=moments.covariance_like(like),
+        base_images=int(moments.counts.sum()),
+    )

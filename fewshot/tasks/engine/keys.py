@@ -22,6 +22,7 @@ from fewshot.files import regular_file
 from fewshot.heads.base import Head
 from fewshot.tasks.base import Task, dataset_label
 from fewshot.tasks.engine.code import code_of
+from fewshot.tasks.engine.labelled import VERSION as LABELLED_VERSION
 from fewshot.tasks.engine.rows import bank_columns
 from fewshot.tasks.engine.settings import Settings
 from fewshot.text.gaussians.fitted import SHARED, TextGaussians
@@ -74,8 +75,12 @@ def cell_key(
         "head": component_causes(name, classifier),
         **(further or {}),
     }
+    if "base_episodes" in classifier.uses:
+        causes["base_episodes"] = LABELLED_VERSION
     if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
         causes["many_ways"] = MANY_WAYS_VERSION
+    if episodes.protocol:  # it stands in every row, and not in the hash of the episodes
+        causes["protocol"] = episodes.protocol
     if "queries" in classifier.uses and episodes.has_unlabelled:
         # Before, such heads learned from the queries even where unlabelled images were apart from
         # them, and never from strangers.

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from fewshot.heads.base import Support
-from fewshot.heads.solvers.selection import folds, loss_of
+from fewshot.heads.base import Query, Support
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
+from fewshot.heads.solvers.selection import cautious, choose_on_base, folds, loss_of
 from fewshot.heads.solvers.span import span_of
 
 
@@ -34,6 +35,46 @@ def test_mistakes_come_before_cross_entropy():
     assert 1 < loss(unsure.flip(0), sure) < 2  # one mistake, however slight
     assert loss(torch.zeros(2), sure) > 1  # nor is a tie right
     assert float(loss_of(torch.randn(1, 2, 1, 2), ~known)) == 0
+
+
+def test_a_bold_setting_needs_evidence():
+    safe = torch.tensor([1.0] * 8 + [0.0] * 32)
+    nearly, better, best = safe.clone(), safe.clone(), safe.clone()
+    nearly[:2], better[:6], best[:7] = 0, 0, 0
+    for settings, expected in (
+        ([safe, nearly], 0),  # two shots could be chance
+        ([safe, nearly, better, best], 2),  # as good as the best, and nearer to the safe one
+        ([better, safe], 0),
+    ):
+        assert int(cautious(torch.stack(settings))) == expected
+    unknown = torch.zeros(40, dtype=torch.bool)
+    assert int(cautious(torch.stack([safe, best]), unknown)) == 0
+    episodes = torch.stack([torch.stack([safe, best]), torch.stack([best, safe])], 1)
+    assert cautious(episodes, torch.ones(2, 40, dtype=torch.bool)).tolist() == [1, 0]
+    hidden = torch.ones(2, 40, dtype=torch.bool)
+    hidden[0, :5] = False  # where the bold setting is better
+    assert cautious(episodes, hidden).tolist() == [0, 0]
+
+
+def test_a_choice_on_base_classes_counts_classes_alike_and_leaves_padding_out():
+    labels = torch.tensor([[0] * 30 + [1] * 2 + [1] * 50])
+    mask = torch.arange(82)[None] < 32
+    query = Query.of(torch.zeros(1, 82, 3), mask)
+    batch = LabelledBatch(Support.of(torch.ones(1, 2, 1, 3)), query, labels)
+    episodes = LabelledEpisodes(lambda: [batch] * 40)
+
+    def wins(first, second):  # which class wins among queries of class 0, and of class 1
+        answers = torch.tensor([first] * 30 + [second] * 52)
+        return torch.nn.functional.one_hot(answers, 2)[None].double()
+
+    def scores(_):
+        return iter([wins(0, 0), wins(1, 1), wins(0, 1)])
+
+    assert choose_on_base(episodes, "abc", scores) == "c"
+    assert choose_on_base(episodes, "ab", lambda _: [wins(0, 0), wins(1, 1)]) == "a"
+    right_in_the_padding = wins(0, 0)
+    right_in_the_padding[:, 32:] = wins(0, 1)[:, 32:]
+    assert choose_on_base(episodes, "ab", lambda _: [wins(0, 0), right_in_the_padding]) == "a"
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 20), (2, 20, 6), (2, 5, 5)])

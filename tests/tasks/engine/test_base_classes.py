@@ -9,7 +9,8 @@ from fewshot.features import make_bank
 from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM
 from fewshot.tasks.engine import supports
-from fewshot.tasks.engine.base_classes import draw_base_episodes, evaluate_base_classes
+from fewshot.tasks.engine.base_classes import evaluate_base_classes
+from fewshot.tasks.engine.base_drawing import draw_base_episodes
 from fewshot.tasks.engine.batches import load_support
 from fewshot.tasks.engine.episodes import actual_errors
 from fewshot.tasks.engine.supports import map_supports

@@ -17,13 +17,8 @@ from fewshot.heads import heads
 from fewshot.heads.ncm import NCM
 from fewshot.tasks.engine import episodes as engine
 from fewshot.tasks.engine import unlabelled as with_unlabelled
-from fewshot.tasks.engine.base_classes import (
-    QUERIES_LEFT,
-    draw_base_episodes,
-    evaluate_base_classes,
-    fit_on_base_classes,
-    unlabelled_like,
-)
+from fewshot.tasks.engine.base_classes import evaluate_base_classes, fit_on_base_classes
+from fewshot.tasks.engine.base_drawing import QUERIES_LEFT, draw_base_episodes, unlabelled_like
 from fewshot.tasks.engine.batches import load_support
 from fewshot.tasks.engine.linear_heads import linear_errors_on_all
 from fewshot.tasks.engine.unlabelled import load_unlabelled, map_unlabelled

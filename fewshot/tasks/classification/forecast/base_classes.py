@@ -15,12 +15,8 @@ from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.features.row_keys import row_keys
 from fewshot.heads.base import Head, Support
-from fewshot.tasks.engine.base_classes import (
-    QUERIES_LEFT,
-    draw_base_episodes,
-    evaluate_base_classes,
-    fit_on_base_classes,
-)
+from fewshot.tasks.engine.base_classes import evaluate_base_classes, fit_on_base_classes
+from fewshot.tasks.engine.base_drawing import QUERIES_LEFT, draw_base_episodes
 
 LISTED = 5  # classes that are named in an error
 
