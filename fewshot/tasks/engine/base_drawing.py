@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
