@@ -495,7 +495,6 @@ def number_text(cell: Cell, key: str) -> str:
     return f"{facts[key]}" if smallest == largest else f"{smallest}-{largest}"
 
 
-
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:
     """The backbone, with the feature kind where it was evaluated with several."""
     name = str(cell["backbone"])
