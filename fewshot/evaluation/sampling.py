@@ -218,6 +218,7 @@ def draw_episodes(
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
     if sampler == META_DATASET:
+        expect_single(bank, "the sampler meta_dataset")
         _are_queries(sampling.unlabelled)
         del pool["largest_shots"]
         return sample_meta_dataset(

@@ -13,7 +13,7 @@ from torch import Tensor
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head, LinearForm, check_scores
-from fewshot.heads.products import narrow_products
+from fewshot.heads.solvers.products import narrow_products
 from fewshot.tasks.engine.batches import (
     QUERY_BYTES,
     chunks,
