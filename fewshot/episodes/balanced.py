@@ -116,9 +116,8 @@ def sample_episodes(
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
     check_imbalance(shots_imbalance, shots)
     nominal = (ways, shots) if shots_imbalance else None
-    counts = np.full((episodes, ways), shots)
+    mean_shots = shots
     if nominal:
-        counts = unequal_shots(shots, shots_imbalance, episodes, ways, seed, stream)
         shots = largest_shots_of(shots, ways, shots_imbalance)
         if largest_shots is not None:
             largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
@@ -139,6 +138,9 @@ def sample_episodes(
         "Lower episodes.ways or give more classes.",
     )
     check_memory(episodes, ways, _images_taken(shots, queries, tests) + room.unlabelled)
+    counts = np.full((episodes, ways), shots)
+    if nominal:
+        counts = unequal_shots(mean_shots, shots_imbalance, episodes, ways, seed, stream)
     size = np.full(episodes, len(large))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = large[sample_without_replacement(draws, size).T]
