@@ -125,9 +125,9 @@ def test_one_shot_asks_for_base_classes_only_where_they_would_do():
     assert "base classes" in reasons["lda"]
     assert "base classes" not in reasons["soft_kmeans"]
     prediction = with_base.predict(support, SoftKMeans().fit(support))
-    assert not prediction.defined.any()
+    assert bool(prediction.error.isnan().all())
     assert prediction.reason == reasons["soft_kmeans"]
-    assert with_base.predict(support, LDA().fit(support)).defined.all()
+    assert with_base.predict(support, LDA().fit(support)).error.isfinite().all()
 
 
 def test_lda_is_judged_by_held_out_scores():

@@ -11,7 +11,7 @@ from fewshot.heads import heads
 ROOT = Path(__file__).parents[2]
 PAGES = {"zs_lp": "clap"}  # of heads that share the page of another
 TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50}
-ONES = "zero one two three four five six seven eight nine".split()
+ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def table_rows(text):
