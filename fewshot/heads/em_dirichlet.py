@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.information import unit
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
@@ -18,6 +19,7 @@ CONVERGED = 1e-11  # squared relative change of the parameters at which an M ste
 CHECK = 10
 LEAST, MOST = 1e-6, 1e6  # of parameters: the likelihood of equal points has no maximum
 CURVATURE_AT_ZERO = torch.pi**2 / 6
+PAPER = {"temperature": 30.0}
 
 
 class EMDirichlet(Head):
@@ -35,10 +37,10 @@ class EMDirichlet(Head):
 
     Parameters
     ----------
-    temperature : float > 0
-        Factor t of the cosines with the class texts, from which zero-shot probabilities come; 30 is
-        the authors' value. The encoder's own is 100 in CLIP, which leaves little of the simplex but
-        its corners.
+    temperature : float > 0, or "encoder"
+        Factor t of the cosines with the class texts, from which zero-shot probabilities come.
+        "encoder", the default, is the dual encoder's own, 100 in CLIP; 30 is the authors' value. It
+        leaves more of the simplex than its corners, and doubts names that are right.
     penalty : float >= 0
         Price of using a class, per query: l / T. The authors' l is T times the number of classes
         over the number that occur among the queries; 1 where all may.
@@ -50,23 +52,27 @@ class EMDirichlet(Head):
         one stopped.
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
+    preset : {"none", "paper"}
+        "paper" sets ``temperature=30``.
     """
 
     tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
 
     def __init__(
         self,
-        temperature: float = 30.0,
+        temperature: float | Literal["encoder"] = "encoder",
         penalty: float = 1.0,
         steps: int = 20,
         mm_steps: int = 50,
         labels: str = "use",
+        preset: Preset = "none",
     ) -> None:
         self.temperature = temperature
         self.penalty = penalty
         self.steps = steps
         self.mm_steps = mm_steps
         self.labels = labels
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -87,8 +93,10 @@ class EMDirichlet(Head):
         """
         support = self.support_.to(torch.float64)
         text = class_text(support, "em_dirichlet")
+        temperature = with_preset(self, PAPER, "head.em_dirichlet").temperature
+        factor = support.context.logit_scale if temperature == "encoder" else float(temperature)
         shots, z = (
-            simplex(one, text, self.temperature)
+            simplex(one, text, factor)
             for one in (support.features.flatten(1, 2), query.features.double())
         )
         N, K = support.mask.shape[1:]
@@ -116,7 +124,12 @@ class EMDirichlet(Head):
         return scores
 
     def _check_parameters(self) -> None:
-        expect_number("head.em_dirichlet.temperature", self.temperature, 0, above=True)
+        with_preset(self, PAPER, "head.em_dirichlet")  # or an error
+        if self.temperature != "encoder":
+            remedy = "Or 'encoder', for its own."
+            expect_number(
+                "head.em_dirichlet.temperature", self.temperature, 0, above=True, remedy=remedy
+            )
         expect_number("head.em_dirichlet.penalty", self.penalty, 0)
         expect_repeats("head.em_dirichlet.steps", self.steps)
         expect_repeats("head.em_dirichlet.mm_steps", self.mm_steps)
